@@ -1,6 +1,6 @@
-//! What a redemption and an issue cost on a cluster, beside the least that a driver can do it for:
-//! bare loops that send the same conditional statements to the same three nodes of Apache Cassandra
-//! in the same run, 64 in flight.
+//! The cost of a redemption and an issue on a cluster, beside the least possible with a driver: bare loops
+//! that send the same conditional statements to the same three nodes of Apache Cassandra in the same run,
+//! 64 in flight.
 //!
 //! `cargo bench -p couponry --bench cluster`; `COUPONRY_BENCH_ROWS` for another size. The nodes, the
 //! services and their clients share one machine: only the ratios mean something.
@@ -14,13 +14,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hot::cql::{Keyspace, Options, SchemaOptions, Target};
+use hot_cql::{Keyspace, KeyspaceAddress, Options, SchemaOptions};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use serde_json::{Value, json};
-use testcluster::Cluster;
+use testcluster::TestCluster;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -35,10 +35,10 @@ const ROWS_DEFAULT: usize = 4_000;
 /// Processes that issue from one campaign.
 const PROCESSES: [usize; 3] = [1, 2, 4];
 
-/// Parts in which the lines of a table take turns.
+/// Parts of a measurement. The lines of a table take turns, part by part.
 const ROUNDS: usize = 4;
 
-/// Places of the bare loops' day, as a day of couponry has.
+/// Buckets of the day of the bare loops, as many as a partition of couponry has.
 const PLACES: i32 = 4_096;
 
 fn main() -> Result<(), Failure> {
@@ -46,13 +46,13 @@ fn main() -> Result<(), Failure> {
         Ok(text) => text.parse()?,
         Err(_) => ROWS_DEFAULT,
     };
-    let Some(cluster) = Cluster::start(3) else { return Ok(()) };
+    let Some(cluster) = TestCluster::start(3) else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(&cluster, rows))
 }
 
-async fn run(cluster: &Cluster, rows: usize) -> Result<(), Failure> {
-    let target: Target = format!("cql://{}/bench", cluster.addresses()).parse()?;
+async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
+    let target: KeyspaceAddress = format!("cql://{}/bench", cluster.addresses()).parse()?;
     let options = Options::of(&target);
     Keyspace::connect(&options).await?.apply(&SchemaOptions::default()).await?;
     let session = SessionBuilder::new()
@@ -75,13 +75,13 @@ async fn run(cluster: &Cluster, rows: usize) -> Result<(), Failure> {
     issue(&bare, &callers, rows).await
 }
 
-/// The first process has issued the coupons and knows their versions, the second one has not. All
-/// lines take turns, a part of their rows each: the nodes grow faster while they run.
+/// The first process issued the coupons and knows their versions, the second one does not. All
+/// lines take turns, a part of their rows each, because the nodes become faster while they run.
 async fn redeem(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), Failure> {
     let [knows, knows_not, ..] = callers else { return Err("two processes at least".into()) };
     knows.campaign("redeem", rows * 3).await?;
     let codes = knows.issue_many("redeem", rows * 2).await?;
-    // As the coupons of couponry: each by a conditional write.
+    // Like the coupons of couponry, each by a conditional write.
     bare.inserts(0..rows * 2).await?;
     let before = (statements(&callers[..1]).await?, statements(&callers[1..2]).await?);
     let mut lines = [Line::default(); 4];
@@ -114,7 +114,7 @@ async fn issue(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), 
     let mut insert = Line::default();
     let mut lines = PROCESSES.map(|_| Line::default());
     for part in parts(rows) {
-        // Behind those of the redemptions.
+        // After the coupons of the redemptions.
         let fresh = part.start + rows * 2..part.end + rows * 2;
         insert.add(part.len(), bare.inserts(fresh).await?);
         for (line, count) in lines.iter_mut().zip(PROCESSES) {
@@ -144,7 +144,7 @@ async fn issue(bare: &Arc<Bare>, callers: &[Caller], rows: usize) -> Result<(), 
     Ok(())
 }
 
-/// What is done in one round.
+/// The work of one round.
 fn parts(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..ROUNDS).map(move |round| rows * round / ROUNDS..rows * (round + 1) / ROUNDS)
 }
@@ -168,7 +168,7 @@ impl Line {
     }
 }
 
-/// Runs a call for each of `calls`, so many at a time as are allowed.
+/// Runs a call for each of `calls`, at most `IN_FLIGHT` at the same time.
 async fn at_once<F>(calls: Range<usize>, call: impl Fn(usize) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -187,7 +187,7 @@ where
     Ok(())
 }
 
-/// The same statements without anything around them.
+/// The same statements, without couponry.
 struct Bare {
     session: Session,
     read: PreparedStatement,
@@ -203,9 +203,9 @@ impl Bare {
             prepared.set_serial_consistency(Some(SerialConsistency::LocalSerial));
             Ok(prepared)
         };
-        // A day of its own.
+        // Another day.
         let insert = prepare(
-            "INSERT INTO coupon (shelf_day, bucket, code, version, state, holder, events) \
+            "INSERT INTO coupon (expiry_day, bucket, code, version, state, holder, events) \
              VALUES ('2030-01-01', ?, ?, 1, 'issued', 'somebody', {1: {kind: 'issued', \
              at: 1795176000000, actor: 'shop:till', \
              operation: 018f3f3e-0000-7000-8000-000000000001, user_id: 'somebody', \
@@ -213,13 +213,13 @@ impl Bare {
         );
         let read = prepare(
             "SELECT version, state, holder, events, hold, sealed FROM coupon \
-             WHERE shelf_day = '2030-01-01' AND bucket = ? AND code = ?",
+             WHERE expiry_day = '2030-01-01' AND bucket = ? AND code = ?",
         );
         let update = prepare(
             "UPDATE coupon SET version = 2, state = 'redeemed', holder = 'somebody', \
              events[2] = {kind: 'redeemed', at: 1795176000000, actor: 'shop:till', \
              operation: 018f3f3e-0000-7000-8000-000000000000, user_id: 'somebody', \
-             reference: '991'} WHERE shelf_day = '2030-01-01' AND bucket = ? AND code = ? \
+             reference: '991'} WHERE expiry_day = '2030-01-01' AND bucket = ? AND code = ? \
              IF version = 1 AND sealed = null",
         );
         let (read, update, insert) = (read.await?, update.await?, insert.await?);
@@ -273,7 +273,7 @@ fn place(n: usize) -> (i32, String) {
     (bucket, format!("CODE{n:012}"))
 }
 
-/// A process of couponry; ended when it is dropped.
+/// A process of couponry. It ends when this is dropped.
 struct Serve {
     process: Child,
     address: String,
@@ -288,7 +288,7 @@ impl Drop for Serve {
 }
 
 impl Serve {
-    fn start(folder: &Path, number: usize, target: &Target) -> Result<Serve, Failure> {
+    fn start(folder: &Path, number: usize, target: &KeyspaceAddress) -> Result<Serve, Failure> {
         let data = folder.join(format!("node-{number}"));
         let first = folder.join("node-0").join("keys");
         if number > 0 && !data.join("keys").exists() {
@@ -411,7 +411,7 @@ impl Caller {
 
 /// Statements that services have sent to the cluster: reads, writes, conditional writes.
 async fn statements(of: &[Caller]) -> Result<[f64; 3], Failure> {
-    // What is written once a second has been written.
+    // The writes of each second are done.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     let mut sum = [0.0; 3];
     for caller in of {
@@ -429,7 +429,7 @@ async fn statements(of: &[Caller]) -> Result<[f64; 3], Failure> {
 
 fn difference(before: &[f64; 3], after: &[f64; 3], rows: usize) -> String {
     let each = |at: usize| (after[at] - before[at]) / rows as f64;
-    // Writes count the conditional ones too.
+    // Writes include the conditional ones.
     let (reads, conditional) = (each(0), each(2));
     let plain = each(1) - conditional;
     format!("{reads:.2} reads, {conditional:.2} conditional writes, {plain:.2} plain writes")

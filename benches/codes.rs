@@ -1,4 +1,4 @@
-//! What making and opening a code costs, beside the ready-made FF1 of `fpe` in the same run.
+//! The cost of minting and opening a code, beside the FF1 of the crate `fpe` in the same run.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ const KEY: [u8; 16] = *b"a key of 16 byte";
 /// 2026-12-31.
 const DAY: Day = Day(20_818);
 
-/// Codes of one run: what an export writes between two flushes.
+/// Codes of one run: as many as an export writes between two flushes.
 const RUN: usize = 4_096;
 
 fn mint(c: &mut Criterion) {

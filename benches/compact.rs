@@ -1,6 +1,6 @@
-//! What it costs to move a shelf to cold, beside the least that Parquet can be written for: a bare
-//! `ArrowWriter` with the same settings that writes the same rows out of memory. Then a look-up in
-//! cold, and how long redemptions on another shelf take while all that goes on.
+//! The cost of archiving a partition, beside the least possible with Parquet: a bare `ArrowWriter` with the
+//! same settings that writes the same rows from memory. Then a look-up in cold, and how long redemptions
+//! in another partition take meanwhile.
 //!
 //! `cargo bench -p compactor`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
 //! `COUPONRY_COLD=s3://BUCKET/PREFIX` for a cold tier in a bucket: then without the bare writer, which
@@ -21,18 +21,18 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use engine::ColdArchive;
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Shelves};
+use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Partitions};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
-use router::{Address, BUCKET_BITS_DEFAULT, Found, Owner, Place, bucket};
+use router::{Address, Found, Owner};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -40,10 +40,10 @@ const ROWS_DEFAULT: u64 = 2_000_000;
 
 const KEY: [u8; 16] = *b"a key of 16 byte";
 
-/// The shelf that is over: 2026-03-01.
+/// The partition that is over: 2026-03-01.
 const OVER: Day = Day(20_513);
 
-/// The shelf of the coupons that are redeemed meanwhile: 2026-12-31.
+/// The partition of the coupons that are redeemed meanwhile: 2026-12-31.
 const OPEN: Day = Day(20_818);
 
 /// 2026-11-20, noon: long after the first, before the second.
@@ -56,13 +56,13 @@ const GROUP: u64 = 4_096;
 const CALLERS: u64 = 16;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long they are measured without a compaction beside.
+/// How long they are measured without a compaction.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Archived coupons that are looked up.
 const LOOK_UPS: u64 = 200;
 
-/// What has happened to the coupons.
+/// The state of the coupons.
 #[derive(Clone, Copy)]
 enum Kind {
     Untouched,
@@ -114,7 +114,7 @@ fn open(folder: &Path) -> Result<Stores, Failure> {
     let cold = match in_bucket() {
         None => ColdStore::on_folder(&folder.join("cold"), ColdOptions::default()),
         Some(prefix) => {
-            // Another one for each line.
+            // A different one for each line.
             let name = folder.file_name().and_then(|it| it.to_str()).unwrap_or("bench");
             let address = format!("{prefix}/{name}").parse()?;
             ColdStore::on_bucket(&address, ColdOptions::default())?
@@ -149,7 +149,7 @@ fn campaign(id: &str, day: Day, handout: Handout) -> Result<Campaign, Failure> {
     })
 }
 
-/// 80 bits that look random: an odd multiplier visits each once.
+/// 80 bits that look random: an odd multiplier gives each value once.
 fn code(number: u64) -> Result<Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let wide = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
@@ -158,7 +158,7 @@ fn code(number: u64) -> Result<Code, Failure> {
     Ok(text.parse()?)
 }
 
-/// Coupons as another system's file brings them, in no order.
+/// Coupons as in a file of another system, in random order.
 async fn import(stores: &Stores, rows: u64, kind: Kind) -> Result<(), Failure> {
     let (id, batch): (CampaignId, _) = ("past".parse()?, "file".parse()?);
     let new = campaign("past", OPEN, Handout::Bearer)?;
@@ -178,19 +178,24 @@ async fn import(stores: &Stores, rows: u64, kind: Kind) -> Result<(), Failure> {
 
 fn line(number: u64, kind: Kind) -> Result<ImportLine, Failure> {
     let at = Millis(OVER.start().0 - (number % 30_000_000) as i64);
-    let standing = match kind {
-        Kind::Untouched => Standing::Available,
-        Kind::Redeemed => Standing::Redeemed {
+    let imported_state = match kind {
+        Kind::Untouched => ImportedState::Available,
+        Kind::Redeemed => ImportedState::Redeemed {
             holder: Some(format!("user-{:09}", number % 700_000).parse()?),
             issued_at: Some(Millis(at.0 - 86_400_000)),
             at,
             order: Some(format!("order-{number}").parse()?),
         },
     };
-    Ok(ImportLine { code: code(number)?, valid_from: Millis(0), expires_at: OVER.end(), standing })
+    Ok(ImportLine {
+        code: code(number)?,
+        valid_from: Millis(0),
+        expires_at: OVER.end(),
+        imported_state,
+    })
 }
 
-/// When the steps of a compaction were first and last heard of.
+/// The first and the last report of each step of a compaction.
 #[derive(Default)]
 struct Steps {
     committed: Mutex<Option<Instant>>,
@@ -204,7 +209,7 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let heard = Arc::clone(&steps);
     let begun = Instant::now();
     let compactor = Compactor::new(
-        Arc::clone(&stores.hot) as Arc<dyn Shelves>,
+        Arc::clone(&stores.hot) as Arc<dyn Partitions>,
         Arc::clone(&stores.cold),
         Settings::default(),
         Arc::new(move |step| {
@@ -216,14 +221,14 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     let report = compactor.run(NOW, Closed::WhenWorthwhile).await?;
     let all = begun.elapsed();
     let peak = peak_mib();
-    let bytes: u64 = report.shelves.iter().map(|shelf| shelf.bytes).sum();
+    let bytes: u64 = report.partitions.iter().map(|partition| partition.bytes).sum();
     let copied = steps.committed.lock().ok().and_then(|at| *at).ok_or("nothing was committed")?;
     let (copy, remove) = (copied - begun, all - (copied - begun));
     let bare = match in_bucket() {
         None => Some(bare(&stores.folder)?),
         Some(_) => None,
     };
-    // The keeper has carried the log into the file by then, which shortens it.
+    // By then the checkpointer has copied the log into the file, which makes it shorter.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let rate = |took: Duration| rows as f64 / took.as_secs_f64();
     let to_bare = |took: Duration| {
@@ -242,7 +247,7 @@ async fn moved(stores: &Stores, rows: u64) -> Result<String, Failure> {
     ))
 }
 
-/// The same rows, written by an `ArrowWriter` alone and synced.
+/// The same rows, written by only an `ArrowWriter` and synced.
 fn bare(folder: &Path) -> Result<Duration, Failure> {
     let mut took = Duration::ZERO;
     for path in parquet_files(&folder.join("cold/coupons"))? {
@@ -271,7 +276,7 @@ fn bare(folder: &Path) -> Result<Duration, Failure> {
     Ok(took)
 }
 
-/// As `schema/cold.md` has them.
+/// The settings of `schema/cold.md`.
 fn settings(group_rows: usize) -> Result<WriterProperties, Failure> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
@@ -353,7 +358,7 @@ async fn look_up(stores: &Stores, rows: u64) -> Result<String, Failure> {
     Ok(format!("median {:.1} ms, p99 {:.1} ms", ms(&mut took, 50), ms(&mut took, 99)))
 }
 
-/// Redemptions on an open shelf, by themselves and beside a compaction.
+/// Redemptions in an open partition, by themselves and beside a compaction.
 async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     import(stores, rows, Kind::Untouched).await?;
     let id: CampaignId = "live".parse()?;
@@ -374,7 +379,7 @@ async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     let alone = quiet.await??;
     stop.store(false, Ordering::Relaxed);
     let busy = tokio::spawn(redeem(Arc::clone(&stores.hot), owner, next, stop.clone()));
-    let (hot, cold) = (Arc::clone(&stores.hot) as Arc<dyn Shelves>, Arc::clone(&stores.cold));
+    let (hot, cold) = (Arc::clone(&stores.hot) as Arc<dyn Partitions>, Arc::clone(&stores.cold));
     let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
     compactor.run(NOW, Closed::WhenWorthwhile).await?;
     stop.store(true, Ordering::Relaxed);
@@ -401,8 +406,8 @@ async fn redeem(
             while !stop.load(Ordering::Relaxed) {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let code = key.mint(OPEN, number);
-                let place = Place { day: OPEN, bucket: bucket(&code, BUCKET_BITS_DEFAULT) };
-                let address = Address { code, place, owner: owner.clone(), minted: true };
+                let (owner, bucket_key) = (owner.clone(), OPEN.into());
+                let address = Address { code, bucket_key, owner, minted: true };
                 let (by, order) = (format!("u{number}").parse()?, format!("o{number}").parse()?);
                 let change = Change {
                     action: Action::Redeem { by, order },
@@ -430,16 +435,16 @@ async fn redeem(
     Ok(all)
 }
 
-/// The `part`th of a hundred, in milliseconds.
+/// A percentile, in milliseconds.
 fn ms(took: &mut [Duration], part: usize) -> f64 {
     took.sort_unstable();
     let at = (took.len() * part / 100).min(took.len().saturating_sub(1));
     took.get(at).map_or(0.0, |took| took.as_secs_f64() * 1e3)
 }
 
-/// The kernel counts the highest memory anew from here on.
+/// Resets the highest memory that the kernel has counted.
 fn forget_peak() {
-    // Where that is not allowed the figure is that of the whole run.
+    // If this is not allowed, the figure is for the whole run.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

@@ -1,6 +1,6 @@
-//! Five everyday questions over archived coupons, beside DuckDB on the same files: the same answers,
-//! and how long each takes. The files are what the Expired pass leaves: one unit a shelf, written
-//! through `ColdStore`.
+//! Five everyday questions over archived coupons, beside DuckDB on the same files: whether the answers are
+//! equal, and how long each takes. The files are those that the Expired pass leaves: one archive commit
+//! per partition, written through `ColdStore`.
 //!
 //! `cargo bench -p history`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk,
 //! `COUPONRY_BENCH_PYTHON` names a Python that has DuckDB (without it there is no other side).
@@ -14,36 +14,36 @@ use std::time::{Duration, Instant};
 
 use cold::{ColdStore, Options as ColdOptions};
 use coupon::calendar::Zone;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::{ColdArchive, Engine, SetClock};
 use history::formats::{Format, Rows};
 use history::{History, Limits};
-use hot::sqlite::{Options, SqliteHot};
-use hot::{ColdMark, HotStore, Shelves};
+use hot::{ColdMark, HotStore, Partitions};
+use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
 const ROWS_DEFAULT: u64 = 20_000_000;
 
-/// Shelves that they are on: 40 days, the last of them 2026-09-30.
-const SHELVES: u64 = 40;
+/// Partitions that they are in: 40 days, the last of them 2026-09-30.
+const PARTITIONS: u64 = 40;
 const FIRST: Day = Day(20_687);
 
 /// 2026-11-20, noon.
 const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 
-/// How often each question is asked; the best counts.
+/// How often each question is asked. The best time counts.
 const TRIES: usize = 5;
 
-/// Rows handed to the writer at a time.
+/// Rows given to the writer at once.
 const CHUNK: u64 = 16_384;
 
-/// The questions: as people ask them here, and the same of DuckDB over `files`, where `expires_on`
-/// has to be made (all zones are UTC here).
+/// The questions: the SQL for couponry, and the same for DuckDB over `files`, where `expires_on` is
+/// computed (all zones are UTC here).
 const QUESTIONS: [(&str, &str, &str); 5] = [
     (
         "coupons by campaign and state, from a last day on",
@@ -75,20 +75,20 @@ const QUESTIONS: [(&str, &str, &str); 5] = [
     (
         "how many orders of a fortnight, how many people",
         "select count(order_ref) as orders, count(distinct holder) as people from coupons \
-         where shelf_day between '2026-09-01' and '2026-09-14'",
+         where expiry_day between '2026-09-01' and '2026-09-14'",
         "select count(order_ref) as orders, count(distinct holder) as people from files \
-         where shelf_day between '2026-09-01' and '2026-09-14'",
+         where expiry_day between '2026-09-01' and '2026-09-14'",
     ),
 ];
 
-/// Answers like ours on standard output: for each question its best time in seconds, a line, then
-/// its rows as CSV, and an empty line.
+/// Prints for each question a line with its best time in seconds, its rows as CSV, and an empty
+/// line.
 const DUCKDB: &str = r#"
 import duckdb, json, sys, time
 asked = json.load(sys.stdin)
 db = duckdb.connect()
 db.execute(f"set threads to {asked['cores']}; set timezone = 'UTC'; set preserve_insertion_order = false")
-db.execute(f"create view files as select * from read_parquet({asked['files']}, hive_partitioning = true, hive_types = {{'shelf_day': DATE}})")
+db.execute(f"create view files as select * from read_parquet({asked['files']}, hive_partitioning = true, hive_types = {{'expiry_day': DATE}})")
 for sql in asked['questions']:
     best = None
     for _ in range(asked['tries']):
@@ -146,7 +146,7 @@ async fn measured(folder: &Path, rows: u64) -> Result<(), Failure> {
     let history = History::new(Arc::new(engine), limits)?;
     let theirs = duckdb(&cold, folder, cores).await?;
     let mut theirs = theirs.iter();
-    println!("{rows} coupons on {SHELVES} shelves, {cores} cores, best of {TRIES}\n");
+    println!("{rows} coupons on {PARTITIONS} partitions, {cores} cores, best of {TRIES}\n");
     println!("| question | couponry-history, ms | DuckDB, ms | ratio | rows |");
     println!("|---|---|---|---|---|");
     for (name, sql, _) in QUESTIONS {
@@ -187,15 +187,15 @@ async fn answered(history: &History, sql: &str) -> Result<String, Failure> {
     Ok(text.split_once('\n').map_or(String::new(), |(_, rows)| rows.to_owned()))
 }
 
-/// The best time of each question there, in seconds, and its rows.
+/// The best time of each question in DuckDB, in seconds, and its rows.
 async fn duckdb(
     cold: &ColdStore,
     folder: &Path,
     cores: usize,
 ) -> Result<Vec<(f64, String)>, Failure> {
     let Some(python) = std::env::var_os("COUPONRY_BENCH_PYTHON") else { return Ok(Vec::new()) };
-    let shelves = cold.shelves().await?;
-    let files = shelves.iter().flat_map(|shelf| &shelf.files);
+    let partitions = cold.partitions().await?;
+    let files = partitions.iter().flat_map(|partition| &partition.files);
     let path = |name: &str| folder.join("cold/coupons").join(name).display().to_string();
     let asked = serde_json::json!({
         "files": files.map(|file| path(file.path())).collect::<Vec<_>>(),
@@ -222,14 +222,14 @@ async fn duckdb(
     answers.map(answer).collect()
 }
 
-/// Makes the coupons, shelf by shelf, in the order of their codes.
+/// Makes the coupons, partition by partition, in the order of their codes.
 async fn filled(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
     cold.create().await?;
     let begun = Instant::now();
-    let each = rows / SHELVES;
-    for number in 0..SHELVES {
+    let each = rows / PARTITIONS;
+    for number in 0..PARTITIONS {
         let day = Day(FIRST.0 + i32::try_from(number)?);
-        let shelf = cold.shelf(day).await?;
+        let partition = cold.partition(day).await?;
         let mut writer = cold.writer(day, 1).await?;
         for first in (0..each).step_by(usize::try_from(CHUNK)?) {
             let numbers = first..each.min(first + CHUNK);
@@ -237,7 +237,7 @@ async fn filled(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
             writer.push(coupons.collect::<Result<_, Failure>>()?).await?;
         }
         let files = writer.finish().await?;
-        cold.commit(&shelf, 1, &files, &[]).await?;
+        cold.commit(&partition, 1, &files, &[]).await?;
     }
     eprintln!("{rows} coupons written in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(())
@@ -245,7 +245,7 @@ async fn filled(cold: &ColdStore, rows: u64) -> Result<(), Failure> {
 
 /// Of ten coupons four are redeemed, three issued, two available and one void; of 20 campaigns.
 fn coupon(day: Day, number: u64, row: u64) -> Result<Coupon, Failure> {
-    // Scrambled, so that neighbours have nothing in common.
+    // Scrambled, so that neighbours are unrelated.
     let wide = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     let genesis = Genesis {
         code: code(row, wide)?,
@@ -258,32 +258,35 @@ fn coupon(day: Day, number: u64, row: u64) -> Result<Coupon, Failure> {
     };
     let issued_at = Millis(day.start().0 - 100 * DAY_MS - (wide >> 20) as i64 % (90 * DAY_MS));
     let redeemed_at = Millis(day.start().0 - (wide >> 24) as i64 % (90 * DAY_MS));
-    let event = |at: Millis, deed: Deed| Event {
+    let event = |at: Millis, kind: EventKind| Event {
         at,
         actor: Actor::new("shop:checkout"),
         operation: OperationId(u128::from(wide) << 64 | u128::from(number)),
-        deed,
+        kind,
     };
     let user = || format!("user-{:09}", (wide >> 7) % 700_000).parse();
     let issue = |at| {
-        Ok::<_, Failure>(event(at, Deed::Issued { to: user()?, reference: None, expires_at: None }))
+        Ok::<_, Failure>(event(
+            at,
+            EventKind::Issued { to: user()?, reference: None, expires_at: None },
+        ))
     };
     let events = match (wide >> 40) % 10 {
         0..4 => {
             let order = format!("order-{number}").parse()?;
-            let redeem = Deed::Redeemed { by: Some(user()?), order };
+            let redeem = EventKind::Redeemed { by: Some(user()?), order };
             vec![issue(issued_at)?, event(redeemed_at, redeem)]
         }
         4..7 => vec![issue(issued_at)?],
         7..9 => Vec::new(),
-        _ => vec![event(issued_at, Deed::Voided { reason: "a misprint".parse().ok() })],
+        _ => vec![event(issued_at, EventKind::Voided { reason: "a misprint".parse().ok() })],
     };
     let version = events.len() as u64;
     let modified_at = events.last().map_or(genesis.created_at, |event| event.at);
     Ok(Coupon::of(genesis, events, None, version, modified_at))
 }
 
-/// Ascending with `row`, and random behind its first half.
+/// Ascending with `row`, and random after the first half.
 fn code(row: u64, wide: u64) -> Result<coupon::code::Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let letters = |value: u64, count: u32| -> String {

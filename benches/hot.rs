@@ -1,8 +1,8 @@
-//! What a redemption costs in the embedded store, beside the least that SQLite can do it for: a
-//! bare loop that commits one UPDATE a transaction, or groups them by hand. Same run, same file,
-//! same schema with all its indexes, WAL and FULL; each coupon once, in random order.
+//! The cost of a redemption in the embedded store, beside the least possible with SQLite: a bare loop that
+//! commits one UPDATE per transaction, or groups them by hand. Same run, same file, same schema with all
+//! its indexes, WAL and FULL; each coupon once, in random order.
 //!
-//! `cargo bench -p hot`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
+//! `cargo bench -p hot-sqlite`; `COUPONRY_BENCH_ROWS` for another size, `TMPDIR` for another disk.
 
 use std::error::Error;
 use std::path::Path;
@@ -17,9 +17,9 @@ use coupon::code::Code;
 use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, UserId};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
 use hot::{HotStore, MintOrder, NewCampaign};
-use router::{Address, BUCKET_BITS_DEFAULT, Found, Owner, Place, bucket};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
+use router::{Address, Found, Owner};
 use rusqlite::{Connection, params};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -31,16 +31,16 @@ const KEY: [u8; 16] = *b"a key of 16 byte";
 /// 2026-11-20, noon.
 const NOW: Millis = Millis(20_777 * 86_400_000 + 43_200_000);
 
-/// The shelf: 2026-12-31.
+/// The partition: 2026-12-31.
 const DAY: Day = Day(20_818);
 
 /// How long each line of the table is measured.
 const EACH: Duration = Duration::from_secs(8);
 
-/// Callers, and the size of the groups that the bare loop makes beside them.
+/// Callers, and the size of the groups of the bare loop beside them.
 const CALLERS: [usize; 3] = [1, 64, 512];
 
-/// The log of the bare loop is as long as ours; a shorter one makes it slower.
+/// The log of the bare loop is as long as that of couponry. A shorter one would make it slower.
 const LOG_PAGES: i64 = 16_000;
 
 /// One coupon to be redeemed.
@@ -134,9 +134,9 @@ fn user(number: u64) -> String {
     format!("user-{number:09}")
 }
 
-/// A store with `rows` issued coupons: one is issued by the store itself, the others are copies
-/// of its row with their own codes and holders. Their claims are left out: no redeem by a holder
-/// looks at one.
+/// A store with `rows` issued coupons. The store issues one, and the others are copies of its row
+/// with their own codes and holders. They have no claims, because a redeem by a holder reads no
+/// claim.
 async fn build(folder: &Path, rows: u64) -> Result<Plan, Failure> {
     let store = open(folder)?;
     let new = campaign(rows)?;
@@ -183,9 +183,9 @@ fn copy_rows(folder: &Path, codes: &[Code], users: &[UserId], sample: &str) -> R
     }
     conn.execute_batch("CREATE TEMP TABLE sample AS SELECT * FROM coupon; DELETE FROM coupon")?;
     let mut copy = conn.prepare(
-        "INSERT INTO coupon SELECT NULL, shelf_day, ?1, campaign, batch, version, state, ?2, \
+        "INSERT INTO coupon SELECT NULL, expiry_day, ?1, campaign, batch, version, state, ?2, \
          valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         replace(events, ?3, ?2), worn, created_at, modified_at FROM sample",
+         replace(events, ?3, ?2), history_full, created_at, modified_at FROM sample",
     )?;
     // In the order of the serials, in which they are issued.
     for (code, user) in codes.iter().zip(users) {
@@ -212,7 +212,7 @@ fn shuffle(tickets: &mut [Ticket]) {
     }
 }
 
-/// The bare loop; operations a second.
+/// Runs the bare loop. Returns operations a second.
 fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     let conn = Connection::open(folder.join(FILE_NAME))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
@@ -221,7 +221,7 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     let mut update = conn.prepare(
         "UPDATE coupon SET version = version + 1, state = 'redeemed', redeemed_at = ?1, \
          order_ref = ?2, events = events || char(10) || ?3, modified_at = ?1 \
-         WHERE shelf_day = ?4 AND code = ?5 AND version = 1 AND state = 'issued'",
+         WHERE expiry_day = ?4 AND code = ?5 AND version = 1 AND state = 'issued'",
     )?;
     let (mut begin, mut commit) = (conn.prepare("BEGIN IMMEDIATE")?, conn.prepare("COMMIT")?);
     let (begun, mut done) = (Instant::now(), 0_usize);
@@ -244,7 +244,7 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     Ok(done as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// The store with so many callers; operations and commits a second, and operations.
+/// Runs the store with this many callers. Returns operations and commits a second, and operations.
 async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f64, u64), Failure> {
     let store = Arc::new(open(folder)?);
     let begun = Instant::now();
@@ -276,16 +276,15 @@ async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f6
 }
 
 fn found(plan: &Plan, ticket: &Ticket) -> Found {
-    let place = Place { day: DAY, bucket: bucket(&ticket.code, BUCKET_BITS_DEFAULT) };
     let (code, owner) = (ticket.code.clone(), plan.owner.clone());
-    Found::Coupon(Address { code, place, owner, minted: true })
+    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: true })
 }
 
-/// What the store counted is what was redeemed through it.
+/// Checks that the counts of the store equal the redemptions.
 async fn check(folder: &Path, plan: &Plan, redeemed: u64) -> Result<(), Failure> {
     let row = open(folder)?.campaign(&plan.owner.campaign, NOW).await?.ok_or("no campaign")?;
-    match row.tally.redeemed == redeemed {
+    match row.counts.redeemed == redeemed {
         true => Ok(()),
-        false => Err(format!("counted {}, redeemed {redeemed}", row.tally.redeemed).into()),
+        false => Err(format!("counted {}, redeemed {redeemed}", row.counts.redeemed).into()),
     }
 }

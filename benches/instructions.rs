@@ -1,9 +1,9 @@
-//! One redeem or one look-up again and again, in one thread, for `benches/instructions` to count
-//! the instructions of: from the request as hyper hands it over to the answer, with the store and
-//! its commit, without sockets.
+//! Repeats one redeem or one look-up in one thread, so that `benches/instructions` can count its
+//! instructions: from the request that hyper hands over to the answer, with the store and its commit,
+//! without sockets.
 //!
-//! `instructions look-up 1000` does a thousand, `instructions redeem 0` none: what is left then is
-//! the set-up, which is the same for any number.
+//! `instructions look-up 1000` does a thousand and `instructions redeem 0` none, which leaves the set-up:
+//! it is the same for any number.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use engine::{ColdArchive, Engine, Role, SetClock};
 use hot::HotStore;
-use hot::sqlite::{Options, SqliteHot};
+use hot_sqlite::{Options, SqliteHot};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
@@ -31,13 +31,13 @@ const KEY: [u8; 16] = *b"sixteen bytes ok";
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
 
-/// Coupons that are there, whatever is asked of them.
+/// Coupons in the store.
 const COUPONS: usize = 2_000;
 
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1).filter(|it| !it.starts_with("--"));
     let (what, count) = (arguments.next(), arguments.next());
-    // Without them `cargo bench` and `cargo test` run it once, to see that it runs.
+    // Without arguments, as in `cargo bench` and `cargo test`, it runs once to show that it works.
     let what = what.unwrap_or_else(|| "redeem".to_owned());
     let count: usize = count.map_or(Ok(1), |it| it.parse())?;
     if count > COUPONS {
@@ -69,7 +69,7 @@ async fn asked(what: &str, count: usize) -> Result<(), Failure> {
     let mut lines = "code,state,user_id\n".to_owned();
     lines.extend((0..COUPONS).map(|nth| format!("{},issued,u{nth}\n", code(nth))));
     caller.ask("POST", "/v1/campaigns/c/batches?batch_id=b", lines, "text/csv").await?;
-    // What is remembered is remembered from here on.
+    // From here on all caches are filled.
     caller.ask("GET", &format!("/v1/coupons/{}", code(0)), String::new(), "").await?;
 
     for nth in 0..count {

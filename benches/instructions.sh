@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# How many instructions a look-up and a redeem take, by callgrind, beside the committed numbers.
+# The instructions of a look-up and a redeem, counted by callgrind and compared with the committed numbers.
 #
-#   benches/instructions.sh           compares; ends with 1 where one has grown by more than 5 %
-#   benches/instructions.sh --write   keeps what was counted
+#   benches/instructions.sh           compares; exits with 1 if one has grown by more than 5 %
+#   benches/instructions.sh --write   writes the new numbers
 #
-# Seconds depend on what else a machine does, instructions hardly do. Counted are the thread that
-# reads the request, decides and answers, and the one that writes; not the keeper, which carries the
-# log into the database by the clock. Each number is the difference of two runs, so that the set-up
-# is not in it. Another compiler counts otherwise: the file says which one it was.
+# Seconds depend on the other work of a machine, instructions hardly do. The count has the thread that
+# reads the request, decides and answers, and the thread that writes. It does not have the checkpointer,
+# which copies the log into the database by the clock. Each number is the difference of two runs, without
+# the set-up. Another compiler gives other numbers: the file names the compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 committed=benches/instructions.txt
@@ -27,7 +27,7 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# The instructions of all threads but the keeper's: the fewest of some runs, since hash tables are
+# The instructions of all threads but the checkpointer's: the fewest of some runs, since hash tables are
 # seeded anew and wake-ups differ.
 counted() { # WHAT COUNT
     local least= run file total

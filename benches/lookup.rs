@@ -1,9 +1,9 @@
 //! How large row groups of the cold tier should be, and what a look-up by code costs in a table
 //! that grows.
 //!
-//! First the same coupons in files with row groups of several sizes: bytes a coupon, the footer on
-//! disk and in memory, what a look-up reads and takes, and two scans as an analyst's engine makes
-//! them. Then look-ups in one table of more and more coupons.
+//! First the same coupons in files with row groups of several sizes: bytes per coupon, the footer on disk
+//! and in memory, what a look-up reads and how long it takes, and two scans as an analyst's engine makes
+//! them. Then look-ups in one table that grows.
 //!
 //! `cargo bench --package=cold --bench lookup`; `COUPONRY_BENCH_ROWS` coupons a file (1,000,000; with 0 not),
 //! `COUPONRY_BENCH_TABLE` in the largest table (10,000,000), `TMPDIR` for another disk.
@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use cold::{ColdStore, Committed, Options};
 use coupon::calendar::Zone;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId};
 use coupon::time::{DAY_MS, Day, Millis};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -35,13 +35,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// 2026-03-01 and the days behind it.
+/// 2026-03-01 and the days after it.
 const FIRST: Day = Day(20_513);
 
 /// Coupons of a file, as the compactor writes them.
 const FILE_ROWS: u64 = 10_000_000;
 
-/// Coupons that are written at a time.
+/// Coupons that are written at once.
 const CHUNK: u64 = 8_192;
 
 /// Look-ups of each line.
@@ -124,23 +124,28 @@ async fn growing(largest: u64) -> Result<(), Failure> {
     let counted = Arc::new(Counted::new(folder.path())?);
     let store = ColdStore::with_store(counted.clone(), "bench", Options::default());
     store.create().await?;
-    let mut shelves: Vec<(Day, u64)> = Vec::new();
+    let mut partitions: Vec<(Day, u64)> = Vec::new();
     let mut size = 1_000_000_u64.min(largest);
     while size <= largest {
-        let mut have: u64 = shelves.iter().map(|(_, rows)| rows).sum();
+        let mut have: u64 = partitions.iter().map(|(_, rows)| rows).sum();
         while have < size {
             let rows = FILE_ROWS.min(size - have);
-            let day = Day(FIRST.0 + i32::try_from(shelves.len())?);
+            let day = Day(FIRST.0 + i32::try_from(partitions.len())?);
             write(&store, day, rows, Kind::Untouched).await?;
-            shelves.push((day, rows));
+            partitions.push((day, rows));
             have += rows;
         }
-        let looked = look_up(&store, &counted, &shelves).await?;
-        let bytes: u64 =
-            store.shelves().await?.iter().flat_map(|shelf| &shelf.files).map(|it| it.bytes()).sum();
+        let looked = look_up(&store, &counted, &partitions).await?;
+        let bytes: u64 = store
+            .partitions()
+            .await?
+            .iter()
+            .flat_map(|partition| &partition.files)
+            .map(|it| it.bytes())
+            .sum();
         println!(
             "| {have} | {} | {:.1} | {:.2} | {} KB, {} KB | {:.2} ms, {:.2} ms | {} KB |",
-            shelves.len(),
+            partitions.len(),
             bytes as f64 / have as f64,
             looked.reads,
             looked.mean / 1_000,
@@ -155,21 +160,21 @@ async fn growing(largest: u64) -> Result<(), Failure> {
 }
 
 async fn write(store: &ColdStore, day: Day, rows: u64, kind: Kind) -> Result<(), Failure> {
-    let on = store.shelf(day).await?;
-    let mut writer = store.writer(day, on.unit + 1).await?;
+    let on = store.partition(day).await?;
+    let mut writer = store.writer(day, on.archive_commit + 1).await?;
     for first in (0..rows).step_by(CHUNK as usize) {
         let some = first..rows.min(first + CHUNK);
         let coupons = some.map(|nth| coupon(nth, rows, day, kind));
         writer.push(coupons.collect::<Result<_, Failure>>()?).await?;
     }
     let files = writer.finish().await?;
-    match store.commit(&on, on.unit + 1, &files, &[]).await? {
+    match store.commit(&on, on.archive_commit + 1, &files, &[]).await? {
         Committed::Done { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
 
-/// The `nth` of `rows` codes in ascending order, random below what that fixes.
+/// The `nth` of `rows` codes in ascending order, otherwise random.
 fn code(nth: u64, rows: u64) -> Result<Code, Failure> {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let step = (1_u128 << 80) / u128::from(rows);
@@ -201,19 +206,19 @@ fn coupon(nth: u64, rows: u64, day: Day, kind: Kind) -> Result<Coupon, Failure> 
     if let Kind::Untouched = kind {
         return Ok(Coupon::untouched(genesis));
     }
-    let event = |after: u64, deed: Deed| Event {
+    let event = |after: u64, kind: EventKind| Event {
         at: Millis(MADE.0 + ((random >> 8) % 30_000_000 + after) as i64),
         actor: Actor::new("shop:checkout-7"),
         operation: OperationId(u128::from(mixed(random)) << 64 | u128::from(random)),
-        deed,
+        kind,
     };
     let holder = format!("user-{:09}", random % 50_000_000);
-    let issued = Deed::Issued {
+    let issued = EventKind::Issued {
         to: holder.parse()?,
         reference: Some(IssueRef::stored(&format!("req-{random:x}"))),
         expires_at: None,
     };
-    let redeemed = Deed::Redeemed {
+    let redeemed = EventKind::Redeemed {
         by: Some(holder.parse()?),
         order: format!("order-{}", random >> 24).parse()?,
     };
@@ -222,7 +227,7 @@ fn coupon(nth: u64, rows: u64, day: Day, kind: Kind) -> Result<Coupon, Failure> 
     Ok(Coupon::of(genesis, events, None, 2, modified))
 }
 
-/// What look-ups have read and how long they took.
+/// The reads and times of look-ups.
 struct Looked {
     reads: f64,
     mean: u64,
@@ -234,17 +239,17 @@ struct Looked {
 async fn look_up(
     store: &ColdStore,
     counted: &Counted,
-    shelves: &[(Day, u64)],
+    partitions: &[(Day, u64)],
 ) -> Result<Looked, Failure> {
     // The footers are read once.
-    for (day, rows) in shelves {
+    for (day, rows) in partitions {
         store.find(*day, &[code(0, *rows)?]).await?;
     }
     let (mut took, mut bytes) = (Vec::new(), Vec::new());
     let reads = counted.reads.load(Ordering::Relaxed);
     for nth in 0..LOOK_UPS {
         let random = mixed(nth + 7);
-        let (day, rows) = shelves[(random % shelves.len() as u64) as usize];
+        let (day, rows) = partitions[(random % partitions.len() as u64) as usize];
         let code = code((random >> 20) % rows, rows)?;
         let before = counted.bytes.load(Ordering::Relaxed);
         let begun = Instant::now();
@@ -303,7 +308,7 @@ fn parquet_file(folder: &FilePath) -> Result<PathBuf, Failure> {
     Err("there is no file".into())
 }
 
-/// A folder that counts what is read of Parquet files.
+/// A folder that counts the reads of Parquet files.
 #[derive(Debug)]
 struct Counted {
     inner: LocalFileSystem,
@@ -360,7 +365,7 @@ impl ObjectStore for Counted {
         self.inner.delete_stream(locations)
     }
 
-    /// In the order of the names, as an object store does and a disk does not.
+    /// In the order of the names, like an object store and unlike a disk.
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
         let listed = self.inner.list(prefix);
         stream::once(async move {

@@ -1,4 +1,4 @@
-//! What a decision of the rules costs: one of thousands in a commit.
+//! The cost of one decision of the rules. A commit has thousands of them.
 
 use std::hint::black_box;
 
@@ -63,8 +63,8 @@ fn issued() -> Coupon {
     after(&untouched, &change(issue))
 }
 
-/// Redeemed and cancelled until nothing more is accepted but giving it back.
-fn worn() -> Coupon {
+/// Redeemed and cancelled until only a cancel, a revoke and a void are accepted.
+fn history_full() -> Coupon {
     let mut coupon = issued();
     for order in 0.. {
         if coupon.events().len() + 3 > EVENTS_OPEN_MAX {
@@ -79,11 +79,11 @@ fn worn() -> Coupon {
 }
 
 fn rules(c: &mut Criterion) {
-    let (fresh, worn) = (issued(), worn());
+    let (fresh, history_full) = (issued(), history_full());
     let redeemed = after(&fresh, &redeem("ann", "991"));
     let cases = [
         ("redeem accepted", &fresh, redeem("ann", "991")),
-        ("redeem accepted, long history", &worn, redeem("ann", "991")),
+        ("redeem accepted, long history", &history_full, redeem("ann", "991")),
         ("redeem replayed", &redeemed, redeem("ann", "991")),
         ("redeem refused", &redeemed, redeem("ann", "992")),
         ("a stranger refused", &fresh, redeem("bob", "992")),

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A rehearsal at a growing scale: each step of a coupon's way, timed on stores of so many coupons.
+# Times each step of a coupon's life on stores of a growing number of coupons.
 #
 #   benches/scale.sh 100000 1000000 10000000
 #
-# prints one row a size, as in docs/scale.md. Each store is made in a folder below TMPDIR and
-# removed; a million coupons take about a gigabyte there while it runs.
+# prints one row for each size, as in docs/scale.md. Each store is in a folder below TMPDIR, which is
+# deleted afterwards. A million coupons take about a gigabyte there.
 #
-# Of every size are made: as many live coupons, issued to as many users, which are looked at by HTTP;
-# and as many of one day that is over, a tenth of them redeemed, which `compact` moves to cold.
+# For every size it makes as many live coupons, issued to as many users, which it reads over HTTP, and
+# as many of one day that is over, a tenth of them redeemed, which `compact` archives.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$#" -gt 0 ] || set -- 100000 1000000
@@ -67,7 +67,7 @@ over() {
     }'
 }
 
-echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | start, ms | idle, then under load, MiB | compact, rows/s | cold, bytes each | verify, items/s |"
+echo "| coupons | import, lines/s | hot, bytes each | redeem/s | look-up/s | start, ms | memory idle, then under load, MiB | compact, rows/s | cold, bytes each | verify, coupons/s |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
 for count in "$@"; do
     export COUPONRY_DATA="$folder/$count" COUPONRY_URL=$url

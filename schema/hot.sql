@@ -1,8 +1,8 @@
--- The embedded hot store: one SQLite file, DATA/hot.db. This file is what the binary runs on a new
--- store, and a test compares it with what a store really has.
+-- The embedded hot store: one SQLite file, DATA/hot.db. The binary runs this file on a new store, and
+-- a test compares it with the schema of a real store.
 --
--- Instants (_at, valid_from, issue_from, issue_until, seal_after) are milliseconds since 1970 UTC;
--- days are UTC days since 1970. A code is bare: upper case, no hyphens, no prefix.
+-- Instants (_at, valid_from, issue_from, issue_until, seal_after) are milliseconds since 1970 UTC.
+-- Days are UTC days since 1970. A code is bare: upper case, no hyphens, no prefix.
 
 CREATE TABLE setting (
     name  TEXT PRIMARY KEY,
@@ -30,12 +30,12 @@ CREATE TABLE campaign (
     created_at     INTEGER NOT NULL,
     -- The request that made it, in one normal form: the same name with the same body is a replay.
     created_as     TEXT NOT NULL,
-    -- Coupons in each state now; what is left of stock is available.
+    -- Coupons in each state now. The rest of the stock is available.
     stock          INTEGER NOT NULL,
     issued         INTEGER NOT NULL,
     redeemed       INTEGER NOT NULL,
     void           INTEGER NOT NULL,
-    -- Of those, so many have been moved to cold and have no row here any more.
+    -- How many of those are in cold and have no row here.
     cold_issued    INTEGER NOT NULL DEFAULT 0,
     cold_redeemed  INTEGER NOT NULL DEFAULT 0,
     cold_void      INTEGER NOT NULL DEFAULT 0
@@ -45,16 +45,16 @@ CREATE TABLE batch (
     number        INTEGER PRIMARY KEY,
     campaign      INTEGER NOT NULL REFERENCES campaign (number),
     batch_id      TEXT NOT NULL,
-    -- minted: a run of serials of one day under one key; imported: these four are null.
+    -- Minted batch: a run of serials of one day under one key. Imported batch: these four are null.
     key_id        TEXT,
-    day           INTEGER,
+    expiry_day    INTEGER,
     first_serial  INTEGER,
-    -- Serials below first_serial + next_offset have been offered once; what came back has a row.
+    -- Serials below first_serial + next_offset were offered once. A coupon that came back has a row.
     next_offset   INTEGER,
     count         INTEGER NOT NULL,
     paused        INTEGER NOT NULL,
     paused_reason TEXT,
-    -- How the last import into it ended.
+    -- The result of the last import into this batch.
     lines         INTEGER NOT NULL,
     imported      INTEGER NOT NULL,
     already_there INTEGER NOT NULL,
@@ -63,104 +63,106 @@ CREATE TABLE batch (
     UNIQUE (campaign, batch_id)
 ) STRICT;
 
-CREATE INDEX batch_by_serial ON batch (day, first_serial) WHERE day IS NOT NULL;
+CREATE INDEX batch_by_serial ON batch (expiry_day, first_serial) WHERE expiry_day IS NOT NULL;
 
--- One row a shelf, there before the first coupon of its day.
-CREATE TABLE day_plan (
-    day         INTEGER PRIMARY KEY,
-    bucket_bits INTEGER NOT NULL,
-    -- The shelf may be sealed after this instant.
-    seal_after  INTEGER NOT NULL,
-    closing     INTEGER NOT NULL,
-    -- One counter for all campaigns, so that no two batches mint one code.
-    next_serial INTEGER NOT NULL,
-    -- Once sealed nothing on the shelf changes any more: a coupon without a row is looked up in
-    -- cold. It stays for ever.
-    sealed      INTEGER NOT NULL DEFAULT 0,
-    -- The last unit of this shelf that was copied to cold and whose rows were removed here.
-    unit        INTEGER NOT NULL DEFAULT 0,
-    -- Whether it was sealed and every row of it has been removed.
-    emptied     INTEGER NOT NULL DEFAULT 0
+-- One row for each partition, written before the first coupon of its day.
+CREATE TABLE partition_plan (
+    expiry_day     INTEGER PRIMARY KEY,
+    -- For the router: how many bits of a code's hash are its bucket. No row in this file has a bucket.
+    bucket_bits    INTEGER NOT NULL,
+    -- The partition may be sealed after this instant.
+    seal_after     INTEGER NOT NULL,
+    closing        INTEGER NOT NULL,
+    -- One counter for all campaigns, so that no two batches mint the same code.
+    next_serial    INTEGER NOT NULL,
+    -- Nothing in a sealed partition changes any more: a coupon without a row is looked up in cold.
+    -- The seal is permanent.
+    sealed         INTEGER NOT NULL DEFAULT 0,
+    -- The last archive commit of this partition whose rows were copied to cold and deleted here.
+    archive_commit INTEGER NOT NULL DEFAULT 0,
+    -- Whether the partition is sealed and all its rows are deleted.
+    emptied        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- A coupon that something has happened to, or that was imported. A minted code without a row is
--- available. Rows lie in the order in which they came, and so do the entries of one expiry in the
--- indexes: only coupon_by_place is written at random places.
+-- A coupon that was changed or imported. A minted code without a row is available. New rows go to the
+-- end of the table, and new entries of one expiry to the end of that expiry in the indexes. Only
+-- coupon_by_code is written in random order.
 CREATE TABLE coupon (
     number          INTEGER PRIMARY KEY,
-    shelf_day       INTEGER NOT NULL,
+    expiry_day      INTEGER NOT NULL,
     code            TEXT NOT NULL,
     campaign        INTEGER NOT NULL,
     batch           INTEGER NOT NULL,
     version         INTEGER NOT NULL,
-    -- state, holder, expires_at, issued_at, redeemed_at and order_ref are what events say; they
-    -- stand here to be searched.
+    -- state, holder, expires_at, issued_at, redeemed_at and order_ref follow from events. They are
+    -- columns so that queries can search them.
     state           TEXT NOT NULL,
     holder          TEXT,
     valid_from      INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL,
-    -- The expiry it came with.
+    -- Its first expiry.
     made_expires_at INTEGER NOT NULL,
     issued_at       INTEGER,
     redeemed_at     INTEGER,
     order_ref       TEXT,
     -- JSON: {by, order, operation, since, until}.
     hold            TEXT,
-    -- One line each, oldest first, at most 32: kind, at, actor, operation, user, reference, reason,
-    -- expires_at and time_zone, apart by tabs. Blanks at the end are room for the redemption.
+    -- One line for each event, oldest first, at most 32: kind, at, actor, operation, user, reference,
+    -- reason, expires_at and time_zone, separated by tabs. Blanks at the end are for a redemption.
     events          TEXT NOT NULL,
-    -- Whether so much has happened to it that an issue and a redemption have no room any more.
-    worn            INTEGER NOT NULL,
+    -- Whether the history has no room for an issue and a redemption.
+    history_full    INTEGER NOT NULL,
     created_at      INTEGER NOT NULL,
     modified_at     INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX coupon_by_place ON coupon (shelf_day, code);
+CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code);
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
 CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at);
 CREATE INDEX coupon_by_expiry ON coupon (expires_at);
--- Stock that has rows: imported coupons, and what was revoked. Of those that expire together the
--- one that has been changed least is first, so that none is worn out by giving and taking back.
+-- Stock that has rows: imported coupons and revoked ones. Of coupons with one expiry the one with the
+-- fewest changes comes first, so that issue and revoke do not fill the history of a single coupon.
 CREATE INDEX coupon_available ON coupon (batch, expires_at, version)
-    WHERE state = 'available' AND worn = 0;
--- What no rule can change any more and can be moved to cold.
-CREATE INDEX coupon_closed ON coupon (shelf_day, campaign, redeemed_at, modified_at)
+    WHERE state = 'available' AND history_full = 0;
+-- Redeemed and void coupons. They move to cold when no rule can change them any more.
+CREATE INDEX coupon_closed ON coupon (expiry_day, campaign, redeemed_at, modified_at)
     WHERE state IN ('redeemed', 'void');
 
--- In place of a coupon that was moved to cold while its shelf is open: nobody can write to it any
--- more, and who reads it is sent to cold.
-CREATE TABLE stub (
-    shelf_day INTEGER NOT NULL,
-    code      TEXT NOT NULL,
-    -- The version that lies in cold.
-    version   INTEGER NOT NULL,
-    PRIMARY KEY (shelf_day, code)
+-- Replaces the row of an archived coupon while its partition is open: no writer can change the coupon
+-- now, and a reader looks it up in cold.
+CREATE TABLE archived_marker (
+    expiry_day INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    -- The version that is in cold.
+    version    INTEGER NOT NULL,
+    PRIMARY KEY (expiry_day, code)
 ) STRICT, WITHOUT ROWID;
 
--- Foreign, shared and moved codes; a foreign code is never free a second time.
+-- Imported and shared codes, and minted codes that were extended to another partition. An imported
+-- code never becomes free again.
 CREATE TABLE directory (
-    code       TEXT PRIMARY KEY,
-    -- coupon, shared, or gone: archived, of a campaign that a restored store does not know.
-    kind       TEXT NOT NULL,
-    campaign   INTEGER NOT NULL,
-    batch      INTEGER,
-    shelf_day  INTEGER,
-    -- What the last line imported under this code said: null for shared and for minted codes.
-    valid_from INTEGER,
-    expires_at INTEGER,
-    standing   TEXT
+    code           TEXT PRIMARY KEY,
+    -- coupon; shared; or gone: archived, and a restored store does not know its campaign.
+    kind           TEXT NOT NULL,
+    campaign       INTEGER NOT NULL,
+    batch          INTEGER,
+    expiry_day     INTEGER,
+    -- What the last imported line with this code said. Null for shared and minted codes.
+    valid_from     INTEGER,
+    expires_at     INTEGER,
+    imported_state TEXT
 ) STRICT, WITHOUT ROWID;
 
--- Who became a holder, under which name for the request.
+-- Which user became a holder, and with which name for the request.
 CREATE TABLE claim (
-    campaign  INTEGER NOT NULL,
-    user_id   TEXT NOT NULL,
-    entry     INTEGER NOT NULL,
-    shelf_day INTEGER NOT NULL,
-    code      TEXT NOT NULL,
-    ref       TEXT,
-    -- Which event of the coupon the entry is about: it stands while no later one gave it away.
-    issue     INTEGER,
+    campaign   INTEGER NOT NULL,
+    user_id    TEXT NOT NULL,
+    entry      INTEGER NOT NULL,
+    expiry_day INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    ref        TEXT,
+    -- The event that gave the coupon to the user. The entry counts until a later event takes it away.
+    issue      INTEGER,
     PRIMARY KEY (campaign, user_id, entry)
 ) STRICT, WITHOUT ROWID;
 
@@ -168,7 +170,7 @@ CREATE TABLE claim (
 CREATE TABLE replacement (
     replaced TEXT PRIMARY KEY,
     user_id  TEXT NOT NULL,
-    -- Which event of the replaced coupon had given it to the user.
+    -- The event of the replaced coupon that gave it to the user.
     issue    INTEGER
 ) STRICT, WITHOUT ROWID;
 
@@ -176,7 +178,7 @@ CREATE TABLE rejected_line (
     batch  INTEGER NOT NULL,
     line   INTEGER NOT NULL,
     text   TEXT NOT NULL,
-    word   TEXT NOT NULL,
+    reason TEXT NOT NULL,
     detail TEXT NOT NULL,
     at     INTEGER NOT NULL,
     PRIMARY KEY (batch, line)
@@ -191,8 +193,9 @@ CREATE TABLE account (
     created_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Readers remember the terms of campaigns and batches, and which shelves are sealed, and read them again
--- when this number has been raised: by whichever process, of whichever release.
+-- Readers remember the terms of campaigns and batches, and which partitions are sealed. They read
+-- them again when the number terms_revision has changed. These triggers raise it, whichever process
+-- and release makes the change.
 CREATE TRIGGER campaign_terms AFTER UPDATE OF campaign_id, name, handout, shared_code, code_prefix,
     valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit,
     cancel_days, extend_days, paused, metadata, created_at ON campaign
@@ -205,12 +208,12 @@ BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
 END;
-CREATE TRIGGER day_sealed AFTER UPDATE OF sealed ON day_plan
+CREATE TRIGGER partition_sealed AFTER UPDATE OF sealed ON partition_plan
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
 END;
-CREATE TRIGGER day_made_sealed AFTER INSERT ON day_plan WHEN NEW.sealed
+CREATE TRIGGER partition_made_sealed AFTER INSERT ON partition_plan WHEN NEW.sealed
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;

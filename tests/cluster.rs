@@ -1,14 +1,14 @@
-//! Once, seen from outside: many clients, real processes, faults on purpose, and a checker that
-//! reads the whole history afterwards.
+//! Each coupon once, tested from outside: many clients, real processes, planned faults, and a
+//! checker that reads the whole history afterwards.
 //!
-//! What needs a cluster says in one line that it did not run where there is none, and passes;
-//! with `COUPONRY_REQUIRE_ENGINES=1` it fails.
+//! Without a cluster a test that needs one prints a line and passes. With
+//! `COUPONRY_REQUIRE_ENGINES=1` it fails.
 
 mod cluster {
-    #[expect(dead_code, reason = "the kit of tests/service, of which this target uses a part")]
+    #[expect(dead_code, reason = "this target uses a part of the kit of tests/service")]
     #[path = "../service/client.rs"]
     mod client;
-    #[expect(dead_code, reason = "the kit of tests/service, of which this target uses a part")]
+    #[expect(dead_code, reason = "this target uses a part of the kit of tests/service")]
     #[path = "../service/data.rs"]
     mod data;
 

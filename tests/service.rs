@@ -1,17 +1,19 @@
-//! The service from outside: the real binary, on a folder of its own, spoken to over sockets.
+//! The service from outside: the real binary with its own folder, over sockets.
 //!
-//! Some suites need more than cargo (root for a small disk, `cc` for a disk that fails). Without
-//! it they say so in one line and pass; with `COUPONRY_REQUIRE_ENGINES=1` they fail.
+//! Some suites need more than cargo (root for a small disk, `cc` for a disk that fails). Without it
+//! they print a line and pass. With `COUPONRY_REQUIRE_ENGINES=1` they fail.
 
 mod service {
     mod client;
     mod data;
+    mod downloads;
     mod finished;
     mod shim;
 
     mod backup;
     mod bucket;
     mod cli;
+    mod clients;
     mod clock;
     mod cluster;
     mod codes;

@@ -1,5 +1,5 @@
-//! What to ask next of a coupon: mostly what makes sense by what was heard of it last, so that
-//! coupons go through their whole life, and always something that does not.
+//! The choice of the next request for a coupon. Most requests fit its last answer, so that coupons
+//! go through their whole life. Some do not fit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,16 +13,16 @@ use super::client::Dice;
 use super::history::{Ask, Told};
 use super::model::World;
 
-/// People who want one coupon. Nobody wants two: a limit per user reaches over coupons, and what
-/// is checked here is one coupon at a time.
+/// Users who want one coupon. None wants two: a per-user limit covers several coupons, and the
+/// checker checks one coupon at a time.
 const USERS: u64 = 3;
 
-/// Days that a hold may last, less than the seven at which the rules cut it off. One order asks for
-/// each number of them once: the same again would be accepted or replayed by the millisecond.
+/// Days of a hold, fewer than the seven that the rules allow. One order uses each number once: for
+/// the same number again, accepted or replayed would depend on the millisecond.
 const HOLD_DAYS_MAX: u16 = 6;
 
-/// A coupon that clients ask for.
-pub(super) struct Target {
+/// A coupon that clients send requests for.
+pub(super) struct ContestedCoupon {
     pub(super) code: String,
     pub(super) handout: Handout,
     /// When the run began.
@@ -31,7 +31,7 @@ pub(super) struct Target {
     sketch: Mutex<Sketch>,
 }
 
-/// What was heard of it last. It may be out of date, which makes for better questions.
+/// Its last answer. It may be out of date, which makes better requests.
 struct Sketch {
     version: u64,
     state: Box<str>,
@@ -40,7 +40,7 @@ struct Sketch {
     /// The order of the redemption, or of the hold.
     order: Option<OrderRef>,
     expires_at: Millis,
-    /// All orders that asked for it.
+    /// All orders in requests for it.
     orders: Vec<Order>,
 }
 
@@ -48,7 +48,7 @@ struct Sketch {
 struct Order {
     by: UserId,
     name: OrderRef,
-    /// Numbers of days that it asked to hold for, as bits.
+    /// The numbers of days that it used for holds, as bits.
     held_for: u32,
 }
 
@@ -71,7 +71,7 @@ use Wish::{
     Cancel, Extend, Hold, HoldAgain, Issue, Redeem, RedeemAgain, RedeemHeld, Release, Revoke, Void,
 };
 
-/// In a thousand; void last, since nothing happens to a coupon after it.
+/// In a thousand. Void is last, because nothing happens to a coupon after it.
 const AVAILABLE: &[(u64, Wish)] =
     &[(840, Issue), (60, Extend), (30, Redeem), (30, Hold), (20, Revoke), (18, Cancel), (2, Void)];
 const AVAILABLE_BEARER: &[(u64, Wish)] = &[
@@ -119,9 +119,9 @@ const REDEEMED: &[(u64, Wish)] = &[
 const VOID: &[(u64, Wish)] =
     &[(300, Issue), (300, Redeem), (200, Hold), (100, Cancel), (100, Void)];
 
-impl Target {
-    /// The `nth` coupon of a run that began at `start`, with nothing done to it.
-    pub(super) fn new(nth: usize, code: &str, world: &World) -> Target {
+impl ContestedCoupon {
+    /// The `nth` coupon of a run that began at `start`, untouched.
+    pub(super) fn new(nth: usize, code: &str, world: &World) -> ContestedCoupon {
         let user = |of: u64| format!("u{nth}-{of}").parse().expect("a user");
         let sketch = Sketch {
             version: 0,
@@ -132,7 +132,7 @@ impl Target {
             expires_at: world.start.expires_at(),
             orders: Vec::new(),
         };
-        Target {
+        ContestedCoupon {
             code: code.to_owned(),
             handout: world.terms.handout,
             start: world.at,
@@ -141,7 +141,7 @@ impl Target {
         }
     }
 
-    /// The next request, under a name that nobody has used.
+    /// The next request, with a new name.
     pub(super) fn choose(&self, dice: &mut Dice, name: &str) -> Ask {
         if dice.below(100) < 28 {
             return Ask::Read;
@@ -151,7 +151,7 @@ impl Target {
         Ask::Change(self.action(&mut sketch, wish, dice, name))
     }
 
-    /// The same request once more, after its outcome was not told; but no hold for the same time.
+    /// Repeats a request with an unknown outcome, but no hold for the same time.
     pub(super) fn repeat(&self, ask: &Ask) -> Option<Ask> {
         let Ask::Change(Action::Hold { by, order, until }) = ask else {
             return Some(ask.clone());
@@ -159,7 +159,7 @@ impl Target {
         let mut sketch = self.sketch();
         let orders = &mut sketch.orders;
         let asked = orders.iter_mut().find(|it| it.name == *order && it.by == *by)?;
-        // Fewer days: a replay if the first was done, and a hold if it was not.
+        // Fewer days: a replay if the first hold was made, and a hold if not.
         let free =
             |days: &u16| asked.held_for >> days & 1 == 0 && self.start.plus_days(*days) < *until;
         let days = (1..HOLD_DAYS_MAX).rev().find(free)?;
@@ -168,7 +168,7 @@ impl Target {
         Some(Ask::Change(Action::Hold { by: by.clone(), order: order.clone(), until }))
     }
 
-    /// Takes note of an answer.
+    /// Records an answer.
     pub(super) fn heard(&self, told: &Told) {
         let Told::Answer(answered) = told else { return };
         let mut sketch = self.sketch();
@@ -267,7 +267,7 @@ impl Sketch {
                 Some(less) => left = less,
             }
         }
-        unreachable!("the weights are summed up")
+        unreachable!("the weights are cumulative")
     }
 
     /// A new order.
@@ -276,14 +276,14 @@ impl Sketch {
         name
     }
 
-    /// One of the last orders: a replay, or one that comes too late.
+    /// One of the last orders: a replay, or too late.
     fn any_order(&self, dice: &mut Dice) -> Option<Order> {
         let from = self.orders.len().saturating_sub(4);
         let last = &self.orders[from..];
         (!last.is_empty()).then(|| last[dice.below(last.len() as u64) as usize].clone())
     }
 
-    /// The order that holds it, for a number of days that it has not asked for.
+    /// The order that holds it, for a number of days that it has not used.
     fn another_time(&mut self, dice: &mut Dice) -> Option<(Order, u16)> {
         let order = self.order.clone()?;
         let held = self.orders.iter_mut().find(|it| it.name == order)?;
@@ -295,7 +295,7 @@ impl Sketch {
     }
 }
 
-/// Mostly later, on the same shelf or on another; sometimes the same, or earlier.
+/// Mostly later, in the same partition or in another one. Sometimes the same, or earlier.
 fn later(expires_at: Millis, dice: &mut Dice) -> Millis {
     let ms = match dice.below(10) {
         0 => 0,

@@ -1,4 +1,4 @@
-//! Which processes die, stand still and come back, and when: a plan from a seed, and its run.
+//! Faults: which processes are killed, frozen and restarted, and when. A seed gives the plan.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use super::client::Dice;
 use super::data::LOOK_EVERY;
 use super::load::{Faults, Pace, Together};
 
-/// Processes that can be ended, stopped and started again, by number from 0.
+/// Processes that can be killed, frozen and restarted, by number from 0.
 pub(super) trait Fleet {
     /// `kill -9`.
     fn kill(&mut self, nth: usize);
-    /// Starts one that was killed, and waits until it works.
+    /// Starts a killed one, and waits until it works.
     fn start(&mut self, nth: usize);
     /// SIGSTOP.
     fn freeze(&mut self, nth: usize);
@@ -34,9 +34,9 @@ pub(super) trait Fleet {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// `kill -9`, and a start when it is over.
+    /// `kill -9`, and a start at the end.
     Kill,
-    /// SIGSTOP, and SIGCONT when it is over.
+    /// SIGSTOP, and SIGCONT at the end.
     Freeze,
 }
 
@@ -55,21 +55,21 @@ pub(super) struct Fault {
     pub(super) lasts: Duration,
 }
 
-/// What a plan is made from. The spans are shortest and longest.
+/// The parameters of a plan. Spans are the shortest and the longest time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) nodes: usize,
     pub(super) serves: usize,
-    /// Faults of nodes; without nodes, of the services.
+    /// Faults of nodes, or of the services if there are no nodes.
     pub(super) faults: usize,
     pub(super) frozen: (Duration, Duration),
     pub(super) down: (Duration, Duration),
 }
 
-/// Each sixth fault of nodes hits two of them at once, and the store has no quorum.
+/// Each sixth fault of nodes hits two of them, and the store has no quorum.
 const TWO_EVERY: usize = 6;
 
-/// Behind each fifth fault of a node comes one of a service.
+/// A fault of a service follows each fifth fault of a node.
 const SERVE_EVERY: usize = 5;
 
 /// The faults of a run, one after the other.
@@ -100,8 +100,8 @@ fn fault(dice: &mut Dice, shape: &Shape, whom: Whom) -> Fault {
     Fault { what, whom, lasts: least + dice.within(most - least) }
 }
 
-/// Makes the faults of `plan`, spread over the requests of the run, and leaves everything up.
-/// Says how many there were: fewer than planned when the run is late.
+/// Makes the faults of `plan`, spread over the requests of the run, and leaves everything running.
+/// Returns how many there were: fewer than planned if the run is late.
 pub(super) fn run(
     plan: &[Fault],
     nodes: &mut dyn Fleet,
@@ -125,8 +125,8 @@ pub(super) fn run(
     plan.len()
 }
 
-/// Waits until the requests have come as far as the faults, but not for ever: while the store is
-/// slow the faults go on.
+/// Waits until the requests have reached the share of the faults, for a limited time: while the
+/// store is slow, the faults continue.
 fn wait_for_share(done: usize, of: usize, pace: &Pace) {
     const AT_MOST: Duration = Duration::from_secs(15);
     let begun = Instant::now();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_with_all_up() {
+    fn a_run_ends_with_all_running() {
         let short = (Duration::ZERO, Duration::from_millis(2));
         let shape = Shape { frozen: short, down: short, ..shape(3) };
         let (mut nodes, mut serves) = (Toy::default(), Toy::default());

@@ -1,8 +1,8 @@
-//! What was asked and what was told: the history of one coupon, as its clients recorded it.
+//! The history of one coupon: the requests and answers that its clients recorded.
 //!
-//! An *operation* is one request. It took effect at one moment between its invocation and its
-//! return; one whose outcome is *unknown* took effect at any moment after its invocation, also
-//! long after its client gave up, or never; one of which *nothing* came never did.
+//! An *operation* is one request. It took effect at one instant between its invocation and its
+//! return. If its outcome is *unknown*, it took effect at any instant after its invocation, also
+//! long after its client gave up, or never. If *nothing* came of it, it never did.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use coupon::coupon::{Coupon, Event};
 use coupon::ids::OrderRef;
 use coupon::time::{DAY_MS, Millis};
 
-/// What a request asks for.
+/// The action of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// The coupon with its events.
@@ -22,7 +22,7 @@ pub(super) enum Ask {
 
 impl Ask {
     /// Its name in a report.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Ask::Read => "get",
             Ask::Change(Action::Issue { .. }) => "issue",
@@ -36,7 +36,7 @@ impl Ask {
         }
     }
 
-    /// Whether its answer tells a change (201) from a replay (200).
+    /// Whether its answer distinguishes a change (201) from a replay (200).
     pub(super) fn tells_made_from_same(&self) -> bool {
         match self {
             Ask::Change(Action::Issue { .. } | Action::Hold { .. } | Action::Redeem { .. }) => true,
@@ -52,18 +52,18 @@ impl Ask {
     }
 }
 
-/// What the client heard.
+/// The outcome for the client.
 #[derive(Clone, Debug)]
 pub(super) enum Told {
     /// An answer that says what happened.
     Answer(Box<Answered>),
-    /// It may have happened, or may happen yet.
+    /// It may have happened, or may still happen.
     Unknown,
-    /// The service says that nothing was changed, or the request never left.
+    /// The service says that nothing changed, or the request was not sent.
     Nothing,
 }
 
-/// Status, problem code and what was shown.
+/// Status, problem code and coupon of an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
@@ -73,7 +73,7 @@ pub(super) struct Answered {
     pub(super) redemption: Option<Redeemed>,
 }
 
-/// A coupon as an answer shows it, but for moments that the service chooses.
+/// A coupon as an answer shows it, without the instants that the service chooses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) version: u64,
@@ -87,7 +87,7 @@ pub(super) struct Facts {
     pub(super) events: Option<Vec<Entry>>,
 }
 
-/// An event as an answer shows it, without its moment.
+/// An event as an answer shows it, without its instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) kind: Box<str>,
@@ -106,9 +106,9 @@ pub(super) struct Redeemed {
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) client: usize,
-    /// By the one clock of the run; so is `returned`.
+    /// By the one clock of the run, like `returned`.
     pub(super) invoked: Duration,
-    /// When its client heard of it; means nothing where the outcome is unknown.
+    /// When its client got the answer. It means nothing if the outcome is unknown.
     pub(super) returned: Duration,
     pub(super) ask: Ask,
     pub(super) told: Told,
@@ -122,8 +122,8 @@ impl Operation {
         }
     }
 
-    /// Whether its answer can only have been given by a coupon that it left as it was.
-    pub(super) fn left_it_as_it_was(&self) -> bool {
+    /// Whether its answer proves that it did not change the coupon.
+    pub(super) fn changed_nothing(&self) -> bool {
         let replayed = |it: &Answered| it.status == 200 && self.ask.tells_made_from_same();
         matches!(self.ask, Ask::Read)
             || self.answered().is_some_and(|it| !it.problem.is_empty() || replayed(it))
@@ -131,10 +131,10 @@ impl Operation {
 }
 
 impl Facts {
-    /// Whether a coupon shows itself so. `start` is when the run began.
+    /// Whether a coupon looks like this. `start` is when the run began.
     pub(super) fn fit(&self, coupon: &Coupon, start: Millis) -> bool {
         self.version == coupon.version()
-            && *self.state == *coupon.state().word()
+            && *self.state == *coupon.state().as_str()
             && self.holder.as_deref() == coupon.holder().map(|holder| holder.as_str())
             && self.order.as_deref() == order_of(coupon).map(OrderRef::as_str)
             && self.held_days == held_days(coupon, start)
@@ -142,16 +142,16 @@ impl Facts {
             && self.events.as_ref().is_none_or(|events| events_fit(events, coupon))
     }
 
-    /// How a coupon shows itself.
+    /// How a coupon looks in an answer.
     pub(super) fn of(coupon: &Coupon, start: Millis) -> Facts {
         let events = coupon.events().iter();
         let events = events.map(|event| Entry {
-            kind: event.kind().into(),
+            kind: event.kind.as_str().into(),
             reference: event.reference().map(Into::into),
         });
         Facts {
             version: coupon.version(),
-            state: coupon.state().word().into(),
+            state: coupon.state().as_str().into(),
             holder: coupon.holder().map(|holder| holder.as_str().into()),
             order: order_of(coupon).map(|order| order.as_str().into()),
             held_days: held_days(coupon, start),
@@ -163,7 +163,7 @@ impl Facts {
 
 impl Entry {
     pub(super) fn fits(&self, event: &Event) -> bool {
-        *self.kind == *event.kind() && self.reference.as_deref() == event.reference()
+        *self.kind == *event.kind.as_str() && self.reference.as_deref() == event.reference()
     }
 }
 
@@ -182,8 +182,8 @@ fn held_days(coupon: &Coupon, start: Millis) -> Option<i64> {
     coupon.hold().map(|hold| whole_days(hold.until, start))
 }
 
-/// Whole days from `start` to `until`: what is left of a hold's end without the moment at which
-/// the service read its clock.
+/// Whole days from `start` to `until`: the end of a hold without the instant at which the service
+/// read its clock.
 pub(super) fn whole_days(until: Millis, start: Millis) -> i64 {
     (until.0 - start.0).div_euclid(DAY_MS)
 }

@@ -1,4 +1,4 @@
-//! A service that is started while there is no cluster.
+//! A service that is started before the cluster runs.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use super::data::Data;
 use super::services::Services;
 
-/// A `serve` that nobody has waited for.
+/// A `serve` that is not ready yet.
 pub(super) struct Late {
     child: Child,
     data: Data,
@@ -31,7 +31,7 @@ impl Late {
         std::fs::read_to_string(self.data.folder().join(name)).unwrap_or_default()
     }
 
-    /// The lines in which it waits for the cluster.
+    /// The log lines that say that it waits for the cluster.
     pub(super) fn waits(&self) -> Vec<String> {
         let is_one = |line: &&str| line.contains("waiting for the cluster");
         self.read("log").lines().filter(is_one).map(str::to_owned).collect()
@@ -46,7 +46,7 @@ impl Late {
 
 impl Drop for Late {
     fn drop(&mut self) {
-        // Both fail only where it has ended already.
+        // Both fail only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

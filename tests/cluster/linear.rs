@@ -1,22 +1,23 @@
-//! The checker: whether one coupon can have behaved as a history says.
+//! The checker: whether the history of one coupon is possible by the rules.
 //!
-//! A search after Wing and Gong with Lowe's memory. A *point* is a set of operations that have
-//! been put into an order, and the coupon after them. From a point the search goes on with each
-//! operation that was invoked before any other one outstanding had returned, if the model tells
-//! there what its client was told. The history is legal if a point is reached at which no answered
-//! operation is left; those of unknown outcome may be left.
+//! A search by the method of Wing and Gong, with Lowe's memory. A *point* is a set of operations in
+//! an order, and the coupon after them. From a point the search tries each operation that was
+//! invoked before any other open operation returned, if the model gives the same answer there. The
+//! history is legal if the search reaches a point without answered operations left. Operations with
+//! an unknown outcome may be left.
 //!
-//! One step is nobody's ([`World::skips`]): the store lets a coupon take its next version as it is.
-//! Versions still never go back, and everything else has to fit.
+//! One step belongs to no operation ([`World::skips`]): the store may raise the version of a coupon
+//! without a change. Versions still never go back, and everything else has to fit.
 //!
-//! Six things keep the search short, and none of them decides:
-//! - an answer that leaves the coupon as it was (a read, a refusal, a replay) is put in its place
-//!   as soon as it fits: whatever can follow without it can follow behind it;
-//! - versions never go back in the model, so a point that has passed the version which an answer
-//!   yet to be put in order shows leads nowhere;
-//! - nor are events taken back: one that the last read does not show in its place was not added;
-//! - that nobody's step comes last at each point, and only where a later version has been shown;
-//! - of requests for the same whose outcome is unknown the earlier is tried first, and alone;
+//! Six rules keep the search short. None of them changes the verdict:
+//! - an answer that does not change the coupon (a read, a refusal, a replay) is put in order as
+//!   soon as it fits: whatever can follow without it can follow it;
+//! - versions never go back in the model, so a point with a later version than an open answer shows
+//!   leads nowhere;
+//! - events are never deleted: an event that the last read does not show was not added;
+//! - the step of the store is tried last at each point, and only if an answer shows a later
+//!   version;
+//! - of equal requests with an unknown outcome only the earliest is tried;
 //! - no point is visited twice.
 
 use std::collections::HashSet;
@@ -31,19 +32,19 @@ use super::history::{Entry, Facts, Operation, Told};
 use super::model::{Step, World};
 
 /// Most points of one coupon. A history of some hundred operations has about as many points as
-/// operations; past this the answer would come too late, and memory is bounded: 5 KB a point.
+/// operations. More would take too long, and memory is bounded: 5 KB a point.
 pub(super) const POINTS_MAX: usize = 50_000;
 
-/// In place of an operation: the store's own step.
+/// In the place of an operation: the step of the store.
 const NOBODYS: usize = usize::MAX;
 
 /// Most steps that wait to be tried, at 16 bytes each.
 const WAITING_MAX: usize = 4_000_000;
 
-/// Why a history is not found to be legal.
+/// Why a history was not found legal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// There is no order.
+    /// No order explains it.
     Violation(String),
     /// The search was given up. Never a pass.
     Undecided { points: usize },
@@ -58,10 +59,10 @@ impl fmt::Display for Wrong {
     }
 }
 
-/// Whether `history` is linearizable; how many points that took.
+/// Checks that `history` is linearizable. Returns the number of points that it took.
 ///
 /// # Errors
-/// [`Wrong`]: also where the search was too long.
+/// [`Wrong`], also if the search was too long.
 pub(super) fn check(world: &World, history: &[Operation]) -> Result<usize, Wrong> {
     check_within(world, history, POINTS_MAX)
 }
@@ -80,7 +81,7 @@ fn check_within(world: &World, history: &[Operation], points_max: usize) -> Resu
                 return Ok(seen.len());
             }
             let operations = search.outstanding(&point);
-            // What is put last is tried first: the earliest of those that were answered.
+            // The last one pushed is tried first: the earliest answered operation.
             waiting.extend(search.may_skip(&point).then(|| (Rc::clone(&point), NOBODYS)));
             waiting.extend(operations.into_iter().rev().map(|nth| (Rc::clone(&point), nth)));
         }
@@ -92,13 +93,13 @@ fn check_within(world: &World, history: &[Operation], points_max: usize) -> Resu
     }
 }
 
-/// Which operations are in order, and the coupon after them.
+/// The operations in order, and the coupon after them.
 #[derive(Clone, Debug)]
 struct Point {
     done: Bits,
-    /// The first answered operation that is not.
+    /// The first answered operation that is not in order.
     first: usize,
-    /// How many answered ones are not.
+    /// How many answered operations are not in order.
     left: usize,
     coupon: Rc<Coupon>,
 }
@@ -120,14 +121,14 @@ impl Hash for Point {
 
 struct Search<'a> {
     world: &'a World,
-    /// Answered ones by invocation, then those of unknown outcome.
+    /// Answered operations by invocation, then those with an unknown outcome.
     operations: Vec<&'a Operation>,
     answered: usize,
     /// For each answered operation, the earliest version that it or a later one shows.
     earliest_from: Vec<u64>,
     /// The last read, and the events that it shows.
     last_read: Option<(usize, &'a [Entry])>,
-    /// For each of unknown outcome, an earlier one that asks for the same.
+    /// For each operation with an unknown outcome, an earlier equal request.
     same_before: Vec<Option<usize>>,
     /// The point with the fewest answers left, for the report.
     farthest: Option<Point>,
@@ -136,7 +137,7 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(world: &'a World, history: &'a [Operation]) -> Search<'a> {
         let is_answered = |operation: &&Operation| operation.answered().is_some();
-        // What never took effect has no place in any order.
+        // An operation that never took effect is in no order.
         let possible = history.iter().filter(|it| !matches!(it.told, Told::Nothing));
         let (mut operations, mut unknown): (Vec<_>, Vec<_>) = possible.partition(is_answered);
         operations.sort_by_key(|it| it.invoked);
@@ -163,7 +164,7 @@ impl<'a> Search<'a> {
         Point { done, first: 0, left: self.answered, coupon }
     }
 
-    /// The operations that may be next: nobody outstanding had returned when they were invoked.
+    /// The operations that may be next: no open operation had returned when they were invoked.
     fn outstanding(&self, point: &Point) -> Vec<usize> {
         let mut found = Vec::new();
         let mut horizon = Duration::MAX;
@@ -188,11 +189,11 @@ impl<'a> Search<'a> {
 
     /// Whether an answer that is not in order shows a later version.
     fn may_skip(&self, point: &Point) -> bool {
-        let latest = self.latest_that_leads_on(point);
+        let latest = self.latest_useful_version(point);
         self.world.skips && latest != u64::MAX && point.coupon.version() < latest
     }
 
-    /// The point after one more operation, if that fits and leads anywhere.
+    /// The point after one more operation, if that fits and is useful.
     fn after(&mut self, point: &Point, nth: usize) -> Option<Point> {
         if nth == NOBODYS {
             let coupon = Rc::new(one_version_on(&point.coupon));
@@ -203,7 +204,7 @@ impl<'a> Search<'a> {
             return None;
         }
         let coupon = match self.world.step(&point.coupon, operation)? {
-            // One that may not have been done at all need not be put anywhere.
+            // An operation that may never have happened may be left out.
             Step::Stays if operation.answered().is_none() => return None,
             Step::Stays => Rc::clone(&point.coupon),
             Step::Becomes(after) if !self.is_seen_later(point, &after) => return None,
@@ -213,7 +214,7 @@ impl<'a> Search<'a> {
         self.settled(point)
     }
 
-    /// Whether the event that `after` has more than the point is the one that the last read shows.
+    /// Whether the new event of `after` is the one that the last read shows.
     fn is_seen_later(&self, point: &Point, after: &Coupon) -> bool {
         let (before, events) = (point.coupon.events().len(), after.events());
         match self.last_read {
@@ -233,14 +234,14 @@ impl<'a> Search<'a> {
         point
     }
 
-    /// The point with every answer in place that leaves the coupon as it is; none where an answer
-    /// yet to come shows a version that has passed.
+    /// The point with every fitting answer that does not change the coupon in order. None if an
+    /// open answer shows an earlier version.
     fn settled(&mut self, mut point: Point) -> Option<Point> {
         loop {
             let mut fitted = false;
             for nth in self.outstanding(&point) {
                 let operation = self.operations[nth];
-                if !operation.left_it_as_it_was() || !may_fit(operation, &point.coupon) {
+                if !operation.changed_nothing() || !may_fit(operation, &point.coupon) {
                     continue;
                 }
                 if let Some(Step::Stays) = self.world.step(&point.coupon, operation) {
@@ -252,21 +253,21 @@ impl<'a> Search<'a> {
                 break;
             }
         }
-        let leads_nowhere = point.coupon.version() > self.latest_that_leads_on(&point);
+        let leads_nowhere = point.coupon.version() > self.latest_useful_version(&point);
         if self.farthest.as_ref().is_none_or(|farthest| point.left < farthest.left) {
             self.farthest = Some(point.clone());
         }
         (!leads_nowhere).then_some(point)
     }
 
-    /// The latest version from which every answer that is not in order can still be given.
-    fn latest_that_leads_on(&self, point: &Point) -> u64 {
+    /// The latest version at which every open answer is still possible.
+    fn latest_useful_version(&self, point: &Point) -> u64 {
         let mut latest = u64::MAX;
         let mut horizon = Duration::MAX;
         for nth in point.first..self.answered {
             let operation = self.operations[nth];
             if operation.invoked > horizon {
-                // From here on nothing is in order.
+                // From here on no operation is in order.
                 return latest.min(self.earliest_from[nth]);
             }
             if !point.done.has(nth) {
@@ -277,7 +278,7 @@ impl<'a> Search<'a> {
         latest
     }
 
-    /// Where the search came farthest, and why it came no farther.
+    /// The farthest point of the search, and why it ended there.
     fn violation(&self) -> Wrong {
         let Some(point) = &self.farthest else { return Wrong::Violation("it is empty".into()) };
         let in_order = self.answered - point.left;
@@ -287,8 +288,8 @@ impl<'a> Search<'a> {
             let Operation { client, invoked, returned, ask, told } = self.operations[nth];
             let would = self.world.would_tell(&point.coupon, ask);
             text.push_str(&format!(
-                "\n  client {client}, {invoked:?} to {returned:?}: {ask:?}\n    was told {told:?}\n    \
-                 would be told {would}"
+                "\n  client {client}, {invoked:?} to {returned:?}: {ask:?}\n    got {told:?}\n    \
+                 the model gives {would}"
             ));
         }
         Wrong::Violation(text)
@@ -305,7 +306,7 @@ fn one_version_on(coupon: &Coupon) -> Coupon {
     )
 }
 
-/// Whether the version that was shown allows the operation to be the next; true without one.
+/// Whether the shown version allows the operation to be next. True without one.
 fn may_fit(operation: &Operation, coupon: &Coupon) -> bool {
     let version = coupon.version();
     shown_version(operation).is_none_or(|shown| shown == version || shown == version + 1)

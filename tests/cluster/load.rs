@@ -1,40 +1,40 @@
-//! Many clients at work on a set of coupons, and the history of what they asked and heard.
+//! Many clients work on a set of coupons and record their requests and answers.
 //!
-//! Some coupons are *hot* for a while: many clients ask for the same few at once. Others are
-//! *cold*, so that most requests meet a coupon at rest.
+//! Some coupons are *hot* for a while: many clients send requests for the same few. The others are
+//! *cold*: most requests find no other request for the coupon.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use coupon::time::Millis;
 
-use super::choice::Target;
+use super::choice::ContestedCoupon;
 use super::client::{Dice, at_once};
 use super::data::PATIENCE;
 use super::history::{Ask, Operation, Told};
 use super::services::{Addresses, Caller};
 use super::wire::{request, told};
 
-/// Coupons that are hot at a time.
+/// Coupons that are hot at the same time.
 const HOT: usize = 4;
 
-/// Requests after which others are hot: each of them gets about 200 by then, more than a coupon
-/// may have events.
+/// Requests after which other coupons are hot: each got about 200 by then, more than a coupon may
+/// have events.
 const HOT_FOR: usize = 1_400;
 
-/// Of a hundred requests, those for a hot one.
+/// Requests for a hot coupon, of a hundred.
 const HOT_PERCENT: usize = 60;
 
-/// Requests that a cold one gets, about.
+/// About how many requests a cold coupon gets.
 const COLD_FOR: usize = 25;
 
-/// Between two requests of a client once there are as many as wanted, and only faults go on.
+/// Pause between two requests of a client when there are enough, and only faults continue.
 const THINK: Duration = Duration::from_millis(500);
 
-/// Between a request of which nothing came and the next one: else an outage would be all there is.
+/// Pause after a request of which nothing came. Without it an outage would fill the history.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
-/// How many coupons so many requests need: hot ones, then cold ones.
+/// How many coupons this many requests need: hot ones, then cold ones.
 pub(super) fn coupons_for(operations: usize) -> usize {
     hot_ones(operations) + (operations * (100 - HOT_PERCENT) / 100).div_ceil(COLD_FOR)
 }
@@ -43,9 +43,9 @@ fn hot_ones(operations: usize) -> usize {
     operations.div_ceil(HOT_FOR) * HOT
 }
 
-/// How far the run has come, between those who ask and who makes the faults.
+/// The progress of the run, shared by the clients and the thread of the faults.
 pub(super) struct Pace {
-    /// Requests that shall come to something: an answer, or an unknown outcome.
+    /// The wanted number of requests with an answer or an unknown outcome.
     pub(super) operations: usize,
     asked: AtomicUsize,
     come_to: AtomicUsize,
@@ -66,7 +66,7 @@ impl Pace {
         }
     }
 
-    /// The number of the next request, if there shall be one more.
+    /// The number of the next request, if one more is wanted.
     fn next(&self) -> Option<usize> {
         if self.come_to() >= self.operations {
             if self.faults_over.load(Ordering::Relaxed) {
@@ -77,23 +77,23 @@ impl Pace {
         (!self.is_over()).then(|| self.asked.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// One more request has come to something.
+    /// Counts a request with an answer or an unknown outcome.
     fn count(&self) {
         self.come_to.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many requests have come to something.
+    /// How many requests have an answer or an unknown outcome.
     pub(super) fn come_to(&self) -> usize {
         self.come_to.load(Ordering::Relaxed)
     }
 
-    /// Whether the run takes longer than it may, or has failed.
+    /// Whether the run is too long, or has failed.
     pub(super) fn is_over(&self) -> bool {
         self.given_up.load(Ordering::Relaxed) || Instant::now() >= self.deadline
     }
 }
 
-/// Of the thread that makes the faults: when it ends, the clients need not go on for its sake.
+/// Held by the thread of the faults. When it ends, the clients need not continue for it.
 pub(super) struct Faults<'a>(pub(super) &'a Pace);
 
 impl Drop for Faults<'_> {
@@ -102,7 +102,7 @@ impl Drop for Faults<'_> {
     }
 }
 
-/// Of every thread of a run: when one fails, the others need not go on.
+/// Held by every thread of a run. When one fails, the others stop.
 pub(super) struct Together<'a>(pub(super) &'a Pace);
 
 impl Drop for Together<'_> {
@@ -119,24 +119,24 @@ pub(super) struct Load<'a> {
     pub(super) seed: u64,
     pub(super) token: &'a str,
     pub(super) addresses: &'a Addresses,
-    pub(super) targets: &'a [Target],
+    pub(super) targets: &'a [ContestedCoupon],
     pub(super) pace: &'a Pace,
     /// When the run began, by the clock of the services.
     pub(super) start: Millis,
-    /// The same moment by the clock of the history.
+    /// The same instant by the clock of the history.
     pub(super) clock: Instant,
 }
 
-/// One request and the coupon that it was about.
+/// One request, and its coupon.
 pub(super) struct Recorded {
     pub(super) target: usize,
     pub(super) operation: Operation,
-    /// The status or the problem code; what stood in the way where nothing came.
+    /// The status or the problem code, or the obstacle if nothing came.
     pub(super) word: String,
 }
 
 impl Load<'_> {
-    /// Has all clients ask until the pace says that it is enough.
+    /// Runs all clients until the pace says that it is enough.
     pub(super) fn run(&self) -> Vec<Recorded> {
         at_once(self.clients, |nth| self.client(nth)).into_iter().flatten().collect()
     }
@@ -176,7 +176,7 @@ impl Load<'_> {
         hot + dice.below((self.targets.len() - hot) as u64) as usize
     }
 
-    /// Reads every coupon that was asked for, at rest, through one service after the other.
+    /// Reads every coupon with requests, at rest, through one service after the other.
     pub(super) fn read_all(&self, asked: impl Iterator<Item = usize>) -> Vec<Recorded> {
         let mut recorder = Recorder::new(self, self.clients);
         for target in asked {
@@ -194,7 +194,7 @@ impl Load<'_> {
     }
 }
 
-/// One client, who keeps a record.
+/// One client, which keeps a record.
 struct Recorder<'a> {
     load: &'a Load<'a>,
     nth: usize,
@@ -208,7 +208,7 @@ impl<'a> Recorder<'a> {
         Recorder { load, nth, caller, recorded: Vec::new() }
     }
 
-    /// Asks, and writes down what was asked and told.
+    /// Sends a request, and records it with its answer.
     fn ask(&mut self, target: usize, ask: &Ask, through: usize) -> Told {
         let Load { targets, start, clock, .. } = self.load;
         let request = request(&targets[target].code, ask, *start);

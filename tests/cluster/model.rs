@@ -1,8 +1,8 @@
-//! What one request does to one coupon, and what it is told: `coupon::apply`, and nothing else.
+//! The model: what one request does to one coupon, and its answer. It uses only `coupon::apply`.
 //!
-//! The clock stands still at the start of the run. That is no restriction where every moment that
-//! ends something lies days away from the run: expiries are years ahead, `cancel_days` are 30,
-//! holds last whole days, and no two holds of one order ask for the same number of them.
+//! Its clock stays at the start of the run. This is enough, because everything ends days after the
+//! run: expiries are years ahead, `cancel_days` is 30, holds last whole days, and one order never
+//! uses the same number of days twice.
 
 use std::rc::Rc;
 
@@ -15,29 +15,29 @@ use coupon::time::Millis;
 
 use super::history::{Answered, Ask, Operation, Redeemed, Told};
 
-/// Where a coupon begins and under which terms.
+/// The first state of a coupon, and its terms.
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) start: Coupon,
     pub(super) terms: Terms,
     /// When the run began.
     pub(super) at: Millis,
-    /// Whether the store lets a coupon take its next version as it is, where a change begun by
-    /// somebody who may be dead must come too late.
+    /// Whether the store may raise the version of a coupon without a change, so that a change begun
+    /// by a process that may be dead comes too late.
     pub(super) skips: bool,
 }
 
-/// What an operation did where it fits.
+/// What an operation did, if it fits.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// The coupon is as it was.
+    /// The coupon did not change.
     Stays,
-    /// It was changed.
+    /// The coupon changed.
     Becomes(Rc<Coupon>),
 }
 
 impl World {
-    /// What `operation` did to `coupon`, if what its client was told is what is told there.
+    /// What `operation` did to `coupon`, if the model gives the answer that its client got.
     pub(super) fn step(&self, coupon: &Coupon, operation: &Operation) -> Option<Step> {
         let told = match &operation.told {
             Told::Answer(told) => told,
@@ -59,21 +59,21 @@ impl World {
                 fits.then_some(Step::Stays)
             }
             Outcome::Refused(refusal) => {
-                let fits = is(told, status_of(refusal), refusal.word())
+                let fits = is(told, status_of(refusal), refusal.as_str())
                     && self.shows(told, coupon, action);
                 fits.then_some(Step::Stays)
             }
         }
     }
 
-    /// What the model would tell, for a report.
+    /// The answer of the model, for a report.
     pub(super) fn would_tell(&self, coupon: &Coupon, ask: &Ask) -> String {
         match ask {
             Ask::Read => "200".into(),
             Ask::Change(action) => match self.outcome(coupon, action) {
                 Outcome::Accepted(_) => "accepted".into(),
                 Outcome::Replayed => "replayed".into(),
-                Outcome::Refused(refusal) => refusal.word().into(),
+                Outcome::Refused(refusal) => refusal.as_str().into(),
             },
         }
     }
@@ -83,7 +83,7 @@ impl World {
             action: action.clone(),
             asker: Asker::Shop,
             actor: Actor::new("admin:root"),
-            // The same for all: which attempt it was is seen in its names.
+            // The same for all: the names in a request show which attempt it is.
             operation: OperationId(0),
             at: self.at,
             if_version: None,
@@ -105,7 +105,7 @@ impl World {
         is(told, 200, "") && told.coupon.as_ref().is_some_and(|shown| shown.fit(coupon, self.at))
     }
 
-    /// Whether `coupon` shows what was shown.
+    /// Whether `coupon` looks as in the answer.
     fn shows(&self, told: &Answered, coupon: &Coupon, action: &Action) -> bool {
         let redeemed = told.redemption.as_ref();
         told.coupon.as_ref().is_none_or(|shown| shown.fit(coupon, self.at))

@@ -1,8 +1,8 @@
-//! Once, under faults: each coupon's history has an order that the rules explain.
+//! Each coupon once, under faults: the rules explain the history of each coupon.
 //!
-//! Left out on purpose: what reaches over coupons (limits, stock: tests/service/exactly_n.rs) and
-//! what only a clock decides (expiry, lapsed holds, closed windows), which the rules' own tests
-//! have.
+//! Not tested here: rules over several coupons (limits, stock: tests/service/exactly_n.rs), and
+//! rules of the clock alone (expiry, ended holds, closed windows), which the tests of the rules
+//! cover.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,27 +12,27 @@ use coupon::campaign::{Handout, Terms};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::time::{DAY_MS, Millis};
 use serde_json::json;
-use testcluster::Cluster;
 
-use super::choice::Target;
+use super::choice::ContestedCoupon;
 use super::faults::{self, Fleet, Shape};
-use super::fleet::{NoNodes, Nodes};
+use super::fleet::{NoNodes, on_three_nodes};
 use super::history::{Answered, Ask, Operation, Told};
 use super::linear::{self, Wrong};
 use super::load::{Load, Pace, Recorded, coupons_for};
 use super::model::World;
 use super::report::{Counts, lines};
-use super::services::{Hot, Services};
+use super::services::{Hot, Services, until_good};
 
 const CLIENTS: usize = 64;
 
-/// Histories in which each kind of violation is planted; at least half as many have a place for it.
+/// Histories in which each kind of violation is planted. At least half of them must have a place
+/// for it.
 const PLANTED: usize = 20;
 
-/// The days of a cancel and an extension, as the campaigns have them.
+/// `cancel_days` and `extend_days` of the campaigns.
 const OPEN_DAYS: u16 = 30;
 
-/// What is asked, and the answers without which a run was not worth it.
+/// The requests, and the answers that a run must have at least.
 const KINDS: [(&str, &[&str]); 9] = [
     ("issue", &["200", "201"]),
     ("hold", &["200", "201"]),
@@ -45,7 +45,7 @@ const KINDS: [(&str, &[&str]); 9] = [
     ("get", &["200"]),
 ];
 
-/// How a run is made.
+/// The plan of a run.
 struct Plan {
     seed: u64,
     operations: usize,
@@ -53,10 +53,10 @@ struct Plan {
     at_most: Duration,
 }
 
-/// The campaigns of a run: one of each way in which a coupon can find its holder.
+/// The campaigns of a run: one for each way in which a coupon gets its holder.
 fn worlds(at: Millis, skips: bool) -> [World; 2] {
     [Handout::Shop, Handout::Bearer].map(|handout| {
-        // At noon: an extension by hours stays on the shelf, one by days goes to another.
+        // At noon: an extension by hours stays in the partition, one by days does not.
         let expires_at = Millis((at.0 / DAY_MS + 1_500) * DAY_MS + DAY_MS / 2);
         let genesis = Genesis {
             code: "SUMMER2026".parse().expect("a code"),
@@ -80,38 +80,38 @@ fn worlds(at: Millis, skips: bool) -> [World; 2] {
     })
 }
 
-/// Makes the campaigns, and takes `count` codes from them, every fourth a bearer one.
-fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<Target> {
+/// Creates the campaigns and takes `count` codes from them. Every fourth is a bearer code.
+fn targets(services: &Services, worlds: &[World; 2], count: usize) -> Vec<ContestedCoupon> {
     let mut admin = services.client(0);
     let mut codes = worlds.each_ref().map(|world| {
-        let (id, handout) = (world.terms.handout.word(), world.terms.handout.word());
+        let (id, handout) = (world.terms.handout.as_str(), world.terms.handout.as_str());
         let expires_at = format_instant(world.start.expires_at());
         let (cancel, extend) = (world.terms.cancel_days, world.terms.extend_days);
         let campaign = json!({
             "campaign_id": id, "handout": handout, "stock": count, "expires_at": expires_at,
             "cancel_days": cancel, "extend_days": extend,
         });
-        admin.post("/v1/campaigns", &campaign).must(201);
-        let codes = admin.get(&format!("/v1/campaigns/{id}/codes")).must(200).text();
+        until_good(&mut admin, "/v1/campaigns", Some(&campaign));
+        let codes = until_good(&mut admin, &format!("/v1/campaigns/{id}/codes"), None).text();
         codes.lines().skip(1).map(str::to_owned).collect::<Vec<_>>().into_iter()
     });
     let target = |nth: usize| {
         let which = usize::from(nth % 4 == 3);
         let code = codes[which].next().expect("as many codes as coupons");
-        Target::new(nth, &code, &worlds[which])
+        ContestedCoupon::new(nth, &code, &worlds[which])
     };
     (0..count).map(target).collect()
 }
 
-/// What a run left behind.
+/// The result of a run.
 struct Run {
     worlds: [World; 2],
-    targets: Vec<Target>,
+    targets: Vec<ContestedCoupon>,
     counts: Counts,
     /// See [`Services::settled`].
     settled: [u64; 3],
     has_all_faults: bool,
-    /// One history a coupon.
+    /// One history for each coupon.
     histories: Vec<Vec<Operation>>,
 }
 
@@ -121,7 +121,7 @@ impl Run {
         self.worlds.iter().find(is_its).expect("a world for each coupon")
     }
 
-    /// What is wrong with any coupon, and what the checker did.
+    /// The faults of all coupons, and the work of the checker.
     fn check(&self) -> Vec<(usize, Wrong)> {
         let begun = Instant::now();
         let (mut wrong, mut points, mut most) = (Vec::new(), 0, 0);
@@ -146,7 +146,7 @@ impl Run {
     }
 }
 
-/// Runs the load beside the faults, reads everything at rest, and stops the services.
+/// Runs the load with the faults, reads everything at rest, and stops the services.
 fn run(plan: &Plan, mut services: Services, nodes: &mut dyn Fleet) -> Run {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let start = Millis(since_epoch.as_millis() as i64);
@@ -191,7 +191,7 @@ fn run(plan: &Plan, mut services: Services, nodes: &mut dyn Fleet) -> Run {
     Run { worlds, targets, counts, settled, has_all_faults: done == faults.len(), histories }
 }
 
-/// No violation, and a run that was worth it.
+/// Checks that the run has no violation and enough of each answer.
 fn must_be_right(plan: &Plan, run: &Run) {
     let wrong = run.check();
     for (target, error) in wrong.iter().take(3) {
@@ -200,25 +200,25 @@ fn must_be_right(plan: &Plan, run: &Run) {
     }
     assert!(wrong.is_empty(), "{} coupons are wrong, seed {}", wrong.len(), plan.seed);
     let came_to = run.counts.answered + run.counts.unknown;
-    assert!(run.has_all_faults && came_to >= plan.operations, "the run was cut short");
+    assert!(run.has_all_faults && came_to >= plan.operations, "the run ended early");
     for (kind, statuses) in KINDS {
         for status in statuses {
             assert!(run.counts.count(kind, status) > 0, "no {kind} was answered with {status}");
         }
-        assert_eq!(run.counts.count(kind, "INTERNAL"), 0, "{kind}: answers of 500");
+        assert_eq!(run.counts.count(kind, "INTERNAL"), 0, "{kind}: answers with 500");
     }
     planted_is_found(run);
 }
 
-/// The checker can say no to these very histories: what it is told wrongly, it finds.
+/// Checks that the checker finds wrong answers in these histories.
 fn planted_is_found(run: &Run) {
     type Plant = fn(&mut Vec<Operation>) -> Option<()>;
     let plants: [(&str, Plant); 4] = [
-        ("a change that was answered is lost", |history| {
+        ("an acknowledged change is lost", |history| {
             changed(history)?.told = Told::Nothing;
             Some(())
         }),
-        ("a change that was done is refused", |history| {
+        ("a change that was made is refused", |history| {
             let (problem, coupon, redemption) = ("EXPIRED".into(), None, None);
             changed(history)?.told =
                 Told::Answer(Box::new(Answered { status: 409, problem, coupon, redemption }));
@@ -236,7 +236,7 @@ fn planted_is_found(run: &Run) {
             last.told = first;
             differs.then_some(())
         }),
-        ("a change is answered twice", |history| {
+        ("a change is acknowledged twice", |history| {
             let twice = changed(history)?.clone();
             history.push(twice);
             Some(())
@@ -246,7 +246,7 @@ fn planted_is_found(run: &Run) {
         let mut found = 0;
         for (target, history) in run.histories.iter().enumerate() {
             let mut planted = history.clone();
-            // An unknown one may stand for what is missing.
+            // An operation with an unknown outcome may explain the fault.
             let is_known = history.iter().all(|it| !matches!(it.told, Told::Unknown));
             if !is_known || plant(&mut planted).is_none() {
                 continue;
@@ -263,8 +263,8 @@ fn planted_is_found(run: &Run) {
     }
 }
 
-/// One that made a change, and said so. Not a hold, which leaves no event: where a version may be
-/// nobody's, it may be nobody's too.
+/// An acknowledged change. Not a hold, which leaves no event: if the store may raise versions, a
+/// hold cannot be missed.
 fn changed(history: &mut [Operation]) -> Option<&mut Operation> {
     history.iter_mut().find(|it| {
         it.answered().is_some_and(|answered| answered.status == 201)
@@ -278,7 +278,7 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, want a number")))
 }
 
-/// The operations of a run where nothing else is said, and its faults: 40 of them for 100,000.
+/// The default number of operations of a run, and of its faults: 40 for 100,000.
 fn size(operations: usize) -> (usize, usize) {
     let asked = setting("COUPONRY_TEST_FAULT_OPERATIONS").map(|it| it as usize);
     let operations = asked.unwrap_or(operations);
@@ -289,28 +289,28 @@ fn seed() -> u64 {
     setting("COUPONRY_TEST_FAULT_SEED").unwrap_or(1)
 }
 
-/// Two services on three nodes of Cassandra; nodes and services are killed, stand still and come
-/// back.
+/// Two services on three nodes of Cassandra. Nodes and services are killed, frozen and restarted.
 #[test]
 fn once_under_faults() {
     if !testcluster::may_take_minutes("once under faults") {
         return;
     }
-    let Some(cluster) = Cluster::start(3) else { return };
-    let (operations, faults) = size(10_000);
+    let (operations, faults) = size(4_000);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));
     let faults = Shape { nodes: 3, serves: 2, faults, frozen, down };
-    // A fault takes some 10 s, and so does the way back of a node that was killed.
+    // A fault takes about 10 s, and so does the restart of a killed node.
     let at_most = Duration::from_secs(60 * faults.faults as u64 + 600);
     let plan = Plan { seed: seed(), operations, faults, at_most };
-    let hot = Hot::Cql(format!("cql://{}/once", cluster.addresses()));
-    let run = run(&plan, Services::start(hot, 2), &mut Nodes(cluster));
-    must_be_right(&plan, &run);
-    assert!(run.settled.iter().sum::<u64>() > 0, "no fault hit a write: {:?}", run.settled);
+    on_three_nodes(|nodes| {
+        let hot = Hot::Cql(format!("cql://{}/once", nodes.0.addresses()));
+        let run = run(&plan, Services::start(hot, 2), nodes);
+        must_be_right(&plan, &run);
+        assert!(run.settled.iter().sum::<u64>() > 0, "no fault hit a write: {:?}", run.settled);
+    });
 }
 
-/// One service on one file, which is killed, stands still and comes back.
+/// One service on one file. It is killed, frozen and restarted.
 #[test]
 fn once_on_one_machine() {
     let (operations, faults) = size(10_000);

@@ -1,4 +1,4 @@
-//! What a run was made of, and the history of one coupon, for people.
+//! The counts of a run, and the history of one coupon, for people.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,13 +11,13 @@ use super::load::Recorded;
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     operations: usize,
-    /// By what was asked and what came.
+    /// By request and outcome.
     by_answer: BTreeMap<(&'static str, String), usize>,
     pub(super) answered: usize,
     pub(super) unknown: usize,
-    /// The service said that nothing was changed, or could not be reached.
+    /// The service said that nothing changed, or was not reached.
     nothing: usize,
-    /// Longest time in which nobody got an answer.
+    /// Longest time without any answer.
     longest_gap: Duration,
     took: Duration,
 }
@@ -27,7 +27,7 @@ impl Counts {
         let mut counts = Counts { operations: recorded.len(), ..Counts::default() };
         let mut answers = vec![Duration::ZERO];
         for Recorded { operation, word, .. } in recorded {
-            *counts.by_answer.entry((operation.ask.word(), word.clone())).or_default() += 1;
+            *counts.by_answer.entry((operation.ask.as_str(), word.clone())).or_default() += 1;
             match operation.told {
                 Told::Answer(_) => {
                     counts.answered += 1;
@@ -44,7 +44,7 @@ impl Counts {
         counts
     }
 
-    /// How many of what was asked were answered with this.
+    /// How many of these requests had this answer.
     pub(super) fn count(&self, asked: &str, answer: &str) -> usize {
         let found =
             self.by_answer.iter().filter(|((ask, word), _)| *ask == asked && word == answer);
@@ -72,7 +72,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// One line an operation, by invocation.
+/// One line for each operation, by invocation.
 pub(super) fn lines(history: &[Operation]) -> String {
     let mut sorted: Vec<&Operation> = history.iter().collect();
     sorted.sort_by_key(|it| it.invoked);

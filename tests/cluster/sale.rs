@@ -1,4 +1,4 @@
-//! The sale: campaigns with less stock than demand, who asks for it, and who disturbs it.
+//! The sale: campaigns with less stock than demand, the users who want it, and the faults.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,27 +8,30 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::{Answer, Client, Dice, Lost, at_once};
-use super::data::PATIENCE;
-use super::services::{Caller, Services};
+use super::data::{PATIENCE, wait_until};
+use super::services::{Caller, Services, until_good};
 
-/// The last day of every coupon, and a later one: on another shelf.
+/// The last day of every coupon, and a later one: in another partition.
 const LAST_DAY: &str = "2031-12-31";
 const LATER_DAY: &str = "2032-02-29";
 
-/// Between a request of which nothing came and the same once more.
+/// Pause after a request of which nothing came, before its repeat.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
 
-/// Between two things that the admin does.
+/// Pause between two actions of the admin.
 const ADMIN_EVERY: Duration = Duration::from_millis(60);
 
-/// One of so many requests is made twice, by two clients.
+/// The admin revokes and extends more coupons than this.
+pub(super) const CHANGED: usize = 20;
+
+/// One of this many requests is sent twice, by two clients.
 const TWICE_EVERY: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Minted,
     Imported,
-    /// Behind a word; its coupons are redeemed at once.
+    /// With a shared code. Its coupons are redeemed at once.
     Shared,
 }
 
@@ -40,7 +43,7 @@ pub(super) struct Campaign {
     pub(super) stock: usize,
     pub(super) limit: usize,
     pub(super) users: usize,
-    /// Requests of one user, each under a name of its own.
+    /// Requests of one user, each with its own name.
     pub(super) references: usize,
 }
 
@@ -49,7 +52,7 @@ impl Campaign {
         format!("WORD{}", self.id.to_ascii_uppercase())
     }
 
-    /// Makes it; the codes of which one can know.
+    /// Creates it. Returns the codes that can be known.
     pub(super) fn make(&self, admin: &mut Client) -> Vec<String> {
         let Campaign { id, kind, stock, limit, .. } = self;
         let mut body = json!({"campaign_id": id, "expires_on": LAST_DAY, "per_user_limit": limit});
@@ -62,23 +65,32 @@ impl Campaign {
                 body["shared_code"] = json!(self.word());
             }
         }
-        admin.post("/v1/campaigns", &body).must(201);
+        until_good(admin, "/v1/campaigns", Some(&body));
         if *kind == Kind::Imported {
             let codes: Vec<String> =
                 (0..*stock).map(|nth| format!("OLD{}{nth:06}", id.to_ascii_uppercase())).collect();
-            let lines = codes.iter().map(|code| format!("{code}\n"));
-            let file = std::iter::once("code\n".to_owned()).chain(lines);
             let path = format!("/v1/campaigns/{id}/batches?batch_id=old");
-            let answer = admin.upload(&path, file, None).expect("uploaded").expect("an answer");
-            assert_eq!(answer.must(201).json()["imported"], *stock);
+            let mut batch = Value::Null;
+            wait_until("an import", || {
+                let lines = codes.iter().map(|code| format!("{code}\n"));
+                let file = std::iter::once("code\n".to_owned()).chain(lines);
+                let answer = admin.upload(&path, file, None).expect("uploaded").expect("an answer");
+                assert!(answer.is_good() || answer.status == 503, "{}", answer.text());
+                batch = answer.json();
+                answer.is_good()
+            });
+            let count = |name: &str| batch[name].as_u64().unwrap_or(0);
+            let imported = count("imported") + count("already_there");
+            assert_eq!(imported, *stock as u64, "{batch}");
             return codes;
         }
         self.untouched(admin)
     }
 
-    /// Minted codes that nothing has happened to.
+    /// Untouched minted codes.
     pub(super) fn untouched(&self, admin: &mut Client) -> Vec<String> {
-        let codes = admin.get(&format!("/v1/campaigns/{}/codes", self.id)).must(200).text();
+        let path = format!("/v1/campaigns/{}/codes", self.id);
+        let codes = until_good(admin, &path, None).text();
         codes.lines().skip(1).map(plain).collect()
     }
 
@@ -95,7 +107,7 @@ impl Campaign {
     }
 }
 
-/// A code without the hyphens in which it is shown.
+/// A code without its hyphens.
 pub(super) fn plain(code: &str) -> String {
     code.replace('-', "").to_ascii_uppercase()
 }
@@ -112,41 +124,43 @@ pub(super) struct Ask {
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) ask: Ask,
-    /// Begin of its first try, and of the one that was answered.
+    /// The start of its first try, and of the answered one.
     pub(super) first: Instant,
     pub(super) begun: Instant,
     pub(super) ended: Instant,
-    /// The coupon, or the word of the refusal.
+    /// The coupon, or the code of the refusal.
     pub(super) answer: Result<String, String>,
 }
 
-/// A revocation.
+/// A revoke.
 #[derive(Clone, Debug)]
 pub(super) struct Revoked {
     pub(super) code: String,
     pub(super) user: String,
     pub(super) begun: Instant,
     pub(super) ended: Instant,
-    /// It was said to be done; else it may be.
+    /// Whether it was acknowledged. If not, it may have happened.
     pub(super) is_certain: bool,
 }
 
-/// What the run did.
+/// The record of the run.
 #[derive(Default)]
 pub(super) struct Story {
     pub(super) asked: Vec<Asked>,
     pub(super) revoked: Vec<Revoked>,
     pub(super) extended: usize,
-    /// Tries of which nothing came, and what stood in the way.
+    /// Tries of which nothing came, and the obstacle.
     pub(super) lost: BTreeMap<String, usize>,
 }
 
-/// A sale under way.
+/// A running sale.
 pub(super) struct Sale<'a> {
     campaigns: &'a [Campaign],
     demand: Vec<Ask>,
     next: AtomicUsize,
     done: AtomicUsize,
+    /// The percentage of the requests at which the clients wait for the next fault.
+    limit: AtomicUsize,
     over: AtomicBool,
     lost: Mutex<BTreeMap<String, usize>>,
     given: Mutex<Vec<(Ask, String)>>,
@@ -162,7 +176,7 @@ impl<'a> Sale<'a> {
                 demand.extend(vec![Ask { campaign, user, reference }; times]);
             }
         }
-        // All campaigns at the same time, each in its order but for near neighbours.
+        // All campaigns at the same time. The requests of each are slightly out of order.
         let mut dice = Dice(seed);
         let total = |campaign: usize| demand.iter().filter(|it| it.campaign == campaign).count();
         let totals: Vec<usize> = (0..campaigns.len()).map(total).collect();
@@ -181,18 +195,24 @@ impl<'a> Sale<'a> {
             demand: keyed.into_iter().map(|(_, ask)| ask).collect(),
             next: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             lost: Mutex::default(),
             given: Mutex::default(),
         }
     }
 
-    /// Whether so many hundredths of the requests are answered.
+    /// Whether this percentage of the requests is answered.
     pub(super) fn has_come_to(&self, percent: usize) -> bool {
         self.done.load(Ordering::Relaxed) * 100 >= self.demand.len() * percent
     }
 
-    /// Has the demand asked for by `clients`, beside an admin and `faults`.
+    /// Lets the clients send this percentage of the requests, and no more.
+    pub(super) fn go_on_to(&self, percent: usize) {
+        self.limit.store(percent, Ordering::Relaxed);
+    }
+
+    /// Sends all requests through `clients`, with an admin and `faults` beside them.
     pub(super) fn run(
         &self,
         clients: usize,
@@ -220,7 +240,12 @@ impl<'a> Sale<'a> {
     fn client(&self, caller: &mut Caller, nth: usize) -> Vec<Asked> {
         let mut dice = Dice(nth as u64 + 1);
         let mut all = Vec::new();
-        while let Some(ask) = self.demand.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let next = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(ask) = self.demand.get(next) else { break };
+            wait_until("the next fault", || {
+                next * 100 <= self.demand.len() * self.limit.load(Ordering::Relaxed)
+            });
             let asked = self.ask(caller, &mut dice, ask.clone());
             if let Ok(code) = &asked.answer
                 && let Ok(mut given) = self.given.lock()
@@ -271,11 +296,15 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// Takes back some of what was given and extends some more, past the day of its shelf.
+    /// Revokes some issued coupons and extends others to a later partition.
     fn admin(&self, caller: &mut Caller, extensible: &[String]) -> (Vec<Revoked>, usize) {
         let mut dice = Dice(7);
         let (mut revoked, mut extended) = (Vec::new(), 0);
-        while !self.over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let are_few = |revoked: usize, extended: usize| {
+            (revoked <= CHANGED || extended <= CHANGED) && begun.elapsed() < PATIENCE
+        };
+        while !self.over.load(Ordering::Relaxed) || are_few(revoked.len(), extended) {
             std::thread::sleep(ADMIN_EVERY);
             let Some((ask, code)) = self.any_given(&mut dice) else { continue };
             let of = &self.campaigns[ask.campaign];
@@ -287,7 +316,7 @@ impl<'a> Sale<'a> {
                     let (begun, last, answer) =
                         self.until_answered(caller, &mut dice, &path, &body);
                     assert!(matches!(answer.status, 200 | 201 | 409), "{}", answer.text());
-                    // A repeated one is refused where somebody has the coupon since.
+                    // A repeated revoke is refused if another user has the coupon now.
                     let may_be_done = answer.is_good() || begun != last;
                     let (user, is_certain) = (user.clone(), answer.is_good());
                     let ended = Instant::now();
@@ -323,7 +352,7 @@ impl<'a> Sale<'a> {
         usize::from(answer.is_good())
     }
 
-    /// When all is quiet: new users ask through each service until it is sold out.
+    /// After the sale: new users ask each service until SOLD_OUT.
     pub(super) fn sell_out(&self, services: &Services) -> Vec<Asked> {
         let each = at_once(self.campaigns.len(), |campaign| {
             let mut caller = services.caller();
@@ -344,7 +373,7 @@ impl<'a> Sale<'a> {
     }
 }
 
-/// When the clients end, in whatever way, the admin does.
+/// Stops the admin when the clients end, in any way.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {

@@ -1,5 +1,5 @@
-//! The services under test, asked by number: each on a data folder of its own, all with the same
-//! keys and the same cold folder.
+//! The services under test, by number. Each has its own data folder. All have the same keys and the
+//! same cold folder.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,10 +8,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::client::{Answer, Client, Lost};
-use super::data::{Data, Server};
+use super::data::{Data, Server, wait_until};
 use super::faults::Fleet;
 
-/// Where the services listen at the moment: another place after each start.
+/// The present addresses of the services. They change with each start.
 #[derive(Clone)]
 pub(super) struct Addresses(Arc<RwLock<Vec<SocketAddr>>>);
 
@@ -47,12 +47,15 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Makes the keyspace ready, if there is one, and starts `count` of them.
+    /// Prepares the keyspace, if there is one, and starts `count` services.
     pub(super) fn start(hot: Hot, count: usize) -> Services {
         let data: Vec<Data> = (0..count).map(|_| Data::new()).collect();
-        if let Hot::Cql(target) = &hot {
-            let made = data[0].run(&["schema", "apply", "--hot", target]);
-            assert_eq!(made.code, Some(0), "{made:?}");
+        match &hot {
+            Hot::Sqlite => {}
+            Hot::Cql(target) => {
+                let made = data[0].run(&["schema", "apply", "--hot", target]);
+                assert_eq!(made.code, Some(0), "{made:?}");
+            }
         }
         // The first command on a folder makes its keys.
         let token = data[0].token("admin", "root");
@@ -71,7 +74,10 @@ impl Services {
     }
 
     pub(super) fn is_cluster(&self) -> bool {
-        matches!(self.hot, Hot::Cql(_))
+        match self.hot {
+            Hot::Sqlite => false,
+            Hot::Cql(_) => true,
+        }
     }
 
     /// The arguments of one more `serve` on the same cluster, and a folder with its keys.
@@ -89,14 +95,14 @@ impl Services {
         Caller::new(self.addresses.clone(), &self.token)
     }
 
-    /// How the services that run now have settled writes of whose outcome nobody told them: found to
-    /// have happened, found not to have, left unknown.
+    /// How the running services resolved unknown writes: found to have happened, found not to have
+    /// happened, left unknown.
     pub(super) fn settled(&self) -> [u64; 3] {
         let mut all = [0; 3];
         for server in self.servers.iter().flatten() {
-            let text = server.client(&self.token).get("/metrics").must(200).text();
+            let text = until_good(&mut server.client(&self.token), "/metrics", None).text();
             for (sum, how) in all.iter_mut().zip(["applied", "refused", "unknown"]) {
-                let name = format!("couponry_hot_unknown_settled_total{{how=\"{how}\"}} ");
+                let name = format!("couponry_hot_unknown_resolved_total{{how=\"{how}\"}} ");
                 let count = text.lines().find_map(|line| line.strip_prefix(&name));
                 *sum += count.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
             }
@@ -104,12 +110,12 @@ impl Services {
         all
     }
 
-    /// SIGTERM to all, and a good end.
+    /// Sends SIGTERM to all, which must end with success.
     pub(super) fn stop(self) {
         self.servers.into_iter().flatten().for_each(Server::stop);
     }
 
-    /// `serve.lock` names the process that works on a folder.
+    /// The process in `serve.lock`, which works on a folder.
     fn signal(&self, nth: usize, signal: Signal) {
         let lock = self.data[nth].path().join("serve.lock");
         let pid = std::fs::read_to_string(lock).expect("serve.lock");
@@ -119,12 +125,32 @@ impl Services {
 }
 
 fn settings(hot: &Hot, data: &[Data]) -> Vec<String> {
-    let Hot::Cql(target) = hot else { return Vec::new() };
-    let cold = data[0].path().join("cold");
-    vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
+    match hot {
+        Hot::Sqlite => Vec::new(),
+        Hot::Cql(target) => {
+            let cold = data[0].path().join("cold");
+            vec!["--hot".into(), target.clone(), "--cold".into(), cold.display().to_string()]
+        }
+    }
 }
 
-/// One folder of keys for both, as on a file system on the network.
+/// The good answer to a request, which is repeated while the store does not answer: nodes and
+/// services may stall.
+pub(super) fn until_good(client: &mut Client, path: &str, body: Option<&Value>) -> Answer {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let mut good = None;
+    wait_until("an answer from the store", || {
+        let answer = client.call(method, path, body);
+        if answer.status != 503 {
+            assert!(answer.is_good(), "{method} {path}: {} {}", answer.status, answer.text());
+            good = Some(answer);
+        }
+        good.is_some()
+    });
+    good.expect("waited for")
+}
+
+/// One folder of keys for all, as on a network file system.
 fn share_keys(of: &Data, with: &Data) {
     std::fs::create_dir_all(with.path()).expect("a data folder");
     std::os::unix::fs::symlink(of.path().join("keys"), with.path().join("keys")).expect("a link");
@@ -152,7 +178,7 @@ impl Fleet for Services {
     }
 }
 
-/// One caller, with a connection to each service.
+/// One caller with a connection to each service.
 pub(super) struct Caller {
     addresses: Addresses,
     token: String,
@@ -176,10 +202,15 @@ impl Caller {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Lost> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        self.client(through).try_call(method, path, body)
+    }
+
+    /// The connection to a service.
+    pub(super) fn client(&mut self, through: usize) -> &mut Client {
         let address = self.addresses.of(through);
         let line = self.lines[through].take().filter(|(known, _)| *known == address);
         let line = line.unwrap_or_else(|| (address, Client::new(address, &self.token)));
-        let (_, client) = self.lines[through].insert(line);
-        client.try_call(if body.is_some() { "POST" } else { "GET" }, path, body)
+        &mut self.lines[through].insert(line).1
     }
 }

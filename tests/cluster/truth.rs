@@ -1,4 +1,4 @@
-//! What a sale's answers must be like: nobody was refused what was there, nothing was given twice.
+//! The checks of a sale: no user was refused an available coupon, and no coupon was issued twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -31,13 +31,13 @@ impl AtRest {
     }
 }
 
-/// A campaign's part of a story.
+/// The requests of one campaign.
 pub(super) struct Part<'a> {
     pub(super) campaign: &'a Campaign,
     asked: Vec<&'a Asked>,
     /// By code.
     revoked: BTreeMap<&'a str, Vec<&'a Revoked>>,
-    /// Who was ever told that he has it, by code.
+    /// The users who ever got it in an answer, by code.
     told: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// By user.
     of_user: BTreeMap<&'a str, Vec<&'a Asked>>,
@@ -61,12 +61,12 @@ impl<'a> Part<'a> {
         Part { campaign, asked, revoked, told, of_user }
     }
 
-    /// How often it was answered so.
+    /// How often this was the answer.
     pub(super) fn count(&self, word: &str) -> usize {
         self.asked.iter().filter(|it| it.answer.as_ref().err().is_some_and(|it| it == word)).count()
     }
 
-    /// Everything that is wrong, given all of its coupons as they are in the end.
+    /// Everything that is wrong, from all coupons of the campaign at the end.
     pub(super) fn wrong(&self, at_rest: &[AtRest]) -> Vec<String> {
         let mut wrong = self.wrong_numbers(at_rest);
         wrong.extend(at_rest.iter().filter_map(|it| self.wrong_holders(it)));
@@ -76,7 +76,7 @@ impl<'a> Part<'a> {
         wrong
     }
 
-    /// The stock is given to the last one, and nobody has more than the limit.
+    /// The whole stock is issued, and nobody has more than the limit.
     fn wrong_numbers(&self, at_rest: &[AtRest]) -> Vec<String> {
         let Campaign { id, kind, stock, limit, .. } = self.campaign;
         let word = if *kind == Kind::Shared { "redeemed" } else { "issued" };
@@ -92,11 +92,11 @@ impl<'a> Part<'a> {
         let above = of_user.into_iter().filter(|(_, count)| count > limit);
         wrong.extend(above.map(|(user, count)| format!("{id}: {user} has {count}")));
         let unknown = self.told.keys().filter(|code| !at_rest.iter().any(|it| it.code == **code));
-        wrong.extend(unknown.map(|code| format!("{id}: {code} was given and is nowhere")));
+        wrong.extend(unknown.map(|code| format!("{id}: {code} was issued and does not exist")));
         wrong
     }
 
-    /// It had one holder after the other: each but the last was taken it from, and by us.
+    /// It had one holder after the other. The run revoked it from each of them but the last.
     fn wrong_holders(&self, it: &AtRest) -> Option<String> {
         let count = |kind: &str| it.events.iter().filter(|event| *event == kind).count();
         let (issued, revoked) = (count("issued"), count("revoked"));
@@ -107,24 +107,24 @@ impl<'a> Part<'a> {
         }
         let ours = self.revoked.get(it.code.as_str()).map_or(&[][..], Vec::as_slice);
         if revoked > ours.len() {
-            return Some(format!("revoked {revoked} times, by us {}: {it:?}", ours.len()));
+            return Some(format!("revoked {revoked} times, by the run {}: {it:?}", ours.len()));
         }
         let told = self.told.get(it.code.as_str());
         if let Some(holder) = it.holder.as_deref()
             && !told.is_some_and(|told| told.contains(holder))
         {
-            return Some(format!("{holder} was never told that he has it: {it:?}"));
+            return Some(format!("{holder} has it without an answer: {it:?}"));
         }
         for user in told.into_iter().flatten() {
             let is_taken = ours.iter().any(|revoked| revoked.user == **user);
             if it.holder.as_deref() != Some(*user) && !is_taken {
-                return Some(format!("{user} was told that he has it and does not: {it:?}"));
+                return Some(format!("{user} got it in an answer and does not have it: {it:?}"));
             }
         }
         None
     }
 
-    /// A request that names itself has one coupon, however often it is made.
+    /// A request with a name gets one coupon, however often it is sent.
     fn wrong_names(&self) -> Vec<String> {
         let mut named: BTreeMap<(&str, usize), BTreeSet<&str>> = BTreeMap::new();
         for it in &self.asked {
@@ -137,7 +137,7 @@ impl<'a> Part<'a> {
         twice.map(|(name, codes)| format!("{name:?} has {codes:?}")).collect()
     }
 
-    /// Nobody is told that nothing is left while something is; once for each code that was.
+    /// SOLD_OUT while a code was available: one line for each such code.
     fn wrong_sold_out(&self, at_rest: &[AtRest]) -> Vec<String> {
         let refused = || {
             self.asked.iter().filter(|it| it.answer.as_ref().is_err_and(|word| word == "SOLD_OUT"))
@@ -151,7 +151,7 @@ impl<'a> Part<'a> {
             let takers: Vec<_> = takers.flat_map(|user| &self.of_user[user]).collect();
             let (count, revoked) = (wrong.len(), self.revoked.get(code));
             Some(format!(
-                "{count} were told SOLD_OUT while {code} was there, first {first:?}; \
+                "{count} got SOLD_OUT while {code} was there, first {first:?}; \
                  revoked: {revoked:?}; its holders asked: {takers:?}"
             ))
         };
@@ -169,22 +169,21 @@ impl<'a> Part<'a> {
                 let ours = |by: &&&Revoked| by.user == user;
                 let revoked: Vec<_> = self.revoked.values().flatten().filter(ours).collect();
                 let all = || format!("{:#?}\n{revoked:#?}", self.of_user[user]);
-                (had < limit)
-                    .then(|| format!("{it:?} was told LIMIT_PER_USER with {had}: {}", all()))
+                (had < limit).then(|| format!("{it:?} got LIMIT_PER_USER with {had}: {}", all()))
             }
-            // The name of a coupon that was taken back.
+            // The name belongs to a revoked coupon.
             "NAME_TAKEN" => {
                 let of_user = |revoked: &&Revoked| revoked.user == it.ask.user;
                 let any = self.revoked.values().flatten().any(of_user);
-                (!any).then(|| format!("{:?} was told NAME_TAKEN", it.ask))
+                (!any).then(|| format!("{:?} got NAME_TAKEN", it.ask))
             }
-            _ => Some(format!("{:?} was told {word}", it.ask)),
+            _ => Some(format!("{:?} got {word}", it.ask)),
         }
     }
 
-    /// Whether a code was certainly to be had all the time from `begun` to `ended`: nobody who was
-    /// ever told that he has it had asked for anything since the last one began to give it back. By
-    /// when that is answered, which takes long from a service that stood still, it may be another's.
+    /// Whether a code was certainly available from `begun` to `ended`: no user who ever got it sent
+    /// a request after the last revoke began. When the revoke is answered, late from a frozen
+    /// service, another user may have the code.
     fn was_there(&self, code: &str, begun: Instant, ended: Instant) -> bool {
         let revoked = self.revoked.get(code).map_or(&[][..], Vec::as_slice);
         let before = revoked.iter().filter(|it| it.begun < ended).max_by_key(|it| it.begun);
@@ -198,7 +197,7 @@ impl<'a> Part<'a> {
         !asked.any(|it| it.first < ended && since.is_none_or(|since| it.ended > since))
     }
 
-    /// Whether the user may have had this coupon at some time while he asked.
+    /// Whether the user may have had this coupon at some time during the request.
     fn may_have_had(&self, it: &Asked, code: &str) -> bool {
         let user = it.ask.user.as_str();
         let revoked = self.revoked.get(code).map_or(&[][..], Vec::as_slice);
@@ -207,7 +206,7 @@ impl<'a> Part<'a> {
             revoked.iter().filter(ours).any(|by| told.ended < by.begun && by.ended < it.begun)
         };
         let mut told = self.of_user[user].iter().filter(|told| told.answer.as_deref() == Ok(code));
-        // He may have been given the same one again.
+        // The user may have got the same coupon again.
         told.any(|told| told.first < it.ended && !is_over(told))
     }
 }
@@ -238,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Ann gets X and gives it back, Bob gets Y; Cid is too early and Dan gets X.
+    /// Ann gets X, which is revoked. Bob gets Y. Cid is too early, and Dan gets X.
     fn story(zero: Instant) -> (Story, Vec<AtRest>) {
         let (begun, ended) = (zero + Duration::from_secs(20), zero + Duration::from_secs(21));
         let (code, user) = ("X".to_owned(), "ann".to_owned());
@@ -264,19 +263,19 @@ mod tests {
             ("nothing", |_, _, _| {}, ""),
             ("a coupon is lost", |_, rest, _| drop(rest.pop()), "1 codes, 1 issued, stock 2"),
             ("one is left", |_, rest, _| rest[1].state = "available".into(), "1 issued, stock 2"),
-            ("one has two", |_, rest, _| rest[0].holder = Some("bob".into()), "bob has 2"),
+            ("a user has two", |_, rest, _| rest[0].holder = Some("bob".into()), "bob has 2"),
             (
-                "one has it and was not told",
+                "a user has it without an answer",
                 |_, rest, _| rest[1].holder = Some("fay".into()),
-                "fay was never told that he has it",
+                "fay has it without an answer",
             ),
             (
-                "refused while it was given back and nobody wanted it",
+                "refused while a revoked coupon was available",
                 |story, _, zero| story.asked.push(asked(zero, "fay", 25, Err("SOLD_OUT"))),
-                "1 were told SOLD_OUT while X was there, first Asked { ask: Ask { campaign: 0, user: \"fay\"",
+                "1 got SOLD_OUT while X was there, first Asked { ask: Ask { campaign: 0, user: \"fay\"",
             ),
             (
-                "refused when it was another's before the first one knew that it was given back",
+                "refused when another user had it before the revoke was answered",
                 |story, _, zero| {
                     story.revoked[0].ended = zero + Duration::from_secs(35);
                     story.asked.push(asked(zero, "fay", 40, Err("SOLD_OUT")));
@@ -284,22 +283,22 @@ mod tests {
                 "",
             ),
             (
-                "refused before anybody had asked",
+                "refused before any other request",
                 |story, _, zero| {
                     story.asked.iter_mut().for_each(|it| {
                         it.first += Duration::from_secs(3);
                     });
                     story.asked.push(asked(zero, "fay", 1, Err("SOLD_OUT")));
                 },
-                "1 were told SOLD_OUT while X was there",
+                "1 got SOLD_OUT while X was there",
             ),
             (
-                "refused for a limit that he was below",
+                "refused below the limit",
                 |story, _, zero| story.asked.push(asked(zero, "ann", 50, Err("LIMIT_PER_USER"))),
-                "was told LIMIT_PER_USER with 0",
+                "got LIMIT_PER_USER with 0",
             ),
             (
-                "refused for a limit that he has reached again",
+                "refused when at the limit again",
                 |story, rest, zero| {
                     story.asked.retain(|it| it.ask.user != "dan");
                     story.asked.push(asked(zero, "ann", 35, Ok("X")));
@@ -309,20 +308,24 @@ mod tests {
                 "",
             ),
             (
-                "two were told that they have it",
+                "two users got it in an answer",
                 |story, _, zero| story.asked.push(asked(zero, "fay", 8, Ok("Y"))),
-                "fay was told that he has it and does not",
+                "fay got it in an answer and does not have it",
             ),
             (
                 "issued twice",
                 |_, rest, _| rest[1].events.push("issued".into()),
                 "issued twice: AtRest { code: \"Y\"",
             ),
-            ("revoked by nobody", |story, _, _| story.revoked.clear(), "revoked 1 times, by us 0"),
             (
-                "another word",
+                "revoked by nobody in the run",
+                |story, _, _| story.revoked.clear(),
+                "revoked 1 times, by the run 0",
+            ),
+            (
+                "another refusal",
                 |story, _, zero| story.asked.push(asked(zero, "fay", 50, Err("EXPIRED"))),
-                "was told EXPIRED",
+                "got EXPIRED",
             ),
         ];
         for (name, plant, want) in rows {

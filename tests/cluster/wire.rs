@@ -1,4 +1,4 @@
-//! Between the words of the history and those of HTTP.
+//! Translates between operations of the history and HTTP.
 
 use coupon::apply::Action;
 use coupon::calendar::{format_instant, parse_instant};
@@ -51,10 +51,10 @@ pub(super) fn request(code: &str, ask: &Ask, start: Millis) -> Request {
     Request { path: format!("{path}/{call}"), body: Some(body) }
 }
 
-/// What was told by what was heard, and by what word.
+/// The outcome and its code, from an answer.
 ///
 /// # Panics
-/// An answer that no right request gets: 400, 401 and their like.
+/// An answer that no correct request gets, such as 400 or 401.
 pub(super) fn told(heard: Result<Answer, Lost>, start: Millis) -> (Told, String) {
     let answer = match heard {
         Ok(answer) => answer,

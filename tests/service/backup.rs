@@ -1,5 +1,5 @@
-//! Backup and restore: what was acknowledged before a backup is in it, and a restored backup never
-//! spends again what was archived after it.
+//! Backup and restore: a backup has every change acknowledged before it, and a restored backup
+//! never redeems again a coupon that was archived after it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,16 +11,16 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::client::{Client, Dice, at_once};
-use super::data::{Data, Ran, Server, wait_until};
+use super::client::{Client, at_once};
+use super::data::{Data, Ran, STORE_TIMEOUT, Server, despite_stalls, wait_until};
 use super::finished::{
-    HEADER, Running, campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing,
+    HEADER, Kills, campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing,
     exported, files, import, issued, left_over, order, redeemed, serve,
 };
 
 const SEED: u64 = 20_270_101;
 
-/// Somewhere else to restore to.
+/// Another folder to restore to.
 fn elsewhere(data: &Data, name: &str) -> Data {
     let folder = data.folder().join(name);
     fs::create_dir(&folder).expect("a folder");
@@ -31,7 +31,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Folders and files are their owner's alone.
+/// Only the owner may read the folders and files.
 fn is_private(folder: &Path) {
     let mode = |path: &Path| path.metadata().expect("there").permissions().mode() & 0o777;
     assert_eq!(mode(folder), 0o700, "{}", folder.display());
@@ -46,6 +46,10 @@ fn is_private(folder: &Path) {
 
 #[test]
 fn beside_a_busy_serve() {
+    despite_stalls(STORE_TIMEOUT, beside_a_busy_serve_once);
+}
+
+fn beside_a_busy_serve_once() {
     const WRITERS: usize = 4;
     let data = Data::new();
     let server = serve(&data);
@@ -93,7 +97,7 @@ fn beside_a_busy_serve() {
     assert_eq!(modes("hot.db") & 0o777, 0o600);
     doctor_finds_nothing(&other, "restored");
     let restored = serve(&other);
-    // The keys came with it: the token is good there.
+    // The keys are in the backup: the token is valid there.
     let mut admin = restored.client(&token);
     for (code, user) in &acknowledged[..before] {
         let redeem = format!("/v1/coupons/{code}/redeem");
@@ -104,7 +108,7 @@ fn beside_a_busy_serve() {
     server.stop();
 }
 
-/// What is there is not written over.
+/// Existing data is not overwritten.
 #[test]
 fn refusals() {
     let data = Data::new();
@@ -123,7 +127,7 @@ fn refusals() {
     let nothing = folder.join("nothing");
     let first = data.run(&["backup", good]);
     assert_eq!(first.code, Some(0), "{first:?}");
-    // Name, call, exit code, what is said.
+    // Name, call, exit code, the message.
     let rows: [(&str, &[&str], i32, &str); 9] = [
         ("somebody's folder in the way", &["backup", "way"], 1, "no unfinished backup"),
         ("a folder that is there", &["backup", taken], 1, "is there already"),
@@ -144,7 +148,7 @@ fn refusals() {
         assert_eq!(files(folder, ""), [folder.join("precious")]);
     }
     assert!(!nothing.exists() && !folder.join("new").exists());
-    // `serve` has not noticed any of it.
+    // `serve` is not affected.
     redeemed(&mut admin, "c", "v", 3);
     assert_eq!(exported(&data, "after the refusals").len(), 6);
     let aside = |data: &Data| {
@@ -172,7 +176,7 @@ fn refusals() {
     doctor_finds_nothing(&data, "restored");
 }
 
-/// Under its own name it is there as a whole, or not at all; and the next one is not in its way.
+/// A backup is complete under its name or not there, and a killed one does not disturb the next.
 #[test]
 fn a_killed_backup() {
     const ROUNDS: usize = 8;
@@ -186,29 +190,24 @@ fn a_killed_backup() {
     let begun = Instant::now();
     let ran = data.run(&["backup", text(&data.folder().join("first"))]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let whole = begun.elapsed();
-    let mut dice = Dice(SEED);
-    let mut killed = 0;
-    for round in 0..ROUNDS {
-        let moment = dice.within(whole);
-        let running = Running::start(&data, &["backup", text(&backup)]);
-        std::thread::sleep(moment);
-        killed += usize::from(running.kill());
+    let mut kills = Kills::within(begun.elapsed(), SEED);
+    while kills.go_on(ROUNDS) {
+        let moment = kills.kill(&data, &["backup", text(&backup)]);
         if backup.exists() {
-            let other = elsewhere(&data, &format!("round-{round}"));
+            let other = elsewhere(&data, &format!("round-{}", kills.rounds));
             let ran = other.run(&["restore", text(&backup)]);
             assert_eq!(ran.code, Some(0), "killed after {moment:?}: {ran:?}");
             assert_eq!(exported(&other, "restored").len(), LINES, "killed after {moment:?}");
             fs::remove_dir_all(&backup).expect("removed");
         }
     }
-    eprintln!("backup: {killed} of {ROUNDS} killed at work");
-    assert!(killed > 0, "each one ended before it was killed");
+    eprintln!("backup: {} of {} killed at work", kills.at_work, kills.rounds);
+    assert!(kills.at_work > 0, "each one ended before it was killed");
     let ran = data.run(&["backup", text(&backup)]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let names = fs::read_dir(data.folder()).expect("a folder").flatten();
     let parts = names.filter(|it| it.file_name().to_string_lossy().contains(".part"));
-    assert_eq!(parts.count(), 0, "what was killed is still there");
+    assert_eq!(parts.count(), 0, "the killed backup is still there");
     is_private(&backup);
     server.stop();
 }
@@ -224,7 +223,7 @@ struct Moved {
     bobs: String,
     /// Minted in a campaign that was made after it.
     strange: BTreeSet<String>,
-    /// Everything that lies in cold, as it was last seen.
+    /// Every archived coupon, as it was read last.
     archived: BTreeSet<String>,
 }
 
@@ -244,7 +243,7 @@ impl Moved {
         admin.post("/v1/campaigns", &two).must(201);
         import(&data, "c", "paper", "BEFORE0001,,,,,,,\n");
         let anns = issued(&mut admin, "c", "ann");
-        // Something in cold that the backup knows of.
+        // An archived coupon that the backup knows.
         redeemed(&mut admin, "c", "early", 5);
         compact(&data, &["--closed-now"]);
         let backup = data.folder().join("backup");
@@ -275,7 +274,7 @@ impl Moved {
         Moved { data, token, backup, anns, bobs, strange, archived }
     }
 
-    /// The backup's store in the place of today's, by hand.
+    /// Puts the store of the backup in the place of the present one, by hand.
     fn put_back_by_hand(&self) {
         for name in ["hot.db-wal", "hot.db-shm"] {
             let _ = fs::remove_file(self.data.path().join(name));
@@ -283,7 +282,7 @@ impl Moved {
         fs::copy(self.backup.join("hot.db"), self.data.path().join("hot.db")).expect("copied");
     }
 
-    /// What is older than cold does not work, and says what to do.
+    /// A store that is older than cold refuses to work, and says what to do.
     fn is_refused(&self) {
         for arguments in [&["serve", "--listen", "127.0.0.1:0"] as &[&str], &["compact"]] {
             let ran = self.data.run(arguments);
@@ -292,7 +291,7 @@ impl Moved {
         }
     }
 
-    /// Said of what is in cold and of no campaign here.
+    /// The message about archived coupons of campaigns that are not in the store.
     fn tells_of_strangers(&self, ran: &Ran, name: &str) {
         assert_eq!(ran.code, Some(3), "{name}: {ran:?}");
         assert!(
@@ -307,7 +306,7 @@ impl Moved {
         (server, admin)
     }
 
-    /// Nothing that was archived can be had once more.
+    /// No archived coupon is available again.
     fn is_safe(&self, name: &str) {
         let (server, mut admin) = self.server();
         for (code, user, first) in
@@ -320,7 +319,7 @@ impl Moved {
             let replay = admin.post(&redeem, &order(user, first)).must(200);
             assert_eq!(replay.field("order_ref"), first, "{name}");
         }
-        // Limits: one in `c`, which is the one he had; two in `two`, which he has had.
+        // Limits: one in `c`, which bob had; two in `two`, which bob had, too.
         for (user, code) in [("ann", &self.anns), ("bob-0", &self.bobs)] {
             let again = admin.post("/v1/campaigns/c/issue", &json!({"user_id": user})).must(200);
             assert_eq!(again.field("code"), *code, "{name}: {user}");
@@ -335,10 +334,10 @@ impl Moved {
         self.minted_codes_are_new(&mut admin, name);
         for code in &self.strange {
             let status = admin.get(&format!("/v1/coupons/{code}")).status;
-            assert_eq!(status, 404, "{name}: {code} is of a campaign that is not there");
+            assert_eq!(status, 404, "{name}: the campaign of {code} is not in the store");
         }
         doctor_finds_nothing(&self.data, name);
-        // And it goes on.
+        // The store works.
         redeemed(&mut admin, "c", &format!("after-{}", bare(&self.anns)), 3);
         compact(&self.data, &["--closed-now"]);
         doctor_finds_nothing(&self.data, name);
@@ -406,11 +405,11 @@ fn put_back_by_hand() {
     moved.is_safe("by hand");
 }
 
-/// What a store says that it knows of the cold tier.
+/// What a store knows of the cold tier.
 const MARKS: &str = "name IN ('cold_begun', 'cold_committed')";
 
-/// A snapshot of tables that were copied one after the other: the settings are younger than the
-/// coupons, and say that the store knows of everything.
+/// A snapshot whose tables were copied one after the other: the settings are newer than the
+/// coupons, and say that the store knows the present cold tier.
 #[test]
 fn put_back_table_after_table() {
     let moved = Moved::new();
@@ -435,37 +434,33 @@ fn put_back_table_after_table() {
     moved.is_safe("table after table");
 }
 
-/// Killed anywhere, and run again until it ends.
+/// A restore that is killed at any moment and repeated until it ends.
 #[test]
 fn a_killed_restore() {
-    const ROUNDS: u32 = 8;
+    const ROUNDS: usize = 8;
     let moved = Moved::new();
-    let (folder, mut dice) = (text(&moved.backup), Dice(SEED));
+    let folder = text(&moved.backup);
     let restore = ["restore", folder, "--replace"];
     let begun = Instant::now();
     let ran = moved.data.run(&restore);
-    let whole = begun.elapsed();
+    let mut kills = Kills::within(begun.elapsed(), SEED);
     moved.tells_of_strangers(&ran, "at first");
-    let mut killed = 0;
-    for _ in 0..ROUNDS {
-        let moment = dice.within(whole);
-        let running = Running::start(&moved.data, &restore);
-        std::thread::sleep(moment);
-        killed += u32::from(running.kill());
-        // Wherever that was, nobody works on something that is older than cold.
+    while kills.go_on(ROUNDS) {
+        let moment = kills.kill(&moved.data, &restore);
+        // After each kill no process works on a store that is older than cold.
         let ran = moved.data.run(&["compact", "--dry-run"]);
         let words = ["`couponry restore", "no couponry data", "key"];
         let refused = ran.code == Some(1) && words.iter().any(|word| ran.stderr.contains(word));
         assert!(refused || ran.code == Some(0), "killed after {moment:?}: {ran:?}");
     }
-    eprintln!("restore: {killed} of {ROUNDS} killed at work");
-    assert!(killed > 0, "each one ended before it was killed");
+    eprintln!("restore: {} of {} killed at work", kills.at_work, kills.rounds);
+    assert!(kills.at_work > 0, "each one ended before it was killed");
     let ran = moved.data.run(&restore);
     moved.tells_of_strangers(&ran, "at last");
     moved.is_safe("restored");
 }
 
-/// A cold tier that is older than the hot store is not taken for its own.
+/// A cold tier that is older than the hot store is refused.
 #[test]
 fn an_older_cold_tier() {
     let data = Data::new();

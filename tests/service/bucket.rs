@@ -1,5 +1,5 @@
-//! The cold tier in a bucket: on each server that is safe, on one that is not, on one that is away,
-//! and behind a network that spoils what goes through it.
+//! The cold tier in a bucket: on each safe server, on an unsafe one, on one that does not answer,
+//! and behind a network that fails requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use testbucket::{BUCKET, Kind, Proxy, Server};
 
 use super::client::Client;
-use super::data::{Data, wait_until};
+use super::data::{Data, despite_stalls, wait_until};
 use super::finished::{
     Running, all_settled, campaign, compact, count_in, day_that_is_over, doctor_finds_nothing,
     exported, files, import, left_over, redeemed, serve, table,
@@ -19,14 +19,18 @@ use super::finished::{
 
 const SEED: u64 = 20_261_120;
 
-/// A look-up in an archive that is away ends within eight seconds; these machines are busy.
+/// A look-up in a cold tier that does not answer ends within this time, and test machines are busy.
+const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 const AWAY_MAX: Duration = Duration::from_secs(14);
+
+/// For a server that is frozen or behind a network that fails: `AWS_TIMEOUT`.
+const REQUEST_MAX: Duration = Duration::from_secs(2);
 
 fn address(prefix: &str) -> String {
     format!("s3://{BUCKET}/{prefix}")
 }
 
-/// A number that whoever runs the tests may choose.
+/// A number from the environment.
 fn chosen(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -36,7 +40,7 @@ fn on_each_server() {
     for kind in Kind::SAFE {
         let Some(server) = Server::start(kind) else { continue };
         eprintln!("the cold tier is in a bucket of {kind}");
-        // It only counts.
+        // The proxy only counts.
         let proxy = Proxy::before(server.address(), SEED);
         let data = Data::on_bucket(&address("archive/of couponry"), proxy.environment());
         let service = serve(&data);
@@ -60,7 +64,7 @@ fn on_each_server() {
         let requests = proxy.requests();
         let ran = compact(&data, &["--closed-now"]);
         assert_eq!(table(&ran).len(), days + 1, "{kind}: {ran:?}");
-        eprintln!("{} requests for {} units", proxy.requests() - requests, days + 1);
+        eprintln!("{} requests for {} archive commits", proxy.requests() - requests, days + 1);
         let after = exported(&data, "after");
         assert_eq!(all_settled(&after), all_settled(&before), "{kind}");
         assert_eq!(count_in(&after, "cold"), 300 * days + 20, "{kind}");
@@ -80,7 +84,7 @@ fn on_each_server() {
 }
 
 #[test]
-fn one_that_lets_two_win_is_refused() {
+fn a_server_on_which_two_writers_win_is_refused() {
     let Some(server) = Server::start(Kind::VersitygwUnsafe) else { return };
     let data = Data::on_bucket(&address("cold"), server.environment());
     let service = serve(&data);
@@ -97,7 +101,7 @@ fn one_that_lets_two_win_is_refused() {
             assert!(said.contains(word), "{name}: no {word:?}: {said}");
         }
     }
-    // Nothing was moved, and the service goes on.
+    // Nothing was archived, and the service still works.
     assert_eq!(count_in(&exported(&data, "after"), "hot"), codes.len());
     assert_eq!(files(&server.bucket(), ".json"), Vec::<std::path::PathBuf>::new());
     redeemed(&mut admin, "c", "v", 5);
@@ -105,7 +109,11 @@ fn one_that_lets_two_win_is_refused() {
 }
 
 #[test]
-fn one_that_is_away() {
+fn a_server_that_does_not_answer() {
+    despite_stalls(LOOK_UP_MAX, a_server_that_does_not_answer_once);
+}
+
+fn a_server_that_does_not_answer_once() {
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let data = Data::on_bucket(&address("cold"), server.environment());
     let service = serve(&data);
@@ -122,11 +130,11 @@ fn one_that_is_away() {
         ("a coupon that was archived", archived.as_str(), 503),
         ("a wallet with it", "/v1/coupons?user_id=u-0", 503),
         ("live coupons alone", "/v1/coupons?user_id=u-0&state=issued&expired=false", 200),
-        ("a code that nobody made", "/v1/coupons/NOSUCHCODE", 404),
+        ("a code that does not exist", "/v1/coupons/NOSUCHCODE", 404),
     ];
     for (name, path, want) in cases {
         let asked = Instant::now();
-        let answer = admin.get(path);
+        let answer = admin.try_call("GET", path, None).expect("an answer");
         assert_eq!(answer.status, want, "{name}: {}", answer.text());
         if want == 503 {
             assert_eq!(answer.json()["code"], "COLD_UNAVAILABLE", "{name}: {}", answer.text());
@@ -135,32 +143,37 @@ fn one_that_is_away() {
             assert!(took < AWAY_MAX, "{name}: {took:?}");
         }
     }
-    // What is hot has not noticed.
+    // Coupons in hot are not affected.
     let asked = Instant::now();
     redeemed(&mut admin, "c", "v", 20);
     assert!(asked.elapsed() < AWAY_MAX, "hot calls took {:?}", asked.elapsed());
-    // Nor does who starts now wait for it.
+    // A service that starts now does not wait for it.
     service.stop();
     let asked = Instant::now();
     let service = serve(&data);
     assert!(asked.elapsed() < AWAY_MAX, "the start took {:?}", asked.elapsed());
     let mut admin = service.client(&data.token("admin", "root"));
     redeemed(&mut admin, "c", "w", 5);
-    assert_eq!(admin.get(&archived).status, 503, "started while it was away");
+    let answer = admin.try_call("GET", &archived, None).expect("an answer");
+    assert_eq!(answer.status, 503, "started while it was away");
     eprintln!("cold was away for {:?}", begun.elapsed());
     server.thaw();
     wait_until("the archive answers again", || admin.get(&archived).status == 200);
     service.stop();
 }
 
-/// A process that is frozen in the middle of a compaction and then goes on, while the coupons are
-/// read: nothing is missing, nothing is there twice.
+/// A process is frozen in the middle of a compaction and resumed, while coupons are read: none is
+/// missing, and none is there twice.
 #[test]
 fn frozen_in_the_middle() {
+    despite_stalls(REQUEST_MAX, frozen_in_the_middle_once);
+}
+
+fn frozen_in_the_middle_once() {
     const LINES: usize = 3_000;
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let mut environment = server.environment();
-    environment.push(("AWS_TIMEOUT".to_owned(), "2s".to_owned()));
+    environment.push(("AWS_TIMEOUT".to_owned(), format!("{}s", REQUEST_MAX.as_secs())));
     let data = Data::on_bucket(&address("cold"), environment);
     let service = serve(&data);
     let mut admin = service.client(&data.token("admin", "root"));
@@ -177,9 +190,9 @@ fn frozen_in_the_middle() {
     let mut running = Running::start(&data, &["compact"]);
     let log = server.bucket().join("cold/coupons/_delta_log");
     wait_until("the first commits", || files(&log, ".json").len() > 2 || running.has_ended());
-    assert!(!running.has_ended(), "it was over too soon");
+    assert!(!running.has_ended(), "it ended too soon");
     running.signal(Signal::STOP);
-    // It is a time that is wanted here: longer than any request may take.
+    // The pause is longer than any request may take.
     std::thread::sleep(frozen);
     assert_eq!(all_settled(&exported(&data, "while it is frozen")), before);
     running.signal(Signal::CONT);
@@ -196,12 +209,16 @@ fn frozen_in_the_middle() {
     service.stop();
 }
 
-/// Time-outs, errors, cut connections and lost answers, one for each 125 coupons and more: a fifth of
-/// all requests, and a request that is never answered takes two seconds.
+/// Time-outs, errors, cut connections and lost answers for a fifth of all requests, at least one
+/// for each 125 coupons. A request without an answer takes two seconds.
 ///
 /// `COUPONRY_TEST_FAULT_COUPONS` for another number of coupons.
 #[test]
 fn behind_a_network_that_fails() {
+    despite_stalls(REQUEST_MAX, behind_a_network_that_fails_once);
+}
+
+fn behind_a_network_that_fails_once() {
     const DAYS: usize = 20;
     const RUNS_MAX: usize = 60;
     let coupons = chosen("COUPONRY_TEST_FAULT_COUPONS", 10_000);
@@ -209,8 +226,8 @@ fn behind_a_network_that_fails() {
     let Some(server) = Server::start(Kind::Versitygw) else { return };
     let proxy = Proxy::before(server.address(), SEED);
     let mut environment = proxy.environment();
-    // A request that is never answered is given up soon.
-    environment.push(("AWS_TIMEOUT".to_owned(), "2s".to_owned()));
+    // A request without an answer is given up soon.
+    environment.push(("AWS_TIMEOUT".to_owned(), format!("{}s", REQUEST_MAX.as_secs())));
     let data = Data::on_bucket(&address("cold"), environment);
     let service = serve(&data);
     let mut admin = service.client(&data.token("admin", "root"));
@@ -246,7 +263,7 @@ fn behind_a_network_that_fails() {
             let why = ran.stderr.lines().last().unwrap_or_default();
             *said.entry(why.chars().take(100).collect()).or_default() += 1;
         }
-        // Whatever was done, each coupon is there once.
+        // After every run each coupon is there once.
         if runs.is_multiple_of(5) {
             assert_eq!(all_settled(&exported(&data, "in between")), before);
         }
@@ -264,7 +281,7 @@ fn behind_a_network_that_fails() {
     for (fault, done) in proxy.faults() {
         assert!(done > 0, "no request was {fault:?}");
     }
-    // What broken runs have left is swept by a good one, once their numbers are taken.
+    // A good run sweeps the files of failed runs, once their numbers are taken.
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after");
     assert_eq!(all_settled(&after), before);
@@ -274,7 +291,7 @@ fn behind_a_network_that_fails() {
     service.stop();
 }
 
-/// Parquet files of both tables that no commit has, by the logs alone.
+/// Parquet files of both tables that are in no commit of the logs.
 fn orphans(cold: &Path) -> BTreeSet<String> {
     let mut orphans = BTreeSet::new();
     for table in ["coupons", "coupons_by_holder"].map(|name| cold.join(name)) {
@@ -285,7 +302,7 @@ fn orphans(cold: &Path) -> BTreeSet<String> {
                 if let Some(path) = action["add"]["path"].as_str() {
                     live.insert(table.join(path));
                 }
-                // What a merge has replaced stays for the time of the retention.
+                // Files that a merge replaced stay for the retention.
             }
         }
         let there = files(&table, ".parquet");

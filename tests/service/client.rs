@@ -1,5 +1,5 @@
-//! HTTP/1.1 over a socket, by hand: these tests must know when a request has been sent in whole,
-//! and a library's own retries would hide what they look for.
+//! HTTP/1.1 over a socket, by hand: these tests must know when a request was sent completely, and
+//! the retries of a library would hide faults.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::data::PATIENCE;
+use super::data::{PATIENCE, STORE_TIMEOUT};
 
-/// The service closes a connection that is silent for 10 s; one that may be is not used again.
+/// The service closes a connection that is silent for 5 s at first, or for 10 s later. A connection
+/// that was silent for longer than this is not used again.
 const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// Most requests of one call.
+const TRIES_MAX: usize = 3;
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -34,7 +38,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// A text field; empty where there is none.
+    /// A text field. Empty if there is none.
     pub(super) fn field(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
@@ -66,9 +70,9 @@ impl Answer {
 /// No answer came.
 #[derive(Debug)]
 pub(super) enum Lost {
-    /// The request was not sent in whole.
+    /// The request was not sent completely.
     NotSent(io::Error),
-    /// It was, so it may have been done.
+    /// It was sent, so it may have been done.
     NoAnswer(io::Error),
 }
 
@@ -86,16 +90,18 @@ struct Connection {
     used: Instant,
 }
 
-/// Somebody with a token, on one connection at a time.
+/// A caller with a token, on one connection at a time.
 pub(super) struct Client {
     address: SocketAddr,
     token: String,
     connection: Option<Connection>,
+    /// Whether the service may have closed the connection before the last request was sent.
+    is_late: bool,
 }
 
 impl Client {
     pub(super) fn new(address: SocketAddr, token: &str) -> Client {
-        Client { address, token: token.to_owned(), connection: None }
+        Client { address, token: token.to_owned(), connection: None, is_late: false }
     }
 
     /// Another connection of the same caller.
@@ -121,25 +127,60 @@ impl Client {
         self.call("POST", path, Some(body))
     }
 
+    /// The answer. Asks again if a store did not answer the service in time, because something may
+    /// have stalled.
     #[track_caller]
     pub(super) fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        match self.try_call(method, path, body) {
-            Ok(answer) => answer,
-            Err(lost) => panic!("{method} {path}: {lost}"),
+        for nth in 1.. {
+            let begun = Instant::now();
+            match self.try_call(method, path, body) {
+                Ok(answer) => {
+                    let is_given_up = answer.status == 503
+                        && begun.elapsed() >= STORE_TIMEOUT
+                        && ["STORE_UNAVAILABLE", "COLD_UNAVAILABLE"]
+                            .contains(&answer.problem().as_str());
+                    if !is_given_up || nth == TRIES_MAX {
+                        return answer;
+                    }
+                }
+                Err(lost) => panic!("{method} {path}: {lost}"),
+            }
         }
+        unreachable!("the last try returns")
     }
 
+    /// The answer to one request. A request that was sent late, to a connection that the service
+    /// had closed by then, is sent once more: the service did not read it.
     pub(super) fn try_call(
         &mut self,
         method: &str,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Lost> {
+        let heard = self.try_once(method, path, body);
+        if !self.is_late || heard.as_ref().is_ok_and(|answer| answer.status != 408) {
+            return heard;
+        }
+        self.connection = None;
+        match heard {
+            // The service may also have ended after it read the request.
+            Err(lost @ Lost::NoAnswer(_)) => self.try_once(method, path, body).map_err(|_| lost),
+            Ok(_) | Err(Lost::NotSent(_)) => self.try_once(method, path, body),
+        }
+    }
+
+    fn try_once(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Lost> {
         self.send(method, path, body).map_err(Lost::NotSent)?;
         self.receive().map_err(Lost::NoAnswer)
     }
 
-    /// Sends a request in whole; [`Client::receive`] takes its answer.
+    /// Whether the last request was sent so late that the service may have closed the connection
+    /// before, because it was silent.
+    pub(super) fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// Sends a complete request. [`Client::receive`] reads its answer.
     pub(super) fn send(
         &mut self,
         method: &str,
@@ -151,13 +192,15 @@ impl Client {
         let head = self.head(method, path);
         let request = format!("{head}{kind}Content-Length: {}\r\n\r\n{text}", text.len());
         let sent = self.socket().and_then(|socket| socket.get_mut().write_all(request.as_bytes()));
+        let silent = self.connection.as_ref().map(|it| it.used.elapsed());
+        self.is_late = silent.is_some_and(|it| it >= IDLE_MAX);
         if sent.is_err() {
             self.connection = None;
         }
         sent
     }
 
-    /// The answer to what was sent.
+    /// The answer to the sent request.
     pub(super) fn receive(&mut self) -> io::Result<Answer> {
         let mut body = Vec::new();
         let mut answer = self.receive_into(|piece| body.extend_from_slice(piece))?;
@@ -176,7 +219,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// Sends a file in pieces, and stops without a word after `pieces` if that is given.
+    /// Sends a file in pieces, and closes the connection after `pieces` if that is given.
     pub(super) fn upload(
         &mut self,
         path: &str,
@@ -208,14 +251,15 @@ impl Client {
         let connection = match fresh {
             Some(connection) => connection,
             None => {
-                Connection { socket: BufReader::new(connect(self.address)?), used: Instant::now() }
+                let used = Instant::now();
+                Connection { socket: BufReader::new(connect(self.address)?), used }
             }
         };
         Ok(&mut self.connection.insert(connection).socket)
     }
 }
 
-/// A socket that does not wait for ever.
+/// A socket with time limits.
 pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -282,11 +326,11 @@ fn pass_on(from: &mut impl Read, length: usize, take: &mut impl FnMut(&[u8])) ->
     Ok(())
 }
 
-/// Numbers that look random and are the same in every run.
+/// Random numbers that are the same in every run.
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    /// A moment within a span.
+    /// A duration within a span.
     pub(super) fn within(&mut self, span: Duration) -> Duration {
         Duration::from_micros(self.below(1 + span.as_micros() as u64))
     }
@@ -301,7 +345,7 @@ impl Dice {
     }
 }
 
-/// Does `work` in `count` threads that begin at one moment; what each of them brings.
+/// Does `work` in `count` threads that start at the same time. Returns their results.
 pub(super) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = std::sync::Barrier::new(count);
     std::thread::scope(|scope| {

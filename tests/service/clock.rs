@@ -1,4 +1,4 @@
-//! Wrong clocks: a jump seals nothing before it has stood for a day, and a glitch does no harm.
+//! Wrong clocks: after a jump nothing is sealed for a day, and a short jump does no harm.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -54,12 +54,18 @@ fn jumps() {
         ("right", &[(0, &[], 0), (HOUR, &[], 0)], true),
         ("ahead for one run", &[(0, &[], 0), (YEARS, &[], 3), (60, &[], 0)], true),
         (
-            "ahead for good",
-            &[(0, &[], 0), (YEARS, &[], 3), (YEARS + DAY - 60, &[], 3), (YEARS + DAY + 60, &[], 0)],
+            "ahead for ever",
+            &[
+                (0, &[], 0),
+                (YEARS, &[], 3),
+                // The time of the runs counts, too.
+                (YEARS + DAY - 600, &[], 3),
+                (YEARS + DAY + 60, &[], 0),
+            ],
             false,
         ),
         (
-            "ahead, and the operator says so",
+            "ahead, and the operator accepts it",
             &[(0, &[], 0), (YEARS, &["--clock-is-right"], 0)],
             false,
         ),
@@ -80,7 +86,7 @@ fn jumps() {
 }
 
 #[test]
-fn a_jump_is_told_everywhere() {
+fn a_jump_is_reported_everywhere() {
     if !may_run("a wrong clock", "cc", Shim::can_be_built()) {
         return;
     }
@@ -90,9 +96,9 @@ fn a_jump_is_told_everywhere() {
     let server = data.serve_with(|command| clock.load_into(command, 30 * DAY));
     let mut anyone = server.client("");
     wait_until("/readyz tells of the jump", || {
-        let ready = anyone.get("/readyz").must(200).json();
-        assert_eq!((&ready["ready"], &ready["writable"]), (&json!(true), &json!(true)));
-        ready["clock"].as_str().is_some_and(|text| text.contains("the clock has jumped"))
+        let ready = anyone.get("/readyz").json();
+        let is_told = ready["clock"].as_str().is_some_and(|it| it.contains("the clock has jumped"));
+        is_told && (&ready["ready"], &ready["writable"]) == (&json!(true), &json!(true))
     });
     let metrics = anyone.get("/metrics").must(200).text();
     assert!(metrics.contains("couponry_clock_jumped 1"), "{metrics}");
@@ -105,7 +111,7 @@ fn a_jump_is_told_everywhere() {
     let mut token = data.command(["token", "--role", "admin", "--user", "root"]);
     clock.load_into(&mut token, 30 * DAY);
     let mut admin = server.client(data.run_command(token).stdout.trim());
-    // A day that is over is not sealed: it still takes lines.
+    // A day that is over is not sealed: it still accepts lines.
     let day = day_that_is_over(0);
     campaign(&mut admin, "old", 1);
     import(&data, "old", "b", &left_over("LEFT-0001", &day));

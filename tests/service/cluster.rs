@@ -1,16 +1,21 @@
-//! A store on a node of Cassandra, as the binary works on it: `verify` finds what it finds on a file,
-//! beside a busy service too, and the store is copied to a file and put back.
+//! The binary with a store on Cassandra: `verify` has the same findings as on a file, also beside a
+//! busy service, and the store is copied to a file and back.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
+use testcluster::TestCluster;
 
-use super::data::Data;
+use super::data::{Data, despite_stalls};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
 
-/// A keyspace of one node, spoken to directly.
+/// No statement is given up in less time.
+const NODE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A keyspace on one node, with a session to it.
 struct Keyspace {
     runtime: tokio::runtime::Runtime,
     session: scylla::client::session::Session,
@@ -18,10 +23,16 @@ struct Keyspace {
 
 impl Keyspace {
     fn of(addresses: &str) -> Keyspace {
+        let keyspace = Keyspace::before_it_is_made(addresses);
+        keyspace.runtime.block_on(keyspace.session.use_keyspace("verify", false)).expect("use");
+        keyspace
+    }
+
+    /// A session in which statements name the keyspace.
+    fn before_it_is_made(addresses: &str) -> Keyspace {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let builder = scylla::client::session_builder::SessionBuilder::new()
-            .known_nodes(addresses.split(','))
-            .use_keyspace("verify", false);
+            .known_nodes(addresses.split(','));
         let session = runtime.block_on(builder.build()).expect("a session");
         Keyspace { runtime, session }
     }
@@ -30,10 +41,10 @@ impl Keyspace {
         self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
     }
 
-    /// The condition that names the row of a code.
+    /// The condition that selects the row of a code.
     fn row(&self, code: &str) -> String {
         let cql =
-            format!("SELECT shelf_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
+            format!("SELECT expiry_day, bucket FROM coupon WHERE code = '{code}' ALLOW FILTERING");
         let found = self.runtime.block_on(self.session.query_unpaged(cql, ())).expect("rows");
         let found = found.into_rows_result().expect("rows");
         let (day, bucket) = found
@@ -43,25 +54,31 @@ impl Keyspace {
             .last()
             .expect("the coupon's row");
         // Days are numbers with 1970 in the middle of their range.
-        format!("shelf_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
+        format!("expiry_day = {} AND bucket = {bucket} AND code = '{code}'", day.0)
     }
 }
 
-/// The same store on a cluster: clean, damaged in several ways at a time, repaired, restored.
+/// The same store on a cluster: clean, damaged in several ways, repaired, restored.
 #[test]
 fn on_a_cluster() {
-    let Some(cluster) = testcluster::Cluster::start_steady(1) else { return };
+    let Some(cluster) = TestCluster::start_steady(1) else { return };
+    // The binary waits for the node as long as in production.
+    despite_stalls(NODE_TIMEOUT, || on_this_cluster(&cluster));
+}
+
+fn on_this_cluster(cluster: &TestCluster) {
     let data = Data::new();
     let token = data.token("admin", "root");
     let target = format!("hot = \"cql://{}/verify\"\n", cluster.addresses());
     fs::write(data.folder().join("couponry.toml"), target).expect("couponry.toml");
-    let made = data.run(&["schema", "apply"]);
-    assert_eq!(made.code, Some(0), "{made:?}");
+    upgraded(&data, cluster.addresses());
     let scene = Scene::of(data, &token);
     let data = &scene.data;
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
-    for (what, at_least) in [("hot_rows", 15), ("stubs", 10), ("cold_rows", 13), ("claims", 20)] {
+    for (what, at_least) in
+        [("hot_rows", 15), ("archived_markers", 10), ("cold_rows", 13), ("claims", 20)]
+    {
         let found = clean.summary["looked_at"][what].as_u64().unwrap_or(0);
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
@@ -72,24 +89,24 @@ fn on_a_cluster() {
         clean = older_and_brought_together(data, &scene, cluster.addresses());
         was_put_back = true;
     }
-    // What was extended is still looked for where it was to expire.
-    let young = clean.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    // An extended coupon still has the index row of its earlier expiry.
+    let young = clean.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     let keyspace = Keyspace::of(cluster.addresses());
     let anns = keyspace.row(&scene.anns);
-    // Hints can be had again, and those that lead nowhere go when they are old.
+    // Missing index rows are written again, and those without a coupon are deleted when they are old.
     keyspace.done("DELETE FROM wallet WHERE user_id = 'ann'");
     keyspace.done(
-        "INSERT INTO wallet (user_id, expires_at, tie, code, shelf_day) \
+        "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
          VALUES ('zed', 4102444800000, 7, 'NOWHERE001', '2031-12-31') USING TIMESTAMP 1",
     );
     let found = verify(data, &["--repair"]);
-    assert_eq!(found.kinds(), ["hint-missing"].into_iter().collect(), "{found:#?}");
-    assert_eq!(found.about("hint-missing"), [scene.anns.as_str()].into_iter().collect());
-    assert_eq!(found.summary["notes"]["hint-too-many"], young + 1, "{}", found.summary);
+    assert_eq!(found.kinds(), ["index-row-missing"].into_iter().collect(), "{found:#?}");
+    assert_eq!(found.about("index-row-missing"), [scene.anns.as_str()].into_iter().collect());
+    assert_eq!(found.summary["notes"]["index-row-too-many"], young + 1, "{}", found.summary);
     let mended = &found.summary["mended"];
-    assert_eq!((&mended["hints"], &mended["removed_hints"]), (&json!(1), &json!(1)));
+    assert_eq!((&mended["index_rows"], &mended["removed_index_rows"]), (&json!(1), &json!(1)));
     let found = verify(data, &[]).must_be_clean("repaired");
-    let left = found.summary["notes"]["hint-too-many"].as_u64().unwrap_or(0);
+    let left = found.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
     assert_eq!(left, young, "{}", found.summary);
 
     keyspace.done(&format!("UPDATE coupon SET holder = 'amy' WHERE {anns}"));
@@ -104,7 +121,7 @@ fn on_a_cluster() {
         ("row-missing", &scene.archived),
         ("entry-missing", &scene.foreign),
         ("claim-missing", &scene.cancelled),
-        ("events-unlawful", &scene.revoked),
+        ("events-invalid", &scene.revoked),
     ];
     assert_eq!(found.code, Some(3), "{found:#?}");
     let mut kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
@@ -116,6 +133,34 @@ fn on_a_cluster() {
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
     }
+}
+
+/// Applies the schema to a keyspace as an earlier release would have left it: first without a field of
+/// a type, then without a table and a column of this one.
+fn upgraded(data: &Data, addresses: &str) {
+    let earlier = Keyspace::before_it_is_made(addresses);
+    // An earlier run may have left it.
+    earlier.done("DROP KEYSPACE IF EXISTS verify");
+    earlier.done(
+        "CREATE KEYSPACE verify WITH replication = \
+         {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+    );
+    // A field of a type cannot be dropped, so the type is made without it.
+    earlier.done(
+        "CREATE TYPE verify.event (kind text, at timestamp, actor text, operation uuid, \
+         user_id text, reference text, reason text, expires_at timestamp)",
+    );
+    let made = data.run(&["schema", "apply"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stdout.ends_with("\nadded event.time_zone\n"), "{made:?}");
+    earlier.done("ALTER TABLE verify.partition_plan DROP emptied");
+    let refused = data.run(&["verify"]);
+    let why = "verify has no partition_plan.emptied: run `couponry schema apply";
+    assert!(refused.code == Some(1) && refused.stderr.contains(why), "{refused:?}");
+    earlier.done("DROP TABLE verify.key_in_use");
+    let upgraded = data.run(&["schema", "apply"]);
+    let wanted = "made key_in_use\nadded partition_plan.emptied\n";
+    assert_eq!((upgraded.code, upgraded.stdout.as_str()), (Some(0), wanted), "{upgraded:?}");
 }
 
 /// The cluster as it was before more was archived, taken along in a data folder and put back.

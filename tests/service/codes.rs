@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::data::{Data, full, wait_until};
+use super::data::{Data, despite_stalls, full, wait_until};
 
 const MIB: u64 = 1 << 20;
 const TEN_BILLION: u64 = 10_000_000_000;
+
+/// The data is at rest when it has not changed for this time.
+const QUIET: Duration = Duration::from_millis(300);
 
 #[test]
 fn stream_in_flat_memory() {
@@ -50,6 +53,10 @@ fn stream_in_flat_memory() {
 
 #[test]
 fn ten_billion() {
+    despite_stalls(QUIET, ten_billion_once);
+}
+
+fn ten_billion_once() {
     let data = Data::new();
     let server = data.serve();
     let mut admin = server.client(&data.token("admin", "root"));
@@ -76,7 +83,7 @@ fn ten_billion() {
     assert!(at_rest < 64 << 10, "{at_rest} bytes more at rest, with one issued");
 }
 
-/// The size of the data once it no longer changes: the keeper looks every 50 ms.
+/// The size of the data once it no longer changes: the checkpointer looks every 50 ms.
 fn quiet(data: &Data) -> u64 {
     let (mut last, mut since) = (data.bytes(), Instant::now());
     wait_until("a quiet moment", || {
@@ -84,7 +91,7 @@ fn quiet(data: &Data) -> u64 {
         if now != last {
             (last, since) = (now, Instant::now());
         }
-        since.elapsed() > Duration::from_millis(300)
+        since.elapsed() > QUIET
     });
     last
 }

@@ -1,4 +1,4 @@
-//! The commands at work beside a running service: each sees what the other has done.
+//! Commands beside a running service: each sees the changes of the other.
 
 use std::fs;
 
@@ -78,7 +78,7 @@ fn coupon() {
     let redeem = |order: &'static str| -> Vec<&'static str> {
         vec!["redeem", "CODE", "--user", "ann", "--order", order]
     };
-    // Name, call, exit code, what is said.
+    // Name, call, exit code, the message.
     let rows = [
         ("held over HTTP", redeem("991"), 1, "HELD"),
         ("released", vec!["release", "CODE", "--order", "990"], 0, "\"held_until\":null"),
@@ -86,12 +86,12 @@ fn coupon() {
         ("a replay", redeem("991"), 0, "\"order_ref\":\"991\""),
         ("another order", redeem("992"), 1, "ALREADY_REDEEMED"),
         ("void", vec!["void", "CODE", "--reason", "x"], 1, "ALREADY_REDEEMED"),
-        ("given back", vec!["cancel-redemption", "CODE", "--order", "991"], 0, "cancelled_at"),
-        ("that order again", redeem("991"), 1, "REDEMPTION_CANCELLED"),
-        ("no later", vec!["extend", "CODE", "--expires-on", "2031-12-30"], 1, "NOT_LATER"),
+        ("cancelled", vec!["cancel-redemption", "CODE", "--order", "991"], 0, "cancelled_at"),
+        ("the cancelled order again", redeem("991"), 1, "REDEMPTION_CANCELLED"),
+        ("not later", vec!["extend", "CODE", "--expires-on", "2031-12-30"], 1, "NOT_LATER"),
         ("later", vec!["extend", "CODE", "--expires-on", "2032-01-05"], 0, "2032-01-05"),
-        ("not his", vec!["revoke", "CODE", "--user", "bob"], 1, "NOT_ISSUED"),
-        ("taken back", vec!["revoke", "CODE", "--user", "ann"], 0, "\"available\""),
+        ("not the holder", vec!["revoke", "CODE", "--user", "bob"], 1, "NOT_ISSUED"),
+        ("revoked", vec!["revoke", "CODE", "--user", "ann"], 0, "\"available\""),
         ("killed", vec!["void", "CODE", "--reason", "x"], 0, "\"void\""),
         ("shown", vec!["show", "CODE"], 0, "\"voided\""),
         ("no such coupon", vec!["show", "NOPE-0000"], 1, "NOT_FOUND"),
@@ -147,7 +147,7 @@ fn many_codes() {
     server.stop();
 }
 
-/// A new key signs and mints; a retired token key ends what it signed; codes stay good for ever.
+/// A new key signs and mints. The tokens of a retired token key become invalid. Codes stay valid.
 #[test]
 fn keys() {
     let data = Data::new();
@@ -182,7 +182,7 @@ fn keys() {
         admin.post(&format!("/v1/campaigns/{id}/issue"), &json!({"user_id": "bob"})).must(201);
     }
     server.stop();
-    // Without a key that some batch names there is no service.
+    // The service does not start without a key that a batch names.
     let keys = data.path().join("keys");
     let of_codes = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("code-");
     let entries: Vec<fs::DirEntry> =

@@ -1,5 +1,5 @@
-//! `couponry compact` and `serve`'s own: what is said, what is moved, who waits, and that nothing is
-//! lost whatever comes in between.
+//! `couponry compact` and the compactions of `serve`: their output, what they archive, how they
+//! wait for each other, and that nothing is lost in a fault.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,23 +11,23 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::client::{Answer, Client, Dice, at_once};
-use super::data::{Data, Ran, wait_until};
+use super::data::{Data, LOOK_EVERY, Ran, STORE_TIMEOUT, despite_stalls, wait_until};
 use super::disk::{Disk, disk, mount};
 use super::finished::{
-    Running, all_settled, campaign, cold, compact, count_in, day_that_is_over,
+    Kills, Running, all_settled, campaign, cold, compact, count_in, day_that_is_over,
     doctor_finds_nothing, exported, files, import, issued, left_over, order, redeemed, serve,
     settled, table,
 };
 
-const OPEN_SHELF: &str = "2031-12-31";
+const OPEN_PARTITION: &str = "2031-12-31";
 const SEED: u64 = 20_261_231;
 
 fn left_overs(prefix: &str, count: usize, day: &str) -> String {
     (0..count).map(|n| left_over(&format!("{prefix}{n:06}"), day)).collect()
 }
 
-/// Who has redeemed one of [`spent`], and for which order: as long as may be, and in no order that
-/// a file could be made shorter by.
+/// The user and order of a redeemed coupon of [`spent`]: as long as possible, and random, so that
+/// files do not compress well.
 fn spender(n: usize) -> (String, String) {
     let mut dice = Dice(n as u64);
     let mut noise = |words: usize| -> String {
@@ -46,7 +46,7 @@ fn spent(prefix: &str, count: usize, day: &str) -> String {
     (0..count).map(line).collect()
 }
 
-/// Name, flags, what is said, what is not.
+/// Name, flags, texts in the output, texts that are not in it.
 type PlanRow<'a> = (&'a str, &'a [&'a str], Vec<&'a str>, Vec<&'a str>);
 
 #[test]
@@ -59,14 +59,14 @@ fn a_dry_run_changes_nothing() {
     import(&data, "c", "old", &left_overs("LEFT", 300, &day));
     redeemed(&mut admin, "c", "u", 20);
     let before = exported(&data, "before");
-    // Name, flags, what is said, what is not.
+    // Name, flags, texts in the output, texts that are not in it.
     let rows: [PlanRow; 3] = [
-        ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
-        ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_SHELF]),
+        ("a day that is over", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
+        ("again", &["--dry-run"], vec![&day, "seal it"], vec![OPEN_PARTITION]),
         (
             "closed ones too",
             &["--dry-run", "--closed-now"],
-            vec![&day, "seal it", OPEN_SHELF, "move closed coupons", " 20"],
+            vec![&day, "seal it", OPEN_PARTITION, "move closed coupons", " 20"],
             vec!["nothing to do"],
         ),
     ];
@@ -77,25 +77,25 @@ fn a_dry_run_changes_nothing() {
         assert_eq!(exported(&data, name), before, "{name}");
         assert!(!cold(&data).exists(), "{name}: it made the cold folder");
     }
-    // Nothing was sealed either.
+    // Nothing was sealed.
     import(&data, "c", "old", &left_overs("MORE", 1, &day));
 
     let ran = compact(&data, &["--closed-now"]);
     let rows = table(&ran);
-    let want = [[day.as_str(), "expired", "301", "301"], [OPEN_SHELF, "closed", "20", "20"]];
+    let want = [[day.as_str(), "expired", "301", "301"], [OPEN_PARTITION, "closed", "20", "20"]];
     let mut bytes = 0;
     assert_eq!(rows.len(), want.len(), "{ran:?}");
     for (row, [day, pass, copied, removed]) in rows.iter().zip(want) {
         let found = [&row[0], &row[1], &row[2], &row[4]];
         assert_eq!(found, [day, pass, copied, removed], "{ran:?}");
-        let folder = cold(&data).join(format!("coupons/shelf_day={day}"));
+        let folder = cold(&data).join(format!("coupons/expiry_day={day}"));
         let on_disk: u64 = files(&folder, ".parquet").iter().map(|it| size(it)).sum();
         assert_eq!(row[3], on_disk.to_string(), "{day}: {ran:?}");
         bytes += on_disk;
     }
     let sum = ran.stdout.replace(',', "");
     let start = format!("321 coupons moved to cold {bytes} bytes (");
-    assert!(sum.contains(&start) && sum.contains("; 0 files swept away"), "{ran:?}");
+    assert!(sum.contains(&start) && sum.contains("; removed 0 old files"), "{ran:?}");
     for (name, flags, said) in [
         ("nothing to do", vec!["--dry-run", "--closed-now"], "nothing to do"),
         ("nothing done", vec!["--closed-now"], "0 coupons moved to cold, 0 bytes"),
@@ -128,9 +128,14 @@ fn wrong_calls() {
     }
 }
 
-/// The second one waits and says so; the first one says how far it is.
+/// The second one waits and says so. The first one reports its progress.
 #[test]
 fn two_at_a_time() {
+    // The first one must be frozen before it ends.
+    despite_stalls(LOOK_EVERY, two_at_a_time_once);
+}
+
+fn two_at_a_time_once() {
     let data = Data::new();
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
@@ -138,10 +143,11 @@ fn two_at_a_time() {
     import(&data, "c", "old", &left_overs("LEFT", 6_000, &day_that_is_over(0)));
     let mut first = Running::start(&data, &["compact"]);
     wait_until("the cold folder", || cold(&data).exists() || first.has_ended());
+    assert!(!first.has_ended(), "it ended too soon");
     first.signal(Signal::STOP);
     let begun = Instant::now();
-    let second = Running::start(&data, &["compact"]);
-    wait_until("the second one's sentence", || !second.said().is_empty());
+    let mut second = Running::start(&data, &["compact"]);
+    wait_until("the second one's sentence", || !second.said().is_empty() || second.has_ended());
     assert!(second.said().contains("another compaction is running: this one waits"));
     // A line of progress every five seconds.
     wait_until("five seconds", || begun.elapsed() > Duration::from_secs(6));
@@ -154,7 +160,7 @@ fn two_at_a_time() {
     server.stop();
 }
 
-/// What a coupon is asked in the middle of it all, and what the answers were before.
+/// Requests for a coupon during the compaction, with their answers before it.
 struct Asked {
     code: String,
     user: String,
@@ -175,7 +181,7 @@ impl Asked {
         Asked { code, user, order, coupon, replay, refused }
     }
 
-    /// The same once more.
+    /// Repeats the requests.
     fn again(&self, client: &mut Client) {
         let now = Asked::ask(client, &self.code, &self.user, &self.order);
         assert_eq!(now.coupon, self.coupon, "{}", self.code);
@@ -196,7 +202,7 @@ impl Asked {
     }
 }
 
-/// Every coupon of a campaign, page by page. What is moved between two pages may be on both.
+/// Every coupon of a campaign, page by page. A coupon archived between two pages may be on both.
 fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
     let (mut all, mut cursor) = (BTreeMap::new(), String::new());
     loop {
@@ -208,7 +214,7 @@ fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
             assert!(here.insert(code.clone()), "{campaign}: {code} is on one page twice");
             let coupon = settled(coupon);
             let before = all.insert(code, coupon.clone());
-            assert!(before.is_none_or(|it| it == coupon), "{campaign}: {coupon} was another");
+            assert!(before.is_none_or(|it| it == coupon), "{campaign}: {coupon} changed");
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -219,6 +225,10 @@ fn listed(client: &mut Client, campaign: &str) -> BTreeMap<String, Value> {
 
 #[test]
 fn beside_serve_under_load() {
+    despite_stalls(STORE_TIMEOUT, beside_serve_under_load_once);
+}
+
+fn beside_serve_under_load_once() {
     const OVER: usize = 22_000;
     const CLOSED: usize = 300;
     let data = Data::new();
@@ -306,7 +316,7 @@ fn beside_serve_under_load() {
     asked.iter().step_by(5).for_each(|asked| asked.again(&mut admin));
     assert_eq!(listed(&mut admin, "closed"), list);
     let mut all = exported(&data, "after the load");
-    // Who came while it ran may be left for the next one.
+    // Coupons redeemed during the run may be left for the next one.
     all.retain(|_, coupon| coupon["campaign_id"] != "live");
     assert_eq!((all.len(), count_in(&all, "cold")), (OVER + CLOSED, OVER + CLOSED));
     eprintln!("hot.db: {before} bytes before, {} after", size(&file));
@@ -324,10 +334,10 @@ fn killed_ten_times() {
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
     campaign(&mut admin, "c", 1_000);
-    let mut dice = Dice(SEED);
-    let (mut killed, mut halfway, mut sample) = (0, 0, Vec::new());
-    let mut whole = None;
-    for round in 0..ROUNDS {
+    let (mut halfway, mut sample) = (0, Vec::new());
+    let mut kills: Option<Kills> = None;
+    let mut round = 0;
+    while kills.as_ref().is_none_or(|kills| kills.go_on(ROUNDS - 1)) {
         let prefix = format!("R{round:02}N");
         let day = day_that_is_over(round);
         import(&data, "c", &prefix, &left_overs(&prefix, LINES, &day));
@@ -337,19 +347,15 @@ fn killed_ten_times() {
             let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
             sample.push((code, settled(&coupon)));
         }
-        // The first one ends, to know how long one takes. The others have more and more to do.
-        let begun = Instant::now();
-        let compaction = Running::start(&data, &["compact", "--closed-now"]);
-        let moment = match whole {
-            Some(whole) => dice.within(whole),
-            None => {
-                assert_eq!(compaction.end().code, Some(0));
-                whole = Some(begun.elapsed());
-                continue;
-            }
+        round += 1;
+        // The first one ends, to measure how long one takes. The others have more and more work.
+        let Some(kills) = &mut kills else {
+            let begun = Instant::now();
+            compact(&data, &["--closed-now"]);
+            kills = Some(Kills::within(begun.elapsed(), SEED));
+            continue;
         };
-        std::thread::sleep(moment);
-        killed += u32::from(compaction.kill());
+        let moment = kills.kill(&data, &["compact", "--closed-now"]);
         let mut in_hot = 0;
         for (code, want) in &sample {
             let found = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
@@ -358,24 +364,22 @@ fn killed_ten_times() {
         }
         halfway += u32::from(in_hot > 0);
     }
-    assert!(killed > 0, "each one ended before it was killed");
+    let Kills { rounds, at_work, .. } = kills.expect("the first one has ended");
+    assert!(at_work > 0, "each one ended before it was killed");
     let before = exported(&data, "before the last one");
-    assert_eq!(before.len(), ROUNDS * (LINES + CLOSED));
-    eprintln!(
-        "compact: {killed} of {} killed at work, {halfway} with coupons left in hot",
-        ROUNDS - 1
-    );
+    assert_eq!(before.len(), round * (LINES + CLOSED));
+    eprintln!("compact: {at_work} of {rounds} killed at work, {halfway} with coupons left in hot");
     compact(&data, &["--closed-now"]);
     let after = exported(&data, "after the last one");
     assert_eq!(all_settled(&after), all_settled(&before));
-    assert_eq!(count_in(&after, "cold"), after.len(), "all of them are in cold");
+    assert_eq!(count_in(&after, "cold"), after.len(), "all are in cold");
     doctor_finds_nothing(&data, "after the kills");
     let again = compact(&data, &["--closed-now"]);
     assert!(again.stdout.starts_with("0 coupons moved to cold"), "{again:?}");
     server.stop();
 }
 
-/// `serve` does it as often as it is told to, and never where it is told so.
+/// `serve` compacts as often as its setting says, or never.
 #[test]
 fn serve_compacts_by_itself() {
     let mut servers = Vec::new();
@@ -394,8 +398,8 @@ fn serve_compacts_by_itself() {
     let (mut often, mut never) = (servers.pop().expect("two"), servers.pop().expect("two"));
     wait_until("a compaction by serve", || tier(&mut often.2) == "cold");
     wait_until("its end", || count_in(&exported(&often.0, "1s"), "hot") == 1);
-    wait_until("its line in the log", || often.1.log().contains("compacted a shelf"));
-    // Of the day that is open it has moved nothing: one closed coupon is not worth a file.
+    wait_until("its line in the log", || often.1.log().contains("compacted a partition"));
+    // Nothing of the open day is archived: one closed coupon is not worth a file.
     import(&often.0, "c", "more", &left_overs("MORE", 100, &day_that_is_over(1)));
     wait_until("the next one", || count_in(&exported(&often.0, "1s"), "cold") == 200);
     assert_eq!(tier(&mut never.2), "hot");
@@ -408,7 +412,7 @@ fn serve_compacts_by_itself() {
     }
 }
 
-/// Makes the cold tier lie on a small disk, for every command.
+/// Puts the cold tier on a small disk, for every command.
 fn on_disk(data: &Data, disk: &Disk) -> PathBuf {
     let cold = disk.at.join("cold");
     fs::write(
@@ -419,18 +423,18 @@ fn on_disk(data: &Data, disk: &Disk) -> PathBuf {
     cold
 }
 
-/// It failed, said so, and everything is where it was.
+/// The run failed and said so, and no coupon left hot.
 #[track_caller]
-fn moved_nothing(data: &Data, ran: &Ran, hot: usize, words: &[&str], name: &str) {
+fn archived_nothing(data: &Data, ran: &Ran, hot: usize, words: &[&str], name: &str) {
     assert_eq!(ran.code, Some(1), "{name}: {ran:?}");
     for word in words {
         assert!(ran.stderr.contains(word), "{name}: no {word:?}: {ran:?}");
     }
-    assert_eq!(count_in(&exported(data, name), "hot"), hot, "{name}: removed from hot");
+    assert_eq!(count_in(&exported(data, name), "hot"), hot, "{name}: deleted from hot");
 }
 
 #[test]
-fn a_cold_disk_that_takes_nothing() {
+fn a_full_or_read_only_cold_disk() {
     const LINES: usize = 600;
     let Some(disk) = disk(8) else { return };
     let data = Data::new();
@@ -445,7 +449,7 @@ fn a_cold_disk_that_takes_nothing() {
         ballast
     };
     let folder = disk.at.to_str().expect("UTF-8");
-    // Name, bytes that are left, or a disk that is read-only.
+    // Name, bytes left, or a read-only disk.
     let rows = [
         ("full before there is a table", Some(0)),
         ("full", Some(0)),
@@ -462,7 +466,7 @@ fn a_cold_disk_that_takes_nothing() {
         for again in ["", ", again"] {
             let ran = data.run(&["compact"]);
             let words = ["cannot be written", cold.to_str().expect("UTF-8"), "nothing was removed"];
-            moved_nothing(&data, &ran, LINES, &words, &format!("{name}{again}"));
+            archived_nothing(&data, &ran, LINES, &words, &format!("{name}{again}"));
         }
         let code = format!("/v1/coupons/N{nth}N000001");
         assert_eq!(admin.get(&code).must(200).field("tier"), "hot", "{name}");

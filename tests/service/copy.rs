@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::data::{Data, Ran};
@@ -96,6 +97,22 @@ fn closed(data: &Data) {
 }
 
 #[test]
+fn what_cannot_be_read_is_named_and_ends_it() {
+    let data = Data::new();
+    lived_in(&data);
+    let hot = Connection::open(data.path().join("hot.db")).expect("hot.db");
+    let code: String =
+        hot.query_row("SELECT code FROM coupon", [], |row| row.get(0)).expect("a coupon");
+    hot.execute("UPDATE coupon SET events = replace(events, char(9), ' ')", []).expect("damage");
+    drop(hot);
+    for arguments in [&["--live"] as &[&str], &[], &["--verify"]] {
+        let ran = copy(&data, arguments);
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains(&format!("row {code} of the table coupons")), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_source_may_be_used_again() {
     let data = Data::new();
     lived_in(&data);
@@ -120,7 +137,7 @@ fn refusals() {
     let rows: [(&str, [&str; 2], i32, &str); 4] = [
         ("no source", [&nowhere, &here], 1, "no couponry data"),
         ("itself", [&here, &here], 2, "same store"),
-        ("no store at all", [&here, "postgres://h"], 2, "want sqlite:FOLDER"),
+        ("no store at all", [&here, "redis://h"], 2, "want sqlite:FOLDER"),
         ("no keyspace", [&here, "cql://h"], 2, "keyspace"),
     ];
     for (name, [from, to], code, said) in rows {

@@ -1,6 +1,6 @@
-//! Damage to the cold tier: what lies in hot goes on, what lies in cold is 503 and never another
-//! answer, `doctor` names the file, `compact` removes nothing; and once the file is put back all is
-//! well, without a restart.
+//! Damage to the cold tier: coupons in hot still work, coupons in cold are 503 and never another
+//! answer, `doctor` names the file, `compact` deletes nothing. Once the file is put back everything
+//! works, without a restart.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -15,20 +15,24 @@ use super::finished::{
     files, import, issued, left_over, order, redeemed, serve, settled,
 };
 
-/// As many as a shelf may have before the next one merges them.
-const UNITS: usize = 8;
+/// The most archive commits that a partition has before the next one merges them.
+const ARCHIVE_COMMITS: usize = 8;
 /// The one whose file is damaged.
 const DAMAGED: usize = 3;
-/// Closed coupons that wait for the ninth unit.
+/// Closed coupons for the ninth archive commit.
 const WAITING: usize = 4;
 
-const SHELF: &str = "coupons/shelf_day=2031-12-31";
+const PARTITION: &str = "coupons/expiry_day=2031-12-31";
 
-/// The file of one unit.
+/// The file of one archive commit.
 fn parquet(cold: &Path) -> PathBuf {
-    let unit = format!("{DAMAGED:010}-");
-    let of_unit = |path: &PathBuf| path.to_str().is_some_and(|it| it.contains(&unit));
-    files(&cold.join(SHELF), ".parquet").into_iter().find(of_unit).expect("the unit's file")
+    let archive_commit = format!("{DAMAGED:010}-");
+    let of_archive_commit =
+        |path: &PathBuf| path.to_str().is_some_and(|it| it.contains(&archive_commit));
+    files(&cold.join(PARTITION), ".parquet")
+        .into_iter()
+        .find(of_archive_commit)
+        .expect("the archive commit's file")
 }
 
 fn last_entry(cold: &Path) -> PathBuf {
@@ -46,7 +50,7 @@ fn file_in_its_place(cold: &Path) -> PathBuf {
     cold.to_owned()
 }
 
-/// In the middle of the page that holds the codes, the first one of the file.
+/// Flips a byte in the middle of the first page of the file, which has the codes.
 fn flip_a_byte(cold: &Path) -> PathBuf {
     let path = parquet(cold);
     let mut bytes = fs::read(&path).expect("a file");
@@ -85,24 +89,25 @@ fn empty_the_entry(cold: &Path) -> PathBuf {
 fn remove_the_entry(cold: &Path) -> PathBuf {
     let path = last_entry(cold);
     fs::remove_file(&path).expect("removed");
-    // What is missing can be named by the folder only.
+    // A missing entry is named by its folder.
     cold.to_owned()
 }
 
-/// Who needs what is damaged.
+/// Which coupons the damage affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needed {
-    /// Whoever is in cold.
+    /// All coupons in cold.
     ByAll,
-    /// Whoever is in that file.
+    /// The coupons in that file.
     InFile,
-    /// The same; but a service that has read the footer before needs it no more.
+    /// The same, but a service that has read the footer does not need it again.
     InFileOnce,
-    /// Whoever came with the last commit; a service that has read it before may remember it.
+    /// The coupons of the last commit. A service that has read it may remember it.
     InLastCommit,
 }
 
-/// A name for the damage, what does it and says what `doctor` has to name, and who needs that.
+/// The name of the damage, the function that does it and returns what `doctor` must name, and the
+/// affected coupons.
 type Harm = (&'static str, fn(&Path) -> PathBuf, Needed);
 
 const HARMS: [Harm; 8] = [
@@ -117,7 +122,7 @@ const HARMS: [Harm; 8] = [
 ];
 
 impl Needed {
-    /// Whether the coupon in the damaged file, and the one of the last commit, cannot be had.
+    /// Whether the coupon in the damaged file, and the one of the last commit, cannot be read.
     fn away(self, running: bool) -> [bool; 2] {
         match self {
             Needed::ByAll => [true, true],
@@ -147,7 +152,7 @@ impl Archived {
         ]
     }
 
-    /// All is as it was.
+    /// Checks that the coupon has its right answers.
     fn is_right(&self, admin: &mut Client, name: &str) {
         let [coupon, replay, another] = self.calls(admin);
         assert_eq!(settled(&coupon.must(200).json()), self.coupon, "{name}");
@@ -155,7 +160,7 @@ impl Archived {
         another.refused(409, "ALREADY_REDEEMED");
     }
 
-    /// 503 with the time to wait; or right, if it need not be.
+    /// Checks for 503 with Retry-After, or for the right answer where that is possible.
     fn is_away(&self, admin: &mut Client, must_be: bool, name: &str) {
         let answers = self.calls(admin);
         if !must_be && answers.iter().all(|answer| answer.status != 503) {
@@ -174,9 +179,9 @@ impl Archived {
 struct Scene {
     data: Data,
     token: String,
-    /// One in the file that is damaged, one that came with the last commit.
+    /// One coupon in the damaged file, one of the last commit.
     archived: [Archived; 2],
-    /// On the same shelf, closed and not moved yet.
+    /// In the same partition, closed and not archived yet.
     waiting: Vec<String>,
     kept: PathBuf,
     customers: usize,
@@ -190,27 +195,27 @@ impl Scene {
         let mut admin = server.client(&token);
         campaign(&mut admin, "c", 100_000);
         let mut archived = Vec::new();
-        for unit in 1..=UNITS {
-            let users = format!("a{unit}");
+        for archive_commit in 1..=ARCHIVE_COMMITS {
+            let users = format!("a{archive_commit}");
             let code = redeemed(&mut admin, "c", &users, 3).remove(1);
             compact(&data, &["--closed-now"]);
-            if unit == DAMAGED || unit == UNITS {
+            if archive_commit == DAMAGED || archive_commit == ARCHIVE_COMMITS {
                 let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
                 assert_eq!(coupon["tier"], "cold");
                 let (user, order) = (format!("{users}-1"), format!("order-{users}-1"));
                 archived.push(Archived { code, user, order, coupon: settled(&coupon) });
             }
         }
-        assert_eq!(files(&cold(&data).join(SHELF), ".parquet").len(), UNITS);
+        assert_eq!(files(&cold(&data).join(PARTITION), ".parquet").len(), ARCHIVE_COMMITS);
         let waiting = redeemed(&mut admin, "c", "w", WAITING);
         let kept = data.folder().join("kept");
         copy_all(&cold(&data), &kept);
         server.stop();
-        let archived = archived.try_into().unwrap_or_else(|_| panic!("two units"));
+        let archived = archived.try_into().unwrap_or_else(|_| panic!("two archive commits"));
         Scene { data, token, archived, waiting, kept, customers: 0 }
     }
 
-    /// Everything that can be said while the damage is there.
+    /// All checks while the damage is there.
     fn check(&mut self, server: &Server, named: &Path, away: [bool; 2], name: &str) {
         let mut admin = server.client(&self.token);
         self.customers += 1;
@@ -244,7 +249,7 @@ impl Scene {
         }
     }
 
-    /// Nothing is damaged.
+    /// All checks without damage.
     fn is_right(&self, server: &Server, name: &str) {
         let mut admin = server.client(&self.token);
         self.archived.iter().for_each(|archived| archived.is_right(&mut admin, name));
@@ -261,7 +266,7 @@ impl Scene {
 }
 
 #[test]
-fn hot_goes_on_and_nothing_is_lost() {
+fn hot_still_works_and_nothing_is_lost() {
     let mut scene = Scene::new();
     let mut server = serve(&scene.data);
     for restart in [false, true] {
@@ -274,7 +279,7 @@ fn hot_goes_on_and_nothing_is_lost() {
                 server = serve(&scene.data);
                 named
             } else {
-                // It has read what will be damaged.
+                // It has read the file that will be damaged.
                 scene.is_right(&server, &name);
                 harm(&cold(&scene.data))
             };
@@ -283,23 +288,28 @@ fn hot_goes_on_and_nothing_is_lost() {
             scene.is_right(&server, &format!("{name}, put back"));
         }
     }
-    // Nothing was removed: the unit that waited all the time has everything.
+    // Nothing was deleted: the waiting archive commit has every coupon.
     let ran = compact(&scene.data, &["--closed-now"]);
     let moved = WAITING + scene.customers;
     assert!(ran.stdout.contains(&format!("{moved} coupons moved to cold")), "{ran:?}");
     let all = exported(&scene.data, "at the end");
-    assert_eq!((all.len(), count_in(&all, "cold")), (UNITS * 3 + moved, UNITS * 3 + moved));
+    assert_eq!(
+        (all.len(), count_in(&all, "cold")),
+        (ARCHIVE_COMMITS * 3 + moved, ARCHIVE_COMMITS * 3 + moved)
+    );
     scene.is_right(&server, "at the end");
     doctor_finds_nothing(&scene.data, "at the end");
     server.stop();
 }
 
-/// Wherever it is, but in the four letters in front, which nobody reads.
+/// A flipped byte at any position, except in the first four bytes, which no reader uses.
 #[test]
 fn doctor_finds_a_flipped_byte() {
     const BYTES: usize = 16;
     let scene = Scene::new();
-    for path in [parquet(&cold(&scene.data)), files(&cold(&scene.data), ".parquet").remove(UNITS)] {
+    for path in
+        [parquet(&cold(&scene.data)), files(&cold(&scene.data), ".parquet").remove(ARCHIVE_COMMITS)]
+    {
         let bytes = fs::read(&path).expect("a file");
         let inner = path.strip_prefix(cold(&scene.data)).expect("in cold").to_str().expect("UTF-8");
         for nth in 0..BYTES {
@@ -312,14 +322,16 @@ fn doctor_finds_a_flipped_byte() {
             assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
             assert!(doctor.stdout.contains(inner), "{name} is not named: {doctor:?}");
         }
+        let quick = scene.data.run(&["doctor", "--quick"]);
+        assert_eq!(quick.code, Some(0), "it reads no coupons: {quick:?}");
         fs::write(&path, bytes).expect("put back");
     }
     doctor_finds_nothing(&scene.data, "put back");
 }
 
-/// A damaged shelf does not keep the others in hot.
+/// A damaged partition does not keep the others in hot.
 #[test]
-fn other_shelves_are_moved() {
+fn other_partitions_are_archived() {
     let scene = Scene::new();
     let server = serve(&scene.data);
     let day = day_that_is_over(0);
@@ -338,7 +350,7 @@ fn other_shelves_are_moved() {
     server.stop();
 }
 
-/// Read-only: everything is served, nothing is moved.
+/// A read-only cold folder: every request is answered, nothing is archived.
 #[test]
 fn a_read_only_folder() {
     let scene = Scene::new();

@@ -1,9 +1,10 @@
-//! A data folder, and the binary at work on it.
+//! A data folder, and the binary that uses it.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,21 +19,45 @@ use super::client::Client;
 /// The binary under test.
 pub(super) const COUPONRY: &str = env!("CARGO_BIN_EXE_couponry");
 
-/// Far beyond any limit in these tests: a hang is a failure, not a wait.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Much longer than any limit in these tests: a hang is a failure, not a wait.
+pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The longest that a command may take, on a machine that does much besides.
+/// Most runs of a test that a stall can fail.
+const RUNS_MAX: usize = 3;
+
+/// A service and a command give up a store that does not answer after this time, or later.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest time of a command, on a busy machine.
 const COMMAND_LONGEST: Duration = Duration::from_secs(600);
 
-/// Time between two looks at something that reports itself in no other way.
+/// Pause between two polls.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Waits for `happened`, and fails loudly when it does not.
+/// Waits for `happened`, and panics if it does not come.
 pub(super) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happened() {
         assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Runs a test, and again if it fails after more than `limit`.
+///
+/// Any thread and any process may stop for some seconds on a busy machine. If that is longer than a
+/// time limit of the service, or than the test may be late, the test fails without a fault of
+/// couponry. Such a run takes longer than this limit. So a run that fails in less time has found a
+/// fault, and so has a test that fails in every run.
+pub(super) fn despite_stalls(limit: Duration, mut test: impl FnMut()) {
+    for run in 1.. {
+        let begun = Instant::now();
+        let Err(panic) = catch_unwind(AssertUnwindSafe(&mut test)) else { return };
+        let took = begun.elapsed();
+        if run == RUNS_MAX || took < limit {
+            resume_unwind(panic);
+        }
+        eprintln!("run {run} failed after {took:?}; once more, because something may have stalled");
     }
 }
 
@@ -51,11 +76,11 @@ pub(super) fn full() -> bool {
     !cfg!(debug_assertions) || std::env::var("COUPONRY_FULL").is_ok_and(|it| it == "1")
 }
 
-/// A folder for one test; its `data` is the service's.
+/// A folder for one test. Its `data` is the data folder of the service.
 pub(super) struct Data {
     folder: PathBuf,
     started: AtomicU32,
-    /// What every call of the binary finds in its environment.
+    /// The environment of every call of the binary.
     environment: Vec<(String, String)>,
     _temporary: Option<TempDir>,
 }
@@ -74,7 +99,7 @@ impl Data {
         Data { environment, ..Data::new() }
     }
 
-    /// In a folder that somebody else removes.
+    /// In a folder that another value removes.
     pub(super) fn within(folder: &Path) -> Data {
         let (folder, started) = (folder.to_owned(), AtomicU32::new(0));
         Data { folder, started, environment: Vec::new(), _temporary: None }
@@ -88,7 +113,7 @@ impl Data {
         self.folder.join("data")
     }
 
-    /// Bytes of everything the service has put there.
+    /// Bytes of all files of the service.
     pub(super) fn bytes(&self) -> u64 {
         fn below(folder: &Path) -> u64 {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -102,7 +127,7 @@ impl Data {
         below(&self.path())
     }
 
-    /// A call of the binary on this folder, undisturbed by the settings of whoever runs the test.
+    /// A call of the binary on this folder, without the settings of the caller's environment.
     pub(super) fn command<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
@@ -157,7 +182,7 @@ impl Data {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // Nobody listens once the address is known; reading on keeps the pipe open.
+                // The rest of the output is not needed, but reading it keeps the pipe open.
                 let _ = tell.send(line);
             }
         });
@@ -172,8 +197,8 @@ impl Data {
                 break;
             }
         }
-        // Until then the token it names is not yet there.
-        while let Ok(line) = told.recv_timeout(Duration::from_secs(5)) {
+        // Before that the token does not exist.
+        while let Ok(line) = told.recv_timeout(PATIENCE) {
             server.banner.push_str(&line);
             server.banner.push('\n');
             if line.contains("TOKEN=") {
@@ -184,14 +209,14 @@ impl Data {
     }
 }
 
-/// A word that no other test of any process uses.
+/// A name that no other test of any process uses.
 pub(super) fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Ends a command that does not end by itself, so that its test fails and the others are run. It
-/// goes on until it is dropped, which is to be behind the end of the process.
+/// Kills a command that does not end by itself, so that its test fails and the others run. Drop it
+/// after the end of the process.
 pub(super) struct Watch {
     _ended: mpsc::Sender<()>,
 }
@@ -203,7 +228,7 @@ impl Watch {
         std::thread::spawn(move || {
             if end.recv_timeout(COMMAND_LONGEST) == Err(mpsc::RecvTimeoutError::Timeout) {
                 eprintln!("process {pid:?} has not ended for {COMMAND_LONGEST:?} and is killed");
-                // Fails only where it has just ended.
+                // Fails only if it has just ended.
                 let _ = kill_process(pid, Signal::KILL);
             }
         });
@@ -229,7 +254,7 @@ impl From<Output> for Ran {
     }
 }
 
-/// A running service; it ends with this value.
+/// A running service. It ends when this is dropped.
 pub(super) struct Server {
     child: Child,
     pub(super) address: SocketAddr,
@@ -256,12 +281,12 @@ impl Server {
         self.child.wait().expect("wait");
     }
 
-    /// SIGTERM; does not wait.
+    /// Sends SIGTERM, without waiting.
     pub(super) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Does not wait.
+    /// Sends a signal, without waiting.
     pub(super) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a signal");
     }
@@ -276,7 +301,7 @@ impl Server {
         status.expect("waited for")
     }
 
-    /// SIGTERM, and a good end.
+    /// Sends SIGTERM, and checks that the service ends with success.
     pub(super) fn stop(mut self) {
         self.terminate();
         let status = self.ended();
@@ -287,12 +312,12 @@ impl Server {
         self.child.try_wait().expect("wait").is_none()
     }
 
-    /// Most memory that was resident at a time, in bytes.
+    /// The highest resident memory, in bytes.
     pub(super) fn resident_most(&self) -> u64 {
         self.memory("VmHWM:")
     }
 
-    /// Memory that is resident now, in bytes.
+    /// The present resident memory, in bytes.
     pub(super) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
@@ -308,7 +333,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only where it has ended already.
+        // Both fail only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

@@ -1,4 +1,4 @@
-//! What the documents name is there: commands, flags, files.
+//! Every command, flag, file, link and anchor in the documents exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn calls(text: &str) -> Vec<String> {
             calls.extend(starts.filter_map(call));
         }
     }
-    // Code in a sentence may go over the end of a line.
+    // Code in a sentence may continue on the next line.
     let sentences: String =
         text.split("```").step_by(2).collect::<Vec<_>>().join("\n").replace('\n', " ");
     let code = sentences.split('`').skip(1).step_by(2);
@@ -67,6 +67,22 @@ pub(super) fn commands(help: &str) -> Vec<String> {
     rows.map(first).filter(|word| is_word(word) && word != "help").collect()
 }
 
+/// The anchors of the headings of a page, as GitHub makes them.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).map(|heading| {
+        let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+        heading.trim().to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+    })
+}
+
+#[test]
+fn anchors_of_headings() {
+    let page = "# On a cluster\n\ntext # no heading\n### The hot store: `hot-sqlite`\n#tag\n";
+    let found: Vec<String> = anchors(page).collect();
+    assert_eq!(found, ["on-a-cluster", "the-hot-store-hot-sqlite"]);
+}
+
 #[test]
 fn calls_in_text() {
     let text =
@@ -77,10 +93,17 @@ fn calls_in_text() {
 #[test]
 fn commands_and_flags() {
     let data = Data::new();
+    let settings = data.run(&["help", "settings"]).stdout;
     let mut named = 0;
     for (path, text) in documents() {
         for call in calls(&text) {
             let words: Vec<&str> = call.split_whitespace().collect();
+            if let ["help", topic, ..] = words.as_slice() {
+                let topic: &str = topic.trim_matches(|c: char| ".,;:()\"'`".contains(c));
+                let ran = data.run(&["help", topic]);
+                assert_eq!(ran.code, Some(0), "{}: `couponry {call}`", path.display());
+                continue;
+            }
             let commands_of = |words: &[&str]| {
                 let mut arguments = words.to_vec();
                 arguments.push("--help");
@@ -96,7 +119,9 @@ fn commands_and_flags() {
                 if let Some(flag) = word.strip_prefix("--") {
                     let flag = flag.split(['=', '|']).next().unwrap_or_default();
                     let told = format!("{}: `couponry {call}`: --{flag}", path.display());
-                    assert!(help.contains(&format!("--{flag}")), "{told} is not in --help");
+                    let flag = format!("--{flag}");
+                    let is_there = help.contains(&flag) || settings.contains(&flag);
+                    assert!(is_there, "{told} is in neither --help nor `help settings`");
                 } else if !commands(&help).is_empty() && word.split('|').all(is_word) {
                     for one in word.split('|') {
                         let told = format!("{}: `couponry {call}`", path.display());
@@ -117,15 +142,28 @@ fn files() {
     for (path, text) in documents() {
         let name = path.display();
         for (at, _) in text.match_indices("schema/") {
-            let end = |c: char| !(c.is_ascii_alphanumeric() || "./-_".contains(c));
-            let file = text[at..].split(end).next().unwrap_or_default().trim_end_matches('.');
+            let of_path = |c: char| c.is_ascii_alphanumeric() || "./-_".contains(c);
+            let begin = text[..at].trim_end_matches(of_path).len();
+            let file = text[begin..].split(|c: char| !of_path(c)).next().unwrap_or_default();
+            let file = file.trim_end_matches('.').trim_start_matches("../");
             assert!(root().join(file).exists(), "{name}: {file} is not there");
         }
         for (at, _) in text.match_indices("](") {
-            let link = text[at + 2..].split([')', '#']).next().unwrap_or_default();
-            let elsewhere = link.is_empty() || link.starts_with('/') || link.contains(':');
-            let target = path.parent().expect("a folder").join(link);
-            assert!(elsewhere || target.exists(), "{name}: the link to {link} leads nowhere");
+            let link = text[at + 2..].split(')').next().unwrap_or_default();
+            if link.starts_with('/') || link.contains(':') {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                _ => path.parent().expect("a folder").join(file),
+            };
+            assert!(target.exists(), "{name}: the link to {link} leads nowhere");
+            if !anchor.is_empty() {
+                let page = fs::read_to_string(&target).expect("a page");
+                let is_there = anchors(&page).any(|it| it == anchor);
+                assert!(is_there, "{name}: the link to {link}: there is no such heading");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Exactly N: a stock of 1,000, 200 clients, more demand than supply.
+//! Exactly N: a stock of 1,000, 200 clients, more demand than stock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::data::{Data, Server};
 const STOCK: usize = 1_000;
 const CLIENTS: usize = 200;
 
-/// One request: what it was for, when it was under way, what came of it.
+/// One request: what it was for, when it ran, its answer.
 struct Asked {
     user: usize,
     reference: usize,
@@ -21,7 +21,7 @@ struct Asked {
     answer: Answer,
 }
 
-/// Has `demand` requests made by all clients, in order, the next free client taking the next one.
+/// Sends the requests of `demand` in order. The next free client takes the next one.
 fn ask_all(
     clients: usize,
     demand: usize,
@@ -45,7 +45,7 @@ fn ask_all(
     asked.into_iter().flatten().collect()
 }
 
-/// What must hold of requests for a stock of [`STOCK`] that more than that was asked of.
+/// Checks the requests for a stock of [`STOCK`] with more demand than stock.
 fn check(name: &str, asked: &[Asked], limit: usize) {
     let mut by_user: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
     let mut by_reference: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
@@ -58,14 +58,14 @@ fn check(name: &str, asked: &[Asked], limit: usize) {
                 by_user.entry(it.user).or_default().insert(code.clone());
                 by_reference.entry((it.user, it.reference)).or_default().insert(code.clone());
                 let first = *holder.entry(code.clone()).or_insert(it.user);
-                assert_eq!(first, it.user, "{name}: {code} was given to two");
+                assert_eq!(first, it.user, "{name}: {code} was issued to two users");
                 made += usize::from(it.answer.status == 201);
             }
             (409, "SOLD_OUT" | "LIMIT_PER_USER") => {}
             _ => panic!("{name}: {}", it.answer.text()),
         }
     }
-    assert_eq!(holder.len(), STOCK, "{name}: codes given out");
+    assert_eq!(holder.len(), STOCK, "{name}: issued codes");
     assert_eq!(made, STOCK, "{name}: answers of 201");
     let most = by_user.values().map(BTreeSet::len).max();
     assert_eq!(most, Some(limit), "{name}: most coupons of one user");
@@ -73,9 +73,9 @@ fn check(name: &str, asked: &[Asked], limit: usize) {
     assert_eq!(twice, None, "{name}: one request, two coupons");
     let is = |it: &&Asked, problem: &str| it.answer.problem() == problem;
     let sold_out = asked.iter().filter(|it| is(it, "SOLD_OUT")).map(|it| it.ended).min();
-    let sold_out = sold_out.unwrap_or_else(|| panic!("{name}: nobody was told SOLD_OUT"));
+    let sold_out = sold_out.unwrap_or_else(|| panic!("{name}: nobody got SOLD_OUT"));
     let last = asked.iter().filter(|it| it.answer.status == 201).map(|it| it.begun).max();
-    assert!(last < Some(sold_out), "{name}: SOLD_OUT was said before the last one was asked for");
+    assert!(last < Some(sold_out), "{name}: SOLD_OUT before the request for the last one");
 }
 
 fn counts(admin: &mut Client, campaign: &str) -> (u64, u64, u64) {
@@ -138,7 +138,7 @@ fn issued() {
         scene.campaign(&id, json!({"per_user_limit": limit}));
         scene.stock_up(&id, imported);
         let path = format!("/v1/campaigns/{id}/issue");
-        // Every request is made twice at once; one user's references follow one another.
+        // Every request is sent twice at the same time. The requests of one user follow each other.
         let asked = ask_all(
             CLIENTS,
             users * references * 2,
@@ -159,8 +159,8 @@ fn issued() {
     scene.server.stop();
 }
 
-/// After a sell-out, eight clients give one back and take one for somebody new, over and over: at
-/// every moment there is one left for each who asks.
+/// After a sell-out, eight clients revoke a coupon and issue one to a new user, again and again:
+/// there is always a coupon left for each request.
 fn revoked_are_issued_again(
     name: &str,
     scene: &mut Scene,
@@ -222,7 +222,8 @@ fn shared_code() {
     scene.server.stop();
 }
 
-/// Two users want each code and each user wants two codes, all at once; then the rest is taken.
+/// Two users want each code and each user wants two codes, all at the same time. Then the rest is
+/// taken.
 #[test]
 fn bearer_codes_in_wallets() {
     let mut scene = scene();
@@ -248,8 +249,8 @@ fn bearer_codes_in_wallets() {
     for it in &asked {
         match (it.answer.status, it.answer.problem().as_str()) {
             (201, _) => {
-                assert_eq!(holder.insert(it.reference, it.user), None, "a code given to two");
-                assert_eq!(wallet.insert(it.user, it.reference), None, "a user with two");
+                assert_eq!(holder.insert(it.reference, it.user), None, "a code of two users");
+                assert_eq!(wallet.insert(it.user, it.reference), None, "a user with two codes");
             }
             (409, "ALREADY_ISSUED" | "LIMIT_PER_USER") => {}
             _ => panic!("{}", it.answer.text()),
@@ -259,7 +260,7 @@ fn bearer_codes_in_wallets() {
     let answers = at_once(8, |nth| {
         let mut client = scene.shop.again();
         let mut made = 0;
-        // Each of the codes left is wanted by eight.
+        // Eight users want each of the codes left.
         for code in &left {
             let answer = issue(&mut client, codes[*code], &format!("late-{nth}-{code}"));
             made += usize::from(answer.status == 201);
@@ -267,14 +268,14 @@ fn bearer_codes_in_wallets() {
         }
         made
     });
-    assert_eq!(answers.iter().sum::<usize>(), left.len(), "each that was left is given once");
+    assert_eq!(answers.iter().sum::<usize>(), left.len(), "each code left is taken once");
     assert_eq!(counts(&mut scene.admin, "bearer"), (STOCK as u64, STOCK as u64, 0));
     let issue = scene.shop.post("/v1/campaigns/bearer/issue", &json!({"user_id": "u"}));
     issue.refused(409, "NOT_ISSUABLE");
     scene.server.stop();
 }
 
-/// First come, first served, by the users themselves.
+/// First come, first served: the users issue the coupons themselves.
 #[test]
 fn taken_by_the_users_themselves() {
     let mut scene = scene();

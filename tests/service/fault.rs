@@ -1,4 +1,4 @@
-//! A sync that fails: nobody knows whether it happened, and the repeat says what did.
+//! A sync that fails: the outcome is unknown, and a repeat of the request tells it.
 
 use serde_json::{Value, json};
 
@@ -26,14 +26,14 @@ fn outcome_unknown() {
     let terms = json!({"campaign_id": "fault", "stock": 10, "expires_on": "2031-12-31"});
     admin.post("/v1/campaigns", &terms).must(201);
     let issue = |user: &str| json!({"user_id": user});
-    for (name, restart) in [("asked again at once", false), ("asked again after kill -9", true)] {
+    for (name, restart) in [("repeated at once", false), ("repeated after kill -9", true)] {
         let (user, other) = (format!("u-{restart}"), format!("v-{restart}"));
         let path = "/v1/campaigns/fault/issue";
         let code = admin.post(path, &issue(&user)).must(201).field("code");
         let redeem = format!("/v1/coupons/{code}/redeem");
         let order = json!({"user_id": user, "order_ref": "991"});
         shim.fail();
-        // Twice: the first failure must not turn the second one into something else.
+        // Twice: a second failure must have the same answer as the first.
         for nth in ["the first", "the second"] {
             let unknown = admin.post(&redeem, &order);
             let told = format!("{name}: {nth}: {}", unknown.text());
@@ -47,7 +47,7 @@ fn outcome_unknown() {
         let unknown = admin.post(path, &issue(&other)).refused(503, "OUTCOME_UNKNOWN");
         assert!(unknown.header("retry-after").is_some(), "{name}");
         let read = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
-        assert_eq!(read["code"].as_str(), Some(code.as_str()), "{name}: reads go on");
+        assert_eq!(read["code"].as_str(), Some(code.as_str()), "{name}: reads succeed");
         shim.heal();
         if restart {
             server.kill();
@@ -68,7 +68,7 @@ fn outcome_unknown() {
     let counts: Value = admin.get("/v1/campaigns/fault").must(200).json();
     assert_eq!((&counts["issued"], &counts["redeemed"]), (&json!(2), &json!(2)), "{counts}");
     server.stop();
-    // What was answered after the fault is on the disk, not only in memory.
+    // Every answer after the fault is on the disk, not only in memory.
     let server = data.serve();
     let counts = server.client(&token).get("/v1/campaigns/fault").must(200).json();
     assert_eq!((&counts["issued"], &counts["redeemed"]), (&json!(2), &json!(2)), "{counts}");

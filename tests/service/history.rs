@@ -1,5 +1,4 @@
-//! Exports and look-ups of what has happened, over both tiers: the same before, during and after a
-//! compaction.
+//! Exports and look-ups of events over both tiers: the same before, during and after a compaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +14,7 @@ fn many() -> usize {
     if full() { 300_000 } else { 100_000 }
 }
 
-/// What a command prints that does its work.
+/// The output of a command that must succeed.
 #[track_caller]
 fn done(data: &Data, arguments: &[&str]) -> String {
     let ran = data.run(arguments);
@@ -44,7 +43,7 @@ fn import(data: &Data, campaign: &str, lines: &str) {
     done(data, &["import", path, "--campaign", campaign, "--batch", "old"]);
 }
 
-/// The next coupon of the stock, for `user`; its code.
+/// Issues the next coupon of the stock to `user`. Returns its code.
 fn issue(data: &Data, campaign: &str, user: &str, name: &str) -> String {
     let issue = ["coupon", "issue", "--campaign", campaign, "--user", user, "--issue-ref", name];
     json(data, &issue)["code"].as_str().expect("a code").to_owned()
@@ -54,12 +53,12 @@ fn redeem(data: &Data, code: &str, user: &str, order: &str) {
     done(data, &["coupon", "redeem", code, "--user", user, "--order", order]);
 }
 
-/// The rows behind the header, one by one; no row has a line end within.
+/// The rows after the header. No row contains a line end.
 fn rows(csv: &str) -> Vec<&str> {
     csv.lines().skip(1).collect()
 }
 
-/// Rows without where they lie, in one order; each is there once.
+/// Rows without their tier, sorted. Each is there once.
 #[track_caller]
 fn wherever(name: &str, csv: &str) -> BTreeSet<String> {
     let bare = |row: &str| {
@@ -75,8 +74,8 @@ fn tiers(csv: &str) -> BTreeSet<&str> {
     rows(csv).into_iter().filter_map(|row| row.rsplit(',').next()).collect()
 }
 
-/// Some lines of a system that was there before: two thirds expired in June 2024, the rest later
-/// that month; of each four one was redeemed, in March.
+/// Lines of an old system. Two thirds expired in June 2024, the rest later that month. One in four
+/// was redeemed, in March.
 fn old_lines(count: usize) -> String {
     let line = |n: usize| {
         let (expires, day) = (28 + n % 3, 1 + n % 28);
@@ -94,7 +93,7 @@ fn old_lines(count: usize) -> String {
 const ALL_REDEMPTIONS: [&str; 6] =
     ["export", "redemptions", "--from", "2024-01-01", "--to", "2031-01-01"];
 
-/// What everybody may look up, by name.
+/// The look-ups, by name.
 fn looked_up(data: &Data, codes: &[String]) -> BTreeMap<String, String> {
     let asks: [(&str, &[&str]); 5] = [
         ("all coupons", &["export", "coupons"]),
@@ -153,7 +152,7 @@ fn before_during_and_after() {
         assert_eq!(rows(&before[name]).len(), size, "{name}");
     }
     assert_eq!(tiers(&before["all coupons"]), BTreeSet::from(["hot"]));
-    // While another process moves them.
+    // While another process archives them.
     let mut compact = data.command(["compact", "--closed-now"]);
     let mut compact =
         compact.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("compact runs");
@@ -175,7 +174,7 @@ fn before_during_and_after() {
     }
     assert!(compact.wait().expect("wait").success());
     eprintln!("history: {during} exports beside the compaction, {mixed} of them of both tiers");
-    assert!(during > 0, "the compaction was over before anything was exported");
+    assert!(during > 0, "the compaction ended before the first export");
     let after = looked_up(&data, &codes);
     same(&after, &before, "after");
     assert_eq!(tiers(&after["all coupons"]), BTreeSet::from(["cold", "hot"]));
@@ -187,10 +186,10 @@ fn before_during_and_after() {
         };
         rows(csv).into_iter().map(at).collect::<Vec<_>>().is_sorted()
     };
-    assert!(sorted(&after["a last day"]), "by shelf and code");
+    assert!(sorted(&after["a last day"]), "by partition and code");
 }
 
-/// Months of an accountant: days, zones, cancelled redemptions, what has to be quoted.
+/// The redemptions of a month: days, zones, cancelled redemptions, cells with quotes.
 #[test]
 fn redemptions() {
     let data = Data::new();
@@ -204,16 +203,16 @@ fn redemptions() {
         line("UTC00002", "2024-05-31T15:00:00Z", "ann", "\"a,b\""),
         line("UTC00003", "2024-05-31T23:59:59.999Z", "", "=1+1"),
         line("UTC00004", "2024-06-01T00:00:00Z", "@bob", "\"say\"\"x\"\"\""),
-        // The old system took it long after its day.
+        // The old system accepted it long after its last day.
         line("UTC00005", "2024-12-24T12:00:00Z", "ann", "late"),
-        // New York: the day of 25 hours, from its first moment to its last.
+        // New York: the day with 25 hours, from its first instant to its last.
         line("UTC00006", "2024-11-03T04:00:00Z", "ann", "first"),
         line("UTC00007", "2024-11-04T04:59:59.999Z", "ann", "last"),
         line("UTC00008", "2024-11-04T05:00:00Z", "ann", "over"),
     ];
     import(&data, "utc", &lines.concat());
     import(&data, "seoul", &line("SEOUL001", "2024-05-31T15:00:00Z", "ann", "s"));
-    // Redeemed, cancelled, redeemed again, and dead at last: closed.
+    // Redeemed, cancelled, redeemed again, then void: closed.
     let code = issue(&data, "utc", "cay", "r");
     let today = |data: &Data| -> String {
         let shown = json(data, &["coupon", "show", &code]);
@@ -298,7 +297,7 @@ fn redemptions() {
 }
 
 #[test]
-fn last_days_and_people() {
+fn last_days_and_users() {
     let data = Data::new();
     campaign(&data, "old", &["--time-zone", "Asia/Seoul"]);
     campaign(&data, "short", &["--valid-days", "3"]);
@@ -309,7 +308,7 @@ fn last_days_and_people() {
         "SEOUL003,2024-01-01,2024-06-29T15:00:00Z,,,,\n",
     ];
     import(&data, "old", &lines.concat());
-    // On the shelf of 2031, and dead in three days.
+    // In the partition of 2031, and expired in three days.
     let code = issue(&data, "short", "ann", "r");
     let short = json(&data, &["history", "code", &code]);
     let soon = short["expires_on"].as_str().expect("a date");
@@ -335,8 +334,8 @@ fn last_days_and_people() {
             ("in UTC", "2024-06-30", &["--time-zone", "UTC"], &["SEOUL001"]),
             ("in UTC before", "2024-06-29", &["--time-zone", "UTC"], &["SEOUL003", "SEOUL002"]),
             ("another campaign", "2024-06-30", &["--campaign", "short"], &[]),
-            ("before its shelf", soon, &[], &[&code]),
-            ("before its shelf, by campaign", soon, &["--campaign", "short"], &[&code]),
+            ("before its partition", soon, &[], &[&code]),
+            ("before its partition, by campaign", soon, &["--campaign", "short"], &[&code]),
         ];
         for (name, day, more, want) in cases {
             let mut found = on(day, more);
@@ -347,12 +346,12 @@ fn last_days_and_people() {
         }
         let of = |user: &str| rows(&done(&data, &["history", "user", user])).len();
         assert_eq!(of("dan"), 1, "{tier}");
-        assert_eq!(of("ann"), 1, "{tier}: what was taken back is not hers");
+        assert_eq!(of("ann"), 1, "{tier}: a revoked coupon does not count");
         assert_eq!(of("nobody"), 0, "{tier}");
         let taken = json(&data, &["history", "code", &back]);
         assert_eq!(taken["events"][1]["reference"], "by mistake", "{tier}: {taken}");
     }
-    // What changed, on which day: an import is a change.
+    // The changes of a day: an import is a change.
     let changed = json(&data, &["history", "code", "SEOUL001"]);
     let changed = &changed["modified_at"].as_str().expect("an instant")[..10];
     let by = |from: &str, to: &str| {
@@ -374,13 +373,13 @@ fn wrong_calls() {
             "the wrong order",
             &["export", "redemptions", "--from", "2024-06-01", "--to", "2024-05-31"],
             2,
-            "--from 2024-06-01 lies after --to 2024-05-31",
+            "--from 2024-06-01 is after --to 2024-05-31",
         ),
         (
             "the wrong order of coupons",
             &["export", "coupons", "--from", "2024-06-01", "--to", "2024-05-31"],
             2,
-            "--from 2024-06-01 lies after --to 2024-05-31",
+            "--from 2024-06-01 is after --to 2024-05-31",
         ),
         ("no last day", &["export", "redemptions", "--from", "2024-06-01"], 2, "--to"),
         (
@@ -425,7 +424,7 @@ fn wrong_calls() {
     }
 }
 
-/// Without the cold folder nothing is exported, and no half file stands under its name.
+/// Without the cold folder nothing is exported, and no incomplete file is left.
 #[test]
 fn cold_folder_gone() {
     let data = Data::new();

@@ -1,4 +1,4 @@
-//! Import: a long file in little memory, every line answered for, and again after a broken
+//! Import: a long file in little memory, with counts for every line, also after a broken
 //! connection.
 
 use std::fs;
@@ -8,14 +8,14 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::data::{Data, Server, full, wait_until};
+use super::data::{Data, STORE_TIMEOUT, Server, despite_stalls, full, wait_until};
 
 const MIB: u64 = 1 << 20;
 const RESIDENT_MAX: u64 = 150 * MIB;
-/// Lines of one piece on the wire; no piece of a file begins or ends where a record does.
+/// Lines of one piece on the wire. The pieces do not begin or end with lines.
 const PIECE: usize = 997;
 
-/// A header and `lines` codes; each 1,000th line is no code.
+/// A header and `lines` codes. Every 1,000th line has no valid code.
 fn file(name: &str, lines: usize) -> impl Iterator<Item = String> {
     let name = name.to_owned();
     (0..lines.div_ceil(PIECE)).map(move |piece| {
@@ -79,7 +79,8 @@ fn flat_memory() {
     }
 }
 
-/// A connection broken in the middle, and `kill -9` in the middle: the repeat finishes the rest.
+/// A connection that breaks in the middle, and `kill -9` in the middle: the repeat imports the
+/// rest.
 #[test]
 fn broken_off() {
     const LINES: usize = 30_000;
@@ -129,9 +130,13 @@ fn rejects(admin: &mut Client, name: &str, batch: &str, lines: usize) {
     assert!(rows[0].contains("!,2031-12-31"), "{name}: {}", rows[0]);
 }
 
-/// The same file through the command, beside the service; then one with new lines.
+/// The same file through the command, beside the service. Then a file with new lines.
 #[test]
 fn command_beside_serve() {
+    despite_stalls(STORE_TIMEOUT, command_beside_serve_once);
+}
+
+fn command_beside_serve_once() {
     const LINES: usize = 20_000;
     let data = Data::new();
     let (server, mut admin) = scene(&data);
@@ -178,7 +183,7 @@ fn command_beside_serve() {
     server.stop();
 }
 
-/// A file from elsewhere: the template, a dry run that says how it is read, and the import.
+/// A file in another format: the template, a dry run that shows how it is read, and the import.
 #[test]
 fn a_file_of_another_shape() {
     let data = Data::new();

@@ -1,5 +1,5 @@
-//! Kept: what was acknowledged survives `kill -9`, what was refused never happened, and what got
-//! no answer is one or the other, for good.
+//! `kill -9`: an acknowledged change is kept, a refused one never happened, and one without an
+//! answer is permanently one or the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,30 +13,30 @@ use super::data::Data;
 
 const ROUNDS: u64 = 50;
 const CLIENTS: usize = 8;
-/// A round is killed after at most so many answers.
+/// A round is killed after at most this many answers.
 const ANSWERS_MAX: u64 = 700;
-/// Coupons that all clients of a round fight for.
+/// Coupons that all clients of a round try to redeem.
 const CONTENDED: usize = 6;
 const SEED: u64 = 20_261_120;
 
-/// Something that happens to a coupon: the kind of its event, and the reference.
+/// A change of a coupon: the kind of its event, and the reference.
 type Step = (&'static str, String);
 
-/// What a client knows of a coupon that only it touches.
+/// What a client knows of a coupon that only this client changes.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct ExpectedCoupon {
     user: String,
-    /// What was acknowledged, in order.
+    /// The acknowledged changes, in order.
     happened: Vec<Step>,
-    /// What got no answer.
+    /// The changes without an answer.
     perhaps: Option<Step>,
-    /// The order that holds it, as far as was acknowledged.
+    /// The order that holds it, by the last answer.
     held: Option<String>,
     held_perhaps: bool,
     refused: BTreeSet<String>,
 }
 
-impl Known {
+impl ExpectedCoupon {
     fn state(&self) -> &'static str {
         match self.happened.last().map(|step| step.0) {
             Some("issued" | "redemption_cancelled" | "extended") => "issued",
@@ -47,7 +47,7 @@ impl Known {
     }
 }
 
-/// What all clients together know of a coupon that all of them want to redeem.
+/// What all clients know of a coupon that all of them want to redeem.
 #[derive(Debug, Default)]
 struct Contended {
     won: BTreeSet<String>,
@@ -55,15 +55,15 @@ struct Contended {
     perhaps: BTreeSet<String>,
 }
 
-/// What one client brings home from a round.
+/// The results of one client in a round.
 #[derive(Default)]
 struct Brought {
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, ExpectedCoupon>,
     /// An issue without an answer: user and issue_ref.
     issue: Option<(String, String)>,
 }
 
-/// One client: a new coupon each few steps, and whatever the dice say done to it.
+/// One client: a new coupon every few steps, and random changes of it.
 struct Player<'a> {
     client: Client,
     dice: Dice,
@@ -82,9 +82,16 @@ enum Heard {
 
 impl Player<'_> {
     fn ask(&mut self, path: &str, body: &Value) -> Heard {
-        match self.client.try_call("POST", path, Some(body)) {
+        let heard = loop {
+            let heard = self.client.try_call("POST", path, Some(body));
+            // Nothing was written, because the store had stalled.
+            if !heard.as_ref().is_ok_and(|it| it.problem() == "STORE_UNAVAILABLE") {
+                break heard;
+            }
+        };
+        match heard {
             Ok(answer) => {
-                // The one who kills has heard enough.
+                // There are enough answers for the kill.
                 let _ = self.told.send(());
                 match answer.status {
                     200 | 201 => Heard::Done(answer.json()),
@@ -109,7 +116,7 @@ impl Player<'_> {
                 }
             };
             let happened = vec![("issued", reference)];
-            let known = Known { user, happened, ..Known::default() };
+            let known = ExpectedCoupon { user, happened, ..ExpectedCoupon::default() };
             self.brought.known.insert(code.clone(), known);
             for step in 0..self.dice.below(6) {
                 if !self.touch(&code, nth, step) || !self.fight(nth, step) {
@@ -120,7 +127,7 @@ impl Player<'_> {
         unreachable!("a round ends with kill -9")
     }
 
-    /// One change of a coupon of its own; `false` when the service is gone.
+    /// One change of a coupon of this client. `false` if the service has ended.
     fn touch(&mut self, code: &str, nth: u64, step: u64) -> bool {
         let mut known = self.brought.known[code].clone();
         let name = format!("{nth}.{step}");
@@ -166,7 +173,7 @@ impl Player<'_> {
         let gone = matches!(heard, Heard::Unknown);
         if let (Heard::Done(_), Some(held)) = (&heard, &known.held) {
             let by = step.as_ref().map_or(&order, |step| &step.1);
-            assert_eq!(by, held, "{code} is held, and yet {call} {body} went through");
+            assert_eq!(by, held, "{code} is held, but {call} {body} was accepted");
         }
         match (heard, step) {
             (Heard::Done(_), None) => known.held = Some(order),
@@ -195,7 +202,7 @@ impl Player<'_> {
         !gone
     }
 
-    /// Tries to redeem one of the coupons that everybody wants.
+    /// Tries to redeem one of the shared coupons.
     fn fight(&mut self, nth: u64, step: u64) -> bool {
         let (code, contended) = &self.contended[self.dice.below(CONTENDED as u64) as usize];
         let order = format!("{}/fight-{nth}.{step}", self.name);
@@ -225,8 +232,8 @@ fn same(events: &[(String, String)], steps: &[Step]) -> bool {
         && events.iter().zip(steps).all(|(event, step)| event.0 == step.0 && event.1 == step.1)
 }
 
-/// Looks a coupon up after the crash, and settles what was unknown of it.
-fn settle(admin: &mut Client, code: &str, known: &mut Known, round: u64) {
+/// Reads a coupon after the crash, and resolves the changes without an answer.
+fn settle(admin: &mut Client, code: &str, known: &mut ExpectedCoupon, round: u64) {
     let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
     let found = events(&coupon);
     let perhaps = known.perhaps.take();
@@ -244,8 +251,8 @@ fn settle(admin: &mut Client, code: &str, known: &mut Known, round: u64) {
     }
 }
 
-/// State and last event of each, over the list: cheap enough to see all of them each time.
-fn check_all(admin: &mut Client, all: &BTreeMap<String, Known>, round: u64) {
+/// State and last event of each coupon, from the list: cheap enough to check all of them each time.
+fn check_all(admin: &mut Client, all: &BTreeMap<String, ExpectedCoupon>, round: u64) {
     let mut cursor = String::new();
     let mut seen = 0;
     loop {
@@ -254,7 +261,7 @@ fn check_all(admin: &mut Client, all: &BTreeMap<String, Known>, round: u64) {
         for coupon in page["data"].as_array().expect("data") {
             let code = coupon["code"].as_str().expect("a code");
             let Some(known) = all.get(code) else {
-                panic!("round {round}: nobody asked for {coupon}");
+                panic!("round {round}: nobody issued {coupon}");
             };
             assert_eq!(coupon["state"], known.state(), "round {round}: {coupon}, {known:?}");
             if let Some(("redeemed", order)) = known.happened.last() {
@@ -279,7 +286,7 @@ fn kill_9_fifty_times() {
         "expires_on": "2031-12-31"});
     let mut admin = server.client(&token);
     admin.post("/v1/campaigns", &terms).must(201);
-    let mut all: BTreeMap<String, Known> = BTreeMap::new();
+    let mut all: BTreeMap<String, ExpectedCoupon> = BTreeMap::new();
     let mut dice = Dice(SEED);
     let (mut answered, mut unknown) = (0, 0);
     for round in 0..ROUNDS {
@@ -299,7 +306,7 @@ fn kill_9_fifty_times() {
                 for _ in 0..enough {
                     told.recv().expect("clients at work");
                 }
-                // Not always the moment after an answer.
+                // Not always directly after an answer.
                 std::thread::sleep(moment);
                 killed.store(true, Ordering::SeqCst);
                 server_of_round.lock().expect("lock").take().expect("a server").kill();
@@ -326,13 +333,13 @@ fn kill_9_fifty_times() {
                 let coupon = admin.post("/v1/campaigns/kept/issue", &body);
                 assert!(coupon.is_good(), "round {round}: repeated: {}", coupon.text());
                 let happened = vec![("issued", reference)];
-                let known = Known { user, happened, ..Known::default() };
+                let known = ExpectedCoupon { user, happened, ..ExpectedCoupon::default() };
                 brought.known.insert(coupon.field("code"), known);
             }
             for (code, known) in &mut brought.known {
                 unknown += u64::from(known.perhaps.is_some());
                 settle(&mut admin, code, known, round);
-                assert!(!all.contains_key(code), "round {round}: {code} was given out before");
+                assert!(!all.contains_key(code), "round {round}: {code} was issued before");
             }
             all.append(&mut brought.known);
         }
@@ -340,7 +347,7 @@ fn kill_9_fifty_times() {
         check_all(&mut admin, &all, round);
     }
     eprintln!("{ROUNDS} kills: {answered} answers, {unknown} unknown, {} coupons", all.len());
-    assert!(answered > ROUNDS && unknown > 0, "the load was none");
+    assert!(answered > ROUNDS && unknown > 0, "there was no load");
     for (code, known) in &mut all {
         settle(&mut admin, code, known, ROUNDS);
     }

@@ -1,4 +1,4 @@
-//! Keys that come and go while the service runs.
+//! Keys that are added and retired while the service runs.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ fn ids(data: &Data, kind: &str) -> Vec<String> {
 }
 
 #[test]
-fn are_known_to_a_running_service() {
+fn a_running_service_sees_new_and_retired_keys() {
     let data = Data::new();
     let server = data.serve();
     let old = data.token("admin", "root");
@@ -49,7 +49,7 @@ fn are_known_to_a_running_service() {
 }
 
 #[test]
-fn a_key_that_is_lost_is_kept() {
+fn a_running_service_keeps_a_deleted_key() {
     let data = Data::new();
     let server = data.serve();
     let mut admin = server.client(&data.token("admin", "root"));
@@ -60,7 +60,7 @@ fn a_key_that_is_lost_is_kept() {
     let id = ids(&data, "code").remove(0);
     let key = data.path().join(format!("keys/code-{id}.key"));
     fs::rename(&key, data.folder().join("aside")).expect("the key is moved away");
-    wait_until("the log tells of it", || server.log().contains("is gone from"));
+    wait_until("the log reports it", || server.log().contains("is gone from"));
     admin.get(&path).must(200);
     fs::rename(data.folder().join("aside"), &key).expect("the key is put back");
     server.signal(Signal::HUP);

@@ -1,4 +1,4 @@
-//! Notices: nobody twice, nobody left out, whatever happens in the middle of a run.
+//! Notices: every user gets each notice once, also if a run is interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,19 +15,21 @@ use coupon::time::Millis;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use super::data::{Data, LOOK_EVERY, PATIENCE, Ran, wait_until};
+use super::data::{Data, LOOK_EVERY, PATIENCE, Ran, despite_stalls, wait_until};
 
 const SECRET: &str = "a-secret-of-many-letters-indeed";
 
-/// A day around which the tests of this file do not want to work: midnight may fall between two
-/// of their steps.
-const MIDNIGHT_MS: i64 = 90_000;
+/// These tests avoid midnight, because the day could change between two steps.
+const MIDNIGHT_MS: i64 = 300_000;
+
+/// `couponry notify` waits this long for the answer to a POST, and then posts again.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn zone(name: &str) -> Zone {
     name.parse().expect("a zone")
 }
 
-/// The day that is so many days from today in the zone, once no midnight is near.
+/// The day `days` days from today in the zone, after waiting until midnight is not near.
 fn in_days(days: u16, zone: &Zone) -> Date {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -38,7 +41,7 @@ fn in_days(days: u16, zone: &Zone) -> Date {
     Date::of(now(), zone).plus_days(days)
 }
 
-/// A folder with campaigns, and coupons that people have had for a long time.
+/// A folder with campaigns, and coupons that users have had for a long time.
 struct Shop {
     data: Data,
 }
@@ -136,7 +139,7 @@ impl Shop {
     }
 }
 
-/// Each line as JSON, and every one of them a notice.
+/// Each line, which must be a notice, as JSON.
 #[track_caller]
 fn notices(text: &str) -> Vec<Value> {
     let read =
@@ -144,7 +147,7 @@ fn notices(text: &str) -> Vec<Value> {
     text.lines().map(read).collect()
 }
 
-/// Who was told of which codes, and for how many days; each once.
+/// Which users were notified of which codes, and for how many days. Each once.
 #[track_caller]
 fn told(notices: &[Value]) -> BTreeSet<(String, String, u64, u64)> {
     let mut all = BTreeSet::new();
@@ -182,7 +185,7 @@ impl Post {
     }
 }
 
-/// What is answered to a POST: the status line, one more header, after a while.
+/// The answer to a POST: the status line, one more header, a delay.
 #[derive(Clone, Copy)]
 struct Reply(u16, &'static str, Duration);
 
@@ -191,7 +194,7 @@ const TAKEN: Reply = Reply(204, "", Duration::ZERO);
 /// Decides by the number of the POST, from 0, and its content.
 type Script = Box<dyn Fn(usize, &Post) -> Reply + Send + Sync>;
 
-/// Somebody who is posted to.
+/// A receiver of notices.
 struct Receiver {
     address: SocketAddr,
     posts: Arc<Mutex<Vec<Post>>>,
@@ -206,7 +209,7 @@ impl Receiver {
         std::thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let (all, script) = (Arc::clone(&all), Arc::clone(&script));
-                // Whoever posts may be killed in the middle of it.
+                // The sender may be killed in the middle of a POST.
                 std::thread::spawn(move || answer(socket, &all, &script).ok());
             }
         });
@@ -259,7 +262,7 @@ fn answer(socket: TcpStream, all: &Mutex<Vec<Post>>, script: &Script) -> std::io
     }
 }
 
-/// Two zones whose days are seldom the same: what counts is the day there.
+/// Two zones whose days are rarely the same: the day in the zone of the coupon counts.
 #[test]
 fn days_of_the_coupons_zone() {
     let shop = Shop::new();
@@ -285,7 +288,7 @@ fn days_of_the_coupons_zone() {
     assert_eq!(first["metadata"], json!({"percent": 10}), "{first}");
 }
 
-/// Which coupons are told of, and each place once.
+/// Which coupons are in notices, and each destination once.
 #[test]
 fn who_is_told() {
     let shop = Shop::new();
@@ -302,7 +305,7 @@ fn who_is_told() {
     shop.does(&["coupon", "void", "DEAD", "--reason", "x"]);
     shop.does(&["coupon", "revoke", "BACK", "--user", "eve", "--reason", "x"]);
     shop.does(&["coupon", "issue", "--campaign", "c", "--user", "far"]);
-    // Issued today, on the very day.
+    // Issued today, on the day of the notice.
     shop.campaign_until("short", &utc, &last.to_string());
     let issued = shop.does(&["coupon", "issue", "--campaign", "short", "--user", "new"]).stdout;
     let issued: Value = serde_json::from_str(&issued).expect("JSON");
@@ -314,29 +317,29 @@ fn who_is_told() {
         row("new", code, 3, 3),
     ]);
     let dry = shop.does(&["notify", "--days", "3", "--dry-run"]);
-    assert!(dry.stdout.is_empty() && dry.stderr.contains("3 notices of 4 coupons"), "{dry:?}");
-    assert!(!shop.data.path().join("notices").exists(), "a dry run has written something");
+    assert!(dry.stdout.is_empty() && dry.stderr.contains("3 notices about 4 coupons"), "{dry:?}");
+    assert!(!shop.data.path().join("notices").exists(), "a dry run wrote something");
     let first = shop.does(&["notify", "--days", "3"]);
     assert_eq!(told(&notices(&first.stdout)), want, "standard output");
-    assert!(first.stderr.contains("told 3 notices of 4 coupons"), "{first:?}");
+    assert!(first.stderr.contains("sent 3 notices about 4 coupons"), "{first:?}");
     assert_eq!(shop.does(&["notify", "--days", "3"]).stdout, "", "printed to its end before");
     assert_eq!(shop.to_file("3").code, Some(0));
     let written = fs::read_to_string(shop.file()).expect("the file");
-    assert_eq!(told(&notices(&written)), want, "another place has a memory of its own");
+    assert_eq!(told(&notices(&written)), want, "another destination has its own memory");
     let ids = |text: &str| -> BTreeSet<String> {
         notices(text).iter().map(|it| it["notice_id"].to_string()).collect()
     };
     assert_eq!(ids(&written), ids(&first.stdout), "the same notices");
     shop.does(&["campaign", "resume", "paused"]);
     let dry = shop.does(&["notify", "--days", "3", "--dry-run", "--to", "notices.jsonl"]);
-    assert!(dry.stderr.contains("1 notices of 1 coupons; 4 coupons were told"), "{dry:?}");
+    assert!(dry.stderr.contains("1 notices about 1 coupons; 4 coupons were notified"), "{dry:?}");
     assert_eq!(shop.to_file("3").code, Some(0));
     let more = fs::read_to_string(shop.file()).expect("the file");
-    let more = more.strip_prefix(&written).expect("what stood there before");
+    let more = more.strip_prefix(&written).expect("the lines from before");
     assert_eq!(told(&notices(more)), BTreeSet::from([row("ann", "WAITS", 3, 3)]));
 }
 
-/// A user with more coupons than fit into one notice, and another with one.
+/// A user with more coupons than fit into one notice, and a user with one.
 #[test]
 fn many_coupons_of_one_user() {
     let shop = Shop::new();
@@ -373,7 +376,7 @@ fn no_line_twice() {
         bytes[..=end].to_vec()
     };
     let begun = known.split_inclusive(|it| *it == b'\n').take(1).flatten().copied().collect();
-    // Name, the file, the journal, whether the file has to be as it was after all.
+    // Name, the file, the journal, whether the file must not change.
     let rows: [(&str, &str, Option<Vec<u8>>); 6] = [
         ("again", &whole, Some(known.clone())),
         ("the journal does not know of the end", &whole, Some(without_last(&known))),
@@ -391,7 +394,7 @@ fn no_line_twice() {
         let ran = shop.to_file("3");
         assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
         let after = fs::read_to_string(shop.file()).expect("the file");
-        assert!(after.starts_with(&whole[..half]), "{name}: what stood there has changed");
+        assert!(after.starts_with(&whole[..half]), "{name}: the lines from before changed");
         assert_eq!(told(&notices(&after)).len(), 100, "{name}");
         assert_eq!(after.lines().count(), 100, "{name}");
     }
@@ -404,9 +407,14 @@ fn no_line_twice() {
     assert_eq!(fs::read(shop.file()).expect("the file"), b"somebody else's");
 }
 
-/// `kill -9` at ten moments of a run to a file, and run again: nobody twice, nobody left out.
+/// `kill -9` at ten moments of a run to a file, and a new run: every user is notified once.
 #[test]
 fn killed_while_writing_a_file() {
+    // A kill that comes late finds no more work, and neither do the next ones.
+    despite_stalls(LOOK_EVERY, killed_while_writing_a_file_once);
+}
+
+fn killed_while_writing_a_file_once() {
     const USERS: usize = 6_000;
     let shop = Shop::new();
     shop.crowd(USERS, 3);
@@ -433,23 +441,34 @@ fn killed_while_writing_a_file() {
     assert_eq!(text.lines().count(), USERS);
 }
 
-/// `kill -9` in the middle of posting. What may have arrived is posted again as it was, even
-/// where the user has got another coupon meanwhile; the rest once.
+/// `kill -9` during the POSTs. Notices that may have arrived are posted again unchanged, also if
+/// the user has got another coupon since. All others are posted once.
 #[test]
 fn killed_while_posting() {
     const USERS: usize = 300;
+    const ANSWERED: usize = 100;
     let shop = Shop::new();
     shop.crowd(USERS, 3);
-    let slow = Receiver::new(|_, _| Reply(204, "", Duration::from_millis(20)));
+    let killed = Arc::new(AtomicBool::new(false));
+    let is_killed = Arc::clone(&killed);
+    // Before the kill, later POSTs get no answer: they are on their way.
+    let slow = Receiver::new(move |nth, _| {
+        while nth >= ANSWERED && !is_killed.load(Ordering::SeqCst) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Reply(204, "", Duration::from_millis(20))
+    });
     let mut child = shop.webhook(&slow, &[]);
-    wait_until("some posts", || slow.posts().len() >= 100);
+    wait_until("some posts", || slow.posts().len() > ANSWERED);
     child.kill().expect("kill");
     child.wait().expect("wait");
     let before = slow.posts();
-    assert!(before.len() < USERS, "it came to its end before it was killed");
+    killed.store(true, Ordering::SeqCst);
     let last = in_days(3, &Zone::utc());
-    let more = |post: &Post| (format!("MORE-{}", post.user().to_uppercase()), post.user(), last);
-    shop.issued("crowd", &before[before.len() - 20..].iter().map(more).collect::<Vec<_>>());
+    let more = |user: String| (format!("MORE-{}", user.to_uppercase()), user, last);
+    let mut seen = BTreeSet::new();
+    let newest = before.iter().rev().map(Post::user).filter(|user| seen.insert(user.clone()));
+    shop.issued("crowd", &newest.take(20).map(more).collect::<Vec<_>>());
     let ran = shop.posted(&slow);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let posts = slow.posts();
@@ -464,17 +483,20 @@ fn killed_while_posting() {
             codes.entry(code).or_default().insert(post.key());
         }
     }
-    assert_eq!(codes.len(), USERS + 20, "somebody was left out");
+    assert_eq!(codes.len(), USERS + 20, "a user was not notified");
     let twice: Vec<_> = codes.iter().filter(|(_, keys)| keys.len() > 1).collect();
-    assert!(twice.is_empty(), "told with two keys: {twice:?}");
-    let again = posts.len() - bodies.len();
+    assert!(twice.is_empty(), "notified with two keys: {twice:?}");
+    let keys = |posts: &[Post]| -> BTreeSet<String> {
+        posts.iter().map(|post| post.key().to_owned()).collect()
+    };
+    let again = keys(&before).intersection(&keys(&posts[before.len()..])).count();
     assert!(again <= 8, "{again} were posted again, want those on their way at most");
     slow.forget();
     assert_eq!(shop.posted(&slow).code, Some(0));
-    assert!(slow.posts().is_empty(), "the third run has nobody to tell");
+    assert!(slow.posts().is_empty(), "the third run has no notices");
 }
 
-/// What each answer leads to: exit code, and posts of this run and the next one, which is taken.
+/// The effect of each answer: exit code, POSTs of this run, and of the next one, which succeeds.
 #[test]
 fn answers() {
     const AT_ONCE: &str = "retry-after: 0\r\n";
@@ -484,36 +506,40 @@ fn answers() {
     // Name, answers to the first posts, exit code, posts, posts of the next run.
     let rows: [(&str, Vec<Reply>, i32, usize, usize); 7] = [
         ("taken", vec![], 0, 1, 0),
-        ("500, then taken", vec![Reply(500, "", now)], 0, 2, 0),
+        ("500, then accepted", vec![Reply(500, "", now)], 0, 2, 0),
         ("busy for a second", vec![Reply(429, SECOND, now)], 0, 2, 0),
         ("busy for an hour", vec![Reply(503, LONG, now)], 1, 1, 1),
         ("down", vec![Reply(503, AT_ONCE, now); 5], 1, 5, 1),
-        ("a no", vec![Reply(400, "", now)], 3, 1, 1),
+        ("a refusal", vec![Reply(400, "", now)], 3, 1, 1),
         ("elsewhere", vec![Reply(307, "location: http://127.0.0.1:1/\r\n", now)], 3, 1, 1),
     ];
-    for (name, replies, code, count, next) in rows {
-        let shop = Shop::new();
-        shop.crowd(1, 3);
-        let pause = replies.iter().any(|it| it.1 == SECOND);
-        let receiver = Receiver::new(move |nth, _| replies.get(nth).copied().unwrap_or(TAKEN));
-        let begun = Instant::now();
-        let ran = shop.posted(&receiver);
-        assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
-        assert!(!pause || begun.elapsed() >= Duration::from_secs(1), "{name}: asked too soon");
-        let posts = receiver.posts();
-        assert_eq!(posts.len(), count, "{name}: {ran:?}");
-        let said = ran.stderr.contains("because");
-        assert_eq!(said, code != 0, "{name}: the receiver's words: {ran:?}");
-        let again = shop.posted(&receiver);
-        assert_eq!(again.code, Some(0), "{name}: {again:?}");
-        let posts = receiver.posts();
-        assert_eq!(posts.len(), count + next, "{name}: the next run");
-        let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
-        assert_eq!(keys.len(), 1, "{name}: {keys:?}");
+    for (name, replies, code, count, next) in &rows {
+        despite_stalls(TIMEOUT, || {
+            let shop = Shop::new();
+            shop.crowd(1, 3);
+            let pause = replies.iter().any(|it| it.1 == SECOND);
+            let replies = replies.clone();
+            let receiver = Receiver::new(move |nth, _| replies.get(nth).copied().unwrap_or(TAKEN));
+            let begun = Instant::now();
+            let ran = shop.posted(&receiver);
+            assert_eq!(ran.code, Some(*code), "{name}: {ran:?}");
+            let too_soon = pause && begun.elapsed() < Duration::from_secs(1);
+            assert!(!too_soon, "{name}: repeated too soon");
+            let posts = receiver.posts();
+            assert_eq!(posts.len(), *count, "{name}: {ran:?}");
+            let said = ran.stderr.contains("because");
+            assert_eq!(said, *code != 0, "{name}: the receiver's words: {ran:?}");
+            let again = shop.posted(&receiver);
+            assert_eq!(again.code, Some(0), "{name}: {again:?}");
+            let posts = receiver.posts();
+            assert_eq!(posts.len(), count + next, "{name}: the next run");
+            let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
+            assert_eq!(keys.len(), 1, "{name}: {keys:?}");
+        });
     }
 }
 
-/// As Standard Webhooks 1.0 has it; one line of a secret file for each secret.
+/// The signature of Standard Webhooks 1.0, with one line of the secret file for each secret.
 #[test]
 fn signed() {
     let shop = Shop::new();
@@ -528,7 +554,7 @@ fn signed() {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!ran.stderr.contains(SECRET));
     let posts = receiver.posts();
-    assert_eq!(posts.len(), 2);
+    assert!(posts.len() >= 2, "{posts:?}");
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     for Post { headers, body } in &posts {
         let (id, timestamp) = (&headers["webhook-id"], &headers["webhook-timestamp"]);
@@ -543,7 +569,7 @@ fn signed() {
         assert_eq!(headers["content-type"], "application/json");
         let at: u64 = timestamp.parse().expect("seconds");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        assert!(now.abs_diff(at) < 60, "{at} is not now");
+        assert!(now.abs_diff(at) < 600, "{at} is not now");
     }
 }
 
@@ -552,9 +578,13 @@ fn base64(bytes: &[u8]) -> String {
     ::base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// A receiver that trips over some users gets the others, and those in every run.
+/// A receiver that fails for some users gets the notices of the others, and of these in every run.
 #[test]
 fn some_of_them() {
+    despite_stalls(TIMEOUT, some_of_them_once);
+}
+
+fn some_of_them_once() {
     let shop = Shop::new();
     shop.crowd(60, 3);
     let trips = |post: &Post| post.user().ends_with('7');
@@ -566,18 +596,22 @@ fn some_of_them() {
     });
     let ran = shop.posted(&receiver);
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    assert!(ran.stderr.contains("told 48 notices"), "{ran:?}");
+    assert!(ran.stderr.contains("sent 48 notices"), "{ran:?}");
     assert!(ran.stderr.contains("refused 6, failed 6"), "{ran:?}");
     receiver.forget();
     let again = shop.posted(&receiver);
     assert_eq!(again.code, Some(3), "{again:?}");
     let users: BTreeSet<String> = receiver.posts().iter().map(Post::user).collect();
-    assert_eq!(users.len(), 12, "those that have not arrived, and no others: {users:?}");
+    assert_eq!(users.len(), 12, "only those that did not arrive: {users:?}");
 }
 
-/// A receiver that is down is left alone after a while; the next run goes on.
+/// A run stops after some failed POSTs to a receiver that is down. The next run continues.
 #[test]
 fn down() {
+    despite_stalls(TIMEOUT, down_once);
+}
+
+fn down_once() {
     let shop = Shop::new();
     shop.crowd(200, 3);
     let receiver = Receiver::new(|nth, _| match nth {
@@ -589,7 +623,7 @@ fn down() {
     assert!(ran.stderr.contains("the receiver is down"), "{ran:?}");
     let tried = receiver.posts().len();
     assert!((20..28).contains(&tried), "{tried} posts to a receiver that is down");
-    // Nobody has heard of the others yet: they are told of everything they have by then.
+    // The other users were not notified yet: their notices have all coupons that they have by then.
     let heard: BTreeSet<String> = receiver.posts().iter().map(Post::user).collect();
     let others = (0..200).map(|n| format!("user{n:05}")).filter(|user| !heard.contains(user));
     let last = in_days(3, &Zone::utc());
@@ -604,11 +638,11 @@ fn down() {
     let taken = &receiver.posts()[60..];
     let taken: Vec<Value> =
         taken.iter().map(|post| serde_json::from_str(&post.body).expect("JSON")).collect();
-    assert_eq!(told(&taken).len(), 200 + more.len(), "somebody was left out");
-    assert_eq!(taken.len(), 200, "somebody was told in two notices");
+    assert_eq!(told(&taken).len(), 200 + more.len(), "a user was not notified");
+    assert_eq!(taken.len(), 200, "a user was notified twice");
 }
 
-/// The day of the notice has passed without a run: the next one makes up for it.
+/// No run on the day of the notice: the next run sends it.
 #[test]
 fn a_day_without_a_run() {
     let shop = Shop::new();
@@ -618,10 +652,10 @@ fn a_day_without_a_run() {
     shop.issued("c", &[code(1), code(2), code(5), code(6)]);
     let first = shop.to_file("7,3");
     assert!(
-        first.stderr.contains("told 0 notices"),
-        "the first run makes up for nothing: {first:?}"
+        first.stderr.contains("sent 0 notices"),
+        "the first run sends no missed notices: {first:?}"
     );
-    // As if that had been two days ago.
+    // As if that run had been two days ago.
     let journal = shop.memory("file-notices.jsonl-");
     let text = fs::read_to_string(&journal).expect("the journal");
     let earlier = text.lines().map(|line| {
@@ -633,7 +667,7 @@ fn a_day_without_a_run() {
     });
     let earlier: String = earlier.collect();
     fs::write(&journal, earlier).expect("the journal");
-    // Whoever gets one with two days left knows it.
+    // A user with a notice for two days left was notified.
     shop.campaign_until("short", &utc, &in_days(2, &utc).to_string());
     shop.does(&["coupon", "issue", "--campaign", "short", "--user", "new"]);
     assert_eq!(shop.to_file("7,3").code, Some(0));
@@ -644,14 +678,14 @@ fn a_day_without_a_run() {
     assert_eq!(shop.to_file("7,3").code, Some(0));
     let again = fs::read_to_string(shop.file()).expect("the file");
     assert_eq!(again, text, "told twice");
-    // Days that are new begin today.
+    // New days begin today.
     assert_eq!(shop.to_file("7,6,4,3").code, Some(0));
     let again = fs::read_to_string(shop.file()).expect("the file");
-    let more = again.strip_prefix(&text).expect("what stood there before");
+    let more = again.strip_prefix(&text).expect("the lines from before");
     assert_eq!(told(&notices(more)), BTreeSet::from([row("ann", "LEFT6", 6, 6)]));
 }
 
-/// One memory for several places.
+/// One memory for several destinations.
 #[test]
 fn under_one_name() {
     let shop = Shop::new();
@@ -664,7 +698,7 @@ fn under_one_name() {
     assert_eq!((to("monday.jsonl"), to("tuesday.jsonl"), to("monday.jsonl")), (3, 0, 3));
 }
 
-/// Whoever reads the output has gone: nothing counts as told.
+/// The reader of the output has closed it: no user counts as notified.
 #[test]
 fn nobody_reads() {
     let shop = Shop::new();
@@ -674,7 +708,7 @@ fn nobody_reads() {
     let mut first = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("a line");
     let status = child.wait().expect("wait");
-    assert_eq!(status.code(), Some(0), "as every command ends whose reader has seen enough");
+    assert_eq!(status.code(), Some(0), "as every command whose reader closes the output");
     let printed = shop.does(&["notify", "--days", "3"]).stdout;
     assert_eq!(told(&notices(&printed)).len(), 2_000);
     assert!(
@@ -688,15 +722,31 @@ fn nobody_reads() {
 fn one_run_at_a_time() {
     let shop = Shop::new();
     shop.crowd(1, 3);
-    let slow = Receiver::new(|_, _| Reply(204, "", Duration::from_secs(2)));
+    let may_end = Arc::new(AtomicBool::new(false));
+    let is_answered = Arc::clone(&may_end);
+    let slow = Receiver::new(move |_, _| {
+        while !is_answered.load(Ordering::SeqCst) {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        TAKEN
+    });
     let child = shop.webhook(&slow, &[]);
     wait_until("a post", || !slow.posts().is_empty());
     let second = shop.posted(&slow);
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.stderr.contains("another `couponry notify` is at work"), "{second:?}");
-    assert_eq!(shop.does(&["notify", "--days", "3"]).stdout.lines().count(), 1, "another place");
+    assert_eq!(
+        shop.does(&["notify", "--days", "3"]).stdout.lines().count(),
+        1,
+        "another destination"
+    );
+    may_end.store(true, Ordering::SeqCst);
     let first = Ran::from(child.wait_with_output().expect("the binary ends"));
-    assert_eq!((first.code, slow.posts().len()), (Some(0), 1), "{first:?}");
+    assert_eq!(first.code, Some(0), "{first:?}");
+    // It posts again if it waits too long.
+    let posts = slow.posts();
+    let keys: BTreeSet<&str> = posts.iter().map(Post::key).collect();
+    assert_eq!(keys.len(), 1, "{posts:?}");
 }
 
 #[test]
@@ -706,7 +756,7 @@ fn wrong_calls() {
     let secret: &[&str] = &["--webhook", "https://shop.example/", "--webhook-secret-file"];
     let with = |more: &'static str| [secret, &[more]].concat();
     let rows: [(&str, Vec<&str>, &str); 12] = [
-        ("no number", vec!["--days", "soon"], "soon"),
+        ("not a number", vec!["--days", "soon"], "soon"),
         ("more than a year", vec!["--days", "367"], "366"),
         ("too many", vec!["--days", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"], "at most 16"),
         ("two places", vec!["--to", "x", "--webhook", "https://shop.example/"], "cannot be used"),
@@ -718,8 +768,12 @@ fn wrong_calls() {
             vec!["--webhook", "http://shop.example/", "--webhook-secret-file", "short"],
             "want https",
         ),
-        ("no address", vec!["--webhook", "shop", "--webhook-secret-file", "short"], "no address"),
-        ("no name", vec!["--as", "a/b"], "want 1 to 64"),
+        (
+            "not an address",
+            vec!["--webhook", "shop", "--webhook-secret-file", "short"],
+            "want https",
+        ),
+        ("not a name", vec!["--as", "a/b"], "want 1 to 64"),
         ("no ordinary file", vec!["--to", "/dev/null"], "no ordinary file"),
         ("a folder", vec!["--to", "."], "no ordinary file"),
     ];
@@ -735,7 +789,7 @@ fn wrong_calls() {
     assert!(nothing.stderr.contains("no couponry data"), "{nothing:?}");
 }
 
-/// Where an address is set, `serve` posts by itself, and the command knows what it has told.
+/// If an address is set, `serve` posts by itself, and the command knows its notices.
 #[test]
 fn serve_posts_by_itself() {
     let shop = Shop::new();
@@ -750,5 +804,5 @@ fn serve_posts_by_itself() {
     server.stop();
     let again = shop.posted(&receiver);
     assert_eq!(again.code, Some(0), "{again:?}");
-    assert_eq!(receiver.posts().len(), 3, "told once: {again:?}");
+    assert_eq!(receiver.posts().len(), 3, "notified once: {again:?}");
 }

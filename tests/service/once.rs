@@ -1,4 +1,4 @@
-//! Once: one coupon, many who want it at the same moment; and names that stand for ever.
+//! One coupon is redeemed once by many concurrent requests, and names are permanent.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::data::Data;
 
 const CLIENTS: usize = 64;
 
-/// A campaign and the code of its first coupon, issued to ann unless it is a bearer one.
+/// A campaign, and the code of its first coupon, issued to ann unless it is a bearer code.
 fn one_coupon(admin: &mut Client, id: &str, handout: &str) -> String {
     let campaign =
         json!({"campaign_id": id, "stock": 1, "handout": handout, "expires_on": "2031-12-31"});
@@ -24,7 +24,8 @@ fn count(answers: &[Answer], status: u16, code: &str) -> usize {
     answers.iter().filter(|it| it.status == status && it.problem() == code).count()
 }
 
-/// handout, user and order_ref of the nth client, how many get 201, 200 and 409 ALREADY_REDEEMED.
+/// Handout, user and order_ref of the nth client, and how many get 201, 200 and 409
+/// ALREADY_REDEEMED.
 type Race = (&'static str, &'static str, fn(usize) -> (String, String), [usize; 3]);
 
 #[test]
@@ -37,12 +38,12 @@ fn one_redemption() {
         ("64 orders of one user", "shop", |n| ("ann".into(), format!("order-{n}")), [1, 0, 63]),
         ("one order, 64 times", "shop", |_| ("ann".into(), "order".into()), [1, 63, 0]),
         (
-            "64 who show one bearer code",
+            "64 users with one bearer code",
             "bearer",
             |n| (format!("u{n}"), "order".into()),
             [1, 0, 63],
         ),
-        ("one of them, 64 times", "bearer", |_| ("u".into(), "order".into()), [1, 63, 0]),
+        ("one of these users, 64 times", "bearer", |_| ("u".into(), "order".into()), [1, 63, 0]),
     ];
     for (nth, (name, handout, ask, [made, same, refused])) in races.into_iter().enumerate() {
         let code = one_coupon(&mut admin, &format!("race-{nth}"), handout);
@@ -77,7 +78,7 @@ fn one_hold() {
     let answers = at_once(CLIENTS, |n| shop.again().post(&path, &body(n)));
     assert_eq!(count(&answers, 201, ""), 1, "{answers:?}");
     assert_eq!(count(&answers, 409, "HELD"), CLIENTS - 1, "{answers:?}");
-    let winner = answers.iter().position(Answer::is_good).expect("one holds it");
+    let winner = answers.iter().position(Answer::is_good).expect("one order holds it");
     let path = format!("/v1/coupons/{code}/redeem");
     let answers = at_once(CLIENTS, |n| shop.again().post(&path, &body(n)));
     assert_eq!(answers[winner].status, 201, "the order that holds it redeems it");
@@ -111,8 +112,8 @@ fn a_cancelled_order_stays_refused() {
         let replayed = redeem(&mut admin, "991-2");
         assert_eq!(replayed.status, if round == "at once" { 201 } else { 200 }, "{round}");
         let replay = cancel(&mut admin, "991").must(200).json();
-        assert_eq!(replay["redemption"], first, "{round}: cancelled once more is a replay");
-        assert_eq!(replay["coupon"]["state"], "redeemed", "{round}: the newer one stands");
+        assert_eq!(replay["redemption"], first, "{round}: a second cancel is a replay");
+        assert_eq!(replay["coupon"]["state"], "redeemed", "{round}: the newer redemption stays");
         let coupon = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
         assert_eq!(coupon["order_ref"], "991-2", "{round}");
         assert_eq!(coupon["events"].as_array().map(Vec::len), Some(4), "{round}: {coupon}");
@@ -124,7 +125,7 @@ fn a_cancelled_order_stays_refused() {
 }
 
 #[test]
-fn names_stand_for_ever() {
+fn names_are_permanent() {
     let data = Data::new();
     let mut server = data.serve();
     let token = data.token("admin", "root");
@@ -143,7 +144,7 @@ fn names_stand_for_ever() {
     let redeem = format!("/v1/coupons/{code}/redeem");
     let order = |user: &str, order: &str| json!({"user_id": user, "order_ref": order});
     let batch = |count: u64| json!({"batch_id": "second", "count": count});
-    // Name, call, the body that made it, another body, what that one is told.
+    // Name, call, the first body, another body, the problem of that one.
     let rows = [
         ("campaign_id", "/v1/campaigns", campaign(100), campaign(101), "NAME_TAKEN"),
         ("batch_id", "/v1/campaigns/spring/batches", batch(7), batch(8), "NAME_TAKEN"),

@@ -1,13 +1,13 @@
-//! Readers: what PyPI's `deltalake`, `polars` and `duckdb` find in the cold folder is what the
-//! service says of the same coupons, also after a checkpoint and a merge.
+//! Readers: PyPI's `deltalake`, `polars` and `duckdb` read the same coupons from the cold folder as
+//! the service returns, also after a checkpoint and a merge.
 //!
-//! The three are installed once, into a virtual environment beside the build cache of `.ci/run`;
-//! `COUPONRY_TEST_PYTHON` names an interpreter that has them already. Spark, which is ten times as
-//! much, comes and is compared with `deltalake` by the script `readers/spark`, in CI and where
-//! `COUPONRY_SPARK=1` asks for it. The examples of docs/readers.md are run as they stand.
+//! The three are installed once, into a virtual environment beside the build cache of `.ci/run`, or
+//! `COUPONRY_TEST_PYTHON` names an interpreter that has them. Spark is ten times larger. The script
+//! `readers/spark` downloads it and compares it with `deltalake`, in CI and with
+//! `COUPONRY_SPARK=1`. The examples of docs/readers.md are run unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::data::{Data, may_run};
+use super::downloads::{or_not_run, python_with};
 use super::finished::{
     campaign, cold, compact, copy_all, count_in, day_that_is_over, doctor_finds_nothing, exported,
     files, import, issued, order, redeemed, serve,
@@ -26,17 +27,17 @@ const SCRIPT: &str = include_str!("readers/read.py");
 const PAGE: &str = include_str!("../../docs/readers.md");
 const SPARK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service/readers/spark");
 
-/// What the script says where there is nothing that it could run, or fetch it from.
+/// Exit code of the script if Spark is not there and cannot be downloaded.
 const CANNOT_BE_HAD: i32 = 69;
 
 const READERS: [&str; 3] = ["deltalake", "polars", "duckdb"];
-/// A table, and what each reader calls the type of its partition column.
+/// A table, and the type of its partition column in each reader.
 const TABLES: [(&str, [&str; 3]); 2] = [
     ("coupons", ["date32[day]", "Date", "DATE"]),
     ("coupons_by_holder", ["string", "String", "VARCHAR"]),
 ];
 
-/// What a row of `coupons` and the HTTP interface both say of a coupon.
+/// The fields that a row of `coupons` and the HTTP interface have in common.
 const FIELDS: [&str; 13] = [
     "campaign_id",
     "batch_id",
@@ -53,52 +54,18 @@ const FIELDS: [&str; 13] = [
     "version",
 ];
 
-/// More commits than lie between two checkpoints.
+/// More commits than there are between two checkpoints.
 const DAYS_OVER: usize = 56;
 
-/// The folder that `.ci/run` builds in, or one for the time being where nothing can be kept.
-fn cache() -> PathBuf {
-    let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let of_user = || named("XDG_CACHE_HOME").or_else(|| named("HOME").map(|it| it.join(".cache")));
-    let wanted = named("COUPONRY_CI_CACHE").or_else(|| of_user().map(|it| it.join("couponry-ci")));
-    let usable = wanted.filter(|folder| fs::create_dir_all(folder).is_ok());
-    usable.unwrap_or_else(|| std::env::temp_dir().join("couponry-ci"))
-}
-
-fn done(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
-    }
-}
-
-/// An interpreter that has the three, or why there is none.
+/// An interpreter with the three readers, or why there is none.
 fn python() -> Result<PathBuf, String> {
-    if let Some(named) = std::env::var_os("COUPONRY_TEST_PYTHON") {
-        return Ok(named.into());
+    match std::env::var_os("COUPONRY_TEST_PYTHON") {
+        Some(named) => Ok(named.into()),
+        None => python_with("readers", REQUIREMENTS),
     }
-    let sum = REQUIREMENTS.bytes().fold(0_u64, |sum, it| sum.rotate_left(5) ^ u64::from(it));
-    let (cache, name) = (cache(), format!("readers-{sum:016x}"));
-    let folder = cache.join(&name);
-    let cannot = |error: std::io::Error| format!("{}: {error}", cache.display());
-    fs::create_dir_all(&cache).map_err(cannot)?;
-    let only = File::create(cache.join(format!("{name}.lock"))).map_err(cannot)?;
-    only.lock().map_err(cannot)?;
-    let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
-    if !ready.exists() {
-        eprintln!("readers: installing into {}", folder.display());
-        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        let wanted = folder.join("requirements.txt");
-        fs::write(&wanted, REQUIREMENTS).map_err(cannot)?;
-        let pip = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "-r"];
-        done(Command::new(&python).args(pip).arg(&wanted))?;
-        fs::write(&ready, "").map_err(cannot)?;
-    }
-    Ok(python)
 }
 
-/// What one reader found in one table.
+/// What one reader read from one table.
 #[derive(Debug)]
 struct Found {
     version: u64,
@@ -106,7 +73,7 @@ struct Found {
     rows: Vec<Value>,
 }
 
-/// All that the readers find, by reader and table.
+/// What all readers read, by reader and table.
 fn read(python: &Path, folder: &Path) -> BTreeMap<(String, String), Found> {
     let output = Command::new(python).args(["-c", SCRIPT]).arg(folder).output().expect("python");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -135,7 +102,7 @@ fn read(python: &Path, folder: &Path) -> BTreeMap<(String, String), Found> {
     all
 }
 
-/// The rows of both tables, on which all readers agree, and the version of `coupons`.
+/// The rows of both tables, which are equal for all readers, and the version of `coupons`.
 fn agreed(python: &Path, folder: &Path, name: &str) -> (u64, Vec<Value>, Vec<Value>) {
     let mut all = read(python, folder);
     assert_eq!(all.len(), READERS.len() * TABLES.len(), "{name}");
@@ -164,14 +131,14 @@ fn event(row: &Value) -> Value {
         "actor": row["actor"], "reference": reference})
 }
 
-/// What a person's history is found by, from the coupon's own row.
+/// The row of the side table, computed from the row of the coupon.
 fn held(row: &Value) -> Value {
-    let day = row["shelf_day"].as_str().expect("a day");
-    json!({"month": day[..7], "holder": row["holder"], "code": row["code"], "shelf_day": day,
+    let day = row["expiry_day"].as_str().expect("a day");
+    json!({"month": day[..7], "holder": row["holder"], "code": row["code"], "expiry_day": day,
         "expires_at": row["expires_at"], "state": row["state"], "version": row["version"]})
 }
 
-/// The readers and the service say the same of every archived coupon; how many there are.
+/// Checks that the readers and the service agree on every archived coupon. Returns their number.
 fn compared(python: &Path, data: &Data, admin: &mut Client, name: &str) -> usize {
     let (_, rows, by_holder) = agreed(python, &cold(data), name);
     let exported = exported(data, name);
@@ -183,7 +150,7 @@ fn compared(python: &Path, data: &Data, admin: &mut Client, name: &str) -> usize
         .collect();
     for row in &rows {
         let code = row["code"].as_str().expect("a code");
-        // What decorates a code in front is not part of it.
+        // A prefix is not part of a code.
         let found = archived.iter().find(|(shown, _)| shown.ends_with(code));
         let (_, coupon) = found.unwrap_or_else(|| panic!("{name}: {code} is not exported"));
         let detail = admin.get(&format!("/v1/coupons/{code}")).must(200).json();
@@ -208,7 +175,7 @@ fn compared(python: &Path, data: &Data, admin: &mut Client, name: &str) -> usize
     rows.len()
 }
 
-/// Coupons with whatever can happen to one before it is closed, or its day is over.
+/// Coupons with every kind of event, closed or of a day that is over.
 fn every_kind(data: &Data, admin: &mut Client) {
     let terms = json!({"campaign_id": "kst", "stock": 20, "expires_on": "2031-12-31",
         "time_zone": "Asia/Seoul", "cancel_days": 0, "per_user_limit": 9, "code_prefix": "KST"});
@@ -266,7 +233,7 @@ fn every_kind(data: &Data, admin: &mut Client) {
     import(data, "old", "paper", &lines);
 }
 
-/// A commit a day, and then the log is begun anew.
+/// One commit a day, then a new log.
 fn day_after_day(data: &Data) {
     let day = |n: usize| {
         let day = day_that_is_over(n);
@@ -276,16 +243,16 @@ fn day_after_day(data: &Data) {
     compact(data, &[]);
 }
 
-/// The ninth unit of a shelf takes the files of the others in: three coupons a unit.
+/// The ninth archive commit of a partition merges the files of the others, of three coupons each.
 fn merged(data: &Data, admin: &mut Client) {
     campaign(admin, "merged", 100);
-    for unit in 0..9 {
-        redeemed(admin, "merged", &format!("m{unit}"), 3);
+    for archive_commit in 0..9 {
+        redeemed(admin, "merged", &format!("m{archive_commit}"), 3);
         compact(data, &["--closed-now"]);
     }
 }
 
-/// The page's examples for these readers: those before Spark's.
+/// The examples of the page for these readers, which come before those for Spark.
 fn examples() -> Vec<&'static str> {
     let (before, _) = PAGE.split_once("\n## Spark\n").expect("a part about Spark");
     let block = |rest: &'static str| rest.split("```").next();
@@ -294,15 +261,8 @@ fn examples() -> Vec<&'static str> {
 
 #[test]
 fn other_readers_find_the_same() {
-    let python = python();
-    if let Err(why) = &python {
-        eprintln!("readers: {why}");
-    }
     let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    if !may_run("readers", what, python.is_ok()) {
-        return;
-    }
-    let python = python.expect("looked at");
+    let Some(python) = or_not_run("readers", what, python()) else { return };
     let data = Data::new();
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
@@ -327,9 +287,9 @@ fn other_readers_find_the_same() {
     });
     assert_eq!(merges.count(), 1, "commits that took eight files out");
     let third = compared(&python, &data, &mut admin, "merge");
-    assert_eq!(third, second + 27, "three coupons a unit more");
+    assert_eq!(third, second + 27, "three coupons an archive commit more");
 
-    // The checkpoint says all that the entries before it did.
+    // The checkpoint has everything of the entries before it.
     let copy = data.folder().join("copy");
     copy_all(&cold(&data), &copy);
     for (table, _) in TABLES {

@@ -1,24 +1,24 @@
-//! The README's transcript: every command of its ```` ```console ```` blocks is run, in order, and
-//! what it prints is compared.
+//! The transcript of the README: every command of its ```` ```console ```` blocks is run, in order,
+//! and its output is compared.
 //!
-//! Commands begin with `$ `; what follows, up to the next one, is what it prints. `…` stands for
-//! any text, alone on a line for any lines. Instants, codes, tokens and made-up ids may differ.
+//! A command begins with `$ `. The lines up to the next one are its output. `…` stands for any
+//! text, or alone on a line for any lines. Instants, codes, tokens and generated ids may differ.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use super::data::{COUPONRY, Data, may_run};
+use super::data::{COUPONRY, Data, STORE_TIMEOUT, despite_stalls, may_run};
 
 const README: &str = include_str!("../../README.md");
 
-/// How the service is started; the one command that does not come back.
+/// The command that starts the service and does not end.
 const SERVE: &str = "cargo run --release -- serve";
 
-/// Where the transcript thinks that it listens.
+/// The address of the service in the transcript.
 const LISTEN: &str = "127.0.0.1:8080";
 
-/// One command, and what it prints.
+/// One command and its output.
 #[derive(Debug)]
 struct Step {
     command: String,
@@ -64,7 +64,7 @@ fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-/// The text without what differs from run to run.
+/// The text without the parts that differ in each run.
 fn plain(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_:.+".contains(c);
     let mut plain = String::new();
@@ -102,7 +102,7 @@ fn kind_of(word: &str) -> Option<&'static str> {
     rows.iter().find(|row| row.0).map(|row| row.1)
 }
 
-/// Whether `found` is what `want` says, `…` standing for any text.
+/// Whether `found` matches `want`, in which `…` stands for any text.
 fn fits(want: &str, found: &str) -> bool {
     let (want, found) = (plain(want), plain(found));
     let mut parts = want.split('…');
@@ -121,12 +121,12 @@ fn fits(want: &str, found: &str) -> bool {
             None => return false,
         }
     }
-    // The last part may also fit further on.
+    // The last part may also fit later.
     let last = want.rsplit('…').next().unwrap_or_default();
     open || left.is_empty() || (want.contains('…') && found.ends_with(last))
 }
 
-/// Whether the lines are those, `…` alone standing for any number of them.
+/// Whether the lines match, with `…` alone for any number of lines.
 fn all_fit(want: &[String], found: &[&str]) -> bool {
     match (want.split_first(), found.split_first()) {
         (None, None) => true,
@@ -169,12 +169,17 @@ fn transcript() {
     if !may_run("readme", "`bash` and `curl`", there("bash") && there("curl")) {
         return;
     }
+    // The service also closes a silent connection of `curl` after this time.
+    despite_stalls(STORE_TIMEOUT, transcript_once);
+}
+
+fn transcript_once() {
     let steps = steps(README);
     assert!(steps.len() >= 6, "the README's transcript is gone: {steps:?}");
     assert!(README.contains(SERVE), "the README does not say how to start");
     let data = Data::new();
     let server = data.serve_with(|command| {
-        // As a newcomer has it: no settings at all, but a port that is free.
+        // Like a new user: no settings, except a free port.
         command.env_remove("COUPONRY_DATA");
     });
     assert!(data.folder().join("couponry-data/keys").is_dir(), "no data at the default place");

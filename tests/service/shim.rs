@@ -1,5 +1,5 @@
-//! A disk that fails when it is told to, and a clock that is wrong: shims around functions of libc,
-//! built with `cc`, loaded with `LD_PRELOAD`.
+//! A disk that fails on command, and a wrong clock: shims around functions of libc, built with `cc`
+//! and loaded with `LD_PRELOAD`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,13 +54,13 @@ impl Clock {
         Clock { library: built(folder, "clock", CLOCK_SOURCE) }
     }
 
-    /// The clock of `command` is so many seconds ahead.
+    /// Sets the clock of `command` ahead by this many seconds.
     pub(super) fn load_into(&self, command: &mut Command, seconds: i64) {
         command.env("LD_PRELOAD", &self.library).env("SHIM_CLOCK_SECONDS", seconds.to_string());
     }
 }
 
-/// The library that `source` makes.
+/// Builds the library of `source`.
 fn built(folder: &Path, name: &str, source: &str) -> PathBuf {
     let (path, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
     std::fs::write(&path, source).expect("the source of the shim");

@@ -1,6 +1,6 @@
-//! Synced: a file of the cold tier is on the disk before it has its name, its name before hot is
-//! written to, and the row that it replaces goes after all of that. Read from the system calls of
-//! `couponry compact`, as `strace` tells them.
+//! The order of syncs: a file of the cold tier is on the disk before it gets its name, the name
+//! before hot is written, and the rows that it replaces are deleted after that. The system calls of
+//! `couponry compact`, traced by `strace`, show it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,25 +19,26 @@ const SYNCS: [&str; 2] = ["fsync", "fdatasync"];
 const NAMES: [&str; 5] = ["link", "linkat", "rename", "renameat", "renameat2"];
 const FOLDERS: [&str; 2] = ["mkdir", "mkdirat"];
 
-/// More than a commit of marks takes, less than the removal of the coupons of these tests.
+/// More bytes than a commit of marks writes, and fewer than the deletion of the coupons of these
+/// tests.
 const REMOVAL_BYTES: u64 = 64 << 10;
 
-/// A system call that went well. The places of its two lines in the trace are its times.
+/// A system call that succeeded. The positions of its two lines in the trace are its times.
 #[derive(Debug)]
 struct Call {
     begun: usize,
     ended: usize,
     name: String,
-    /// What it is about, or the new name that it gives.
+    /// Its file, or the new name that it gives.
     path: PathBuf,
-    /// The old name, of a call that gives a new one.
+    /// The old name, if the call gives a new one.
     from: PathBuf,
     /// What it returned.
     bytes: u64,
 }
 
 impl Call {
-    /// `None` of a line that is no call, or of a call that failed.
+    /// `None` for a line that is not a call, or for a failed call.
     fn parse(begun: usize, ended: usize, text: &str) -> Option<Call> {
         let (name, rest) = text.split_once('(')?;
         let (arguments, returned) = rest.rsplit_once(" = ")?;
@@ -138,13 +139,13 @@ impl Traced {
         Traced { calls: calls(&trace), cold: cold(data) }
     }
 
-    /// Those of [`Traced::named`] that are not of the index which comes afterwards.
+    /// The calls of [`Traced::named`] without the index, which is written later.
     fn committed(&self) -> Vec<&Call> {
         let index = self.cold.join("holder_index");
         self.named().filter(|call| !call.path.starts_with(&index)).collect()
     }
 
-    /// Those that gave a file of the cold tier its name.
+    /// The calls that gave a file of the cold tier its name.
     fn named(&self) -> impl Iterator<Item = &Call> {
         let here = |call: &&Call| call.is_one_of(&NAMES) && call.path.starts_with(&self.cold);
         self.calls.iter().filter(here)
@@ -162,7 +163,7 @@ impl Traced {
         later.map_or(usize::MAX, |call| call.begun)
     }
 
-    /// The bytes are on the disk before they have a name, and the name is before hot is written.
+    /// The bytes are on the disk before the file has its name, and the name before hot is written.
     fn files_are_synced(&self) {
         for call in self.named() {
             let (from, to) = (&call.from, &call.path);
@@ -178,7 +179,7 @@ impl Traced {
         }
     }
 
-    /// So is every folder that was made, but the one in which nothing stays.
+    /// The same for every new folder, except the one in which no file stays.
     fn folders_are_synced(&self) {
         let made = |call: &&Call| call.is_one_of(&FOLDERS) && call.path.starts_with(&self.cold);
         for call in self.calls.iter().filter(made).filter(|it| !it.path.ends_with(".staging")) {
@@ -188,7 +189,7 @@ impl Traced {
         }
     }
 
-    /// Before each commit to `coupons` hot is told of it, durably.
+    /// Each commit to `coupons` is durably announced in hot before.
     fn commits_are_announced(&self) {
         let log = self.cold.join("coupons/_delta_log");
         let commits = self.named().filter(|call| call.path.starts_with(&log));
@@ -218,7 +219,7 @@ impl Traced {
 }
 
 fn there_is_strace() -> bool {
-    // It may be there and yet not be allowed to look at others.
+    // It may exist without the right to trace.
     let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
     tried.is_ok_and(|it| it.status.success())
 }
@@ -238,7 +239,7 @@ fn cold_is_synced_before_hot_is_touched() {
     let mut on_disk = BTreeSet::new();
     let mut given = BTreeSet::new();
 
-    // A shelf that is over: tables, folders and files are all new.
+    // A partition that is over: tables, folders and files are all new.
     let run = Traced::run(&data, &[]);
     run.checked();
     let all = run.committed();
@@ -248,15 +249,19 @@ fn cold_is_synced_before_hot_is_touched() {
     assert!(before < REMOVAL_BYTES && REMOVAL_BYTES < after, "{before} B before, {after} B after");
     given.extend(run.named().map(|call| call.path.clone()));
 
-    // A shelf that stays open, nine times: the last one merges.
-    for unit in 1..=9 {
-        redeemed(&mut admin, "c", &format!("u{unit}"), 30);
+    // A partition that stays open, nine times: the last one merges.
+    for archive_commit in 1..=9 {
+        redeemed(&mut admin, "c", &format!("u{archive_commit}"), 30);
         let run = Traced::run(&data, &["--closed-now"]);
         run.checked();
         let all = run.committed();
         // The ninth makes room first.
-        let commits = if unit == 9 { 2 } else { 1 };
-        assert_eq!(all.len(), commits * (2 + 2), "unit {unit}: files and commits: {all:#?}");
+        let commits = if archive_commit == 9 { 2 } else { 1 };
+        assert_eq!(
+            all.len(),
+            commits * (2 + 2),
+            "archive commit {archive_commit}: files and commits: {all:#?}"
+        );
         given.extend(run.named().map(|call| call.path.clone()));
     }
     on_disk.extend(files(&cold(&data), ""));

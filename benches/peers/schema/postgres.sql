@@ -2,7 +2,7 @@
 -- postgres_indexes.sql has the indexes: they are made after the first coupons were loaded.
 --
 -- Left out, in this peer's favour: `number`, which SQLite keeps without an index and which is the
--- ctid here, and `directory`, which tells couponry on which day's shelf a foreign code lies.
+-- ctid here, and `directory`, which tells couponry on which day's partition a foreign code lies.
 
 CREATE TABLE campaign (
     number      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -17,7 +17,7 @@ CREATE TABLE campaign (
 ) WITH (fillfactor = 10);
 
 CREATE TABLE coupon (
-    shelf_day       INTEGER NOT NULL,
+    expiry_day      INTEGER NOT NULL,
     code            TEXT NOT NULL,
     campaign        BIGINT NOT NULL,
     batch           BIGINT NOT NULL,
@@ -33,7 +33,7 @@ CREATE TABLE coupon (
     hold            TEXT,
     -- One JSON object a line, oldest first.
     events          TEXT NOT NULL,
-    worn            BOOLEAN NOT NULL DEFAULT FALSE,
+    history_full    BOOLEAN NOT NULL DEFAULT FALSE,
     created_at      BIGINT NOT NULL,
     modified_at     BIGINT NOT NULL
 -- Room for a third of the rows of a page to be redeemed beside their first version.
@@ -41,12 +41,12 @@ CREATE TABLE coupon (
 
 -- One coupon a user and campaign.
 CREATE TABLE claim (
-    campaign  BIGINT NOT NULL,
-    user_id   TEXT NOT NULL,
-    entry     INTEGER NOT NULL,
-    shelf_day INTEGER NOT NULL,
-    code      TEXT NOT NULL,
-    ref       TEXT,
-    issue     INTEGER,
+    campaign   BIGINT NOT NULL,
+    user_id    TEXT NOT NULL,
+    entry      INTEGER NOT NULL,
+    expiry_day INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    ref        TEXT,
+    issue      INTEGER,
     PRIMARY KEY (campaign, user_id, entry)
 );

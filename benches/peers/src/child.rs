@@ -12,15 +12,15 @@ use crate::Failure;
 /// How long a server may take to end before it is killed. A checkpoint of all its memory is due.
 const END_WAIT: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether a server still runs.
+/// Pause between two checks that a server still runs.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How a child is asked to end.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
-    /// As it would be at home: what it holds is kept.
+    /// A normal end: its data is kept.
     Orderly(Signal),
-    /// What it holds is thrown away anyhow.
+    /// A quick end: its data is deleted anyway.
     AtOnce(Signal),
 }
 
@@ -39,11 +39,11 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Runs `program` as `user`, with what it says in the file `log`. To be called on the main
-    /// thread, whose death the child is told of.
+    /// Runs `program` as `user`, with its output in the file `log`. Call it on the main thread: the
+    /// child gets a signal when that thread ends.
     ///
     /// # Errors
-    /// When it cannot be started; one that ends at once is seen by [`Child::running`].
+    /// If it cannot be started. [`Child::running`] finds one that ends at once.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
@@ -87,7 +87,7 @@ impl Drop for Child {
         if self.running().is_err() {
             return;
         }
-        // It was running a moment ago; when it no longer does the wait below sees it.
+        // It may have ended since: then the wait below returns.
         let _ = kill_process(Pid::from_child(&self.process), self.end.signal());
         let begun = Instant::now();
         while self.running().is_ok() {
@@ -101,8 +101,8 @@ impl Drop for Child {
     }
 }
 
-/// A command that runs as `user`, and is sent `parent_died` when this thread dies. `setpriv` sets
-/// that up and becomes the program, so that the pid is the program's own.
+/// A command that runs as `user` and gets the signal `parent_died` when this thread ends. `setpriv`
+/// sets this up and becomes the program, so the pid is that of the program.
 pub(crate) fn as_user(program: &Path, user: Option<&str>, parent_died: Option<Signal>) -> Command {
     let mut command = Command::new("setpriv");
     if let Some(user) = user {

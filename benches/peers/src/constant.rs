@@ -1,11 +1,11 @@
-//! A route that answers at once: what axum, the kernel and the sender leave for a store.
+//! A route that answers at once: the time that axum, the kernel and the sender take by themselves.
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 
-/// A coupon as couponry answers it, of some 600 bytes.
+/// A coupon as in an answer of couponry, of about 600 bytes.
 const COUPON: &str = concat!(
     r#"{"code":"7K2M-9QXD-4TRB","campaign_id":"load","batch_id":"from-0-to-200000","#,
     r#""state":"issued","expired":false,"paused":false,"holder":"u0000000001","#,
@@ -17,7 +17,7 @@ const COUPON: &str = concat!(
     r#""at":"2026-01-01T00:00:00.123Z","actor":"admin:import","reference":null}]}"#,
 );
 
-/// The paths of couponry, with one answer for all of them. Nothing of a request is read.
+/// The paths of couponry, with one answer for all of them. Requests are not read.
 pub(crate) fn router() -> Router {
     Router::new()
         .route("/v1/coupons/{code}", get(async || answer(StatusCode::OK)))

@@ -1,7 +1,8 @@
-//! The HTTP front of the peers with a store: the only place that knows couponry's shapes.
+//! The HTTP front of the peers with a store: the only place that knows couponry's requests and
+//! answers.
 //!
 //! It reads and writes JSON as a plain axum service would, and nothing more: no tokens, no limits,
-//! no metrics, no log. All of that is in the favour of the peers.
+//! no metrics, no log. All of this favours the peers.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::Failure;
 use crate::terms::{Campaign, Millis};
 
-/// A coupon as it is answered. Its events are kept but not answered.
+/// A coupon as in an answer. Its events are stored and not in the answer.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Coupon {
     pub(crate) code: String,
@@ -41,7 +42,7 @@ pub(crate) struct Coupon {
 }
 
 impl Coupon {
-    /// One that `holder` was given `now`.
+    /// A coupon that was issued to `holder` `now`.
     pub(crate) fn issued(code: String, campaign: &Campaign, holder: String, now: Millis) -> Coupon {
         Coupon {
             code,
@@ -65,7 +66,7 @@ impl Coupon {
     }
 }
 
-/// One redemption as it is answered.
+/// A redemption as in an answer.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Redemption {
     pub(crate) code: String,
@@ -76,7 +77,7 @@ pub(crate) struct Redemption {
     pub(crate) cancelled_at: Option<Millis>,
 }
 
-/// How an import ended.
+/// The result of an import.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Batch {
     pub(crate) batch_id: String,
@@ -84,19 +85,19 @@ pub(crate) struct Batch {
     pub(crate) imported: u64,
 }
 
-/// Why not. The first that holds, in this order.
+/// Why a write was refused. The first reason that holds, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Refusal {
-    /// There is none, or it is somebody else's.
+    /// There is none, or it belongs to another user.
     NotFound,
     AlreadyRedeemed,
     Expired,
     SoldOut,
-    /// The file is not one that is read here.
+    /// The file has a format that peers do not read.
     Invalid,
 }
 
-/// What a store says to a write.
+/// The answer of a store to a write.
 pub(crate) enum Answer<T> {
     /// It happened now.
     Made(T),
@@ -105,7 +106,7 @@ pub(crate) enum Answer<T> {
     Refused(Refusal),
 }
 
-/// Where coupons live. What was answered is as durable as the store was started to be.
+/// A store of coupons. An answered write is as durable as the settings of the store.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Redeems a coupon for one order, at most once.
     fn redeem(
@@ -115,7 +116,7 @@ pub(crate) trait Store: Send + Sync + 'static {
         order_ref: String,
     ) -> impl Future<Output = Result<Answer<Redemption>, Failure>> + Send;
 
-    /// Gives a user one coupon of a campaign, at most its stock and one each.
+    /// Issues one coupon of a campaign to a user, at most the stock and one each.
     fn issue(
         &self,
         campaign_id: &str,
@@ -125,14 +126,14 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The coupon of this code.
     fn coupon(&self, code: &str) -> impl Future<Output = Result<Option<Coupon>, Failure>> + Send;
 
-    /// Makes a campaign of `stock` coupons; one that is there stays as it is.
+    /// Creates a campaign with `stock` coupons. An existing one stays unchanged.
     fn campaign(
         &self,
         campaign_id: &str,
         stock: u64,
     ) -> impl Future<Output = Result<Answer<()>, Failure>> + Send;
 
-    /// Takes the lines of a file, all or none.
+    /// Imports the lines of a file, all or none.
     fn import(
         &self,
         campaign_id: &str,
@@ -141,17 +142,17 @@ pub(crate) trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer<Batch>, Failure>> + Send;
 }
 
-/// Says where it listens, and serves until `ended` says why not any more.
+/// Prints its address, and serves until `ended` returns.
 ///
 /// # Errors
-/// What `ended` says, or that nothing more can be accepted.
+/// The error of `ended`, or of accepting connections.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     ended: impl Future<Output = Failure>,
 ) -> Result<(), Failure> {
     println!("listening on http://{}", listener.local_addr()?);
-    // An answer is one small segment: nothing comes that it could wait for.
+    // An answer is one small segment, so there is nothing to wait for.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     tokio::select! {
         served = async { axum::serve(listener, router).await } => Ok(served?),
@@ -255,7 +256,7 @@ fn answered<T: Serialize>(answer: Result<Answer<T>, Failure>) -> Response {
             problem(status, code, title, title.to_owned())
         }
         Err(failure) => {
-            // Rare, and the only trace of what went wrong in a run.
+            // Rare, and the only record of an error in a run.
             eprintln!("peer: {failure}");
             let title = "the store did not answer as it should";
             problem(StatusCode::SERVICE_UNAVAILABLE, "OUTCOME_UNKNOWN", title, failure.to_string())

@@ -1,7 +1,8 @@
-//! `peer`: what couponry is measured against, behind the same HTTP front and on the same machine.
+//! `peer`: the servers that couponry is compared with, behind the same HTTP front on the same
+//! machine.
 //!
-//! `front` is the only place that knows the shapes of requests and answers; `postgres` and `redis`
-//! keep coupons; `constant` keeps nothing and says how fast anything here could be at all.
+//! `front` is the only place that knows requests and answers. `postgres` and `redis` store coupons.
+//! `constant` stores nothing and shows the highest possible speed.
 
 mod child;
 mod constant;
@@ -19,10 +20,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Why a peer could not start or go on.
+/// Why a peer could not start or continue.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What couponry is measured against. Ends on SIGINT and SIGTERM, with all that it started.
+/// A server to compare couponry with. Ends on SIGINT and SIGTERM, with all its processes
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -34,9 +35,9 @@ struct Arguments {
 enum Peer {
     /// Answers every call at once with the same coupon
     Constant(Front),
-    /// A PostgreSQL of its own
+    /// A new PostgreSQL
     Postgres(PostgresArguments),
-    /// A Redis of its own
+    /// A new Redis
     Redis(RedisArguments),
 }
 
@@ -51,7 +52,7 @@ struct Front {
 struct PostgresArguments {
     #[command(flatten)]
     front: Front,
-    /// Coupons of campaign `load` that are there and issued before it listens
+    /// Issued coupons of campaign `load` before it listens
     #[arg(long, default_value_t = 0)]
     coupons: u64,
     /// How a campaign is issued from
@@ -73,10 +74,10 @@ struct PostgresArguments {
 struct RedisArguments {
     #[command(flatten)]
     front: Front,
-    /// When what was written is on the disk
+    /// When an answered write is on the disk
     #[arg(long, value_enum, default_value_t = Fsync::Always)]
     fsync: Fsync,
-    /// A folder that is kept; without it a temporary one
+    /// A folder to keep [default: a temporary one]
     #[arg(long)]
     data: Option<PathBuf>,
 }
@@ -86,7 +87,7 @@ struct RedisArguments {
 enum Issue {
     /// One row counts what was issued
     Counter,
-    /// Each coupon is a row from the start; one that nobody has locked is taken
+    /// Each coupon is a row from the start; a request takes one that is not locked
     Pool,
 }
 
@@ -106,7 +107,7 @@ enum Fsync {
     Everysec,
 }
 
-// The main thread starts every child: Linux tells a child of the death of its parent's thread.
+// The main thread starts every child: Linux signals a child when the thread of its parent ends.
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -149,7 +150,7 @@ async fn run(peer: Peer) -> Result<(), Failure> {
     }
 }
 
-/// Bound before the rest, so that a port that is taken costs no load of coupons.
+/// Bound first, so that a port in use fails before the coupons are loaded.
 async fn bound(front: &Front) -> Result<TcpListener, Failure> {
     TcpListener::bind(front.listen).await.map_err(|e| format!("{}: {e}", front.listen).into())
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL behind the front: one statement, and so one round trip and one commit, a write.
+//! PostgreSQL behind the front: a write is one statement, and so one round trip and one commit.
 
 mod lines;
 mod server;
@@ -25,7 +25,7 @@ use crate::{Failure, Issue};
 /// Lines that are made at a time: as many bytes as a socket takes at once.
 const LINES_PART: u64 = 2_000;
 
-/// The campaign of the coupons that are there at the start, as the sender calls it.
+/// The campaign of the coupons at the start, by the name that the sender uses.
 const LOADED: &str = "load";
 
 /// Coupons in a PostgreSQL that a [`Server`] runs.
@@ -41,8 +41,8 @@ impl Store {
         Store { pool, issue, campaigns: Campaigns::default(), codes: FreshCodes::new() }
     }
 
-    /// Makes the tables, `coupons` issued coupons, the indexes, and then everything as a database
-    /// is that has run for a while.
+    /// Makes the tables, `coupons` issued coupons and the indexes, in the state of a database that
+    /// has run for a while.
     async fn load(&self, coupons: u64) -> Result<(), Failure> {
         let mut client = self.pool.get().await?;
         client.batch_execute(include_str!("../schema/postgres.sql")).await?;
@@ -126,7 +126,7 @@ impl Store {
         })
     }
 
-    /// Why a redeem changed nothing: read apart, since it is the exception.
+    /// Why a redeem changed nothing. Read separately, because it is rare.
     async fn unredeemed(
         &self,
         client: &Object,
@@ -149,7 +149,7 @@ impl Store {
         Ok(Answer::Again(Redemption { campaign_id, redeemed_at, ..redemption }))
     }
 
-    /// The code that the user got now; none when he has one or none is left.
+    /// The code that the user got now. None if they have one or none is left.
     async fn taken(
         &self,
         client: &Object,
@@ -158,7 +158,7 @@ impl Store {
         now: i64,
     ) -> Result<Option<String>, Failure> {
         let event = format!("{{\"kind\":\"issued\",\"at\":{now},\"actor\":\"shop:peer\"}}\n");
-        let (number, day, until) = (campaign.number, campaign.shelf_day(), campaign.expires_at.0);
+        let (number, day, until) = (campaign.number, campaign.expiry_day(), campaign.expires_at.0);
         let code = self.codes.next();
         match self.issue {
             Issue::Counter => {
@@ -248,7 +248,7 @@ impl front::Store for Store {
             });
             let header = stream::iter([Ok(Bytes::from(stock::HEADER))]);
             copy(&mut client, &campaign, header.chain(stream::iter(parts))).await?;
-            // Otherwise it is planned for a pool that is empty.
+            // Without this it would be planned for an empty pool.
             client.batch_execute("ANALYZE coupon").await?;
         }
         Ok(Answer::Made(()))
@@ -282,7 +282,7 @@ async fn one(
     Ok(client.query_opt(&statement, values).await?)
 }
 
-/// Whether one was counted, claimed and made. The row that counts refuses to count too far.
+/// Whether a coupon was counted, claimed and made. The counter row refuses more than the stock.
 async fn counted(client: &Object, values: &[&(dyn ToSql + Sync)]) -> Result<bool, Failure> {
     let statement = client.prepare_cached(statements::ISSUE_COUNTER).await?;
     match client.execute(&statement, values).await {
@@ -292,7 +292,7 @@ async fn counted(client: &Object, values: &[&(dyn ToSql + Sync)]) -> Result<bool
     }
 }
 
-/// Sends lines into the table as they come: how many, or `None` when they are not plain.
+/// Sends lines into the table. Returns how many, or `None` if they are not plain.
 async fn copy(
     client: &mut Object,
     campaign: &Campaign,
@@ -304,7 +304,7 @@ async fn copy(
     while let Some(part) = parts.next().await {
         match rows.from(&part?) {
             Some(rows) => sink.send(rows).await?,
-            // The sink goes without an end, and so does what it was sent.
+            // A sink that is dropped without its end discards what it was sent.
             None => return Ok(None),
         }
     }

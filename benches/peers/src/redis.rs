@@ -1,4 +1,4 @@
-//! Redis behind the front: one script, and so one round trip, a write.
+//! Redis behind the front: a write is one script, and so one round trip.
 //!
 //! Keys: `campaign:ID` a hash with what is left, `claims:ID` a hash from user to code, and `c:CODE`
 //! a hash that is the coupon. There are no indexes and no events.
@@ -24,7 +24,7 @@ use crate::terms::{Campaign, Campaigns, FreshCodes, Millis};
 /// Connections; each carries the calls of many at once. A few, so that no socket is a queue.
 const CONNECTIONS: usize = 4;
 
-/// Coupons that are sent at a time while importing.
+/// Coupons that an import sends at once.
 const PIPELINE: usize = 1_000;
 
 /// Coupons in a Redis that a [`Server`] runs.

@@ -1,4 +1,4 @@
-//! What a front knows about campaigns without asking its store, instants, and fresh codes.
+//! The parts of a front that need no store: the terms of campaigns, instants, and new codes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ const DAY: i64 = 86_400_000;
 /// How long a campaign lasts: longer than any run.
 const LASTS: i64 = 400 * DAY;
 
-/// 2020-01-01: from there on 38 bits of milliseconds last eight years.
+/// 2020-01-01: from then on 38 bits of milliseconds last eight years.
 const EPOCH: u64 = 1_577_836_800_000;
 
 /// Milliseconds since 1970 UTC, written as RFC 3339.
@@ -36,7 +36,7 @@ impl Serialize for Millis {
     }
 }
 
-/// What does not change about a campaign.
+/// The fixed terms of a campaign.
 #[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     pub(crate) campaign_id: String,
@@ -47,20 +47,20 @@ pub(crate) struct Campaign {
 }
 
 impl Campaign {
-    /// One that begins now.
+    /// A campaign that begins now.
     pub(crate) fn new(campaign_id: &str) -> Campaign {
         let now = Millis::now();
         let expires_at = Millis(now.0 + LASTS);
         Campaign { campaign_id: campaign_id.to_owned(), number: 0, valid_from: now, expires_at }
     }
 
-    /// The day on which its coupons are kept.
-    pub(crate) fn shelf_day(&self) -> i32 {
+    /// The expiry day of its coupons.
+    pub(crate) fn expiry_day(&self) -> i32 {
         (self.expires_at.0 / DAY) as i32
     }
 }
 
-/// Campaigns that were asked for once.
+/// The campaigns of earlier requests.
 #[derive(Default)]
 pub(crate) struct Campaigns {
     by_id: RwLock<HashMap<String, Arc<Campaign>>>,
@@ -86,7 +86,7 @@ impl Campaigns {
     }
 }
 
-/// Codes that nobody has seen: each start goes on at another place than the one before.
+/// New codes: each start continues at another position.
 pub(crate) struct FreshCodes {
     next: AtomicU64,
 }

@@ -1,5 +1,5 @@
-//! Every peer keeps what it promises, through HTTP: one that gives away more than there is would be
-//! no measure for anything.
+//! Every peer keeps its promises over HTTP: a peer that issues more than the stock would be no
+//! measure.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -59,7 +59,7 @@ impl Peer {
         self.post(&path, json!({"user_id": stock::user(number), "order_ref": order}))
     }
 
-    /// Ends it as its parent would, and waits.
+    /// Ends it as its parent does, and waits.
     fn end(&mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("it runs");
         self.process.wait().expect("it ends").code()
@@ -74,7 +74,7 @@ impl Drop for Peer {
     }
 }
 
-/// What a store has to keep, whichever it is.
+/// The promises of every store.
 fn keeps_its_promises(arguments: &[&str]) {
     let mut peer = Peer::start(arguments);
     assert_eq!(peer.ask("GET", "/healthz", "", "").0, 200);
@@ -83,7 +83,7 @@ fn keeps_its_promises(arguments: &[&str]) {
     assert_eq!(peer.end(), Some(0), "{arguments:?}");
 }
 
-/// A stock of 100, and 200 users who ask twice each, at once.
+/// A stock of 100, and 200 users with two requests each, at the same time.
 fn first_come_first_served(peer: &Peer) {
     let (status, _) = peer.post("/v1/campaigns", json!({"campaign_id": "rush", "stock": 100}));
     assert_eq!(status, 201);
@@ -112,7 +112,7 @@ fn first_come_first_served(peer: &Peer) {
     }
 }
 
-/// A file of 1,000 coupons, one of which 20 orders want at once.
+/// A file of 1,000 coupons. 20 orders want one of them at the same time.
 fn import_and_redeem(peer: &Peer) {
     peer.post("/v1/campaigns", json!({"campaign_id": "load", "stock": 0}));
     let first = 7_000_000;

@@ -1,38 +1,22 @@
-//! The service as one axum router: routes, and the layer around them that names requests, writes
-//! problems out and counts.
+//! What every handler works with: the state of the service. It knows no handler and no route.
 
 use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Instant;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
 use coupon::ids::UserId;
 use engine::{Caller, Engine, Failure};
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::extract::no_such_path;
 use crate::guesses::Guesses;
-use crate::handlers::accounts::Doors;
 use crate::password::Passwords;
 use crate::peer::TrustedProxies;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
+use crate::sign_in_limits::SignInLimits;
+use crate::stream_limit::StreamLimit;
 use crate::token::Tokens;
-use crate::turns::Turns;
-use crate::{metrics, openapi, pages};
 
-/// Users, and logins, that are counted at a time; some 10 MB.
+/// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
-
-/// Longest id that a client may give its request.
-const REQUEST_ID_BYTES_MAX: usize = 64;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
@@ -78,36 +62,9 @@ pub struct App {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) access: Access,
     pub(crate) passwords: Passwords,
-    pub(crate) doors: Doors,
-    pub(crate) turns: Turns,
+    pub(crate) sign_in_limits: SignInLimits,
+    pub(crate) stream_limit: StreamLimit,
     guesses: Guesses,
-}
-
-/// The service over `engine`, for callers with `tokens`, with the default [`Access`].
-pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
-    app_with(engine, tokens, Access::default())
-}
-
-/// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
-pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
-    let app = Arc::new(App::new(engine, tokens, access));
-    let (routes, document) = openapi::routes().split_for_parts();
-    let document = openapi::completed(document);
-    routes
-        .with_state(Arc::clone(&app))
-        .merge(pages::routes(&document))
-        .merge(metrics::routes(app))
-        .fallback(async || no_such_path())
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
-        })
-        .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(around))
-}
-
-pub(crate) fn panicked() -> Response {
-    // The panic itself has been logged by its hook.
-    Problem::new(Code::Internal, "see the log of the server").into_response()
 }
 
 impl App {
@@ -117,8 +74,8 @@ impl App {
             tokens,
             access,
             passwords: Passwords::new(),
-            doors: Doors::new(COUNTED_MAX),
-            turns: Turns::new(),
+            sign_in_limits: SignInLimits::new(COUNTED_MAX),
+            stream_limit: StreamLimit::new(),
             guesses: Guesses::new(COUNTED_MAX),
         }
     }
@@ -142,34 +99,4 @@ impl App {
     ) -> Result<T, Problem> {
         self.guesses.one_of_few(caller, named, self.engine.now().0, work).await
     }
-}
-
-/// Around every request: its id, its problem written out, its place in the metrics.
-pub(crate) async fn around(request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let id = request_id(&request);
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
-        let body = serde_json::to_vec(&problem.body(&id)).unwrap_or_default();
-        problem.headers(response.headers_mut());
-        *response.body_mut() = Body::from(body);
-        tracing::debug!(request_id = %id, code = problem.code().word(), "refused");
-    }
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    metrics::request(route, &method, response.status(), begun.elapsed());
-    response
-}
-
-/// The client's own id for the request where it is short and visible, else one of ours.
-fn request_id(request: &Request) -> String {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let fits = |id: &&str| {
-        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic())
-    };
-    given.filter(fits).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }

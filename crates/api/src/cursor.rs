@@ -12,14 +12,17 @@ pub(crate) const CURSOR_BYTES_MAX: usize = 512;
 
 /// The cursor behind `position` in the list that `query` describes.
 pub(crate) fn cursor(query: &str, position: &[&str]) -> String {
-    let words: Vec<&str> = position.to_vec();
-    let text = serde_json::json!([format!("{:016x}", xxh3_64(query.as_bytes())), words]);
+    let text = serde_json::json!([format!("{:016x}", xxh3_64(query.as_bytes())), position]);
     URL_SAFE_NO_PAD.encode(text.to_string())
+}
+
+/// The answer to a cursor that no page of this list ended with.
+pub(crate) fn other() -> Problem {
+    Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")])
 }
 
 /// The position in a cursor of the list that `query` describes.
 pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {
-    let other = || Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")]);
     if cursor.len() > CURSOR_BYTES_MAX {
         return Err(other());
     }

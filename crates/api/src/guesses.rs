@@ -38,8 +38,8 @@ pub const ASKING_MAX: u32 = 64;
 /// rested; ...
 const BURST_MAX: u32 = 256;
 
-/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one user
-/// who asks as fast as they are answered takes a hundredth of it, and not most of it.
+/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one
+/// user who asks as fast as they are answered takes a hundredth of it, and not most of it.
 const PACE: Duration = Duration::from_millis(10);
 
 /// How long a user's own request past [`ASKING_MAX`] waits for its refusal at least: a thousand

@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::app::{Access, App, around, panicked};
+use crate::app::{Access, App};
+use crate::around::{around, panicked};
 use crate::extract::{Json, Who, no_such_path};
 use crate::handlers::health;
 use crate::metrics;

@@ -6,31 +6,22 @@
 //! key ids cannot be turned into traffic. A failed fetch leaves the old keys in force until they
 //! are [`STALE_AFTER_MS`] old. From then on whoever needs one waits for a fetch.
 
+mod fetch;
+
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::jwk::Jwk;
-use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
-use serde::Deserialize;
-use serde_json::Value;
+use reqwest::{Client, Url};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+pub use self::fetch::{
+    BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, FetchError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
+};
+
+use self::fetch::{client_for, get, usable_keys};
+use crate::outbound;
 use crate::token::PublicKey;
-
-/// Longest time for one fetch, name look-up to last byte.
-pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Largest answer read, in bytes; a set of ten RSA keys with their certificates has 20 KiB.
-pub const JWKS_BYTES_MAX: usize = 256 * 1024;
-
-/// Most keys taken from an answer; the rest is left out with a warning.
-pub const JWKS_KEYS_MAX: usize = 64;
-
-/// Shortest time between two fetches, successful or not, in milliseconds.
-pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
 
 /// Age at which known keys are fetched again, beside the request that noticed, in milliseconds.
 /// A third of [`STALE_AFTER_MS`]: with a provider that fails for some minutes, nobody waits.
@@ -43,62 +34,13 @@ pub const STALE_AFTER_MS: i64 = 15 * 60_000;
 const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
 const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
 
-/// Why the address or the machine cannot be used for fetching keys. Found at start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadJwks {
-    /// Not an address, or one that anybody on the way could answer for.
-    #[error("JWKS address {found:?} is {why}, want https (http on loopback only)")]
-    Address {
-        /// The address.
-        found: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// No TLS set-up, for example no root certificates.
-    #[error("HTTP client for the JWKS cannot be made")]
-    Client(#[source] reqwest::Error),
-}
-
-/// Why a fetch changed nothing. Logged where it happens.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// No answer in time.
-    #[error("JWKS could not be fetched")]
-    Http(#[source] reqwest::Error),
-    /// An answer, but not a set of keys; redirects are not followed.
-    #[error("JWKS address answered {found}, want 200 OK")]
-    Status {
-        /// What it answered.
-        found: StatusCode,
-    },
-    /// More than any set of keys has.
-    #[error("JWKS has more than {JWKS_BYTES_MAX} bytes")]
-    TooLarge,
-    /// Not `{"keys": […]}`.
-    #[error("JWKS is not a JSON object with keys")]
-    Json(#[source] serde_json::Error),
-    /// A set from which not one key can be used would lock everybody out.
-    #[error("JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid")]
-    NoUsableKey {
-        /// How many of other kinds.
-        found: usize,
-    },
-    /// The last fetch was less than a minute ago.
-    #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
-    TooSoon,
-    /// The task ended early, at shutdown.
-    #[error("JWKS fetch was broken off")]
-    BrokenOff,
-}
-
 /// Why there is no key for an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NoKey {
     /// The issuer has none of this name, as far as is known.
     Unknown,
-    /// The last fetch failed: it may have one.
+    /// The last fetch failed, or there was none yet: the issuer may have one.
+    #[default]
     Unavailable,
 }
 
@@ -120,23 +62,17 @@ pub struct Jwks {
 struct Shared {
     url: Url,
     client: Client,
-    known: RwLock<Known>,
+    known: RwLock<FetchedKeys>,
     /// Held while a fetch is under way; holds the time of the last attempt.
     gate: Arc<Mutex<Option<i64>>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct FetchedKeys {
     keys: HashMap<String, PublicKey>,
     fetched_at_ms: Option<i64>,
-    last: Last,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Last {
-    #[default]
-    Failed,
-    Fine,
+    /// What it means that a key is not among them, by how the last fetch ended.
+    missing: NoKey,
 }
 
 impl Jwks {
@@ -145,28 +81,14 @@ impl Jwks {
     /// # Errors
     /// Any [`BadJwks`].
     pub fn new(address: &str) -> Result<Jwks, BadJwks> {
-        let url = checked_address(address)?;
-        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0);
-        if on_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(BadJwks::Client)?;
-        let (known, gate) = (RwLock::default(), Arc::default());
-        Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
+        Jwks::fetched_within(FETCH_TIMEOUT, address)
     }
 
-    /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
-    /// Worth calling at start, so that the first caller need not wait; a failure may be ignored.
-    ///
-    /// # Errors
-    /// Any [`FetchError`]; the keys known before stay.
-    pub async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
-        let gate = Arc::clone(&self.shared.gate).lock_owned().await;
-        self.fetch_through(gate, now_ms).await
+    fn fetched_within(timeout: Duration, address: &str) -> Result<Jwks, BadJwks> {
+        let url = outbound::checked(address)?;
+        let client = client_for(&url, timeout)?;
+        let (known, gate) = (RwLock::default(), Arc::default());
+        Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
 
     /// The key named `kid`. Waits for a fetch only when there is none, or the keys are stale.
@@ -182,7 +104,7 @@ impl Jwks {
         }
         // Its failure is logged where it happens, and shows below.
         let _outcome = self.fetch_through(gate, now_ms).await;
-        self.shared.find(kid, now_ms).ok_or_else(|| self.shared.no_key())
+        self.shared.find(kid, now_ms).ok_or_else(|| self.shared.read(|known| known.missing))
     }
 
     fn refresh_if_old(&self, now_ms: i64) {
@@ -221,7 +143,7 @@ impl Shared {
         now_ms: i64,
     ) -> Result<usize, FetchError> {
         *gate = Some(now_ms);
-        let fetched = match self.get().await {
+        let fetched = match get(&self.client, &self.url).await {
             Ok(body) => usable_keys(&body),
             Err(error) => Err(error),
         };
@@ -229,36 +151,20 @@ impl Shared {
         match fetched {
             Ok(keys) => {
                 tracing::info!(url = %self.url, keys = keys.len(), "token keys fetched");
-                *known = Known { keys, fetched_at_ms: Some(now_ms), last: Last::Fine };
+                *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), missing: NoKey::Unknown };
                 Ok(known.keys.len())
             }
             Err(error) => {
                 let kept = known.keys.len();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(url = %self.url, kept, %error, cause, "token keys not fetched");
-                known.last = Last::Failed;
+                known.missing = NoKey::Unavailable;
                 Err(error)
             }
         }
     }
 
-    async fn get(&self) -> Result<Vec<u8>, FetchError> {
-        let request = self.client.get(self.url.clone());
-        let mut answer = request.send().await.map_err(FetchError::Http)?;
-        if answer.status() != StatusCode::OK {
-            return Err(FetchError::Status { found: answer.status() });
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(FetchError::Http)? {
-            if body.len() + chunk.len() > JWKS_BYTES_MAX {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&FetchedKeys) -> T) -> T {
         look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -272,63 +178,12 @@ impl Shared {
             Some(Published { key, good_until_ms })
         })
     }
-
-    fn no_key(&self) -> NoKey {
-        match self.read(|known| known.last) {
-            Last::Fine => NoKey::Unknown,
-            Last::Failed => NoKey::Unavailable,
-        }
-    }
 }
 
 /// Whether `every_ms` have passed. A clock put back counts as passed: better one fetch too many
 /// than none for an hour.
 fn due(last_ms: Option<i64>, every_ms: i64, now_ms: i64) -> bool {
     last_ms.is_none_or(|last_ms| now_ms < last_ms || now_ms - last_ms >= every_ms)
-}
-
-fn checked_address(address: &str) -> Result<Url, BadJwks> {
-    let bad = |why| BadJwks::Address { found: address.to_owned(), why };
-    let url = Url::parse(address).map_err(|_| bad("not an address"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BadJwks::Address { found: "…".to_owned(), why: "one with a password" });
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if on_loopback(&url) => Ok(url),
-        "http" => Err(bad("open to anybody on the way")),
-        _ => Err(bad("of another scheme")),
-    }
-}
-
-fn on_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    })
-}
-
-/// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
-fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, FetchError> {
-    #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<Value>,
-    }
-    let set: Set = serde_json::from_slice(body).map_err(FetchError::Json)?;
-    let found = set.keys.len();
-    if found > JWKS_KEYS_MAX {
-        tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");
-    }
-    let keys: HashMap<String, PublicKey> = set
-        .keys
-        .into_iter()
-        .take(JWKS_KEYS_MAX)
-        .filter_map(|entry| PublicKey::from_jwk(&serde_json::from_value::<Jwk>(entry).ok()?))
-        .collect();
-    match keys.is_empty() {
-        true => Err(FetchError::NoUsableKey { found }),
-        false => Ok(keys),
-    }
 }
 
 #[cfg(test)]
@@ -338,15 +193,26 @@ mod tests {
 
     use axum::Router;
     use axum::response::{IntoResponse, Redirect, Response};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
     use super::*;
     use crate::token::testkeys::TestKey;
-    use crate::token::{BadToken, LocalKey, LocalKeys, Outside, Tokens};
+    use crate::token::{BadToken, ExternalIssuer, LocalKey, LocalKeys, Tokens};
 
     const NOON: i64 = 1_763_596_800_000;
     const MINUTE: i64 = 60_000;
+
+    /// Longer than a machine stops for while it does other things.
+    const PATIENCE: Duration = Duration::from_secs(180);
+
+    impl Jwks {
+        /// Fetches the keys now, unless that was done less than a minute ago; gives their number.
+        async fn refresh(&self, now_ms: i64) -> Result<usize, FetchError> {
+            let gate = Arc::clone(&self.shared.gate).lock_owned().await;
+            self.fetch_through(gate, now_ms).await
+        }
+    }
 
     /// What the identity provider answers, and how often it was asked.
     #[derive(Clone)]
@@ -381,7 +247,7 @@ mod tests {
         }
 
         fn jwks(&self) -> Jwks {
-            Jwks::new(&format!("http://{}/keys", self.address)).unwrap()
+            Jwks::fetched_within(PATIENCE, &format!("http://{}/keys", self.address)).unwrap()
         }
 
         fn says(&self, answer: Answer) {
@@ -412,26 +278,6 @@ mod tests {
 
     async fn finds(jwks: &Jwks, kid: &str, now_ms: i64) -> Result<(), NoKey> {
         jwks.key(kid, now_ms).await.map(|_| ())
-    }
-
-    #[test]
-    fn addresses() {
-        let cases = [
-            ("https", "https://id.example/keys", true),
-            ("http", "http://id.example/keys", false),
-            ("http on loopback", "http://127.0.0.1:9/keys", true),
-            ("the same, version 6", "http://[::1]:9/keys", true),
-            ("by name", "http://localhost/keys", true),
-            ("only called so", "http://127.0.0.1.id.example/keys", false),
-            ("a file", "file:///etc/passwd", false),
-            ("a password", "https://ann:secret@id.example/keys", false),
-            ("no address", "keys", false),
-        ];
-        for (name, address, want) in cases {
-            let made = Jwks::new(address).map(|_| ()).map_err(|bad| bad.to_string());
-            assert_eq!(made.is_ok(), want, "{name}: {made:?}");
-            assert!(!made.is_err_and(|bad| bad.contains("secret")), "{name}");
-        }
     }
 
     #[tokio::test]
@@ -559,8 +405,8 @@ mod tests {
         let both = json!([gone.jwk("a"), stays.jwk("b")]);
         let provider = Provider::start(Answer::Keys(both)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
-        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(external)).unwrap();
         let exp = NOON / 1_000 + 24 * 3_600;
         let claims = json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": exp});
         let token = gone.token(&json!({"alg": "EdDSA", "kid": "a"}), &claims);
@@ -626,12 +472,12 @@ mod tests {
         let set = json!([rsa.jwk("rsa"), ec.jwk("ec"), ed.jwk("ed")]);
         let provider = Provider::start(Answer::Keys(set)).await;
         let local = LocalKeys::new(vec![LocalKey::active("l", &[7; 32], 0).unwrap()]).unwrap();
-        let outside = Outside::with_jwks("idp", "shop", provider.jwks()).unwrap();
-        let tokens = Tokens::new(local, Some(outside)).unwrap();
+        let external = ExternalIssuer::with_jwks("idp", "shop", provider.jwks()).unwrap();
+        let tokens = Tokens::new(local, Some(external)).unwrap();
         let claims =
             json!({"iss": "idp", "aud": "shop", "sub": "ann", "role": "shop", "exp": NOON / 1_000});
         let now_ms = NOON - 1;
-        let wrong_alg = BadToken::Algorithm { found: "EdDSA".into(), wanted: "RS256" };
+        let wrong_alg = BadToken::Algorithm { found: "EdDSA".into(), wanted: "RS256".into() };
         let cases = [
             ("RS256", &rsa, json!({"alg": "RS256", "kid": "rsa"}), None),
             ("ES256", &ec, json!({"alg": "ES256", "kid": "ec"}), None),

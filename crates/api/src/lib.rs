@@ -5,8 +5,11 @@
 //! This is the only crate that knows axum and jsonwebtoken.
 
 pub mod accept;
+mod answer;
 mod app;
+mod around;
 pub mod bodies;
+mod closed;
 mod cursor;
 pub mod docs;
 mod extract;
@@ -16,23 +19,28 @@ pub mod history;
 pub mod jwks;
 mod metrics;
 pub mod openapi;
+pub mod outbound;
 mod pace;
 mod pages;
+mod paging;
 pub mod password;
 mod patient;
 pub mod peer;
 pub mod problem;
+mod routes;
+mod sign_in_limits;
+mod stream_limit;
 pub mod throttle;
 pub mod token;
-mod turns;
 pub mod views;
 
-pub use app::{Access, App, BadSignUp, SignUp, app, app_with};
+pub use app::{Access, App, BadSignUp, SignUp};
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
-pub use handlers::accounts::{
-    SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,
-    USER_TOKEN_TTL_MS,
-};
-pub use handlers::batches::IMPORT_IDLE;
+pub use handlers::accounts::USER_TOKEN_TTL_MS;
+pub use handlers::imports::IMPORT_IDLE;
 pub use metrics::show_clock;
+pub use routes::{app, app_with};
+pub use sign_in_limits::{
+    SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,
+};

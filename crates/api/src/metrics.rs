@@ -104,13 +104,13 @@ fn scrape(app: &App) -> impl IntoResponse + use<> {
     metrics::counter!("couponry_hot_writes_total").absolute(gauge.writes);
     metrics::counter!("couponry_hot_commits_total").absolute(gauge.commits);
     metrics::gauge!("couponry_hot_writes_waiting").set(gauge.waiting as f64);
-    let settled = [
-        ("applied", gauge.settled_applied),
-        ("refused", gauge.settled_refused),
+    let resolved = [
+        ("applied", gauge.resolved_applied),
+        ("refused", gauge.resolved_refused),
         ("unknown", gauge.left_unknown),
     ];
-    for (how, count) in settled {
-        metrics::counter!("couponry_hot_unknown_settled_total", "how" => how).absolute(count);
+    for (how, count) in resolved {
+        metrics::counter!("couponry_hot_unknown_resolved_total", "how" => how).absolute(count);
     }
     metrics::counter!("couponry_hot_resent_total").absolute(gauge.resent);
     metrics::gauge!("couponry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

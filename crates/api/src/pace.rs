@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The generic cell rate algorithm (ITU-T I.371), one moment a key: when its next cell would be due
-/// if it had kept to the pace. No turn is given out that is further away than `waiting` others: more
-/// do not wait at a time, so those before it belong to callers who have gone. State is in memory, per
-/// process, and bounded; keys are kept as 64-bit SipHash under a random key.
+/// if it had kept to the pace. No turn is given out that is further away than `waiting` others:
+/// more do not wait at a time, so those before it belong to callers who have gone. State is in
+/// memory, per process, and bounded; keys are kept as 64-bit SipHash under a random key.
 #[derive(Debug)]
 pub(crate) struct Pace {
     every: Duration,
@@ -20,9 +20,9 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// `at_once` without a wait for whoever has rested, then one `every` so often, of which `waiting`
-    /// may wait at a time, for each of at most `keys_max` keys, some 50 bytes each. Past that all
-    /// begin anew.
+    /// `at_once` without a wait for whoever has rested, then one `every` so often, of which
+    /// `waiting` may wait at a time, for each of at most `keys_max` keys, some 50 bytes each. Past
+    /// that all begin anew.
     pub(crate) fn new(every: Duration, at_once: u32, waiting: u32, keys_max: usize) -> Pace {
         Pace {
             every,
@@ -34,8 +34,8 @@ impl Pace {
         }
     }
 
-    /// Takes the next turn of `key`; how long it is from `now` until that. A turn that is not used is
-    /// lost.
+    /// Takes the next turn of `key`; how long it is from `now` until that. A turn that is not used
+    /// is lost.
     pub(crate) fn wait(&self, key: &str, now: Instant) -> Duration {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);

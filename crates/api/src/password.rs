@@ -2,7 +2,7 @@
 //!
 //! Argon2id at OWASP's minimum costs 42 ms of a core and 19 MiB, so a few run at a time, a few
 //! more wait, and the rest is turned away: signing in must not starve redeeming. The memory of a
-//! hash is passed on from one to the next, and goes back to the system when nobody waits.
+//! hash goes back to the system with its end.
 
 mod slots;
 
@@ -11,9 +11,9 @@ use std::thread::available_parallelism;
 
 use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
-use argon2::{Algorithm, Argon2, Params, PasswordHash, Version};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
-use self::slots::{Memory, Slots};
+use self::slots::Slots;
 
 /// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
 /// composition.
@@ -30,6 +30,12 @@ pub const WAITING_MAX: usize = 32;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Blocks of 1 KiB for which address space is reserved: 33 MiB, of which a hash touches 19.
+///
+/// glibc maps an allocation of more than 32 MiB by itself and unmaps it when it is freed. A
+/// smaller one it keeps after the first time, once for each thread that ever hashed a password.
+const RESERVED_BLOCKS: usize = 33 * 1_024;
 
 /// Most memory of a stored hash, in KiB: what a later release may ask for. A hash that names more
 /// did not come from couponry, and would take the machine's memory with one sign-in.
@@ -146,7 +152,7 @@ impl Passwords {
     /// [`PasswordError::TooMany`], [`PasswordError::Hashing`], [`PasswordError::BrokenOff`].
     pub async fn hash(&self, password: Password) -> Result<String, PasswordError> {
         let slots = self.slots(Purpose::SignUp);
-        slots.run(move |memory| hashed(&password, memory).map_err(PasswordError::Hashing)).await
+        slots.run(move || hashed(&password).map_err(PasswordError::Hashing)).await
     }
 
     /// Whether `password` belongs to `stored`, a PHC string. With `None`, for a login that does
@@ -161,14 +167,13 @@ impl Passwords {
         stored: Option<&str>,
     ) -> Result<bool, PasswordError> {
         let exists = stored.is_some();
-        let stored = Stored::parse(stored.unwrap_or(NOBODY))?;
-        let compare = move |memory: &mut Memory| stored.is_of(&password, memory);
-        let matches = self.slots(purpose).run(compare).await?;
+        let stored = Stored::parse(stored.unwrap_or(NOBODY)).map_err(PasswordError::Stored)?;
+        let matches = self.slots(purpose).run(move || stored.is_of(&password)).await?;
         Ok(exists && matches)
     }
 }
 
-fn hashed(password: &Password, memory: &mut Memory) -> Result<String, HashError> {
+fn hashed(password: &Password) -> Result<String, HashError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let salt = Salt::generate();
@@ -177,7 +182,7 @@ fn hashed(password: &Password, memory: &mut Memory) -> Result<String, HashError>
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(argon2.params())?,
         salt: Some(salt),
-        hash: Some(output(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN, memory)?),
+        hash: Some(output(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?),
     };
     Ok(hash.to_string())
 }
@@ -187,12 +192,13 @@ fn output(
     password: &Password,
     salt: &[u8],
     len: usize,
-    memory: &mut Memory,
 ) -> Result<Output, HashError> {
     let mut buffer = [0; OUTPUT_BYTES_MAX];
     let out = buffer.get_mut(..len).ok_or(HashError::OutputSize)?;
-    let blocks = memory.of(argon2.params().block_count());
-    argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, out, blocks)?;
+    let needed = argon2.params().block_count();
+    let mut blocks = Vec::with_capacity(needed.max(RESERVED_BLOCKS));
+    blocks.resize(needed, Block::new());
+    argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, out, &mut blocks)?;
     Ok(Output::new(out)?)
 }
 
@@ -205,11 +211,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn parse(phc: &str) -> Result<Stored, PasswordError> {
-        Stored::read(phc).map_err(PasswordError::Stored)
-    }
-
-    fn read(phc: &str) -> Result<Stored, HashError> {
+    fn parse(phc: &str) -> Result<Stored, HashError> {
         let parsed = PasswordHash::new(phc)?;
         let algorithm = Algorithm::try_from(parsed.algorithm.as_str())?;
         let version = parsed.version.map(Version::try_from).transpose()?.unwrap_or_default();
@@ -224,8 +226,8 @@ impl Stored {
         Ok(Stored { argon2: Argon2::new(algorithm, version, params), salt, hash })
     }
 
-    fn is_of(&self, password: &Password, memory: &mut Memory) -> Result<bool, PasswordError> {
-        let found = output(&self.argon2, password, &self.salt, self.hash.len(), memory);
+    fn is_of(&self, password: &Password) -> Result<bool, PasswordError> {
+        let found = output(&self.argon2, password, &self.salt, self.hash.len());
         // `Output` compares in constant time.
         Ok(found.map_err(PasswordError::Stored)? == self.hash)
     }
@@ -234,7 +236,6 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -316,12 +317,8 @@ mod tests {
         let passwords = Passwords::new();
         let asked = password("correct horse");
         assert!(passwords.verify(Purpose::SignIn, asked, Some(&theirs)).await.unwrap());
-        // The second hash runs in the memory of the first.
-        let mut memory = Memory::default();
-        for text in ["battery staple", "correct horse"] {
-            let ours = hashed(&password(text), &mut memory).unwrap();
-            library.verify_password(text.as_bytes(), ours.as_str()).unwrap();
-        }
+        let ours = hashed(&password("correct horse")).unwrap();
+        library.verify_password(b"correct horse", ours.as_str()).unwrap();
     }
 
     #[tokio::test]
@@ -332,12 +329,12 @@ mod tests {
         let waiting: Vec<_> = (0..=WAITING_MAX)
             .map(|_| {
                 let slots = slots.clone();
-                tokio::spawn(async move { slots.run(|_| Ok(1)).await })
+                tokio::spawn(async move { slots.run(|| Ok(1)).await })
             })
             .collect();
         // This test has one thread: after a yield each of them has run until it had to wait.
         tokio::task::yield_now().await;
-        let refused = slots.run(|_| Ok(1)).await;
+        let refused = slots.run(|| Ok(1)).await;
         assert!(matches!(refused, Err(PasswordError::TooMany)), "{refused:?}");
         let stored = passwords.hash(password("correct horse")).await;
         assert!(stored.is_ok(), "sign-ups do not wait behind sign-ins: {stored:?}");
@@ -345,61 +342,5 @@ mod tests {
         for task in waiting {
             assert_eq!(task.await.unwrap().unwrap(), 1, "whoever had a place had a turn");
         }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn memory_is_passed_on_and_given_back() {
-        let passwords = Passwords::with_turns(2, 1);
-        let slots = &passwords.sign_in;
-        let made = Arc::new(AtomicUsize::new(0));
-        let work: Vec<_> = (0..WAITING_MAX)
-            .map(|_| {
-                let (slots, made) = (slots.clone(), Arc::clone(&made));
-                tokio::spawn(async move {
-                    let look = move |memory: &mut Memory| {
-                        // Fresh memory has no blocks yet.
-                        made.fetch_add(usize::from(memory.is_new()), Ordering::SeqCst);
-                        memory.of(MEMORY_KIB as usize);
-                        Ok(())
-                    };
-                    slots.run(look).await
-                })
-            })
-            .collect();
-        for task in work {
-            task.await.unwrap().unwrap();
-        }
-        // Where nobody happened to wait, memory was freed and made anew; never for each.
-        let made = made.load(Ordering::SeqCst);
-        assert!(made < WAITING_MAX, "{made} pieces of memory for {WAITING_MAX} hashes");
-        assert_eq!(slots.kept(), 0, "nobody waits, so nothing is kept");
-    }
-
-    #[tokio::test]
-    async fn who_hangs_up_while_waiting_leaves_no_memory_behind() {
-        let passwords = Passwords::with_turns(1, 1);
-        let slots = &passwords.sign_in;
-        let (go, gone) = std::sync::mpsc::channel::<()>();
-        let first = tokio::spawn({
-            let slots = slots.clone();
-            async move {
-                let work = move |memory: &mut Memory| {
-                    memory.of(1);
-                    let _hung_up_is_go_too = gone.recv();
-                    Ok(())
-                };
-                slots.run(work).await
-            }
-        });
-        let second = tokio::spawn({
-            let slots = slots.clone();
-            async move { slots.run(|_| Ok(())).await }
-        });
-        tokio::task::yield_now().await;
-        second.abort();
-        assert!(second.await.is_err_and(|error| error.is_cancelled()));
-        drop(go);
-        first.await.unwrap().unwrap();
-        assert_eq!(slots.kept(), 0);
     }
 }

@@ -4,25 +4,21 @@
 //! `X-Forwarded-For` or `Forwarded` that is no trusted proxy itself. What stands before that one
 //! was written by a stranger, and is not read.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-
-use crate::app::App;
+use ipnet::IpNet;
 
 /// Most networks in the setting: more than anybody has proxies in front of one service.
 pub const PROXIES_MAX: usize = 64;
 
-/// Bits of an IPv6 address that say whose it is. A customer of a provider gets a /64 at least, and
-/// could call from another address of it each time.
-const IPV6_BITS: u8 = 64;
+/// Bits of an IPv6 address that say whose it is, the first 64. A customer of a provider gets a /64
+/// at least, and could call from another address of it each time.
+const IPV6_BITS: u128 = u128::MAX << 64;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -35,13 +31,13 @@ impl Peer {
     /// The peer at `address`.
     pub fn at(address: IpAddr) -> Peer {
         Peer(match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask_v6(IPV6_BITS))),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & IPV6_BITS)),
             v4 => v4,
         })
     }
 
     /// Whoever has a request without a connection: a call within the process.
-    const NOWHERE: Peer = Peer(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    pub(crate) const NOWHERE: Peer = Peer(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 }
 
 impl fmt::Display for Peer {
@@ -50,20 +46,10 @@ impl fmt::Display for Peer {
     }
 }
 
-impl FromRequestParts<Arc<App>> for Peer {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Peer, Infallible> {
-        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let Some(ConnectInfo(address)) = connection else { return Ok(Peer::NOWHERE) };
-        Ok(Peer::at(app.access.trusted_proxies.client(address.ip(), &parts.headers)))
-    }
-}
-
 /// Proxies whose word about the address of a client counts.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
-    networks: Arc<[Network]>,
+    networks: Arc<[IpNet]>,
     /// Whether the log has said that somebody else forwards.
     warned: Arc<AtomicBool>,
 }
@@ -97,7 +83,7 @@ impl FromStr for TrustedProxies {
     /// IP addresses and networks with commas in between; an empty text is nobody.
     fn from_str(text: &str) -> Result<TrustedProxies, BadProxies> {
         let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let networks: Vec<Network> = entries.map(str::parse).collect::<Result<_, _>>()?;
+        let networks = entries.map(network).collect::<Result<Vec<IpNet>, _>>()?;
         match networks.len() {
             found if found > PROXIES_MAX => Err(BadProxies::TooMany { found }),
             _ => Ok(TrustedProxies { networks: networks.into(), warned: Arc::default() }),
@@ -109,7 +95,7 @@ impl TrustedProxies {
     /// Whether `address` is one of them.
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.networks.iter().any(|network| network.has(address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// The client behind the connection of `from`.
@@ -188,49 +174,15 @@ fn forwarded_hop(element: &str) -> Option<IpAddr> {
     plain_hop(node.trim().trim_matches('"'))
 }
 
-/// The addresses that share their first bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
-    first: IpAddr,
-    bits: u8,
-}
-
-impl Network {
-    fn has(&self, address: IpAddr) -> bool {
-        match (self.first, address) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
-                first.to_bits() & mask == address.to_bits() & mask
-            }
-            (IpAddr::V6(first), IpAddr::V6(address)) => {
-                let mask = mask_v6(self.bits);
-                first.to_bits() & mask == address.to_bits() & mask
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+/// An entry of the setting.
+fn network(entry: &str) -> Result<IpNet, BadProxies> {
+    let address = || entry.parse::<IpAddr>().ok().map(IpNet::from);
+    match entry.parse::<IpNet>().ok().or_else(address) {
+        Some(all) if all.prefix_len() == 0 => {
+            Err(BadProxies::Everybody { found: entry.to_owned() })
         }
-    }
-}
-
-fn mask_v6(bits: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
-}
-
-impl FromStr for Network {
-    type Err = BadProxies;
-
-    fn from_str(entry: &str) -> Result<Network, BadProxies> {
-        let bad = || BadProxies::Entry { found: entry.to_owned() };
-        let (address, bits) = match entry.split_once('/') {
-            None => (entry, None),
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| bad())?)),
-        };
-        let first: IpAddr = address.parse().map_err(|_| bad())?;
-        let most = if first.is_ipv4() { 32 } else { 128 };
-        match bits.unwrap_or(most) {
-            0 => Err(BadProxies::Everybody { found: entry.to_owned() }),
-            bits if bits > most => Err(bad()),
-            bits => Ok(Network { first, bits }),
-        }
+        Some(network) => Ok(network),
+        None => Err(BadProxies::Entry { found: entry.to_owned() }),
     }
 }
 

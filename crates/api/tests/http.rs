@@ -1,9 +1,9 @@
-//! The service through its front door: every promise of the interface, asked for over HTTP.
+//! Every promise of the interface, tested over HTTP.
 
 #[path = "http/cases.rs"]
 mod cases;
 
 use cases::{contract, service};
 
-/// Every coupon lies in hot, but for those that a case moves itself.
+/// Every coupon is in hot, except those that a case archives itself.
 const ARCHIVED: bool = false;

@@ -1,5 +1,5 @@
-//! The same cases once more, with every coupon in cold as soon as the rules allow that: before each
-//! request whatever is finished is moved. A replay is a replay, a refusal the same refusal.
+//! The same cases with every coupon in cold as early as possible: finished coupons are archived
+//! before each request. Replays and refusals must be the same.
 
 #[path = "http/archived.rs"]
 mod archived;
@@ -12,5 +12,5 @@ mod mixed_lists;
 
 use cases::{contract, service};
 
-/// Nothing lies in hot that may lie in cold.
+/// Every coupon that may be archived is in cold.
 const ARCHIVED: bool = true;

@@ -1,24 +1,29 @@
-//! The smallest and largest values of a file, as its entry in the log has them.
+//! Minimum and maximum of columns, as an entry of the log has them.
 
 use coupon::calendar::parse_instant;
 use coupon::time::Millis;
 use serde_json::Value;
 
-/// What can be said about the rows of a file, or of a row group, without reading it. A bound
-/// that is missing rules nothing out.
+/// Minimum and maximum of columns of a file or of a row group. A missing pair excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Bounds {
-    pub(crate) code: Option<(String, String)>,
-    pub(crate) campaign: Option<(String, String)>,
-    pub(crate) holder: Option<(String, String)>,
-    pub(crate) expires_at: Option<(Millis, Millis)>,
-    pub(crate) modified_at: Option<(Millis, Millis)>,
-    /// The units that brought the rows to cold.
-    pub(crate) archived_in: Option<(u64, u64)>,
+pub struct Bounds {
+    /// The first and the last code.
+    pub code: Option<(String, String)>,
+    /// The first and the last campaign.
+    pub campaign: Option<(String, String)>,
+    /// The first and the last holder.
+    pub holder: Option<(String, String)>,
+    /// The first and the last expiry.
+    pub expires_at: Option<(Millis, Millis)>,
+    /// The first and the last change.
+    pub modified_at: Option<(Millis, Millis)>,
+    /// The archive commits that brought the rows to cold.
+    pub archived_in: Option<(u64, u64)>,
 }
 
 impl Bounds {
-    /// Rows and bounds out of the text in an add action; `None` where it does not count the rows.
+    /// The number of rows and the bounds in the statistics of an add action; `None` if they have no
+    /// number of rows.
     pub(crate) fn from_stats(text: &str) -> Option<(u64, Bounds)> {
         let stats: Value = serde_json::from_str(text).ok()?;
         let rows = stats["numRecords"].as_u64()?;

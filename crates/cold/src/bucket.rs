@@ -1,5 +1,5 @@
-//! A prefix of a bucket: any server that speaks S3, named by `s3://BUCKET/PREFIX` and the usual
-//! `AWS_*` variables.
+//! A prefix of a bucket on any server that speaks S3, configured by `s3://BUCKET/PREFIX` and the
+//! usual `AWS_*` variables.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,37 +12,37 @@ use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
 
 use crate::retried::Retried;
 
-/// The scheme of a bucket's address.
+/// The scheme of the address.
 const SCHEME: &str = "s3://";
 
-/// How long a connection may take to come about; `AWS_CONNECT_TIMEOUT` says otherwise.
+/// Timeout for opening a connection. `AWS_CONNECT_TIMEOUT` overrides it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a request is repeated that may be.
+/// How often an idempotent request is retried.
 const RETRIES_MAX: usize = 10;
 
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// What the client takes for yes.
+/// What the client reads as true.
 const YES: [&str; 5] = ["1", "true", "on", "yes", "y"];
 
-/// Bytes of a bucket's name, as S3 has it.
+/// Length of a bucket's name in S3.
 const BUCKET_BYTES: std::ops::RangeInclusive<usize> = 3..=63;
 
-/// How long a bucket that does not answer is waited for.
+/// How long to wait for a bucket that does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patience {
-    /// As long as work may take that nobody waits for, such as a compaction: a request and its body
-    /// 60 s, so that a part of 8 MiB may come at 140 KB/s, and its repeats 90 s.
+    /// For work that nobody waits for, such as a compaction: 60 s for a request with its body, so
+    /// that a part of 8 MiB can be sent at 140 KB/s, and 90 s for its retries.
     #[default]
     Work,
-    /// As long as a caller waits: 5 s, and 10 s.
+    /// For a call that somebody waits for: 5 s for a request, and 10 s for its retries.
     Caller,
 }
 
 impl Patience {
-    /// How long one request may take, its body included; `AWS_TIMEOUT` says otherwise.
+    /// Timeout of one request with its body. `AWS_TIMEOUT` overrides it.
     fn request(self) -> Duration {
         match self {
             Patience::Work => Duration::from_secs(60),
@@ -50,7 +50,7 @@ impl Patience {
         }
     }
 
-    /// For how long a request is repeated that may be.
+    /// Timeout of an idempotent request with all its retries.
     fn repeats(self) -> Duration {
         match self {
             Patience::Work => Duration::from_secs(90),
@@ -66,7 +66,7 @@ pub struct BucketAddress {
     prefix: Path,
 }
 
-/// Why an address, or what the environment says about it, is none.
+/// An address, or variables for it, that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadBucket(String);
@@ -74,15 +74,18 @@ pub struct BadBucket(String);
 impl FromStr for BucketAddress {
     type Err = BadBucket;
 
-    /// Reads `s3://BUCKET/PREFIX`; without a prefix the whole bucket is meant.
+    /// Parses `s3://BUCKET/PREFIX`. Without a prefix the address is the whole bucket.
     fn from_str(text: &str) -> Result<BucketAddress, BadBucket> {
         let bad = |what: &str| BadBucket(format!("{text:?}: {what}, want s3://BUCKET/PREFIX"));
-        let rest = text.strip_prefix(SCHEME).ok_or_else(|| bad("it is no bucket"))?;
+        let rest =
+            text.strip_prefix(SCHEME).ok_or_else(|| bad("it is not the address of a bucket"))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let is_fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let fits = |byte: u8| is_fit(byte) || matches!(byte, b'-' | b'.' | b'_');
         if !BUCKET_BYTES.contains(&bucket.len()) || !bucket.bytes().all(fits) {
-            return Err(bad("a bucket's name has 3 to 63 of a-z, 0-9, '-' and '.'"));
+            return Err(bad(
+                "the name of a bucket has 3 to 63 characters of a-z, 0-9, '-' and '.'",
+            ));
         }
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         let prefix = Path::parse(prefix).map_err(|error| bad(&error.to_string()))?;
@@ -100,8 +103,7 @@ impl fmt::Display for BucketAddress {
 }
 
 impl BucketAddress {
-    /// The store behind the address, reached as the `AWS_*` variables of `environment` say. Nothing
-    /// is asked of it yet.
+    /// Configures the store by the `AWS_*` variables of `environment`. Sends no request.
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -115,7 +117,7 @@ impl BucketAddress {
             RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: patience.repeats() };
         let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
         for (name, value) in environment {
-            // What is meant for another program is none of ours.
+            // Other names may be for other programs.
             let is_ours = name.starts_with("AWS_");
             if is_ours && let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
                 builder = builder.with_config(key, value);
@@ -124,7 +126,7 @@ impl BucketAddress {
         must_be_asked_for(&builder)?;
         let store = builder
             .with_bucket_name(&self.bucket)
-            // A commit is a key that is created once, whatever the environment says.
+            // A commit is an object that is created only once, so no variable may turn this off.
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .build()
             .map_err(|error| BadBucket(format!("{self}: {error}")))?;
@@ -132,24 +134,23 @@ impl BucketAddress {
     }
 }
 
-/// Secrets go over plain http only where somebody has said so.
+/// Refuses plain http unless `AWS_ALLOW_HTTP` allows it, because it would send secrets in the
+/// clear.
 fn must_be_asked_for(builder: &AmazonS3Builder) -> Result<(), BadBucket> {
     let said = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
-    // In the order in which the client takes them.
+    // In the order of precedence of the client.
     let endpoint = said(AmazonS3ConfigKey::S3Endpoint).or(said(AmazonS3ConfigKey::Endpoint));
     let allowed = said(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
     let is_allowed = allowed.is_some_and(|it| YES.contains(&it.to_ascii_lowercase().as_str()));
     match endpoint {
-        Some(endpoint) if endpoint.starts_with("http://") && !is_allowed => {
-            Err(BadBucket(format!(
-                "the endpoint {endpoint} is plain http: set AWS_ALLOW_HTTP=true if that is meant"
-            )))
-        }
+        Some(endpoint) if endpoint.starts_with("http://") && !is_allowed => Err(BadBucket(
+            format!("the endpoint {endpoint} is plain http: set AWS_ALLOW_HTTP=true to allow it"),
+        )),
         _ => Ok(()),
     }
 }
 
-/// The variables of this process.
+/// The environment variables of this process.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))

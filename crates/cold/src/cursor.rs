@@ -1,5 +1,5 @@
-//! The rows of one file in order, a batch at a time: memory for one row group as it was read,
-//! and one batch of it decoded.
+//! The rows of one file in order, one batch at a time. Holds one undecoded row group and one
+//! decoded batch in memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,30 +12,30 @@ use crate::decode::BadRow;
 use crate::error::ColdError;
 use crate::files::{Batches, Files, ReadError};
 use crate::footer::Footer;
+use crate::location::StoreLocation;
 use crate::log::LiveFile;
-use crate::place::Place;
 
-/// Rows of one batch, and the most that any stream hands out at once.
+/// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
 
-/// What is made of a batch.
+/// Decodes a batch.
 pub(crate) type Decode<T> = Arc<dyn Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync>;
 
-/// Which columns are read, all if none are named, and what is made of them.
+/// The columns to read, and how to decode them.
 pub(crate) struct Reading<T> {
     pub(crate) columns: Option<&'static [&'static str]>,
     pub(crate) decode: Decode<T>,
 }
 
 impl<T> Reading<T> {
-    /// Every column.
+    /// Reads every column.
     pub(crate) fn all(
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
     ) -> Reading<T> {
         Reading { columns: None, decode: Arc::new(decode) }
     }
 
-    /// Some columns.
+    /// Reads some columns.
     pub(crate) fn of(
         columns: &'static [&'static str],
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
@@ -50,9 +50,9 @@ impl<T> Clone for Reading<T> {
     }
 }
 
-/// A place in a file.
+/// A position in a file.
 pub(crate) struct Cursor<T> {
-    place: Place,
+    location: StoreLocation,
     files: Arc<Files>,
     object: Path,
     file: Arc<LiveFile>,
@@ -60,14 +60,14 @@ pub(crate) struct Cursor<T> {
     reading: Reading<T>,
     groups: VecDeque<usize>,
     batch_rows: usize,
-    /// In a mutex because a reader cannot be shared between threads, and who holds a cursor can.
+    /// In a mutex because a reader is not `Sync` and the owner of a cursor must be.
     open: Mutex<Option<Batches>>,
 }
 
 impl<T: Send + 'static> Cursor<T> {
-    /// At the first row of the first of `groups`.
+    /// A cursor at the first row of the first of `groups`.
     pub(crate) fn new(
-        place: &Place,
+        location: &StoreLocation,
         files: &Arc<Files>,
         object: Path,
         file: &Arc<LiveFile>,
@@ -76,7 +76,7 @@ impl<T: Send + 'static> Cursor<T> {
         groups: VecDeque<usize>,
     ) -> Cursor<T> {
         Cursor {
-            place: place.clone(),
+            location: location.clone(),
             files: Arc::clone(files),
             object,
             file: Arc::clone(file),
@@ -88,14 +88,13 @@ impl<T: Send + 'static> Cursor<T> {
         }
     }
 
-    /// The same place, with at most `rows` handed out at a time, and never more than
-    /// [`BATCH_ROWS`].
+    /// Returns at most `rows` at once, and never more than [`BATCH_ROWS`].
     pub(crate) fn in_batches_of(mut self, rows: usize) -> Cursor<T> {
         self.batch_rows = rows.clamp(1, BATCH_ROWS);
         self
     }
 
-    /// At most [`BATCH_ROWS`] rows, or `None` behind the last one.
+    /// The next rows, at most [`BATCH_ROWS`]; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<T>>, ReadError> {
         loop {
             let open = self.open().take();
@@ -109,8 +108,8 @@ impl<T: Send + 'static> Cursor<T> {
             let bytes = self.files.group(&self.object, &self.file, &self.footer, group).await?;
             let (columns, rows) = (self.reading.columns, self.batch_rows);
             let open = spawn_blocking(move || bytes.decode(columns, None, rows)).await;
-            let open = open.map_err(|error| undecodable(&self.place, &self.object, error))?;
-            let open = open.map_err(|error| self.place.damaged(&self.object, error))?;
+            let open = open.map_err(|error| undecodable(&self.location, &self.object, error))?;
+            let open = open.map_err(|error| self.location.damaged(&self.object, error))?;
             *self.open() = Some(open);
         }
     }
@@ -128,16 +127,16 @@ impl<T: Send + 'static> Cursor<T> {
             Ok::<_, String>(Some((open, rows)))
         });
         read.await
-            .map_err(|error| undecodable(&self.place, &self.object, error))?
-            .map_err(|error| self.place.damaged(&self.object, error))
+            .map_err(|error| undecodable(&self.location, &self.object, error))?
+            .map_err(|error| self.location.damaged(&self.object, error))
     }
 }
 
-/// A decoder that panics has met bytes that nobody wrote.
-pub(crate) fn undecodable(place: &Place, object: &Path, error: JoinError) -> ColdError {
+/// The decoder panics only on bytes that were never written.
+pub(crate) fn undecodable(location: &StoreLocation, object: &Path, error: JoinError) -> ColdError {
     if error.is_panic() {
-        place.damaged(object, "it cannot be decoded")
+        location.damaged(object, "it cannot be decoded")
     } else {
-        place.stopped(error)
+        location.stopped(error)
     }
 }

@@ -3,37 +3,38 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Int64Builder, ListArray, RecordBatch, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondBuilder,
+    ArrayRef, Date32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
-use coupon::coupon::{Coupon, Deed, Event};
-use coupon::ids::{IssueRef, Reason, RevokeRef, UserId};
+use coupon::coupon::{Coupon, Event};
+use coupon::flat::Flat;
+use coupon::ids::UserId;
 use coupon::time::Millis;
 
 use crate::index::Row;
-use crate::schema;
+use crate::schema::{self, COUPONS, HOLDER_INDEX};
 
-/// Microseconds of one of our milliseconds; Delta knows no coarser instants.
+/// Microseconds in a millisecond: Delta's timestamps are in microseconds.
 pub(crate) const MICROS: i64 = 1000;
 
-/// One batch of rows of `coupons`, in the order of the columns of a file. `archived_in` has the
-/// unit that brought each to cold.
+/// Encodes a batch of `coupons`, in the column order of its files. `archived_in` has, for each
+/// coupon, the archive commit that brought it to cold.
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
-    columns.push(longs(archived_in.iter().map(|unit| unit.cast_signed())));
-    RecordBatch::try_new(schema::coupons_arrow(), columns)
+    columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
+    RecordBatch::try_new(COUPONS.to_arrow(), columns)
 }
 
-/// The same of the holder index.
+/// Encodes a batch of the holder index.
 pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));
-    RecordBatch::try_new(schema::holder_index_arrow(), columns)
+    RecordBatch::try_new(HOLDER_INDEX.to_arrow(), columns)
 }
 
-/// The columns that say what a coupon is.
+/// The columns that describe a coupon, without `archived_in`.
 pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> {
     let coupons = || coupons.iter().copied();
     let text = |of: fn(&Coupon) -> &str| -> ArrayRef {
@@ -43,7 +44,7 @@ pub(crate) fn columns(coupons: &[&Coupon]) -> Result<Vec<ArrayRef>, ArrowError> 
         text(|coupon| coupon.code().as_str()),
         text(|coupon| coupon.genesis().campaign.as_str()),
         text(|coupon| coupon.genesis().batch.as_str()),
-        text(|coupon| coupon.state().word()),
+        text(|coupon| coupon.state().as_str()),
         longs(coupons().map(|coupon| coupon.version().cast_signed())),
         optional_text(coupons().map(|coupon| coupon.holder().map(UserId::as_str))),
         instants(coupons().map(|coupon| Some(coupon.genesis().valid_from))),
@@ -65,92 +66,32 @@ pub(crate) fn optional_text<'a>(values: impl Iterator<Item = Option<&'a str>>) -
 }
 
 pub(crate) fn instants(values: impl Iterator<Item = Option<Millis>>) -> ArrayRef {
-    let mut column = TimestampMicrosecondBuilder::new().with_timezone("UTC");
-    for value in values {
-        column.append_option(value.map(|at| at.0.saturating_mul(MICROS)));
-    }
-    Arc::new(column.finish())
+    let micros = values.map(|value| value.map(|at| at.0.saturating_mul(MICROS)));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
 pub(crate) fn longs(values: impl Iterator<Item = i64>) -> ArrayRef {
-    let mut column = Int64Builder::new();
-    for value in values {
-        column.append_value(value);
-    }
-    Arc::new(column.finish())
+    Arc::new(Int64Array::from_iter_values(values))
 }
 
 fn events(coupons: &[&Coupon]) -> Result<ArrayRef, ArrowError> {
     let lengths = OffsetBuffer::from_lengths(coupons.iter().map(|coupon| coupon.events().len()));
     let events: Vec<&Event> = coupons.iter().flat_map(|coupon| coupon.events()).collect();
     let all = || events.iter().copied();
-    let mut operations = StringBuilder::new();
-    for event in all() {
-        operations.append_value(format!("{:032x}", event.operation.0));
-    }
+    let operations = all().map(|event| format!("{:032x}", event.operation.0));
     let sequence = coupons.iter().flat_map(|coupon| (1..).zip(coupon.events()).map(|(at, _)| at));
     let columns: Vec<ArrayRef> = vec![
         longs(sequence),
-        Arc::new(StringArray::from_iter_values(all().map(Event::kind))),
+        Arc::new(StringArray::from_iter_values(all().map(|event| event.kind.as_str()))),
         instants(all().map(|event| Some(event.at))),
         Arc::new(StringArray::from_iter_values(all().map(|event| event.actor.as_str()))),
-        Arc::new(operations.finish()),
-        optional_text(all().map(|event| Details::of(event).user)),
-        optional_text(all().map(|event| Details::of(event).reference)),
-        optional_text(all().map(|event| Details::of(event).reason)),
-        instants(all().map(|event| Details::of(event).expires_at)),
-        optional_text(all().map(|event| Details::of(event).zone)),
+        Arc::new(StringArray::from_iter_values(operations)),
+        optional_text(all().map(|event| Flat::of(event).user)),
+        optional_text(all().map(|event| Flat::of(event).reference)),
+        optional_text(all().map(|event| Flat::of(event).reason)),
+        instants(all().map(|event| Flat::of(event).expires_at)),
+        optional_text(all().map(|event| Flat::of(event).time_zone)),
     ];
     let events = StructArray::try_new(schema::event_fields(), columns, None)?;
     Ok(Arc::new(ListArray::try_new(schema::event_element(), lengths, Arc::new(events), None)?))
-}
-
-fn why(reason: &Option<Reason>) -> Option<&str> {
-    reason.as_ref().map(Reason::as_str)
-}
-
-/// What a deed says beside its kind; what a kind does not have is left out.
-#[derive(Default)]
-struct Details<'a> {
-    user: Option<&'a str>,
-    reference: Option<&'a str>,
-    reason: Option<&'a str>,
-    expires_at: Option<Millis>,
-    zone: Option<&'a str>,
-}
-
-impl Details<'_> {
-    fn of(event: &Event) -> Details<'_> {
-        match &event.deed {
-            Deed::Issued { to, reference, expires_at } => Details {
-                user: Some(to.as_str()),
-                reference: reference.as_ref().map(IssueRef::as_str),
-                expires_at: *expires_at,
-                ..Details::default()
-            },
-            Deed::Redeemed { by, order } => Details {
-                user: by.as_ref().map(UserId::as_str),
-                reference: Some(order.as_str()),
-                ..Details::default()
-            },
-            Deed::RedemptionCancelled { order, reason } => Details {
-                reference: Some(order.as_str()),
-                reason: why(reason),
-                ..Details::default()
-            },
-            Deed::Revoked { from, reference, reason } => Details {
-                user: Some(from.as_str()),
-                reference: reference.as_ref().map(RevokeRef::as_str),
-                reason: why(reason),
-                ..Details::default()
-            },
-            Deed::Voided { reason } => Details { reason: why(reason), ..Details::default() },
-            Deed::Extended { expires_at, zone, reason } => Details {
-                reason: why(reason),
-                expires_at: Some(*expires_at),
-                zone: Some(zone.name()),
-                ..Details::default()
-            },
-        }
-    }
 }

@@ -1,83 +1,83 @@
-//! What can go wrong in a cold store, in terms of what the caller may do.
+//! Errors of a cold store, by what the caller may do.
 
 use std::error::Error;
 
 use coupon::code::Code;
 
-/// A call that did not end in an answer. Losing a race is an answer, never an error.
+/// Why a call has no result. Losing a race is a result, never an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ColdError {
-    /// The call may be repeated later; a commit that is repeated with the same files is safe.
-    #[error("cold store {place} is unavailable: {what}")]
+    /// The store does not answer. Retry later; repeating a commit with the same files is safe.
+    #[error("cold store {location} is unavailable: {what}")]
     Unavailable {
         /// The store.
-        place: String,
-        /// What was tried, and what the store said.
+        location: String,
+        /// What was tried, and the answer of the store.
         what: String,
-        /// The store's own words.
+        /// The error of the store.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
-    /// The disk is full or read-only; nothing was committed, and reads go on.
-    #[error("cold store {place} cannot be written: {what}")]
+    /// The disk is full or read-only. Nothing was committed; reads still work.
+    #[error("cold store {location} cannot be written: {what}")]
     Full {
         /// The store.
-        place: String,
-        /// What was tried, and what the store said.
+        location: String,
+        /// What was tried, and the answer of the store.
         what: String,
     },
-    /// What was read is not what was written; a person has to look.
-    #[error("cold store {place} is damaged: {file}: {what}")]
+    /// A file is not as it was written. A person has to look.
+    #[error("cold store {location} is damaged: {file}: {what}")]
     Damaged {
         /// The store.
-        place: String,
+        location: String,
         /// The file, within the store.
         file: String,
         /// What is wrong with it.
         what: String,
     },
-    /// The store let two writers create one object: it cannot be written to safely.
+    /// The store let two writers create the same object, so it is not safe to write to.
     #[error(
-        "cold store {place} is not safe to write to: {winners} of {writers} writers created the \
-         same object, so two compactors would replace each other's commits and lose coupons; it \
-         must obey `If-None-Match: *` (versitygw 1.8 does, and AWS S3 and MinIO say so; Garage and \
-         `versitygw posix --nometa` do not)"
+        "cold store {location} is not safe to write to: {winners} of {writers} writers created the \
+         same object, so two compactors could replace each other's commits and lose coupons; use a \
+         server that obeys `If-None-Match: *` (versitygw 1.8 does, AWS S3 and MinIO say that they \
+         do; Garage and `versitygw posix --nometa` do not)"
     )]
     NotOnce {
         /// The store.
-        place: String,
-        /// How many were told that they had created it.
+        location: String,
+        /// Writers that were told that they created the object.
         winners: usize,
-        /// How many tried.
+        /// Writers that tried.
         writers: usize,
     },
-    /// A clock that is wrong would seal shelves whose time is not over.
+    /// The clocks differ too much. A wrong clock would seal partitions that have not expired.
     #[error(
-        "the clock here is {ms} ms {way} that of cold store {place}, and 5 s are allowed: set it \
-         right, as by NTP"
+        "the clock of this machine is {ms} ms {way} that of cold store {location}, and 5 s are \
+         allowed: synchronise it, for example by NTP"
     )]
     Clock {
         /// The store.
-        place: String,
-        /// By how much, at the least.
+        location: String,
+        /// The difference, at least.
         ms: u64,
         /// `ahead of` or `behind`.
         way: &'static str,
     },
-    /// A scan would read more than its caller wants; nothing was read.
+    /// A scan would read more rows than its caller allows. Nothing was read.
     #[error("{rows} coupons may match, want at most {max}")]
     TooMuch {
-        /// Rows that cannot be ruled out.
+        /// Rows that the statistics do not exclude.
         rows: u64,
-        /// The caller's limit.
+        /// The limit of the caller.
         max: u64,
     },
-    /// A writer was handed its coupons out of order; its files are gone.
+    /// A writer was given codes that do not ascend. Its files are abandoned.
     #[error("code {found} was written after {last}, want ascending codes")]
     Order {
         /// The last code before it.
         last: Code,
-        /// The code that came too late.
+        /// The code that is out of order.
         found: Code,
     },
 }

@@ -1,9 +1,10 @@
-//! Looking coupons up by code: one partition, and of each file one row group a code at most.
+//! Looking coupons up by code: reads one partition, and at most one row group of a file for each
+//! code.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
@@ -17,36 +18,38 @@ use crate::error::ColdError;
 use crate::files::{GroupBytes, ReadError};
 use crate::footer::Footer;
 use crate::log::LiveFile;
-use crate::store::{ColdFile, ColdStore, Inner, READ_TRIES_MAX};
+use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
 
-/// Row groups that are read at once: each is half a megabyte.
+/// Row groups read at once. Each has half a megabyte.
 const READS_MAX: usize = 8;
 
-/// The coupons found so far. Of two copies of a code the higher version is the coupon.
+/// The coupons found so far. If there are two copies of a code, the one with the higher version
+/// counts.
 type Found = BTreeMap<Code, Coupon>;
 
 impl ColdStore {
-    /// The coupons of `codes` on one shelf, one answer a code, in the order asked.
+    /// Looks up `codes` in one partition. Returns one answer for each code, in the same order.
     ///
-    /// A hit may come from what is remembered, since cold is final; a miss counts at a version
+    /// A hit may come from a cached version, because cold is final. A miss is checked at a version
     /// that was looked up after the call began. Reads one range for each row group that may hold
-    /// one of the codes, and the footer of each file that is not remembered.
+    /// one of the codes, and the footer of each file whose footer is not cached.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn find(&self, day: Day, codes: &[Code]) -> Result<Vec<Option<Coupon>>, ColdError> {
         self.find_with(day, 0, codes).await
     }
 
-    /// The same by a caller who knows that the shelf has had a commit with the number `unit`: a
-    /// miss at a version without it is no miss, an entry of the log is lost.
+    /// As [`ColdStore::find`], for a caller who knows that the partition has had the commit
+    /// `archive_commit`. At a version without that commit, a miss is damage: the log has lost an
+    /// entry.
     ///
     /// # Errors
     /// As [`ColdStore::find`].
     pub async fn find_with(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, ColdError> {
         let Inner { coupons, .. } = &*self.inner;
@@ -56,7 +59,7 @@ impl ColdStore {
         missing.dedup();
         let mut found = Found::new();
         let (mut known, mut is_fresh) = match coupons.remembered() {
-            Some(known) if known.unit(day) >= unit => (known, false),
+            Some(known) if known.archive_commit(day) >= archive_commit => (known, false),
             Some(_) | None => (coupons.since(ticket).await?, true),
         };
         let mut seen: Vec<Arc<LiveFile>> = Vec::new();
@@ -67,8 +70,9 @@ impl ColdStore {
                 Ok(hits) => {
                     missing.retain(|code| !hits.contains_key(code));
                     found.extend(hits);
-                    if is_fresh && !missing.is_empty() && known.unit(day) < unit {
-                        return Err(self.lost(day, known.unit(day), unit));
+                    if is_fresh && !missing.is_empty() && known.archive_commit(day) < archive_commit
+                    {
+                        return Err(self.lost(day, known.archive_commit(day), archive_commit));
                     }
                     if missing.is_empty() || is_fresh {
                         return Ok(codes.iter().map(|code| found.get(code).cloned()).collect());
@@ -76,38 +80,35 @@ impl ColdStore {
                     seen.extend(files);
                     known = coupons.since(ticket).await?;
                 }
-                Err(Missed { error: ReadError::Cold(error), .. }) => return Err(error),
-                Err(Missed { error: ReadError::Gone, file }) => {
+                Err((_, ReadError::Cold(error))) => return Err(error),
+                Err((file, ReadError::Gone)) => {
                     known = coupons.newest().await?;
                     if known.is_live(day, &file.path) {
-                        return Err(self.unread(&ColdFile { live: file }, ReadError::Gone).await);
+                        return Err(coupons.unread_file(&file, ReadError::Gone).await);
                     }
                 }
             }
             is_fresh = true;
         }
-        Err(self.inner.place.unavailable("the shelf is being merged again and again"))
+        Err(self
+            .inner
+            .location
+            .unavailable("merges keep replacing the files of the partition: retry"))
     }
 
-    /// What it means that a shelf has had fewer commits than somebody has seen.
-    pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
-        let Inner { place, coupons, .. } = &*self.inner;
-        let what = format!(
-            "shelf {day} is at unit {found} there, unit {seen} was committed: an entry of the log is lost or cut"
-        );
-        place.damaged(coupons.log_folder(), what)
-    }
-
-    /// Which of `codes`, in ascending order, the files hold.
-    async fn look(&self, files: &[Arc<LiveFile>], codes: &[Code]) -> Result<Found, Missed> {
-        let Inner { place, coupons, files: reader, .. } = &*self.inner;
+    /// Those of `codes` that the files hold. `codes` ascend.
+    async fn look(
+        &self,
+        files: &[Arc<LiveFile>],
+        codes: &[Code],
+    ) -> Result<Found, (Arc<LiveFile>, ReadError)> {
+        let Inner { location, files: reader, .. } = &*self.inner;
         let mut reads: Vec<Read> = Vec::new();
         for file in files {
             if within(codes, file.bounds.code.as_ref()).is_empty() {
                 continue;
             }
-            let object = coupons.object(&file.path);
-            let footer = reader.footer(&object, file).await.map_err(|error| missed(file, error))?;
+            let footer = reader.footer(file).await.map_err(|error| (Arc::clone(file), error))?;
             for (at, group) in footer.groups.iter().enumerate() {
                 let wanted = within(codes, group.bounds.code.as_ref()).to_vec();
                 if !wanted.is_empty() {
@@ -118,13 +119,13 @@ impl ColdStore {
         }
         let found = reads.into_iter().map(|read| async move {
             let Read { file, footer, at, wanted } = read;
-            let object = coupons.object(&file.path);
-            let fail = |error: ReadError| missed(&file, error);
+            let object = file.object();
+            let fail = |error: ReadError| (Arc::clone(&file), error);
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
             let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
             decoded
-                .map_err(|error| fail(undecodable(place, &object, error).into()))?
-                .map_err(|error| fail(place.damaged(&object, error).into()))
+                .map_err(|error| fail(undecodable(location, &object, error).into()))?
+                .map_err(|error| fail(location.damaged(&object, error).into()))
         });
         let mut found = stream::iter(found).buffer_unordered(READS_MAX);
         let mut newest = Found::new();
@@ -140,7 +141,7 @@ impl ColdStore {
     }
 }
 
-/// Those of `codes`, in ascending order, that may lie between the ends.
+/// Those of `codes` that may lie between the ends. `codes` ascend.
 fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] {
     let Some((from, to)) = ends else { return codes };
     let first = codes.partition_point(|code| code.as_str() < from.as_str());
@@ -156,62 +157,29 @@ struct Read {
     wanted: Vec<Code>,
 }
 
-struct Missed {
-    file: Arc<LiveFile>,
-    error: ReadError,
-}
-
-fn missed(file: &Arc<LiveFile>, error: ReadError) -> Missed {
-    Missed { file: Arc::clone(file), error }
-}
-
-/// The coupons of `wanted`, in ascending order, that the row group holds. The codes are decoded
-/// first, then the other columns of the rows that are wanted.
-fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, String> {
-    let mut rows: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut at = 0;
-    let codes = group.decode(Some(&["code"]), None, BATCH_ROWS).map_err(|it| it.to_string())?;
-    let mut left = wanted;
-    for batch in codes {
-        let batch = batch.map_err(|error| error.to_string())?;
-        left = matches(&batch, left, at, &mut rows)?;
+/// The coupons of `wanted` that the row group holds. `wanted` ascend. Decodes the codes first, then
+/// the other columns of the matching rows.
+fn pick(group: &GroupBytes, wanted: &[Code]) -> Result<Vec<Coupon>, Box<dyn Error + Send + Sync>> {
+    let mut wanted = wanted.iter().peekable();
+    let (mut rows, mut at) = (Vec::new(), 0);
+    for batch in group.decode(Some(&["code"]), None, BATCH_ROWS)? {
+        let batch = batch?;
+        let codes = decode::texts(&batch, "code")?;
+        for row in 0..batch.num_rows() {
+            let code = codes.needed(row)?;
+            while wanted.next_if(|wanted| wanted.as_str() < code).is_some() {}
+            if wanted.peek().is_some_and(|wanted| wanted.as_str() == code) {
+                rows.push(at + row..at + row + 1);
+            }
+        }
         at += batch.num_rows();
     }
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
     let mut found = Vec::new();
-    let rows = group.decode(None, Some(selected), BATCH_ROWS).map_err(|it| it.to_string())?;
-    for batch in rows {
-        let batch = batch.map_err(|error| error.to_string())?;
-        found.extend(decode::coupons(&batch).map_err(|error| error.to_string())?);
+    if !rows.is_empty() {
+        let selected = RowSelection::from_consecutive_ranges(rows.into_iter(), at);
+        for batch in group.decode(None, Some(selected), BATCH_ROWS)? {
+            found.extend(decode::coupons(&batch?)?);
+        }
     }
     Ok(found)
-}
-
-/// Adds the rows of `batch` that are wanted, its first row being `at`; both ascend. Returns the
-/// codes that lie behind it.
-fn matches<'a>(
-    batch: &RecordBatch,
-    mut wanted: &'a [Code],
-    at: usize,
-    rows: &mut Vec<std::ops::Range<usize>>,
-) -> Result<&'a [Code], String> {
-    let codes = batch.column_by_name("code").and_then(|column| column.as_string_opt::<i32>());
-    let codes = codes.ok_or("it has no column code")?;
-    for row in 0..codes.len() {
-        let code = codes.value(row);
-        while let [first, rest @ ..] = wanted
-            && first.as_str() < code
-        {
-            wanted = rest;
-        }
-        match wanted {
-            [first, ..] if first.as_str() == code => rows.push(at + row..at + row + 1),
-            [] => break,
-            _ => {}
-        }
-    }
-    Ok(wanted)
 }

@@ -1,9 +1,9 @@
-//! What the end of a file says about the rest of it, in little memory.
+//! A footer in little memory.
 //!
-//! As the library holds it, the footer of ten million untouched coupons takes 9 MB: each of 27
-//! columns of each of 600 row groups has statistics, encodings and offsets of its own. A look-up
-//! needs the codes that a row group begins and ends with and where it lies; to decode it, where in
-//! it each column lies. Everything else is the same in all row groups of a file and is kept once.
+//! As the Parquet library keeps it, the footer of ten million untouched coupons takes 9 MB: each of
+//! 27 columns of each of 600 row groups has its own statistics, encodings and offsets. A look-up
+//! needs the first and the last code of a row group and its position; decoding needs the offset of
+//! each column. Everything else is the same for all row groups of a file and is kept once.
 
 use std::mem::size_of;
 use std::ops::Range;
@@ -20,27 +20,27 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use crate::bounds::Bounds;
+use crate::checksums;
 use crate::encode::MICROS;
 use crate::schema::TableSchema;
-use crate::sums;
 
-/// A row group as the footer has it.
+/// A row group as the footer describes it.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) rows: u64,
     pub(crate) bounds: Bounds,
-    /// Where all of its column chunks lie.
+    /// The range of its column chunks.
     pub(crate) span: Range<u64>,
-    /// What these bytes add up to; see [`crate::sums`].
+    /// The checksum of that range; see [`crate::checksums`].
     pub(crate) sum: u64,
     chunks: Box<[Chunk]>,
 }
 
-/// One column of a row group; places count from the beginning of the row group.
+/// One column of a row group. Offsets count from the beginning of the row group.
 #[derive(Clone, Copy, Debug)]
 struct Chunk {
     values: u32,
-    /// The data page lies behind it where there is one.
+    /// The offset of the dictionary page, if there is one; the data page follows it.
     dictionary: Option<u32>,
     data: u32,
     bytes: u32,
@@ -50,13 +50,13 @@ struct Chunk {
 #[derive(Debug)]
 pub(crate) struct Footer {
     file: FileMetaData,
-    /// A row group without places: the columns with their types and encodings.
+    /// A row group without offsets: its columns with their types and encodings.
     shape: Option<RowGroupMetaData>,
     pub(crate) groups: Vec<Group>,
 }
 
 impl Footer {
-    /// What `metadata` says, `tail` being the end of the file of `file_bytes` that it was read from.
+    /// Converts `metadata`. `tail` is the end of the file, from which it was read.
     pub(crate) fn new(
         metadata: &ParquetMetaData,
         tail: &Bytes,
@@ -66,7 +66,7 @@ impl Footer {
         let mut groups = groups.collect::<ParquetResult<Vec<Group>>>()?;
         check_tail(tail, file_bytes, &groups)?;
         let about = metadata.file_metadata();
-        let sums = sums::of_groups(about.key_value_metadata());
+        let sums = checksums::of_groups(about.key_value_metadata());
         for (group, sum) in groups.iter_mut().zip(sums.unwrap_or_default()) {
             group.sum = sum;
         }
@@ -82,18 +82,17 @@ impl Footer {
         Ok(Footer { file, shape, groups })
     }
 
-    /// The footer of a file that has this row group alone, at the place where it lies.
+    /// Metadata of a file that has the bytes of this row group alone.
     pub(crate) fn of_group(&self, at: usize) -> ParquetResult<ArrowReaderMetadata> {
         let missing = || ParquetError::General(format!("there is no row group {at}"));
         let (group, shape) = self.groups.get(at).zip(self.shape.as_ref()).ok_or_else(missing)?;
-        let place = |offset: u32| (group.span.start + u64::from(offset)).cast_signed();
         let columns = shape.columns().iter().zip(&group.chunks).map(|(column, chunk)| {
             column
                 .clone()
                 .into_builder()
                 .set_num_values(chunk.values.into())
-                .set_dictionary_page_offset(chunk.dictionary.map(place))
-                .set_data_page_offset(place(chunk.data))
+                .set_dictionary_page_offset(chunk.dictionary.map(i64::from))
+                .set_data_page_offset(chunk.data.into())
                 .set_total_compressed_size(chunk.bytes.into())
                 .build()
         });
@@ -107,7 +106,7 @@ impl Footer {
         ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
     }
 
-    /// A column of the file that this release does not know.
+    /// The first column of the file that this release does not know.
     pub(crate) fn unknown(&self, schema: &TableSchema) -> Option<&ColumnPath> {
         let columns = self.shape.iter().flat_map(|shape| shape.columns());
         schema.unknown_of(columns.map(|column| column.column_path()))
@@ -130,19 +129,19 @@ impl Footer {
     }
 }
 
-/// A row group as all of a file are.
+/// What all row groups of a file have in common.
 fn shape(group: &RowGroupMetaData) -> ParquetResult<RowGroupMetaData> {
     let columns = group.columns().iter().map(|it| it.clone().into_builder().clear_statistics());
     let columns = columns.map(|it| it.build()).collect::<ParquetResult<_>>()?;
     group.clone().into_builder().set_column_metadata(columns).build()
 }
 
-/// The footer says where the last row group ends; what lies behind it has a sum of its own.
+/// Verifies the checksum of the bytes after the last row group.
 fn check_tail(bytes: &Bytes, file_bytes: u64, groups: &[Group]) -> ParquetResult<()> {
     let end = groups.iter().map(|group| group.span.end).max().unwrap_or(0);
     let tail = usize::try_from(file_bytes - end).unwrap_or(usize::MAX);
     let tail = bytes.len().checked_sub(tail).map(|from| &bytes[from..]);
-    match tail.is_some_and(sums::is_sealed) {
+    match tail.is_some_and(checksums::is_sealed) {
         true => Ok(()),
         false => Err(ParquetError::General("the footer is not what was written".into())),
     }
@@ -158,7 +157,7 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
     let span = places.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end));
     let span = span.unwrap_or(file_bytes..0);
     if span.start >= span.end || span.end > file_bytes {
-        return Err(ParquetError::EOF(format!("a row group lies at {span:?} of {file_bytes}")));
+        return Err(ParquetError::EOF(format!("a row group is at {span:?} of {file_bytes}")));
     }
     let chunks = group.columns().iter().map(|column| chunk(column, &span));
     let statistics = |name: &str| {
@@ -179,7 +178,8 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
 
 fn chunk(column: &ColumnChunkMetaData, span: &Range<u64>) -> ParquetResult<Chunk> {
     let small = |number: i64| {
-        let too_large = || ParquetError::General(format!("a row group has {number} in it"));
+        let too_large =
+            || ParquetError::General(format!("a row group has {number} as an offset or a size"));
         u32::try_from(number).map_err(|_| too_large())
     };
     let place = |at: i64| small(at - span.start.cast_signed());

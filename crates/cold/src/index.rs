@@ -1,47 +1,38 @@
-//! The holder index: whole coupons in the order of their holders, so that a person's list reads a
-//! few row groups, however many expiry days and files there are.
+//! The holder index: whole coupons sorted by holder, so that a holder's list reads a few row
+//! groups, however many expiry days and files there are.
 //!
-//! It is a third table, made from the committed files of `coupons` and nothing else: it may lag
-//! behind, it may be removed as a whole, and the next merge makes it again. Its files lie in
-//! levels, as in a log-structured merge tree. What comes in is a file of level 0; from level 1 on
-//! the ranges of holders of a level's files are disjoint, and each level is ten times as large as
-//! the one before it. So a person is in at most one file of each level, and a row is rewritten a
-//! bounded number of times a level.
+//! Invariants: the index is derived from the committed files of `coupons` and from nothing else. It
+//! may lag behind them; it may be deleted as a whole, and the next merge rebuilds it. From level 1
+//! on, the files of a level have disjoint ranges of holders.
 //!
-//! Its commits stand in one line: each carries the transaction id `holder_index` with the number
-//! after the last one, and whoever finds the number taken has lost and begins again. A commit that
-//! completes a partition also carries that partition's transaction id with the number up to which
-//! the index has it. Until then a list reads the files of `coupons_by_holder` behind that number.
-//! Rows of a merge that was killed come in again; of equal rows one stays.
+//! The files form a log-structured merge tree. New rows go to a file of level 0. Each level is ten
+//! times as large as the one above it, so a holder is in at most one file of each level from 1 on,
+//! and a row is rewritten a bounded number of times for each level.
+//!
+//! Commits to the index are totally ordered: each carries the transaction id `holder_index` with
+//! the next number, and a writer that finds the number taken has lost and begins again. A commit
+//! that completes a partition also carries the transaction id of that partition, with the archive
+//! commit up to which the index has it. A list reads later archive commits from the files of
+//! `coupons_by_holder`. Rows of a merge that was killed are taken in again; duplicates are removed.
 
+mod commit;
+mod intake;
+mod merge;
 mod plan;
 mod write;
 
-use std::collections::{BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
 
-use crate::bounds::may_hold;
-use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
-use crate::files::{ReadError, footer_bytes};
-use crate::holders::HolderEntry;
-use crate::log::{Change, Ended, Known, LiveFile, Written};
-use crate::names::{self, Origin};
-use crate::schema::HOLDER_INDEX;
-use crate::store::{ColdFile, ColdStore, Inner};
-use crate::{bounds, decode};
-use write::IndexWriter;
-
-/// Coupons that are sorted in memory, about a kilobyte each with their events.
-const CHUNK_ROWS: usize = 32_768;
-
-/// Rows handed to the writer at a time.
-const PIECE: usize = 2_048;
+use crate::log::TableVersion;
+use crate::names;
+use crate::store::{ColdStore, Inner};
+use intake::Intake;
 
 /// A row of the index.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +44,7 @@ pub(crate) struct Row {
 type Key<'a> = (Option<&'a UserId>, Day, &'a Code);
 
 impl Row {
-    /// What the rows of a file ascend by.
+    /// The sort key of the rows of a file.
     pub(crate) fn key(&self) -> Key<'_> {
         (self.coupon.holder(), self.day, self.coupon.code())
     }
@@ -62,32 +53,33 @@ impl Row {
 /// What a call of [`ColdStore::merge_holders`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HolderMerge {
-    /// Coupons that came into the index.
+    /// Coupons taken into the index.
     pub taken_in: u64,
-    /// Rows that were written, those among them that were in the index before.
+    /// Rows written, including rows that were in the index before.
     pub written: u64,
-    /// Commits that were made.
+    /// Commits made.
     pub commits: u64,
-    /// Whether the index has everything and is in order. Otherwise the limit was reached, or
+    /// Whether the index has every coupon and no merge is due. Otherwise `rows_max` was reached, or
     /// another process merges at the same time: call again.
     pub is_done: bool,
 }
 
 impl ColdStore {
-    /// Brings the holder index up to what `coupons` has, and merges its files where that is due.
-    /// Ends when about `rows_max` rows have been written; at the most it goes beyond that by the
-    /// new coupons of one partition, or by one merge, which is some twenty files of
-    /// [`crate::Options::index_file_bytes`]. Takes memory for 32,768 coupons. Safe to repeat, to
-    /// kill, and to race with others: one of them gets through, and the files of the others are
-    /// swept.
+    /// Brings the holder index up to date with `coupons`, and merges its files where a merge is
+    /// due. Stops after about `rows_max` rows; it may exceed that by the new coupons of one
+    /// partition, or by one merge, which is some twenty files of
+    /// [`crate::Options::index_file_bytes`]. Holds 32,768 coupons in memory. Safe to repeat and to
+    /// kill. If several processes call it at once, one of them gets through, and a sweep deletes
+    /// the files of the others.
     ///
-    /// Call it after the passes of a run, until [`HolderMerge::is_done`] or the run's time is over.
-    /// A list is right without it, and reads two ranges for each file that is waiting.
+    /// Call it after a compaction, until [`HolderMerge::is_done`] or until the time of the run is
+    /// over. Lists are right without it; each reads two ranges more for each file that is not
+    /// merged yet.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table `coupons`; [`ColdError::Full`],
-    /// [`ColdError::Damaged`], where it is a partition's after all others were taken in. What was
-    /// committed before stays.
+    /// [`ColdError::Unavailable`], also if there is no table `coupons`; [`ColdError::Full`];
+    /// [`ColdError::Damaged`], for a damaged partition after all others were taken in. What was
+    /// committed before the error stays.
     pub async fn merge_holders(&self, rows_max: u64) -> Result<HolderMerge, ColdError> {
         self.inner.index.create().await?;
         let mut done = HolderMerge::default();
@@ -115,21 +107,23 @@ impl ColdStore {
         Ok(done)
     }
 
-    /// Whether `coupons` has all that the holder index was made of. It has not where one of the two
-    /// was put back in an earlier state: then lists would leave coupons out, without an end.
+    /// Checks that `coupons` has everything that the holder index was made of. It does not if one
+    /// of the two was restored to an earlier state: then lists would leave coupons out for ever.
     ///
     /// # Errors
-    /// [`ColdError::Damaged`] says what to do about it; otherwise as [`ColdStore::version`].
+    /// [`ColdError::Damaged`] says what to do; otherwise as [`ColdStore::version`].
     pub async fn index_fits(&self) -> Result<(), ColdError> {
         let Some(index) = self.inner.index.newest_if_any().await? else { return Ok(()) };
         self.fits(&index, &*self.inner.coupons.newest().await?)
     }
 
-    /// The same of two versions, of which that of the index was looked up first.
-    fn fits(&self, index: &Known, coupons: &Known) -> Result<(), ColdError> {
-        let is_ahead =
-            |(day, unit): &(&Day, &u64)| **day != names::INDEX && coupons.unit(**day) < **unit;
-        match index.units.iter().find(is_ahead) {
+    /// As [`ColdStore::index_fits`], for two versions. The version of the index must be looked up
+    /// first.
+    fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<(), ColdError> {
+        let is_ahead = |(day, archive_commit): &(&Day, &u64)| {
+            **day != names::INDEX && coupons.archive_commit(**day) < **archive_commit
+        };
+        match index.archive_commits.iter().find(is_ahead) {
             Some((day, _)) => Err(self.ahead(*day)),
             None => Ok(()),
         }
@@ -139,322 +133,22 @@ impl ColdStore {
         self.inner.options.index_file_bytes.max(1)
     }
 
-    /// Takes in the new coupons of partitions that are behind, one after the other, until there
-    /// are enough for a file.
-    async fn take_in(
-        &self,
-        on: &Arc<Known>,
-        rows_max: u64,
-        done: &mut HolderMerge,
-        unread: &mut Unread,
-    ) -> Result<Intake, ColdError> {
-        let truth = self.inner.coupons.newest().await?;
-        self.fits(on, &truth)?;
-        let behind: Vec<(Day, u64)> = truth
-            .units
-            .iter()
-            .filter(|(day, unit)| on.unit(**day) < **unit && !unread.days.contains(day))
-            .map(|(day, unit)| (*day, *unit))
-            .collect();
-        if behind.is_empty() {
-            return Ok(Intake::Nothing);
-        }
-        let mut intake = Pending { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
-        for (day, unit) in behind {
-            let after = on.unit(day);
-            let newer = |file: &&Arc<LiveFile>| file.newest_unit() > after;
-            let mut is_whole = true;
-            for file in truth.files(day).iter().filter(newer) {
-                match self.take_file(file, after, &mut intake, done).await {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(Intake::Lost),
-                    // One partition that cannot be read does not stop the others. What was read of
-                    // it comes in once more when it is whole.
-                    Err(error @ ColdError::Damaged { .. }) => {
-                        unread.days.insert(day);
-                        unread.first.get_or_insert(error);
-                        is_whole = false;
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if is_whole {
-                intake.covers.push((day, unit));
-            }
-            let waiting = intake.rows.len();
-            if waiting >= CHUNK_ROWS || done.written + waiting as u64 >= rows_max {
-                break;
-            }
-        }
-        if intake.rows.is_empty() && intake.covers.is_empty() {
-            // None of them could be read: a commit would say nothing.
-            return Ok(Intake::Went);
-        }
-        match self.add_file(&mut intake, done).await? {
-            true => Ok(Intake::Went),
-            false => Ok(Intake::Lost),
-        }
-    }
-
-    /// The coupons with a holder that came into a file behind the unit `after`.
-    async fn take_file(
-        &self,
-        file: &Arc<LiveFile>,
-        after: u64,
-        intake: &mut Pending,
-        done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
-        let (day, own) = (file.origin.day, file.origin.unit);
-        let file = ColdFile { live: Arc::clone(file) };
-        let held = Reading::all(move |batch| {
-            decode::coupons_behind(batch, own, after).map(|mut coupons| {
-                coupons.retain(|coupon| coupon.holder().is_some());
-                coupons
-            })
-        });
-        let mut rows = self.open(&file, held).await?;
-        loop {
-            let coupons = match rows.next().await {
-                Ok(Some(coupons)) => coupons,
-                Ok(None) => return Ok(true),
-                Err(error) => return Err(self.unread(&file, error).await),
-            };
-            intake.rows.extend(coupons.into_iter().map(|coupon| Row { day, coupon }));
-            if intake.rows.len() >= CHUNK_ROWS && !self.add_file(intake, done).await? {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Commits what is pending as a file of level 0, and merges until the level is small again.
-    /// Whether the line of commits was still ours.
-    async fn add_file(
-        &self,
-        intake: &mut Pending,
-        done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
-        let mut rows = std::mem::take(&mut intake.rows);
-        let unit = intake.known.unit(names::INDEX) + 1;
-        let count = rows.len() as u64;
-        rows.sort_unstable_by(|a, b| {
-            a.key().cmp(&b.key()).then(b.coupon.version().cmp(&a.coupon.version()))
-        });
-        rows.dedup_by(|later, first| later.key() == first.key());
-        let writer = IndexWriter::new(&self.inner.place, 0, unit, self.index_file_bytes());
-        while !rows.is_empty() {
-            let later = rows.split_off(rows.len().min(PIECE));
-            if !writer.push(std::mem::replace(&mut rows, later)).await {
-                break;
-            }
-        }
-        let added = writer.finish().await?;
-        let covers = std::mem::take(&mut intake.covers);
-        if !self.commit_index(&intake.known, added, &[], covers, done).await? {
-            return Ok(false);
-        }
-        done.taken_in += count;
-        intake.known = self.inner.index.newest().await?;
-        let file_bytes = self.index_file_bytes();
-        while let Some(merge) = plan::due(intake.known.files(names::INDEX), file_bytes) {
-            if !self.merge_index(&intake.known, &merge, done).await? {
-                return Ok(false);
-            }
-            intake.known = self.inner.index.newest().await?;
-        }
-        Ok(true)
-    }
-
-    /// Writes the files of `merge` in the order of the index, each coupon once, and commits them
-    /// in the place of the old ones.
-    async fn merge_index(
-        &self,
-        on: &Known,
-        merge: &plan::Merge,
-        done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
-        let Inner { place, index, .. } = &*self.inner;
-        let unit = on.unit(names::INDEX) + 1;
-        let mut heads = Vec::with_capacity(merge.files.len());
-        for file in &merge.files {
-            let cursor = self.inner.cursor(index, file, Reading::all(decode::indexed)).await;
-            let cursor = cursor.map_err(|error| self.index_gone(file, error))?;
-            heads.push(Head { file: Arc::clone(file), cursor, rows: Vec::new().into_iter() });
-        }
-        let writer = IndexWriter::new(place, merge.target, unit, self.index_file_bytes());
-        let mut piece = Vec::with_capacity(PIECE);
-        while let Some(row) = self.next_row(&mut heads).await? {
-            piece.push(row);
-            if piece.len() == PIECE && !writer.push(std::mem::take(&mut piece)).await {
-                break;
-            }
-        }
-        writer.push(piece).await;
-        let added = writer.finish().await?;
-        self.commit_index(on, added, &merge.files, Vec::new(), done).await
-    }
-
-    /// The next row in its newest version.
-    async fn next_row(&self, heads: &mut Vec<Head>) -> Result<Option<Row>, ColdError> {
-        let mut at = 0;
-        while let Some(head) = heads.get_mut(at) {
-            if head.rows.as_slice().is_empty() {
-                match head.cursor.next().await {
-                    Ok(Some(rows)) => head.rows = rows.into_iter(),
-                    Ok(None) => {
-                        heads.swap_remove(at);
-                    }
-                    Err(error) => return Err(self.index_gone(&head.file, error)),
-                }
-                continue;
-            }
-            at += 1;
-        }
-        let least = (0..heads.len()).min_by(|a, b| heads[*a].key().cmp(&heads[*b].key()));
-        let Some(mut newest) = least.and_then(|least| heads[least].rows.next()) else {
-            return Ok(None);
-        };
-        for head in heads {
-            // A file has a coupon once.
-            if head.key() == Some(newest.key())
-                && let Some(row) = head.rows.next()
-                && row.coupon.version() > newest.coupon.version()
-            {
-                newest = row;
-            }
-        }
-        Ok(Some(newest))
-    }
-
-    /// The index was looked at first, so `coupons` has lost what the index was made of.
+    /// The index was looked up first, so `coupons` has lost rows that the index was made of.
     fn ahead(&self, day: Day) -> ColdError {
-        let Inner { place, index, .. } = &*self.inner;
+        let Inner { location, index, .. } = &*self.inner;
         let what = format!(
-            "it has more of {} than coupons, which was restored to an earlier state: remove the \
-             folder {} while nothing runs",
+            "it has later archive commits of {} than coupons, which was restored to an earlier \
+             state: delete the folder {} while no couponry runs",
             names::iso(day),
             index.folder()
         );
-        place.damaged(index.log_folder(), what)
-    }
-
-    /// A file of the index that cannot be read while it is merged.
-    fn index_gone(&self, file: &LiveFile, error: ReadError) -> ColdError {
-        let Inner { place, .. } = &*self.inner;
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => place.unavailable(format!("{} was merged away", file.path)),
-        }
-    }
-
-    /// Reads back what was written, then publishes it. Whether it got through.
-    async fn commit_index(
-        &self,
-        on: &Known,
-        added: Vec<Written>,
-        removed: &[Arc<LiveFile>],
-        covers: Vec<(Day, u64)>,
-        done: &mut HolderMerge,
-    ) -> Result<bool, ColdError> {
-        let Inner { index, files, .. } = &*self.inner;
-        let after = on.unit(names::INDEX);
-        let origin = Origin { day: names::INDEX, unit: after + 1, rewrites: 0 };
-        for written in &added {
-            let live = Arc::new(as_live(written, origin));
-            let checked = files.check(&index.object(&live.path), &live).await;
-            checked.map_err(|error| self.index_gone(&live, error))?;
-        }
-        let rows: u64 = added.iter().map(|file| file.rows).sum();
-        let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
-        let change = Change { day: names::INDEX, after, unit: after + 1, added, removed, covers };
-        match index.commit(change, u64::MAX).await? {
-            Ended::Done { .. } => {
-                done.written += rows;
-                done.commits += 1;
-                Ok(true)
-            }
-            Ended::Taken { .. } | Ended::Moved { .. } => Ok(false),
-        }
-    }
-
-    /// A person's coupons in the files of the index at one version.
-    pub(crate) async fn indexed(
-        &self,
-        file: &Arc<LiveFile>,
-        holder: &UserId,
-        from: Option<Day>,
-    ) -> Result<Vec<HolderEntry>, ReadError> {
-        let Inner { place, index, files, .. } = &*self.inner;
-        let object = index.object(&file.path);
-        let footer = files.footer(&object, file).await?;
-        let may = |at: &usize| may_hold(footer.groups[*at].bounds.holder.as_ref(), holder.as_str());
-        let groups = (0..footer.groups.len()).filter(may).collect();
-        let wanted = holder.clone();
-        let reading = Reading::all(move |batch| decode::indexed_of(batch, &wanted));
-        let footer = Arc::clone(&footer);
-        let mut rows = Cursor::new(place, files, object, file, footer, reading, groups);
-        let mut entries = Vec::new();
-        while let Some(rows) = rows.next().await? {
-            let rows = rows.into_iter().filter(|row| from.is_none_or(|from| row.day >= from));
-            entries.extend(rows.map(|Row { day, coupon }| HolderEntry {
-                code: coupon.code().clone(),
-                day,
-                expires_at: coupon.expires_at(),
-                state: coupon.state().word(),
-                version: coupon.version(),
-                coupon: Some(Box::new(coupon)),
-            }));
-        }
-        Ok(entries)
+        location.damaged(index.log_folder(), what)
     }
 }
 
-/// How an intake ended.
-enum Intake {
-    /// Something came in.
-    Went,
-    /// Somebody else merges.
-    Lost,
-    /// There is nothing to take in.
-    Nothing,
-}
-
-/// Partitions that could not be taken in, and why the first of them.
+/// Partitions that could not be taken in, and the first error.
 #[derive(Default)]
 struct Unread {
     days: BTreeSet<Day>,
     first: Option<ColdError>,
-}
-
-/// What has been read and waits for its file.
-struct Pending {
-    /// The index as it is before that file.
-    known: Arc<Known>,
-    rows: Vec<Row>,
-    /// Partitions of which every new coupon is in a file, with this one.
-    covers: Vec<(Day, u64)>,
-}
-
-struct Head {
-    file: Arc<LiveFile>,
-    cursor: Cursor<Row>,
-    rows: std::vec::IntoIter<Row>,
-}
-
-impl Head {
-    fn key(&self) -> Option<Key<'_>> {
-        self.rows.as_slice().first().map(Row::key)
-    }
-}
-
-fn as_live(written: &Written, origin: Origin) -> LiveFile {
-    LiveFile {
-        schema: &HOLDER_INDEX,
-        path: written.path.clone(),
-        origin,
-        rows: written.rows,
-        footer_bytes: footer_bytes(&HOLDER_INDEX, written.bytes),
-        bytes: written.bytes,
-        bounds: bounds::Bounds::default(),
-    }
 }

@@ -1,61 +1,61 @@
-//! Finished coupons: Delta and Parquet on an object store.
+//! Archived coupons: Delta tables of Parquet files in a folder or a bucket. No other crate knows
+//! Parquet, Arrow, an object store or the Delta log.
 //!
-//! A [`ColdStore`] is a folder, or a prefix of a bucket, with three Delta tables: `coupons`, one
-//! partition a shelf, sorted by code; `coupons_by_holder`, one partition a month, sorted by
-//! holder; and `holder_index`, whole coupons by holder, from which a person's list is read. The
-//! first two are open to any reader of Delta; `schema/cold.md` is the contract with them.
+//! A [`ColdStore`] is a folder, or a prefix of a bucket, with three Delta tables. `coupons` is
+//! partitioned by expiry day and sorted by code. `coupons_by_holder` is partitioned by month and
+//! sorted by holder. `holder_index` has whole coupons sorted by holder; a holder's list is read
+//! from it. Any reader of Delta may read the first two; `schema/cold.md` is the contract with such
+//! readers.
 //!
-//! What is in cold is final. A commit to a shelf carries the number after the last one, so the
-//! commits of a shelf stand in one line, and whoever finds the number taken begins again. No
-//! other crate knows Parquet, Arrow, an object store or the Delta log.
+//! A coupon in cold never changes. Every commit to a partition carries the number after the last one
+//! as its Delta transaction version, so the commits of a partition are totally ordered. A writer
+//! that finds its number taken has lost, and begins again from the new state.
 
+mod audit;
 mod bounds;
 mod bucket;
+mod checksums;
 mod cursor;
 mod decode;
 mod encode;
+mod encoder;
 mod error;
-mod examine;
+pub mod external;
 mod files;
 mod find;
 mod footer;
 mod holders;
 mod index;
-#[cfg(test)]
-mod later;
 mod local;
+mod location;
 mod log;
+mod merge;
 mod names;
 mod options;
 mod origins;
-pub mod outside;
-mod place;
-mod proof;
+mod probe;
 mod retried;
 mod rows;
 mod scan;
 mod schema;
 mod store;
-mod sums;
 mod sweep;
 mod upload;
-mod verifying;
 mod write;
 
+pub use audit::{
+    ColdCode, ColdCopy, FileFault, PartitionAudit, SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs,
+};
 pub use bucket::{BadBucket, BucketAddress, Patience};
 pub use error::ColdError;
-pub use examine::Finding;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;
+pub use log::Committed;
 pub use options::Options;
 pub use origins::{Archived, Since};
-pub use proof::Proof;
-pub use rows::{Keys, Rows};
-pub use scan::{Scan, ScanFilter, ShelfRows};
-pub use store::{ColdFile, ColdStore, Committed, Shelf};
+pub use probe::ProbeResult;
+pub use rows::{FileRows, Keys, Rows};
+pub use scan::{PartitionRows, Scan, ScanFilter};
+pub use store::{ColdFile, ColdStore, Partition};
 pub use sweep::Swept;
-pub use verifying::{
-    ColdCode, ColdCopy, FileFault, SIDE_FAULTS_MAX, ShelfAudit, SideAudit, SideFault, SideIs,
-    day_text,
-};
-pub use write::{NewFile, ShelfWriter};
+pub use write::{NewFile, PartitionWriter};

@@ -1,17 +1,20 @@
-//! A local folder as an object store that keeps what it was given: the only place that syncs.
+//! A local folder as a durable object store.
 //!
-//! `LocalFileSystem` never syncs, and syncing after a file has its name is not enough: a log
-//! entry that has its name but not its bytes can never be replaced. So an object is written to
-//! the staging folder, synced, given its name, and then the folders that name it are synced;
-//! only then does the call return. Reads, lists and deletes are `LocalFileSystem`'s.
+//! Invariant: when a write returns, the object and its name survive a crash. `LocalFileSystem`
+//! never syncs, and it is not enough to sync a file after it has its name: a log entry that has its
+//! name but not its bytes can never be replaced. So an object is written to the staging folder,
+//! synced, given its name, and then the folders that contain the name are synced. Reads, lists and
+//! deletes are those of `LocalFileSystem`.
+
+mod staged;
+mod upload;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -21,19 +24,17 @@ use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    UploadPart,
 };
 use tokio::task::spawn_blocking;
-use uuid::Uuid;
 
-/// Where objects are written before they have their names.
-const STAGING: &str = ".staging";
+use staged::{STAGING, Staged, sync_folder};
+use upload::Upload;
 
-/// A staged file this old has no writer any more: no part of an upload takes a day.
+/// A staged file of this age has no writer any more: no upload takes a day.
 const STAGING_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A folder of the local disk; see the module. The folder itself is made by nobody but
-/// [`LocalFolder::make`], so that an unmounted disk is not written beside.
+/// A folder of the local disk. Only [`LocalFolder::make`] creates the folder itself, so that
+/// nothing is written under the mount point of a disk that is not mounted.
 #[derive(Debug)]
 pub(crate) struct LocalFolder {
     root: PathBuf,
@@ -46,14 +47,15 @@ impl LocalFolder {
         LocalFolder { root: root.to_owned(), kept: Arc::default() }
     }
 
-    /// Makes the folder and those above it.
+    /// Creates the folder and its parents.
     pub(crate) fn make(&self) -> io::Result<()> {
         fs::create_dir_all(&self.root)?;
-        // Who made which of them is not known: sync up to the top of the file system.
+        // It is not known who created which of them, so all are synced up to the root of the file
+        // system.
         for folder in fs::canonicalize(&self.root)?.ancestors() {
             match sync_folder(folder) {
                 Ok(()) => {}
-                // A folder above ours that only others may read was not made by us.
+                // This process did not create a parent that it may not read.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
                 Err(error) => return Err(error),
             }
@@ -61,18 +63,18 @@ impl LocalFolder {
         Ok(())
     }
 
-    /// Whether the folder is not there.
+    /// Whether the folder does not exist.
     pub(crate) fn is_gone(&self) -> bool {
         !self.root.is_dir()
     }
 
-    /// Makes sure that the names in a folder stay, whoever gave them.
+    /// Makes the names in a folder durable, whoever created them.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
         let folder = self.file(folder);
         blocking(&folder.clone(), move || sync_folder(&folder)).await
     }
 
-    /// Removes what crashed writers left behind.
+    /// Deletes what crashed writers left behind.
     pub(crate) async fn sweep_staging(&self, now: SystemTime) -> Result<()> {
         let staging = self.root.join(STAGING);
         blocking(&staging.clone(), move || {
@@ -101,74 +103,7 @@ impl LocalFolder {
     }
 
     fn stage(&self, location: &Path) -> Staged {
-        // `LocalFileSystem` lists no name that ends in `#` and digits.
-        let name = format!("{}#1", Uuid::new_v4());
-        Staged {
-            root: self.root.clone(),
-            staged: self.root.join(STAGING).join(name),
-            named: self.file(location),
-            kept: Arc::clone(&self.kept),
-        }
-    }
-}
-
-/// A file on its way to its name. Whoever drops it removes the staged copy.
-#[derive(Debug)]
-struct Staged {
-    root: PathBuf,
-    staged: PathBuf,
-    named: PathBuf,
-    kept: Arc<Mutex<HashSet<PathBuf>>>,
-}
-
-impl Staged {
-    fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        match options.open(&self.staged) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                // Not with the folders above it: see `LocalFolder`.
-                match fs::create_dir(self.root.join(STAGING)) {
-                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-                    _ => {}
-                }
-                options.open(&self.staged)
-            }
-            opened => opened,
-        }
-    }
-
-    /// Gives a synced file its name, and syncs what names it.
-    fn publish(&self, mode: &PutMode) -> io::Result<()> {
-        let folder = self.named.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        match mode {
-            PutMode::Overwrite => fs::rename(&self.staged, &self.named)?,
-            PutMode::Create | PutMode::Update(_) => fs::hard_link(&self.staged, &self.named)?,
-        }
-        sync_folder(folder)?;
-        self.keep(folder)
-    }
-
-    /// Syncs the name of `folder` and of each one above it that may be new.
-    fn keep(&self, folder: &FilePath) -> io::Result<()> {
-        for folder in folder.ancestors().take_while(|above| *above != self.root) {
-            if held(&self.kept).contains(folder) {
-                return Ok(());
-            }
-            sync_folder(folder.parent().unwrap_or(&self.root))?;
-        }
-        // Only now, and all at once: another writer must not rely on half a chain.
-        let chain = folder.ancestors().take_while(|above| *above != self.root);
-        held(&self.kept).extend(chain.map(FilePath::to_owned));
-        Ok(())
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        // What stays is swept a day later.
-        let _ = fs::remove_file(&self.staged);
+        Staged::new(&self.root, self.file(location), &self.kept)
     }
 }
 
@@ -187,7 +122,8 @@ impl ObjectStore for LocalFolder {
             });
         }
         let staged = self.stage(location);
-        blocking(&staged.named.clone(), move || {
+        let named = staged.named().to_owned();
+        blocking(&named, move || {
             let mut file = staged.open()?;
             payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
             file.sync_all()?;
@@ -203,11 +139,8 @@ impl ObjectStore for LocalFolder {
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
         let staged = self.stage(location);
-        let named = staged.named.clone();
-        let upload = blocking(&named, move || {
-            Ok(Upload { file: Arc::new(staged.open()?), staged: Some(staged), end: 0 })
-        })
-        .await?;
+        let named = staged.named().to_owned();
+        let upload = blocking(&named, move || Upload::begin(staged)).await?;
         Ok(Box::new(upload))
     }
 
@@ -226,10 +159,7 @@ impl ObjectStore for LocalFolder {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.inner() {
-            Ok(inner) => ascending(inner.list(prefix)),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        ascending(self.inner().map(|inner| inner.list(prefix)))
     }
 
     fn list_with_offset(
@@ -237,10 +167,7 @@ impl ObjectStore for LocalFolder {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.inner() {
-            Ok(inner) => ascending(inner.list_with_offset(prefix, offset)),
-            Err(error) => stream::once(async { Err(error) }).boxed(),
-        }
+        ascending(self.inner().map(|inner| inner.list_with_offset(prefix, offset)))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -261,65 +188,13 @@ impl fmt::Display for LocalFolder {
     }
 }
 
-/// One file that comes in parts.
-#[derive(Debug)]
-struct Upload {
-    file: Arc<File>,
-    staged: Option<Staged>,
-    /// Where the next part goes.
-    end: u64,
-}
-
-#[async_trait]
-impl MultipartUpload for Upload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let mut at = self.end;
-        self.end += data.content_length() as u64;
-        let file = Arc::clone(&self.file);
-        let named = self.staged.as_ref().map_or_else(PathBuf::new, |staged| staged.named.clone());
-        Box::pin(async move {
-            blocking(&named, move || {
-                for bytes in &data {
-                    file.write_all_at(bytes, at)?;
-                    at += bytes.len() as u64;
-                }
-                Ok(())
-            })
-            .await
-        })
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        let staged = self.staged.take().ok_or_else(over)?;
-        let file = Arc::clone(&self.file);
-        blocking(&staged.named.clone(), move || {
-            file.sync_all()?;
-            staged.publish(&PutMode::Create)
-        })
-        .await?;
-        Ok(PutResult { e_tag: None, version: None })
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        let staged = self.staged.take().ok_or_else(over)?;
-        blocking(&staged.named.clone(), move || {
-            drop(staged);
-            Ok(())
-        })
-        .await
-    }
-}
-
-fn over() -> Error {
-    Error::Generic { store: "LocalFolder", source: "the upload has ended".into() }
-}
-
-/// `LocalFileSystem` lists as the disk does; the log is read in the order of its names.
+/// `LocalFileSystem` lists in the order of the disk, and the log must be read in the order of
+/// names.
 fn ascending(
-    list: BoxStream<'static, Result<ObjectMeta>>,
+    list: Result<BoxStream<'static, Result<ObjectMeta>>>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     stream::once(async {
-        let mut found: Vec<ObjectMeta> = list.try_collect().await?;
+        let mut found: Vec<ObjectMeta> = list?.try_collect().await?;
         found.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         Ok::<_, Error>(stream::iter(found.into_iter().map(Ok)))
     })
@@ -341,7 +216,7 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// An error of the disk with the file that it is about.
+/// An I/O error and the file it is about.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}")]
 struct Failed {
@@ -349,19 +224,11 @@ struct Failed {
     source: io::Error,
 }
 
-fn sync_folder(folder: &FilePath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 fn remove_if_there(file: &FilePath) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -448,11 +315,12 @@ mod tests {
     #[tokio::test]
     async fn staged_files_are_swept_after_a_day() {
         let (disk, folder) = folder();
+        let before = SystemTime::now();
         let upload = folder.put_multipart(&Path::from("a/1")).await.unwrap();
         let now = SystemTime::now();
         let cases = [
             ("a fresh one stays", now, 1),
-            ("so does one of a day", now + STAGING_AGE_MAX - Duration::from_secs(60), 1),
+            ("so does one of a day", before + STAGING_AGE_MAX - Duration::from_secs(60), 1),
             ("an older one goes", now + STAGING_AGE_MAX + Duration::from_secs(60), 0),
         ];
         for (name, now, want) in cases {

@@ -1,37 +1,44 @@
-//! What can be chosen about a store.
+//! Options of a cold store.
 
 use std::time::Duration;
 
 use crate::bucket::Patience;
 use crate::schema::GROUP_BYTES;
 
-/// See [`Options::index_file_bytes`]. A list reads at most eight files of the index of ten billion
-/// coupons, and 4 MB; smaller files would make the log of the index long.
+/// See [`Options::index_file_bytes`]. A list reads at most eight files, and 4 MB, of the index of
+/// ten billion coupons. Smaller files would make the log of the index long.
 const INDEX_FILE_BYTES: u64 = 16 << 20;
 
-/// Commits between two checkpoints: a look at the log never reads more entries than that.
+/// Commits between two checkpoints, which is the most entries that a look-up of the newest version
+/// reads.
 const CHECKPOINT_EVERY: u64 = 50;
 
-/// What can be chosen about a store.
+/// See [`Options::look_up_max`]. Longer retries of an object store that does not answer are for
+/// background work.
+const LOOK_UP_MAX: Duration = Duration::from_secs(8);
+
+/// Options of a cold store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long a bucket is waited for.
+    /// How long to wait for a bucket.
     pub patience: Patience,
+    /// How long a look-up may take that a customer waits for.
+    pub look_up_max: Duration,
     /// Rows of a file, at most.
     pub file_rows_max: u64,
-    /// Bytes that a row group of `coupons` should have, which is what a look-up reads.
+    /// Wanted size of a row group of `coupons`, which is what a look-up reads.
     pub group_bytes: usize,
-    /// Memory for the footers of files that were used last. That of ten million untouched coupons
-    /// takes about 0.25 MB, that of redeemed ones 3.3 MB.
+    /// Memory for cached footers. The footer of ten million untouched coupons takes about 0.25 MB,
+    /// that of redeemed ones 3.3 MB.
     pub footers_bytes_max: usize,
-    /// How long files stay that a merge has replaced.
+    /// How long to keep files that a merge has replaced.
     pub retention: Duration,
-    /// How long the entries of the logs stay that a later checkpoint says all of.
+    /// How long to keep log entries that a later checkpoint contains.
     pub log_retention: Duration,
-    /// Entries that are sorted in memory for the side table, about 100 bytes each.
+    /// Entries sorted in memory for the side table. Each takes about 100 bytes.
     pub holder_rows_max: usize,
-    /// Bytes of a file of the holder index, about. Its footer and one row group are what a list
-    /// reads of it: 0.3 MB and 0.1 MB of the default.
+    /// Wanted size of a file of the holder index. A list reads its footer and one row group: 0.3 MB
+    /// and 0.1 MB with the default.
     pub index_file_bytes: u64,
     /// Commits between two checkpoints.
     pub checkpoint_every: u64,
@@ -41,11 +48,12 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             patience: Patience::Work,
+            look_up_max: LOOK_UP_MAX,
             file_rows_max: 10_000_000,
             group_bytes: GROUP_BYTES,
             footers_bytes_max: 64 << 20,
             retention: Duration::from_secs(7 * 24 * 60 * 60),
-            // As long as Delta's own writers keep them.
+            // As Delta's own writers do.
             log_retention: Duration::from_secs(30 * 24 * 60 * 60),
             holder_rows_max: 1_000_000,
             index_file_bytes: INDEX_FILE_BYTES,

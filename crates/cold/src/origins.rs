@@ -1,5 +1,7 @@
-//! Which unit brought a coupon to cold. A merge copies rows that others brought before; the column
-//! `archived_in` says which, so that nobody who asks for what is new has to look at them.
+//! Which archive commit brought a coupon to cold.
+//!
+//! A merge copies rows that earlier archive commits brought. The column `archived_in` keeps their
+//! number, so that a reader of newer rows can skip them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,74 +12,76 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use object_store::path::Path;
 
-use crate::cursor::{Cursor, Reading};
+use crate::cursor::Reading;
 use crate::decode;
 use crate::error::ColdError;
-use crate::log::{Known, LiveFile};
+use crate::log::{LiveFile, TableVersion};
 use crate::names;
+use crate::rows::{FileRows, Rows};
 use crate::store::{ColdFile, ColdStore};
 
-/// What [`ColdStore::archived`] begins behind.
+/// Where [`ColdStore::archived`] begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// The last unit of each partition that the caller has; of one that is not named it has none.
-    Units(BTreeMap<Day, u64>),
-    /// A version of the table `coupons`. Where the log does not go back that far any more,
-    /// everything.
+    /// After these archive commits, one for each partition. A partition that is not named is read
+    /// from its beginning.
+    ArchiveCommits(BTreeMap<Day, u64>),
+    /// After this version of the table `coupons`. If the log no longer goes back that far, from the
+    /// beginning.
     Version(u64),
 }
 
-/// The coupons that came to cold, partition by partition.
+/// Archived coupons, partition by partition.
 pub struct Archived {
     store: ColdStore,
     since: BTreeMap<Day, u64>,
-    /// The newest one of each partition last: it is read first.
-    files: Vec<ColdFile>,
-    open: Option<(ColdFile, Cursor<Coupon>)>,
+    /// The files that are still to be read, in reverse order: the newest file of each partition
+    /// comes first.
+    files: Vec<Arc<LiveFile>>,
+    open: Option<(Day, Rows)>,
 }
 
 impl ColdStore {
-    /// The coupons that came to cold behind `since`, up to the version of now. Files that a merge wrote are skipped unless one of the units that they were merged of
-    /// came later, and their old rows are left out; so this reads what was archived since, and of
-    /// each file that has such rows the others, never the files that came before. Files of earlier
-    /// releases do not say what they were merged of: their rows count as new with the merge.
+    /// Reads the coupons that came to cold after `since`, up to the newest version. Skips the files
+    /// that have none of them, among them most files that a merge wrote, and leaves out the older
+    /// rows of the others.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
     pub async fn archived(&self, since: Since) -> Result<Archived, ColdError> {
         let since = match since {
-            Since::Units(units) => units,
-            Since::Version(version) => self.units_at(version).await?,
+            Since::ArchiveCommits(archive_commits) => archive_commits,
+            Since::Version(version) => self.archive_commits_at(version).await?,
         };
         let known = self.inner.coupons.newest().await?;
         let is_new = |file: &&Arc<LiveFile>| {
-            file.newest_unit() > since.get(&file.origin.day).copied().unwrap_or(0)
+            file.newest_archive_commit() > since.get(&file.origin.day).copied().unwrap_or(0)
         };
-        let files = known.all().filter(is_new).map(|live| ColdFile { live: Arc::clone(live) });
-        let mut files: Vec<ColdFile> = files.collect();
-        files.sort_by_key(|file| (file.day(), file.unit()));
+        let mut files: Vec<Arc<LiveFile>> = known.all().filter(is_new).cloned().collect();
+        files.sort_by_key(|file| (file.origin.day, file.origin.archive_commit));
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
-    /// The last unit of each partition at a version; none where the log does not go back so far.
-    async fn units_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
+    /// The last archive commit of each partition at a version; none if the log does not go back
+    /// that far.
+    async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
         let coupons = &self.inner.coupons;
         let newest = coupons.newest().await?;
         if version >= newest.version {
-            return Ok(newest.units.clone());
+            return Ok(newest.archive_commits.clone());
         }
         match coupons.at(version).await {
-            Ok(Known { units, .. }) => Ok(units),
-            // It was cut, perhaps not to its end. Whatever it was, everything is more than enough.
+            Ok(TableVersion { archive_commits, .. }) => Ok(archive_commits),
+            // The log was cut there, perhaps not completely. Reading everything is always correct.
             Err(error) => {
-                tracing::info!(version, error = %error, "an old version cannot be read");
+                tracing::info!(version, error = %error, "an earlier version cannot be read; everything is read");
                 Ok(BTreeMap::new())
             }
         }
     }
 
-    /// The last version of `coupons` that was committed so long before `version` was, by the clock of
-    /// the store; `None` where the log does not go back that far any more.
+    /// The last version of `coupons` that was committed at least `by` before `version`, by the
+    /// clock of the store; `None` if the log no longer goes back that far.
     ///
     /// # Errors
     /// As [`ColdStore::version`].
@@ -97,108 +101,87 @@ impl ColdStore {
 }
 
 impl Archived {
-    /// The next coupons, at most 8,192 and all of one partition; `None` behind the last one. A code
-    /// comes more than once where several files have it, in its newest version first.
+    /// Returns the next coupons, at most 8,192 and all of one partition; `None` after the last one.
+    /// If several files have a code, returns it several times, the newest version first.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn next(&mut self) -> Result<Option<(Day, Vec<Coupon>)>, ColdError> {
         loop {
-            if let Some((file, rows)) = &mut self.open {
-                match rows.next().await {
-                    // All of a batch may be old.
-                    Ok(Some(coupons)) if coupons.is_empty() => {}
-                    Ok(Some(coupons)) => return Ok(Some((file.day(), coupons))),
-                    Ok(None) => self.open = None,
-                    Err(error) => return Err(self.store.unread(file, error).await),
-                }
-                continue;
+            if let Some((day, rows)) = &mut self.open
+                && let Some(coupons) = rows.next().await?
+            {
+                return Ok(Some((*day, coupons)));
             }
             let Some(file) = self.files.pop() else { return Ok(None) };
-            let (own, after) = (file.unit(), self.since.get(&file.day()).copied().unwrap_or(0));
-            let new = Reading::all(move |batch| decode::coupons_behind(batch, own, after));
-            let rows = self.store.open(&file, new).await?;
-            self.open = Some((file, rows));
+            let day = file.origin.day;
+            let after = self.since.get(&day).copied().unwrap_or(0);
+            let new = Reading::all(move |batch| decode::coupons_behind(batch, after));
+            self.open = Some((day, self.store.open(&file, new).await?));
         }
     }
 }
 
-/// The files that a unit replaces, walked beside what is written in their place.
+/// Reads the replaced files in step with the new one.
 pub(crate) struct Origins {
-    unit: u64,
-    store: Option<ColdStore>,
+    archive_commit: u64,
     heads: Vec<Head>,
 }
 
+/// A replaced file: the code, the version and the archive commit of each row.
 struct Head {
-    file: ColdFile,
-    cursor: Cursor<(Code, u64, u64)>,
+    file: FileRows<(Code, u64, u64)>,
     rows: VecDeque<(Code, u64, u64)>,
-    has_ended: bool,
 }
 
 impl Origins {
-    /// Of a unit that replaces nothing.
-    pub(crate) fn none(unit: u64) -> Origins {
-        Origins { unit, store: None, heads: Vec::new() }
-    }
-
     pub(crate) async fn of_files(
         store: &ColdStore,
-        unit: u64,
+        archive_commit: u64,
         replaced: &[ColdFile],
     ) -> Result<Origins, ColdError> {
         let mut heads = Vec::with_capacity(replaced.len());
         for file in replaced {
-            let own = file.unit();
-            let columns = &["code", "version", "archived_in"];
-            let reading = Reading::of(columns, move |batch| decode::origins(batch, own));
-            let cursor = store.open(file, reading).await?;
-            let rows = VecDeque::new();
-            heads.push(Head { file: file.clone(), cursor, rows, has_ended: false });
+            let reading = Reading::of(&["code", "version", "archived_in"], decode::origins);
+            let file = store.open(&file.live, reading).await?;
+            heads.push(Head { file, rows: VecDeque::new() });
         }
-        Ok(Origins { unit, store: Some(store.clone()), heads })
+        Ok(Origins { archive_commit, heads })
     }
 
-    /// The units that brought `coupons` to cold; they ascend, also from call to call.
+    /// The archive commits that brought `coupons` to cold. Codes must ascend, also from call to
+    /// call.
     pub(crate) async fn of(&mut self, coupons: &[Coupon]) -> Result<Vec<u64>, ColdError> {
-        let Some(store) = &self.store else { return Ok(vec![self.unit; coupons.len()]) };
-        let mut units = Vec::with_capacity(coupons.len());
+        let mut archive_commits = Vec::with_capacity(coupons.len());
         for coupon in coupons {
-            let mut first = self.unit;
+            let mut first = self.archive_commit;
             for head in &mut self.heads {
-                if let Some((version, unit)) = head.at(store, coupon.code()).await?
+                if let Some((version, archive_commit)) = head.at(coupon.code()).await?
                     && version == coupon.version()
                 {
-                    first = first.min(unit);
+                    first = first.min(archive_commit);
                 }
             }
-            units.push(first);
+            archive_commits.push(first);
         }
-        Ok(units)
+        Ok(archive_commits)
     }
 }
 
 impl Head {
-    /// Version and unit of the row of `code`.
-    async fn at(
-        &mut self,
-        store: &ColdStore,
-        code: &Code,
-    ) -> Result<Option<(u64, u64)>, ColdError> {
+    /// The version and the archive commit of the row of `code`.
+    async fn at(&mut self, code: &Code) -> Result<Option<(u64, u64)>, ColdError> {
         loop {
             match self.rows.front() {
                 Some((here, _, _)) if here < code => {
                     self.rows.pop_front();
                 }
-                Some((here, version, unit)) => {
-                    return Ok((here == code).then_some((*version, *unit)));
+                Some((here, version, archive_commit)) => {
+                    return Ok((here == code).then_some((*version, *archive_commit)));
                 }
-                None if self.has_ended => return Ok(None),
-                None => match self.cursor.next().await {
-                    Ok(Some(rows)) => self.rows = rows.into(),
-                    Ok(None) => self.has_ended = true,
-                    Err(error) => return Err(store.unread(&self.file, error).await),
+                None => match self.file.next().await? {
+                    Some(rows) => self.rows = rows.into(),
+                    None => return Ok(None),
                 },
             }
         }

@@ -1,11 +1,11 @@
-//! An object store whose reads are begun again when they break off.
+//! Retries of reads from an object store.
 //!
-//! `object_store` repeats a request that was not answered, and goes on with an object whose body
-//! broke off; but not with a list, nor with an object of a server that gives it no tag, and of that
-//! the kernel makes an error of its own. What is read here is small, an entry of a log or a row
-//! group, so it is read as a whole and, if need be, once more: unless it has been waited for so long
-//! already that `object_store` will have done what can be done. Writes are passed on as they are: of
-//! those one has to look whether they were done.
+//! `object_store` retries a request that was not answered, and resumes the body of an object if the
+//! server gave it an ETag. It does not retry a list, nor an object without an ETag, and the kernel
+//! turns such an error into one of its own. What couponry reads is small, a log entry or a row
+//! group, so it is read as a whole and retried as a whole. A read that has already taken long is
+//! not retried, because `object_store` has retried it. Writes are passed on unchanged: their caller
+//! looks up the outcome.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -21,17 +21,17 @@ use object_store::{
 /// How often a read is tried.
 const TRIES_MAX: u32 = 4;
 
-/// The pause behind the first try; twice as long behind each further one.
+/// The pause after the first try. It doubles with every further one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A read that has taken longer than that is not begun again.
+/// A read that took longer is not retried.
 const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
-/// See the module.
+/// A store whose reads are retried; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Retried<S>(pub(crate) S);
 
-/// `read` until it is answered, or refused for good.
+/// Calls `read` until it succeeds or fails for good.
 async fn retried<T, F>(read: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -48,7 +48,7 @@ where
     read().await
 }
 
-/// Whether the same read may be answered another time.
+/// Whether a retry may succeed.
 fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
@@ -71,7 +71,7 @@ impl<S: ObjectStore> Retried<S> {
         };
         let want = range.end.saturating_sub(range.start);
         if bytes.len() as u64 != want {
-            let source = format!("{} bytes came of {location}, want {want}", bytes.len());
+            let source = format!("{} bytes of {location} came, want {want}", bytes.len());
             return Err(Error::Generic { store: "S3", source: source.into() });
         }
         let payload = GetResultPayload::Stream(stream::once(async { Ok(bytes) }).boxed());
@@ -79,7 +79,7 @@ impl<S: ObjectStore> Retried<S> {
     }
 }
 
-/// The items of a list once all of them have come.
+/// Lists objects, and yields them after the whole list was read.
 fn listed<F>(read: impl Fn() -> F + Send + 'static) -> BoxStream<'static, Result<ObjectMeta>>
 where
     F: Future<Output = Result<Vec<ObjectMeta>>> + Send + 'static,

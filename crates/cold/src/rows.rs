@@ -1,4 +1,4 @@
-//! The rows of one file of `coupons`, whole or by their codes and versions alone.
+//! Reading one file: whole coupons, or codes and versions.
 
 use std::sync::Arc;
 
@@ -8,32 +8,32 @@ use coupon::coupon::Coupon;
 use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
-use crate::files::ReadError;
-use crate::store::{ColdFile, ColdStore, Inner};
+use crate::footer::Footer;
+use crate::log::{LiveFile, Table};
+use crate::store::{ColdFile, ColdStore};
 use crate::write::NewFile;
 
 impl ColdStore {
-    /// The coupons of one file, in the order of their codes.
+    /// Reads the coupons of one file, in the order of their codes.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also when a merge has replaced the file and a sweep removed it;
-    /// [`ColdError::Damaged`] if it is missing although it is live.
+    /// [`ColdError::Unavailable`], also if a merge has replaced the file and a sweep has deleted
+    /// it; [`ColdError::Damaged`] if it is missing although it is live.
     pub async fn rows(&self, file: &ColdFile) -> Result<Rows, ColdError> {
         self.rows_by(file, BATCH_ROWS).await
     }
 
-    /// The same, at most `batch_rows` of them at a time, for a caller that reads many files side
-    /// by side.
+    /// As [`ColdStore::rows`], at most `batch_rows` at a time, for a caller that reads many files
+    /// in parallel.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Rows, ColdError> {
-        let cursor = self.open(file, Reading::all(decode::coupons)).await?;
-        let cursor = cursor.in_batches_of(batch_rows);
-        Ok(Rows { store: self.clone(), file: file.clone(), cursor })
+        let rows = self.open(&file.live, Reading::all(decode::coupons)).await?;
+        Ok(rows.in_batches_of(batch_rows))
     }
 
-    /// The codes and versions of one file, in the order of the codes; a fraction of the work of
+    /// Reads the codes and versions of one file, in the order of the codes. Costs a fraction of
     /// [`ColdStore::rows`].
     ///
     /// # Errors
@@ -42,110 +42,112 @@ impl ColdStore {
         self.keys_by(file, BATCH_ROWS).await
     }
 
-    /// The same, at most `batch_rows` of them at a time.
+    /// As [`ColdStore::keys`], at most `batch_rows` at a time.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
-        let cursor = self.open(file, Reading::of(&["code", "version"], decode::keys)).await?;
-        let cursor = cursor.in_batches_of(batch_rows);
-        Ok(Keys { store: self.clone(), file: file.clone(), cursor: Some(cursor) })
+        let reading = Reading::of(&["code", "version"], decode::keys);
+        Ok(self.open(&file.live, reading).await?.in_batches_of(batch_rows))
     }
 
-    pub(crate) async fn open<T: Send + 'static>(
-        &self,
-        file: &ColdFile,
-        reading: Reading<T>,
-    ) -> Result<Cursor<T>, ColdError> {
-        match self.inner.cursor(&self.inner.coupons, &file.live, reading).await {
-            Ok(cursor) => Ok(cursor),
-            Err(error) => Err(self.unread(file, error).await),
-        }
-    }
-
-    /// What it means that a file could not be read.
-    pub(crate) async fn unread(&self, file: &ColdFile, error: ReadError) -> ColdError {
-        let Inner { place, coupons, .. } = &*self.inner;
-        match error {
-            ReadError::Cold(error) => error,
-            ReadError::Gone => match coupons.newest().await {
-                Ok(known) if known.is_live(file.day(), file.path()) => {
-                    place.damaged(coupons.object(file.path()), "it is missing")
-                }
-                Ok(_) => place.unavailable(format!("{} was merged away", file.path())),
-                Err(error) => error,
-            },
-        }
-    }
-
-    /// The codes and versions of a file that is in no commit yet, read back from where it lies.
+    /// Reads back the codes and versions of a file that is in no commit yet.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
     pub async fn keys_of_new(&self, file: &NewFile) -> Result<Keys, ColdError> {
-        self.keys(&ColdFile { live: Arc::new(file.as_live()) }).await
+        self.keys(&ColdFile { live: Arc::clone(&file.live) }).await
     }
 
-    /// The codes and versions of those coupons of a file that came to cold behind the unit `unit`.
-    /// Of a merged file these are few, or none, in which case nothing is read.
+    /// Reads the codes and versions of those coupons of a file that came to cold after
+    /// `archive_commit`. Reads nothing if there are none, which is usual for a file that a merge
+    /// wrote.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn keys_behind(&self, file: &ColdFile, unit: u64) -> Result<Keys, ColdError> {
-        let own = file.unit();
+    pub async fn keys_behind(
+        &self,
+        file: &ColdFile,
+        archive_commit: u64,
+    ) -> Result<Keys, ColdError> {
+        if file.newest_archive_commit() <= archive_commit {
+            let (table, file) = (Arc::clone(&self.inner.coupons), Arc::clone(&file.live));
+            return Ok(FileRows { table, file, cursor: None });
+        }
         let reading = Reading::of(&["code", "version", "archived_in"], move |batch| {
-            let behind = decode::origins(batch, own)?.into_iter().filter(|(_, _, it)| *it > unit);
+            let behind =
+                decode::origins(batch)?.into_iter().filter(|(_, _, it)| *it > archive_commit);
             Ok(behind.map(|(code, version, _)| (code, version)).collect())
         });
-        let cursor = match file.newest_unit() > unit {
-            true => Some(self.open(file, reading).await?),
-            false => None,
-        };
-        Ok(Keys { store: self.clone(), file: file.clone(), cursor })
+        self.open(&file.live, reading).await
     }
-}
 
-/// The coupons of one file. Holds one row group as it was read, and one batch of it decoded.
-pub struct Rows {
-    store: ColdStore,
-    file: ColdFile,
-    cursor: Cursor<Coupon>,
-}
+    /// The footer of a file of `coupons`.
+    pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ColdError> {
+        match self.inner.files.footer(file).await {
+            Ok(footer) => Ok(footer),
+            Err(error) => Err(self.inner.coupons.unread_file(file, error).await),
+        }
+    }
 
-impl Rows {
-    /// The next coupons, at most 8,192; `None` behind the last one.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<Vec<Coupon>>, ColdError> {
-        match self.cursor.next().await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.store.unread(&self.file, error).await),
+    /// Opens a file of `coupons`.
+    pub(crate) async fn open<T: Send + 'static>(
+        &self,
+        file: &Arc<LiveFile>,
+        reading: Reading<T>,
+    ) -> Result<FileRows<T>, ColdError> {
+        self.open_of(&self.inner.coupons, file, reading).await
+    }
+
+    /// Opens a file of a table.
+    pub(crate) async fn open_of<T: Send + 'static>(
+        &self,
+        table: &Arc<Table>,
+        file: &Arc<LiveFile>,
+        reading: Reading<T>,
+    ) -> Result<FileRows<T>, ColdError> {
+        match self.inner.cursor(file, reading).await {
+            Ok(cursor) => Ok(FileRows::new(table, file, cursor)),
+            Err(error) => Err(table.unread_file(file, error).await),
         }
     }
 }
 
-/// The codes and versions of one file.
-pub struct Keys {
-    store: ColdStore,
-    file: ColdFile,
-    /// None where nothing of the file can be wanted.
-    cursor: Option<Cursor<(Code, u64)>>,
+/// The rows of one file. Holds one undecoded row group and one decoded batch.
+pub struct FileRows<T> {
+    table: Arc<Table>,
+    file: Arc<LiveFile>,
+    /// `None` if no row of the file is wanted.
+    cursor: Option<Cursor<T>>,
 }
 
-impl Keys {
-    /// The next codes and their versions, at most 8,192; `None` behind the last one.
+/// The coupons of one file.
+pub type Rows = FileRows<Coupon>;
+
+/// The codes and versions of one file.
+pub type Keys = FileRows<(Code, u64)>;
+
+impl<T: Send + 'static> FileRows<T> {
+    pub(crate) fn new(table: &Arc<Table>, file: &Arc<LiveFile>, cursor: Cursor<T>) -> FileRows<T> {
+        FileRows { table: Arc::clone(table), file: Arc::clone(file), cursor: Some(cursor) }
+    }
+
+    fn in_batches_of(self, rows: usize) -> FileRows<T> {
+        FileRows { cursor: self.cursor.map(|cursor| cursor.in_batches_of(rows)), ..self }
+    }
+
+    /// Returns the next rows, at most 8,192; `None` after the last one.
     ///
     /// # Errors
     /// As [`ColdStore::rows`].
-    pub async fn next(&mut self) -> Result<Option<Vec<(Code, u64)>>, ColdError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<T>>, ColdError> {
         let Some(cursor) = &mut self.cursor else { return Ok(None) };
         loop {
             match cursor.next().await {
-                // All of a batch may be old.
-                Ok(Some(keys)) if keys.is_empty() => {}
-                Ok(keys) => return Ok(keys),
-                Err(error) => return Err(self.store.unread(&self.file, error).await),
+                // No row of the batch is wanted.
+                Ok(Some(rows)) if rows.is_empty() => {}
+                Ok(rows) => return Ok(rows),
+                Err(error) => return Err(self.table.unread_file(&self.file, error).await),
             }
         }
     }

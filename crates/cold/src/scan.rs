@@ -1,10 +1,11 @@
-//! Reading many coupons: what cannot match is ruled out by the statistics of files and row
-//! groups, and the rest is read one shelf after the other.
+//! Scans over many coupons, one partition after the other. The statistics of files and row groups
+//! exclude what cannot match.
+
+mod partition;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
@@ -13,25 +14,28 @@ use crate::bounds::{Bounds, may_hold};
 use crate::cursor::{BATCH_ROWS, Cursor, Reading};
 use crate::decode;
 use crate::error::ColdError;
-use crate::files::ReadError;
 use crate::footer::Footer;
-use crate::log::{Known, LiveFile};
-use crate::store::{ColdFile, ColdStore, Inner, Shelf};
+use crate::log::{LiveFile, TableVersion};
+use crate::merge::Merge;
+use crate::rows::FileRows;
+use crate::store::{ColdStore, Inner};
 
-/// Which coupons are wanted; what is not set rules nothing out.
+pub use partition::PartitionRows;
+
+/// Which coupons to return. A field that is not set excludes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ScanFilter {
-    /// Of one campaign.
+    /// Only of this campaign.
     pub campaign: Option<CampaignId>,
-    /// That expire at this instant or later.
+    /// Only with this expiry or a later one.
     pub expires_from: Option<Millis>,
-    /// That expire before this instant.
+    /// Only with an expiry before this instant.
     pub expires_before: Option<Millis>,
-    /// That were changed at this instant or later.
+    /// Only changed at this instant or later.
     pub modified_from: Option<Millis>,
-    /// On the shelves of these days, both included.
+    /// Only in the partitions of these days, both included.
     pub days: Option<(Day, Day)>,
-    /// Refuse before reading if more rows than that cannot be ruled out.
+    /// Fail before reading if the statistics do not exclude more rows than this.
     pub rows_max: Option<u64>,
 }
 
@@ -47,16 +51,16 @@ impl ScanFilter {
             && self.modified_from.is_none_or(|from| from <= coupon.modified_at())
     }
 
-    /// Whether a row within `bounds` may match in what no later version of it takes back: the
-    /// campaign never changes, and the time of the last change only rises.
+    /// Whether a row within `bounds` may match by what no later version can undo: the campaign
+    /// never changes, and the time of the last change only rises.
     fn may_take(&self, bounds: &Bounds) -> bool {
         let campaign = self.campaign.as_ref();
         campaign.is_none_or(|campaign| may_hold(bounds.campaign.as_ref(), campaign.as_str()))
             && self.modified_from.zip(bounds.modified_at).is_none_or(|(from, (_, to))| from <= to)
     }
 
-    /// Whether a row within `bounds` may match in its expiry. A later version may have another
-    /// one, so this rules out rows only where there is one version.
+    /// Whether a row within `bounds` may match by its expiry. A later version may have another
+    /// expiry, so this may exclude rows only where there is one version.
     fn may_expire(&self, bounds: &Bounds) -> bool {
         let Some((first, last)) = bounds.expires_at else { return true };
         self.expires_from.is_none_or(|from| from <= last)
@@ -65,17 +69,17 @@ impl ScanFilter {
 }
 
 impl ColdStore {
-    /// The coupons that `filter` takes, at one version that is looked up now, in no promised
-    /// order; of two copies of a code on one shelf the newer one. Memory for one row group of
-    /// each file of a shelf.
+    /// Scans the newest version for the coupons that `filter` accepts, in no particular order. If a
+    /// partition has two copies of a code, the newer one counts. Holds one row group of each file
+    /// of a partition in memory.
     ///
     /// # Errors
-    /// [`ColdError::TooMuch`], known from the footers alone; [`ColdError::Unavailable`], also
-    /// where there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::TooMuch`], decided from the footers; [`ColdError::Unavailable`], also if there
+    /// is no table; [`ColdError::Damaged`].
     pub async fn scan(&self, filter: ScanFilter) -> Result<Scan, ColdError> {
         let known = self.inner.coupons.newest().await?;
         let days = known.files.keys().copied().filter(|day| filter.has_day(*day)).collect();
-        let scan = Scan { store: self.clone(), filter, known, days, shelf: None };
+        let scan = Scan { store: self.clone(), filter, known, days, partition: None };
         if let Some(max) = scan.filter.rows_max {
             let rows = scan.rows().await?;
             if rows > max {
@@ -86,104 +90,38 @@ impl ColdStore {
     }
 }
 
-impl ColdStore {
-    /// The coupons of one shelf behind `after`, in the order of their codes, each in its newest
-    /// version. Memory for one row group of each file.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn shelf_rows(
-        &self,
-        shelf: &Shelf,
-        after: Option<&Code>,
-    ) -> Result<ShelfRows, ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.inner;
-        let mut heads = Vec::with_capacity(shelf.files.len());
-        for ColdFile { live: file } in &shelf.files {
-            let object = coupons.object(&file.path);
-            let footer = match files.footer(&object, file).await {
-                Ok(footer) => footer,
-                Err(error) => return Err(unread(self, file, error).await),
-            };
-            let is_behind = |at: &usize| match (&footer.groups[*at].bounds.code, after) {
-                (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
-                (None, _) | (_, None) => true,
-            };
-            let groups = (0..footer.groups.len()).filter(is_behind).collect();
-            let reading = Reading::all(decode::coupons);
-            let cursor = Cursor::new(place, files, object, file, footer, reading, groups);
-            heads.push(Head { file: Arc::clone(file), cursor, rows: VecDeque::new() });
-        }
-        let merge = Merge { day: shelf.day, heads };
-        Ok(ShelfRows { store: self.clone(), merge, after: after.cloned() })
-    }
-}
-
-/// The coupons of one shelf, in order.
-pub struct ShelfRows {
-    store: ColdStore,
-    merge: Merge,
-    after: Option<Code>,
-}
-
-impl ShelfRows {
-    /// The next coupons whose codes are not behind `last`, at most `limit`.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
-    pub async fn up_to(
-        &mut self,
-        last: Option<&Code>,
-        limit: usize,
-    ) -> Result<Vec<Coupon>, ColdError> {
-        let mut taken = Vec::new();
-        while taken.len() < limit {
-            let Some(code) = self.merge.next_code(&self.store).await? else { break };
-            if last.is_some_and(|last| code > *last) {
-                break;
-            }
-            let Some(coupon) = self.merge.next(&self.store).await? else { break };
-            // A row group begins before what was asked for.
-            if self.after.as_ref().is_none_or(|after| coupon.code() > after) {
-                taken.push(coupon);
-            }
-        }
-        Ok(taken)
-    }
-}
-
-/// A scan on its way.
+/// A running scan.
 pub struct Scan {
     store: ColdStore,
     filter: ScanFilter,
-    known: Arc<Known>,
-    /// Shelves that are still to be read.
+    known: Arc<TableVersion>,
+    /// Partitions that are still to be read.
     days: VecDeque<Day>,
-    shelf: Option<Merge>,
+    partition: Option<(Day, Merge<Coupon>)>,
 }
 
 impl Scan {
-    /// The next coupons with their shelves, at most 8,192 and all of one shelf; `None` behind the
-    /// last one.
+    /// Returns the next coupons with the expiry day of their partition, at most 8,192 and all of
+    /// one partition; `None` after the last one.
     ///
     /// # Errors
     /// As [`ColdStore::scan`].
     pub async fn next(&mut self) -> Result<Option<Vec<(Day, Coupon)>>, ColdError> {
         loop {
-            let mut shelf = match self.shelf.take() {
-                Some(shelf) => shelf,
+            let (day, mut partition) = match self.partition.take() {
+                Some(partition) => partition,
                 None => match self.days.pop_front() {
-                    Some(day) => self.open(day).await?,
+                    Some(day) => (day, self.open(day).await?),
                     None => return Ok(None),
                 },
             };
             let mut taken = Vec::new();
-            while let Some(coupon) = shelf.next(&self.store).await? {
+            while let Some(coupon) = partition.next().await? {
                 if self.filter.takes(&coupon) {
-                    taken.push((shelf.day, coupon));
+                    taken.push((day, coupon));
                 }
                 if taken.len() == BATCH_ROWS {
-                    self.shelf = Some(shelf);
+                    self.partition = Some((day, partition));
                     return Ok(Some(taken));
                 }
             }
@@ -193,7 +131,7 @@ impl Scan {
         }
     }
 
-    /// Rows that cannot be ruled out.
+    /// Rows that the statistics do not exclude.
     async fn rows(&self) -> Result<u64, ColdError> {
         let mut rows = 0;
         for day in &self.days {
@@ -204,17 +142,13 @@ impl Scan {
         Ok(rows)
     }
 
-    /// The row groups of a shelf that cannot be ruled out.
+    /// The row groups of a partition that the statistics do not exclude.
     async fn parts(&self, day: Day) -> Result<Vec<Part>, ColdError> {
         let files = self.known.files(day);
         let mut parts = Vec::new();
         let mut some_expire = false;
         for file in files.iter().filter(|file| self.filter.may_take(&file.bounds)) {
-            let object = self.store.inner.coupons.object(&file.path);
-            let footer = match self.store.inner.files.footer(&object, file).await {
-                Ok(footer) => footer,
-                Err(error) => return Err(unread(&self.store, file, error).await),
-            };
+            let footer = self.store.footer(file).await?;
             let bounds = |at: &usize| &footer.groups[*at].bounds;
             let mut groups: VecDeque<usize> =
                 (0..footer.groups.len()).filter(|at| self.filter.may_take(bounds(at))).collect();
@@ -228,76 +162,20 @@ impl Scan {
         Ok(parts)
     }
 
-    async fn open(&self, day: Day) -> Result<Merge, ColdError> {
-        let Inner { place, coupons, files, .. } = &*self.store.inner;
-        let heads = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
-            let (object, reading) = (coupons.object(&file.path), Reading::all(decode::coupons));
-            let cursor = Cursor::new(place, files, object, &file, footer, reading, groups);
-            Head { file, cursor, rows: VecDeque::new() }
+    async fn open(&self, day: Day) -> Result<Merge<Coupon>, ColdError> {
+        let Inner { location, coupons, files, .. } = &*self.store.inner;
+        let rows = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
+            let (object, reading) = (file.object(), Reading::all(decode::coupons));
+            let cursor = Cursor::new(location, files, object, &file, footer, reading, groups);
+            FileRows::new(coupons, &file, cursor)
         });
-        Ok(Merge { day, heads: heads.collect() })
+        Ok(Merge::new(rows))
     }
 }
 
-/// What is read of one file.
+/// What to read of one file.
 struct Part {
     file: Arc<LiveFile>,
     footer: Arc<Footer>,
     groups: VecDeque<usize>,
-}
-
-/// The files of one shelf, read side by side in the order of the codes.
-struct Merge {
-    day: Day,
-    heads: Vec<Head>,
-}
-
-struct Head {
-    file: Arc<LiveFile>,
-    cursor: Cursor<Coupon>,
-    rows: VecDeque<Coupon>,
-}
-
-impl Merge {
-    /// The next code.
-    async fn next_code(&mut self, store: &ColdStore) -> Result<Option<Code>, ColdError> {
-        self.fill(store).await?;
-        let codes = self.heads.iter().filter_map(|head| head.rows.front().map(Coupon::code));
-        Ok(codes.min().cloned())
-    }
-
-    /// The coupon with the next code, in its newest version.
-    async fn next(&mut self, store: &ColdStore) -> Result<Option<Coupon>, ColdError> {
-        let Some(code) = self.next_code(store).await? else { return Ok(None) };
-        let copies = self.heads.iter_mut().filter_map(|head| head.take(&code));
-        Ok(copies.max_by_key(Coupon::version))
-    }
-
-    async fn fill(&mut self, store: &ColdStore) -> Result<(), ColdError> {
-        let mut at = 0;
-        while let Some(head) = self.heads.get_mut(at) {
-            if head.rows.is_empty() {
-                match head.cursor.next().await {
-                    Ok(Some(rows)) => head.rows = rows.into(),
-                    Ok(None) => {
-                        self.heads.swap_remove(at);
-                        continue;
-                    }
-                    Err(error) => return Err(unread(store, &head.file, error).await),
-                }
-            }
-            at += 1;
-        }
-        Ok(())
-    }
-}
-
-impl Head {
-    fn take(&mut self, code: &Code) -> Option<Coupon> {
-        self.rows.pop_front_if(|coupon| coupon.code() == code)
-    }
-}
-
-async fn unread(store: &ColdStore, file: &Arc<LiveFile>, error: ReadError) -> ColdError {
-    store.unread(&ColdFile { live: Arc::clone(file) }, error).await
 }

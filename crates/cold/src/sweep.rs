@@ -1,4 +1,4 @@
-//! Removing files that nobody will read any more.
+//! Deleting files and log entries that no reader needs any more.
 
 use std::collections::HashSet;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,46 +13,41 @@ use crate::log::{Table, actions};
 use crate::names;
 use crate::store::{ColdStore, Inner};
 
-/// How long replaced files of the holder index stay: it is read by this program alone, which begins a
-/// list again where a file is gone. Its merges write much, and it must not fill the disk.
-const INDEX_RETENTION: Duration = Duration::from_secs(10 * 60);
-
-/// Entries of a log that are read at once.
+/// Entries of a log read at once.
 const READS_MAX: usize = 16;
 
-/// What a sweep has removed.
+/// What a sweep has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Files.
     pub files: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
 }
 
 impl ColdStore {
-    /// Removes the files of all tables that no commit has: those that a merge replaced longer
-    /// than [`crate::Options::retention`] before `now`, and those whose unit's number has been
-    /// committed, so that their writer cannot commit them any more. Lists every folder. What is
-    /// not named as a file of ours is left alone.
+    /// Deletes the files of all tables that are in no commit and cannot come into one: files that a
+    /// merge replaced more than [`crate::Options::retention`] before `now`, and files whose archive
+    /// commit was made without them. Lists every folder. Ignores files that couponry did not name.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also where there is no table; [`ColdError::Damaged`]. What was
-    /// removed before stays removed.
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`]. What was
+    /// deleted before the error stays deleted.
     pub async fn sweep(&self, now: Millis) -> Result<Swept, ColdError> {
-        let place = &self.inner.place;
+        let location = &self.inner.location;
         let mut swept = Swept::default();
         for table in self.inner.tables().await? {
             self.sweep_table(table, now, &mut swept).await?;
         }
-        if let Some(local) = &place.folder {
+        if let Some(local) = &location.folder {
             let now = UNIX_EPOCH + Duration::from_millis(now.0.max(0).unsigned_abs());
             let swept = local.sweep_staging(now).await;
-            swept.map_err(|error| place.failed("sweeping staged files", error))?;
+            swept.map_err(|error| location.failed("sweeping staged files", error))?;
         }
         Ok(swept)
     }
 
-    /// As [`ColdStore::sweep`], of the holder index alone: between the merges of a long run.
+    /// As [`ColdStore::sweep`], for the holder index alone, between the merges of a long run.
     ///
     /// # Errors
     /// As [`ColdStore::sweep`].
@@ -70,30 +65,27 @@ impl ColdStore {
         now: Millis,
         swept: &mut Swept,
     ) -> Result<(), ColdError> {
-        let Inner { place, options, .. } = &*self.inner;
-        // In this order: what is committed between the two is live.
-        let listed = place.list(&table.folder()).await?;
+        let Inner { location, options, .. } = &*self.inner;
+        // Listed first: a file that is committed between the two requests is live.
+        let listed = location.list(&table.folder()).await?;
         let known = table.newest().await?;
         let is_over = |object: &ObjectMeta| {
             let path = within(table, &object.location);
             names::origin(path).is_some_and(|origin| {
-                let may_come = origin.unit > known.unit(origin.day);
+                let may_come = origin.archive_commit > known.archive_commit(origin.day);
                 !may_come && !known.is_live(origin.day, path)
             })
         };
         let over: Vec<ObjectMeta> = listed.into_iter().filter(is_over).collect();
         if over.is_empty() {
-            // The usual case, and nothing of the log has to be read for it.
+            // The usual case. The log need not be read for it.
             return Ok(());
         }
-        let retention = match table.schema().name == self.inner.index.schema().name {
-            true => options.retention.min(INDEX_RETENTION),
-            false => options.retention,
-        };
+        let retention = options.retention.min(table.schema().retention_max);
         let kept = removed_since(self, table, before(now, retention)).await?;
         for object in over {
             if !kept.contains(within(table, &object.location)) {
-                place.remove(&object.location).await?;
+                location.remove(&object.location).await?;
                 swept.files += 1;
                 swept.bytes += object.size;
             }
@@ -101,25 +93,25 @@ impl ColdStore {
         Ok(())
     }
 
-    /// Removes the entries of all logs that are older than [`crate::Options::log_retention`] and
-    /// that a later checkpoint says all of: from then on no reader can go back to a version before
-    /// that checkpoint. Oldest first, so that what is left is always a log.
+    /// Deletes the entries of all logs that are older than [`crate::Options::log_retention`] and
+    /// that a later checkpoint contains. Versions before that checkpoint can no longer be read.
+    /// Deletes the oldest first, so that what remains is always a valid log.
     ///
     /// # Errors
     /// As [`ColdStore::sweep`].
     pub async fn cut_logs(&self, now: Millis) -> Result<Swept, ColdError> {
-        let Inner { place, options, .. } = &*self.inner;
-        // The sweep reads them for what was taken out within its own time.
+        let Inner { location, options, .. } = &*self.inner;
+        // A sweep reads entries within the retention of files.
         let since = before(now, options.log_retention.max(options.retention));
         let mut swept = Swept::default();
         for table in self.inner.tables().await? {
-            let log = place.list(&table.log_folder()).await?;
+            let log = location.list(&table.log_folder()).await?;
             let Some(first) = first_kept(&log, since) else { continue };
-            // What stays has to be readable without what goes.
+            // The version that remains must be readable without the deleted entries.
             table.at(first).await?;
             for object in log {
                 if names::log_object(&object.location).is_some_and(|(version, _)| version < first) {
-                    place.remove(&object.location).await?;
+                    location.remove(&object.location).await?;
                     swept.files += 1;
                     swept.bytes += object.size;
                 }
@@ -129,8 +121,7 @@ impl ColdStore {
     }
 }
 
-/// The newest version that has a checkpoint, which says all of it, and that was written before
-/// `since`.
+/// The newest version that has a checkpoint and was written before `since`.
 fn first_kept(log: &[ObjectMeta], since: Millis) -> Option<u64> {
     let is_old = |meta: &ObjectMeta| meta.last_modified.timestamp_millis() < since.0;
     let (mut old, mut checkpoints) = (HashSet::new(), Vec::new());
@@ -149,19 +140,19 @@ fn before(now: Millis, age: Duration) -> Millis {
     Millis(now.0.saturating_sub(age))
 }
 
-/// The files that were taken out at `since` or later.
+/// The files that were removed from the table at `since` or later.
 async fn removed_since(
     store: &ColdStore,
     table: &Table,
     since: Millis,
 ) -> Result<HashSet<String>, ColdError> {
-    let place = &store.inner.place;
+    let location = &store.inner.location;
     let entries = table.entries().await?.into_iter().filter(|(_, at)| *at >= since);
     let reads = entries.map(|(entry, _)| async move {
-        // Gone with the logs of before a checkpoint. One that is empty is damaged: what it had
-        // taken in would look like nobody's.
-        let Some(text) = place.whole(&entry).await? else { return Ok(Vec::new()) };
-        let actions = actions(&text).map_err(|fault| place.damaged(&entry, fault))?;
+        // An entry may be gone because the log was cut. An empty entry is damage: the files that it
+        // added would look like files of no commit.
+        let Some(text) = location.whole(&entry).await? else { return Ok(Vec::new()) };
+        let actions = actions(&text).map_err(|fault| location.damaged(&entry, fault))?;
         let paths = actions.iter().filter_map(|action| action["remove"]["path"].as_str());
         Ok(paths.map(str::to_owned).collect())
     });
@@ -170,7 +161,7 @@ async fn removed_since(
     Ok(removed.into_iter().collect())
 }
 
-/// An object's name within its table.
+/// The path of an object within its table.
 fn within<'a>(table: &Table, object: &'a Path) -> &'a str {
     let folder = table.folder();
     let rest = object.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();

@@ -1,155 +1,125 @@
-//! Writing the files of a unit: encoding goes on while the caller reads the next rows.
+//! Writing the files of an archive commit.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arrow::array::StructArray;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::Day;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use coupon::time::{Day, Millis};
 
-use crate::bounds::Bounds;
+use crate::encoder::{Encoder, NewFiles};
 use crate::error::ColdError;
-use crate::files::footer_bytes;
-use crate::log::{LiveFile, Written};
-use crate::names::Origin;
+use crate::location::StoreLocation;
+use crate::log::LiveFile;
+use crate::names::{self, Origin};
 use crate::options::Options;
 use crate::origins::Origins;
-use crate::place::Place;
-use crate::upload::{Cut, Upload};
-use crate::{encode, names, schema};
+use crate::{encode, schema};
 
-/// Chunks that wait for the encoder. Enough to hide one slow read, and no more memory than that.
+/// Coupons, and for each the archive commit that brought it to cold.
+type Chunk = (Vec<Coupon>, Vec<u64>);
+
+/// Chunks that wait for the encoder: enough to hide one slow read.
 const CHUNKS_MAX: usize = 4;
 
 /// A file that is written and in no commit yet.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    pub(crate) origin: Origin,
-    pub(crate) written: Written,
+    /// The file as it will be after its commit, but without bounds.
+    pub(crate) live: Arc<LiveFile>,
+    pub(crate) written_at: Millis,
+    /// The statistics of its columns, for the log.
+    pub(crate) stats: StructArray,
 }
 
 impl NewFile {
-    /// Its name within the table `coupons`.
+    /// Its path within its table.
     pub fn path(&self) -> &str {
-        &self.written.path
+        &self.live.path
     }
 
-    /// The shelf it was written for.
+    /// The expiry day of the partition it was written for.
     pub fn day(&self) -> Day {
-        self.origin.day
+        self.live.origin.day
     }
 
-    /// The unit it was written for.
-    pub fn unit(&self) -> u64 {
-        self.origin.unit
+    /// The archive commit it was written for.
+    pub fn archive_commit(&self) -> u64 {
+        self.live.origin.archive_commit
     }
 
-    /// Its coupons.
+    /// How many coupons it has.
     pub fn rows(&self) -> u64 {
-        self.written.rows
+        self.live.rows
     }
 
-    /// Its size.
+    /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
-        self.written.bytes
-    }
-
-    /// As it will be once it is committed.
-    pub(crate) fn as_live(&self) -> LiveFile {
-        LiveFile {
-            schema: &schema::COUPONS,
-            path: self.written.path.clone(),
-            origin: self.origin,
-            rows: self.written.rows,
-            footer_bytes: footer_bytes(&schema::COUPONS, self.written.bytes),
-            bytes: self.written.bytes,
-            bounds: Bounds::default(),
-        }
+        self.live.bytes
     }
 }
 
-enum Order {
-    /// With the units that brought them to cold.
-    Rows(Vec<Coupon>, Vec<u64>),
-    /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
-    End,
-}
-
-/// Takes the coupons of one unit in ascending order of their codes.
+/// Takes the coupons of one archive commit, in ascending order of their codes.
 ///
-/// Dropped before [`ShelfWriter::finish`], it leaves no file of its own that is not removed by
-/// a later sweep.
-pub struct ShelfWriter {
-    place: Place,
-    orders: Option<mpsc::Sender<Order>>,
-    encoder: Option<JoinHandle<Result<Vec<NewFile>, ColdError>>>,
+/// If it is dropped before [`PartitionWriter::finish`], a later sweep deletes any file it leaves.
+pub struct PartitionWriter {
+    location: StoreLocation,
+    /// `None` after an error.
+    encoder: Option<Encoder<Chunk>>,
     last: Option<Code>,
     origins: Origins,
 }
 
-impl fmt::Debug for ShelfWriter {
+impl fmt::Debug for PartitionWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShelfWriter").field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("PartitionWriter").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
-impl ShelfWriter {
+impl PartitionWriter {
     pub(crate) fn new(
-        place: &Place,
+        location: &StoreLocation,
         options: &Options,
         origin: Origin,
         origins: Origins,
-    ) -> ShelfWriter {
-        let (orders, received) = mpsc::channel(CHUNKS_MAX);
-        let mut encoder = Encoder {
-            place: place.clone(),
-            runtime: Handle::current(),
-            origin,
-            file_rows_max: options.file_rows_max.max(1),
-            group_bytes: options.group_bytes,
-            open: None,
-            files: Vec::new(),
+    ) -> PartitionWriter {
+        let name = move || names::coupons_file(origin);
+        let files = NewFiles::new(location, &schema::COUPONS, options.group_bytes, name);
+        let rows_max = options.file_rows_max.max(1);
+        let take = move |files: &mut NewFiles, (coupons, archived_in): Chunk| {
+            write(files, rows_max, &coupons, &archived_in)
         };
-        let encoder = spawn_blocking(move || {
-            let outcome = encoder.run(received);
-            if let Some(open) = encoder.open.take() {
-                open.abandon();
-            }
-            outcome.map(|()| encoder.files)
-        });
-        ShelfWriter {
-            place: place.clone(),
-            orders: Some(orders),
-            encoder: Some(encoder),
-            last: None,
-            origins,
-        }
+        let encoder = Encoder::start(files, CHUNKS_MAX, take);
+        PartitionWriter { location: location.clone(), encoder: Some(encoder), last: None, origins }
     }
 
     /// Takes the next coupons. Waits only while the encoder is several chunks behind.
     ///
     /// # Errors
-    /// [`ColdError::Order`] if a code is not above the one before it; nothing can be written
-    /// after that. Otherwise what went wrong with an earlier chunk, or with reading a file that is
-    /// to be replaced.
+    /// [`ColdError::Order`] if a code is not above the one before it. Otherwise what went wrong
+    /// with an earlier chunk, or on reading a file that is to be replaced. After an error nothing
+    /// more can be written.
     pub async fn push(&mut self, coupons: Vec<Coupon>) -> Result<(), ColdError> {
         if let Err(error) = self.check_order(&coupons) {
-            self.orders = None;
+            self.encoder = None;
             return Err(error);
         }
         let archived_in = self.origins.of(&coupons).await?;
-        self.send(Order::Rows(coupons, archived_in)).await
+        if let Some(encoder) = &self.encoder
+            && encoder.push((coupons, archived_in)).await
+        {
+            return Ok(());
+        }
+        self.outcome().await.map(|_| ())
     }
 
-    /// Ends the unit's files, none if there were no coupons. They are safe on disk, and in no
-    /// commit yet.
+    /// Ends the files and returns them; none if there were no coupons. They are durable and in no
+    /// commit.
     ///
     /// # Errors
     /// What went wrong with any chunk.
     pub async fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
-        self.send(Order::End).await?;
         self.outcome().await
     }
 
@@ -165,83 +135,30 @@ impl ShelfWriter {
         Ok(())
     }
 
-    async fn send(&mut self, order: Order) -> Result<(), ColdError> {
-        let Some(orders) = &self.orders else {
-            return Err(self.place.unavailable("the writer has been given up"));
-        };
-        if orders.send(order).await.is_err() {
-            // The encoder leaves only with an error before it has seen the end.
-            self.orders = None;
-            return self.outcome().await.map(|_| ());
-        }
-        Ok(())
-    }
-
     async fn outcome(&mut self) -> Result<Vec<NewFile>, ColdError> {
         match self.encoder.take() {
-            Some(encoder) => encoder.await.map_err(|error| self.place.stopped(error))?,
-            None => Err(self.place.unavailable("the writer has been given up")),
+            Some(encoder) => encoder.finish().await,
+            None => Err(self.location.unavailable("the writer has failed before")),
         }
     }
 }
 
-struct Encoder {
-    place: Place,
-    runtime: Handle,
-    origin: Origin,
-    file_rows_max: u64,
-    group_bytes: usize,
-    open: Option<Upload>,
-    files: Vec<NewFile>,
-}
-
-impl Encoder {
-    fn run(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), ColdError> {
-        loop {
-            match orders.blocking_recv() {
-                Some(Order::Rows(coupons, archived_in)) => self.take(&coupons, &archived_in)?,
-                Some(Order::End) => return self.close(),
-                None => return Err(self.place.unavailable("the writer was dropped")),
-            }
+/// Writes coupons to files of at most `rows_max` rows.
+fn write(
+    files: &mut NewFiles,
+    rows_max: u64,
+    mut coupons: &[Coupon],
+    mut archived_in: &[u64],
+) -> Result<(), ColdError> {
+    while !coupons.is_empty() {
+        let room = usize::try_from(rows_max - files.rows()).unwrap_or(usize::MAX);
+        let (now, later) = coupons.split_at(room.min(coupons.len()));
+        let (archive_commits, later_archive_commits) = archived_in.split_at(now.len());
+        files.write(encode::batch(now, archive_commits))?;
+        if files.rows() >= rows_max {
+            files.close()?;
         }
+        (coupons, archived_in) = (later, later_archive_commits);
     }
-
-    fn take(&mut self, mut coupons: &[Coupon], mut archived_in: &[u64]) -> Result<(), ColdError> {
-        while !coupons.is_empty() {
-            let mut open = match self.open.take() {
-                Some(open) => open,
-                None => self.begin()?,
-            };
-            let room = usize::try_from(self.file_rows_max - open.rows()).unwrap_or(usize::MAX);
-            let (now, later) = coupons.split_at(room.min(coupons.len()));
-            let (units, later_units) = archived_in.split_at(now.len());
-            let batch = encode::batch(now, units).map_err(|error| {
-                self.place.unavailable(format!("coupons do not make a row: {error}"))
-            })?;
-            let wrote = open.write(&batch);
-            let is_full = open.rows() >= self.file_rows_max;
-            self.open = Some(open);
-            wrote?;
-            if is_full {
-                self.close()?;
-            }
-            (coupons, archived_in) = (later, later_units);
-        }
-        Ok(())
-    }
-
-    fn begin(&self) -> Result<Upload, ColdError> {
-        let path = names::coupons_file(self.origin);
-        let columns = schema::coupons_arrow();
-        let cut = Cut::at(self.group_bytes);
-        Upload::begin(&self.place, &self.runtime, &schema::COUPONS, columns, path, cut)
-    }
-
-    fn close(&mut self) -> Result<(), ColdError> {
-        if let Some(open) = self.open.take() {
-            let written = open.finish()?;
-            self.files.push(NewFile { origin: self.origin, written });
-        }
-        Ok(())
-    }
+    Ok(())
 }

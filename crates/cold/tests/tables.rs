@@ -1,12 +1,11 @@
 //! The cold store through its public boundary: on folders, and on a store that counts.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 mod tables {
     mod archived;
     mod commit;
     mod damage;
-    mod earlier;
     mod find;
     mod holder_index;
     mod holders;

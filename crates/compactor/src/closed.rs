@@ -1,59 +1,61 @@
-//! The Closed pass: what no rule can change any more leaves a shelf that is still open.
+//! The Closed pass: archives coupons that no rule can change any more, out of a partition that is
+//! still open.
 
-use cold::Shelf;
+use cold::Partition;
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
 
-use crate::finish::{Part, Unit};
+use crate::archive_commit::{ArchiveCommit, Part};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
-use crate::report::ShelfReport;
+use crate::report::PartitionReport;
 use crate::tiers::{self, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
 
-/// So often in a row the same coupons are copied and none of them evicted.
+/// Abort after copying the same coupons this many times without evicting one.
 const STUCK_MAX: u32 = 3;
 
 impl Compactor {
-    /// Moves the closed coupons of one shelf, unit by unit until there are none.
+    /// Archives the closed coupons of one partition, commit by commit, until none are left.
     ///
-    /// A partition that somebody else seals meanwhile is left to the Expired pass: its rows can no
-    /// longer be evicted one by one.
+    /// If another process seals the partition meanwhile, leaves it to the Expired pass: rows of a
+    /// sealed partition can no longer be evicted one by one.
     pub(crate) async fn closed_pass(
         &self,
         day: Day,
         now: Millis,
-    ) -> Result<ShelfReport, CompactError> {
-        let mut report = ShelfReport::new(day, Pass::Closed);
-        self.make_tables().await?;
+    ) -> Result<PartitionReport, CompactError> {
+        let mut report = PartitionReport::new(day, Pass::Closed);
+        self.create_tables().await?;
         let (mut lost, mut stuck, mut last) = (0, 0, Vec::new());
         while lost < RACES_MAX {
-            let shelf = self.cold.shelf(day).await?;
-            // A file is merged away only when the side table has what is in it.
-            let evicted = self.finish_open(&shelf).await?;
+            let partition = self.cold.partition(day).await?;
+            // A file may be merged only after the side table has its rows.
+            let evicted = self.finish_open(&partition).await?;
             report.removed += evicted;
             if self.is_sealed(day).await? {
                 return Ok(report);
             }
-            let codes = self.hot.closed_codes(day, now, self.settings.closed_unit_max).await?;
+            let codes =
+                self.hot.closed_codes(day, now, self.settings.closed_archive_commit_max).await?;
             if codes.is_empty() {
                 return Ok(report);
             }
-            // What was copied and not evicted was changed in between. Were it for another reason,
-            // it would be copied again and again.
+            // A coupon that was copied and not evicted was changed in between. If there is another
+            // reason, it would be copied for ever.
             stuck = if evicted == 0 && is_within(&codes, &last) { stuck + 1 } else { 0 };
             if stuck == STUCK_MAX {
-                return Err(CompactError::Overtaken { day });
+                return Err(CompactError::Conflict { day });
             }
-            let runs = tiers::runs(&shelf.files);
-            let merged = tiers::make_room(&tiers::sizes(&runs), self.settings.shelf_files_max);
-            let unit = match merged.is_empty() {
-                true => self.copy_closed(&shelf, &codes, now).await?,
-                false => self.merge_runs(&shelf, &runs, &merged).await?,
+            let runs = tiers::runs(&partition.files);
+            let merged = tiers::make_room(&tiers::sizes(&runs), self.settings.partition_files_max);
+            let archive_commit = match merged.is_empty() {
+                true => self.copy_closed(&partition, &codes, now).await?,
+                false => self.merge_runs(&partition, &runs, &merged).await?,
             };
-            match unit {
-                Some(unit) => {
-                    report.add(&unit);
+            match archive_commit {
+                Some(archive_commit) => {
+                    report.add(&archive_commit);
                     last = if merged.is_empty() { codes } else { last };
                 }
                 None => {
@@ -62,29 +64,29 @@ impl Compactor {
                 }
             }
         }
-        Err(CompactError::Overtaken { day })
+        Err(CompactError::Conflict { day })
     }
 
-    /// One unit of coupons out of hot.
+    /// Makes one archive commit of coupons from hot.
     async fn copy_closed(
         &self,
-        shelf: &Shelf,
+        partition: &Partition,
         codes: &[Code],
         now: Millis,
-    ) -> Result<Option<Unit>, CompactError> {
-        let sources = vec![merge::picked(self.hot.clone(), shelf.day, codes.to_vec(), now)];
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
+        let sources = vec![merge::picked(self.hot.clone(), partition.day, codes.to_vec(), now)];
         let part = Part { replaced: &[], rewrites: 0, total: codes.len() as u64 };
-        self.write(shelf, Merge::new(shelf.day, sources), part).await
+        self.write(partition, Merge::new(partition.day, sources), part).await
     }
 
-    /// Makes one run out of several. Hot has evicted every row of them, so nothing is asked of it
-    /// but that it writes the number down.
+    /// Merges several runs into one. Hot has evicted all of their rows, so it only records the
+    /// number.
     async fn merge_runs(
         &self,
-        shelf: &Shelf,
+        partition: &Partition,
         runs: &[Run],
         merged: &[usize],
-    ) -> Result<Option<Unit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
         let merged: Vec<&Run> = merged.iter().filter_map(|at| runs.get(*at)).collect();
         let share = merge::share(merged.len(), false);
         let sources = merged.iter().map(|run| merge::rows(&self.cold, run, share)).collect();
@@ -95,16 +97,19 @@ impl Compactor {
             rewrites: tiers::rewrites_of(&sizes),
             total: sizes.iter().map(|run| run.rows).sum(),
         };
-        self.unless_overtaken(shelf, self.write(shelf, Merge::new(shelf.day, sources), part).await)
-            .await
+        self.unless_conflict(
+            partition,
+            self.write(partition, Merge::new(partition.day, sources), part).await,
+        )
+        .await
     }
 
     pub(crate) async fn is_sealed(&self, day: Day) -> Result<bool, CompactError> {
-        Ok(self.hot.shelf(day).await?.is_none_or(|plan| plan.sealed))
+        Ok(self.hot.partition(day).await?.is_none_or(|plan| plan.sealed))
     }
 }
 
-/// Whether all of `codes` are among `last`; both ascend.
+/// Whether `last` contains all of `codes`. Both ascend.
 fn is_within(codes: &[Code], last: &[Code]) -> bool {
     let mut last = last.iter();
     codes.iter().all(|code| last.by_ref().find(|it| *it >= code) == Some(code))

@@ -1,74 +1,77 @@
-//! The Expired pass: a shelf whose time is over is sealed, moved and emptied.
+//! The Expired pass: seals, archives and empties a partition whose time is over.
 
-use cold::Shelf;
+use cold::Partition;
 use coupon::time::{Day, Millis};
 use hot::Emptying;
 
-use crate::finish::{Part, Unit};
+use crate::archive_commit::{ArchiveCommit, Part};
 use crate::merge::{self, Merge};
 use crate::plan::Pass;
-use crate::report::{Progress, ShelfReport};
+use crate::report::{PartitionReport, Progress};
 use crate::tiers::{self, REWRITES_MAX, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
 
 impl Compactor {
-    /// Seals one shelf, moves all of it and empties it.
+    /// Seals one partition, archives all of it, and empties it.
     pub(crate) async fn expired_pass(
         &self,
         day: Day,
         now: Millis,
-    ) -> Result<ShelfReport, CompactError> {
-        let mut report = ShelfReport::new(day, Pass::Expired);
-        if !self.patiently(|| self.hot.seal(day, now)).await? {
-            // Its time was put off since the plan was made.
+    ) -> Result<PartitionReport, CompactError> {
+        let mut report = PartitionReport::new(day, Pass::Expired);
+        if !self.with_retries(|| self.hot.seal(day, now)).await? {
+            // An extension has postponed its time since the plan was made.
             return Ok(report);
         }
         let total = self.hot.count(day).await?;
-        let known = self.hot.shelf(day).await?.map_or(0, |plan| plan.unit);
+        let known = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
         if total == 0 && known == 0 && self.hot.cold_mark().await?.begun.is_none() {
-            // Nothing was ever on it that had a row.
-            self.patiently(|| self.hot.finish_unit(day, 0, true)).await?;
+            // The partition has never had a row.
+            self.with_retries(|| self.hot.finish_archive_commit(day, 0, true)).await?;
             return Ok(report);
         }
-        self.make_tables().await?;
+        self.create_tables().await?;
         for _ in 0..RACES_MAX {
-            let shelf = self.cold.shelf(day).await?;
-            if shelf.unit > known {
-                self.cold.commit_holders(day, shelf.unit).await?;
+            let partition = self.cold.partition(day).await?;
+            if partition.archive_commit > known {
+                self.cold.commit_holders(day, partition.archive_commit).await?;
             }
-            let runs = tiers::runs(&shelf.files);
+            let runs = tiers::runs(&partition.files);
             let there: u64 = runs.iter().map(|run| run.size.rows).sum();
             let merged = tiers::at_end(&tiers::sizes(&runs), total.saturating_sub(there));
-            let unit = if merged.len() <= 1 && self.is_all_there(&shelf, &runs).await? {
-                self.has_committed(shelf.version).await?;
-                shelf.unit
-            } else {
-                let Some(unit) = self.write_rest(&shelf, &runs, &merged, total).await? else {
-                    continue;
+            let archive_commit =
+                if merged.len() <= 1 && self.is_all_there(&partition, &runs).await? {
+                    self.record_committed(partition.version).await?;
+                    partition.archive_commit
+                } else {
+                    let Some(archive_commit) =
+                        self.write_rest(&partition, &runs, &merged, total).await?
+                    else {
+                        continue;
+                    };
+                    report.add(&archive_commit);
+                    self.cold.commit_holders(day, archive_commit.number).await?;
+                    archive_commit.number
                 };
-                report.add(&unit);
-                self.cold.commit_holders(day, unit.number).await?;
-                unit.number
-            };
             report.removed = self.empty(day, total).await?;
-            self.patiently(|| self.hot.finish_unit(day, unit, true)).await?;
+            self.with_retries(|| self.hot.finish_archive_commit(day, archive_commit, true)).await?;
             return Ok(report);
         }
-        Err(CompactError::Overtaken { day })
+        Err(CompactError::Conflict { day })
     }
 
-    /// One unit of what stands on the partition and of the runs `merged`. The others stay: whatever of
-    /// them hot has, too, is not written once more.
+    /// Makes one archive commit of what is left in hot and of the runs `merged`. The other runs
+    /// stay; rows of hot that they have are not written again.
     async fn write_rest(
         &self,
-        shelf: &Shelf,
+        partition: &Partition,
         runs: &[Run],
         merged: &[usize],
         total: u64,
-    ) -> Result<Option<Unit>, CompactError> {
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
         let share = merge::share(runs.len(), true);
         let (mut replaced, mut rows) = (Vec::new(), total);
-        let mut sources = vec![merge::kept(self.hot.clone(), shelf.day, share)];
+        let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         for (at, run) in runs.iter().enumerate() {
             if merged.contains(&at) {
                 sources.push(merge::rows(&self.cold, run, share));
@@ -78,22 +81,27 @@ impl Compactor {
                 sources.push(merge::keys(&self.cold, run, share));
             }
         }
-        // Nothing rewrites it any more: a run that repeats this pass finds it as it is.
+        // Marked as fully rewritten, so that a repeated pass does not merge the file again.
         let part = Part { replaced: &replaced, rewrites: REWRITES_MAX, total: rows };
-        let written = self.write(shelf, Merge::new(shelf.day, sources), part).await;
-        // An archived marker may be of a unit that was committed after the partition was looked at.
-        self.unless_overtaken(shelf, written).await
+        let written = self.write(partition, Merge::new(partition.day, sources), part).await;
+        // Hot may have archived markers of an archive commit that was made after the partition was
+        // looked up.
+        self.unless_conflict(partition, written).await
     }
 
-    /// Whether everything that stands on the partition lies in its files already: a run that was killed
-    /// after its commit, or a partition that the Closed pass has moved as a whole.
-    async fn is_all_there(&self, shelf: &Shelf, runs: &[Run]) -> Result<bool, CompactError> {
+    /// Whether the files of the partition have everything that is left in hot: a run was killed
+    /// after its commit, or the Closed pass has archived the whole partition.
+    async fn is_all_there(
+        &self,
+        partition: &Partition,
+        runs: &[Run],
+    ) -> Result<bool, CompactError> {
         let share = merge::share(runs.len(), true);
-        let mut sources = vec![merge::kept(self.hot.clone(), shelf.day, share)];
+        let mut sources = vec![merge::residue(self.hot.clone(), partition.day, share)];
         sources.extend(runs.iter().map(|run| merge::keys(&self.cold, run, share)));
-        match Merge::new(shelf.day, sources).is_empty().await {
-            // Whoever writes the rest says so.
-            Err(CompactError::StubAlone { .. }) => Ok(false),
+        match Merge::new(partition.day, sources).is_empty().await {
+            // Writing the rest reports this error.
+            Err(CompactError::ArchivedMarkerAlone { .. }) => Ok(false),
             ended => ended,
         }
     }
@@ -101,7 +109,7 @@ impl Compactor {
     async fn empty(&self, day: Day, total: u64) -> Result<u64, CompactError> {
         let mut so_far = Emptying::default();
         while let Some(further) =
-            self.patiently(|| self.hot.remove_kept(day, so_far.clone())).await?
+            self.with_retries(|| self.hot.remove_residue(day, so_far.clone())).await?
         {
             so_far = further;
             (self.watch)(Progress::Removed { rows: so_far.removed, total });

@@ -1,33 +1,37 @@
-//! Rows of several sources in the order of their codes, each code once in its newest version.
+//! A k-way merge of rows by code: each code once, in its newest version.
 //!
-//! One limit holds for the queues of all sources together: the more sources, the fewer rows of each
-//! are read ahead. A heap knows which source is next, so the work for a row does not grow with
+//! All sources share one limit of queued rows: the more sources, the fewer rows of each are read
+//! ahead. A heap finds the next source, so the work for a row grows only with the logarithm of
 //! their number.
+
+mod ahead;
+mod files;
+mod source;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
 
-use cold::{ColdFile, ColdStore, Keys, Rows};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
-use hot::{HotError, Kept, Shelves};
+use coupon::time::Day;
 
-use crate::tiers::Run;
 use crate::{CHUNK, CompactError};
+use source::{Row, Source};
 
-/// Coupons handed to the writer at a time; a few such pieces wait for it.
+pub(crate) use ahead::{picked, residue};
+pub(crate) use files::{keys, rows};
+
+/// Coupons handed to the writer at a time. A few such pieces wait for the writer.
 const PIECE: usize = 4_096;
 
-/// Rows that wait in the queues of all sources of one merge: some 64 MB of ordinary coupons. Each
-/// file that is open takes one row group as it was read besides.
+/// Rows queued by all sources of a merge: some 64 MB of ordinary coupons. Each open file takes one
+/// undecoded row group in addition.
 const QUEUED_ROWS_MAX: usize = 65_536;
 
-/// Rows of one queue at the least: fewer would make a call to the store for each handful of them.
+/// Rows of one queue, at least. With fewer, the calls to the store would be too many.
 const QUEUED_ROWS_MIN: usize = 256;
 
-/// Chunks of hot that wait at a time: the one being merged, the next, and one that is being read.
+/// Chunks of hot in memory: the one being merged, the next one, and the one being read.
 const HOT_QUEUES: usize = 3;
 
 /// Rows that each source of a merge reads at a time.
@@ -36,147 +40,10 @@ pub(crate) fn share(runs: usize, with_hot: bool) -> usize {
     (QUEUED_ROWS_MAX / queues.max(1)).clamp(QUEUED_ROWS_MIN, CHUNK)
 }
 
-/// One source, in the order of codes.
-pub(crate) enum Source {
-    /// A run of the partition, its rows to be written again.
-    Rows(Files<Rows>),
-    /// A run that stays: it only says what it has.
-    Keys(Files<Keys>),
-    /// What stands on a sealed shelf.
-    Kept(Ahead<Kept>),
-    /// Coupons picked by their codes.
-    Picked(Ahead<Coupon>),
-}
-
-/// The files of a run, one after the other.
-pub(crate) struct Files<T> {
-    cold: Arc<ColdStore>,
-    left: VecDeque<ColdFile>,
-    open: Option<Box<T>>,
-    batch_rows: usize,
-}
-
-/// The rows of `run`.
-pub(crate) fn rows(cold: &Arc<ColdStore>, run: &Run, batch_rows: usize) -> Source {
-    Source::Rows(files(cold, run, batch_rows))
-}
-
-/// The codes and versions of `run`.
-pub(crate) fn keys(cold: &Arc<ColdStore>, run: &Run, batch_rows: usize) -> Source {
-    Source::Keys(files(cold, run, batch_rows))
-}
-
-fn files<T>(cold: &Arc<ColdStore>, run: &Run, batch_rows: usize) -> Files<T> {
-    let left = run.files.iter().cloned().collect();
-    Files { cold: Arc::clone(cold), left, open: None, batch_rows }
-}
-
-impl Files<Rows> {
-    async fn next(&mut self) -> Result<Option<Vec<Row>>, CompactError> {
-        loop {
-            if let Some(open) = &mut self.open
-                && let Some(rows) = open.next().await?
-            {
-                let of = |coupon: Coupon| Row::Coupon(Box::new(coupon));
-                return Ok(Some(rows.into_iter().map(of).collect()));
-            }
-            let Some(file) = self.left.pop_front() else { return Ok(None) };
-            self.open = Some(Box::new(self.cold.rows_by(&file, self.batch_rows).await?));
-        }
-    }
-}
-
-impl Files<Keys> {
-    async fn next(&mut self) -> Result<Option<Vec<Row>>, CompactError> {
-        loop {
-            if let Some(open) = &mut self.open
-                && let Some(keys) = open.next().await?
-            {
-                let of = |(code, version)| Row::There { code, version };
-                return Ok(Some(keys.into_iter().map(of).collect()));
-            }
-            let Some(file) = self.left.pop_front() else { return Ok(None) };
-            self.open = Some(Box::new(self.cold.keys_by(&file, self.batch_rows).await?));
-        }
-    }
-}
-
-/// What is read from hot, one chunk ahead of who uses it: reading and encoding go on at the same
-/// time.
-pub(crate) struct Ahead<T> {
-    chunks: tokio::sync::mpsc::Receiver<Result<Vec<T>, HotError>>,
-}
-
-impl<T> Ahead<T> {
-    /// The next chunk; the last one is empty. Without it the reader has died, which is not the end
-    /// of the shelf: what it did not read would be removed uncopied.
-    async fn next(&mut self) -> Result<Option<Vec<T>>, CompactError> {
-        let died = || HotError::Unavailable("the reader of a shelf has died".into());
-        let chunk = self.chunks.recv().await.ok_or_else(died)??;
-        Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
-    }
-}
-
-/// Everything that stands on a sealed shelf.
-pub(crate) fn kept(hot: Arc<dyn Shelves>, day: Day, chunk_rows: usize) -> Source {
-    let (sender, chunks) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        let mut after = None;
-        loop {
-            let chunk = hot.kept(day, after.take(), chunk_rows).await;
-            after = chunk.as_ref().ok().and_then(|rows| rows.last()).map(|row| row.code().clone());
-            let last = after.is_none();
-            // Whoever does not listen any more has stopped for a reason of its own.
-            if sender.send(chunk).await.is_err() || last {
-                return;
-            }
-        }
-    });
-    Source::Kept(Ahead { chunks })
-}
-
-/// The coupons of `codes`, which are in order, that are still closed at `now`.
-pub(crate) fn picked(hot: Arc<dyn Shelves>, day: Day, codes: Vec<Code>, now: Millis) -> Source {
-    let (sender, chunks) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(async move {
-        for some in codes.chunks(CHUNK) {
-            let chunk = hot.closed_coupons(day, some.to_vec(), now).await;
-            let failed = chunk.is_err();
-            // A chunk of which nothing is left is not the end.
-            let has_rows = chunk.as_ref().map_or(true, |rows| !rows.is_empty());
-            if has_rows && (sender.send(chunk).await.is_err() || failed) {
-                return;
-            }
-        }
-        // Whoever does not listen any more has stopped for a reason of its own.
-        let _ = sender.send(Ok(Vec::new())).await;
-    });
-    Source::Picked(Ahead { chunks })
-}
-
-/// One row of a source.
-enum Row {
-    /// A coupon.
-    Coupon(Box<Coupon>),
-    /// Hot says that cold has it in this version.
-    Promised { code: Code, version: u64 },
-    /// A run that stays has it in this version.
-    There { code: Code, version: u64 },
-}
-
-impl Row {
-    fn code(&self) -> &Code {
-        match self {
-            Row::Coupon(coupon) => coupon.code(),
-            Row::Promised { code, .. } | Row::There { code, .. } => code,
-        }
-    }
-}
-
-/// The next code of each source that has one, and which source it is.
+/// The next code of each source that has one, and the number of the source.
 type Next = BinaryHeap<Reverse<(Code, usize)>>;
 
-/// A source and what was read of it.
+/// A source and its queue.
 struct Head {
     source: Source,
     rows: VecDeque<Row>,
@@ -184,29 +51,9 @@ struct Head {
 }
 
 impl Head {
-    fn is_hot(&self) -> bool {
-        matches!(self.source, Source::Kept(_) | Source::Picked(_))
-    }
-
-    /// Whether its rows may have to be written.
-    fn writes(&self) -> bool {
-        !matches!(self.source, Source::Keys(_))
-    }
-
     async fn fill(&mut self) -> Result<(), CompactError> {
         while self.rows.is_empty() && !self.ended {
-            let chunk = match &mut self.source {
-                Source::Rows(files) => files.next().await?,
-                Source::Keys(files) => files.next().await?,
-                Source::Kept(rows) => {
-                    rows.next().await?.map(|rows| rows.into_iter().map(of_kept).collect())
-                }
-                Source::Picked(rows) => {
-                    let of = |coupon: Coupon| Row::Coupon(Box::new(coupon));
-                    rows.next().await?.map(|rows| rows.into_iter().map(of).collect::<Vec<_>>())
-                }
-            };
-            match chunk {
+            match self.source.next().await? {
                 Some(chunk) => self.rows.extend(chunk),
                 None => self.ended = true,
             }
@@ -215,32 +62,25 @@ impl Head {
     }
 }
 
-fn of_kept(kept: Kept) -> Row {
-    match kept {
-        Kept::Coupon(coupon) => Row::Coupon(coupon),
-        Kept::Stub { code, version } => Row::Promised { code, version },
-    }
-}
-
-/// All sources together.
+/// A merge of several sources.
 pub(crate) struct Merge {
     day: Day,
     heads: Vec<Head>,
-    /// The next code of each source that has one; built with the first read.
+    /// The next code of each source; built on the first read.
     next: Option<Next>,
-    /// Sources that have something to write and are not at their end.
+    /// Sources with rows to write that have not ended.
     writing: usize,
-    /// Coupons that came from hot so far.
+    /// Coupons from hot so far.
     pub(crate) from_hot: u64,
 }
 
-/// What all sources say of one code.
+/// What the sources have of one code.
 #[derive(Default)]
 struct Copies {
     newest: Option<Box<Coupon>>,
-    /// The version that hot promises to be in cold.
+    /// The version of an archived marker: cold must have it.
     promised: Option<u64>,
-    /// The version in a run that stays.
+    /// The version in a run that is not rewritten.
     there: Option<u64>,
     in_hot: bool,
 }
@@ -249,20 +89,21 @@ impl Merge {
     pub(crate) fn new(day: Day, sources: Vec<Source>) -> Merge {
         let head = |source| Head { source, rows: VecDeque::new(), ended: false };
         let heads: Vec<Head> = sources.into_iter().map(head).collect();
-        let writing = heads.iter().filter(|head| head.writes()).count();
+        let writing = heads.iter().filter(|head| head.source.writes()).count();
         Merge { day, heads, next: None, writing, from_hot: 0 }
     }
 
-    /// Up to [`PIECE`] coupons more that no run which stays has; none at the end.
+    /// Returns the next coupons that no run which stays has, at most [`PIECE`]; none at the end.
     ///
     /// # Errors
-    /// `StubAlone` where hot says that cold has a coupon which is in none of the files.
+    /// [`CompactError::ArchivedMarkerAlone`] if hot has an archived marker for a coupon that none
+    /// of the files has.
     pub(crate) async fn next(&mut self) -> Result<Vec<Coupon>, CompactError> {
         self.up_to(PIECE).await
     }
 
-    /// Whether there is nothing to write: every row of hot is in a run that stays, in that version
-    /// or a later one.
+    /// Whether there is nothing to write: a run that stays has every row of hot in the same or a
+    /// later version.
     pub(crate) async fn is_empty(&mut self) -> Result<bool, CompactError> {
         Ok(self.up_to(1).await?.is_empty())
     }
@@ -295,18 +136,18 @@ impl Merge {
         Ok(next)
     }
 
-    /// Enters the next row of one source.
+    /// Puts the next row of a source into the heap.
     async fn enter(&mut self, next: &mut Next, at: usize) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
         head.fill().await?;
         match head.rows.front() {
             Some(row) => next.push(Reverse((row.code().clone(), at))),
-            None => self.writing -= usize::from(head.writes()),
+            None => self.writing -= usize::from(head.source.writes()),
         }
         Ok(())
     }
 
-    /// Takes the first row of one source, and enters its next one.
+    /// Takes the first row of a source, and puts its next one into the heap.
     async fn take(
         &mut self,
         next: &mut Next,
@@ -314,7 +155,7 @@ impl Merge {
         copies: &mut Copies,
     ) -> Result<(), CompactError> {
         let head = &mut self.heads[at];
-        let is_hot = head.is_hot();
+        let is_hot = head.source.is_hot();
         match head.rows.pop_front() {
             Some(Row::Coupon(coupon)) => {
                 copies.in_hot |= is_hot;
@@ -329,19 +170,22 @@ impl Merge {
         self.enter(next, at).await
     }
 
-    /// The coupon of these copies if it has to be written.
+    /// The coupon to write of these copies, if any.
     fn newest(&mut self, copies: Copies, code: &Code) -> Result<Option<Coupon>, CompactError> {
         let Copies { newest, promised, there, in_hot } = copies;
         let version = newest.as_ref().map(|coupon| coupon.version());
         if version.max(there) < promised {
-            return Err(CompactError::StubAlone { day: self.day, code: code.to_string() });
+            return Err(CompactError::ArchivedMarkerAlone {
+                day: self.day,
+                code: code.to_string(),
+            });
         }
         let newer = newest.filter(|_| version > there);
         self.from_hot += u64::from(in_hot && newer.is_some());
         Ok(newer.map(|coupon| *coupon))
     }
 
-    /// Rows that wait in the queues.
+    /// Rows in the queues.
     #[cfg(test)]
     fn queued(&self) -> usize {
         self.heads.iter().map(|head| head.rows.len()).sum()
@@ -350,7 +194,9 @@ impl Merge {
 
 #[cfg(test)]
 mod tests {
-    use cold::{Committed, Options};
+    use std::sync::Arc;
+
+    use cold::{ColdStore, Committed, Options};
     use coupon::calendar::Zone;
     use coupon::coupon::Genesis;
     use coupon::time::Millis;
@@ -372,13 +218,13 @@ mod tests {
         })
     }
 
-    /// One run more.
+    /// Adds a run.
     async fn commit(cold: &ColdStore, coupons: Vec<Coupon>) {
-        let on = cold.shelf(DAY).await.unwrap();
-        let mut writer = cold.writer(DAY, on.unit + 1).await.unwrap();
+        let on = cold.partition(DAY).await.unwrap();
+        let mut writer = cold.writer(DAY, on.archive_commit + 1).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
-        let ended = cold.commit(&on, on.unit + 1, &files, &[]).await.unwrap();
+        let ended = cold.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
         assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
     }
 
@@ -389,8 +235,8 @@ mod tests {
         (disk, cold)
     }
 
-    /// Every row once and in order, while the queues of all runs together hold no more than one
-    /// limit. Runs that would each read what a file hands out at once hold more than that.
+    /// Every row once and in order, with no more than the limit in the queues of all runs together.
+    /// Runs that each read a full batch would exceed the limit.
     #[tokio::test]
     async fn one_limit_holds_for_all_queues() {
         const RUNS: usize = 28;
@@ -399,7 +245,7 @@ mod tests {
         for run in 0..RUNS {
             commit(&cold, (0..ROWS).map(|nth| coupon(nth * RUNS + run)).collect()).await;
         }
-        let runs = tiers::runs(&cold.shelf(DAY).await.unwrap().files);
+        let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         assert_eq!(runs.len(), RUNS);
         let share = share(RUNS, false);
         let mut merge = Merge::new(DAY, runs.iter().map(|run| rows(&cold, run, share)).collect());
@@ -434,13 +280,13 @@ mod tests {
         }
     }
 
-    /// What is written where some runs are merged and others stay.
+    /// What is written when some runs are merged and others stay.
     #[tokio::test]
     async fn a_run_that_stays_is_not_written_again() {
         let (_disk, cold) = store().await;
         commit(&cold, (0..10).map(coupon).collect()).await;
         commit(&cold, (5..15).map(coupon).collect()).await;
-        let runs = tiers::runs(&cold.shelf(DAY).await.unwrap().files);
+        let runs = tiers::runs(&cold.partition(DAY).await.unwrap().files);
         let sources = vec![keys(&cold, &runs[0], 4), rows(&cold, &runs[1], 4)];
         let mut merge = Merge::new(DAY, sources);
         let found = merge.next().await.unwrap();

@@ -1,32 +1,32 @@
-//! What there is to do: pure.
+//! Decides which partitions are due, and for which pass. Reads nothing.
 
 use std::collections::BTreeMap;
 
-use cold::Shelf;
+use cold::Partition;
 use coupon::time::{Day, Millis};
-use hot::{ClosedShelf, ShelfPlan};
+use hot::{ClosedPartition, PartitionPlan};
 
 use crate::{Closed, Settings};
 
-/// What is done with a shelf.
+/// What to do with a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// A unit that was committed and not removed from hot yet is finished.
+    /// Finish an archive commit whose rows are still in hot.
     Finish,
-    /// Closed coupons are moved, stubs stay.
+    /// Archive the closed coupons and leave archived markers.
     Closed,
-    /// The shelf is sealed, moved and emptied.
+    /// Seal the partition, archive it and empty it.
     Expired,
 }
 
-/// One shelf and what is done with it.
+/// A partition and what to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// The shelf.
+    /// Its expiry day.
     pub day: Day,
-    /// What is done.
+    /// What to do.
     pub pass: Pass,
-    /// Closed coupons that wait, where that is the reason.
+    /// Closed coupons that wait, if they are the reason.
     pub waiting: u64,
 }
 
@@ -34,22 +34,27 @@ pub struct Work {
 pub(crate) struct Seen {
     pub(crate) now: Millis,
     pub(crate) closed: Closed,
-    pub(crate) shelves: Vec<ShelfPlan>,
-    pub(crate) units: Vec<Shelf>,
-    pub(crate) waiting: Vec<ClosedShelf>,
+    pub(crate) partitions: Vec<PartitionPlan>,
+    pub(crate) archive_commits: Vec<Partition>,
+    pub(crate) waiting: Vec<ClosedPartition>,
 }
 
-/// The works, by day: one for each shelf at most.
+/// The work that is due, by day: at most one pass for each partition.
 pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
-    let committed: BTreeMap<Day, u64> =
-        seen.units.iter().map(|shelf| (shelf.day, shelf.unit)).collect();
-    let waiting: BTreeMap<Day, &ClosedShelf> =
-        seen.waiting.iter().map(|shelf| (shelf.day, shelf)).collect();
-    let work = |shelf: &ShelfPlan| {
-        let closed = waiting.get(&shelf.day);
-        let unfinished = committed.get(&shelf.day).is_some_and(|unit| *unit > shelf.unit);
+    let committed: BTreeMap<Day, u64> = seen
+        .archive_commits
+        .iter()
+        .map(|partition| (partition.day, partition.archive_commit))
+        .collect();
+    let waiting: BTreeMap<Day, &ClosedPartition> =
+        seen.waiting.iter().map(|partition| (partition.day, partition)).collect();
+    let work = |partition: &PartitionPlan| {
+        let closed = waiting.get(&partition.day);
+        let unfinished = committed
+            .get(&partition.day)
+            .is_some_and(|archive_commit| *archive_commit > partition.archive_commit);
         let may_begin = seen.closed != Closed::OnlyFinish;
-        let pass = if shelf.sealed || (may_begin && seen.now > shelf.seal_after) {
+        let pass = if partition.sealed || (may_begin && seen.now > partition.seal_after) {
             Pass::Expired
         } else if may_begin && closed.is_some_and(|closed| is_worthwhile(closed, seen, settings)) {
             Pass::Closed
@@ -58,12 +63,12 @@ pub(crate) fn plan(seen: &Seen, settings: &Settings) -> Vec<Work> {
         } else {
             return None;
         };
-        Some(Work { day: shelf.day, pass, waiting: closed.map_or(0, |closed| closed.waiting) })
+        Some(Work { day: partition.day, pass, waiting: closed.map_or(0, |closed| closed.waiting) })
     };
-    seen.shelves.iter().filter(|shelf| !shelf.emptied).filter_map(work).collect()
+    seen.partitions.iter().filter(|partition| !partition.emptied).filter_map(work).collect()
 }
 
-fn is_worthwhile(closed: &ClosedShelf, seen: &Seen, settings: &Settings) -> bool {
+fn is_worthwhile(closed: &ClosedPartition, seen: &Seen, settings: &Settings) -> bool {
     closed.waiting > 0
         && (seen.closed == Closed::Now
             || closed.waiting >= settings.closed_enough
@@ -81,12 +86,18 @@ mod tests {
 
     #[test]
     fn plans() {
-        let open = ShelfPlan { day: DAY, seal_after: NOW, sealed: false, unit: 2, emptied: false };
-        let over = ShelfPlan { seal_after: Millis(NOW.0 - 1), ..open };
-        let sealed = ShelfPlan { sealed: true, ..open };
-        let emptied = ShelfPlan { emptied: true, ..over };
+        let open = PartitionPlan {
+            day: DAY,
+            seal_after: NOW,
+            sealed: false,
+            archive_commit: 2,
+            emptied: false,
+        };
+        let over = PartitionPlan { seal_after: Millis(NOW.0 - 1), ..open };
+        let sealed = PartitionPlan { sealed: true, ..open };
+        let emptied = PartitionPlan { emptied: true, ..over };
         let wait = |waiting, days: i64| {
-            vec![ClosedShelf { day: DAY, waiting, since: Millis(NOW.0 - days * DAY_MS) }]
+            vec![ClosedPartition { day: DAY, waiting, since: Millis(NOW.0 - days * DAY_MS) }]
         };
         let later = Closed::WhenWorthwhile;
         let cases = [
@@ -95,20 +106,29 @@ mod tests {
             ("over", over, 2, vec![], later, Some(Pass::Expired)),
             ("sealed and not emptied", sealed, 2, vec![], later, Some(Pass::Expired)),
             ("emptied", emptied, 3, vec![], later, None),
-            ("a unit not finished", open, 3, vec![], later, Some(Pass::Finish)),
+            ("an archive commit not finished", open, 3, vec![], later, Some(Pass::Finish)),
             ("too few", open, 2, wait(99_999, 29), later, None),
             ("too few, now", open, 2, wait(1, 0), Closed::Now, Some(Pass::Closed)),
             ("enough", open, 2, wait(100_000, 0), later, Some(Pass::Closed)),
             ("one, for long enough", open, 2, wait(1, 30), later, Some(Pass::Closed)),
             ("a clock that is not trusted: over", over, 2, vec![], Closed::OnlyFinish, None),
             ("closed ones", open, 2, wait(100_000, 40), Closed::OnlyFinish, None),
-            ("a unit not finished", over, 3, vec![], Closed::OnlyFinish, Some(Pass::Finish)),
+            (
+                "an archive commit not finished",
+                over,
+                3,
+                vec![],
+                Closed::OnlyFinish,
+                Some(Pass::Finish),
+            ),
             ("sealed", sealed, 2, vec![], Closed::OnlyFinish, Some(Pass::Expired)),
             ("over, with closed ones", over, 2, wait(100_000, 40), later, Some(Pass::Expired)),
         ];
-        for (name, shelf, unit, waiting, closed, want) in cases {
-            let units = vec![Shelf { day: DAY, version: 1, unit, files: Vec::new() }];
-            let seen = Seen { now: NOW, closed, shelves: vec![shelf], units, waiting };
+        for (name, partition, archive_commit, waiting, closed, want) in cases {
+            let archive_commits =
+                vec![Partition { day: DAY, version: 1, archive_commit, files: Vec::new() }];
+            let seen =
+                Seen { now: NOW, closed, partitions: vec![partition], archive_commits, waiting };
             let works = plan(&seen, &Settings::default());
             assert_eq!(works.first().map(|work| work.pass), want, "{name}");
         }

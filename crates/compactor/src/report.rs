@@ -1,4 +1,4 @@
-//! What a compaction tells while it runs and when it has ended.
+//! Progress and results of a compaction.
 
 use std::sync::Arc;
 
@@ -6,83 +6,83 @@ use cold::Swept;
 use coupon::time::Day;
 
 use crate::CompactError;
-use crate::finish::Unit;
+use crate::archive_commit::ArchiveCommit;
 use crate::plan::{Pass, Work};
 
-/// Something that has happened in a compaction.
+/// Progress of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A shelf is begun.
+    /// Work on a partition begins.
     Begins(Work),
-    /// So many coupons of `total` were copied.
+    /// Coupons were copied.
     Copied {
         /// So far.
         rows: u64,
-        /// Of so many.
+        /// Of this many.
         total: u64,
     },
-    /// The unit is committed: from now on cold has it.
+    /// The archive commit is made: cold has its coupons.
     Committed {
-        /// The shelf.
+        /// The expiry day of the partition.
         day: Day,
-        /// Its number.
-        unit: u64,
+        /// The number of the archive commit.
+        archive_commit: u64,
     },
-    /// So many rows of `total` were removed from hot.
+    /// Rows were deleted from hot.
     Removed {
         /// So far.
         rows: u64,
-        /// Of so many.
+        /// Of this many.
         total: u64,
     },
-    /// So many rows of the holder index were written, what was merged included.
+    /// Rows were written to the holder index, including rows of merges.
     Indexed {
         /// So far.
         rows: u64,
     },
 }
 
-/// Who is told.
+/// Receives the progress of a compaction.
 pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// What was done with one shelf.
+/// The result for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShelfReport {
-    /// The shelf.
+pub struct PartitionReport {
+    /// Its expiry day.
     pub day: Day,
     /// What was done.
     pub pass: Pass,
-    /// Coupons that were copied from hot.
+    /// Coupons copied from hot.
     pub copied: u64,
-    /// Rows of the files written, what was merged included.
+    /// Rows of the files written, including rows of merges.
     pub rows: u64,
-    /// Bytes of the files written.
+    /// Size of the files written.
     pub bytes: u64,
-    /// Rows that hot no longer has; a stub is not counted as one that it has.
+    /// Rows that hot no longer has. An archived marker counts as deleted.
     pub removed: u64,
 }
 
-impl ShelfReport {
-    pub(crate) fn new(day: Day, pass: Pass) -> ShelfReport {
-        ShelfReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
+impl PartitionReport {
+    pub(crate) fn new(day: Day, pass: Pass) -> PartitionReport {
+        PartitionReport { day, pass, copied: 0, rows: 0, bytes: 0, removed: 0 }
     }
 
-    pub(crate) fn add(&mut self, unit: &Unit) {
-        self.copied += unit.copied;
-        self.rows += unit.files.iter().map(|file| file.rows()).sum::<u64>();
-        self.bytes += unit.files.iter().map(|file| file.bytes()).sum::<u64>();
+    pub(crate) fn add(&mut self, archive_commit: &ArchiveCommit) {
+        self.copied += archive_commit.copied;
+        self.rows += archive_commit.files.iter().map(|file| file.rows()).sum::<u64>();
+        self.bytes += archive_commit.files.iter().map(|file| file.bytes()).sum::<u64>();
     }
 }
 
-/// What a compaction has done.
+/// The result of a compaction.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Shelf by shelf.
-    pub shelves: Vec<ShelfReport>,
-    /// Shelves that could not be done, and why.
+    /// The partitions that were done.
+    pub partitions: Vec<PartitionReport>,
+    /// The partitions that failed, and why.
     pub failed: Vec<(Work, CompactError)>,
-    /// Why the holder index does not have everything; lists are right all the same.
+    /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
-    /// What was swept away afterwards.
+    /// What was swept afterwards.
     pub swept: Swept,
 }

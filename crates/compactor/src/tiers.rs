@@ -1,31 +1,31 @@
-//! Which runs of a partition are merged, and when: pure.
+//! Decides when to merge which runs of a partition. Reads nothing.
 //!
-//! A *run* is what one archive commit has put into a partition: its files are sorted by code and do
-//! not overlap, so a look-up reads the footer and one row group of one file of each run. More runs
-//! make look-ups dearer, fewer runs make merges dearer, and no policy has both: with a bounded
-//! number of writes for each row the number of runs has to grow with the number of commits. This
-//! one bounds the writes, at [`WRITES_MAX`], and lets the runs grow as slowly as the cube root.
+//! A *run* is the files of one archive commit: sorted by code, and no code is in two of them. So a
+//! look-up reads the footer and one row group of one file of each run. More runs make look-ups
+//! expensive, and fewer runs make merges expensive. No policy avoids both: if each row is written a
+//! bounded number of times, the number of runs must grow with the number of commits. This policy
+//! bounds the writes by [`WRITES_MAX`], and the number of runs grows as slowly as the cube root.
 //!
-//! A run of level 0 holds rows out of hot. A partition may have `runs_max` runs below level 2, and
-//! one more for each run of level 2 that it has. When the next commit would be one too many, the
-//! runs of level 0 become one of level 1; where there is only one of level 0 left, everything below
-//! level 2 becomes one of level 2. A run of level 2 stays as it is until the partition is over. So
-//! the first run of level 2 is made of `8 + 7 + … + 1` commits, the next of `9 + 8 + … + 1`, and
-//! [`runs_at_most`] is the sum.
+//! A run of level 0 has rows copied from hot. A partition may have `runs_max` runs below level 2, and
+//! one more for each of its runs of level 2. When the next commit would exceed that, the runs of
+//! level 0 are merged into one of level 1. If there is only one run of level 0, everything below
+//! level 2 is merged into one of level 2. A run of level 2 stays until the partition is over. So
+//! the first run of level 2 has `8 + 7 + … + 1` commits, the next one `9 + 8 + … + 1`, and
+//! [`runs_at_most`] adds them up.
 
 use std::collections::BTreeMap;
 
 use cold::ColdFile;
 
-/// Times that a row of a partition is written to cold, its first time included.
+/// How often a row of a partition is written to cold, at most, including the first time.
 pub const WRITES_MAX: u64 = 3;
 
-/// So often an open partition rewrites a row: what is left of [`WRITES_MAX`].
+/// How often an open partition rewrites a row, at most.
 pub(crate) const REWRITES_MAX: u8 = 2;
 
 const _: () = assert!(WRITES_MAX == REWRITES_MAX as u64 + 1);
 
-/// A partition that merges with fewer runs would rewrite a run by itself.
+/// With fewer runs a partition would rewrite a single run.
 const RUNS_MIN: usize = 2;
 
 /// The files of one archive commit.
@@ -36,20 +36,20 @@ pub(crate) struct Run {
     pub(crate) size: Size,
 }
 
-/// What the policy knows of a run.
+/// What the policy knows about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) rows: u64,
-    /// How often its rows were rewritten at most.
+    /// How often its rows were rewritten, at most.
     pub(crate) rewrites: u8,
 }
 
-/// The runs that these files of one partition are, the oldest first.
+/// The runs of the files of one partition, oldest first.
 pub(crate) fn runs(files: &[ColdFile]) -> Vec<Run> {
     let mut runs: BTreeMap<u64, Run> = BTreeMap::new();
     for file in files {
         let empty = || Run { files: Vec::new(), size: Size { rows: 0, rewrites: 0 } };
-        let run = runs.entry(file.unit()).or_insert_with(empty);
+        let run = runs.entry(file.archive_commit()).or_insert_with(empty);
         run.size.rows += file.rows();
         run.size.rewrites = run.size.rewrites.max(file.rewrites());
         run.files.push(file.clone());
@@ -61,7 +61,7 @@ pub(crate) fn sizes(runs: &[Run]) -> Vec<Size> {
     runs.iter().map(|run| run.size).collect()
 }
 
-/// Which runs become one before another commit adds a run; none while there is room.
+/// Which runs to merge before another commit adds a run; none while there is room.
 pub(crate) fn make_room(runs: &[Size], runs_max: usize) -> Vec<usize> {
     let below = |level: u8| -> Vec<usize> {
         (0..runs.len()).filter(|at| runs[*at].rewrites < level).collect()
@@ -75,14 +75,14 @@ pub(crate) fn make_room(runs: &[Size], runs_max: usize) -> Vec<usize> {
     if new.len() > 1 { new } else { open }
 }
 
-/// How often the rows of a run are rewritten that is made of these.
+/// How often the rows of a run that is merged of these were rewritten, at most.
 pub(crate) fn rewrites_of(merged: &[Size]) -> u8 {
     merged.iter().map(|run| run.rewrites).max().map_or(0, |most| most.saturating_add(1))
 }
 
-/// Which runs become one with what is left in hot when a partition is over, `fresh` rows that were
-/// in no run yet: all of them, unless that would exceed [`WRITES_MAX`] for all rows of the
-/// partition taken together. Then the largest runs stay.
+/// Which runs to merge with the rest of hot when the partition is over. `fresh` is the number of
+/// rows of hot that are in no run. Merges all runs, unless that would exceed [`WRITES_MAX`] on
+/// average over the rows of the partition; then the largest runs stay.
 pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
     let left =
         |run: &Size| run.rows.saturating_mul(REWRITES_MAX.saturating_sub(run.rewrites).into());
@@ -101,8 +101,8 @@ pub(crate) fn at_end(runs: &[Size], fresh: u64) -> Vec<usize> {
     order
 }
 
-/// The runs that an open partition has at most after so many commits out of hot, at any moment.
-/// `runs_max` is [`crate::Settings::shelf_files_max`].
+/// The runs that an open partition has at most, at any moment, after `commits` commits out of hot.
+/// `runs_max` is [`crate::Settings::partition_files_max`].
 pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
     let runs_max = runs_max.max(RUNS_MIN);
     let (mut full, mut held) = (0, 0_u64);
@@ -119,9 +119,9 @@ pub fn runs_at_most(commits: u64, runs_max: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SHELF_FILES_MAX;
+    use crate::PARTITION_FILES_MAX;
 
-    /// A partition as the policy sees it, and what was written to it.
+    /// A partition as the policy sees it, and the rows that were written to it.
     #[derive(Default)]
     struct Simulated {
         runs: Vec<Size>,
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// A thousandth of the real sizes: a commit has 1,000 rows where it would have a million.
+    /// A thousandth of real sizes: a commit has 1,000 rows instead of a million.
     const ROWS: u64 = 1_000;
 
     #[test]
@@ -178,8 +178,8 @@ mod tests {
         println!("|---|---|---|---|---|");
         let mut partition = Simulated::default();
         for commit in 1..=1_000 {
-            partition.archives(ROWS, SHELF_FILES_MAX);
-            let most = runs_at_most(commit, SHELF_FILES_MAX);
+            partition.archives(ROWS, PARTITION_FILES_MAX);
+            let most = runs_at_most(commit, PARTITION_FILES_MAX);
             assert!(partition.written <= WRITES_MAX * partition.archived, "{commit} commits");
             assert!(partition.runs.len() <= most, "{commit} commits: {:?}", partition.runs);
             if [1, 8, 36, 80, 100, 250, 500, 1_000].contains(&commit) {
@@ -206,19 +206,21 @@ mod tests {
             ("a billion", 1_000, 28),
         ];
         for (name, commits, want) in cases {
-            assert_eq!(runs_at_most(commits, SHELF_FILES_MAX), want, "{name}");
+            assert_eq!(runs_at_most(commits, PARTITION_FILES_MAX), want, "{name}");
         }
-        // Where the bound changes it is reached.
+        // The bound is reached where it changes.
         let mut partition = Simulated::default();
         for commit in 1..=2_000 {
-            partition.archives(ROWS, SHELF_FILES_MAX);
-            if runs_at_most(commit + 1, SHELF_FILES_MAX) > runs_at_most(commit, SHELF_FILES_MAX) {
-                assert_eq!(partition.most, runs_at_most(commit, SHELF_FILES_MAX), "{commit}");
+            partition.archives(ROWS, PARTITION_FILES_MAX);
+            if runs_at_most(commit + 1, PARTITION_FILES_MAX)
+                > runs_at_most(commit, PARTITION_FILES_MAX)
+            {
+                assert_eq!(partition.most, runs_at_most(commit, PARTITION_FILES_MAX), "{commit}");
             }
         }
     }
 
-    /// However many there are, of whatever sizes, and at whichever moment the partition is over.
+    /// For any number of commits of any sizes, and whenever the partition is over.
     #[test]
     fn no_order_of_sizes_exceeds_it() {
         let mut random = 7_u64;
@@ -265,12 +267,12 @@ mod tests {
         }
     }
 
-    /// A run that an end has made is not merged once more by whoever repeats the end.
+    /// Repeating the end does not merge its run again.
     #[test]
     fn an_end_is_not_repeated() {
         for (fresh, commits) in [(0, 3), (0, 50), (10, 0), (70_000, 50), (1_000, 300)] {
             let mut partition = Simulated::default();
-            (0..commits).for_each(|_| partition.archives(ROWS, SHELF_FILES_MAX));
+            (0..commits).for_each(|_| partition.archives(ROWS, PARTITION_FILES_MAX));
             partition.ends(fresh);
             let last = partition.runs.len() - 1;
             partition.runs[last].rewrites = REWRITES_MAX;

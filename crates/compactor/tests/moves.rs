@@ -1,7 +1,7 @@
-//! The compactor on a real hot store and a real cold folder: nothing is lost, nothing is there
-//! twice, whoever stops, fails, freezes or works beside it.
+//! The compactor on a real hot store and a real cold folder: no coupon is lost and none is there
+//! twice, also if a process stops, fails, freezes or works at the same time.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 mod moves {
     mod damage;
@@ -15,7 +15,7 @@ mod moves {
     mod world;
 }
 
-/// Where the cold tier lies: in a folder. `moves_bucket` has the same cases on a bucket.
+/// Where the cold tier is: in a folder. `moves_bucket` has the same cases with a bucket.
 mod place {
     use std::fs;
     use std::path::Path;
@@ -36,14 +36,14 @@ mod place {
         ColdStore::on_folder(folder, options)
     }
 
-    /// What lies beneath it.
+    /// The object store under it.
     pub(crate) fn objects(folder: &Path) -> Arc<dyn ObjectStore> {
         fs::create_dir_all(folder).unwrap();
         Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap())
     }
 
-    /// Every fifth step is tried, by each of the three sweeps other ones, or each one if whoever
-    /// runs the tests wants that.
+    /// Each of the three sweeps tries every fifth step, each sweep different ones. With
+    /// `COUPONRY_TEST_EVERY_STEP` they try every step.
     pub(crate) fn stride() -> u64 {
         if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 5 }
     }

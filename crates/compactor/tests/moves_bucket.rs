@@ -1,8 +1,8 @@
-//! The cases of `moves` that are about the cold tier once more, with it in a bucket of a real S3
-//! server. A bucket of versitygw is a folder, so that a place is still copied and looked at as one.
+//! The cases of `moves` for the cold tier, with a bucket of a real S3 server. A bucket of versitygw
+//! is a folder, so the tests can still copy and read it as one.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
-#![expect(dead_code, reason = "some of it is for the cases that are about folders")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
+#![expect(dead_code, reason = "some items are for the cases about folders")]
 
 mod moves {
     #[path = "../moves/readers.rs"]
@@ -17,7 +17,7 @@ mod moves {
     mod world;
 }
 
-/// Where the cold tier lies: in a bucket, under the name that its folder has.
+/// Where the cold tier is: in a bucket, under the name of its folder.
 mod place {
     use std::path::{Path, PathBuf};
     use std::sync::{Arc, LazyLock};
@@ -27,12 +27,12 @@ mod place {
     use tempfile::TempDir;
     use testbucket::{BUCKET, Kind, Server};
 
-    /// The bucket's folder, for a child of the process that has the server.
+    /// The folder of the bucket, for a child of the process that runs the server.
     const BUCKET_FOLDER: &str = "COUPONRY_TEST_BUCKET_FOLDER";
 
     struct Shared {
-        /// The variables with which the server is found; none where this machine cannot have one:
-        /// the cases run on a folder then, and a line has said so.
+        /// The variables that lead to the server. None if this machine cannot run one: then the
+        /// cases run on a folder, and a printed line says so.
         environment: Option<Vec<(String, String)>>,
         folder: PathBuf,
         _server: Option<Server>,
@@ -70,8 +70,8 @@ mod place {
         cold(folder, Options::default()).objects()
     }
 
-    /// Every 29th step is tried, or each one if whoever runs the tests wants that: a compaction
-    /// takes seconds here, and has hundreds of steps.
+    /// Every 29th step is tried, because a compaction takes seconds here and has hundreds of steps.
+    /// With `COUPONRY_TEST_EVERY_STEP` every step is tried.
     pub(crate) fn stride() -> u64 {
         if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 29 }
     }

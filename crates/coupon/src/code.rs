@@ -1,26 +1,25 @@
 //! Coupon codes: the only place where text becomes a [`Code`].
 //!
 //! A `Code` holds 4 to 64 characters of `A-Z0-9`, without hyphens. Every other module relies on
-//! that, so none of them checks a code a second time. What was typed can be read in two ways, as
-//! a foreign code and as a minted one, and only a look at the keys and the directory says which
-//! of them it is: [`CodeText`] keeps both.
+//! that, so none of them checks a code a second time. A typed text can be a minted code or a
+//! *foreign* one, a code of another system. Only the keys and the directory tell which:
+//! [`CodeText`] keeps both readings.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Shortest code accepted, in characters. Below that there are too few codes to keep a guesser
-/// out.
+/// Shortest code accepted, in characters. Shorter codes are too easy to guess.
 pub const FOREIGN_LEN_MIN: usize = 4;
 
-/// Longest code accepted, in characters. Keeps a partition key under one cache line, and holds a
+/// Longest code accepted, in characters. Keeps a partition key below 64 bytes, and has room for a
 /// prefix in front of a minted code.
 pub const FOREIGN_LEN_MAX: usize = 64;
 
 /// Characters of a minted code: 80 bits at five bits each.
 pub const MINTED_LEN: usize = 16;
 
-/// Longest typed text looked at, in bytes, before hyphens and spaces are dropped: the longest
-/// code with a hyphen behind every character.
+/// Longest typed text accepted, in bytes, before hyphens and spaces are dropped: the longest code
+/// with a hyphen after every character.
 pub const TEXT_LEN_MAX: usize = 128;
 
 const _: () = assert!(TEXT_LEN_MAX >= 2 * FOREIGN_LEN_MAX);
@@ -32,20 +31,21 @@ pub(crate) const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Characters between two hyphens of a printed code.
 const PRINTED_GROUP: usize = 4;
 
-/// A well-formed coupon code, bare; it says nothing about whether such a coupon exists.
+/// A well-formed coupon code, in upper case and without hyphens. Whether such a coupon exists is
+/// another question.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(Box<str>);
 
 /// Why a text is no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCode {
-    /// More text than is worth reading.
+    /// The text is longer than [`TEXT_LEN_MAX`].
     #[error("text of a code has {found} bytes, want at most {TEXT_LEN_MAX}")]
     TextLength {
         /// Bytes found.
         found: usize,
     },
-    /// A character that stands in no code.
+    /// A character that no code has.
     #[error("code has {found:?} at {at}, want A-Z or 0-9")]
     Character {
         /// The first character that is not accepted.
@@ -53,7 +53,7 @@ pub enum BadCode {
         /// Its position in the text, in characters from 0.
         at: usize,
     },
-    /// Too few or too many characters once hyphens and spaces are dropped.
+    /// Too few or too many characters after hyphens and spaces are dropped.
     #[error("code has {found} characters, want {FOREIGN_LEN_MIN} to {FOREIGN_LEN_MAX}")]
     Length {
         /// Characters found.
@@ -62,21 +62,21 @@ pub enum BadCode {
 }
 
 impl Code {
-    /// The bare code: upper case, no hyphens.
+    /// The code in upper case, without hyphens.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is long enough to be a minted code, so that a foreign code of that length has to
-    /// be looked for although no key opens it.
+    /// Whether it is as long as a minted code or longer. A foreign code of that length has to be
+    /// looked up even if no key opens it.
     pub fn is_long(&self) -> bool {
         self.0.len() >= MINTED_LEN
     }
 
-    /// A minted code as it is printed, `PREFIX-7K2M-9QXD-4TRB-H0VE`.
+    /// A minted code as people read it, `PREFIX-7K2M-9QXD-4TRB-H0VE`.
     ///
-    /// A prefix of at most `FOREIGN_LEN_MAX - MINTED_LEN` characters is read back by
-    /// [`CodeText`]; a longer one makes a text that is no code.
+    /// [`CodeText`] reads back a prefix of at most `FOREIGN_LEN_MAX - MINTED_LEN` characters; with
+    /// a longer one the text is no code.
     pub fn printed(&self, prefix: Option<&str>) -> String {
         let prefix_len = prefix.map_or(0, |prefix| prefix.len() + 1);
         let mut text = String::with_capacity(prefix_len + self.0.len() * 5 / PRINTED_GROUP);
@@ -93,7 +93,7 @@ impl Code {
         text
     }
 
-    /// The code that is spelt `characters`, which the cipher made out of [`CROCKFORD`].
+    /// The minted code with these characters, all of them of [`CROCKFORD`].
     pub(crate) fn minted(characters: &[u8; MINTED_LEN]) -> Code {
         debug_assert!(characters.iter().all(|byte| CROCKFORD.contains(byte)));
         Code(characters.iter().map(|byte| char::from(*byte)).collect())
@@ -103,14 +103,14 @@ impl Code {
 impl FromStr for Code {
     type Err = BadCode;
 
-    /// Reads a foreign code: upper-cases ASCII, drops hyphens and spaces.
+    /// Reads a foreign code: changes ASCII letters to upper case, drops hyphens and spaces.
     fn from_str(text: &str) -> Result<Code, BadCode> {
         if text.len() > TEXT_LEN_MAX {
             return Err(BadCode::TextLength { found: text.len() });
         }
         let is_bare = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
         if (FOREIGN_LEN_MIN..=FOREIGN_LEN_MAX).contains(&text.len()) && text.bytes().all(is_bare) {
-            // As every store has it.
+            // The form that every store has: nothing to drop.
             return Ok(Code(text.into()));
         }
         let mut bare = String::with_capacity(text.len());
@@ -140,7 +140,7 @@ impl fmt::Debug for Code {
     }
 }
 
-/// What somebody typed where a code was asked for, and the codes that it can mean.
+/// What somebody typed as a code, and the codes that it can mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeText(Code);
 
@@ -150,9 +150,9 @@ impl CodeText {
         &self.0
     }
 
-    /// The last 16 characters as a minted code, with `O` read as 0, `I` and `L` as 1; none when
-    /// there are fewer, or one of them has no place in a minted code. Says nothing about whether
-    /// a key opens it.
+    /// The last 16 characters as a minted code, with `O` read as 0, and `I` and `L` as 1. `None` if
+    /// there are fewer characters, or one that no minted code has. Whether a key opens it is
+    /// another question.
     pub fn minted(&self) -> Option<Code> {
         let mut last: [u8; MINTED_LEN] = *self.0.as_str().as_bytes().last_chunk()?;
         for byte in &mut last {
@@ -173,7 +173,7 @@ impl CodeText {
 }
 
 impl From<Code> for CodeText {
-    /// A code that was read before is a text like any other.
+    /// A code is a text that means itself.
     fn from(code: Code) -> CodeText {
         CodeText(code)
     }
@@ -182,7 +182,7 @@ impl From<Code> for CodeText {
 impl FromStr for CodeText {
     type Err = BadCode;
 
-    /// Reads text as a foreign code is read.
+    /// Reads the text as a foreign code.
     fn from_str(text: &str) -> Result<CodeText, BadCode> {
         Ok(CodeText(text.parse()?))
     }

@@ -1,186 +1,35 @@
 //! The coupon: what is stored, and what follows from it.
 //!
 //! A coupon is its *genesis* (the dates it came with), its *events* (what happened, in order) and
-//! at most one *hold*. State, holder and expiry are what the events say: [`Coupon::of`] folds
-//! them, and nothing else sets them, so there is no second copy that could disagree.
-//! Expired, paused and a lapsed hold are facts about the clock or the campaign, never stored.
+//! at most one *hold*. State, holder and expiry follow from the events: [`Coupon::of`] folds them,
+//! and nothing else sets them, so there is no second copy that could disagree. Expired, paused and
+//! a lapsed hold are facts about the clock or the campaign, so they are never stored.
+
+mod event;
+mod fold;
+mod state;
 
 use crate::calendar::{Date, Zone};
 use crate::code::Code;
-use crate::ids::{
-    Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId,
-};
+use crate::ids::{BatchId, CampaignId, IssueRef, OrderRef, UserId};
 use crate::time::Millis;
+
+pub use event::{Event, EventKind};
+pub use state::{Hold, Redemption, State};
 
 /// Most events of one coupon. A whole coupon stays under a few kilobytes, one page of any store.
 pub const EVENTS_MAX: usize = 32;
 
-/// With so many events a coupon accepts only what gives it back or kills it, so that a redeemed
-/// coupon can always be cancelled, then revoked, then voided.
+/// From this number of events on, a coupon accepts only what gives it back or voids it. So a
+/// redeemed coupon can always be cancelled, then revoked, then voided.
 pub const EVENTS_OPEN_MAX: usize = 29;
 
 const _: () = assert!(EVENTS_OPEN_MAX + 3 == EVENTS_MAX);
 
-/// What a coupon is at the moment; see the module about what is absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nobody holds it.
-    Available,
-    /// One user holds it.
-    Issued {
-        /// That user.
-        holder: UserId,
-    },
-    /// It has its one live redemption.
-    Redeemed {
-        /// The redemption.
-        redemption: Redemption,
-        /// Who held it before, to whom it returns when the redemption is cancelled.
-        holder_before: Option<UserId>,
-    },
-    /// It was killed unredeemed.
-    Void {
-        /// Who held it then: it still counts towards this user's limit.
-        holder: Option<UserId>,
-    },
-}
-
-impl State {
-    /// `available`, `issued`, `redeemed` or `void`.
-    pub fn word(&self) -> &'static str {
-        match self {
-            State::Available => "available",
-            State::Issued { .. } => "issued",
-            State::Redeemed { .. } => "redeemed",
-            State::Void { .. } => "void",
-        }
-    }
-}
-
-/// One redemption, live or cancelled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redemption {
-    /// The user who redeemed; `None` only where an import did not say.
-    pub by: Option<UserId>,
-    /// The order it was redeemed for.
-    pub order: OrderRef,
-    /// When.
-    pub at: Millis,
-    /// When it was cancelled.
-    pub cancelled_at: Option<Millis>,
-}
-
-/// A coupon kept for one order until a moment. It lapses by the clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// The user of the order.
-    pub by: UserId,
-    /// The order.
-    pub order: OrderRef,
-    /// The attempt that wrote it last.
-    pub operation: OperationId,
-    /// When this order took it first: the seven days count from here.
-    pub since: Millis,
-    /// First instant at which it is no longer kept.
-    pub until: Millis,
-}
-
-/// What happened to a coupon, without when and by whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// A user became the holder.
-    Issued {
-        /// The holder.
-        to: UserId,
-        /// The caller's name for the request.
-        reference: Option<IssueRef>,
-        /// Earlier expiry that counts from the issue (`valid_days`).
-        expires_at: Option<Millis>,
-    },
-    /// It was redeemed.
-    Redeemed {
-        /// By whom; `None` only where an import did not say.
-        by: Option<UserId>,
-        /// For which order.
-        order: OrderRef,
-    },
-    /// The live redemption was cancelled.
-    RedemptionCancelled {
-        /// Whose redemption it was.
-        order: OrderRef,
-        /// Why.
-        reason: Option<Reason>,
-    },
-    /// It was taken back from its holder.
-    Revoked {
-        /// The holder it was taken from.
-        from: UserId,
-        /// The caller's name for the request.
-        reference: Option<RevokeRef>,
-        /// Why.
-        reason: Option<Reason>,
-    },
-    /// It was killed.
-    Voided {
-        /// Why.
-        reason: Option<Reason>,
-    },
-    /// It got a later expiry.
-    Extended {
-        /// The new expiry, exclusive.
-        expires_at: Millis,
-        /// The zone of the new expiry's calendar day.
-        zone: Zone,
-        /// Why.
-        reason: Option<Reason>,
-    },
-}
-
-/// One entry of a coupon's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// When it was accepted.
-    pub at: Millis,
-    /// Who did it.
-    pub actor: Actor,
-    /// The attempt that did it.
-    pub operation: OperationId,
-    /// What was done.
-    pub deed: Deed,
-}
-
-impl Event {
-    /// The event's name on the wire.
-    pub fn kind(&self) -> &'static str {
-        match self.deed {
-            Deed::Issued { .. } => "issued",
-            Deed::Redeemed { .. } => "redeemed",
-            Deed::RedemptionCancelled { .. } => "redemption_cancelled",
-            Deed::Revoked { .. } => "revoked",
-            Deed::Voided { .. } => "voided",
-            Deed::Extended { .. } => "extended",
-        }
-    }
-
-    /// The caller's name for it, or the reason where it has none.
-    pub fn reference(&self) -> Option<&str> {
-        match &self.deed {
-            Deed::Issued { reference, .. } => reference.as_ref().map(IssueRef::as_str),
-            Deed::Redeemed { order, .. } | Deed::RedemptionCancelled { order, .. } => {
-                Some(order.as_str())
-            }
-            Deed::Revoked { reference: Some(reference), .. } => Some(reference.as_str()),
-            Deed::Revoked { reference: None, reason, .. }
-            | Deed::Voided { reason }
-            | Deed::Extended { reason, .. } => reason.as_ref().map(Reason::as_str),
-        }
-    }
-}
-
 /// What a coupon came with; never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genesis {
-    /// The code, bare.
+    /// The code, without prefix and hyphens.
     pub code: Code,
     /// The campaign it belongs to.
     pub campaign: CampaignId,
@@ -192,11 +41,11 @@ pub struct Genesis {
     pub expires_at: Millis,
     /// The zone in which people read its dates.
     pub zone: Zone,
-    /// When its batch was made, or its line imported.
+    /// When its batch was created, or its line imported.
     pub created_at: Millis,
 }
 
-/// One coupon. Its fields change only through [`crate::apply::apply`] and an import.
+/// One coupon. Only [`crate::apply::apply`] and an import change its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coupon {
     genesis: Genesis,
@@ -206,109 +55,19 @@ pub struct Coupon {
     events: Vec<Event>,
     state: State,
     expires_at: Millis,
-    /// What `expires_at` returns to when it is revoked: `valid_days` count from an issue.
+    /// What `expires_at` returns to when the coupon is revoked: `valid_days` count from an issue.
     lasts_until: Millis,
     zone: Zone,
     issued_at: Option<Millis>,
 }
 
 impl Coupon {
-    /// A coupon that nothing has happened to: version 0, no row in any store.
-    pub fn untouched(genesis: Genesis) -> Coupon {
-        Coupon {
-            version: 0,
-            modified_at: genesis.created_at,
-            hold: None,
-            events: Vec::new(),
-            state: State::Available,
-            expires_at: genesis.expires_at,
-            lasts_until: genesis.expires_at,
-            zone: genesis.zone.clone(),
-            issued_at: None,
-            genesis,
-        }
-    }
-
-    /// The coupon that a store holds: the fold of its events. Cost: one step an event.
-    pub fn of(
-        genesis: Genesis,
-        events: Vec<Event>,
-        hold: Option<Hold>,
-        version: u64,
-        modified_at: Millis,
-    ) -> Coupon {
-        let mut coupon = Coupon::untouched(genesis);
-        for event in events {
-            coupon.step(event);
-        }
-        Coupon { hold, version, modified_at, ..coupon }
-    }
-
-    /// Appends one event and lets it take effect.
-    fn step(&mut self, event: Event) {
-        match &event.deed {
-            Deed::Issued { to, expires_at, .. } => {
-                self.state = State::Issued { holder: to.clone() };
-                self.issued_at = Some(event.at);
-                self.expires_at = expires_at.unwrap_or(self.lasts_until).min(self.lasts_until);
-            }
-            Deed::Redeemed { by, order } => {
-                let redemption = Redemption {
-                    by: by.clone(),
-                    order: order.clone(),
-                    at: event.at,
-                    cancelled_at: None,
-                };
-                self.state = State::Redeemed { redemption, holder_before: self.holder().cloned() };
-            }
-            Deed::RedemptionCancelled { .. } => {
-                if let State::Redeemed { holder_before, .. } = &self.state {
-                    self.state = match holder_before {
-                        Some(holder) => State::Issued { holder: holder.clone() },
-                        None => State::Available,
-                    };
-                }
-            }
-            Deed::Revoked { .. } => {
-                self.state = State::Available;
-                self.issued_at = None;
-                self.expires_at = self.lasts_until;
-            }
-            Deed::Voided { .. } => self.state = State::Void { holder: self.holder().cloned() },
-            Deed::Extended { expires_at, zone, .. } => {
-                self.expires_at = *expires_at;
-                self.lasts_until = self.lasts_until.max(*expires_at);
-                self.zone = zone.clone();
-            }
-        }
-        self.events.push(event);
-    }
-
-    /// The coupon after `event`, one version later and without its hold unless that is `kept`.
-    pub(crate) fn after(&self, event: Event, kept: Option<Hold>) -> Coupon {
-        let mut coupon = self.clone();
-        coupon.version += 1;
-        coupon.modified_at = event.at;
-        coupon.hold = kept;
-        coupon.step(event);
-        coupon
-    }
-
-    /// The coupon with `hold` in place of the one it has, one version later.
-    pub(crate) fn with_hold(&self, hold: Option<Hold>, at: Millis) -> Coupon {
-        let mut coupon = self.clone();
-        coupon.version += 1;
-        coupon.modified_at = at;
-        coupon.hold = hold;
-        coupon
-    }
-
     /// What it came with.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
-    /// The code, bare.
+    /// The code, without prefix and hyphens.
     pub fn code(&self) -> &Code {
         &self.genesis.code
     }
@@ -318,7 +77,7 @@ impl Coupon {
         self.version
     }
 
-    /// When it was changed last, or made.
+    /// When it was changed last, or created.
     pub fn modified_at(&self) -> Millis {
         self.modified_at
     }
@@ -328,7 +87,7 @@ impl Coupon {
         &self.events
     }
 
-    /// What the events say.
+    /// The state that the events add up to.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -338,7 +97,7 @@ impl Coupon {
         self.expires_at
     }
 
-    /// The latest instant its shelf must stay for: the expiry without `valid_days`.
+    /// The expiry without `valid_days`: its partition must stay until this instant.
     pub fn lasts_until(&self) -> Millis {
         self.lasts_until
     }
@@ -353,7 +112,7 @@ impl Coupon {
         Date::last_of(self.expires_at, &self.zone)
     }
 
-    /// When its present holder got it.
+    /// When its present holder was issued it.
     pub fn issued_at(&self) -> Option<Millis> {
         self.issued_at
     }
@@ -381,12 +140,12 @@ impl Coupon {
         }
     }
 
-    /// The redemption that `order` made, live or cancelled. An order redeems a coupon once.
+    /// The redemption that `order` made, live or cancelled. An order redeems a coupon at most once.
     pub fn redemption_of(&self, order: &OrderRef) -> Option<Redemption> {
         let mut found = None;
         for event in &self.events {
-            match &event.deed {
-                Deed::Redeemed { by, order: redeemed } if redeemed == order => {
+            match &event.kind {
+                EventKind::Redeemed { by, order: redeemed } if redeemed == order => {
                     found = Some(Redemption {
                         by: by.clone(),
                         order: order.clone(),
@@ -394,7 +153,7 @@ impl Coupon {
                         cancelled_at: None,
                     });
                 }
-                Deed::RedemptionCancelled { order: cancelled, .. } if cancelled == order => {
+                EventKind::RedemptionCancelled { order: cancelled, .. } if cancelled == order => {
                     if let Some(redemption) = &mut found {
                         redemption.cancelled_at = Some(event.at);
                     }
@@ -405,7 +164,7 @@ impl Coupon {
         found
     }
 
-    /// The hold as it stands in the row, lapsed or not.
+    /// The hold as stored, lapsed or not.
     pub fn hold(&self) -> Option<&Hold> {
         self.hold.as_ref()
     }
@@ -415,22 +174,21 @@ impl Coupon {
         self.hold.as_ref().filter(|hold| now < hold.until)
     }
 
-    /// Which of its events, from 1, gave it to its present holder; none where it was redeemed
-    /// without having been issued.
+    /// Which of its events, from 1, issued it to its present holder; `None` if it was redeemed
+    /// without an issue.
     pub fn issue_sequence(&self) -> Option<usize> {
         self.holder()?;
-        let last = self
-            .events
-            .iter()
-            .rposition(|event| matches!(event.deed, Deed::Issued { .. } | Deed::Revoked { .. }))?;
-        // Whoever has it since a revoke was never issued it.
-        matches!(self.events[last].deed, Deed::Issued { .. }).then_some(last + 1)
+        let last = self.events.iter().rposition(|event| {
+            matches!(event.kind, EventKind::Issued { .. } | EventKind::Revoked { .. })
+        })?;
+        // After a revoke, only a redemption without an issue makes a holder.
+        matches!(self.events[last].kind, EventKind::Issued { .. }).then_some(last + 1)
     }
 
-    /// The `issue_ref` under which its present holder got it.
+    /// The `issue_ref` of the issue to its present holder.
     pub fn issue_ref(&self) -> Option<&IssueRef> {
-        match &self.events[self.issue_sequence()? - 1].deed {
-            Deed::Issued { reference, .. } => reference.as_ref(),
+        match &self.events[self.issue_sequence()? - 1].kind {
+            EventKind::Issued { reference, .. } => reference.as_ref(),
             _ => None,
         }
     }

@@ -1,8 +1,8 @@
 //! FF1 (NIST SP 800-38G) for one shape only: 16 numerals of radix 32, no tweak, AES-128.
 //!
-//! A numeral is then five bits, a half is 40 bits and the whole is 80, so a round is one AES
-//! block and arithmetic on machine words. The general mode is twenty times slower and lives in
-//! the tests, as the judge of this one.
+//! In this shape a numeral has five bits, a half 40 bits and the whole 80, so a round is one AES
+//! block and arithmetic on machine words. The general mode is twenty times slower; the tests
+//! compare this one with it.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ const HALF_BITS: u32 = 40;
 const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
 const ROUNDS: u64 = 10;
 
-/// Values enciphered side by side: enough to keep the AES unit busy, few enough for the first
-/// level of cache (64 at a time are seven times as fast as one).
+/// Values enciphered together: enough to keep the AES unit busy, few enough for the L1 cache. 64
+/// together are seven times as fast as one by one.
 const GROUP: usize = 64;
 
 /// The block P of the standard: version 1, method 2, addition 1, radix 32 (three bytes), ten
@@ -30,12 +30,12 @@ const P: [u8; 16] = [1, 2, 1, 0, 0, 32, 10, 8, 0, 0, 0, 16, 0, 0, 0, 0];
 /// `X[1]` is in bits 75 to 79.
 pub struct Ff1 {
     aes: Aes128,
-    /// P enciphered: the first step of every round's CBC-MAC, the same for all values.
+    /// P enciphered: the first step of the CBC-MAC of every round, the same for all values.
     p: u128,
 }
 
 impl Ff1 {
-    /// The permutation of `key`. Costs a key schedule and one block.
+    /// The permutation of `key`. Costs a key schedule and one AES block.
     pub fn new(key: [u8; 16]) -> Ff1 {
         let aes = Aes128::new(&Array::from(key));
         let mut block = Array::from(P);
@@ -43,7 +43,7 @@ impl Ff1 {
         Ff1 { aes, p: u128::from_be_bytes(block.into()) }
     }
 
-    /// The image of `value`. Ten AES blocks, one after the other, about 0.2 µs.
+    /// The image of `value`. Ten AES blocks one after the other, about 0.2 µs.
     ///
     /// # Panics
     /// When `value` has more than [`VALUE_BITS`] bits.
@@ -55,7 +55,7 @@ impl Ff1 {
         whole(a, b)
     }
 
-    /// The value whose image is `value`: undoes [`Ff1::encrypt`], at the same cost.
+    /// The value whose image is `value`: the inverse of [`Ff1::encrypt`], at the same cost.
     ///
     /// # Panics
     /// When `value` has more than [`VALUE_BITS`] bits.
@@ -67,8 +67,8 @@ impl Ff1 {
         whole(a, b)
     }
 
-    /// Replaces each of `values` by its image. About 0.03 µs each when there are many, 64 of
-    /// them at a time; allocates nothing.
+    /// Replaces each of `values` by its image, 64 at a time. About 0.03 µs each if there are many;
+    /// allocates nothing.
     ///
     /// # Panics
     /// When one of `values` has more than [`VALUE_BITS`] bits.
@@ -126,7 +126,7 @@ fn whole(a: u64, b: u64) -> u128 {
     u128::from(a) << HALF_BITS | u128::from(b)
 }
 
-/// Shows no key.
+/// Never shows the key.
 impl fmt::Debug for Ff1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ff1")

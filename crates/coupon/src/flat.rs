@@ -1,19 +1,19 @@
-//! Events laid flat: one set of columns for every kind, as stores keep them.
+//! Flat events: one set of columns for every kind of event, the way stores keep them.
 //!
-//! What a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are each other's
-//! inverse.
+//! A column that a kind does not have is `None`. [`Flat::of`] and [`Flat::into_event`] are inverse
+//! to each other.
 
 use std::str::FromStr;
 
 use crate::calendar::Zone;
-use crate::coupon::{Deed, Event};
+use crate::coupon::{Event, EventKind};
 use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
 use crate::time::Millis;
 
 /// One event in columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flat<'a> {
-    /// [`Event::kind`].
+    /// [`EventKind::as_str`].
     pub kind: &'a str,
     /// When it was accepted.
     pub at: Millis,
@@ -27,13 +27,13 @@ pub struct Flat<'a> {
     pub reference: Option<&'a str>,
     /// Why.
     pub reason: Option<&'a str>,
-    /// The expiry that it brought.
+    /// The new expiry.
     pub expires_at: Option<Millis>,
-    /// The zone of that expiry's calendar day.
+    /// The zone of the new expiry's calendar day.
     pub time_zone: Option<&'a str>,
 }
 
-/// Why columns are no event.
+/// Why columns make no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{column}: {why}")]
 pub struct NotAnEvent {
@@ -47,7 +47,7 @@ impl<'a> Flat<'a> {
     /// The columns of `event`.
     pub fn of(event: &'a Event) -> Flat<'a> {
         let mut flat = Flat {
-            kind: event.kind(),
+            kind: event.kind.as_str(),
             at: event.at,
             actor: event.actor.as_str(),
             operation: event.operation,
@@ -57,27 +57,27 @@ impl<'a> Flat<'a> {
             expires_at: None,
             time_zone: None,
         };
-        match &event.deed {
-            Deed::Issued { to, reference, expires_at } => {
+        match &event.kind {
+            EventKind::Issued { to, reference, expires_at } => {
                 flat.user = Some(to.as_str());
                 flat.reference = reference.as_ref().map(IssueRef::as_str);
                 flat.expires_at = *expires_at;
             }
-            Deed::Redeemed { by, order } => {
+            EventKind::Redeemed { by, order } => {
                 flat.user = by.as_ref().map(UserId::as_str);
                 flat.reference = Some(order.as_str());
             }
-            Deed::RedemptionCancelled { order, reason } => {
+            EventKind::RedemptionCancelled { order, reason } => {
                 flat.reference = Some(order.as_str());
                 flat.reason = reason.as_ref().map(Reason::as_str);
             }
-            Deed::Revoked { from, reference, reason } => {
+            EventKind::Revoked { from, reference, reason } => {
                 flat.user = Some(from.as_str());
                 flat.reference = reference.as_ref().map(RevokeRef::as_str);
                 flat.reason = reason.as_ref().map(Reason::as_str);
             }
-            Deed::Voided { reason } => flat.reason = reason.as_ref().map(Reason::as_str),
-            Deed::Extended { expires_at, zone, reason } => {
+            EventKind::Voided { reason } => flat.reason = reason.as_ref().map(Reason::as_str),
+            EventKind::Extended { expires_at, zone, reason } => {
                 flat.expires_at = Some(*expires_at);
                 flat.time_zone = Some(zone.name());
                 flat.reason = reason.as_ref().map(Reason::as_str);
@@ -89,35 +89,35 @@ impl<'a> Flat<'a> {
     /// The event of these columns.
     ///
     /// # Errors
-    /// A column that its kind needs and that is absent or malformed; a kind that is unknown.
+    /// A column that the kind needs is missing or malformed, or the kind is unknown.
     pub fn into_event(self) -> Result<Event, NotAnEvent> {
         let user = || needed::<UserId>("user", self.user);
         let order = || needed::<OrderRef>("reference", self.reference);
         let reason = || optional::<Reason>("reason", self.reason);
-        let deed = match self.kind {
-            "issued" => Deed::Issued {
+        let kind = match self.kind {
+            "issued" => EventKind::Issued {
                 to: user()?,
                 reference: self.reference.map(IssueRef::stored),
                 expires_at: self.expires_at,
             },
-            "redeemed" => Deed::Redeemed { by: optional("user", self.user)?, order: order()? },
+            "redeemed" => EventKind::Redeemed { by: optional("user", self.user)?, order: order()? },
             "redemption_cancelled" => {
-                Deed::RedemptionCancelled { order: order()?, reason: reason()? }
+                EventKind::RedemptionCancelled { order: order()?, reason: reason()? }
             }
-            "revoked" => Deed::Revoked {
+            "revoked" => EventKind::Revoked {
                 from: user()?,
                 reference: optional("reference", self.reference)?,
                 reason: reason()?,
             },
-            "voided" => Deed::Voided { reason: reason()? },
-            "extended" => Deed::Extended {
+            "voided" => EventKind::Voided { reason: reason()? },
+            "extended" => EventKind::Extended {
                 expires_at: self.expires_at.ok_or(missing("expires_at"))?,
                 zone: needed::<Zone>("time_zone", self.time_zone)?,
                 reason: reason()?,
             },
             kind => return Err(NotAnEvent { column: "kind", why: format!("{kind} is unknown") }),
         };
-        Ok(Event { at: self.at, actor: Actor::new(self.actor), operation: self.operation, deed })
+        Ok(Event { at: self.at, actor: Actor::new(self.actor), operation: self.operation, kind })
     }
 }
 

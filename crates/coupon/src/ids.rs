@@ -1,7 +1,7 @@
-//! Names: the only place where text becomes the name of something.
+//! Names: the only place where text becomes the id of a user, a campaign, a batch or a request.
 //!
-//! Every name is visible ASCII with a length limit, so it fits in a key, a header and a log
-//! line, and no other module checks one again.
+//! Every name is visible ASCII with a length limit, so it fits in a key, a header and a log line,
+//! and no other module checks one again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub const REASON_LEN_MAX: usize = 200;
 
 const _: () = assert!(REF_LEN_MAX >= "replaces:".len() + crate::code::FOREIGN_LEN_MAX);
 
-/// Why a text is no name of the kind that was wanted.
+/// Why a text is no name of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// Empty, or longer than the limit of its kind.
@@ -53,7 +53,7 @@ fn check(
         return Err(BadName::Length { found, max });
     }
     if let "." | ".." = text {
-        // A client takes these out of a path before it sends it: nobody could ask for the name.
+        // A client removes these from a path before it sends it, so nobody could ask for the name.
         return Err(BadName::Character { found: '.', at: 0, want });
     }
     match text.chars().enumerate().find(|(_, c)| !accepted(*c)) {
@@ -66,7 +66,7 @@ fn visible(c: char) -> bool {
     c.is_ascii_graphic()
 }
 
-/// Characters that stand in a URL path as they are.
+/// Characters that a URL path has without escapes.
 fn path_safe(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | ':')
 }
@@ -75,7 +75,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $max:expr, $want:literal, $accepted:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        // Shared: one campaign's name stands in millions of its coupons.
+        // Shared: millions of coupons have the id of one campaign.
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -109,54 +109,54 @@ macro_rules! name {
 }
 
 name!(
-    /// The shop's own word for a person.
+    /// A user, in the words of the shop.
     UserId, NAME_LEN_MAX, "visible ASCII characters", visible
 );
 name!(
-    /// A campaign, named by its maker or by us.
+    /// A campaign, named by whoever creates it, or by couponry.
     CampaignId, NAME_LEN_MAX, "A-Z a-z 0-9 - _ . ~ :", path_safe
 );
 name!(
-    /// A batch within its campaign, named by its maker or by us.
+    /// A batch within its campaign, named by whoever creates it, or by couponry.
     BatchId, NAME_LEN_MAX, "A-Z a-z 0-9 - _ . ~ :", path_safe
 );
 name!(
-    /// One attempt to pay, in the shop's own words.
+    /// One attempt to pay, named by the shop.
     OrderRef, REF_LEN_MAX, "visible ASCII characters", visible
 );
 name!(
-    /// One request to be given a coupon, in the caller's own words.
+    /// One request to issue a coupon, named by the caller.
     IssueRef, REF_LEN_MAX, "visible ASCII characters", visible
 );
 name!(
-    /// One request to take a coupon back, in the caller's own words.
+    /// One request to revoke a coupon, named by the caller.
     RevokeRef, REF_LEN_MAX, "visible ASCII characters", visible
 );
 
 impl IssueRef {
-    /// The reference of a coupon that came into being because `order` used a shared code. It may
-    /// be longer than one that is given.
+    /// The reference of the coupon that `order` got behind a shared code. It may be longer than one
+    /// that a caller gives.
     pub fn of_order(order: &OrderRef) -> IssueRef {
         IssueRef(format!("order:{order}").into())
     }
 
-    /// The text of the code that this request replaces, if it is a replacement.
+    /// The text of the code that this request replaces, if it replaces one.
     pub fn replaces(&self) -> Option<&str> {
         self.0.strip_prefix("replaces:")
     }
 
-    /// A reference as it was stored; it was well-formed when it came in.
+    /// A reference from a store; it was checked when it came in.
     pub fn stored(text: &str) -> IssueRef {
         IssueRef(text.into())
     }
 }
 
-/// Who made a change: the role and the name that stood in the token, `shop:checkout-7`.
+/// Who made a change: role and name of the token, `shop:checkout-7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Actor(Box<str>);
 
 impl Actor {
-    /// The actor `role:name`; both are well-formed by then.
+    /// The actor `role:name`; both were checked before.
     pub fn new(text: &str) -> Actor {
         Actor(text.into())
     }
@@ -167,12 +167,12 @@ impl Actor {
     }
 }
 
-/// Why somebody revoked, voided, extended or cancelled, for whoever reads the history.
+/// Why somebody revoked, voided, extended or cancelled, for readers of the history.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reason(Box<str>);
 
 impl Reason {
-    /// The sentence as it was given.
+    /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -194,8 +194,8 @@ impl FromStr for Reason {
     }
 }
 
-/// Names one attempt to change a coupon, so that an attempt whose outcome is unknown can be
-/// recognised in the row.
+/// Names one attempt to change a coupon, so that an attempt with an unknown outcome can be found in
+/// the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OperationId(pub u128);
 

@@ -1,7 +1,7 @@
-//! What a coupon is and may become.
+//! What a coupon is, and which changes the rules allow.
 //!
-//! Nothing here reads a clock, a file, a store or a random number: `now`, rows and keys come in
-//! as values, so every rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
+//! Nothing here reads a clock, a file, a store or a random number: the time, rows and keys come in
+//! as values, so a test of a rule is a table of cases. Absent on purpose: tokio, serde, SQL, HTTP.
 
 pub mod apply;
 pub mod calendar;
@@ -10,9 +10,9 @@ pub mod code;
 pub mod coupon;
 pub mod ff1;
 pub mod flat;
+pub mod history_validity;
 pub mod ids;
 pub mod imported;
-pub mod lawful;
 pub mod minted;
 pub mod refusal;
 pub mod time;

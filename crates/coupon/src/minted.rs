@@ -2,19 +2,24 @@
 //!
 //! A minted code is 80 bits, enciphered as one block and written as 16 characters:
 //! expiry day (14 bits, days since 2020-01-01) · serial (40) · tag (26, all zero). Two serials of
-//! a day never make the same code, since the cipher is a permutation; a code that was not made
-//! here has a tag other than zero, so it is refused without a look at any store. One guess in
-//! 2^26, 67 million, gets past that.
+//! a day never make the same code, because the cipher is a permutation. A code that was not minted
+//! here has a tag other than zero, so it is refused without reading a store. One guess in 2^26,
+//! 67 million, passes that check.
+
+mod key_id;
+mod spelling;
 
 use std::fmt;
-use std::str::FromStr;
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
-use crate::code::{CROCKFORD, Code, MINTED_LEN};
+use crate::code::{Code, MINTED_LEN};
 use crate::ff1::{Ff1, VALUE_BITS};
 use crate::time::Day;
+
+pub use key_id::{BadKeyId, KeyId};
+use spelling::{CHARACTER_BITS, for_each_text, spell, value_of};
 
 /// Serials of one expiry day, 2^40: a hundred times ten billion, for every day.
 pub const SERIALS_PER_DAY: u64 = 1 << SERIAL_BITS;
@@ -28,94 +33,24 @@ pub const LAST_DAY: Day = Day(FIRST_DAY.0 + (1 << DAY_BITS) - 1);
 const DAY_BITS: u32 = 14;
 const SERIAL_BITS: u32 = 40;
 const TAG_BITS: u32 = 26;
-const CHARACTER_BITS: usize = 5;
 
 const _: () = assert!(DAY_BITS + SERIAL_BITS + TAG_BITS == VALUE_BITS);
 const _: () = assert!(MINTED_LEN * CHARACTER_BITS == VALUE_BITS as usize);
 
-/// Codes made between two calls of the cipher in [`CodeKey::mint_run`]: its own group, and one
-/// kilobyte of text.
+/// Codes that one call of the cipher enciphers in [`CodeKey::mint_run`]: the size of its groups,
+/// and one kilobyte of text.
 const GROUP: usize = 64;
 
-/// What stands in [`VALUE_OF`] for a byte that is no Crockford character.
-const NO_VALUE: u8 = 0xff;
-
-/// The five bits that a Crockford character stands for.
-const VALUE_OF: [u8; 256] = {
-    let mut values = [NO_VALUE; 256];
-    let mut value = 0;
-    while value < CROCKFORD.len() {
-        values[CROCKFORD[value] as usize] = value as u8;
-        value += 1;
-    }
-    values
-};
-
-/// The name of a code key, computed from the key: the first four bytes of a zero block
-/// enciphered under it, which is what key files are told apart by elsewhere too. Tells nothing
-/// about the key. Printed as 8 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(u32);
-
-/// Why a text is no key's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKeyId {
-    /// Too short or too long.
-    #[error("key id has {found} bytes, want 8")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
-    /// A character that is no lower-case hexadecimal digit.
-    #[error("key id has {found:?} at {at}, want 0-9 or a-f")]
-    Character {
-        /// The first character that is not accepted.
-        found: char,
-        /// Its position, from 0.
-        at: usize,
-    },
-}
-
-impl FromStr for KeyId {
-    type Err = BadKeyId;
-
-    fn from_str(text: &str) -> Result<KeyId, BadKeyId> {
-        if text.len() != 8 {
-            return Err(BadKeyId::Length { found: text.len() });
-        }
-        let mut id = 0;
-        for (at, found) in text.chars().enumerate() {
-            match found.to_digit(16) {
-                Some(digit) if !found.is_ascii_uppercase() => id = id << 4 | digit,
-                _ => return Err(BadKeyId::Character { found, at }),
-            }
-        }
-        Ok(KeyId(id))
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What a minted code says about itself.
+/// What a minted code contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Minted {
-    /// The shelf for which it was minted, from [`FIRST_DAY`] to [`LAST_DAY`].
+    /// The partition for which it was minted, from [`FIRST_DAY`] to [`LAST_DAY`].
     pub day: Day,
     /// Its number among the codes of that day, below [`SERIALS_PER_DAY`].
     pub serial: u64,
 }
 
-/// A secret key that makes and opens codes. Who has it can mint.
+/// A secret key that mints and opens codes. Whoever has it can mint.
 pub struct CodeKey {
     id: KeyId,
     ff1: Ff1,
@@ -139,15 +74,15 @@ impl CodeKey {
     ///
     /// # Panics
     /// When `day` lies outside [`FIRST_DAY`] to [`LAST_DAY`], or `serial` is not below
-    /// [`SERIALS_PER_DAY`]: another code would come out, one that may be somebody's already.
+    /// [`SERIALS_PER_DAY`]: the result would be another serial's code, which somebody may hold.
     pub fn mint(&self, day: Day, serial: u64) -> Code {
         assert!(serial < SERIALS_PER_DAY, "serial {serial}, want below {SERIALS_PER_DAY}");
         Code::minted(&spell(self.ff1.encrypt(first_of(day) + (u128::from(serial) << TAG_BITS))))
     }
 
-    /// Hands the bare text of the codes `first`, `first + 1`, … of `day` to `each`, `count` of
-    /// them, in this order: what [`CodeKey::mint`] would make. About 0.03 µs a code; allocates
-    /// nothing. Who wants to stop early asks for shorter runs.
+    /// Calls `each` with the text of the `count` codes `first`, `first + 1`, … of `day`, in this
+    /// order: the same codes as [`CodeKey::mint`]. About 0.03 µs per code; allocates nothing. To
+    /// stop early, ask for shorter runs.
     ///
     /// # Panics
     /// As [`CodeKey::mint`], for the day and for the last serial; before the first code.
@@ -164,11 +99,11 @@ impl CodeKey {
         }
     }
 
-    /// Day and serial of `code`; none when it is not 16 Crockford characters, or this key did
-    /// not make it. About 0.2 µs, and nothing but arithmetic.
+    /// Day and serial of `code`. `None` if it is not 16 Crockford characters, or this key did not
+    /// mint it. About 0.2 µs; reads no store.
     ///
-    /// Of codes made elsewhere one in 67 million opens all the same: whether the serial lies in
-    /// a batch of this key is for the caller to look up.
+    /// One in 67 million codes that were not minted here opens all the same. The caller has to look
+    /// up whether the serial belongs to a batch of this key.
     pub fn open(&self, code: &Code) -> Option<Minted> {
         let value = self.ff1.decrypt(value_of(code)?);
         if value & ((1 << TAG_BITS) - 1) != 0 {
@@ -199,44 +134,10 @@ fn first_of(day: Day) -> u128 {
     u128::from((day.0 - FIRST_DAY.0).unsigned_abs()) << (SERIAL_BITS + TAG_BITS)
 }
 
-fn for_each_text(values: &[u128], each: &mut dyn FnMut(&str)) {
-    let mut bytes = [[0; MINTED_LEN]; GROUP];
-    for (text, value) in bytes.iter_mut().zip(values) {
-        *text = spell(*value);
-    }
-    // Checked once for the group, not once a code.
-    let text = str::from_utf8(bytes.as_flattened()).expect("Crockford characters are ASCII");
-    for at in 0..values.len() {
-        each(&text[at * MINTED_LEN..(at + 1) * MINTED_LEN]);
-    }
-}
-
-/// The 16 characters of an 80-bit value, the most significant five bits first.
-fn spell(value: u128) -> [u8; MINTED_LEN] {
-    // Two words of 40 bits: shifting a u128 sixteen times costs more than the cipher.
-    let words = [(value >> 40) as u64, value as u64];
-    std::array::from_fn(|at| {
-        let bits = words[at / 8] >> (CHARACTER_BITS * (7 - at % 8));
-        CROCKFORD[bits as usize % CROCKFORD.len()]
-    })
-}
-
-/// The value that `code` spells; none when it is no 16 Crockford characters.
-fn value_of(code: &Code) -> Option<u128> {
-    let characters: &[u8; MINTED_LEN] = code.as_str().as_bytes().try_into().ok()?;
-    let mut value = 0;
-    for byte in characters {
-        match VALUE_OF[usize::from(*byte)] {
-            NO_VALUE => return None,
-            bits => value = value << CHARACTER_BITS | u128::from(bits),
-        }
-    }
-    Some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::CROCKFORD;
 
     /// 2026-12-31.
     const DAY: Day = Day(20_818);
@@ -380,20 +281,9 @@ mod tests {
     }
 
     #[test]
-    fn key_ids() {
+    fn the_id_of_a_key() {
         let key = CodeKey::new(std::array::from_fn(|i| i as u8));
         assert_eq!(key.id().to_string(), "c6a13b37", "as openssl has it");
-        let cases = [
-            ("all digits", "0123abcd", Ok(KeyId(0x0123_abcd))),
-            ("the highest", "ffffffff", Ok(KeyId(u32::MAX))),
-            ("too short", "0123abc", Err(BadKeyId::Length { found: 7 })),
-            ("too long", "0123abcd0", Err(BadKeyId::Length { found: 9 })),
-            ("upper case", "0123Abcd", Err(BadKeyId::Character { found: 'A', at: 4 })),
-            ("a sign", "+123abcd", Err(BadKeyId::Character { found: '+', at: 0 })),
-        ];
-        for (name, text, want) in cases {
-            assert_eq!(text.parse::<KeyId>(), want, "{name}");
-        }
     }
 
     #[test]

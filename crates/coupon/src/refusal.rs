@@ -1,163 +1,88 @@
-//! Why a change was not made: one closed list, each with its word on the wire and with what the
-//! caller can do about it.
+//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code.
 
 use crate::time::Millis;
 
-/// A rule said no. Nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No such coupon, or none that this caller may know of.
-    #[error("there is no such coupon")]
-    NotFound,
+/// The refusals, each with the code on the wire and the sentence for people.
+macro_rules! refusals {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $({ $(#[$about:meta])* $field:ident: $type:ty })? $word:literal $says:literal;
+    )*) => {
+        /// A rule refused the change. Nothing was written.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        pub enum Refusal {
+            $(
+                $(#[$doc])*
+                #[error($says)]
+                $name $({ $(#[$about])* $field: $type })?,
+            )*
+        }
+
+        impl Refusal {
+            /// The problem code on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Refusal::$name { .. } => $word,)* }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// There is no such coupon, or this caller may not know about it.
+    NotFound "NOT_FOUND" "there is no such coupon";
     /// The coupon has no holder.
-    #[error("the coupon has not been issued to anybody")]
-    NotIssued,
+    NotIssued "NOT_ISSUED" "the coupon has not been issued to anybody";
     /// The coupon has another holder.
-    #[error("the coupon has been issued to somebody else")]
-    AlreadyIssued,
+    AlreadyIssued "ALREADY_ISSUED" "the coupon has been issued to somebody else";
     /// The coupon's one live redemption belongs to another order.
-    #[error("the coupon has been redeemed")]
-    AlreadyRedeemed,
+    AlreadyRedeemed "ALREADY_REDEEMED" "the coupon has been redeemed";
     /// The order's redemption of this coupon was cancelled; the order cannot redeem it again.
-    #[error("this order's redemption was cancelled")]
-    RedemptionCancelled,
+    RedemptionCancelled "REDEMPTION_CANCELLED" "this order's redemption was cancelled";
     /// That order has not redeemed this coupon.
-    #[error("the coupon is not redeemed by this order")]
-    NotRedeemed,
+    NotRedeemed "NOT_REDEEMED" "the coupon is not redeemed by this order";
     /// The redemption is older than the campaign's `cancel_days`.
-    #[error("the redemption can no longer be cancelled")]
-    CancelClosed,
-    /// The coupon was killed.
-    #[error("the coupon is void")]
-    Voided,
-    /// The coupon is kept for another order.
-    #[error("the coupon is held for another order")]
+    CancelClosed "CANCEL_CLOSED" "the redemption can no longer be cancelled";
+    /// The coupon is void.
+    Voided "VOIDED" "the coupon is void";
+    /// The coupon is held for another order.
     Held {
         /// When that hold lapses.
-        until: Millis,
-    },
+        until: Millis
+    } "HELD" "the coupon is held for another order";
     /// The coupon is not valid yet.
-    #[error("the coupon is not valid yet")]
     NotStarted {
         /// When it will be.
-        valid_from: Millis,
-    },
+        valid_from: Millis
+    } "NOT_STARTED" "the coupon is not valid yet";
     /// The coupon's last millisecond has passed.
-    #[error("the coupon has expired")]
-    Expired,
+    Expired "EXPIRED" "the coupon has expired";
     /// Its campaign or its batch is paused.
-    #[error("the campaign or the batch is paused")]
-    Paused,
+    Paused "PAUSED" "the campaign or the batch is paused";
     /// Outside the campaign's issue window.
-    #[error("the campaign issues no coupons now")]
     IssueClosed {
         /// When the window opens, if it lies ahead.
-        opens_at: Option<Millis>,
-    },
+        opens_at: Option<Millis>
+    } "ISSUE_CLOSED" "the campaign issues no coupons now";
     /// The new `expires_at` is earlier than the present one.
-    #[error("the new expiry is not later than the present one")]
-    NotLater,
-    /// Too late to change: the shelf may be on its way to the cold tier.
-    #[error("the coupon's shelf is closed")]
-    ShelfClosed,
-    /// The coupon no longer has the version that the caller has seen.
-    #[error("the coupon has another version than the request names")]
-    VersionConflict,
-    /// The coupon has as many events as it may have.
-    #[error("the coupon's history is full")]
-    HistoryFull,
+    NotLater "NOT_LATER" "the new expiry is not later than the present one";
+    /// It is too late for a change: the partition may be archived at any moment.
+    ExpiryDayClosed "EXPIRY_DAY_CLOSED" "the coupon's expiry day is closed";
+    /// The coupon no longer has the version that the caller named.
+    VersionConflict "VERSION_CONFLICT" "the coupon has another version than the request names";
+    /// The coupon has the most events that it may have.
+    HistoryFull "HISTORY_FULL" "the coupon's history is full";
     /// The campaign has no coupon left.
-    #[error("the campaign is sold out")]
-    SoldOut,
-    /// The user has as many coupons of the campaign as it allows.
-    #[error("the user has reached the campaign's limit")]
-    LimitPerUser,
-    /// Coupons of this campaign are not handed out by this call.
-    #[error("this campaign's coupons are not issued by this call")]
-    NotIssuable,
-    /// The name stands for something else already.
-    #[error("the name is taken by something else")]
-    NameTaken,
-}
-
-/// What may be done after an answer that is not 2xx.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The same request will be refused again.
-    Never,
-    /// The same request may succeed later; nothing was changed.
-    Later,
-    /// Send the same request again: the answer says what happened.
-    Same,
-}
-
-impl Retry {
-    /// `never`, `later` or `same`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Retry::Never => "never",
-            Retry::Later => "later",
-            Retry::Same => "same",
-        }
-    }
+    SoldOut "SOLD_OUT" "the campaign is sold out";
+    /// The user holds as many coupons of the campaign as it allows.
+    LimitPerUser "LIMIT_PER_USER" "the user has reached the campaign's limit";
+    /// This call does not issue coupons of this campaign.
+    NotIssuable "NOT_ISSUABLE" "this campaign's coupons are not issued by this call";
+    /// The name is already used for something else.
+    NameTaken "NAME_TAKEN" "the name is taken by something else";
 }
 
 impl Refusal {
-    /// The problem code on the wire.
-    pub fn word(self) -> &'static str {
-        match self {
-            Refusal::NotFound => "NOT_FOUND",
-            Refusal::NotIssued => "NOT_ISSUED",
-            Refusal::AlreadyIssued => "ALREADY_ISSUED",
-            Refusal::AlreadyRedeemed => "ALREADY_REDEEMED",
-            Refusal::RedemptionCancelled => "REDEMPTION_CANCELLED",
-            Refusal::NotRedeemed => "NOT_REDEEMED",
-            Refusal::CancelClosed => "CANCEL_CLOSED",
-            Refusal::Voided => "VOIDED",
-            Refusal::Held { .. } => "HELD",
-            Refusal::NotStarted { .. } => "NOT_STARTED",
-            Refusal::Expired => "EXPIRED",
-            Refusal::Paused => "PAUSED",
-            Refusal::IssueClosed { .. } => "ISSUE_CLOSED",
-            Refusal::NotLater => "NOT_LATER",
-            Refusal::ShelfClosed => "SHELF_CLOSED",
-            Refusal::VersionConflict => "VERSION_CONFLICT",
-            Refusal::HistoryFull => "HISTORY_FULL",
-            Refusal::SoldOut => "SOLD_OUT",
-            Refusal::LimitPerUser => "LIMIT_PER_USER",
-            Refusal::NotIssuable => "NOT_ISSUABLE",
-            Refusal::NameTaken => "NAME_TAKEN",
-        }
-    }
-
-    /// Whether the same request can ever be accepted.
-    pub fn retry(self) -> Retry {
-        match self {
-            Refusal::Held { .. }
-            | Refusal::NotStarted { .. }
-            | Refusal::IssueClosed { .. }
-            | Refusal::Paused => Retry::Later,
-            Refusal::NotFound
-            | Refusal::NotIssued
-            | Refusal::AlreadyIssued
-            | Refusal::AlreadyRedeemed
-            | Refusal::RedemptionCancelled
-            | Refusal::NotRedeemed
-            | Refusal::CancelClosed
-            | Refusal::Voided
-            | Refusal::Expired
-            | Refusal::NotLater
-            | Refusal::ShelfClosed
-            | Refusal::VersionConflict
-            | Refusal::HistoryFull
-            | Refusal::SoldOut
-            | Refusal::LimitPerUser
-            | Refusal::NotIssuable
-            | Refusal::NameTaken => Retry::Never,
-        }
-    }
-
-    /// When the same request may succeed, where that is known.
+    /// When the same request may succeed, if that is known.
     pub fn retry_at(self) -> Option<Millis> {
         match self {
             Refusal::Held { until } => Some(until),

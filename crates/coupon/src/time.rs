@@ -1,6 +1,6 @@
-//! Instants and days as numbers; what a calendar has to say about them is in [`crate::calendar`].
+//! Instants and UTC days as numbers. Zones, dates and their text are in [`crate::calendar`].
 
-/// Milliseconds of one UTC day. UTC days as POSIX counts them have no leap seconds.
+/// Milliseconds of one UTC day. POSIX counts days without leap seconds.
 pub const DAY_MS: i64 = 86_400_000;
 
 /// An instant: milliseconds since 1970-01-01T00:00Z.
@@ -18,7 +18,7 @@ impl Millis {
         self.plus_ms(i64::from(days) * DAY_MS)
     }
 
-    /// The UTC day on which this instant lies.
+    /// The UTC day of this instant.
     pub fn day(self) -> Day {
         // Instants within ±5.8 million years fit; anything else was refused when it was parsed.
         Day(i32::try_from(self.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX))
@@ -30,9 +30,9 @@ impl Millis {
 pub struct Day(pub i32);
 
 impl Day {
-    /// The shelf of a coupon that dies at `expires_at`, which is exclusive: the UTC day of its
-    /// last millisecond.
-    pub fn shelf_of(expires_at: Millis) -> Day {
+    /// The partition of a coupon that expires at `expires_at` (exclusive): the UTC day of its last
+    /// millisecond.
+    pub fn expiry_day_of(expires_at: Millis) -> Day {
         expires_at.plus_ms(-1).day()
     }
 
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shelves() {
+    fn partitions() {
         let cases = [
             ("midnight belongs to the day before", Millis(DAY_MS), Day(0)),
-            ("a millisecond past midnight is the next shelf", Millis(DAY_MS + 1), Day(1)),
+            ("a millisecond past midnight is the next partition", Millis(DAY_MS + 1), Day(1)),
             ("before the epoch", Millis(0), Day(-1)),
         ];
         for (name, expires_at, want) in cases {
-            assert_eq!(Day::shelf_of(expires_at), want, "{name}");
+            assert_eq!(Day::expiry_day_of(expires_at), want, "{name}");
         }
         assert_eq!(Day(3).end(), Day(4).start());
     }

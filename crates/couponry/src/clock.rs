@@ -1,39 +1,39 @@
-//! This machine's clock beside the highest time that the store has seen: one that has jumped seals
-//! nothing until it has stood for a day.
+//! Compares this machine's clock with the highest time that the store has seen. A clock that jumped
+//! seals nothing until the new time has held for a day.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cold::{ColdStore, Proof};
+use cold::{ColdStore, ProbeResult};
 use compactor::Closed;
 use engine::Engine;
-use hot::facts::{clock_record, observe_clock};
+use hot::clock::{clock_record, observe_clock};
 use hot::{ClockRecord, HotError, Witness};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::settings::{Hot, Settings};
 
-/// Time between two looks of `serve`: the record is never older than this while it runs.
+/// How often `serve` compares: while it runs, the record is never older than this.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// What a compaction goes by.
+/// Whether a compaction trusts the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The clock is compared with the store's record, and with a bucket's or a cluster's clock.
+    /// Only if it agrees with the record of the store, or with the clock of a bucket or a cluster.
     Compared,
-    /// The operator says that it is right.
+    /// Yes: the operator says that it is right.
     GivenByOperator,
 }
 
-/// A process writes to a cluster only while its clock agrees with the cluster's.
+/// What confirms the clock. A process writes to a cluster only while their clocks agree.
 fn witness(settings: &Settings) -> Witness {
     match settings.hot.value {
         Hot::Sqlite => Witness::Alone,
-        Hot::Cluster(_) => Witness::Confirmed,
+        Hot::Cql(_) => Witness::Confirmed,
     }
 }
 
-/// Looks at the clock and has the store remember it.
+/// Compares the clock with the record, and writes the result to the record.
 pub(crate) async fn observed(
     settings: &Settings,
     engine: &Engine,
@@ -41,7 +41,7 @@ pub(crate) async fn observed(
     observe_clock(engine.hot(), engine.now(), witness(settings)).await
 }
 
-/// What a look would find; nothing is written.
+/// What [`observed`] would find. Writes nothing.
 pub(crate) async fn would_observe(
     settings: &Settings,
     engine: &Engine,
@@ -50,22 +50,22 @@ pub(crate) async fn would_observe(
     Ok(ClockRecord::after(seen, engine.now(), witness(settings)))
 }
 
-/// The part of `wanted` that may be done by this clock, and why it is not all of it.
+/// The part of `wanted` that this clock allows, and a warning if that is not all of it.
 ///
 /// # Errors
-/// Those of the store.
+/// The store cannot be read.
 pub(crate) async fn allowed(
     settings: &Settings,
     engine: &Engine,
     cold: &ColdStore,
     wanted: Closed,
     trust: Trust,
-) -> Result<(Closed, Option<String>), Sorry> {
+) -> Result<(Closed, Option<String>), CliError> {
     let record = match trust {
         Trust::Compared => match observed(settings, engine).await {
             Ok(record) => record,
-            // A store that takes no write still says what its clock was. What comes of the
-            // compaction on it is the compaction's to say.
+            // A store that takes no writes can still be compared with. If the compaction fails on
+            // it too, the compaction says why.
             Err(_) => would_observe(settings, engine).await?,
         },
         Trust::GivenByOperator => {
@@ -75,29 +75,29 @@ pub(crate) async fn allowed(
     if record.jumped_at.is_none() {
         return Ok((wanted, None));
     }
-    if matches!(cold.prove().await, Ok(Proof::Raced { .. })) {
+    if matches!(cold.probe().await, Ok(ProbeResult::Raced { .. })) {
         observe_clock(engine.hot(), engine.now(), Witness::Confirmed).await?;
         return Ok((wanted, None));
     }
     Ok((Closed::OnlyFinish, record.warning()))
 }
 
-/// Looks at the clock as long as the service runs, and tells of each jump once, until it is dropped.
+/// Compares the clock every minute and logs each jump once, until it is dropped.
 pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>) {
-    let mut told = None;
+    let mut logged = None;
     loop {
         match observed(&settings, &engine).await {
             Ok(record) => {
                 api::show_clock(record.jumped_at.is_some());
-                if record.jumped_at != told {
-                    told = record.jumped_at;
+                if record.jumped_at != logged {
+                    logged = record.jumped_at;
                     match record.warning() {
                         Some(warning) => tracing::error!("{warning}"),
                         None => tracing::info!("the clock is trusted again"),
                     }
                 }
             }
-            Err(error) => tracing::debug!(error = %error, "the clock could not be compared"),
+            Err(error) => tracing::debug!(%error, "cannot compare the clock"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

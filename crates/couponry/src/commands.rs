@@ -1,4 +1,4 @@
-//! The commands beside `serve`, one module each.
+//! All commands but `serve`, one module each.
 
 pub(crate) mod backup;
 pub(crate) mod campaign;

@@ -1,4 +1,4 @@
-//! One compaction, for the command and for `serve`'s own clock.
+//! Compactions: what the command and `serve` share.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::sync::Arc;
@@ -9,61 +9,59 @@ use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watc
 use engine::Engine;
 
 use crate::clock::{self, Trust};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 use crate::settings::Settings;
 
-/// `serve` looks for work so soon after its start, or sooner where it is told to look more often:
-/// who restarts it every day still has it done.
+/// `serve` compacts this soon after its start, or sooner if it compacts more often, so that a
+/// service that is restarted every day still compacts.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 
-/// A compactor over the engine's two stores.
-pub(crate) fn compactor(engine: &Engine, watch: Watch) -> Compactor {
-    compactor_to(engine, Arc::clone(engine.cold()), watch)
+/// A compactor from the engine's hot store to a cold one.
+pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) -> Compactor {
+    Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
 
-fn compactor_to(engine: &Engine, cold: Arc<ColdStore>, watch: Watch) -> Compactor {
-    Compactor::new(engine.shelves(), cold, Rules::default(), watch)
-}
-
-/// Held by one compaction at a time. Two would do no harm; they would do the same work twice.
+/// Lock of the one compaction that runs. Two would do no harm, but the same work twice.
 pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it lives")] File);
 
 impl Alone {
-    /// Takes the lock if nobody has it.
-    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, Sorry> {
+    /// Takes the lock if no process holds it.
+    pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
         let file = lock_file(settings)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Alone(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
-                Err(Sorry::because("cannot lock compact.lock")(error))
+                Err(CliError::because("cannot lock compact.lock")(error))
             }
         }
     }
 
-    /// Waits for it.
-    pub(crate) async fn take(settings: &Settings) -> Result<Alone, Sorry> {
+    /// Waits for the lock and takes it.
+    pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
         let file = lock_file(settings)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        let file = locked.map_err(|panic| Sorry::new(panic.to_string()))?;
-        file.map(Alone).map_err(Sorry::because("cannot lock compact.lock"))
+        let file = locked.map_err(|panic| CliError::new(panic.to_string()))?;
+        file.map(Alone).map_err(CliError::because("cannot lock compact.lock"))
     }
 }
 
-fn lock_file(settings: &Settings) -> Result<File, Sorry> {
+fn lock_file(settings: &Settings) -> Result<File, CliError> {
     let path = settings.data.value.join("compact.lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    file.map_err(Sorry::because(format!("cannot open {}", path.display())))
+    file.map_err(CliError::cannot("open", &path))
 }
 
-/// Compacts as often as the settings say, until it is dropped.
+/// Compacts as often as the setting `compact_every` says, until it is dropped.
 pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     let Some(every) = settings.compact_every.value.every else { return };
-    // The engine's own waits no longer than a caller would.
+    // A store of its own: the engine's gives up as soon as a caller would.
     let cold = match open::cold(&settings, Patience::Work) {
         Ok(cold) => cold,
-        Err(sorry) => return tracing::error!(error = %sorry, "no compaction"),
+        Err(error) => {
+            return tracing::error!(%error, "cannot open the cold tier: serve does not compact");
+        }
     };
     tokio::time::sleep(every.min(FIRST_AFTER)).await;
     loop {
@@ -71,8 +69,8 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
             Ok(Some(_alone)) => {
                 compacted(&settings, &engine, &cold).await;
             }
-            Ok(None) => tracing::info!("another compaction is running: this one is left out"),
-            Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
+            Ok(None) => tracing::info!("another compaction is running: this one is skipped"),
+            Err(error) => tracing::warn!(%error, "cannot compact now"),
         }
         tokio::time::sleep(every).await;
     }
@@ -85,38 +83,39 @@ async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) 
             if let Some(warning) = warning {
                 tracing::warn!("compaction: {warning}");
             }
-            let compactor = compactor_to(engine, Arc::clone(cold), Arc::new(|_| {}));
+            let compactor = compactor(engine, cold, Arc::new(|_| {}));
             log(compactor.run(engine.now(), closed).await);
         }
-        Err(sorry) => tracing::warn!(error = %sorry, "no compaction"),
+        Err(error) => tracing::warn!(%error, "cannot compact now"),
     }
 }
 
 fn log(ended: Result<Report, CompactError>) {
     match ended {
         Ok(report) => {
-            for shelf in &report.shelves {
+            for partition in &report.partitions {
                 tracing::info!(
-                    day = %shelf.day, pass = ?shelf.pass, copied = shelf.copied,
-                    bytes = shelf.bytes, removed = shelf.removed, "compacted a shelf"
+                    day = %partition.day, pass = ?partition.pass, copied = partition.copied,
+                    bytes = partition.bytes, removed = partition.removed, "compacted a partition"
                 );
             }
         }
-        Err(error) => tracing::error!(error = %error, "the compaction stopped; nothing is lost"),
+        Err(error) => tracing::error!(%error, "the compaction failed; nothing is lost"),
     }
 }
 
-/// What there is to say about an error that stopped a compaction.
-pub(crate) fn sorry(error: CompactError) -> Sorry {
+/// A compaction's error, with what to do about it.
+pub(crate) fn cli_error(error: CompactError) -> CliError {
     let next = match &error {
-        CompactError::Hot(_) | CompactError::Overtaken { .. } => {
-            "run it again: it goes on where it stopped"
+        CompactError::Hot(_) | CompactError::Conflict { .. } => {
+            "run it again: it continues where it stopped"
         }
-        CompactError::Cold(_) => "nothing was removed from hot; `couponry doctor` looks at it",
-        CompactError::Misfit(_) => "nothing was changed",
-        CompactError::StubAlone { .. } | CompactError::NotAsWritten { .. } => {
-            "nothing was removed from hot; `couponry doctor` looks at it"
+        CompactError::StoreMismatch(_) => "nothing was changed",
+        CompactError::Cold(_)
+        | CompactError::ArchivedMarkerAlone { .. }
+        | CompactError::NotAsWritten { .. } => {
+            "nothing was removed from hot; `couponry doctor` checks both tiers"
         }
     };
-    Sorry::new(error.to_string()).and(next)
+    CliError::new(error.to_string()).and(next)
 }

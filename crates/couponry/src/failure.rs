@@ -1,63 +1,78 @@
 //! How a command ends: its exit code and its last sentence.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
 
-/// A command that did its work.
+/// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// All of it: exit code 0.
+    /// Completely: exit code 0.
     Done,
-    /// Some rows were rejected: exit code 3.
+    /// In part, such as an import that rejected some lines: exit code 3.
     Partly,
 }
 
-/// A command that did not: a sentence for standard error, and an exit code.
+/// Why a command failed: a sentence for standard error, and an exit code.
 #[derive(Debug)]
-pub struct Sorry {
-    /// Empty when there is nothing to say.
+pub struct CliError {
+    /// Empty if nothing is to be printed.
     sentence: String,
     code: u8,
 }
 
-impl Sorry {
-    /// It failed: exit code 1.
-    pub fn new(sentence: impl Into<String>) -> Sorry {
-        Sorry { sentence: sentence.into(), code: 1 }
+impl CliError {
+    /// A failure: exit code 1.
+    pub fn new(sentence: impl Into<String>) -> CliError {
+        CliError { sentence: sentence.into(), code: 1 }
     }
 
-    /// It was called wrongly: exit code 2.
-    pub fn wrong_call(sentence: impl Into<String>) -> Sorry {
-        Sorry { sentence: sentence.into(), code: 2 }
+    /// A failure whose sentence is that of `error`.
+    pub(crate) fn of(error: impl Display) -> CliError {
+        CliError::new(error.to_string())
     }
 
-    /// Whoever read the output has seen enough: exit code 0.
-    pub fn nobody_reads() -> Sorry {
-        Sorry { sentence: String::new(), code: 0 }
+    /// A usage error, such as a setting that cannot be used: exit code 2.
+    pub fn usage(sentence: impl Into<String>) -> CliError {
+        CliError { sentence: sentence.into(), code: 2 }
     }
 
-    /// `what` failed because of `error`.
-    pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> Sorry {
-        move |error| Sorry::new(format!("{what}: {error}"))
+    /// The reader of the output closed it: exit code 0.
+    pub fn nobody_reads() -> CliError {
+        CliError { sentence: String::new(), code: 0 }
     }
 
-    /// A failure in which "not found" is about `thing`, not about a coupon.
-    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> Sorry {
+    /// Prepends `what` to an I/O error.
+    pub fn because(what: impl Display) -> impl FnOnce(std::io::Error) -> CliError {
+        move |error| CliError::new(format!("{what}: {error}"))
+    }
+
+    /// "cannot `verb` `path`", before an I/O error.
+    pub(crate) fn cannot(
+        verb: &str,
+        path: &Path,
+    ) -> impl FnOnce(std::io::Error) -> CliError + use<> {
+        CliError::because(format!("cannot {verb} {}", path.display()))
+    }
+
+    /// Turns a failure into an error; "not found" is about `thing`, not about a coupon.
+    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> CliError {
         move |failure| match failure {
             Failure::Refused { refusal: Refusal::NotFound, .. } => {
-                Sorry::new(format!("NOT_FOUND: there is no {thing}"))
+                CliError::new(format!("NOT_FOUND: there is no {thing}"))
             }
             other => other.into(),
         }
     }
 
-    /// The same with `more` behind its sentence.
-    pub(crate) fn and(mut self, more: &str) -> Sorry {
+    /// Appends `more` to the sentence.
+    pub(crate) fn and(mut self, more: &str) -> CliError {
         if !self.is_quiet() {
             self.sentence.push_str("; ");
             self.sentence.push_str(more);
@@ -65,40 +80,44 @@ impl Sorry {
         self
     }
 
-    /// Whether there is nothing to say, as after a reader that has seen enough.
+    /// Whether nothing is to be printed, as when the reader closed the output.
     pub fn is_quiet(&self) -> bool {
         self.sentence.is_empty()
     }
 
-    /// Says it and ends.
-    pub(crate) fn exit(self) -> ExitCode {
-        self.exit_as("couponry")
-    }
-
-    /// Says it in the name of `program` and ends.
+    /// Prints the sentence in the name of `program` and returns the exit code.
     pub fn exit_as(self, program: &str) -> ExitCode {
         if !self.is_quiet() {
-            // Without anybody to read it the exit code still says it.
+            // If standard error is closed, the exit code still says it.
             let _ = writeln!(std::io::stderr(), "{program}: {}", self.sentence);
         }
         ExitCode::from(self.code)
     }
 }
 
-impl Display for Sorry {
+impl Display for CliError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.sentence)
     }
 }
 
-/// What was wrong with the fields, in one line.
+/// The text of the last error of the chain, which says why.
+pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}
+
+/// The faults of the fields, on one line.
 pub(crate) fn faults(faults: &[engine::Fault]) -> String {
     let faults: Vec<String> =
         faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();
     faults.join("; ")
 }
 
-/// A refusal as a sentence, with the moment at which it may be otherwise.
+/// A refusal as a sentence, with the instant until which it holds.
 pub(crate) fn refused(refusal: Refusal) -> String {
     match refusal.retry_at() {
         Some(at) => format!("{refusal}, until {}", format_instant(at)),
@@ -106,42 +125,44 @@ pub(crate) fn refused(refusal: Refusal) -> String {
     }
 }
 
-impl From<Failure> for Sorry {
-    fn from(failure: Failure) -> Sorry {
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> CliError {
         let sentence = match failure {
             Failure::Refused { refusal, .. } => {
-                format!("{}: {}", refusal.word(), refused(refusal))
+                format!("{}: {}", refusal.as_str(), refused(refusal))
             }
-            Failure::Invalid(found) => return Sorry::wrong_call(faults(&found)),
+            Failure::Invalid(found) => return CliError::usage(faults(&found)),
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),
-            Failure::LoginTaken => "the login is taken".to_owned(),
-            Failure::NoCodeKey => "there is no code key to mint with".to_owned(),
+            Failure::LoginTaken => "the login is taken: choose another".to_owned(),
+            Failure::NoCodeKey => {
+                "no code key can mint: make one with `couponry key add --kind code`".to_owned()
+            }
             Failure::Store(error) => return error.into(),
             Failure::ImportStopped(stopped) => {
-                return Sorry::new(stopped.error.to_string()).and(&stopped.sentence());
+                return CliError::new(stopped.error.to_string()).and(&stopped.sentence());
             }
         };
-        Sorry::new(sentence)
+        CliError::new(sentence)
     }
 }
 
-impl From<HotError> for Sorry {
-    fn from(error: HotError) -> Sorry {
+impl From<HotError> for CliError {
+    fn from(error: HotError) -> CliError {
         let next = match error {
             HotError::Unavailable(_) | HotError::Overloaded { .. } => "try again later",
             HotError::Full(_) => "nothing more was written",
-            HotError::Unknown(_) => "run the command again, and it says what happened",
-            HotError::Cold(_) => "nothing was changed; `couponry doctor` looks at the cold tier",
-            HotError::Damaged(_) => "`couponry doctor` looks at all of it",
+            HotError::Unknown(_) => "run the command again: it reports what happened",
+            HotError::Cold(_) => "nothing was changed; `couponry doctor` checks the cold tier",
+            HotError::Damaged(_) => "`couponry doctor` checks the whole store",
         };
-        Sorry::new(error.to_string()).and(next)
+        CliError::new(error.to_string()).and(next)
     }
 }
 
-impl From<api::problem::Problem> for Sorry {
-    fn from(problem: api::problem::Problem) -> Sorry {
-        Sorry::wrong_call(faults(problem.faults()))
+impl From<api::problem::Problem> for CliError {
+    fn from(problem: api::problem::Problem) -> CliError {
+        CliError::usage(faults(problem.faults()))
     }
 }
 
@@ -154,17 +175,17 @@ mod tests {
     #[test]
     fn sentences() {
         let refused = |refusal| Failure::Refused { refusal, coupon: None };
-        let about = |failure| Sorry::about("campaign spring")(failure);
+        let about = |failure| CliError::about("campaign spring")(failure);
         let held = Refusal::Held { until: Millis(0) };
         let cases = [
             (
                 "a refusal",
-                Sorry::from(refused(Refusal::Expired)),
+                CliError::from(refused(Refusal::Expired)),
                 ("EXPIRED: the coupon has expired", 1),
             ),
             (
                 "a refusal that passes",
-                Sorry::from(refused(held)),
+                CliError::from(refused(held)),
                 ("HELD: the coupon is held for another order, until 1970-01-01T00:00:00.000Z", 1),
             ),
             (
@@ -177,9 +198,9 @@ mod tests {
                 about(refused(Refusal::SoldOut)),
                 ("SOLD_OUT: the campaign is sold out", 1),
             ),
-            ("a field", Sorry::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
+            ("a field", CliError::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
         ];
-        for (name, Sorry { sentence, code }, want) in cases {
+        for (name, CliError { sentence, code }, want) in cases {
             assert_eq!((sentence.as_str(), code), want, "{name}");
         }
     }

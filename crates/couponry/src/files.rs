@@ -1,30 +1,47 @@
-//! Files of the data folder as a whole: copied, synced, readable by their owner alone.
+//! Files and folders: reading, copying, syncing, and keeping others from reading them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use crate::failure::Sorry;
+use tokio::io::AsyncRead;
 
-/// Folders in DATA that belong to the hot store and are copied with it.
+use crate::failure::CliError;
+
+/// Folders of the data folder that belong to the hot store and are copied with it.
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
 
-/// Makes a folder for its owner alone, and those above it.
-pub(crate) fn private_folder(folder: &Path) -> Result<(), Sorry> {
-    let cannot = format!("cannot make {}", folder.display());
+/// The bytes of a file or of standard input.
+pub(crate) type Source = Box<dyn AsyncRead + Unpin>;
+
+/// Opens a file to read it, `-` for standard input; its length, if it is known.
+pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliError> {
+    if path == Path::new("-") {
+        return Ok((Box::new(tokio::io::stdin()), None));
+    }
+    let file = tokio::fs::File::open(path).await.map_err(CliError::cannot("read", path))?;
+    let about = file.metadata().await.map_err(CliError::cannot("read", path))?;
+    if about.is_dir() {
+        return Err(CliError::new(format!("cannot read {}: it is a folder", path.display())));
+    }
+    Ok((Box::new(file), about.is_file().then_some(about.len())))
+}
+
+/// Makes a folder, and those above it, that only their owner can open.
+pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(Sorry::because(cannot))
+    made.map_err(CliError::cannot("make", folder))
 }
 
-/// Leaves a file to its owner alone.
-pub(crate) fn make_private(file: &Path) -> Result<(), Sorry> {
-    let cannot = format!("cannot set the mode of {}", file.display());
-    fs::set_permissions(file, Permissions::from_mode(0o600)).map_err(Sorry::because(cannot))
+/// Lets only the owner of a file read it.
+pub(crate) fn make_private(file: &Path) -> Result<(), CliError> {
+    let set = fs::set_permissions(file, Permissions::from_mode(0o600));
+    set.map_err(CliError::cannot("set the mode of", file))
 }
 
-/// Copies one file, durably, and for its owner alone.
-pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), Sorry> {
+/// Copies one file durably; only the owner of the copy can read it.
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), CliError> {
     let copy = || -> io::Result<()> {
         let mut open = OpenOptions::new();
         let mut file = open.write(true).create(true).truncate(true).mode(0o600).open(to)?;
@@ -32,12 +49,12 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), Sorry> {
         file.sync_all()
     };
     let cannot = format!("cannot copy {} to {}", from.display(), to.display());
-    copy().map_err(Sorry::because(cannot))
+    copy().map_err(CliError::because(cannot))
 }
 
-/// Copies the files of a folder and of the folders in it; of one that is not there nothing.
-pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), Sorry> {
-    let cannot = || Sorry::because(format!("cannot read {}", from.display()));
+/// Copies a folder with all that is in it. Does nothing if the folder does not exist.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
+    let cannot = || CliError::cannot("read", from);
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(cannot())?,
@@ -54,8 +71,12 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), Sorry> {
     sync_folder(to)
 }
 
-/// What has a name in the folder keeps it.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), Sorry> {
-    let cannot = format!("cannot sync {}", folder.display());
-    File::open(folder).and_then(|it| it.sync_all()).map_err(Sorry::because(cannot))
+/// Removes a folder with all that is in it.
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), CliError> {
+    fs::remove_dir_all(folder).map_err(CliError::cannot("remove", folder))
+}
+
+/// Syncs a folder, so that the names in it survive a crash.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), CliError> {
+    File::open(folder).and_then(|it| it.sync_all()).map_err(CliError::cannot("sync", folder))
 }

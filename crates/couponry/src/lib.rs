@@ -1,12 +1,12 @@
-//! couponry: one binary, its roles as commands. This crate alone reads the environment, opens
-//! files and writes to standard output; [`beside`] is what a second binary takes from it.
+//! couponry: one binary whose roles are commands. Only this crate reads the environment, opens
+//! files and writes to standard output. A second binary uses [`bootstrap`].
 
-pub mod beside;
+pub mod bootstrap;
 mod cli;
 mod clock;
-mod cluster;
 mod commands;
 mod compaction;
+mod cql;
 mod failure;
 mod files;
 mod keys;
@@ -20,84 +20,78 @@ mod span;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::{Cli, Command};
-use failure::{Ended, Sorry};
+use failure::{CliError, Ended};
 use settings::Settings;
 
-/// The binary: runs the command that its arguments name.
+/// Runs the command that the arguments of the process name.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = settings::help::parsed();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Sorry::new(format!("cannot start the runtime: {error}")).exit(),
+        Err(error) => {
+            let sentence = format!("cannot start the runtime: {error}");
+            return CliError::new(sentence).exit_as("couponry");
+        }
     };
     let ended = runtime.block_on(run(cli));
-    // Somebody may still be asked for standard input, which nobody waits for any more.
+    // A thread may still block on standard input; nothing waits for it.
     runtime.shutdown_background();
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Partly) => ExitCode::from(3),
-        Err(sorry) => sorry.exit(),
+        Err(error) => error.exit_as("couponry"),
     }
 }
 
-async fn run(cli: Cli) -> Result<Ended, Sorry> {
-    // These two are asked for before there is anything to set.
-    if let Command::Openapi = cli.command {
-        return commands::openapi::run();
-    }
-    if let Command::Completion(ask) = &cli.command {
-        return commands::completion::run(ask);
-    }
-    let settings = Settings::resolve(&cli.settings)?;
-    start_log(&settings)?;
+async fn run(cli: Cli) -> Result<Ended, CliError> {
+    let settings = || -> Result<Settings, CliError> {
+        let settings = Settings::resolve(&cli.settings)?;
+        start_log(&settings)?;
+        Ok(settings)
+    };
     match &cli.command {
-        Command::Serve => serve::run(&settings).await,
-        Command::Campaign(ask) => commands::campaign::run(&settings, ask).await,
-        Command::Coupon(ask) => commands::coupon::run(&settings, ask).await,
-        Command::Import(flags) => commands::import::run(&settings, flags).await,
-        Command::Export(ask) => commands::export::run(&settings, ask).await,
-        Command::History(ask) => commands::history::run(&settings, ask).await,
-        Command::Compact(ask) => commands::compact::run(&settings, ask).await,
-        Command::Backup(ask) => commands::backup::run(&settings, ask).await,
-        Command::Restore(ask) => commands::restore::run(&settings, ask).await,
-        Command::Copy(ask) => commands::copy::run(&settings, ask).await,
-        Command::Schema(ask) => commands::schema::run(&settings, ask).await,
-        Command::Notify(flags) => commands::notify::run(&settings, flags).await,
-        Command::Token(ask) => commands::token::run(&settings, ask),
-        Command::Key(ask) => commands::key::run(&settings, ask),
-        Command::Doctor => commands::doctor::run(&settings).await,
-        Command::Verify(ask) => commands::verify::run(&settings, ask).await,
-        Command::Healthcheck(ask) => commands::healthcheck::run(&settings, ask).await,
-        Command::Config => commands::config::run(&settings),
+        // These three work without settings.
         Command::Openapi => commands::openapi::run(),
-        Command::Completion(ask) => commands::completion::run(ask),
+        Command::Completion(args) => commands::completion::run(args),
+        Command::Settings => commands::config::topic(),
+        Command::Serve => serve::run(&settings()?).await,
+        Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,
+        Command::Coupon(call) => commands::coupon::run(&settings()?, call).await,
+        Command::Import(flags) => commands::import::run(&settings()?, flags).await,
+        Command::Export(command) => commands::export::run(&settings()?, command).await,
+        Command::History(command) => commands::history::run(&settings()?, command).await,
+        Command::Compact(args) => commands::compact::run(&settings()?, args).await,
+        Command::Backup(args) => commands::backup::run(&settings()?, args).await,
+        Command::Restore(args) => commands::restore::run(&settings()?, args).await,
+        Command::Copy(args) => commands::copy::run(&settings()?, args).await,
+        Command::Schema(command) => commands::schema::run(&settings()?, command).await,
+        Command::Notify(flags) => commands::notify::run(&settings()?, flags).await,
+        Command::Token(args) => commands::token::run(&settings()?, args),
+        Command::Key(command) => commands::key::run(&settings()?, command),
+        Command::Doctor(args) => commands::doctor::run(&settings()?, args).await,
+        Command::Verify(args) => commands::verify::run(&settings()?, args).await,
+        Command::Healthcheck(args) => commands::healthcheck::run(&settings()?, args).await,
+        Command::Config => commands::config::run(&settings()?),
     }
 }
 
-/// Logs go to standard error: people read them on a terminal, machines elsewhere.
-fn start_log(settings: &Settings) -> Result<(), Sorry> {
+/// Logs to standard error: text on a terminal, JSON elsewhere.
+fn start_log(settings: &Settings) -> Result<(), CliError> {
     use std::io::IsTerminal;
-    // The kernel logs as an error what is none, such as a table that is not made yet, the driver
-    // each connection that it tries; what matters comes back from them and is logged by us.
+    // delta_kernel logs errors that are none, such as a table that does not exist yet, and the
+    // driver logs each connection attempt. We log the errors that they return.
     let filter = format!("delta_kernel=off,scylla=off,{}", settings.log.value);
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .map_err(|error| Sorry::wrong_call(format!("log: {error}")))?;
+        .map_err(|error| settings.log.unusable("log", error))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let json = match settings.log_format.value.as_str() {
-        "text" => false,
-        "json" => true,
-        "auto" => !std::io::stderr().is_terminal(),
-        other => {
-            let found = format!("log_format is {other:?}, want auto, text or json");
-            return Err(Sorry::wrong_call(found));
+    match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
+        ("text", _) | ("auto", true) => to.init(),
+        ("json", _) | ("auto", false) => to.json().init(),
+        (other, _) => {
+            let why = format!("it is {other:?}, want auto, text or json");
+            return Err(settings.log_format.unusable("log_format", why));
         }
-    };
-    match json {
-        true => to.json().init(),
-        false => to.init(),
     }
     Ok(())
 }

@@ -1,92 +1,127 @@
-//! From settings to the parts that do the work.
+//! Opens the stores that the settings name, with their keys.
 
-use std::path::Path;
+mod checks;
+mod pairing;
+mod tokens;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use api::jwks::Jwks;
-use api::token::{LocalKey, LocalKeys, Outside, PublicKey, Tokens};
+use api::token::Tokens;
 use cold::{ColdStore, Patience};
-use compactor::{CompactError, Misfit, standing};
-use coupon::minted::{CodeKey, KeyId};
 use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
-use hot::sqlite::{FILE_NAME, Options, SqliteHot};
-use hot::{Fact, Facts, HotError, HotStore};
-use router::{KeyRing, Router};
+use hot::HotStore;
+use hot_sqlite::{Options, SqliteHot};
+use router::Router;
 
-use crate::cluster::{self, Cluster, NotOpen, Waiting};
-use crate::failure::Sorry;
+use crate::cql::{self, NotOpen, OpenCql, Waiting};
+use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::{Cold, Hot, Settings};
 
-/// The folder inside DATA in which `restore` has what it has not put in its place yet.
-pub(crate) const RESTORING: &str = "restoring";
+pub(crate) use checks::{
+    RESTORING, missing_keys, moved_away, must_be_there, must_not_be_half_restored,
+    must_not_have_moved, no_data, no_keys,
+};
+pub(crate) use pairing::found_older;
+pub(crate) use tokens::{local_keys, tokens};
 
 /// What a command opens a store for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To write to it. Where there is none, one is made, with its first keys.
+    /// To write to it. Makes the store and its first keys if there are none.
     Make,
-    /// To write to it. Where there is none, the command says so: a mistyped folder is not to be
-    /// made.
+    /// To write to it. Fails if there is no store, so that a mistyped folder is not made.
     Write,
-    /// To read it, also where it has moved to another place.
+    /// To read it, even if it has moved to another store.
     Read,
 }
 
-/// The commands act as an admin of this name.
+/// The admin in whose name the commands act.
 pub(crate) fn caller() -> Caller {
     let subject = "cli".parse().expect("a word makes a name");
     Caller { role: Role::Admin, subject }
 }
 
-/// What a process works with.
-pub(crate) struct Opened {
-    /// Everything that is done with coupons.
+/// What a process works with: both tiers, and the keys.
+pub struct Opened {
     pub(crate) engine: Arc<Engine>,
     /// The keys of the data folder.
     pub(crate) keys: Keys,
-    /// The hot store, where it is a cluster.
-    pub(crate) cluster: Option<Cluster>,
+    /// The hot store, for what only its engine has.
+    pub(crate) hot: OpenHot,
+    settings: Settings,
 }
 
-impl Opened {
-    /// To be called at the end, whatever that is: what is only in memory is written down.
-    pub(crate) async fn close(&self) {
-        if let Some(cluster) = &self.cluster {
-            cluster.flush().await;
+/// An open hot store, by its engine. [`Hot`] is the same before it is open.
+pub(crate) enum OpenHot {
+    Sqlite,
+    Cql(OpenCql),
+}
+
+impl OpenHot {
+    /// Writes what is only in memory.
+    pub(crate) async fn flush(&self) {
+        match self {
+            OpenHot::Sqlite => {}
+            OpenHot::Cql(cql) => cql.flush().await,
         }
     }
 }
 
-/// Does a command's work with an engine, beside a running `serve` or without one. A cluster that is
-/// not there is waited for.
+impl Opened {
+    /// The use cases over both tiers.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The keys that tokens may be signed with.
+    ///
+    /// # Errors
+    /// Usage: an incomplete description of an identity provider.
+    pub fn tokens(&self) -> Result<Tokens, CliError> {
+        tokens(&self.settings, &self.keys)
+    }
+
+    /// Writes what is only in memory. Call it at the end, however the work ended.
+    pub async fn close(&self) {
+        self.hot.flush().await;
+    }
+}
+
+/// Does a command's `work` with an engine, with or without a running `serve`. Waits for a cluster
+/// that does not answer.
 ///
 /// # Errors
-/// Those of the work; no data in the folder, where none is to be made; what [`opened`] says.
+/// Those of the work and of [`opened`].
 pub(crate) async fn with<T>(
     settings: &Settings,
     purpose: Purpose,
-    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, Sorry>,
-) -> Result<T, Sorry> {
-    let opened = match &settings.hot.value {
-        Hot::Sqlite => opened(settings, purpose, Patience::Work).await.map_err(NotOpen::sorry)?,
-        Hot::Cluster(target) => {
-            let attempt = async || opened(settings, purpose, Patience::Work).await;
-            cluster::patiently(target, Waiting::Command, attempt).await?
-        }
-    };
+    work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let attempt = async || opened(settings, purpose, Patience::Work).await;
+    let opened = patiently(settings, Waiting::Command, attempt).await?;
     let done = work(&opened.engine).await;
     opened.close().await;
     done
 }
 
-/// The engine over the stores and keys that the settings name. Other processes may work with the
-/// same.
+/// Repeats `attempt` while the store is on a cluster that does not answer.
+pub(crate) async fn patiently<T>(
+    settings: &Settings,
+    waiting: Waiting,
+    mut attempt: impl AsyncFnMut() -> Result<T, NotOpen>,
+) -> Result<T, CliError> {
+    match &settings.hot.value {
+        Hot::Sqlite => attempt().await.map_err(NotOpen::cli_error),
+        Hot::Cql(target) => cql::patiently(target, waiting, attempt).await,
+    }
+}
+
+/// Opens the stores and keys that the settings name. Other processes may use the same ones.
 ///
 /// # Errors
-/// A folder that cannot be used; a batch whose key is missing; a cluster that is away or not made
-/// ready.
+/// A folder that cannot be used, or has no data and none is to be made; a batch whose key is
+/// missing; a cluster that does not answer or lacks its schema.
 pub(crate) async fn opened(
     settings: &Settings,
     purpose: Purpose,
@@ -95,261 +130,81 @@ pub(crate) async fn opened(
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
     let cold = cold(settings, patience)?;
-    let (keys, store, cluster): (Keys, Arc<dyn HotStore>, _) = match &settings.hot.value {
-        Hot::Sqlite => {
-            let keys = match purpose {
-                Purpose::Make => Keys::load_or_make(data)?,
-                Purpose::Write | Purpose::Read => {
-                    must_be_there(settings)?;
-                    Keys::load(data)?
-                }
-            };
-            let store = sqlite(settings, &keys, &cold)?;
-            (keys, Arc::new(store), None)
-        }
-        Hot::Cluster(target) => {
-            let keys = cluster::keys(settings, target, purpose).await?;
-            let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-            let cluster = cluster::connect(settings, target, keys.ring(), archive).await?;
-            (keys, Arc::clone(&cluster.store) as Arc<dyn HotStore>, Some(cluster))
+    let keys = match (&settings.hot.value, purpose) {
+        (Hot::Cql(target), _) => cql::keys(settings, target, purpose).await?,
+        (Hot::Sqlite, Purpose::Make) => Keys::load_or_make(data)?,
+        (Hot::Sqlite, Purpose::Write | Purpose::Read) => {
+            must_be_there(settings)?;
+            Keys::load(data)?
         }
     };
+    let (store, hot) = store(settings, &keys, &cold).await?;
     if purpose != Purpose::Read {
         must_not_have_moved(store.as_ref()).await?;
     }
-    belong_together(store.as_ref(), &cold).await?;
-    if let Some(id) = missing_keys(store.as_ref(), &keys.ring()).await?.first() {
-        return Err(no_key(settings, *id).into());
-    }
-    Ok(Opened { engine: Arc::new(engine_over(store, cold, &keys)), keys, cluster })
+    pairing::must_fit(store.as_ref(), &cold).await?;
+    checks::must_have_every_key(settings, store.as_ref(), &keys).await?;
+    let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
+    Ok(Opened { engine, keys, hot, settings })
 }
 
-/// Refuses a data folder in which there is nothing to work with.
-pub(crate) fn must_be_there(settings: &Settings) -> Result<(), Sorry> {
-    let data = &settings.data.value;
-    must_not_be_half_restored(data)?;
-    let (path, sorry) = match settings.hot.value {
-        Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
-        Hot::Cluster(_) => (data.join("keys"), no_keys(data)),
-    };
-    match path.try_exists() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(sorry),
-        Err(error) => Err(Sorry::because(format!("cannot look for {}", path.display()))(error)),
-    }
-}
-
-/// Refuses a store that was copied to another one for good: a coupon could be spent in both.
-pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen> {
-    match store.fact(Fact::MovedTo).await? {
-        None => Ok(()),
-        Some(to) => Err(moved_to(&to).into()),
-    }
-}
-
-fn moved_to(to: &str) -> Sorry {
-    Sorry::new(format!("this store has moved to {to}: nothing writes here any more, use that one"))
-        .and("only if that one was never used: `couponry copy --lift --from` with this store")
-}
-
-/// Time between two looks of `serve` at whether its store has moved.
-const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Ends when the store was copied to another one while the service ran.
-pub(crate) async fn moved_away(engine: Arc<Engine>) -> Sorry {
-    loop {
-        tokio::time::sleep(MOVED_LOOK_EVERY).await;
-        if let Ok(Some(to)) = engine.hot().fact(Fact::MovedTo).await {
-            return moved_to(&to);
+/// Opens the hot store that the settings name; the second is the same one, by its engine.
+pub(crate) async fn store(
+    settings: &Settings,
+    keys: &Keys,
+    cold: &Arc<ColdStore>,
+) -> Result<(Arc<dyn HotStore>, OpenHot), NotOpen> {
+    match &settings.hot.value {
+        Hot::Sqlite => Ok((Arc::new(sqlite(settings, keys, cold)?), OpenHot::Sqlite)),
+        Hot::Cql(target) => {
+            let archive = Arc::new(ColdArchive(Arc::clone(cold)));
+            let cql = cql::connect(settings, target, keys.ring(), archive).await?;
+            Ok((Arc::clone(&cql.store) as Arc<dyn HotStore>, OpenHot::Cql(cql)))
         }
     }
 }
 
-/// Refuses a folder that a restore was stopped in: a new store would be made in it, or an old one
-/// opened without its keys.
-pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), Sorry> {
-    match data.join(RESTORING).exists() {
-        false => Ok(()),
-        true => Err(Sorry::new(format!(
-            "a restore into {} has not come to its end: run `couponry restore DIR --replace` again",
-            data.display()
-        ))),
-    }
-}
-
-/// What is said of a folder in which there is nothing.
-pub(crate) fn no_data(data: &Path) -> Sorry {
-    let folder = data.display();
-    Sorry::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
-}
-
-/// The keys of the data folder, for a command that opens no store. On a cluster they are not made
-/// here: nobody knows yet whether another node has made them.
-pub(crate) fn keys(settings: &Settings) -> Result<Keys, Sorry> {
+/// The keys of the data folder, for a command that opens no store. On a cluster it makes none: only
+/// the store knows whether another machine has made them.
+pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     match settings.hot.value {
         Hot::Sqlite => Keys::load_or_make(data),
-        Hot::Cluster(_) => {
+        Hot::Cql(_) => {
             must_be_there(settings)?;
             Keys::load(data)
         }
     }
 }
 
-/// What is said of a data folder without the keys of its cluster.
-pub(crate) fn no_keys(data: &Path) -> Sorry {
-    Sorry::new(format!(
-        "there are no keys in {}: copy the folder `keys` from a node that runs; on a new cluster \
-         `couponry serve` makes them",
-        data.join("keys").display()
-    ))
-}
-
-/// What is said of a batch whose codes would be refused as forgeries.
-fn no_key(settings: &Settings, id: KeyId) -> Sorry {
-    let folder = settings.data.value.join("keys");
-    let from = match settings.hot.value {
-        Hot::Sqlite => format!("put code-{id}.key back from a backup"),
-        Hot::Cluster(_) => "copy the folder `keys` from a node that runs".to_owned(),
-    };
-    let folder = folder.display();
-    Sorry::new(format!("a batch was minted with code key {id}, which is not in {folder}: {from}"))
-}
-
-/// The engine over a store that is open already.
+/// The engine over open stores.
 pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
     Engine::new(store, cold, Router::new(keys.ring()), Arc::new(SystemClock))
 }
 
-/// The cold tier. It is not looked at before something is asked of it: while it is away, what is
-/// hot goes on.
+/// The cold tier. Does not read it: hot coupons work while the cold tier does not answer.
 ///
 /// # Errors
-/// Wrong call: `AWS_*` variables that a bucket cannot be reached with.
-pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, Sorry> {
+/// Usage: `AWS_*` variables with which a bucket cannot be reached.
+pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, CliError> {
     let options = cold::Options { patience, ..cold::Options::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
-        Cold::Bucket(address) => ColdStore::on_bucket(address, options).map_err(|error| {
-            Sorry::wrong_call(format!("cold is wrong ({}): {error}", settings.cold.origin))
-        })?,
+        Cold::Bucket(address) => ColdStore::on_bucket(address, options)
+            .map_err(|error| settings.cold.unusable("cold", error))?,
     };
     Ok(Arc::new(store))
 }
 
-/// How long a cold tier is waited for at the start: what is hot does not need it.
-const STANDING_WAIT: Duration = Duration::from_secs(8);
-
-/// Time between two looks at a cold tier that was away when `serve` began.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
-/// Ends when it is known that the hot store is older than the cold tier, which was away at the
-/// start: an archived redemption could be spent again.
-pub(crate) async fn found_older(engine: Arc<Engine>) -> Sorry {
-    loop {
-        match standing(engine.hot(), engine.cold()).await {
-            Ok(()) => std::future::pending().await,
-            Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
-                return Sorry::new(misfit.to_string());
-            }
-            Err(_) => tokio::time::sleep(LOOK_EVERY).await,
-        }
-    }
-}
-
-/// Refuses a hot store that is older than the cold tier; of a cold tier that is away or older it
-/// only says so.
-async fn belong_together(store: &dyn HotStore, cold: &ColdStore) -> Result<(), NotOpen> {
-    let Ok(standing) = tokio::time::timeout(STANDING_WAIT, standing(store, cold)).await else {
-        tracing::warn!(
-            place = cold.place(),
-            "the cold tier does not answer: what was archived cannot be looked up"
-        );
-        return Ok(());
-    };
-    match standing {
-        Ok(()) => Ok(()),
-        Err(CompactError::Misfit(misfit @ Misfit::HotOlder { .. })) => {
-            Err(Sorry::new(misfit.to_string()).into())
-        }
-        Err(CompactError::Hot(error)) => Err(error.into()),
-        Err(error) => {
-            tracing::warn!(
-                error = %error,
-                "the cold tier is not as it should be: what was archived cannot be looked up"
-            );
-            Ok(())
-        }
-    }
-}
-
-/// The hot store in the data folder.
+/// Opens the hot store of the data folder.
 pub(crate) fn sqlite(
     settings: &Settings,
     keys: &Keys,
     cold: &Arc<ColdStore>,
-) -> Result<SqliteHot, Sorry> {
+) -> Result<SqliteHot, CliError> {
     let options =
         Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);
-    store.map_err(|error| Sorry::new(error.to_string()))
-}
-
-/// Keys that some batch names and that are not there: without its key a batch's codes are
-/// unknown, and would be refused as forgeries.
-pub(crate) async fn missing_keys(
-    store: &dyn HotStore,
-    keys: &KeyRing,
-) -> Result<Vec<KeyId>, HotError> {
-    let used = store.keys_in_use().await?;
-    let here: Vec<KeyId> = keys.current().iter().map(CodeKey::id).collect();
-    Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
-}
-
-/// Who may sign tokens: the keys here, and the identity provider that the settings name.
-pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, Sorry> {
-    let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
-    Tokens::new(local_keys(keys)?, outside(settings)?).map_err(bad)
-}
-
-/// The keys here that sign tokens.
-pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, Sorry> {
-    let bad = |error: api::token::BadKey| Sorry::new(error.to_string());
-    let local = keys.token_keys().map(|key| match key.retired_at {
-        None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
-        Some(_) => LocalKey::retired(&key.id),
-    });
-    let local = local.collect::<Result<Vec<_>, _>>().map_err(bad)?;
-    LocalKeys::new(local).map_err(bad)
-}
-
-fn outside(settings: &Settings) -> Result<Option<Outside>, Sorry> {
-    let wrong = |error: api::token::BadKey| Sorry::wrong_call(error.to_string());
-    let (issuer, audience) = (&settings.identity_issuer.value, &settings.identity_audience.value);
-    let (issuer, audience) = match (issuer, audience) {
-        (None, None) => return Ok(None),
-        (Some(issuer), Some(audience)) => (issuer, audience),
-        _ => {
-            let sentence = "identity_issuer and identity_audience go together";
-            return Err(Sorry::wrong_call(sentence));
-        }
-    };
-    let key = (&settings.identity_key.value, &settings.identity_algorithm.value);
-    match (key, &settings.identity_jwks.value) {
-        ((None, None), Some(address)) => {
-            let jwks = Jwks::new(address).map_err(|error| Sorry::wrong_call(error.to_string()))?;
-            Outside::with_jwks(issuer, audience, jwks).map(Some).map_err(wrong)
-        }
-        ((Some(path), Some(algorithm)), None) => {
-            let algorithm = algorithm.parse().map_err(wrong)?;
-            let cannot = format!("cannot read {}", path.display());
-            let pem = std::fs::read(path).map_err(Sorry::because(cannot))?;
-            let key = PublicKey::from_pem(algorithm, &pem).map_err(wrong)?;
-            Outside::with_key(issuer, audience, key).map(Some).map_err(wrong)
-        }
-        _ => Err(Sorry::wrong_call(
-            "identity_issuer needs identity_jwks, or identity_key and identity_algorithm",
-        )),
-    }
+    store.map_err(CliError::of)
 }

@@ -1,5 +1,5 @@
-//! How far a long command has come: a bar on a terminal, a plain line every few seconds
-//! elsewhere, both on standard error.
+//! The progress of a long command on standard error: a bar on a terminal, elsewhere a line every
+//! few seconds.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,42 +10,40 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::output::thousands;
 
-/// Time between two plain lines.
+/// How often a line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Time between two looks of the bar.
+/// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
-/// What is going on.
+/// What a command does, and what it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Lines of a file; `done` of those `seen` are imported.
+    /// Imports a file: `seen` lines read, `done` of them imported.
     Import,
-    /// Rows are written out: their name. Of `seen` coupons looked at, where there are any.
+    /// Exports `done` rows of this name. `seen` counts the coupons read, if not every one is a row.
     Export(&'static str),
-    /// Coupons are changed; `done` of those `seen` were not refused.
+    /// Changes coupons: `seen` codes, `done` of them not refused.
     Change,
-    /// Coupons go to cold; `done` of those `seen`, first copied, then removed.
+    /// Moves coupons to cold: `done` of `seen`, first copied, then removed.
     Compact,
-    /// The store is copied.
+    /// Backs the store up.
     BackUp,
-    /// Archived coupons are compared; `done` of those `seen` took the place of older ones.
-    Adopt,
-    /// Holders are told; `done` notices out of `seen` coupons looked at.
+    /// Reads archived coupons: `seen`, `done` of which replaced older ones.
+    Reconcile,
+    /// Notifies holders: `seen` coupons read, `done` notices sent.
     Notify,
-    /// The store is looked through.
-    Examine,
-    /// A hot store is copied to another; so many things are read.
+    /// Copies a hot store to another: `done` things read.
     Copy,
-    /// Two hot stores are compared; so many things are read.
+    /// Compares two hot stores: `done` things read.
     Compare,
-    /// Both tiers are read; `done` findings among `seen` rows.
+    /// Verifies both tiers: `seen` rows, `done` findings.
     Verify,
-    /// A query runs; `done` of those `seen` rows of archived files are read.
+    /// Runs a query: `done` rows read, of `seen` in archived files.
     Query,
 }
 
-/// Shows how far `work` has come, as long as it lives.
+/// Shows the progress of `work` until it is dropped.
 pub struct Progress {
     work: Work,
     begun: Instant,
@@ -55,28 +53,28 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `bytes` altogether, where that is known. There is no bar where `rows_shown`: rows on a
-    /// terminal are progress enough.
+    /// Shows the progress of work on `bytes` bytes, if their number is known. There is no bar if
+    /// `rows_shown`: rows on a terminal show progress enough.
     pub fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !rows_shown).then(|| bar(bytes));
         Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), bar }
     }
 
-    /// So many are done, of so many seen.
+    /// Sets the two counts that [`Work`] describes.
     pub fn set(&self, done: u64, seen: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.seen.store(seen, Ordering::Relaxed);
     }
 
-    /// So many more bytes are read.
+    /// Counts bytes that were read.
     pub(crate) fn read(&self, bytes: usize) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes as u64);
         }
     }
 
-    /// Waits for `work` and tells meanwhile how far it is.
+    /// Waits for `work` and shows its progress meanwhile.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         let every = if self.bar.is_some() { BAR_EVERY } else { LINE_EVERY };
         let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
@@ -85,18 +83,18 @@ impl Progress {
         loop {
             tokio::select! {
                 biased;
-                _ = ticks.tick() => self.tell(),
+                _ = ticks.tick() => self.show(),
                 done = &mut work => return done,
             }
         }
     }
 
-    fn tell(&self) {
+    fn show(&self) {
         let (done, seen) = (self.done.load(Ordering::Relaxed), self.seen.load(Ordering::Relaxed));
         let sentence = sentence(self.work, done, seen, self.begun.elapsed());
         match &self.bar {
             Some(bar) => bar.set_message(sentence),
-            // Without anybody to read it the work goes on all the same.
+            // The work continues even if standard error is closed.
             None => drop(writeln!(std::io::stderr(), "{sentence}")),
         }
     }
@@ -128,35 +126,26 @@ fn sentence(work: Work, done: u64, seen: u64, elapsed: Duration) -> String {
         let a_second = u128::from(number) * 1_000 / elapsed.as_millis().max(1);
         thousands(u64::try_from(a_second).unwrap_or(u64::MAX))
     };
-    let (done_text, seen_text) = (thousands(done), thousands(seen));
+    let is_seen = seen > 0;
+    let refused = thousands(seen.saturating_sub(done));
+    let (done_rate, seen_rate) = (rate(done), rate(seen));
+    let (done, seen) = (thousands(done), thousands(seen));
     match work {
-        Work::Import => {
-            format!("imported {done_text} of {seen_text} lines read, {}/s", rate(seen))
+        Work::Import => format!("imported {done} of {seen} lines read, {seen_rate}/s"),
+        Work::Export(rows) if is_seen => {
+            format!("exported {done} {rows}; {seen} coupons read, {seen_rate}/s")
         }
-        Work::Export(rows) if seen == 0 => {
-            format!("exported {done_text} {rows}, {}/s", rate(done))
-        }
-        Work::Export(rows) => {
-            format!("exported {done_text} {rows}; {seen_text} coupons read, {}/s", rate(seen))
-        }
-        Work::Change => {
-            let refused = thousands(seen.saturating_sub(done));
-            format!("{seen_text} codes, {refused} of them refused, {}/s", rate(seen))
-        }
-        Work::Compact => format!("{done_text} of {seen_text} coupons of this day"),
+        Work::Export(rows) => format!("exported {done} {rows}, {done_rate}/s"),
+        Work::Change => format!("{seen} codes, {refused} of them refused, {seen_rate}/s"),
+        Work::Compact => format!("{done} of {seen} coupons of this day"),
         Work::BackUp => format!("copying the store, {} s", elapsed.as_secs()),
-        Work::Adopt => format!("{seen_text} archived coupons read, {done_text} put in place"),
-        Work::Notify => {
-            format!("told {done_text} notices, {seen_text} issued coupons looked at")
-        }
-        Work::Examine => format!("reading the whole store, {} s", elapsed.as_secs()),
-        Work::Copy => format!("copied {done_text}, {}/s", rate(done)),
-        Work::Compare => format!("compared {done_text}, {}/s", rate(done)),
-        Work::Verify => {
-            format!("looked at {seen_text} rows, {done_text} found, {}/s", rate(seen))
-        }
-        Work::Query if seen == 0 => format!("read {done_text} coupons, {}/s", rate(done)),
-        Work::Query => format!("read {done_text} of {seen_text} coupons, {}/s", rate(done)),
+        Work::Reconcile => format!("{seen} archived coupons read, {done} replaced older ones"),
+        Work::Notify => format!("sent {done} notices, {seen} issued coupons read"),
+        Work::Copy => format!("copied {done}, {done_rate}/s"),
+        Work::Compare => format!("compared {done}, {done_rate}/s"),
+        Work::Verify => format!("read {seen} rows, {done} findings, {seen_rate}/s"),
+        Work::Query if is_seen => format!("read {done} of {seen} coupons, {done_rate}/s"),
+        Work::Query => format!("read {done} coupons, {done_rate}/s"),
     }
 }
 
@@ -182,10 +171,9 @@ mod tests {
                 "exported 7 redemptions; 50,000 coupons read, 10,000/s",
             ),
             (Work::Change, 90, 100, "100 codes, 10 of them refused, 20/s"),
-            (Work::Notify, 1_200, 50_000, "told 1,200 notices, 50,000 issued coupons looked at"),
-            (Work::Examine, 0, 0, "reading the whole store, 5 s"),
+            (Work::Notify, 1_200, 50_000, "sent 1,200 notices, 50,000 issued coupons read"),
             (Work::Copy, 50_000, 50_000, "copied 50,000, 10,000/s"),
-            (Work::Verify, 0, 50_000, "looked at 50,000 rows, 0 found, 10,000/s"),
+            (Work::Verify, 0, 50_000, "read 50,000 rows, 0 findings, 10,000/s"),
         ];
         for (work, done, seen, want) in cases {
             assert_eq!(sentence(work, done, seen, five), want);

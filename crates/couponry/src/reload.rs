@@ -1,4 +1,4 @@
-//! Keys that are added or retired while the service runs are known to it within a second.
+//! Reloads the keys while the service runs: it sees an added or retired key within a second.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,56 +7,58 @@ use std::time::{Duration, SystemTime};
 use api::token::Tokens;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
 
-/// Time between two looks at the folder: an operator who adds a key and tries a token at once waits
-/// no longer.
+/// How often the folder is checked. An operator who adds a key and at once tries a token waits no
+/// longer than this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What tells one state of the folder from another: name, length and time of change of each file.
+/// A fingerprint of the folder: name, length and modification time of each file.
 type Print = Vec<(PathBuf, u64, Option<SystemTime>)>;
 
-/// Looks at the folder twice a second, and at SIGHUP reads it in any case, until it is dropped. A
-/// folder that cannot be read, has no key for tokens, or lacks a code key that was there, leaves the
-/// keys as they are: an operator's slip makes no code unknown.
+/// Reloads the keys when the folder changes, and at every SIGHUP, until it is dropped. Keeps the
+/// keys as they are if the folder cannot be read, has no token key, or has lost a code key: a slip
+/// of an operator must not make codes unknown.
 pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>) {
     let mut hangup = signal(SignalKind::hangup()).ok();
     let mut seen = print(keys.folder());
     loop {
-        let asked = tokio::select! {
+        let hung_up = tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => false,
-            () = hung_up(&mut hangup) => true,
+            () = next_signal(&mut hangup) => true,
         };
         let now = print(keys.folder());
-        if now == seen && !asked {
+        if now == seen && !hung_up {
             continue;
         }
-        // Whatever comes of it, it is told once for each state of the folder.
+        // Log the result once for each state of the folder.
         seen = now;
         match read_again(&mut keys, &tokens) {
             Ok(()) => tracing::info!(keys = keys.all.len(), "the keys were read again"),
-            Err(sorry) => tracing::error!(error = %sorry, "the keys stay as they were"),
+            Err(error) => {
+                tracing::error!(%error, "cannot reload the keys: the old ones stay in use")
+            }
         }
     }
 }
 
-fn read_again(keys: &mut Keys, tokens: &Tokens) -> Result<(), Sorry> {
+fn read_again(keys: &mut Keys, tokens: &Tokens) -> Result<(), CliError> {
     let found = keys.found()?;
     if let Some(gone) = keys.code_key_without(&found) {
         let folder = keys.folder().display();
         let sentence = format!("code key {gone} is gone from {folder}: its codes would be unknown");
-        return Err(Sorry::new(sentence).and("put the file back, from a backup if need be"));
+        return Err(CliError::new(sentence).and("put the file back, if need be from a backup"));
     }
-    // Before anything is replaced: without a key for tokens nobody could sign in.
+    // Check before replacing anything: without a token key nobody could sign in.
     let local = open::local_keys(&found)?;
     tokens.replace_local(local);
     keys.replace(found);
     Ok(())
 }
 
-async fn hung_up(signal: &mut Option<Signal>) {
+async fn next_signal(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,

@@ -1,10 +1,12 @@
-//! `couponry serve`: the service on one address, until a signal.
+//! `couponry serve`: runs the service on one address until a signal stops it.
+
+pub(crate) mod banner;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::Access;
 use api::accept::{self, Limits};
@@ -16,39 +18,42 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::cluster::{self, NotOpen, Waiting};
 use crate::commands::notify::Rounds;
-use crate::failure::{Ended, Sorry};
-use crate::keys::Kind;
-use crate::open::{self, Opened, Purpose};
-use crate::settings::{Cold, Hot, Settings};
+use crate::cql::{self, Waiting};
+use crate::failure::{CliError, Ended};
+use crate::open::{self, OpenHot, Opened, Purpose};
+use crate::settings::Settings;
 use crate::{clock, compaction, files, reload};
 
-/// Time between two rounds of tidying up.
+/// How often rejected lines of old imports are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
-    // First of all: from the banner on, a signal means a good end.
+pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
+    // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
     tokio::pin!(stop);
     let notices = Rounds::of(settings)?;
-    let access = access(settings)?;
+    let access = Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+    };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
+    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
-        opened = opened(settings) => opened?,
+        opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
         () = &mut stop => return Ok(Ended::Done),
     };
     let engine = Arc::clone(&opened.engine);
-    let tokens = Arc::new(open::tokens(settings, &opened.keys)?);
+    let tokens = Arc::new(opened.tokens()?);
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
-    banner(settings, &opened, &listener).await?;
-    let mut beside = work_beside(settings, &opened, notices);
-    beside.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
+    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    banner::print(settings, &opened, &listener).await?;
+    let mut background = background(settings, &opened, notices);
+    background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
     let moved_away = open::moved_away(Arc::clone(&engine));
@@ -57,71 +62,57 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, Sorry> {
     let stop = async {
         tokio::select! {
             () = stop => {}
-            sorry = found_older => wrong_store = Some(sorry),
-            sorry = moved_away => wrong_store = Some(sorry),
+            error = found_older => wrong_store = Some(error),
+            error = moved_away => wrong_store = Some(error),
         }
     };
     let served = accept::serve(listener, app, limits, stop).await;
-    // Whatever it is, it goes on where it stopped.
-    drop(beside);
+    // Each of these continues where it stopped, so it may be cut off.
+    drop(background);
     opened.close().await;
-    if let Some(sorry) = wrong_store {
-        return Err(sorry);
+    if let Some(error) = wrong_store {
+        return Err(error);
     }
-    let drained = served.map_err(Sorry::because("the service stopped"))?;
+    let drained = served.map_err(CliError::because("the service stopped"))?;
     match drained.cut_off {
-        0 => tracing::info!("stopped, every request answered"),
-        cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
+        0 => tracing::info!("stopped after answering every request"),
+        cut_off => tracing::warn!(cut_off, "stopped; some connections were cut off"),
     }
     Ok(Ended::Done)
 }
 
-/// What strangers may do.
-fn access(settings: &Settings) -> Result<Access, Sorry> {
-    Ok(Access {
-        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
-        sign_up: settings.sign_up.parsed("sign_up")?,
-    })
-}
-
-/// What a service does by itself, until it is dropped.
-fn work_beside(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
+/// The tasks of the service in the background, which run until the set is dropped.
+fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
-    let mut beside = JoinSet::new();
-    beside.spawn(tidy(engine()));
-    beside.spawn(clock::watch(settings.clone(), engine()));
-    beside.spawn(compaction::from_time_to_time(settings.clone(), engine()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(tidy(engine()));
+    tasks.spawn(clock::watch(settings.clone(), engine()));
+    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
     if let Some(notices) = notices {
-        beside.spawn(notices.go(settings.clone(), engine()));
+        tasks.spawn(notices.go(settings.clone(), engine()));
     }
-    if let Some(cluster) = &opened.cluster {
-        let store = Arc::clone(&cluster.store) as Arc<dyn HotStore>;
-        beside.spawn(cluster::watch_keys(store, opened.keys.ring()));
+    match &opened.hot {
+        OpenHot::Sqlite => {}
+        OpenHot::Cql(cql) => {
+            let store = Arc::clone(&cql.store) as Arc<dyn HotStore>;
+            tasks.spawn(cql::watch_keys(store, opened.keys.ring()));
+        }
     }
-    beside
+    tasks
 }
 
-/// A cluster that is not there is waited for.
-async fn opened(settings: &Settings) -> Result<Opened, Sorry> {
-    let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
-    match &settings.hot.value {
-        Hot::Sqlite => attempt().await.map_err(NotOpen::sorry),
-        Hot::Cluster(target) => cluster::patiently(target, Waiting::Service, attempt).await,
-    }
-}
-
-/// Two services on one folder would each hold what the other does not know of.
-pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
+/// Locks the data folder against another `serve`: each of two services would remember what the
+/// other changes.
+pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
     let path = data.join("serve.lock");
-    let cannot = || format!("cannot lock {}", path.display());
     let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = file.map_err(Sorry::because(cannot()))?;
+    let mut file = file.map_err(CliError::cannot("lock", &path))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
-        // The number is for people; without it the sentence still stands.
+        // The number helps people; the message is right without it.
         let _ = file.read_to_string(&mut holder);
-        return Err(Sorry::new(format!(
-            "another `couponry serve` (process {}) works on {}: stop it, or take another --data",
+        return Err(CliError::new(format!(
+            "another `couponry serve` (process {}) works on {}: stop it, or name another --data",
             holder.trim(),
             data.display()
         )));
@@ -129,105 +120,34 @@ pub(crate) fn only_one(data: &Path) -> Result<File, Sorry> {
     let wrote = file.set_len(0).and_then(|()| file.rewind());
     let wrote = wrote.and_then(|()| writeln!(file, "{}", std::process::id()));
     if let Err(error) = wrote {
-        // The lock holds all the same; on a full disk the service can still read.
-        tracing::warn!(error = %error, "serve.lock does not name this process");
+        // The lock holds anyway; on a full disk the service can still read.
+        tracing::warn!(%error, "cannot write the process id to serve.lock");
     }
     Ok(file)
 }
 
-async fn banner(settings: &Settings, opened: &Opened, listener: &TcpListener) -> Result<(), Sorry> {
-    let address = listener.local_addr().map_err(Sorry::because("no address"))?;
-    let data = std::path::absolute(&settings.data.value).unwrap_or(settings.data.value.clone());
-    let cold = match &settings.cold.value {
-        Cold::Folder(folder) => {
-            std::path::absolute(folder).unwrap_or(folder.clone()).display().to_string()
-        }
-        Cold::Bucket(address) => address.to_string(),
-    };
-    let hot = hot_store(opened).await;
-    let program = std::env::current_exe().map_or("couponry".into(), |it| it.display().to_string());
-    let count = |kind: Kind| opened.keys.all.iter().filter(|key| key.kind == kind).count();
-    let banner = format!(
-        "couponry {version}\n\
-         \n  address    http://{address}\
-         \n  API page   http://{address}/docs\
-         \n  data       {data}: {kept}\
-         \n  hot store  {hot}\
-         \n  cold tier  {cold}: {compacts}\
-         \n  keys       {keys_folder}: {codes} for codes, {tokens} for tokens; {keep}\
-         \n\nAn admin token, good for an hour:\n\
-         \n  TOKEN=$({program} token --role admin --data {data})\n",
-        version = env!("CARGO_PKG_VERSION"),
-        data = data.display(),
-        kept = match opened.cluster {
-            None => "on disk, kept over restarts",
-            Some(_) => "keys and locks; the coupons are on the cluster",
-        },
-        compacts = match settings.compact_every.value.every {
-            Some(_) => format!("finished coupons go there every {}", settings.compact_every.value),
-            None => "`couponry compact` moves finished coupons there".into(),
-        },
-        keys_folder = data.join("keys").display(),
-        keep = match opened.cluster {
-            None => "back them up",
-            Some(_) => "every node needs the same; back them up",
-        },
-        codes = count(Kind::Code),
-        tokens = count(Kind::Token),
-    );
-    // The service does not depend on anybody who reads its banner.
-    let _ = writeln!(std::io::stdout(), "{banner}");
-    Ok(())
-}
-
-/// Which hot store it is, and what one write of it takes.
-async fn hot_store(opened: &Opened) -> String {
-    let (name, kind) = match &opened.cluster {
-        None => ("SQLite".to_owned(), "durable"),
-        Some(cluster) => (cluster.name().await, "conditional"),
-    };
-    match durable_write(&opened.engine).await {
-        Ok(took) => format!("{name}; one {kind} write takes {}", milliseconds(took)),
-        Err(error) => format!("{name}; not writable now: {error}"),
-    }
-}
-
-/// A duration as people read it.
-pub(crate) fn milliseconds(took: Duration) -> String {
-    format!("{:.2} ms", took.as_secs_f64() * 1e3)
-}
-
-/// The best of three, since the first one opens files.
-pub(crate) async fn durable_write(engine: &Engine) -> Result<Duration, String> {
-    let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let begun = Instant::now();
-        engine.touch().await.map_err(|error| error.to_string())?;
-        best = best.min(begun.elapsed());
-    }
-    Ok(best)
-}
-
-/// Forgets what is kept for a time only.
+/// Deletes what is kept only for a time.
 async fn tidy(engine: Arc<Engine>) {
     loop {
         match engine.forget_rejected_lines(REJECTED_KEPT_DAYS).await {
             Ok(0) => {}
-            Ok(lines) => tracing::info!(lines, "forgot old rejected lines of imports"),
-            Err(error) => tracing::warn!(error = ?error, "old rejected lines are still there"),
+            Ok(lines) => tracing::info!(lines, "deleted old rejected lines of imports"),
+            Err(error) => {
+                tracing::warn!(error = ?error, "cannot delete old rejected lines of imports");
+            }
         }
         tokio::time::sleep(TIDY_EVERY).await;
     }
 }
 
-/// Ends when the process is asked to.
+/// Ends when SIGTERM or SIGINT asks the process to stop.
 ///
 /// # Errors
-/// Signals that cannot be waited for.
-pub fn stopped() -> Result<impl Future<Output = ()>, Sorry> {
+/// The system does not deliver signals.
+pub fn stopped() -> Result<impl Future<Output = ()>, CliError> {
     let cannot = "cannot wait for signals";
-    let mut terminate = signal(SignalKind::terminate()).map_err(Sorry::because(cannot))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Sorry::because(cannot))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::because(cannot))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::because(cannot))?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

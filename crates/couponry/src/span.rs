@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// `90s`, `15m`, `1h` or `30d` in milliseconds; more than none.
+/// Parses `90s`, `15m`, `1h` or `30d` into milliseconds, at least one.
 pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
-    let wrong = || format!("is {text:?}, want a number and s, m, h or d, such as 1h");
+    let wrong = || format!("it is {text:?}, want a number and s, m, h or d, such as 1h");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let unit = match unit {
         "s" => 1_000,
@@ -21,25 +21,13 @@ pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
     number.checked_mul(unit).filter(|ms| *ms > 0).ok_or_else(wrong)
 }
 
-/// How often something is done, if at all.
+/// How often something happens; `0` for never.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Every {
     text: String,
     /// `None` for never.
     pub(crate) every: Option<Duration>,
-}
-
-impl Every {
-    /// Not at all.
-    pub(crate) fn never() -> Every {
-        Every { text: "0".into(), every: None }
-    }
-
-    /// Once an hour.
-    pub(crate) fn hour() -> Every {
-        Every { text: "1h".into(), every: Some(Duration::from_secs(3_600)) }
-    }
 }
 
 impl FromStr for Every {

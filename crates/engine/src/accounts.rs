@@ -1,4 +1,4 @@
-//! Accounts of those who sign in here. What a password is, the front door knows.
+//! Accounts of people who sign in here. The front end hashes and checks passwords.
 
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
@@ -7,11 +7,11 @@ use hot::Account;
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
-/// Accounts made here are called so; the form is refused from elsewhere.
+/// The prefix of `user_id`s of accounts made here. Tokens of other issuers cannot have it.
 pub const ACCOUNT_PREFIX: &str = "acc_";
 
 impl Engine {
-    /// Makes an account under a free login and names it.
+    /// Creates an account under a free login and returns its `user_id`.
     ///
     /// # Errors
     /// [`Failure::LoginTaken`].
@@ -29,15 +29,15 @@ impl Engine {
         }
     }
 
-    /// The account behind a login.
+    /// The account of a login; `None` if the login is unknown.
     ///
     /// # Errors
-    /// Those of the store; an unknown login is `None`.
+    /// Those of the store.
     pub async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>, Failure> {
         Ok(self.hot.account_of_login(login_id).await?)
     }
 
-    /// Whether a token that names `user_id` may still be used: an account made here must exist.
+    /// Whether a token with this `user_id` may still be used: an account made here has to exist.
     ///
     /// # Errors
     /// Those of the store.
@@ -48,14 +48,14 @@ impl Engine {
         }
     }
 
-    /// Removes an account; its tokens are worth nothing from then on.
+    /// Deletes an account; its tokens stop working.
     ///
     /// # Errors
-    /// `NotFound`, also for a user who names another.
+    /// `NotFound`, also for a user who names another user's account.
     pub async fn remove_account(&self, caller: &Caller, user_id: &UserId) -> Result<(), Failure> {
         caller.must_be(&[Role::User, Role::Admin])?;
-        let his = caller.role == Role::Admin || caller.subject == *user_id;
-        match his && self.hot.remove_account(user_id).await? {
+        let may = caller.role == Role::Admin || caller.subject == *user_id;
+        match may && self.hot.remove_account(user_id).await? {
             true => Ok(()),
             false => Err(Failure::refused(Refusal::NotFound)),
         }

@@ -1,4 +1,4 @@
-//! The cold tier as the hot store asks it.
+//! The cold tier as the hot store sees it, with a time limit on every look-up.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,14 +13,11 @@ use hot::{Archive, HotError};
 
 use crate::failure::Failure;
 
-/// How long a look-up in cold may take: a caller waits for it with a customer at the till. What an
-/// object store that does not answer is given besides, by retries, is for work that can wait.
-const LOOK_UP_MAX: Duration = Duration::from_secs(8);
-
-/// What each code has besides: an import looks two hundred up at once, each in a row group.
+/// The time that each code adds to [`ColdStore::look_up_max`]: an import looks up two hundred at
+/// once, each in a row group.
 const EACH_CODE: Duration = Duration::from_millis(200);
 
-/// One step of a list, or one look-up: cold is unavailable if it has not ended in time.
+/// One step of a list, or one look-up. Cold is unavailable if the step does not end in time.
 pub(crate) async fn in_time<T, E>(
     cold: &ColdStore,
     codes: usize,
@@ -35,19 +32,19 @@ where
     }
 }
 
-/// How `work` ended, or a sentence that it has not in the time that so many codes have.
+/// The result of `work`, or a sentence that it did not end in the time for so many codes.
 async fn timed<T>(
     cold: &ColdStore,
     codes: usize,
     work: impl Future<Output = T>,
 ) -> Result<T, String> {
-    let limit = LOOK_UP_MAX + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
+    let limit = cold.look_up_max() + EACH_CODE * u32::try_from(codes).unwrap_or(u32::MAX);
     tokio::time::timeout(limit, work).await.map_err(|_| {
-        format!("cold store {} has not answered within {} s", cold.place(), limit.as_secs())
+        format!("cold store {} has not answered within {} s", cold.location(), limit.as_secs())
     })
 }
 
-/// Answers a hot store out of a cold tier, within some seconds.
+/// Answers a hot store from a cold tier, within some seconds.
 pub struct ColdArchive(pub Arc<ColdStore>);
 
 #[async_trait]
@@ -55,10 +52,10 @@ impl Archive for ColdArchive {
     async fn coupons(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
-        let found = self.0.find_with(day, unit, codes);
+        let found = self.0.find_with(day, archive_commit, codes);
         timed(&self.0, codes.len(), found).await?.map_err(Into::into)
     }
 }

@@ -1,48 +1,46 @@
-//! Batches: minting, reading, pausing.
+//! Batches: mints, reads and pauses them.
 
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::{CodeKey, KeyId};
-use coupon::refusal::Refusal;
-use hot::{MintOrder, Named, RejectedLine};
+use hot::{MintOrder, RejectedLine};
 
-use crate::campaigns::range;
-use crate::failure::{Done, Failure};
+use crate::campaigns::must_lie;
+use crate::failure::{Done, Failure, found};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 const READERS: [Role; 2] = [Role::Operator, Role::Admin];
 
-/// A batch to be minted.
+/// Which batch to mint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchAsk {
-    /// Its name; made by us where it is left out.
+pub struct BatchRequest {
+    /// Its name; made here if it is missing.
     pub id: Option<BatchId>,
     /// How many coupons.
     pub count: u64,
 }
 
 impl Engine {
-    /// Mints a batch: one small write, whatever the count. The same name and count is a replay.
+    /// Mints a batch: one small write, whatever the count. The same name with the same count is a
+    /// replay.
     ///
     /// # Errors
-    /// `NameTaken`, `Expired`, `ShelfClosed`; `SoldOut` when the day has no serials left.
+    /// `NameTaken`, `Expired`, `ExpiryDayClosed`; `SoldOut` if the day has no serials left.
     pub async fn mint_batch(
         &self,
         caller: &Caller,
         campaign: &CampaignId,
-        ask: BatchAsk,
+        request: BatchRequest,
     ) -> Result<Done<Batch>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        if let Some(fault) = range("count", Some(ask.count), 1, STOCK_MAX) {
-            return Err(Failure::Invalid(vec![fault]));
-        }
-        let id = ask.id.unwrap_or_else(made_batch_id);
-        let order = MintOrder { id, count: ask.count, key: self.newest_key()? };
-        named(self.hot.mint(campaign, order, self.now()).await?)
+        must_lie("count", Some(request.count), 1, STOCK_MAX)?;
+        let id = request.id.unwrap_or_else(made_batch_id);
+        let order = MintOrder { id, count: request.count, key: self.newest_key()? };
+        Done::of(self.hot.mint(campaign, order, self.now()).await?)
     }
 
-    /// The batches of a campaign in the order in which they were made, behind `after`.
+    /// Reads the batches of a campaign in the order of their creation, after `after`.
     ///
     /// # Errors
     /// `NotFound` for the campaign.
@@ -58,7 +56,7 @@ impl Engine {
         Ok(self.hot.batches(campaign, after, limit.min(PAGE_MAX)).await?)
     }
 
-    /// One batch.
+    /// Reads one batch.
     ///
     /// # Errors
     /// `NotFound`.
@@ -69,11 +67,10 @@ impl Engine {
         id: &BatchId,
     ) -> Result<Batch, Failure> {
         caller.must_be(&READERS)?;
-        let batch = self.hot.batch(campaign, id).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.hot.batch(campaign, id).await?)
     }
 
-    /// The rejected lines of a batch's last import behind line `after`, at most [`PAGE_MAX`].
+    /// Reads the rejected lines of a batch's last import after line `after`, at most [`PAGE_MAX`].
     ///
     /// # Errors
     /// `NotFound`.
@@ -102,21 +99,12 @@ impl Engine {
     ) -> Result<Batch, Failure> {
         caller.must_be(&[Role::Admin])?;
         let reason = reason.map(|reason| reason.as_str().to_owned());
-        let batch = self.hot.pause_batch(campaign, id, paused, reason).await?;
-        batch.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.hot.pause_batch(campaign, id, paused, reason).await?)
     }
 
     pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {
         let newest = self.router.keys().last().map(CodeKey::id);
         newest.ok_or(Failure::NoCodeKey)
-    }
-}
-
-pub(crate) fn named(named: Named<Batch>) -> Result<Done<Batch>, Failure> {
-    match named {
-        Named::Created(batch) => Ok(Done::Created(batch)),
-        Named::Same(batch) => Ok(Done::Same(batch)),
-        Named::Refused(refusal) => Err(Failure::refused(refusal)),
     }
 }
 

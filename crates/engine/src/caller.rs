@@ -1,28 +1,28 @@
-//! Who asks, and for whom he may.
+//! Callers: who asks, what their role allows, and for whom they may act.
 
 use std::fmt;
 use std::str::FromStr;
 
 use coupon::ids::UserId;
 
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 
 /// What a token lets its bearer do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// A person, for himself.
+    /// A person, for themselves.
     User,
-    /// A shop's back end, for the users it names.
+    /// A shop's back end, for the users that it names.
     Shop,
-    /// Reads everything but code lists, and changes nothing.
+    /// Reads everything but lists of codes, and changes nothing.
     Operator,
-    /// All of it.
+    /// Everything.
     Admin,
 }
 
 impl Role {
     /// `user`, `shop`, `operator` or `admin`.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Role::User => "user",
             Role::Shop => "shop",
@@ -34,7 +34,7 @@ impl Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 
@@ -49,7 +49,7 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Role, BadRole> {
         [Role::User, Role::Shop, Role::Operator, Role::Admin]
             .into_iter()
-            .find(|role| role.word() == text)
+            .find(|role| role.as_str() == text)
             .ok_or_else(|| BadRole(text.chars().take(20).collect()))
     }
 }
@@ -57,21 +57,21 @@ impl FromStr for Role {
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// What he may do.
+    /// What they may do.
     pub role: Role,
-    /// His name in the token.
+    /// Their name in the token.
     pub subject: UserId,
 }
 
 impl fmt::Display for Caller {
-    /// `role:name`, as it stands in a coupon's history.
+    /// `role:name`, as a coupon's history shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.role, self.subject)
     }
 }
 
 impl Caller {
-    /// Refuses any other role.
+    /// Refuses every other role.
     ///
     /// # Errors
     /// [`Failure::Forbidden`].
@@ -79,15 +79,15 @@ impl Caller {
         match roles.contains(&self.role) {
             true => Ok(()),
             false => {
-                let want = roles.iter().map(|role| role.word()).collect::<Vec<_>>().join(" or ");
+                let want = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
                 let found = self.role;
                 Err(Failure::Forbidden(format!("the token's role is {found}, want {want}")))
             }
         }
     }
 
-    /// For whom he acts: a user for himself and for nobody else, a shop or an admin for the user
-    /// he names.
+    /// The user for whom they act: users act for themselves only, a shop or an admin for the user
+    /// that they name.
     ///
     /// # Errors
     /// [`Failure::Invalid`] about `user_id`, [`Failure::Forbidden`] for an operator.
@@ -96,12 +96,13 @@ impl Caller {
         match (self.role, named) {
             (Role::User, None) => Ok(self.subject.clone()),
             (Role::User, Some(_)) => {
-                Err(Failure::invalid("user_id", "a user acts for himself: leave it out"))
+                Err(Failure::invalid("user_id", "users act for themselves: leave it out"))
             }
             (_, Some(user)) => Ok(user),
-            (_, None) => {
-                Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say for whom")]))
-            }
+            (_, None) => Err(Failure::invalid(
+                "user_id",
+                "is missing: a shop or an admin must name the user",
+            )),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The one clock.
+//! The clock: the only place where the time comes from.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::time::Millis;
 
-/// Tells the moment.
+/// Tells the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The moment, UTC.
+    /// The time now, in UTC.
     fn now(&self) -> Millis;
 }
 
@@ -21,7 +21,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is set; tests move it.
+/// A clock that stands still until a test moves it.
 pub struct SetClock(AtomicI64);
 
 impl SetClock {
@@ -35,7 +35,7 @@ impl SetClock {
         self.0.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves it on by `ms` milliseconds.
+    /// Moves it forward by `ms` milliseconds.
     pub fn pass(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }

@@ -1,15 +1,15 @@
 //! Rows of CSV for people and their spreadsheets.
 
-/// A row, quoted where it has to be, with its line end.
+/// A row with its line end, quoted where necessary.
 pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     let mut row = cells.into_iter().map(cell).collect::<Vec<_>>().join(",");
     row.push('\n');
     row
 }
 
-/// A cell that no spreadsheet takes for a formula: those that begin like one get an apostrophe in
-/// front, as OWASP advises. The text is somebody else's, and whoever opens the file did not ask
-/// for it to be run.
+/// A cell that no spreadsheet runs as a formula: a text that begins like one gets an apostrophe in
+/// front, as OWASP advises. The text comes from somebody else, and whoever opens the file must not
+/// run it.
 pub fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     match text.contains([',', '"', '\n', '\r', '\t']) || text.trim() != text {

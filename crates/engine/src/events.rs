@@ -1,10 +1,10 @@
-//! What of a coupon's history a caller may see.
+//! Which part of a coupon's history a caller may see.
 //!
-//! Shops, operators and admins see all of it. A user sees what has happened since the coupon became
-//! theirs: what was before is the business of whoever held it then. Of others a user sees the role
-//! and never the name, and no reason that others wrote down.
+//! Shops, operators and admins see all of it. Users see what happened since the coupon became
+//! theirs; what was before belongs to whoever held it then. Of other people, users see the role but
+//! never the name, and no reason that somebody else wrote.
 
-use coupon::coupon::{Coupon, Deed, Event};
+use coupon::coupon::{Coupon, Event, EventKind};
 use coupon::ids::UserId;
 use coupon::time::Millis;
 
@@ -14,13 +14,13 @@ use crate::coupons::CouponView;
 /// One thing that happened to a coupon, as a caller may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventView<'a> {
-    /// Counts what the caller sees, from 1.
+    /// Its number among the events that the caller sees, from 1.
     pub sequence: usize,
     /// The event's name on the wire.
     pub kind: &'static str,
     /// When it was accepted.
     pub at: Millis,
-    /// Who did it, `role:name`; for a user the role alone where it was somebody else.
+    /// Who did it, `role:name`. Users see only the role of somebody else.
     pub actor: &'a str,
     /// The caller's name for it, or the reason where it has none.
     pub reference: Option<&'a str>,
@@ -45,7 +45,7 @@ impl CouponView {
 fn in_full(nth: usize, event: &Event) -> EventView<'_> {
     EventView {
         sequence: nth + 1,
-        kind: event.kind(),
+        kind: event.kind.as_str(),
         at: event.at,
         actor: event.actor.as_str(),
         reference: event.reference(),
@@ -58,31 +58,33 @@ fn cut<'a>(nth: usize, event: &'a Event, own_actor: &str) -> EventView<'a> {
         return whole;
     }
     let role = whole.actor.split_once(':').map_or("", |(role, _)| role);
-    let has_reason = match event.deed {
-        Deed::Revoked { .. } | Deed::Voided { .. } | Deed::Extended { .. } => true,
-        Deed::Issued { .. } | Deed::Redeemed { .. } | Deed::RedemptionCancelled { .. } => false,
+    let has_reason = match event.kind {
+        EventKind::Revoked { .. } | EventKind::Voided { .. } | EventKind::Extended { .. } => true,
+        EventKind::Issued { .. }
+        | EventKind::Redeemed { .. }
+        | EventKind::RedemptionCancelled { .. } => false,
     };
     EventView { actor: role, reference: whole.reference.filter(|_| !has_reason), ..whole }
 }
 
-/// The event with which the coupon became the user's, the last time that it did: its issue, or the
-/// redemption of one that nobody held. Behind all of them where it never was.
+/// The event that last made the coupon the user's: its issue, or its redemption if nobody held it.
+/// After the last event if it never was theirs.
 fn since(coupon: &Coupon, user: &UserId) -> usize {
     let events = coupon.events();
     let mut since = events.len();
-    // Who holds it, and who held it before its redemption.
+    // The holder, and the holder before the redemption.
     let (mut holder, mut before): (Option<&UserId>, Option<&UserId>) = (None, None);
     for (nth, event) in events.iter().enumerate() {
         let is_theirs = holder == Some(user);
-        match &event.deed {
-            Deed::Issued { to, .. } => holder = Some(to),
-            Deed::Redeemed { by, .. } => {
+        match &event.kind {
+            EventKind::Issued { to, .. } => holder = Some(to),
+            EventKind::Redeemed { by, .. } => {
                 before = holder;
                 holder = by.as_ref();
             }
-            Deed::RedemptionCancelled { .. } => holder = before,
-            Deed::Revoked { .. } => holder = None,
-            Deed::Voided { .. } | Deed::Extended { .. } => {}
+            EventKind::RedemptionCancelled { .. } => holder = before,
+            EventKind::Revoked { .. } => holder = None,
+            EventKind::Voided { .. } | EventKind::Extended { .. } => {}
         }
         if holder == Some(user) && !is_theirs {
             since = nth;

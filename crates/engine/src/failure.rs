@@ -1,12 +1,12 @@
-//! How a use case ends when it does not end well.
+//! Failures: how a use case ends if it does not do what was asked.
 
 use coupon::refusal::Refusal;
-use hot::HotError;
+use hot::{HotError, Named};
 
 use crate::coupons::CouponView;
 use crate::import::ImportStopped;
 
-/// One field of a request that cannot be used.
+/// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The field.
@@ -22,36 +22,36 @@ impl Fault {
     }
 }
 
-/// Why a use case did not do what was asked. Nothing was changed, but for [`HotError::Unknown`],
+/// Why a use case did not do what was asked. Nothing was changed, except for [`HotError::Unknown`],
 /// [`Failure::BrokenOff`] and [`Failure::ImportStopped`].
 #[derive(Debug)]
 pub enum Failure {
-    /// A rule said no.
+    /// A rule refused it.
     Refused {
         /// Which.
         refusal: Refusal,
-        /// The coupon, where the caller may see it.
+        /// The coupon, if the caller may see it.
         coupon: Option<Box<CouponView>>,
     },
-    /// The request makes no sense as it stands.
+    /// Fields of the request are wrong.
     Invalid(Vec<Fault>),
-    /// The caller's role is too small.
+    /// The caller's role may not do this.
     Forbidden(String),
-    /// An import's file cannot be used at all.
+    /// The file of an import cannot be used at all.
     BadFile(BadFile),
-    /// The caller's stream broke off.
+    /// The caller's stream ended in an error.
     BrokenOff(String),
-    /// The login stands for somebody already.
+    /// The login has an account already.
     LoginTaken,
-    /// There is no key to mint codes with.
+    /// There is no code key to mint with.
     NoCodeKey,
-    /// The store did not do it.
+    /// The store failed.
     Store(HotError),
-    /// The store stopped an import after some lines, which are in.
+    /// The store failed during an import; some lines are imported.
     ImportStopped(Box<ImportStopped>),
 }
 
-/// Why a file is not imported at all.
+/// Why a file cannot be imported at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFile {
     /// It is not CSV.
@@ -67,10 +67,15 @@ impl Failure {
         Failure::Refused { refusal, coupon: None }
     }
 
-    /// One field that cannot be used.
+    /// One field that is wrong.
     pub fn invalid(field: &str, detail: impl Into<String>) -> Failure {
         Failure::Invalid(vec![Fault::new(field, detail)])
     }
+}
+
+/// What was looked for, or `NotFound`.
+pub(crate) fn found<T>(found: Option<T>) -> Result<T, Failure> {
+    found.ok_or(Failure::refused(Refusal::NotFound))
 }
 
 impl From<HotError> for Failure {
@@ -79,24 +84,32 @@ impl From<HotError> for Failure {
     }
 }
 
-/// A write that was done, now or before.
+/// The result of a write that was made now or by an earlier request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done<T> {
-    /// Now.
+    /// It was made now.
     Created(T),
-    /// The same was asked before, and stands.
+    /// An earlier request made the same write, and it still stands.
     Same(T),
 }
 
 impl<T> Done<T> {
-    /// What was made or found, either way.
+    pub(crate) fn of(named: Named<T>) -> Result<Done<T>, Failure> {
+        match named {
+            Named::Created(it) => Ok(Done::Created(it)),
+            Named::Same(it) => Ok(Done::Same(it)),
+            Named::Refused(refusal) => Err(Failure::refused(refusal)),
+        }
+    }
+
+    /// What was made or found.
     pub fn into_inner(self) -> T {
         match self {
             Done::Created(it) | Done::Same(it) => it,
         }
     }
 
-    /// The same with its content changed.
+    /// The same, with `f` applied to its content.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
         match self {
             Done::Created(it) => Done::Created(f(it)),

@@ -1,26 +1,26 @@
-//! The use cases, for any front door: HTTP, the command line, a test.
+//! The use cases, for any front end: HTTP, the command line, a test.
 //!
-//! Each method of [`Engine`] is one thing that somebody does with coupons. It decides who may,
-//! finds the coupon through `router`, has `hot` do it, and says what the caller may see of it.
-//! Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
+//! Each method of [`Engine`] is one thing that a caller does with coupons. It checks the caller's
+//! role, finds the coupon through `router`, lets `hot` make the change, and returns what the caller
+//! may see. Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
 
-mod accounts;
-mod archive;
+mod accounts; // people who sign in here
+mod archive; // the cold tier, as the hot store looks up archived coupons in it
 mod batches;
-mod caller;
+mod caller; // who asks, and what their role allows
 mod campaigns;
 mod clock;
-mod coupons;
+mod codes; // the list of a campaign's unused codes, for a printer
+mod coupons; // what a caller does with one coupon
 pub mod csv;
-mod events;
-mod export;
-mod failure;
-mod history;
+mod events; // which part of a coupon's history a caller may see
+mod failure; // how a use case ends if it does not do what was asked
+mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
-mod lists;
-mod notices;
-mod pages;
-mod walk;
+mod lists; // which lists of coupons a caller may ask for
+mod notices; // which holders to notify before the expiry, and when
+mod pages; // pages of a list, over both tiers
+mod walk; // every coupon of both tiers, once each
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,53 +29,52 @@ use std::sync::{Arc, RwLock};
 use cold::ColdStore;
 use coupon::apply::{Action, Asker, Change};
 use coupon::campaign::Handout;
-use coupon::code::{Code, CodeText};
+use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::facts::clock_record;
-use hot::{Gauge, HotStore, Shelves, Sight};
+use hot::clock::clock_record;
+use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
+
+use failure::found;
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use archive::ColdArchive;
-pub use batches::BatchAsk;
+pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
+pub use codes::CodesRequest;
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,
 };
 pub use events::EventView;
-pub use export::CodesAsk;
 pub use failure::{BadFile, Done, Failure, Fault};
-pub use history::{
-    Coupons, CouponsAsk, DayOf, RedemptionEntry, Redemptions, RedemptionsAsk, Sifted,
-};
+pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::{
-    CampaignPatch, CouponFilter, Finding, HotError, ListOrder, RejectedLine, Span, Tier,
+    Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
 };
-pub use lists::{ListAsk, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
-pub use walk::{ShelfCoupons, Walk};
+pub use walk::{PartitionCoupons, Sifted};
 
-/// Everything couponry does with coupons.
+/// Everything that couponry does with coupons.
 pub struct Engine {
     hot: Arc<dyn HotStore>,
     cold: Arc<ColdStore>,
     router: Router,
     clock: Arc<dyn Clock>,
-    /// How the coupons of a campaign are handed out never changes, so it is remembered.
+    /// The handout of a campaign never changes, so it is cached.
     handouts: RwLock<HashMap<CampaignId, Handout>>,
-    /// The version of the cold tier that was last compared with hot, plus one.
+    /// One more than the version of the cold tier that was last compared with hot.
     compared: AtomicU64,
 }
 
 impl Engine {
-    /// An engine over a hot store and the cold tier that it was opened with; `router` holds the
-    /// code keys, the newest last.
+    /// An engine over a hot store and the cold tier with which it was opened. `router` has the code
+    /// keys, the newest last.
     pub fn new(
         hot: Arc<dyn HotStore>,
         cold: Arc<ColdStore>,
@@ -86,32 +85,32 @@ impl Engine {
         Engine { hot, cold, router, clock, handouts, compared }
     }
 
-    /// The moment.
+    /// The time now.
     pub fn now(&self) -> Millis {
         self.clock.now()
     }
 
-    /// Figures of the hot store.
+    /// The figures of the hot store.
     pub fn gauge(&self) -> Gauge {
         self.hot.gauge()
     }
 
-    /// Whether writes are taken at the moment, and if not, why.
+    /// Whether the hot store takes writes now.
     ///
     /// # Errors
-    /// A sentence for operators.
+    /// Why not, as a sentence for operators.
     pub async fn writable(&self) -> Result<(), String> {
         self.hot.writable().await
     }
 
-    /// What is wrong with the clock, as far as the store knows: see [`ClockRecord::warning`].
+    /// What is wrong with the clock, as far as the store knows; see [`ClockRecord::warning`].
     ///
     /// [`ClockRecord::warning`]: hot::ClockRecord::warning
     pub async fn clock_warning(&self) -> Option<String> {
         clock_record(self.hot()).await.ok().flatten().and_then(|record| record.warning())
     }
 
-    /// Makes one small durable write, for whoever wants to time it.
+    /// Makes one small durable write, to measure how long it takes.
     ///
     /// # Errors
     /// Those of the store.
@@ -119,55 +118,53 @@ impl Engine {
         self.hot.touch(self.now()).await
     }
 
-    /// The store behind it, for the commands that look after it.
+    /// The hot store, for the commands of operators.
     pub fn hot(&self) -> &dyn HotStore {
         self.hot.as_ref()
     }
 
-    /// The same as the compactor sees it.
-    pub fn shelves(&self) -> Arc<dyn Shelves> {
-        Arc::clone(&self.hot) as Arc<dyn Shelves>
+    /// The hot store as the compactor sees it.
+    pub fn partitions(&self) -> Arc<dyn Partitions> {
+        Arc::clone(&self.hot) as Arc<dyn Partitions>
     }
 
-    /// The cold tier behind it, for the same commands.
+    /// The cold tier, for the commands of operators.
     pub fn cold(&self) -> &Arc<ColdStore> {
         &self.cold
     }
 
-    /// The code as people read it: a minted one in groups of four, behind its campaign's prefix.
-    pub fn printed(&self, code: &Code, prefix: Option<&str>) -> String {
-        // No foreign code opens: an import rejects such a line.
-        if self.router.opens(code) { code.printed(prefix) } else { code.to_string() }
+    /// The code as people read it: a minted one in groups of four, after its campaign's prefix.
+    fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
+        let (code, prefix) = (snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref());
+        // No foreign code opens: an import rejects the line of one that does.
+        match self.router.opens(code) {
+            true => code.printed(prefix.map(|prefix| prefix.as_str())),
+            false => code.to_string(),
+        }
     }
 
-    fn printed_of(&self, sight: &Sight) -> String {
-        let prefix = sight.campaign.code_prefix.as_ref();
-        self.printed(sight.coupon.code(), prefix.map(|prefix| prefix.as_str()))
-    }
-
-    /// Whether anything was ever moved to cold. If so, cold has to have all of it: a list must not
-    /// leave out what a damaged log no longer names.
+    /// Whether anything was ever archived. If so, checks that cold has all of it: a list must not
+    /// leave out coupons that a damaged log no longer names.
     ///
     /// # Errors
-    /// Those of both stores; cold that lacks what was moved there.
+    /// Those of both stores; cold lacks coupons that were archived.
     pub async fn has_cold(&self) -> Result<bool, Failure> {
         let Some(begun) = self.hot.cold_mark().await?.begun else { return Ok(false) };
         if begun == 0 {
-            // The version that makes the tables, or is about to: there is nothing in them.
+            // The version that creates the tables: they are still empty.
             return Ok(false);
         }
-        // What is committed never changes, so that each version is compared once.
+        // A commit never changes, so each version is compared once.
         if self.compared.load(Ordering::Relaxed) <= begun {
-            let units = self.hot.units().await?;
-            let version = self.cold.has_units(&units).await?;
+            let archive_commits = self.hot.archive_commits().await?;
+            let version = self.cold.has_archive_commits(&archive_commits).await?;
             self.compared.store(version + 1, Ordering::Relaxed);
         }
         Ok(true)
     }
 
     async fn find(&self, text: &CodeText) -> Result<Found, Failure> {
-        let found = self.router.find(text, self.hot.as_ref()).await?;
-        found.ok_or(Failure::refused(Refusal::NotFound))
+        found(self.router.find(text, self.hot.as_ref()).await?)
     }
 
     fn change(&self, caller: &Caller, action: Action) -> Change {
@@ -185,15 +182,14 @@ impl Engine {
         }
     }
 
-    /// How the coupons of a campaign are handed out.
+    /// The handout of a campaign.
     async fn handout(&self, id: &CampaignId) -> Result<Handout, Failure> {
         if let Ok(known) = self.handouts.read()
             && let Some(handout) = known.get(id)
         {
             return Ok(*handout);
         }
-        let row = self.hot.campaign(id, self.now()).await?;
-        let row = row.ok_or(Failure::refused(Refusal::NotFound))?;
+        let row = found(self.hot.campaign(id, self.now()).await?)?;
         if let Ok(mut known) = self.handouts.write() {
             if known.len() >= REMEMBERED_MAX {
                 known.clear();

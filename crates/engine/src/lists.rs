@@ -1,41 +1,42 @@
-//! Lists of coupons: who may ask for which, and what would scan everything.
+//! Lists of coupons: which lists a caller may ask for. A list that would read every coupon is
+//! refused.
 
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::DAY_MS;
 use hot::{CouponFilter, ListOrder, ListScope, Span};
 
-use crate::campaigns::range;
+use crate::campaigns::must_lie;
 use crate::coupons::CouponView;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::pages::{PageQuery, Position};
 use crate::{Caller, Engine, Role};
 
-/// Items of a page where the caller does not say.
+/// Items of a page if the caller does not say.
 pub const PAGE_DEFAULT: usize = 50;
 
 /// Most items of a page: some 500 KB of JSON.
 pub const PAGE_MAX: usize = 1_000;
 
-/// Longest span of `expires_at` over everybody's coupons, in days: a month.
+/// Longest span of `expires_at` in a list of everybody's coupons, in days: a month.
 pub const SPAN_DAYS_MAX: i64 = 31;
 
-/// What somebody wants listed.
+/// Which coupons to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListAsk {
-    /// One holder's; a user's own without saying.
+pub struct ListRequest {
+    /// Those of one holder; users always list their own.
     pub user: Option<UserId>,
-    /// One campaign's.
+    /// Those of one campaign.
     pub campaign: Option<CampaignId>,
-    /// What is left out.
+    /// Only those that pass this filter.
     pub filter: CouponFilter,
     /// Only those whose last day this is, in this zone.
     pub expires_on: Option<(Date, Zone)>,
     /// In which order.
     pub order: ListOrder,
-    /// Behind what.
+    /// Only those after this position.
     pub after: Option<Position>,
-    /// At most so many; [`PAGE_DEFAULT`].
+    /// At most so many; [`PAGE_DEFAULT`] by default.
     pub limit: Option<u64>,
 }
 
@@ -49,37 +50,36 @@ pub struct ListView {
 }
 
 impl Engine {
-    /// One page of coupons that something has happened to, or that were imported. A minted coupon
-    /// that nobody has touched has no row and is in no list.
+    /// Reads one page of the coupons that have an event or were imported. A minted coupon without
+    /// an event has no row and is in no list.
     ///
     /// # Errors
-    /// `Invalid` where the list would have to look at everything.
-    pub async fn list(&self, caller: &Caller, ask: ListAsk) -> Result<ListView, Failure> {
-        let mut filter = ask.filter;
-        if let Some((on, zone)) = &ask.expires_on {
+    /// `Invalid` if the list would have to read every coupon.
+    pub async fn list(&self, caller: &Caller, request: ListRequest) -> Result<ListView, Failure> {
+        let mut filter = request.filter;
+        if let Some((on, zone)) = &request.expires_on {
             if filter.expires != Span::default() {
                 return Err(Failure::invalid(
                     "expires_on",
                     "stands beside expires_from or expires_before: give one of them",
                 ));
             }
-            // Its last millisecond lies on the day, so its exclusive end is one later.
+            // The last millisecond lies on the day, so the exclusive expiry is one later.
             filter.expires = Span {
                 from: Some(on.first_instant(zone).plus_ms(1)),
                 before: Some(on.end(zone).plus_ms(1)),
             };
         }
-        if let Some(fault) = range("limit", ask.limit, 1, PAGE_MAX as u64) {
-            return Err(Failure::Invalid(vec![fault]));
-        }
-        let scope = scope(caller, ask.user, ask.campaign, &mut filter)?;
+        must_lie("limit", request.limit, 1, PAGE_MAX as u64)?;
+        let scope = scope(caller, request.user, request.campaign, &mut filter)?;
         if let ListScope::Campaign(id) = &scope {
             self.handout(id).await?;
         }
-        let limit = ask.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
-        let query = PageQuery { scope, filter, order: ask.order, after: ask.after, limit };
+        let limit = request.limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
+        let query = PageQuery { scope, filter, order: request.order, after: request.after, limit };
         let page = Box::pin(self.page(query)).await?;
-        let coupons = page.sights.iter().filter_map(|sight| self.view(caller, sight)).collect();
+        let coupons =
+            page.snapshots.iter().filter_map(|snapshot| self.view(caller, snapshot)).collect();
         Ok(ListView { coupons, next: page.next })
     }
 }
@@ -93,7 +93,7 @@ fn scope(
     let holder = match caller.role {
         Role::User => Some(caller.acts_for(user)?),
         Role::Shop if user.is_none() => {
-            return Err(Failure::Invalid(vec![Fault::new("user_id", "is missing: say whose")]));
+            return Err(Failure::invalid("user_id", "is missing: say whose"));
         }
         Role::Shop | Role::Operator | Role::Admin => user,
     };
@@ -113,7 +113,7 @@ fn scope(
                      expires_on, or expires_from and expires_before at most {SPAN_DAYS_MAX} days \
                      apart"
                 );
-                Err(Failure::Invalid(vec![Fault::new("user_id", detail)]))
+                Err(Failure::invalid("user_id", detail))
             }
         },
     }

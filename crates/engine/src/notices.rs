@@ -1,46 +1,46 @@
-//! Notices before expiry: the only place that decides whose coupon is to be told of, and when.
+//! Notices before expiry: the only place that decides which holders to notify, and when.
 //!
-//! A *watch* is a number of days before the last day, 30 or 7, and the moment since when somebody
-//! keeps it. A coupon *reaches* a watch on the day that lies so many days before its last day, in
-//! its own zone; the notice is *due* from that day on, until it is told or the coupon has expired.
-//! Who remembers what was told, and how it reaches people, is not decided here.
+//! A *watch* is a number of days before the last day, such as 30 or 7, and the time since when
+//! there has been this watch. A coupon *reaches* a watch so many days before its last day, in its
+//! own zone. From that day on its notice is *due*, until it is delivered or the coupon has expired.
+//! Absent on purpose: what was delivered, and how notices reach people.
 
-use coupon::calendar::{Date, Zone};
-use coupon::coupon::{Coupon, Deed, State};
+use coupon::calendar::Date;
+use coupon::coupon::{Coupon, EventKind, State};
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use hot::{CouponFilter, ListOrder, ListPosition, ListQuery, ListScope, Sight, Span};
+use hot::{CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, Span};
 
 use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
-/// Most days that a notice comes before the last day: a year.
+/// Most days between a notice and the last day: a year.
 pub const NOTICE_DAYS_MAX: u16 = 366;
 
-/// Days that a coupon's end may lie behind the last day it is looked for on: that day itself, and
-/// a clock that was put back on the way.
+/// Days by which a coupon's expiry can be later than the last day of its watch: that day itself,
+/// and clocks that are put back in between.
 const SLACK_DAYS: u16 = 2;
 
-/// So many days before the last day, told since a moment.
+/// A number of days before the last day, watched since some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// The days.
     pub days: u16,
-    /// The first run that knew of it: what was reached on an earlier day is not caught up.
+    /// The first run with this watch: coupons that reached it on an earlier day get no notice.
     pub since: Millis,
 }
 
-/// A notice that is to be told.
+/// A notice that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The watch that the coupon has reached.
     pub days: u16,
-    /// Days from today to its last day; fewer than `days` where a run was missed.
+    /// Days from today to its last day; fewer than `days` if a run was missed.
     pub days_left: u16,
 }
 
-/// A coupon of which its holder is to be told.
+/// A coupon whose holder is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueCoupon {
     /// Its holder.
@@ -53,10 +53,10 @@ pub struct DueCoupon {
     pub due: Due,
 }
 
-/// One page of them, soonest expiry first.
+/// One page of such coupons, soonest expiry first.
 #[derive(Clone, Debug)]
 pub struct DuePage {
-    /// The coupons; perhaps none, and yet there is a next page.
+    /// The coupons; there may be none although there is a next page.
     pub coupons: Vec<DueCoupon>,
     /// How many coupons with holders were looked at.
     pub looked_at: usize,
@@ -65,11 +65,11 @@ pub struct DuePage {
 }
 
 impl Engine {
-    /// Issued coupons that have reached a watch at `now` and have not expired, behind `after`.
-    /// Those of a paused campaign or batch are left out: they are due when it is resumed.
+    /// Reads the issued coupons that have reached a watch at `now` and have not expired, after
+    /// `after`. Leaves out those of a paused campaign or batch: they are due when it is resumed.
     ///
-    /// Looks at a bounded number of rows. A coupon that is extended between two pages may come
-    /// twice, with different last days.
+    /// Reads a bounded number of rows. A coupon that is extended between two pages may come twice,
+    /// with different last days.
     ///
     /// # Errors
     /// `Forbidden` for anybody but an admin.
@@ -94,26 +94,31 @@ impl Engine {
             now,
         };
         let page = self.hot.list(query).await?;
-        let due = page.coupons.iter().filter_map(|sight| self.due_of(sight, watches, now));
+        let due = page.coupons.iter().filter_map(|snapshot| self.due_of(snapshot, watches, now));
         Ok(DuePage { coupons: due.collect(), looked_at: page.coupons.len(), next: page.next })
     }
 
-    fn due_of(&self, sight: &Sight, watches: &[Watch], now: Millis) -> Option<DueCoupon> {
-        if sight.campaign.paused || sight.batch_paused {
+    fn due_of(
+        &self,
+        snapshot: &CouponSnapshot,
+        watches: &[Watch],
+        now: Millis,
+    ) -> Option<DueCoupon> {
+        if snapshot.campaign.paused || snapshot.batch_paused {
             return None;
         }
-        let State::Issued { holder } = sight.coupon.state() else { return None };
+        let State::Issued { holder } = snapshot.coupon.state() else { return None };
         Some(DueCoupon {
-            due: due(&sight.coupon, watches, now)?,
+            due: due(&snapshot.coupon, watches, now)?,
             user: holder.clone(),
-            code: self.printed_of(sight),
-            coupon: sight.coupon.clone(),
+            code: self.printed_of(snapshot),
+            coupon: snapshot.coupon.clone(),
         })
     }
 }
 
-/// What is due for an issued coupon: the latest watch that it has reached. The earlier ones are
-/// said by it, too.
+/// The notice that is due for an issued coupon: that of the last watch that it has reached. It
+/// replaces those of earlier watches.
 fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
     if coupon.is_expired(now) {
         return None;
@@ -121,7 +126,7 @@ fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
     let (zone, last) = (coupon.zone(), coupon.expires_on());
     let (today, stands_since) = (Date::of(now, zone), Date::of(stands_since(coupon), zone));
     let reached = |watch: &&Watch| {
-        let first = first_day(watch, zone).max(stands_since);
+        let first = Date::of(watch.since, zone).max(stands_since);
         (first.plus_days(watch.days)..=today.plus_days(watch.days)).contains(&last)
     };
     let days = watches.iter().filter(reached).map(|watch| watch.days).min()?;
@@ -129,15 +134,11 @@ fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
     Some(Due { days, days_left })
 }
 
-fn first_day(watch: &Watch, zone: &Zone) -> Date {
-    Date::of(watch.since, zone)
-}
-
-/// Since when its holder has it with this expiry. What it reached before was over when he got it,
-/// and whoever gave it to him, or gave it more time, has told him of the new last day.
+/// Since when its holder has it with this expiry. A watch that it reached before does not count:
+/// whoever issued or extended it told the holder the last day.
 fn stands_since(coupon: &Coupon) -> Millis {
     let extended = coupon.events().iter().rev();
-    let extended = extended.filter(|event| matches!(event.deed, Deed::Extended { .. }));
+    let extended = extended.filter(|event| matches!(event.kind, EventKind::Extended { .. }));
     let extended = extended.map(|event| event.at).next();
     coupon.issued_at().max(extended).unwrap_or(coupon.genesis().created_at)
 }

@@ -1,135 +1,89 @@
-//! Every coupon of both tiers that something has happened to or that was imported, once each,
-//! shelf by shelf in the order of codes, also while a compaction runs.
+//! Walks: every coupon of both tiers that has an event or was imported, once each.
 //!
-//! Of each shelf a chunk of hot is read, and then what cold has between the same codes, at a
-//! version looked up after it: what was moved in between is in the second, what was not is in the
-//! first, and of two versions of a code the higher is the coupon. Memory for one chunk of hot and
-//! one row group of each file.
+//! Invariants: a walk visits partition by partition, in the order of codes, and leaves nothing out,
+//! also while a compaction runs. Memory for one chunk of hot and one row group of each file.
 //!
-//! A coupon that is extended goes to a later shelf, so it is never missed; but where the walk has
-//! passed the earlier one before, it comes a second time, in a later version.
+//! The walk reads a chunk of a partition from hot, and then what cold has between the same codes,
+//! at a version looked up after that. A coupon that is archived in between is in the second, any
+//! other in the first; of two versions of a code, the higher one is the coupon.
+//!
+//! An extension moves a coupon to a later partition, so the walk does not miss it. If the walk has
+//! already visited the earlier partition, the coupon comes a second time, in a later version.
 
-use std::collections::VecDeque;
+mod partition;
+
 use std::sync::Arc;
 
-use cold::ShelfRows;
-use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::{HotError, Kept, Sight, Tier};
+use hot::{CouponSnapshot, Tier};
 
 use crate::Engine;
 use crate::failure::Failure;
+pub use partition::PartitionCoupons;
+use partition::PartitionWalk;
 
 /// Coupons read, and handed out, at a time.
 const CHUNK: usize = 4_096;
 
-/// How often one chunk is begun again because a merge has replaced what was being read, and a sweep
-/// removed it. Merges of one shelf are days apart.
-const TRIES_MAX: usize = 3;
-
-/// A walk on its way.
-pub struct Walk {
+/// A walk under way.
+pub(crate) struct Walk {
     engine: Arc<Engine>,
-    /// The first day that is still to come, and the last one.
+    /// The first day that is still to be visited, and the last one.
     next: Day,
     last: Day,
-    shelf: Option<ShelfWalk>,
+    partition: Option<PartitionWalk>,
     chunk: usize,
     strangers: u64,
 }
 
-/// Some coupons of a walk.
-pub(crate) struct Stretch {
-    /// Those that were wanted.
-    pub(crate) sights: Vec<Sight>,
-    /// How many were looked at.
-    pub(crate) looked_at: u64,
-}
-
-/// Where a walk stands on one shelf.
-struct ShelfWalk {
-    day: Day,
-    chunk: usize,
-    /// The last code handed out.
-    after: Option<Code>,
-    kept: VecDeque<Kept>,
-    hot_ended: bool,
-    /// The shelf's unit when cold was looked at last.
-    unit: u64,
-    cold: Option<ShelfRows>,
+/// Some rows, and how many coupons were looked at for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sifted<T> {
+    /// The selected rows, perhaps none.
+    pub rows: Vec<T>,
+    /// Coupons looked at.
+    pub looked_at: u64,
 }
 
 impl Engine {
-    /// Begins a walk over the shelves from `from` on.
-    pub fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
+    /// Begins a walk over the partitions from `from` on.
+    pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
         self.walk_by(CHUNK, from)
     }
 
     fn walk_by(self: Arc<Engine>, chunk: usize, from: Option<Day>) -> Walk {
         let (next, last) = (from.unwrap_or(Day(i32::MIN)), Day(i32::MAX));
-        Walk { engine: self, next, last, shelf: None, chunk, strangers: 0 }
-    }
-}
-
-/// A walk over one shelf, with nothing but the coupons.
-pub struct ShelfCoupons {
-    engine: Arc<Engine>,
-    shelf: ShelfWalk,
-}
-
-impl Engine {
-    /// Begins a walk over one shelf.
-    pub fn shelf_coupons(self: Arc<Engine>, day: Day) -> ShelfCoupons {
-        ShelfCoupons { engine: self, shelf: ShelfWalk::begin(day, CHUNK) }
-    }
-}
-
-impl ShelfCoupons {
-    /// Some coupons more, perhaps none, in the order of codes, also of campaigns that a restored
-    /// hot store does not know; `None` behind the last one.
-    ///
-    /// # Errors
-    /// As [`Walk::next`].
-    pub async fn next(&mut self) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
-        self.shelf.next(&self.engine).await
+        Walk { engine: self, next, last, partition: None, chunk, strangers: 0 }
     }
 }
 
 impl Walk {
-    /// The same walk, over the shelves up to `last` only.
-    pub fn up_to(self, last: Option<Day>) -> Walk {
+    /// The same walk, over the partitions up to `last` only.
+    pub(crate) fn up_to(self, last: Option<Day>) -> Walk {
         Walk { last: last.unwrap_or(self.last), ..self }
     }
 
-    /// Some coupons more, perhaps none; `None` behind the last one.
+    /// The next coupons that are `wanted`, perhaps none; `None` after the last one.
     ///
     /// # Errors
-    /// Those of both stores; a coupon that should be in cold and is not. The walk is over then.
-    pub async fn next(&mut self) -> Result<Option<Vec<Sight>>, Failure> {
-        Ok(self.next_of(|_| true).await?.map(|stretch| stretch.sights))
-    }
-
-    /// The same, of those that are `wanted` alone.
-    ///
-    /// # Errors
-    /// As [`Walk::next`].
+    /// Those of both stores; a coupon that should be in cold and is not. An error ends the walk.
     pub(crate) async fn next_of(
         &mut self,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Option<Stretch>, Failure> {
+    ) -> Result<Option<Sifted<CouponSnapshot>>, Failure> {
         loop {
-            if self.shelf.is_none() {
+            if self.partition.is_none() {
                 let Some(day) = self.next_day().await? else { return Ok(None) };
-                self.shelf = Some(ShelfWalk::begin(day, self.chunk));
+                self.partition = Some(PartitionWalk::begin(day, self.chunk));
             }
-            let Some(shelf) = &mut self.shelf else { return Ok(None) };
-            match shelf.next(&self.engine).await? {
-                Some(coupons) => return self.stretch(coupons, wanted).await.map(Some),
+            let Some(partition) = &mut self.partition else { return Ok(None) };
+            match partition.next(&self.engine).await? {
+                Some(coupons) => return self.sifted(coupons, wanted).await.map(Some),
                 None => {
                     // No coupon expires at the end of the range of days.
-                    self.next = Day(shelf.day.0.saturating_add(1));
-                    self.shelf = None;
+                    self.next = Day(partition.day.0.saturating_add(1));
+                    self.partition = None;
                 }
             }
         }
@@ -139,146 +93,39 @@ impl Walk {
         &self.engine
     }
 
-    /// Coupons so far of campaigns that a restored hot store does not know: they are left out.
-    pub fn strangers(&self) -> u64 {
+    /// Coupons that the walk has left out so far, because a restored hot store does not know their
+    /// campaigns.
+    pub(crate) fn strangers(&self) -> u64 {
         self.strangers
     }
 
-    /// The shelf behind the last one, looked up now: an extension may have brought a coupon to a
-    /// day that there was not when the walk began.
+    /// The next partition, looked up now: an extension may have made a partition since the walk
+    /// began.
     async fn next_day(&self) -> Result<Option<Day>, Failure> {
         let days = self.next..=self.last;
-        // Hot first: a shelf that is emptied in between is in cold.
-        let hot = self.engine.hot.shelves().await?.into_iter().map(|shelf| shelf.day);
+        // Hot first: a partition that is evicted in between is in cold.
+        let hot = self.engine.hot.partitions().await?.into_iter().map(|partition| partition.day);
         let hot = hot.filter(|day| days.contains(day)).min();
         let cold = match self.engine.has_cold().await? {
-            true => self.engine.cold.shelves().await?,
+            true => self.engine.cold.partitions().await?,
             false => Vec::new(),
         };
-        let cold = cold.into_iter().map(|shelf| shelf.day).filter(|day| days.contains(day)).min();
+        let cold =
+            cold.into_iter().map(|partition| partition.day).filter(|day| days.contains(day)).min();
         Ok(hot.into_iter().chain(cold).min())
     }
 
-    async fn stretch(
+    async fn sifted(
         &mut self,
         coupons: Vec<(Coupon, Tier)>,
         wanted: impl Fn(&Coupon) -> bool,
-    ) -> Result<Stretch, Failure> {
+    ) -> Result<Sifted<CouponSnapshot>, Failure> {
         let looked_at = coupons.len() as u64;
         let coupons: Vec<_> = coupons.into_iter().filter(|(coupon, _)| wanted(coupon)).collect();
         let found = coupons.len();
-        let sights = self.engine.sights_of(coupons).await?;
-        self.strangers += (found - sights.len()) as u64;
-        Ok(Stretch { sights, looked_at })
-    }
-}
-
-impl ShelfWalk {
-    fn begin(day: Day, chunk: usize) -> ShelfWalk {
-        let (after, kept) = (None, VecDeque::new());
-        ShelfWalk { day, chunk, after, kept, hot_ended: false, unit: 0, cold: None }
-    }
-
-    /// Some coupons more, perhaps none; `None` at the end of the shelf.
-    async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
-        for _ in 1..TRIES_MAX {
-            match self.some(engine).await {
-                Err(_) if self.was_merged(engine).await => self.go_back(),
-                ended => return ended,
-            }
-        }
-        self.some(engine).await
-    }
-
-    /// Whether the shelf has moved on since its files were opened: what took their place has the
-    /// same coupons.
-    async fn was_merged(&self, engine: &Engine) -> bool {
-        engine.cold.shelf(self.day).await.is_ok_and(|shelf| shelf.unit > self.unit)
-    }
-
-    /// To what was handed out last.
-    fn go_back(&mut self) {
-        *self = ShelfWalk { after: self.after.take(), ..ShelfWalk::begin(self.day, self.chunk) };
-    }
-
-    async fn some(&mut self, engine: &Engine) -> Result<Option<Vec<(Coupon, Tier)>>, Failure> {
-        if self.kept.is_empty() && !self.hot_ended {
-            #[cfg(test)]
-            tests::meanwhile(tests::Read::Hot).await;
-            let kept = engine.hot.kept(self.day, self.after.clone(), self.chunk).await?;
-            self.hot_ended = kept.len() < self.chunk;
-            self.kept = kept.into();
-            self.look_at_cold(engine).await?;
-        }
-        let last = self.kept.back().map(|kept| kept.code().clone());
-        let cold = match &mut self.cold {
-            Some(rows) => rows.up_to(last.as_ref(), self.chunk).await?,
-            None => Vec::new(),
-        };
-        if cold.is_empty() && self.kept.is_empty() {
-            return Ok(None);
-        }
-        // A full chunk of cold may end before hot's does.
-        let up_to = match cold.len() == self.chunk {
-            true => cold.last().map(|coupon| coupon.code().clone()),
-            false => last,
-        };
-        let merged = self.merged(cold, up_to.as_ref())?;
-        self.after = merged.last().map(|(coupon, _)| coupon.code().clone());
-        Ok(Some(merged))
-    }
-
-    /// After hot was read: the same shelf in cold, behind what was handed out.
-    async fn look_at_cold(&mut self, engine: &Engine) -> Result<(), Failure> {
-        #[cfg(test)]
-        tests::meanwhile(tests::Read::Cold).await;
-        if !engine.has_cold().await? {
-            return Ok(());
-        }
-        let shelf = engine.cold.shelf(self.day).await?;
-        if self.cold.is_none() || self.unit != shelf.unit {
-            self.unit = shelf.unit;
-            self.cold = Some(engine.cold.shelf_rows(&shelf, self.after.as_ref()).await?);
-        }
-        Ok(())
-    }
-
-    /// Both up to a code, each code once.
-    fn merged(
-        &mut self,
-        cold: Vec<Coupon>,
-        up_to: Option<&Code>,
-    ) -> Result<Vec<(Coupon, Tier)>, Failure> {
-        let mut cold = cold.into_iter().peekable();
-        let mut merged = Vec::new();
-        while let Some(kept) =
-            self.kept.pop_front_if(|kept| up_to.is_none_or(|up_to| kept.code() <= up_to))
-        {
-            while let Some(archived) = cold.next_if(|archived| archived.code() < kept.code()) {
-                merged.push((archived, Tier::Cold));
-            }
-            let archived = cold.next_if(|archived| archived.code() == kept.code());
-            merged.push(newer(kept, archived)?);
-        }
-        merged.extend(cold.map(|archived| (archived, Tier::Cold)));
-        Ok(merged)
-    }
-}
-
-/// Of one code what stands in hot and what lies in cold: the higher version is the coupon.
-fn newer(kept: Kept, archived: Option<Coupon>) -> Result<(Coupon, Tier), Failure> {
-    match (kept, archived) {
-        (Kept::Coupon(coupon), Some(archived)) if archived.version() > coupon.version() => {
-            Ok((archived, Tier::Cold))
-        }
-        (Kept::Coupon(coupon), _) => Ok((*coupon, Tier::Hot)),
-        (Kept::Stub { version, .. }, Some(archived)) if archived.version() >= version => {
-            Ok((archived, Tier::Cold))
-        }
-        (Kept::Stub { code, .. }, _) => {
-            let why = format!("{code} was moved to cold and is not there");
-            Err(Failure::Store(HotError::Cold(why.into())))
-        }
+        let rows = self.engine.snapshots_of(coupons).await?;
+        self.strangers += (found - rows.len()) as u64;
+        Ok(Sifted { rows, looked_at })
     }
 }
 

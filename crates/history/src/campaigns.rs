@@ -1,4 +1,4 @@
-//! The table `campaigns`: terms and counts out of hot, as they are at the moment.
+//! The table `campaigns`: terms and counts from hot, as they are now.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableType};
@@ -19,39 +19,11 @@ use hot::CampaignRow;
 use crate::columns::MICROS;
 use crate::tiers::Tiers;
 
-/// Campaigns read at a time.
+/// Campaigns of one read.
 const PAGE: usize = 1_000;
 
-static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let needed = |name, kind| Field::new(name, kind, false);
-    let optional = |name, kind| Field::new(name, kind, true);
-    Arc::new(Schema::new(vec![
-        needed("campaign_id", DataType::Utf8),
-        needed("name", DataType::Utf8),
-        needed("handout", DataType::Utf8),
-        needed("stock", DataType::Int64),
-        needed("issued", DataType::Int64),
-        needed("redeemed", DataType::Int64),
-        needed("void", DataType::Int64),
-        needed("paused", DataType::Boolean),
-        optional("shared_code", DataType::Utf8),
-        optional("code_prefix", DataType::Utf8),
-        needed("valid_from", instant()),
-        needed("expires_at", instant()),
-        needed("expires_on", DataType::Date32),
-        needed("time_zone", DataType::Utf8),
-        optional("valid_days", DataType::Int64),
-        optional("issue_from", instant()),
-        optional("issue_until", instant()),
-        optional("per_user_limit", DataType::Int64),
-        needed("cancel_days", DataType::Int64),
-        needed("extend_days", DataType::Int64),
-        optional("metadata", DataType::Utf8),
-        needed("created_at", instant()),
-        needed("counted_at", instant()),
-    ]))
-});
+static COLUMNS: LazyLock<SchemaRef> =
+    LazyLock::new(|| batch(&[]).expect("the columns have the same number of rows").schema());
 
 /// The table.
 #[derive(Debug)]
@@ -101,33 +73,43 @@ impl TableProvider for Campaigns {
     }
 }
 
+/// The table of these campaigns. Each column has a name, its values, and whether one may be null.
 fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
-    let columns: Vec<ArrayRef> = vec![
-        text(rows, |row| Some(row.campaign.id.to_string())),
-        text(rows, |row| Some(row.campaign.name.clone())),
-        text(rows, |row| Some(row.campaign.handout.word().to_owned())),
-        long(rows, |row| Some(row.tally.stock)),
-        long(rows, |row| Some(row.tally.issued)),
-        long(rows, |row| Some(row.tally.redeemed)),
-        long(rows, |row| Some(row.tally.void)),
-        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.campaign.paused)))),
-        text(rows, |row| row.campaign.shared_code.as_ref().map(ToString::to_string)),
-        text(rows, |row| row.campaign.code_prefix.as_ref().map(ToString::to_string)),
-        instant(rows, |row| Some(row.campaign.valid_from)),
-        instant(rows, |row| Some(row.campaign.expires_at)),
-        Arc::new(Date32Array::from_iter_values(rows.iter().map(last_day))),
-        text(rows, |row| Some(row.campaign.zone.name().to_owned())),
-        long(rows, |row| row.campaign.valid_days.map(u64::from)),
-        instant(rows, |row| row.campaign.issue_from),
-        instant(rows, |row| row.campaign.issue_until),
-        long(rows, |row| row.campaign.per_user_limit.map(u64::from)),
-        long(rows, |row| Some(row.campaign.cancel_days.into())),
-        long(rows, |row| Some(row.campaign.extend_days.into())),
-        text(rows, |row| row.campaign.metadata.clone()),
-        instant(rows, |row| Some(row.campaign.created_at)),
-        instant(rows, |row| Some(row.counted_at)),
+    let paused = BooleanArray::from_iter(rows.iter().map(|row| Some(row.campaign.paused)));
+    let columns: [(&str, ArrayRef, bool); 23] = [
+        ("campaign_id", text(rows, |row| Some(row.campaign.id.to_string())), false),
+        ("name", text(rows, |row| Some(row.campaign.name.clone())), false),
+        ("handout", text(rows, |row| Some(row.campaign.handout.as_str().to_owned())), false),
+        ("stock", long(rows, |row| Some(row.counts.stock)), false),
+        ("issued", long(rows, |row| Some(row.counts.issued)), false),
+        ("redeemed", long(rows, |row| Some(row.counts.redeemed)), false),
+        ("void", long(rows, |row| Some(row.counts.void)), false),
+        ("paused", Arc::new(paused), false),
+        (
+            "shared_code",
+            text(rows, |row| row.campaign.shared_code.as_ref().map(ToString::to_string)),
+            true,
+        ),
+        (
+            "code_prefix",
+            text(rows, |row| row.campaign.code_prefix.as_ref().map(ToString::to_string)),
+            true,
+        ),
+        ("valid_from", instant(rows, |row| Some(row.campaign.valid_from)), false),
+        ("expires_at", instant(rows, |row| Some(row.campaign.expires_at)), false),
+        ("expires_on", Arc::new(Date32Array::from_iter_values(rows.iter().map(last_day))), false),
+        ("time_zone", text(rows, |row| Some(row.campaign.zone.name().to_owned())), false),
+        ("valid_days", long(rows, |row| row.campaign.valid_days.map(u64::from)), true),
+        ("issue_from", instant(rows, |row| row.campaign.issue_from), true),
+        ("issue_until", instant(rows, |row| row.campaign.issue_until), true),
+        ("per_user_limit", long(rows, |row| row.campaign.per_user_limit.map(u64::from)), true),
+        ("cancel_days", long(rows, |row| Some(row.campaign.cancel_days.into())), false),
+        ("extend_days", long(rows, |row| Some(row.campaign.extend_days.into())), false),
+        ("metadata", text(rows, |row| row.campaign.metadata.clone()), true),
+        ("created_at", instant(rows, |row| Some(row.campaign.created_at)), false),
+        ("counted_at", instant(rows, |row| Some(row.counted_at)), false),
     ];
-    Ok(RecordBatch::try_new(Arc::clone(&COLUMNS), columns)?)
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
 fn last_day(row: &CampaignRow) -> i32 {

@@ -1,15 +1,16 @@
-//! The columns of the table `coupons`: those of the files, and what people ask for beside them.
+//! The columns of the table `coupons`: those of the files, and those that follow from them.
 //!
-//! Both halves of the table become the same rows here: files as they are read, and coupons that
-//! were merged out of both tiers. `schema/cold.md` says what the columns of the files mean.
+//! Files and merged coupons become the same rows here. `schema/cold.md` explains the columns of the
+//! files.
 
 use std::sync::{Arc, LazyLock};
 
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use datafusion::arrow::array::{ArrayRef, Date32Array, RecordBatch, StringViewArray};
+use datafusion::arrow::array::{Date32Array, RecordBatch, StringViewArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Operator;
@@ -22,7 +23,7 @@ use crate::last_day;
 /// Microseconds of a millisecond.
 pub(crate) const MICROS: i64 = 1_000;
 
-/// The columns of `coupons`, in order: what people look for first.
+/// The columns of `coupons`, in order: those that people need most come first.
 const COUPONS: [&str; 21] = [
     "code",
     "campaign_id",
@@ -43,23 +44,18 @@ const COUPONS: [&str; 21] = [
     "tier",
     "made_expires_at",
     "made_time_zone",
-    "shelf_day",
+    "expiry_day",
     "events",
 ];
 
-/// The columns of the files, text as views: what is grouped and compared is not copied first.
-static OF_FILES: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let viewed = |field: &FieldRef| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(cold::outside::columns().fields().iter().map(viewed).collect::<Vec<_>>()))
-});
+/// The columns of the files, with text as views, so that grouping and comparing copies no text.
+static OF_FILES: LazyLock<SchemaRef> =
+    LazyLock::new(|| retyped(&cold::external::columns(), DataType::Utf8, DataType::Utf8View));
 
-/// The same with `shelf_day` and `tier`: what is merged.
+/// The columns of merged coupons: those of the files, `expiry_day` and `tier`.
 static OF_MERGED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let mut fields: Vec<FieldRef> = OF_FILES.fields().iter().cloned().collect();
-    fields.push(shelf_day());
+    fields.push(expiry_day());
     fields.push(Arc::new(Field::new("tier", DataType::Utf8View, false)));
     Arc::new(Schema::new(fields))
 });
@@ -76,9 +72,18 @@ static OF_TABLE: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(COUPONS.iter().map(field).collect::<Vec<_>>()))
 });
 
-/// The column that the folders of the files are named after.
-pub(crate) fn shelf_day() -> FieldRef {
-    Arc::new(Field::new("shelf_day", DataType::Date32, false))
+/// The same columns, those of one type with another type.
+pub(crate) fn retyped(schema: &Schema, from: DataType, to: DataType) -> SchemaRef {
+    let field = |field: &FieldRef| match *field.data_type() == from {
+        true => Arc::new(field.as_ref().clone().with_data_type(to.clone())),
+        false => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The column in the names of the folders.
+pub(crate) fn expiry_day() -> FieldRef {
+    Arc::new(Field::new("expiry_day", DataType::Date32, false))
 }
 
 /// The columns of a file.
@@ -86,7 +91,7 @@ pub(crate) fn of_files() -> SchemaRef {
     Arc::clone(&OF_FILES)
 }
 
-/// The columns of what is merged.
+/// The columns of merged coupons.
 pub(crate) fn of_merged() -> SchemaRef {
     Arc::clone(&OF_MERGED)
 }
@@ -101,8 +106,8 @@ pub(crate) fn instant(at: Millis) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(at.0.saturating_mul(MICROS)), Some("UTC".into()))
 }
 
-/// What a column of the table is made of: of `input`, which has the columns of a file or of what is
-/// merged. A file is in cold.
+/// A column of the table, made of `input`, which has the columns of a file or of merged coupons. A file is
+/// in cold.
 pub(crate) fn made_of(
     name: &str,
     input: &Schema,
@@ -126,19 +131,23 @@ pub(crate) fn made_of(
     }
 }
 
-/// Coupons of one shelf as rows of what is merged.
+/// Merged coupons of one partition as rows.
 pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
-    let rows = cold::outside::rows(coupons)?;
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(OF_MERGED.fields().len());
-    for (column, field) in rows.columns().iter().zip(OF_FILES.fields()) {
-        columns.push(match column.data_type() == field.data_type() {
-            true => Arc::clone(column),
-            false => cast(column, field.data_type())?,
-        });
-    }
+    let rows = with_types_of(&OF_FILES, &cold::external::rows(coupons)?)?;
+    let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Date32Array::from(vec![day.0; coupons.len()])));
     columns.push(Arc::new(StringViewArray::from_iter_values(tiers.iter().map(word))));
     Ok(RecordBatch::try_new(of_merged(), columns)?)
+}
+
+/// Rows with their columns cast to the types of `schema`.
+pub(crate) fn with_types_of(
+    schema: &SchemaRef,
+    rows: &RecordBatch,
+) -> Result<RecordBatch, ArrowError> {
+    let columns = rows.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
 fn word(tier: &Tier) -> &'static str {

@@ -1,19 +1,19 @@
 //! The table `coupons`: both tiers as one, each coupon once.
 //!
-//! Shelves that lie in cold alone, no code in two files, are read as plain Parquet: column by
-//! column, on every core. The others go through [`crate::merged`].
+//! Partitions that lie in cold alone, with no code in two files, are read as plain Parquet: column by
+//! column, on every core. [`crate::merged`] reads the others.
 
-use std::fmt;
+mod exec;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use cold::ColdFile;
 use coupon::time::Day;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -23,30 +23,26 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::filter_pushdown::{FilterDescription, FilterPushdownPhase};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::union::UnionExec;
-use datafusion::physical_plan::{
-    ChildStats, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions, StatisticsArgs,
-};
 
 use crate::columns;
-use crate::merged::{MergedShelves, Shelves};
+use crate::merged::{MergedPartitions, Partitions};
 use crate::pruning::Pruning;
 use crate::tiers::{Seen, Tiers};
+pub(crate) use exec::CouponsExec;
+use exec::Pruned;
 
-/// The cold tier's objects, to DataFusion.
+/// The URL under which DataFusion finds the objects of the cold tier.
 pub(crate) const STORE_URL: &str = "cold://coupons";
 
-/// A file of less is not cut in parts for several cores.
+/// A smaller file is not split for several cores.
 const PART_BYTES_MIN: usize = 1 << 20;
 
-/// Columns of which one value is in few rows.
+/// Columns whose values are in few rows each.
 const RARE: [&str; 3] = ["code", "holder", "order_ref"];
 
 /// The table.
@@ -89,65 +85,57 @@ impl TableProvider for Coupons {
         let seen = seen.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let pruning = Arc::new(Pruning::of(state, filters)?);
         let few = filters.iter().any(leaves_few);
-        let look = Look { tiers: &self.tiers, state, projection, limit, few };
-        look.plan(&seen, pruning)
+        let scan = Scan { tiers: &self.tiers, state, projection, limit, few };
+        scan.plan(&seen, pruning)
     }
 }
 
-/// One look at the table.
-struct Look<'a> {
+/// One scan of the table.
+struct Scan<'a> {
     tiers: &'a Tiers,
     state: &'a dyn Session,
     projection: Option<&'a Vec<usize>>,
     limit: Option<usize>,
-    /// Whether few rows will be left by the filters.
+    /// Whether the filters leave few rows.
     few: bool,
 }
 
-impl Look<'_> {
+impl Scan<'_> {
     fn plan(&self, seen: &Seen, pruning: Arc<Pruning>) -> Result<Arc<dyn ExecutionPlan>> {
-        let all: Vec<&ColdFile> = seen.settled.iter().flat_map(|shelf| &shelf.files).collect();
-        let (files_all, shelves_all) =
+        let all: Vec<&ColdFile> =
+            seen.settled.iter().flat_map(|partition| &partition.files).collect();
+        let (files_all, partitions_all) =
             (all.len(), seen.settled.len() + seen.open.len() + seen.layered.len());
         let files = pruning.files(all)?;
         let open = pruning.days(&seen.open)?;
         let mut layered = Vec::new();
-        for shelf in &seen.layered {
-            if pruning.shelf(shelf)? {
-                layered.push(shelf.clone());
+        for partition in &seen.layered {
+            if pruning.partition(partition)? {
+                layered.push(partition.clone());
             }
         }
         let mut days: Vec<Day> = files.iter().map(|file| file.day()).collect();
         days.dedup();
         let pruned = Pruned {
-            shelves: (days.len() + open.len() + layered.len(), shelves_all),
+            partitions: (days.len() + open.len() + layered.len(), partitions_all),
             files: (files.len(), files_all),
             rows: files.iter().map(|file| file.rows()).sum(),
         };
-        let mut halves = Vec::new();
+        let mut inputs = Vec::new();
         if !files.is_empty() {
-            halves.push(self.projected(self.files(&files)?)?);
+            inputs.push(self.projected(self.files(&files)?)?);
         }
         if !open.is_empty() || !layered.is_empty() {
-            let shelves = Shelves { open, layered };
-            let merged = MergedShelves::new(self.tiers.clone(), shelves, pruning);
-            halves.push(self.projected(Arc::new(merged))?);
+            let partitions = Partitions { open, layered };
+            let merged = MergedPartitions::new(self.tiers.clone(), partitions, pruning);
+            inputs.push(self.projected(Arc::new(merged))?);
         }
-        let input = match halves.pop() {
+        let input = match inputs.pop() {
             None => Arc::new(EmptyExec::new(self.schema()?)) as Arc<dyn ExecutionPlan>,
-            Some(half) if halves.is_empty() => half,
-            Some(half) => UnionExec::try_new(halves.into_iter().chain([half]).collect())?,
+            Some(input) if inputs.is_empty() => input,
+            Some(input) => UnionExec::try_new(inputs.into_iter().chain([input]).collect())?,
         };
-        Ok(Arc::new(CouponsExec { pruned, input }))
-    }
-
-    fn names(&self) -> Vec<String> {
-        let table = columns::of_table();
-        let name = |at: usize| table.field(at).name().clone();
-        match self.projection {
-            Some(wanted) => wanted.iter().map(|at| name(*at)).collect(),
-            None => (0..table.fields().len()).map(name).collect(),
-        }
+        Ok(Arc::new(CouponsExec::new(pruned, input)))
     }
 
     fn schema(&self) -> Result<SchemaRef> {
@@ -157,19 +145,20 @@ impl Look<'_> {
         }
     }
 
-    /// The columns of the table that are wanted, of what has those of a file or of what is merged.
+    /// The wanted columns of the table, made of `input`: files, or merged partitions.
     fn projected(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
         let from = input.schema();
         let options = Arc::new(self.state.config_options().clone());
-        let column = |name: String| {
-            let expr = columns::made_of(&name, &from, self.tiers.now, &options)?;
-            Ok(ProjectionExpr { expr, alias: name })
+        let column = |field: &FieldRef| {
+            let expr = columns::made_of(field.name(), &from, self.tiers.now, &options)?;
+            Ok(ProjectionExpr { expr, alias: field.name().clone() })
         };
         let columns: Vec<ProjectionExpr> =
-            self.names().into_iter().map(column).collect::<Result<_>>()?;
+            self.schema()?.fields().iter().map(column).collect::<Result<_>>()?;
         Ok(Arc::new(ProjectionExec::try_new(columns, input)?))
     }
 
+    /// The scan of files as plain Parquet.
     fn files(&self, files: &[&ColdFile]) -> Result<Arc<dyn ExecutionPlan>> {
         let options: &ConfigOptions = self.state.config_options();
         let url = ObjectStoreUrl::parse(STORE_URL)?;
@@ -179,13 +168,13 @@ impl Look<'_> {
             runtime.cache_manager.get_file_metadata_cache(),
         );
         let schema = TableSchema::builder(columns::of_files())
-            .with_table_partition_cols(vec![columns::shelf_day()])
+            .with_table_partition_cols(vec![columns::expiry_day()])
             .build();
         let source = ParquetSource::new(schema)
             .with_table_parquet_options(self.state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::new(readers))
-            // The other columns are decoded for the rows that are left alone: twice as fast where
-            // these are few, slower where they are not.
+            // Decodes the other columns only for the rows that the filters leave: twice as fast if
+            // these are few, slower if not.
             .with_pushdown_filters(self.few);
         let parts = self.state.config().target_partitions();
         let cold = self.tiers.engine.cold();
@@ -205,7 +194,7 @@ impl Look<'_> {
     }
 }
 
-/// Whether a filter asks for one value, or a few, of a column that has many.
+/// Whether a filter asks for one value or a few of a rare column.
 fn leaves_few(filter: &Expr) -> bool {
     let is_rare = |column: &Expr| match column {
         Expr::Column(column) => RARE.contains(&column.name()),
@@ -220,121 +209,12 @@ fn leaves_few(filter: &Expr) -> bool {
     }
 }
 
-/// A file as DataFusion wants it: its size, its day, and how many rows it has.
+/// A file for DataFusion: its size, its day, and its number of rows.
 fn partitioned(file: &ColdFile, object: String) -> PartitionedFile {
-    let mut known = Statistics::new_unknown(&columns::of_files());
-    known.num_rows = usize::try_from(file.rows()).map_or(Precision::Absent, Precision::Exact);
+    let mut statistics = Statistics::new_unknown(&columns::of_files());
+    statistics.num_rows = usize::try_from(file.rows()).map_or(Precision::Absent, Precision::Exact);
     PartitionedFile::new(object, file.bytes())
         .with_partition_values(vec![ScalarValue::Date32(Some(file.day().0))])
-        .with_statistics(Arc::new(known))
+        .with_statistics(Arc::new(statistics))
         .with_metadata_size_hint(usize::try_from(file.footer_bytes()).unwrap_or(usize::MAX))
-}
-
-/// How much of the table is looked at: so many, of so many.
-#[derive(Clone, Debug)]
-pub(crate) struct Pruned {
-    pub(crate) shelves: (usize, usize),
-    pub(crate) files: (usize, usize),
-    /// Rows of the files that are read.
-    pub(crate) rows: u64,
-}
-
-/// What is left of the table after pruning, for `explain` to say.
-#[derive(Debug)]
-pub(crate) struct CouponsExec {
-    pub(crate) pruned: Pruned,
-    input: Arc<dyn ExecutionPlan>,
-}
-
-impl DisplayAs for CouponsExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pruned { shelves, files, rows } = &self.pruned;
-        write!(
-            f,
-            "CouponsExec: shelves={} of {}, plain_files={} of {}, plain_rows={rows}",
-            shelves.0, shelves.1, files.0, files.1
-        )
-    }
-}
-
-impl ExecutionPlan for CouponsExec {
-    fn name(&self) -> &'static str {
-        "CouponsExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_input(children)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.with_input(children)
-    }
-
-    fn execute(&self, part: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(part, context)
-    }
-
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition)]
-    }
-
-    fn statistics_from_inputs(
-        &self,
-        of_input: &[Arc<Statistics>],
-        _: &StatisticsArgs,
-    ) -> Result<Arc<Statistics>> {
-        Ok(of_input
-            .first()
-            .map_or_else(|| Arc::new(Statistics::new_unknown(&self.schema())), Arc::clone))
-    }
-
-    fn supports_limit_pushdown(&self) -> bool {
-        true
-    }
-
-    fn gather_filters_for_pushdown(
-        &self,
-        _: FilterPushdownPhase,
-        filters: Vec<Arc<dyn PhysicalExpr>>,
-        _: &ConfigOptions,
-    ) -> Result<FilterDescription> {
-        FilterDescription::from_children(filters, &self.children())
-    }
-}
-
-impl CouponsExec {
-    fn with_input(&self, mut input: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = input.pop().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(CouponsExec { pruned: self.pruned.clone(), input }))
-    }
 }

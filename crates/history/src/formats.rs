@@ -1,11 +1,13 @@
-//! Rows of an answer in the forms that people and programs read.
+//! The formats in which rows are written.
+
+mod table;
 
 use std::io::Write;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::writer::{FileWriter, StreamWriter};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -15,46 +17,43 @@ use datafusion::parquet::file::properties::WriterProperties;
 use engine::csv;
 use serde_json::{Map, Value};
 
+use crate::columns::{retyped, with_types_of};
 use crate::values;
+use table::Table;
 
-/// Rows that a table measures its columns by; later ones stand under them as well as they can.
-const MEASURED: usize = 10_000;
-
-/// Widest column of a table, in characters: longer cells push what stands behind them to the right.
-const WIDTH_MAX: usize = 60;
-
-/// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A format of rows, as `--format` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Columns under each other, for eyes.
+    /// Aligned columns
     Table,
-    /// A header and comma-separated cells.
+    /// A header and comma-separated cells
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line
     Jsonl,
-    /// A Parquet file.
+    /// A Parquet file
     Parquet,
-    /// An Arrow IPC file.
+    /// An Arrow file (IPC, Feather version 2)
     Arrow,
-    /// An Arrow IPC stream.
+    /// An Arrow IPC stream, over HTTP alone.
+    #[value(skip)]
     ArrowStream,
 }
 
 /// Why rows could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritten {
-    /// Whatever they are written to.
+    /// The file or the pipe cannot be written.
     #[error(transparent)]
     Out(#[from] std::io::Error),
-    /// Values that the form has no way to write.
+    /// Arrow cannot write a value.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
-    /// The same of Parquet.
+    /// Parquet cannot write a value.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
 }
 
-/// Rows on their way out.
+/// Writes rows in one format.
 pub struct Rows<W: Write + Send> {
     schema: SchemaRef,
     form: Form<W>,
@@ -62,7 +61,7 @@ pub struct Rows<W: Write + Send> {
 }
 
 enum Form<W: Write + Send> {
-    Table { out: W, waiting: Vec<Vec<String>>, widths: Option<Vec<usize>> },
+    Table(Table<W>),
     Csv { out: W },
     Jsonl { out: W },
     Parquet(Box<ArrowWriter<W>>),
@@ -71,17 +70,15 @@ enum Form<W: Write + Send> {
 }
 
 impl<W: Write + Send> Rows<W> {
-    /// Begins with rows of `schema`.
+    /// Begins with the header of `schema`, if the format has one.
     ///
     /// # Errors
     /// [`Unwritten`].
     pub fn begin(mut out: W, format: Format, schema: &SchemaRef) -> Result<Rows<W>, Unwritten> {
-        let schema = plain(schema);
+        // Not every reader knows views of text.
+        let schema = retyped(schema, DataType::Utf8View, DataType::Utf8);
         let form = match format {
-            Format::Table => {
-                let header = schema.fields().iter().map(|field| field.name().clone()).collect();
-                Form::Table { out, waiting: vec![header], widths: None }
-            }
+            Format::Table => Form::Table(Table::begin(out, &schema)),
             Format::Csv => {
                 let names = schema.fields().iter().map(|field| field.name().as_str());
                 out.write_all(csv::row(names).as_bytes())?;
@@ -102,7 +99,7 @@ impl<W: Write + Send> Rows<W> {
         Ok(Rows { schema, form, count: 0 })
     }
 
-    /// Rows so far.
+    /// How many rows were written.
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -114,14 +111,7 @@ impl<W: Write + Send> Rows<W> {
     pub fn put(&mut self, rows: &RecordBatch) -> Result<(), Unwritten> {
         self.count += rows.num_rows() as u64;
         match &mut self.form {
-            Form::Table { out, waiting, widths } => {
-                for row in 0..rows.num_rows() {
-                    waiting.push(cells(rows, row));
-                    if waiting.len() > MEASURED {
-                        lay_out(out, &self.schema, waiting, widths)?;
-                    }
-                }
-            }
+            Form::Table(table) => table.put(rows, &self.schema)?,
             Form::Csv { out } => {
                 for row in 0..rows.num_rows() {
                     out.write_all(csv_row(rows, row).as_bytes())?;
@@ -132,32 +122,30 @@ impl<W: Write + Send> Rows<W> {
                     writeln!(out, "{}", object(rows, row))?;
                 }
             }
-            Form::Parquet(writer) => writer.write(&plainly(rows, &self.schema)?)?,
-            Form::Arrow(writer) => writer.write(&plainly(rows, &self.schema)?)?,
-            Form::Stream(writer) => writer.write(&plainly(rows, &self.schema)?)?,
+            Form::Parquet(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            Form::Arrow(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
+            Form::Stream(writer) => writer.write(&with_types_of(&self.schema, rows)?)?,
         }
         Ok(())
     }
 
     fn out(&self) -> &W {
         match &self.form {
-            Form::Table { out, .. } | Form::Csv { out } | Form::Jsonl { out } => out,
+            Form::Table(table) => table.out(),
+            Form::Csv { out } | Form::Jsonl { out } => out,
             Form::Parquet(writer) => writer.inner(),
             Form::Arrow(writer) => writer.get_ref(),
             Form::Stream(writer) => writer.get_ref(),
         }
     }
 
-    /// Ends; what it wrote to.
+    /// Writes what is left, and returns what the rows were written to.
     ///
     /// # Errors
     /// [`Unwritten`].
     pub fn end(self) -> Result<W, Unwritten> {
         match self.form {
-            Form::Table { mut out, mut waiting, mut widths } => {
-                lay_out(&mut out, &self.schema, &mut waiting, &mut widths)?;
-                Ok(out)
-            }
+            Form::Table(table) => Ok(table.end(&self.schema)?),
             Form::Csv { out } | Form::Jsonl { out } => Ok(out),
             Form::Parquet(writer) => Ok(writer.into_inner()?),
             Form::Arrow(writer) => Ok(writer.into_inner()?),
@@ -167,13 +155,13 @@ impl<W: Write + Send> Rows<W> {
 }
 
 impl Rows<Vec<u8>> {
-    /// Bytes so far, of a form that keeps none back.
+    /// Bytes written so far. A table or a file may hold some back.
     pub fn bytes(&self) -> usize {
         self.out().len()
     }
 }
 
-/// A row as a JSON object; of two columns of one name the later one has a number behind it.
+/// A row as a JSON object. The later of two columns of one name gets a number at its end.
 pub(crate) fn object(rows: &RecordBatch, row: usize) -> Value {
     let mut object = Map::new();
     for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
@@ -189,10 +177,6 @@ pub(crate) fn object(rows: &RecordBatch, row: usize) -> Value {
     Value::Object(object)
 }
 
-fn cells(rows: &RecordBatch, row: usize) -> Vec<String> {
-    rows.columns().iter().map(|column| values::text(column.as_ref(), row)).collect()
-}
-
 fn csv_row(rows: &RecordBatch, row: usize) -> String {
     let cell = |column: &ArrayRef| {
         let text = values::text(column.as_ref(), row);
@@ -202,54 +186,4 @@ fn csv_row(rows: &RecordBatch, row: usize) -> String {
     let mut line = rows.columns().iter().map(cell).collect::<Vec<_>>().join(",");
     line.push('\n');
     line
-}
-
-/// Writes the rows that wait, each column as wide as its widest cell among the first of them.
-fn lay_out(
-    out: &mut impl Write,
-    schema: &Schema,
-    waiting: &mut Vec<Vec<String>>,
-    widths: &mut Option<Vec<usize>>,
-) -> std::io::Result<()> {
-    let widest = |at: usize| {
-        let cells = waiting.iter().flat_map(|row| row[at].lines());
-        cells.map(|line| line.chars().count()).max().unwrap_or(0)
-    };
-    let widths = widths.get_or_insert_with(|| {
-        (0..schema.fields().len()).map(|at| widest(at).min(WIDTH_MAX)).collect()
-    });
-    for row in waiting.drain(..) {
-        // A plan has lines of its own.
-        let lines = row.iter().map(|cell| cell.lines().count()).max().unwrap_or(0).max(1);
-        for line in 0..lines {
-            let cells = row.iter().zip(schema.fields()).zip(widths.iter());
-            let cells = cells.map(|((cell, field), width)| {
-                let cell = cell.lines().nth(line).unwrap_or_default();
-                match values::is_number(field.data_type()) {
-                    true => format!("{cell:>width$}"),
-                    false => format!("{cell:<width$}"),
-                }
-            });
-            writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-        }
-    }
-    Ok(())
-}
-
-/// The same columns in types that every reader knows: views of text are new.
-fn plain(schema: &SchemaRef) -> SchemaRef {
-    let field = |field: &Arc<Field>| match field.data_type() {
-        DataType::Utf8View => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
-        _ => Arc::clone(field),
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-fn plainly(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let columns = rows.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| match column.data_type() == field.data_type() {
-        true => Ok(Arc::clone(column)),
-        false => cast(column, field.data_type()),
-    });
-    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }

@@ -15,8 +15,8 @@ use datafusion::logical_expr::{
 
 use crate::columns::MICROS;
 
-/// No zone is further from UTC than that, so that the last day of a coupon in any zone lies so near
-/// to its last day in UTC.
+/// No zone is further from UTC than this, so the last day of a coupon in any zone lies this near to its
+/// last day in UTC.
 const FURTHEST_MS: i64 = 14 * 60 * 60 * 1_000;
 
 const NAME: &str = "last_day";
@@ -29,10 +29,10 @@ pub(crate) fn udf() -> Arc<ScalarUDF> {
     Arc::clone(&UDF)
 }
 
-/// The first and the last day, of any zone, that may be the last one of a coupon that expires
-/// between two moments, both included.
+/// The first and the last day, in any zone, that can be the last day of a coupon that expires between two
+/// moments, both included.
 pub(crate) fn between(first: Millis, last: Millis) -> (Day, Day) {
-    let day = |at: Millis, by: i64| Day::shelf_of(Millis(at.0.saturating_add(by)));
+    let day = |at: Millis, by: i64| Day::expiry_day_of(Millis(at.0.saturating_add(by)));
     (day(first, -FURTHEST_MS), day(last, FURTHEST_MS))
 }
 
@@ -76,8 +76,8 @@ impl ScalarUDFImpl for LastDay {
     }
 }
 
-/// The instants at which a coupon of a zone can expire to have a certain last day.
-struct Known {
+/// The span of instants that have one last day in one zone.
+struct LastDaySpan {
     zone_name: String,
     zone: Zone,
     expiries: Range<i64>,
@@ -88,8 +88,8 @@ fn last_days(expiries: &ArrayRef, zones: &ArrayRef) -> Result<ArrayRef> {
     let expiries = expiries.as_primitive::<TimestampMicrosecondType>();
     let zones = zones.as_string_view();
     let mut days = Date32Builder::with_capacity(expiries.len());
-    // Coupons that lie together are mostly of one day and one zone.
-    let mut known: Option<Known> = None;
+    // Neighbouring coupons mostly have one day and one zone.
+    let mut known: Option<LastDaySpan> = None;
     for (expiry, name) in expiries.iter().zip(zones) {
         let (Some(expiry), Some(name)) = (expiry, name) else {
             days.append_null();
@@ -111,12 +111,12 @@ fn zone(name: &str) -> Result<Zone> {
     name.parse().map_err(|error| DataFusionError::External(Box::new(error)))
 }
 
-fn look_up(zone_name: String, zone: Zone, expiry: i64) -> Known {
+fn look_up(zone_name: String, zone: Zone, expiry: i64) -> LastDaySpan {
     let date = Date::last_of(Millis(expiry), &zone);
     // The last millisecond lies on the day, so the exclusive end is one later.
     let expiries = date.first_instant(&zone).0 + 1..date.end(&zone).0 + 1;
     let day = date.first_instant(&Zone::utc()).day();
-    Known { zone_name, zone, expiries, day }
+    LastDaySpan { zone_name, zone, expiries, day }
 }
 
 const _: () = assert!(FURTHEST_MS < DAY_MS);

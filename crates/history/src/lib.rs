@@ -1,14 +1,14 @@
 //! SQL over both tiers.
 //!
-//! [`History`] answers one statement at a time over four tables: `coupons`, both tiers as one with
-//! each coupon once; `events` and `redemptions`, which are made of it; and `campaigns`. It only
-//! reads, and [`Limits`] says how much a query may take. This is the only crate that knows
-//! DataFusion.
+//! This crate only reads, and it alone knows DataFusion. [`History`] answers one statement at a time over
+//! four tables: `coupons` (both tiers as one, each coupon once), `events` and `redemptions` (views of it),
+//! and `campaigns`. [`Limits`] bounds each query.
 
 mod campaigns;
 mod cli;
 mod columns;
 mod coupons;
+mod error;
 pub mod formats;
 mod last_day;
 mod merged;
@@ -19,8 +19,7 @@ mod scanned;
 pub mod serve;
 mod tiers;
 mod values;
-mod wrong;
 
 pub use cli::main;
+pub use error::HistoryError;
 pub use query::{Answer, History, Limits};
-pub use wrong::Wrong;

@@ -1,4 +1,4 @@
-//! couponry-history; see the library beside it.
+//! The binary `couponry-history`; the library `history` does the work.
 
 fn main() -> std::process::ExitCode {
     history::main()

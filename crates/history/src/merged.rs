@@ -1,12 +1,13 @@
-//! Shelves on which a coupon may be in several places: in hot and in cold, or in several files.
-//! They are read one after the other, each in the order of its codes, and of two versions of a
-//! code the higher is the coupon.
+//! Partitions in which a coupon may be in several places: in hot and in cold, or in several files.
+//!
+//! Of two versions of a code the higher is the coupon. So these partitions are read one after the other,
+//! each in the order of its codes.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use cold::{Shelf, ShelfRows};
+use cold::{Partition, PartitionRows};
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use datafusion::arrow::array::RecordBatch;
@@ -19,10 +20,8 @@ use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
-};
-use engine::ShelfCoupons;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use engine::PartitionCoupons;
 use futures::stream::try_unfold;
 use hot::{HotError, Tier};
 
@@ -30,31 +29,37 @@ use crate::columns;
 use crate::pruning::Pruning;
 use crate::tiers::{Tiers, of_store};
 
-/// Coupons read from cold at a time.
+/// Coupons of one read from cold.
 const CHUNK: usize = 4_096;
 
-/// What is merged.
+/// The partitions that are merged.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelves {
+pub(crate) struct Partitions {
     /// Those that hot may have something of, by day.
     pub(crate) open: Vec<Day>,
-    /// Those that hot is not asked for.
-    pub(crate) layered: Vec<Shelf>,
+    /// Those that lie in cold alone.
+    pub(crate) layered: Vec<Partition>,
 }
 
-/// Reads shelves by merging what they have in several places. One partition: a coupon that is
-/// extended meanwhile goes to a later shelf, and only whoever walks them by day does not miss it.
+/// Reads partitions by merging what they have in several places.
+///
+/// It has one output partition. A coupon that is extended meanwhile moves to a later partition, so only a
+/// walk in the order of days does not miss it.
 #[derive(Debug)]
-pub(crate) struct MergedShelves {
+pub(crate) struct MergedPartitions {
     tiers: Tiers,
-    shelves: Shelves,
+    partitions: Partitions,
     pruning: Arc<Pruning>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl MergedShelves {
-    pub(crate) fn new(tiers: Tiers, shelves: Shelves, pruning: Arc<Pruning>) -> MergedShelves {
+impl MergedPartitions {
+    pub(crate) fn new(
+        tiers: Tiers,
+        partitions: Partitions,
+        pruning: Arc<Pruning>,
+    ) -> MergedPartitions {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(columns::of_merged()),
             Partitioning::UnknownPartitioning(1),
@@ -62,20 +67,20 @@ impl MergedShelves {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        MergedShelves { tiers, shelves, pruning, properties: Arc::new(properties), metrics }
+        MergedPartitions { tiers, partitions, pruning, properties: Arc::new(properties), metrics }
     }
 }
 
-impl DisplayAs for MergedShelves {
+impl DisplayAs for MergedPartitions {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shelves { open, layered } = &self.shelves;
-        write!(f, "MergedShelves: both_tiers={}, cold_alone={}", open.len(), layered.len())
+        let Partitions { open, layered } = &self.partitions;
+        write!(f, "MergedPartitions: both_tiers={}, cold_alone={}", open.len(), layered.len())
     }
 }
 
-impl ExecutionPlan for MergedShelves {
+impl ExecutionPlan for MergedPartitions {
     fn name(&self) -> &'static str {
-        "MergedShelves"
+        "MergedPartitions"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -93,14 +98,6 @@ impl ExecutionPlan for MergedShelves {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
     fn with_new_children(
         self: Arc<Self>,
         _: Vec<Arc<dyn ExecutionPlan>>,
@@ -108,19 +105,23 @@ impl ExecutionPlan for MergedShelves {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition != 0 {
-            return internal_err!("MergedShelves has no partition {partition}");
+    fn execute(
+        &self,
+        output_partition: usize,
+        _: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        if output_partition != 0 {
+            return internal_err!("MergedPartitions has no output partition {output_partition}");
         }
         let walk = Walk {
             tiers: self.tiers.clone(),
             pruning: Arc::clone(&self.pruning),
-            open: self.shelves.open.iter().copied().collect(),
-            layered: self.shelves.layered.iter().cloned().collect(),
+            open: self.partitions.open.iter().copied().collect(),
+            layered: self.partitions.layered.iter().cloned().collect(),
             last: None,
-            shelf: None,
+            partition: None,
         };
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let metrics = BaselineMetrics::new(&self.metrics, output_partition);
         let rows = try_unfold(walk, move |mut walk| {
             let metrics = metrics.clone();
             async move {
@@ -136,46 +137,46 @@ impl ExecutionPlan for MergedShelves {
     }
 }
 
-/// Where the reading stands.
+/// The walk over the partitions.
 struct Walk {
     tiers: Tiers,
     pruning: Arc<Pruning>,
     open: VecDeque<Day>,
-    layered: VecDeque<Shelf>,
-    /// The last shelf of both tiers that was begun.
+    layered: VecDeque<Partition>,
+    /// The last partition of both tiers that the walk has begun.
     last: Option<Day>,
-    shelf: Option<(Day, Rows)>,
+    partition: Option<(Day, Rows)>,
 }
 
-/// What is left of one shelf.
+/// What is left of one partition.
 enum Rows {
-    Both(ShelfCoupons),
-    Cold(ShelfRows),
+    Both(PartitionCoupons),
+    Cold(PartitionRows),
 }
 
 impl Walk {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if self.shelf.is_none() {
-                self.shelf = self.next_shelf().await.map_err(external)?;
+            if self.partition.is_none() {
+                self.partition = self.next_partition().await.map_err(external)?;
             }
-            let Some((day, rows)) = &mut self.shelf else { return Ok(None) };
+            let Some((day, rows)) = &mut self.partition else { return Ok(None) };
             match rows.next().await.map_err(external)? {
                 Some(coupons) if coupons.is_empty() => {}
                 Some(found) => {
                     let (coupons, tiers): (Vec<Coupon>, Vec<Tier>) = found.into_iter().unzip();
                     return columns::merged(*day, &coupons, &tiers).map(Some);
                 }
-                None => self.shelf = None,
+                None => self.partition = None,
             }
         }
     }
 
-    async fn next_shelf(&mut self) -> Result<Option<(Day, Rows)>, HotError> {
-        if let Some(shelf) = self.layered.pop_front() {
-            let rows = self.tiers.engine.cold().shelf_rows(&shelf, None).await;
+    async fn next_partition(&mut self) -> Result<Option<(Day, Rows)>, HotError> {
+        if let Some(partition) = self.layered.pop_front() {
+            let rows = self.tiers.engine.cold().partition_rows(&partition, None).await;
             let rows = rows.map_err(|error| HotError::Cold(Box::new(error)))?;
-            return Ok(Some((shelf.day, Rows::Cold(rows))));
+            return Ok(Some((partition.day, Rows::Cold(rows))));
         }
         let opened = self.opened_meanwhile().await?;
         let day = match (self.open.front().copied(), opened) {
@@ -188,17 +189,17 @@ impl Walk {
             (None, None) => return Ok(None),
         };
         self.last = self.last.max(Some(day));
-        let rows = Arc::clone(&self.tiers.engine).shelf_coupons(day);
+        let rows = Arc::clone(&self.tiers.engine).partition_coupons(day);
         Ok(Some((day, Rows::Both(rows))))
     }
 
-    /// The first shelf behind the last one that there was not when the query began: an extension may
-    /// have brought a coupon there that was passed nowhere. Looked up before each shelf, since it may
-    /// lie between two of them.
+    /// The first partition after the last one that did not exist when the query began. An extension may
+    /// have moved a coupon there that the walk has not met. It may lie between two known partitions, so
+    /// this is read before each of them.
     async fn opened_meanwhile(&self) -> Result<Option<Day>, HotError> {
         let Some(last) = self.last else { return Ok(None) };
         let seen = self.tiers.seen().await?;
-        let alone = || seen.settled.iter().chain(&seen.layered).map(|shelf| shelf.day);
+        let alone = || seen.settled.iter().chain(&seen.layered).map(|partition| partition.day);
         let mut days = self.tiers.open().await?;
         days.retain(|day| *day > last && !seen.open.contains(day) && !alone().any(|it| it == *day));
         let days = self.pruning.days(&days);

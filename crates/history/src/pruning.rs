@@ -1,9 +1,8 @@
-//! What can be ruled out before anything is read: shelves by their days, files by what the log of
-//! the cold tier says about them.
+//! Pruning: skips partitions by their days, and files by what the log of the cold tier says of them.
 
 use std::sync::Arc;
 
-use cold::{ColdFile, Shelf};
+use cold::{ColdFile, Partition};
 use coupon::time::{Day, Millis};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
@@ -17,7 +16,7 @@ use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicate
 use crate::columns::{instant, of_table};
 use crate::last_day;
 
-/// The filters of one look at `coupons`, as far as they can rule anything out.
+/// The filters of one scan of `coupons`, as far as they can skip anything.
 #[derive(Debug)]
 pub(crate) struct Pruning {
     schema: SchemaRef,
@@ -32,7 +31,7 @@ impl Pruning {
         };
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let filter = state.create_physical_expr(filter, &columns)?;
-        // What it cannot be made of rules nothing out.
+        // A filter of which no predicate can be made skips nothing.
         let predicate = PruningPredicateBuilder::new()
             .with_file_schema(Arc::clone(&schema))
             .try_build(filter)
@@ -40,45 +39,37 @@ impl Pruning {
         Ok(Pruning { schema, predicate })
     }
 
-    /// Which of the shelves may have what is wanted, whatever lies on them.
+    /// The partitions that may have wanted coupons, by their days alone.
     pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
-        let known = days.iter().map(|day| Arc::new(self.of_shelf(*day))).collect();
-        Ok(days
-            .iter()
-            .zip(self.kept(known)?)
-            .filter_map(|(day, kept)| kept.then_some(*day))
-            .collect())
+        self.kept(days.to_vec(), |day| self.of_partition(*day))
     }
 
-    /// Which of the files may.
+    /// The files that may have wanted coupons.
     pub(crate) fn files<'a>(&self, files: Vec<&'a ColdFile>) -> Result<Vec<&'a ColdFile>> {
-        let known = files.iter().map(|file| Arc::new(self.of_file(file))).collect();
-        Ok(files
-            .iter()
-            .zip(self.kept(known)?)
-            .filter_map(|(file, kept)| kept.then_some(*file))
-            .collect())
+        self.kept(files, |file| self.of_file(file))
     }
 
-    /// Whether any file of a shelf whose files have to be read together may.
-    pub(crate) fn shelf(&self, shelf: &Shelf) -> Result<bool> {
-        Ok(!self.days(&[shelf.day])?.is_empty())
+    /// Whether a partition whose files must be read together may have wanted coupons.
+    pub(crate) fn partition(&self, partition: &Partition) -> Result<bool> {
+        Ok(!self.days(&[partition.day])?.is_empty())
     }
 
-    fn kept(&self, known: Vec<Arc<Statistics>>) -> Result<Vec<bool>> {
-        match &self.predicate {
-            Some(predicate) if !known.is_empty() => {
-                predicate.prune(&PrunableStatistics::new(known, Arc::clone(&self.schema)))
-            }
-            Some(_) | None => Ok(vec![true; known.len()]),
+    /// Those of `all` that may have wanted coupons.
+    fn kept<T>(&self, mut all: Vec<T>, known: impl Fn(&T) -> Statistics) -> Result<Vec<T>> {
+        if let Some(predicate) = self.predicate.as_ref().filter(|_| !all.is_empty()) {
+            let known = all.iter().map(|one| Arc::new(known(one))).collect();
+            let known = PrunableStatistics::new(known, Arc::clone(&self.schema));
+            let mut kept = predicate.prune(&known)?.into_iter();
+            all.retain(|_| kept.next().unwrap_or(true));
         }
+        Ok(all)
     }
 
-    /// A coupon expires by the end of its shelf, and may have expired long before.
-    fn of_shelf(&self, day: Day) -> Statistics {
+    /// A coupon of a partition expires by the end of the day, perhaps long before.
+    fn of_partition(&self, day: Day) -> Statistics {
         let (_, last) = last_day::between(day.end(), day.end());
         self.statistics(None, |name| match name {
-            "shelf_day" => (Some(date(day)), Some(date(day))),
+            "expiry_day" => (Some(date(day)), Some(date(day))),
             "expires_at" => (None, Some(instant(day.end()))),
             "expires_on" => (None, Some(date(last))),
             _ => (None, None),
@@ -86,23 +77,25 @@ impl Pruning {
     }
 
     fn of_file(&self, file: &ColdFile) -> Statistics {
-        let text = |ends: Option<(&str, &str)>| {
-            let value = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
-            (ends.map(|it| value(it.0)), ends.map(|it| value(it.1)))
+        let bounds = file.bounds();
+        let value = |text: &str| Some(ScalarValue::Utf8View(Some(text.to_owned())));
+        let text = |ends: &Option<(String, String)>| match ends {
+            Some((first, last)) => (value(first), value(last)),
+            None => (None, None),
         };
         let moment = |ends: Option<(Millis, Millis)>| {
             (ends.map(|it| instant(it.0)), ends.map(|it| instant(it.1)))
         };
         self.statistics(Some(file.rows()), |name| match name {
-            "shelf_day" => (Some(date(file.day())), Some(date(file.day()))),
-            "tier" => text(Some(("cold", "cold"))),
-            "code" => text(file.codes()),
-            "campaign_id" => text(file.campaigns()),
-            "holder" => text(file.holders()),
-            "expires_at" => moment(file.expiries()),
-            "modified_at" => moment(file.changes()),
+            "expiry_day" => (Some(date(file.day())), Some(date(file.day()))),
+            "tier" => (value("cold"), value("cold")),
+            "code" => text(&bounds.code),
+            "campaign_id" => text(&bounds.campaign),
+            "holder" => text(&bounds.holder),
+            "expires_at" => moment(bounds.expires_at),
+            "modified_at" => moment(bounds.modified_at),
             "expires_on" => {
-                let days = file.expiries().map(|(first, last)| last_day::between(first, last));
+                let days = bounds.expires_at.map(|(first, last)| last_day::between(first, last));
                 (days.map(|it| date(it.0)), days.map(|it| date(it.1)))
             }
             _ => (None, None),

@@ -1,4 +1,4 @@
-//! How far a query has come, out of the figures that its plan keeps.
+//! The progress of a query, from the metrics of its plan.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::coupons::CouponsExec;
 
-/// Rows that the leaves of a plan have read, and how many there are in the files that they read.
+/// How many rows the leaves of a plan have read, and how many rows their files have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scanned {
     pub(crate) rows: u64,
@@ -28,7 +28,7 @@ impl Scanned {
         if children.is_empty()
             && let Some(metrics) = plan.metrics()
         {
-            // What a filter inside of the reading has left out was read all the same.
+            // Rows that a filter of the scan left out were read, too.
             let left_out =
                 metrics.sum_by_name("pushdown_rows_pruned").map_or(0, |it| it.as_usize());
             self.rows += (metrics.output_rows().unwrap_or(0) + left_out) as u64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::accept::{self, Limits as Listening};
 use api::history::{Queries, QueryAnswer, QueryBody, QueryForm};
 use api::problem::{Code, Problem};
-use couponry::beside::{Opened, Sorry, stopped};
+use couponry::bootstrap::{CliError, Opened, stopped};
 use engine::{Engine, Fault};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,21 +14,21 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::error::HistoryError;
 use crate::formats::{Format, Rows, Unwritten, object};
 use crate::query::{Answer, History, Limits};
-use crate::wrong::Wrong;
 
-/// Queries at a time: each may use every core, and its own share of memory.
+/// Queries that run at the same time: each may use every core, and has its own memory.
 pub const QUERIES_MAX: usize = 2;
 
-/// Most rows of an answer: what people look at, and programs page through. All of them go to a file
-/// on the command line.
+/// Most rows of an answer: people look at fewer, and programs read page by page. The command line writes
+/// all rows to a file.
 pub const ROWS_MAX: u64 = 10_000;
 
-/// No further rows are added to an answer of so many bytes: a coupon with all its events has 20 KB.
+/// An answer of this many bytes gets no more rows. A coupon with all its events has 20 KB.
 pub const BYTES_MAX: usize = 32 << 20;
 
-/// Answers queries out of a [`History`].
+/// Answers queries with a [`History`].
 pub struct Desk {
     history: History,
     turns: Semaphore,
@@ -38,14 +38,14 @@ impl Desk {
     /// Over both tiers.
     ///
     /// # Errors
-    /// [`Wrong::Broken`].
-    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, Wrong> {
+    /// [`HistoryError::Broken`].
+    pub fn new(engine: Arc<Engine>, limits: Limits) -> Result<Desk, HistoryError> {
         let history = History::new(engine, limits)?;
         Ok(Desk { history, turns: Semaphore::new(QUERIES_MAX) })
     }
 
     async fn answered(&self, query: QueryBody, form: QueryForm) -> Result<QueryAnswer, Problem> {
-        // Half of what a query may take: whoever waits longer is told before he gives up himself.
+        // Half of the time limit: a caller gets an answer before they stop waiting.
         let turn = timeout(self.history.limits().time / 2, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             let detail = format!("{QUERIES_MAX} queries are running already");
@@ -70,20 +70,20 @@ impl Queries for Desk {
     }
 }
 
-/// Listens until a signal.
-pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), Sorry> {
+/// Serves until a signal.
+pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result<(), CliError> {
     let stop = stopped()?;
     let tokens = Arc::new(opened.tokens()?);
     let desk = Desk::new(Arc::clone(opened.engine()), limits);
-    let desk = desk.map_err(|wrong| Sorry::new(wrong.to_string()))?;
+    let desk = desk.map_err(|error| CliError::new(error.to_string()))?;
     let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(Sorry::because(cannot))?;
-    let address = listener.local_addr().map_err(Sorry::because("no address"))?;
-    // Whoever waits for this line may connect.
+    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    let address = listener.local_addr().map_err(CliError::because("no address"))?;
+    // Scripts wait for this line before they connect.
     println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));
     let app = api::history::app(Arc::clone(opened.engine()), tokens, Arc::new(desk));
     let drained = accept::serve(listener, app, Listening::default(), stop).await;
-    match drained.map_err(Sorry::because("the service stopped"))?.cut_off {
+    match drained.map_err(CliError::because("the service stopped"))?.cut_off {
         0 => tracing::info!("stopped, every query answered"),
         cut_off => tracing::warn!(cut_off, "stopped, some connections were cut off"),
     }
@@ -138,15 +138,15 @@ async fn written(mut answer: Answer, format: Format) -> Result<QueryAnswer, Prob
     Ok(QueryAnswer { body: out.end().map_err(unwritten)?, truncated_at })
 }
 
-fn problem(wrong: Wrong) -> Problem {
-    match wrong {
-        Wrong::Sql(detail) | Wrong::Values(detail) => {
+fn problem(error: HistoryError) -> Problem {
+    match error {
+        HistoryError::Sql(detail) | HistoryError::Values(detail) => {
             Problem::invalid(vec![Fault::new("sql", detail)])
         }
-        Wrong::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", wrong.to_string())]),
-        Wrong::TooLong { .. } => Problem::new(Code::Timeout, wrong.to_string()),
-        Wrong::Store(error) => error.into(),
-        Wrong::Broken(why) => {
+        HistoryError::TooLarge(_) => Problem::invalid(vec![Fault::new("sql", error.to_string())]),
+        HistoryError::TooLong { .. } => Problem::new(Code::Timeout, error.to_string()),
+        HistoryError::Store(hot) => hot.into(),
+        HistoryError::Broken(why) => {
             tracing::error!(error = %why, "a query was not answered");
             Problem::new(Code::Internal, "see the log of the server")
         }

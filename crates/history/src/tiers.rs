@@ -1,41 +1,40 @@
 //! What one query sees of the two tiers.
 //!
-//! The order is that of every reader across tiers: first hot is asked which shelves it still has
-//! something of, then cold is looked at. So a shelf that hot has nothing of any more is in cold as
-//! a whole. Each table of a query sees the same shelves, however often it is named.
+//! A partition of which hot has nothing any more is completely in cold. So every reader of both tiers reads
+//! the partitions of hot first, and cold after it. All tables of a query see the same partitions.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cold::Shelf;
+use cold::Partition;
 use coupon::time::{Day, Millis};
 use engine::{Engine, Failure};
 use hot::HotError;
 use tokio::sync::OnceCell;
 
-/// The tiers, to one query.
+/// The two tiers, as one query sees them.
 #[derive(Clone)]
 pub(crate) struct Tiers {
     pub(crate) engine: Arc<Engine>,
-    /// The version of cold that is asked for; hot is left out then, since it has no versions.
+    /// The version of cold to read. With it hot is not read, because it has no versions.
     pub(crate) as_of: Option<u64>,
     /// The moment of the query.
     pub(crate) now: Millis,
     seen: Arc<OnceCell<Arc<Seen>>>,
 }
 
-/// Which shelf is where.
+/// Which partitions are in which tier.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Shelves that hot may still have something of, by day.
+    /// Partitions that hot may still have something of, by day.
     pub(crate) open: Vec<Day>,
-    /// Shelves in cold alone, of which no code is in two files.
-    pub(crate) settled: Vec<Shelf>,
-    /// Shelves in cold alone, of which a code may be in several.
-    pub(crate) layered: Vec<Shelf>,
+    /// Partitions in cold alone, with no code in two files.
+    pub(crate) settled: Vec<Partition>,
+    /// Partitions in cold alone, with codes that may be in several files.
+    pub(crate) layered: Vec<Partition>,
 }
 
-/// Both stores fail in the words of the hot one.
+/// The failure of either store as an error of hot.
 pub(crate) fn of_store(failure: Failure) -> HotError {
     match failure {
         Failure::Store(error) => error,
@@ -55,20 +54,15 @@ impl Tiers {
         Tiers { engine, as_of, now, seen: Arc::default() }
     }
 
-    /// What is where, looked up when it is first asked for.
+    /// The partitions of the query. The first call reads them.
     pub(crate) async fn seen(&self) -> Result<Arc<Seen>, HotError> {
         self.seen.get_or_try_init(async || self.look().await.map(Arc::new)).await.cloned()
     }
 
-    /// The shelves that hot may still have something of, looked up now.
+    /// Reads the partitions that hot may still have something of.
     pub(crate) async fn open(&self) -> Result<Vec<Day>, HotError> {
-        let plans = self.engine.shelves().shelves().await?;
+        let plans = self.engine.partitions().partitions().await?;
         Ok(plans.into_iter().map(|plan| plan.day).collect())
-    }
-
-    async fn snapshot(&self) -> Result<Option<cold::outside::Snapshot>, HotError> {
-        let snapshot = self.engine.cold().snapshot(self.as_of).await;
-        snapshot.map_err(|error| HotError::Cold(Box::new(error)))
     }
 
     async fn look(&self) -> Result<Seen, HotError> {
@@ -76,21 +70,23 @@ impl Tiers {
             Some(_) => (Vec::new(), true),
             None => (self.open().await?, self.engine.has_cold().await.map_err(of_store)?),
         };
-        let snapshot = match has_cold {
-            true => self.snapshot().await?,
-            false => None,
+        let partitions = match has_cold {
+            true => {
+                let snapshot = self.engine.cold().snapshot(self.as_of).await;
+                snapshot.map_err(|error| HotError::Cold(Box::new(error)))?
+            }
+            false => Vec::new(),
         };
         let in_hot: BTreeSet<Day> = open.iter().copied().collect();
-        let shelves = snapshot.map(|snapshot| snapshot.shelves).unwrap_or_default();
-        let alone = shelves.into_iter().filter(|shelf| !in_hot.contains(&shelf.day));
+        let alone = partitions.into_iter().filter(|partition| !in_hot.contains(&partition.day));
         let (settled, layered) = alone.partition(is_settled);
         Ok(Seen { open: in_hot.into_iter().collect(), settled, layered })
     }
 }
 
-/// A code is in no two files of one unit.
-fn is_settled(shelf: &Shelf) -> bool {
-    let mut units = shelf.files.iter().map(cold::ColdFile::unit);
-    let first = units.next();
-    units.all(|unit| Some(unit) == first)
+/// Whether no code is in two files: the files of one archive commit share no code.
+fn is_settled(partition: &Partition) -> bool {
+    let mut archive_commits = partition.files.iter().map(cold::ColdFile::archive_commit);
+    let first = archive_commits.next();
+    archive_commits.all(|archive_commit| Some(archive_commit) == first)
 }

@@ -1,5 +1,4 @@
-//! A value of an answer as JSON, and as the text of a cell: the only place that says how each type
-//! is written.
+//! A value as JSON and as the text of a cell: the only place that knows how each type is written.
 
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::time::{Day, Millis};
@@ -13,7 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::columns::MICROS;
 
-/// One value. A number that JSON has no way to write, such as infinity, is null.
+/// One value. A number that JSON cannot write, such as infinity, is null.
 pub(crate) fn json(column: &dyn Array, row: usize) -> Value {
     if column.is_null(row) {
         return Value::Null;
@@ -57,7 +56,7 @@ pub(crate) fn json(column: &dyn Array, row: usize) -> Value {
     }
 }
 
-/// The same as a cell of CSV or of a table; nothing is an empty one.
+/// One value as a cell of CSV or of a table. Null is an empty cell.
 pub(crate) fn text(column: &dyn Array, row: usize) -> String {
     match json(column, row) {
         Value::Null => String::new(),
@@ -66,7 +65,7 @@ pub(crate) fn text(column: &dyn Array, row: usize) -> String {
     }
 }
 
-/// Whether cells of a type are numbers: they stand to the right, and are never taken for formulas.
+/// Whether cells of a type are numbers. They are aligned to the right, and are never formulas.
 pub(crate) fn is_number(kind: &DataType) -> bool {
     kind.is_numeric()
 }
@@ -79,7 +78,7 @@ fn day(day: i32) -> Value {
     Date::of(Day(day).start(), &Zone::utc()).to_string().into()
 }
 
-/// As everywhere in couponry; finer than milliseconds only where it has to be.
+/// In milliseconds, as everywhere in couponry, unless the value is finer.
 fn instant(micros: i64) -> Value {
     let text = format_instant(Millis(micros.div_euclid(MICROS)));
     match (micros.rem_euclid(MICROS), text.strip_suffix('Z')) {

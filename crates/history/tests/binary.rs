@@ -1,13 +1,13 @@
 //! The binary: its forms, its exit codes, and its service.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 #[path = "binary/bucket.rs"]
 mod bucket;
 #[path = "binary/command.rs"]
 mod command;
-#[path = "binary/place.rs"]
-mod place;
+#[path = "binary/data.rs"]
+mod data;
 #[path = "binary/service.rs"]
 mod service;
 #[path = "sql/world.rs"]

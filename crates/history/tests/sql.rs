@@ -1,6 +1,6 @@
 //! SQL over real stores: SQLite, the cold tier in a folder, and the compactor between them.
 
-#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
 #[path = "sql/errors.rs"]
 mod errors;

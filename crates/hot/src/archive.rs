@@ -1,4 +1,4 @@
-//! What a hot store asks of the cold tier, without knowing it.
+//! The cold tier as a hot store sees it: a hot store does not depend on `cold`.
 
 use std::error::Error;
 
@@ -7,24 +7,24 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 
-/// Finished coupons. What is found here never changes any more.
+/// Archived coupons. A coupon that is found here never changes any more.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
-    /// The coupons of `codes` on the shelf `day`, as many answers in the same order. That there
-    /// is none is said of a state that was looked up after the call, and that has the unit `unit`
-    /// of the shelf.
+    /// The coupons of `codes` in the partition `day`: one answer for each, in the same order. `None` is
+    /// true of a state of the cold tier that was read after the call began and that has the archive
+    /// commit `archive_commit` of the partition.
     ///
     /// # Errors
     /// Why the cold tier does not answer.
     async fn coupons(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>>;
 }
 
-/// For a store from which nothing has ever been moved.
+/// The archive of a store that has never archived anything.
 #[derive(Debug)]
 pub struct NoArchive;
 
@@ -33,7 +33,7 @@ impl Archive for NoArchive {
     async fn coupons(
         &self,
         _day: Day,
-        _unit: u64,
+        _archive_commit: u64,
         _codes: &[Code],
     ) -> Result<Vec<Option<Coupon>>, Box<dyn Error + Send + Sync>> {
         Err("no cold tier is set up".into())

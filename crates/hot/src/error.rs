@@ -1,8 +1,8 @@
-//! What can go wrong in a hot store, in terms of what the caller may do.
+//! The errors of a hot store. Each says whether something was written, and so what the caller may do.
 
 use std::error::Error;
 
-/// A call that did not end in an answer. A refusal by the rules is an answer, never an error.
+/// A call that has no answer. A refusal by the rules is an answer, never an error.
 #[derive(Debug, thiserror::Error)]
 pub enum HotError {
     /// Nothing was written; the call may be repeated later.
@@ -20,10 +20,10 @@ pub enum HotError {
     /// The write may or may not have happened; repeat it with the same names.
     #[error("the outcome of the write is unknown: {0}")]
     Unknown(#[source] Box<dyn Error + Send + Sync>),
-    /// What is asked for lies in cold, and cold does not answer; nothing was written.
+    /// The coupon lies in cold, and cold does not answer; nothing was written.
     #[error("the cold tier is unavailable: {0}")]
     Cold(#[source] Box<dyn Error + Send + Sync>),
-    /// What was read is not what was written; a person has to look.
+    /// A row does not read as what was written; a person must look.
     #[error("the hot store is damaged: {0}")]
     Damaged(String),
 }

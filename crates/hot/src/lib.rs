@@ -2,29 +2,35 @@
 //!
 //! [`HotStore`] is what the rest of couponry knows of it: each method is one whole protocol
 //! (issue a coupon, apply a change, import a group of lines), so that a store may do it as one
-//! transaction, as [`sqlite`] does, or as a series of conditional writes on a cluster, as [`cql`]
-//! does. This is the only crate that knows rusqlite and scylla.
+//! transaction, as `hot-sqlite` does, or as a series of conditional writes on a cluster, as `hot-cql`
+//! does. Both see this crate and nothing above it; what every store decides in the same way is in
+//! [`protocol`].
 
 mod archive;
-pub mod audit;
-pub mod copying;
-pub mod cql;
-mod deciding;
+pub mod clock;
 mod error;
 pub mod facts;
-mod shelves;
-pub mod sqlite;
-mod standing_text;
+mod filter;
+pub mod imported_state_text;
+pub mod inventory;
+mod partitions;
+pub mod protocol;
+pub mod settings;
 mod store;
+mod values;
 
 pub use archive::{Archive, NoArchive};
+pub use clock::{ClockRecord, Witness};
 pub use error::HotError;
-pub use facts::{ClockRecord, Fact, Facts, Witness};
-pub use shelves::{
-    Adopted, CLOSED_BOUND_MS, ClosedShelf, ColdMark, Emptying, Kept, ShelfPlan, Shelves,
+pub use facts::{Fact, Facts};
+pub use filter::{CouponFilter, Instant, Predicate, Predicates, Span};
+pub use partitions::{
+    CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
+    Residue,
 };
-pub use store::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponFilter, Finding, Gauge, HotStore,
-    ImportLine, ImportOutcome, ListOrder, ListPosition, ListQuery, ListScope, ListedPage,
-    MintOrder, Named, NewCampaign, Patched, RejectedLine, Sight, Span, Tier,
+pub use store::HotStore;
+pub use values::{
+    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
+    ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,
+    Patched, RejectedLine, Tier,
 };

@@ -1,13 +1,14 @@
 //! The load harness: requests over HTTP to any server with couponry's API.
 //!
-//! Requests are sent on a schedule, whatever the server does, and their time counts from the moment
-//! at which they were due: a server that stands still is not asked less for it. Every answer is
-//! compared with what it has to be, since a coupon redeemed twice is no throughput.
+//! Requests are sent on a schedule, whatever the server does, and their time counts from the
+//! instant at which they were due: a server that does not answer gets as many requests. Every
+//! answer is checked, because a coupon that is redeemed twice is not throughput.
 //!
-//! `stock` says which coupons there are, `ready` makes them, `schedule` says when something is
-//! due, `scenario` what, `worker` sends it over a `wire`, `run` puts workers together, and
-//! `report`, `plot` and `limit` say what came of it.
+//! `stock` names the coupons, `ready` creates them, `schedule` says when a request is due, `scenario`
+//! chooses it, `worker` sends it over a `wire`, and `run` starts the workers. `report`, `plot` and
+//! `limit` show the results.
 
+mod answer_counts;
 pub mod limit;
 mod pacer;
 pub mod plot;
@@ -17,6 +18,5 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod stock;
-mod tally;
 pub mod wire;
 mod worker;

@@ -8,10 +8,10 @@ use crate::report::Report;
 use crate::run::{Plan, run};
 use crate::schedule::Schedule;
 
-/// A rate is kept when so much of what was due was done right.
+/// A rate is kept if at least this share of the due requests was answered right.
 const DONE_MIN: f64 = 0.99;
 
-/// The search ends when the highest kept and the lowest missed rate are so near.
+/// The search ends when the highest kept rate is this near to the lowest missed one.
 const NEAR: f64 = 1.05;
 
 /// Most steps.
@@ -24,7 +24,7 @@ pub struct Step {
     pub rate: f64,
     /// Whether the bound was kept.
     pub kept: bool,
-    /// What was seen.
+    /// The report of the run.
     pub report: Report,
 }
 
@@ -44,32 +44,32 @@ impl Limit {
         kept.max_by(f64::total_cmp)
     }
 
-    /// The lowest rate that was not.
+    /// The lowest rate that was not kept.
     fn lowest_missed(&self) -> Option<f64> {
         let missed = self.steps.iter().filter(|step| !step.kept).map(|step| step.rate);
         missed.min_by(f64::total_cmp)
     }
 }
 
-/// What to try next, from `first` on; none when enough is known.
+/// The next rate to try, from `first` on. None if the limit is known.
 fn next(kept: Option<f64>, missed: Option<f64>, steps: usize, first: f64) -> Option<f64> {
     match (kept, missed) {
         _ if steps >= STEPS_MAX => None,
         (None, None) => Some(first),
         (Some(kept), None) => Some(kept * 2.0),
         (None, Some(missed)) => (missed > 1.0).then_some(missed / 2.0),
-        // Also when a rate above a missed one was kept: the machine is not steady then, and no
-        // further step will know better.
+        // Also if a rate above a missed one was kept: then the machine is not steady, and more
+        // steps do not help.
         (Some(kept), Some(missed)) if missed / kept < NEAR => None,
         (Some(kept), Some(missed)) => Some((kept * missed).sqrt()),
     }
 }
 
-/// Searches from `first` requests a second on, by doubling and then by halving what is between.
-/// `plan` is one step; its coupons go on where the step before ended. Tells `told` of each step.
+/// Searches from `first` requests a second on, by doubling and then by halving. `plan` is one step.
+/// Its coupons continue where the step before ended. Calls `told` for each step.
 ///
 /// # Errors
-/// As for [`run`]. It ends with the step in which an answer was wrong, or the coupons ended.
+/// As for [`run`]. The search ends with a step that has a wrong answer, or no coupons left.
 pub fn find(
     plan: &Plan,
     first: f64,
@@ -81,7 +81,7 @@ pub fn find(
     while let Some(rate) = next(limit.highest(), limit.lowest_missed(), limit.steps.len(), first) {
         plan.schedule = Some(Schedule::steady(rate, plan.time));
         let report = run(&plan)?;
-        // The next step begins behind what this one has used.
+        // The next step begins after the coupons that this one used.
         plan.ground.turns.start += report.used.coupons;
         plan.ground.stock = plan.ground.stock.saturating_sub(report.used.stock);
         plan.ground.first_user += (rate * plan.time.as_secs_f64()) as u64 + 1;
@@ -105,7 +105,7 @@ pub fn find(
 mod tests {
     use super::*;
 
-    /// What a server is asked that keeps every rate up to `able`.
+    /// The rates that the search tries with a server that keeps every rate up to `able`.
     fn searched(able: f64, first: f64) -> Vec<(f64, bool)> {
         let (mut kept, mut missed, mut asked) = (None, None, Vec::new());
         while let Some(rate) = next(kept, missed, asked.len(), first) {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_near() {
+    fn the_search_comes_near_the_limit() {
         for (able, first) in [(10_000.0, 1_000.0), (10_000.0, 50_000.0), (33.0, 1_000.0)] {
             let asked = searched(able, first);
             let best = asked.iter().filter(|(_, kept)| *kept).map(|(rate, _)| *rate);

@@ -1,4 +1,4 @@
-//! `couponry-load`: a load on any server with couponry's API, over HTTP alone.
+//! `couponry-load`: puts load on any server with couponry's API, over HTTP.
 
 use std::error::Error;
 use std::io::Write;
@@ -15,31 +15,31 @@ use loadtest::report::Report;
 use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
 use loadtest::schedule::Schedule;
-use loadtest::wire::Target;
+use loadtest::wire::ServerAddress;
 
 type Failure = Box<dyn Error>;
 
-/// Stock of the campaign that is issued from, where nothing else is asked for: more than any run
-/// can take, since a campaign costs nothing by its size.
+/// Default stock of the campaign that is issued from: more than any run can issue, because the size
+/// of a campaign costs nothing.
 const STOCK_DEFAULT: u64 = 1_000_000_000;
 
-/// Stock of the campaign whose coupons are redeemed, where they are issued from it.
+/// Stock of the campaign whose coupons are redeemed, with `--minted`.
 const MINTED_MAX: u64 = 1_000_000_000;
 
 /// Put a load on a server with couponry's API, and measure it
 ///
-/// Requests are sent on a schedule, whatever the server does, and each is timed from the moment
-/// at which it was due. Every answer is checked: a coupon that is redeemed twice, or given to two
-/// users, fails the run.
+/// Sends requests on a schedule, whatever the server does, and times each from the instant at
+/// which it was due. Checks every answer: a coupon that is redeemed twice, or issued to two users,
+/// fails the run.
 ///
-/// It imports coupons of its own into the campaign `load` first, issued to users of its own. Use
-/// a server that is not in production: what it redeems stays redeemed.
+/// Imports its own coupons into the campaign `load` first, issued to its own users. Use a server
+/// that is not in production: the coupons that it redeems stay redeemed.
 #[derive(Parser)]
 #[command(
     name = "couponry-load",
     version,
     after_help = "\
-Exit codes: 0 done, 1 failed (also by a wrong answer), 2 wrong call.
+Exit codes: 0 done, 1 failed (also by a wrong answer), 2 usage error.
 
 Examples:
   TOKEN=$(couponry token --role admin)
@@ -49,11 +49,11 @@ Examples:
   couponry-load import --token \"$TOKEN\" --coupons 1000000"
 )]
 struct Arguments {
-    /// What is asked of it
+    /// The kind of load
     scenario: Scenario,
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "COUPONRY_URL")]
-    url: Target,
+    url: ServerAddress,
     /// An admin's token: `couponry token --role admin`
     #[arg(
         long,
@@ -63,60 +63,60 @@ struct Arguments {
         hide_env_values = true
     )]
     token: String,
-    /// A shop's token, for the load itself; the admin's where it is left out
+    /// A shop's token for the load itself [default: the admin's token]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     shop_token: Option<String>,
     /// Requests a second
     #[arg(long, value_name = "N", default_value_t = 1_000.0)]
     rate: f64,
-    /// Each connection asks again as soon as it was answered, instead of a rate
+    /// Send the next request of each connection after its answer, instead of at a rate
     #[arg(long, conflicts_with_all = ["rate", "find_limit"])]
     closed: bool,
-    /// Search the highest rate, from --rate on, at which p99 stays below so many milliseconds
+    /// Search the highest rate, from --rate on, that keeps p99 below this many milliseconds
     #[arg(long, value_name = "MS")]
     find_limit: Option<f64>,
-    /// How long it is measured, in seconds; for each step of --find-limit. [default: 20; 5 for a
-    /// step; 3600 for soak]
+    /// Measure for this many seconds, in each step of --find-limit [default: 20; 5 for a step; 3600
+    /// for soak]
     #[arg(long, value_name = "S")]
     seconds: Option<f64>,
-    /// Seconds before that are not counted
+    /// Seconds before the measurement, which are not counted
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     warm_up: f64,
-    /// Connections that are kept open
+    /// Open connections
     #[arg(long, value_name = "N", default_value_t = 64)]
     connections: usize,
     /// Threads of the sender
     #[arg(long, value_name = "N", default_value_t = 1)]
     senders: usize,
-    /// How long an answer is waited for, in seconds
+    /// Wait for an answer for this many seconds
     #[arg(long, value_name = "S", default_value_t = 30.0)]
     patience: f64,
-    /// Coupons that are made for the run, issued to users
+    /// Coupons to make for the run, issued to users
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     coupons: u64,
-    /// Number of the first of them; those of an earlier run on the same server are used up
+    /// Number of the first coupon; an earlier run on the same server used up its coupons
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
-    /// Issue the coupons of the run from the campaign instead of importing them: codes of the
-    /// server's own
+    /// Issue the coupons of the run from the campaign instead of importing them, with minted codes
     #[arg(long)]
     minted: bool,
-    /// The coupons are there already: from an earlier run, or loaded in another way
+    /// Use coupons that are there already, from an earlier run or loaded in another way
     #[arg(long)]
     prepared: bool,
-    /// Of those prepared, so many were used by earlier runs
+    /// How many of the prepared coupons earlier runs used up
     #[arg(long, value_name = "N", default_value_t = 0, requires = "prepared")]
     used: u64,
-    /// Stock of the campaign that is issued from; smaller to see it sold out
+    /// Stock of the campaign to issue from; a small one to see it sold out
     #[arg(long, value_name = "N", default_value_t = STOCK_DEFAULT)]
     stock: u64,
-    /// Take any answer for right: for a server that is no coupon store
+    /// Accept every answer, for a server that is not couponry
     #[arg(long)]
     unchecked: bool,
-    /// Write what was found to this file, as JSON
+    /// Write the report to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Draw it into this file, as SVG: over time, or against the rate for --find-limit
+    /// Draw the waiting times into this file, as SVG: over time, or against the rate for
+    /// --find-limit
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
@@ -163,7 +163,7 @@ fn done(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(report.wrong == 0)
 }
 
-/// Makes the coupons and the campaign; nothing is left to do after an import.
+/// Makes the coupons and the campaign. After an import nothing else is to do.
 fn made_ready(arguments: &Arguments) -> Result<Option<Ground>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (first, end) = (arguments.first, arguments.first + arguments.coupons.max(1));
@@ -273,7 +273,7 @@ fn written(
     Ok(())
 }
 
-/// Milliseconds since 1970: a name that no earlier run has used.
+/// Milliseconds since 1970, as a name that no earlier run used.
 fn now_ms() -> u128 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap_or_default().as_millis()

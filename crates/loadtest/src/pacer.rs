@@ -1,4 +1,4 @@
-//! Waiting for a moment, to some ten microseconds.
+//! A timer that is exact to about ten microseconds.
 //!
 //! tokio's own timer counts in milliseconds, which is longer than most answers here take.
 
@@ -34,7 +34,7 @@ mod precise {
             let none = Timespec { tv_sec: 0, tv_nsec: 0 };
             let once = Timespec {
                 tv_sec: time.as_secs() as i64,
-                // Nothing at all would mean never.
+                // Zero would mean never.
                 tv_nsec: i64::from(time.subsec_nanos().max(1)),
             };
             let once = Itimerspec { it_interval: none, it_value: once };
@@ -70,7 +70,7 @@ mod precise {
     }
 }
 
-/// Less than this is not waited for: falling asleep and waking takes as long.
+/// Shorter waits are skipped: to sleep and wake takes as long.
 const NOT_WORTH_IT: Duration = Duration::from_micros(20);
 
 /// A timer of one task.
@@ -78,12 +78,12 @@ pub(crate) struct Pacer(precise::Timer);
 
 impl Pacer {
     /// # Errors
-    /// No descriptor left. To be called inside a runtime.
+    /// No descriptor left. Call it inside a runtime.
     pub(crate) fn new() -> io::Result<Pacer> {
         precise::Timer::new().map(Pacer)
     }
 
-    /// Waits for so long, or a little longer.
+    /// Waits for this time, or a little longer.
     pub(crate) async fn sleep(&self, time: Duration) -> io::Result<()> {
         match time < NOT_WORTH_IT {
             true => Ok(()),

@@ -1,4 +1,4 @@
-//! Pictures of a run, as SVG: waiting over time, and waiting against the rate.
+//! Pictures of a run, as SVG: waiting time over time, and against the rate.
 
 use std::error::Error;
 
@@ -13,17 +13,17 @@ use crate::report::{Latency, Report};
 /// Pixels.
 const SIZE: (u32, u32) = (900, 420);
 
-/// One line of a picture: its name, its colour, and what of a latency it shows.
+/// One line of a picture: its name, its colour, and the percentile that it shows.
 type Line = (&'static str, RGBColor, fn(&Latency) -> f64);
 
-/// Told apart without colours too: they lie above one another in this order.
+/// In this order from bottom to top, so they are distinct without colours, too.
 const LINES: [Line; 3] = [
     ("longest", RGBColor(180, 60, 60), |it| it.max),
     ("p99", RGBColor(210, 140, 20), |it| it.p99),
     ("p50", RGBColor(40, 90, 170), |it| it.p50),
 ];
 
-/// Waiting over the time of the run.
+/// Draws the waiting time over the time of the run.
 ///
 /// # Errors
 /// Nothing was measured.
@@ -37,7 +37,7 @@ pub fn over_time(report: &Report, caption: &str) -> Result<String, Box<dyn Error
     drawn(&points, caption, "seconds since the begin")
 }
 
-/// Waiting against the rate, of a search for the limit.
+/// Draws the waiting time against the rate, of a search for the limit.
 ///
 /// # Errors
 /// Nothing was measured.
@@ -53,7 +53,7 @@ fn drawn(points: &[(f64, Latency)], caption: &str, across: &str) -> Result<Strin
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         return Err("nothing was measured, so there is nothing to draw".into());
     };
-    // One point alone would be a range of nothing.
+    // A single point would be an empty range.
     let right = last.0.max(first.0 + 1.0);
     let longest = points.iter().map(|(_, it)| it.max).fold(1.0, f64::max);
     let mut text = String::new();

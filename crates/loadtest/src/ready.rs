@@ -1,5 +1,5 @@
-//! Making ready what a run needs, through the server's own API: a campaign with coupons that are
-//! issued to users, and a campaign that is issued from.
+//! Prepares what a run needs, through the server's API: a campaign whose coupons are issued to users, and
+//! a campaign to issue from.
 
 use std::io;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::stock;
-use crate::wire::{self, Answer, Connection, Target};
+use crate::wire::{self, Answer, Connection, ServerAddress};
 
-/// The campaign of the coupons that are looked up and redeemed.
+/// The campaign of the coupons to look up and redeem.
 pub const CAMPAIGN: &str = "load";
 
-/// Coupons of one file. A file that is broken off is sent again whole.
+/// Coupons of one file. A broken upload is sent again as a whole.
 const FILE_LINES: u64 = 200_000;
 
-/// Lines that are made at a time.
+/// Lines that are made at once.
 const PART_LINES: u64 = 1_000;
 
 /// Why a server is not ready.
@@ -26,26 +26,26 @@ pub enum NotReady {
     #[error("{target}: {source}")]
     Connection {
         /// The server.
-        target: Target,
+        target: ServerAddress,
         /// Why.
         source: io::Error,
     },
-    /// The server says no.
+    /// The server refused.
     #[error("{what} was answered {status}: {text}")]
     Refused {
-        /// What was asked for.
+        /// The request.
         what: String,
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// Its answer.
         text: String,
     },
 }
 
-/// How an import went.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Imported {
-    /// Lines sent and taken.
+    /// Lines that were sent and accepted.
     pub lines: u64,
     /// Seconds.
     pub seconds: f64,
@@ -64,23 +64,23 @@ struct Issued<'a> {
     code: &'a str,
 }
 
-/// One who prepares, with an admin's token.
+/// Prepares a server, with an admin's token.
 pub struct Ready {
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     token: String,
     connection: Connection,
 }
 
 impl Ready {
     /// For `target`.
-    pub fn new(target: Target, token: &str) -> Ready {
+    pub fn new(target: ServerAddress, token: &str) -> Ready {
         let target = Arc::new(target);
         let connection = Connection::new(Arc::clone(&target));
         Ready { target, token: token.to_owned(), connection }
     }
 
-    /// A campaign of this name and stock that lasts until the end of next year, to be issued by
-    /// the shop. One that is there already stays as it is.
+    /// Creates a campaign with this name and stock that is valid until the end of next year, with
+    /// handout `shop`. An existing one stays unchanged.
     ///
     /// # Errors
     /// [`NotReady`].
@@ -94,16 +94,17 @@ impl Ready {
         let kind = ("application/json", body.len());
         wire::head(&mut request, &self.target, &self.token, line, Some(kind));
         request.extend_from_slice(body.as_bytes());
-        let target = Target::clone(&self.target);
+        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask(&request).await;
         let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
         must(answer, || format!("campaign {name}"))
     }
 
-    /// Imports the coupons `first..end` in files, and tells `told` how many are there.
+    /// Imports the coupons `first..end` in files, and calls `told` with the number of imported
+    /// ones.
     ///
     /// # Errors
-    /// [`NotReady`], also when a line was rejected.
+    /// [`NotReady`], also if a line was rejected.
     pub async fn coupons(
         &mut self,
         first: u64,
@@ -122,9 +123,9 @@ impl Ready {
         Ok(Imported { lines, seconds, per_second: lines as f64 / seconds.max(1e-9) })
     }
 
-    /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over so
-    /// many connections; their codes in that order. Users who have one already get the same again,
-    /// so it may be repeated.
+    /// Issues the coupons `first..end` from the campaign [`CAMPAIGN`], one to each user, over this
+    /// many connections. Returns their codes in that order. It may be repeated: users who have a
+    /// coupon get the same one.
     ///
     /// # Errors
     /// [`NotReady`].
@@ -143,7 +144,7 @@ impl Ready {
         let mut codes = vec![Box::default(); (end - first) as usize];
         while let Some(ended) = lanes.join_next().await {
             let broken = |error| NotReady::Connection {
-                target: Target::clone(&self.target),
+                target: ServerAddress::clone(&self.target),
                 source: io::Error::other(error),
             };
             let (lane, of_lane) = ended.map_err(broken)?;
@@ -166,7 +167,7 @@ impl Ready {
             let numbers = begin..to.min(begin + PART_LINES);
             numbers.map(stock::line).collect::<String>().into_bytes()
         });
-        let target = Target::clone(&self.target);
+        let target = ServerAddress::clone(&self.target);
         let answer = self.connection.ask_in_parts(&head, parts).await;
         let answer = answer.map_err(|source| NotReady::Connection { target, source })?;
         let what = || format!("a file of {} coupons", to - from);
@@ -174,14 +175,14 @@ impl Ready {
         let batch: Result<Batch, _> = serde_json::from_slice(answer.body);
         match batch {
             Ok(batch) if batch.lines == to - from && batch.imported == batch.lines => Ok(()),
-            // The same numbers were used before: the coupons are there, and perhaps used up.
+            // An earlier run used the same numbers: its coupons exist and may be used up.
             _ => Err(refused(answer, what())),
         }
     }
 }
 
 async fn issued(
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     token: &str,
     numbers: impl Iterator<Item = u64>,
 ) -> Result<Vec<Box<str>>, NotReady> {
@@ -198,8 +199,10 @@ async fn issued(
     for number in numbers {
         write(&mut request, number);
         let answer = connection.ask(&request).await;
-        let answer = answer
-            .map_err(|source| NotReady::Connection { target: Target::clone(&target), source })?;
+        let answer = answer.map_err(|source| NotReady::Connection {
+            target: ServerAddress::clone(&target),
+            source,
+        })?;
         let what = || format!("a coupon for {}", stock::user(number));
         must(answer, what)?;
         let coupon: Issued<'_> =
@@ -221,7 +224,7 @@ fn refused(answer: Answer<'_>, what: String) -> NotReady {
     NotReady::Refused { what, status: answer.status, text }
 }
 
-/// This year, of a calendar whose years are all equally long: at its turn it may be a day off.
+/// The present year, by average years: at the turn of the year it may be a day off.
 fn year() -> u64 {
     const YEAR: Duration = Duration::from_secs(31_556_952);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a run found, for people and for programs.
+//! The report of a run, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -6,11 +6,11 @@ use std::fmt::{self, Write as _};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::answer_counts::AnswerCounts;
 use crate::run::Plan;
 use crate::scenario::{Kind, Scenario};
-use crate::tally::Tally;
 
-/// Times from the moment at which a request was due to its answer, in milliseconds.
+/// Times from the instant at which a request was due to its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Answers.
@@ -47,44 +47,44 @@ impl Latency {
 pub struct Interval {
     /// Seconds from the begin of the run, warm-up included.
     pub at: f64,
-    /// Whoever came in it, whatever the answer.
+    /// Waiting times of all requests of the piece, whatever the answer.
     pub latency: Latency,
 }
 
-/// What the sender itself took.
+/// What the sender used.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Sender {
     /// Its threads.
     pub threads: usize,
-    /// Processors that it kept busy: 1 is one of them all the time.
+    /// Processors that it kept busy: 1 is one processor all the time.
     pub cpu_share: f64,
     /// How late requests were sent though a connection was free, in microseconds.
     pub late_p99_us: u64,
-    /// Whether the throughput is its own and not the server's.
+    /// Whether the sender limited the throughput, not the server.
     pub was_the_bottleneck: bool,
-    /// Whether the machine was too busy to send when something was due, so that the times are not
-    /// the server's alone.
+    /// Whether the machine was too busy to send on time, so that the times are not only those of
+    /// the server.
     pub was_late: bool,
 }
 
-/// What a run has used up, its warm-up included.
+/// What a run used up, with its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Used {
-    /// Coupons that were redeemed, or tried: the next run on the same takes those behind them.
+    /// Coupons with a redeem request. The next run on the same coupons begins after them.
     pub coupons: u64,
     /// Coupons that were issued from the campaign.
     pub stock: u64,
 }
 
-/// What a run found.
+/// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The scenario.
     pub scenario: Scenario,
     /// `open` or `closed`.
     #[serde(rename = "loop")]
     pub pace: &'static str,
-    /// Requests a second that were due, in an open loop; of a spike before and after it.
+    /// Requests a second that were due, in an open loop. For a spike: before and after it.
     pub rate: Option<f64>,
     /// Over all senders.
     pub connections: usize,
@@ -96,17 +96,17 @@ pub struct Report {
     pub latency: Latency,
     /// The same by kind.
     pub by_kind: BTreeMap<Kind, Latency>,
-    /// What is used up on the server now.
+    /// What the run used up on the server.
     pub used: Used,
-    /// Requests that were not done, by what the server said.
+    /// Requests that were not done, by the answer of the server.
     pub refused: BTreeMap<String, u64>,
     /// Requests for which no connection became free in time.
     pub unsent: u64,
     /// Answers that must never happen.
     pub wrong: u64,
-    /// Some of them.
+    /// Some of these answers, as text.
     pub wrong_samples: Vec<String>,
-    /// Whether the coupons came to an end before the time.
+    /// Whether no coupons were left before the end.
     pub ran_out: bool,
     /// The sender.
     pub sender: Sender,
@@ -115,9 +115,9 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, tally: &Tally, used: Used, sender: Sender) -> Report {
-        let seconds = tally.measured();
-        let each = tally.interval().as_secs_f64();
+    pub(crate) fn new(plan: &Plan, counts: &AnswerCounts, used: Used, sender: Sender) -> Report {
+        let seconds = counts.measured();
+        let each = counts.interval().as_secs_f64();
         let interval = |(at, times): (usize, &Histogram<u64>)| Interval {
             at: at as f64 * each,
             latency: Latency::of(times),
@@ -128,21 +128,21 @@ impl Report {
             rate: plan.schedule.as_ref().map(crate::schedule::Schedule::base),
             connections: plan.connections,
             seconds,
-            per_second: if seconds > 0.0 { tally.times.len() as f64 / seconds } else { 0.0 },
-            latency: Latency::of(&tally.times),
-            by_kind: tally.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
+            per_second: if seconds > 0.0 { counts.times.len() as f64 / seconds } else { 0.0 },
+            latency: Latency::of(&counts.times),
+            by_kind: counts.by_kind.iter().map(|(kind, it)| (*kind, Latency::of(it))).collect(),
             used,
-            refused: tally.refused.clone(),
-            unsent: tally.unsent,
-            wrong: tally.wrong,
-            wrong_samples: tally.samples.clone(),
-            ran_out: tally.ran_out,
+            refused: counts.refused.clone(),
+            unsent: counts.unsent,
+            wrong: counts.wrong,
+            wrong_samples: counts.samples.clone(),
+            ran_out: counts.ran_out,
             sender,
-            intervals: tally.intervals.iter().enumerate().map(interval).collect(),
+            intervals: counts.intervals.iter().enumerate().map(interval).collect(),
         }
     }
 
-    /// Requests that were not done as they should be.
+    /// Requests that were not done, or wrong.
     pub fn failed(&self) -> u64 {
         self.refused.values().sum::<u64>() + self.unsent + self.wrong
     }

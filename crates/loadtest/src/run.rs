@@ -1,4 +1,4 @@
-//! One run: senders side by side, and what they saw put together.
+//! One run: senders in parallel, and the sum of their counts.
 
 use std::io;
 use std::sync::Arc;
@@ -6,47 +6,47 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::answer_counts::AnswerCounts;
 use crate::report::{Report, Sender, Used};
 use crate::scenario::{Book, Given, Ground, Scenario};
 use crate::schedule::Schedule;
-use crate::tally::Tally;
-use crate::wire::Target;
+use crate::wire::ServerAddress;
 use crate::worker::{Pace, Work, Worked, work};
 
 /// Time for the senders to open their connections.
 const OPENING: Duration = Duration::from_millis(300);
 
-/// From this share of its threads' time on the sender is said to have been the bottleneck.
+/// If the sender used at least this share of its threads' time, it was the bottleneck.
 const BUSY: f64 = 0.9;
 
-/// From so much lateness on, at the 99th percentile, the times are the machine's and not the
-/// server's.
+/// If requests were sent later than this at the 99th percentile, the times are those of the
+/// machine, not of the server.
 const LATE_MAX_US: u64 = 1_000;
 
-/// How a run goes.
+/// The plan of a run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server.
-    pub target: Target,
-    /// What is asked.
+    pub target: ServerAddress,
+    /// The scenario.
     pub scenario: Scenario,
-    /// With which coupons.
+    /// The coupons.
     pub ground: Ground,
-    /// When requests are due; none: each connection asks again when it was answered.
+    /// When requests are due. None: each connection sends the next request after its answer.
     pub schedule: Option<Schedule>,
     /// How long it takes, with the warm-up.
     pub time: Duration,
-    /// What is due so early is not counted.
+    /// Requests due before this time are not counted.
     pub warm_up: Duration,
     /// Over all senders.
     pub connections: usize,
     /// Threads.
     pub senders: usize,
-    /// How long an answer is waited for.
+    /// The longest wait for an answer.
     pub patience: Duration,
 }
 
-/// Does it. Takes as long as the plan says, and until the last answer.
+/// Runs the plan until its end and the last answer.
 ///
 /// # Errors
 /// Nobody listens; no threads, no descriptors.
@@ -67,27 +67,27 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         begin,
         end,
         patience: plan.patience,
-        tally: Tally::new(begin, begin + plan.warm_up, end),
+        counts: AnswerCounts::new(begin, begin + plan.warm_up, end),
     });
     let threads: Vec<_> = works.map(|it| std::thread::spawn(move || work(it))).collect();
-    let mut tally = Tally::new(begin, begin + plan.warm_up, end);
+    let mut counts = AnswerCounts::new(begin, begin + plan.warm_up, end);
     let (mut given, mut taken) = (Given::default(), 0);
     for thread in threads {
         let ended = thread.join().map_err(|_| io::Error::other("a sender panicked"))?;
-        let Worked { tally: of_sender, book } = ended?;
-        tally.add(of_sender);
-        // Senders take turns, so that the one who took most says how many are gone.
+        let Worked { counts: of_sender, book } = ended?;
+        counts.add(of_sender);
+        // Senders take turns with the coupons, so the one that took most tells how many are used.
         taken = (book.taken() * senders as u64).max(taken);
         if let Some(wrong) = given.add(book.given) {
-            tally.note_wrong(wrong);
+            counts.note_wrong(wrong);
         }
     }
     if let Some(wrong) = given.wrong(plan.ground.stock).filter(|_| plan.ground.checked) {
-        tally.note_wrong(wrong);
+        counts.note_wrong(wrong);
     }
     let wall = begin.elapsed().as_secs_f64();
     let cpu_share = (cpu_time() - cpu).as_secs_f64() / wall;
-    let late_p99_us = tally.lateness.value_at_quantile(0.99);
+    let late_p99_us = counts.lateness.value_at_quantile(0.99);
     let sender = Sender {
         threads: senders,
         cpu_share,
@@ -96,14 +96,14 @@ pub fn run(plan: &Plan) -> io::Result<Report> {
         was_late: late_p99_us > LATE_MAX_US,
     };
     let used = Used { coupons: taken, stock: given.codes.len() as u64 };
-    Ok(Report::new(plan, &tally, used, sender))
+    Ok(Report::new(plan, &counts, used, sender))
 }
 
 fn share(all: usize, nth: usize, of: usize) -> usize {
     all / of + usize::from(nth < all % of)
 }
 
-/// What this process has used of the processors.
+/// The processor time that this process used.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

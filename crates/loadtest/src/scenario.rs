@@ -1,7 +1,7 @@
-//! What is asked, and which answers are right.
+//! The requests of a scenario, and which answers are right.
 //!
-//! A *book* belongs to one sender: it chooses the next request, and remembers what was answered, so
-//! that a coupon that is redeemed twice or given to two people is seen at once.
+//! Each sender has a *book*. It chooses the next request and remembers the answers, so it notices at once
+//! if a coupon is redeemed twice or issued to two users.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
@@ -12,9 +12,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::stock::{self, mixed, shuffled, user};
-use crate::wire::{self, Answer, Target};
+use crate::wire::{self, Answer, ServerAddress};
 
-/// What kind of day it is.
+/// The kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scenario {
@@ -30,7 +30,7 @@ pub enum Scenario {
     Spike,
     /// Files of coupons
     Import,
-    /// The mixed day for a long time: does it stay as it was?
+    /// The mixed day for a long time, to see whether the times stay the same
     Soak,
 }
 
@@ -42,13 +42,13 @@ pub enum Kind {
     LookUp,
     /// The first redeem of a coupon.
     Redeem,
-    /// The same redeem again: the first answer is due.
+    /// The same redeem again: the answer must be the first one.
     RedeemAgain,
-    /// The redeem of another order: it must be refused.
+    /// The redeem of another order, which must be refused.
     RedeemByOther,
     /// A coupon for a new user.
     Issue,
-    /// A coupon for a user who has one: the same is due.
+    /// An issue for a user who has a coupon: the answer must be the same one.
     IssueAgain,
     /// A redemption is cancelled.
     Cancel,
@@ -59,53 +59,53 @@ pub enum Kind {
 /// The coupons and the campaign of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ground {
-    /// All that there are, to be looked up.
+    /// All coupons, for look-ups.
     pub coupons: Range<u64>,
-    /// Their codes, where they were minted; [`stock::code`] otherwise.
+    /// Their codes if they were minted, or else [`stock::code`].
     pub codes: Option<Arc<Vec<Box<str>>>>,
-    /// They are redeemed in one order, whatever the run; those of these turns are left.
+    /// The positions that are left, of the order in which every run redeems the coupons.
     pub turns: Range<u64>,
     /// The campaign that is issued from, new for this run.
     pub campaign: String,
-    /// How many it has left.
+    /// Its stock.
     pub stock: u64,
-    /// The first user who has nothing from it yet.
+    /// The first user without a coupon of it.
     pub first_user: u64,
     /// The token of a shop's back end.
     pub token: String,
-    /// Whether answers are looked at; without it a server that answers anything will do.
+    /// Whether answers are checked.
     pub checked: bool,
 }
 
-/// How an answer is to be taken.
+/// What an answer is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should be.
+    /// The expected answer.
     Right,
-    /// Not done, and the server says so; nothing is wrong with the coupons.
+    /// The server refused, and no coupon changed.
     Refused(String),
-    /// Never to happen.
+    /// An answer that must never happen.
     Wrong(String),
 }
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// What is asked for.
+pub struct LoadRequest {
+    /// Its kind.
     pub kind: Kind,
     /// The coupon, or the user who takes one.
     number: u64,
-    /// The code that he has.
+    /// The code that the user has.
     code: Option<Box<str>>,
 }
 
-/// One in so many is asked for a second time.
+/// One in this many requests is sent a second time.
 const AGAIN_ONE_IN: u64 = 50;
 
-/// How many redeemed coupons and served users are kept in mind to be asked for again.
+/// How many redeemed coupons and users with coupons are remembered, for repeated requests.
 const REMEMBERED: usize = 4_096;
 
-/// What of an answer is looked at.
+/// The fields of an answer that are checked.
 #[derive(Deserialize)]
 struct Seen<'a> {
     #[serde(borrow, default)]
@@ -120,7 +120,7 @@ struct Seen<'a> {
 #[derive(Debug)]
 pub struct Book {
     ground: Arc<Ground>,
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     scenario: Scenario,
     sender: u64,
     senders: u64,
@@ -130,40 +130,40 @@ pub struct Book {
     users: u64,
     redeemed: VecDeque<u64>,
     served: VecDeque<(u64, Box<str>)>,
-    /// What the campaign gave.
+    /// What the campaign issued.
     pub given: Given,
 }
 
-/// What a first-come campaign gave, by the answers.
+/// What a first-come campaign issued, by the answers.
 #[derive(Debug, Default)]
 pub struct Given {
     /// The codes.
     pub codes: HashSet<Box<str>>,
-    /// Requests that nobody knows the end of.
+    /// Requests with an unknown outcome.
     pub unknown: u64,
-    /// Users who came too late.
+    /// Users who got SOLD_OUT.
     pub sold_out: u64,
 }
 
 impl Given {
-    /// Adds what another sender was given. What is wrong with both together.
+    /// Adds the coupons of another sender. Returns what is wrong with both together.
     pub fn add(&mut self, other: Given) -> Option<String> {
         let both = self.codes.len() + other.codes.len();
         self.codes.extend(other.codes);
         self.unknown += other.unknown;
         self.sold_out += other.sold_out;
         let twice = both - self.codes.len();
-        (twice > 0).then(|| format!("{twice} codes were given to two users"))
+        (twice > 0).then(|| format!("{twice} codes were issued to two users"))
     }
 
-    /// What is wrong at the end with a campaign of `stock`.
+    /// What is wrong in the end with a campaign of `stock`.
     pub fn wrong(&self, stock: u64) -> Option<String> {
         let given = self.codes.len() as u64;
         if given > stock {
             return Some(format!("{given} coupons were issued from a stock of {stock}"));
         }
         (self.sold_out > 0 && given + self.unknown < stock)
-            .then(|| format!("{} users were told SOLD_OUT after {given} of {stock}", self.sold_out))
+            .then(|| format!("{} users got SOLD_OUT after {given} of {stock}", self.sold_out))
     }
 }
 
@@ -177,10 +177,10 @@ impl Ground {
 }
 
 impl Book {
-    /// The book of sender number `sender` of `senders`, which have no coupon in common.
+    /// The book of sender number `sender` of `senders`. No two of them share a coupon.
     pub fn new(
         ground: Arc<Ground>,
-        target: Arc<Target>,
+        target: Arc<ServerAddress>,
         scenario: Scenario,
         sender: usize,
         senders: usize,
@@ -200,8 +200,8 @@ impl Book {
         }
     }
 
-    /// The next request; none when no coupon is left.
-    pub fn choose(&mut self) -> Option<Ask> {
+    /// The next request. None if no coupon is left.
+    pub fn choose(&mut self) -> Option<LoadRequest> {
         let dice = self.random();
         match self.scenario {
             Scenario::LookUp => Some(self.look_up()),
@@ -214,14 +214,14 @@ impl Book {
                 97..99 => Some(self.cancel()),
                 _ => {
                     let number = self.any();
-                    Some(Ask { kind: Kind::List, number, code: None })
+                    Some(LoadRequest { kind: Kind::List, number, code: None })
                 }
             },
             Scenario::Import => None,
         }
     }
 
-    /// Turns taken: coupons that are used up now.
+    /// The number of coupons that are used up now.
     pub(crate) fn taken(&self) -> u64 {
         self.coupons
     }
@@ -237,18 +237,18 @@ impl Book {
         start + self.random() % (end - start)
     }
 
-    fn look_up(&mut self) -> Ask {
-        Ask { kind: Kind::LookUp, number: self.any(), code: None }
+    fn look_up(&mut self) -> LoadRequest {
+        LoadRequest { kind: Kind::LookUp, number: self.any(), code: None }
     }
 
-    fn redeem(&mut self, dice: u64) -> Option<Ask> {
+    fn redeem(&mut self, dice: u64) -> Option<LoadRequest> {
         if dice.is_multiple_of(AGAIN_ONE_IN)
             && let Some(number) = self.redeemed.pop_front()
         {
             self.redeemed.push_back(number);
             let same = (dice / AGAIN_ONE_IN).is_multiple_of(2);
             let kind = if same { Kind::RedeemAgain } else { Kind::RedeemByOther };
-            return Some(Ask { kind, number, code: None });
+            return Some(LoadRequest { kind, number, code: None });
         }
         let nth = self.coupons * self.senders + self.sender;
         let turn = self.ground.turns.start + nth;
@@ -258,31 +258,31 @@ impl Book {
         self.coupons += 1;
         let Range { start, end } = self.ground.coupons;
         let number = start + shuffled(turn, end - start);
-        Some(Ask { kind: Kind::Redeem, number, code: None })
+        Some(LoadRequest { kind: Kind::Redeem, number, code: None })
     }
 
-    fn issue(&mut self, dice: u64) -> Ask {
+    fn issue(&mut self, dice: u64) -> LoadRequest {
         if dice.is_multiple_of(AGAIN_ONE_IN)
             && let Some((number, code)) = self.served.pop_front()
         {
             self.served.push_back((number, code.clone()));
-            return Ask { kind: Kind::IssueAgain, number, code: Some(code) };
+            return LoadRequest { kind: Kind::IssueAgain, number, code: Some(code) };
         }
         let number = self.ground.first_user + self.users * self.senders + self.sender;
         self.users += 1;
-        Ask { kind: Kind::Issue, number, code: None }
+        LoadRequest { kind: Kind::Issue, number, code: None }
     }
 
-    /// Where nothing was redeemed yet a look-up instead.
-    fn cancel(&mut self) -> Ask {
+    /// If nothing was redeemed yet, a look-up.
+    fn cancel(&mut self) -> LoadRequest {
         match self.redeemed.pop_front() {
-            Some(number) => Ask { kind: Kind::Cancel, number, code: None },
+            Some(number) => LoadRequest { kind: Kind::Cancel, number, code: None },
             None => self.look_up(),
         }
     }
 
-    /// Writes the request to `to`, which it empties first.
-    pub fn write(&self, ask: &Ask, to: &mut Vec<u8>) {
+    /// Writes the request to `to`, after emptying it.
+    pub fn write(&self, ask: &LoadRequest, to: &mut Vec<u8>) {
         to.clear();
         let (number, campaign) = (ask.number, &self.ground.campaign);
         let code = || self.ground.code(number);
@@ -318,8 +318,8 @@ impl Book {
         to.extend_from_slice(body.as_bytes());
     }
 
-    /// What the answer to `ask` is worth. It is written into the book.
-    pub fn judge(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+    /// Judges the answer to `ask`, and records it in the book.
+    pub fn judge(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
         if !self.ground.checked {
             return match answer.status {
                 200..300 => Verdict::Right,
@@ -378,7 +378,7 @@ impl Book {
         }
     }
 
-    fn judge_refusal(&mut self, ask: &Ask, answer: Answer<'_>) -> Verdict {
+    fn judge_refusal(&mut self, ask: &LoadRequest, answer: Answer<'_>) -> Verdict {
         let seen = serde_json::from_slice::<Seen<'_>>(answer.body).ok();
         let code = seen.and_then(|seen| seen.code).unwrap_or("no problem document");
         match (ask.kind, answer.status, code) {
@@ -400,25 +400,25 @@ impl Book {
         }
     }
 
-    /// There is no answer, and none will come.
-    pub fn unanswered(&mut self, ask: &Ask) {
+    /// Records a request without an answer.
+    pub fn unanswered(&mut self, ask: &LoadRequest) {
         self.lost(ask, true);
     }
 
-    fn lost(&mut self, ask: &Ask, is_unknown: bool) {
+    fn lost(&mut self, ask: &LoadRequest, is_unknown: bool) {
         if ask.kind == Kind::Issue && is_unknown {
             self.given.unknown += 1;
         }
     }
 }
 
-/// The order that redeems the coupon, or one that comes too late.
-fn order(ask: &Ask) -> String {
+/// The order that redeems the coupon, or another one that is too late.
+fn order(ask: &LoadRequest) -> String {
     let attempt = if ask.kind == Kind::RedeemByOther { 2 } else { 1 };
     format!("o{}-{attempt}", ask.number)
 }
 
-/// A code without the hyphens that it is printed with.
+/// A code without hyphens.
 fn bare(code: &str) -> String {
     code.chars().filter(|it| *it != '-').collect()
 }
@@ -449,8 +449,8 @@ mod tests {
         Book::new(Arc::new(ground), Arc::new(target), scenario, 0, 1)
     }
 
-    fn ask(kind: Kind) -> Ask {
-        Ask { kind, number: 7, code: Some("CODE".into()) }
+    fn ask(kind: Kind) -> LoadRequest {
+        LoadRequest { kind, number: 7, code: Some("CODE".into()) }
     }
 
     #[test]
@@ -516,9 +516,9 @@ mod tests {
         for (name, given, is_wrong) in [
             ("some", given(3, 0, 0), false),
             ("all", given(5, 0, 9), false),
-            ("more than there are", given(6, 0, 0), true),
-            ("sold out too early", given(4, 0, 1), true),
-            ("perhaps sold out", given(4, 1, 1), false),
+            ("more than the stock", given(6, 0, 0), true),
+            ("SOLD_OUT too early", given(4, 0, 1), true),
+            ("perhaps SOLD_OUT", given(4, 1, 1), false),
         ] {
             assert_eq!(given.wrong(5).is_some(), is_wrong, "{name}");
         }

@@ -1,17 +1,17 @@
-//! When requests are due. Known before the first is sent, whatever the server does.
+//! When requests are due. This is fixed before the first one is sent, whatever the server does.
 
 use std::time::Duration;
 
-/// How many times the base rate a spike has.
+/// The rate of a spike, in base rates.
 pub const SPIKE_TIMES: f64 = 50.0;
 
 /// How long a spike is.
 pub const SPIKE: Duration = Duration::from_secs(10);
 
-/// A rate that may change; requests are evenly spaced.
+/// A rate that may change. Requests are evenly spaced.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// Each goes on until its moment, with so many requests a second.
+    /// Each step: its end, and its requests a second.
     pieces: Vec<(Duration, f64)>,
 }
 
@@ -21,7 +21,8 @@ impl Schedule {
         Schedule { pieces: vec![(time, rate)] }
     }
 
-    /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time` at the rate itself.
+    /// [`SPIKE_TIMES`] the rate for [`SPIKE`], in the middle of `time`, and the rate itself before
+    /// and after.
     pub fn spike(rate: f64, time: Duration) -> Schedule {
         let before = time / 2;
         let spike = before + SPIKE;
@@ -30,14 +31,14 @@ impl Schedule {
         Schedule { pieces }
     }
 
-    /// The share of one of `senders`, who take turns.
+    /// The share of one of `senders`.
     pub fn share(&self, sender: usize, senders: usize) -> Times {
         let (sender, senders) = (sender as f64, senders as f64);
         let next = sender / self.base();
         Times { pieces: self.pieces.clone(), sender, senders, next, at: 0 }
     }
 
-    /// When it is over.
+    /// Its end.
     pub fn end(&self) -> Duration {
         self.pieces.last().map_or(Duration::ZERO, |(until, _)| *until)
     }
@@ -48,7 +49,7 @@ impl Schedule {
     }
 }
 
-/// The moments at which one sender's requests are due, counted from the begin of the run.
+/// The instants at which the requests of one sender are due, from the start of the run.
 #[derive(Clone, Debug)]
 pub struct Times {
     pieces: Vec<(Duration, f64)>,
@@ -71,7 +72,7 @@ impl Iterator for Times {
                 return Some(due);
             }
             self.at += 1;
-            // A higher rate begins at once, not when the lower one would have had its turn.
+            // A higher rate begins at once, not at the next instant of the lower rate.
             let (_, rate) = *self.pieces.get(self.at)?;
             self.next = until.as_secs_f64() + self.sender / rate;
         }

@@ -1,27 +1,27 @@
-//! Which coupons and users a run works with. All of them follow from a number, so that nobody
-//! keeps a list, a run can be ended and begun again, and a peer can be loaded with the same.
+//! The coupons and users of a run. Each is computed from a number, so no list is needed, a run can
+//! continue where another one ended, and a peer can get the same coupons.
 
-/// Characters of a code: 60 bits. Below sixteen, so that no code is taken for a minted one.
+/// Characters of a code: 60 bits. Fewer than sixteen, so that a code never looks minted.
 pub const CODE_CHARS: usize = 12;
 
 /// Crockford's base 32.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// How often the halves of a number are mixed: from three on neighbours have nothing in common.
+/// How often the halves of a number are mixed: after three rounds neighbours are unrelated.
 const ROUNDS: u64 = 4;
 
-/// A prime that is larger than any stock, so that it has no factor in common with one.
+/// A prime larger than any stock, so that they have no common factor.
 const STRIDE: u128 = 1_000_000_000_039;
 
-/// The code of coupon `number`: another for each number below 2⁶⁰, and as random as the codes of
-/// a real shop, so that neighbours lie far apart in every index.
+/// The code of coupon `number`: different for each number below 2⁶⁰, and as random as the codes of
+/// a real shop, so that neighbours are far apart in every index.
 ///
 /// # Panics
-/// When the number is larger.
+/// If the number is larger.
 pub fn code(number: u64) -> String {
     const HALF: u64 = (1 << 30) - 1;
     assert!(number < 1 << 60, "there are 2^60 codes");
-    // A Feistel network: whatever the mixing does, no two numbers meet.
+    // A Feistel network: two numbers never give the same code.
     let (mut left, mut right) = (number >> 30, number & HALF);
     for round in 0..ROUNDS {
         (left, right) = (right, left ^ (mixed(right ^ (round << 32)) & HALF));
@@ -36,7 +36,7 @@ pub fn user(number: u64) -> String {
     format!("u{number:010}")
 }
 
-/// The `nth` coupon to be touched, of `count`: each once, in an order that jumps about.
+/// The `nth` of `count` coupons to change: each once, in a scattered order.
 ///
 /// # Panics
 /// Without coupons.
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_lie_apart() {
+    fn neighbours_are_far_apart() {
         let first: HashSet<u8> = (0..1_000).map(|number| code(number).as_bytes()[0]).collect();
         assert_eq!(first.len(), ALPHABET.len());
     }

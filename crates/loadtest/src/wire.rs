@@ -1,4 +1,4 @@
-//! The wire: one connection that sends a request which is bytes already and reads its answer.
+//! The wire: one connection that sends a request, already in bytes, and reads its answer.
 //!
 //! Written by hand because the sender shares its machine with what it measures: a general client
 //! takes several times as much. HTTP/1.1, answers with a `Content-Length`.
@@ -13,26 +13,26 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A connection that was idle for so long is opened anew: servers close those that say nothing
-/// (couponry after 10 s), and a request that crosses with that would have no answer.
+/// A connection that was idle for this long is opened again: servers close idle connections
+/// (couponry after 10 s), and a request sent at that moment would have no answer.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// Most headers of an answer.
 const HEADERS_MAX: usize = 32;
 
-/// Largest answer that is read, in bytes: a page of a thousand coupons.
+/// Largest answer, in bytes: a page of a thousand coupons.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Where the server is: `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ServerAddress {
     address: SocketAddr,
     host: String,
 }
 
-/// Why a text names no server.
+/// Why a text is not the address of a server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTarget {
+pub enum BadServerAddress {
     /// Another scheme, or none.
     #[error("a server is http://HOST:PORT, found {0:?}")]
     Form(String),
@@ -46,54 +46,54 @@ pub enum BadTarget {
     },
 }
 
-impl FromStr for Target {
-    type Err = BadTarget;
+impl FromStr for ServerAddress {
+    type Err = BadServerAddress;
 
-    fn from_str(text: &str) -> Result<Target, BadTarget> {
-        let form = || BadTarget::Form(text.to_owned());
+    fn from_str(text: &str) -> Result<ServerAddress, BadServerAddress> {
+        let form = || BadServerAddress::Form(text.to_owned());
         let host = text.strip_prefix("http://").ok_or_else(form)?.trim_end_matches('/');
         if host.is_empty() || host.contains('/') {
             return Err(form());
         }
         let whole = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        let unknown = |why: String| BadTarget::Unknown { host: whole.clone(), why };
+        let unknown = |why: String| BadServerAddress::Unknown { host: whole.clone(), why };
         let found = whole.to_socket_addrs().map_err(|error| unknown(error.to_string()))?.next();
         let address = found.ok_or_else(|| unknown("it has no address".to_owned()))?;
-        Ok(Target { address, host: host.to_owned() })
+        Ok(ServerAddress { address, host: host.to_owned() })
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "http://{}", self.host)
     }
 }
 
-/// What came back. The body lies in the connection's buffer.
+/// An answer. Its body is in the buffer of the connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// 100 to 599.
     pub status: u16,
-    /// As long as its header said.
+    /// The body, of the length in its header.
     pub body: &'a [u8],
 }
 
-/// A connection that is opened when it is needed.
+/// A connection that opens when it is needed.
 #[derive(Debug)]
 pub struct Connection {
-    target: Arc<Target>,
+    target: Arc<ServerAddress>,
     stream: Option<TcpStream>,
     used_at: Instant,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// To `target`; not opened yet.
-    pub fn new(target: Arc<Target>) -> Connection {
+    /// To `target`, not open yet.
+    pub fn new(target: Arc<ServerAddress>) -> Connection {
         Connection { target, stream: None, used_at: Instant::now(), buffer: Vec::new() }
     }
 
-    /// Opens it, if it is not open, so that the first request need not.
+    /// Opens it if it is not open, so that the first request does not have to.
     ///
     /// # Errors
     /// Nobody listens there.
@@ -110,13 +110,13 @@ impl Connection {
     /// Sends a whole request and reads the whole answer.
     ///
     /// # Errors
-    /// The connection broke, or what came is no HTTP. Whether the request was done is unknown;
-    /// the next one is sent on a new connection.
+    /// The connection broke, or the answer is not HTTP. The outcome of the request is unknown. The
+    /// next one is sent on a new connection.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.ask_in_parts(request, std::iter::empty()).await
     }
 
-    /// The same with a body that is made while it is sent; `head` says how long it will be.
+    /// The same with a body that is made while it is sent. `head` has its length.
     ///
     /// # Errors
     /// As for [`Connection::ask`].
@@ -137,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The status, and where in the buffer the body lies.
+    /// The status, and the position of the body in the buffer.
     async fn exchange(
         &mut self,
         head: &[u8],
@@ -174,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// Given up: what comes late must not be taken for the answer to the next request.
+    /// Close it: a late answer must not be taken for the answer to the next request.
     pub fn drop_stream(&mut self) {
         self.stream = None;
     }
@@ -188,7 +188,7 @@ struct Head {
 }
 
 impl Head {
-    /// `None` while it has not come whole.
+    /// `None` while it is not complete.
     fn parse(buffer: &[u8]) -> io::Result<Option<Head>> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
@@ -211,16 +211,16 @@ impl Head {
     }
 }
 
-/// The head of a request, up to and with the empty line.
+/// The head of a request, with the empty line.
 pub fn head(
     to: &mut Vec<u8>,
-    target: &Target,
+    target: &ServerAddress,
     token: &str,
     request_line: fmt::Arguments<'_>,
     body: Option<(&str, usize)>,
 ) {
     use io::Write;
-    // Writing to a vector does not fail.
+    // Writing to a vector cannot fail.
     let _ = write!(to, "{request_line} HTTP/1.1\r\nhost: {}\r\n", target.host);
     if !token.is_empty() {
         let _ = write!(to, "authorization: Bearer {token}\r\n");
@@ -242,11 +242,14 @@ mod tests {
             ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
             ("http://127.0.0.1", "127.0.0.1"),
         ] {
-            let target: Target = text.parse().expect(text);
+            let target: ServerAddress = text.parse().expect(text);
             assert_eq!(target.host, host, "{text}");
         }
         for text in ["127.0.0.1:8080", "https://127.0.0.1", "http://", "http://127.0.0.1:1/v1"] {
-            assert!(matches!(text.parse::<Target>(), Err(BadTarget::Form(_))), "{text}");
+            assert!(
+                matches!(text.parse::<ServerAddress>(), Err(BadServerAddress::Form(_))),
+                "{text}"
+            );
         }
     }
 

@@ -1,8 +1,8 @@
-//! One sender: a thread with connections of its own, which take what is due.
+//! One sender: a thread with its own connections, which send the requests that are due.
 //!
-//! A request that is due waits for nobody but a free connection, and its time counts from the
-//! moment at which it was due: a server that stands still for a second makes everybody who came
-//! in that second wait, and not only the one request that it had at the time.
+//! The time of a request counts from the instant at which it was due, and it waits only for a free
+//! connection. So if a server does not answer for a second, every request of that second is slow,
+//! not only those that the server had.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,52 +14,52 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use crate::answer_counts::AnswerCounts;
 use crate::pacer::Pacer;
 use crate::scenario::{Book, Verdict};
 use crate::schedule::Times;
-use crate::tally::Tally;
-use crate::wire::{Connection, Target};
+use crate::wire::{Connection, ServerAddress};
 
-/// What one sender does.
+/// The work of one sender.
 pub(crate) struct Work {
-    pub(crate) target: Arc<Target>,
+    pub(crate) target: Arc<ServerAddress>,
     pub(crate) book: Book,
     pub(crate) connections: usize,
     pub(crate) pace: Pace,
     pub(crate) begin: Instant,
     pub(crate) end: Instant,
-    /// How long an answer is waited for.
+    /// The longest wait for an answer.
     pub(crate) patience: Duration,
-    pub(crate) tally: Tally,
+    pub(crate) counts: AnswerCounts,
 }
 
 /// When a request is sent.
 pub(crate) enum Pace {
-    /// When it is due.
+    /// At the instant when it is due.
     Open(Times),
-    /// When the one before it on its connection has been answered.
+    /// After the answer to the request before it on the connection.
     Closed,
 }
 
-/// What came of it.
+/// The report.
 pub(crate) struct Worked {
-    pub(crate) tally: Tally,
+    pub(crate) counts: AnswerCounts,
     pub(crate) book: Book,
 }
 
 /// What the tasks of a sender share.
 struct Desk {
     book: RefCell<Book>,
-    tally: RefCell<Tally>,
+    counts: RefCell<AnswerCounts>,
     due: RefCell<VecDeque<Instant>>,
     idle: RefCell<Vec<Rc<Notify>>>,
-    /// Nothing more will be due.
+    /// Whether no more requests will be due.
     is_over: Cell<bool>,
     patience: Duration,
     end: Instant,
 }
 
-/// Works until the end, and until everything that was due by then has been answered or given up.
+/// Works until the end, and until every request due by then has an answer or was given up.
 ///
 /// # Errors
 /// No runtime, no timer, or nobody listens.
@@ -67,7 +67,7 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let desk = Rc::new(Desk {
         book: RefCell::new(work.book),
-        tally: RefCell::new(work.tally),
+        counts: RefCell::new(work.counts),
         due: RefCell::default(),
         idle: RefCell::default(),
         is_over: Cell::new(false),
@@ -104,9 +104,9 @@ pub(crate) fn work(work: Work) -> io::Result<Worked> {
         }
         io::Result::Ok(())
     })?;
-    let Desk { book, tally, .. } =
+    let Desk { book, counts, .. } =
         Rc::into_inner(desk).ok_or_else(|| io::Error::other("a task goes on"))?;
-    Ok(Worked { tally: tally.into_inner(), book: book.into_inner() })
+    Ok(Worked { counts: counts.into_inner(), book: book.into_inner() })
 }
 
 impl Desk {
@@ -124,7 +124,7 @@ impl Desk {
             }
             self.due.borrow_mut().push_back(due);
             if let Some(idle) = self.idle.borrow_mut().pop() {
-                self.tally.borrow_mut().called_late(due.elapsed());
+                self.counts.borrow_mut().called_late(due.elapsed());
                 idle.notify_one();
             }
         }
@@ -146,7 +146,7 @@ impl Desk {
             let next = self.due.borrow_mut().pop_front();
             match next {
                 Some(due) if due + self.patience < Instant::now() => {
-                    self.tally.borrow_mut().never_sent(due);
+                    self.counts.borrow_mut().never_sent(due);
                 }
                 Some(due) => {
                     if !self.one(&mut connection, &mut request, due).await {
@@ -173,10 +173,10 @@ impl Desk {
         }
     }
 
-    /// Asks once and notes the answer; whether there was anything left to ask.
+    /// Sends one request and records its answer. Returns whether any request was left.
     async fn one(&self, connection: &mut Connection, request: &mut Vec<u8>, due: Instant) -> bool {
         let Some(ask) = self.book.borrow_mut().choose() else {
-            self.tally.borrow_mut().ran_out = true;
+            self.counts.borrow_mut().ran_out = true;
             return false;
         };
         self.book.borrow().write(&ask, request);
@@ -194,7 +194,7 @@ impl Desk {
                 Verdict::Refused("no answer in time".to_owned())
             }
         };
-        self.tally.borrow_mut().note(ask.kind, due, now, verdict);
+        self.counts.borrow_mut().note(ask.kind, due, now, verdict);
         true
     }
 }

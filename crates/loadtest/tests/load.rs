@@ -1,4 +1,4 @@
-//! The harness against servers whose faults are known: it has to find them.
+//! The harness finds the faults of servers with known faults.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,24 +11,27 @@ use axum::{Json, Router};
 use loadtest::run::{Plan, run};
 use loadtest::scenario::{Ground, Scenario};
 use loadtest::schedule::Schedule;
-use loadtest::wire::Target;
+use loadtest::wire::ServerAddress;
 use serde_json::{Value, json};
 
-/// What is wrong with a server.
+/// The fault of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Nothing,
-    /// Redeems for whoever comes.
+    /// Redeems every request.
     RedeemsTwice,
-    /// Gives the same code to two users.
+    /// Issues the same code to two users.
     GivesTwice,
-    /// Stands still for [`STALL`] once.
+    /// Stops answering for [`STALL`], once.
     Stalls,
-    /// Says 503 to every third.
+    /// Answers every third request with 503.
     Overloaded,
 }
 
 const STALL: Duration = Duration::from_millis(400);
+
+/// How often a run is tried. A run takes 1.5 s, and the machine may stop during most of it.
+const TRIES: usize = 20;
 
 struct Store {
     fault: Fault,
@@ -43,7 +46,7 @@ struct Store {
 type Answer = (StatusCode, Json<Value>);
 
 /// A server on loopback, until the test ends.
-fn server(fault: Fault) -> Target {
+fn server(fault: Fault) -> ServerAddress {
     let store = Arc::new(Store {
         fault,
         begun: Instant::now(),
@@ -71,7 +74,7 @@ fn server(fault: Fault) -> Target {
 async fn look_up(State(store): State<Arc<Store>>, Path(code): Path<String>) -> Answer {
     let since = store.begun.elapsed();
     if store.fault == Fault::Stalls && since > STALL && since < 2 * STALL {
-        // The whole server, like a long collection of garbage: it has one thread.
+        // The whole server stops, as in a long garbage collection: it has one thread.
         std::thread::sleep(2 * STALL - since);
     }
     let number = (0..100).find(|number| loadtest::stock::code(*number) == code);
@@ -123,7 +126,7 @@ async fn issue(State(store): State<Arc<Store>>, Json(body): Json<Value>) -> Answ
     (StatusCode::CREATED, Json(json!({"code": format!("N{next}"), "holder": user})))
 }
 
-fn plan(target: Target, scenario: Scenario, rate: Option<f64>) -> Plan {
+fn plan(target: ServerAddress, scenario: Scenario, rate: Option<f64>) -> Plan {
     let time = Duration::from_millis(1_500);
     Plan {
         target,
@@ -146,7 +149,7 @@ fn plan(target: Target, scenario: Scenario, rate: Option<f64>) -> Plan {
         warm_up: Duration::ZERO,
         connections: 8,
         senders: 2,
-        patience: Duration::from_secs(20),
+        patience: Duration::from_secs(180),
     }
 }
 
@@ -159,18 +162,37 @@ fn faults_are_found() {
         (Fault::Nothing, Scenario::IssueRush, false),
         (Fault::GivesTwice, Scenario::IssueRush, true),
     ] {
-        let report = run(&plan(server(fault), scenario, None)).expect("a run");
-        assert_eq!(report.wrong > 0, is_wrong, "{fault:?}: {report}");
-        assert!(report.latency.count > 0, "{fault:?}: {report}");
-        let refused: u64 = report.refused.values().sum();
-        assert_eq!(refused > 0, fault == Fault::Overloaded, "{fault:?}: {report}");
+        let is_found = (0..TRIES).any(|_| {
+            let report = run(&plan(server(fault), scenario, None)).expect("a run");
+            let refused: u64 = report.refused.values().sum();
+            assert!(is_wrong || report.wrong == 0, "{fault:?}: {report}");
+            assert!(fault == Fault::Overloaded || refused == 0, "{fault:?}: {report}");
+            // A run in which the machine stopped may have too few requests for the fault.
+            let has_both =
+                (report.wrong > 0) == is_wrong && (refused > 0) == (fault == Fault::Overloaded);
+            has_both && report.latency.count > 0
+        });
+        assert!(is_found, "{fault:?}: not in one of {TRIES} runs");
     }
 }
 
-/// Whoever came while the server stood still has waited, and not only the eight who had a
-/// connection.
+/// All requests that were due while the server did not answer have waited, not only the eight that
+/// had a connection.
 #[test]
 fn nothing_is_omitted() {
+    let mut seen = Ok(());
+    for _ in 0..TRIES {
+        seen = all_have_waited();
+        if seen.is_ok() {
+            return;
+        }
+    }
+    panic!("{seen:?}");
+}
+
+/// One run in an open loop and one in a closed loop. If the machine stops during one of them, the
+/// stall of the server is missed, or a longer one comes to it.
+fn all_have_waited() -> Result<(), String> {
     let rate = 400.0;
     let came_in_it = (rate * STALL.as_secs_f64()) as u64;
     let report = run(&plan(server(Fault::Stalls), Scenario::LookUp, Some(rate))).expect("a run");
@@ -180,9 +202,16 @@ fn nothing_is_omitted() {
         .filter(|interval| interval.latency.max > STALL.as_secs_f64() * 1_000.0 / 2.0)
         .map(|interval| interval.latency.count)
         .sum();
-    assert!(waited >= came_in_it / 2, "{waited} of {came_in_it}: {report}");
-    // Half a second of 1.5 s was slow, so the ninetieth percentile says so.
-    assert!(report.latency.p90 > STALL.as_secs_f64() * 1_000.0 / 4.0, "{report}");
+    if waited < came_in_it / 2 {
+        return Err(format!("{waited} of {came_in_it}: {report}"));
+    }
+    // Half a second of 1.5 s was slow, so the ninetieth percentile shows it.
+    if report.latency.p90 <= STALL.as_secs_f64() * 1_000.0 / 4.0 {
+        return Err(format!("not at the ninetieth percentile: {report}"));
+    }
     let closed = run(&plan(server(Fault::Stalls), Scenario::LookUp, None)).expect("a run");
-    assert!(closed.latency.p99 < report.latency.p90, "a closed loop does not see it: {closed}");
+    match closed.latency.p99 < report.latency.p90 {
+        true => Ok(()),
+        false => Err(format!("a closed loop does not show it: {closed}")),
+    }
 }

@@ -1,4 +1,4 @@
-//! What the router remembers: runs and plans, which never change once they exist.
+//! The cache of the router: runs and plans, which never change once they exist.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, RwLock};
@@ -9,11 +9,11 @@ use coupon::time::Day;
 
 use crate::Owner;
 
-/// Most runs, and most plans, that are remembered; past it everything is forgotten at once and
-/// read again. 100,000 runs take some 20 MB.
+/// Most runs, and most plans, in the cache; at the limit it is cleared and read again. 100,000 runs
+/// take some 20 MB.
 pub const REMEMBERED_MAX: usize = 100_000;
 
-/// By day and first serial: serials of one day overlap in no two runs.
+/// By day and first serial: no two runs of one day share a serial.
 type Runs = BTreeMap<(Day, u64), (MintedRun, Arc<Owner>)>;
 
 #[derive(Debug, Default)]

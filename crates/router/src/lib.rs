@@ -1,107 +1,38 @@
-//! Where a code lives.
+//! The sentence that couponry was built on: *a router crate hashes coupon codes across partitions
+//! and keeps active coupons in a hot table bucketed by expiry date*. This is that crate: it alone
+//! turns a code into an expiry day and a bucket.
 //!
-//! A minted code carries its own address: its day is inside it, and which bucket of that day
-//! follows from its hash. Any other code is found through the directory. The [`Router`] knows the
-//! keys and this arithmetic; what has to be looked up it asks of the [`Directory`] it is handed.
+//! The sentence uses two words the other way round. What it buckets by expiry date is our
+//! **partition**: all coupons that expire on one UTC day. The partitions over which it hashes are
+//! our **buckets**: the parts of one partition, chosen by a hash of the code ([`bucket`]).
 //!
-//! *Shelf*: all coupons of one UTC expiry day. *Place*: one bucket of a shelf. *Run*: the serials
-//! of one minted batch. *Absence is never remembered*: a run, an entry or a plan that is not there
-//! may be there a moment later; what is remembered never changes once it exists.
+//! A minted code contains its expiry day, so its [`BucketKey`] is computed; for any other code the
+//! directory has the day. The [`Router`] knows the keys and this arithmetic, and asks the
+//! [`Directory`] it is given for everything else.
+//!
+//! A **run** is the serial range of one minted batch. The router caches runs and plans, which never
+//! change once they exist. It never caches that one is missing: it may exist a moment later.
 
+mod address;
+mod bucket_key;
 mod cache;
-mod place;
+mod directory;
+mod openings;
 mod ring;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use coupon::campaign::MintedRun;
 use coupon::code::{Code, CodeText};
-use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::{CodeKey, KeyId};
 use coupon::time::Day;
 
+pub use address::{Address, Found, Owner};
+pub use bucket_key::{BUCKET_BITS_DEFAULT, BucketKey, bucket};
 pub use cache::REMEMBERED_MAX;
 use cache::Remembered;
-pub use place::{BUCKET_BITS_DEFAULT, Place, bucket};
+pub use directory::{Directory, Entry};
+pub use openings::{home, openings};
 pub use ring::KeyRing;
-
-/// Whose coupon a code is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// The campaign.
-    pub campaign: CampaignId,
-    /// The batch it came in.
-    pub batch: BatchId,
-}
-
-/// What the directory says of a code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A foreign coupon, or one that was moved to a later shelf.
-    Coupon {
-        /// Its shelf.
-        day: Day,
-        /// Whose it is.
-        owner: Owner,
-    },
-    /// One word for everybody.
-    Shared {
-        /// The campaign behind it.
-        campaign: CampaignId,
-    },
-}
-
-/// Where one coupon is looked for first. An extension may have moved it to a later shelf; the
-/// store follows it there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// The code, bare.
-    pub code: Code,
-    /// Its place.
-    pub place: Place,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Whether the code is of our making, so that a missing row means Available.
-    pub minted: bool,
-}
-
-/// What a text that came in as a code stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// One coupon.
-    Coupon(Address),
-    /// One word for everybody.
-    Shared {
-        /// The campaign behind it.
-        campaign: CampaignId,
-    },
-}
-
-/// The look-ups that a code alone does not answer. Each is one point read.
-#[async_trait]
-pub trait Directory: Send + Sync {
-    /// Why a look-up failed.
-    type Error: Send;
-
-    /// What the directory says of a foreign, shared or moved code.
-    async fn entry(&self, code: &Code) -> Result<Option<Entry>, Self::Error>;
-
-    /// The batch that holds `serial` of `day` under `key`, and its run.
-    async fn run_of(
-        &self,
-        key: KeyId,
-        day: Day,
-        serial: u64,
-    ) -> Result<Option<(Owner, MintedRun)>, Self::Error>;
-
-    /// How many bits of the hash name a bucket on `day`; `None` before the day has a plan.
-    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, Self::Error>;
-
-    /// Whether any foreign or shared code has 16 or more characters. While there is none, a text
-    /// of that length whose tag is wrong is refused without a read.
-    async fn has_long_codes(&self) -> Result<bool, Self::Error>;
-}
 
 /// Finds coupons by what people type.
 #[derive(Debug)]
@@ -116,14 +47,14 @@ impl Router {
         Router { keys: keys.into(), remembered: Remembered::default() }
     }
 
-    /// The keys it opens codes with, the newest last.
+    /// The keys that it opens codes with, the newest last.
     pub fn keys(&self) -> Arc<[CodeKey]> {
         self.keys.current()
     }
 
     /// Whether `code` opens under one of the keys.
     pub fn opens(&self, code: &Code) -> bool {
-        self.keys().iter().any(|key| key.open(code).is_some())
+        home(&self.keys(), code).is_some()
     }
 
     /// Whether `text` opens under one of the keys: no foreign code may look like that.
@@ -131,10 +62,10 @@ impl Router {
         text.minted().is_some_and(|code| self.opens(&code))
     }
 
-    /// What `text` stands for, or `None` when it can be nothing.
+    /// What `text` stands for; `None` if it can stand for nothing.
     ///
-    /// No read for a minted code whose run is remembered, and none for a text of 16 or more
-    /// characters that does not open, unless the store holds foreign codes of that length.
+    /// Reads nothing for a minted code whose run is cached, and nothing for a text of 16 or more
+    /// characters that does not open, unless the store has foreign codes of that length.
     ///
     /// # Errors
     /// Those of the directory.
@@ -143,21 +74,12 @@ impl Router {
         text: &CodeText,
         directory: &dyn Directory<Error = E>,
     ) -> Result<Option<Found>, E> {
-        if let Some(code) = text.minted() {
-            // With ten billion coupons and two keys some codes open under both; the run decides.
-            for key in self.keys().iter() {
-                let Some(minted) = key.open(&code) else { continue };
-                let found = self.owner(key.id(), minted.day, minted.serial, directory).await?;
-                if let Some(owner) = found {
-                    let place = self.place(&code, minted.day, directory).await?;
-                    return Ok(Some(Found::Coupon(Address {
-                        code,
-                        place,
-                        owner: Owner::clone(&owner),
-                        minted: true,
-                    })));
-                }
-            }
+        if let Some(code) = text.minted()
+            && let Some((day, owner)) = self.minted_for(&code, directory).await?
+        {
+            let bucket_key = self.bucket_key(&code, day, directory).await?;
+            let owner = Owner::clone(&owner);
+            return Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: true })));
         }
         if text.is_long() && !directory.has_long_codes().await? {
             return Ok(None);
@@ -167,10 +89,26 @@ impl Router {
             None => Ok(None),
             Some(Entry::Shared { campaign }) => Ok(Some(Found::Shared { campaign })),
             Some(Entry::Coupon { day, owner }) => {
-                let place = self.place(&code, day, directory).await?;
-                Ok(Some(Found::Coupon(Address { code, place, owner, minted: false })))
+                let bucket_key = self.bucket_key(&code, day, directory).await?;
+                Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: false })))
             }
         }
+    }
+
+    /// The day and the owner of a minted code: the first opening whose serial a run has.
+    async fn minted_for<E: Send>(
+        &self,
+        code: &Code,
+        directory: &dyn Directory<Error = E>,
+    ) -> Result<Option<(Day, Arc<Owner>)>, E> {
+        let keys = self.keys();
+        for (key, minted) in openings(&keys, code) {
+            let owner = self.owner(key, minted.day, minted.serial, directory).await?;
+            if let Some(owner) = owner {
+                return Ok(Some((minted.day, owner)));
+            }
+        }
+        Ok(None)
     }
 
     async fn owner<E: Send>(
@@ -187,21 +125,22 @@ impl Router {
         Ok(found.map(|(owner, run)| self.remembered.keep_run(run, owner)))
     }
 
-    async fn place<E: Send>(
+    async fn bucket_key<E: Send>(
         &self,
         code: &Code,
         day: Day,
         directory: &dyn Directory<Error = E>,
-    ) -> Result<Place, E> {
+    ) -> Result<BucketKey, E> {
         let bits = match self.remembered.bits(day) {
-            Some(bits) => bits,
-            None => match directory.bucket_bits(day).await? {
-                Some(bits) => self.remembered.keep_bits(day, bits),
-                // A day without a plan has no rows; the answer must not be remembered.
-                None => BUCKET_BITS_DEFAULT,
-            },
+            Some(bits) => Some(bits),
+            // A day without a plan has no rows. It may get one a moment later, so this answer is
+            // not cached.
+            None => {
+                let bits = directory.bucket_bits(day).await?;
+                bits.map(|bits| self.remembered.keep_bits(day, bits))
+            }
         };
-        Ok(Place { day, bucket: bucket(code, bits) })
+        Ok(BucketKey { expiry_day: day, bucket: bits.map(|bits| bucket(code, bits)) })
     }
 }
 

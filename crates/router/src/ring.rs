@@ -5,17 +5,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use coupon::minted::CodeKey;
 
 /// The code keys that a process mints and opens codes with, the newest last. Clones share one ring,
-/// so that a key which is added while the process runs is known to all of it at once.
+/// so a key that is added while the process runs is added for all of it at once.
 #[derive(Clone, Debug)]
 pub struct KeyRing(Arc<RwLock<Arc<[CodeKey]>>>);
 
 impl KeyRing {
-    /// The keys as they are now. Costs one count of references.
+    /// The keys as they are now. Costs one increment of a reference count.
     pub fn current(&self) -> Arc<[CodeKey]> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other keys in their place. What is under way goes on with those it has begun with.
+    /// Replaces the keys. A call that has begun goes on with the keys it began with.
     pub fn replace(&self, keys: Vec<CodeKey>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }

@@ -1,9 +1,8 @@
-//! Real S3 servers for test suites: the only crate that runs `tests/engines/s3`, where all that is
-//! known about them stands (`--help` says how to have one by hand); and a [`Proxy`] to put in front
-//! of one, which spoils some of what goes through it.
+//! Real S3 servers for test suites, and a [`Proxy`] in front of one that fails some of the requests.
 //!
-//! A server lives as long as the process that started it, however it ends: what holds it is a pipe
-//! from it. Each has a port and a folder of its own.
+//! Only this crate runs the script `tests/engines/s3`, which starts them. Its `--help` says how to
+//! start one by hand. A server has its own port and folder. It holds a pipe from the process that
+//! started it, so it ends when that process ends, in any way.
 
 mod proxy;
 
@@ -20,27 +19,28 @@ pub use proxy::{Fault, Proxy};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/s3");
 
-/// With `1` a suite whose engine cannot be had fails instead of passing unrun; CI sets it.
+/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
+/// it.
 const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 
-/// With `none` it is known that this machine cannot have them: `.ci/run` has tried.
+/// With `none` the engine is not available on this machine: `.ci/run` has tried.
 const S3: &str = "COUPONRY_S3";
 
-/// What the script ends with where it cannot have the server.
+/// Exit code of the script if the server is not available.
 const CANNOT: i32 = 69;
 
 /// The bucket that each server has.
 pub const BUCKET: &str = "shop";
 
-/// Far beyond what a start takes: moto's takes 2 s on an idle machine.
+/// Much longer than a start takes: moto takes 2 s on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long one question at the start may take.
+/// Longest time of one request at the start.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How often another port is tried, should somebody take ours before the server does.
+/// How many ports are tried if another process takes the port before the server does.
 const TRIES_MAX: usize = 3;
 
 /// Which server.
@@ -55,7 +55,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Those that are safe to write to.
+    /// The servers that are safe to write to.
     pub const SAFE: [Kind; 2] = [Kind::Versitygw, Kind::Moto];
 }
 
@@ -74,19 +74,19 @@ impl fmt::Display for Kind {
 pub struct Server {
     address: SocketAddr,
     folder: PathBuf,
-    /// Of the server itself, which the script has started.
+    /// The process id of the server, which the script has started.
     pid: u32,
     script: Child,
 }
 
 impl Server {
-    /// Starts a server in a folder of its own and returns when it answers. `None` where this
-    /// machine cannot have it; one line says why.
+    /// Starts a server in its own folder and returns when it answers. `None` if the server is not
+    /// available on this machine: a printed line says why.
     ///
     /// # Panics
-    /// When it does not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
+    /// If it does not start, or is not available with `COUPONRY_REQUIRE_ENGINES=1`.
     pub fn start(kind: Kind) -> Option<Server> {
-        // Removed by the script: nobody drops what is shared by the tests of a process.
+        // The script removes it, because a value shared by all tests of a process is never dropped.
         let folder = tempfile::TempDir::with_prefix("couponry-s3-").expect("a folder").keep();
         Server::start_in(kind, &folder)
     }
@@ -106,7 +106,7 @@ impl Server {
                 .unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
             let mut line = String::new();
             let says = script.stdout.take().expect("a pipe");
-            // Empty where the script has ended instead.
+            // Empty if the script has ended.
             let _ = BufReader::new(says).read_line(&mut line);
             let pid = line.trim_end().strip_prefix("pid ").and_then(|it| it.parse().ok());
             let Some(pid) = pid else {
@@ -126,14 +126,14 @@ impl Server {
         panic!("{kind} does not answer");
     }
 
-    /// Waits for it, and makes the bucket where that is not a folder.
+    /// Waits for the server, and makes the bucket if that is not a folder.
     fn answers(&mut self, kind: Kind) -> bool {
         let begun = Instant::now();
-        // It ends where somebody else has got the port.
+        // The server ends if another process has the port.
         while begun.elapsed() < PATIENCE && self.runs() {
             let asked = match kind {
                 Kind::Moto => self.says("PUT", &format!("/{BUCKET}")),
-                // It refuses whoever has no signature, which is an answer.
+                // It refuses requests without a signature, which is an answer.
                 _ => self.says("GET", "/"),
             };
             if asked.is_some_and(|said| said.starts_with("HTTP/1.1 ")) {
@@ -162,12 +162,12 @@ impl Server {
         Some(said)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where versitygw has the objects of [`BUCKET`], as files.
+    /// The folder in which versitygw has the objects of [`BUCKET`].
     pub fn bucket(&self) -> PathBuf {
         self.folder.join(BUCKET)
     }
@@ -175,15 +175,15 @@ impl Server {
     /// Makes it hang: it keeps its connections and answers nothing.
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it has ended.
     pub fn freeze(&self) {
         self.signal("-STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     ///
     /// # Panics
-    /// When it is gone.
+    /// If it has ended.
     pub fn thaw(&self) {
         self.signal("-CONT");
     }
@@ -201,7 +201,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its input ends, and it ends the server; what could fail is the waiting.
+        // Its input ends, and so it ends the server. Only the wait could fail.
         drop(self.script.stdin.take());
         let _ = self.script.wait();
     }

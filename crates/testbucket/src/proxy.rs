@@ -1,5 +1,4 @@
-//! A proxy that spoils some of the requests that go through it, in the ways in which a network and
-//! a busy store do.
+//! A proxy that fails some of its requests, as a network and a busy store do.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,26 +10,26 @@ use std::time::Duration;
 
 use crate::environment;
 
-/// How long a request is held that is never answered, should the client not give up before.
+/// How long a request without an answer is held, if the client does not give up before.
 const HELD: Duration = Duration::from_secs(20);
 
-/// Of so many times as many reads as writes one is spoilt.
+/// One read fails in this many times the number of writes.
 const READS_TO_WRITES: u64 = 8;
 
-/// What is done to a request.
+/// The fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is taken and never answered; the server does not see it.
+    /// It gets no answer. The server does not see it.
     Stalled,
-    /// 500; the server does not see it.
+    /// 500. The server does not see it.
     InternalError,
-    /// 503, slow down; the server does not see it.
+    /// 503, slow down. The server does not see it.
     SlowDown,
-    /// The connection is cut in the middle of what is sent; the server does not see it.
+    /// The connection is cut in the middle of the request. The server does not see it.
     CutUpload,
     /// The connection is cut in the middle of the answer.
     CutDownload,
-    /// The server does it, and the connection is cut before the answer.
+    /// The server does the request, and the connection is cut before the answer.
     LostAnswer,
 }
 
@@ -46,7 +45,7 @@ impl Fault {
     ];
 }
 
-/// A proxy on loopback. It goes on until it is dropped.
+/// A proxy on loopback. It runs until it is dropped.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -54,7 +53,7 @@ pub struct Proxy {
 
 struct Shared {
     server: SocketAddr,
-    /// Of so many writes one is spoilt; 0: none.
+    /// One of this many writes fails. 0: none.
     one_in: AtomicU64,
     random: Mutex<u64>,
     requests: AtomicU64,
@@ -69,10 +68,10 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// In front of `server`; spoils nothing until it is told to.
+    /// In front of `server`. It fails no request at first.
     ///
     /// # Panics
-    /// When there is no port.
+    /// If there is no port.
     pub fn before(server: SocketAddr, seed: u64) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -91,25 +90,25 @@ impl Proxy {
                     break;
                 }
                 let shared = Arc::clone(&of_listener);
-                // Whoever is cut off sees it by himself.
+                // The client notices that its connection is closed.
                 thread::spawn(move || shared.serve(client).ok());
             }
         });
         Proxy { address, shared }
     }
 
-    /// From now on one write of so many is spoilt, and of the reads, of which there are many more,
-    /// one of eight times as many; 0: none.
+    /// From now on one of `writes` writes fails, and one of eight times as many reads, because
+    /// there are many more reads. 0: none.
     pub fn spoil_one_in(&self, writes: u64) {
         self.shared.one_in.store(writes, Ordering::SeqCst);
     }
 
-    /// How many requests have come.
+    /// The number of requests.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// How often each kind of fault was done.
+    /// How often each kind of fault happened.
     pub fn faults(&self) -> Vec<(Fault, u64)> {
         let done = self.shared.done.iter().map(|done| done.load(Ordering::SeqCst));
         Fault::ALL.into_iter().zip(done).collect()
@@ -129,14 +128,14 @@ impl Drop for Proxy {
     }
 }
 
-/// One message: its head, and its body as long as the head says.
+/// One message: its head, and its body of the length in the head.
 struct Message {
     head: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Shared {
-    /// One request of one connection, which is closed behind it.
+    /// One request on a connection, which is closed after it.
     fn serve(&self, client: TcpStream) -> std::io::Result<()> {
         let mut from = BufReader::new(client.try_clone()?);
         let mut client = client;
@@ -158,7 +157,7 @@ impl Shared {
         match fault {
             Some(Fault::Stalled) => {
                 client.set_read_timeout(Some(HELD))?;
-                // Nothing more comes: this ends when the client goes.
+                // Nothing more comes. This ends when the client closes.
                 let _ = from.read(&mut [0]);
                 return client.shutdown(Shutdown::Both);
             }
@@ -185,7 +184,7 @@ impl Shared {
         client.shutdown(Shutdown::Both)
     }
 
-    /// What is done to this request, of what can be done to one of its kind.
+    /// The fault of this request, of those that are possible for its kind.
     fn fault(&self, method: &[u8], length: usize) -> Option<Fault> {
         let is_read = method == b"GET" || method == b"HEAD";
         let one_in = self.one_in.load(Ordering::SeqCst) * if is_read { READS_TO_WRITES } else { 1 };
@@ -212,7 +211,7 @@ impl Shared {
         Some(Fault::ALL[at])
     }
 
-    /// The server's own answer, which says that the connection ends.
+    /// The answer of the server, which says that the connection ends.
     fn ask(&self, method: &[u8], request: Message) -> std::io::Result<Message> {
         let mut server = TcpStream::connect(self.server)?;
         server.write_all(&closing(&request.head))?;
@@ -221,7 +220,7 @@ impl Shared {
         let head = head(&mut from)?;
         let mut body = Vec::new();
         if method != b"HEAD" {
-            // It closes behind the answer, however it says how long that is.
+            // The server closes after the answer, in whatever way it gives the length.
             from.read_to_end(&mut body)?;
         }
         Ok(Message { head: closing(&head), body })
@@ -242,7 +241,7 @@ fn refuse(client: &mut TcpStream, status: &str, code: &str) -> std::io::Result<(
     client.shutdown(Shutdown::Both)
 }
 
-/// Everything up to the empty line, and with it.
+/// Everything up to and with the empty line.
 fn head(from: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     loop {
@@ -268,7 +267,7 @@ fn length(head: &[u8]) -> Option<usize> {
     str::from_utf8(&line["content-length:".len()..]).ok()?.trim().parse().ok()
 }
 
-/// The head with `Connection: close` in it, and no other word about the connection.
+/// The head with `Connection: close`, and no other header about the connection.
 fn closing(head: &[u8]) -> Vec<u8> {
     let mut closing = Vec::with_capacity(head.len() + 32);
     for line in lines(head) {

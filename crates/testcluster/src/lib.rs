@@ -1,12 +1,14 @@
-//! A real Apache Cassandra for test suites: the only crate that runs `tests/engines/cassandra`,
-//! where all that is known about nodes stands (`--help` says how to have one by hand).
+//! A real Apache Cassandra for test suites.
 //!
-//! A *node* is 1, 2 or 3; node 2 has the address 127.0.0.2. It *answers* when a read there is
-//! served by as many nodes as run, so then all that run see each other.
+//! Only this crate runs the script `tests/engines/cassandra`, which starts nodes. Its `--help` says
+//! how to start one by hand.
 //!
-//! The nodes live as long as the process that started them, however it ends: what holds them is a
-//! pipe from it. They also hold the addresses, so suites that want them at the same time take
-//! turns, in one process or in several.
+//! A *node* is 1, 2 or 3. Node 2 has the address 127.0.0.2. A node *answers* once it serves a read
+//! from all running nodes: then they see each other.
+//!
+//! The nodes hold a pipe from the process that started them, so they end when it ends, in any way.
+//! They also hold the addresses, so suites that need them at the same time wait for each other, in
+//! one process or in several.
 //!
 //! A cluster is killed, not drained, when it is dropped. Its data goes with it.
 
@@ -17,20 +19,21 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/cassandra");
 
-/// With `1` a suite whose engine cannot be had fails instead of passing unrun; CI sets it.
+/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
+/// it.
 const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
 
-/// With `none` it is known that this machine cannot have Cassandra: `.ci/run` has tried.
+/// With `none` Cassandra is not available on this machine: `.ci/run` has tried.
 const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
-/// With `1` suites run that take minutes on three nodes; CI sets it.
+/// With `1` the suites that take minutes on a cluster run. CI sets it.
 const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 
-/// What the script ends with where it has no Java 17, no Maven, or nothing to fetch from.
+/// Exit code of the script without Java 17, Maven or a source to download from.
 const CANNOT: i32 = 69;
 
-/// Settings of nodes that nobody kills or freezes: they wait longer for each other than a shared
-/// machine may stall, and not for its disk.
+/// Settings of nodes that no test kills or freezes. They wait for each other longer than a shared
+/// machine stalls, and they do not wait for its disk.
 const STEADY: [(&str, &str); 4] = [
     ("COUPONRY_CASSANDRA_READ_TIMEOUT", "20s"),
     ("COUPONRY_CASSANDRA_WRITE_TIMEOUT", "20s"),
@@ -38,18 +41,18 @@ const STEADY: [(&str, &str); 4] = [
     ("COUPONRY_CASSANDRA_SYNC", "periodic"),
 ];
 
-/// By how much a client of a [steady](Cluster::start_steady) cluster lengthens its own limits, so
-/// that the nodes give up first.
+/// How many times its own timeouts a client of a [steady](TestCluster::start_steady) cluster waits,
+/// so that the nodes give up first.
 pub const STEADY_PATIENCE: u32 = 10;
 
-/// Running nodes. Its methods block, and one waits for the other.
+/// Running nodes. Its methods block, and run one after the other.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct TestCluster {
     addresses: String,
     script: Mutex<Script>,
 }
 
-/// The node did not do as it was told, for the reason given.
+/// A command for a node failed, for this reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     command: String,
@@ -64,57 +67,58 @@ impl Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Whether a suite may run that takes minutes on three nodes; one line says so where it may not.
+/// Whether a suite that takes minutes on a cluster may run. If not, it prints a line.
 pub fn may_take_minutes(suite: &str) -> bool {
     let may = std::env::var(THREE_NODES).is_ok_and(|it| it == "1");
     if !may {
-        eprintln!("NOT RUN: {suite}: minutes on three nodes; {THREE_NODES}=1 runs it");
+        eprintln!("NOT RUN: {suite}: minutes on a cluster; {THREE_NODES}=1 runs it");
     }
     may
 }
 
-/// The one steady cluster of a test binary whose tests share it, started by the first that asks. It
-/// lives until the process ends, so such a binary starts no other: that would wait for its turn in
-/// vain.
+/// The one steady cluster that all tests of a binary share. The first test starts it, and it runs
+/// until the process ends. Such a binary must not start another cluster: that would wait for ever.
 ///
 /// # Panics
-/// As [`Cluster::start_steady`], and when a test asks for another number of nodes than the first
-/// did.
-pub fn shared(nodes: usize) -> Option<&'static Cluster> {
-    static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    let cluster = SHARED.get_or_init(|| Cluster::start_steady(nodes)).as_ref()?;
+/// As [`TestCluster::start_steady`], and if a test wants another number of nodes than the first one.
+pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
+    static SHARED: OnceLock<Option<TestCluster>> = OnceLock::new();
+    let cluster = SHARED.get_or_init(|| TestCluster::start_steady(nodes)).as_ref()?;
     assert_eq!(cluster.nodes(), nodes, "the shared cluster has another number of nodes");
     Some(cluster)
 }
 
-impl Cluster {
-    /// Starts 1 or 3 nodes and returns when all answer, which takes about 4 s and 10 to 20 s once
-    /// their turn has come. `None` where this machine cannot have them; one line says why.
+impl TestCluster {
+    /// Starts 1 or 3 nodes and returns when all answer: about 4 s, or 10 to 20 s, after the wait
+    /// for other suites. `None` if they are not available on this machine: a printed line says why.
     ///
     /// # Panics
-    /// When they do not start, or cannot be had although `COUPONRY_REQUIRE_ENGINES=1`.
-    pub fn start(nodes: usize) -> Option<Cluster> {
-        Cluster::start_with(nodes, &[])
+    /// If they do not start, or are not available with `COUPONRY_REQUIRE_ENGINES=1`.
+    pub fn start(nodes: usize) -> Option<TestCluster> {
+        TestCluster::start_with(nodes, &[])
     }
 
-    /// As [`Cluster::start`], for suites in which no node is killed, stopped or frozen: the nodes
-    /// give up after 20 s and not after 2, and a write does not wait for the disk, so that a machine
+    /// As [`TestCluster::start`], for suites in which no node is killed, stopped or frozen. The
+    /// nodes give up after 20 s instead of 2, and a write does not wait for the disk. So a machine
     /// that stalls for some seconds fails no test. Clients wait [`STEADY_PATIENCE`] times as long.
     ///
     /// # Panics
-    /// As [`Cluster::start`].
-    pub fn start_steady(nodes: usize) -> Option<Cluster> {
-        Cluster::start_with(nodes, &STEADY)
+    /// As [`TestCluster::start`].
+    pub fn start_steady(nodes: usize) -> Option<TestCluster> {
+        TestCluster::start_with(nodes, &STEADY)
     }
 
-    fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<Cluster> {
+    fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<TestCluster> {
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.envs(settings.iter().copied());
         let mut script = Script::new(command).unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         let line = script.line().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         if let Some(addresses) = line.strip_prefix("ready ") {
-            return Some(Cluster { addresses: addresses.to_owned(), script: Mutex::new(script) });
+            return Some(TestCluster {
+                addresses: addresses.to_owned(),
+                script: Mutex::new(script),
+            });
         }
         let ended = script.process.wait().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
         assert_eq!(ended.code(), Some(CANNOT), "Cassandra did not start: {ended}");
@@ -124,7 +128,7 @@ impl Cluster {
         None
     }
 
-    /// Where the nodes take clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.
+    /// The addresses for clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.
     pub fn addresses(&self) -> &str {
         &self.addresses
     }
@@ -143,7 +147,7 @@ impl Cluster {
         said.parse().map_err(|_| Failed { command: format!("pid {node}"), reason: said })
     }
 
-    /// Ends a node with SIGKILL, also a frozen one; returns when it is gone.
+    /// Ends a node with SIGKILL, also a frozen one. Returns when it has ended.
     ///
     /// # Errors
     /// There is no such node, or it does not run.
@@ -159,8 +163,7 @@ impl Cluster {
         self.tell("stop", node).map(drop)
     }
 
-    /// Starts a node that was killed or stopped, on the data that it has; returns when it answers.
-    /// 4 to 8 s.
+    /// Starts a killed or stopped node with its data. Returns when it answers, after 4 to 8 s.
     ///
     /// # Errors
     /// There is no such node, it runs already, or it does not answer in time.
@@ -176,7 +179,7 @@ impl Cluster {
         self.tell("freeze", node).map(drop)
     }
 
-    /// Lets a frozen node go on; returns when it answers.
+    /// Resumes a frozen node. Returns when it answers.
     ///
     /// # Errors
     /// There is no such node, it does not run, or it does not answer in time.
@@ -186,7 +189,7 @@ impl Cluster {
 
     fn tell(&self, verb: &str, node: usize) -> Result<String, Failed> {
         let command = format!("{verb} {node}");
-        // A test that panicked in between has left no half of a command behind.
+        // A test that panicked here left no half of a command.
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         let said = script.ask(&command).map_err(|error| error.to_string()).and_then(|line| {
             let ok = line.strip_prefix("ok ").map(str::to_owned);
@@ -198,7 +201,7 @@ impl Cluster {
     }
 }
 
-/// The script in the foreground; it takes the nodes down when its input ends.
+/// The script, in the foreground. It ends the nodes when its input ends.
 #[derive(Debug)]
 struct Script {
     process: Child,
@@ -218,7 +221,7 @@ impl Script {
         self.line()
     }
 
-    /// Its next line, empty when it has ended.
+    /// Its next line. Empty if it has ended.
     fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.says.read_line(&mut line)?;
@@ -227,9 +230,9 @@ impl Script {
 }
 
 impl Drop for Script {
-    /// Returns when the nodes are gone.
+    /// Returns when the nodes have ended.
     fn drop(&mut self) {
-        // Closes its input first. What could fail here is the waiting, and there is nobody to tell.
+        // Closes its input first. Only the wait could fail, and a drop cannot report it.
         self.process.wait().ok();
     }
 }

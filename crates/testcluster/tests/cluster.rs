@@ -1,18 +1,18 @@
-//! Nodes come, hang and go as they are told, and never outlive who asked for them.
+//! Nodes start, freeze and end on command, and never outlive the process that started them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testcluster::{Cluster, shared};
+use testcluster::{TestCluster, shared};
 
-/// Far more than a node that runs takes to answer, and than a killed script takes to clean up.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Much longer than a running node takes to answer, and than a killed script takes to clean up.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// A frozen node does not answer for longer than this.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Whether a native protocol server is at `address`: an OPTIONS frame is answered SUPPORTED.
+/// Whether a native protocol server is at `address`: it answers OPTIONS with SUPPORTED.
 fn answers(address: &str, within: Duration) -> bool {
     let options = [4, 0, 0, 0, 5, 0, 0, 0, 0];
     let ask = || {
@@ -26,14 +26,14 @@ fn answers(address: &str, within: Duration) -> bool {
     ask().is_ok_and(|opcode: u8| opcode == 6)
 }
 
-/// Whether there is such a process; one that has ended but was not waited for has no command line.
+/// Whether the process runs. A process that ended and was not waited for has no command line.
 fn runs(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 #[test]
-fn a_node_does_as_told() {
-    let Some(cluster) = Cluster::start(1) else { return };
+fn a_node_obeys_commands() {
+    let Some(cluster) = TestCluster::start(1) else { return };
     let at = cluster.addresses().to_owned();
     let pid = cluster.node_pid(1).expect("a pid");
     assert!(answers(&at, PATIENCE), "started");
@@ -63,10 +63,10 @@ fn a_node_does_as_told() {
     assert!(!runs(pid), "node {pid} outlived its cluster");
 }
 
-/// Not a test of its own: the process that the next one kills.
+/// Not a test by itself: the process that the next test kills.
 #[test]
 #[ignore = "run by `a_killed_process_leaves_no_node`"]
-fn asks_and_waits() {
+fn starts_a_node_and_waits() {
     let Some(cluster) = shared(1) else { return };
     println!("\npid {}", cluster.node_pid(1).expect("a pid"));
     std::thread::park();
@@ -75,7 +75,9 @@ fn asks_and_waits() {
 #[test]
 fn a_killed_process_leaves_no_node() {
     let mut asker = Command::new(std::env::current_exe().expect("this binary"));
-    asker.args(["--ignored", "--exact", "--nocapture", "asks_and_waits"]).stdout(Stdio::piped());
+    asker
+        .args(["--ignored", "--exact", "--nocapture", "starts_a_node_and_waits"])
+        .stdout(Stdio::piped());
     let mut asker = asker.spawn().expect("this binary");
     let says = BufReader::new(asker.stdout.take().expect("a pipe"));
     let mut lines = says.lines().map(|line| line.expect("a line"));
@@ -90,7 +92,7 @@ fn a_killed_process_leaves_no_node() {
     asker.wait().expect("its end");
     let killed = Instant::now();
     while runs(pid) {
-        assert!(killed.elapsed() < PATIENCE, "node {pid} outlived who asked for it");
+        assert!(killed.elapsed() < PATIENCE, "node {pid} outlived the process that started it");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,10 +1,10 @@
-//! What there is to find: the only place that names it and says what is safe to do.
+//! The kinds of findings and notes: the only place that names them and says what is safe to do.
 //!
-//! Names are for scripts and never change.
+//! Scripts read the names, so a name never changes.
 
 use std::fmt;
 
-/// What one of two places says.
+/// One of two places that disagree, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// The place.
@@ -14,7 +14,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// That `place` says so.
+    /// `place` says `says`.
     pub fn new(place: impl Into<String>, says: impl Into<String>) -> Said {
         Said { place: place.into(), says: says.into() }
     }
@@ -26,12 +26,12 @@ impl fmt::Display for Said {
     }
 }
 
-/// Two places that cannot both be right.
+/// Two places that disagree, so that one of them is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What it is.
     pub kind: Kind,
-    /// What it is about: a code, or the name of a campaign or a file.
+    /// Its subject: a code, or the name of a campaign, a day or a file.
     pub about: String,
     /// One place.
     pub one: Said,
@@ -41,7 +41,7 @@ pub struct Finding {
 
 macro_rules! kinds {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal, $safe:literal;)*) => {
-        /// A sort of finding.
+        /// A kind of finding.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $(#[doc = $doc] $variant,)*
@@ -70,107 +70,110 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The two stores are of different histories.
+    /// The hot store and the cold tier do not belong together.
     StoresApart, "stores-apart",
-        "do not start `serve`; name the right stores, or bring them together with `couponry restore`";
-    /// The engine itself says that pages, indexes or partitions of the hot store are not right.
+        "do not start `serve`; check `--data`, `--hot` and `--cold`; if the hot store is the older one, run `couponry restore`; if the cold tier is the older one, put its newest copy back";
+    /// SQLite reports damage in the hot store, or a cluster has rows in buckets that their day does not have.
     HotFile, "hot-file",
-        "back up what can be read, then restore the last good backup and run `couponry restore`";
+        "stop `serve`, keep a copy of the damaged data, and restore the last good backup";
     /// An entry of the cold tier's log cannot be read.
     ColdLog, "cold-log",
-        "put the entry back from a copy of the bucket or folder; remove nothing";
-    /// A file of the cold tier is missing, cut, or not what was written.
+        "put the entry back from a copy of the cold tier; delete nothing";
+    /// A file of the cold tier is missing, cut, or differs from what was written.
     ColdFile, "cold-file",
-        "put the file back from a copy of the bucket or folder; what it holds is answered with 503 until then";
+        "put the file back from a copy of the cold tier; until then requests for its coupons get 503";
+    /// A file or log entry of the holder index is missing, cut, or differs from what was written.
+    HolderIndex, "holder-index",
+        "stop `serve` and all commands, delete the folder `holder_index`, and run `couponry compact`; until then lists read `coupons_by_holder`";
     /// A row cannot be read.
     RowUnreadable, "row-unreadable",
-        "leave it: take the coupon from a backup by hand, with the help of whoever wrote there";
-    /// The columns of a row say something else than its events.
+        "do not change the row until you know who wrote it; then take the row from a backup";
+    /// The columns of a row contradict its events.
     RowNotItsEvents, "row-not-its-events",
-        "the events are the truth: find out who changed the row, and compare with a backup";
-    /// Events follow each other as no rule lets them.
-    EventsUnlawful, "events-unlawful",
-        "somebody has changed the history: compare with a backup; void the coupon if it may be spent twice";
-    /// A row lies where its code, its expiry or the directory do not lead.
-    WrongShelf, "wrong-shelf",
-        "it is not found by its code there; put the file or the row back where it was";
-    /// A coupon says other dates, batch or campaign than what it came with.
+        "the events are right: find out who changed the row, and compare it with a backup";
+    /// The events of a coupon are in an order that no rule allows.
+    EventsInvalid, "events-invalid",
+        "somebody changed the events: compare them with a backup; if the coupon could be redeemed twice, void it";
+    /// A row is in another partition than its code, its expiry or the directory says.
+    WrongPartition, "wrong-partition",
+        "requests by its code do not find it: find out who moved the row or its file, and move it back";
+    /// The dates, the batch or the campaign of a coupon differ from those at its creation.
     OriginDiffers, "origin-differs",
-        "compare with the batch or the imported file, and with a backup";
-    /// One code has a row and a stub, or several rows.
+        "compare the coupon with the batch or the imported file, and with a backup";
+    /// One code has a row and an archived marker, or several rows.
     Twice, "twice",
-        "pause the campaign: it may be spent twice; keep the row with the longer history";
-    /// One version of a code lies in two files of the cold tier.
+        "pause the campaign: the coupon could be redeemed twice; keep the row with the longer history";
+    /// One version of a code is in two files of the cold tier.
     ColdTwice, "cold-twice",
-        "readers take one of them; `couponry compact` merges them when the shelf is over; find out who copied a file";
+        "readers use one of them, and `couponry compact` merges them when the partition is over; find out who copied a file";
     /// Two copies of one coupon have different histories.
     CopiesDiffer, "copies-differ",
-        "neither is safe to remove: compare both with a backup";
-    /// A coupon lies in both tiers although its unit is finished.
+        "delete neither copy: compare both with a backup";
+    /// A coupon is in both tiers, although its archive commit is finished.
     HotAndCold, "hot-and-cold",
-        "readers take the hot row, which is the same; find out who wrote the row back";
+        "readers use the hot row, which is equal; find out who wrote the row back";
     /// The hot store has an earlier version of a coupon than the cold tier.
     HotOlder, "hot-older",
-        "do not start `serve`: it could be spent again; run `couponry restore --everything`";
-    /// A coupon lies in cold, and an open shelf in hot knows nothing of it.
+        "stop `serve`: the coupon could be redeemed again; run `couponry restore --everything`";
+    /// A coupon is in cold, and its open partition has neither a row nor an archived marker for it.
     RowMissing, "row-missing",
-        "pause the campaign: the code could be given out again; run `couponry restore --everything`, which puts the stub back";
-    /// A stub names what is not in the cold tier.
-    StubAlone, "stub-alone",
-        "the coupon is answered with 503, never as new; put the file back from a copy";
-    /// A row stands on a shelf that was emptied.
+        "stop `serve`: the code could be issued again; run `couponry restore --everything`, which puts the archived marker back";
+    /// An archived marker names a coupon that is not in the cold tier.
+    ArchivedMarkerAlone, "archived-marker-alone",
+        "requests for the coupon get 503, and it is never issued again; put the file back from a copy of the cold tier";
+    /// A row is in a partition that was emptied.
     LeftBehind, "left-behind",
-        "nobody reads it; compare it with the cold row before it is removed";
-    /// A coupon was to be moved to a later shelf and did not arrive before its own was sealed.
+        "nobody reads the row; compare it with the row in cold before you delete it";
+    /// A coupon was extended to a later partition, and its own partition was sealed before it arrived there.
     MoveLost, "move-lost",
-        "leave it, and read the coupon once: whoever meets it finishes the move";
-    /// A foreign or moved coupon is not in the directory.
+        "read the coupon once: any request for it finishes the move";
+    /// An imported or extended coupon is not in the directory.
     EntryMissing, "entry-missing",
-        "nobody finds it, and its code could be imported anew: do not import it, restore the entry from a backup";
-    /// The directory cannot be read, or names what is not there.
+        "no request finds the coupon, and its code could be imported as new: do not import it, and take the entry from a backup";
+    /// A directory entry cannot be read, or names a coupon that does not exist.
     EntryAlone, "entry-alone",
-        "its coupon was lost: take it from a backup";
-    /// A campaign's word and the directory do not agree.
-    WordAstray, "word-astray",
-        "pause the campaign and take the entry from a backup";
-    /// A serial that was offered once has no row: its coupon was lost, and its code looks untouched.
+        "the coupon was lost: take its row from a backup";
+    /// The shared code of a campaign and the directory do not agree.
+    SharedCodeAstray, "shared-code-astray",
+        "pause the campaign, and take the directory entry from a backup";
+    /// A serial was taken from the stock, and has no row: the row was lost, and its code looks unused.
     SerialMissing, "serial-missing",
-        "pause the batch: who has the code could have it once more; take the row from a backup";
-    /// Two batches hold the same serials, or serials that the day still has to give.
+        "pause the batch: the code could be redeemed again; take the row from a backup";
+    /// Two batches have the same serials, or a later batch will get the serials of an earlier one.
     SerialsOverlap, "serials-overlap",
         "pause both batches: they mint the same codes";
-    /// A holder does not stand in a claim, so that he could have one more than the limit.
+    /// A coupon has a holder, and no claim names it.
     ClaimMissing, "claim-missing",
-        "he may get one too many; take the entry from a backup";
-    /// A claim names a coupon that is nowhere.
+        "the user may get one coupon too many; take the claim from a backup";
+    /// A claim names a coupon that does not exist.
     ClaimAlone, "claim-alone",
         "the coupon was lost: take its row from a backup";
-    /// A claim names a coupon that was never this user's.
+    /// A claim names a coupon that this user never had.
     ClaimOfAnother, "claim-of-another",
-        "he may get one too few, or be shown nothing; compare with a backup";
-    /// A coupon is not found by its holder or its expiry.
-    HintMissing, "hint-missing",
-        "`couponry verify --repair` writes it";
-    /// The side table of the cold tier lacks a coupon of its holder.
+        "the user may get one coupon too few, or not see a coupon; compare the claim with a backup";
+    /// A coupon has no index row for its holder or its expiry.
+    IndexRowMissing, "index-row-missing",
+        "run `couponry verify --repair`, which writes it";
+    /// The side table of the cold tier does not have a coupon with a holder.
     SideMissing, "side-missing",
-        "the holder does not see it in his list; the coupon itself is safe";
-    /// The side table of the cold tier names what is not there so.
+        "the coupon itself is safe; run `couponry compact`, then the lists of couponry are right; for other programs, put `coupons_by_holder` back from a copy";
+    /// A row of the side table of the cold tier does not match its coupon.
     SideAlone, "side-alone",
-        "the holder's list may be answered wrongly; the coupon itself is safe";
-    /// A campaign has counted more coupons than there are: a row may have been lost.
+        "the coupon itself is safe; run `couponry compact`, then the lists of couponry are right; for other programs, put `coupons_by_holder` back from a copy";
+    /// The counts of a campaign are higher than its rows: a row may be lost.
     RowsFewer, "rows-fewer",
-        "pause the campaign and compare with a backup: a lost coupon could be spent again; only if none is lost, `couponry verify --repair --lower-counts`";
-    /// There are more coupons than a campaign has counted.
+        "pause the campaign and compare with a backup: a lost coupon could be redeemed again; only if no row is lost, run `couponry verify --repair --lower-counts`";
+    /// The counts of a campaign are lower than its rows.
     CountsWrong, "counts-wrong",
-        "`couponry verify --repair` sets them right; nothing is decided by them";
-    /// The stock of a campaign is not that of its batches.
+        "run `couponry verify --repair`, which corrects them; no decision depends on them";
+    /// The stock of a campaign is not the sum of its batches.
     StockWrong, "stock-wrong",
-        "`couponry verify --repair` sets it right; nothing is decided by it";
+        "run `couponry verify --repair`, which corrects it; no decision depends on it";
 }
 
 macro_rules! notes {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal;)*) => {
-        /// Something that a protocol lets stay behind.
+        /// Something that a killed process may leave behind.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Note {
             $(#[doc = $doc] $variant,)*
@@ -194,29 +197,29 @@ macro_rules! notes {
 }
 
 notes! {
-    /// coupons that lie in both tiers, of units that `compact` has not finished
-    UnitUnfinished, "unit-unfinished";
-    /// coupons that were changed after their copy in cold was made: the hot row counts
+    /// coupons that are in both tiers because `compact` has not finished their archive commit
+    ArchiveCommitUnfinished, "archive-commit-unfinished";
+    /// coupons that changed after they were copied to cold: the row in hot counts
     HotNewer, "hot-newer";
-    /// moves to a later shelf that whoever meets them finishes
+    /// moves to a later partition that the next request for the coupon finishes
     MoveUnfinished, "move-unfinished";
-    /// codes that an import has entered and not come to: the same line, sent again, does
+    /// directory entries without a row, of imports that stopped: import the same line again to write the row
     EntryBegun, "entry-begun";
-    /// entries of claims that came to nothing, or will be finished by the user's next request
+    /// claim entries that have no effect, or that the user's next request finishes
     ClaimBegun, "claim-begun";
-    /// hints that lead to nothing; --repair removes those that are an hour old
-    HintTooMany, "hint-too-many";
-    /// campaigns whose counts differ from their rows, on a cluster, where counts may lag behind
+    /// index rows without a coupon; --repair deletes those that are older than an hour
+    IndexRowTooMany, "index-row-too-many";
+    /// campaigns on a cluster whose counts differ from their rows, because counts may be late
     CountsDrifted, "counts-drifted";
-    /// archived coupons of campaigns that a restored hot store does not know
+    /// archived coupons of campaigns that a restored hot store does not have
     Stranger, "stranger";
     /// coupons that could not be compared because a file of the cold tier cannot be read
     BehindDamage, "behind-damage";
-    /// shelves whose side table is behind, of units that `compact` has not finished
+    /// partitions whose side table is behind because `compact` has not finished an archive commit
     SideBehind, "side-behind";
-    /// claims and entries that lead to cold and were not followed there: each would be a read
+    /// claims and directory entries of archived coupons that were not compared, because each costs a read
     NotFollowed, "not-followed";
-    /// campaigns whose counts of cold changed while they were looked at
+    /// campaigns whose counts of cold changed while they were read
     CountsMoving, "counts-moving";
 }
 

@@ -1,22 +1,27 @@
 //! Reads both tiers and checks what must be true of them.
 //!
-//! *View*: everything that both tiers say of one code on one shelf. *Finding*: something that no
-//! protocol allows. *Note*: something that a protocol allows to stay behind, such as a hint too many.
-//! *Suspect*: what looked like a finding at first; between two reads others write, so it is looked
-//! at again, more than once, before anybody is told.
+//! *View*: everything that both tiers say of one code in one partition. *Finding*: something that no
+//! protocol allows. *Note*: something that a protocol allows to stay behind, such as an index row too
+//! many. Other processes write between two reads, so whatever looks wrong is looked at again several
+//! times before it becomes a finding.
 //!
-//! [`rules`] is pure: a view goes in, findings come out. The rest reads: shelf by shelf, hot and cold
-//! merged in the order of codes, then the directory, the claims, the hints and the counts. Memory for
-//! a chunk of rows, one row group of each file of a shelf, and what is counted of each campaign.
+//! [`rules`] is pure: it turns a view into findings. The rest reads: partition by partition, with hot and
+//! cold merged in the order of codes, then the directory, the claims, the index rows and the counts. A run
+//! holds in memory a chunk of rows, one row group of each file of a partition, and the counts of each
+//! campaign.
 
+mod catalog;
+mod claims;
 mod counts;
+mod directory;
 mod finding;
-mod knows;
+mod index_rows;
+mod partition;
+mod recheck;
 pub mod rules;
-mod shelf;
-mod suspects;
-mod tables;
+mod serials;
 mod verifier;
+mod whereabouts;
 
 pub use finding::{Finding, KINDS, Kind, NOTES, Note, Said};
 pub use verifier::{Options, Progress, Repair, Report, Tell, Verifier, VerifyError};

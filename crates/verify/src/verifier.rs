@@ -1,127 +1,33 @@
-//! The order in which things are looked at, and what came of it.
+//! One run: the order in which the two tiers are checked.
 
-use std::collections::{BTreeMap, HashMap};
+mod files;
+mod options;
+mod report;
+
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cold::{ColdError, ColdStore};
+use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::audit::Manners;
+use hot::inventory::{Atomicity, Unreadable};
 use hot::{HotError, HotStore};
 
-use crate::finding::{Finding, KINDS, Kind, NOTES, Note, Said};
-use crate::knows::Knows;
-use crate::suspects::Suspects;
+use crate::catalog::Catalog;
+use crate::finding::{Finding, Kind, Note, Said};
+pub use options::{Options, Repair};
+use options::{PAUSES, PAUSES_OF_STEPS};
+pub use report::{Progress, Report};
 
-/// Rows read at a time: some 2 MB, and 40 MB where each has 32 events.
-const CHUNK: usize = 4_096;
+/// Entries, claims or index rows of one read.
+pub(crate) const PAGE: usize = 2_000;
 
-/// Findings of a kind that are told one by one; past it they are counted.
+/// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
 
-/// How long what looks wrong is left alone before it is looked at again, each time, where a protocol
-/// is one transaction: between two reads of ours there may have been one.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
-
-/// The same where it is a series of steps: the longest that anybody waits for one is five seconds.
-const PAUSES_OF_STEPS: [Duration; 3] =
-    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(6)];
-
-/// What can be chosen about a run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Rows read at a time.
-    pub chunk: usize,
-    /// Before each second look; what suits the store where none are named.
-    pub pauses: Option<Vec<Duration>>,
-    /// Whether hints and counts are set right.
-    pub repair: Repair,
-    /// Whether counts are also set right that are too high, which is all that a lost row may leave.
-    pub lower_counts: bool,
-}
-
-/// What is done about what can be derived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repair {
-    /// Nothing is written.
-    Nothing,
-    /// Hints and counts are set right; nothing else is.
-    Derived,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options { chunk: CHUNK, pauses: None, repair: Repair::Nothing, lower_counts: false }
-    }
-}
-
-/// How far a run has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Rows, entries and hints looked at.
-    pub looked_at: u64,
-    /// Findings so far.
-    pub findings: u64,
-}
-
-/// What a run has looked at, and found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Rows of coupons in hot.
-    pub hot_rows: u64,
-    /// Stubs in hot.
-    pub stubs: u64,
-    /// Copies of coupons in cold.
-    pub cold_rows: u64,
-    /// Rows of the side table in cold.
-    pub side_rows: u64,
-    /// Entries of the directory.
-    pub entries: u64,
-    /// Entries of claims.
-    pub claims: u64,
-    /// Hints.
-    pub hints: u64,
-    /// Campaigns.
-    pub campaigns: u64,
-    /// Codes that looked odd at first, and were looked at again.
-    pub looked_again: u64,
-    /// How many findings of each kind.
-    pub findings: BTreeMap<Kind, u64>,
-    /// How many of each note.
-    pub notes: BTreeMap<Note, u64>,
-    /// Campaigns whose counts were set right.
-    pub mended_counts: u64,
-    /// Coupons whose hints were written.
-    pub mended_hints: u64,
-    /// Hints that were removed.
-    pub removed_hints: u64,
-}
-
-impl Report {
-    /// Everything that was looked at.
-    pub fn looked_at(&self) -> u64 {
-        let Report { hot_rows, stubs, cold_rows, side_rows, entries, claims, hints, .. } = self;
-        hot_rows + stubs + cold_rows + side_rows + entries + claims + hints
-    }
-
-    /// All findings.
-    pub fn found(&self) -> u64 {
-        self.findings.values().sum()
-    }
-
-    /// Findings by kind, in the order of the documents.
-    pub fn by_kind(&self) -> impl Iterator<Item = (Kind, u64)> {
-        KINDS.iter().filter_map(|kind| Some((*kind, *self.findings.get(kind)?)))
-    }
-
-    /// Notes, likewise.
-    pub fn by_note(&self) -> impl Iterator<Item = (Note, u64)> {
-        NOTES.iter().filter_map(|note| Some((*note, *self.notes.get(note)?)))
-    }
-}
-
-/// Why a run could not come to its end.
+/// Why a run did not end.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The hot store.
@@ -132,7 +38,7 @@ pub enum VerifyError {
     Cold(#[from] ColdError),
 }
 
-/// Told of each finding as it is made.
+/// Is called with each finding at once.
 pub type Tell<'a> = Box<dyn FnMut(&Finding) + Send + 'a>;
 
 /// One run over both tiers.
@@ -141,40 +47,40 @@ pub struct Verifier<'a> {
     pub(crate) cold: &'a ColdStore,
     pub(crate) keys: &'a [CodeKey],
     pub(crate) options: Options,
-    /// The moment of its beginning.
+    /// When the run began.
     pub(crate) now: Millis,
     tell: Tell<'a>,
     progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
     pub(crate) report: Report,
-    pub(crate) knows: Knows,
-    pub(crate) suspects: Suspects,
+    pub(crate) catalog: Catalog,
+    pub(crate) recheck: BTreeSet<(Day, Code)>,
     /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
-    /// Coupons in cold of which hot has let go: issued, redeemed, void.
-    pub(crate) retired: HashMap<CampaignId, [i64; 3]>,
+    /// Coupons that are in cold and no longer in hot: issued, redeemed, void.
+    pub(crate) cold_states: HashMap<CampaignId, [i64; 3]>,
     /// Coupons that have rows in hot: issued, redeemed, void.
-    pub(crate) standing: HashMap<CampaignId, [i64; 3]>,
-    /// Of each run, coupons of serials that were offered before this began.
+    pub(crate) hot_states: HashMap<CampaignId, [i64; 3]>,
+    /// For each run of serials, those that were offered before this run began.
     pub(crate) offered: HashMap<(Day, u64), Offered>,
-    /// Coupons that were looked for in cold one by one.
+    /// Coupons that were looked for in cold, one by one.
     pub(crate) followed: u64,
 }
 
-/// Serials of a run that were offered before this began, and how many of them have a row.
+/// Serials of one batch that were offered before the run began, and how many of them have a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offered {
     pub(crate) below: u64,
     pub(crate) seen: u64,
 }
 
-/// What can be said with the cold tier.
+/// What a missing coupon in cold means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColdIs {
-    /// Nothing was moved there yet.
+    /// Nothing was archived yet.
     Unused,
-    /// Its log, or a file, cannot be read: what is missing may be there.
+    /// Its log, or a file, cannot be read: a missing coupon may be there.
     Damaged,
-    /// All that was read so far is as it was written.
+    /// Everything that was read so far is as it was written.
     Whole,
 }
 
@@ -198,84 +104,42 @@ impl<'a> Verifier<'a> {
             tell,
             progress,
             report: Report::default(),
-            knows: Knows::default(),
-            suspects: Suspects::default(),
+            catalog: Catalog::default(),
+            recheck: BTreeSet::new(),
             cold_is: ColdIs::Unused,
-            retired: HashMap::new(),
-            standing: HashMap::new(),
+            cold_states: HashMap::new(),
+            hot_states: HashMap::new(),
             offered: HashMap::new(),
             followed: 0,
         }
     }
 
-    /// Looks at everything once.
+    /// Reads all of both tiers, and some of it several times: to compare two tables, and to look
+    /// again at what seems wrong.
     ///
     /// # Errors
     /// Those of both stores; damage is a finding.
     pub async fn run(mut self) -> Result<Report, VerifyError> {
         self.files().await?;
-        let before = self.hot.audit_campaigns().await?;
-        self.knows = Knows::of(&before);
+        let before = self.hot.counted_campaigns().await?;
+        self.catalog = Catalog::of(&before);
         self.begin_counting(&before);
-        self.shelves().await?;
+        self.partitions().await?;
+        self.holder_index().await?;
         self.directory().await?;
         self.claims().await?;
-        self.hints().await?;
+        self.index_rows().await?;
         self.look_again().await?;
         self.counts(&before).await?;
         self.serials(&before).await?;
         Ok(self.report)
     }
 
-    /// What the engines themselves say, before anything is read through them.
-    async fn files(&mut self) -> Result<(), VerifyError> {
-        for fault in self.hot.audit_files().await? {
-            let other = Said::new("the engine", "it is not right");
-            self.found(Kind::HotFile, "hot", Said::new("hot", fault), other);
-        }
-        let begun = self.hot.cold_mark().await?.begun;
-        if begun.is_none_or(|begun| begun == 0)
-            && self.cold.version().await.ok().flatten().is_none()
-        {
-            return Ok(());
-        }
-        self.cold_is = ColdIs::Whole;
-        let mut faults = self.cold.audit_logs().await?;
-        for pause in self.pauses() {
-            if faults.is_empty() {
-                break;
-            }
-            // The two tables are made one after the other.
-            tokio::time::sleep(pause).await;
-            faults = self.cold.audit_logs().await?;
-        }
-        for fault in faults {
-            self.cold_is = ColdIs::Damaged;
-            let other = Said::new("the log", "every entry is needed");
-            let one = Said::new(self.cold.place().to_owned(), fault.what);
-            self.found(Kind::ColdLog, &fault.file, one, other);
-        }
-        if self.cold_is == ColdIs::Whole {
-            let units = self.hot.units().await?;
-            match self.cold.has_units(&units).await {
-                Ok(_) => {}
-                Err(ColdError::Damaged { file, what, .. }) => {
-                    self.cold_is = ColdIs::Damaged;
-                    let one = Said::new(self.cold.place().to_owned(), what.to_string());
-                    let other = Said::new("hot", "it knows of that unit");
-                    self.found(Kind::ColdLog, &file.to_string(), one, other);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Before each second look.
+    /// The pauses before each further look.
     pub(crate) fn pauses(&self) -> Vec<Duration> {
-        self.options.pauses.clone().unwrap_or_else(|| match self.hot.manners() {
-            Manners::OneTransaction => PAUSES.to_vec(),
-            Manners::StepByStep => PAUSES_OF_STEPS.to_vec(),
+        self.options.pauses.clone().unwrap_or_else(|| match self.hot.atomicity() {
+            Atomicity::OneTransaction => PAUSES.to_vec(),
+            Atomicity::StepByStep => PAUSES_OF_STEPS.to_vec(),
         })
     }
 
@@ -292,6 +156,11 @@ impl<'a> Verifier<'a> {
         self.tell(Finding { kind, about: about.to_owned(), one, other });
     }
 
+    pub(crate) fn unreadable(&mut self, row: Unreadable) {
+        let one = Said::new("hot", row.about.clone());
+        self.found(Kind::RowUnreadable, &row.about, one, Said::new("its columns", row.why));
+    }
+
     pub(crate) fn tell(&mut self, finding: Finding) {
         let count = self.report.findings.entry(finding.kind).or_default();
         *count += 1;
@@ -300,8 +169,8 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Whether there are so many of each of these already that they are only counted: then each is
-    /// looked at once, or a run over a store that lost a table would never end.
+    /// Whether there are so many findings of each of these kinds already that they are only counted. Then
+    /// each code is looked at once: otherwise a run over a store that lost a table would never end.
     pub(crate) fn is_flooded(&self, findings: &[Finding]) -> bool {
         let count = |finding: &Finding| self.report.findings.get(&finding.kind).copied();
         findings.iter().all(|finding| count(finding).is_some_and(|count| count > TOLD_MAX))

@@ -1,4 +1,4 @@
-//! Histories whose verdict is known, and the search beside one that tries every order.
+//! Histories with a known verdict, and a comparison with a search that tries every order.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +95,7 @@ fn shown(status: u16, coupon: Facts) -> Told {
     Told::Answer(Box::new(Answered { status, problem, coupon, redemption: None }))
 }
 
-/// A read that shows this.
+/// A read with this answer.
 fn sees(version: u64, state: &str) -> Told {
     shown(200, facts(version, state))
 }
@@ -129,8 +129,8 @@ fn legal() -> Vec<Row> {
     let get = || Ask::Read;
     let issued = || op((0, 1), issue("ann"), told(201));
     vec![
-        ("nothing was asked", vec![]),
-        ("a read of what nobody has touched", vec![op((0, 1), get(), sees(0, "available"))]),
+        ("no operations", vec![]),
+        ("a read of an untouched coupon", vec![op((0, 1), get(), sees(0, "available"))]),
         (
             "one after the other",
             vec![
@@ -163,7 +163,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "of two at once the later one wins",
+            "the later of two concurrent operations wins",
             vec![
                 issued(),
                 op((2, 9), redeem("a"), refused("ALREADY_REDEEMED")),
@@ -171,7 +171,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "a read beside a write sees what was before",
+            "a read beside a write sees the state before it",
             vec![
                 issued(),
                 op((2, 9), redeem("a"), told(201)),
@@ -179,7 +179,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "a read beside a write sees what is after",
+            "a read beside a write sees the state after it",
             vec![
                 issued(),
                 op((2, 9), redeem("a"), told(201)),
@@ -187,7 +187,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one takes effect, long after its client gave up",
+            "an unknown operation takes effect long after its client gave up",
             vec![
                 issued(),
                 op((2, 3), redeem("a"), Unknown),
@@ -196,7 +196,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one never takes effect",
+            "an unknown operation never takes effect",
             vec![
                 issued(),
                 op((2, 3), redeem("a"), Unknown),
@@ -204,7 +204,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one had taken effect, says its repeat",
+            "the repeat of an unknown operation shows its effect",
             vec![
                 issued(),
                 op((2, 3), redeem("a"), Unknown),
@@ -212,7 +212,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one had not, says its repeat",
+            "the repeat of an unknown operation shows no effect",
             vec![
                 issued(),
                 op((2, 3), redeem("a"), Unknown),
@@ -220,7 +220,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one takes effect between two others",
+            "an unknown operation takes effect between two others",
             vec![
                 issued(),
                 op((2, 3), hold("a", 1), Unknown),
@@ -240,7 +240,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "two unknown ones, of which the later one came first",
+            "the later of two unknown operations takes effect first",
             vec![
                 op((0, 1), issue("ann"), Unknown),
                 op((2, 3), issue("bob"), Unknown),
@@ -248,7 +248,7 @@ fn legal() -> Vec<Row> {
             ],
         ),
         (
-            "nothing was done, and nothing is seen",
+            "an operation that was not made is not seen",
             vec![issued(), op((2, 3), redeem("a"), Nothing), op((4, 5), get(), sees(1, "issued"))],
         ),
     ]
@@ -273,7 +273,7 @@ fn illegal() -> Vec<Row> {
             vec![op((0, 9), issue("ann"), told(201)), op((0, 9), issue("bob"), told(201))],
         ),
         (
-            "one of two changes at once is lost",
+            "one of two concurrent changes is lost",
             vec![
                 issued(),
                 op((2, 9), hold("a", 1), told(201)),
@@ -290,7 +290,7 @@ fn illegal() -> Vec<Row> {
             vec![issued(), redeemed(), op((4, 5), cancel("a"), refused("NOT_REDEEMED"))],
         ),
         (
-            "a read of the new, then one of the old, beside the write",
+            "beside a write, a read of the new state, then one of the old",
             vec![
                 issued(),
                 op((2, 9), redeem("a"), told(201)),
@@ -299,7 +299,7 @@ fn illegal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one takes effect twice",
+            "an unknown operation takes effect twice",
             vec![
                 issued(),
                 op((2, 3), hold("a", 1), Unknown),
@@ -308,7 +308,7 @@ fn illegal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one takes effect, and then has not",
+            "the effect of an unknown operation is lost",
             vec![
                 issued(),
                 op((2, 3), redeem("a"), Unknown),
@@ -317,11 +317,11 @@ fn illegal() -> Vec<Row> {
             ],
         ),
         (
-            "an unknown one takes effect before it was asked for",
+            "an unknown operation takes effect before its invocation",
             vec![issued(), op((4, 5), redeem("a"), Unknown), op((2, 3), get(), sees_redeemed())],
         ),
         (
-            "what was refused is seen",
+            "a refused change is seen",
             vec![
                 issued(),
                 op((2, 3), hold("b", 1), told(201)),
@@ -331,19 +331,22 @@ fn illegal() -> Vec<Row> {
             ],
         ),
         (
-            "what was not done is seen",
+            "a change that was not made is seen",
             vec![issued(), op((2, 3), redeem("a"), Nothing), op((4, 5), get(), sees_redeemed())],
         ),
-        ("a replay of what was never done", vec![issued(), op((2, 3), redeem("a"), told(200))]),
+        (
+            "a replay of a change that was never made",
+            vec![issued(), op((2, 3), redeem("a"), told(200))],
+        ),
         (
             "refused by a rule that does not hold",
             vec![issued(), op((2, 3), redeem("a"), refused("HELD"))],
         ),
         (
-            "the right refusal with the wrong word",
+            "a refusal with the wrong code",
             vec![issued(), redeemed(), op((4, 5), revoke(), refused("VOIDED"))],
         ),
-        ("it is not there", vec![issued(), op((2, 3), get(), refused("NOT_FOUND"))]),
+        ("not found", vec![issued(), op((2, 3), get(), refused("NOT_FOUND"))]),
         ("a read that shows nothing", vec![issued(), op((2, 3), get(), told(200))]),
         ("a version too late", vec![issued(), op((2, 3), get(), sees(2, "issued"))]),
         (
@@ -351,7 +354,7 @@ fn illegal() -> Vec<Row> {
             vec![issued(), redeemed(), op((4, 5), get(), sees_order(1, "redeemed", "a", None))],
         ),
         (
-            "a change with the version of before",
+            "a change with the version before it",
             vec![op((0, 1), issue("ann"), shown(201, facts(0, "issued")))],
         ),
         ("the wrong state", vec![issued(), op((2, 3), get(), sees(1, "void"))]),
@@ -384,7 +387,7 @@ fn illegal() -> Vec<Row> {
             ],
         ),
         (
-            "held for another time",
+            "a hold for another number of days",
             vec![
                 issued(),
                 op((2, 3), hold("a", 1), told(201)),
@@ -458,9 +461,9 @@ fn verdicts() {
     }
 }
 
-/// Where versions may be nobody's, what only a version tells is forgiven, and nothing else.
+/// If the store may raise versions, a fault that only a version shows is allowed, and no other.
 #[test]
-fn versions_of_nobody() {
+fn versions_raised_by_the_store() {
     let world = World { skips: true, ..world() };
     for (name, history) in legal() {
         let found = check(&world, &history);
@@ -468,11 +471,11 @@ fn versions_of_nobody() {
     }
     let is_forgiven = |(name, history): Row| check(&world, &history).is_ok().then_some(name);
     let forgiven: Vec<&str> = illegal().into_iter().filter_map(is_forgiven).collect();
-    // The first is a hold that comes back after its release: there is no event for either.
-    assert_eq!(forgiven, ["an unknown one takes effect twice", "a version too late"]);
+    // The first is a hold that comes back after its release: neither has an event.
+    assert_eq!(forgiven, ["an unknown operation takes effect twice", "a version too late"]);
 }
 
-/// In the table nothing is illegal for a second reason: without its last operation each is legal.
+/// Each illegal history has one fault: without its last operation it is legal.
 #[test]
 fn illegal_for_one_reason() {
     for (name, mut history) in illegal() {
@@ -482,7 +485,7 @@ fn illegal_for_one_reason() {
     }
 }
 
-/// Every order there is, without memory, versions or places taken early.
+/// Tries every order, without memory and without the rules that shorten the search.
 fn some_order_fits(world: &World, coupon: &Coupon, left: &[&Operation]) -> bool {
     if left.iter().all(|it| it.answered().is_none()) {
         return true;
@@ -510,7 +513,7 @@ fn some_order_fits(world: &World, coupon: &Coupon, left: &[&Operation]) -> bool 
 }
 
 #[test]
-fn like_every_order() {
+fn agrees_with_every_order() {
     let mut dice = Dice(1);
     let mut verdicts = [0, 0];
     for nth in 0..6_000 {
@@ -527,17 +530,17 @@ fn like_every_order() {
         assert_eq!(found.is_ok(), want, "history {nth}: {found:?}: {history:#?}");
         verdicts[usize::from(want)] += 1;
     }
-    assert!(verdicts.iter().all(|count| *count > 500), "{verdicts:?} of either");
+    assert!(verdicts.iter().all(|count| *count > 500), "{verdicts:?} of each verdict");
 }
 
-/// Of a history of a store that is as it should be.
+/// The parameters of a history of a correct store.
 #[derive(Clone, Copy)]
 struct Shape {
     clients: usize,
     operations: usize,
-    /// Of a hundred changes, how many get no answer.
+    /// How many of a hundred changes get no answer.
     lost: u64,
-    /// Whether in every other stretch of 100 operations nearly all of them get none.
+    /// Whether nearly all changes in every second stretch of 100 operations get no answer.
     outages: bool,
 }
 
@@ -546,12 +549,12 @@ enum Happens {
     TakesEffect { nth: usize },
 }
 
-/// Clients ask for what makes sense when they ask. A change takes effect between its invocation
-/// and its answer; a lost one after its client gave up, too, or never.
+/// Clients send requests that fit the coupon. A change takes effect between its invocation and its
+/// answer. A lost one may also take effect after its client gave up, or never.
 fn story(world: &World, dice: &mut Dice, shape: Shape) -> Vec<Operation> {
     let mut coupon = world.start.clone();
     let mut history: Vec<Operation> = Vec::new();
-    // By moment; of two at one moment the one that was put there first.
+    // By instant. Of two at one instant the first that was added.
     let mut to_come = BTreeMap::new();
     for client in 0..shape.clients {
         to_come.insert((dice.below(20), client), Happens::Asked { client });
@@ -592,7 +595,7 @@ fn story(world: &World, dice: &mut Dice, shape: Shape) -> Vec<Operation> {
             }
         }
     }
-    // What is read at rest.
+    // The last read, at rest.
     let (told, _) = answer(world, &coupon, &Ask::Read, dice);
     history.push(op((1_000_000, 1_000_001), Ask::Read, told));
     history
@@ -600,14 +603,14 @@ fn story(world: &World, dice: &mut Dice, shape: Shape) -> Vec<Operation> {
 
 fn any_ask(coupon: &Coupon, dice: &mut Dice, nth: usize) -> Ask {
     let fresh = format!("o{nth}");
-    // One of a few operations before is named again.
+    // Repeats the name of an earlier operation.
     let earlier = format!("o{}", nth.saturating_sub(1 + dice.below(6) as usize));
     let held = coupon.hold().map_or(earlier.clone(), |hold| hold.order.as_str().to_owned());
     let redeemed = coupon.redemption().map(|redemption| redemption.order.as_str().to_owned());
     if dice.below(4) == 0 {
         return Ask::Read;
     }
-    match (coupon.state().word(), dice.below(12)) {
+    match (coupon.state().as_str(), dice.below(12)) {
         ("available", 0..=6) => issue(if dice.below(2) == 0 { "ann" } else { "bob" }),
         ("redeemed", 0..=7) => cancel(&redeemed.unwrap_or(earlier)),
         (_, 0..=3) if coupon.hold().is_none() => hold(&fresh, 1 + dice.below(6) as u16),
@@ -623,7 +626,7 @@ fn any_ask(coupon: &Coupon, dice: &mut Dice, nth: usize) -> Ask {
     }
 }
 
-/// What a right store answers; of its answers some show the coupon, as on the wire.
+/// The answer of a correct store. Some of its answers show the coupon, as on the wire.
 fn answer(world: &World, coupon: &Coupon, ask: &Ask, dice: &mut Dice) -> (Told, Coupon) {
     let unseen = op((0, 0), ask.clone(), Unknown);
     let after = match world.step(coupon, &unseen) {
@@ -648,7 +651,7 @@ fn answer(world: &World, coupon: &Coupon, ask: &Ask, dice: &mut Dice) -> (Told, 
     (told, after)
 }
 
-/// Tells one client something else, or drops one operation.
+/// Changes one answer, or drops one operation.
 fn spoil(history: &mut [Operation], dice: &mut Dice) {
     let nth = dice.below(history.len() as u64) as usize;
     let other = history[dice.below(history.len() as u64) as usize].told.clone();
@@ -660,7 +663,7 @@ fn spoil(history: &mut [Operation], dice: &mut Dice) {
     };
 }
 
-/// Many clients, one coupon, answers lost: never more points than operations.
+/// Many clients, one coupon, lost answers: never more points than operations.
 #[test]
 fn long_histories() {
     let world = world();
@@ -687,15 +690,15 @@ fn long_histories() {
 }
 
 #[test]
-fn undecided_is_no_pass() {
+fn undecided_is_not_a_pass() {
     let world = world();
     let history = story(
         &world,
         &mut Dice(3),
         Shape { clients: 8, operations: 200, lost: 10, outages: false },
     );
-    let points = check(&world, &history).expect("a right store");
+    let points = check(&world, &history).expect("a correct store");
     assert_eq!(check_within(&world, &history, points), Ok(points), "at the limit");
     let found = check_within(&world, &history, points / 2);
-    assert!(matches!(found, Err(Wrong::Undecided { .. })), "past it: {found:?}");
+    assert!(matches!(found, Err(Wrong::Undecided { .. })), "over the limit: {found:?}");
 }

@@ -13,7 +13,7 @@ import deltalake
 import duckdb
 import polars
 
-PARTITIONS = {"coupons": ("shelf_day", "DATE"), "coupons_by_holder": ("month", "VARCHAR")}
+PARTITIONS = {"coupons": ("expiry_day", "DATE"), "coupons_by_holder": ("month", "VARCHAR")}
 
 
 def by_deltalake(table, name):

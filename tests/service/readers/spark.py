@@ -21,7 +21,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as spark_functions
 
 # A table, its partition column, and what Spark calls the type of that.
-TABLES = {"coupons": ("shelf_day", "date"), "coupons_by_holder": ("month", "string")}
+TABLES = {"coupons": ("expiry_day", "date"), "coupons_by_holder": ("month", "string")}
 
 
 def session(jars, folder):

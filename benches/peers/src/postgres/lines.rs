@@ -9,16 +9,16 @@ use crate::terms::{Campaign, Millis};
 
 /// Turns parts of a file into rows of [`COPY`](super::statements::COPY).
 pub(super) struct Rows {
-    /// A line whose end has not come yet.
+    /// A line without its end yet.
     begun: Vec<u8>,
     header_seen: Option<()>,
-    /// What stands behind each line.
+    /// The columns written after each line.
     behind: Vec<u8>,
 }
 
 impl Rows {
     pub(super) fn of(campaign: &Campaign, now: Millis) -> Rows {
-        let (day, number, now) = (campaign.shelf_day(), campaign.number, now.0);
+        let (day, number, now) = (campaign.expiry_day(), campaign.number, now.0);
         let (from, until) = (campaign.valid_from.0, campaign.expires_at.0);
         // The order of the columns in COPY; a comma inside of a text has a backslash before it.
         let event = format!(r#"{{"kind":"imported"\,"at":{now}\,"actor":"admin:import"}}\n"#);
@@ -29,7 +29,7 @@ impl Rows {
 
     /// The rows that end in `part`. `None` when the file is not plain lines below the header.
     pub(super) fn from(&mut self, part: &[u8]) -> Option<Bytes> {
-        // What quotes or escapes would mean is not looked at, so there must be none.
+        // Quotes and escapes are not read, so there must be none.
         if part.contains(&b'"') || part.contains(&b'\\') {
             return None;
         }
@@ -50,7 +50,7 @@ impl Rows {
         Some(rows.into())
     }
 
-    /// The last row, when its line had no end.
+    /// The last row, if its line had no end.
     pub(super) fn rest(&mut self) -> Option<Bytes> {
         let mut rows = Vec::new();
         if !self.begun.is_empty() {

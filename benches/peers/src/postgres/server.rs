@@ -1,4 +1,4 @@
-//! The PostgreSQL that the peer starts: where it lives, and with which settings.
+//! The PostgreSQL that the peer starts: its folder and settings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ use super::Store;
 use crate::child::{self, Child, End};
 use crate::{Failure, Issue};
 
-/// The best of those that were tried: see README.md.
+/// The best number that was tried: see README.md.
 pub(crate) const CONNECTIONS: usize = 16;
 
 /// Where PostgreSQL 15 may be.
 const PLACES: [&str; 2] = ["/usr/lib/postgresql/15/bin", "/usr/local/bin"];
 
-/// Who runs it when this process is root, as whom it refuses to run.
+/// The user that runs it if this process is root, because PostgreSQL refuses to run as root.
 const USER: &str = "postgres";
 
-/// How long it may take until it can be asked: it may have to recover.
+/// Longest start: it may have to recover.
 const START_WAIT: Duration = Duration::from_secs(120);
 
-/// Written when everything has been loaded, so that half a load is never measured.
+/// Written after the load, so that an incomplete load is never measured.
 const LOADED_MARK: &str = "peer-loaded";
 
-/// Beside those of the pool: for a psql to look in.
+/// Connections besides the pool, for psql.
 const CONNECTIONS_SPARE: usize = 10;
 
 /// What differs from the default. Each has its reason in README.md.
@@ -63,9 +63,9 @@ const SETTINGS: [(&str, &str); 28] = [
     ("log_min_messages", "fatal"),
 ];
 
-/// A PostgreSQL of this process alone. It ends with it.
+/// A PostgreSQL for this process. It ends with this value.
 pub(crate) struct Server {
-    // In the order in which they have to go: the server before its folders.
+    // In drop order: the server before its folders.
     child: Child,
     sockets: TempDir,
     data: PathBuf,
@@ -75,10 +75,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one in `data`, which is made into a database unless it is one.
+    /// Starts a server in `data`, which becomes a database if it is not one.
     ///
     /// # Errors
-    /// When there is no PostgreSQL 15, or it does not like the folder.
+    /// If there is no PostgreSQL 15, or it refuses the folder.
     pub(crate) fn start(data: Option<PathBuf>, connections: usize) -> Result<Server, Failure> {
         let bin = PLACES.iter().map(Path::new).find(|place| place.join("postgres").exists());
         let bin = bin.ok_or("there is no PostgreSQL 15 in /usr/lib/postgresql/15/bin")?;
@@ -99,10 +99,10 @@ impl Server {
         Ok(Server { child, sockets, data, log, connections, _temporary: temporary })
     }
 
-    /// Its coupons: `coupons` of them, unless the folder was loaded before.
+    /// Its coupons: `coupons` of them, or those of an earlier load of the folder.
     ///
     /// # Errors
-    /// When it does not come up, or ended half-way through an earlier load.
+    /// If it does not start, or an earlier load did not finish.
     pub(crate) async fn store(&mut self, issue: Issue, coupons: u64) -> Result<Store, Failure> {
         let pool = self.pool()?;
         self.up(&pool).await?;
@@ -125,7 +125,7 @@ impl Server {
     fn pool(&self) -> Result<Pool, Failure> {
         let mut config = tokio_postgres::Config::new();
         config.host_path(self.sockets.path()).user(USER).dbname("postgres");
-        // A connection is not asked whether it still lives: it does as long as the server.
+        // Connections are not checked: they live as long as the server.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(config, NoTls, recycling);
         Ok(Pool::builder(manager).max_size(self.connections).build()?)
@@ -167,7 +167,7 @@ fn initialized(bin: &Path, data: &Path, user: Option<&str>) -> Result<(), Failur
     fs::create_dir_all(data)?;
     given(data, user)?;
     let made = child::as_user(&bin.join("initdb"), user, None)
-        // Compared by byte, as couponry does; large segments, so that few have to be made.
+        // Compared by byte, as in couponry. Large segments, so that few are made.
         .args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=64"])
         .args(["-U", USER, "-D"])
         .arg(data)
@@ -178,7 +178,7 @@ fn initialized(bin: &Path, data: &Path, user: Option<&str>) -> Result<(), Failur
     }
 }
 
-/// Makes the folder the user's.
+/// Gives the folder to the user.
 fn given(folder: &Path, user: Option<&str>) -> Result<(), Failure> {
     let Some(user) = user else { return Ok(()) };
     let status =

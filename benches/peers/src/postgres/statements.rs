@@ -1,6 +1,6 @@
 //! Every statement that is sent while the peer is measured.
 
-/// The one statement of a redeem: it changes nothing unless every rule holds.
+/// The one statement of a redeem. It changes a row only if every rule holds.
 pub(super) const REDEEM: &str = "
     UPDATE coupon
     SET state = 'redeemed', redeemed_at = $4, order_ref = $3, modified_at = $4,
@@ -18,38 +18,38 @@ pub(super) const COUPON: &str = "
 pub(super) const CLAIMED: &str = "
     SELECT coupon.code, coupon.campaign, state, holder, valid_from, expires_at, issued_at,
         redeemed_at, order_ref, created_at, modified_at, version
-    FROM claim JOIN coupon ON coupon.code = claim.code AND coupon.shelf_day = claim.shelf_day
+    FROM claim JOIN coupon ON coupon.code = claim.code AND coupon.expiry_day = claim.expiry_day
     WHERE claim.campaign = $1 AND claim.user_id = $2";
 
-/// First come, first served by a counter: claim, coupon and count in one. The count comes last, so
-/// that its row is locked for the commit and for nothing else; that it does not go beyond the stock
-/// is checked by the table, and the look at it before that only spares the work when all are gone.
+/// First come, first served by a counter: claim, coupon and count in one statement. The count comes
+/// last, so its row is locked only for the commit. The table checks that the count is at most the
+/// stock. The read of the count before only saves work when all are gone.
 pub(super) const ISSUE_COUNTER: &str = "
     WITH claimed AS (
-        INSERT INTO claim (campaign, user_id, entry, shelf_day, code, issue)
+        INSERT INTO claim (campaign, user_id, entry, expiry_day, code, issue)
         SELECT number, $2, 0, $3, $4, 0 FROM campaign WHERE number = $1 AND issued < stock
         ON CONFLICT DO NOTHING
         RETURNING campaign
     ), made AS (
-        INSERT INTO coupon (shelf_day, code, campaign, batch, state, holder, valid_from,
+        INSERT INTO coupon (expiry_day, code, campaign, batch, state, holder, valid_from,
             expires_at, made_expires_at, issued_at, events, created_at, modified_at)
         SELECT $3, $4, campaign, campaign, 'issued', $2, $5, $6, $6, $7, $8, $7, $7 FROM claimed
         RETURNING campaign
     )
     UPDATE campaign SET issued = issued + 1 FROM made WHERE number = made.campaign";
 
-/// First come, first served from a pool: a coupon that nobody has locked, the claim, and the
-/// coupon's new state in one. `$4` says where to begin to look.
+/// First come, first served from a pool: a coupon that is not locked, the claim, and the new state
+/// of the coupon in one statement. The search starts at `$4`.
 pub(super) const ISSUE_POOL: &str = "
     WITH picked AS (
         SELECT code FROM coupon
         WHERE batch = $1 AND expires_at = $5 AND version = 1 AND code >= $4
-            AND state = 'available' AND NOT worn
+            AND state = 'available' AND NOT history_full
             AND NOT EXISTS (SELECT FROM claim WHERE campaign = $1 AND user_id = $2)
         ORDER BY code LIMIT 1
         FOR UPDATE SKIP LOCKED
     ), claimed AS (
-        INSERT INTO claim (campaign, user_id, entry, shelf_day, code, issue)
+        INSERT INTO claim (campaign, user_id, entry, expiry_day, code, issue)
         SELECT $1, $2, 0, $3, code, 0 FROM picked
         ON CONFLICT DO NOTHING
         RETURNING code
@@ -57,10 +57,10 @@ pub(super) const ISSUE_POOL: &str = "
     UPDATE coupon
     SET state = 'issued', holder = $2, issued_at = $6, modified_at = $6, version = version + 1,
         events = events || $7
-    FROM claimed WHERE coupon.code = claimed.code AND coupon.shelf_day = $3
+    FROM claimed WHERE coupon.code = claimed.code AND coupon.expiry_day = $3
     RETURNING coupon.code";
 
-/// A new campaign; no row when there is one of this name.
+/// A new campaign. No row if the name exists.
 pub(super) const CAMPAIGN_MADE: &str = "
     INSERT INTO campaign (campaign_id, valid_from, expires_at, stock) VALUES ($1, $2, $3, $4)
     ON CONFLICT DO NOTHING
@@ -76,6 +76,6 @@ pub(super) const CAMPAIGN_BY_NUMBER: &str =
 
 /// Rows as [`Rows`](super::lines::Rows) writes them.
 pub(super) const COPY: &str = "
-    COPY coupon (code, state, holder, shelf_day, campaign, batch, valid_from, expires_at,
+    COPY coupon (code, state, holder, expiry_day, campaign, batch, valid_from, expires_at,
         made_expires_at, issued_at, events, created_at, modified_at)
     FROM STDIN (FORMAT text, DELIMITER ',', NULL '')";

@@ -11,12 +11,12 @@ use super::Store;
 use crate::child::{Child, End};
 use crate::{Failure, Fsync};
 
-/// How long it may take until it can be asked: it may have a log to read.
+/// Longest start: it may have a log to read.
 const START_WAIT: Duration = Duration::from_secs(120);
 
-/// A Redis of this process alone. It ends with it.
+/// A Redis for this process. It ends with this value.
 pub(crate) struct Server {
-    // In the order in which they have to go: the server before its folders.
+    // In drop order: the server before its folders.
     child: Child,
     sockets: TempDir,
     log: PathBuf,
@@ -24,10 +24,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one that keeps its log of writes in `data`.
+    /// Starts a server with its log of writes in `data`.
     ///
     /// # Errors
-    /// When there is no `redis-server`, or it does not like the folder.
+    /// If there is no `redis-server`, or it refuses the folder.
     pub(crate) fn start(data: Option<PathBuf>, fsync: Fsync) -> Result<Server, Failure> {
         let sockets = TempDir::with_prefix("peer-socket-")?;
         let (data, temporary, end) = match data {
@@ -47,7 +47,7 @@ impl Server {
     /// Its coupons.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub(crate) async fn store(&mut self) -> Result<Store, Failure> {
         let client = redis::Client::open(format!("unix://{}", socket(&self.sockets).display()))?;
         let begun = Instant::now();
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-/// Not before its log has been read: until then it answers that it is loading.
+/// Waits until its log is read: before that it answers that it is loading.
 async fn ready(client: &redis::Client) -> Result<(), Failure> {
     let mut connection = client.get_multiplexed_async_connection().await?;
     let () = redis::cmd("PING").query_async(&mut connection).await?;

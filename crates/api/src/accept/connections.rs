@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::Limits;
+use super::limits::Limits;
 use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
@@ -35,7 +35,7 @@ struct Table {
 
 /// What became of a connection that asks for a place.
 enum Asked {
-    Seated(Place),
+    Seated(ConnectionSlot),
     /// Its peer has as many as it may, and none of them is idle.
     Refused,
     /// One was told to go, or none is idle.
@@ -52,11 +52,11 @@ impl Connections {
     ///
     /// Where there is none it evicts the connection that has waited for its client the longest,
     /// and waits where every client waits for us.
-    pub(super) async fn place(self: &Arc<Connections>, address: IpAddr) -> Option<Place> {
+    pub(super) async fn slot(self: &Arc<Connections>, address: IpAddr) -> Option<ConnectionSlot> {
         loop {
             let freed = self.freed.notified();
             match self.ask(address) {
-                Asked::Seated(place) => return Some(place),
+                Asked::Seated(slot) => return Some(slot),
                 Asked::Refused => return None,
                 Asked::Wait => {
                     let _freed_or_not = timeout(LOOK_AGAIN, freed).await;
@@ -94,7 +94,7 @@ impl Connections {
 }
 
 impl Table {
-    fn seat(&mut self, peer: Option<Peer>, connections: &Arc<Connections>) -> Place {
+    fn seat(&mut self, peer: Option<Peer>, connections: &Arc<Connections>) -> ConnectionSlot {
         let id = self.next;
         self.next += 1;
         let seat = Arc::new(Seat::new(peer, connections.begun));
@@ -102,7 +102,7 @@ impl Table {
         if let Some(peer) = peer {
             *self.of_peer.entry(peer).or_default() += 1;
         }
-        Place { id, seat, connections: Arc::clone(connections) }
+        ConnectionSlot { id, seat, connections: Arc::clone(connections) }
     }
 
     fn longest_idle(&self, which: impl Fn(&Seat) -> bool) -> Option<&Arc<Seat>> {
@@ -113,19 +113,19 @@ impl Table {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     id: u64,
     seat: Arc<Seat>,
     connections: Arc<Connections>,
 }
 
-impl Place {
+impl ConnectionSlot {
     pub(super) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         table.seats.remove(&self.id);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Limits;
 use super::connections::Seat;
+use super::limits::Limits;
 use crate::patient::Patient;
 
 /// Reads fail when a header is not whole in time, counted from its first byte, or from the

@@ -1,317 +1,160 @@
-//! JSON schemas in words: the only place that follows a reference.
+//! Schemas in words: the type of a value, its limits, and the table of its fields.
 //!
-//! A schema may refer to itself and may be as deep as it likes; the words may not, so every walk
-//! is bounded.
+//! Reads what [`crate::openapi`] writes and no other keyword of JSON Schema: no schema there
+//! contains itself.
+
+use std::slice;
 
 use serde_json::Value;
 
-use super::fields::{self, Nested, Walk};
-use super::limits::limits;
+use super::json::{list, members, text};
 use super::markdown::{block, code, escape};
+use super::table;
 
-/// References followed in a row; more is a circle.
-pub(super) const HOPS_MAX: usize = 16;
+/// The shapes of the document, by name.
+#[derive(Clone, Copy)]
+pub(super) struct Shapes<'a>(pub(super) &'a Value);
 
-/// Lists within lists that a type is spelled out for; more cannot be read anyway.
-const TYPE_DEPTH_MAX: usize = 8;
-
-/// Forms within forms that get a table each; deeper ones are one line.
-const FORMS_DEPTH_MAX: usize = 2;
-
-/// Where the named shapes of a document are.
-const SHAPES: &str = "#/components/schemas/";
-
-/// A document whose references can be followed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Document<'a> {
-    pub(super) root: &'a Value,
-}
-
-impl<'a> Document<'a> {
-    /// What `value` refers to, or itself; a reference that leads nowhere stays as it is.
-    pub(super) fn resolve(&self, value: &'a Value) -> &'a Value {
-        let mut at = value;
-        for _ in 0..HOPS_MAX {
-            let Some(reference) = at["$ref"].as_str() else { return at };
-            let Some(target) = self.target(reference) else { return at };
-            at = target;
+impl<'a> Shapes<'a> {
+    /// The schema that says what a value looks like: behind its name, and behind the "or null".
+    pub(super) fn core(self, schema: &'a Value) -> &'a Value {
+        if let Some(name) = name_of(schema) {
+            return self.core(&self.0[name]);
         }
-        at
+        let mut forms = list(schema, "oneOf").iter().filter(|form| form["type"] != "null");
+        match (forms.next(), forms.next()) {
+            (Some(only), None) => self.core(only),
+            _ => schema,
+        }
     }
 
-    /// The schema that says what the value looks like: behind references, and behind the "or
-    /// null" and the lists of one that only wrap another schema.
-    pub(super) fn core(&self, schema: &'a Value) -> &'a Value {
-        let mut at = schema;
-        for _ in 0..HOPS_MAX {
-            at = self.resolve(at);
-            if at["properties"].is_object() {
-                return at;
-            }
-            let forms = alternatives(at).into_iter().chain(list(at, "allOf")).collect::<Vec<_>>();
-            match forms[..] {
-                [only] => at = only,
-                [] | [_, _, ..] => return at,
-            }
+    /// The description of `schema`, or of the shape that it names.
+    pub(super) fn description(self, schema: &'a Value) -> &'a str {
+        match text(schema, "description") {
+            "" => text(self.core(schema), "description"),
+            own => own,
         }
-        at
     }
 
     /// The type of `schema` in a few words, with links to shapes.
-    pub(super) fn type_html(&self, schema: &'a Value) -> String {
-        self.type_at(schema, 0)
+    pub(super) fn type_html(self, schema: &'a Value) -> String {
+        if let Some(name) = name_of(schema) {
+            // The words of a closed set stand beside the type, as a limit.
+            return match self.0[name]["enum"].is_array() {
+                true => self.type_html(&self.0[name]),
+                false => format!("<a href=\"#shape-{name}\">{name}</a>"),
+            };
+        }
+        let kinds = match &schema["type"] {
+            Value::Array(kinds) => kinds.as_slice(),
+            kind => slice::from_ref(kind),
+        };
+        let words: Vec<String> = match list(schema, "oneOf") {
+            [] => kinds.iter().map(|kind| self.kind_html(kind, schema)).collect(),
+            forms => forms.iter().map(|form| self.type_html(form)).collect(),
+        };
+        words.join(" or ")
     }
 
-    /// The limits of a value of `schema`, each a few words of HTML.
-    pub(super) fn limits_html(&self, schema: &'a Value) -> Vec<String> {
-        let core = self.core(schema);
-        let mut told = limits(schema);
-        for limit in limits(core) {
-            if !told.contains(&limit) {
-                told.push(limit);
+    fn kind_html(self, kind: &Value, schema: &'a Value) -> String {
+        match (kind.as_str().unwrap_or("anything"), text(schema, "format")) {
+            ("array", _) => match self.type_html(&schema["items"]) {
+                items if items.contains(" or ") => format!("list of ({items})"),
+                items => format!("list of {items}"),
+            },
+            (kind, "") | (kind @ "null", _) => escape(kind),
+            (kind, format) => {
+                format!("{} <span class=\"format\">({})</span>", escape(kind), escape(format))
             }
         }
-        if core["items"].is_object() {
-            let items = self.core(&core["items"]);
-            told.extend(limits(items).into_iter().map(|limit| format!("each {limit}")));
-        }
-        told
     }
 
-    /// What `schema` means and what limits it has: the last cell of a row.
-    pub(super) fn meaning_html(&self, schema: &'a Value) -> String {
-        let own = text(schema, "description");
-        let description = own.or_else(|| text(self.core(schema), "description"));
-        let mut html = description.map(|text| block(text, 5)).unwrap_or_default();
-        let limits = self.limits_html(schema);
+    /// What a field or a parameter means and how far it goes: the last cell of its row.
+    pub(super) fn meaning_html(self, field: &'a Value, schema: &'a Value) -> String {
+        let mut html = block(match text(field, "description") {
+            "" => self.description(schema),
+            own => own,
+        });
+        let mut limits = self.limits(schema);
+        if let Some(example) = field.get("example") {
+            limits.push(format!("for example {}", value_html(example)));
+        }
         if !limits.is_empty() {
             html.push_str(&format!("<p class=\"limits\">{}</p>", limits.join("; ")));
         }
         html
     }
 
-    /// A whole body: its fields as a table, a table for each of its forms, or its type.
-    pub(super) fn body_html(&self, schema: &'a Value, nested: Nested) -> String {
-        self.body_at(schema, nested, 0)
-    }
-
-    /// Whether [`Document::type_html`] says everything about `schema`: a link to a shape, or no
-    /// object at all.
-    pub(super) fn is_told_by_type(&self, schema: &'a Value) -> bool {
-        let mut at = schema;
-        for _ in 0..HOPS_MAX {
-            let items = &at["items"];
-            if at["$ref"].is_string() || !items.is_object() {
-                break;
-            }
-            at = items;
-        }
-        at["$ref"].is_string() || !is_composite(at)
-    }
-
-    fn body_at(&self, schema: &'a Value, nested: Nested, depth: usize) -> String {
+    /// The limits of a value of `schema`, each a few words of HTML.
+    fn limits(self, schema: &'a Value) -> Vec<String> {
         let core = self.core(schema);
-        let forms = alternatives(core);
-        if forms.len() > 1 && depth < FORMS_DEPTH_MAX && forms.iter().any(|f| self.is_object(f)) {
-            let mut html = fields::table(*self, core, nested, Walk::own_fields);
-            html.push_str("<p>One of these forms:</p>\n<ul class=\"forms\">");
-            for form in forms {
-                let body = self.body_at(form, nested, depth + 1);
-                html.push_str(&format!("<li>{}{body}</li>", self.form_title(form)));
-            }
-            html.push_str("</ul>");
-            return html;
+        let mut limits = own_limits(core);
+        if core["items"].is_object() {
+            let items = own_limits(self.core(&core["items"]));
+            limits.extend(items.into_iter().map(|limit| format!("each {limit}")));
         }
-        if core["items"].is_object() && self.is_object(&core["items"]) && depth < FORMS_DEPTH_MAX {
-            let each = self.body_at(&core["items"], nested, depth + 1);
-            return format!("<p>A list of:</p>{each}");
-        }
-        let table = fields::table(*self, core, nested, Walk::fields);
-        if table.is_empty() {
-            let limits = self.limits_html(schema).join("; ");
-            return format!("<p>{}</p><p class=\"limits\">{limits}</p>", self.type_html(schema));
-        }
-        table
+        limits
     }
 
-    fn form_title(&self, form: &'a Value) -> String {
-        let title = text(form, "title").map(|title| format!("<strong>{}</strong> ", escape(title)));
-        let link = form["$ref"].is_string().then(|| self.type_html(form));
-        let core = self.core(form);
-        let description = text(form, "description").or_else(|| text(core, "description"));
-        let description = description.map(|text| block(text, 5)).unwrap_or_default();
-        format!("{}{}{description}", title.unwrap_or_default(), link.unwrap_or_default())
-    }
-
-    /// Whether there are fields in `schema`, or several forms it may take.
-    pub(super) fn is_object(&self, schema: &'a Value) -> bool {
+    /// A whole body: its fields as a table, or its type where it has none.
+    pub(super) fn body_html(self, schema: &'a Value) -> String {
         let core = self.core(schema);
-        core["properties"].is_object()
-            || core["additionalProperties"].is_object()
-            || !list(core, "allOf").is_empty()
-            || alternatives(core).len() > 1
-    }
-
-    fn target(&self, reference: &str) -> Option<&'a Value> {
-        self.root.pointer(&percent_decoded(reference.strip_prefix('#')?))
-    }
-
-    fn type_at(&self, schema: &'a Value, depth: usize) -> String {
-        if depth > TYPE_DEPTH_MAX {
-            return "…".to_owned();
+        let fields = members(&core["properties"]).map(|(name, field)| {
+            let is_required = list(core, "required").iter().any(|required| required == name);
+            format!(
+                "<tr>{}<td>{}</td><td>{}</td></tr>\n",
+                name_html(name, is_required),
+                self.type_html(field),
+                self.meaning_html(field, field)
+            )
+        });
+        let rows: String = fields.collect();
+        if rows.is_empty() {
+            let limits = self.limits(schema).join("; ");
+            return format!("<p>{}</p><p class=\"limits\">{limits}</p>\n", self.type_html(schema));
         }
-        if let Some(reference) = schema["$ref"].as_str() {
-            return self.reference_html(reference, depth);
+        let mut html = table("fields", &["Field", "Type", "Meaning"], &rows);
+        if core["additionalProperties"] == false {
+            html.push_str("<p class=\"limits\">Other fields are refused.</p>\n");
         }
-        if let Some(constant) = schema.get("const") {
-            return value_html(constant);
-        }
-        let alternatives = either(schema);
-        if !alternatives.is_empty() {
-            return joined(alternatives.iter().map(|form| self.type_at(form, depth + 1)), " or ");
-        }
-        let parts = list(schema, "allOf");
-        if !parts.is_empty() {
-            return joined(parts.iter().map(|part| self.type_at(part, depth + 1)), " and ");
-        }
-        match schema {
-            Value::Bool(false) => "nothing".to_owned(),
-            Value::Object(_) => joined(
-                types(schema).into_iter().map(|name| self.named_type(name, schema, depth)),
-                " or ",
-            ),
-            Value::Null
-            | Value::Bool(true)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => "anything".to_owned(),
-        }
-    }
-
-    fn reference_html(&self, reference: &str, depth: usize) -> String {
-        let Some(target) = self.target(reference) else { return code(reference) };
-        if !is_composite(target) {
-            return self.type_at(target, depth + 1);
-        }
-        let shapes = &self.root["components"]["schemas"];
-        match reference.strip_prefix(SHAPES).filter(|name| shapes.get(name).is_some()) {
-            Some(name) => format!("<a href=\"#{}\">{}</a>", shape_anchor(name), escape(name)),
-            None => text(target, "title").map_or_else(|| "object".to_owned(), escape),
-        }
-    }
-
-    fn named_type(&self, name: &str, schema: &'a Value, depth: usize) -> String {
-        let format = text(schema, "format");
-        match (name, format) {
-            ("array", _) if schema["items"].is_object() => {
-                let items = self.type_at(&schema["items"], depth + 1);
-                if items.contains(" or ") {
-                    format!("list of ({items})")
-                } else {
-                    format!("list of {items}")
-                }
-            }
-            ("array", _) => "list".to_owned(),
-            ("object", _) if schema["additionalProperties"].is_object() => {
-                format!("object of {}", self.type_at(&schema["additionalProperties"], depth + 1))
-            }
-            (name, Some(format)) if name != "null" => {
-                format!("{} <span class=\"format\">({})</span>", escape(name), escape(format))
-            }
-            (name, _) => escape(name),
-        }
+        html
     }
 }
 
-/// The text under `key`, unless it is empty.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value[key].as_str().filter(|text| !text.trim().is_empty())
+/// The name of a field or a parameter: the first cell of its row.
+pub(super) fn name_html(name: &str, is_required: bool) -> String {
+    let required = if is_required { " <span class=\"required\">required</span>" } else { "" };
+    format!("<th scope=\"row\"><code>{}</code>{required}</th>", escape(name))
 }
 
-/// The list under `key`; no list is an empty one.
-pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
+/// The name of the shape that `schema` refers to.
+fn name_of(schema: &Value) -> Option<&str> {
+    schema["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// A value as code.
-pub(super) fn value_html(value: &Value) -> String {
+/// The limits that stand in `schema` itself.
+fn own_limits(schema: &Value) -> Vec<String> {
+    let mut limits = Vec::new();
+    let words: Vec<String> = list(schema, "enum").iter().map(value_html).collect();
+    if !words.is_empty() {
+        limits.push(format!("one of {}", words.join(", ")));
+    }
+    for (least, most, unit) in [
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " entries"),
+        ("minimum", "maximum", ""),
+    ] {
+        limits.extend(match (schema.get(least), schema.get(most)) {
+            (Some(least), Some(most)) => Some(format!("{least} to {most}{unit}")),
+            (Some(least), None) => Some(format!("at least {least}{unit}")),
+            (None, Some(most)) => Some(format!("at most {most}{unit}")),
+            (None, None) => None,
+        });
+    }
+    limits.extend(schema.get("pattern").map(|value| format!("matches {}", value_html(value))));
+    limits
+}
+
+fn value_html(value: &Value) -> String {
     value.as_str().map_or_else(|| code(&value.to_string()), code)
-}
-
-/// Where the shape `name` is on the page; names that differ have anchors that differ.
-pub(super) fn shape_anchor(name: &str) -> String {
-    let mut anchor = String::from("shape-");
-    for c in name.chars() {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') {
-            anchor.push(c);
-        } else {
-            anchor.push_str(&format!("-{:x}-", u32::from(c)));
-        }
-    }
-    anchor
-}
-
-/// The forms of `schema`, null included.
-fn either(schema: &Value) -> &[Value] {
-    let one = list(schema, "oneOf");
-    if one.is_empty() { list(schema, "anyOf") } else { one }
-}
-
-/// The forms of `schema` other than null.
-pub(super) fn alternatives(schema: &Value) -> Vec<&Value> {
-    either(schema).iter().filter(|form| form["type"] != "null").collect()
-}
-
-/// Whether a schema has parts that a few words cannot say.
-fn is_composite(schema: &Value) -> bool {
-    schema["properties"].is_object()
-        || !list(schema, "allOf").is_empty()
-        || alternatives(schema).len() > 1
-        || types(schema).contains(&"object")
-}
-
-/// The types that `schema` names, or the one that its keywords speak of.
-fn types(schema: &Value) -> Vec<&str> {
-    match &schema["type"] {
-        Value::String(name) => vec![name],
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            let speaks_of = |keys: &[&str]| keys.iter().any(|key| schema.get(key).is_some());
-            if speaks_of(&["properties", "additionalProperties"]) {
-                vec!["object"]
-            } else if speaks_of(&["items"]) {
-                vec!["array"]
-            } else if speaks_of(&["enum"]) {
-                vec!["value"]
-            } else {
-                vec!["anything"]
-            }
-        }
-    }
-}
-
-/// `parts` without repetitions, `word` between them.
-pub(super) fn joined(parts: impl Iterator<Item = String>, word: &str) -> String {
-    let mut unlike: Vec<String> = Vec::new();
-    for part in parts {
-        if !unlike.contains(&part) {
-            unlike.push(part);
-        }
-    }
-    unlike.join(word)
-}
-
-/// `%7B` and the like as what they stand for; a reference is a URI.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let pair = after.get(..2).filter(|_| *first == b'%');
-        let decoded = pair
-            .and_then(|pair| std::str::from_utf8(pair).ok())
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

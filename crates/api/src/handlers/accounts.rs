@@ -1,4 +1,4 @@
-//! Signing up, in and out.
+//! Accounts of this server: sign up, sign in, delete.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use axum::http::StatusCode;
 use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{Done, Failure};
+use engine::{Account, Done, Failure};
 
-use super::{Answer, Made};
+use crate::answer::{Answer, Made};
 use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, Reading};
 use crate::extract::{Json, UserInPath, Who, named, unauthenticated};
@@ -24,57 +24,18 @@ use crate::views::SessionBody;
 /// How long a user's token is good for: an evening of shopping.
 pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 
-/// Wrong passwords for one login from one peer after which this peer is refused under this login
-/// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
-pub const SIGN_INS_MAX: u32 = 5;
-
-/// The window in which wrong passwords are counted.
-pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
-
-/// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
-/// office or a phone network behind one address some dozens.
-pub const SIGN_UPS_MAX: u32 = 30;
-
-/// The window in which sign-ups are counted.
-pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
-
-/// Sign-ins, and sign-ups, that one peer may have under way: a quarter of those that may wait, so
-/// that one peer cannot take every place.
-pub const SIGNING_MAX: u32 = 8;
-
-/// Counts for those who have no token yet.
-#[derive(Debug)]
-pub(crate) struct Doors {
-    /// Wrong passwords, by peer and login.
-    wrong: Throttle,
-    /// Accounts made, by peer.
-    sign_ups: Throttle,
-    /// Under way, by peer.
-    signing_in: Throttle,
-    signing_up: Throttle,
-}
-
-impl Doors {
-    pub(crate) fn new(keys_max: usize) -> Doors {
-        Doors {
-            wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, keys_max),
-            sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, keys_max),
-            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
-            signing_up: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
-        }
-    }
-}
-
-/// Make an account
+/// Create an account
 ///
-/// For shops without an identity provider: off when the server accepts tokens of another issuer,
-/// or has the setting `sign_up = off`. If the login_id has an account with the same password,
-/// answers 200 with it. A peer may make 30 accounts in ten minutes. Anyone may call it.
+/// If the `login_id` already has an account with this password, returns 200 with that account. If
+/// the server accepts the tokens of an identity provider, or its setting `sign_up` is `off`,
+/// returns
+/// 403. One IP address may create 30 accounts in ten minutes. Anyone may call it, without a token.
 #[utoipa::path(
-    post, path = "/v1/users", tag = "accounts", request_body = Credentials, security(()),
+    post, path = "/v1/users", tag = "accounts", security(()),
     responses(
-        (status = 201, body = SessionBody, description = "The account, and a token for it"),
-        (status = 200, body = SessionBody, description = "Made before, and a new token for it"),
+        (status = 201, body = SessionBody, description = "The account was created; a token for it"),
+        (status = 200, body = SessionBody,
+            description = "The account already existed; a new token for it"),
     )
 )]
 pub(crate) async fn create_user(
@@ -92,15 +53,15 @@ pub(crate) async fn create_user(
     let password = reading.parsed("password", Password::new(body.password));
     let (login, password) = reading.done(login.zip(password))?;
     let (peer, now) = (peer.to_string(), app.engine.now().0);
-    let _under_way = under_way(&app.doors.signing_up, &peer, now)?;
-    if let Some(account) = account_of(&app, &login).await? {
+    let _under_way = under_way(&app.sign_in_limits.signing_up, &peer, now)?;
+    if let Some(account) = app.engine.account_of_login(&login).await? {
         return made_before(&app, &peer, &login, password, account).await;
     }
-    if let Some(wait) = app.doors.sign_ups.blocked(&peer, now) {
-        return Err(Problem::too_many("too many accounts made from this address", wait));
+    if let Some(wait) = app.sign_in_limits.sign_ups.blocked(&peer, now) {
+        return Err(Problem::too_many("too many accounts from this IP address", wait));
     }
     // Counted before the slow part, so that sign-ups side by side do not get past the limit.
-    app.doors.sign_ups.count(&peer, now);
+    app.sign_in_limits.sign_ups.count(&peer, now);
     let made = match app.passwords.hash(password.clone()).await {
         Ok(hash) => app.engine.create_account(login.clone(), hash).await.map_err(Problem::from),
         Err(error) => Err(error.into()),
@@ -108,9 +69,9 @@ pub(crate) async fn create_user(
     match made {
         Ok(user_id) => Ok(Made(Done::Created(session(&app, &user_id)?))),
         Err(problem) => {
-            app.doors.sign_ups.take_back(&peer);
+            app.sign_in_limits.sign_ups.take_back(&peer);
             // The same request side by side with itself: the other one was first.
-            match account_of(&app, &login).await {
+            match app.engine.account_of_login(&login).await {
                 Ok(Some(account)) if problem.code() == Code::LoginTaken => {
                     made_before(&app, &peer, &login, password, account).await
                 }
@@ -118,17 +79,6 @@ pub(crate) async fn create_user(
             }
         }
     }
-}
-
-/// What the store has under a login.
-struct Account {
-    user_id: UserId,
-    password_hash: String,
-}
-
-async fn account_of(app: &App, login: &UserId) -> Result<Option<Account>, Failure> {
-    let found = app.engine.account_of_login(login).await?;
-    Ok(found.map(|it| Account { user_id: it.user_id, password_hash: it.password_hash }))
 }
 
 /// The account of a login that is taken, for whoever has its password. A wrong one counts like a
@@ -151,12 +101,13 @@ async fn made_before(
 
 /// Sign in
 ///
-/// An unknown login and a wrong password get the same answer after the same time. After five
-/// wrong passwords for a login in 15 minutes the address they came from is refused under this
-/// login for as long; others are not. Anyone may call it.
+/// An unknown login and a wrong password get the same answer after the same time. If an IP address
+/// sends five wrong passwords for a login within 15 minutes, the server refuses this login from
+/// this IP address until the 15 minutes have ended. The login still works from other IP addresses.
+/// Anyone may call it, without a token.
 #[utoipa::path(
-    post, path = "/v1/sessions", tag = "accounts", request_body = Credentials, security(()),
-    responses((status = 200, body = SessionBody, description = "A token"))
+    post, path = "/v1/sessions", tag = "accounts", security(()),
+    responses((status = 200, body = SessionBody, description = "A token for the account"))
 )]
 pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
@@ -168,10 +119,10 @@ pub(crate) async fn create_session(
     // What can be no password costs nothing to refuse, so it is not counted either.
     let password = Password::new(body.password).map_err(|_| wrong())?;
     let peer = peer.to_string();
-    let _under_way = under_way(&app.doors.signing_in, &peer, app.engine.now().0)?;
+    let _under_way = under_way(&app.sign_in_limits.signing_in, &peer, app.engine.now().0)?;
     let login = body.login_id.parse::<UserId>().ok();
     let account = async || match &login {
-        Some(login) => account_of(&app, login).await,
+        Some(login) => app.engine.account_of_login(login).await,
         None => Ok(None),
     };
     let right = is_right(&app, Purpose::SignIn, &peer, &body.login_id, password, account);
@@ -190,10 +141,10 @@ async fn is_right(
     password: Password,
     account: impl AsyncFnOnce() -> Result<Option<Account>, Failure>,
 ) -> Result<Option<Account>, Problem> {
-    let (tries, now) = (&app.doors.wrong, app.engine.now().0);
+    let (tries, now) = (&app.sign_in_limits.wrong, app.engine.now().0);
     let key = format!("{peer} {login}");
     if let Some(wait) = tries.blocked(&key, now) {
-        let detail = "too many wrong passwords under this login_id from this address";
+        let detail = "too many wrong passwords for this login_id from this IP address";
         return Err(Problem::too_many(detail, wait));
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
@@ -219,17 +170,17 @@ async fn is_right(
 }
 
 fn under_way<'a>(counts: &'a Throttle, peer: &'a str, now: i64) -> Result<UnderWay<'a>, Problem> {
-    let detail = "too many sign-ins or sign-ups at once from this address";
+    let detail = "too many sign-ins or sign-ups at once from this IP address";
     UnderWay::begin(counts, peer, now).ok_or_else(|| Problem::too_many(detail, 1_000))
 }
 
-/// Remove an account
+/// Delete an account
 ///
-/// The login is gone and its tokens are worth nothing; its coupons stay. For the user, or an
-/// admin.
+/// The login is deleted and its tokens stop working. The coupons of the user stay. A user may
+/// delete their own account, an admin every account.
 #[utoipa::path(
     delete, path = "/v1/users/{user_id}", tag = "accounts", params(("user_id" = String, Path)),
-    responses((status = 204, description = "It is gone"))
+    responses((status = 204, description = "The account is deleted"))
 )]
 pub(crate) async fn delete_user(
     State(app): State<Arc<App>>,
@@ -241,7 +192,7 @@ pub(crate) async fn delete_user(
 }
 
 fn has_accounts(app: &App) -> Result<(), Problem> {
-    match app.tokens.accepts_outside() {
+    match app.tokens.accepts_external() {
         false => Ok(()),
         true => Err(Problem::new(
             Code::Forbidden,

@@ -1,27 +1,28 @@
-//! Campaigns.
+//! Campaigns, and the issue of their coupons.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::ids::CampaignId;
 
-use super::{Answer, Made};
+use crate::answer::{Answer, Made};
 use crate::app::App;
-use crate::bodies::{CampaignChanges, IssueBody, NewCampaign};
+use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, named, renamed};
-use crate::handlers::lists::{Page, named_page};
+use crate::paging::{Page, named_page};
 use crate::problem::Problem;
 use crate::views::{CampaignBody, CouponBody, List};
 
-/// Make a campaign
+/// Create a campaign
 ///
-/// And its first batch, if it has stock: one small write for one coupon or for ten billion.
-/// Repeated with the same `campaign_id` and body it answers 200, for ever. For an admin.
+/// If `stock` is given, the server also creates the first batch. This is one small write, for one
+/// coupon as for ten billion. If you send the same `campaign_id` with the same body again, at any
+/// later time, returns 200 with the same campaign. Only an admin may call it.
 #[utoipa::path(
-    post, path = "/v1/campaigns", tag = "campaigns", request_body = NewCampaign,
+    post, path = "/v1/campaigns", tag = "campaigns",
     responses(
-        (status = 201, body = CampaignBody, description = "Made"),
-        (status = 200, body = CampaignBody, description = "Made before by the same request"),
+        (status = 201, body = CampaignBody, description = "The campaign was created"),
+        (status = 200, body = CampaignBody, description = "An earlier request created it"),
     )
 )]
 pub(crate) async fn create_campaign(
@@ -35,12 +36,12 @@ pub(crate) async fn create_campaign(
 
 /// Change a campaign
 ///
-/// Its name, metadata, pause, issue window, and limit (upwards). When this is answered, every
-/// node obeys. For an admin.
+/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. After the
+/// answer, every server of a cluster uses the new terms. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
-    params(("campaign_id" = String, Path)), request_body = CampaignChanges,
-    responses((status = 200, body = CampaignBody, description = "As it is now"))
+    params(("campaign_id" = String, Path)),
+    responses((status = 200, body = CampaignBody, description = "The campaign after the change"))
 )]
 pub(crate) async fn change_campaign(
     State(app): State<Arc<App>>,
@@ -55,10 +56,11 @@ pub(crate) async fn change_campaign(
 
 /// List campaigns
 ///
-/// In the order of their ids. For shop, operator and admin.
+/// Returns campaigns in the order of their `campaign_id`. A shop, an operator and an admin may call
+/// it.
 #[utoipa::path(
     get, path = "/v1/campaigns", tag = "campaigns", params(Page),
-    responses((status = 200, body = List<CampaignBody>, description = "One page"))
+    responses((status = 200, body = List<CampaignBody>, description = "One page of campaigns"))
 )]
 pub(crate) async fn list_campaigns(
     State(app): State<Arc<App>>,
@@ -73,7 +75,8 @@ pub(crate) async fn list_campaigns(
 
 /// Read a campaign
 ///
-/// Users see it without shared_code, code_prefix, stock and counts. For everybody signed in.
+/// For a user, `shared_code`, `code_prefix`, `stock` and the counts are null. Every role may call
+/// it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)),
@@ -90,24 +93,30 @@ pub(crate) async fn read_campaign(
 
 /// Issue a coupon of a campaign
 ///
-/// The answer is final: 201 with the coupon, 200 with the one that this request or, with a limit
-/// of 1, any other got before. `SOLD_OUT` is said only when none is left. With the `issue_ref`
-/// `replaces:CODE` a user's coupon that is void, redeemed or expired is replaced, once, beside the
-/// limit; one that still works is answered as it is. For shop and admin, and
-/// for users in campaigns with handout self.
+/// The server chooses a coupon from the stock. If a request with the same `issue_ref` already got a
+/// coupon, or if the limit is 1 and the user already has a coupon, returns 200 with that coupon.
+/// Returns `SOLD_OUT` only if the server can issue no coupon of the campaign.
+///
+/// The `issue_ref` `replaces:CODE` replaces the user's coupon CODE. That coupon must be void, or
+/// redeemed more than its campaign's `cancel_days` ago, or expired more than its `extend_days` ago.
+/// It no longer counts towards the limit, and it can be replaced only once. If it still works,
+/// returns 200 with it. Only a shop and an admin may replace a coupon.
+///
+/// A shop and an admin may call it. If the handout of the campaign is `self`, users may call it for
+/// themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
-    params(("campaign_id" = String, Path)), request_body = IssueBody,
+    params(("campaign_id" = String, Path)),
     responses(
-        (status = 201, body = CouponBody, description = "Issued"),
-        (status = 200, body = CouponBody, description = "Issued before"),
+        (status = 201, body = CouponBody, description = "The coupon was issued"),
+        (status = 200, body = CouponBody, description = "The user already has this coupon"),
     )
 )]
 pub(crate) async fn issue(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(id): CampaignInPath,
-    Json(body): Json<IssueBody>,
+    Json(body): Json<IssueRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read()?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);

@@ -1,4 +1,4 @@
-//! One coupon.
+//! What a user or a shop does with one coupon.
 
 use std::sync::Arc;
 
@@ -6,29 +6,31 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Answer, Made};
+use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{
-    CancelBody, ExtendBody, HoldRequest, OrderBody, Reading, ReasonBody, ReleaseBody, RevokeBody,
-    UserBody,
+    CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
+    ReleaseRequest,
 };
 use crate::extract::{CodeInPath, Json, Params, Who};
 use crate::problem::Problem;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
 
-/// Whose coupon.
+/// The query of a read.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Whose {
-    /// Only if it is this user's; not for users. Behind a shared word, whose coupon is meant.
+    /// Return the coupon only if this user has it. For a shared code, it says whose coupon to
+    /// return. A user leaves it out.
     user_id: Option<String>,
 }
 
 /// Read a coupon
 ///
-/// With its history. A user sees his own, and a bearer code without holder and order; anything
-/// else is not there for him. For everybody signed in.
+/// Returns the coupon with its history. A user may read their own coupons. A user may also read a
+/// coupon of a bearer campaign, but without holder, order and history. For every other coupon the
+/// user gets 404. Every role may call it.
 #[utoipa::path(
     get, path = "/v1/coupons/{code}", tag = "coupons", params(("code" = String, Path), Whose),
     responses((status = 200, body = CouponDetail, description = "The coupon"))
@@ -47,23 +49,23 @@ pub(crate) async fn read_coupon(
     Ok(Answer(CouponDetail::from(&view)))
 }
 
-/// Give a named coupon to a user
+/// Issue this coupon to a user
 ///
-/// 200 when he has it already. Users may do it with bearer codes: it goes into their wallet. For
-/// user, shop and admin.
+/// The user becomes the holder of the coupon. If the user already is its holder, returns 200. In a
+/// bearer campaign, users may put the code that they know into their own wallet. A user, a shop and
+/// an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/issue", tag = "coupons", params(("code" = String, Path)),
-    request_body = UserBody,
     responses(
-        (status = 201, body = CouponBody, description = "Issued"),
-        (status = 200, body = CouponBody, description = "His already"),
+        (status = 201, body = CouponBody, description = "The coupon was issued"),
+        (status = 200, body = CouponBody, description = "The user already has this coupon"),
     )
 )]
 pub(crate) async fn issue_coupon(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<UserBody>,
+    Json(body): Json<IssueCouponRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let user = body.read()?;
     let issue = app.engine.issue_code(&caller, &code, user.clone());
@@ -71,19 +73,21 @@ pub(crate) async fn issue_coupon(
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }
 
-/// Ask what redeem would answer
+/// Check whether a coupon can be redeemed
 ///
-/// Nothing is written. For user, shop and admin.
+/// Takes the same request as redeem and writes nothing. Returns 200. `redeemable` says whether
+/// redeem would succeed now. If not, `refusal` has the problem code that redeem would return. A
+/// code that does not exist, or that belongs to another user, gets 404. A user, a shop and an admin
+/// may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/check", tag = "coupons", params(("code" = String, Path)),
-    request_body = OrderBody,
-    responses((status = 200, body = CheckBody, description = "What redeem would answer"))
+    responses((status = 200, body = CheckBody, description = "Whether redeem would succeed now"))
 )]
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<OrderBody>,
+    Json(body): Json<RedeemRequest>,
 ) -> Result<Answer<CheckBody>, Problem> {
     let (user, order) = body.read()?;
     let check = app.engine.check(&caller, &code, user.clone(), order);
@@ -91,16 +95,17 @@ pub(crate) async fn check(
     Ok(Answer(CheckBody::from(&view)))
 }
 
-/// Keep a coupon for one order
+/// Hold a coupon for one order
 ///
-/// Between check-out and payment: 15 minutes where it does not say, seven days at most. It lapses
-/// by itself. The same order may ask again for longer. For user, shop and admin.
+/// Reserves the coupon for one order between check-out and payment. A hold lasts `seconds`; the
+/// default is 900 (15 minutes). It lasts at most seven days from the first hold of the order, and
+/// never longer than 15 minutes after `expires_at`. Then it ends by itself. The same order may hold
+/// again to make it longer. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/hold", tag = "coupons", params(("code" = String, Path)),
-    request_body = HoldRequest,
     responses(
-        (status = 201, body = HoldBody, description = "Held, or held for longer"),
-        (status = 200, body = HoldBody, description = "Held already, so long"),
+        (status = 201, body = HoldBody, description = "The coupon is held, or held for longer"),
+        (status = 200, body = HoldBody, description = "The order already held it for that long"),
     )
 )]
 pub(crate) async fn hold(
@@ -115,19 +120,20 @@ pub(crate) async fn hold(
     Ok(Made(done.map(|view| HoldBody::from(&view))))
 }
 
-/// Let go of a hold
+/// Release a hold
 ///
-/// For user, shop and admin.
+/// If the order does not hold the coupon, changes nothing and returns 200. A shop and an admin may
+/// release the hold of any order, a user only their own. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
-    request_body = ReleaseBody,
-    responses((status = 200, body = CouponBody, description = "Not held by that order"))
+    responses((status = 200, body = CouponBody,
+        description = "The order no longer holds the coupon."))
 )]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<ReleaseBody>,
+    Json(body): Json<ReleaseRequest>,
 ) -> Result<Answer<CouponBody>, Problem> {
     let release = app.engine.release(&caller, &code, body.read()?);
     let view = app.unless_guessing(&caller, None, release).await?.into_inner();
@@ -136,21 +142,21 @@ pub(crate) async fn release(
 
 /// Redeem a coupon
 ///
-/// At most once: 201 for the order that got it, 200 with the same redemption for its repeats, at
-/// any later time. For user, shop and admin.
+/// A coupon has at most one redemption that is not cancelled. If the order already redeemed this
+/// coupon, returns the same redemption with 200, at any later time. A user, a shop and an admin may
+/// call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/redeem", tag = "coupons", params(("code" = String, Path)),
-    request_body = OrderBody,
     responses(
-        (status = 201, body = RedemptionBody, description = "Redeemed"),
-        (status = 200, body = RedemptionBody, description = "Redeemed before by this order"),
+        (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
+        (status = 200, body = RedemptionBody, description = "The order already redeemed it"),
     )
 )]
 pub(crate) async fn redeem(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<OrderBody>,
+    Json(body): Json<RedeemRequest>,
 ) -> Result<Made<RedemptionBody>, Problem> {
     let (user, order) = body.read()?;
     let redeem = app.engine.redeem(&caller, &code, user.clone(), order);
@@ -160,18 +166,20 @@ pub(crate) async fn redeem(
 
 /// Cancel a redemption
 ///
-/// The coupon is what it was before; `coupon.expired` says whether it came back dead. The order
-/// cannot redeem it again. For user, shop and admin.
+/// The coupon gets back the state and the holder that it had before the redemption.
+/// `coupon.expired` says whether it has expired since. The same `order_ref` cannot redeem the
+/// coupon again. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
-    params(("code" = String, Path)), request_body = CancelBody,
-    responses((status = 200, body = CancelledBody, description = "Cancelled, now or before"))
+    params(("code" = String, Path)),
+    responses((status = 200, body = CancelledBody,
+        description = "The redemption is cancelled, by this request or by an earlier one"))
 )]
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
-    Json(body): Json<CancelBody>,
+    Json(body): Json<CancelRedemptionRequest>,
 ) -> Result<Answer<CancelledBody>, Problem> {
     let (order, reason) = body.read()?;
     let cancel = app.engine.cancel_redemption(&caller, &code, order, reason);
@@ -179,66 +187,4 @@ pub(crate) async fn cancel_redemption(
     let (redemption, coupon) = done.into_inner();
     let redemption = RedemptionBody::from(&redemption);
     Ok(Answer(CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
-}
-
-/// Take a coupon back from its holder
-///
-/// The coupon is available again, and the user may have another one under the campaign's limit. A
-/// repeat with the same `revoke_ref` answers 200 and changes nothing, even if the user has been
-/// issued the coupon again since. With `version`, a coupon that has changed since answers 409
-/// VERSION_CONFLICT. Without either, a repeat whose first answer was lost can undo a newer issue to
-/// the same user. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
-    request_body = RevokeBody,
-    responses((status = 200, body = CouponBody, description = "Available"))
-)]
-pub(crate) async fn revoke(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<RevokeBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let (user, reference, with) = body.read()?;
-    let view = app.engine.revoke(&caller, &code, user, reference, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
-}
-
-/// Void a coupon
-///
-/// It can no longer be issued or redeemed; its record is kept. With `version`, a coupon that has
-/// changed since answers 409 VERSION_CONFLICT. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/void", tag = "coupons", params(("code" = String, Path)),
-    request_body = ReasonBody,
-    responses((status = 200, body = CouponBody, description = "Void"))
-)]
-pub(crate) async fn void(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<ReasonBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let view = app.engine.void(&caller, &code, body.read()?).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
-}
-
-/// Give a coupon a later expiry
-///
-/// Also an expired one, for the campaign's `extend_days`. With `version`, a coupon that has changed
-/// since answers 409 VERSION_CONFLICT. For an admin.
-#[utoipa::path(
-    post, path = "/v1/coupons/{code}/extend", tag = "coupons", params(("code" = String, Path)),
-    request_body = ExtendBody,
-    responses((status = 200, body = CouponBody, description = "With its new expiry"))
-)]
-pub(crate) async fn extend(
-    State(app): State<Arc<App>>,
-    Who(caller): Who,
-    CodeInPath(code): CodeInPath,
-    Json(body): Json<ExtendBody>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let (expiry, with) = body.read()?;
-    let view = app.engine.extend(&caller, &code, expiry, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
 }

@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can do its work.
+//! Whether the process runs, and whether it can do its work.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,59 +11,63 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::Answer;
+use crate::answer::Answer;
 use crate::app::App;
+use crate::closed;
 
 /// How long `/readyz` waits for the store: whoever probes gives up after a few seconds, and would
 /// not hear why.
 const READY_MAX: Duration = Duration::from_secs(2);
 
-/// The process lives.
+/// The process runs.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Alive {
     /// `ok`.
+    #[schema(value_type = closed::AliveStatus)]
     status: &'static str,
 }
 
 /// What the process can do at the moment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ready {
-    /// Reads are answered.
+    /// Whether the server answers reads.
     ready: bool,
-    /// Writes are taken: the disk has room and is not read-only; of a cluster enough nodes answer,
-    /// and its clock and ours agree.
+    /// Whether the server accepts writes. On one machine: the disk has enough free space and is not
+    /// read-only. On a cluster: enough nodes answer, and the clock of the cluster agrees with the
+    /// clock of this machine.
     writable: bool,
-    /// Why not, if not.
-    #[schema(required)]
+    /// Why the server does not answer reads or accept writes; null if it does both.
     reason: Option<String>,
-    /// What is wrong with the clock: it has jumped, so that nothing is archived until it has stood
-    /// for a day. Reads and writes go on.
-    #[schema(required)]
+    /// What is wrong with the clock; null if nothing is. If the clock has jumped, the server
+    /// archives nothing until the clock has run for a day without another jump. Reads and writes
+    /// continue.
     clock: Option<String>,
-    /// Of this server.
+    /// The version of this server.
     version: &'static str,
 }
 
-/// Does the process live
+/// Check whether the process runs
 ///
-/// Looks at nothing else: a restart would not help against what `/readyz` tells. Anyone may ask.
+/// Checks nothing else, because a restart would not solve what `/readyz` reports. Anyone may call
+/// it, without a token.
 #[utoipa::path(
     get, path = "/healthz", tag = "health", security(()),
-    responses((status = 200, body = Alive, description = "It does"))
+    responses((status = 200, body = Alive, description = "The process runs"))
 )]
 pub(crate) async fn healthz() -> Answer<Alive> {
     Answer(Alive { status: "ok" })
 }
 
-/// Can it do its work
+/// Check whether the server can do its work
 ///
-/// 200 as long as reads are answered; `writable` says whether writes are taken. Answers within 2
-/// seconds, and looks anew each time. Anyone may ask.
+/// If the server can answer reads, returns 200; `writable` says whether it also accepts writes.
+/// Checks the store each time, and answers within 2 seconds. The body of a 503 is not a problem
+/// document, but the same as that of a 200. Anyone may call it, without a token.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", security(()),
     responses(
-        (status = 200, body = Ready, description = "Reads are answered"),
-        (status = 503, body = Ready, description = "They are not; `reason` says why"),
+        (status = 200, body = Ready, description = "The server answers reads"),
+        (status = 503, body = Ready, description = "It cannot; `reason` says why"),
     )
 )]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<Ready>) {
@@ -84,7 +88,7 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, Answer<R
 /// Whether the store answers at all. What it says is its own business: damage elsewhere is no
 /// reason to send nobody here.
 async fn read(engine: &Engine) -> Result<(), String> {
-    match engine.hot().shelf(Day(0)).await {
+    match engine.hot().partition(Day(0)).await {
         Err(error @ (HotError::Unavailable(_) | HotError::Overloaded { .. })) => {
             Err(error.to_string())
         }

@@ -1,64 +1,27 @@
-//! Slots for one kind of password work: how many hashes run, how many wait, and the memory that
-//! they use one after the other.
+//! Slots for one kind of password work: how many hashes run, and how many wait.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use argon2::Block;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::PasswordError;
 
-/// Blocks of 1 KiB for which address space is reserved: 33 MiB, of which a hash touches 19.
-///
-/// glibc maps an allocation of more than 32 MiB by itself and unmaps it when it is freed. A
-/// smaller one it keeps after the first time, once for each thread that ever hashed a password.
-const RESERVED_BLOCKS: usize = 33 * 1_024;
-
-/// The memory of one hash. Holds traces of the last one, which argon2 overwrites before it reads.
-#[derive(Debug, Default)]
-pub(super) struct Memory(Vec<Block>);
-
-impl Memory {
-    /// At least `blocks` blocks.
-    pub(super) fn of(&mut self, blocks: usize) -> &mut [Block] {
-        if self.0.len() < blocks {
-            self.0 = Vec::with_capacity(blocks.max(RESERVED_BLOCKS));
-            self.0.resize(blocks, Block::new());
-        }
-        &mut self.0
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_new(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 /// Turns for those working, places for them and for those waiting. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Slots(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
+pub(super) struct Slots {
     /// Those working and those waiting.
     places: Arc<Semaphore>,
-    places_max: usize,
     /// Those working.
     turns: Arc<Semaphore>,
-    /// Memory that nobody uses at the moment; at most one for each turn.
-    idle: Mutex<Vec<Memory>>,
 }
 
 impl Slots {
     pub(super) fn new(turns: usize, waiting: usize) -> Slots {
-        let places_max = turns + waiting;
-        Slots(Arc::new(Shared {
-            places: Arc::new(Semaphore::new(places_max)),
-            places_max,
+        Slots {
+            places: Arc::new(Semaphore::new(turns + waiting)),
             turns: Arc::new(Semaphore::new(turns)),
-            idle: Mutex::default(),
-        }))
+        }
     }
 
     /// Runs `work` on a thread where it may take its time.
@@ -70,61 +33,22 @@ impl Slots {
     /// [`PasswordError::TooMany`] at once where every place is taken; those of `work`.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Memory) -> Result<T, PasswordError> + Send + 'static,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let place = self.place()?;
-        let turn = Arc::clone(&self.0.turns).acquire_owned().await;
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| PasswordError::TooMany)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
         let turn = turn.map_err(|_| PasswordError::BrokenOff)?;
         let task = spawn_blocking(move || {
-            let slots = &place.slots;
-            let mut memory = slots.idle().pop().unwrap_or_default();
-            let done = work(&mut memory);
-            slots.idle().push(memory);
-            drop(turn);
-            drop(place);
+            let done = work();
+            drop((turn, place));
             done
         });
         task.await.unwrap_or(Err(PasswordError::BrokenOff))
     }
 
-    fn place(&self) -> Result<Place, PasswordError> {
-        let permit = Arc::clone(&self.0.places).try_acquire_owned();
-        let permit = permit.map_err(|_| PasswordError::TooMany)?;
-        Ok(Place { permit: Some(permit), slots: Arc::clone(&self.0) })
-    }
-
-    /// How many pieces of memory are kept for the next hash.
-    #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
-        self.0.idle().len()
-    }
-
     #[cfg(test)]
     pub(super) fn turns(&self) -> &Arc<Semaphore> {
-        &self.0.turns
-    }
-}
-
-impl Shared {
-    fn idle(&self) -> MutexGuard<'_, Vec<Memory>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whoever leaves last frees the memory, also one whose client hung up while it waited.
-#[derive(Debug)]
-struct Place {
-    permit: Option<OwnedSemaphorePermit>,
-    slots: Arc<Shared>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        drop(self.permit.take());
-        if self.slots.places.available_permits() == self.slots.places_max {
-            // Freed outside the lock: to unmap 19 MiB takes a while.
-            let unused = std::mem::take(&mut *self.slots.idle());
-            drop(unused);
-        }
+        &self.turns
     }
 }

@@ -1,39 +1,37 @@
 //! A token before it is believed: its parts, and the checks that make [`Claims`] of them.
 //!
 //! Nothing here chooses a key. [`Parts::check_signature`] comes before [`RawClaims::check`].
+//! `jsonwebtoken` reads the parts. It does not check them: it would use the clock of the machine,
+//! with leeway, and ignore `crit`.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::dangerous::insecure_decode;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, TokenData};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{
-    BadToken, Claims, Issuer, KID_BYTES_MAX, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX, echo, visible,
-};
+use super::claims::{BadToken, Claims, Issuer, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
+use super::local_keys::KID_BYTES_MAX;
+use super::text::{echo, visible};
 
 /// Latest `exp`, `nbf` and `iat`, in seconds: the end of the year 9999, the last that RFC 3339
 /// can print. Keeps milliseconds far from overflow.
 pub(super) const SECONDS_MAX: u64 = 253_402_300_799;
 
-/// The parts of a token, of which nothing is trusted yet.
+/// What every token has to be before anything else is checked.
+pub(super) const FORM: &str =
+    "want header.payload.signature of base64url and JSON objects, with an alg known here";
+
+/// The parts of a token, of which nothing is trusted yet. Of the header only `alg`, `kid` and `crit`
+/// count: `jku`, `x5u`, `jwk` and `x5c` would let a token bring its own key.
 pub(super) struct Parts<'a> {
-    header: RawHeader,
+    header: Header,
     pub(super) claims: RawClaims,
     signed: &'a str,
     signature: &'a str,
 }
 
-/// What is read of the header. `jku`, `x5u`, `jwk` and `x5c` are not: they would let a token
-/// bring its own key.
-#[derive(Deserialize)]
-struct RawHeader {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<Value>,
-}
-
+/// A name claimed twice is malformed: two readers could take it differently.
 #[derive(Deserialize)]
 pub(super) struct RawClaims {
     iss: Option<Value>,
@@ -43,7 +41,9 @@ pub(super) struct RawClaims {
     nbf: Option<Value>,
     iat: Option<Value>,
     role: Option<Value>,
-    generation: Option<Value>,
+    /// Has serde refuse an array, which it would take for these fields in their order.
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 impl Parts<'_> {
@@ -51,21 +51,16 @@ impl Parts<'_> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::TooLong { len: token.len() });
         }
-        let three = BadToken::Malformed { what: "want three parts divided by points" };
-        let (signed, signature) = token.rsplit_once('.').ok_or(three.clone())?;
-        let (header, payload) = signed.split_once('.').ok_or(three.clone())?;
-        if payload.contains('.') {
-            return Err(three);
-        }
-        let header: RawHeader =
-            object(header, "header is not base64url of a JSON object with alg")?;
-        if signature.is_empty() || header.alg.eq_ignore_ascii_case("none") {
+        let malformed = |what| BadToken::Malformed { what };
+        let TokenData { header, claims } =
+            insecure_decode::<RawClaims>(token).map_err(|_| malformed(FORM))?;
+        let (signed, signature) = token.rsplit_once('.').ok_or(malformed(FORM))?;
+        if signature.is_empty() {
             return Err(BadToken::Unsigned);
         }
         if header.crit.is_some() {
-            return Err(BadToken::Malformed { what: "crit names an extension unknown here" });
+            return Err(malformed("crit names an extension unknown here"));
         }
-        let claims = object(payload, "payload is not base64url of a JSON object")?;
         Ok(Parts { header, claims, signed, signature })
     }
 
@@ -81,9 +76,9 @@ impl Parts<'_> {
         algorithm: Algorithm,
         key: &DecodingKey,
     ) -> Result<(), BadToken> {
-        let wanted = name_of(algorithm);
-        if self.header.alg != wanted {
-            return Err(BadToken::Algorithm { found: echo(&self.header.alg), wanted });
+        if self.header.alg != algorithm {
+            let [found, wanted] = [self.header.alg, algorithm].map(|it| format!("{it:?}"));
+            return Err(BadToken::Algorithm { found, wanted });
         }
         match jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm) {
             Ok(true) => Ok(()),
@@ -114,8 +109,10 @@ impl RawClaims {
         let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
         let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
         let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
-        let issued_at_ms = self.iat.as_ref().map(|iat| instant("iat", iat)).transpose()?;
-        let generation = self.generation.as_ref().map(whole).transpose()?;
+        // Nothing here depends on when a token was issued, but no issuer writes a wrong `iat`.
+        if let Some(iat) = &self.iat {
+            instant("iat", iat)?;
+        }
         let now_s = now_ms.div_euclid(1_000);
         if now_ms >= expires_at_ms {
             return Err(BadToken::Expired { exp_s: expires_at_ms.div_euclid(1_000), now_s });
@@ -123,30 +120,8 @@ impl RawClaims {
         if let Some(nbf_ms) = starts_at_ms.filter(|nbf_ms| now_ms < *nbf_ms) {
             return Err(BadToken::NotYet { nbf_s: nbf_ms.div_euclid(1_000), now_s });
         }
-        let subject = subject.to_owned();
-        Ok(Claims { subject, role, issuer, issued_at_ms, expires_at_ms, generation })
+        Ok(Claims { subject: subject.to_owned(), role, issuer, expires_at_ms })
     }
-}
-
-fn name_of(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HS256 => "HS256",
-        Algorithm::RS256 => "RS256",
-        Algorithm::ES256 => "ES256",
-        Algorithm::EdDSA => "EdDSA",
-        // The enum is the library's and may grow; no key here has another one.
-        _ => "another algorithm",
-    }
-}
-
-/// A name claimed twice is malformed: two readers could take it differently.
-fn object<T: DeserializeOwned>(part: &str, what: &'static str) -> Result<T, BadToken> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| BadToken::Malformed { what })?;
-    // serde would also take a JSON array for a struct.
-    if bytes.first() != Some(&b'{') {
-        return Err(BadToken::Malformed { what });
-    }
-    serde_json::from_slice(&bytes).map_err(|_| BadToken::Malformed { what })
 }
 
 fn missing(claim: &'static str) -> BadToken {
@@ -182,8 +157,4 @@ fn instant(claim: &'static str, value: &Value) -> Result<i64, BadToken> {
         (None, Some(seconds)) if range.contains(&seconds) => Ok((seconds * 1_000.0) as i64),
         _ => Err(BadToken::ClaimType { claim, wanted: "a number of seconds since 1970" }),
     }
-}
-
-fn whole(value: &Value) -> Result<u64, BadToken> {
-    value.as_u64().ok_or(BadToken::ClaimType { claim: "generation", wanted: "a whole number" })
 }

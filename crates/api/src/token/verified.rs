@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use ring::digest::{SHA256, digest};
 
-use super::Claims;
+use super::claims::Claims;
 
 /// How long a verified token is taken for good without a second look at its key, in milliseconds:
 /// an identity provider that withdraws a key expects it to be gone within minutes. Never past the
@@ -57,8 +57,8 @@ impl Verified {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Issuer, Role};
     use super::*;
+    use crate::token::{Issuer, Role};
 
     #[test]
     fn for_how_long() {
@@ -66,9 +66,7 @@ mod tests {
             subject: "u".into(),
             role: Role::User,
             issuer: Issuer::Local,
-            issued_at_ms: None,
             expires_at_ms,
-            generation: None,
         };
         let verified = Verified::default();
         for (name, expires_at, key_until, asked_at, is_known) in [
@@ -93,9 +91,7 @@ mod tests {
             subject: "u".into(),
             role: Role::User,
             issuer: Issuer::Local,
-            issued_at_ms: None,
             expires_at_ms: 1_000,
-            generation: None,
         };
         for nth in 0..=TOKENS_MAX {
             verified.keep(print_of(&nth.to_string()), &claims, i64::MAX, 0);

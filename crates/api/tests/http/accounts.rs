@@ -1,4 +1,4 @@
-//! Signing up, in and out.
+//! Sign-up, sign-in and the end of an account.
 
 use api::{Access, SignUp};
 use futures::future::join_all;
@@ -14,12 +14,12 @@ async fn sign(service: &Service, where_to: &str, login: &str, password: &str) ->
 }
 
 #[tokio::test]
-async fn up_in_and_out() {
+async fn sign_up_sign_in_and_delete() {
     let service = Service::new();
     let up = sign(&service, "users", "ann@example.com", PASSWORD).await;
     let id = up.is("201", "up").string("user_id");
     assert!(id.starts_with("acc_"), "{id}");
-    let twice = sign(&service, "users", "ann@example.com", "another one").await;
+    let twice = sign(&service, "users", "ann@example.com", "another account").await;
     twice.is("409 LOGIN_TAKEN", "taken");
     let again = sign(&service, "users", "ann@example.com", PASSWORD).await;
     assert_eq!(again.is("200", "the same request again").string("user_id"), id);
@@ -33,7 +33,7 @@ async fn up_in_and_out() {
     service.campaign("c", json!({"handout": "self"})).await;
     let me = Who::Token(&token);
     let issued = service.post(me, "/v1/campaigns/c/issue", json!({})).await;
-    assert_eq!(issued.is("201", "for himself").string("holder"), id);
+    assert_eq!(issued.is("201", "for themselves").string("holder"), id);
 
     let other = sign(&service, "users", "bob@example.com", PASSWORD).await;
     let (bob, bobs) = (other.string("user_id"), other.string("token"));
@@ -42,28 +42,28 @@ async fn up_in_and_out() {
         async move { service.delete(who, &target).await }
     };
     gone(Who::Token(&bobs), &id).await.is("404 NOT_FOUND", "bob removes ann");
-    gone(ANN, &id).await.is("404 NOT_FOUND", "a user of elsewhere");
+    gone(ANN, &id).await.is("404 NOT_FOUND", "a user of another issuer");
     gone(Nobody, &id).await.is("401 UNAUTHENTICATED", "nobody");
     gone(Admin, "acc_nobody").await.is("404 NOT_FOUND", "no such account");
     service.get(me, "/v1/coupons").await.is("200", "still there");
-    gone(me, &id).await.is("204", "himself");
+    gone(me, &id).await.is("204", "their own account");
     for (name, token) in [("of sign-up", &up), ("of sign-in", &token)] {
         let answer = service.get(Who::Token(token), "/v1/coupons").await;
         answer.is("401 UNAUTHENTICATED", name);
     }
-    gone(me, &id).await.is("401 UNAUTHENTICATED", "himself again");
+    gone(me, &id).await.is("401 UNAUTHENTICATED", "their own account again");
     gone(Admin, &id).await.is("404 NOT_FOUND", "an admin afterwards");
     let wrong = sign(&service, "sessions", "ann@example.com", PASSWORD).await;
     wrong.is("401 UNAUTHENTICATED", "the login is gone");
     let again = sign(&service, "users", "ann@example.com", PASSWORD).await;
-    assert_ne!(again.is("201", "the login is free").string("user_id"), id, "somebody new");
+    assert_ne!(again.is("201", "the login is free").string("user_id"), id, "a new user");
     gone(Admin, &bob).await.is("204", "an admin");
     let service = service.reopened();
     service.get(Who::Token(&token), "/v1/coupons").await.is("401 UNAUTHENTICATED", "restart");
 }
 
 #[tokio::test]
-async fn a_token_has_its_time() {
+async fn a_token_expires() {
     let service = Service::new();
     let up = sign(&service, "users", "ann@example.com", PASSWORD).await;
     let (token, expires_at) = (up.string("token"), up.string("expires_at"));
@@ -104,7 +104,7 @@ async fn sign_ins_are_limited() {
     for login in ["ann@example.com", "bob@example.com"] {
         sign(&service, "users", login, PASSWORD).await.is("201", login);
     }
-    for (name, login) in [("a login", "ann@example.com"), ("an unknown one", "eve@example.com")] {
+    for (name, login) in [("a login", "ann@example.com"), ("an unknown login", "eve@example.com")] {
         for _ in 0..5 {
             let answer = sign(&service, "sessions", login, "wrong horse").await;
             answer.is("401 UNAUTHENTICATED", name);
@@ -126,7 +126,9 @@ async fn sign_ins_are_limited() {
         for _ in 0..4 {
             sign(&service, "sessions", "ann@example.com", "wrong horse").await;
         }
-        sign(&service, "sessions", "ann@example.com", PASSWORD).await.is("200", "in between");
+        sign(&service, "sessions", "ann@example.com", PASSWORD)
+            .await
+            .is("200", "a success between the failures");
     }
 }
 
@@ -138,11 +140,11 @@ async fn sign_from(service: &Service, address: &str, what: &str, password: &str)
 }
 
 #[tokio::test]
-async fn an_owner_gets_in_while_a_stranger_guesses() {
+async fn an_owner_signs_in_while_a_stranger_guesses() {
     let (owner, stranger) = ("192.0.2.1", "203.0.113.9");
     let service = Service::new();
     sign_from(&service, owner, "users", PASSWORD).await.is("201", "up");
-    // Wrong passwords count the same by sign-in and by sign-up.
+    // Wrong passwords of sign-in and of sign-up count together.
     for (what, want) in [("sessions", "401 UNAUTHENTICATED"), ("users", "409 LOGIN_TAKEN")] {
         service.clock.pass(api::SIGN_IN_WINDOW_MS);
         for _ in 0..api::SIGN_INS_MAX {
@@ -153,12 +155,12 @@ async fn an_owner_gets_in_while_a_stranger_guesses() {
             refused.is("429 TOO_MANY", &format!("{what}, then {again}"));
         }
         sign_from(&service, owner, "sessions", PASSWORD).await.is("200", "the owner signs in");
-        sign_from(&service, owner, "users", PASSWORD).await.is("200", "or asks for the account");
+        sign_from(&service, owner, "users", PASSWORD).await.is("200", "or signs up again");
     }
 }
 
 #[tokio::test]
-async fn whose_word_about_an_address_counts() {
+async fn forwarded_addresses_of_trusted_proxies_count() {
     const PROXY: &str = "10.0.0.1";
     let behind = async |service: &Service, from: &str, client: &str| {
         let body = json!({"login_id": "ann@example.com", "password": "wrong horse"});
@@ -181,7 +183,7 @@ async fn whose_word_about_an_address_counts() {
         }
         let found = behind(&service, from, "198.51.100.1").await;
         assert_eq!(found, "429 TOO_MANY", "{name}: the same client");
-        assert_eq!(behind(&service, from, "198.51.100.2").await, want, "{name}: another one");
+        assert_eq!(behind(&service, from, "198.51.100.2").await, want, "{name}: another client");
     }
 }
 
@@ -198,7 +200,7 @@ async fn one_address_cannot_take_every_slot() {
     let (strangers, owner) = futures::join!(join_all(strangers), owner);
     owner.is("200", "beside 40 of one address");
     let busy = strangers.iter().filter(|answer| answer.word() == "429 TOO_MANY").count();
-    assert!(busy >= 20, "most of them had to wait: {busy} of 40");
+    assert!(busy >= 20, "most of them were refused: {busy} of 40");
 }
 
 #[tokio::test]
@@ -212,7 +214,8 @@ async fn sign_ups_of_one_address_are_counted() {
         up("203.0.113.9", format!("u{nth}")).await.is("201", "within the limit");
     }
     let wait = up("203.0.113.9", "over".into()).await;
-    let wait = wait.is("429 TOO_MANY", "one too many").header("retry-after").map(str::to_owned);
+    let wait =
+        wait.is("429 TOO_MANY", "one more than the limit").header("retry-after").map(str::to_owned);
     assert_eq!(wait, Some((api::SIGN_UP_WINDOW_MS / 1_000).to_string()));
     up("203.0.113.9", "u0".into()).await.is("200", "no new account");
     up("203.0.113.10", "over".into()).await.is("201", "another address");
@@ -230,11 +233,13 @@ async fn sign_up_can_be_off() {
         let detail = refused.is("403 FORBIDDEN", login).string("detail");
         assert!(detail.contains("sign_up"), "it names the setting: {detail}");
     }
-    sign(&service, "sessions", "ann@example.com", PASSWORD).await.is("200", "accounts go on");
+    sign(&service, "sessions", "ann@example.com", PASSWORD)
+        .await
+        .is("200", "existing accounts still work");
 }
 
 #[tokio::test]
-async fn the_same_sign_up_side_by_side_is_one_account() {
+async fn two_equal_sign_ups_make_one_account() {
     let service = Service::new();
     let both = futures::join!(
         sign(&service, "users", "ann@example.com", PASSWORD),
@@ -296,11 +301,11 @@ async fn no_hash_is_in_any_answer() {
 }
 
 #[tokio::test]
-async fn the_form_of_the_header() {
+async fn authorization_headers() {
     let service = Service::new();
     let token = service.token(engine::Role::Admin, "root");
     let cases = [
-        ("as it should be", format!("Bearer {token}"), 200),
+        ("a valid header", format!("Bearer {token}"), 200),
         ("lower case", format!("bearer {token}"), 200),
         ("no scheme", token.clone(), 401),
         ("another scheme", format!("Basic {token}"), 401),

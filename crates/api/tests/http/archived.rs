@@ -1,17 +1,17 @@
-//! What lies in cold answers as it did in hot: the same status, the same code, the same body but for
+//! An archived coupon has the same answers as in hot: the same status, code and body, except
 //! `tier`.
 
 use serde_json::{Value, json};
 
 use crate::service::{ANN, Admin, Answer, BOB, Operator, Service, Shop, Who};
 
-/// Past everything that ends in December 2026, its grace included.
+/// After everything that ends in December 2026, with `extend_days` and `cancel_days`.
 const LATER: &str = "2027-01-20T12:00:00Z";
 
 /// One request that changes nothing.
 pub(crate) struct Ask {
     name: String,
-    /// A user of this name; otherwise `who`.
+    /// The user of this name, or else `who`.
     user: Option<String>,
     who: Who<'static>,
     target: String,
@@ -45,7 +45,7 @@ impl Ask {
     }
 }
 
-/// The answer without what is said of where the coupon lies and of the request itself.
+/// The answer without the tier of the coupon and the id of the request.
 fn told(answer: &Answer) -> (String, Option<String>, Value) {
     let mut json = answer.json.clone();
     forget(&mut json);
@@ -64,8 +64,8 @@ fn forget(json: &mut Value) {
     }
 }
 
-/// Asks, moves everything that may be moved, and asks again.
-async fn unchanged_by_the_move(service: &Service, asks: &[Ask]) {
+/// Sends the requests, archives everything possible, and sends them again.
+async fn unchanged_by_archiving(service: &Service, asks: &[Ask]) {
     let mut before = Vec::with_capacity(asks.len());
     for ask in asks {
         before.push(told(&ask.of(service).await));
@@ -80,8 +80,8 @@ async fn tier(service: &Service, code: &str) -> Value {
     service.coupon(code).await["tier"].clone()
 }
 
-/// Everything that can be asked of a coupon, as everybody, but for what an admin may still do to it.
-/// A user who gets too many 404 is turned away, so each stranger asks once.
+/// Every request about a coupon by every caller, except changes that an admin may still make. Each
+/// stranger sends one request, because users with many 404 are refused.
 fn everything(code: &str, holder: Option<&str>) -> Vec<Ask> {
     let at = |what: &str| format!("/v1/coupons/{code}/{what}");
     let mut asks: Vec<Ask> = [Shop, Operator, Admin, crate::service::Nobody]
@@ -123,7 +123,7 @@ fn everything(code: &str, holder: Option<&str>) -> Vec<Ask> {
     asks
 }
 
-/// What an admin does: refused where no rule admits it any more, in both tiers alike.
+/// Changes by an admin that the rules refuse, with the same answer in both tiers.
 fn by_admin(code: &str) -> Vec<Ask> {
     let at = |what: &str| format!("/v1/coupons/{code}/{what}");
     vec![
@@ -143,8 +143,8 @@ async fn campaigns(service: &Service, prefix: &str, on: &str) {
     }
 }
 
-/// Redeemed by ann for order 1 after order 0 was cancelled; void while ann held it; void while
-/// nobody did.
+/// Three coupons: redeemed by ann for order 1 after order 0 was cancelled; void with holder ann;
+/// void without a holder.
 async fn finished(service: &Service, campaign: &str) -> Vec<(String, Option<&'static str>)> {
     let codes = service.codes(campaign).await;
     let ann = json!({"user_id": "ann"});
@@ -161,7 +161,7 @@ async fn finished(service: &Service, campaign: &str) -> Vec<(String, Option<&'st
 }
 
 #[tokio::test]
-async fn finished_coupons_of_open_shelves() {
+async fn finished_coupons_of_open_partitions() {
     let service = Service::new().by_hand();
     campaigns(&service, "open", "2028-06-30").await;
     let mut coupons = finished(&service, "open-shop").await;
@@ -176,14 +176,14 @@ async fn finished_coupons_of_open_shelves() {
     asks.extend(
         ["open-shop", "open-bearer"].map(|id| Ask::get(Admin, &format!("/v1/campaigns/{id}"))),
     );
-    unchanged_by_the_move(&service, &asks).await;
+    unchanged_by_archiving(&service, &asks).await;
     for (code, _) in &coupons {
         assert_eq!(tier(&service, code).await, "cold", "{code}");
     }
 }
 
 #[tokio::test]
-async fn coupons_of_a_shelf_that_is_over() {
+async fn coupons_of_a_partition_that_is_over() {
     let service = Service::new().by_hand();
     campaigns(&service, "over", "2026-11-30").await;
     service.import("over-shop", "i", "code\nIMPORTED1\n").await.is("201", "import");
@@ -196,7 +196,7 @@ async fn coupons_of_a_shelf_that_is_over() {
             service.admin("issue", code, json!({"user_id": "ann"})).await.is("201", "issue");
         }
         service.admin("revoke", &codes[1], json!({"user_id": "ann"})).await.is("200", "revoke");
-        service.does("hold", &codes[0], "9").await.is("201", "a hold that lapses");
+        service.does("hold", &codes[0], "9").await.is("201", "a hold that ends");
         lapsed.extend([(codes[0].clone(), Some("ann")), (codes[1].clone(), None)]);
         untouched.push((codes[2].clone(), None));
     }
@@ -214,21 +214,21 @@ async fn coupons_of_a_shelf_that_is_over() {
             json!({"user_id": "late", "issue_ref": "r"}),
         ));
     }
-    unchanged_by_the_move(&service, &asks).await;
+    unchanged_by_archiving(&service, &asks).await;
     for (code, _) in spent.iter().chain(&lapsed) {
         assert_eq!(tier(&service, code).await, "cold", "{code}");
     }
-    // The rules would still void and revoke what has expired; the seal does not.
+    // The rules allow to void or revoke an expired coupon. The seal refuses it.
     for (code, holder) in lapsed.iter().chain(&untouched) {
-        service.admin("void", code, json!({})).await.is("409 SHELF_CLOSED", code);
+        service.admin("void", code, json!({})).await.is("409 EXPIRY_DAY_CLOSED", code);
         let revoke = service.admin("revoke", code, json!({"user_id": "ann"})).await;
-        let want = if holder.is_some() { "409 SHELF_CLOSED" } else { "409 NOT_ISSUED" };
+        let want = if holder.is_some() { "409 EXPIRY_DAY_CLOSED" } else { "409 NOT_ISSUED" };
         revoke.is(want, code);
     }
 }
 
 #[tokio::test]
-async fn handed_out_over_cold() {
+async fn issue_with_archived_coupons() {
     let service = Service::new().by_hand();
     let shared = |word: &str, limit: u8| {
         json!({
@@ -239,9 +239,9 @@ async fn handed_out_over_cold() {
     service.campaign("twice", shared("TWICE", 2)).await;
     service.campaign("one", json!({"cancel_days": 0})).await;
     service.campaign("two", json!({"cancel_days": 0, "per_user_limit": 2})).await;
-    service.does("redeem", "SUMMER", "1").await.is("201", "by the word");
-    service.does("redeem", "TWICE", "1").await.is("201", "by the word");
-    service.does("redeem", "TWICE", "2").await.is("201", "by the word");
+    service.does("redeem", "SUMMER", "1").await.is("201", "by the shared code");
+    service.does("redeem", "TWICE", "1").await.is("201", "by the shared code");
+    service.does("redeem", "TWICE", "2").await.is("201", "by the shared code");
     let issue = async |campaign: &str, user: &str, name: &str| {
         let body = json!({"user_id": user, "issue_ref": name});
         service.post(Shop, &format!("/v1/campaigns/{campaign}/issue"), body).await
@@ -270,7 +270,7 @@ async fn handed_out_over_cold() {
     asks.push(Ask::get(Shop, "/v1/coupons/SUMMER?user_id=ann"));
     for (campaign, user, name) in [
         ("one", "ann", "a"),
-        ("one", "ann", "another name"),
+        ("one", "ann", "another issue_ref"),
         ("two", "ann", "a"),
         ("two", "ann", "b"),
         ("two", "ann", "c"),
@@ -279,7 +279,7 @@ async fn handed_out_over_cold() {
         let body = json!({"user_id": user, "issue_ref": name});
         asks.push(Ask::post(Shop, &format!("/v1/campaigns/{campaign}/issue"), body));
     }
-    unchanged_by_the_move(&service, &asks).await;
+    unchanged_by_archiving(&service, &asks).await;
     assert_eq!(tier(&service, &bobs).await, "cold");
     let cases = [
         ("two", "ann", "c", "409 LIMIT_PER_USER"),
@@ -291,11 +291,11 @@ async fn handed_out_over_cold() {
     for (campaign, user, name, want) in cases {
         issue(campaign, user, name).await.is(want, &format!("{campaign} {user} {name}"));
     }
-    service.does("redeem", "TWICE", "3").await.is("409 LIMIT_PER_USER", "two are spent");
+    service.does("redeem", "TWICE", "3").await.is("409 LIMIT_PER_USER", "two are redeemed");
 }
 
 #[tokio::test]
-async fn a_shared_word_names_the_newest_coupon_after_the_move_too() {
+async fn a_shared_code_leads_to_the_newest_archived_coupon() {
     let service = Service::new().by_hand();
     let terms = json!({
         "handout": "shared", "shared_code": "MANY", "per_user_limit": 6, "cancel_days": 0,
@@ -305,11 +305,11 @@ async fn a_shared_word_names_the_newest_coupon_after_the_move_too() {
         service.clock.pass(1_000);
         service.does("redeem", "MANY", order).await.is("201", order);
     }
-    unchanged_by_the_move(&service, &[Ask::get(ANN, "/v1/coupons/MANY")]).await;
+    unchanged_by_archiving(&service, &[Ask::get(ANN, "/v1/coupons/MANY")]).await;
 }
 
 #[tokio::test]
-async fn replaced_over_cold() {
+async fn archived_coupons_are_replaced() {
     let service = Service::new().by_hand();
     service.campaign("c", json!({"cancel_days": 0, "per_user_limit": 2})).await;
     let issue = async |user: &str, name: &str| {
@@ -321,7 +321,7 @@ async fn replaced_over_cold() {
     service.does("redeem", &first, "1").await.is("201", "redeemed");
     service.admin("void", &second, json!({})).await.is("200", "void");
     let names = [format!("replaces:{first}"), format!("replaces:{second}")];
-    let new = issue("ann", &names[0]).await.is("201", "in place of the first").string("code");
+    let new = issue("ann", &names[0]).await.is("201", "its replacement").string("code");
     let ask = |user: &str, name: &str| {
         let body = json!({"user_id": user, "issue_ref": name});
         Ask::post(Shop, "/v1/campaigns/c/issue", body)
@@ -333,24 +333,24 @@ async fn replaced_over_cold() {
         ask("bob", &names[1]),
         ask("ann", "c"),
     ];
-    unchanged_by_the_move(&service, &asks).await;
+    unchanged_by_archiving(&service, &asks).await;
     for code in [&first, &second] {
         assert_eq!(tier(&service, code).await, "cold", "{code}");
     }
-    assert_eq!(issue("ann", &names[0]).await.is("200", "the same again").string("code"), new);
+    assert_eq!(issue("ann", &names[0]).await.is("200", "a repeat").string("code"), new);
     let other = issue("ann", &names[1]).await.is("201", "of an archived coupon").string("code");
     assert_eq!(issue("ann", &names[1]).await.is("200", "again").string("code"), other);
     issue("ann", "c").await.is("409 LIMIT_PER_USER", "two that were replaced, two that were not");
-    // Replaced, used up and replaced again, with all of it in cold.
+    // Replaced, redeemed and replaced again, with all of them in cold.
     service.does("redeem", &new, "2").await.is("201", "spent");
     service.compact().await;
     let third = format!("replaces:{new}");
     issue("ann", &third).await.is("201", "a replacement is replaced");
     issue("ann", &third).await.is("200", "once");
-    issue("ann", "c").await.is("409 LIMIT_PER_USER", "it counts in its place");
+    issue("ann", "c").await.is("409 LIMIT_PER_USER", "it counts towards the limit");
 }
 
-/// Imported in four states and finished here, in hot or in cold.
+/// Coupons imported in four states and finished here, in hot or in cold.
 async fn imported(on: &str) -> Service {
     let service = Service::new().by_hand();
     for id in ["c", "d"] {
@@ -360,7 +360,7 @@ async fn imported(on: &str) -> Service {
         service.campaign(id, terms).await;
     }
     service.import("c", "b", FILE).await.is("201", "import");
-    service.does("redeem", "ISSUED1", "1").await.is("201", "used here");
+    service.does("redeem", "ISSUED1", "1").await.is("201", "redeemed here");
     service.admin("void", "FREE1", json!({})).await.is("200", "void here");
     service
 }
@@ -373,7 +373,7 @@ const FILE: &str = "code,state,user_id,redeemed_at,order_ref\n\
     VOID1,void,,,\n\
     LEFT1,,,,\n";
 
-/// What became of the lines, and why of those that were rejected.
+/// The counts of the lines, and the reasons of the rejected ones.
 async fn lines(service: &Service, campaign: &str, file: &str) -> (Vec<Value>, String) {
     let answer = service.import(campaign, "b", file).await;
     assert!(answer.status < 300, "{}", answer.text);
@@ -385,21 +385,21 @@ async fn lines(service: &Service, campaign: &str, file: &str) -> (Vec<Value>, St
 }
 
 #[tokio::test]
-async fn imported_again_over_cold() {
+async fn imported_again_after_archiving() {
     let head = "code,state,user_id,redeemed_at,order_ref\n";
     let cases = [
         ("the same file", "c", FILE.to_owned(), [6, 0, 6, 0]),
         ("into another campaign", "d", FILE.to_owned(), [6, 0, 0, 6]),
         (
-            "what happened here",
+            "a line against a change here",
             "c",
             format!("{head}ISSUED1,redeemed,ann,2026-11-20,1\n"),
             [1, 0, 1, 0],
         ),
         ("void here", "c", format!("{head}FREE1,issued,ann,,\n"), [1, 0, 0, 1]),
-        ("void there too", "c", format!("{head}FREE1,void,,,\n"), [1, 0, 1, 0]),
+        ("void there, too", "c", format!("{head}FREE1,void,,,\n"), [1, 0, 1, 0]),
         (
-            "redeemed by another",
+            "redeemed by another user",
             "c",
             format!("{head}ISSUED1,redeemed,bob,2026-11-01,Z\n"),
             [1, 0, 0, 1],
@@ -412,7 +412,7 @@ async fn imported_again_over_cold() {
             [1, 0, 0, 1],
         ),
         ("an older line", "c", format!("{head}SPENT1,issued,ann,,\n"), [1, 0, 1, 0]),
-        ("one that is in hot", "c", format!("{head}LEFT1,issued,ann,,\n"), [1, 1, 0, 0]),
+        ("a line for a coupon in hot", "c", format!("{head}LEFT1,issued,ann,,\n"), [1, 1, 0, 0]),
     ];
     let (hot, cold) = (imported("2028-12-31").await, imported("2028-12-31").await);
     cold.compact().await;
@@ -446,13 +446,13 @@ async fn imported_again_behind_a_seal() {
     let further = "code,state,user_id\nLEFT1,issued,ann\nNEVERSEEN1,,\n";
     let (counts, rejected) = lines(&service, "c", further).await;
     assert_eq!(counts, [2, 0, 0, 2].map(|count| json!(count)), "{rejected}");
-    assert_eq!(rejected.matches("SHELF_CLOSED").count(), 2, "{rejected}");
+    assert_eq!(rejected.matches("EXPIRY_DAY_CLOSED").count(), 2, "{rejected}");
     assert_eq!(service.coupon("LEFT1").await["state"], "available");
-    service.get(Admin, "/v1/coupons/NEVERSEEN1").await.is("404 NOT_FOUND", "of no coupon");
+    service.get(Admin, "/v1/coupons/NEVERSEEN1").await.is("404 NOT_FOUND", "no coupon");
 }
 
 #[tokio::test]
-async fn codes_of_an_emptied_shelf() {
+async fn codes_of_an_emptied_partition() {
     let service = Service::new().by_hand();
     let terms = json!({"expires_on": "2026-11-30", "extend_days": 1, "cancel_days": 0, "stock": 9});
     service.campaign("c", terms).await;
@@ -465,8 +465,8 @@ async fn codes_of_an_emptied_shelf() {
     service.admin("void", &all[1], json!({})).await.is("200", "void");
     service.admin("issue", &all[2], ann.clone()).await.is("201", "issue");
     let later = json!({"expires_on": "2029-01-01"});
-    service.admin("extend", &all[3], later.clone()).await.is("200", "to another shelf");
-    service.admin("extend", &all[4], later).await.is("200", "never given out");
+    service.admin("extend", &all[3], later.clone()).await.is("200", "to another partition");
+    service.admin("extend", &all[4], later).await.is("200", "never issued");
     for move_first in [false, true] {
         if move_first {
             service.set(LATER);
@@ -474,19 +474,19 @@ async fn codes_of_an_emptied_shelf() {
             assert_eq!(tier(&service, &all[0]).await, "cold");
             assert_eq!(tier(&service, &all[3]).await, "hot");
         }
-        assert_eq!(service.codes("c").await, all[5..], "after the move: {move_first}");
+        assert_eq!(service.codes("c").await, all[5..], "archived: {move_first}");
     }
     let behind = format!("/v1/campaigns/c/codes?after={}", all[6]);
     let behind = service.get(Admin, &behind).await;
-    assert_eq!(behind.text.lines().skip(1).collect::<Vec<_>>(), all[7..], "behind a code");
+    assert_eq!(behind.text.lines().skip(1).collect::<Vec<_>>(), all[7..], "after a code");
 }
 
 #[tokio::test]
-async fn these_tests_move_by_themselves() {
+async fn this_suite_archives_before_requests() {
     let service = Service::new();
     service.campaign("c", json!({"cancel_days": 0})).await;
     let [spent, void] = [service.issued("c", "ann").await, service.issued("c", "bob").await];
-    assert_eq!(tier(&service, &spent).await, "hot", "it may be redeemed");
+    assert_eq!(tier(&service, &spent).await, "hot", "it can still be redeemed");
     service.does("redeem", &spent, "1").await.is("201", "redeemed");
     service.admin("void", &void, json!({})).await.is("200", "void");
     for code in [&spent, &void] {

@@ -1,4 +1,4 @@
-//! Whatever comes in, what goes out is an answer, and the fault is the sender's.
+//! Every bad input has an answer that says it is the fault of the sender.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn service() -> (Service, String) {
     (service, code)
 }
 
-/// Every operation with a JSON body: its path for `code`, a good body, who may.
+/// Every operation with a JSON body: its path for `code`, a good body, and who may call it.
 fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
     let at = |what: &str| format!("/v1/coupons/{code}/{what}");
     let order = json!({"user_id": "ann", "order_ref": "1"});
@@ -46,7 +46,7 @@ async fn every_body() {
     let (service, code) = service().await;
     let with_body = bodies(&code);
     let documented = OPERATIONS.iter().filter(|it| ["POST", "PATCH"].contains(&it.method.as_str()));
-    assert_eq!(with_body.len(), documented.count(), "every operation with a body is here");
+    assert_eq!(with_body.len(), documented.count(), "the table has every operation with a body");
     let nested = format!("{{\"metadata\":{}", "[".repeat(30_000));
     let deep = "[".repeat(60_000);
     let over = " ".repeat(api::BODY_BYTES_MAX + 1);
@@ -80,7 +80,7 @@ async fn every_body() {
         ),
         ("nearly JSON", "application/jsonx", b"{}".into(), "415 UNSUPPORTED_MEDIA_TYPE"),
         (
-            "no ASCII in the type",
+            "a type that is not ASCII",
             "application/j\u{e4}son",
             b"{}".into(),
             "415 UNSUPPORTED_MEDIA_TYPE",
@@ -131,7 +131,7 @@ async fn a_content_type_may_have_parameters() {
     }
 }
 
-/// Values that no field takes, and those that only some do.
+/// Values that no field accepts, and values that some fields accept.
 fn odd_values() -> Vec<(&'static str, Value)> {
     let number = |text: &str| serde_json::from_str(text).expect("a number");
     vec![
@@ -139,7 +139,7 @@ fn odd_values() -> Vec<(&'static str, Value)> {
         ("1e30", number("1e30")),
         ("2^64", number("18446744073709551616")),
         ("2^63", number("9223372036854775808")),
-        ("a half", json!(0.5)),
+        ("a fraction", json!(0.5)),
         ("true", json!(true)),
         ("a list", json!([])),
         ("an object", json!({})),
@@ -207,7 +207,7 @@ async fn limits_of_fields() {
     };
     let order = || json!({"user_id": "ann", "order_ref": "1"});
     let object = |len: usize| json!({"m": "x".repeat(len - 8)});
-    // Field, a value at its limit, and one past it.
+    // Field, a value at its limit, and a value over it.
     let cases: Vec<(&str, String, Value, Value, Value)> = vec![
         ("order_ref", at("check"), order(), x(100), x(101)),
         ("user_id", at("check"), order(), x(64), x(65)),
@@ -238,7 +238,7 @@ async fn limits_of_fields() {
         let fine = answer.status < 300 || answer.word() == "404 NOT_FOUND" || answer.status == 409;
         assert!(fine, "{field} #{nth} at its limit: {}", answer.text);
         let answer = service.post(Admin, &target, with(body, field, over)).await;
-        let name = format!("{field} #{nth} past its limit");
+        let name = format!("{field} #{nth} over its limit");
         assert_eq!(answer.is("400 INVALID", &name).fields(), [field], "{name}");
     }
     let metadata = [json!([]), json!("x"), json!(5), json!(true)];
@@ -250,7 +250,7 @@ async fn limits_of_fields() {
 }
 
 #[tokio::test]
-async fn every_fault_is_told_at_once() {
+async fn all_faults_are_reported_together() {
     let service = Service::new();
     let body = json!({
         "campaign_id": "a b", "expires_at": "never", "time_zone": "Mars/Base", "handout": "gift",
@@ -400,7 +400,7 @@ async fn a_few_thousand_random_requests() {
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     for nth in 0..REQUESTS {
         let operation = &OPERATIONS[seeded.next(OPERATIONS.len())];
-        // Hashing a password takes 20 ms, and is no business of this test.
+        // Hashing a password takes 20 ms, and this test does not need it.
         if operation.path.starts_with("/v1/users") || operation.path.starts_with("/v1/sessions") {
             continue;
         }

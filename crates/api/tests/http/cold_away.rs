@@ -1,5 +1,5 @@
-//! A cold tier that does not answer: what lies in hot goes on, what lies in cold is 503 and never
-//! 404, and once it is back nobody has to restart anything.
+//! A cold tier that does not answer: coupons in hot still work, coupons in cold are 503 and never
+//! 404, and no restart is needed when it is back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ const AWAY: &str = "503 COLD_UNAVAILABLE";
 
 struct Stocked {
     service: Service,
-    /// Ann's, redeemed: in cold.
+    /// The coupon of ann: redeemed, in cold.
     spent: String,
-    /// Bob's, which he has not used.
+    /// The coupon of bob: not redeemed.
     bobs: String,
 }
 
@@ -73,7 +73,7 @@ fn put_a_file_there(cold: &Path) {
     fs::write(cold, "no folder").expect("written");
 }
 
-/// In the middle of what has the codes and the rest of the coupons: the first page of each file.
+/// Flips a byte in the middle of the first page of each file.
 fn flip_bytes(cold: &Path) {
     for path in files(cold, ".parquet") {
         let mut bytes = fs::read(&path).expect("a file");
@@ -107,7 +107,7 @@ fn remove_parquet(cold: &Path) {
 type Harm = fn(&Path);
 
 #[tokio::test]
-async fn what_lies_in_hot_goes_on() {
+async fn coupons_in_hot_still_work() {
     let cases: [(&str, Harm); 6] = [
         ("the folder is gone", remove),
         ("a file in its place", put_a_file_there),
@@ -122,7 +122,7 @@ async fn what_lies_in_hot_goes_on() {
         let kept = service.folder().join("kept");
         copied(&cold, &kept);
         harm(&cold);
-        // It has read nothing of cold so far.
+        // It has not read cold yet.
         let service = service.beside(options()).by_hand();
         let at = |what: &str| format!("/v1/coupons/{spent}/{what}");
         let order = json!({"order_ref": "1"});
@@ -141,7 +141,7 @@ async fn what_lies_in_hot_goes_on() {
             service.get(Operator, "/v1/coupons?expires_on=2027-12-31").await,
         ];
         for (nth, answer) in of_cold.iter().enumerate() {
-            // Of bob the side table may say without the files of coupons that he has none there.
+            // The side table may show, without the files of coupons, that bob has none there.
             if nth == 9 && answer.status == 200 {
                 assert_eq!(answer.data("code"), std::slice::from_ref(&bobs), "{name}");
                 continue;
@@ -159,7 +159,7 @@ async fn what_lies_in_hot_goes_on() {
         service.import("c", "i", "code\nIMPORTED1\n").await.is("201", name);
         service.campaign("new", json!({})).await;
         service.get(Admin, "/v1/campaigns/c").await.is("200", name);
-        assert_eq!(service.codes("c").await.len(), 17, "{name}: on an open shelf");
+        assert_eq!(service.codes("c").await.len(), 17, "{name}: in an open partition");
         if cold.is_dir() {
             fs::remove_dir_all(&cold).expect("removed");
         } else if cold.exists() {
@@ -171,14 +171,14 @@ async fn what_lies_in_hot_goes_on() {
         assert_eq!(service.get(ANN, "/v1/coupons").await.is("200", name).data("code").len(), 2);
         assert_eq!(service.codes("over").await.len(), 2, "{name}");
         service.compact().await;
-        assert_eq!(service.coupon(&eves).await["tier"], "cold", "{name}: moved after all");
-        assert_eq!(service.coupon(&bobs).await["tier"], "cold", "{name}: moved after all");
+        assert_eq!(service.coupon(&eves).await["tier"], "cold", "{name}: archived in the end");
+        assert_eq!(service.coupon(&bobs).await["tier"], "cold", "{name}: archived in the end");
     }
 }
 
-/// What a user reads says nothing of where the server keeps its files.
+/// The answer to a user does not name the folders of the server.
 #[tokio::test]
-async fn an_outage_names_no_place() {
+async fn an_outage_names_no_folder() {
     let cases: [(&str, Harm); 4] = [
         ("the folder is gone", remove),
         ("a file in its place", put_a_file_there),
@@ -193,16 +193,16 @@ async fn an_outage_names_no_place() {
         for target in [&format!("/v1/coupons/{spent}"), "/v1/coupons"] {
             let answer = service.get(ANN, target).await;
             let detail = answer.is(AWAY, name).string("detail");
-            for place in [folder, "/tmp", ".parquet", "_delta_log", "shelf_day"] {
+            for place in [folder, "/tmp", ".parquet", "_delta_log", "expiry_day"] {
                 assert!(!detail.contains(place), "{name}: {target} names {place:?}: {detail}");
             }
         }
     }
 }
 
-/// No flipped byte is answered with another coupon than there is.
+/// A flipped byte never changes the coupon in an answer.
 #[tokio::test]
-async fn a_flipped_byte_is_no_other_coupon() {
+async fn a_flipped_byte_never_changes_a_coupon() {
     let Stocked { service, spent, .. } = stocked().await;
     let cold = service.folder().join("cold");
     let target = format!("/v1/coupons/{spent}");
@@ -231,7 +231,7 @@ async fn a_flipped_byte_is_no_other_coupon() {
 }
 
 #[tokio::test]
-async fn codes_of_a_sealed_shelf_without_cold() {
+async fn codes_of_a_sealed_partition_without_cold() {
     let Stocked { service, .. } = stocked().await;
     let cold = service.folder().join("cold");
     let kept = service.folder().join("kept");
@@ -239,28 +239,28 @@ async fn codes_of_a_sealed_shelf_without_cold() {
     fs::rename(&cold, &kept).expect("moved away");
     let fresh = service.beside(options()).by_hand();
     let answer = fresh.get(Admin, "/v1/campaigns/over/codes").await;
-    answer.is(AWAY, "whether they were touched only cold knows");
+    answer.is(AWAY, "only cold knows whether they were touched");
     fs::rename(&kept, &cold).expect("put back");
     assert_eq!(fresh.codes("over").await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_stub_alone_is_never_not_found() {
+async fn an_archived_marker_alone_is_never_not_found() {
     for made in [false, true] {
         let service = Service::new().by_hand();
         service.campaign("c", json!({"cancel_days": 0})).await;
         let code = service.issued("c", "ann").await;
         service.does("redeem", &code, "1").await.is("201", "redeemed");
         let text: CodeText = code.parse().expect("a code");
-        let day = Day::shelf_of(ms("2028-01-01T00:00:00Z"));
-        let hot = service.engine.shelves();
+        let day = Day::expiry_day_of(ms("2028-01-01T00:00:00Z"));
+        let hot = service.engine.partitions();
         if made {
             let begun = ColdMark { begun: Some(0), committed: Some(0) };
             hot.raise_cold_mark(begun).await.expect("a mark");
             service.engine.cold().create().await.expect("tables");
         }
         let copied = vec![(text.minted().expect("a minted code"), 2)];
-        assert_eq!(hot.retire(day, copied).await.expect("a stub"), 1);
+        assert_eq!(hot.evict(day, copied).await.expect("an archived marker"), 1);
         let at = |what: &str| format!("/v1/coupons/{code}/{what}");
         let order = json!({"order_ref": "1"});
         let theirs = json!({"order_ref": "1", "user_id": "ann"});
@@ -287,7 +287,7 @@ async fn a_stub_alone_is_never_not_found() {
         for (nth, answer) in answers.iter().enumerate() {
             answer.is(AWAY, &format!("{nth}, tables: {made}"));
         }
-        assert_eq!(service.codes("c").await.len(), 9, "it is no untouched code");
+        assert_eq!(service.codes("c").await.len(), 9, "the code is not untouched");
         service.issued("c", "bob").await;
     }
 }

@@ -1,55 +1,28 @@
-//! What every answer owes its reader, whatever was asked: design section 10 as tables.
+//! The contract of every answer, as tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::sync::LazyLock;
 
+use api::problem::Code;
 use serde_json::Value;
 
 use crate::service::Answer;
 
-/// Code, status and retry of every problem.
-pub(crate) const PROBLEMS: &[(&str, u16, &str)] = &[
-    ("INVALID", 400, "never"),
-    ("UNAUTHENTICATED", 401, "never"),
-    ("FORBIDDEN", 403, "never"),
-    ("NOT_FOUND", 404, "never"),
-    ("METHOD_NOT_ALLOWED", 405, "never"),
-    ("TIMEOUT", 408, "same"),
-    ("ALREADY_REDEEMED", 409, "never"),
-    ("ALREADY_ISSUED", 409, "never"),
-    ("NOT_ISSUED", 409, "never"),
-    ("EXPIRED", 409, "never"),
-    ("VOIDED", 409, "never"),
-    ("SOLD_OUT", 409, "never"),
-    ("LIMIT_PER_USER", 409, "never"),
-    ("CANCEL_CLOSED", 409, "never"),
-    ("REDEMPTION_CANCELLED", 409, "never"),
-    ("NOT_REDEEMED", 409, "never"),
-    ("NOT_LATER", 409, "never"),
-    ("SHELF_CLOSED", 409, "never"),
-    ("VERSION_CONFLICT", 409, "never"),
-    ("HISTORY_FULL", 409, "never"),
-    ("NOT_ISSUABLE", 409, "never"),
-    ("NAME_TAKEN", 409, "never"),
-    ("LOGIN_TAKEN", 409, "never"),
-    ("HELD", 409, "later"),
-    ("NOT_STARTED", 409, "later"),
-    ("ISSUE_CLOSED", 409, "later"),
-    ("PAUSED", 409, "later"),
-    ("TOO_LARGE", 413, "never"),
-    ("UNSUPPORTED_MEDIA_TYPE", 415, "never"),
-    ("UNPROCESSABLE", 422, "never"),
-    ("TOO_MANY", 429, "later"),
-    ("INTERNAL", 500, "same"),
-    ("OVERLOADED", 503, "later"),
-    ("STORE_FULL", 503, "later"),
-    ("STORE_UNAVAILABLE", 503, "later"),
-    ("STORE_DAMAGED", 503, "later"),
-    ("COLD_UNAVAILABLE", 503, "later"),
-    ("OUTCOME_UNKNOWN", 503, "same"),
-];
+/// Status and retry of every problem, by its code: line 2 of its page, `Status 409 · retry: never`.
+static PROBLEMS: LazyLock<BTreeMap<&str, (String, String)>> = LazyLock::new(|| {
+    let pages = Code::ALL.iter().map(|code| {
+        let word = code.as_str();
+        let path = format!("{}/../../docs/problems/{word}.md", env!("CARGO_MANIFEST_DIR"));
+        let page = fs::read_to_string(path).expect(word);
+        let line = page.lines().nth(1).and_then(|line| line.strip_prefix("Status "));
+        let (status, retry) = line.and_then(|line| line.split_once(" · retry: ")).expect(word);
+        (word, (status.to_owned(), retry.to_owned()))
+    });
+    pages.collect()
+});
 
-/// Those that say in seconds when to come back.
+/// Problems with a Retry-After header.
 const WITH_RETRY_AFTER: &[&str] = &[
     "TOO_MANY",
     "OVERLOADED",
@@ -59,7 +32,7 @@ const WITH_RETRY_AFTER: &[&str] = &[
     "COLD_UNAVAILABLE",
 ];
 
-/// Those that tell a fresh moment of another kind, so the header may stand there too.
+/// Problems that have the header in some answers.
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
 
 const PROBLEM: &str = "type title status code detail hint retry retry_at coupon errors request_id";
@@ -79,15 +52,15 @@ const PARSED: &str = "line code valid_from expires_at expires_on state user_id i
 const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";
 const LIST: &str = "data next_cursor";
 
-/// What an answer looks like inside.
+/// The shape of a value in an answer.
 enum Shape {
     Fields(&'static str, &'static [(&'static str, Shape)]),
     /// The fields, or null.
     Maybe(&'static Shape),
     Each(&'static Shape),
-    /// The first shape where the answer has this field, else the second.
+    /// The first shape if the answer has this field, or else the second.
     With(&'static str, &'static Shape, &'static Shape),
-    /// Not JSON of ours: CSV, or the figures of health.
+    /// Not JSON of couponry: CSV, or the metrics.
     Other,
 }
 
@@ -104,7 +77,7 @@ const DRY_RUN_SHAPE: Shape = Fields(
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
-/// The shape of every operation's good answer.
+/// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
     ("list_coupons", Fields(LIST, &[("data", Each(&COUPON_SHAPE))])),
@@ -127,7 +100,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ),
     ("issue_coupon", COUPON_SHAPE),
     ("revoke", COUPON_SHAPE),
-    ("void", COUPON_SHAPE),
+    ("void_coupon", COUPON_SHAPE),
     ("extend", COUPON_SHAPE),
     ("create_campaign", CAMPAIGN_SHAPE),
     ("list_campaigns", Fields(LIST, &[("data", Each(&CAMPAIGN_SHAPE))])),
@@ -154,6 +127,8 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// Descriptions by status.
     pub(crate) responses: BTreeMap<String, String>,
+    /// Names of headers by status.
+    headers: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// The document as `/openapi.json` serves it.
@@ -169,6 +144,7 @@ pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             method: method.to_uppercase(),
             path: path.clone(),
             responses: described(&operation["responses"]),
+            headers: headers(&operation["responses"]),
         })
     });
     each.collect()
@@ -180,6 +156,19 @@ fn described(responses: &Value) -> BTreeMap<String, String> {
     responses.map(|(status, response)| (status.clone(), text(response))).collect()
 }
 
+fn headers(responses: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let names = |it: &Value| {
+        let headers = it["headers"].as_object().into_iter().flatten();
+        headers.map(|(name, _)| name.to_lowercase()).collect()
+    };
+    let responses = responses.as_object().into_iter().flatten();
+    responses.map(|(status, response)| (status.clone(), names(response))).collect()
+}
+
+/// The headers of an answer. The document must name each of them.
+const HEADERS: &[&str] =
+    &["x-request-id", "retry-after", "www-authenticate", "allow", "content-disposition"];
+
 fn stands_for(template: &str, path: &str) -> bool {
     let (template, path) = (template.split('/'), path.split('/'));
     template.clone().count() == path.clone().count()
@@ -188,7 +177,7 @@ fn stands_for(template: &str, path: &str) -> bool {
             .all(|(want, found)| want == found || (want.starts_with('{') && !found.is_empty()))
 }
 
-/// Holds an answer against the document and the design.
+/// Checks an answer against the document and the tables.
 pub(crate) fn check(method: &str, target: &str, answer: &Answer) {
     let path = target.split('?').next().unwrap_or_default();
     let on_path: Vec<&Operation> =
@@ -203,16 +192,26 @@ pub(crate) fn check(method: &str, target: &str, answer: &Answer) {
             let listed = operation.responses.get(&answer.status.to_string());
             let listed = listed.is_some_and(|text| text.contains(&format!("`{code}`")));
             assert!(listed, "{code} is not documented for {}: {context}", operation.id);
+            has_named_headers(operation, answer, &context);
         }
         return;
     }
     let Some(operation) = asked else { return };
     let documented = operation.responses.contains_key(&answer.status.to_string());
     assert!(documented, "the status is not documented for {}: {context}", operation.id);
+    has_named_headers(operation, answer, &context);
     if answer.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
         let shape = SHAPES.iter().find(|(id, _)| *id == operation.id).map(|(_, shape)| shape);
         let shape = shape.unwrap_or_else(|| panic!("{} has no shape here", operation.id));
         fits(shape, &answer.json, &context);
+    }
+}
+
+fn has_named_headers(operation: &Operation, answer: &Answer, context: &str) {
+    let named = operation.headers.get(&answer.status.to_string());
+    for header in HEADERS.iter().filter(|header| answer.header(header).is_some()) {
+        let is_named = named.is_some_and(|named| named.contains(*header));
+        assert!(is_named, "{header} is not documented for {}: {context}", operation.id);
     }
 }
 
@@ -248,10 +247,10 @@ fn problem(answer: &Answer, context: &str) {
     has_exactly(PROBLEM, &answer.json, context);
     let it = &answer.json;
     let code = it["code"].as_str().unwrap_or_default();
-    let row = PROBLEMS.iter().find(|(known, _, _)| *known == code);
-    let (_, status, retry) = row.unwrap_or_else(|| panic!("unknown code: {context}"));
-    assert_eq!(answer.status, *status, "{context}");
-    assert_eq!(it["status"], *status, "{context}");
+    let page = PROBLEMS.get(code);
+    let (status, retry) = page.unwrap_or_else(|| panic!("unknown code: {context}"));
+    assert_eq!(answer.status.to_string(), *status, "{context}");
+    assert_eq!(it["status"].to_string(), *status, "{context}");
     assert_eq!(it["retry"], *retry, "{context}");
     assert_eq!(it["type"], format!("/docs/problems/{code}"), "{context}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{context}");
@@ -263,7 +262,7 @@ fn problem(answer: &Answer, context: &str) {
     assert_eq!(answer.header("x-request-id"), id, "{context}");
     let errors = it["errors"].as_array();
     assert_eq!(errors.is_some(), code == "INVALID", "errors belong to INVALID: {context}");
-    assert!(errors.is_none_or(|errors| !errors.is_empty()), "null instead: {context}");
+    assert!(errors.is_none_or(|errors| !errors.is_empty()), "want null: {context}");
     errors.into_iter().flatten().for_each(|error| has_exactly("field detail", error, context));
     let wait = answer.header("retry-after");
     if WITH_RETRY_AFTER.contains(&code) {
@@ -278,16 +277,13 @@ fn problem(answer: &Answer, context: &str) {
         has_exactly(COUPON, &it["coupon"], context);
     }
     if it["retry"] != "later" {
-        assert!(it["retry_at"].is_null(), "a moment to try again at: {context}");
+        assert!(it["retry_at"].is_null(), "an instant for the next try: {context}");
     }
 }
 
 #[test]
-fn the_tables_here_are_whole() {
-    let ours: Vec<&str> = PROBLEMS.iter().map(|(code, _, _)| *code).collect();
-    let theirs: Vec<&str> = api::problem::Code::ALL.iter().map(|code| code.word()).collect();
-    assert_eq!(ours, theirs, "the codes");
+fn every_operation_has_a_shape() {
     let shaped: BTreeSet<&str> = SHAPES.iter().map(|(id, _)| *id).collect();
     let operations: BTreeSet<&str> = OPERATIONS.iter().map(|it| it.id.as_str()).collect();
-    assert_eq!(shaped, operations, "the operations");
+    assert_eq!(shaped, operations);
 }

@@ -1,4 +1,4 @@
-//! Who sees what of a coupon's history.
+//! Who sees which events of a coupon.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn history(service: &Service, who: Who<'_>, code: &str) -> Vec<String> {
     events.iter().map(event).collect()
 }
 
-/// A coupon that ann had, redeemed and lost, and bob has now.
+/// A coupon that ann had and redeemed, that was revoked, and that bob has now.
 async fn passed_on(service: &Service) -> String {
     service.campaign("c", json!({"stock": 1, "per_user_limit": 5})).await;
     let issue = async |user: &str, reference: &str| {
@@ -28,14 +28,14 @@ async fn passed_on(service: &Service) -> String {
     let reason = json!({"user_id": "ann", "reason": "ann is under suspicion"});
     service.admin("revoke", &code, reason).await.is("200", "revoked");
     let again = issue("bob", "bob-signed-up").await.is("201", "bob").string("code");
-    assert_eq!(again, code, "there is one");
+    assert_eq!(again, code, "the history is found");
     let later = json!({"expires_on": "2028-06-30", "reason": "bob complained to olga"});
     service.admin("extend", &code, later).await.is("200", "extended");
     code
 }
 
 #[tokio::test]
-async fn a_user_sees_what_happened_since_the_coupon_is_theirs() {
+async fn holders_see_the_events_since_their_issue() {
     let service = Service::new();
     let code = passed_on(&service).await;
     let own = json!({"order_ref": "bob-7"});
@@ -51,7 +51,7 @@ async fn a_user_sees_what_happened_since_the_coupon_is_theirs() {
 }
 
 #[tokio::test]
-async fn those_who_run_the_shop_see_all_of_it() {
+async fn shops_and_admins_see_all_events() {
     let service = Service::new();
     let code = passed_on(&service).await;
     let want = [
@@ -67,7 +67,7 @@ async fn those_who_run_the_shop_see_all_of_it() {
     }
 }
 
-/// A bearer code that nobody holds becomes theirs by its redemption.
+/// A bearer code has no holder until somebody redeems it.
 #[tokio::test]
 async fn a_bearer_code_that_another_redeemed_before() {
     let service = Service::new();
@@ -83,6 +83,6 @@ async fn a_bearer_code_that_another_redeemed_before() {
     service.cancel(Shop, &code, "ann-1").await.is("200", "cancelled");
     redeem(BOB, "bob-2").await.is("201", "bob again");
     assert_eq!(history(&service, BOB, &code).await, ["1 redeemed user:bob bob-2"]);
-    assert!(history(&service, ANN, &code).await.is_empty(), "ann merely shows it");
+    assert!(history(&service, ANN, &code).await.is_empty(), "ann shows the code");
     assert_eq!(history(&service, Admin, &code).await.len(), 5);
 }

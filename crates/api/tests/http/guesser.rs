@@ -1,4 +1,4 @@
-//! Nothing is told to a guesser, and he does not guess for long.
+//! Guessers learn nothing from answers, and are soon refused.
 
 use coupon::time::Day;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -26,7 +26,7 @@ fn blind(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[tokio::test]
-async fn what_is_not_his_is_not_there() {
+async fn coupons_of_others_are_not_found() {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     service.campaign("b", json!({"handout": "bearer"})).await;
@@ -52,7 +52,7 @@ async fn what_is_not_his_is_not_there() {
         ("nobody's", untouched.clone()),
         ("nobody's, imported", "OLD0001".to_owned()),
     ];
-    // What a user may ask about a code, and what a shop may for a user.
+    // Requests of users about a code, and of a shop for a user.
     let calls: [(&str, &str, Value, Who<'_>); 12] = [
         ("GET", "", Value::Null, BOB),
         ("POST", "/check", json!({"order_ref": "1"}), BOB),
@@ -70,7 +70,7 @@ async fn what_is_not_his_is_not_there() {
     for (nth, (method, what, body, who)) in calls.iter().enumerate() {
         let mut first = None;
         for (name, code) in &codes {
-            // A shop hears that nobody has the coupon: that is no secret from a till.
+            // A shop may know that the coupon has no holder.
             let told =
                 matches!(who, Who::Shop) && name.starts_with("nobody's") && *method == "POST";
             service.clock.pass(api::GUESS_WINDOW_MS);
@@ -98,7 +98,7 @@ async fn what_is_not_his_is_not_there() {
 }
 
 #[tokio::test]
-async fn who_shows_a_bearer_code_sees_no_person_behind_it() {
+async fn a_bearer_sees_no_other_user() {
     let service = Service::new();
     service.campaign("b", json!({"handout": "bearer", "per_user_limit": null})).await;
     let codes = service.codes("b").await;
@@ -135,7 +135,7 @@ async fn who_shows_a_bearer_code_sees_no_person_behind_it() {
             assert!(whole.json["events"].as_array().is_some_and(|it| it.len() >= events), "{name}");
         }
     }
-    // What is in a wallet is told there only.
+    // Only its holder sees a coupon that is in a wallet.
     let target = format!("/v1/coupons/{}", codes[3]);
     let own = service.get(ANN, &target).await;
     assert_eq!(
@@ -151,7 +151,7 @@ async fn who_shows_a_bearer_code_sees_no_person_behind_it() {
 
 #[tokio::test]
 async fn a_forged_code_costs_no_read() {
-    // Whoever moves coupons reads too.
+    // The compactor reads, too.
     let service = Service::new().by_hand();
     service.campaign("c", json!({})).await;
     let code = service.issued("c", "ann").await;
@@ -187,8 +187,8 @@ async fn a_forged_code_costs_no_read() {
     assert!(metrics.is("200", "metrics").text.contains("couponry_hot_reads_total"));
 
     service.coupon(&code).await;
-    assert!(service.engine.gauge().reads > before, "a real one costs some");
-    // From the first long foreign code on a failed tag costs one look into the directory.
+    assert!(service.engine.gauge().reads > before, "a real code costs reads");
+    // After the first long foreign code a failed tag costs one look-up in the directory.
     service.import("c", "long", "code\nALONGFOREIGNCODE\n").await.is("201", "import");
     let before = service.engine.gauge().reads;
     let target = "/v1/coupons/ZZZZZZZZZZZZZZZZ?user_id=x";
@@ -206,7 +206,7 @@ async fn unknown_codes_are_counted_for_each_user() {
     for _ in 0..19 {
         get(ANN, "/v1/coupons/NOSUCHCODE").await.is("404 NOT_FOUND", "below the limit");
     }
-    get(ANN, &own).await.is("200", "his own, below the limit");
+    get(ANN, &own).await.is("200", "their own coupon, below the limit");
     get(ANN, "/v1/coupons/NOSUCHCODE").await.is("404 NOT_FOUND", "the twentieth");
     service.clock.pass(1_000);
     let over = get(ANN, "/v1/coupons/NOSUCHCODE").await;
@@ -216,17 +216,17 @@ async fn unknown_codes_are_counted_for_each_user() {
     let order = json!({"order_ref": "1"});
     let shop = json!({"user_id": "ann", "order_ref": "1"});
     let cases = [
-        ("his own too", ANN, "", Value::Null, "429 TOO_MANY"),
+        ("their own coupon, too", ANN, "", Value::Null, "429 TOO_MANY"),
         ("check", ANN, "/check", order.clone(), "429 TOO_MANY"),
         ("hold", ANN, "/hold", order.clone(), "429 TOO_MANY"),
         ("redeem", ANN, "/redeem", order.clone(), "429 TOO_MANY"),
         ("release", ANN, "/release", order.clone(), "429 TOO_MANY"),
         ("cancel", ANN, "/cancel-redemption", order, "429 TOO_MANY"),
         ("issue", ANN, "/issue", json!({}), "429 TOO_MANY"),
-        ("the shop for him", Shop, "/check", shop, "429 TOO_MANY"),
+        ("the shop for this user", Shop, "/check", shop, "429 TOO_MANY"),
         ("another user", BOB, "", Value::Null, "404 NOT_FOUND"),
         ("the shop for another", Shop, "?user_id=bob", Value::Null, "404 NOT_FOUND"),
-        ("the shop for nobody", Shop, "", Value::Null, "200"),
+        ("the shop without a user", Shop, "", Value::Null, "200"),
         ("an admin", Admin, "", Value::Null, "200"),
     ];
     for (name, who, what, body, want) in cases {
@@ -260,36 +260,36 @@ async fn accounts_made_here_have_one_budget() {
     let last = account("last").await;
     let last = Who::Token(&last);
     service.get(last, guess).await.is("404 NOT_FOUND", "within the budget");
-    // Many accounts, each below its own limit; a shop names them here.
+    // Many accounts, each below its own limit. A shop names them.
     for nth in 1..api::GUESSES_HERE_MAX {
         let user = format!("acc_{}", nth / (api::GUESSES_MAX - 1));
         let body = json!({"user_id": user, "order_ref": "1"});
         let answer = service.post(Shop, "/v1/coupons/NOSUCHCODE/check", body).await;
         answer.is("404 NOT_FOUND", "within the budget");
     }
-    service.get(last, guess).await.is("429 TOO_MANY", "the budget of all is used up");
+    service.get(last, guess).await.is("429 TOO_MANY", "the common budget is used up");
     let fresh = account("fresh").await;
     let fresh = Who::Token(&fresh);
-    service.get(fresh, guess).await.is("404 NOT_FOUND", "one mistake is free");
+    service.get(fresh, guess).await.is("404 NOT_FOUND", "one mistake is allowed");
     service.get(fresh, guess).await.is("429 TOO_MANY", "the next is not");
-    service.get(honest, &own).await.is("200", "who has made none goes on");
-    service.get(BOB, guess).await.is("404 NOT_FOUND", "users of elsewhere are not concerned");
+    service.get(honest, &own).await.is("200", "a user without mistakes still works");
+    service.get(BOB, guess).await.is("404 NOT_FOUND", "users of another issuer are not affected");
     service.clock.pass(api::GUESS_WINDOW_MS);
     service.get(last, guess).await.is("404 NOT_FOUND", "the window has passed");
 }
 
 #[tokio::test]
-async fn one_user_has_few_requests_under_way() {
+async fn few_requests_of_one_user_run_at_the_same_time() {
     const AT_ONCE: usize = 3 * api::ASKING_MAX as usize;
     let service = Service::new();
     service.campaign("c", json!({"handout": "self", "stock": 1_000})).await;
     let issue = "/v1/campaigns/c/issue";
     let cases = [
-        ("her issues", ANN, json!({})),
-        ("a shop's issues for somebody", Shop, json!({"user_id": "cid"})),
+        ("issues by a user", ANN, json!({})),
+        ("issues by a shop for a user", Shop, json!({"user_id": "cid"})),
     ];
     for (name, who, body) in cases {
-        // While nothing can be written, whoever is let in stays under way.
+        // While nothing can be written, an accepted request does not end.
         let held = write_lock(&service);
         let mut asked: FuturesUnordered<_> =
             (0..AT_ONCE).map(|_| service.post(who, issue, body.clone())).collect();
@@ -300,11 +300,11 @@ async fn one_user_has_few_requests_under_way() {
             asked.collect::<Vec<_>>(),
             service.post(BOB, "/v1/campaigns/c/issue", json!({}))
         );
-        assert!(bobs.status < 300, "{name}: another user goes on: {}", bobs.text);
+        assert!(bobs.status < 300, "{name}: another user is not affected: {}", bobs.text);
         let served = answers.iter().filter(|answer| answer.status < 300).count();
         let refused = answers.iter().filter(|answer| answer.word() == "429 TOO_MANY").count();
         assert_eq!(served + refused + 1, AT_ONCE, "{name}");
-        // And more, where some were sent only after others had been answered.
+        // More if some requests were sent after the answers to others.
         assert!(served >= api::ASKING_MAX as usize, "{name}: {served} served");
     }
 }
@@ -314,7 +314,7 @@ async fn which_codes_count() {
     let cases = [
         ("unknown", "NOSUCHCODE", "429 TOO_MANY"),
         ("wrong tag", "ZZZZZZZZZZZZZZZZ", "429 TOO_MANY"),
-        // No coupon is called so: nothing can be guessed by it.
+        // No coupon can have this code, so it is not a guess.
         ("malformed", "A%2FB", "404 NOT_FOUND"),
         ("too short", "ABC", "404 NOT_FOUND"),
     ];
@@ -333,7 +333,7 @@ async fn which_codes_count() {
         let target = format!("/v1/coupons/{bobs}/redeem");
         service.post(ANN, &target, json!({"order_ref": "1"})).await.is("404 NOT_FOUND", "bob's");
     }
-    service.get(ANN, "/v1/coupons/NOSUCHCODE").await.is("429 TOO_MANY", "bob's count too");
+    service.get(ANN, "/v1/coupons/NOSUCHCODE").await.is("429 TOO_MANY", "codes of bob count, too");
 }
 
 #[tokio::test]
@@ -351,7 +351,7 @@ async fn a_shop_is_counted_for_the_users_it_names() {
     }
     check("ann").await.is("429 TOO_MANY", "ann's next");
     check("bob").await.is("404 NOT_FOUND", "bob's first");
-    service.get(ANN, "/v1/coupons/NOSUCHCODE").await.is("429 TOO_MANY", "ann herself");
+    service.get(ANN, "/v1/coupons/NOSUCHCODE").await.is("429 TOO_MANY", "ann");
     for _ in 0..30 {
         let asked = Asked::new("GET", "/v1/coupons/NOSUCHCODE");
         service.send(Shop, asked).await.is("404 NOT_FOUND", "the shop for itself");

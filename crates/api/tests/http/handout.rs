@@ -1,4 +1,4 @@
-//! How coupons reach people: by the shop, by themselves, on paper, behind one word.
+//! Handouts: by the shop, by the users, by bearer codes, by a shared code.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn wallet(service: &Service, who: Who<'_>, code: &str, body: Value) -> Ans
 }
 
 #[tokio::test]
-async fn a_user_takes_one_himself() {
+async fn users_take_one_themselves() {
     let service = Service::new();
     service.campaign("self", json!({"handout": "self", "stock": 2})).await;
     service.campaign("shop", json!({})).await;
@@ -24,10 +24,10 @@ async fn a_user_takes_one_himself() {
     assert_eq!(first.is("201", "ann").string("holder"), "ann");
     let again = issue(&service, ANN, "self", json!({})).await;
     assert_eq!(again.is("200", "ann again").json["code"], first.json["code"]);
-    issue(&service, Shop, "self", json!({"user_id": "bob"})).await.is("201", "the shop may too");
+    issue(&service, Shop, "self", json!({"user_id": "bob"})).await.is("201", "the shop may, too");
     issue(&service, Who::User("eve"), "self", json!({})).await.is("409 SOLD_OUT", "too late");
-    issue(&service, BOB, "shop", json!({})).await.is("403 FORBIDDEN", "the shop hands out");
-    issue(&service, BOB, "shared", json!({})).await.is("403 FORBIDDEN", "by the word");
+    issue(&service, BOB, "shop", json!({})).await.is("403 FORBIDDEN", "handout shop");
+    issue(&service, BOB, "shared", json!({})).await.is("403 FORBIDDEN", "by the shared code");
     issue(&service, BOB, "nowhere", json!({})).await.is("404 NOT_FOUND", "no campaign");
     for (who, body) in [(Shop, json!({"user_id": "ann"})), (Admin, json!({"user_id": "ann"}))] {
         issue(&service, who, "bearer", body).await.is("409 NOT_ISSUABLE", "printed codes");
@@ -37,11 +37,11 @@ async fn a_user_takes_one_himself() {
 }
 
 #[tokio::test]
-async fn exactly_as_many_as_there_are() {
+async fn exactly_the_stock_is_issued() {
     let service = Service::new();
     service.campaign("c", json!({"handout": "self", "stock": 50})).await;
     let users: Vec<String> = (0..80).map(|nth| format!("user{nth}")).collect();
-    // Everybody asks twice at once.
+    // Everybody sends the request twice at the same time.
     let asked = users.iter().chain(&users).map(|user| {
         let service = &service;
         async move { issue(service, Who::User(user), "c", json!({})).await }
@@ -54,7 +54,7 @@ async fn exactly_as_many_as_there_are() {
     let holders = codes.len();
     codes.sort();
     codes.dedup();
-    assert_eq!((codes.len(), holders), (50, 100), "each got one, twice told");
+    assert_eq!((codes.len(), holders), (50, 100), "each got one coupon in both answers");
     let sold_out = answers.iter().filter(|it| it.word() == "409 SOLD_OUT").count();
     assert_eq!(sold_out, 60);
     let campaign = service.get(Admin, "/v1/campaigns/c").await;
@@ -70,14 +70,14 @@ async fn a_shared_word() {
     let service = Service::new();
     let terms = json!({"handout": "shared", "shared_code": "summer-2027", "stock": 2});
     let made = service.campaign("s", terms).await;
-    assert_eq!(made.string("shared_code"), "SUMMER2027", "read forgivingly");
+    assert_eq!(made.string("shared_code"), "SUMMER2027", "in another spelling");
     let redeem = async |user: &str, word: &str, order: &str| {
         let body = json!({"user_id": user, "order_ref": order});
         service.post(Shop, &format!("/v1/coupons/{word}/redeem"), body).await
     };
     let check = service.does("check", "SUMMER2027", "1").await;
     assert_eq!(check.json["redeemable"], true, "{}", check.text);
-    assert!(check.json["coupon"].is_null(), "none is made by asking");
+    assert!(check.json["coupon"].is_null(), "a check issues nothing");
     assert_eq!(check.json["campaign"]["campaign_id"], "s");
     assert_eq!(service.get(Admin, "/v1/campaigns/s").await.json["issued"], 0);
 
@@ -86,11 +86,11 @@ async fn a_shared_word() {
     assert_eq!(first.string("user_id"), "ann");
     assert_eq!(redeem("ann", "SUMMER-2027", "1").await.is("200", "again").json, first.json);
     let over = redeem("ann", "SUMMER2027", "2").await;
-    over.is("409 ALREADY_REDEEMED", "her only one");
-    redeem("bob", "SUMMER2027", "1").await.is("201", "bob, whose order is called so too");
+    over.is("409 ALREADY_REDEEMED", "the limit is one");
+    redeem("bob", "SUMMER2027", "1").await.is("201", "bob, with the same order_ref");
     redeem("eve", "SUMMER2027", "1").await.is("409 SOLD_OUT", "eve");
     let own = service.get(ANN, "/v1/coupons/SUMMER2027").await;
-    assert_eq!(own.is("200", "ann reads the word").string("code"), code);
+    assert_eq!(own.is("200", "ann reads the shared code").string("code"), code);
     service
         .get(Who::User("eve"), "/v1/coupons/SUMMER2027")
         .await
@@ -99,9 +99,9 @@ async fn a_shared_word() {
         .await
         .is("409 NOT_ISSUABLE", "");
 
-    service.cancel(Shop, &code, "1").await.is("200", "ann gives back");
+    service.cancel(Shop, &code, "1").await.is("200", "ann cancels");
     let again = redeem("ann", "SUMMER2027", "3").await;
-    assert_eq!(again.is("201", "her unredeemed coupon").string("code"), code);
+    assert_eq!(again.is("201", "the unredeemed coupon of ann").string("code"), code);
     for word in ["admin", "void"] {
         let answer = service.admin("void", "SUMMER2027", json!({})).await;
         answer.is("404 NOT_FOUND", word);
@@ -113,11 +113,11 @@ async fn a_shared_word() {
     service
         .post(Admin, "/v1/campaigns", taken)
         .await
-        .is("409 NAME_TAKEN", "one word, one campaign");
+        .is("409 NAME_TAKEN", "another campaign has the shared code");
 }
 
 #[tokio::test]
-async fn a_shared_word_with_a_limit_of_two() {
+async fn a_shared_code_with_limit_two() {
     let service = Service::new();
     let terms = json!({"handout": "shared", "shared_code": "TWICE", "per_user_limit": 2});
     service.campaign("s", terms).await;
@@ -143,24 +143,24 @@ async fn a_bearer_code() {
     let order = |order: &str| json!({"order_ref": order});
 
     let redeemed = service.post(ANN, &target(&codes[0], "redeem"), order("1")).await;
-    assert_eq!(redeemed.is("201", "whoever shows it").string("user_id"), "ann");
+    assert_eq!(redeemed.is("201", "any bearer").string("user_id"), "ann");
     let bob = service.post(BOB, &target(&codes[0], "redeem"), order("2")).await;
     bob.is("409 ALREADY_REDEEMED", "spent");
     let over = service.post(ANN, &target(&codes[1], "redeem"), order("2")).await;
-    over.is("409 LIMIT_PER_USER", "ann has had hers");
+    over.is("409 LIMIT_PER_USER", "ann is at the limit");
     service.post(BOB, &target(&codes[1], "redeem"), order("1")).await.is("201", "bob's");
 
-    // Cancelled, it is what it was: nobody's, for the next one to show it.
+    // After a cancel it has no holder again, and the next bearer can redeem it.
     let cancelled = service.cancel(ANN, &codes[0], "1").await;
     assert_eq!(cancelled.is("200", "cancel").json["coupon"]["state"], "available");
     let eve = Who::User("eve");
     let spent = service.post(eve, &target(&codes[0], "redeem"), order("1")).await;
-    spent.is("409 REDEMPTION_CANCELLED", "an order_ref is spent, whoever names it");
-    service.post(eve, &target(&codes[0], "redeem"), order("e1")).await.is("201", "shown by eve");
+    spent.is("409 REDEMPTION_CANCELLED", "a cancelled order_ref stays used for every user");
+    service.post(eve, &target(&codes[0], "redeem"), order("e1")).await.is("201", "redeemed by eve");
     service
         .post(ANN, &target(&codes[2], "redeem"), order("3"))
         .await
-        .is("201", "her place is back");
+        .is("201", "ann is below the limit again");
 }
 
 #[tokio::test]
@@ -171,14 +171,14 @@ async fn a_bearer_code_in_a_wallet() {
     let codes = service.codes("b").await;
     let put = wallet(&service, ANN, &codes[0], json!({})).await;
     assert_eq!(put.is("201", "ann").string("holder"), "ann");
-    wallet(&service, ANN, &codes[0], json!({})).await.is("200", "she has it already");
-    wallet(&service, BOB, &codes[0], json!({})).await.is("409 ALREADY_ISSUED", "bob is late");
-    wallet(&service, ANN, &codes[1], json!({})).await.is("409 LIMIT_PER_USER", "a second one");
+    wallet(&service, ANN, &codes[0], json!({})).await.is("200", "it is in the wallet already");
+    wallet(&service, BOB, &codes[0], json!({})).await.is("409 ALREADY_ISSUED", "bob is too late");
+    wallet(&service, ANN, &codes[1], json!({})).await.is("409 LIMIT_PER_USER", "a second coupon");
     wallet(&service, Shop, &codes[1], json!({"user_id": "bob"})).await.is("201", "by the shop");
     let order = json!({"order_ref": "1"});
     let redeem = |code: &str| format!("/v1/coupons/{code}/redeem");
     let stolen = service.post(BOB, &redeem(&codes[0]), order.clone()).await;
-    stolen.is("409 ALREADY_ISSUED", "it is ann's now");
+    stolen.is("409 ALREADY_ISSUED", "ann is the holder");
     service.post(ANN, &redeem(&codes[0]), order).await.is("201", "ann redeems");
     let list = service.get(ANN, "/v1/coupons").await;
     assert_eq!(list.data("code"), [codes[0].clone()]);
@@ -213,7 +213,7 @@ async fn bearer_codes_without_a_limit() {
 }
 
 #[tokio::test]
-async fn the_limit_goes_upwards_only() {
+async fn the_limit_can_only_rise() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 2})).await;
     let limit = async |limit: Value| {
@@ -223,7 +223,7 @@ async fn the_limit_goes_upwards_only() {
         ("down", json!(1), "400 INVALID"),
         ("the same", json!(2), "200"),
         ("up", json!(3), "200"),
-        ("down again", json!(2), "400 INVALID"),
+        ("a lower limit", json!(2), "400 INVALID"),
         ("0", json!(0), "400 INVALID"),
         ("100", json!(100), "200"),
         ("101", json!(101), "400 INVALID"),
@@ -239,16 +239,16 @@ async fn the_limit_goes_upwards_only() {
 }
 
 #[tokio::test]
-async fn a_raised_limit_counts_at_once() {
+async fn a_raised_limit_applies_at_once() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 1})).await;
     let body = |name: &str| json!({"user_id": "ann", "issue_ref": name});
     issue(&service, Shop, "c", body("r1")).await.is("201", "the first");
-    issue(&service, Shop, "c", body("r2")).await.is("200", "her only one");
+    issue(&service, Shop, "c", body("r2")).await.is("200", "the limit is one");
     service.patch(Admin, "/v1/campaigns/c", json!({"per_user_limit": 2})).await.is("200", "up");
     issue(&service, Shop, "c", body("r3")).await.is("201", "a second");
-    issue(&service, Shop, "c", body("r1")).await.is("200", "the first by its name");
+    issue(&service, Shop, "c", body("r1")).await.is("200", "the first by its issue_ref");
     issue(&service, Shop, "c", body("r4")).await.is("409 LIMIT_PER_USER", "a third");
     let missing = issue(&service, Shop, "c", json!({"user_id": "ann"})).await;
-    missing.is("400 INVALID", "names are needed now");
+    missing.is("400 INVALID", "an issue_ref is needed now");
 }

@@ -1,11 +1,11 @@
-//! What is said of a coupon and of its campaign after each change.
+//! The coupon and the counts of its campaign after each change.
 
 use serde_json::{Value, json};
 
 use crate::service::{ANN, Admin, BOB, Service, Shop};
 
 #[tokio::test]
-async fn who_did_what_and_why() {
+async fn events_name_actor_and_reason() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 2})).await;
     let body = json!({"user_id": "ann", "issue_ref": "welcome"});
@@ -39,7 +39,7 @@ async fn who_did_what_and_why() {
         version += 1;
         let coupon = service.coupon(&code).await;
         assert_eq!(coupon["state"], state, "{name}");
-        assert_eq!(coupon["version"], version, "{name}: each accepted change takes the next");
+        assert_eq!(coupon["version"], version, "{name}: each accepted change raises the version");
         assert_eq!(coupon["modified_at"], json!(service.after(0)), "{name}");
         assert_eq!(coupon["created_at"], json!("2026-11-20T12:00:00.000Z"), "{name}");
     }
@@ -96,13 +96,13 @@ async fn counts_are_exact() {
     counts([5, 2, 0, 0], "cancelled").await;
     service.admin("void", &ann, json!({})).await.is("200", "void");
     service.admin("revoke", &bob, json!({"user_id": "bob"})).await.is("200", "revoke");
-    counts([5, 0, 0, 1], "one void, one back").await;
+    counts([5, 0, 0, 1], "one void, one revoked").await;
     let untouched = service.codes("c").await.remove(0);
     service.admin("void", &untouched, json!({})).await.is("200", "void an untouched one");
     counts([5, 0, 0, 2], "two void").await;
     let extended = service.issued("c", "eve").await;
     service.admin("extend", &extended, json!({"expires_on": "2029-01-01"})).await.is("200", "");
-    counts([5, 1, 0, 2], "extended to another shelf").await;
+    counts([5, 1, 0, 2], "extended to another partition").await;
 }
 
 #[tokio::test]
@@ -121,12 +121,19 @@ async fn a_held_bearer_code() {
         let answer = post(BOB, what, body).await;
         assert!(!answer.is("409 HELD", what).text.contains("ann"), "{what}: {}", answer.text);
     }
-    post(ANN, "redeem", order("2")).await.is("409 HELD", "another cart of hers");
-    post(BOB, "release", order("1")).await.is("404 NOT_FOUND", "bob lets go");
+    post(ANN, "redeem", order("2")).await.is("409 HELD", "another order of ann");
+    post(BOB, "release", order("1")).await.is("404 NOT_FOUND", "bob releases");
     let wallet = post(ANN, "issue", json!({})).await;
-    assert!(wallet.is("201", "into her wallet").json["held_until"].is_string(), "still held");
+    assert!(
+        wallet.is("201", "into the wallet of ann").json["held_until"].is_string(),
+        "still held"
+    );
     post(ANN, "redeem", order("1")).await.is("201", "redeemed");
     post(BOB, "cancel-redemption", order("1")).await.is("404 NOT_FOUND", "bob cancels");
     let back = post(ANN, "cancel-redemption", order("1")).await;
-    assert_eq!(back.is("200", "cancel").json["coupon"]["state"], "issued", "in her wallet again");
+    assert_eq!(
+        back.is("200", "cancel").json["coupon"]["state"],
+        "issued",
+        "in the wallet of ann again"
+    );
 }

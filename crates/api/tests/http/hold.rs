@@ -1,4 +1,4 @@
-//! Between check-out and payment a coupon is kept for one order.
+//! Holds: a coupon is kept for one order between check-out and payment.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn sixty_four_orders_and_one_gets_it() {
     ] {
         service.admin(what, &code, body).await.is("409 HELD", what);
     }
-    service.does("redeem", &code, winner).await.is("201", "its order redeems");
+    service.does("redeem", &code, winner).await.is("201", "the order of the hold redeems");
     service.does("redeem", &code, winner).await.is("200", "and again");
     let coupon = service.coupon(&code).await;
     assert!(coupon["held_until"].is_null(), "the hold has ended");
@@ -78,7 +78,7 @@ async fn sixty_four_orders_redeem_and_one_does() {
 }
 
 #[tokio::test]
-async fn lapses_by_the_clock() {
+async fn a_hold_ends_by_the_clock() {
     let (service, code) = one(json!({})).await;
     hold(&service, &code, "1", Some(60)).await.is("201", "a minute");
     service.clock.pass(MINUTE_MS - 1);
@@ -87,17 +87,17 @@ async fn lapses_by_the_clock() {
     let coupon = service.coupon(&code).await;
     assert!(coupon["held_until"].is_null() && coupon["order_ref"].is_null(), "lapsed");
     hold(&service, &code, "2", None).await.is("201", "another order holds");
-    service.does("redeem", &code, "1").await.is("409 HELD", "the first is too late now");
-    service.does("redeem", &code, "2").await.is("201", "the second redeems");
+    service.does("redeem", &code, "1").await.is("409 HELD", "the first order is too late");
+    service.does("redeem", &code, "2").await.is("201", "the second order redeems");
 }
 
 #[tokio::test]
-async fn taken_in_time_is_kept() {
+async fn a_redemption_within_the_hold_is_kept() {
     let end = "2027-01-01T00:00:00Z";
     let cases = [
         ("redeemed a minute after", MINUTE_MS, "201"),
         ("redeemed in its last millisecond", 15 * MINUTE_MS - 1_001, "201"),
-        ("redeemed when it has lapsed", 15 * MINUTE_MS - 1_000, "409 EXPIRED"),
+        ("redeemed after its end", 15 * MINUTE_MS - 1_000, "409 EXPIRED"),
         ("16 minutes after", 16 * MINUTE_MS, "409 EXPIRED"),
     ];
     for (name, after, want) in cases {
@@ -113,7 +113,7 @@ async fn taken_in_time_is_kept() {
 }
 
 #[tokio::test]
-async fn until_is_never_far_past_the_expiry() {
+async fn a_hold_ends_soon_after_the_expiry() {
     let end = "2027-01-01T00:00:00Z";
     let (service, code) = one(json!({"expires_at": end})).await;
     service.set(end);
@@ -124,23 +124,23 @@ async fn until_is_never_far_past_the_expiry() {
     service.clock.pass(15 * MINUTE_MS - 1);
     let check = service.does("check", &code, "1").await;
     assert_eq!(check.json["redeemable"], true, "{}", check.text);
-    assert_eq!(check.json["coupon"]["expired"], true, "it has expired and is kept");
+    assert_eq!(check.json["coupon"]["expired"], true, "it has expired and is held");
     service.clock.pass(1);
     service.does("redeem", &code, "1").await.is("409 EXPIRED", "at its end");
     hold(&service, &code, "1", None).await.is("409 EXPIRED", "no hold after the expiry");
 }
 
 #[tokio::test]
-async fn asking_again() {
+async fn holding_again() {
     let (service, code) = one(json!({})).await;
     let quarter = service.after(15 * MINUTE_MS);
     let hour = service.after(60 * MINUTE_MS);
     let cases = [
         ("15 minutes by default", None, "201", &quarter),
-        ("the same again", None, "200", &quarter),
-        ("shorter is never earlier", Some(1), "200", &quarter),
+        ("the same request again", None, "200", &quarter),
+        ("a shorter hold does not end earlier", Some(1), "200", &quarter),
         ("longer", Some(3_600), "201", &hour),
-        ("and shorter again", Some(900), "200", &hour),
+        ("also a second time", Some(900), "200", &hour),
     ];
     for (name, seconds, want, until) in cases {
         let answer = hold(&service, &code, "1", seconds).await;
@@ -170,8 +170,8 @@ async fn release() {
     let held = async || service.coupon(&code).await["held_until"].is_string();
     for who in [ANN, Shop, Admin] {
         service.does("hold", &code, "1").await.is("201", "hold");
-        service.release(who, &code, "2").await.is("200", "of an order that does not hold");
-        assert!(held().await, "{who:?} named another order");
+        service.release(who, &code, "2").await.is("200", "by an order that does not hold");
+        assert!(held().await, "{who:?}, another order");
         service.release(BOB, &code, "1").await.is("404 NOT_FOUND", "by a stranger");
         assert!(held().await, "a stranger");
         let answer = service.release(who, &code, "1").await;
@@ -185,12 +185,12 @@ async fn release() {
     service
         .release(Shop, &code, "9")
         .await
-        .is("409 ALREADY_REDEEMED", "of the order that redeemed");
-    service.release(Shop, &code, "8").await.is("200", "of another order");
+        .is("409 ALREADY_REDEEMED", "by the order that redeemed");
+    service.release(Shop, &code, "8").await.is("200", "by another order");
 }
 
 #[tokio::test]
-async fn many_abandoned_carts_do_not_use_a_coupon_up() {
+async fn abandoned_holds_add_no_events() {
     let (service, code) = one(json!({})).await;
     for nth in 0..50 {
         let order = format!("cart-{nth}");
@@ -198,8 +198,8 @@ async fn many_abandoned_carts_do_not_use_a_coupon_up() {
         service.release(Shop, &code, &order).await.is("200", &order);
     }
     let coupon = service.coupon(&code).await;
-    assert_eq!(coupon["version"], 101, "each accepted change takes the next version");
-    assert_eq!(coupon["events"].as_array().map(Vec::len), Some(1), "and no event");
+    assert_eq!(coupon["version"], 101, "each accepted change raises the version");
+    assert_eq!(coupon["events"].as_array().map(Vec::len), Some(1), "and adds no event");
     service.does("redeem", &code, "paid").await.is("201", "redeem");
 }
 
@@ -213,22 +213,24 @@ async fn a_shared_word() {
     assert_ne!(code, "SUMMER", "the coupon's own code");
     assert_eq!(held.json["coupon"]["holder"], "ann");
     service.does("hold", "SUMMER", "1").await.is("200", "again");
-    service.does("redeem", "SUMMER", "2").await.is("409 HELD", "another order of hers");
+    service.does("redeem", "SUMMER", "2").await.is("409 HELD", "another order of ann");
     let redeemed = service.does("redeem", "SUMMER", "1").await;
-    assert_eq!(redeemed.is("201", "her order").string("code"), code);
+    assert_eq!(redeemed.is("201", "the order of ann").string("code"), code);
     assert_eq!(service.does("redeem", "SUMMER", "1").await.is("200", "again").json, redeemed.json);
 }
 
 #[tokio::test]
-async fn a_pause_does_not_break_a_promise() {
+async fn a_pause_keeps_running_holds() {
     for target in ["/v1/campaigns/c", "/v1/campaigns/c/batches/first"] {
         let (service, code) = one(json!({})).await;
         service.does("hold", &code, "1").await.is("201", "hold");
         service.patch(Admin, target, json!({"paused": true})).await.is("200", target);
         let check = service.does("check", &code, "1").await;
         assert_eq!(check.json["redeemable"], true, "{}", check.text);
-        hold(&service, &code, "1", Some(3_600)).await.is("409 PAUSED", "no longer while paused");
+        hold(&service, &code, "1", Some(3_600))
+            .await
+            .is("409 PAUSED", "no longer hold while paused");
         service.does("hold", &code, "1").await.is("200", "the same hold");
-        service.does("redeem", &code, "1").await.is("201", "its order redeems");
+        service.does("redeem", &code, "1").await.is("201", "the order of the hold redeems");
     }
 }

@@ -1,4 +1,4 @@
-//! Who may call what: every operation of the document × every identity.
+//! Who may call which operation: every operation of the document by every identity.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::contract::OPERATIONS;
 use crate::service::{ANN, Admin, Answer, Asked, BOB, Nobody, Operator, Service, Shop, Who};
 
-/// What the coupon at `{code}` has been through before the call.
+/// The state of the coupon at `{code}` before the call.
 #[derive(Clone, Copy)]
 enum Before {
     Nothing,
@@ -21,12 +21,12 @@ use Before::{Held, Issued, Nothing, Redeemed};
 struct Row {
     operation: &'static str,
     before: Before,
-    /// Behind the path of the document, for those who name a user.
+    /// Appended to the path, for callers that name a user.
     query: &'static str,
     body: Value,
     /// Whether shop, operator and admin name ann in the body.
     names: bool,
-    /// Status for ann, whose coupon it is; bob; shop; operator; admin.
+    /// The status for ann, who holds the coupon; bob; shop; operator; admin.
     want: [u16; 5],
     /// Whether a token is needed.
     open: bool,
@@ -58,7 +58,7 @@ fn rows() -> Vec<Row> {
         row("cancel_redemption", Redeemed, order(), [200, 404, 200, 403, 200]),
         naming(row("issue_coupon", Issued, json!({}), [404, 404, 200, 403, 200])),
         row("revoke", Issued, json!({"user_id": "ann"}), [403, 403, 403, 403, 200]),
-        row("void", Issued, json!({}), [403, 403, 403, 403, 200]),
+        row("void_coupon", Issued, json!({}), [403, 403, 403, 403, 200]),
         row("extend", Issued, json!({"expires_on": "2030-01-01"}), [403, 403, 403, 403, 200]),
         Row { query: "?user_id=ann", ..listed },
         row(
@@ -79,7 +79,7 @@ fn rows() -> Vec<Row> {
         row("list_codes", Nothing, Value::Null, [403, 403, 403, 403, 200]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
-        // Nobody but himself (see `accounts`) and an admin.
+        // Only the user themselves (see `accounts`) and an admin.
         row("delete_user", Nothing, Value::Null, [404, 404, 403, 403, 204]),
         open(row("healthz", Nothing, Value::Null, [200, 200, 200, 200, 200])),
         open(row("readyz", Nothing, Value::Null, [200, 200, 200, 200, 200])),
@@ -93,7 +93,7 @@ const UNKNOWN: [(&str, Who<'static>); 5] = [
     ("nobody", Nobody),
     ("an expired token", Who::Expired),
     ("a token of another key", Who::OtherKey),
-    ("a token that is none", Who::Token("x.y.z")),
+    ("not a token", Who::Token("x.y.z")),
     ("an unsigned token", Who::Token(UNSIGNED)),
 ];
 
@@ -131,7 +131,7 @@ async fn every_route_and_every_identity() {
     }
 }
 
-/// The call of one cell, on a campaign of its own.
+/// The call of one cell of the table, with its own campaign.
 async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answer {
     let campaign = format!("c{cell}");
     service.campaign(&campaign, json!({"handout": "self"})).await;
@@ -159,6 +159,9 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
     let target = if user { path } else { path + row.query };
     let method = ["GET", "POST", "PATCH", "DELETE"].into_iter();
     let method = method.into_iter().find(|method| *method == operation.method).expect("a method");
+    if method == "GET" {
+        return service.get(who, &target).await;
+    }
     if row.body.is_null() {
         return service.send(who, Asked::new(method, &target)).await;
     }
@@ -178,7 +181,7 @@ async fn account(service: &Service, cell: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_user_says_for_whom_only_where_he_may() {
+async fn users_name_a_user_only_where_they_may() {
     let service = Service::new();
     service.campaign("own", json!({"handout": "self"})).await;
     let code = service.issued("own", "ann").await;
@@ -188,7 +191,7 @@ async fn a_user_says_for_whom_only_where_he_may() {
     let someone = json!({"user_id": "ann"});
     let issue = "/v1/campaigns/own/issue".to_owned();
     let cases = [
-        ("a user's check names himself", ANN, at("check"), &named, "400 INVALID"),
+        ("a user's check with the own user_id", ANN, at("check"), &named, "400 INVALID"),
         ("a user's hold", ANN, at("hold"), &named, "400 INVALID"),
         ("a user's redeem", ANN, at("redeem"), &named, "400 INVALID"),
         ("a user's issue", ANN, issue.clone(), &someone, "400 INVALID"),
@@ -209,11 +212,11 @@ async fn a_user_says_for_whom_only_where_he_may() {
         };
         assert_eq!(answer.is(want, name).fields(), ["user_id"], "{name}");
     }
-    assert_eq!(service.coupon(&code).await["version"], 1, "nothing happened to it");
+    assert_eq!(service.coupon(&code).await["version"], 1, "the coupon did not change");
 }
 
 #[tokio::test]
-async fn a_user_sees_a_campaign_without_its_inside() {
+async fn users_see_only_the_terms_of_a_campaign() {
     let service = Service::new();
     let terms = json!({"handout": "shared", "shared_code": "SUMMER", "metadata": {"worth": 5}});
     service.campaign("c", terms).await;
@@ -223,7 +226,7 @@ async fn a_user_sees_a_campaign_without_its_inside() {
     for (name, who, want) in [("ann", ANN, 0), ("shop", Shop, 6), ("operator", Operator, 6)] {
         let answer = service.get(who, "/v1/campaigns/c").await;
         assert_eq!(seen(answer.is("200", name)), want, "{name}: {}", answer.text);
-        assert_eq!(answer.json["metadata"], json!({"worth": 5}), "{name} sees what it is worth");
+        assert_eq!(answer.json["metadata"], json!({"worth": 5}), "{name} sees the metadata");
     }
     service.campaign("p", json!({"code_prefix": "GOLD"})).await;
     assert!(service.get(ANN, "/v1/campaigns/p").await.json["code_prefix"].is_null());

@@ -1,4 +1,4 @@
-//! Importing over HTTP: every line is answered for.
+//! Imports over HTTP: the counts and the report cover every line.
 
 use axum::body::Body;
 use futures::stream::iter;
@@ -41,7 +41,7 @@ async fn rejects(service: &Service, batch: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_line_is_answered_for() {
+async fn every_line_is_counted() {
     let service = stocked().await;
     let ours = coupon::minted::CodeKey::new(CODE_KEY).mint(coupon::time::Day(21_915), 7);
     let long = "L".repeat(64);
@@ -88,7 +88,13 @@ async fn every_line_is_answered_for() {
         ("a blank", "good-2", "available", json!(null), "2028-01-01T00:00:00.000Z"),
         ("an instant", "GOOD3", "issued", json!("ann"), "2027-06-01T00:00:00.000Z"),
         ("redeemed", "GOOD4", "redeemed", json!("ann"), "2028-01-01T00:00:00.000Z"),
-        ("redeemed by nobody known", "GOOD5", "redeemed", json!(null), "2028-01-01T00:00:00.000Z"),
+        (
+            "redeemed, without a holder",
+            "GOOD5",
+            "redeemed",
+            json!(null),
+            "2028-01-01T00:00:00.000Z",
+        ),
         ("void", "GOOD6", "void", json!(null), "2028-01-01T00:00:00.000Z"),
         ("64 characters", &long, "available", json!(null), "2028-01-01T00:00:00.000Z"),
     ];
@@ -108,11 +114,11 @@ async fn every_line_is_answered_for() {
     let unknown = service.get(Admin, "/v1/coupons/1234").await;
     unknown.is("404 NOT_FOUND", "without its zeros it is another code");
     let campaign = service.get(Admin, "/v1/campaigns/c").await.json;
-    let tally = ["stock", "issued", "redeemed", "void"].map(|field| campaign[field].clone());
-    assert_eq!(tally, [json!(8), json!(1), json!(2), json!(1)]);
+    let counts = ["stock", "issued", "redeemed", "void"].map(|field| campaign[field].clone());
+    assert_eq!(counts, [json!(8), json!(1), json!(2), json!(1)]);
     let replay = json!({"user_id": "ann", "order_ref": "A-1"});
     let replay = service.post(Shop, "/v1/coupons/GOOD4/redeem", replay).await;
-    replay.is("200", "an order of the old system, sent again");
+    replay.is("200", "the order of the old system, sent again");
 }
 
 #[tokio::test]
@@ -124,7 +130,7 @@ async fn the_same_file_twice_changes_nothing() {
     let before = [service.coupon("ONE1").await, service.coupon("TWO2").await];
     let again = service.import("c", "b", file).await;
     assert_eq!(counts(again.is("200", "again")), [3, 0, 3, 0]);
-    service.does("redeem", "TWO2", "1").await.is("201", "used here meanwhile");
+    service.does("redeem", "TWO2", "1").await.is("201", "redeemed here since");
     let used = service.coupon("TWO2").await;
     let service = service.reopened();
     let later = service.import("c", "b", file).await;
@@ -134,11 +140,11 @@ async fn the_same_file_twice_changes_nothing() {
     assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 3);
     let other = service.import("c", "b2", file).await;
     let [lines, imported, ..] = counts(other.is("201", "into another batch"));
-    assert_eq!((lines, imported), (3, 0), "nothing new: {}", other.text);
+    assert_eq!((lines, imported), (3, 0), "no new coupons: {}", other.text);
 }
 
 #[tokio::test]
-async fn a_file_moves_forward() {
+async fn later_files_move_coupons_forward() {
     let service = stocked().await;
     let import = async |state: &str| {
         let file = format!("code,state,user_id,redeemed_at\nMOVE1,{state}\n");
@@ -161,7 +167,7 @@ async fn a_file_moves_forward() {
         assert_eq!(import(line).await, want, "{name}");
         assert_eq!(state().await, now, "{name}");
     }
-    assert_eq!(state().await, "redeemed", "never backward");
+    assert_eq!(state().await, "redeemed", "never back");
     let [_, imported, ..] = import("issued,ann,").await;
     assert_eq!((imported, state().await), (0, json!("redeemed")), "an older file");
     let kinds: Vec<Value> = service.coupon("MOVE1").await["events"]
@@ -172,23 +178,23 @@ async fn a_file_moves_forward() {
 }
 
 #[tokio::test]
-async fn a_line_that_contradicts_what_happened_here() {
+async fn lines_that_contradict_changes_here() {
     let service = stocked().await;
     let first = "code\nMINE1\nMINE2\n";
     service.import("c", "b", first).await.is("201", "import");
     let code = service.post(Shop, "/v1/coupons/MINE1/issue", json!({"user_id": "bob"})).await;
-    code.is("201", "given out here");
+    code.is("201", "issued here");
     let order = json!({"user_id": "bob", "order_ref": "1"});
-    service.post(Shop, "/v1/coupons/MINE1/redeem", order).await.is("201", "and used here");
+    service.post(Shop, "/v1/coupons/MINE1/redeem", order).await.is("201", "and redeemed here");
     let late = "code,state,user_id,redeemed_at\nMINE1,redeemed,ann,2026-11-01\nMINE2,void,,\n";
     let answer = service.import("c", "b", late).await;
     assert_eq!(counts(answer.is("200", "late")), [2, 1, 0, 1]);
     assert_eq!(rejects(&service, "b").await, ["2 ALREADY_REDEEMED"]);
-    assert_eq!(service.coupon("MINE1").await["holder"], "bob", "who used it here stands");
+    assert_eq!(service.coupon("MINE1").await["holder"], "bob", "the redemption here stays");
 }
 
 #[tokio::test]
-async fn files_of_another_kind() {
+async fn files_of_another_format() {
     let service = stocked().await;
     let cases: [(&str, Vec<u8>, &str); 9] = [
         ("xlsx", b"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml xl/workbook.xml".into(), "CSV"),
@@ -210,7 +216,7 @@ async fn files_of_another_kind() {
     let asked = Asked::new("POST", "/v1/campaigns/c/batches").typed("application/gzip", "x");
     service.send(Admin, asked).await.is("415 UNSUPPORTED_MEDIA_TYPE", "by its type");
     let target = "/v1/campaigns/c/batches/b";
-    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of them");
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch was made");
 }
 
 #[tokio::test]
@@ -224,7 +230,7 @@ async fn headers() {
         ("a mark and carriage returns", "\u{feff}code,expires_at\r\nAAAA5,20271231\r\n", "201"),
         ("quotes", "\"code\",\"expires_at\"\n\"AAAA6\",\"2027-12-31\"\n", "201"),
         ("no line end at the end", "code\nAAAA7", "201"),
-        ("a header alone", "code\n", "201"),
+        ("only a header", "code\n", "201"),
     ];
     for (nth, (name, file, want)) in cases.into_iter().enumerate() {
         let answer = service.import("c", &format!("b{nth}"), file).await;
@@ -250,7 +256,7 @@ async fn headers() {
     }
     service.import("nowhere", "b", "code\nAAAA9\n").await.is("404 NOT_FOUND", "no campaign");
     let again = service.get(Admin, "/v1/coupons/AAAA1").await;
-    again.is("404 NOT_FOUND", "nothing of a refused file");
+    again.is("404 NOT_FOUND", "a refused file imports nothing");
 }
 
 #[tokio::test]
@@ -268,7 +274,7 @@ async fn codes_are_taken_once() {
     assert_eq!(service.coupon("ELSEWHERE").await["campaign_id"], "d");
     let shared = json!({"handout": "shared", "shared_code": "free1", "expires_on": "2027-12-31"});
     let answer = service.post(Admin, "/v1/campaigns", shared).await;
-    answer.is("409 NAME_TAKEN", "a word that is a coupon's code");
+    answer.is("409 NAME_TAKEN", "a shared code that is the code of a coupon");
 }
 
 #[tokio::test]
@@ -276,17 +282,17 @@ async fn expired_lines() {
     let service = stocked().await;
     let file = "code,valid_from,expires_at\nDEAD1,20260101,2026-11-10\nDEAD2,20200101,2020-01-31\n";
     let answer = service.import("c", "b", file).await;
-    // No shelf is closed before its coupons are moved to cold.
+    // A partition is open until its coupons are archived.
     assert_eq!(counts(answer.is("201", "import")), [2, 2, 0, 0], "{}", answer.text);
     let coupon = service.coupon("DEAD1").await;
     assert_eq!((&coupon["expired"], &coupon["expires_on"]), (&json!(true), &json!("2026-11-10")));
     let later = json!({"expires_on": "2027-01-01", "reason": "goodwill"});
     service.admin("extend", "DEAD1", later.clone()).await.is("200", "within extend_days");
-    service.admin("extend", "DEAD2", later).await.is("409 SHELF_CLOSED", "years past them");
+    service.admin("extend", "DEAD2", later).await.is("409 EXPIRY_DAY_CLOSED", "years after them");
 }
 
 #[tokio::test]
-async fn imported_stock_is_given_out_exactly_once() {
+async fn imported_stock_is_issued_exactly_once() {
     let service = stocked().await;
     service.import("c", "b", "code,state\nGIVE1,\nGIVE2,void\nGIVE3,\n").await.is("201", "import");
     let issue = async |user: &str| {
@@ -296,7 +302,7 @@ async fn imported_stock_is_given_out_exactly_once() {
     let mut codes = [issue("ann").await.string("code"), issue("bob").await.string("code")];
     codes.sort();
     assert_eq!(codes, ["GIVE1", "GIVE3"]);
-    issue("eve").await.is("409 SOLD_OUT", "a void one is not given out");
+    issue("eve").await.is("409 SOLD_OUT", "a void coupon is not issued");
     issue("ann").await.is("200", "ann again");
 }
 
@@ -306,10 +312,14 @@ async fn imported_coupons_count_towards_the_limit() {
     service.campaign("c", json!({"per_user_limit": 2})).await;
     let file = "code,state,user_id\nHAS1,issued,ann\nHAS2,issued,ann\nHAS3,issued,ann\n";
     let answer = service.import("c", "b", file).await;
-    assert_eq!(counts(answer.is("201", "import")), [3, 3, 0, 0], "not refused by it");
+    assert_eq!(
+        counts(answer.is("201", "import")),
+        [3, 3, 0, 0],
+        "a line is not refused by the limit"
+    );
     let body = json!({"user_id": "ann", "issue_ref": "r"});
     let issued = service.post(Shop, "/v1/campaigns/c/issue", body).await;
-    issued.is("409 LIMIT_PER_USER", "but counted");
+    issued.is("409 LIMIT_PER_USER", "but it counts");
     assert_eq!(service.get(ANN, "/v1/coupons").await.data("code").len(), 3);
 }
 
@@ -334,7 +344,7 @@ async fn long_codes_are_found() {
 }
 
 #[tokio::test]
-async fn in_pieces_and_broken_off() {
+async fn uploads_in_pieces_and_broken_uploads() {
     let service = stocked().await;
     let file: String = (0..1_000).map(|nth| format!("PIECE{nth:04}\n")).collect();
     let whole = || format!("code\n{file}");
@@ -354,7 +364,7 @@ async fn in_pieces_and_broken_off() {
     let [lines, imported, already_there, rejected] = counts(answer.is("200", "sent again"));
     assert_eq!((lines, rejected), (1_000, 0));
     assert!(imported > 0 && already_there > 0, "{}", answer.text);
-    assert_eq!(answer.json["count"], 1_000, "every coupon once");
+    assert_eq!(answer.json["count"], 1_000, "each coupon once");
     assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 1_000);
 }
 
@@ -376,7 +386,7 @@ async fn many_rejected_lines() {
     assert_eq!(rejects(&service, "b").await.len(), 0);
 }
 
-/// What answers a file that is sent to `batches` with these parameters.
+/// The answer to a file that is sent to `batches` with these parameters.
 async fn sent(service: &Service, query: &str, file: impl Into<Body>) -> Answer {
     let target = format!("/v1/campaigns/c/batches?{query}");
     service.send(Admin, Asked::new("POST", &target).csv(file)).await
@@ -386,16 +396,16 @@ async fn sent(service: &Service, query: &str, file: impl Into<Body>) -> Answer {
 async fn a_first_line_that_is_neither_a_header_nor_a_coupon() {
     let service = stocked().await;
     let cases = [
-        (
-            "a header that nobody knows",
-            "번호,날짜\nAAAA1,20271231\n",
-            "neither a coupon nor a header",
-        ),
+        ("an unknown header", "번호,날짜\nAAAA1,20271231\n", "neither a coupon nor a header"),
         ("nearly known", "쿠폰번로,만료일\nAAAA1,20271231\n", "쿠폰번호 (code)"),
         ("nearly known in English", "cuopon_code,expiry\nAAAA1,20271231\n", "couponcode (code)"),
-        ("no date", "AAAA1,31.12.2027\nAAAA2,20271231\n", "no date for valid_from"),
+        (
+            "a date in another format",
+            "AAAA1,31.12.2027\nAAAA2,20271231\n",
+            "no date for valid_from",
+        ),
         ("twice", "쿠폰번호,만료일,유효기간\nAAAA1,20271231,20271231\n", "both mean expires_at"),
-        ("below blank lines", "\n\n번호,날짜\nAAAA1,20271231\n", "neither a coupon nor a header"),
+        ("after blank lines", "\n\n번호,날짜\nAAAA1,20271231\n", "neither a coupon nor a header"),
     ];
     for (name, file, hint) in cases {
         let answer = service.import("c", "b", file).await;
@@ -406,7 +416,7 @@ async fn a_first_line_that_is_neither_a_header_nor_a_coupon() {
         }
     }
     let target = "/v1/campaigns/c/batches/b";
-    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of them");
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch was made");
     service.get(Admin, "/v1/coupons/AAAA1").await.is("404 NOT_FOUND", "and no coupon");
 }
 
@@ -458,9 +468,9 @@ async fn headers_of_other_systems() {
     assert_eq!(mint.is("400 INVALID", "to mint").fields(), ["columns", "dry_run"]);
 }
 
-/// The file of a system that couponry replaces: no header, 19 characters, two dates.
+/// The file of the system that couponry replaces: no header, codes of 19 characters, two dates.
 #[tokio::test]
-async fn the_file_of_the_system_before_goes_in_unchanged() {
+async fn the_file_of_the_old_system_is_imported_unchanged() {
     let service = stocked().await;
     let file = "AB12CD34EF56GH78IJ9,20261101,20271130\nZZ12CD34EF56GH78IJ9, 20261101, 20271130\n";
     let answer = service.import("c", "b", file).await;
@@ -500,7 +510,7 @@ async fn a_dry_run_writes_nothing() {
     let want = [json!(2), json!("NEW1"), json!("2027-11-30"), json!("issued"), json!("ann")];
     assert_eq!(first, want);
     let target = "/v1/campaigns/c/batches/b";
-    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch came of it");
+    service.get(Admin, target).await.is("404 NOT_FOUND", "no batch was made");
     service.get(Admin, "/v1/coupons/NEW1").await.is("404 NOT_FOUND", "and no coupon");
     let refused = sent(&service, "dry_run=true", "번호,날짜\nAAAA1,20271231\n").await;
     refused.is("422 UNPROCESSABLE", "as an import");
@@ -508,9 +518,9 @@ async fn a_dry_run_writes_nothing() {
     service.send(Shop, asked).await.is("403 FORBIDDEN", "for an admin");
 }
 
-/// A long file is looked up in part, so that a dry run costs as many reads at most.
+/// A dry run looks up only a part of a long file, so its reads are bounded.
 #[tokio::test]
-async fn a_dry_run_looks_up_so_many() {
+async fn a_dry_run_has_bounded_reads() {
     let service = stocked().await;
     let lines = engine::import::DRY_RUN_LOOKUPS_MAX + 7;
     let file: String = (0..lines).map(|nth| format!("LONG{nth:06}\n")).collect();
@@ -536,16 +546,16 @@ async fn the_template() {
         .await
         .is("401 UNAUTHENTICATED", "");
     let import = service.import("c", "b", &answer.text).await;
-    assert_eq!(counts(import.is("201", "as it is")), [4, 0, 0, 4], "its rows are no coupons");
+    assert_eq!(counts(import.is("201", "unchanged")), [4, 0, 0, 4], "its rows are no coupons");
     let edited = answer.text.replace("EXAMPLE_", "MINE");
     let import = service.import("c", "b", &edited).await;
     assert_eq!(counts(import.is("200", "with codes")), [4, 4, 0, 0], "{}", import.text);
 }
 
-/// A disk that goes away in the middle: the answer says what is in, the batch counts it as soon as
-/// the disk is back, and the same file again brings the rest.
+/// The disk becomes full in the middle of an import. The answer says what was imported, the batch
+/// counts it once writes succeed, and the same file again imports the rest.
 #[tokio::test]
-async fn an_import_that_meets_a_full_disk() {
+async fn an_import_on_a_full_disk() {
     const LINES: usize = 10_000;
     let service = stocked().await;
     let file: String = (0..LINES).map(|nth| format!("FULL{nth:05}\n")).collect();
@@ -562,7 +572,7 @@ async fn an_import_that_meets_a_full_disk() {
     };
     let (stopped, ()) = tokio::join!(service.import("c", "b", &file), breaks);
     let (detail, word) = (stopped.string("detail"), stopped.word());
-    std::fs::rename(&away, service.folder()).expect("back again");
+    std::fs::rename(&away, service.folder()).expect("writable again");
     assert_eq!(word, "503 STORE_FULL", "{detail}");
     let imported = detail.split("stopped: ").nth(1).and_then(|it| it.split(' ').next());
     let imported: u64 = imported.and_then(|it| it.parse().ok()).unwrap_or(0);
@@ -574,7 +584,7 @@ async fn an_import_that_meets_a_full_disk() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    let counted = tokio::time::timeout(std::time::Duration::from_secs(60), counted).await;
+    let counted = tokio::time::timeout(crate::service::LONG, counted).await;
     assert!(counted.is_ok(), "the batch says {}", batch().await.text);
     assert_eq!(counts(&batch().await)[1] as u64, imported);
     let again = service.import("c", "b", &file).await;

@@ -1,10 +1,10 @@
-//! Lists: who may ask for which, filters, pages, cursors.
+//! Lists: who may read which, filters, pages, cursors.
 
 use serde_json::{Value, json};
 
 use crate::service::{ANN, Admin, BOB, Operator, Service, Shop, Who};
 
-/// Ann's coupons in four states, one campaign each, expiring a day after the other.
+/// Coupons of ann in four states, one in each campaign, expiring on consecutive days.
 async fn stocked() -> Service {
     let service = Service::new();
     for (nth, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
@@ -69,7 +69,7 @@ async fn filters() {
         assert_eq!(shop.is("200", name).data("campaign_id"), want, "{name}");
         let target = format!("/v1/coupons?{}", query.trim_start_matches('&'));
         let own = service.get(ANN, &target).await;
-        assert_eq!(own.is("200", name).json, shop.json, "{name}: a user's own");
+        assert_eq!(own.is("200", name).json, shop.json, "{name}: the user's own list");
         let others = service.get(BOB, &target).await;
         assert_eq!(others.is("200", name).data("campaign_id").len(), 0, "{name}: bob's");
     }
@@ -83,7 +83,7 @@ async fn filters() {
 }
 
 #[tokio::test]
-async fn what_would_scan_everything() {
+async fn lists_that_would_scan_everything() {
     let service = stocked().await;
     let from = "expires_from=2027-01-01T00:00:00Z";
     let month = format!("{from}&expires_before=2027-02-01T00:00:00Z");
@@ -115,7 +115,11 @@ async fn what_would_scan_everything() {
         shop.is(want, &format!("{name}, by a shop"));
     }
     let found = service.get(Operator, &format!("/v1/coupons?{month}")).await;
-    assert_eq!(found.data("campaign_id"), ["d", "c", "b", "a"], "everybody's of a month");
+    assert_eq!(
+        found.data("campaign_id"),
+        ["d", "c", "b", "a"],
+        "the coupons of all users in a month"
+    );
     let unknown = service.get(Operator, "/v1/coupons?campaign_id=nowhere").await;
     unknown.is("404 NOT_FOUND", "no such campaign");
 }
@@ -127,22 +131,22 @@ async fn parameters_that_cannot_be_used() {
         ("unknown", "colour=red", "colour"),
         ("a wrong state", "state=used", "state"),
         ("a state in capitals", "state=ISSUED", "state"),
-        ("expired is no word", "expired=maybe", "expired"),
+        ("expired is not a state", "expired=maybe", "expired"),
         ("order", "order=random", "order"),
         ("limit 0", "limit=0", "limit"),
         ("limit 1,001", "limit=1001", "limit"),
         ("limit -1", "limit=-1", "limit"),
         ("limit 2^64", "limit=18446744073709551616", "limit"),
-        ("limit a word", "limit=all", "limit"),
-        ("no instant", "issued_from=yesterday", "issued_from"),
-        ("no such day", "expires_on=2027-02-30", "expires_on"),
-        ("no such zone", "expires_on=2027-01-02&time_zone=Mars/Base", "time_zone"),
+        ("limit is a word", "limit=all", "limit"),
+        ("not an instant", "issued_from=yesterday", "issued_from"),
+        ("not a day", "expires_on=2027-02-30", "expires_on"),
+        ("not a zone", "expires_on=2027-01-02&time_zone=Mars/Base", "time_zone"),
         ("a zone alone", "time_zone=UTC", "time_zone"),
         ("day and span", "expires_on=2027-01-02&expires_from=2027-01-01T00:00:00Z", "expires_on"),
         ("a bad campaign", "campaign_id=a%20b", "campaign_id"),
-        ("a cursor of nobody", "cursor=abc", "cursor"),
+        ("an invented cursor", "cursor=abc", "cursor"),
         ("an empty cursor", "cursor=", "cursor"),
-        ("twice the same", "limit=1&limit=2", "limit"),
+        ("a parameter twice", "limit=1&limit=2", "limit"),
     ];
     for (name, query, field) in cases {
         let answer = service.get(ANN, &format!("/v1/coupons?{query}")).await;
@@ -168,9 +172,9 @@ async fn parameters_that_cannot_be_used() {
     }
 }
 
-/// What is said is about what was sent, and says it once.
+/// A detail names the wrong parameter, once.
 #[tokio::test]
-async fn a_refusal_speaks_of_what_was_sent() {
+async fn details_name_the_wrong_parameter() {
     let service = stocked().await;
     let from = "expires_from=2027-01-01T00:00:00Z";
     let before = "expires_before=2027-03-01T00:00:00Z";
@@ -244,7 +248,7 @@ async fn pages(
 }
 
 #[tokio::test]
-async fn pages_hold_everything_once() {
+async fn pages_have_everything_once() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 100, "stock": 100})).await;
     for nth in 0..60 {
@@ -298,7 +302,7 @@ async fn a_cursor_is_bound_to_its_query() {
         ("another user", BOB, format!("state=issued&cursor={cursor}"), "400 INVALID"),
         ("a shop", Shop, format!("user_id=ann&state=issued&cursor={cursor}"), "400 INVALID"),
         ("cut short", ANN, format!("state=issued&cursor={}", &cursor[1..]), "400 INVALID"),
-        ("no base64", ANN, "state=issued&cursor=%21%21".into(), "400 INVALID"),
+        ("not base64", ANN, "state=issued&cursor=%21%21".into(), "400 INVALID"),
         ("too long", ANN, format!("state=issued&cursor={}", "A".repeat(5_000)), "400 INVALID"),
     ];
     for (name, who, query, want) in cases {
@@ -335,7 +339,7 @@ async fn campaigns_and_batches() {
     for limit in [1, 3, 8, 9] {
         let target = "/v1/campaigns/c00/batches";
         let found = pages(&service, Operator, target, limit, "batch_id").await;
-        assert_eq!(found, batches, "batches by {limit}, in the order in which they were made");
+        assert_eq!(found, batches, "batches by {limit}, oldest first");
     }
     for target in ["/v1/campaigns/nowhere/batches", "/v1/campaigns/nowhere/codes"] {
         service.get(Admin, target).await.is("404 NOT_FOUND", target);
@@ -343,28 +347,28 @@ async fn campaigns_and_batches() {
 }
 
 #[tokio::test]
-async fn codes_that_nobody_has_touched() {
+async fn untouched_codes() {
     let service = Service::new();
     service.campaign("c", json!({"code_prefix": "GOLD", "stock": 5})).await;
     let body = json!({"batch_id": "b", "count": 3});
     service.post(Admin, "/v1/campaigns/c/batches", body).await.is("201", "mint");
     service.import("c", "i", "code\nOLD0001\n").await.is("201", "import");
     let all = service.codes("c").await;
-    assert_eq!(all.len(), 8, "minted ones");
+    assert_eq!(all.len(), 8, "minted coupons");
     assert!(all.iter().all(|code| code.starts_with("GOLD-") && code.len() == 24), "{all:?}");
     let issued = service.issued("c", "ann").await;
     let left = service.codes("c").await;
     assert_eq!(left.len(), 7);
     assert!(all.contains(&issued) && !left.contains(&issued), "touched");
     service.admin("revoke", &issued, json!({"user_id": "ann"})).await.is("200", "revoke");
-    assert_eq!(service.codes("c").await, left, "a coupon with a history is no untouched one");
+    assert_eq!(service.codes("c").await, left, "a coupon with a history is not untouched");
     let get = async |query: &str| {
         let answer = service.get(Admin, &format!("/v1/campaigns/c/codes?{query}")).await;
         answer.is("200", query).text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(get(&format!("after={}", left[2])).await, left[3..], "goes on behind a code");
+    assert_eq!(get(&format!("after={}", left[2])).await, left[3..], "continues after a code");
     assert_eq!(get("batch_id=b").await.len(), 3, "one batch");
-    assert_eq!(get("batch_id=i").await.len(), 0, "imported ones have rows");
+    assert_eq!(get("batch_id=i").await.len(), 0, "imported coupons have rows");
     let bad = service.get(Admin, "/v1/campaigns/c/codes?after=%21").await;
     assert_eq!(bad.is("400 INVALID", "no code").fields(), ["after"]);
 }

@@ -1,4 +1,4 @@
-//! Lists of coupons of which some lie in hot and some in cold: each once, and in its place.
+//! Lists over both tiers: each coupon once and in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use crate::service::{ANN, Admin, BOB, Operator, Service, Shop, Who, ms};
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Two campaigns of one expiry, one whose coupons expire day by day, and one that is over; ann and
-/// bob have some of each, of which some are redeemed and some are void.
+/// Two campaigns of one expiry, one whose coupons expire day by day, and one that is over. Ann and
+/// bob have coupons of each. Some are redeemed and some are void.
 async fn stocked() -> Service {
     let service = Service::new().by_hand();
     let terms = |further: Value| {
@@ -41,7 +41,7 @@ async fn stocked() -> Service {
     service
 }
 
-/// Issues one and spends every second, voids every fifth.
+/// Issues coupons, redeems every second and voids every fifth.
 async fn give(service: &Service, id: &str, user: &str, name: &str, nth: usize) -> String {
     service.clock.pass(5 * HOUR_MS);
     let body = json!({"user_id": user, "issue_ref": name});
@@ -56,7 +56,7 @@ async fn give(service: &Service, id: &str, user: &str, name: &str, nth: usize) -
     code
 }
 
-/// A coupon as a list shows it, without where it lies.
+/// A coupon as a list shows it, without `tier`.
 fn shown(item: &Value) -> (String, Value) {
     let mut item = item.clone();
     item.as_object_mut().expect("an object").remove("tier");
@@ -85,7 +85,7 @@ async fn page(
     Page { items, next: answer.json["next_cursor"].as_str().map(str::to_owned) }
 }
 
-/// Everything from a cursor on.
+/// All pages from a cursor on.
 async fn walk(
     service: &Service,
     who: Who<'_>,
@@ -105,7 +105,7 @@ async fn walk(
     panic!("{query} by {limit} does not end");
 }
 
-/// That nothing is missing, twice, another than before, or out of its order.
+/// Checks that no coupon is missing, twice, changed or out of order.
 fn is_whole(found: &[Value], want: &BTreeMap<String, Value>, query: &str, name: &str) {
     let codes: BTreeMap<String, Value> = found.iter().map(shown).collect();
     assert_eq!(codes.len(), found.len(), "{name}: each once: {found:#?}");
@@ -127,7 +127,7 @@ fn tiers(items: &[Value]) -> BTreeSet<&str> {
 
 const MONTH: &str = "expires_from=2026-11-20T00:00:00Z&expires_before=2026-12-21T00:00:00Z";
 
-/// Who asks, for what, and whether every size of a page is tried.
+/// The caller, the query, and whether every page size is tried.
 fn queries() -> Vec<(Who<'static>, String, bool)> {
     let own = |filter: &str| (ANN, filter.to_owned(), false);
     let month = |filter: &str| (Operator, format!("{MONTH}{filter}"), false);
@@ -200,7 +200,7 @@ async fn every_list_over_both_tiers() {
     assert!(issued.clone().count() > 0 && issued.clone().all(|item| item["tier"] == "hot"));
 }
 
-/// All cursors of a list, each with what was shown up to it.
+/// All cursors of a list, each with the coupons before it.
 async fn cursors(service: &Service, query: &str) -> Vec<(String, BTreeSet<String>)> {
     let mut cursors = Vec::new();
     for limit in 1..100 {
@@ -232,37 +232,39 @@ async fn a_cursor_outlives_a_compaction() {
         }
         service.compact().await;
         for (query, taken) in taken {
-            assert_eq!(taken.len() + 1, all.len(), "a cursor behind each but the last");
+            assert_eq!(taken.len() + 1, all.len(), "a cursor after each coupon but the last");
             for (cursor, shown_before) in taken {
                 let name = format!("{round}, {query}, behind {}", shown_before.len());
                 let rest = walk(&service, ANN, query, 3, Some(&cursor)).await;
                 is_in_order(&rest, query, &name);
                 let codes: BTreeSet<String> = rest.iter().map(|item| shown(item).0).collect();
-                assert_eq!(codes.len(), rest.len(), "{name}: each once behind it");
+                assert_eq!(codes.len(), rest.len(), "{name}: each once after it");
                 let union: BTreeSet<String> = codes.union(&shown_before).cloned().collect();
-                assert_eq!(union, all, "{name}: nothing is left out");
+                assert_eq!(union, all, "{name}: none is missing");
             }
         }
     }
 }
 
-/// Commits what is closed on the shelf and does not remove it from hot: a compactor killed there.
+/// Commits the closed coupons of the partition without evicting them, like a compactor that is
+/// killed there.
 async fn commit_only(service: &Service, day: Day) -> usize {
-    let (hot, cold) = (service.engine.shelves(), service.engine.cold());
+    let (hot, cold) = (service.engine.partitions(), service.engine.cold());
     hot.raise_cold_mark(ColdMark { begun: Some(0), committed: None }).await.expect("a mark");
     cold.create().await.expect("tables");
     let codes = hot.closed_codes(day, service.now(), 1_000).await.expect("codes");
     let coupons = hot.coupons_of(day, codes).await.expect("coupons");
     let count = coupons.len();
-    let shelf = cold.shelf(day).await.expect("a shelf");
-    let mut writer = cold.writer(day, shelf.unit + 1).await.expect("a writer");
+    let partition = cold.partition(day).await.expect("a partition");
+    let mut writer = cold.writer(day, partition.archive_commit + 1).await.expect("a writer");
     writer.push(coupons).await.expect("pushed");
     let files = writer.finish().await.expect("files");
-    let begun = ColdMark { begun: Some(shelf.version + 1), committed: None };
+    let begun = ColdMark { begun: Some(partition.version + 1), committed: None };
     hot.raise_cold_mark(begun).await.expect("a mark");
-    let committed = cold.commit(&shelf, shelf.unit + 1, &files, &[]).await.expect("a commit");
+    let committed =
+        cold.commit(&partition, partition.archive_commit + 1, &files, &[]).await.expect("a commit");
     assert!(matches!(committed, Committed::Done { .. }), "{committed:?}");
-    cold.commit_holders(day, shelf.unit + 1).await.expect("the side table");
+    cold.commit_holders(day, partition.archive_commit + 1).await.expect("the side table");
     count
 }
 
@@ -281,10 +283,10 @@ async fn a_coupon_in_both_tiers_is_one() {
     }
     let mut both = 0;
     for end in ["2026-12-31T12:00:00Z", "2027-06-01T00:00:00Z"] {
-        both += commit_only(&service, Day::shelf_of(ms(end))).await;
+        both += commit_only(&service, Day::expiry_day_of(ms(end))).await;
     }
     assert!(both > 5, "{both}");
-    for name in ["committed", "removed too"] {
+    for name in ["committed", "evicted, too"] {
         for ((who, query), want) in cases.iter().zip(&before) {
             for limit in [1_000, want.len().max(1), 7, 3, 2, 1] {
                 let found = walk(&service, *who, query, limit, None).await;

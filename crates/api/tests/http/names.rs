@@ -1,10 +1,10 @@
-//! Idempotent by name, for ever: campaign, batch, issue_ref, order_ref.
+//! Requests are idempotent by name, for ever: campaign, batch, issue_ref, order_ref.
 
 use serde_json::{Value, json};
 
 use crate::service::{Admin, Answer, Service, Shop};
 
-/// Everything that can be said of a campaign.
+/// Every field of a campaign.
 fn full() -> Value {
     json!({
         "campaign_id": "full", "name": "Spring", "stock": 3, "handout": "shop",
@@ -20,7 +20,7 @@ async fn create(service: &Service, body: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_campaign_is_made_once() {
+async fn a_campaign_is_created_once() {
     let service = Service::new();
     let made = create(&service, &full()).await;
     made.is("201", "made");
@@ -60,11 +60,11 @@ async fn a_campaign_is_made_once() {
     create(&service, &full()).await.is("200", "after a restart");
     let mut other = full();
     other["stock"] = json!(4);
-    create(&service, &other).await.is("409 NAME_TAKEN", "another after a restart");
+    create(&service, &other).await.is("409 NAME_TAKEN", "another body after a restart");
 }
 
 #[tokio::test]
-async fn a_batch_is_made_once() {
+async fn a_batch_is_created_once() {
     let service = Service::new();
     for id in ["c", "d"] {
         service.campaign(id, json!({})).await;
@@ -75,7 +75,7 @@ async fn a_batch_is_made_once() {
     };
     let cases = [
         ("made", "c", "b", 5, "201"),
-        ("the same again", "c", "b", 5, "200"),
+        ("the same request again", "c", "b", 5, "200"),
         ("another count", "c", "b", 6, "409 NAME_TAKEN"),
         ("the name of the first stock", "c", "first", 6, "409 NAME_TAKEN"),
         ("the first stock itself", "c", "first", 10, "200"),
@@ -84,15 +84,18 @@ async fn a_batch_is_made_once() {
     for (name, campaign, batch, count, want) in cases {
         mint(&service, campaign, batch, count).await.is(want, name);
     }
-    service.import("c", "b", "code\nAAAA\n").await.is("409 NAME_TAKEN", "import into a minted one");
-    service.import("c", "i", "code\nAAAA\n").await.is("201", "an imported one");
-    mint(&service, "c", "i", 1).await.is("409 NAME_TAKEN", "mint into an imported one");
+    service
+        .import("c", "b", "code\nAAAA\n")
+        .await
+        .is("409 NAME_TAKEN", "import into a minted batch");
+    service.import("c", "i", "code\nAAAA\n").await.is("201", "an imported batch");
+    mint(&service, "c", "i", 1).await.is("409 NAME_TAKEN", "mint into an imported batch");
     let stock = service.get(Admin, "/v1/campaigns/c").await.json["stock"].clone();
     assert_eq!(stock, 16, "stock is the sum of batches");
     service.set("2030-01-01T00:00:00Z");
     let service = service.reopened();
     mint(&service, "c", "b", 5).await.is("200", "after its expiry and a restart");
-    mint(&service, "c", "b", 6).await.is("409 NAME_TAKEN", "another after a restart");
+    mint(&service, "c", "b", 6).await.is("409 NAME_TAKEN", "another body after a restart");
 }
 
 async fn issue(service: &Service, user: &str, reference: Option<&str>) -> Answer {
@@ -109,9 +112,9 @@ async fn an_issue_with_limit_one() {
     service.campaign("c", json!({})).await;
     let first = issue(&service, "ann", None).await;
     let cases = [
-        ("without a name again", None, "200"),
-        ("with a name", Some("r1"), "200"),
-        ("with another name", Some("r2"), "200"),
+        ("without an issue_ref again", None, "200"),
+        ("with an issue_ref", Some("r1"), "200"),
+        ("with another issue_ref", Some("r2"), "200"),
     ];
     let code = first.is("201", "the first").string("code");
     for (name, reference, want) in cases {
@@ -128,51 +131,51 @@ async fn an_issue_with_limit_three() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 3})).await;
     let missing = issue(&service, "ann", None).await;
-    assert_eq!(missing.is("400 INVALID", "no name").fields(), ["issue_ref"]);
+    assert_eq!(missing.is("400 INVALID", "no issue_ref").fields(), ["issue_ref"]);
     let mut codes = Vec::new();
     for nth in 1..=3 {
         let answer = issue(&service, "ann", Some(&format!("r{nth}"))).await;
         codes.push(answer.is("201", "within the limit").string("code"));
     }
-    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "past the limit");
+    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "over the limit");
     let again = issue(&service, "ann", Some("r2")).await;
     assert_eq!(again.is("200", "a repeat at the limit").string("code"), codes[1]);
-    issue(&service, "bob", Some("r1")).await.is("201", "the same name for another user");
+    issue(&service, "bob", Some("r1")).await.is("201", "the same issue_ref for another user");
 
-    // A redeemed coupon counts; a revoked one gives its place back, and its name is spent.
+    // A redeemed coupon counts. A revoked one does not, and its issue_ref stays used.
     service.does("redeem", &codes[0], "1").await.is("201", "redeem");
-    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "redeemed is still his");
+    issue(&service, "ann", Some("r4")).await.is("409 LIMIT_PER_USER", "a redeemed coupon counts");
     service.admin("revoke", &codes[1], json!({"user_id": "ann"})).await.is("200", "revoke");
-    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "a spent name");
-    issue(&service, "ann", Some("r4")).await.is("201", "the place is free again");
-    issue(&service, "ann", Some("r5")).await.is("409 LIMIT_PER_USER", "and taken");
+    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "a used issue_ref");
+    issue(&service, "ann", Some("r4")).await.is("201", "below the limit again");
+    issue(&service, "ann", Some("r5")).await.is("409 LIMIT_PER_USER", "at the limit again");
     let service = service.reopened();
-    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "spent after a restart");
+    issue(&service, "ann", Some("r2")).await.is("409 NAME_TAKEN", "used, after a restart");
     let again = issue(&service, "ann", Some("r1")).await;
     assert_eq!(again.is("200", "after a restart").string("code"), codes[0]);
 }
 
 #[tokio::test]
-async fn a_revoke_spends_the_name_with_limit_one_too() {
+async fn a_revoke_keeps_the_issue_ref_used() {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
     service.admin("revoke", &code, json!({"user_id": "ann"})).await.is("200", "revoke");
     issue(&service, "ann", Some("r1")).await.is("409 NAME_TAKEN", "spent");
-    issue(&service, "ann", Some("r2")).await.is("201", "a new name");
+    issue(&service, "ann", Some("r2")).await.is("201", "a new issue_ref");
 }
 
 #[tokio::test]
-async fn a_second_name_for_the_one_coupon_stands() {
+async fn a_second_issue_ref_for_a_coupon_is_kept() {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
     let second = issue(&service, "ann", Some("r2")).await;
-    assert_eq!(second.is("200", "the one there is").string("code"), code);
+    assert_eq!(second.is("200", "the one coupon").string("code"), code);
     service.patch(Admin, "/v1/campaigns/c", json!({"per_user_limit": 2})).await.is("200", "raised");
     let again = issue(&service, "ann", Some("r2")).await;
     assert_eq!(again.is("200", "for ever").string("code"), code);
-    issue(&service, "ann", Some("r3")).await.is("201", "another name, another coupon");
+    issue(&service, "ann", Some("r3")).await.is("201", "another issue_ref, another coupon");
     service.admin("revoke", &code, json!({"user_id": "ann"})).await.is("200", "revoke");
     for name in ["r1", "r2"] {
         issue(&service, "ann", Some(name)).await.is("409 NAME_TAKEN", name);
@@ -180,14 +183,14 @@ async fn a_second_name_for_the_one_coupon_stands() {
 }
 
 #[tokio::test]
-async fn a_replacement_is_given_once() {
+async fn a_coupon_is_replaced_once() {
     let service = Service::new();
     service.campaign("c", json!({"per_user_limit": 5})).await;
     let code = issue(&service, "ann", Some("r1")).await.is("201", "issue").string("code");
     let good = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
-    assert_eq!(good.is("200", "it still works").string("code"), code);
-    let his = issue(&service, "bob", Some(&format!("replaces:{code}"))).await;
-    his.is("404 NOT_FOUND", "somebody else's");
+    assert_eq!(good.is("200", "it can still be redeemed").string("code"), code);
+    let strangers = issue(&service, "bob", Some(&format!("replaces:{code}"))).await;
+    strangers.is("404 NOT_FOUND", "another user's coupon");
     service.admin("void", &code, json!({})).await.is("200", "void");
     let first = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
     let bare = code.replace('-', "").to_lowercase();
@@ -195,11 +198,11 @@ async fn a_replacement_is_given_once() {
     let again = issue(&service, "ann", Some(&format!("replaces:{code}"))).await;
     assert_eq!(again.is("200", "a repeat").string("code"), replacement);
     let respelt = issue(&service, "ann", Some(&format!("replaces:{bare}"))).await;
-    respelt.is("409 NAME_TAKEN", "the same code written otherwise");
+    respelt.is("409 NAME_TAKEN", "another spelling of the code");
     let other = issue(&service, "bob", Some(&format!("replaces:{code}"))).await;
     other.is("409 NAME_TAKEN", "for another user");
     let bad = issue(&service, "ann", Some("replaces:!")).await;
-    assert_eq!(bad.is("400 INVALID", "of no code").fields(), ["issue_ref"]);
+    assert_eq!(bad.is("400 INVALID", "without a code").fields(), ["issue_ref"]);
 }
 
 #[tokio::test]
@@ -233,7 +236,7 @@ async fn an_order_redeems_once() {
         cancelled.json["redemption"],
         "a replay"
     );
-    assert_eq!(twice.json["coupon"]["state"], "redeemed", "the newer redemption stands");
+    assert_eq!(twice.json["coupon"]["state"], "redeemed", "the newer redemption stays");
     assert_eq!(twice.json["coupon"]["order_ref"], "1-2");
     service.does("redeem", &code, "1").await.is("409 REDEMPTION_CANCELLED", "for ever");
 
@@ -245,7 +248,7 @@ async fn an_order_redeems_once() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_whatever_has_happened_since() {
+async fn a_replay_is_answered_after_later_changes() {
     for (limit, reference) in [(1, None), (1, Some("r1")), (3, Some("r1"))] {
         let service = Service::new();
         let window =
@@ -264,7 +267,7 @@ async fn a_repeat_is_answered_whatever_has_happened_since() {
         service.does("redeem", &code, "1").await.is("201", "redeem");
         again("redeemed").await;
         service.set("2027-01-01T00:00:00Z");
-        again("past its window").await;
+        again("after the issue window").await;
         service.set("2029-01-01T00:00:00Z");
         again("expired").await;
     }
@@ -279,14 +282,14 @@ async fn a_revoke_is_made_once() {
         async |body: Value| service.post(Admin, &format!("/v1/coupons/{code}/revoke"), body).await;
     let named = json!({"user_id": "ann", "revoke_ref": "ticket-1", "reason": "mistake"});
     assert_eq!(revoke(named.clone()).await.is("200", "the first").json["state"], "available");
-    revoke(named.clone()).await.is("200", "its answer was lost");
+    revoke(named.clone()).await.is("200", "a repeat");
     assert_eq!(service.issued("c", "ann").await, code, "issued to the same user again");
     let repeated = revoke(named).await;
-    assert_eq!(repeated.is("200", "a late repeat").json["holder"], "ann", "the newer issue stands");
+    assert_eq!(repeated.is("200", "a late repeat").json["holder"], "ann", "the newer issue stays");
     let other = json!({"user_id": "bob", "revoke_ref": "ticket-1"});
-    revoke(other).await.is("409 NAME_TAKEN", "the name, of another user");
+    revoke(other).await.is("409 NAME_TAKEN", "for another user");
     let seen = json!({"user_id": "ann", "version": 1});
-    revoke(seen).await.is("409 VERSION_CONFLICT", "a version that is gone");
+    revoke(seen).await.is("409 VERSION_CONFLICT", "an old version");
     let service = service.reopened();
     let read = service.get(Admin, &format!("/v1/coupons/{code}")).await;
     assert_eq!(read.json["events"][1]["reference"], "ticket-1", "{}", read.json);

@@ -1,4 +1,4 @@
-//! A paused campaign or batch does nothing, and keeps everything.
+//! A paused campaign or batch refuses issue, hold and redeem, and loses nothing.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn campaign_and_batch() {
         assert_eq!(after["paused"], true, "{name}");
         after["paused"] = json!(false);
         assert_eq!(after, before, "{name}: nothing was written to the coupon");
-        assert_eq!(service.codes("c").await.len(), 9, "{name}: nor to the others");
+        assert_eq!(service.codes("c").await.len(), 9, "{name}: nor to the other coupons");
         let again = service.post(Shop, "/v1/campaigns/c/issue", json!({"user_id": "ann"})).await;
         assert!(again.status == 200 || again.word() == "409 PAUSED", "{name}: {}", again.text);
 
@@ -45,7 +45,7 @@ async fn campaign_and_batch() {
 }
 
 #[tokio::test]
-async fn a_paused_batch_leaves_the_others_alone() {
+async fn a_paused_batch_does_not_stop_the_others() {
     let service = Service::new();
     service.campaign("c", json!({"stock": 1})).await;
     let body = json!({"batch_id": "second", "count": 1});
@@ -55,14 +55,14 @@ async fn a_paused_batch_leaves_the_others_alone() {
         service.post(Shop, "/v1/campaigns/c/issue", json!({"user_id": user})).await
     };
     assert_eq!(issue("ann").await.is("201", "from the second").string("batch_id"), "second");
-    issue("bob").await.is("409 PAUSED", "only paused ones are left: that is not sold out");
+    issue("bob").await.is("409 PAUSED", "only paused coupons are left: not SOLD_OUT");
     service.patch(Admin, BATCH, json!({"paused": false})).await.is("200", "resume");
     assert_eq!(issue("bob").await.is("201", "resumed").string("batch_id"), "first");
-    issue("eve").await.is("409 SOLD_OUT", "now it is");
+    issue("eve").await.is("409 SOLD_OUT", "now SOLD_OUT");
 }
 
 #[tokio::test]
-async fn what_a_pause_does_not_stop() {
+async fn what_a_pause_allows() {
     let service = Service::new();
     service.campaign("c", json!({})).await;
     let redeemed = service.issued("c", "ann").await;
@@ -104,7 +104,7 @@ async fn a_shared_word_and_a_bearer_code() {
     service.admin("issue", &bearer, json!({"user_id": "ann"})).await.is("409 PAUSED", "wallet");
     assert_eq!(service.coupon(&bearer).await["version"], 0);
     let issued = service.get(Admin, "/v1/campaigns/s").await.json["issued"].clone();
-    assert_eq!(issued, 0, "nothing was issued behind the word");
+    assert_eq!(issued, 0, "the shared code issued nothing");
 }
 
 #[tokio::test]

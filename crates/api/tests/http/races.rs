@@ -1,4 +1,5 @@
-//! Many at once: exactly as many as there are, and nobody more than his limit.
+//! Many requests at the same time: exactly the stock is issued, and nobody gets more than the
+//! limit.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +8,16 @@ use serde_json::{Value, json};
 
 use crate::service::{Admin, Answer, Service, Shop, Who};
 
-/// Answers by their word.
-fn tally(answers: &[Answer]) -> BTreeMap<String, usize> {
-    let mut tally = BTreeMap::new();
+/// The number of answers by status and code.
+fn answer_counts(answers: &[Answer]) -> BTreeMap<String, usize> {
+    let mut answer_counts = BTreeMap::new();
     for answer in answers {
-        *tally.entry(answer.word()).or_default() += 1;
+        *answer_counts.entry(answer.word()).or_default() += 1;
     }
-    tally
+    answer_counts
 }
 
-/// Coupons that somebody has, by holder.
+/// Coupons with a holder, by holder.
 async fn holders(service: &Service, campaign: &str) -> BTreeMap<String, usize> {
     let mut holders = BTreeMap::new();
     let target = format!("/v1/coupons?campaign_id={campaign}&limit=1000");
@@ -58,7 +59,7 @@ async fn exactly_n() {
         if empty {
             service.import("c", "b", &imported).await.is("201", name);
         }
-        // Each of so many users asks under each name, twice, and once too often.
+        // Each user requests with each issue_ref, twice, and with one more than the limit.
         let users = STOCK / limit + 20;
         let asks = (0..users).flat_map(|user| (0..=limit).map(move |nth| (user, nth)));
         let asks: Vec<(usize, usize)> = asks.clone().chain(asks).collect();
@@ -73,13 +74,16 @@ async fn exactly_n() {
             async move { service.post(Shop, target, body).await }
         }))
         .await;
-        let tally = tally(&answers);
-        assert_eq!(tally.get("201"), Some(&STOCK), "{name}: {tally:?}");
+        let answer_counts = answer_counts(&answers);
+        assert_eq!(answer_counts.get("201"), Some(&STOCK), "{name}: {answer_counts:?}");
         let holders = holders(&service, "c").await;
         assert_eq!(holders.values().sum::<usize>(), STOCK, "{name}");
         assert!(holders.values().all(|has| *has <= limit), "{name}: {holders:?}");
         let allowed = ["200", "201", "409 SOLD_OUT", "409 LIMIT_PER_USER", "409 ALREADY_REDEEMED"];
-        assert!(tally.keys().all(|word| allowed.contains(&word.as_str())), "{name}: {tally:?}");
+        assert!(
+            answer_counts.keys().all(|word| allowed.contains(&word.as_str())),
+            "{name}: {answer_counts:?}"
+        );
         // The same request got the same coupon.
         let mut told: BTreeMap<(usize, usize), Value> = BTreeMap::new();
         for (ask, answer) in asks.iter().zip(&answers).filter(|(_, answer)| answer.status < 300) {
@@ -94,7 +98,7 @@ async fn bearer_codes_into_wallets() {
     let service = Service::new();
     service.campaign("b", json!({"handout": "bearer", "stock": 30, "per_user_limit": 2})).await;
     let codes = service.codes("b").await;
-    // Every user shows every code at once; a few redeem instead.
+    // Every user puts every code into the wallet at the same time. A few redeem instead.
     let asks = (0..10).flat_map(|user| codes.iter().map(move |code| (user, code)));
     let answers = join_all(asks.map(|(user, code)| {
         let service = &service;
@@ -108,27 +112,30 @@ async fn bearer_codes_into_wallets() {
         }
     }))
     .await;
-    let tally = tally(&answers);
-    assert_eq!(tally.get("201"), Some(&20), "ten users with two each: {tally:?}");
+    let answer_counts = answer_counts(&answers);
+    assert_eq!(answer_counts.get("201"), Some(&20), "ten users with two each: {answer_counts:?}");
     let holders = holders(&service, "b").await;
     assert_eq!(holders.len(), 10);
     assert!(holders.values().all(|has| *has == 2), "{holders:?}");
 }
 
 #[tokio::test]
-async fn a_name_is_given_once() {
+async fn an_issue_ref_gets_one_coupon() {
     let service = Service::new();
     let body = json!({"campaign_id": "c", "stock": 5, "expires_on": "2027-12-31"});
     let made = join_all((0..32).map(|_| service.post(Admin, "/v1/campaigns", body.clone()))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
+    assert_eq!(answer_counts(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
     let target = "/v1/campaigns/c/batches";
     let body = json!({"batch_id": "b", "count": 7});
     let made = join_all((0..32).map(|_| service.post(Admin, target, body.clone()))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
+    assert_eq!(answer_counts(&made), BTreeMap::from([("200".into(), 31), ("201".into(), 1)]));
     assert_eq!(service.get(Admin, "/v1/campaigns/c").await.json["stock"], 12);
     let counts = [1, 2, 3, 4].map(|count| json!({"batch_id": "d", "count": count}));
     let made = join_all(counts.into_iter().map(|body| service.post(Admin, target, body))).await;
-    assert_eq!(tally(&made), BTreeMap::from([("201".into(), 1), ("409 NAME_TAKEN".into(), 3)]));
+    assert_eq!(
+        answer_counts(&made),
+        BTreeMap::from([("201".into(), 1), ("409 NAME_TAKEN".into(), 3)])
+    );
 }
 
 #[tokio::test]
@@ -136,7 +143,7 @@ async fn never_sold_out_while_one_is_left() {
     let service = Service::new();
     service.campaign("c", json!({"stock": 1})).await;
     let code = service.issued("c", "u0").await;
-    // Then its history has no room for one more issue and its redemption.
+    // After that the history has no room for one more issue and its redemption.
     for nth in 0..13 {
         let (from, to) = (format!("u{nth}"), format!("u{}", nth + 1));
         let target = "/v1/campaigns/c/issue";
@@ -165,7 +172,7 @@ async fn a_check_writes_nothing() {
     }
     let after = (service.engine.gauge().writes, service.engine.gauge().commits);
     assert_eq!(after, before);
-    // And it says what redeem then does.
+    // A redeem then has the answer of the check.
     for code in &codes {
         service.does("redeem", code, "1").await.is("201", code);
         let check = service.does("check", code, "2").await;

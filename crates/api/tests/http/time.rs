@@ -1,4 +1,4 @@
-//! To the millisecond: expiry, its dates, and what may be done after it.
+//! Expiry to the millisecond, its dates, and what is allowed after it.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ async fn valid_from_is_inclusive() {
     service.does("redeem", &code, "1").await.is("201", "at valid_from");
 }
 
-/// Last day, zone, and the instant worked out by hand.
+/// Last day, zone, and the instant, computed by hand.
 #[tokio::test]
 async fn the_last_day_in_its_zone() {
     let cases = [
@@ -70,7 +70,7 @@ async fn the_last_day_in_its_zone() {
         ("Kathmandu, +5:45", "2027-01-01", "Asia/Kathmandu", "2027-01-01T18:15:00.000Z"),
         ("leap day", "2028-02-29", "UTC", "2028-03-01T00:00:00.000Z"),
         ("leap day in Seoul", "2028-02-29", "Asia/Seoul", "2028-02-29T15:00:00.000Z"),
-        ("the day before none", "2027-02-28", "UTC", "2027-03-01T00:00:00.000Z"),
+        ("the day before a day without midnight", "2027-02-28", "UTC", "2027-03-01T00:00:00.000Z"),
         // Clocks go from 24:00 to 01:00: the next day has no midnight.
         ("Beirut", "2027-03-27", "Asia/Beirut", "2027-03-27T22:00:00.000Z"),
     ];
@@ -120,12 +120,12 @@ async fn instants_with_an_offset() {
 async fn dates_that_make_no_sense() {
     let cases = [
         ("30 February", json!({"expires_on": "2027-02-30"}), "expires_on"),
-        ("29 February of no leap year", json!({"expires_on": "2027-02-29"}), "expires_on"),
+        ("29 February, not a leap year", json!({"expires_on": "2027-02-29"}), "expires_on"),
         ("month 13", json!({"expires_on": "2027-13-01"}), "expires_on"),
-        ("no date", json!({"expires_on": "tomorrow"}), "expires_on"),
+        ("not a date", json!({"expires_on": "tomorrow"}), "expires_on"),
         ("empty", json!({"expires_on": ""}), "expires_on"),
         ("hour 25", json!({"expires_at": "2027-01-01T25:00:00Z"}), "expires_at"),
-        ("no zone", json!({"expires_at": "2027-01-01T00:00:00"}), "expires_at"),
+        ("not a zone", json!({"expires_at": "2027-01-01T00:00:00"}), "expires_at"),
         ("a date as instant", json!({"expires_at": "2027-01-01"}), "expires_at"),
         ("passed", json!({"expires_at": NOON}), "expires_at"),
         ("before the epoch", json!({"expires_at": "1901-01-01T00:00:00Z"}), "expires_at"),
@@ -174,7 +174,7 @@ async fn cancel_after(terms: Value, wait_ms: i64) -> Answer {
 async fn cancel_days() {
     let cases = [
         ("30 by default, its last millisecond", json!({}), 30 * DAY_MS - 1, "200"),
-        ("30 by default, past", json!({}), 30 * DAY_MS, "409 CANCEL_CLOSED"),
+        ("30 by default, too late", json!({}), 30 * DAY_MS, "409 CANCEL_CLOSED"),
         ("0 is never", json!({"cancel_days": 0}), 0, "409 CANCEL_CLOSED"),
         ("1, its last millisecond", json!({"cancel_days": 1}), DAY_MS - 1, "200"),
         ("1, past", json!({"cancel_days": 1}), DAY_MS, "409 CANCEL_CLOSED"),
@@ -187,7 +187,7 @@ async fn cancel_days() {
 }
 
 #[tokio::test]
-async fn redeemed_on_its_last_day_it_comes_back_dead() {
+async fn redeemed_on_its_last_day_and_cancelled_it_is_expired() {
     let end = "2027-01-01T00:00:00Z";
     let (service, code) = one(json!({"expires_at": end})).await;
     service.set(end);
@@ -205,11 +205,11 @@ async fn extend_days() {
     let end = "2027-01-01T00:00:00Z";
     let cases = [
         ("30 by default, its last millisecond", json!({}), 30 * DAY_MS - 1, "200"),
-        ("30 by default, past", json!({}), 30 * DAY_MS, "409 SHELF_CLOSED"),
+        ("30 by default, too late", json!({}), 30 * DAY_MS, "409 EXPIRY_DAY_CLOSED"),
         ("0, before the expiry", json!({"extend_days": 0}), -1, "200"),
-        ("0, at the expiry", json!({"extend_days": 0}), 0, "409 SHELF_CLOSED"),
+        ("0, at the expiry", json!({"extend_days": 0}), 0, "409 EXPIRY_DAY_CLOSED"),
         ("366, its last millisecond", json!({"extend_days": 366}), 366 * DAY_MS - 1, "200"),
-        ("366, past", json!({"extend_days": 366}), 366 * DAY_MS, "409 SHELF_CLOSED"),
+        ("366, past", json!({"extend_days": 366}), 366 * DAY_MS, "409 EXPIRY_DAY_CLOSED"),
     ];
     for (name, mut terms, after, want) in cases {
         terms["expires_at"] = json!(end);
@@ -220,7 +220,7 @@ async fn extend_days() {
         let answer = service.admin("extend", &code, body).await;
         answer.is(want, name);
         if want == "200" {
-            // It counts from the new expiry now, on a shelf that is kept open as long.
+            // It counts from the new expiry, and the partition stays open as long.
             service.set("2029-06-01T00:00:00Z");
             service.does("redeem", &code, "1").await.is("409 EXPIRED", name);
             service.clock.pass(-1);
@@ -239,11 +239,11 @@ async fn extending() {
         ("the same", json!({"expires_at": "2027-01-01T00:00:00Z"}), "200"),
         ("earlier", json!({"expires_at": "2026-12-31T23:59:59.999Z"}), "409 NOT_LATER"),
         (
-            "a millisecond, over to the next shelf",
+            "a millisecond, to the next partition",
             json!({"expires_at": "2027-01-01T00:00:00.001Z"}),
             "200",
         ),
-        ("within the shelf", json!({"expires_at": "2027-01-01T12:00:00Z"}), "200"),
+        ("within the partition", json!({"expires_at": "2027-01-01T12:00:00Z"}), "200"),
         ("a day in Seoul", json!({"expires_on": "2027-01-31", "time_zone": "Asia/Seoul"}), "200"),
         (
             "the same day again",
@@ -259,7 +259,7 @@ async fn extending() {
             json!({"expires_on": "2061-01-01", "expires_at": "2061-01-01T00:00:00Z"}),
             "400 INVALID",
         ),
-        ("past all days", json!({"expires_on": "2070-01-01"}), "400 INVALID"),
+        ("after the last possible day", json!({"expires_on": "2070-01-01"}), "400 INVALID"),
     ];
     for (name, body, want) in cases {
         extend(body).await.is(want, name);
@@ -272,16 +272,19 @@ async fn extending() {
         .filter_map(|event| event["kind"].as_str())
         .collect();
     assert_eq!(kinds, ["issued", "extended", "extended", "extended", "extended"]);
-    assert_eq!(coupon["version"], 5, "a replay takes no version");
+    assert_eq!(coupon["version"], 5, "a replay does not raise the version");
     let service = service.reopened();
     service.set("2059-12-31T00:00:00Z");
-    service.does("redeem", &code, "1").await.is("201", "found on its last shelf after a restart");
+    service
+        .does("redeem", &code, "1")
+        .await
+        .is("201", "found in its last partition after a restart");
     let list = service.get(Shop, "/v1/coupons?user_id=ann").await;
     assert_eq!(list.data("code"), [code], "listed once");
 }
 
 #[tokio::test]
-async fn an_extended_coupon_can_be_taken_back_and_given_out_again() {
+async fn an_extended_coupon_can_be_revoked_and_issued_again() {
     let (service, code) = one(json!({"expires_at": "2027-01-01T00:00:00Z", "stock": 1})).await;
     let later = json!({"expires_at": "2028-01-01T00:00:00Z"});
     service.admin("extend", &code, later).await.is("200", "extend");
@@ -289,25 +292,25 @@ async fn an_extended_coupon_can_be_taken_back_and_given_out_again() {
     let issue = async |user: &str| {
         service.post(Shop, "/v1/campaigns/c/issue", json!({"user_id": user})).await
     };
-    assert_eq!(issue("bob").await.is("201", "never sold out with one left").string("code"), code);
-    issue("eve").await.is("409 SOLD_OUT", "now it is");
+    assert_eq!(issue("bob").await.is("201", "not SOLD_OUT with one left").string("code"), code);
+    issue("eve").await.is("409 SOLD_OUT", "now SOLD_OUT");
 }
 
 #[tokio::test]
 async fn valid_days() {
     let cases = [
-        ("ten days on, in UTC", 10, "UTC", NOON, "2026-12-01T00:00:00.000Z"),
+        ("ten days later, in UTC", 10, "UTC", NOON, "2026-12-01T00:00:00.000Z"),
         ("a day", 1, "UTC", NOON, "2026-11-22T00:00:00.000Z"),
         // Noon in UTC is 21:00 in Seoul; at 15:00 UTC the next day has begun there.
         ("Seoul, the same day", 1, "Asia/Seoul", NOON, "2026-11-21T15:00:00.000Z"),
         (
-            "Seoul, past midnight",
+            "Seoul, after midnight",
             1,
             "Asia/Seoul",
             "2026-11-20T15:00:00Z",
             "2026-11-22T15:00:00.000Z",
         ),
-        ("never past the campaign", 3_000, "UTC", NOON, "2028-01-01T00:00:00.000Z"),
+        ("never later than the campaign", 3_000, "UTC", NOON, "2028-01-01T00:00:00.000Z"),
         (
             "over a change of clocks",
             10,
@@ -332,7 +335,7 @@ async fn valid_days() {
 }
 
 #[tokio::test]
-async fn valid_days_begin_anew_with_the_next_holder() {
+async fn valid_days_count_again_for_the_next_holder() {
     let service = Service::new();
     service.campaign("c", json!({"valid_days": 1, "stock": 1})).await;
     let code = service.issued("c", "ann").await;

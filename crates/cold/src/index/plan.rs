@@ -6,17 +6,17 @@ use std::sync::Arc;
 use crate::log::LiveFile;
 use crate::names;
 
-/// How many times larger a level may be than the one before it. Ten keeps ten billion coupons
-/// within five levels, and a look-up reads one file of each.
+/// How many times as large as the level above it a level may be. With ten, ten billion coupons take
+/// five levels, and a look-up reads one file of each.
 const FAN_OUT: u64 = 10;
 
-/// Files of level 0 that may wait: their ranges overlap, so a look-up reads each of them.
+/// Files of level 0 that may wait. Their ranges overlap, so a look-up reads each of them.
 const NEW_FILES_MAX: usize = 3;
 
-/// Files of level 0 that are merged at once; each takes memory for one row group.
+/// Files of level 0 that are merged at once. Each takes memory for one row group.
 const NEW_AT_ONCE_MAX: usize = 16;
 
-/// Files that become files of one level.
+/// Files to merge into files of level `target`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Merge {
     pub(crate) target: u8,
@@ -25,11 +25,11 @@ pub(crate) struct Merge {
 
 /// The merge that is due, if there is one.
 ///
-/// Level 0 has what came in last. From level 1 on the files of a level have disjoint ranges of
-/// holders, and level n has at most about `file_bytes` times ten to the power of n. A level that
-/// has more hands one file down, the one that meets the fewest bytes there for its size: over all
-/// files of the level the average is the ratio of the two levels, so a row is written about eleven
-/// times a level at the most.
+/// Level 0 has the newest rows. From level 1 on, the files of a level have disjoint ranges of
+/// holders, and level n holds about `file_bytes` times ten to the power of n. A level above its
+/// limit merges one file into the next level: the one that overlaps the fewest bytes there for its
+/// size. On average over the files of a level, that overlap is the ratio of the two levels, so a
+/// row is written at most about eleven times for each level.
 pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<Merge> {
     let levels = levels(files);
     let none = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn due(files: &[Arc<LiveFile>], file_bytes: u64) -> Option<Merge> {
     Some(Merge { target: over + 1, files })
 }
 
-/// The files of each level in the order of their first holders.
+/// The files of each level, ordered by their first holder.
 fn levels(files: &[Arc<LiveFile>]) -> BTreeMap<u8, Vec<Arc<LiveFile>>> {
     let mut levels: BTreeMap<u8, Vec<Arc<LiveFile>>> = BTreeMap::new();
     for file in files {
@@ -73,7 +73,7 @@ fn levels(files: &[Arc<LiveFile>]) -> BTreeMap<u8, Vec<Arc<LiveFile>>> {
     levels
 }
 
-/// The first and the last holder. A file without them may have anybody.
+/// The first and the last holder of a file. A file without statistics may have any holder.
 fn ends(file: &LiveFile) -> (&str, &str) {
     let ends = file.bounds.holder.as_ref();
     ends.map_or(("", "\u{10ffff}"), |(first, last)| (first.as_str(), last.as_str()))
@@ -84,7 +84,7 @@ fn meet(one: &LiveFile, other: &LiveFile) -> bool {
     first <= to && from <= last
 }
 
-/// Those of the files of a level, which have disjoint ranges and are in order, that meet `file`.
+/// The files of a level that overlap `file`. The files of the level are disjoint and in order.
 fn within<'a>(level: &'a [Arc<LiveFile>], file: &LiveFile) -> &'a [Arc<LiveFile>] {
     let (from, to) = ends(file);
     let first = level.partition_point(|it| ends(it).1 < from);
@@ -109,9 +109,8 @@ mod tests {
         Arc::new(LiveFile {
             schema: &schema::HOLDER_INDEX,
             path: format!("level={level}/{holders}"),
-            origin: Origin { day: names::INDEX, unit: 1, rewrites: 0 },
+            origin: Origin { day: names::INDEX, archive_commit: 1, rewrites: 0 },
             rows: 1,
-            footer_bytes: 0,
             bytes,
             bounds: Bounds { holder, ..Bounds::default() },
         })

@@ -1,143 +1,55 @@
-//! Writing files of the holder index: encoding goes on while the caller reads the next rows.
+//! Writing files of the holder index.
 
 use coupon::ids::UserId;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Row;
-use crate::error::ColdError;
-use crate::log::Written;
-use crate::place::Place;
-use crate::schema::{self, HOLDER_INDEX};
-use crate::upload::{Cut, Upload};
+use crate::encoder::{Encoder, NewFiles};
+use crate::location::StoreLocation;
+use crate::schema::HOLDER_INDEX;
 use crate::{encode, names};
+
+/// Rows handed to the encoder at a time.
+pub(super) const PIECE: usize = 2_048;
 
 /// Chunks that wait for the encoder.
 const CHUNKS_MAX: usize = 2;
 
-/// Rows that are encoded at a time.
+/// Rows encoded at a time.
 const SLICE: usize = 512;
 
-/// A file ends where its holder ends, unless that one alone has so many times the bytes of a file.
+/// A file ends at the end of a holder, unless that holder alone fills this many files.
 const ONE_HOLDER_FILES: u64 = 4;
 
-enum Order {
-    Rows(Vec<Row>),
-    /// Nothing more comes. Without it the writer was dropped, and the files are abandoned.
-    End,
-}
-
-/// Takes rows in the order of the index and cuts them into files of one level.
-pub(crate) struct IndexWriter {
-    place: Place,
-    orders: mpsc::Sender<Order>,
-    encoder: JoinHandle<Result<Vec<Written>, ColdError>>,
-}
-
-impl IndexWriter {
-    pub(crate) fn new(place: &Place, level: u8, unit: u64, file_bytes: u64) -> IndexWriter {
-        let (orders, received) = mpsc::channel(CHUNKS_MAX);
-        let mut encoder = Encoder {
-            place: place.clone(),
-            runtime: Handle::current(),
-            level,
-            unit,
-            file_bytes,
-            open: None,
-            last: None,
-            files: Vec::new(),
-        };
-        let encoder = spawn_blocking(move || {
-            let outcome = encoder.run(received);
-            if let Some(open) = encoder.open.take() {
-                open.abandon();
-            }
-            outcome.map(|()| encoder.files)
-        });
-        IndexWriter { place: place.clone(), orders, encoder }
-    }
-
-    /// Takes the next rows. `false` after an error, which [`IndexWriter::finish`] returns.
-    pub(crate) async fn push(&self, rows: Vec<Row>) -> bool {
-        rows.is_empty() || self.orders.send(Order::Rows(rows)).await.is_ok()
-    }
-
-    /// Ends the files. They are safe on disk, and in no commit yet.
-    pub(crate) async fn finish(self) -> Result<Vec<Written>, ColdError> {
-        // The encoder leaves only with an error before it has seen the end.
-        let _ = self.orders.send(Order::End).await;
-        self.encoder.await.map_err(|error| self.place.stopped(error))?
-    }
-}
-
-struct Encoder {
-    place: Place,
-    runtime: Handle,
+/// Starts an encoder that takes rows in the order of the index, and cuts them into files of one
+/// level.
+pub(super) fn encoder(
+    location: &StoreLocation,
     level: u8,
-    unit: u64,
+    archive_commit: u64,
     file_bytes: u64,
-    open: Option<Upload>,
-    /// The holder of the row that was written last.
-    last: Option<UserId>,
-    files: Vec<Written>,
-}
-
-impl Encoder {
-    fn run(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), ColdError> {
-        loop {
-            match orders.blocking_recv() {
-                Some(Order::Rows(rows)) => self.take(&rows)?,
-                Some(Order::End) => return self.close(),
-                None => return Err(self.place.unavailable("the writer was dropped")),
-            }
-        }
-    }
-
-    fn take(&mut self, mut rows: &[Row]) -> Result<(), ColdError> {
+) -> Encoder<Vec<Row>> {
+    let name = move || names::index_file(level, archive_commit);
+    let files = NewFiles::new(location, &HOLDER_INDEX, HOLDER_INDEX.group_bytes, name);
+    // The holder of the last row.
+    let mut last: Option<UserId> = None;
+    Encoder::start(files, CHUNKS_MAX, move |files: &mut NewFiles, rows: Vec<Row>| {
+        let mut rows = rows.as_slice();
         while !rows.is_empty() {
-            let bytes = self.open.as_ref().map_or(0, Upload::bytes);
-            let is_last = |row: &&Row| row.coupon.holder() == self.last.as_ref();
-            let some = match bytes >= self.file_bytes {
+            let bytes = files.bytes();
+            let is_last = |row: &&Row| row.coupon.holder() == last.as_ref();
+            let some = match bytes >= file_bytes {
                 true => rows.iter().take(SLICE).take_while(is_last).count(),
                 false => rows.len().min(SLICE),
             };
             let (now, later) = rows.split_at(some);
-            if now.is_empty() || bytes >= self.file_bytes.saturating_mul(ONE_HOLDER_FILES) {
-                self.close()?;
+            if now.is_empty() || bytes >= file_bytes.saturating_mul(ONE_HOLDER_FILES) {
+                files.close()?;
                 continue;
             }
-            self.write(now)?;
+            files.write(encode::indexed(now))?;
+            last = now.last().and_then(|row| row.coupon.holder().cloned());
             rows = later;
         }
         Ok(())
-    }
-
-    fn write(&mut self, rows: &[Row]) -> Result<(), ColdError> {
-        let batch = encode::indexed(rows).map_err(|error| {
-            self.place.unavailable(format!("coupons do not make a row: {error}"))
-        })?;
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => self.begin()?,
-        };
-        let wrote = open.write(&batch);
-        self.open = Some(open);
-        self.last = rows.last().and_then(|row| row.coupon.holder().cloned());
-        wrote
-    }
-
-    fn begin(&self) -> Result<Upload, ColdError> {
-        let path = names::index_file(self.level, self.unit);
-        let cut = Cut::at(HOLDER_INDEX.group_bytes);
-        let columns = schema::holder_index_arrow();
-        Upload::begin(&self.place, &self.runtime, &HOLDER_INDEX, columns, path, cut)
-    }
-
-    fn close(&mut self) -> Result<(), ColdError> {
-        if let Some(open) = self.open.take() {
-            self.files.push(open.finish()?);
-        }
-        Ok(())
-    }
+    })
 }

@@ -1,9 +1,9 @@
-//! What came to cold since: its cost follows what is new, whatever merges have written meanwhile.
+//! Coupons archived since a version: the cost depends on the new coupons, not on merges.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use cold::{ColdStore, Committed, Options, Shelf, Since};
+use cold::{ColdStore, Committed, Options, Partition, Since};
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
@@ -24,27 +24,27 @@ async fn since(store: &ColdStore, since: Since) -> Vec<Found> {
     found
 }
 
-/// Merges the files of a partition into one, with what is new.
-async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
-    let on = store.shelf(day).await.unwrap();
-    let unit = on.unit + 1;
-    let mut writer = store.writer_replacing(day, unit, 1, &on.files).await.unwrap();
+/// Merges the files of a partition and the new coupons into one file.
+async fn merge(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+    let on = store.partition(day).await.unwrap();
+    let archive_commit = on.archive_commit + 1;
+    let mut writer = store.writer_replacing(day, archive_commit, 1, &on.files).await.unwrap();
     writer.push(coupons).await.unwrap();
     let files = writer.finish().await.unwrap();
-    let ended = store.commit(&on, unit, &files, &on.files).await.unwrap();
+    let ended = store.commit(&on, archive_commit, &files, &on.files).await.unwrap();
     assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
-    store.shelf(day).await.unwrap()
+    store.partition(day).await.unwrap()
 }
 
 #[tokio::test]
-async fn what_came_since() {
+async fn archived_since_a_version() {
     let (_disk, store) = store().await;
     committed(&store, DAY, vec![untouched("AAAA", DAY), untouched("CCCC", DAY)]).await;
     committed(&store, NEXT, many(2, NEXT)).await;
-    let known = Since::Units(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
+    let known = Since::ArchiveCommits(BTreeMap::from([(DAY, 1), (NEXT, 1)]));
     let version = store.version().await.unwrap().unwrap();
     assert_eq!(since(&store, known.clone()).await, []);
-    // New: a coupon, and a later version of one that was there.
+    // New: a coupon, and a later version of an archived one.
     let newer = spent("CCCC", DAY, "ann");
     let all = vec![untouched("AAAA", DAY), untouched("BBBB", DAY), newer];
     merge(&store, DAY, all.clone()).await;
@@ -57,25 +57,35 @@ async fn what_came_since() {
         (NEXT, "C000001".to_owned(), 0),
     ];
     let cases: [(&str, Since, &[Found]); 6] = [
-        ("units", known, &new),
+        ("archive commits", known, &new),
         ("a version", Since::Version(version), &new),
-        ("before everything", Since::Version(0), &everything),
-        ("no unit", Since::Units(BTreeMap::new()), &everything),
-        ("one unit", Since::Units(BTreeMap::from([(DAY, 2)])), &everything[3..]),
-        ("a version to come", Since::Version(99), &[]),
+        ("before the first version", Since::Version(0), &everything),
+        ("no archive commit", Since::ArchiveCommits(BTreeMap::new()), &everything),
+        ("one archive commit", Since::ArchiveCommits(BTreeMap::from([(DAY, 2)])), &everything[3..]),
+        ("a version that does not exist yet", Since::Version(99), &[]),
     ];
     for (name, behind, want) in cases {
         assert_eq!(since(&store, behind).await, want, "{name}");
     }
-    // Merged again, with nothing new.
-    let shelf = merge(&store, DAY, all).await;
-    assert_eq!((shelf.unit, shelf.files[0].unit(), shelf.files[0].newest_unit()), (3, 3, 2));
-    assert_eq!(since(&store, Since::Version(version)).await, new, "through two merges");
-    assert_eq!(since(&store, Since::Units(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await, []);
+    // Merged again, without new coupons.
+    let partition = merge(&store, DAY, all).await;
+    assert_eq!(
+        (
+            partition.archive_commit,
+            partition.files[0].archive_commit(),
+            partition.files[0].newest_archive_commit()
+        ),
+        (3, 3, 2)
+    );
+    assert_eq!(since(&store, Since::Version(version)).await, new, "after two merges");
+    assert_eq!(
+        since(&store, Since::ArchiveCommits(BTreeMap::from([(DAY, 2), (NEXT, 1)]))).await,
+        []
+    );
 }
 
 #[tokio::test]
-async fn what_was_merged_only_is_not_read() {
+async fn merged_files_without_new_coupons_are_not_read() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", options());
     store.create().await.unwrap();
@@ -97,9 +107,9 @@ async fn what_was_merged_only_is_not_read() {
     assert_eq!(watched.coupon_reads().len(), 2, "a footer and a row group");
 }
 
-/// By when the commits were written, and not by any clock of today.
+/// By the instants of the commits, not by the present clock.
 #[tokio::test]
-async fn a_version_some_time_before_another() {
+async fn the_version_some_time_before_another() {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     let (disk, store) = store().await;
     let mut written = SystemTime::UNIX_EPOCH + 10_000 * HOUR;
@@ -117,9 +127,9 @@ async fn a_version_some_time_before_another() {
         ("just before it", 4, Duration::ZERO, Some(3)),
         ("an hour is not more than an hour", 4, HOUR, Some(2)),
         ("half an hour", 4, HOUR / 2, Some(3)),
-        ("of an earlier one", 2, HOUR / 2, Some(1)),
+        ("before an earlier version", 2, HOUR / 2, Some(1)),
         ("before the log", 4, 4 * HOUR, None),
-        ("a version that is not there", 9, HOUR, None),
+        ("a version that does not exist", 9, HOUR, None),
     ];
     for (name, version, by, want) in cases {
         assert_eq!(store.version_before(version, by).await.unwrap(), want, "{name}");
@@ -127,7 +137,7 @@ async fn a_version_some_time_before_another() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_cut_says_everything_is_new() {
+async fn with_a_cut_log_everything_is_new() {
     let watched = Watched::new();
     let options = Options {
         checkpoint_every: 2,
@@ -147,5 +157,5 @@ async fn a_log_that_was_cut_says_everything_is_new() {
     for (name, behind) in cases {
         assert_eq!(since(&store, behind).await.len(), 6, "{name}");
     }
-    assert_eq!(since(&store, Since::Version(6)).await, [], "the first that is left");
+    assert_eq!(since(&store, Since::Version(6)).await, [], "the first version in the log");
 }

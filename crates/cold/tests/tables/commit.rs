@@ -1,4 +1,4 @@
-//! Writing files, and which of them become a shelf's.
+//! Writing files, and committing them to a partition.
 
 use cold::{ColdError, ColdStore, Committed, ScanFilter};
 use coupon::coupon::Coupon;
@@ -14,19 +14,22 @@ use super::sample::{
 use super::stores::Watched;
 
 #[tokio::test]
-async fn every_kind_of_coupon_comes_back() {
+async fn every_kind_of_coupon_is_read_back() {
     let (_disk, store) = store().await;
     let coupons = every_kind(DAY);
-    let shelf = committed(&store, DAY, coupons.clone()).await;
-    assert_eq!((shelf.unit, shelf.files.len(), shelf.files[0].rows()), (1, 1, 13));
+    let partition = committed(&store, DAY, coupons.clone()).await;
+    assert_eq!(
+        (partition.archive_commit, partition.files.len(), partition.files[0].rows()),
+        (1, 1, 13)
+    );
     let found = store.find(DAY, &codes(&coupons)).await.unwrap();
     for (coupon, found) in coupons.iter().zip(found) {
         assert_eq!(found.as_ref(), Some(coupon), "{}", coupon.code());
     }
-    let mut rows = store.rows(&shelf.files[0]).await.unwrap();
+    let mut rows = store.rows(&partition.files[0]).await.unwrap();
     assert_eq!(rows.next().await.unwrap().as_ref(), Some(&coupons));
     assert_eq!(rows.next().await.unwrap(), None);
-    let mut keys = store.keys(&shelf.files[0]).await.unwrap();
+    let mut keys = store.keys(&partition.files[0]).await.unwrap();
     let want: Vec<_> = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
     assert_eq!(keys.next().await.unwrap(), Some(want));
     assert_eq!(keys.next().await.unwrap(), None);
@@ -37,10 +40,10 @@ async fn codes_ascend() {
     let (_disk, store) = store().await;
     let row = |code: &str| untouched(code, DAY);
     let cases = [
-        ("the same twice", vec![vec![row("AAAA"), row("AAAA")]]),
-        ("one too low", vec![vec![row("AAAB"), row("AAAA")]]),
-        ("the same in the next chunk", vec![vec![row("AAAA")], vec![row("AAAA")]]),
-        ("bytes, not words", vec![vec![row("AAAA9")], vec![row("AAAA10")]]),
+        ("the same code twice", vec![vec![row("AAAA"), row("AAAA")]]),
+        ("a lower code", vec![vec![row("AAAB"), row("AAAA")]]),
+        ("the same code in the next chunk", vec![vec![row("AAAA")], vec![row("AAAA")]]),
+        ("ordered by bytes", vec![vec![row("AAAA9")], vec![row("AAAA10")]]),
     ];
     for (name, chunks) in cases {
         let mut writer = store.writer(DAY, 1).await.unwrap();
@@ -61,8 +64,8 @@ async fn a_full_file_is_followed_by_another() {
         ("nothing", 0, vec![]),
         ("one", 1, vec![1]),
         ("full", 1_000, vec![1_000]),
-        ("one more", 1_001, vec![1_000, 1]),
-        ("two more files", 2_500, vec![1_000, 1_000, 500]),
+        ("one more than full", 1_001, vec![1_000, 1]),
+        ("two full files and more", 2_500, vec![1_000, 1_000, 500]),
     ];
     for (name, count, want) in cases {
         let mut writer = store.writer(DAY, 1).await.unwrap();
@@ -76,70 +79,76 @@ async fn a_full_file_is_followed_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_committers_of_a_unit_one_gets_through() {
+async fn one_of_many_committers_of_an_archive_commit_wins() {
     let disk = TempDir::new().unwrap();
     let stores: Vec<ColdStore> =
         (0..6).map(|_| ColdStore::on_folder(disk.path(), options())).collect();
     for made in join_all(stores.iter().map(ColdStore::create)).await {
         made.unwrap();
     }
-    for unit in 1..=3 {
+    for archive_commit in 1..=3 {
         let racers = stores.iter().enumerate().map(|(nth, store)| async move {
-            let on = store.shelf(DAY).await.unwrap();
-            let files =
-                written(store, DAY, unit, vec![untouched(&format!("R{nth}U{unit}"), DAY)]).await;
-            // Commits to another shelf get in between and take nobody's number.
+            let on = store.partition(DAY).await.unwrap();
+            let files = written(
+                store,
+                DAY,
+                archive_commit,
+                vec![untouched(&format!("R{nth}U{archive_commit}"), DAY)],
+            )
+            .await;
+            // Commits to another partition come between them and do not take their number.
             let other = Day(DAY.0 + 10 + i32::try_from(nth).unwrap());
-            committed(store, other, vec![untouched(&format!("OTHER{unit}"), other)]).await;
-            store.commit(&on, unit, &files, &[]).await.unwrap()
+            committed(store, other, vec![untouched(&format!("OTHER{archive_commit}"), other)])
+                .await;
+            store.commit(&on, archive_commit, &files, &[]).await.unwrap()
         });
         let ended = join_all(racers).await;
         let done = ended.iter().filter(|it| matches!(it, Committed::Done { .. })).count();
-        let taken = ended.iter().filter(|it| **it == Committed::Taken { unit }).count();
+        let taken = ended.iter().filter(|it| **it == Committed::Taken { archive_commit }).count();
         assert_eq!((done, taken), (1, 5), "{ended:?}");
     }
-    let shelf = stores[0].shelf(DAY).await.unwrap();
-    assert_eq!((shelf.unit, shelf.files.len()), (3, 3));
-    assert_eq!(stores[5].shelves().await.unwrap().len(), 7);
+    let partition = stores[0].partition(DAY).await.unwrap();
+    assert_eq!((partition.archive_commit, partition.files.len()), (3, 3));
+    assert_eq!(stores[5].partitions().await.unwrap().len(), 7);
 }
 
 #[tokio::test]
-async fn what_a_commit_needs() {
+async fn which_commits_are_accepted() {
     let (_disk, store) = store().await;
-    let empty = store.shelf(DAY).await.unwrap();
+    let empty = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let done = store.commit(&empty, 1, &files, &[]).await.unwrap();
     assert!(matches!(done, Committed::Done { .. }), "{done:?}");
-    let first = store.shelf(DAY).await.unwrap();
+    let first = store.partition(DAY).await.unwrap();
     let later = written(&store, DAY, 3, vec![untouched("LATER", DAY)]).await;
     let second = written(&store, DAY, 2, vec![untouched("SECOND", DAY)]).await;
     let foreign = written(&store, NEXT, 2, vec![untouched("FOREIGN", NEXT)]).await;
     let cases = [
         ("the same again", &empty, 1, &files, true),
-        ("other files under the number", &empty, 1, &second, false),
+        ("other files with the same number", &empty, 1, &second, false),
         ("a number that is too high", &first, 3, &later, false),
         ("a number that is too low", &first, 1, &files, false),
-        ("a shelf read too early", &empty, 2, &second, false),
-        ("files of another shelf", &first, 2, &foreign, false),
+        ("a partition read too early", &empty, 2, &second, false),
+        ("files of another partition", &first, 2, &foreign, false),
         ("the next number", &first, 2, &second, true),
     ];
-    for (name, on, unit, files, want) in cases {
-        let ended = store.commit(on, unit, files, &[]).await.unwrap();
+    for (name, on, archive_commit, files, want) in cases {
+        let ended = store.commit(on, archive_commit, files, &[]).await.unwrap();
         assert_eq!(matches!(ended, Committed::Done { .. }), want, "{name}: {ended:?}");
     }
     assert_eq!(everything(&store).await.len(), 4);
 }
 
 #[tokio::test]
-async fn a_commit_may_have_a_last_version() {
+async fn a_commit_can_have_a_latest_version() {
     let (_disk, store) = store().await;
     committed(&store, NEXT, many(1, NEXT)).await;
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     let cases = [
         ("the version before", 1, Committed::Moved { version: 1 }),
         ("the next version", 2, Committed::Done { version: 2 }),
-        ("what is committed stays so", 1, Committed::Done { version: 2 }),
+        ("a commit that was made is found", 1, Committed::Done { version: 2 }),
     ];
     for (name, up_to, want) in cases {
         let ended = store.commit_up_to(&on, 1, &files, &[], up_to).await.unwrap();
@@ -155,46 +164,46 @@ async fn a_merge_replaces_files() {
     let before = committed(&store, DAY, vec![untouched("BBBB", DAY)]).await;
     let whole = vec![new.clone(), untouched("BBBB", DAY)];
     let after = merged(&store, DAY, whole.clone()).await;
-    assert_eq!((after.unit, after.files.len()), (3, 1));
+    assert_eq!((after.archive_commit, after.files.len()), (3, 1));
     assert_eq!(
         everything(&store).await,
         whole.iter().map(|it| (DAY, it.clone())).collect::<Vec<_>>()
     );
-    // The files that went are not there to be removed by anybody else.
+    // The replaced files are not live now, so no other commit can replace them.
     let files = written(&store, DAY, 4, whole).await;
     let ended = store.commit(&after, 4, &files, &before.files).await.unwrap();
-    assert_eq!(ended, Committed::Taken { unit: 3 });
+    assert_eq!(ended, Committed::Taken { archive_commit: 3 });
 }
 
 #[tokio::test]
-async fn a_unit_may_be_empty() {
+async fn an_archive_commit_may_be_empty() {
     let (_disk, store) = store().await;
-    let shelf = committed(&store, DAY, Vec::new()).await;
-    assert_eq!((shelf.unit, shelf.files.len()), (1, 0));
-    let shelves = store.shelves().await.unwrap();
-    assert_eq!(shelves, [shelf]);
+    let partition = committed(&store, DAY, Vec::new()).await;
+    assert_eq!((partition.archive_commit, partition.files.len()), (1, 0));
+    let partitions = store.partitions().await.unwrap();
+    assert_eq!(partitions, [partition]);
 }
 
 #[tokio::test]
-async fn files_without_a_commit_are_seen_by_nobody() {
+async fn files_without_a_commit_are_not_read() {
     let (disk, store) = store().await;
     written(&store, DAY, 1, many(3, DAY)).await;
     let mut half = store.writer(DAY, 1).await.unwrap();
     half.push(many(3, DAY)).await.unwrap();
     drop(half);
     for store in [store, ColdStore::on_folder(disk.path(), options())] {
-        assert_eq!(store.shelves().await.unwrap(), []);
+        assert_eq!(store.partitions().await.unwrap(), []);
         assert_eq!(everything(&store).await, []);
         assert_eq!(store.find(DAY, &codes(&many(1, DAY))).await.unwrap(), [None]);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_looked_up() {
+async fn a_lost_answer_is_looked_up() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", options());
     store.create().await.unwrap();
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     let files = written(&store, DAY, 1, many(3, DAY)).await;
     watched.lose_answers();
     let ended = store.commit(&on, 1, &files, &[]).await.unwrap();
@@ -203,7 +212,7 @@ async fn an_answer_that_is_lost_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_says_so() {
+async fn a_missing_store_is_an_error() {
     let disk = TempDir::new().unwrap();
     let cases = [
         ("no folder", disk.path().join("gone")),
@@ -211,15 +220,15 @@ async fn a_store_that_is_not_there_says_so() {
     ];
     for (name, folder) in cases {
         let store = ColdStore::on_folder(&folder, options());
-        assert_eq!(store.place(), folder.display().to_string());
+        assert_eq!(store.location(), folder.display().to_string());
         assert_eq!(store.version().await.unwrap(), None, "{name}");
         let nobody: UserId = "ann".parse().unwrap();
         let calls = [
             store.find(DAY, &codes(&many(1, DAY))).await.err(),
             store.of_holder(&nobody, None).await.err(),
             store.scan(ScanFilter::default()).await.err(),
-            store.shelf(DAY).await.err(),
-            store.shelves().await.err(),
+            store.partition(DAY).await.err(),
+            store.partitions().await.err(),
             store.writer(DAY, 1).await.err(),
             store.commit_holders(DAY, 1).await.err(),
             store.sweep(DAY.start()).await.err(),
@@ -243,7 +252,7 @@ async fn a_store_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_holds_what_the_log_held() {
+async fn a_checkpoint_has_the_whole_log() {
     let disk = TempDir::new().unwrap();
     let options = cold::Options { checkpoint_every: 3, ..options() };
     let store = ColdStore::on_folder(disk.path(), options.clone());
@@ -253,19 +262,19 @@ async fn a_checkpoint_holds_what_the_log_held() {
     committed(&store, NEXT, Vec::new()).await;
     store.checkpoint().await.unwrap();
     let log = disk.path().join("coupons/_delta_log");
-    assert!(!log.join("_last_checkpoint").exists(), "two commits are too few");
+    assert!(!log.join("_last_checkpoint").exists(), "no checkpoint after two commits");
     merged(&store, DAY, coupons.clone()).await;
     let other = ColdStore::on_folder(disk.path(), options.clone());
     for written in join_all([store.checkpoint(), other.checkpoint()]).await {
         written.unwrap();
     }
     assert!(log.join("_last_checkpoint").exists());
-    let shelves = store.shelves().await.unwrap();
+    let partitions = store.partitions().await.unwrap();
     for version in 0..3 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
     }
     let again = ColdStore::on_folder(disk.path(), options);
-    assert_eq!(again.shelves().await.unwrap(), shelves);
+    assert_eq!(again.partitions().await.unwrap(), partitions);
     assert_eq!(everything(&again).await.len(), coupons.len());
     committed(&again, NEXT, many(2, NEXT)).await;
     assert_eq!(everything(&store).await.len(), coupons.len() + 2);

@@ -1,15 +1,15 @@
-//! What is not as it was written is named.
+//! Damage: every file that differs from what was written is named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cold::{ColdError, ColdStore, Finding};
+use cold::{ColdError, ColdStore};
 use coupon::time::Millis;
 use tempfile::TempDir;
 
-use super::sample::{DAY, NEXT, codes, committed, many, merged, options, spent, store};
+use super::sample::{DAY, NEXT, codes, committed, faults, many, merged, options, spent, store};
 
-/// One shelf of two files in each table.
+/// One partition of two files in each table.
 async fn ground() -> (TempDir, ColdStore) {
     let (disk, store) = store().await;
     committed(&store, DAY, many(1_500, DAY)).await;
@@ -19,14 +19,6 @@ async fn ground() -> (TempDir, ColdStore) {
 }
 
 type Harm = fn(&Path);
-
-fn faults(findings: &[Finding]) -> Vec<&str> {
-    let faults = findings.iter().filter_map(|finding| match finding {
-        Finding::Fault(text) => Some(text.as_str()),
-        Finding::Sound(_) => None,
-    });
-    faults.collect()
-}
 
 fn flip(file: &Path, at: usize) {
     let mut bytes = fs::read(file).unwrap();
@@ -39,15 +31,24 @@ fn cut(file: &Path, to: usize) {
     fs::write(file, &bytes[..to]).unwrap();
 }
 
+fn lengthen(file: &Path) {
+    fs::write(file, [fs::read(file).unwrap(), vec![0]].concat()).unwrap();
+}
+
+/// A data file of a table.
+fn data_file(table: &Path) -> PathBuf {
+    let folders = fs::read_dir(table).unwrap().map(|folder| folder.unwrap().path());
+    let mut data = folders.filter(|folder| !folder.ends_with("_delta_log"));
+    let mut files = fs::read_dir(data.next().unwrap()).unwrap();
+    files.next().unwrap().unwrap().path()
+}
+
 #[tokio::test]
 async fn a_sound_store_has_no_fault() {
     let (_disk, store) = ground().await;
-    let findings = store.examine().await.unwrap();
-    let want = [
-        Finding::Sound("coupons: version 2, 3 files, 1501 rows".into()),
-        Finding::Sound("coupons_by_holder: version 1, 1 files, 1 rows".into()),
-    ];
-    assert_eq!(findings, want);
+    store.merge_holders(u64::MAX).await.unwrap();
+    let faults = faults(&store).await;
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
 #[tokio::test]
@@ -56,17 +57,13 @@ async fn a_broken_data_file_is_named() {
         ("missing", |file| fs::remove_file(file).unwrap(), "missing"),
         ("empty", |file| cut(file, 0), "it has 0 bytes"),
         ("cut short", |file| cut(file, 2_000), "it has 2000 bytes"),
-        (
-            "longer",
-            |file| fs::write(file, [fs::read(file).unwrap(), vec![0]].concat()).unwrap(),
-            "bytes",
-        ),
+        ("longer", lengthen, "bytes"),
         ("its end overwritten", |file| flip(file, fs::read(file).unwrap().len() - 1), ""),
         ("a page overwritten", |file| flip(file, 40), ""),
     ];
     for (name, harm, what) in cases {
         let (disk, store) = ground().await;
-        let path = store.shelf(DAY).await.unwrap().files[0].path().to_owned();
+        let path = store.partition(DAY).await.unwrap().files[0].path().to_owned();
         let file: PathBuf = disk.path().join("coupons").join(&path);
         harm(&file);
         let fresh = ColdStore::on_folder(disk.path(), options());
@@ -82,11 +79,10 @@ async fn a_broken_data_file_is_named() {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let findings = fresh.examine().await.unwrap();
-        let faults = faults(&findings);
-        assert_eq!(faults.len(), 1, "{name}: {findings:?}");
-        assert!(faults[0].starts_with(&format!("coupons/{path}: ")), "{name}: {faults:?}");
-        assert!(faults[0].contains(what), "{name}: {faults:?}");
+        let faults = faults(&fresh).await;
+        assert_eq!(faults.len(), 1, "{name}: {faults:?}");
+        assert_eq!(faults[0].file, format!("coupons/{path}"), "{name}: {faults:?}");
+        assert!(faults[0].what.contains(what), "{name}: {faults:?}");
         let found = fresh.find(NEXT, &["AAAA".parse().unwrap()]).await.unwrap();
         assert!(found[0].is_some(), "{name}: the other files are read");
     }
@@ -111,9 +107,49 @@ async fn a_broken_log_entry_is_named() {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let findings = store.examine().await.unwrap();
-        assert!(faults(&findings).iter().any(|it| it.contains(entry)), "{name}: {findings:?}");
+        let faults = faults(&store).await;
+        assert!(faults.iter().any(|it| it.file == entry), "{name}: {faults:?}");
     }
+}
+
+/// Files of the tables that are derived from `coupons`.
+#[tokio::test]
+async fn a_broken_derived_file_is_named() {
+    let cases: [(&str, Harm, &str); 4] = [
+        ("missing", |file| fs::remove_file(file).unwrap(), "missing"),
+        ("cut short", |file| cut(file, 100), "it has 100 bytes"),
+        ("longer", lengthen, "bytes"),
+        ("a page overwritten", |file| flip(file, 40), ""),
+    ];
+    for table in ["coupons_by_holder", "holder_index"] {
+        for (name, harm, what) in cases {
+            let (disk, store) = ground().await;
+            store.merge_holders(u64::MAX).await.unwrap();
+            let file = data_file(&disk.path().join(table));
+            harm(&file);
+            let faults = faults(&ColdStore::on_folder(disk.path(), options())).await;
+            assert_eq!(faults.len(), 1, "{table}, {name}: {faults:?}");
+            let path = file.strip_prefix(disk.path()).unwrap().to_str().unwrap();
+            assert_eq!(faults[0].file, path, "{table}, {name}: {faults:?}");
+            assert!(faults[0].what.contains(what), "{table}, {name}: {faults:?}");
+            let is_of_index = faults[0].is_of_holder_index();
+            assert_eq!(is_of_index, table == "holder_index", "{table}, {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broken_log_of_the_holder_index_is_named() {
+    let (disk, store) = ground().await;
+    store.merge_holders(u64::MAX).await.unwrap();
+    let entry = "holder_index/_delta_log/00000000000000000001.json";
+    cut(&disk.path().join(entry), 100);
+    let fresh = ColdStore::on_folder(disk.path(), options());
+    let faults = fresh.audit_logs().await.unwrap();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].file, entry, "{faults:?}");
+    assert!(faults[0].is_of_holder_index());
+    assert_eq!(fresh.audit_index().await.unwrap().len(), 0, "its files are unknown");
 }
 
 #[tokio::test]
@@ -121,17 +157,17 @@ async fn a_gap_in_the_log_is_named() {
     let (disk, _) = ground().await;
     fs::remove_file(disk.path().join("coupons/_delta_log/00000000000000000001.json")).unwrap();
     let store = ColdStore::on_folder(disk.path(), options());
-    match store.shelf(DAY).await {
+    match store.partition(DAY).await {
         Err(ColdError::Damaged { file, .. }) => assert_eq!(file, "coupons/_delta_log"),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(&store.examine().await.unwrap()[0], Finding::Fault(_)));
+    assert_eq!(faults(&store).await[0].file, "coupons/_delta_log");
 }
 
 #[tokio::test]
-async fn a_file_that_was_merged_away_is_no_damage() {
+async fn a_merged_file_is_no_damage() {
     let (_disk, store) = ground().await;
-    let old = store.shelf(DAY).await.unwrap().files[0].clone();
+    let old = store.partition(DAY).await.unwrap().files[0].clone();
     merged(&store, DAY, many(3, DAY)).await;
     store.sweep(Millis(i64::MAX)).await.unwrap();
     let rows = store.rows(&old).await;

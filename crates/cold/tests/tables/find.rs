@@ -13,21 +13,24 @@ fn code(text: &str) -> Code {
 }
 
 #[tokio::test]
-async fn one_answer_a_code_in_the_order_asked() {
+async fn one_answer_for_each_code_in_order() {
     let (_disk, store) = store().await;
     committed(&store, DAY, many(2_500, DAY)).await;
     committed(&store, DAY, vec![untouched("A000", DAY), untouched("Z000", DAY)]).await;
     committed(&store, NEXT, vec![untouched("NEXT", NEXT)]).await;
     let cases = [
-        ("none asked", vec![]),
+        ("no codes", vec![]),
         ("first and last", vec![("Z000", true), ("A000", true)]),
         (
-            "of three files",
+            "in three files",
             vec![("C000000", true), ("C000999", true), ("C001000", true), ("C002499", true)],
         ),
         ("twice", vec![("C000007", true), ("C000007", true)]),
-        ("not there", vec![("C002500", false), ("B000", false), ("0000", false), ("ZZZZ", false)]),
-        ("on another shelf", vec![("NEXT", false)]),
+        (
+            "not in cold",
+            vec![("C002500", false), ("B000", false), ("0000", false), ("ZZZZ", false)],
+        ),
+        ("in another partition", vec![("NEXT", false)]),
         (
             "mixed",
             vec![("C0010005", false), ("C001000", true), ("C0009995", false), ("Z000", true)],
@@ -49,7 +52,7 @@ async fn one_answer_a_code_in_the_order_asked() {
 
 #[tokio::test]
 async fn the_longest_codes_are_found() {
-    // The log keeps the first characters of the smallest and the largest only.
+    // The log has only the first characters of the smallest and the largest code.
     let (_disk, store) = store().await;
     let wanted = ["A".repeat(64), "M".repeat(63), "Z".repeat(64)];
     let coupons = wanted.iter().map(|text| untouched(text, DAY)).collect();
@@ -59,7 +62,7 @@ async fn the_longest_codes_are_found() {
 }
 
 #[tokio::test]
-async fn looks_at_one_moment_are_one_look() {
+async fn concurrent_look_ups_share_one_read_of_the_log() {
     let watched = Watched::new();
     let reader = ColdStore::with_store(watched.clone(), "memory", options());
     let writer = ColdStore::with_store(watched.clone(), "memory", options());
@@ -80,7 +83,7 @@ async fn looks_at_one_moment_are_one_look() {
 }
 
 #[tokio::test]
-async fn the_newest_version_is_the_coupon() {
+async fn the_newest_version_is_found() {
     let (_disk, store) = store().await;
     let new = spent("AAAA", DAY, "ann");
     committed(&store, DAY, vec![new.clone()]).await;
@@ -101,8 +104,8 @@ async fn a_look_up_reads_one_row_group_of_one_partition() {
         ("with its footer", "C100000", true, 2),
         ("the footer is remembered", "C100001", true, 1),
         ("another row group", "C000000", true, 1),
-        ("below every code", "B", false, 0),
-        ("between two", "C1000005", false, 1),
+        ("lower than every code", "B", false, 0),
+        ("between two codes", "C1000005", false, 1),
     ];
     for (name, text, want, reads) in cases {
         let text = format!("{text:0<4}");
@@ -110,15 +113,15 @@ async fn a_look_up_reads_one_row_group_of_one_partition() {
         assert_eq!(found[0].is_some(), want, "{name}");
         let read = watched.coupon_reads();
         assert_eq!(read.len(), reads, "{name}: {read:?}");
-        assert!(read.iter().all(|it| it.contains("shelf_day=2026-12-31/")), "{name}: {read:?}");
+        assert!(read.iter().all(|it| it.contains("expiry_day=2026-12-31/")), "{name}: {read:?}");
     }
     let wide: Vec<Code> = codes(&many(200_000, DAY)).into_iter().step_by(1_000).collect();
     assert!(fresh.find(DAY, &wide).await.unwrap().iter().all(Option::is_some));
-    assert_eq!(watched.coupon_reads().len(), 5, "each row group once");
+    assert_eq!(watched.coupon_reads().len(), 5, "each row group is read once");
 }
 
 #[tokio::test]
-async fn a_hit_needs_no_look_at_the_log_and_a_miss_does() {
+async fn only_a_miss_reads_the_log() {
     let watched = Watched::new();
     let reader = ColdStore::with_store(watched.clone(), "memory", options());
     let writer = ColdStore::with_store(watched.clone(), "memory", options());
@@ -130,19 +133,19 @@ async fn a_hit_needs_no_look_at_the_log_and_a_miss_does() {
     assert!(reader.find(DAY, &[code("AAAA")]).await.unwrap()[0].is_some());
     assert_eq!((watched.reads().len(), watched.lists()), (1, 0), "a hit");
     assert_eq!(reader.find(DAY, &[code("BBBB")]).await.unwrap(), [None]);
-    assert_eq!((watched.reads().len(), watched.lists()), (0, 0), "nothing new");
+    assert_eq!((watched.reads().len(), watched.lists()), (0, 0), "a miss without a new commit");
     committed(&writer, DAY, vec![untouched("BBBB", DAY)]).await;
     assert!(reader.find(DAY, &[code("BBBB")]).await.unwrap()[0].is_some());
-    assert!(watched.lists() > 0, "something new");
+    assert!(watched.lists() > 0, "a miss with a new commit");
 }
 
 #[tokio::test]
-async fn files_that_are_gone_after_a_merge_are_not_missed() {
+async fn a_look_up_survives_a_merge() {
     let (disk, writer) = store().await;
     let reader = ColdStore::on_folder(disk.path(), options());
     let coupons = many(10, DAY);
     let before = committed(&writer, DAY, coupons.clone()).await;
-    assert_eq!(reader.shelf(DAY).await.unwrap(), before);
+    assert_eq!(reader.partition(DAY).await.unwrap(), before);
     merged(&writer, DAY, coupons.clone()).await;
     let long_after = Millis(i64::MAX);
     assert_eq!(writer.sweep(long_after).await.unwrap().files, 1);

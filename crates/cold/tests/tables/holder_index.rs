@@ -1,9 +1,9 @@
-//! The holder index: what a list reads of it, and what merging it costs.
+//! The holder index: what a list reads of it, and the cost of its merges.
 
 use std::collections::BTreeMap;
 use std::slice;
 
-use cold::{ColdError, ColdStore, Finding, HolderEntry, HolderMerge, Options};
+use cold::{ColdError, ColdStore, HolderEntry, HolderMerge, Options};
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::{Day, Millis};
@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tempfile::TempDir;
 
 use super::sample::{
-    DAY, after, committed, issued, many, merged, options, redeemed, spent, store, untouched,
+    DAY, after, committed, faults, issued, many, merged, options, redeemed, spent, store, untouched,
 };
 use super::stores::Watched;
 
@@ -23,14 +23,14 @@ async fn of(store: &ColdStore, holder: &str) -> Vec<HolderEntry> {
     store.of_holder(&holder, None).await.unwrap()
 }
 
-/// Without the part that only the index has.
+/// Without the fields that only the index has.
 fn bare(entries: &[HolderEntry]) -> Vec<HolderEntry> {
     entries.iter().cloned().map(|entry| HolderEntry { coupon: None, ..entry }).collect()
 }
 
 async fn sound(store: &ColdStore) {
-    let findings = store.examine().await.unwrap();
-    assert!(findings.iter().all(|it| matches!(it, Finding::Sound(_))), "{findings:?}");
+    let faults = faults(store).await;
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
 /// Index files of a folder, by level.
@@ -48,10 +48,10 @@ fn day(nth: usize) -> Day {
     Day(DAY.0 + i32::try_from(nth).unwrap())
 }
 
-/// Coupons of many people on one day, of which `ann` has some.
+/// Coupons of many users on one day. `ann` has some of them.
 fn crowd(nth: usize, rows: usize, of_ann: usize) -> Vec<Coupon> {
     let coupon = |row: usize| {
-        // Spread over the codes as a cipher would.
+        // Spread over the codes, as by the cipher.
         let code = format!("C{:06}D{nth:04}", row * 7_919 % rows);
         match row < of_ann {
             true => spent(&code, day(nth), "ann"),
@@ -67,13 +67,13 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |it| it.parse().unwrap())
 }
 
-/// `COUPONRY_TEST_DAYS=400` is the size that the bound was set for.
+/// The bound was set with `COUPONRY_TEST_DAYS=400`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_reads_few_ranges_whatever_the_days_and_files() {
+async fn a_list_reads_few_ranges() {
     const FILES: usize = 5;
     let (days, rows) = (setting("COUPONRY_TEST_DAYS", 20), setting("COUPONRY_TEST_ROWS", 60));
     let watched = Watched::new();
-    // So small that the index has as many files and levels as that of many more coupons.
+    // Small files, so that the index has as many files and levels as one of many more coupons.
     let options = Options {
         file_rows_max: rows.div_ceil(FILES) as u64,
         index_file_bytes: setting("COUPONRY_TEST_INDEX_BYTES", 16 << 10) as u64,
@@ -83,12 +83,12 @@ async fn a_list_reads_few_ranges_whatever_the_days_and_files() {
     store.create().await.unwrap();
     let mut written = 0;
     for nth in 0..days {
-        // Ten coupons of hers, on as many days.
+        // Ten coupons of ann, on ten days.
         let of_ann = usize::from(nth % days.div_ceil(10) == 0);
-        let shelf = committed(&store, day(nth), crowd(nth, rows, of_ann)).await;
-        assert_eq!(shelf.files.len(), FILES);
+        let partition = committed(&store, day(nth), crowd(nth, rows, of_ann)).await;
+        assert_eq!(partition.files.len(), FILES);
         store.commit_holders(day(nth), 1).await.unwrap();
-        // As a run of the compactor does.
+        // As the compactor does.
         if nth % 10 == 9 || nth + 1 == days {
             written += merged_all(&store).await;
         }
@@ -99,7 +99,7 @@ async fn a_list_reads_few_ranges_whatever_the_days_and_files() {
         watched.range_reads();
         let found = of(store, "ann").await;
         assert_eq!(found.len(), 10);
-        assert!(found.iter().all(|entry| entry.coupon.is_some()), "nothing is looked up for it");
+        assert!(found.iter().all(|entry| entry.coupon.is_some()), "it needs no look-up by code");
         let (reads, bytes) = watched.range_reads();
         println!(
             "{days} days x {FILES} files x {rows} rows, {name}: {reads} range reads, {bytes} bytes; \
@@ -148,8 +148,8 @@ async fn a_list_is_the_same_before_and_after_a_merge() {
             assert_eq!(bare(&of(&store, name).await), before, "{name}");
         }
     }
-    // A partition that goes on: its files are merged, which brings two new coupons.
-    let on = store.shelf(day(0)).await.unwrap();
+    // An open partition: a merge of its files adds two coupons.
+    let on = store.partition(day(0)).await.unwrap();
     let mut whole = crowd(0, 40, 2);
     whole.push(spent("ZZZZ1", day(0), "bob"));
     whole.push(untouched("ZZZZ2", day(0)));
@@ -157,23 +157,23 @@ async fn a_list_is_the_same_before_and_after_a_merge() {
     writer.push(whole).await.unwrap();
     let files = writer.finish().await.unwrap();
     store.commit(&on, 2, &files, &on.files).await.unwrap();
-    compare("coupons is ahead of both", true).await;
+    compare("coupons has a newer commit than both", true).await;
     assert_eq!(of(&store, "bob").await.len(), 0, "not yet in the side table");
     let done = store.merge_holders(ALL).await.unwrap();
-    assert_eq!((done.taken_in, done.is_done), (1, true), "no row comes in a second time");
+    assert_eq!((done.taken_in, done.is_done), (1, true), "no row is added twice");
     assert_eq!(of(&store, "bob").await.len(), 1);
     store.commit_holders(day(0), 2).await.unwrap();
-    compare("both have it", true).await;
+    compare("both tables have it", true).await;
     let again = store.merge_holders(ALL).await.unwrap();
     assert_eq!(again, HolderMerge { is_done: true, ..HolderMerge::default() });
-    // What was merged away goes with the sweep, what is live stays.
+    // The sweep removes the replaced files. The live ones stay.
     store.sweep(Millis(i64::MAX)).await.unwrap();
     compare("swept", true).await;
     sound(&store).await;
 }
 
 #[tokio::test]
-async fn of_two_versions_the_newer_is_found() {
+async fn the_newer_of_two_versions_is_found() {
     let (_disk, store) = store().await;
     committed(&store, DAY, vec![after("AAAA", DAY, vec![issued("ann")])]).await;
     store.commit_holders(DAY, 1).await.unwrap();
@@ -190,7 +190,7 @@ async fn of_two_versions_the_newer_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_may_merge_at_once() {
+async fn many_may_merge_at_the_same_time() {
     let disk = TempDir::new().unwrap();
     let options = Options { index_file_bytes: 8 << 10, ..options() };
     let stores: Vec<ColdStore> =
@@ -207,7 +207,7 @@ async fn many_may_merge_at_once() {
     for store in &stores {
         assert_eq!(of(store, "ann").await.len(), 8);
     }
-    // The files of those who lost are in no commit.
+    // The files of the other writers are in no commit.
     stores[0].sweep(Millis(i64::MAX)).await.unwrap();
     assert!(levels(&disk)["level=0"] <= 3, "{:?}", levels(&disk));
     assert_eq!(of(&stores[3], "ann").await.len(), 8);
@@ -219,13 +219,13 @@ async fn store_side(store: &ColdStore, nth: usize) {
 }
 
 #[tokio::test]
-async fn a_merge_that_was_killed_is_repeated_by_anybody() {
+async fn anybody_repeats_a_killed_merge() {
     let (disk, first) = store().await;
     for nth in 0..5 {
         committed(&first, day(nth), crowd(nth, 30, 1)).await;
         store_side(&first, nth).await;
     }
-    // Dropped after its first steps, whatever they were.
+    // Dropped after its first steps.
     for polls in (1..60).step_by(4) {
         let killed = ColdStore::on_folder(disk.path(), options());
         let mut merge = Box::pin(killed.merge_holders(ALL));
@@ -245,7 +245,7 @@ async fn a_merge_that_was_killed_is_repeated_by_anybody() {
     other.sweep(Millis(i64::MAX)).await.unwrap();
     assert_eq!(of(&first, "ann").await.len(), 5);
     sound(&first).await;
-    // Without the index, lists go on, and it is made again.
+    // Without the index lists still work, and the next merge makes it again.
     std::fs::remove_dir_all(disk.path().join("holder_index")).unwrap();
     let fresh = ColdStore::on_folder(disk.path(), options());
     assert_eq!(of(&fresh, "ann").await.len(), 5);
@@ -253,8 +253,8 @@ async fn a_merge_that_was_killed_is_repeated_by_anybody() {
     assert_eq!(of(&fresh, "ann").await.len(), 5);
 }
 
-/// Rows written of a row that came in, with files a thousand times as small as real ones: it grows
-/// with the levels, so with the logarithm of all rows, and not with the runs.
+/// Rows written for each archived row, with files a thousand times smaller than real ones. The
+/// number grows with the levels, so with the logarithm of all rows, not with the runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_is_rewritten_a_bounded_number_of_times() {
     let store = {
@@ -271,12 +271,16 @@ async fn a_row_is_rewritten_a_bounded_number_of_times() {
         written += merged_all(&store).await;
         total += rows as u64;
         if (run + 1) % 10 == 0 {
-            println!("{:4} runs: {:.1} rows written a row", run + 1, written as f64 / total as f64);
+            println!(
+                "{:4} runs: {:.1} rows written for each",
+                run + 1,
+                written as f64 / total as f64
+            );
         }
     }
     assert!(written <= 24 * total, "{written} of {total}");
     let rest = store.merge_holders(ALL).await.unwrap();
-    assert_eq!(rest.written, 0, "nothing is left to do: {rest:?}");
+    assert_eq!(rest.written, 0, "nothing is left to merge: {rest:?}");
     assert_eq!(of(&store, "ann").await.len(), runs);
 }
 
@@ -286,7 +290,7 @@ async fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
     for nth in 0..3 {
         committed(&store, day(nth), crowd(nth, 30, 1)).await;
     }
-    let first = store.shelf(day(0)).await.unwrap();
+    let first = store.partition(day(0)).await.unwrap();
     let path = disk.path().join("coupons").join(first.files[0].path());
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, vec![7; whole.len()]).unwrap();
@@ -300,9 +304,9 @@ async fn a_partition_that_cannot_be_read_does_not_stop_the_others() {
     assert_eq!(of(&fresh, "ann").await.len(), 3);
 }
 
-/// Copies of two moments: the index has a commit that `coupons` has lost.
+/// Copies of two instants: the index has a commit that `coupons` does not have.
 #[tokio::test]
-async fn an_index_of_later_than_its_table_is_told() {
+async fn an_index_newer_than_its_table_is_found() {
     let (disk, store) = store().await;
     committed(&store, DAY, crowd(0, 10, 1)).await;
     assert!(store.merge_holders(ALL).await.unwrap().is_done);
@@ -334,5 +338,8 @@ async fn a_call_ends_at_its_limit() {
     }
     assert_eq!(of(&store, "ann").await.len(), 6, "also without the side table");
     merged(&store, DAY, many(2, DAY)).await;
-    assert!(store.merge_holders(ALL).await.unwrap().is_done, "a unit of nobody's coupons");
+    assert!(
+        store.merge_holders(ALL).await.unwrap().is_done,
+        "an archive commit of coupons without a holder"
+    );
 }

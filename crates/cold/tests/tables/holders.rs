@@ -1,14 +1,15 @@
-//! The side table: a person's coupons.
+//! The side table: the coupons of a user.
 
 use cold::{ColdError, ColdStore, HolderEntry, Options};
-use coupon::coupon::Deed;
+use coupon::coupon::EventKind;
 use coupon::ids::UserId;
 use coupon::time::{DAY_MS, Millis};
 use futures::future::join_all;
 use tempfile::TempDir;
 
 use super::sample::{
-    DAY, NEXT, after, committed, issued, many, merged, options, redeemed, spent, store, untouched,
+    DAY, NEXT, after, committed, faults, issued, many, merged, options, redeemed, spent, store,
+    untouched,
 };
 
 async fn of(store: &ColdStore, holder: &str) -> Vec<String> {
@@ -25,15 +26,15 @@ fn files(disk: &TempDir) -> usize {
 }
 
 #[tokio::test]
-async fn a_person_finds_what_was_held() {
+async fn a_user_finds_the_coupons_that_they_held() {
     let (_disk, store) = store().await;
-    let void = after("DDDD", DAY, vec![issued("ann"), Deed::Voided { reason: None }]);
-    let brief = Deed::Issued {
+    let void = after("DDDD", DAY, vec![issued("ann"), EventKind::Voided { reason: None }]);
+    let brief = EventKind::Issued {
         to: "ann".parse().unwrap(),
         reference: None,
         expires_at: Some(NEXT.end().plus_ms(-3 * DAY_MS)),
     };
-    let unsaid = Deed::Redeemed { by: None, order: "o-1".parse().unwrap() };
+    let unsaid = EventKind::Redeemed { by: None, order: "o-1".parse().unwrap() };
     committed(
         &store,
         DAY,
@@ -48,7 +49,7 @@ async fn a_person_finds_what_was_held() {
     .await;
     committed(&store, NEXT, vec![spent("AAAA", NEXT, "ann"), after("BBBB", NEXT, vec![brief])])
         .await;
-    assert_eq!(of(&store, "ann").await, Vec::<String>::new(), "the side table lags behind");
+    assert_eq!(of(&store, "ann").await, Vec::<String>::new(), "the side table is behind");
     store.commit_holders(DAY, 1).await.unwrap();
     assert_eq!(of(&store, "ann").await, ["BBBB", "DDDD"]);
     store.commit_holders(NEXT, 1).await.unwrap();
@@ -68,7 +69,7 @@ async fn a_person_finds_what_was_held() {
 }
 
 #[tokio::test]
-async fn the_side_table_follows_the_shelf() {
+async fn the_side_table_follows_the_partition() {
     let (disk, store) = store().await;
     let missing = store.commit_holders(DAY, 1).await;
     assert!(matches!(missing, Err(ColdError::Unavailable { .. })), "{missing:?}");
@@ -76,15 +77,15 @@ async fn the_side_table_follows_the_shelf() {
     committed(&store, DAY, vec![spent("BBBB", DAY, "ann")]).await;
     committed(&store, DAY, many(3, DAY)).await;
     store.commit_holders(DAY, 2).await.unwrap();
-    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB"], "a unit that was left out comes too");
+    assert_eq!(of(&store, "ann").await, ["AAAA", "BBBB"], "a skipped archive commit is added");
     assert_eq!(files(&disk), 2);
-    for unit in 1..=3 {
-        store.commit_holders(DAY, unit).await.unwrap();
+    for archive_commit in 1..=3 {
+        store.commit_holders(DAY, archive_commit).await.unwrap();
     }
-    assert_eq!(files(&disk), 2, "what is there is not written again");
+    assert_eq!(files(&disk), 2, "present rows are not written again");
     merged(&store, DAY, vec![spent("AAAA", DAY, "ann"), spent("CCCC", DAY, "ann")]).await;
     store.commit_holders(DAY, 4).await.unwrap();
-    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"], "what was merged away is gone");
+    assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"], "the replaced files are removed");
     assert_eq!(store.sweep(Millis(i64::MAX)).await.unwrap().files, 3 + 2);
     assert_eq!(files(&disk), 1);
     assert_eq!(of(&store, "ann").await, ["AAAA", "CCCC"]);
@@ -109,14 +110,14 @@ async fn many_writers_make_one_side_table() {
 }
 
 #[tokio::test]
-async fn a_unit_that_does_not_fit_is_cut_by_holder() {
+async fn a_large_archive_commit_is_split_by_holder() {
     let (disk, _) = store().await;
     let options = Options { holder_rows_max: 300, ..options() };
     let store = ColdStore::on_folder(disk.path(), options);
     let coupons = (0..2_000).map(|nth| {
         let code = format!("C{nth:06}");
         match nth % 3 {
-            // One person has more than fits.
+            // One user has more coupons than fit.
             0 => spent(&code, DAY, "many"),
             _ => after(&code, DAY, vec![issued(&format!("u{:03}", nth % 500)), redeemed("x", "o")]),
         }
@@ -126,6 +127,6 @@ async fn a_unit_that_does_not_fit_is_cut_by_holder() {
     assert_eq!(of(&store, "many").await.len(), 667);
     assert_eq!(of(&store, "x").await.len(), 1_333);
     assert_eq!(of(&store, "u001").await, Vec::<String>::new(), "x redeemed them");
-    let findings = store.examine().await.unwrap();
-    assert!(findings.iter().all(|it| matches!(it, cold::Finding::Sound(_))), "{findings:?}");
+    let faults = faults(&store).await;
+    assert!(faults.is_empty(), "{faults:?}");
 }

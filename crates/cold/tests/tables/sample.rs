@@ -1,9 +1,9 @@
 //! Coupons to write, and folders to write them to.
 
-use cold::{ColdStore, Committed, NewFile, Options, ScanFilter, Shelf};
+use cold::{ColdStore, Committed, FileFault, NewFile, Options, Partition, ScanFilter};
 use coupon::calendar::Zone;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Deed, Event, Genesis};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, IssueRef, OperationId};
 use coupon::time::{DAY_MS, Day, Millis};
 use tempfile::TempDir;
@@ -17,7 +17,7 @@ pub(crate) fn options() -> Options {
     Options { file_rows_max: 1_000, ..Options::default() }
 }
 
-/// A fresh folder with both tables in it.
+/// A new folder with both tables.
 pub(crate) async fn store() -> (TempDir, ColdStore) {
     let disk = TempDir::new().unwrap();
     let store = ColdStore::on_folder(disk.path(), options());
@@ -41,33 +41,33 @@ pub(crate) fn untouched(code: &str, day: Day) -> Coupon {
     Coupon::untouched(genesis(code, day))
 }
 
-pub(crate) fn event(nth: i64, deed: Deed) -> Event {
+pub(crate) fn event(nth: i64, kind: EventKind) -> Event {
     Event {
         at: MADE.plus_ms(nth * DAY_MS + 7),
         actor: Actor::new("shop:checkout-7"),
         operation: OperationId(
             0x0191_0000_0000_7000_8000_0000_0000_0000 + nth.unsigned_abs() as u128,
         ),
-        deed,
+        kind,
     }
 }
 
-pub(crate) fn issued(to: &str) -> Deed {
-    Deed::Issued {
+pub(crate) fn issued(to: &str) -> EventKind {
+    EventKind::Issued {
         to: to.parse().unwrap(),
         reference: Some(IssueRef::stored("req-1")),
         expires_at: None,
     }
 }
 
-pub(crate) fn redeemed(by: &str, order: &str) -> Deed {
-    Deed::Redeemed { by: Some(by.parse().unwrap()), order: order.parse().unwrap() }
+pub(crate) fn redeemed(by: &str, order: &str) -> EventKind {
+    EventKind::Redeemed { by: Some(by.parse().unwrap()), order: order.parse().unwrap() }
 }
 
-/// A coupon to which `deeds` have happened, a day apart.
-pub(crate) fn after(code: &str, day: Day, deeds: Vec<Deed>) -> Coupon {
-    let version = deeds.len() as u64;
-    let events: Vec<Event> = (1..).zip(deeds).map(|(nth, deed)| event(nth, deed)).collect();
+/// A coupon with events of `kinds`, a day apart.
+pub(crate) fn after(code: &str, day: Day, kinds: Vec<EventKind>) -> Coupon {
+    let version = kinds.len() as u64;
+    let events: Vec<Event> = (1..).zip(kinds).map(|(nth, kind)| event(nth, kind)).collect();
     let modified_at = events.last().map_or(MADE, |event| event.at);
     Coupon::of(genesis(code, day), events, None, version, modified_at)
 }
@@ -80,16 +80,21 @@ pub(crate) fn spent(code: &str, day: Day, holder: &str) -> Coupon {
 /// A coupon of every kind of event and state, in ascending order of the codes.
 pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
     let why = || Some("sent twice, 보상".parse().unwrap());
-    let cancelled = |reason| Deed::RedemptionCancelled { order: "o-1".parse().unwrap(), reason };
-    let revoked = |reason| Deed::Revoked { from: "ann".parse().unwrap(), reference: None, reason };
-    let extended =
-        |reason| Deed::Extended { expires_at: day.end().plus_ms(-5), zone: Zone::utc(), reason };
-    let for_days = Deed::Issued {
+    let cancelled =
+        |reason| EventKind::RedemptionCancelled { order: "o-1".parse().unwrap(), reason };
+    let revoked =
+        |reason| EventKind::Revoked { from: "ann".parse().unwrap(), reference: None, reason };
+    let extended = |reason| EventKind::Extended {
+        expires_at: day.end().plus_ms(-5),
+        zone: Zone::utc(),
+        reason,
+    };
+    let for_days = EventKind::Issued {
         to: "ann".parse().unwrap(),
         reference: None,
         expires_at: Some(day.end().plus_ms(-DAY_MS)),
     };
-    let bare = Deed::Redeemed { by: None, order: "o-2".parse().unwrap() };
+    let bare = EventKind::Redeemed { by: None, order: "o-2".parse().unwrap() };
     vec![
         untouched("AA00", day),
         after("AA01", day, vec![issued("ann")]),
@@ -100,8 +105,8 @@ pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
         after("AA06", day, vec![issued("ann"), redeemed("ann", "o-1"), cancelled(why())]),
         after("AA07", day, vec![issued("ann"), revoked(None)]),
         after("AA08", day, vec![for_days, revoked(why())]),
-        after("AA09", day, vec![Deed::Voided { reason: None }]),
-        after("AA10", day, vec![issued("ann"), Deed::Voided { reason: why() }]),
+        after("AA09", day, vec![EventKind::Voided { reason: None }]),
+        after("AA10", day, vec![issued("ann"), EventKind::Voided { reason: why() }]),
         after("AA11", day, vec![extended(None)]),
         after("AA12", day, vec![issued("ann"), extended(why())]),
     ]
@@ -110,10 +115,10 @@ pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
 pub(crate) async fn written(
     store: &ColdStore,
     day: Day,
-    unit: u64,
+    archive_commit: u64,
     coupons: Vec<Coupon>,
 ) -> Vec<NewFile> {
-    let mut writer = store.writer(day, unit).await.unwrap();
+    let mut writer = store.writer(day, archive_commit).await.unwrap();
     writer.push(coupons).await.unwrap();
     writer.finish().await.unwrap()
 }
@@ -127,7 +132,7 @@ pub(crate) fn many(count: usize, day: Day) -> Vec<Coupon> {
     (0..count).map(|nth| untouched(&format!("C{nth:06}"), day)).collect()
 }
 
-/// Everything that a store has, in the order of shelves and codes.
+/// Every coupon of a store, in the order of partitions and codes.
 pub(crate) async fn everything(store: &ColdStore) -> Vec<(Day, Coupon)> {
     scanned(store, ScanFilter::default()).await
 }
@@ -142,20 +147,36 @@ pub(crate) async fn scanned(store: &ColdStore, filter: ScanFilter) -> Vec<(Day, 
     found
 }
 
-/// Replaces every file of a shelf by files with `coupons` in them.
-pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
-    let on = store.shelf(day).await.unwrap();
-    let files = written(store, day, on.unit + 1, coupons).await;
-    let ended = store.commit(&on, on.unit + 1, &files, &on.files).await.unwrap();
-    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
-    store.shelf(day).await.unwrap()
+/// Everything that audits find wrong with logs and files. Stops at a log that cannot be read.
+pub(crate) async fn faults(store: &ColdStore) -> Vec<FileFault> {
+    let mut faults = store.audit_logs().await.unwrap();
+    if !faults.is_empty() {
+        return faults;
+    }
+    for partition in store.partitions().await.unwrap() {
+        let mut audit = store.audit_partition(&partition, "").await.unwrap();
+        while !audit.up_to(None, 1_000).await.unwrap().is_empty() {}
+        faults.extend(audit.faults());
+        faults.extend(store.audit_side(partition.day).await.unwrap().files);
+    }
+    faults.extend(store.audit_index().await.unwrap());
+    faults
 }
 
-/// Writes and commits the next unit of a shelf, and says what the shelf has then.
-pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Shelf {
-    let on = store.shelf(day).await.unwrap();
-    let files = written(store, day, on.unit + 1, coupons).await;
-    let ended = store.commit(&on, on.unit + 1, &files, &[]).await.unwrap();
+/// Replaces every file of a partition by files with `coupons` in them.
+pub(crate) async fn merged(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+    let on = store.partition(day).await.unwrap();
+    let files = written(store, day, on.archive_commit + 1, coupons).await;
+    let ended = store.commit(&on, on.archive_commit + 1, &files, &on.files).await.unwrap();
     assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
-    store.shelf(day).await.unwrap()
+    store.partition(day).await.unwrap()
+}
+
+/// Writes and commits the next archive commit of a partition, and says what the partition has then.
+pub(crate) async fn committed(store: &ColdStore, day: Day, coupons: Vec<Coupon>) -> Partition {
+    let on = store.partition(day).await.unwrap();
+    let files = written(store, day, on.archive_commit + 1, coupons).await;
+    let ended = store.commit(&on, on.archive_commit + 1, &files, &[]).await.unwrap();
+    assert!(matches!(ended, Committed::Done { .. }), "{ended:?}");
+    store.partition(day).await.unwrap()
 }

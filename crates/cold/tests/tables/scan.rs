@@ -15,7 +15,7 @@ fn named(found: &[(Day, Coupon)]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_a_filter_takes() {
+async fn filters() {
     let (_disk, store) = store().await;
     let other = {
         let mut genesis = untouched("OTHER", NEXT).genesis().clone();
@@ -62,12 +62,12 @@ async fn what_a_filter_takes() {
             "BBBB CCCC",
         ),
         (
-            "exactly then",
+            "exactly at the instant",
             ScanFilter { modified_from: Some(MADE.plus_ms(2 * DAY_MS + 7)), ..none() },
             "BBBB",
         ),
         (
-            "too late",
+            "after the instant",
             ScanFilter { modified_from: Some(MADE.plus_ms(2 * DAY_MS + 8)), ..none() },
             "",
         ),
@@ -76,7 +76,7 @@ async fn what_a_filter_takes() {
         let found = scanned(&store, filter).await;
         assert_eq!(named(&found).join(" "), want, "{name}");
         for (day, coupon) in found {
-            assert_eq!(Day::shelf_of(coupon.genesis().expires_at), day, "{name}");
+            assert_eq!(Day::expiry_day_of(coupon.genesis().expires_at), day, "{name}");
         }
     }
 }
@@ -85,11 +85,11 @@ async fn what_a_filter_takes() {
 async fn each_code_once_in_its_newest_version() {
     let (_disk, store) = store().await;
     let new = spent("AAAA", DAY, "ann");
-    // The newer copy is no longer what is asked for, so the older one must not be shown for it.
+    // The newer copy does not match the filter. The older copy, which matches, must not come.
     let earlier = after(
         "BBBB",
         DAY,
-        vec![coupon::coupon::Deed::Extended {
+        vec![coupon::coupon::EventKind::Extended {
             expires_at: DAY.end().plus_ms(-DAY_MS),
             zone: coupon::calendar::Zone::utc(),
             reason: None,
@@ -104,7 +104,7 @@ async fn each_code_once_in_its_newest_version() {
 }
 
 #[tokio::test]
-async fn chunks_are_small_and_of_one_shelf() {
+async fn chunks_are_small_and_of_one_partition() {
     let (_disk, store) = store().await;
     committed(&store, DAY, many(10_000, DAY)).await;
     committed(&store, NEXT, many(10, NEXT)).await;
@@ -119,12 +119,12 @@ async fn chunks_are_small_and_of_one_shelf() {
 }
 
 #[tokio::test]
-async fn what_cannot_match_is_not_read() {
+async fn row_groups_that_cannot_match_are_not_read() {
     let watched = Watched::new();
     let store = ColdStore::with_store(watched.clone(), "memory", Options::default());
     store.create().await.unwrap();
-    // Four row groups: 512 rows, twice the most there may be, and the rest, of which the last one
-    // alone was changed later.
+    // Four row groups: 512 rows, two of the largest size, and the rest. Only the last row was
+    // changed later.
     let mut coupons = many(150_000, DAY);
     coupons[140_000] = spent(coupons[140_000].code().as_str(), DAY, "ann");
     committed(&store, DAY, coupons).await;

@@ -1,4 +1,4 @@
-//! `schema/cold.md` against what is really written.
+//! `schema/cold.md` agrees with the tables and files that are written.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -84,13 +84,13 @@ fn a_file(folder: &Path) -> SerializedFileReader<File> {
 }
 
 #[tokio::test]
-async fn the_document_says_what_is_written() {
+async fn the_document_agrees_with_the_files() {
     let (disk, store) = store().await;
     committed(&store, DAY, every_kind(DAY)).await;
     store.commit_holders(DAY, 1).await.unwrap();
     store.merge_holders(u64::MAX).await.unwrap();
     let cases = [
-        ("coupons", "shelf_day", "shelf_day=2026-12-31"),
+        ("coupons", "expiry_day", "expiry_day=2026-12-31"),
         ("coupons_by_holder", "month", "month=2026-12"),
         ("holder_index", "level", "level=0"),
     ];
@@ -107,17 +107,17 @@ async fn the_document_says_what_is_written() {
 }
 
 #[tokio::test]
-async fn the_settings_are_those_that_were_measured() {
+async fn the_settings_are_the_measured_ones() {
     let disk = tempfile::TempDir::new().unwrap();
     let options = cold::Options { file_rows_max: 10_000_000, ..options() };
     let store = cold::ColdStore::on_folder(disk.path(), options);
     store.create().await.unwrap();
-    let shelf = committed(&store, DAY, many(70_000, DAY)).await;
-    let file = a_file(&disk.path().join("coupons/shelf_day=2026-12-31"));
+    let partition = committed(&store, DAY, many(70_000, DAY)).await;
+    let file = a_file(&disk.path().join("coupons/expiry_day=2026-12-31"));
     let metadata = file.metadata();
     assert_eq!(metadata.file_metadata().created_by(), Some("couponry"));
     let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-    // The first tells how large rows are, and no row group has more than the second.
+    // The first row group shows how large rows are. No row group has more rows than the second.
     assert_eq!(rows, [512, 65_536, 3_952]);
     for group in metadata.row_groups() {
         let sorting = group.sorting_columns().unwrap();
@@ -139,5 +139,5 @@ async fn the_settings_are_those_that_were_measured() {
             assert_eq!(data.count(), 1, "{name}");
         }
     }
-    assert!(shelf.files[0].bytes() / 70_000 < 28, "{}", shelf.files[0].bytes());
+    assert!(partition.files[0].bytes() / 70_000 < 28, "{}", partition.files[0].bytes());
 }

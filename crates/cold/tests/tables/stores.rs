@@ -1,4 +1,4 @@
-//! Object stores in memory that say what was read, or lose answers.
+//! Object stores in memory that record reads, or lose answers.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-/// A store in memory with a diary.
+/// A store in memory that records its reads.
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     inner: InMemory,
@@ -40,10 +40,10 @@ impl Watched {
         std::mem::take(&mut *self.ranges.lock().unwrap())
     }
 
-    /// Those of them that are Parquet files of the table `coupons`.
+    /// The reads of Parquet files of the table `coupons`.
     pub(crate) fn coupon_reads(&self) -> Vec<String> {
         let mut reads = self.reads();
-        reads.retain(|read| read.starts_with("coupons/shelf_day="));
+        reads.retain(|read| read.starts_with("coupons/expiry_day="));
         reads
     }
 
@@ -52,7 +52,7 @@ impl Watched {
         std::mem::take(&mut *self.lists.lock().unwrap())
     }
 
-    /// From now on a commit arrives, and its answer does not.
+    /// From now on commits are made and their answers are lost.
     pub(crate) fn lose_answers(&self) {
         self.loses_answers.store(true, Ordering::SeqCst);
     }

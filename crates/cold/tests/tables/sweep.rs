@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::sample::{DAY, NEXT, committed, everything, many, merged, options, store, written};
 
-/// The clock of the machine that the files were just written on.
+/// The clock of the machine, which has just written the files.
 fn now() -> Millis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Millis(i64::try_from(since.as_millis()).unwrap())
@@ -17,22 +17,23 @@ fn exists(disk: &TempDir, path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn only_what_nobody_can_commit_or_read() {
+async fn only_files_that_nobody_can_commit_or_read() {
     let (disk, store) = store().await;
+    let begun = now();
     let lost = written(&store, DAY, 1, many(2, DAY)).await;
     let replaced = committed(&store, DAY, many(3, DAY)).await.files[0].path().to_owned();
     let live = merged(&store, DAY, many(4, DAY)).await.files[0].path().to_owned();
     let coming = written(&store, DAY, 3, many(5, DAY)).await;
-    let other_shelf = written(&store, NEXT, 1, many(6, NEXT)).await;
-    let foreign = "shelf_day=2026-12-31/part-00000.parquet";
-    std::fs::write(disk.path().join("coupons").join(foreign), "not ours").unwrap();
+    let other_partition = written(&store, NEXT, 1, many(6, NEXT)).await;
+    let foreign = "expiry_day=2026-12-31/part-00000.parquet";
+    std::fs::write(disk.path().join("coupons").join(foreign), "not a file of couponry").unwrap();
 
     let retention = i64::try_from(Options::default().retention.as_millis()).unwrap();
     let cases = [
         ("within the retention", now(), 1, [true, true, true, true, true, false]),
         (
             "just before its end",
-            now().plus_ms(retention - 60_000),
+            begun.plus_ms(retention - 60_000),
             0,
             [true, true, true, true, true, false],
         ),
@@ -46,19 +47,19 @@ async fn only_what_nobody_can_commit_or_read() {
             replaced.as_str(),
             live.as_str(),
             coming[0].path(),
-            other_shelf[0].path(),
+            other_partition[0].path(),
             foreign,
             lost[0].path(),
         ];
         assert_eq!(kept.map(|path| exists(&disk, path)), want, "{name}");
     }
-    let on = store.shelf(DAY).await.unwrap();
+    let on = store.partition(DAY).await.unwrap();
     store.commit(&on, 3, &coming, &on.files).await.unwrap();
-    assert_eq!(everything(&store).await.len(), 5, "what may still come was left alone");
+    assert_eq!(everything(&store).await.len(), 5, "files that may still be committed stay");
 }
 
 #[tokio::test]
-async fn a_reader_of_the_old_version_is_not_disturbed_within_the_retention() {
+async fn a_reader_of_an_old_version_has_its_files_within_the_retention() {
     let (disk, store) = store().await;
     let before = committed(&store, DAY, many(1_500, DAY)).await;
     let reader = ColdStore::on_folder(disk.path(), options());
@@ -72,9 +73,9 @@ async fn a_reader_of_the_old_version_is_not_disturbed_within_the_retention() {
     assert_eq!(read, 1_000);
 }
 
-/// What an empty entry had taken in would look like nobody's.
+/// The files of a commit whose log entry is empty would look like files of no commit.
 #[tokio::test]
-async fn nothing_is_swept_by_a_log_with_a_hole() {
+async fn nothing_is_swept_if_the_log_has_a_gap() {
     let (disk, store) = store().await;
     let first = committed(&store, DAY, many(10, DAY)).await;
     committed(&store, DAY, many(20, DAY)).await;

@@ -1,45 +1,45 @@
-//! What is wrong with a shelf stops that shelf, what is wrong with a store stops all, and in
-//! neither case does hot lose anything.
+//! A fault of a partition stops that partition, and a fault of a store stops the run. In both cases
+//! hot loses nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cold::ColdError;
-use compactor::{Closed, CompactError, Misfit, Report};
+use compactor::{Closed, CompactError, Report, StoreMismatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::{ColdMark, Shelves};
+use hot::{ColdMark, Partitions};
 use tempfile::TempDir;
 
 use super::stores::{Act, Frozen, Steps};
 use super::world::{
     Ground, Said, World, ago, cancel, cold_folder, copied, copy, files, give, hot_folder, now,
-    open_shelf, over_shelf, prepared, redeem, void,
+    open_partition, over_partition, prepared, redeem, void,
 };
 
-/// What stands in hot, shelf by shelf.
+/// The contents of hot, partition by partition.
 #[derive(Debug, PartialEq)]
-struct Standing {
+struct StoreState {
     rows: Vec<Coupon>,
     counts: Vec<(Day, u64)>,
     committed: Option<u64>,
 }
 
-async fn standing(world: &World) -> Standing {
+async fn store_state(world: &World) -> StoreState {
     let mut counts = Vec::new();
-    for shelf in world.hot.shelves().await.unwrap() {
-        counts.push((shelf.day, world.hot.count(shelf.day).await.unwrap()));
+    for partition in world.hot.partitions().await.unwrap() {
+        counts.push((partition.day, world.hot.count(partition.day).await.unwrap()));
     }
     let ColdMark { committed, .. } = world.hot.cold_mark().await.unwrap();
-    Standing { rows: world.rows().await, counts, committed }
+    StoreState { rows: world.rows().await, counts, committed }
 }
 
 async fn count(world: &World, day: Day) -> u64 {
     world.hot.count(day).await.unwrap()
 }
 
-/// The one shelf that could not be moved, and why.
+/// The one partition that was not archived, and the error.
 fn failed(report: Report) -> (Day, CompactError) {
     let [(work, error)] = <[_; 1]>::try_from(report.failed).unwrap();
     (work.day, error)
@@ -54,27 +54,27 @@ fn flip(file: &Path, at: impl Fn(usize) -> usize) {
 
 fn parquet_of(world: &World, day: Day) -> Vec<PathBuf> {
     let folder = coupon::calendar::Date::of(day.start(), &coupon::calendar::Zone::utc());
-    let folder = cold_folder(&world.at).join(format!("coupons/shelf_day={folder}"));
+    let folder = cold_folder(&world.at).join(format!("coupons/expiry_day={folder}"));
     files(&folder).into_keys().collect()
 }
 
-/// A stub that stands for nothing: its coupon was never copied.
+/// An archived marker without a coupon: the coupon was never copied.
 async fn never_copied(world: &World) -> Code {
-    let campaign = world.campaign("alone", over_shelf()).await;
+    let campaign = world.campaign("alone", over_partition()).await;
     let code = world.minted(&campaign, "alone", 1).await.remove(0);
     world.done(&code, void(), ago(180)).await;
-    world.hot.retire(over_shelf(), vec![(code.clone(), 1)]).await.unwrap();
+    world.hot.evict(over_partition(), vec![(code.clone(), 1)]).await.unwrap();
     code
 }
 
-/// Its coupon was changed after it was copied, by a clock that was behind.
+/// The coupon was changed after it was copied, by a clock that was behind.
 async fn copied_in_an_older_version(world: &World) -> Code {
-    let campaign = world.campaign("alone", over_shelf()).await;
+    let campaign = world.campaign("alone", over_partition()).await;
     let code = world.minted(&campaign, "alone", 1).await.remove(0);
     world.done(&code, give("ann"), ago(180)).await;
     world.done(&code, redeem("ann", "1"), ago(180)).await;
     let frozen = Frozen::new();
-    let steps = Steps::named("before retire", frozen.act());
+    let steps = Steps::named("before evict", frozen.act());
     let compactor = steps.compactor(world);
     let mut slow = tokio::spawn(async move { compactor.run(ago(130), Closed::Now).await });
     frozen.arrives(&mut slow).await;
@@ -82,25 +82,25 @@ async fn copied_in_an_older_version(world: &World) -> Code {
     frozen.thaws();
     slow.await.unwrap().unwrap();
     world.done(&code, redeem("ann", "2"), ago(180)).await;
-    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 4, "the late write is there");
-    world.hot.retire(over_shelf(), vec![(code.clone(), 4)]).await.unwrap();
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 4, "the late write is stored");
+    world.hot.evict(over_partition(), vec![(code.clone(), 4)]).await.unwrap();
     code
 }
 
-/// What is done to a file.
+/// The damage to a file.
 type Harm = fn(&Path);
 
-/// Which byte of so many.
+/// The damaged byte, of so many.
 type PlaceOf = fn(usize) -> usize;
 
-/// Whether a misfit is the one that was made.
-type Found = fn(&Misfit) -> bool;
+/// Whether the mismatch is the expected one.
+type Found = fn(&StoreMismatch) -> bool;
 
 #[tokio::test]
-async fn a_stub_alone_stops_its_shelf() {
+async fn an_archived_marker_alone_stops_its_partition() {
     for (name, ground) in [
-        ("where there is no cold tier", Ground::Fresh),
-        ("where the shelf has files", Ground::Merge),
+        ("without a cold tier", Ground::Fresh),
+        ("with files in the partition", Ground::Merge),
         ("in an older version", Ground::Fresh),
     ] {
         let (disk, _) = prepared(ground, 0).await;
@@ -109,39 +109,47 @@ async fn a_stub_alone_stops_its_shelf() {
             "in an older version" => copied_in_an_older_version(&world).await,
             _ => never_copied(&world).await,
         };
-        let others = [Day(over_shelf().0 - 19), Day(over_shelf().0 + 3)];
-        let (before, unit) = (count(&world, over_shelf()).await, unit(&world).await);
+        let others = [Day(over_partition().0 - 19), Day(over_partition().0 + 3)];
+        let (before, archive_commit) =
+            (count(&world, over_partition()).await, archive_commit(&world).await);
         let report = world.compactor().run(now(), Closed::Now).await.unwrap();
         assert_eq!(report.failed.len(), 1, "{name}: {report:?}");
         for day in others {
-            assert!(report.shelves.iter().any(|shelf| shelf.day == day), "{name}: {report:?}");
-            assert_eq!(count(&world, day).await, 0, "{name}: the others are moved");
+            assert!(
+                report.partitions.iter().any(|partition| partition.day == day),
+                "{name}: {report:?}"
+            );
+            assert_eq!(count(&world, day).await, 0, "{name}: the other partitions are archived");
         }
         match failed(report) {
-            (day, CompactError::StubAlone { day: same, code: found }) => {
+            (day, CompactError::ArchivedMarkerAlone { day: same, code: found }) => {
                 assert_eq!(
                     (day, same, found),
-                    (over_shelf(), over_shelf(), code.to_string()),
+                    (over_partition(), over_partition(), code.to_string()),
                     "{name}"
                 );
             }
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(count(&world, over_shelf()).await, before, "{name}: nothing was removed");
-        assert_eq!(self::unit(&world).await, unit, "{name}: nothing was committed");
+        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was deleted");
+        assert_eq!(
+            self::archive_commit(&world).await,
+            archive_commit,
+            "{name}: nothing was committed"
+        );
     }
 }
 
-async fn unit(world: &World) -> u64 {
+async fn archive_commit(world: &World) -> u64 {
     match world.cold.version().await.unwrap() {
-        Some(_) => world.cold.shelf(over_shelf()).await.unwrap().unit,
+        Some(_) => world.cold.partition(over_partition()).await.unwrap().archive_commit,
         None => 0,
     }
 }
 
-/// A file of the shelf that is about to be merged.
+/// A file that is about to be merged.
 #[tokio::test]
-async fn a_damaged_file_stops_its_shelf() {
+async fn a_damaged_file_stops_its_partition() {
     let harms: [(&str, Harm); 4] = [
         ("missing", |file| fs::remove_file(file).unwrap()),
         ("cut", |file| fs::write(file, &fs::read(file).unwrap()[..99]).unwrap()),
@@ -152,23 +160,33 @@ async fn a_damaged_file_stops_its_shelf() {
     for (name, harm) in harms {
         let disk = copied(disk.path());
         let world = World::open(disk.path());
-        let (before, unit) = (count(&world, over_shelf()).await, unit(&world).await);
-        harm(&parquet_of(&world, over_shelf())[0]);
+        let (before, archive_commit) =
+            (count(&world, over_partition()).await, archive_commit(&world).await);
+        harm(&parquet_of(&world, over_partition())[0]);
         let report = world.compactor().run(now(), Closed::Now).await.unwrap();
-        let done: Vec<Day> = report.shelves.iter().map(|shelf| shelf.day).collect();
-        assert!(done.contains(&open_shelf()), "{name}: the others are moved: {done:?}");
+        let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
+        assert!(
+            done.contains(&open_partition()),
+            "{name}: the other partitions are archived: {done:?}"
+        );
         match failed(report) {
-            (day, CompactError::Cold(ColdError::Damaged { .. })) => assert_eq!(day, over_shelf()),
+            (day, CompactError::Cold(ColdError::Damaged { .. })) => {
+                assert_eq!(day, over_partition())
+            }
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(count(&world, over_shelf()).await, before, "{name}: nothing was removed");
-        assert_eq!(self::unit(&world).await, unit, "{name}: nothing was committed");
+        assert_eq!(count(&world, over_partition()).await, before, "{name}: nothing was deleted");
+        assert_eq!(
+            self::archive_commit(&world).await,
+            archive_commit,
+            "{name}: nothing was committed"
+        );
     }
 }
 
-/// A disk that loses a bit of what was just written.
+/// A disk that flips a bit of a new file.
 #[tokio::test]
-async fn what_is_read_back_wrong_is_not_committed() {
+async fn a_file_that_reads_back_wrong_is_not_committed() {
     let places: [(&str, PlaceOf); 4] = [
         ("in the first page", |_| 40),
         ("in the footer", |len| len - 40),
@@ -202,11 +220,11 @@ async fn what_is_read_back_wrong_is_not_committed() {
                     "{name}: {work:?}: {error}"
                 );
             }
-            let retired: u64 = report.shelves.iter().map(|shelf| shelf.removed).sum();
-            // A shelf that lies in one file already needs none to be written.
+            let evicted: u64 = report.partitions.iter().map(|partition| partition.removed).sum();
+            // A partition that is one file already needs no new file.
             let without = if ground == Ground::Merge { 2 } else { 0 };
-            assert_eq!(retired, without, "{name}: {report:?}");
-            assert_eq!(world.rows().await.len(), stood, "{name}: nothing was removed");
+            assert_eq!(evicted, without, "{name}: {report:?}");
+            assert_eq!(world.rows().await.len(), stood, "{name}: nothing was deleted");
             world.shows(&before, &cast, name).await;
             let now = now();
             world.compacts(now).await;
@@ -215,9 +233,9 @@ async fn what_is_read_back_wrong_is_not_committed() {
     }
 }
 
-/// Where in a written file a flipped bit is noticed: everywhere, or the row is lost with it.
+/// A flipped bit is found in every part of a written file, or its row would be lost.
 #[tokio::test]
-async fn no_bit_is_lost_on_the_way() {
+async fn every_flipped_bit_is_found() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let mut unseen = Vec::new();
     for part in 0..24_usize {
@@ -234,8 +252,7 @@ async fn no_bit_is_lost_on_the_way() {
         );
         let report = steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
         let noticed = !report.failed.is_empty();
-        let findings = world.cold.examine().await.unwrap();
-        let sound = findings.iter().all(|it| matches!(it, cold::Finding::Sound(_)));
+        let sound = world.cold_faults().await.is_empty();
         let lying = if sound { Some(world.lying().await) } else { None };
         let right = lying.is_some_and(|lying| {
             before.touched.iter().all(|(code, want)| {
@@ -254,9 +271,9 @@ async fn no_bit_is_lost_on_the_way() {
 
 type Spoil = fn(&Path, &TempDir);
 
-/// Hot and cold of different times.
+/// Hot and cold of different instants.
 #[tokio::test]
-async fn a_misfit_stops_everything() {
+async fn a_mismatch_stops_everything() {
     let (disk, cast) = prepared(Ground::Merge, 0).await;
     let (early, late) = (copied(disk.path()), copied(disk.path()));
     World::open(late.path()).compacts(now()).await;
@@ -264,7 +281,7 @@ async fn a_misfit_stops_everything() {
         (
             "cold is gone",
             |at, _| fs::remove_dir_all(cold_folder(at)).unwrap(),
-            |misfit| matches!(misfit, Misfit::ColdGone { committed: 5, .. }),
+            |mismatch| matches!(mismatch, StoreMismatch::ColdGone { committed: 5, .. }),
         ),
         (
             "cold is gone, its folder is not",
@@ -272,7 +289,7 @@ async fn a_misfit_stops_everything() {
                 fs::remove_dir_all(cold_folder(at)).unwrap();
                 fs::create_dir(cold_folder(at)).unwrap();
             },
-            |misfit| matches!(misfit, Misfit::ColdGone { committed: 5, .. }),
+            |mismatch| matches!(mismatch, StoreMismatch::ColdGone { committed: 5, .. }),
         ),
         (
             "hot is an older copy",
@@ -280,7 +297,7 @@ async fn a_misfit_stops_everything() {
                 fs::remove_dir_all(cold_folder(at)).unwrap();
                 copy(&cold_folder(late.path()), &cold_folder(at));
             },
-            |misfit| matches!(misfit, Misfit::HotOlder { begun: Some(5), .. }),
+            |mismatch| matches!(mismatch, StoreMismatch::HotOlder { begun: Some(5), .. }),
         ),
         (
             "cold is an older copy",
@@ -288,14 +305,14 @@ async fn a_misfit_stops_everything() {
                 fs::remove_dir_all(hot_folder(at)).unwrap();
                 copy(&hot_folder(late.path()), &hot_folder(at));
             },
-            |misfit| matches!(misfit, Misfit::ColdOlder { found: 5, .. }),
+            |mismatch| matches!(mismatch, StoreMismatch::ColdOlder { found: 5, .. }),
         ),
     ];
     for (name, spoil, want) in cases {
         let disk = copied(early.path());
         spoil(disk.path(), &late);
         let world = World::open(disk.path());
-        let (before, lay) = (standing(&world).await, files(&cold_folder(disk.path())));
+        let (before, lay) = (store_state(&world).await, files(&cold_folder(disk.path())));
         let compactor = world.compactor();
         for call in ["run", "plan"] {
             let ended = match call {
@@ -303,23 +320,25 @@ async fn a_misfit_stops_everything() {
                 _ => compactor.plan(now(), Closed::Now).await.map(drop),
             };
             match ended {
-                Err(CompactError::Misfit(misfit)) => assert!(want(&misfit), "{name}: {misfit:?}"),
+                Err(CompactError::StoreMismatch(mismatch)) => {
+                    assert!(want(&mismatch), "{name}: {mismatch:?}")
+                }
                 other => panic!("{name}, {call}: {other:?}"),
             }
         }
-        assert_eq!(standing(&world).await, before, "{name}: hot is as it was");
-        assert_eq!(files(&cold_folder(disk.path())), lay, "{name}: cold is as it was");
+        assert_eq!(store_state(&world).await, before, "{name}: hot did not change");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{name}: cold did not change");
     }
     assert!(!cast.codes.is_empty());
 }
 
-/// A unit that was committed, and its compactor killed before hot was told: the next run empties
-/// hot, and from then on a cold tier that is gone has to be noticed.
+/// A compactor was killed after an archive commit and before it wrote this to hot. The next run
+/// evicts the rows. After that a missing cold tier must be found.
 #[tokio::test]
-async fn a_cold_tier_that_others_committed_to_is_missed() {
+async fn a_missing_cold_tier_of_a_killed_run_is_found() {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
-    let campaign = world.campaign("one", open_shelf()).await;
+    let campaign = world.campaign("one", open_partition()).await;
     let code = world.minted(&campaign, "one", 1).await.remove(0);
     world.done(&code, void(), ago(60)).await;
     let frozen = Frozen::new();
@@ -335,34 +354,37 @@ async fn a_cold_tier_that_others_committed_to_is_missed() {
     fs::remove_dir_all(cold_folder(&world.at)).unwrap();
     let world = World::open(disk.path());
     let ended = world.compactor().run(now(), Closed::Now).await;
-    assert!(matches!(ended, Err(CompactError::Misfit(Misfit::ColdGone { .. }))), "{ended:?}");
+    assert!(
+        matches!(ended, Err(CompactError::StoreMismatch(StoreMismatch::ColdGone { .. }))),
+        "{ended:?}"
+    );
 }
 
-/// A write that comes between the copy and the stub wins: the copy is what is out of date.
+/// A write between the copy and the archived marker wins: the copy is out of date.
 #[tokio::test]
-async fn a_late_write_is_not_retired() {
+async fn a_late_write_is_not_evicted() {
     let (disk, mut cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
-    let campaign = world.campaign("late", open_shelf()).await;
+    let campaign = world.campaign("late", open_partition()).await;
     let code = world.minted(&campaign, "late", 1).await.remove(0);
     cast.codes.push(code.clone());
     let past: Millis = ago(60);
     world.done(&code, give("ann"), past).await;
     world.done(&code, redeem("ann", "1"), past).await;
     let frozen = Frozen::new();
-    let steps = Steps::named("before retire", frozen.act());
+    let steps = Steps::named("before evict", frozen.act());
     let compactor = steps.compactor(&world);
     let mut slow = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
     frozen.arrives(&mut slow).await;
-    // By the clock of a server that is behind.
+    // By a server whose clock is behind.
     world.done(&code, cancel("1"), past).await;
     frozen.thaws();
     let report = slow.await.unwrap().unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 3, "what was done stays done");
+    assert_eq!(world.see(&code).await.unwrap().coupon.version(), 3, "the late write stays");
     assert_eq!(world.ask(&code, redeem("ann", "2"), past).await, Said::Accepted);
     let before = world.census(&cast).await;
-    let later = open_shelf().end().plus_days(40);
+    let later = open_partition().end().plus_days(40);
     world.compacts(later).await;
-    world.is_settled(later, &before, &cast, "moved at last").await;
+    world.is_settled(later, &before, &cast, "archived by the next run").await;
 }

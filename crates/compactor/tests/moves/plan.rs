@@ -1,19 +1,19 @@
-//! What a plan leaves alone, and which shelves the Expired pass leaves alone.
+//! What a plan does not write, and which partitions the Expired pass skips.
 
 use compactor::{Closed, Pass, Work};
 use coupon::campaign::Campaign;
 use coupon::time::Day;
-use hot::Shelves;
+use hot::Partitions;
 
 use super::stores::{Frozen, Steps};
 use super::world::{
-    Cast, Ground, SETTINGS, World, ago, cold_folder, files, now, open_shelf, over_shelf, prepared,
-    void,
+    Cast, Ground, SETTINGS, World, ago, cold_folder, files, now, open_partition, over_partition,
+    prepared, void,
 };
 
 #[tokio::test]
 async fn a_plan_writes_nothing() {
-    let over = over_shelf().0;
+    let over = over_partition().0;
     let cases = [
         (Ground::Fresh, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
         (Ground::Merge, Closed::Now, vec![over - 19, over - 9, over, over + 3, over + 200]),
@@ -28,31 +28,35 @@ async fn a_plan_writes_nothing() {
         let world = World::open(disk.path());
         let lay = files(&cold_folder(disk.path()));
         let census = world.census(&cast).await;
-        let stood = (world.rows().await, world.hot.shelves().await.unwrap());
+        let stood = (world.rows().await, world.hot.partitions().await.unwrap());
         let mark = world.hot.cold_mark().await.unwrap();
         let works = world.compactor().plan(now(), closed).await.unwrap();
         let again = world.compactor().plan(now(), closed).await.unwrap();
         assert_eq!(works, again);
         let planned: Vec<(Day, Pass)> = works.iter().map(|work| (work.day, work.pass)).collect();
-        let pass = |day: &Day| if *day == open_shelf() { Pass::Closed } else { Pass::Expired };
+        let pass = |day: &Day| if *day == open_partition() { Pass::Closed } else { Pass::Expired };
         let want: Vec<(Day, Pass)> =
             days.into_iter().map(Day).map(|day| (day, pass(&day))).collect();
         assert_eq!(planned, want, "{ground:?}, {closed:?}");
-        assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold is as it was");
-        assert_eq!((world.rows().await, world.hot.shelves().await.unwrap()), stood, "{ground:?}");
+        assert_eq!(files(&cold_folder(disk.path())), lay, "{ground:?}: cold did not change");
+        assert_eq!(
+            (world.rows().await, world.hot.partitions().await.unwrap()),
+            stood,
+            "{ground:?}"
+        );
         assert_eq!(world.hot.cold_mark().await.unwrap(), mark, "{ground:?}");
         assert_eq!(world.census(&cast).await, census, "{ground:?}");
     }
 }
 
-/// Somebody keeps a shelf open for longer, between the plan and the seal.
+/// A partition gets a later `seal_after` between the plan and the seal.
 #[tokio::test]
-async fn a_shelf_that_was_put_off_is_left_alone() {
+async fn a_partition_with_a_later_seal_after_is_skipped() {
     for ground in [Ground::Fresh, Ground::Merge] {
         let (disk, mut cast) = prepared(ground, 0).await;
         let world = World::open(disk.path());
         let frozen = Frozen::new();
-        // The first shelves to be sealed are not those.
+        // Other partitions are sealed first.
         let seals = std::sync::atomic::AtomicU64::new(0);
         let third = move |step: &str| {
             step == "before seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2
@@ -63,19 +67,25 @@ async fn a_shelf_that_was_put_off_is_left_alone() {
         let mut run = tokio::spawn(async move { compactor.run(now, Closed::Now).await });
         frozen.arrives(&mut run).await;
         let before = world.rows().await;
-        let unit = unit(&world, over_shelf()).await;
-        let longer = Campaign { cancel_days: 366, ..world.draft("longer", over_shelf()) };
+        let archive_commit = archive_commit(&world, over_partition()).await;
+        let longer = Campaign { cancel_days: 366, ..world.draft("longer", over_partition()) };
         world.create(&longer).await;
         cast.codes.extend(world.minted(&longer, "longer", 1).await);
         frozen.thaws();
         let report = run.await.unwrap().unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
-        let shelf = report.shelves.iter().find(|shelf| shelf.day == over_shelf()).unwrap();
-        assert_eq!((shelf.copied, shelf.rows, shelf.removed), (0, 0, 0), "{ground:?}");
-        let plan = world.hot.shelf(over_shelf()).await.unwrap().unwrap();
+        let partition =
+            report.partitions.iter().find(|partition| partition.day == over_partition()).unwrap();
+        assert_eq!((partition.copied, partition.rows, partition.removed), (0, 0, 0), "{ground:?}");
+        let plan = world.hot.partition(over_partition()).await.unwrap().unwrap();
         assert!(!plan.sealed && !plan.emptied, "{ground:?}: {plan:?}");
-        assert_eq!(self::unit(&world, over_shelf()).await, unit, "{ground:?}");
-        let on_it = |it: &&coupon::coupon::Coupon| Day::shelf_of(it.lasts_until()) == over_shelf();
+        assert_eq!(
+            self::archive_commit(&world, over_partition()).await,
+            archive_commit,
+            "{ground:?}"
+        );
+        let on_it =
+            |it: &&coupon::coupon::Coupon| Day::expiry_day_of(it.lasts_until()) == over_partition();
         let after = world.rows().await;
         let (was, is): (Vec<_>, Vec<_>) =
             (before.iter().filter(on_it).collect(), after.iter().filter(on_it).collect());
@@ -84,48 +94,52 @@ async fn a_shelf_that_was_put_off_is_left_alone() {
     }
 }
 
-async fn unit(world: &World, day: Day) -> u64 {
+async fn archive_commit(world: &World, day: Day) -> u64 {
     match world.cold.version().await.unwrap() {
-        Some(_) => world.cold.shelf(day).await.unwrap().unit,
+        Some(_) => world.cold.partition(day).await.unwrap().archive_commit,
         None => 0,
     }
 }
 
-/// Without closed coupons to move, what is on an open shelf stays there.
+/// Without enough closed coupons nothing of an open partition is archived.
 #[tokio::test]
-async fn an_open_shelf_is_not_touched() {
+async fn an_open_partition_is_not_touched() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
     let census = world.census(&cast).await;
-    let is_open = |it: &coupon::coupon::Coupon| Day::shelf_of(it.lasts_until()) >= open_shelf();
+    let is_open =
+        |it: &coupon::coupon::Coupon| Day::expiry_day_of(it.lasts_until()) >= open_partition();
     let before: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
-    // Closed for 30 days: one day more and they are worth a unit.
+    // Closed for 30 days: after one more day they are worth an archive commit.
     let settings = compactor::Settings { closed_wait_days: 3_000, ..SETTINGS };
     let report = world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    assert!(report.shelves.iter().all(|shelf| shelf.pass == Pass::Expired), "{report:?}");
+    assert!(
+        report.partitions.iter().all(|partition| partition.pass == Pass::Expired),
+        "{report:?}"
+    );
     let after: Vec<_> = world.rows().await.into_iter().filter(is_open).collect();
     assert!(before.len() > 10);
     assert_eq!(after, before);
-    for day in [open_shelf(), Day(open_shelf().0 + 3)] {
-        assert_eq!(unit(&world, day).await, 0);
-        assert!(!world.hot.shelf(day).await.unwrap().unwrap().sealed);
+    for day in [open_partition(), Day(open_partition().0 + 3)] {
+        assert_eq!(archive_commit(&world, day).await, 0);
+        assert!(!world.hot.partition(day).await.unwrap().unwrap().sealed);
     }
     world.shows(&census, &cast, "after the Expired pass").await;
     let left: Vec<Work> = world.compactor().plan(now(), Closed::Now).await.unwrap();
-    assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_shelf()]);
+    assert_eq!(left.iter().map(|work| work.day).collect::<Vec<_>>(), [open_partition()]);
 }
 
-/// A compactor was killed before it had made the tables, and then there was nothing to move.
+/// A compactor was killed before it made the tables. Then there was nothing to archive.
 #[tokio::test]
-async fn a_cold_tier_that_was_only_begun_is_no_harm() {
+async fn a_cold_tier_without_tables_does_no_harm() {
     let disk = crate::place::folder();
     let world = World::open(disk.path());
     let mark = hot::ColdMark { begun: Some(0), committed: None };
     world.hot.raise_cold_mark(mark).await.unwrap();
     let report = world.compacts(now()).await;
-    assert!(report.shelves.is_empty(), "{report:?}");
-    let campaign = world.campaign("open", open_shelf()).await;
+    assert!(report.partitions.is_empty(), "{report:?}");
+    let campaign = world.campaign("open", open_partition()).await;
     let code = world.minted(&campaign, "a", 1).await.remove(0);
     world.done(&code, void(), ago(60)).await;
     let cast = Cast { codes: vec![code], campaigns: vec![campaign.id] };

@@ -1,5 +1,5 @@
-//! At every step of both passes, before and after each call of a store: the process stops, the call
-//! fails, or the compactor freezes and another overtakes it. Whoever runs next finishes.
+//! At every step of both passes, before and after each call of a store, the process stops, the call
+//! fails, or the compactor freezes and another one overtakes it. The next run finishes the work.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -12,18 +12,18 @@ use coupon::time::Millis;
 use tempfile::TempDir;
 
 use super::stores::{Act, Frozen, Steps, Which, counted};
-use super::world::{Cast, Census, Ground, World, copied, is_overtaken, now, prepared};
+use super::world::{Cast, Census, Ground, World, copied, is_conflict, now, prepared};
 
-/// Tells this test, run as a child, in which folder and at which step it has to stop.
+/// For this test as a child process: its folder, and the step at which it stops.
 const STOP: &str = "COUPONRY_TEST_STOP";
 
-/// Steps of each pass that there must be at least.
+/// The fewest steps that each pass must have.
 const STEPS_MIN: usize = 12;
 
 /// `SIGABRT`.
 const ABORTED: i32 = 6;
 
-/// A place that is prepared once.
+/// A store that is prepared once and copied for each case.
 struct Stage {
     disk: TempDir,
     cast: Cast,
@@ -49,14 +49,14 @@ impl Stage {
         world.shows(&self.before, &self.cast.part(nth), name).await;
     }
 
-    /// A compaction that nobody disturbs ends it.
+    /// Finishes it with a compaction that nothing disturbs.
     async fn ends(&self, world: &World, nth: u64, name: &str) {
         world.compacts(self.now).await;
         world.is_settled(self.now, &self.before, &self.cast.part(nth), name).await;
     }
 }
 
-/// Which steps there were, by pass, and that they are enough.
+/// Prints the steps of each pass, and checks that they are enough.
 fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
     let mut passes: BTreeMap<&str, usize> = BTreeMap::new();
     for (pass, _) in steps {
@@ -82,28 +82,28 @@ fn tell(test: &str, ground: Ground, steps: &[(String, String)]) {
             "after raise committed",
             "after complete by_holder file",
             "after put by_holder log",
-            "after finish_unit",
+            "after finish_archive_commit",
         ] {
             let want = format!("{pass}: {kind}");
             assert!(kinds.contains(&want), "no step {want}");
         }
     }
-    for want in ["Closed: after retire", "Expired: after seal", "Expired: after remove_kept"] {
+    for want in ["Closed: after evict", "Expired: after seal", "Expired: after remove_residue"] {
         assert!(kinds.iter().any(|it| it == want), "no step {want}");
     }
 }
 
-/// As the child: compacts, and stops in the middle of it.
+/// In the child: compacts, and stops at its step.
 async fn stops(asked: &str) {
     let (nth, folder) = asked.split_once(' ').unwrap();
     let world = World::open(Path::new(folder));
-    // A process that stops at a read leaves what one that stops behind the last write does.
+    // A process that stops at a read leaves the same as one that stops after the write before it.
     let which = Which::at_least(Which::Writes);
     let steps = Steps::nth(nth.parse().unwrap(), which, Act::Stop);
     steps.compactor(&world).run(now(), Closed::Now).await.unwrap();
 }
 
-/// Runs the child; the step at which it stopped, none if it came to its end.
+/// Runs the child. Returns the step at which it stopped, or none if it finished.
 async fn stopped(nth: u64, folder: PathBuf) -> Option<(String, String)> {
     let test = "moves::steps::stopped_at_each_step";
     let run = move || {
@@ -173,16 +173,16 @@ async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn overtaken_at_each_step() {
+async fn conflict_at_each_step() {
     for ground in [Ground::Fresh, Ground::Merge] {
         let stage = Stage::set(ground, 0).await;
-        let points = each(&stage, 3, overtaken_once).await;
-        tell("overtaken", ground, &points);
+        let points = each(&stage, 3, conflict_once).await;
+        tell("conflict", ground, &points);
     }
 }
 
-/// One freezes, another does all there is to do, the first one goes on.
-async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
+/// One compactor freezes, another one does all the work, then the first one is resumed.
+async fn conflict_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
     let (_disk, world) = stage.copied();
     let frozen = Frozen::new();
     let which = Which::at_least(Which::Asks);
@@ -201,20 +201,20 @@ async fn overtaken_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)>
     frozen.thaws();
     let ended = slow.await.unwrap();
     let name = format!("{name}: {ended:?}");
-    // What it was about to read may be merged away, and swept at once in these tests: that ends its
-    // run. Anything else would be a false alarm.
+    // The files that it was about to read may be merged, and these tests sweep them at once: that
+    // ends its run. Any other error would be a false alarm.
     match &ended {
         Ok(report) => {
-            assert!(report.failed.iter().all(|(_, error)| is_overtaken(error)), "{name}");
+            assert!(report.failed.iter().all(|(_, error)| is_conflict(error)), "{name}");
         }
-        Err(error) => assert!(is_overtaken(error), "{name}"),
+        Err(error) => assert!(is_conflict(error), "{name}"),
     }
     stage.shows(&world, nth, &name).await;
     stage.ends(&world, nth, &name).await;
     Some(at)
 }
 
-/// Tries step after step from the step `first` on, two at a time, until there is no such step.
+/// Tries the steps from `first` on, two at the same time, until there are no more.
 async fn each<F>(
     stage: &Arc<Stage>,
     first: u64,

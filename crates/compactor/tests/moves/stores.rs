@@ -1,5 +1,5 @@
-//! Both stores with a step before each call and, where something is written, one behind it. At one
-//! of the steps something happens: the process stops, the call fails, the caller waits.
+//! Both stores with a step before each call and, for a write, a step after it. At one of the steps
+//! the process stops, the call fails, or the caller waits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,9 @@ use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use hot::{Adopted, ClosedShelf, ColdMark, Emptying, HotError, Kept, ShelfPlan, Shelves};
+use hot::{
+    ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
+};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
@@ -27,32 +29,32 @@ use tokio::task::JoinHandle;
 
 use super::world::{SETTINGS, World, cold_folder, cold_options};
 
-/// Codes of one `retire`: the store divides more of them, too, and so shows its steps.
-const RETIRED_AT_ONCE: usize = 3;
+/// Codes of one `evict`. The store splits more of them in the same way, so its steps show.
+const EVICTED_AT_ONCE: usize = 3;
 
-/// How the name of a step begins at which a file is read.
+/// The names of steps that read a file begin like this.
 const READS: &str = "read ";
 
-/// And one at which hot is asked something.
+/// The names of steps that read hot begin like this.
 const ASKS: &str = "ask ";
 
-/// What happens at the step that was chosen.
+/// What happens at the chosen step.
 pub(crate) enum Act {
     /// The process stops.
     Stop,
     /// The call fails.
     Fail,
-    /// Whoever calls waits until he may go on.
+    /// The caller waits until it may continue.
     Freeze(Arc<Ice>),
-    /// Something is done beside it, with the step's name.
+    /// A function runs beside it, with the name of the step.
     Beside(Box<dyn Fn(&str) + Send + Sync>),
 }
 
-/// A caller that has come to its step, and waits. Whoever drops this lets it go on, so that a
-/// case that fails ends.
+/// A caller that waits at its step. It continues when this is dropped, so that a case that fails
+/// ends.
 pub(crate) struct Frozen(Arc<Ice>);
 
-/// What keeps it waiting.
+/// What the caller waits for.
 pub(crate) struct Ice {
     arrived: Notify,
     may_go_on: Semaphore,
@@ -69,19 +71,19 @@ impl Frozen {
         Frozen(Arc::new(Ice { arrived: Notify::new(), may_go_on: Semaphore::new(0) }))
     }
 
-    /// What happens at its step.
+    /// The fault for the step.
     pub(crate) fn act(&self) -> Act {
         Act::Freeze(Arc::clone(&self.0))
     }
 
-    /// Waits until it is there.
+    /// Waits until the caller is at its step.
     pub(crate) async fn arrives<T: fmt::Debug>(&self, who: &mut JoinHandle<T>) {
         if let Some(ended) = self.arrives_or_ends(who).await {
             panic!("it ended before that step: {ended:?}");
         }
     }
 
-    /// The same; what it ended with if there was no such step.
+    /// The same. Returns how the call ended if it had no such step.
     pub(crate) async fn arrives_or_ends<T>(&self, who: &mut JoinHandle<T>) -> Option<T> {
         tokio::select! {
             () = self.0.arrived.notified() => None,
@@ -100,16 +102,16 @@ type When = Box<dyn Fn(&str) -> bool + Send + Sync>;
 /// Which steps are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Before and after each write, but of the holder index.
+    /// Before and after each write, except of the holder index.
     Writes,
-    /// Those, and each question to hot.
+    /// These, and each read of hot.
     Asks,
-    /// Those, and each read of a file: several hundred.
+    /// These, and each read of a file: several hundred.
     Every,
 }
 
 impl Which {
-    /// `this`, or every one if whoever runs the tests wants that: it takes a quarter of an hour.
+    /// `this`, or every step if `COUPONRY_TEST_EVERY_STEP` is set: a quarter of an hour.
     pub(crate) fn at_least(this: Which) -> Which {
         match std::env::var("COUPONRY_TEST_EVERY_STEP") {
             Ok(_) => Which::Every,
@@ -118,7 +120,7 @@ impl Which {
     }
 
     fn has(self, step: &str) -> bool {
-        // The holder index is nobody's truth, and `cold` has tests of its own for it.
+        // The holder index is derived from `coupons`, and `cold` has tests for it.
         let is_of_index = step.contains("holder_index");
         match self {
             Which::Writes => !is_of_index && !step.starts_with(READS) && !step.starts_with(ASKS),
@@ -132,18 +134,18 @@ impl Which {
 pub(crate) struct Steps {
     when: When,
     act: Act,
-    /// What the compactor is at.
+    /// The present pass of the compactor.
     pass: Mutex<String>,
     at: Mutex<Option<(String, String)>>,
     counts: Mutex<Counts>,
 }
 
-/// How often hot has had to do with each coupon.
+/// How often hot worked on each coupon.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Its row was handed out.
+    /// Its row was read.
     pub(crate) read: BTreeMap<Code, u64>,
-    /// An archived marker was wanted in its place.
+    /// Its eviction was requested.
     pub(crate) evicted: BTreeMap<Code, u64>,
 }
 
@@ -173,12 +175,12 @@ impl Steps {
         Steps::new(|_| false, Act::Fail)
     }
 
-    /// What hot was asked so far.
+    /// The calls of hot so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts.lock().unwrap().clone()
     }
 
-    /// At the step of this number, from 1, among those that are `which`.
+    /// At the step of this number, from 1, among the steps of `which`.
     pub(crate) fn nth(nth: u64, which: Which, act: Act) -> Arc<Steps> {
         let steps = AtomicU64::new(0);
         let at =
@@ -186,7 +188,7 @@ impl Steps {
         Steps::new(at, act)
     }
 
-    /// At the first step of a Closed pass whose name begins so.
+    /// At the first step of a Closed pass whose name begins with `name`.
     pub(crate) fn closed(name: &'static str, act: Act) -> Arc<Steps> {
         Arc::new_cyclic(|steps: &Weak<Steps>| {
             let (steps, seen) = (steps.clone(), AtomicU64::new(0));
@@ -199,7 +201,7 @@ impl Steps {
         })
     }
 
-    /// At the first step whose name begins so.
+    /// At the first step whose name begins with `name`.
     pub(crate) fn named(name: &'static str, act: Act) -> Arc<Steps> {
         let seen = AtomicU64::new(0);
         let first =
@@ -207,12 +209,12 @@ impl Steps {
         Steps::new(first, act)
     }
 
-    /// A compactor of `world` that goes through these steps.
+    /// A compactor of `world` whose calls are these steps.
     pub(crate) fn compactor(self: &Arc<Steps>, world: &World) -> Compactor {
         self.compactor_of(world, SETTINGS, cold_options())
     }
 
-    /// The same, by other settings.
+    /// The same, with other settings.
     pub(crate) fn compactor_of(
         self: &Arc<Steps>,
         world: &World,
@@ -237,7 +239,7 @@ impl Steps {
         self.at.lock().unwrap().clone()
     }
 
-    /// Whether to go on.
+    /// Whether to continue.
     async fn step(&self, name: &str) -> bool {
         if !(self.when)(name) {
             return true;
@@ -252,7 +254,7 @@ impl Steps {
             Act::Fail => false,
             Act::Freeze(ice) => {
                 ice.arrived.notify_one();
-                // Only ever closed.
+                // Only a closed semaphore fails.
                 let _ = ice.may_go_on.acquire().await;
                 true
             }
@@ -292,7 +294,7 @@ pub(crate) fn counted(taken: &[(String, String)]) -> BTreeMap<(String, String), 
     counts
 }
 
-/// A step's name without what is in it by chance.
+/// The name of a step without its random parts.
 fn kind(name: &str) -> String {
     let (call, object) = name.split_once('/').unwrap_or((name, ""));
     let tables = [("coupons_by_holder", "by_holder"), ("holder_index", "index")];
@@ -306,7 +308,7 @@ fn kind(name: &str) -> String {
     }
 }
 
-/// A folder, through steps. Every call is the folder's own.
+/// A folder whose calls are steps.
 #[derive(Clone)]
 struct Stepped {
     inner: Arc<dyn ObjectStore>,
@@ -413,7 +415,7 @@ impl ObjectStore for Stepped {
 }
 
 impl Stepped {
-    /// In the order of the names, as the log is read.
+    /// In the order of the names, in which the log is read.
     fn listed(
         &self,
         prefix: Option<Path>,
@@ -474,9 +476,9 @@ impl MultipartUpload for SteppedUpload {
     }
 }
 
-/// A hot store, through steps.
+/// A hot store whose calls are steps.
 struct SteppedHot {
-    inner: Arc<dyn Shelves>,
+    inner: Arc<dyn Partitions>,
     steps: Arc<Steps>,
 }
 
@@ -507,37 +509,27 @@ impl SteppedHot {
 }
 
 #[async_trait]
-impl Shelves for SteppedHot {
-    async fn shelves(&self) -> std::result::Result<Vec<ShelfPlan>, HotError> {
-        self.reads("shelves").await?;
-        self.inner.shelves().await
+impl Partitions for SteppedHot {
+    async fn partitions(&self) -> std::result::Result<Vec<PartitionPlan>, HotError> {
+        self.reads("partitions").await?;
+        self.inner.partitions().await
     }
 
-    async fn shelf(&self, day: Day) -> std::result::Result<Option<ShelfPlan>, HotError> {
-        self.reads("shelf").await?;
-        self.inner.shelf(day).await
+    async fn partition(&self, day: Day) -> std::result::Result<Option<PartitionPlan>, HotError> {
+        self.reads("partition").await?;
+        self.inner.partition(day).await
     }
 
-    async fn units(&self) -> std::result::Result<Vec<(Day, u64)>, HotError> {
-        self.reads("units").await?;
-        self.inner.units().await
-    }
-
-    async fn stubs(
-        &self,
-        day: Day,
-        after: Option<Code>,
-        limit: usize,
-    ) -> std::result::Result<Vec<(Code, u64)>, HotError> {
-        self.reads("stubs").await?;
-        self.inner.stubs(day, after, limit).await
+    async fn archive_commits(&self) -> std::result::Result<Vec<(Day, u64)>, HotError> {
+        self.reads("archive_commits").await?;
+        self.inner.archive_commits().await
     }
 
     async fn closed(
         &self,
         now: Millis,
         enough: u64,
-    ) -> std::result::Result<Vec<ClosedShelf>, HotError> {
+    ) -> std::result::Result<Vec<ClosedPartition>, HotError> {
         self.reads("closed").await?;
         self.inner.closed(now, enough).await
     }
@@ -580,72 +572,76 @@ impl Shelves for SteppedHot {
         self.inner.closed_coupons(day, codes, now).await
     }
 
-    async fn retire(
+    async fn evict(
         &self,
         day: Day,
         copied: Vec<(Code, u64)>,
     ) -> std::result::Result<u64, HotError> {
-        if self.inner.shelf(day).await?.is_some_and(|plan| plan.sealed) {
-            // As a store may that makes an archived marker by a conditional write.
-            return Err(HotError::Unavailable("the row's place is sealed".into()));
+        if self.inner.partition(day).await?.is_some_and(|plan| plan.sealed) {
+            // Like a store that writes archived markers with conditional writes.
+            return Err(HotError::Unavailable("the row's bucket is sealed".into()));
         }
         Counts::add(
             &mut self.steps.counts.lock().unwrap().evicted,
             copied.iter().map(|(code, _)| code),
         );
-        let mut retired = 0;
-        for some in copied.chunks(RETIRED_AT_ONCE) {
-            retired += self.writes("retire", self.inner.retire(day, some.to_vec())).await?;
+        let mut evicted = 0;
+        for some in copied.chunks(EVICTED_AT_ONCE) {
+            evicted += self.writes("evict", self.inner.evict(day, some.to_vec())).await?;
         }
-        Ok(retired)
+        Ok(evicted)
     }
 
     async fn seal(&self, day: Day, now: Millis) -> std::result::Result<bool, HotError> {
         self.writes("seal", self.inner.seal(day, now)).await
     }
 
-    async fn kept(
+    async fn residue(
         &self,
         day: Day,
         after: Option<Code>,
         limit: usize,
-    ) -> std::result::Result<Vec<Kept>, HotError> {
-        self.reads("kept").await?;
-        let kept = self.inner.kept(day, after, limit).await?;
-        let coupons = kept.iter().filter(|row| matches!(row, Kept::Coupon(_)));
+    ) -> std::result::Result<Vec<Residue>, HotError> {
+        self.reads("residue").await?;
+        let residue = self.inner.residue(day, after, limit).await?;
+        let coupons = residue.iter().filter(|row| matches!(row, Residue::Coupon(_)));
         let mut counts = self.steps.counts.lock().unwrap();
-        Counts::add(&mut counts.read, coupons.map(Kept::code));
+        Counts::add(&mut counts.read, coupons.map(Residue::code));
         drop(counts);
-        Ok(kept)
+        Ok(residue)
     }
 
-    async fn remove_kept(
+    async fn remove_residue(
         &self,
         day: Day,
         so_far: Emptying,
     ) -> std::result::Result<Option<Emptying>, HotError> {
-        self.writes("remove_kept", self.inner.remove_kept(day, so_far)).await
+        self.writes("remove_residue", self.inner.remove_residue(day, so_far)).await
     }
 
-    async fn finish_unit(
+    async fn finish_archive_commit(
         &self,
         day: Day,
-        unit: u64,
+        archive_commit: u64,
         emptied: bool,
     ) -> std::result::Result<(), HotError> {
-        self.writes("finish_unit", self.inner.finish_unit(day, unit, emptied)).await
+        self.writes(
+            "finish_archive_commit",
+            self.inner.finish_archive_commit(day, archive_commit, emptied),
+        )
+        .await
     }
 
     async fn shrink(&self) -> std::result::Result<bool, HotError> {
         self.writes("shrink", self.inner.shrink()).await
     }
 
-    async fn adopt(
+    async fn reconcile(
         &self,
         day: Day,
         coupons: Vec<Coupon>,
-    ) -> std::result::Result<Adopted, HotError> {
-        self.inner.adopt(day, coupons).await
+    ) -> std::result::Result<Reconciled, HotError> {
+        self.inner.reconcile(day, coupons).await
     }
 
     async fn pass_over_serials(&self) -> std::result::Result<(), HotError> {

@@ -1,47 +1,51 @@
-//! What a partition costs that is moved to cold in many runs, on real stores with every size a
-//! thousandth or less of the real one.
+//! What it costs to archive a partition in many runs, on real stores with every size a thousandth
+//! of the real one or less.
 
 use std::collections::BTreeSet;
 
 use cold::{ColdStore, Options};
 use compactor::{Closed, Settings, runs_at_most};
 use coupon::time::Day;
-use hot::Shelves;
+use hot::Partitions;
 
 use super::stores::{Act, Frozen, Steps};
 use super::world::{
-    Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_shelf, over_shelf,
+    Cast, Ground, SETTINGS, World, ago, cold_options, copied, now, open_partition, over_partition,
     prepared, spent,
 };
 use crate::place;
 
-/// Runs of the compactor, each with as many coupons as a commit takes.
+/// Runs of the compactor. Each archives as many coupons as one commit takes.
 const RUNS: usize = 45;
 const ROWS: usize = 40;
 
-/// Merges begin with so few runs that all levels come up.
-const SHELF_FILES_MAX: usize = 3;
+/// Merges start with few runs, so that all levels occur.
+const PARTITION_FILES_MAX: usize = 3;
 
-/// Runs in which the table has a line.
+/// Runs that have a line in the printed table.
 const TOLD: [usize; 5] = [1, 6, 16, 31, RUNS];
 
-/// Rows of a file, so that a merged run has several.
+/// Rows of a file. A merged run has several files.
 const FILE_ROWS: u64 = 100;
 
 async fn runs(cold: &ColdStore, day: Day) -> usize {
-    let files = cold.shelf(day).await.unwrap().files;
-    files.iter().map(cold::ColdFile::unit).collect::<BTreeSet<_>>().len()
+    let files = cold.partition(day).await.unwrap().files;
+    files.iter().map(cold::ColdFile::archive_commit).collect::<BTreeSet<_>>().len()
 }
 
-/// Whatever the number of runs: each coupon is written three times at most, hot hands its row out
-/// twice at most and evicts it once, and the files stay few.
+/// In any number of runs each coupon is written at most three times, hot reads its row at most
+/// twice and evicts it once, and the files stay few.
 #[tokio::test]
 async fn many_runs_write_each_coupon_a_few_times() {
     let disk = place::folder();
     let world = World::open(disk.path());
-    let settings = Settings { shelf_files_max: SHELF_FILES_MAX, closed_unit_max: ROWS, ..SETTINGS };
+    let settings = Settings {
+        partition_files_max: PARTITION_FILES_MAX,
+        closed_archive_commit_max: ROWS,
+        ..SETTINGS
+    };
     let options = Options { file_rows_max: FILE_ROWS, ..cold_options() };
-    let campaign = world.campaign("open", open_shelf()).await;
+    let campaign = world.campaign("open", open_partition()).await;
     let steps = Steps::none();
     let compactor = steps.compactor_of(&world, settings, options);
     let mut cast = Cast { codes: Vec::new(), campaigns: vec![campaign.id.clone()] };
@@ -53,12 +57,12 @@ async fn many_runs_write_each_coupon_a_few_times() {
         cast.codes.extend(world.imported(&campaign, &format!("R{run:02}"), closed).await);
         let report = compactor.run(now(), Closed::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
-        archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
-        written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
+        archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+        written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
         assert_eq!(archived, (run * ROWS) as u64, "run {run}");
         assert!(written <= 3 * archived, "run {run}: {written} rows written of {archived}");
-        let runs = runs(&world.cold, open_shelf()).await;
-        let most = runs_at_most(run as u64, SHELF_FILES_MAX);
+        let runs = runs(&world.cold, open_partition()).await;
+        let most = runs_at_most(run as u64, PARTITION_FILES_MAX);
         assert!(runs <= most, "run {run}: {runs} of {most}");
         if TOLD.contains(&run) {
             let ratio = written as f64 / archived as f64;
@@ -69,17 +73,17 @@ async fn many_runs_write_each_coupon_a_few_times() {
     assert_eq!(counts.evicted.len(), RUNS * ROWS);
     assert!(counts.evicted.values().all(|times| *times == 1), "evicted once: {counts:?}");
     assert!(counts.read.values().all(|times| *times <= 2), "read twice at most: {counts:?}");
-    // The end of the partition, with a few that nobody redeemed.
-    let unsold = vec![coupon::imported::Standing::Available; ROWS];
+    // The end of the partition, with a few coupons that were not redeemed.
+    let unsold = vec![coupon::imported::ImportedState::Available; ROWS];
     cast.codes.extend(world.imported(&campaign, "UNSOLD", unsold).await);
     cast.codes = cast.codes.into_iter().step_by(17).collect();
     let before = world.census(&cast).await;
-    let later = open_shelf().end().plus_days(40);
+    let later = open_partition().end().plus_days(40);
     let report = compactor.run(later, Closed::Now).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    archived += report.shelves.iter().map(|shelf| shelf.copied).sum::<u64>();
-    written += report.shelves.iter().map(|shelf| shelf.rows).sum::<u64>();
-    let left = runs(&world.cold, open_shelf()).await;
+    archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+    written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
+    let left = runs(&world.cold, open_partition()).await;
     println!("the end: {written} rows written of {archived}, {left} runs");
     assert_eq!(archived, ((RUNS + 1) * ROWS) as u64);
     assert!(written <= 3 * archived, "at the end: {written} rows written of {archived}");
@@ -88,40 +92,45 @@ async fn many_runs_write_each_coupon_a_few_times() {
     world.is_settled(later, &before, &cast, "the end").await;
 }
 
-/// A partition is sealed by somebody else while its closed coupons are on their way to cold.
+/// Another process seals a partition while its closed coupons are being archived.
 #[tokio::test]
 async fn a_closed_pass_leaves_a_sealed_partition_alone() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
-    for step in ["ask closed_codes", "ask coupons_of", "before retire", "before finish_unit"] {
+    for step in
+        ["ask closed_codes", "ask coupons_of", "before evict", "before finish_archive_commit"]
+    {
         let disk = copied(disk.path());
         let world = World::open(disk.path());
         let before = world.census(&cast).await;
         let frozen = Frozen::new();
-        // The first pass that is a Closed one: everything before it has only rows to remove.
+        // The first Closed pass: the work before it only removes rows.
         let steps = Steps::closed(step, frozen.act());
         let compactor = steps.compactor(&world);
         let mut run = tokio::spawn(async move { compactor.run(now(), Closed::Now).await });
         frozen.arrives(&mut run).await;
-        let later = open_shelf().end().plus_days(40);
-        assert!(world.hot.seal(open_shelf(), later).await.unwrap(), "{step}");
+        let later = open_partition().end().plus_days(40);
+        assert!(world.hot.seal(open_partition(), later).await.unwrap(), "{step}");
         frozen.thaws();
         let report = run.await.unwrap().unwrap();
         assert!(report.failed.is_empty(), "{step}: {report:?}");
-        assert!(report.shelves.iter().any(|shelf| shelf.day == over_shelf()), "{step}: {report:?}");
+        assert!(
+            report.partitions.iter().any(|partition| partition.day == over_partition()),
+            "{step}: {report:?}"
+        );
         world.shows(&before, &cast, step).await;
         world.compacts(later).await;
         world.is_settled(later, &before, &cast, step).await;
     }
 }
 
-/// One partition whose rows hot does not evict: the others are moved, and the run says which one
-/// was not.
+/// Hot does not evict the rows of one partition: the other partitions are archived, and the run
+/// names the one that was not.
 #[tokio::test]
 async fn a_partition_that_fails_does_not_stop_the_others() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
     let before = world.census(&cast).await;
-    // Each seal of one of the first partitions is of unknown outcome.
+    // Each seal of one of the first partitions has an unknown outcome.
     let seals = std::sync::atomic::AtomicU64::new(0);
     let first = move |step: &str| {
         step == "after seal" && seals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0
@@ -130,15 +139,15 @@ async fn a_partition_that_fails_does_not_stop_the_others() {
     let now = now();
     let report = steps.compactor(&world).run(now, Closed::Now).await.unwrap();
     assert_eq!(report.failed.len(), 1, "{report:?}");
-    let done: Vec<Day> = report.shelves.iter().map(|shelf| shelf.day).collect();
-    assert!(done.contains(&open_shelf()) && done.contains(&over_shelf()), "{done:?}");
+    let done: Vec<Day> = report.partitions.iter().map(|partition| partition.day).collect();
+    assert!(done.contains(&open_partition()) && done.contains(&over_partition()), "{done:?}");
     world.compacts(now).await;
     world.is_settled(now, &before, &cast, "the next run").await;
 }
 
-/// A store that is away ends the run: each partition would wait for it in vain.
+/// A store that does not answer ends the run, because each partition would wait for it.
 #[tokio::test]
-async fn a_store_that_is_away_stops_the_run() {
+async fn a_store_that_does_not_answer_stops_the_run() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     let world = World::open(disk.path());
     let before = world.census(&cast).await;

@@ -1,11 +1,11 @@
-//! Two compactors at work on one place, each with stores of its own, while customers go on.
+//! Two compactors work on the same tiers, each with its own stores, while users make changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use compactor::{Closed, Settings};
 use coupon::code::Code;
-use coupon::coupon::Deed;
+use coupon::coupon::EventKind;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
@@ -14,34 +14,34 @@ use tokio::sync::Barrier;
 
 use super::stores::{Frozen, Steps};
 use super::world::{
-    Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_overtaken, now, open_shelf,
-    order, orphans, prepared, redeem, said, void,
+    Cast, Ground, SETTINGS, Said, World, ago, cancel, copied, give, is_conflict, now,
+    open_partition, order, orphans, prepared, redeem, said, void,
 };
 
-/// Both compactors begin each of them at once.
+/// Both compactors begin each of them at the same time.
 const ROUNDS: usize = 5;
 
 /// Coupons of one round.
 const COUPONS: u64 = 24;
 
-/// What came of one coupon, as its customers were told.
+/// What the answers said about one coupon.
 #[derive(Debug, Default)]
 struct Told {
-    /// The orders that it was redeemed for, in this order; all but the last were cancelled.
+    /// The orders that redeemed it, oldest first. All but the last were cancelled.
     redeemed: Vec<String>,
     /// Whether the last one was cancelled, too.
     cancelled: bool,
     void: bool,
 }
 
-/// Each coupon has a holder of its own, so that nobody comes to his limit.
+/// Each coupon has a different holder, so that nobody reaches their limit.
 fn owner(code: &Code) -> String {
     format!("ann-{code}")
 }
 
-/// One customer after the other takes `code` through its life, whatever tier it is in. All of it
-/// happened 60 days ago by the clock of the shop, so that a compactor may take each coupon as soon
-/// as it is redeemed: later than the cancel, or before it.
+/// Users change `code` one after the other, in whichever tier it is. All changes happen 60 days ago
+/// by the clock of the shop, so that a compactor may archive each coupon as soon as it is redeemed,
+/// before a cancel or after it.
 async fn lives(world: &World, code: &Code, nth: usize) -> Told {
     let (mut told, past, ann) = (Told::default(), ago(60), owner(code));
     if nth.is_multiple_of(6) {
@@ -57,7 +57,7 @@ async fn lives(world: &World, code: &Code, nth: usize) -> Told {
         told.redeemed.push(order.clone());
         told.cancelled = false;
         let again = world.ask(code, redeem(&ann, &order), past).await;
-        assert_eq!(again, Said::Replayed, "{code}: a lost answer is asked for again");
+        assert_eq!(again, Said::Replayed, "{code}: a repeated request");
         let rival = world.ask(code, redeem(&ann, "rival"), past).await;
         assert_eq!(rival, Said::Refused(Refusal::AlreadyRedeemed), "{code}");
         if nth % 6 < 3 {
@@ -65,7 +65,7 @@ async fn lives(world: &World, code: &Code, nth: usize) -> Told {
         }
         match world.ask(code, cancel(&order), past).await {
             Said::Accepted => told.cancelled = true,
-            // It lies in cold by now, or nearly: once and for all.
+            // It is in cold now, or about to be, and final.
             Said::Refused(Refusal::CancelClosed) => return told,
             other => panic!("{code}: {other:?}"),
         }
@@ -75,7 +75,7 @@ async fn lives(world: &World, code: &Code, nth: usize) -> Told {
     told
 }
 
-/// Two orders at once for each coupon: one of them gets it.
+/// Two orders at the same time for each coupon: one of them redeems it.
 async fn race(one: Arc<World>, other: Arc<World>, codes: &[Code]) -> Vec<Told> {
     let mut told = Vec::new();
     for code in codes {
@@ -95,21 +95,21 @@ async fn race(one: Arc<World>, other: Arc<World>, codes: &[Code]) -> Vec<Told> {
     told
 }
 
-/// What was told is what is there.
+/// Every answer is true.
 async fn is_as_told(world: &World, code: &Code, told: &Told) {
     let coupon = world.see(code).await.expect("it is there").coupon;
     let redeemed: Vec<String> = coupon
         .events()
         .iter()
-        .filter_map(|event| match &event.deed {
-            Deed::Redeemed { order, .. } => Some(order.to_string()),
+        .filter_map(|event| match &event.kind {
+            EventKind::Redeemed { order, .. } => Some(order.to_string()),
             _ => None,
         })
         .collect();
     assert_eq!(redeemed, told.redeemed, "{code}");
     let live = told.redeemed.last().filter(|_| !told.cancelled).map(|last| order(last));
     assert_eq!(coupon.redemption().map(|it| it.order.clone()), live, "{code}");
-    assert_eq!(coupon.state().word() == "void", told.void, "{code}");
+    assert_eq!(coupon.state().as_str() == "void", told.void, "{code}");
     if let Some(order) = live {
         let by = coupon.holder().unwrap().to_string();
         let again = world.ask(code, redeem(&by, order.as_str()), ago(60)).await;
@@ -119,9 +119,9 @@ async fn is_as_told(world: &World, code: &Code, told: &Told) {
     }
 }
 
-/// Compacts all the time until nobody is left to make work.
+/// Compacts without a pause until all users are done.
 async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>) -> (u64, u64) {
-    let (mut runs, mut overtaken) = (0, 0);
+    let (mut runs, mut conflicts) = (0, 0);
     let compactor = world.compactor();
     starts.wait().await;
     loop {
@@ -129,54 +129,59 @@ async fn compacts(world: Arc<World>, starts: Arc<Barrier>, over: Arc<AtomicBool>
         match compactor.run(now(), Closed::Now).await {
             Ok(report) => {
                 for (work, error) in report.failed {
-                    assert!(is_overtaken(&error), "{work:?}: {error}");
-                    overtaken += 1;
+                    assert!(is_conflict(&error), "{work:?}: {error}");
+                    conflicts += 1;
                 }
             }
-            // The next run does what is left.
+            // The next run does the rest.
             Err(error) => {
-                assert!(is_overtaken(&error), "{error}");
-                overtaken += 1;
+                assert!(is_conflict(&error), "{error}");
+                conflicts += 1;
             }
         }
         runs += 1;
         if last {
-            return (runs, overtaken);
+            return (runs, conflicts);
         }
     }
 }
 
-/// Issues by name while coupons move, each name again a little later.
+/// Issues with an issue_ref during the compaction, and repeats each request a little later.
 async fn issues(world: Arc<World>, campaign: CampaignId, round: usize) -> Vec<(Code, Told)> {
     let mut issued = Vec::new();
     for nth in 0..10 {
         let name = format!("r{round}-{nth}");
         let applied = world.issue(&campaign, &name, "a", ago(60)).await;
         assert_eq!(said(&applied), Said::Accepted);
-        let code = applied.sight.unwrap().coupon.code().clone();
+        let code = applied.snapshot.unwrap().coupon.code().clone();
         let past: Millis = ago(60);
         let redemption = redeem(&name, "1");
         world.done(&code, redemption, past).await;
         let again = world.issue(&campaign, &name, "a", ago(60)).await;
-        assert_eq!(said(&again), Said::Replayed, "{name} has had it");
-        assert_eq!(*again.sight.unwrap().coupon.code(), code, "the same one");
+        assert_eq!(said(&again), Said::Replayed, "{name} gets the same coupon");
+        assert_eq!(*again.snapshot.unwrap().coupon.code(), code, "the same coupon");
         let told = Told { redeemed: vec!["1".into()], ..Told::default() };
         issued.push((code, told));
     }
     issued
 }
 
-/// Reads all codes all the time, and once more when it is over: what is there never goes back.
+/// Reads all codes without a pause, and once more at the end: no coupon goes back to an earlier
+/// state.
 async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u64; 2] {
     let mut versions = vec![0; codes.len()];
     let mut tiers = [0; 2];
     loop {
         let last = over.load(Ordering::SeqCst);
         for (code, version) in codes.iter().zip(&mut versions) {
-            let sight = world.see(code).await.unwrap_or_else(|| panic!("{code} is gone"));
-            assert!(sight.coupon.version() >= *version, "{code} went back to {:?}", sight.coupon);
-            *version = sight.coupon.version();
-            tiers[usize::from(sight.tier == Tier::Cold)] += 1;
+            let snapshot = world.see(code).await.unwrap_or_else(|| panic!("{code} is lost"));
+            assert!(
+                snapshot.coupon.version() >= *version,
+                "{code} went back to {:?}",
+                snapshot.coupon
+            );
+            *version = snapshot.coupon.version();
+            tiers[usize::from(snapshot.tier == Tier::Cold)] += 1;
         }
         if last {
             return tiers;
@@ -188,11 +193,11 @@ async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u
 async fn two_at_once() {
     let disk = crate::place::folder();
     let (one, other) = (Arc::new(World::open(disk.path())), Arc::new(World::open(disk.path())));
-    let campaign = one.campaign("open", open_shelf()).await;
-    let stock = one.campaign("stock", open_shelf()).await;
+    let campaign = one.campaign("open", open_partition()).await;
+    let stock = one.campaign("stock", open_partition()).await;
     one.minted(&stock, "S", 10 * ROUNDS as u64).await;
     let mut all: Vec<(Code, Told)> = Vec::new();
-    let (runs, overtaken, seen) =
+    let (runs, conflicts, seen) =
         (AtomicU64::new(0), AtomicU64::new(0), [const { AtomicU64::new(0) }; 2]);
     for round in 0..ROUNDS {
         let codes = one.minted(&campaign, &format!("B{round}"), COUPONS).await;
@@ -229,7 +234,7 @@ async fn two_at_once() {
         for compactor in compactors {
             let (run, late) = compactor.await.unwrap();
             runs.fetch_add(run, Ordering::SeqCst);
-            overtaken.fetch_add(late, Ordering::SeqCst);
+            conflicts.fetch_add(late, Ordering::SeqCst);
         }
         moved.store(true, Ordering::SeqCst);
         for (total, tier) in seen.iter().zip(reader.await.unwrap()) {
@@ -240,32 +245,32 @@ async fn two_at_once() {
         }
     }
     println!(
-        "{} coupons, {runs:?} runs, {overtaken:?} overtaken, {seen:?} reads of hot and cold",
+        "{} coupons, {runs:?} runs, {conflicts:?} conflicts, {seen:?} reads of hot and cold",
         all.len()
     );
     assert!(seen.iter().all(|tier| tier.load(Ordering::SeqCst) > 0), "both tiers were read");
     let cancelled = all.iter().filter(|(_, told)| told.cancelled || told.redeemed.len() > 1);
-    println!("{} late cancels came before the move", cancelled.count());
+    println!("{} late cancels came before the archive commit", cancelled.count());
     for (code, told) in &all {
         is_as_told(&other, code, told).await;
     }
     let codes = all.iter().map(|(code, _)| code.clone()).collect();
     let cast = Cast { codes, campaigns: vec![campaign.id.clone(), stock.id.clone()] };
     let before = one.census(&cast).await;
-    // Everything at last, by both of them at once.
-    let later = open_shelf().end().plus_days(40);
+    // In the end both of them archive everything at the same time.
+    let later = open_partition().end().plus_days(40);
     let (left, right) = (one.compactor(), other.compactor());
     let (first, second) = tokio::join!(left.run(later, Closed::Now), right.run(later, Closed::Now));
     for ended in [first, second] {
-        assert!(ended.as_ref().err().is_none_or(is_overtaken), "{ended:?}");
+        assert!(ended.as_ref().err().is_none_or(is_conflict), "{ended:?}");
     }
     other.compacts(later).await;
-    other.is_settled(later, &before, &cast, "all in cold").await;
+    other.is_settled(later, &before, &cast, "all are in cold").await;
     assert!(one.rows().await.is_empty());
 }
 
-/// What a slow compactor has written and not committed yet is not swept away by anybody: nobody
-/// else has taken its number.
+/// Files that a slow compactor has written and not committed are not swept, as long as nobody else
+/// has committed their number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_spares_what_may_still_be_committed() {
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
@@ -273,7 +278,7 @@ async fn a_sweep_spares_what_may_still_be_committed() {
         let disk = copied(disk.path());
         let world = World::open(disk.path());
         let before = world.census(&cast).await;
-        // There are tables from now on.
+        // The tables exist from now on.
         let settings = Settings { closed_wait_days: 3_000, ..SETTINGS };
         world.compactor_of(settings).run(now(), Closed::WhenWorthwhile).await.unwrap();
         let frozen = Frozen::new();
@@ -285,7 +290,7 @@ async fn a_sweep_spares_what_may_still_be_committed() {
         let written = orphans(&world.at);
         assert_eq!(written.len(), 1, "{step}: {written:?}");
         world.cold.sweep(now).await.unwrap();
-        assert_eq!(orphans(&world.at), written, "{step}: it is still there");
+        assert_eq!(orphans(&world.at), written, "{step}: the file is still there");
         frozen.thaws();
         let report = slow.await.unwrap().unwrap();
         assert!(report.failed.is_empty(), "{step}: {report:?}");

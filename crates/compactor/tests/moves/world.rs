@@ -3,53 +3,59 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cold::{ColdError, ColdStore, ScanFilter};
+use cold::{ColdError, ColdStore, FileFault, ScanFilter};
 use compactor::{Closed, CompactError, Compactor, Report, Settings, Watch};
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{Batch, BatchKind, Campaign, Handout, Tally};
+use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, Handout};
 use coupon::code::{Code, CodeText};
 use coupon::coupon::Coupon;
 use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, OrderRef, UserId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::ColdArchive;
-use hot::sqlite::SqliteHot;
 use hot::{
-    Applied, CouponFilter, HotStore, ImportLine, ImportOutcome, ListOrder, ListQuery, ListScope,
-    MintOrder, Named, NewCampaign, Shelves, Sight, Tier,
+    Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
+    ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
 };
+use hot_conformance::soundness::{Contradictions, contradictions};
+use hot_sqlite::SqliteHot;
 use router::{Found, Router};
 use tempfile::TempDir;
 
 use crate::place;
 
-/// A compaction that merges as soon as a shelf has two files.
+/// A compaction that merges as soon as a partition has two files.
 pub(crate) const SETTINGS: Settings = Settings {
     closed_enough: compactor::CLOSED_ENOUGH,
     closed_wait_days: compactor::CLOSED_WAIT_DAYS,
-    closed_unit_max: compactor::CLOSED_UNIT_MAX,
-    shelf_files_max: 2,
+    closed_archive_commit_max: compactor::CLOSED_ARCHIVE_COMMIT_MAX,
+    partition_files_max: 2,
 };
 
-/// The moment of a compaction: the clock of the machine that writes the files, and a little more,
-/// so that what a merge has replaced goes at once and what others are writing stays.
+/// Longer than the machine stops for while it does other things.
+const LONG: Duration = Duration::from_secs(300);
+
+/// The instant of a compaction: a little after the clock of the machine that writes the files, so
+/// that files replaced by a merge are swept at once and files that others are writing stay.
 pub(crate) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Millis(i64::try_from(since.as_millis()).unwrap() + 60 * 60 * 1000)
 }
 
+/// The day on which the process began by that clock: midnight may come while a test runs.
 pub(crate) fn today() -> Day {
-    now().day()
+    static TODAY: LazyLock<Day> = LazyLock::new(|| now().day());
+    *TODAY
 }
 
-/// Noon of the day that many days before today.
+/// Noon of the day `days` days before today.
 pub(crate) fn ago(days: i32) -> Millis {
     Day(today().0 - days).start().plus_ms(DAY_MS / 2)
 }
@@ -67,7 +73,12 @@ pub(crate) fn cold_folder(at: &Path) -> PathBuf {
 }
 
 pub(crate) fn cold_options() -> cold::Options {
-    cold::Options { retention: Duration::ZERO, checkpoint_every: 3, ..cold::Options::default() }
+    cold::Options {
+        retention: Duration::ZERO,
+        checkpoint_every: 3,
+        look_up_max: LONG,
+        ..cold::Options::default()
+    }
 }
 
 pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
@@ -75,8 +86,7 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options =
-        hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: LONG };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
 }
@@ -93,7 +103,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A copy of a whole place, to be spoilt.
+/// A copy of both stores, to be damaged.
 pub(crate) fn copied(from: &Path) -> TempDir {
     let to = place::folder();
     copy(from, to.path());
@@ -114,7 +124,7 @@ pub(crate) fn files(under: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Parquet files of both tables that no commit has, by the log alone.
+/// Parquet files of both tables that are in no commit of the log.
 pub(crate) fn orphans(at: &Path) -> BTreeSet<PathBuf> {
     let (mut there, mut live) = (BTreeSet::new(), BTreeSet::new());
     for table in ["coupons", "coupons_by_holder"].map(|name| cold_folder(at).join(name)) {
@@ -172,7 +182,7 @@ pub(crate) fn void() -> Action {
     Action::Void { reason: "a misprint".parse().ok() }
 }
 
-/// What came of a change, without the coupon.
+/// The outcome of a change, without the coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Accepted,
@@ -188,13 +198,13 @@ pub(crate) fn said(applied: &Applied) -> Said {
     }
 }
 
-/// Without its hold: a lapsed one does not go to cold.
+/// Without its hold: an ended hold is not archived.
 pub(crate) fn lasting(coupon: &Coupon) -> Coupon {
     let (genesis, events) = (coupon.genesis().clone(), coupon.events().to_vec());
     Coupon::of(genesis, events, None, coupon.version(), coupon.modified_at())
 }
 
-/// Who is asked for in a test: codes, and the campaigns they belong to.
+/// The codes of a test, and their campaigns.
 #[derive(Clone, Default)]
 pub(crate) struct Cast {
     pub(crate) codes: Vec<Code>,
@@ -202,8 +212,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// Every fourth code, other ones at each turn: a code that is read by itself takes its time, and
-    /// what lies where is looked at as a whole anyway.
+    /// Every fourth code, different ones at each call: reading codes one by one is slow, and the
+    /// copies are compared as a whole.
     pub(crate) fn part(&self, turn: u64) -> Cast {
         let codes = self.codes.iter().skip(turn as usize % 4).step_by(4).cloned().collect();
         Cast { codes, campaigns: self.campaigns.clone() }
@@ -218,17 +228,17 @@ pub(crate) struct Lying {
     pub(crate) coupon: Coupon,
 }
 
-/// What everybody may see: it is the same before, during and after a compaction.
+/// What users see. It is the same before, during and after a compaction.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Census {
-    /// What is read under each code of the cast.
+    /// What a read of each code returns.
     pub(crate) read: BTreeMap<Code, Option<Coupon>>,
-    /// Every coupon that something has happened to, in its newest version.
+    /// Every touched coupon in its newest version.
     pub(crate) touched: BTreeMap<Code, Coupon>,
-    pub(crate) tallies: Vec<Tally>,
+    pub(crate) all_counts: Vec<CampaignCounts>,
 }
 
-/// One place, opened.
+/// Both stores, opened.
 pub(crate) struct World {
     pub(crate) at: PathBuf,
     pub(crate) hot: Arc<SqliteHot>,
@@ -258,27 +268,27 @@ impl World {
     }
 
     pub(crate) fn compactor_of(&self, settings: Settings) -> Compactor {
-        let hot: Arc<dyn Shelves> = self.hot.clone();
+        let hot: Arc<dyn Partitions> = self.hot.clone();
         Compactor::new(hot, Arc::clone(&self.cold), settings, silent())
     }
 
-    /// A compaction in which nothing goes wrong.
+    /// A compaction without a fault.
     pub(crate) async fn compacts(&self, now: Millis) -> Report {
         let report = self.compactor().run(now, Closed::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{:?}", report.failed);
         report
     }
 
-    /// A campaign whose coupons expire with `shelf`, valid since 200 days before that.
-    pub(crate) fn draft(&self, name: &str, shelf: Day) -> Campaign {
+    /// A campaign whose coupons expire with `partition` and are valid from 200 days before.
+    pub(crate) fn draft(&self, name: &str, partition: Day) -> Campaign {
         Campaign {
             id: name.parse().unwrap(),
             name: "A campaign".into(),
             handout: Handout::Shop,
             shared_code: None,
             code_prefix: None,
-            valid_from: Day(shelf.0 - 400).start(),
-            expires_at: shelf.end(),
+            valid_from: Day(partition.0 - 400).start(),
+            expires_at: partition.end(),
             zone: Zone::utc(),
             valid_days: None,
             issue_from: None,
@@ -288,12 +298,12 @@ impl World {
             extend_days: 30,
             paused: false,
             metadata: None,
-            created_at: Day(shelf.0 - 400).start(),
+            created_at: Day(partition.0 - 400).start(),
         }
     }
 
-    pub(crate) async fn campaign(&self, name: &str, shelf: Day) -> Campaign {
-        let campaign = self.draft(name, shelf);
+    pub(crate) async fn campaign(&self, name: &str, partition: Day) -> Campaign {
+        let campaign = self.draft(name, partition);
         self.create(&campaign).await;
         campaign
     }
@@ -308,7 +318,7 @@ impl World {
         assert!(matches!(made, Named::Created(_)), "{made:?}");
     }
 
-    /// Mints `count` coupons; their codes.
+    /// Mints `count` coupons. Returns their codes.
     pub(crate) async fn minted(&self, campaign: &Campaign, name: &str, count: u64) -> Vec<Code> {
         let key = self.router.keys()[0].id();
         let order = MintOrder { id: name.parse().unwrap(), count, key };
@@ -323,18 +333,20 @@ impl World {
         }
     }
 
-    /// Imports one coupon of the campaign's dates for each standing; their codes begin with
-    /// `word`, which no two imports share.
+    /// Imports one coupon with the campaign's dates for each imported state. The codes begin with
+    /// `word`, which differs for each import.
     pub(crate) async fn imported(
         &self,
         campaign: &Campaign,
         word: &str,
-        standings: Vec<Standing>,
+        imported_states: Vec<ImportedState>,
     ) -> Vec<Code> {
         let batch: BatchId = word.parse().unwrap();
         self.hot.open_import(&campaign.id, &batch, campaign.created_at).await.unwrap();
-        let line = |(nth, standing): (usize, Standing)| self.line(campaign, word, nth, standing);
-        let lines: Vec<ImportLine> = standings.into_iter().enumerate().map(line).collect();
+        let line = |(nth, imported_state): (usize, ImportedState)| {
+            self.line(campaign, word, nth, imported_state)
+        };
+        let lines: Vec<ImportLine> = imported_states.into_iter().enumerate().map(line).collect();
         for group in lines.chunks(1_000) {
             let outcomes = self.import(campaign, &batch, group.to_vec()).await;
             assert!(outcomes.iter().all(|it| *it == ImportOutcome::Imported), "{outcomes:?}");
@@ -347,14 +359,14 @@ impl World {
         campaign: &Campaign,
         word: &str,
         nth: usize,
-        standing: Standing,
+        imported_state: ImportedState,
     ) -> ImportLine {
         ImportLine {
-            // `U` is in no minted code.
+            // No minted code has a `U`.
             code: format!("U{word}{nth:06}").parse().unwrap(),
             valid_from: campaign.valid_from,
             expires_at: campaign.expires_at,
-            standing,
+            imported_state,
         }
     }
 
@@ -377,7 +389,7 @@ impl World {
         self.router.find(&text, self.hot.as_ref()).await.unwrap()
     }
 
-    pub(crate) async fn see(&self, code: &Code) -> Option<Sight> {
+    pub(crate) async fn see(&self, code: &Code) -> Option<CouponSnapshot> {
         match self.find(code).await? {
             Found::Coupon(address) => self.hot.read(&address).await.unwrap(),
             Found::Shared { .. } => panic!("{code} is a shared word"),
@@ -401,7 +413,7 @@ impl World {
         said(&self.hot.apply(&found, self.change(action, at)).await.unwrap())
     }
 
-    /// Something that is accepted.
+    /// Makes a change that must be accepted.
     pub(crate) async fn done(&self, code: &Code, action: Action, at: Millis) {
         let said = self.ask(code, action.clone(), at).await;
         assert_eq!(said, Said::Accepted, "{code}: {action:?}");
@@ -419,8 +431,8 @@ impl World {
         self.hot.issue(campaign, self.change(action, at)).await.unwrap()
     }
 
-    /// A coupon of each kind, some minted and some imported: of those that were redeemed, most at
-    /// `past`, one at `recent`. Their codes.
+    /// A coupon of each kind, some minted and some imported. Most redemptions are at `past`, one is
+    /// at `recent`. Returns the codes.
     pub(crate) async fn one_of_each(
         &self,
         campaign: &Campaign,
@@ -441,12 +453,12 @@ impl World {
             ("was held", vec![give("ann"), hold]),
             ("redeemed", vec![give("ann"), redeem("ann", "1")]),
             (
-                "redeemed once more",
+                "redeemed, cancelled and redeemed",
                 vec![give("ann"), redeem("ann", "1"), cancel("1"), redeem("ann", "2")],
             ),
             ("void", vec![void()]),
             ("void, in a wallet", vec![give("ann"), void()]),
-            ("taken back", vec![give("ann"), revoke]),
+            ("revoked", vec![give("ann"), revoke]),
             ("moved", vec![give("ann"), later.clone()]),
             ("redeemed a short while ago", vec![give("bob")]),
         ];
@@ -458,27 +470,27 @@ impl World {
         }
         self.done(&codes[9], redeem("bob", "9"), recent).await;
         let imported = vec![
-            Standing::Available,
-            Standing::Issued { holder: user("cay"), at: None },
+            ImportedState::Available,
+            ImportedState::Issued { holder: user("cay"), at: None },
             spent(past, "1"),
-            Standing::Void,
-            Standing::Available,
+            ImportedState::Void,
+            ImportedState::Available,
         ];
         let foreign = self.imported(campaign, &format!("{word}F"), imported).await;
         self.done(&foreign[4], later, past).await;
         codes.into_iter().chain(foreign).collect()
     }
 
-    /// Every copy of every coupon that something has happened to.
+    /// Every copy of every touched coupon.
     pub(crate) async fn lying(&self) -> BTreeMap<Code, Vec<Lying>> {
         let mut found: BTreeMap<Code, Vec<Lying>> = BTreeMap::new();
         for coupon in self.rows().await {
-            // What a row was moved to is not said in a list; where its coupon expires is.
-            let day = Day::shelf_of(coupon.lasts_until());
+            // A list does not have the partition of a row, but it has the expiry of the coupon.
+            let day = Day::expiry_day_of(coupon.lasts_until());
             let lying = Lying { tier: Tier::Hot, day, coupon: lasting(&coupon) };
             found.entry(coupon.code().clone()).or_default().push(lying);
         }
-        // Cold after hot: what is moved in between is seen twice, not never.
+        // Cold after hot: a coupon archived in between is read twice, not missed.
         if self.cold.version().await.unwrap().is_some() {
             let mut scan = self.cold.scan(ScanFilter::default()).await.unwrap();
             while let Some(coupons) = scan.next().await.unwrap() {
@@ -503,7 +515,7 @@ impl World {
                 now: now(),
             };
             let page = self.hot.list(query).await.unwrap();
-            rows.extend(page.coupons.into_iter().map(|sight| sight.coupon));
+            rows.extend(page.coupons.into_iter().map(|snapshot| snapshot.coupon));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return rows,
@@ -511,8 +523,8 @@ impl World {
         }
     }
 
-    pub(crate) async fn tally(&self, campaign: &CampaignId) -> Tally {
-        self.hot.campaign(campaign, now()).await.unwrap().expect("the campaign is there").tally
+    pub(crate) async fn counts(&self, campaign: &CampaignId) -> CampaignCounts {
+        self.hot.campaign(campaign, now()).await.unwrap().expect("the campaign is there").counts
     }
 
     pub(crate) async fn census(&self, cast: &Cast) -> Census {
@@ -526,17 +538,17 @@ impl World {
         let touched = lying.iter().map(|(code, copies)| (code.clone(), newest(copies))).collect();
         let mut read = BTreeMap::new();
         for code in &cast.codes {
-            let sight = self.see(code).await;
-            read.insert(code.clone(), sight.map(|sight| lasting(&sight.coupon)));
+            let snapshot = self.see(code).await;
+            read.insert(code.clone(), snapshot.map(|snapshot| lasting(&snapshot.coupon)));
         }
-        let mut tallies = Vec::new();
+        let mut all_counts = Vec::new();
         for campaign in &cast.campaigns {
-            tallies.push(self.tally(campaign).await);
+            all_counts.push(self.counts(campaign).await);
         }
-        Census { read, touched, tallies }
+        Census { read, touched, all_counts }
     }
 
-    /// Everybody sees what was there `before`.
+    /// Users see the same as `before`.
     pub(crate) async fn shows(&self, before: &Census, cast: &Cast, name: &str) {
         let lying = self.lying().await;
         self.shows_of(&lying, before, cast, name).await;
@@ -549,15 +561,15 @@ impl World {
         cast: &Cast,
         name: &str,
     ) {
-        let Census { read, touched, tallies } = self.census_of(lying, cast).await;
+        let Census { read, touched, all_counts } = self.census_of(lying, cast).await;
         let known = |code: &Code| (code.clone(), before.read[code].clone());
         same(&read, &cast.codes.iter().map(known).collect(), name);
         same(&touched, &before.touched, name);
-        assert_eq!(tallies, before.tallies, "{name}: the counts");
+        assert_eq!(all_counts, before.all_counts, "{name}: the counts");
     }
 
-    /// Everybody sees what was there `before`, and there is nothing left to do: each coupon is in
-    /// one place, no file is in no commit, and another compaction finds nothing.
+    /// Users see the same as `before`, and nothing is left to do: each coupon is in one tier, every
+    /// file is in a commit, and another compaction has no work.
     pub(crate) async fn is_settled(&self, now: Millis, before: &Census, cast: &Cast, name: &str) {
         let lying = self.lying().await;
         self.shows_of(&lying, before, cast, name).await;
@@ -570,7 +582,7 @@ impl World {
         self.holders_are_known(&lying, name).await;
         let version = self.cold.version().await.unwrap();
         let mark = self.hot.cold_mark().await.unwrap();
-        assert_eq!(mark.committed, version, "{name}: hot knows what it took part in: {mark:?}");
+        assert_eq!(mark.committed, version, "{name}: hot knows the last commit: {mark:?}");
         let works = self.compactor().plan(now, Closed::Now).await.unwrap();
         assert!(works.is_empty(), "{name}: still to do: {works:?}");
         let report = self.compacts(now).await;
@@ -578,7 +590,7 @@ impl World {
         assert_eq!(self.cold.version().await.unwrap(), version, "{name}");
     }
 
-    /// The side table says of each holder what his coupons say.
+    /// The side table agrees with the coupons of each holder.
     async fn holders_are_known(&self, lying: &BTreeMap<Code, Vec<Lying>>, name: &str) {
         let in_cold: Vec<&Lying> =
             lying.values().flatten().filter(|it| it.tier == Tier::Cold).collect();
@@ -597,29 +609,43 @@ impl World {
         }
     }
 
-    /// Neither store finds fault with itself.
+    /// Neither store finds damage in itself.
     pub(crate) async fn is_sound(&self, name: &str) {
-        for finding in self.hot.examine().await.unwrap() {
-            assert!(matches!(finding, hot::Finding::Sound(_)), "{name}: {finding:?}");
-        }
+        let Contradictions { faults, drifts } = contradictions(&*self.hot).await;
+        assert!(faults.is_empty() && drifts.is_empty(), "{name}: {faults:#?} {drifts:#?}");
         if self.cold.version().await.unwrap().is_some() {
-            for finding in self.cold.examine().await.unwrap() {
-                assert!(matches!(finding, cold::Finding::Sound(_)), "{name}: {finding:?}");
-            }
+            let faults = self.cold_faults().await;
+            assert!(faults.is_empty(), "{name}: {faults:?}");
         }
+    }
+
+    /// Everything that audits find wrong with the logs and files of cold.
+    pub(crate) async fn cold_faults(&self) -> Vec<FileFault> {
+        let mut faults = self.cold.audit_logs().await.unwrap();
+        if !faults.is_empty() {
+            return faults;
+        }
+        for partition in self.cold.partitions().await.unwrap() {
+            let mut audit = self.cold.audit_partition(&partition, "").await.unwrap();
+            while !audit.up_to(None, 1_000).await.unwrap().is_empty() {}
+            faults.extend(audit.faults());
+            faults.extend(self.cold.audit_side(partition.day).await.unwrap().files);
+        }
+        faults.extend(self.cold.audit_index().await.unwrap());
+        faults
     }
 }
 
-/// Whether a compaction ended because another one was faster: what it was about to read is gone.
-pub(crate) fn is_overtaken(error: &CompactError) -> bool {
+/// Whether a compaction ended because another one merged the files that it was about to read.
+pub(crate) fn is_conflict(error: &CompactError) -> bool {
     match error {
         CompactError::Cold(ColdError::Unavailable { what, .. }) => what.ends_with("merged away"),
-        CompactError::Overtaken { .. } => true,
+        CompactError::Conflict { .. } => true,
         _ => false,
     }
 }
 
-/// Like `assert_eq`, naming the codes that differ and no others.
+/// Like `assert_eq`, but prints only the codes that differ.
 fn same<T: PartialEq + std::fmt::Debug>(
     found: &BTreeMap<Code, T>,
     want: &BTreeMap<Code, T>,
@@ -629,43 +655,48 @@ fn same<T: PartialEq + std::fmt::Debug>(
         assert_eq!(found.get(code), Some(want), "{name}: {code}");
     }
     let more: Vec<&Code> = found.keys().filter(|code| !want.contains_key(*code)).collect();
-    assert!(more.is_empty(), "{name}: nobody knew of {more:?}");
+    assert!(more.is_empty(), "{name}: new codes {more:?}");
 }
 
-pub(crate) fn spent(at: Millis, by: &str) -> Standing {
-    Standing::Redeemed { holder: Some(user("dan")), issued_at: None, at, order: Some(order(by)) }
+pub(crate) fn spent(at: Millis, by: &str) -> ImportedState {
+    ImportedState::Redeemed {
+        holder: Some(user("dan")),
+        issued_at: None,
+        at,
+        order: Some(order(by)),
+    }
 }
 
-/// The shelf of [`prepared`] that is still open.
-pub(crate) fn open_shelf() -> Day {
+/// The partition of [`prepared`] that is still open.
+pub(crate) fn open_partition() -> Day {
     Day(today().0 + 100)
 }
 
-/// Its shelf that is over.
-pub(crate) fn over_shelf() -> Day {
+/// The partition of [`prepared`] that is over.
+pub(crate) fn over_partition() -> Day {
     Day(today().0 - 100)
 }
 
-/// What lies in cold of [`prepared`] already.
+/// What of [`prepared`] is in cold already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ground {
     /// Nothing: there is no cold tier.
     Fresh,
-    /// So many files of each shelf as a merge needs.
+    /// As many files of each partition as a merge needs.
     Merge,
 }
 
-/// A place with both passes to do: coupons of each kind on a shelf that is open and on one that is
-/// over, `bulk` more on the latter, and a shelf that is over and has no row at all.
+/// Stores with work for both passes: coupons of each kind in an open partition and in one that is
+/// over, `bulk` more in the latter, and a partition that is over and has no row.
 pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
     let disk = place::folder();
     let world = World::open(disk.path());
-    let open = world.campaign("open", open_shelf()).await;
-    let over = world.campaign("over", over_shelf()).await;
-    let empty = world.campaign("empty", Day(over_shelf().0 - 9)).await;
-    let stubs = world.campaign("stubs", Day(over_shelf().0 - 19)).await;
+    let open = world.campaign("open", open_partition()).await;
+    let over = world.campaign("over", over_partition()).await;
+    let empty = world.campaign("empty", Day(over_partition().0 - 9)).await;
+    let archived_markers = world.campaign("markers", Day(over_partition().0 - 19)).await;
     let mut cast = Cast::default();
-    cast.campaigns.extend([&open, &over, &empty, &stubs].map(|it| it.id.clone()));
+    cast.campaigns.extend([&open, &over, &empty, &archived_markers].map(|it| it.id.clone()));
     cast.codes.extend(world.minted(&empty, "E", 3).await);
     let rounds = match ground {
         Ground::Fresh => 1,
@@ -676,27 +707,32 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         cast.codes.extend(world.one_of_each(&open, &word("A"), ago(60), ago(5)).await);
         cast.codes.extend(world.one_of_each(&over, &word("B"), ago(180), ago(101)).await);
         if round == 1 {
-            // All of them are closed when the shelf is moved for the first time.
-            let closed = vec![spent(ago(200), "1"), Standing::Void];
-            cast.codes.extend(world.imported(&stubs, "S", closed).await);
+            // All of them are closed at the first archive commit of the partition.
+            let closed = vec![spent(ago(200), "1"), ImportedState::Void];
+            cast.codes.extend(world.imported(&archived_markers, "S", closed).await);
         }
         if round < rounds {
-            // When all shelves were open.
+            // At an instant when all partitions were open.
             world.compacts(ago(130)).await;
         }
     }
     if ground == Ground::Merge {
-        let units = world.cold.shelves().await.unwrap();
-        let files: Vec<usize> = units.iter().map(|shelf| shelf.files.len()).collect();
-        assert_eq!(files, [1, 2, 2], "stubs alone, and two shelves that are about to be merged");
+        let archive_commits = world.cold.partitions().await.unwrap();
+        let files: Vec<usize> =
+            archive_commits.iter().map(|partition| partition.files.len()).collect();
+        assert_eq!(
+            files,
+            [1, 2, 2],
+            "only archived markers, and two partitions that are about to be merged"
+        );
     }
-    let standing = |nth: usize| match nth % 4 {
-        0 => Standing::Available,
-        1 => Standing::Issued { holder: user(&format!("u{nth}")), at: None },
+    let imported_state = |nth: usize| match nth % 4 {
+        0 => ImportedState::Available,
+        1 => ImportedState::Issued { holder: user(&format!("u{nth}")), at: None },
         2 => spent(ago(120), "7"),
-        _ => Standing::Void,
+        _ => ImportedState::Void,
     };
-    let more = world.imported(&over, "BULK", (0..bulk).map(standing).collect()).await;
+    let more = world.imported(&over, "BULK", (0..bulk).map(imported_state).collect()).await;
     cast.codes.extend(more.into_iter().step_by(50));
     (disk, cast)
 }

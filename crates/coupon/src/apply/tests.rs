@@ -1,4 +1,4 @@
-//! The rules against the design's table, over every state, every action and every asker.
+//! The rules against the table of `docs/rules.md`, over every state, every action and every asker.
 //!
 //! [`table::ROWS`] says the table again in its own words, over [`Case`], which knows what the coupon
 //! is from the list it was made from and never asks the coupon. The first row that fits decides.
@@ -10,7 +10,11 @@ mod table;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::calendar::Zone;
+use crate::campaign::Handout;
 use crate::coupon::Genesis;
+use crate::ids::{Actor, OperationId, OrderRef, UserId};
+use crate::time::Millis;
 use table::Want::{Becomes, Refused, Replay};
 use table::{Case, ROWS, Want, history_full};
 
@@ -54,32 +58,32 @@ fn terms() -> Terms {
     }
 }
 
-fn event(at: i64, deed: Deed) -> Event {
-    Event { at: Millis(at), actor: Actor::new("shop:till"), operation: OperationId(1), deed }
+fn event(at: i64, kind: EventKind) -> Event {
+    Event { at: Millis(at), actor: Actor::new("shop:till"), operation: OperationId(1), kind }
 }
 
-fn issued(to: &str) -> Deed {
-    Deed::Issued { to: user(to), reference: None, expires_at: None }
+fn issued(to: &str) -> EventKind {
+    EventKind::Issued { to: user(to), reference: None, expires_at: None }
 }
 
-fn redeemed(by: Option<&str>, by_order: &str) -> Deed {
-    Deed::Redeemed { by: by.map(user), order: order(by_order) }
+fn redeemed(by: Option<&str>, by_order: &str) -> EventKind {
+    EventKind::Redeemed { by: by.map(user), order: order(by_order) }
 }
 
-fn cancelled(by_order: &str) -> Deed {
-    Deed::RedemptionCancelled { order: order(by_order), reason: None }
+fn cancelled(by_order: &str) -> EventKind {
+    EventKind::RedemptionCancelled { order: order(by_order), reason: None }
 }
 
-fn revoked(from: &str) -> Deed {
-    Deed::Revoked { from: user(from), reference: None, reason: None }
+fn revoked(from: &str) -> EventKind {
+    EventKind::Revoked { from: user(from), reference: None, reason: None }
 }
 
-fn voided() -> Deed {
-    Deed::Voided { reason: None }
+fn voided() -> EventKind {
+    EventKind::Voided { reason: None }
 }
 
-fn extended(expires_at: i64) -> Deed {
-    Deed::Extended { expires_at: Millis(expires_at), zone: Zone::utc(), reason: None }
+fn extended(expires_at: i64) -> EventKind {
+    EventKind::Extended { expires_at: Millis(expires_at), zone: Zone::utc(), reason: None }
 }
 
 /// A hold as the tests write it down.
@@ -107,7 +111,7 @@ fn coupon(genesis: Genesis, events: Vec<Event>, held: Option<Held>) -> Coupon {
     Coupon::of(genesis, events, held.map(Held::hold), 40, Millis(NOW - DAY_MS))
 }
 
-/// The design's states.
+/// The states.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
     Available,
@@ -140,10 +144,10 @@ impl Stands {
     }
 }
 
-/// A history, and what the design says that it comes to.
+/// A history, and what it comes to.
 struct Shape {
     name: &'static str,
-    deeds: Vec<Deed>,
+    kinds: Vec<EventKind>,
     stands: Stands,
     /// What it returns to when its live redemption is cancelled.
     before: Stands,
@@ -152,9 +156,9 @@ struct Shape {
 }
 
 fn shapes() -> Vec<Shape> {
-    let shape = |name, deeds: Vec<Deed>, stands, before, cancelled| Shape {
+    let shape = |name, kinds: Vec<EventKind>, stands, before, cancelled| Shape {
         name,
-        deeds,
+        kinds,
         stands,
         before,
         cancelled,
@@ -378,9 +382,9 @@ fn holds(stands: Stands) -> Vec<Option<Held>> {
 
 /// The history of `shape`, with extensions that change nothing in front until it has `events`.
 fn history(shape: &Shape, day: &Day, events: usize) -> Vec<Event> {
-    let padding = events - shape.deeds.len();
+    let padding = events - shape.kinds.len();
     let padded = (0..padding).map(|_| event(NOW - 90 * DAY_MS, extended(day.expires_at)));
-    let told = shape.deeds.iter().map(|deed| event(day.redeemed_at, deed.clone()));
+    let told = shape.kinds.iter().map(|kind| event(day.redeemed_at, kind.clone()));
     padded.chain(told).collect()
 }
 
@@ -433,7 +437,7 @@ fn is_appended(before: &Coupon, after: &Coupon, change: &Change, count: usize) -
                 Action::Extend { .. } => "extended",
                 Action::Hold { .. } | Action::Release { .. } => "",
             };
-            event.kind() == kind
+            event.kind.as_str() == kind
                 && event.at == change.at
                 && event.actor == change.actor
                 && event.operation == change.operation
@@ -453,7 +457,7 @@ fn every_case(handout: Handout, mut check: impl FnMut(&Case, &Coupon, &Terms)) {
                 issue_until: issue_until.map(Millis),
                 ..terms()
             };
-            for events in [shape.deeds.len(), 28, 29] {
+            for events in [shape.kinds.len(), 28, 29] {
                 let genesis = genesis(day.valid_from, day.expires_at);
                 let bare = coupon(genesis, history(shape, &day, events), None);
                 for held in holds(shape.stands) {
@@ -490,7 +494,7 @@ fn follows_the_table(handout: Handout) -> BTreeSet<&'static str> {
 #[test]
 fn shapes_are_what_they_say() {
     for shape in shapes() {
-        let events = shape.deeds.iter().map(|deed| event(NOW, deed.clone())).collect();
+        let events = shape.kinds.iter().map(|kind| event(NOW, kind.clone())).collect();
         let coupon = coupon(genesis(NOW, NOW + DAY_MS), events, None);
         assert!(shape.stands.is_said_by(coupon.state()), "{}", shape.name);
     }
@@ -529,11 +533,11 @@ fn every_refusal_is_in_the_rules_for_people() {
     for handout in [Handout::Bearer, Handout::Shop] {
         every_case(handout, |case, coupon, terms| {
             if let Outcome::Refused(refusal) = apply(coupon, &case.asks.by(case.asker), terms) {
-                words.insert(refusal.word());
+                words.insert(refusal.as_str());
             }
         });
     }
-    assert_eq!(words.len(), 16, "every word that the design's table has: {words:?}");
+    assert_eq!(words.len(), 16, "every word that the table has: {words:?}");
     for word in words {
         assert!(rules.contains(&format!("`{word}`")), "{word} is not in docs/rules.md");
     }

@@ -27,12 +27,12 @@ fn user(name: &str) -> UserId {
     name.parse().unwrap()
 }
 
-fn issued(to: &str) -> Standing {
-    Standing::Issued { holder: user(to), at: Some(Millis(NOW - 300)) }
+fn issued(to: &str) -> ImportedState {
+    ImportedState::Issued { holder: user(to), at: Some(Millis(NOW - 300)) }
 }
 
-fn redeemed(by: Option<&str>, order: Option<&str>) -> Standing {
-    Standing::Redeemed {
+fn redeemed(by: Option<&str>, order: Option<&str>) -> ImportedState {
+    ImportedState::Redeemed {
         holder: by.map(user),
         issued_at: None,
         at: Millis(NOW - 200),
@@ -41,7 +41,7 @@ fn redeemed(by: Option<&str>, order: Option<&str>) -> Standing {
 }
 
 /// `coupon` after what happened here since it was imported.
-fn after(coupon: Coupon, deeds: &[Action]) -> Coupon {
+fn after(coupon: Coupon, kinds: &[Action]) -> Coupon {
     let terms = Terms {
         handout: Handout::Bearer,
         paused: false,
@@ -51,7 +51,7 @@ fn after(coupon: Coupon, deeds: &[Action]) -> Coupon {
         extend_days: 30,
         clock_bound_ms: 0,
     };
-    deeds.iter().fold(coupon, |coupon, action| {
+    kinds.iter().fold(coupon, |coupon, action| {
         let change = Change {
             action: action.clone(),
             asker: Asker::Shop,
@@ -94,14 +94,14 @@ fn void() -> Action {
 /// `kind at who-or-order` of each event, and who has the coupon.
 fn story(coupon: &Coupon) -> String {
     let told = coupon.events().iter().map(|event| {
-        let whose = match &event.deed {
-            Deed::Issued { to, .. } => to.as_str().to_owned(),
-            Deed::Redeemed { by, order } => {
+        let whose = match &event.kind {
+            EventKind::Issued { to, .. } => to.as_str().to_owned(),
+            EventKind::Redeemed { by, order } => {
                 format!("{} {order}", by.as_ref().map_or("-", UserId::as_str))
             }
             _ => String::new(),
         };
-        format!("{} {} {whose}", event.kind(), event.at.0 - NOW).trim_end().to_owned()
+        format!("{} {} {whose}", event.kind.as_str(), event.at.0 - NOW).trim_end().to_owned()
     });
     told.collect::<Vec<_>>().join(", ")
 }
@@ -110,22 +110,22 @@ fn story(coupon: &Coupon) -> String {
 fn outcome(advance: &Advance) -> String {
     match advance {
         Advance::AlreadyThere => "already there".into(),
-        Advance::Contradicts(refusal) => refusal.word().into(),
+        Advance::Contradicts(refusal) => refusal.as_str().into(),
         Advance::Forward(coupon) => story(coupon),
     }
 }
 
 #[test]
 fn a_new_code_arrives_as_the_line_says() {
-    let full = Standing::Redeemed {
+    let full = ImportedState::Redeemed {
         holder: Some(user("ann")),
         issued_at: Some(Millis(NOW - 300)),
         at: Millis(NOW - 200),
         order: Some("991".parse().unwrap()),
     };
-    let undated = Standing::Issued { holder: user("ann"), at: None };
+    let undated = ImportedState::Issued { holder: user("ann"), at: None };
     let cases = [
-        ("available", Standing::Available, "available", ""),
+        ("available", ImportedState::Available, "available", ""),
         ("issued", issued("ann"), "issued", "issued -300 ann"),
         ("issued, no day given", undated, "issued", "issued 0 ann"),
         ("redeemed", full, "redeemed", "issued -300 ann, redeemed -200 ann 991"),
@@ -141,11 +141,11 @@ fn a_new_code_arrives_as_the_line_says() {
             "redeemed",
             "redeemed -200 - import:SUMMER2026",
         ),
-        ("void", Standing::Void, "void", "voided 0"),
+        ("void", ImportedState::Void, "void", "voided 0"),
     ];
     for (name, line, state, want) in cases {
         let coupon = arrive(genesis(), &line, &run(NOW));
-        assert_eq!(coupon.state().word(), state, "{name}");
+        assert_eq!(coupon.state().as_str(), state, "{name}");
         assert_eq!(story(&coupon), want, "{name}");
         assert_eq!(coupon.version(), 1, "{name}");
         assert_eq!(coupon.modified_at(), Millis(NOW), "{name}");
@@ -164,22 +164,22 @@ fn a_new_code_arrives_as_the_line_says() {
 fn lines_move_a_coupon_only_forward() {
     let ann = || issued("ann");
     let spent = || redeemed(Some("ann"), Some("991"));
-    let rounded = Standing::Issued { holder: user("ann"), at: None };
-    let rounded_spent = Standing::Redeemed {
+    let rounded = ImportedState::Issued { holder: user("ann"), at: None };
+    let rounded_spent = ImportedState::Redeemed {
         holder: Some(user("ann")),
         issued_at: Some(Millis(0)),
         at: Millis(1),
         order: Some("991".parse().unwrap()),
     };
     let cases = [
-        ("available, issued", Standing::Available, ann(), "issued -300 ann"),
+        ("available, issued", ImportedState::Available, ann(), "issued -300 ann"),
         (
             "available, redeemed",
-            Standing::Available,
+            ImportedState::Available,
             spent(),
             "issued -200 ann, redeemed -200 ann 991",
         ),
-        ("available, void", Standing::Available, Standing::Void, "voided 0"),
+        ("available, void", ImportedState::Available, ImportedState::Void, "voided 0"),
         ("issued, redeemed", ann(), spent(), "issued -300 ann, redeemed -200 ann 991"),
         (
             "issued, redeemed by nobody named",
@@ -187,19 +187,19 @@ fn lines_move_a_coupon_only_forward() {
             redeemed(None, None),
             "issued -300 ann, redeemed -200 ann import:SUMMER2026",
         ),
-        ("issued, void", ann(), Standing::Void, "issued -300 ann, voided 0"),
-        ("an older file: available", ann(), Standing::Available, "already there"),
+        ("issued, void", ann(), ImportedState::Void, "issued -300 ann, voided 0"),
+        ("an older file: available", ann(), ImportedState::Available, "already there"),
         ("an older file: issued", spent(), ann(), "already there"),
         ("an older file: issued to another", spent(), issued("bob"), "already there"),
-        ("an older file over void", Standing::Void, ann(), "already there"),
+        ("an older file over void", ImportedState::Void, ann(), "already there"),
         ("another time of issue", ann(), rounded, "already there"),
         ("another time of redemption", spent(), rounded_spent, "already there"),
         ("another holder", ann(), issued("bob"), "ALREADY_ISSUED"),
         ("redeemed by another", ann(), redeemed(Some("bob"), None), "ALREADY_ISSUED"),
         ("another order", spent(), redeemed(Some("ann"), Some("992")), "ALREADY_REDEEMED"),
         ("another redeemer", spent(), redeemed(Some("bob"), Some("991")), "ALREADY_REDEEMED"),
-        ("void, after redeemed", spent(), Standing::Void, "ALREADY_REDEEMED"),
-        ("redeemed, after void", Standing::Void, spent(), "VOIDED"),
+        ("void, after redeemed", spent(), ImportedState::Void, "ALREADY_REDEEMED"),
+        ("redeemed, after void", ImportedState::Void, spent(), "VOIDED"),
     ];
     for (name, was, line, want) in cases {
         let coupon = arrive(genesis(), &was, &run(NOW));
@@ -225,11 +225,11 @@ fn a_line_meets_what_happened_here() {
     let to_bob = || [gone(), vec![revoke("ann"), issue("bob")]].concat();
     let dead = || [gone(), vec![void()]].concat();
     let cases = [
-        ("issued to her by itself", vec![issue("ann")], ann(), "already there"),
+        ("issued to ann by itself", vec![issue("ann")], ann(), "already there"),
         ("issued and redeemed by itself", vec![redeem("ann", "991")], ann(), "already there"),
         ("redeemed by itself", vec![redeem("ann", "991")], spent(), "already there"),
         ("redeemed by itself, nobody named", vec![redeem("ann", "991")], nobody(), "already there"),
-        ("void by itself", vec![void()], Standing::Void, "already there"),
+        ("void by itself", vec![void()], ImportedState::Void, "already there"),
         ("cancelled since", gone(), spent(), "already there"),
         ("cancelled, and somebody else's since", to_bob(), spent(), "already there"),
         ("cancelled, and void since", dead(), spent(), "already there"),
@@ -247,7 +247,7 @@ fn a_line_meets_what_happened_here() {
         (
             "redeemed here, void there",
             vec![redeem("ann", "991")],
-            Standing::Void,
+            ImportedState::Void,
             "ALREADY_REDEEMED",
         ),
         (
@@ -260,28 +260,33 @@ fn a_line_meets_what_happened_here() {
         ("void here, redeemed there", vec![void()], spent(), "VOIDED"),
         ("held for another", vec![hold("bob")], ann(), "HELD"),
         ("held for another, redeemed there", vec![hold("bob")], spent(), "HELD"),
-        ("held, void there", vec![hold("ann")], Standing::Void, "HELD"),
-        ("held for her, redeemed there by nobody named", vec![hold("ann")], nobody(), "HELD"),
-        ("held for her", vec![hold("ann")], ann(), "issued -300 ann"),
+        ("held, void there", vec![hold("ann")], ImportedState::Void, "HELD"),
+        ("held for ann, redeemed there by nobody named", vec![hold("ann")], nobody(), "HELD"),
+        ("held for ann", vec![hold("ann")], ann(), "issued -300 ann"),
         (
-            "held for her, redeemed there",
+            "held for ann, redeemed there",
             vec![hold("ann")],
             spent(),
             "issued -200 ann, redeemed -200 ann 991",
         ),
         (
-            "issued to her here, redeemed there",
+            "issued to ann here, redeemed there",
             vec![issue("ann")],
             spent(),
             "issued 0 ann, redeemed -200 ann 991",
         ),
         (
-            "issued to her here, redeemed there by nobody named",
+            "issued to ann here, redeemed there by nobody named",
             vec![issue("ann")],
             nobody(),
             "issued 0 ann, redeemed -200 ann 991",
         ),
-        ("issued here, void there", vec![issue("bob")], Standing::Void, "issued 0 bob, voided 0"),
+        (
+            "issued here, void there",
+            vec![issue("bob")],
+            ImportedState::Void,
+            "issued 0 bob, voided 0",
+        ),
         (
             "revoked here, issued there to another",
             vec![issue("bob"), revoke("bob")],
@@ -290,10 +295,11 @@ fn a_line_meets_what_happened_here() {
         ),
     ];
     for (name, here, line, want) in cases {
-        let coupon = after(arrive(genesis(), &Standing::Available, &run(NOW)), &here);
-        let found = advance(&coupon, &Standing::Available, &line, &run(NOW));
+        let coupon = after(arrive(genesis(), &ImportedState::Available, &run(NOW)), &here);
+        let found = advance(&coupon, &ImportedState::Available, &line, &run(NOW));
         assert_eq!(outcome(&found), want, "{name}");
-        let older = advance(&coupon, &Standing::Available, &Standing::Available, &run(NOW));
+        let older =
+            advance(&coupon, &ImportedState::Available, &ImportedState::Available, &run(NOW));
         assert_eq!(older, Advance::AlreadyThere, "{name}: the first file again");
         if let Advance::Forward(next) = found {
             assert_eq!(next.version(), coupon.version() + 1, "{name}");
@@ -304,13 +310,13 @@ fn a_line_meets_what_happened_here() {
 
 #[test]
 fn a_hold_that_a_line_meets() {
-    let available = Standing::Available;
+    let available = ImportedState::Available;
     let held = after(arrive(genesis(), &available, &run(NOW)), &[hold("ann")]);
     let until = Millis(NOW + 10);
     let cases = [
         ("its last millisecond", NOW + 9, issued("bob"), Err(Refusal::Held { until })),
         ("it has lapsed", NOW + 10, issued("bob"), Ok(None)),
-        ("it runs on in her wallet", NOW + 9, issued("ann"), Ok(held.hold())),
+        ("it runs on in the wallet of ann", NOW + 9, issued("ann"), Ok(held.hold())),
         ("one that has lapsed does not", NOW + 10, issued("ann"), Ok(None)),
         ("it ends with the redemption", NOW + 9, redeemed(Some("ann"), Some("991")), Ok(None)),
     ];
@@ -330,7 +336,11 @@ fn a_line_stays_below_the_thirtieth_event() {
         at: Millis(NOW),
         actor: Actor::new("admin:ops"),
         operation: OperationId(1),
-        deed: Deed::Extended { expires_at: genesis().expires_at, zone: Zone::utc(), reason: None },
+        kind: EventKind::Extended {
+            expires_at: genesis().expires_at,
+            zone: Zone::utc(),
+            reason: None,
+        },
     };
     let spent = redeemed(Some("ann"), Some("991"));
     let cases = [
@@ -338,18 +348,19 @@ fn a_line_stays_below_the_thirtieth_event() {
         ("one makes no 30th", 29, false, issued("ann"), false),
         ("two make the 29th", 27, false, spent.clone(), true),
         ("two make no 30th", 28, false, spent, false),
-        ("a void line is a line", 29, false, Standing::Void, false),
+        ("a void line is a line", 29, false, ImportedState::Void, false),
         ("with a place for the redeem of the hold", 27, true, issued("ann"), true),
         ("without one", 28, true, issued("ann"), false),
     ];
     for (name, events, is_held, line, fits) in cases {
         let hold = is_held.then(|| {
-            let held = after(arrive(genesis(), &Standing::Available, &run(NOW)), &[hold("ann")]);
+            let held =
+                after(arrive(genesis(), &ImportedState::Available, &run(NOW)), &[hold("ann")]);
             held.hold().unwrap().clone()
         });
         let events = (0..events).map(extended).collect();
         let coupon = Coupon::of(genesis(), events, hold, 30, Millis(NOW));
-        match advance(&coupon, &Standing::Available, &line, &run(NOW)) {
+        match advance(&coupon, &ImportedState::Available, &line, &run(NOW)) {
             Advance::Forward(_) => assert!(fits, "{name}"),
             other => {
                 assert!(!fits, "{name}: {other:?}");

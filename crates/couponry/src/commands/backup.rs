@@ -1,60 +1,68 @@
-//! `couponry backup`: the hot store and the keys, as they are at one moment.
+//! `couponry backup`: copies the hot store and the keys as they are at one moment.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cold::Patience;
-use hot::sqlite::FILE_NAME;
+use hot_sqlite::FILE_NAME;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Settings};
 use crate::{files, open};
 
-/// Copy the data to a new folder, beside a running `serve`
+/// Copy the hot store and the keys to a new folder
 ///
-/// The folder then has the hot store, as it was at one moment after the start of this command, and
-/// the keys; it appears when it is complete. Everything acknowledged before is in it. Without the
-/// keys the codes are worth nothing, and who has them can make codes: keep it as you keep money.
+/// You can run this while `serve` is running. The copy has everything that was acknowledged before
+/// this command started. The folder gets its name when it is complete.
 ///
-/// The cold tier is not in it: its files never change, so copy or mirror that folder as it is, at
-/// any time later than this backup. `couponry restore` brings the two together.
+/// Keep the backup in a safe place. Anyone with the keys can make valid codes. If you lose the keys,
+/// all codes stop working.
+///
+/// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
+/// backup, or mirror it all the time; its files never change, except the small files
+/// `_delta_log/_last_checkpoint`. `couponry restore` needs both.
+///
+/// This command cannot back up a cluster: use `nodetool snapshot` on every node, and copy the folder
+/// `keys` and the cold tier.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 copied, 1 failed, 2 wrong call.
+Exit codes: 0 copied, 1 failed, 2 usage error.
 
 Example:
   couponry backup /backup/couponry-$(date +%F)")]
-pub(crate) struct BackupAsk {
-    /// The folder to make; it must not exist
+pub(crate) struct BackupArgs {
+    /// Folder to create; it must not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, Sorry> {
-    if let Hot::Cluster(_) = settings.hot.value {
-        return Err(Sorry::wrong_call(
-            "a cluster is backed up with its own means (nodetool snapshot on every node); with \
-             it, copy the folder `keys` and the cold tier",
-        ));
+pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "this command cannot back up a cluster: take a snapshot on every node (nodetool \
+                 snapshot), and copy the folder `keys` and the cold tier",
+            ));
+        }
     }
     let data = &settings.data.value;
     open::must_be_there(settings)?;
-    let to = &ask.folder;
+    let to = &args.folder;
     if to.exists() {
-        return Err(Sorry::new(format!("{} is there already: name a new folder", to.display())));
+        return Err(CliError::new(format!("{} is there already: name a new folder", to.display())));
     }
     let part = output::with_part(to);
     if part.exists() {
         if !is_unfinished(&part) {
-            let what = "is there and is no unfinished backup: move it away, or name another folder";
-            return Err(Sorry::new(format!("{} {what}", part.display())));
+            let what = "is no unfinished backup: move it away, or name another folder";
+            return Err(CliError::new(format!("{} {what}", part.display())));
         }
-        let cannot = format!("cannot remove {}", part.display());
-        fs::remove_dir_all(&part).map_err(Sorry::because(cannot))?;
+        files::remove_folder(&part)?;
     }
     files::private_folder(&part)?;
     let keys = Keys::load(data)?;
@@ -62,24 +70,23 @@ pub(crate) async fn run(settings: &Settings, ask: &BackupAsk) -> Result<Ended, S
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
-    // It may be copied on to where its folder does not keep others out.
+    // The file may be copied to a folder that others can open.
     files::make_private(&part.join(FILE_NAME))?;
-    // After the store: a batch in the copy was minted with a key that is there by now.
+    // After the store, so that the copy has the key of every batch in it.
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;
     }
     publish(&part, to)?;
     let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
-    output::say(&format!(
+    output::done(&format!(
         "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
         to.display(),
         thousands(bytes),
         settings.cold.value
-    ))?;
-    Ok(Ended::Done)
+    ))
 }
 
-/// Whether a folder has nothing but what a backup that was killed leaves behind.
+/// Whether a folder has only what a killed backup leaves behind.
 fn is_unfinished(part: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
@@ -89,13 +96,13 @@ fn is_unfinished(part: &Path) -> bool {
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }
 
-fn publish(part: &Path, to: &Path) -> Result<(), Sorry> {
-    let cannot = format!("cannot make {}", to.display());
+/// Gives the complete backup its name, durably.
+fn publish(part: &Path, to: &Path) -> Result<(), CliError> {
     let parent = match to.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     fs::rename(part, to)
         .and_then(|()| File::open(parent)?.sync_all())
-        .map_err(Sorry::because(cannot))
+        .map_err(CliError::cannot("make", to))
 }

@@ -1,247 +1,121 @@
-//! `couponry campaign`: making, reading, pausing campaigns, and minting for them.
+//! `couponry campaign`: creates, shows, pauses and resumes campaigns, and mints coupons for them.
+
+mod create;
+mod list;
 
 use std::sync::Arc;
 
-use api::bodies::NewCampaign;
 use api::views::{BatchBody, CampaignBody};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::ids::{BatchId, CampaignId};
-use engine::{BatchAsk, CampaignPatch, CampaignView, Done, Engine, PAGE_MAX};
-use serde_json::Value;
+use engine::{BatchRequest, CampaignPatch, CampaignView, Done, Engine, Failure};
 
-use crate::failure::{Ended, Sorry};
+use self::create::CreateFlags;
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
-use crate::output::{self, Out, Side};
+use crate::output;
 use crate::settings::Settings;
 
-/// Make, read and pause campaigns, and mint coupons for them
-///
-/// Works beside a running `serve` or without one. What it prints is JSON as the HTTP interface
-/// answers it: pretty on a terminal, on one line elsewhere.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct CampaignAsk {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum CampaignCommand {
     Create(Box<CreateFlags>),
-    /// List the campaigns
+    /// List the campaigns in the order of their ids
     ///
-    /// In the order of their ids: a table on a terminal, a JSON object a line elsewhere.
+    /// Prints a table on a terminal. Elsewhere prints one line for each campaign, a JSON object.
     #[command(after_help = "\
-Exit codes: 0 listed, 1 failed, 2 wrong call.
+Exit codes: 0 listed, 1 failed, 2 usage error.
 
 Example:
   couponry campaign list --json | jq -r .campaign_id")]
     List {
-        /// JSON lines on a terminal, too
+        /// Print JSON lines on a terminal too
         #[arg(long)]
         json: bool,
     },
     /// Print one campaign with its counts
     #[command(after_help = "\
-Exit codes: 0 printed, 1 there is no such campaign, or it failed, 2 wrong call.
+Exit codes: 0 printed, 1 no such campaign, or failed; 2 usage error.
 
 Example:
   couponry campaign show spring-2027")]
     Show {
-        /// The campaign
+        /// Campaign to print
         id: CampaignId,
     },
-    /// Pause a campaign: nothing of it is issued, held or redeemed any more
+    /// Pause a campaign: none of its coupons can be issued, held or redeemed
     ///
-    /// When it ends, every process obeys. Prints the campaign. Pausing twice changes nothing.
+    /// An order whose hold began before can still redeem. When the command ends, every `serve`
+    /// process knows the pause. Prints the campaign. Changes nothing if the campaign is paused
+    /// already.
     #[command(after_help = "\
-Exit codes: 0 paused, 1 there is no such campaign, or it failed, 2 wrong call.
+Exit codes: 0 paused, 1 no such campaign, or failed; 2 usage error.
 
 Example:
   couponry campaign pause spring-2027")]
     Pause {
-        /// The campaign
+        /// Campaign to pause
         id: CampaignId,
     },
     /// Resume a paused campaign
     ///
-    /// Prints the campaign. Resuming twice changes nothing.
+    /// Prints the campaign. Changes nothing if the campaign is not paused.
     #[command(after_help = "\
-Exit codes: 0 resumed, 1 there is no such campaign, or it failed, 2 wrong call.
+Exit codes: 0 resumed, 1 no such campaign, or failed; 2 usage error.
 
 Example:
   couponry campaign resume spring-2027")]
     Resume {
-        /// The campaign
+        /// Campaign to resume
         id: CampaignId,
     },
     /// Mint a batch of coupons for a campaign
     ///
-    /// One small write, whatever the count; prints the batch. The codes come from `export codes`.
-    /// The same --batch and --count again changes nothing, so name the batch where a repeat must
-    /// not mint twice.
+    /// Prints the batch; `export codes` prints the codes. Takes one small write for any count. Name
+    /// the batch: then a second call with the same --batch and --count changes nothing. Without
+    /// --batch, each call mints new coupons.
     #[command(after_help = "\
-Exit codes: 0 minted (now or before), 1 refused or failed, 2 wrong call.
+Exit codes: 0 minted (now or before), 1 refused or failed, 2 usage error.
 
 Example:
   couponry campaign generate spring-2027 --count 10000 --batch second-mailing")]
     Generate {
-        /// The campaign
+        /// Campaign of the coupons
         id: CampaignId,
-        /// How many coupons: 1 to 100000000000
+        /// Number of coupons: 1 to 100000000000
         #[arg(long, value_name = "N")]
         count: u64,
-        /// Name of the batch; made by us where it is left out
+        /// Name of the batch [default: a new id]
         #[arg(long, value_name = "ID")]
         batch: Option<BatchId>,
     },
 }
 
-/// Make a campaign
-///
-/// Takes what POST /v1/campaigns takes, a flag for each field, and prints the campaign. Needs an
-/// expiry, as --expires-at or as --expires-on. The same id with the same flags again changes
-/// nothing; with others it is refused as NAME_TAKEN.
-#[derive(Args)]
-#[command(after_help = "\
-Exit codes: 0 made (now or before), 1 refused or failed, 2 wrong call.
-
-Examples:
-  couponry campaign create --campaign-id spring-2027 --stock 10000 --expires-on 2027-05-31 \\
-      --time-zone Asia/Seoul --metadata '{\"percent\": 10}'
-  couponry campaign create --campaign-id summer --handout shared --shared-code SUMMER2027 \\
-      --stock 5000 --expires-at 2027-09-01T00:00:00Z")]
-struct CreateFlags {
-    /// Its name in URLs; made by us where it is left out
-    #[arg(long, value_name = "ID", visible_alias = "id", alias = "campaign")]
-    campaign_id: Option<String>,
-    /// Its name for people [default: the id]
-    #[arg(long)]
-    name: Option<String>,
-    /// Coupons to mint at once [default: 0]
-    #[arg(long, value_name = "N")]
-    stock: Option<u64>,
-    /// How its coupons reach people [default: shop]
-    #[arg(long, value_parser = ["shop", "self", "bearer", "shared"])]
-    handout: Option<String>,
-    /// The one word for everybody, with --handout shared
-    #[arg(long, value_name = "WORD")]
-    shared_code: Option<String>,
-    /// Decoration in front of its codes: 1 to 12 of A-Z 0-9
-    #[arg(long, value_name = "TEXT")]
-    code_prefix: Option<String>,
-    /// When its coupons begin to work, as 2027-03-01T00:00:00Z [default: now]
-    #[arg(long, value_name = "INSTANT")]
-    valid_from: Option<String>,
-    /// First instant at which they no longer work
-    #[arg(long, value_name = "INSTANT")]
-    expires_at: Option<String>,
-    /// Last day on which they work, in --time-zone
-    #[arg(long, value_name = "DATE")]
-    expires_on: Option<String>,
-    /// Zone of its dates, such as Asia/Seoul [default: UTC]
-    #[arg(long, value_name = "ZONE")]
-    time_zone: Option<String>,
-    /// A coupon works until the end of the day so many days after its issue
-    #[arg(long, value_name = "DAYS")]
-    valid_days: Option<u16>,
-    /// When it begins to issue
-    #[arg(long, value_name = "INSTANT")]
-    issue_from: Option<String>,
-    /// When it no longer issues
-    #[arg(long, value_name = "INSTANT")]
-    issue_until: Option<String>,
-    /// Most coupons of one user, 1 to 100, or none, with --handout bearer [default: 1]
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    per_user_limit: Option<Limit>,
-    /// Days in which a redemption can be cancelled, 0 to 366 [default: 30]
-    #[arg(long, value_name = "DAYS")]
-    cancel_days: Option<u16>,
-    /// Days after expiry in which a coupon can be extended, 0 to 366 [default: 30]
-    #[arg(long, value_name = "DAYS")]
-    extend_days: Option<u16>,
-    /// The shop's own JSON object, 4 KiB at most
-    #[arg(long, value_name = "JSON", value_parser = json)]
-    metadata: Option<Value>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Limit(Option<u16>);
-
-fn limit(text: &str) -> Result<Limit, String> {
-    match text {
-        "none" => Ok(Limit(None)),
-        number => {
-            let number = number.parse().map_err(|_| "want a number from 1 to 100, or none")?;
-            Ok(Limit(Some(number)))
-        }
-    }
-}
-
-fn json(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))
-}
-
-impl CreateFlags {
-    fn body(&self) -> NewCampaign {
-        NewCampaign {
-            campaign_id: self.campaign_id.clone(),
-            name: self.name.clone(),
-            stock: self.stock,
-            handout: self.handout.clone(),
-            shared_code: self.shared_code.clone(),
-            code_prefix: self.code_prefix.clone(),
-            valid_from: self.valid_from.clone(),
-            expires_at: self.expires_at.clone(),
-            expires_on: self.expires_on.clone(),
-            time_zone: self.time_zone.clone(),
-            valid_days: self.valid_days,
-            issue_from: self.issue_from.clone(),
-            issue_until: self.issue_until.clone(),
-            per_user_limit: self.per_user_limit.map(|Limit(limit)| limit),
-            cancel_days: self.cancel_days,
-            extend_days: self.extend_days,
-            metadata: self.metadata.clone(),
-        }
-    }
-}
-
-pub(crate) async fn run(settings: &Settings, ask: &CampaignAsk) -> Result<Ended, Sorry> {
-    match &ask.what {
-        What::Create(flags) => create(settings, flags).await?,
-        What::List { json } => {
+pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended, CliError> {
+    match command {
+        CampaignCommand::Create(flags) => create::run(settings, flags).await?,
+        CampaignCommand::List { json } => {
             let work = async |engine: &Arc<Engine>| match output::is_terminal() && !json {
-                true => list_table(engine).await,
-                false => list_lines(engine).await,
+                true => list::table(engine).await,
+                false => list::lines(engine).await,
             };
             open::with(settings, Purpose::Read, work).await?;
         }
-        What::Show { id } => {
+        CampaignCommand::Show { id } => {
             let work =
                 async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
             open::with(settings, Purpose::Read, work).await?;
         }
-        What::Pause { id } => pause(settings, id, true).await?,
-        What::Resume { id } => pause(settings, id, false).await?,
-        What::Generate { id, count, batch } => {
-            let ask = BatchAsk { id: batch.clone(), count: *count };
-            generate(settings, id, ask).await?;
+        CampaignCommand::Pause { id } => pause(settings, id, true).await?,
+        CampaignCommand::Resume { id } => pause(settings, id, false).await?,
+        CampaignCommand::Generate { id, count, batch } => {
+            let request = BatchRequest { id: batch.clone(), count: *count };
+            generate(settings, id, request).await?;
         }
     }
     Ok(Ended::Done)
 }
 
-async fn create(settings: &Settings, flags: &CreateFlags) -> Result<(), Sorry> {
-    // Read before anything is opened: a flag that cannot be read makes no folder.
-    let draft = flags.body().into_draft()?;
-    let work = async |engine: &Arc<Engine>| {
-        let done = engine.create_campaign(&open::caller(), draft).await?;
-        output::say_json(&CampaignBody::from(&same(done)))
-    };
-    open::with(settings, Purpose::Make, work).await
-}
-
-async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), Sorry> {
+async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), CliError> {
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     let work = async |engine: &Arc<Engine>| {
         show(engine.patch_campaign(&open::caller(), id, patch).await, id)
@@ -249,94 +123,28 @@ async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(),
     open::with(settings, Purpose::Write, work).await
 }
 
-async fn generate(settings: &Settings, id: &CampaignId, ask: BatchAsk) -> Result<(), Sorry> {
+async fn generate(
+    settings: &Settings,
+    id: &CampaignId,
+    request: BatchRequest,
+) -> Result<(), CliError> {
     let work = async |engine: &Arc<Engine>| {
-        let done = engine.mint_batch(&open::caller(), id, ask).await;
-        let done = done.map_err(Sorry::about(format!("campaign {id}")))?;
-        output::say_json(&BatchBody::from(&same(done)))
+        let done = engine.mint_batch(&open::caller(), id, request).await;
+        let done = done.map_err(CliError::about(format!("campaign {id}")))?;
+        output::say_json(&BatchBody::from(&made(done)))
     };
     open::with(settings, Purpose::Write, work).await
 }
 
-fn show(view: Result<CampaignView, engine::Failure>, id: &CampaignId) -> Result<(), Sorry> {
-    let view = view.map_err(Sorry::about(format!("campaign {id}")))?;
+fn show(view: Result<CampaignView, Failure>, id: &CampaignId) -> Result<(), CliError> {
+    let view = view.map_err(CliError::about(format!("campaign {id}")))?;
     output::say_json(&CampaignBody::from(&view))
 }
 
-/// What was made, with a word about it when that was before.
-fn same<T>(done: Done<T>) -> T {
+/// What was made, with a note if an earlier call made it.
+fn made<T>(done: Done<T>) -> T {
     if matches!(done, Done::Same(_)) {
-        output::note("it was made before; nothing was changed");
+        output::note("it was created before; nothing was changed");
     }
     done.into_inner()
-}
-
-async fn list_lines(engine: &Engine) -> Result<(), Sorry> {
-    let mut out = Out::standard();
-    let mut after = None;
-    loop {
-        let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-        let Some(last) = page.last() else { return out.finish() };
-        after = Some(last.campaign.id.clone());
-        for view in &page {
-            let line = serde_json::to_string(&CampaignBody::from(view));
-            out.put(&line.map_err(|error| Sorry::new(error.to_string()))?)?;
-            out.put("\n")?;
-        }
-    }
-}
-
-async fn list_table(engine: &Engine) -> Result<(), Sorry> {
-    let head = ["CAMPAIGN", "HANDOUT", "STOCK", "ISSUED", "REDEEMED", "VOID", "LAST DAY", "STATE"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let mut after = None;
-    loop {
-        let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.campaign.id.clone());
-        rows.extend(page.iter().map(|view| table_row(view, engine.now())));
-    }
-    let (left, right) = (Side::Left, Side::Right);
-    let sides = [left, left, right, right, right, right, left, left];
-    output::say(output::table(&sides, &rows).trim_end())
-}
-
-fn table_row(view: &CampaignView, now: coupon::time::Millis) -> Vec<String> {
-    let (campaign, tally) = (&view.campaign, view.counts.map(|(tally, _)| tally));
-    let tally = tally.unwrap_or_default();
-    let state = match (campaign.paused, now >= campaign.expires_at) {
-        (_, true) => "expired",
-        (true, false) => "paused",
-        (false, false) => "runs",
-    };
-    vec![
-        campaign.id.to_string(),
-        campaign.handout.word().to_owned(),
-        output::thousands(tally.stock),
-        output::thousands(tally.issued),
-        output::thousands(tally.redeemed),
-        output::thousands(tally.void),
-        campaign.expires_on().to_string(),
-        state.to_owned(),
-    ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits() {
-        let cases = [
-            ("1", Some(Limit(Some(1)))),
-            ("100", Some(Limit(Some(100)))),
-            ("none", Some(Limit(None))),
-            ("", None),
-            ("-1", None),
-            ("many", None),
-        ];
-        for (text, want) in cases {
-            assert_eq!(limit(text).ok(), want, "{text:?}");
-        }
-    }
 }

@@ -1,52 +1,37 @@
-//! `couponry completion`: what a shell needs to complete the command line.
+//! `couponry completion`: prints a script with which a shell completes the command line.
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Cli;
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 
 /// Print a completion script for a shell
 ///
-/// Prints the script on standard output; where it belongs depends on the shell.
+/// The shell decides where the script belongs.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 printed, 2 wrong call.
+Exit codes: 0 printed, 2 usage error.
 
 Examples:
   couponry completion bash > /etc/bash_completion.d/couponry
   source <(couponry completion zsh)")]
-pub(crate) struct CompletionAsk {
-    /// Which shell
-    #[arg(value_enum)]
-    shell: Known,
+pub(crate) struct CompletionArgs {
+    /// Shell that runs the script
+    #[arg(value_parser = shell())]
+    shell: Shell,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Known {
-    Bash,
-    Zsh,
-    Fish,
-    #[value(name = "powershell")]
-    PowerShell,
+/// The shells that people use couponry in.
+fn shell() -> impl TypedValueParser<Value = Shell> {
+    let names = PossibleValuesParser::new(["bash", "zsh", "fish", "powershell"]);
+    names.try_map(|name| name.parse::<Shell>())
 }
 
-impl Known {
-    fn shell(self) -> Shell {
-        match self {
-            Known::Bash => Shell::Bash,
-            Known::Zsh => Shell::Zsh,
-            Known::Fish => Shell::Fish,
-            Known::PowerShell => Shell::PowerShell,
-        }
-    }
-}
-
-pub(crate) fn run(ask: &CompletionAsk) -> Result<Ended, Sorry> {
+pub(crate) fn run(args: &CompletionArgs) -> Result<Ended, CliError> {
     let mut script = Vec::new();
-    let shell = ask.shell.shell();
-    clap_complete::generate(shell, &mut Cli::command(), "couponry", &mut script);
-    output::say(String::from_utf8_lossy(&script).trim_end())?;
-    Ok(Ended::Done)
+    clap_complete::generate(args.shell, &mut Cli::command(), "couponry", &mut script);
+    output::done(String::from_utf8_lossy(&script).trim_end())
 }

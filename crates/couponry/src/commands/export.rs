@@ -1,4 +1,4 @@
-//! `couponry export`: codes, coupons and redemptions as CSV or JSON lines.
+//! `couponry export`: writes codes, coupons and redemptions as CSV or JSON lines.
 
 pub(super) mod coupons;
 mod redemptions;
@@ -9,99 +9,94 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use coupon::code::CodeText;
 use coupon::ids::{BatchId, CampaignId};
-use engine::{CodesAsk, Engine, Failure};
+use engine::{CodesRequest, Engine, Failure};
 use futures::TryStreamExt;
 
 use self::coupons::CouponsFlags;
 use self::redemptions::RedemptionsFlags;
 use self::sink::{Format, Into, Sink, in_order, written};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::settings::Settings;
 
-/// Write out codes, coupons or redemptions, as CSV or JSON lines
-///
-/// Works in constant memory, beside a running `serve` or without one.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct ExportAsk {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum ExportCommand {
     Codes(CodesFlags),
     Coupons(CouponsFlags),
     Redemptions(RedemptionsFlags),
 }
 
-/// The codes of a campaign that nothing has happened to yet
+/// Export the unused codes of a campaign
 ///
-/// Prints the minted codes of a campaign as people read them, one a line under the header `code`:
-/// for a printer, a mailing, a partner. Imported codes are not among them, and neither are those
-/// that were issued, redeemed or voided.
+/// Prints one code a line under the header `code`, with hyphens, for a printer, a mailing or a
+/// partner. Leaves out imported codes, and codes that were issued, redeemed or voided.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 done (also when the reader has seen enough), 1 failed, 2 wrong call.
+Exit codes: 0 done, or the reader closed the output; 1 failed, 2 usage error.
 
 Examples:
   couponry export codes --campaign spring-2027 --output codes.csv
   couponry export codes --campaign spring-2027 | head -n 101
   couponry export codes --campaign spring-2027 --after 7K2M-9QXD-4TRB-H0VE")]
-struct CodesFlags {
-    /// The campaign
+pub(crate) struct CodesFlags {
+    /// Campaign of the codes
     #[arg(long, value_name = "ID")]
     campaign: CampaignId,
-    /// Only the codes of one batch
+    /// Export only this batch
     #[arg(long, value_name = "ID")]
     batch: Option<BatchId>,
-    /// Only those behind this code, to go on where a list broke off
+    /// Export only the codes after this one, to continue an interrupted list
     #[arg(long, value_name = "CODE")]
     after: Option<CodeText>,
     #[command(flatten)]
     into: Into,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &ExportAsk) -> Result<Ended, Sorry> {
-    match &ask.what {
-        What::Codes(_) => {}
-        What::Coupons(flags) => in_order(flags.from, flags.to)?,
-        What::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
+pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<Ended, CliError> {
+    match command {
+        ExportCommand::Codes(_) => {}
+        ExportCommand::Coupons(flags) => in_order(flags.from, flags.to)?,
+        ExportCommand::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
     }
-    open::with(settings, Purpose::Read, async |engine| written_out(engine, ask).await).await
+    open::with(settings, Purpose::Read, async |engine| written_out(engine, command).await).await
 }
 
-async fn written_out(engine: &Arc<Engine>, ask: &ExportAsk) -> Result<Ended, Sorry> {
+async fn written_out(engine: &Arc<Engine>, command: &ExportCommand) -> Result<Ended, CliError> {
     let engine = Arc::clone(engine);
-    match &ask.what {
-        What::Codes(flags) => {
+    match command {
+        ExportCommand::Codes(flags) => {
             let write = async |sink: &mut Sink<'_>| codes(&engine, flags, sink).await;
             written(&flags.into, "codes", write).await
         }
-        What::Coupons(flags) => {
-            let write = async |sink: &mut Sink<'_>| coupons::write(engine, flags.ask(), sink).await;
+        ExportCommand::Coupons(flags) => {
+            let write =
+                async |sink: &mut Sink<'_>| coupons::write(engine, flags.request(), sink).await;
             written(&flags.into, "coupons", write).await
         }
-        What::Redemptions(flags) => {
+        ExportCommand::Redemptions(flags) => {
             let write =
-                async |sink: &mut Sink<'_>| redemptions::write(engine, flags.ask(), sink).await;
+                async |sink: &mut Sink<'_>| redemptions::write(engine, flags.request(), sink).await;
             written(&flags.into, "redemptions", write).await
         }
     }
 }
 
-async fn codes(engine: &Arc<Engine>, flags: &CodesFlags, sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    let ask = CodesAsk { batch: flags.batch.clone(), after: flags.after.clone() };
+async fn codes(
+    engine: &Arc<Engine>,
+    flags: &CodesFlags,
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
+    let request = CodesRequest { batch: flags.batch.clone(), after: flags.after.clone() };
     let caller = open::caller();
     let found = engine.campaign(&caller, &flags.campaign).await;
-    found.map_err(Sorry::about(format!("campaign {}", flags.campaign)))?;
+    found.map_err(CliError::about(format!("campaign {}", flags.campaign)))?;
     let about = |failure: Failure| match &flags.batch {
-        Some(batch) => Sorry::about(format!("batch {batch} in {}", flags.campaign))(failure),
+        Some(batch) => CliError::about(format!("batch {batch} in {}", flags.campaign))(failure),
         None => failure.into(),
     };
-    let chunks = Arc::clone(engine).codes(&caller, &flags.campaign, ask).await.map_err(about)?;
-    sink.header(&["code"])?;
+    let chunks =
+        Arc::clone(engine).codes(&caller, &flags.campaign, request).await.map_err(about)?;
+    sink.header("code")?;
     futures::pin_mut!(chunks);
     while let Some(lines) = chunks.try_next().await? {
         match sink.format() {
@@ -113,7 +108,7 @@ async fn codes(engine: &Arc<Engine>, flags: &CodesFlags, sink: &mut Sink<'_>) ->
     Ok(())
 }
 
-/// A printed code holds nothing that JSON would write otherwise.
+/// A JSON object a line. A code has no character that JSON escapes.
 fn code_objects(lines: &str) -> String {
     lines.lines().map(|code| format!("{{\"code\":\"{code}\"}}\n")).collect()
 }

@@ -1,26 +1,26 @@
-//! `couponry healthcheck`: whether a service lives, for containers and load balancers.
+//! `couponry healthcheck`: checks that a service answers, for containers and load balancers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::outbound;
 use clap::Args;
 use reqwest::Url;
-use reqwest::redirect::Policy;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::Settings;
 
-/// How long it may take altogether: a service that lives answers in a millisecond.
+/// Longest wait for the answer: a healthy service answers in a millisecond.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Ask a running service whether it lives
+/// Check that a running service answers
 ///
-/// GETs /healthz of the address that `serve` listens on and prints one line. Reads no data and
-/// needs no token; waits 2 seconds at most.
+/// Requests /healthz at the address that `serve` listens on and prints one line. Reads no data,
+/// needs no token, and waits at most 2 seconds.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 it lives, 1 it does not answer or answers otherwise, 2 wrong call.
+Exit codes: 0 it answers 2xx, 1 it answers otherwise or not at all, 2 usage error.
 
 Examples:
   couponry healthcheck
@@ -28,51 +28,40 @@ Examples:
 
 In a Dockerfile:
   HEALTHCHECK CMD [\"couponry\", \"healthcheck\"]")]
-pub(crate) struct HealthAsk {
-    /// Another address than the configured one, plain http; without a path /healthz is asked for
+pub(crate) struct HealthArgs {
+    /// Request this address instead, plain http; without a path /healthz is added
     #[arg(long, value_parser = plain_http)]
     url: Option<Url>,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HealthAsk) -> Result<Ended, Sorry> {
-    let url = match &ask.url {
+pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended, CliError> {
+    let url = match &args.url {
         Some(url) => url.clone(),
-        None => plain_http(&address(&settings.listen.value)).map_err(Sorry::wrong_call)?,
+        None => plain_http(&address(&settings.listen.value)).map_err(CliError::usage)?,
     };
-    // The client wants a provider of TLS, which plain http never asks for anything.
-    let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(Policy::none())
-        .no_proxy()
-        .tls_built_in_root_certs(false)
-        .build();
-    let client = client.map_err(|error| Sorry::new(format!("cannot ask: {error}")))?;
+    let client = outbound::client(&url, TIMEOUT).no_proxy().build();
+    let client =
+        client.map_err(|error| CliError::new(format!("cannot make the request: {error}")))?;
     let answer = client.get(url.clone()).send().await;
-    let answer = answer.map_err(|error| Sorry::new(format!("FAIL {url}: {}", cause(&error))))?;
+    let answer =
+        answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error))))?;
     match answer.status() {
-        status if status.is_success() => output::say(&format!("ok {url}: {}", status.as_u16()))?,
-        status => return Err(Sorry::new(format!("FAIL {url}: it answers {status}"))),
+        status if status.is_success() => output::done(&format!("ok {url}: {}", status.as_u16())),
+        status => Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
     }
-    Ok(Ended::Done)
 }
 
-/// The last error of the chain says why.
-fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {} s", TIMEOUT.as_secs());
+fn no_answer(error: &reqwest::Error) -> String {
+    match error.is_timeout() {
+        true => format!("no answer within {} s", TIMEOUT.as_secs()),
+        false => cause(error),
     }
-    let mut last: &dyn std::error::Error = error;
-    while let Some(deeper) = last.source() {
-        last = deeper;
-    }
-    last.to_string()
 }
 
 fn plain_http(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| error.to_string())?;
     if url.scheme() != "http" {
-        return Err(format!("has scheme {:?}, want http", url.scheme()));
+        return Err(format!("it has the scheme {:?}, want http", url.scheme()));
     }
     if url.path() == "/" {
         url.set_path("/healthz");
@@ -80,19 +69,16 @@ fn plain_http(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Where to ask a service that listens on `listen`: on every address means here, too.
+/// The address of a service that listens on `listen`. One that listens on every address also
+/// listens on loopback.
 fn address(listen: &str) -> String {
-    let mut here = listen.to_owned();
-    if let Ok(parsed) = listen.parse::<SocketAddr>() {
-        let ip = match parsed {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => "[::1]".to_owned(),
-            SocketAddr::V4(v4) => v4.ip().to_string(),
-            SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
-        };
-        here = format!("{ip}:{}", parsed.port());
+    match listen.parse::<SocketAddr>() {
+        Ok(SocketAddr::V4(v4)) if v4.ip().is_unspecified() => {
+            format!("http://127.0.0.1:{}", v4.port())
+        }
+        Ok(SocketAddr::V6(v6)) if v6.ip().is_unspecified() => format!("http://[::1]:{}", v6.port()),
+        Ok(_) | Err(_) => format!("http://{listen}"),
     }
-    format!("http://{here}")
 }
 
 #[cfg(test)]

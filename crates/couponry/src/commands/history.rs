@@ -1,4 +1,5 @@
-//! `couponry history`: what became of a coupon, of a person's coupons, of those of a day.
+//! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both
+//! tiers.
 
 mod table;
 
@@ -6,79 +7,68 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::views::CouponDetail;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use engine::{CouponFilter, CouponsAsk, Engine, ListAsk, ListOrder, PAGE_MAX};
+use engine::{CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX};
 
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
 use crate::settings::Settings;
 
-/// Look up what became of coupons, wherever they are by now
-///
-/// Reads what is still hot and what has been archived, beside a running `serve` or without one.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct HistoryAsk {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
-    /// One coupon and all that happened to it
+pub(crate) enum HistoryCommand {
+    /// Show one coupon and everything that happened to it
     ///
-    /// A table on a terminal; elsewhere the JSON that the HTTP interface answers, on one line.
+    /// Prints a table on a terminal; elsewhere the JSON of the HTTP interface, on one line.
     #[command(after_help = "\
-Exit codes: 0 found, 1 not found or failed, 2 wrong call.
+Exit codes: 0 found, 1 not found or failed, 2 usage error.
 
 Example:
   couponry history code 7K2M-9QXD-4TRB-H0VE")]
     Code {
-        /// The coupon; hyphens, spaces and case do not matter
+        /// Code of the coupon; hyphens, spaces and case do not matter
         code: CodeText,
     },
-    /// All coupons of a person, the latest expiry first
+    /// List the coupons of a user, the latest expiry first
     ///
-    /// Those that the person holds, has redeemed, or held when they expired or were voided. What
-    /// was taken back (revoked) is not among them, nor what another person has redeemed since: only
-    /// the present holder of a coupon is looked up, and who held it before stands in the history of
-    /// that coupon (`history code`). Prints the columns of `export coupons`.
+    /// Lists the coupons that the user holds, has redeemed, or held when they expired or were
+    /// voided. Leaves out coupons that were revoked from the user, and those that another user
+    /// redeemed later: `history code` shows former holders. Prints the columns of `export coupons`.
     #[command(after_help = "\
-Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call.
+Exit codes: 0 done, also if there is none; 1 failed; 2 usage error.
 
 Examples:
   couponry history user ann
   couponry history user guest:991 --format jsonl")]
     User {
-        /// The person, as the shop names people
+        /// User, by the user_id that the shop uses
         user: UserId,
         #[command(flatten)]
         into: Into,
     },
-    /// All coupons whose last day this is
+    /// List the coupons that have this last day
     ///
-    /// Prints the columns of `export coupons`, in constant memory, by shelf and by code. Minted
-    /// coupons that nobody has touched are not among them.
+    /// Prints the columns of `export coupons`, ordered by partition and code, in constant memory.
+    /// Leaves out minted coupons that were never used.
     #[command(after_help = "\
-Exit codes: 0 done, also when there is none, 1 failed, 2 wrong call, 3 some coupons are left out
-(after a restore, those of campaigns that the backup did not have).
+Exit codes: 0 done, also if there is none; 1 failed; 2 usage error; 3 left out coupons of campaigns
+that the restored backup did not have.
 
 Examples:
   couponry history expires-on 2026-12-31 --output last-day.csv
   couponry history expires-on 2026-12-31 --time-zone Asia/Seoul --campaign spring-2027")]
     ExpiresOn {
-        /// The day, as 2026-12-31
+        /// Day, such as 2026-12-31
         date: Date,
-        /// Whose day it is, such as Asia/Seoul [default: each coupon's own zone]
+        /// Time zone of the day, such as Asia/Seoul [default: the zone of each coupon]
         #[arg(long, value_name = "ZONE")]
         time_zone: Option<Zone>,
-        /// Only one campaign's
+        /// List only this campaign
         #[arg(long, value_name = "ID")]
         campaign: Option<CampaignId>,
         #[command(flatten)]
@@ -86,48 +76,45 @@ Examples:
     },
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &HistoryAsk) -> Result<Ended, Sorry> {
-    open::with(settings, Purpose::Read, async |engine| said(engine, ask).await).await
+pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
+    open::with(settings, Purpose::Read, async |engine| look_up(engine, command).await).await
 }
 
-async fn said(engine: &Arc<Engine>, ask: &HistoryAsk) -> Result<Ended, Sorry> {
-    match &ask.what {
-        What::Code { code } => one(engine, code).await,
-        What::User { user, into } => {
+async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended, CliError> {
+    match command {
+        HistoryCommand::Code { code } => one(engine, code).await,
+        HistoryCommand::User { user, into } => {
             let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
             written(into, "coupons", write).await
         }
-        What::ExpiresOn { date, time_zone, campaign, into } => {
-            let ask = CouponsAsk {
+        HistoryCommand::ExpiresOn { date, time_zone, campaign, into } => {
+            let request = CouponsRequest {
                 campaign: campaign.clone(),
                 from: Some(*date),
                 to: Some(*date),
                 zone: time_zone.clone(),
-                ..CouponsAsk::default()
+                ..CouponsRequest::default()
             };
             let engine = Arc::clone(engine);
-            let write = async |sink: &mut Sink<'_>| coupons::write(engine, ask, sink).await;
+            let write = async |sink: &mut Sink<'_>| coupons::write(engine, request, sink).await;
             written(into, "coupons", write).await
         }
     }
 }
 
-async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, Sorry> {
+async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     let view = engine.coupon(&open::caller(), code, None).await?;
     let detail = CouponDetail::from(&view);
-    match output::is_terminal() {
-        true => {
-            let detail = serde_json::to_value(&detail);
-            let detail = detail.map_err(|error| Sorry::new(error.to_string()))?;
-            output::say(table::of_coupon(&detail).trim_end())?;
-        }
-        false => output::say_json(&detail)?,
+    if output::is_terminal() {
+        let detail = serde_json::to_value(&detail).map_err(CliError::of)?;
+        return output::done(table::of_coupon(&detail).trim_end());
     }
+    output::say_json(&detail)?;
     Ok(Ended::Done)
 }
 
-async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    let mut ask = ListAsk {
+async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), CliError> {
+    let mut request = ListRequest {
         user: Some(user.clone()),
         campaign: None,
         filter: CouponFilter::default(),
@@ -136,16 +123,15 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
         after: None,
         limit: Some(PAGE_MAX as u64),
     };
-    // What is moved to cold between two pages may be on both.
+    // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
-    coupons::header(sink)?;
+    sink.header(coupons::COLUMNS)?;
     loop {
-        let mut page = engine.list(&open::caller(), ask.clone()).await?;
+        let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
-        coupons::put(&page.coupons, sink)?;
-        sink.page_done(page.coupons.len(), 0)?;
+        sink.page(coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
         match page.next {
-            Some(next) => ask.after = Some(next),
+            Some(next) => request.after = Some(next),
             None => return Ok(()),
         }
     }

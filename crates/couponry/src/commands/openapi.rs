@@ -1,10 +1,9 @@
 //! `couponry openapi`: the document of the HTTP interface.
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output;
 
-pub(crate) fn run() -> Result<Ended, Sorry> {
+pub(crate) fn run() -> Result<Ended, CliError> {
     let text = serde_json::to_string_pretty(&api::openapi::document());
-    output::say(&text.map_err(|error| Sorry::new(error.to_string()))?)?;
-    Ok(Ended::Done)
+    output::done(&text.map_err(CliError::of)?)
 }

@@ -1,241 +1,136 @@
-//! `couponry restore`: a backup becomes the data again, together with the cold tier of today.
+//! `couponry restore`: turns a backup into the data again, together with the cold tier of today.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+mod folder;
+mod reconcile;
+
+use std::path::PathBuf;
 
 use clap::Args;
-use cold::{ColdError, ColdStore, Patience, Since};
-use compactor::{CompactError, Misfit, standing};
-use coupon::calendar::format_instant;
-use engine::{Clock, ColdArchive, SystemClock};
-use hot::sqlite::{FILE_NAME, make_ready};
-use hot::{Adopted, ColdMark, HotStore, Shelves};
+use cold::{ColdStore, Patience};
+use compactor::{CompactError, StoreMismatch, check_pairing};
+use hot::{ColdMark, HotStore, Reconciled};
+use hot_sqlite::FILE_NAME;
 
-use crate::cluster::{self, NotOpen, Waiting};
 use crate::compaction::{self, Alone};
-use crate::failure::{Ended, Sorry};
+use crate::cql::{NotOpen, Waiting};
+use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
-use crate::output::{self, thousands};
-use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Settings};
 use crate::{files, open, serve};
 
-/// How far apart the tables of a snapshot may have been taken that was put back by other means.
-const SNAPSHOT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Files of a hot store: what SQLite keeps beside it goes with it.
-const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
-
-/// Put a backup in the place of the data
+/// Restore a backup
 ///
-/// Then compares it with the cold tier: what was archived after the backup was made takes the place
-/// of what the backup says of the same coupons, so that no archived redemption can be spent again.
-/// Codes minted after the backup are never minted again. `serve` must not run meanwhile.
+/// Stop every `serve` process before you run this.
 ///
-/// Without DIR only the second step is done, for a hot store that was put back by other means. It
-/// compares what was archived since a day before the last archiving that the store knows of: that is
-/// enough where all tables of the snapshot were taken within a day, and nothing was compacted since
-/// they were put back. --everything compares all of the cold tier. Stopped half way, it is run again.
+/// Puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
+/// after the backup, the archived version replaces the version of the backup, so that a redemption
+/// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.
+/// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
+/// minted again, unless more were minted for one day.
+///
+/// Without DIR, does only the comparison. Use this for a hot store that you restored in another way,
+/// such as a snapshot of a cluster. It compares the coupons that were archived later than one day
+/// before the last archiving that the store knows of. This is enough if all tables of the snapshot
+/// were taken within one day, and `compact` has not run since you restored them. Otherwise use
+/// --everything. If the command is interrupted, run it again.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 restored, 1 failed, 2 wrong call, 3 some archived coupons are of campaigns that the
-backup does not have: they cannot be found until it is restored from a later one.
+Exit codes: 0 restored; 1 failed; 2 usage error; 3 some archived coupons belong to campaigns that
+the backup does not have: couponry cannot find them until you restore a later backup.
 
 Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
   couponry restore
   couponry restore --everything")]
-pub(crate) struct RestoreAsk {
-    /// The folder that `couponry backup` made
+pub(crate) struct RestoreArgs {
+    /// Folder that `couponry backup` created
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Move data that is there aside, to DATA/replaced-INSTANT
+    /// Replace existing data: move it to the folder replaced-TIME in the data folder
     #[arg(long, requires = "folder")]
     replace: bool,
-    /// Compare all of the cold tier, however long that takes
+    /// Compare the whole cold tier, which takes longer
     #[arg(long)]
     everything: bool,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &RestoreAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended, CliError> {
     let data = &settings.data.value;
-    if let (Hot::Cluster(_), Some(_)) = (&settings.hot.value, &ask.folder) {
-        return Err(Sorry::wrong_call(
-            "a backup folder has no cluster in it: put the cluster's own snapshot back, then run \
-             `couponry restore` without DIR",
-        ));
-    }
-    if let Some(from) = &ask.folder {
-        if !from.join(FILE_NAME).exists() {
-            let found = format!("there is no {FILE_NAME} in {}", from.display());
-            return Err(Sorry::new(format!("{found}: name a folder that `couponry backup` made")));
-        }
-        if data.join(FILE_NAME).exists() && !ask.replace {
-            return Err(Sorry::new(format!(
-                "there is data in {}: --replace moves it aside, or name another --data",
-                data.display()
-            )));
-        }
-        files::private_folder(data)?;
-    }
-    if ask.folder.is_none() {
-        open::must_be_there(settings)?;
-    }
+    may_restore(settings, args)?;
     let _only = serve::only_one(data)?;
-    // Nor a compaction: it would go on with the store that is moved aside.
+    // A compaction would continue with the store that is moved aside.
     let Some(_alone) = Alone::try_take(settings)? else {
         let folder = data.display();
-        return Err(Sorry::new(format!("a compaction works on {folder}: wait until it has ended")));
+        return Err(CliError::new(format!("a compaction works on {folder}: wait until it ends")));
     };
-    if let Some(from) = &ask.folder {
-        put_back(data, from)?;
+    if let Some(from) = &args.folder {
+        folder::put_back(data, from)?;
     }
-    match &settings.hot.value {
-        Hot::Sqlite => {
-            let cold = open::cold(settings, Patience::Work)?;
-            let store = open::sqlite(settings, &Keys::load(data)?, &cold)?;
-            brought_together(&store, &cold, ask).await
-        }
-        Hot::Cluster(target) => {
-            let cold = open::cold(settings, Patience::Work)?;
-            let keys = Keys::load(data)?;
-            let attempt = async || {
-                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-                cluster::connect(settings, target, keys.code_keys(), archive).await
-            };
-            let cluster = cluster::patiently(target, Waiting::Command, attempt).await?;
-            let ended = brought_together(cluster.store.as_ref(), &cold, ask).await;
-            cluster.flush().await;
-            ended
-        }
-    }
+    let cold = open::cold(settings, Patience::Work)?;
+    let keys = Keys::load(data)?;
+    let attempt = async || open::store(settings, &keys, &cold).await;
+    let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;
+    let ended = brought_together(store.as_ref(), &cold, args).await;
+    hot.flush().await;
+    ended
 }
 
-/// The hot store learns of everything in the cold tier.
+/// Refuses what cannot be restored, before anything is changed.
+fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
+    let data = &settings.data.value;
+    let Some(from) = &args.folder else {
+        return open::must_be_there(settings);
+    };
+    match settings.hot.value {
+        Hot::Sqlite => {}
+        Hot::Cql(_) => {
+            return Err(CliError::usage(
+                "a backup folder contains no cluster: restore the snapshot of the cluster, then \
+                 run `couponry restore` without DIR",
+            ));
+        }
+    }
+    if !from.join(FILE_NAME).exists() {
+        return Err(CliError::new(format!(
+            "there is no {FILE_NAME} in {}: name a folder that `couponry backup` created",
+            from.display()
+        )));
+    }
+    if data.join(FILE_NAME).exists() && !args.replace {
+        return Err(CliError::new(format!(
+            "there is data in {}: --replace moves it aside, or name another --data",
+            data.display()
+        )));
+    }
+    files::private_folder(data)
+}
+
+/// Brings the hot store to the state of the cold tier.
 async fn brought_together(
     store: &dyn HotStore,
     cold: &ColdStore,
-    ask: &RestoreAsk,
-) -> Result<Ended, Sorry> {
-    open::must_not_have_moved(store).await.map_err(NotOpen::sorry)?;
-    let behind = match standing(store, cold).await {
+    args: &RestoreArgs,
+) -> Result<Ended, CliError> {
+    open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
+    let behind = match check_pairing(store, cold).await {
         Ok(()) => None,
-        Err(CompactError::Misfit(Misfit::HotOlder { found, .. })) => Some(found),
-        Err(error) => return Err(compaction::sorry(error)),
+        Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),
+        Err(error) => return Err(compaction::cli_error(error)),
     };
-    if ask.folder.is_none() {
-        // Put back by other means: codes were minted that it knows nothing of, archived or not.
+    if args.folder.is_none() {
+        // The store was restored by other means and may not know the last codes that were minted,
+        // archived or not.
         store.pass_over_serials().await?;
     }
-    let adopted = match cold.version().await.map_err(away)? {
-        Some(_) => adopt(store, cold, since(store, cold, ask).await?).await?,
-        None => Adopted::default(),
+    let reconciled = match cold.version().await.map_err(CliError::of)? {
+        Some(_) => {
+            let since = reconcile::since(store, cold, args).await?;
+            reconcile::run(store, cold, since).await?
+        }
+        None => Reconciled::default(),
     };
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
     }
-    said(&adopted)
-}
-
-/// The copy beside the data first, made ready as a whole; then the old data aside and the copy in
-/// its place, the store last. In between nothing opens the folder (see [`open::RESTORING`]).
-fn put_back(data: &Path, from: &Path) -> Result<(), Sorry> {
-    let staging = data.join(open::RESTORING);
-    if staging.exists() {
-        let cannot = format!("cannot remove {}", staging.display());
-        fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))?;
-    }
-    files::private_folder(&staging)?;
-    for folder in files::BESIDE_THE_STORE {
-        files::copy_folder(&from.join(folder), &staging.join(folder))?;
-    }
-    let store = staging.join(FILE_NAME);
-    files::copy_file(&from.join(FILE_NAME), &store)?;
-    make_ready(&store).map_err(|error| Sorry::new(error.to_string()))?;
-    files::sync_folder(&staging)?;
-    files::sync_folder(data)?;
-    let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let old = STORE_FILES.iter().rev().chain(&files::BESIDE_THE_STORE);
-    for name in old.filter(|name| data.join(name).exists()) {
-        files::private_folder(&aside)?;
-        renamed(&data.join(name), &aside.join(name))?;
-    }
-    let new = files::BESIDE_THE_STORE.iter().chain(&[FILE_NAME]);
-    for name in new.filter(|name| staging.join(name).exists()) {
-        renamed(&staging.join(name), &data.join(name))?;
-    }
-    files::sync_folder(data)?;
-    let cannot = format!("cannot remove {}", staging.display());
-    fs::remove_dir_all(&staging).map_err(Sorry::because(cannot))
-}
-
-fn renamed(from: &Path, to: &Path) -> Result<(), Sorry> {
-    let cannot = format!("cannot move {} to {}", from.display(), to.display());
-    fs::rename(from, to).map_err(Sorry::because(cannot))
-}
-
-/// Behind what the store certainly knows.
-async fn since(store: &dyn Shelves, cold: &ColdStore, ask: &RestoreAsk) -> Result<Since, Sorry> {
-    let everything = Since::Units(BTreeMap::new());
-    if ask.everything {
-        return Ok(everything);
-    }
-    // A backup of ours is of one moment: what it says that it has moved it has. A snapshot that was
-    // put back by other means may have its tables of different moments.
-    if ask.folder.is_some() {
-        return Ok(Since::Units(store.units().await?.into_iter().collect()));
-    }
-    let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
-    let before = cold.version_before(known, SNAPSHOT_MAX).await.map_err(away)?;
-    Ok(before.map_or(everything, Since::Version))
-}
-
-fn away(error: ColdError) -> Sorry {
-    Sorry::new(error.to_string())
-}
-
-/// What came to cold takes the place of what the store says of it.
-async fn adopt(store: &dyn Shelves, cold: &ColdStore, since: Since) -> Result<Adopted, Sorry> {
-    let progress = Progress::new(Work::Adopt, None, false);
-    progress
-        .during(async {
-            let mut all = Adopted::default();
-            let mut archived = cold.archived(since).await.map_err(away)?;
-            while let Some((day, coupons)) = archived.next().await.map_err(away)? {
-                let here = store.adopt(day, coupons).await?;
-                all.adopted += here.adopted;
-                all.known += here.known;
-                all.strangers += here.strangers;
-                let seen = all.adopted + all.known + all.strangers;
-                progress.set(all.adopted, seen);
-            }
-            Ok(all)
-        })
-        .await
-}
-
-fn said(adopted: &Adopted) -> Result<Ended, Sorry> {
-    if *adopted == Adopted::default() {
-        output::say("the hot store knows of everything in the cold tier")?;
-        return Ok(Ended::Done);
-    }
-    output::say(&format!(
-        "{} archived coupons took the place of older ones, {} were known",
-        thousands(adopted.adopted),
-        thousands(adopted.known)
-    ))?;
-    match adopted.strangers {
-        0 => Ok(Ended::Done),
-        strangers => {
-            output::note(&format!(
-                "{} archived coupons are of campaigns made after the backup: their history stays \
-                 in the cold tier, but their codes cannot be found here",
-                thousands(strangers)
-            ));
-            Ok(Ended::Partly)
-        }
-    }
+    reconcile::report(&reconciled)
 }

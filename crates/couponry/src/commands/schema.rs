@@ -1,121 +1,101 @@
-//! `couponry schema`: the keyspace and the tables of a cluster.
+//! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
-use clap::{Args, Subcommand};
-use hot::HotError;
-use hot::cql::{Difference, Keyspace, SchemaOptions, Target};
+use clap::Subcommand;
+use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
-use crate::cluster::{self, Waiting};
-use crate::failure::{Ended, Sorry};
+use crate::cql::{self, Waiting};
+use crate::failure::{CliError, Ended, cause};
 use crate::output;
 use crate::settings::{Hot, Settings};
 
-/// Most copies that make sense: a write waits for more than half of them.
+/// Most copies accepted: a write waits for more than half of them.
 const COPIES_MAX: i64 = 9;
 
-/// Make the keyspace and the tables of a cluster, or compare them
-///
-/// A store in the data folder needs none of it: that one is made ready when it is opened.
-#[derive(Args)]
-#[command(subcommand_required = true, arg_required_else_help = true)]
-pub(crate) struct SchemaAsk {
-    #[command(subcommand)]
-    what: What,
-}
-
 #[derive(Subcommand)]
-enum What {
+pub(crate) enum SchemaCommand {
     /// Make what is missing: the keyspace, types, tables and columns
     ///
-    /// Prints a line for each. Only adds, never removes or changes, so it may be repeated, and run
-    /// beside a `serve`. Run it before the first start, and before a newer release is started.
+    /// Prints a line for each. Only adds and never removes or changes, so you may repeat it while
+    /// `serve` runs. Run it before the first start, and before you start a newer release.
     #[command(after_help = "\
-Exit codes: 0 made, or nothing was missing; 1 failed, 2 wrong call.
+Exit codes: 0 made, or nothing was missing; 1 failed, 2 usage error.
 
 Examples:
   couponry schema apply --hot cql://db-1:9042,db-2:9042/couponry
   couponry schema apply --hot cql://db-1/couponry --replication 3 \\
       --compaction \"{'class': 'SizeTieredCompactionStrategy'}\"")]
     Apply {
-        /// Copies of each row in the data centre, for a keyspace that is made now [default: 3, or
-        /// as many as there are nodes]
+        /// Copies of each row in the data centre, if the keyspace is made now [default: 3, or the
+        /// number of nodes if there are fewer]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=COPIES_MAX))]
         replication: Option<u32>,
-        /// Compaction of the tables that are made now, as a map of CQL [default: what suits the
+        /// Compaction of the tables that are made now, as a map of CQL [default: depends on the
         /// engine]
         #[arg(long, value_name = "MAP", value_parser = map)]
         compaction: Option<String>,
     },
-    /// Say what is not as this release wants it, and what mends it
+    /// List what differs from the schema of this release, and what repairs it
     #[command(after_help = "\
-Exit codes: 0 nothing differs, 1 something does or it failed, 2 wrong call.
+Exit codes: 0 nothing differs, 1 something differs or the command failed, 2 usage error.
 
 Example:
   couponry schema diff --hot cql://db-1:9042/couponry")]
     Diff,
 }
 
-pub(crate) async fn run(settings: &Settings, ask: &SchemaAsk) -> Result<Ended, Sorry> {
+pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<Ended, CliError> {
     let target = match &settings.hot.value {
-        Hot::Cluster(target) => target,
+        Hot::Cql(target) => target,
         Hot::Sqlite => {
-            return Err(Sorry::wrong_call(
-                "the store in the data folder makes its tables when it is opened: name a cluster, \
-                 --hot cql://HOST:PORT/KEYSPACE",
+            return Err(CliError::usage(
+                "only a cluster has a schema: name one with --hot cql://HOST:PORT/KEYSPACE",
             ));
         }
     };
-    let options = cluster::options(settings, target);
+    let options = cql::options(settings, target);
     let attempt = async || {
         let connected = Keyspace::connect(&options).await;
-        connected.map_err(|error| cluster::not_open(target, error))
+        connected.map_err(|error| cql::not_open(target, error))
     };
-    let keyspace = cluster::patiently(target, Waiting::Command, attempt).await?;
-    match &ask.what {
-        What::Apply { replication, compaction } => {
+    let keyspace = cql::patiently(target, Waiting::Command, attempt).await?;
+    match command {
+        SchemaCommand::Apply { replication, compaction } => {
             let (replication, compaction) = (*replication, compaction.clone());
             apply(&keyspace, &SchemaOptions { replication, compaction }).await
         }
-        What::Diff => diff(&keyspace, target).await,
+        SchemaCommand::Diff => diff(&keyspace, target).await,
     }
 }
 
-async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, Sorry> {
-    let done = keyspace.apply(options).await.map_err(sorry)?;
+async fn apply(keyspace: &Keyspace, options: &SchemaOptions) -> Result<Ended, CliError> {
+    let done = keyspace.apply(options).await.map_err(|error| CliError::of(cause(&error)))?;
     match done.is_empty() {
-        true => output::say("nothing to do")?,
+        true => output::say("nothing was missing")?,
         false => done.iter().try_for_each(|line| output::say(line))?,
     }
     Ok(Ended::Done)
 }
 
-async fn diff(keyspace: &Keyspace, target: &Target) -> Result<Ended, Sorry> {
-    let found = keyspace.differences().await.map_err(sorry)?;
+async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, CliError> {
+    let found = keyspace.differences().await.map_err(|error| CliError::of(cause(&error)))?;
     found.iter().try_for_each(|it| output::say(&line(it, target)))?;
     match found.len() {
-        0 => {
-            output::say("nothing differs")?;
-            Ok(Ended::Done)
-        }
-        1 => Err(Sorry::new("1 difference")),
-        many => Err(Sorry::new(format!("{many} differences"))),
+        0 => output::done("nothing differs"),
+        1 => Err(CliError::new("1 difference to the schema of this release")),
+        many => Err(CliError::new(format!("{many} differences to the schema of this release"))),
     }
 }
 
-/// What the cluster says about a statement.
-fn sorry(error: HotError) -> Sorry {
-    Sorry::new(cluster::cause(&error))
-}
-
-/// A difference and what mends it.
-fn line(difference: &Difference, target: &Target) -> String {
-    let mends = match difference.mendable {
-        true => format!("`couponry schema apply --hot {target}` mends it"),
-        false => "a person has to decide: no command mends it".to_owned(),
+/// A difference and what repairs it.
+fn line(difference: &Difference, target: &KeyspaceAddress) -> String {
+    let repair = match difference.mendable {
+        true => format!("`couponry schema apply --hot {target}` repairs it"),
+        false => "no command repairs it: decide what to do".to_owned(),
     };
-    format!("{difference}; {mends}")
+    format!("{difference}; {repair}")
 }
 
-/// A map of CQL in one pair of braces: it is put into the statements as it stands.
+/// Accepts one CQL map in one pair of braces, since it becomes a part of the statements.
 fn map(text: &str) -> Result<String, String> {
     let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.,:'% ".contains(c);
@@ -123,7 +103,7 @@ fn map(text: &str) -> Result<String, String> {
         Some(inner) if inner.contains("'class'") && inner.chars().all(plain) => {
             Ok(text.trim().to_owned())
         }
-        _ => Err("want a map such as {'class': 'UnifiedCompactionStrategy'}".into()),
+        _ => Err("want a map with a class, such as {'class': 'UnifiedCompactionStrategy'}".into()),
     }
 }
 
@@ -149,7 +129,7 @@ mod tests {
 
     #[test]
     fn lines() {
-        let target: Target = "cql://db/shop".parse().unwrap();
+        let target: KeyspaceAddress = "cql://db/shop".parse().unwrap();
         let difference = |mendable| Difference {
             what: "coupon.hold".into(),
             why: "is not there".into(),
@@ -157,8 +137,8 @@ mod tests {
         };
         assert_eq!(
             line(&difference(true), &target),
-            "coupon.hold: is not there; `couponry schema apply --hot cql://db:9042/shop` mends it"
+            "coupon.hold: is not there; `couponry schema apply --hot cql://db:9042/shop` repairs it"
         );
-        assert!(line(&difference(false), &target).ends_with("no command mends it"));
+        assert!(line(&difference(false), &target).contains("no command repairs it"));
     }
 }

@@ -1,65 +1,60 @@
 //! `couponry token`: prints a token, signed with the newest token key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
-use engine::Role;
+use engine::{Clock, Role, SystemClock};
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
 use crate::span::milliseconds;
 use crate::{open, output};
 
 /// Print a token for the HTTP interface
 ///
-/// Signed with the newest token key of the data folder, which it makes on first use. Only the
-/// token goes to standard output, so it can be put into a variable.
+/// Signs the token with the newest token key of the data folder, and makes that key on first use.
+/// Prints only the token, so that a variable can take it.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 printed, 1 failed, 2 wrong call.
+Exit codes: 0 printed, 1 failed, 2 usage error.
 
 Examples:
   TOKEN=$(couponry token --role admin)
   couponry token --role shop --user checkout-7 --ttl 366d")]
-pub(crate) struct TokenAsk {
-    /// What its bearer may do: user, shop, operator or admin
+pub(crate) struct TokenArgs {
+    /// Role of the bearer: user, shop, operator or admin
     #[arg(long)]
     role: Role,
-    /// Its bearer's name; a user's is his user_id [default: the role]
+    /// Name of the bearer; of a user, their user_id [default: the role]
     #[arg(long, value_name = "ID")]
     user: Option<UserId>,
-    /// How long it is good for: 90s, 15m, 1h, 30d; 366d at most
+    /// Time for which the token is valid, such as 90s, 15m, 1h or 30d; at most 366d
     #[arg(long, default_value = "1h", value_parser = ttl, value_name = "TIME")]
     ttl: i64,
 }
 
-pub(crate) fn run(settings: &Settings, ask: &TokenAsk) -> Result<Ended, Sorry> {
-    let name = match (&ask.user, ask.role) {
+pub(crate) fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliError> {
+    let name = match (&args.user, args.role) {
         (Some(user), _) => user.as_str(),
         (None, Role::User) => {
-            return Err(Sorry::wrong_call("--role user needs --user: whose token is it?"));
+            return Err(CliError::usage("--role user needs --user, the user_id of the bearer"));
         }
-        (None, role) => role.word(),
+        (None, role) => role.as_str(),
     };
     let keys = open::keys(settings)?;
     let tokens = open::tokens(settings, &keys)?;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    let minted = tokens.mint(name, ask.role, ask.ttl, now);
-    let (token, _) = minted.map_err(|error| Sorry::wrong_call(error.to_string()))?;
-    output::say(&token)?;
-    Ok(Ended::Done)
+    let minted = tokens.mint(name, args.role, args.ttl, SystemClock.now().0);
+    let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
+    output::done(&token)
 }
 
-/// A time for which a token may be good.
+/// Parses the time for which a token is valid.
 fn ttl(text: &str) -> Result<i64, String> {
     let ms = milliseconds(text)?;
-    // Refused here, before a data folder is made for it.
+    // Refused here, before the command makes a data folder.
     match ms <= TTL_MS_MAX {
         true => Ok(ms),
-        false => Err(format!("is {text:?}, want {} days at most", TTL_MS_MAX / 86_400_000)),
+        false => Err(format!("it is {text:?}, want at most {} days", TTL_MS_MAX / 86_400_000)),
     }
 }
 

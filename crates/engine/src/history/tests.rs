@@ -1,8 +1,10 @@
-use coupon::calendar::parse_instant;
-use coupon::coupon::{Event, Genesis};
+use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::{DAY_MS, Day, Millis};
 
+use super::coupons::{first_partition, last_partition};
+use super::redemptions::redemptions_of;
 use super::*;
 
 fn at(text: &str) -> Millis {
@@ -17,17 +19,17 @@ fn zone(name: &str) -> Zone {
     name.parse().unwrap()
 }
 
-fn event(at: Millis, deed: Deed) -> Event {
-    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), deed }
+fn event(at: Millis, kind: EventKind) -> Event {
+    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), kind }
 }
 
 fn redeemed(at: Millis, order: &str) -> Event {
-    event(at, Deed::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
+    event(at, EventKind::Redeemed { by: "ann".parse().ok(), order: order.parse().unwrap() })
 }
 
 fn cancelled(at: Millis, order: &str, reason: Option<&str>) -> Event {
     let reason = reason.map(|reason| reason.parse().unwrap());
-    event(at, Deed::RedemptionCancelled { order: order.parse().unwrap(), reason })
+    event(at, EventKind::RedemptionCancelled { order: order.parse().unwrap(), reason })
 }
 
 fn coupon(expires_at: Millis, events: Vec<Event>) -> Coupon {
@@ -56,7 +58,7 @@ fn days_of_redemptions() {
         ("23 hours: the last", "America/New_York", "2026-03-09T03:59:59.999Z", "2026-03-08"),
         ("23 hours: over", "America/New_York", "2026-03-09T04:00:00Z", "2026-03-09"),
         ("the hour before midnight", "Africa/Cairo", "2026-10-29T20:30:00Z", "2026-10-29"),
-        ("and once more", "Africa/Cairo", "2026-10-29T21:30:00Z", "2026-10-29"),
+        ("the same hour again", "Africa/Cairo", "2026-10-29T21:30:00Z", "2026-10-29"),
         ("furthest east", "Pacific/Kiritimati", "2026-10-31T10:00:00Z", "2026-11-01"),
         ("furthest west", "Pacific/Pago_Pago", "2026-11-01T10:59:59.999Z", "2026-10-31"),
     ];
@@ -71,7 +73,7 @@ fn days_of_redemptions() {
 }
 
 #[test]
-fn each_redemption_with_what_became_of_it() {
+fn each_redemption_with_its_cancellation() {
     let (one, two, three) =
         (at("2026-11-01T00:00:00Z"), at("2026-11-02T00:00:00Z"), at("2026-11-03T00:00:00Z"));
     let events = vec![
@@ -98,7 +100,7 @@ fn each_redemption_with_what_became_of_it() {
         ("all", "2026-11-01", "2026-11-30", vec![first.clone(), second.clone(), third.clone()]),
         ("cancelled later", "2026-11-01", "2026-11-01", vec![first]),
         ("the days of redemptions, not of cancelling", "2026-11-02", "2026-11-02", vec![second]),
-        ("the live one", "2026-11-03", "2026-11-03", vec![third]),
+        ("the live redemption", "2026-11-03", "2026-11-03", vec![third]),
         ("none", "2026-11-04", "2026-11-30", vec![]),
     ];
     for (name, from, to, want) in cases {
@@ -123,24 +125,25 @@ fn days_of_coupons() {
     ];
     for (name, zone_name, by, expires_at, want) in rows {
         let zone = zone_name.map(zone);
-        let ask = CouponsAsk { campaign: None, by, from, to, zone };
-        assert_eq!(ask.takes(&coupon(at(expires_at), Vec::new())), want, "{name}");
+        let request = CouponsRequest { campaign: None, by, from, to, zone };
+        assert_eq!(request.takes(&coupon(at(expires_at), Vec::new())), want, "{name}");
     }
-    let open = CouponsAsk { from, ..CouponsAsk::default() };
+    let open = CouponsRequest { from, ..CouponsRequest::default() };
     assert!(open.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "open at the end");
-    let other = CouponsAsk { campaign: "d".parse().ok(), ..CouponsAsk::default() };
+    let other = CouponsRequest { campaign: "d".parse().ok(), ..CouponsRequest::default() };
     assert!(!other.takes(&coupon(at("2030-01-01T00:00:00Z"), Vec::new())), "another campaign");
 }
 
-/// No shelf is left out that has a coupon which is asked for.
+/// Every partition with a coupon of the request is read.
 #[test]
-fn shelves_left_out() {
+fn partitions_left_out() {
     let zones = ["UTC", "Asia/Seoul", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Africa/Cairo"];
     let on = day("2026-10-29");
     for zone_name in zones.into_iter().map(Some).chain([None]) {
         let zone = zone_name.map(zone);
-        let ask = CouponsAsk { from: Some(on), to: Some(on), zone, ..CouponsAsk::default() };
-        let shelves = first_shelf(&ask).unwrap()..=last_shelf(&ask).unwrap();
+        let request =
+            CouponsRequest { from: Some(on), to: Some(on), zone, ..CouponsRequest::default() };
+        let partitions = first_partition(&request).unwrap()..=last_partition(&request).unwrap();
         let noon = at("2026-10-29T12:00:00Z");
         let mut taken = 0;
         for minutes in (-4 * 1440..4 * 1440).step_by(30) {
@@ -149,15 +152,18 @@ fn shelves_left_out() {
                 let seoul = coupon(expires_at, Vec::new());
                 let genesis = Genesis { zone: own.parse().unwrap(), ..seoul.genesis().clone() };
                 let coupon = Coupon::untouched(genesis);
-                if ask.takes(&coupon) {
+                if request.takes(&coupon) {
                     taken += 1;
-                    let shelf = Day::shelf_of(expires_at);
-                    assert!(shelves.contains(&shelf), "{zone_name:?}: {own}: {expires_at:?}");
+                    let partition = Day::expiry_day_of(expires_at);
+                    assert!(
+                        partitions.contains(&partition),
+                        "{zone_name:?}: {own}: {expires_at:?}"
+                    );
                 }
             }
         }
         assert!(taken > 0, "{zone_name:?}");
-        let wide = shelves.end().0 - shelves.start().0;
-        assert!(wide <= 2, "{zone_name:?}: {wide} shelves too many");
+        let wide = partitions.end().0 - partitions.start().0;
+        assert!(wide <= 2, "{zone_name:?}: {wide} partitions too many");
     }
 }

@@ -1,11 +1,11 @@
-//! The cells of one line: unquoted, trimmed.
+//! The cells of one line, unquoted and trimmed.
 
 use csv_core::{ReadRecordResult, Reader};
 
 const BOM: char = '\u{feff}';
 
-/// The line without what means nothing at its ends. Files put together have a mark in the middle;
-/// separators stay, since what is between two of them is an empty cell.
+/// The line without blanks and marks at its ends. Joined files have a mark in the middle.
+/// Separators stay: between two of them is an empty cell.
 pub(super) fn bare(line: &str, separator: char) -> &str {
     let line = line.trim_start_matches(BOM);
     line.trim_matches(|c: char| c.is_whitespace() && c != separator)
@@ -25,13 +25,13 @@ impl Cells {
             return Some(Cells { text: String::new(), ends: vec![0] });
         }
         reader.reset();
-        // Room for what can be found at most, and one more, without which the reader stops.
+        // Room for the most that can be found, and for one more, without which the reader stops.
         let mut text = vec![0; line.len() + 1];
         let mut ends = vec![0; line.matches(separator).count() + 2];
         let (_, read, text_len, ends_len) =
             reader.read_record(line.as_bytes(), &mut text, &mut ends);
         debug_assert_eq!(read, line.len(), "a line end in a line");
-        // Within a quote the line end is a part of the cell.
+        // Within a quote, the line end is part of the cell.
         let (result, ..) = reader.read_record(b"\n", &mut text[text_len..], &mut ends[ends_len..]);
         if result != ReadRecordResult::Record {
             return None;

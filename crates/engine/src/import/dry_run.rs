@@ -1,158 +1,74 @@
-//! An import without writing anything: what its lines would say.
+//! Dry runs: what an import would do with a file, without a write.
 //!
-//! What is known of a line without a write: whether it can be read, and whether its code stands
-//! already. The second is one read for each line, so only the first [`DRY_RUN_LOOKUPS_MAX`] lines
-//! that can be read are looked up. What an import compares beyond that (dates and state of a coupon
-//! that is there, closed expiry days) is found out by the import.
+//! A dry run finds out whether a line can be read, and whether its code exists already. The second
+//! costs one read per line, so only the first [`DRY_RUN_LOOKUPS_MAX`] readable lines are looked up.
+//! Only the import itself compares the dates and the state of an existing coupon, and finds closed
+//! expiry days.
+
+mod report;
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use coupon::calendar::Zone;
-use coupon::ids::{CampaignId, OrderRef};
-use coupon::imported::Standing;
-use coupon::time::Millis;
+use coupon::code::Code;
 use futures::Stream;
 use futures::future::try_join_all;
-use hot::{ImportLine, RejectedLine};
+use hot::ImportLine;
 use router::Entry;
 
-use super::columns::Column;
-use super::encoding::Encoding;
+use super::ImportRequest;
 use super::file::File;
 use super::lines::Line;
-use super::{ImportAsk, Parser, rejected_line, taken};
+use super::parser::Parser;
+use super::rejected::{TAKEN, rejected_line};
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
-/// Lines whose codes a dry run looks up: a second or two of reads, whatever the length of the file.
+pub use report::{CheckedLines, DryRun, ParsedLine};
+
+/// Most lines whose codes a dry run looks up: a second or two of reads, whatever the length of the
+/// file.
 pub const DRY_RUN_LOOKUPS_MAX: usize = 10_000;
 
-/// Rejected lines that a dry run shows.
+/// Most rejected lines that a dry run shows.
 pub const DRY_RUN_REJECTED_MAX: usize = 100;
 
-/// Lines that a dry run shows as it read them.
+/// Most lines that a dry run shows as it read them.
 pub const DRY_RUN_PARSED_MAX: usize = 5;
 
 /// Lines that are looked up together.
 const LOOKED_UP_TOGETHER: usize = 256;
 
-/// Look-ups under way at a time: a cluster answers them side by side.
+/// Look-ups under way at a time: a cluster answers them in parallel.
 const LOOKUPS_AT_ONCE: usize = 16;
 
-/// What an import of a file would do, as far as reads can tell.
-#[derive(Clone, Debug)]
-pub struct DryRun {
-    /// The campaign.
-    pub campaign: CampaignId,
-    /// The zone in which its dates are read.
-    pub zone: Zone,
-    /// The encoding that the file was read in.
-    pub encoding: Encoding,
-    /// What stands between its cells; `None` for an empty file.
-    pub separator: Option<char>,
-    /// The header as it stands in the file, if it has one.
-    pub header: Option<String>,
-    /// The file's columns in their order; `None` for one that is skipped.
-    pub columns: Vec<Option<Column>>,
-    /// How the lines would end.
-    pub counts: CheckedLines,
-    /// The first rejected lines, at most [`DRY_RUN_REJECTED_MAX`].
-    pub rejected: Vec<RejectedLine>,
-    /// The first lines that can be read, at most [`DRY_RUN_PARSED_MAX`].
-    pub parsed: Vec<ParsedLine>,
-}
-
-/// Lines of a dry run by what an import would do with them; `new`, `known`, `unchecked` and
-/// `rejected` add up to `lines`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckedLines {
-    /// Lines of the file without its header.
-    pub lines: u64,
-    /// Would be imported, unless their expiry day is closed.
-    pub new: u64,
-    /// The campaign, or an earlier line, has the code: already there, moved forward, or rejected
-    /// for other dates.
-    pub known: u64,
-    /// Can be read, and were not looked up.
-    pub unchecked: u64,
-    /// Would be rejected.
-    pub rejected: u64,
-}
-
-/// A line as it was read.
-#[derive(Clone, Debug)]
-pub struct ParsedLine {
-    /// Its number in the file, from 1.
-    pub line: u64,
-    /// What it says.
-    pub read: ImportLine,
-}
-
-impl ParsedLine {
-    /// `available`, `issued`, `redeemed` or `void`.
-    pub fn state(&self) -> &'static str {
-        match self.read.standing {
-            Standing::Available => "available",
-            Standing::Issued { .. } => "issued",
-            Standing::Redeemed { .. } => "redeemed",
-            Standing::Void => "void",
-        }
-    }
-
-    /// Since when a user has it, if the line says.
-    pub fn issued_at(&self) -> Option<Millis> {
-        match self.read.standing {
-            Standing::Issued { at, .. } => at,
-            Standing::Redeemed { issued_at, .. } => issued_at,
-            Standing::Available | Standing::Void => None,
-        }
-    }
-
-    /// When it was redeemed.
-    pub fn redeemed_at(&self) -> Option<Millis> {
-        match self.read.standing {
-            Standing::Redeemed { at, .. } => Some(at),
-            Standing::Available | Standing::Issued { .. } | Standing::Void => None,
-        }
-    }
-
-    /// For which order, if the line says.
-    pub fn order(&self) -> Option<&OrderRef> {
-        match &self.read.standing {
-            Standing::Redeemed { order, .. } => order.as_ref(),
-            Standing::Available | Standing::Issued { .. } | Standing::Void => None,
-        }
-    }
-}
-
-/// A dry run on its way.
+/// A dry run under way.
 struct Checking<'a> {
     engine: &'a Engine,
     parser: Parser<'a>,
     found: DryRun,
-    /// Lines to be looked up.
+    /// Lines that are still to be looked up.
     waiting: Vec<(Line, ImportLine)>,
-    /// Codes that were looked up, or wait for it.
-    codes: HashSet<coupon::code::Code>,
+    /// Codes that were looked up or wait to be.
+    codes: HashSet<Code>,
 }
 
 impl Engine {
-    /// Reads every line of `file` as [`Engine::import`] would, and writes nothing. Constant
-    /// memory; at most [`DRY_RUN_LOOKUPS_MAX`] reads.
+    /// Reads every line of `file` as [`Engine::import`] does, and writes nothing. Constant memory;
+    /// at most [`DRY_RUN_LOOKUPS_MAX`] reads.
     ///
     /// # Errors
     /// [`Failure::BadFile`] and [`Failure::BrokenOff`], as in an import; those of the store.
     pub async fn dry_run_import<E: std::fmt::Display>(
         &self,
         caller: &Caller,
-        ask: ImportAsk,
+        request: ImportRequest,
         file: impl Stream<Item = Result<Bytes, E>> + Unpin,
     ) -> Result<DryRun, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let campaign = self.campaign(caller, &ask.campaign).await?.campaign;
-        let mut file = File::open(file, ask.format.encoding).await?;
-        let begin = file.begin(ask.format.columns.as_ref()).await?;
+        let campaign = self.campaign(caller, &request.campaign).await?.campaign;
+        let mut file = File::open(file, request.format.encoding).await?;
+        let begin = file.begin(request.format.columns.as_ref()).await?;
         let header = begin.header.as_ref();
         let found = DryRun {
             campaign: campaign.id.clone(),
@@ -175,7 +91,7 @@ impl Engine {
             checking.take(line?).await?;
         }
         checking.look_up().await?;
-        // Look-ups end behind later lines that cannot be read.
+        // A look-up may reject a line after a later line that cannot be read.
         checking.found.rejected.sort_by_key(|line| line.line);
         checking.found.rejected.truncate(DRY_RUN_REJECTED_MAX);
         Ok(checking.found)
@@ -187,8 +103,8 @@ impl Checking<'_> {
         self.found.counts.lines += 1;
         let read = match self.parser.read(&line) {
             Ok(read) => read,
-            Err((word, detail)) => {
-                self.reject(&line, word, detail);
+            Err((reason, detail)) => {
+                self.reject(&line, reason, detail);
                 return Ok(());
             }
         };
@@ -209,15 +125,15 @@ impl Checking<'_> {
         }
     }
 
-    fn reject(&mut self, line: &Line, word: &str, detail: String) {
+    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
         self.found.counts.rejected += 1;
-        // As many again: a look-up may reject a line that stands before these.
+        // A few more than are shown: a look-up may reject a line that comes before these.
         if self.found.rejected.len() < DRY_RUN_REJECTED_MAX + LOOKED_UP_TOGETHER {
-            self.found.rejected.push(rejected_line(line, word, detail));
+            self.found.rejected.push(rejected_line(line, reason, detail));
         }
     }
 
-    /// Finds out whose the codes of the waiting lines are.
+    /// Looks up to which campaign the codes of the waiting lines belong.
     async fn look_up(&mut self) -> Result<(), Failure> {
         let (engine, waiting) = (self.engine, std::mem::take(&mut self.waiting));
         for group in waiting.chunks(LOOKUPS_AT_ONCE) {
@@ -231,7 +147,7 @@ impl Checking<'_> {
                         self.found.counts.known += 1;
                     }
                     Some(Entry::Coupon { .. } | Entry::Shared { .. }) => {
-                        self.reject(line, "CODE_TAKEN", taken());
+                        self.reject(line, "CODE_TAKEN", TAKEN.to_owned());
                     }
                 }
             }

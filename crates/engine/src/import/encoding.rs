@@ -1,8 +1,8 @@
 //! Text encodings of an imported file: the only place that knows any besides UTF-8.
 //!
-//! Detection looks at the head of a file and is conservative: a head that is valid UTF-8 is UTF-8,
-//! and of the older encodings it recognises CP949 alone, by text that is mostly Hangul. Any other
-//! encoding has to be named. A line that does not decode is rejected alone; no line is ever read
+//! Detection reads the head of a file and is conservative. A head that is valid UTF-8 is UTF-8; of
+//! the older encodings only CP949 is detected, by text that is mostly Hangul. The caller has to
+//! name any other encoding. A line that does not decode is rejected alone; no line is ever imported
 //! with replaced characters. Absent on purpose: lines, and what they mean.
 
 use std::fmt;
@@ -10,21 +10,17 @@ use std::str::FromStr;
 
 use encoding_rs::{EUC_KR, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 
-const MARK_UTF_8: &[u8] = b"\xEF\xBB\xBF";
-const MARK_UTF_16LE: &[u8] = b"\xFF\xFE";
-const MARK_UTF_16BE: &[u8] = b"\xFE\xFF";
-
 /// Names of CP949 that the Encoding Standard does not have.
 const CP949: [&str; 4] = ["cp949", "ms949", "uhc", "949"];
 
 /// Longest name of an encoding that an error repeats, in characters.
 const FOUND_LEN_MAX: usize = 40;
 
-/// The encoding of a file. UTF-8 unless somebody says otherwise.
+/// The encoding of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static encoding_rs::Encoding);
 
-/// The text names no encoding that an import reads.
+/// The text names no encoding that an import can read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is {0:?}, want utf-8, cp949, euc-kr, utf-16le, utf-16be, shift_jis, gb18030, big5 or \
@@ -47,22 +43,19 @@ impl Encoding {
         if self == Encoding::CP949 { "CP949" } else { self.0.name() }
     }
 
-    /// Whether a character has two bytes at least, a line end too.
+    /// Whether each character, a line end too, has two bytes or more.
     pub fn is_utf16(self) -> bool {
         self == Encoding::UTF_16LE || self == Encoding::UTF_16BE
     }
 
-    /// The bytes of the byte-order mark; none for encodings that have none.
+    /// The bytes of the byte-order mark; empty for encodings without one.
     pub fn mark(self) -> &'static [u8] {
-        let marks = [
-            (Encoding::UTF_8, MARK_UTF_8),
-            (Encoding::UTF_16LE, MARK_UTF_16LE),
-            (Encoding::UTF_16BE, MARK_UTF_16BE),
-        ];
-        marks.into_iter().find(|(encoding, _)| *encoding == self).map_or(b"", |(_, mark)| mark)
+        let marks: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"];
+        let is_own = |mark: &&[u8]| marked(mark) == Some(self);
+        marks.into_iter().find(is_own).unwrap_or_default()
     }
 
-    /// The text of `raw`; `None` when any byte of it does not decode.
+    /// The text of `raw`; `None` if any byte does not decode.
     pub fn decoded(self, raw: &[u8]) -> Option<String> {
         let text = self.0.decode_without_bom_handling_and_without_replacement(raw)?;
         Some(text.into_owned())
@@ -73,7 +66,7 @@ impl Encoding {
         self.0.decode_without_bom_handling(raw).0.into_owned()
     }
 
-    /// The encoding of a file that begins with `head`. UTF-8 where nothing speaks for another one.
+    /// The encoding of a file that begins with `head`; UTF-8 if nothing points to another one.
     pub fn detected(head: &[u8]) -> Encoding {
         if let Some(marked) = marked_utf16(head) {
             return marked;
@@ -83,14 +76,14 @@ impl Encoding {
         }
         match std::str::from_utf8(head) {
             Ok(_) => Encoding::UTF_8,
-            // A character that is cut by the end of the head.
+            // The end of the head cuts a character.
             Err(error) if error.error_len().is_none() => Encoding::UTF_8,
             Err(_) if is_hangul(head) => Encoding::CP949,
             Err(_) => Encoding::UTF_8,
         }
     }
 
-    /// The encoding that somebody named, with the byte order that the file's own mark says.
+    /// The encoding that the caller named, with the byte order of the file's own mark.
     pub fn named(self, head: &[u8]) -> Encoding {
         match marked_utf16(head) {
             Some(marked) if self.is_utf16() => marked,
@@ -99,16 +92,17 @@ impl Encoding {
     }
 }
 
-fn marked_utf16(head: &[u8]) -> Option<Encoding> {
-    match head {
-        [0xFF, 0xFE, ..] => Some(Encoding::UTF_16LE),
-        [0xFE, 0xFF, ..] => Some(Encoding::UTF_16BE),
-        _ => None,
-    }
+/// The encoding whose byte-order mark `head` begins with.
+fn marked(head: &[u8]) -> Option<Encoding> {
+    encoding_rs::Encoding::for_bom(head).map(|(encoding, _)| Encoding(encoding))
 }
 
-/// UTF-16 by its ASCII characters: a file of coupons is full of digits, commas and line ends. Of
-/// all characters a quarter at least must be ASCII in one byte order, and none in the other.
+fn marked_utf16(head: &[u8]) -> Option<Encoding> {
+    marked(head).filter(|encoding| encoding.is_utf16())
+}
+
+/// UTF-16 by its ASCII characters: a file of coupons is full of digits, commas and line ends. At
+/// least a quarter of all characters must be ASCII in one byte order, and none in the other.
 fn utf16_without_mark(head: &[u8]) -> Option<Encoding> {
     let whole = &head[..head.len() & !1];
     let ascii = |high: usize| {
@@ -126,9 +120,9 @@ fn utf16_without_mark(head: &[u8]) -> Option<Encoding> {
     (is_enough && is_text).then_some(encoding)
 }
 
-/// Whether all of the head that is not ASCII decodes as CP949 and three quarters of it at least
-/// are Hangul of KS X 1001. UTF-8 read as CP949 is not: half of it is ideographs and rare
-/// syllables.
+/// Whether everything in the head that is not ASCII decodes as CP949, and at least three quarters
+/// of it are Hangul of KS X 1001. UTF-8 that is read as CP949 fails this: half of it is ideographs
+/// and rare syllables.
 fn is_hangul(head: &[u8]) -> bool {
     let (mut hangul, mut others) = (0_usize, 0_usize);
     let mut rest = head;
@@ -137,7 +131,7 @@ fn is_hangul(head: &[u8]) -> bool {
         if first.is_ascii() {
             continue;
         }
-        // The second half lies behind the head.
+        // The second half comes after the head.
         let [second, tail @ ..] = rest else { break };
         if Encoding::CP949.decoded(&[*first, *second]).is_none() {
             return false;
@@ -170,7 +164,7 @@ impl FromStr for Encoding {
         if CP949.iter().any(|name| text.eq_ignore_ascii_case(name)) {
             return Ok(Encoding::CP949);
         }
-        // Those in which a line end can be half of something else, or nothing decodes at all.
+        // In these a line end can be half of another character, or nothing decodes at all.
         let unfit = [ISO_2022_JP, REPLACEMENT, X_USER_DEFINED];
         let known = encoding_rs::Encoding::for_label(text.as_bytes());
         let known = known.filter(|known| !unfit.contains(known)).map(Encoding);

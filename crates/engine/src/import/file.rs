@@ -1,19 +1,18 @@
-//! A file as it arrives: its head, its first line, and then line after line.
+//! A file as it arrives: its head, its first line, then its other lines.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
 use super::BLANK_LINES_MAX;
-use super::bad_header::BadHeader;
 use super::columns::ColumnMap;
 use super::encoding::Encoding;
-use super::first_line::HeaderOrFirst;
-use super::lines::{Line, Lines, SNIFF_LEN, sniff};
+use super::first_line::BadHeader;
+use super::lines::{LINE_LEN_MAX, Line, Lines, SNIFF_LEN, sniff};
 use super::record::{Header, RowError};
 use crate::failure::{BadFile, Failure};
 
 /// The lines of a stream of bytes.
-pub(super) struct File<S> {
+pub struct File<S> {
     head: Option<Bytes>,
     rest: S,
     lines: Lines,
@@ -25,9 +24,9 @@ pub(super) struct File<S> {
 pub(super) struct Begin {
     /// Where the columns are; `None` for a file of blank lines.
     pub(super) header: Option<Header>,
-    /// The header as it stands in the file, if it has one.
+    /// The header, if the file has one.
     pub(super) header_text: Option<String>,
-    /// Lines that have been read and are still to be answered for.
+    /// Lines that were read and still have to be imported.
     pub(super) lines: Vec<Line>,
 }
 
@@ -36,8 +35,11 @@ where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: std::fmt::Display,
 {
-    /// Looks at the head of the stream; `named` is the encoding that the caller says it has.
-    pub(super) async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
+    /// Reads the head of the stream; `named` is the encoding that the caller gives.
+    ///
+    /// # Errors
+    /// [`Failure::BadFile`] if it is no CSV, [`Failure::BrokenOff`] if the stream ends in an error.
+    pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
             match stream.next().await {
@@ -46,19 +48,19 @@ where
                 None => break,
             }
         }
-        let encoding = sniff(&head[..head.len().min(SNIFF_LEN)], named)
+        let encoding = sniff(&head, named)
             .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
         let lines = Lines::of(encoding);
         Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
     }
 
-    /// The encoding that its lines are read in.
+    /// The encoding in which its lines are read.
     pub(super) fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The next line, or that the stream broke off; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+    /// The next line, or the error that ended the stream; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Line, Failure>> {
         loop {
             if self.is_over {
                 return self.lines.finish().map(Ok);
@@ -82,9 +84,9 @@ where
         Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
     }
 
-    /// The first line that is not blank, which says where the columns are.
+    /// Reads up to the first line that is not blank, which says where the columns are.
     pub(super) async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, Failure> {
-        let refused = |error: BadHeader| Failure::BadFile(BadFile::Header(error.to_string()));
+        let refused = |why: String| Failure::BadFile(BadFile::Header(why));
         let mut lines = Vec::new();
         let first = loop {
             let Some(line) = self.next().await else {
@@ -95,23 +97,24 @@ where
                 break line;
             }
             if lines.len() == BLANK_LINES_MAX {
-                return Err(refused(BadHeader::Blank));
+                let why = format!("the file begins with more than {BLANK_LINES_MAX} blank lines");
+                return Err(refused(why));
             }
             lines.push(line);
         };
         let text = first.text().map_err(|error| match error {
-            RowError::TooLong => refused(BadHeader::TooLong),
-            other => refused(BadHeader::Encoding(other)),
+            RowError::TooLong => {
+                refused(format!("the first line has more than {LINE_LEN_MAX} bytes"))
+            }
+            other => refused(format!(
+                "the first {other}; name the encoding of the file, or save it as CSV UTF-8"
+            )),
         })?;
-        match Header::read(text, map).map_err(refused)? {
-            HeaderOrFirst::Header(header) => {
-                let header_text = Some(text.to_owned());
-                Ok(Begin { header: Some(header), header_text, lines })
-            }
-            HeaderOrFirst::First(header) => {
-                lines.push(first);
-                Ok(Begin { header: Some(header), header_text: None, lines })
-            }
+        let header = Header::read(text, map).map_err(|BadHeader(why)| refused(why))?;
+        let header_text = header.is_line().then(|| text.to_owned());
+        if header_text.is_none() {
+            lines.push(first);
         }
+        Ok(Begin { header: Some(header), header_text, lines })
     }
 }

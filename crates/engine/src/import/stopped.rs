@@ -1,4 +1,5 @@
-//! An import that the store stopped: what was committed stays, is said, and is counted.
+//! Imports that the store stopped: what was committed stays, and its counts are reported and
+//! stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,33 +12,33 @@ use tokio::sync::Semaphore;
 use super::Import;
 use crate::failure::Failure;
 
-/// First pause before the counts are tried again, doubled up to [`COUNT_PAUSE_MAX`].
+/// First pause before the counts are written again; doubles up to [`COUNT_PAUSE_MAX`].
 const COUNT_PAUSE_MIN: Duration = Duration::from_millis(500);
 
-/// Longest pause between two tries: a disk that has room again is seen within it.
+/// Longest pause between two tries: so long until a disk that has room again is noticed.
 const COUNT_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Tries until the counts are given up, a quarter of an hour: by then the same file has been sent
-/// again, or nobody will.
+/// Tries to write the counts, in a quarter of an hour: by then the file was sent again, or nobody
+/// will send it.
 const COUNT_TRIES: u32 = 36;
 
-/// Stopped imports whose counts are tried again at a time; of more the rows stay as they are.
+/// Stopped imports whose counts are written again at a time. The rows of more stay as they are.
 static COUNTING: Semaphore = Semaphore::const_new(16);
 
 /// An import that ended before its file did, because the store failed.
 #[derive(Debug)]
 pub struct ImportStopped {
-    /// What the store said.
+    /// The error of the store.
     pub error: HotError,
-    /// The batch that the lines went into.
+    /// The batch of the lines.
     pub batch: BatchId,
-    /// How the lines ended that are done: `imported`, `already_there` and `rejected` add up to
-    /// `lines`. With [`HotError::Unknown`] some 200 lines more may be in.
+    /// How the finished lines ended: `imported`, `already_there` and `rejected` add up to `lines`.
+    /// With [`HotError::Unknown`], some 200 more lines may be imported.
     pub counts: ImportCounts,
 }
 
 impl ImportStopped {
-    /// What is in, and what to do, for people.
+    /// What is imported, and what to do, for people.
     pub fn sentence(&self) -> String {
         let ImportCounts { imported, already_there, rejected, .. } = self.counts;
         let batch = &self.batch;
@@ -50,8 +51,8 @@ impl ImportStopped {
 }
 
 impl Import<'_> {
-    /// Writes down how the lines so far ended, so that the batch's row is true, or nearly, if
-    /// nothing comes after it.
+    /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the
+    /// process stops.
     pub(super) async fn count(&mut self) -> Result<(), Failure> {
         let counts = self.so_far();
         self.engine.hot.close_import(&self.campaign, &self.batch, counts).await?;
@@ -65,10 +66,10 @@ impl Import<'_> {
         ImportCounts { lines: imported + already_there + rejected, ..self.counts }
     }
 
-    /// The failure that says what was committed. The batch's row gets the counts now, or as soon
+    /// The failure with the counts of what was committed. The batch's row gets them now, or as soon
     /// as the store takes them.
     pub(super) async fn stopped(mut self, error: HotError) -> Failure {
-        // The outcomes of a window that was on its way beside count, whether or not it failed too.
+        // The window that is being written counts too, even if it fails.
         self.is_over = true;
         let _ = self.settle().await;
         let counts = self.so_far();
@@ -85,13 +86,13 @@ impl Import<'_> {
     }
 }
 
-/// Counts that the store did not take.
+/// Counts that the store has not taken yet.
 struct Late {
     hot: Arc<dyn HotStore>,
     campaign: CampaignId,
     batch: BatchId,
-    /// What the row said when the import stopped: once it says something else, another import into
-    /// the batch has counted.
+    /// The counts in the row when the import stopped. If the row has others, another import into
+    /// the batch wrote them.
     was: ImportCounts,
     counts: ImportCounts,
 }
@@ -112,7 +113,7 @@ fn count_later(late: Late) {
 }
 
 impl Late {
-    /// Tries once; `true` when there is nothing left to do.
+    /// Tries once; `true` if there is nothing left to do.
     async fn is_done(&self) -> bool {
         let Late { hot, campaign, batch, was, counts } = self;
         match hot.batch(campaign, batch).await {

@@ -1,7 +1,7 @@
-//! A file to begin with.
+//! The template of an import: a file to begin with.
 
-/// The template of an import: every column, and one row of each state. The codes of its rows are
-/// none, so that a row that was left in is rejected.
+/// Every column, and one row of each state. Its codes are not valid, so a row that is left in the
+/// file is rejected.
 pub const TEMPLATE: &str = "\
 code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref
 EXAMPLE_1,2027-01-01,2027-12-31,available,,,,

@@ -1,5 +1,4 @@
-use super::first_line::HeaderOrFirst;
-use super::lines::Lines;
+use super::lines::{Line, Lines};
 use super::record::{Defaults, Header};
 use super::*;
 
@@ -12,15 +11,13 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Each line of a file without its first as `code last-day`, or the word of its rejection.
+/// Each line of a file without its first as `code last-day`, or the reason of its rejection.
 fn read(bytes: &[u8]) -> Vec<String> {
     let encoding = lines::sniff(bytes, None).unwrap();
     let mut lines = Lines::of(encoding);
     lines.push(bytes);
     let first = lines.next_line().unwrap();
-    let header = match Header::read(first.text().unwrap(), None).unwrap() {
-        HeaderOrFirst::Header(header) | HeaderOrFirst::First(header) => header,
-    };
+    let header = Header::read(first.text().unwrap(), None).unwrap();
     let defaults = defaults();
     let each = std::iter::from_fn(|| lines.next_line().or_else(|| lines.finish()));
     let brief = |line: Line| match line.text().and_then(|text| header.parse(text, &defaults)) {
@@ -28,7 +25,7 @@ fn read(bytes: &[u8]) -> Vec<String> {
             let last = coupon::calendar::Date::last_of(it.expires_at, &defaults.zone);
             format!("{} {} {last}", line.number, it.code)
         }
-        Err(error) => format!("{} {}", line.number, error.word()),
+        Err(error) => format!("{} {}", line.number, error.as_str()),
     };
     each.map(brief).collect()
 }
@@ -60,12 +57,12 @@ fn encodings_and_separators() {
     }
 }
 
-/// What does not decode is the fault of its line, and never a replaced character.
+/// Text that does not decode rejects its line, and is never replaced by another character.
 #[test]
 fn a_bad_sequence_rejects_its_line() {
     let korean = encoding_rs::EUC_KR.encode("쿠폰번호,만료일\n").0.into_owned();
     let cp949 = [&korean[..], b"ABCD1,20261231\nBCDE\xC9\x41,\nCDEF2,\n"].concat();
-    assert_eq!(lines::sniff(&cp949, None), Ok(Encoding::UTF_8), "a spoilt head is not guessed at");
+    assert_eq!(lines::sniff(&cp949, None), Ok(Encoding::UTF_8), "a damaged header is not guessed");
     let far: Vec<u8> =
         [&korean[..], &b"ABCD1,20261231\n".repeat(100), b"BC\xFF,\nCDEF2,\n"].concat();
     let found = read(&far);
@@ -78,7 +75,7 @@ fn a_bad_sequence_rejects_its_line() {
     assert_eq!(read(&utf16), ["2 ABCD1 2027-01-01", "3 BAD_ENCODING", "4 CDEF2 2027-01-01"]);
 }
 
-/// Wherever the chunks of a file in UTF-16 end, its lines are the same.
+/// The lines of a file in UTF-16 do not depend on the ends of its chunks.
 #[test]
 fn utf16_in_pieces() {
     let file: Vec<u8> = "\u{feff}쿠폰번호\r\n\u{0A0D}만\u{0D0A}\r\nABCD\n"

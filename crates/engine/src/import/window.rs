@@ -1,4 +1,4 @@
-//! A window of lines on its way into the store, beside the one that is being read.
+//! Windows: sorted lines that are written while the next ones are read.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use tokio::task::JoinHandle;
 use super::lines::Line;
 use crate::Clock;
 
-/// Lines of the first groups of a file.
+/// Lines in each of the first groups of a file.
 const GROUP_MIN: usize = 200;
 
-/// A group is such a part of the lines before it: what arrives together is handed out together, so
-/// that a short file comes in many small groups and a long one does not come in millions.
+/// A group has at most this part of the lines before it. Coupons that arrive in one group are
+/// handed out together, so a short file comes in many small groups, and a long one does not come in
+/// millions.
 const GROUP_PART: u64 = 64;
 
 /// A window that is being written.
@@ -23,20 +24,20 @@ pub(super) struct Sent {
     pub(super) written: JoinHandle<Written>,
 }
 
-/// How far a window got: the outcomes of its first lines, and what stopped it before its last.
+/// How far a window got: the outcomes of its first lines, and the error that stopped it.
 pub(super) struct Written {
     pub(super) outcomes: Vec<ImportOutcome>,
     pub(super) failed: Option<HotError>,
 }
 
-/// Writes the lines of a window, which stand in the order of their codes.
+/// Writes the lines of a window, which are in the order of their codes.
 pub(super) struct Window {
     pub(super) hot: Arc<dyn HotStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) campaign: CampaignId,
     pub(super) batch: BatchId,
     pub(super) run: ImportRun,
-    /// Lines of the file that were read before it was sent.
+    /// Lines of the file that were read before this window was sent.
     pub(super) before: u64,
 }
 
@@ -46,7 +47,7 @@ impl Window {
         let mut outcomes = Vec::with_capacity(lines.len());
         let group = group_of(self.before, self.hot.import_lines_max());
         for group in lines.chunks(group) {
-            // A long file takes hours: what it changes, it changes now.
+            // A long file takes hours, so each group has its own time of change.
             self.run.at = self.clock.now();
             let (group, run) = (group.to_vec(), self.run.clone());
             match self.hot.import(&self.campaign, &self.batch, group, run).await {
@@ -58,7 +59,7 @@ impl Window {
     }
 }
 
-/// Lines of a group behind so many others, where a store takes up to `most` at once.
+/// The size of a group after `before` lines, if a store takes up to `most` at once.
 fn group_of(before: u64, most: usize) -> usize {
     let part = usize::try_from(before / GROUP_PART).unwrap_or(usize::MAX);
     part.max(GROUP_MIN).min(most.max(1))

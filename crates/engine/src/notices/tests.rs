@@ -1,3 +1,4 @@
+use coupon::calendar::Zone;
 use coupon::coupon::{Event, Genesis};
 use coupon::ids::{Actor, OperationId};
 
@@ -16,18 +17,18 @@ fn noon(text: &str) -> Millis {
     date(text).first_instant(&Zone::utc()).plus_ms(43_200_000)
 }
 
-fn event(at: Millis, deed: Deed) -> Event {
-    Event { at, actor: Actor::new("admin:cli"), operation: OperationId(1), deed }
+fn event(at: Millis, kind: EventKind) -> Event {
+    Event { at, actor: Actor::new("admin:cli"), operation: OperationId(1), kind }
 }
 
 fn issue(at: Millis) -> Event {
     let to = "ann".parse().unwrap();
-    event(at, Deed::Issued { to, reference: None, expires_at: None })
+    event(at, EventKind::Issued { to, reference: None, expires_at: None })
 }
 
 fn extend(at: Millis, on: &str) -> Event {
     let expires_at = date(on).end(&Zone::utc());
-    event(at, Deed::Extended { expires_at, zone: Zone::utc(), reason: None })
+    event(at, EventKind::Extended { expires_at, zone: Zone::utc(), reason: None })
 }
 
 fn coupon(expires_at: Millis, zone: &Zone, events: Vec<Event>) -> Coupon {
@@ -50,18 +51,18 @@ fn watches(days: &[u16], since: &str) -> Vec<Watch> {
 
 const LAST: &str = "2026-06-30";
 
-/// Last day 30 June in UTC, held since January, watched since the first of May.
+/// Last day 30 June in UTC, held since January, in notices since the first of May.
 #[test]
 fn days_before_the_last_day() {
     let cases = [
-        ("before any", "2026-05-30", None),
+        ("before all notices", "2026-05-30", None),
         ("30 days", "2026-05-31", Some((30, 30))),
         ("a run was missed", "2026-06-01", Some((30, 29))),
-        ("all of them for weeks", "2026-06-22", Some((30, 8))),
+        ("all runs of weeks were missed", "2026-06-22", Some((30, 8))),
         ("7 days", "2026-06-23", Some((7, 7))),
-        ("between two", "2026-06-26", Some((7, 4))),
+        ("between two notices", "2026-06-26", Some((7, 4))),
         ("3 days", "2026-06-27", Some((3, 3))),
-        ("between the last two", "2026-06-28", Some((3, 2))),
+        ("between the last two notices", "2026-06-28", Some((3, 2))),
         ("1 day", "2026-06-29", Some((1, 1))),
         ("the last day", "2026-06-30", Some((1, 0))),
         ("the day after", "2026-07-01", None),
@@ -88,8 +89,8 @@ fn the_last_millisecond() {
     assert_eq!(told(first.plus_ms(-1)), None, "not yet");
 }
 
-/// One moment, noon UTC of 20 June: in Kiritimati (+14) it is the 21st already, in Los Angeles
-/// still the 20th, and so at the edges of the day.
+/// One instant, noon UTC of 20 June: in Kiritimati (+14) it is the 21st, in Los Angeles the 20th.
+/// Also at the edges of the day.
 #[test]
 fn days_are_those_of_the_zone() {
     let cases = [
@@ -115,7 +116,7 @@ fn days_are_those_of_the_zone() {
     for (name, zone_name, last, now, want) in cases {
         let zone = zone(zone_name);
         let coupon = coupon(date(last).end(&zone), &zone, vec![issue(noon("2026-01-01"))]);
-        // Watched since this very moment: no day is made up for.
+        // Notices begin at this instant: no earlier day is sent.
         let watches = [Watch { days: 3, since: now }];
         let want = want.then_some(Due { days: 3, days_left: 3 });
         assert_eq!(due(&coupon, &watches, now), want, "{name}");
@@ -123,15 +124,15 @@ fn days_are_those_of_the_zone() {
 }
 
 #[test]
-fn what_was_reached_before() {
+fn days_before_the_first_run() {
     let held = || vec![issue(noon("2026-01-01"))];
     let cases = [
-        ("watched since today", held(), &[7, 3][..], "2026-06-25", "2026-06-25", None),
+        ("notices since today", held(), &[7, 3][..], "2026-06-25", "2026-06-25", None),
         ("since the day of the 7", held(), &[7, 3], "2026-06-23", "2026-06-25", Some((7, 5))),
         ("since a day later", held(), &[7, 3], "2026-06-24", "2026-06-25", None),
-        ("the clock was put back", held(), &[7, 3], "2026-06-29", "2026-06-25", None),
+        ("the clock went back", held(), &[7, 3], "2026-06-29", "2026-06-25", None),
         (
-            "issued past the 7",
+            "issued after the day of the 7",
             vec![issue(noon("2026-06-25"))],
             &[7, 3],
             "2026-05-01",
@@ -147,7 +148,7 @@ fn what_was_reached_before() {
             Some((7, 4)),
         ),
         (
-            "issued past the 7, and then the 3",
+            "issued after the day of the 7, and then the 3",
             vec![issue(noon("2026-06-25"))],
             &[7, 3],
             "2026-05-01",
@@ -155,7 +156,7 @@ fn what_was_reached_before() {
             Some((3, 3)),
         ),
         (
-            "extended past the 7",
+            "extended after the day of the 7",
             [held(), vec![extend(noon("2026-06-25"), LAST)]].concat(),
             &[7, 3],
             "2026-05-01",
@@ -183,7 +184,7 @@ fn what_was_reached_before() {
 }
 
 #[test]
-fn nothing_is_watched() {
+fn without_notice_days() {
     let coupon =
         coupon(date(LAST).end(&Zone::utc()), &Zone::utc(), vec![issue(noon("2026-01-01"))]);
     assert_eq!(due(&coupon, &[], noon(LAST)), None);

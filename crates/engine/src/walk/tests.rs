@@ -9,37 +9,37 @@ use bytes::Bytes;
 use cold::ColdStore;
 use compactor::{Closed, Compactor, Progress, Settings};
 use coupon::calendar::Zone;
-use coupon::code::CodeText;
+use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{Actor, OperationId};
-use coupon::imported::{ImportRun, Standing, arrive};
+use coupon::imported::{ImportRun, ImportedState, arrive};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
-use hot::sqlite::SqliteHot;
-use hot::{ColdMark, HotStore, Shelves};
+use hot::{ColdMark, HotStore, Partitions};
+use hot_sqlite::SqliteHot;
 use router::Router;
 use tempfile::TempDir;
 
 use super::*;
-use crate::import::{FileFormat, ImportAsk};
+use crate::import::{FileFormat, ImportRequest};
 use crate::{
     AdminChange, Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock,
 };
 
-/// A walk reads each of the shelves below in ten chunks or so.
+/// A walk reads each of the partitions below in about ten chunks.
 const SMALL: usize = 40;
 
-/// Coupons of the shelf that is over: hot removes them in several units of writing.
+/// Coupons of the partition that is over: hot deletes them in several transactions.
 const OVER: usize = 450;
 
-/// Coupons of the shelf that is open.
+/// Coupons of the partition that is open.
 const OPEN: usize = 90;
 
-/// Coupons of each shelf in a compaction before.
+/// Coupons of each partition in an earlier compaction.
 const EARLIER: usize = 60;
 
-/// What a walk is about to look at.
+/// What a walk is about to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
     Hot,
@@ -47,7 +47,7 @@ pub(super) enum Read {
 }
 
 thread_local! {
-    /// A compaction that is due before some read, after so many of them.
+    /// A compaction that runs before one of the reads.
     static DUE: RefCell<Option<(Read, usize, Compactor)>> = const { RefCell::new(None) };
 }
 
@@ -70,13 +70,13 @@ fn admin() -> Caller {
     Caller { role: Role::Admin, subject: "cli".parse().unwrap() }
 }
 
-/// The clock of the machine that writes the files, and a little more, so that what a merge has
-/// replaced is swept away at once.
+/// A little after the clock of the machine that writes the files, so that replaced files are swept
+/// at once.
 fn now() -> Millis {
     SystemClock.now().plus_ms(3_600_000)
 }
 
-/// Noon of the day that many days before today.
+/// Noon of the day `days` days before today.
 fn ago(days: i32) -> Millis {
     Day(now().day().0 - days).start().plus_ms(43_200_000)
 }
@@ -89,10 +89,15 @@ struct World {
 
 impl World {
     fn open(at: &Path) -> World {
-        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        // Longer than the machine stops for while it does other things.
+        let long = Duration::from_secs(300);
+        let options = cold::Options {
+            retention: Duration::ZERO,
+            look_up_max: long,
+            ..cold::Options::default()
+        };
         let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
-        let options =
-            hot::sqlite::Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+        let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: long };
         let keys = || vec![CodeKey::new(*b"the tests' key..")];
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);
@@ -106,12 +111,12 @@ impl World {
         World { engine: Arc::new(engine), hot, cold }
     }
 
-    async fn campaign(&self, id: &str, stock: u64, shelf: Day) {
+    async fn campaign(&self, id: &str, stock: u64, partition: Day) {
         let draft = CampaignDraft {
             id: id.parse().ok(),
             stock: Some(stock),
             valid_from: Some(ago(400)),
-            expires_at: Some(shelf.end()),
+            expires_at: Some(partition.end()),
             cancel_days: Some(0),
             per_user_limit: Some(Some(100)),
             ..CampaignDraft::default()
@@ -120,17 +125,17 @@ impl World {
     }
 
     async fn import(&self, campaign: &str, file: String) {
-        let ask = ImportAsk {
+        let request = ImportRequest {
             campaign: campaign.parse().unwrap(),
             batch: "old".parse().ok(),
             format: FileFormat::default(),
         };
         let file = stream::iter([Ok::<_, String>(Bytes::from(file))]);
-        let done = self.engine.import(&admin(), ask, file, |_| {}).await.unwrap().into_inner();
+        let done = self.engine.import(&admin(), request, file, |_| {}).await.unwrap().into_inner();
         assert_eq!(done.import.rejected, 0, "{:?}", done.import);
     }
 
-    /// Of the shelf `day`: what finishes at once and what does not, in turn.
+    /// Coupons of the partition `day`, closed and open ones in turn.
     async fn coupons(&self, campaign: &str, round: usize, count: usize, day: Day) {
         let at = |instant: Millis| coupon::calendar::format_instant(instant);
         let mut file =
@@ -150,7 +155,7 @@ impl World {
     }
 
     fn compactor(&self, watch: compactor::Watch) -> Compactor {
-        let settings = Settings { shelf_files_max: 2, ..Settings::default() };
+        let settings = Settings { partition_files_max: 2, ..Settings::default() };
         Compactor::new(self.hot.clone(), Arc::clone(&self.cold), settings, watch)
     }
 
@@ -159,7 +164,7 @@ impl World {
         assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 
-    /// What is read of each coupon by its code, one after the other.
+    /// Every coupon, read by its code.
     async fn by_code(&self, codes: impl IntoIterator<Item = &Code>) -> BTreeMap<Code, Coupon> {
         let mut read = BTreeMap::new();
         for code in codes {
@@ -184,7 +189,7 @@ impl Stepped {
         let (tell, at) = channel();
         let may = std::sync::Mutex::new(may);
         let compactor = world.compactor(Arc::new(move |step| {
-            // Nobody waits any more once the test lets it run to its end.
+            // No step waits after the test lets it run to its end.
             let _ = tell.send(step);
             let _ = may.lock().unwrap().recv();
         }));
@@ -201,7 +206,7 @@ impl Stepped {
         Stepped { go: Some(go), at, thread: Some(thread) }
     }
 
-    /// Lets it go on until its next step; whether there was one.
+    /// Lets it run until its next step. Returns whether there was one.
     fn step(&mut self) -> bool {
         let go = self.go.as_ref().unwrap();
         go.send(()).is_ok() && self.at.recv().is_ok()
@@ -226,15 +231,16 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a walk has brought, and between which calls.
+/// The coupons of a walk, by call.
 #[derive(Default)]
 struct Seen(Vec<Coupon>);
 
 impl Seen {
     async fn next(&mut self, walk: &mut Walk) -> bool {
-        let Some(sights) = walk.next().await.unwrap() else { return false };
-        assert!(sights.len() <= 2 * SMALL, "{} coupons at a time", sights.len());
-        self.0.extend(sights.into_iter().map(|sight| sight.coupon));
+        let Some(sifted) = walk.next_of(|_| true).await.unwrap() else { return false };
+        let snapshots = sifted.rows;
+        assert!(snapshots.len() <= 2 * SMALL, "{} coupons at a time", snapshots.len());
+        self.0.extend(snapshots.into_iter().map(|snapshot| snapshot.coupon));
         true
     }
 
@@ -242,9 +248,10 @@ impl Seen {
         while self.next(walk).await {}
     }
 
-    /// Each once, in its order, as it was.
+    /// Checks that each coupon comes once, in order and unchanged.
     fn is(&self, want: &BTreeMap<Code, Coupon>, name: &str) {
-        let at = |coupon: &Coupon| (Day::shelf_of(coupon.lasts_until()), coupon.code().clone());
+        let at =
+            |coupon: &Coupon| (Day::expiry_day_of(coupon.lasts_until()), coupon.code().clone());
         for pair in self.0.windows(2) {
             assert!(at(&pair[0]) < at(&pair[1]), "{name}: {:?}", [at(&pair[0]), at(&pair[1])]);
         }
@@ -257,8 +264,8 @@ impl Seen {
     }
 }
 
-/// Two shelves with every kind of coupon: one that is over, one that is open. With `ground` each
-/// has two files and stubs already, so that what comes next is a merge.
+/// Two partitions with every kind of coupon: one that is over, one that is open. With `ground` each
+/// has two files and archived markers already, so that the next commit is a merge.
 async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     let world = World::open(at);
     let (over, open) = (Day(now().day().0 - 100), Day(now().day().0 + 100));
@@ -267,7 +274,7 @@ async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     for round in 0..earlier {
         world.coupons("c", 2 * round, EARLIER, over).await;
         world.coupons("c", 2 * round + 1, EARLIER, open).await;
-        // When both shelves were open.
+        // At an instant when both partitions were open.
         world.compact(ago(90)).await;
     }
     world.coupons("c", 2 * earlier, OVER, over).await;
@@ -291,7 +298,7 @@ async fn prepared(at: &Path, ground: bool) -> BTreeMap<Code, Coupon> {
     want
 }
 
-/// A compaction that begins behind each chunk of a walk and ends before the next one.
+/// A whole compaction between two chunks of a walk, for each chunk.
 #[tokio::test]
 async fn beside_a_whole_compaction() {
     for ground in [false, true] {
@@ -313,22 +320,22 @@ async fn beside_a_whole_compaction() {
                 let mut again = Seen::default();
                 again.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
                 again.is(&want, "after it");
-                let left = world.hot.shelves().await.unwrap();
-                assert_eq!(left.len(), 1, "the shelf that was over is emptied: {left:?}");
+                let left = world.hot.partitions().await.unwrap();
+                assert_eq!(left.len(), 1, "the partition that was over is emptied: {left:?}");
                 break;
             }
         }
     }
 }
 
-/// A compaction as a whole between the two reads of a chunk, or before both.
+/// A whole compaction between the two reads of a chunk, or before both.
 #[tokio::test]
 async fn overtaken() {
     for ground in [false, true] {
         let template = TempDir::new().unwrap();
         let want = prepared(template.path(), ground).await;
         for (read, after) in [Read::Hot, Read::Cold].into_iter().flat_map(|it| {
-            // The first chunk, one in the middle, and both ends of the shelf that is over.
+            // The first chunk, one in the middle, and both ends of the partition that is over.
             [0, 1, 4, 11, 12, 13].map(move |after| (it, after))
         }) {
             let folder = TempDir::new().unwrap();
@@ -338,21 +345,21 @@ async fn overtaken() {
             DUE.set(Some((read, after, compactor)));
             let mut seen = Seen::default();
             seen.rest(&mut Arc::clone(&world.engine).walk_by(SMALL, None)).await;
-            assert!(DUE.take().is_none(), "{read:?}, {after}: never overtaken");
+            assert!(DUE.take().is_none(), "{read:?}, {after}: the compaction did not run");
             seen.is(&want, &format!("ground {ground}, before {read:?} number {after}"));
         }
     }
 }
 
-/// A step of the one, a step of the other: from each step of the compaction, and behind some
-/// chunks of the walk.
+/// A compaction and a walk step by step: from each step of the compaction, after some chunks of the
+/// walk.
 #[tokio::test]
 async fn beside_a_compaction_step_by_step() {
     for ground in [false, true] {
         let template = TempDir::new().unwrap();
         let want = prepared(template.path(), ground).await;
         let mut steps_made = Vec::new();
-        // Calls before the compaction begins, and its steps before the walk goes on.
+        // Calls before the compaction begins, and its steps before the walk continues.
         for (calls, before) in [0, 2].into_iter().flat_map(|it| (0..=4).map(move |n| (it, n))) {
             let name = format!("ground {ground}, {calls} calls, {before} steps");
             let folder = TempDir::new().unwrap();
@@ -376,7 +383,7 @@ async fn beside_a_compaction_step_by_step() {
     }
 }
 
-/// While the first compaction of all is about to make the tables.
+/// The first compaction is about to make the tables.
 #[tokio::test]
 async fn before_there_are_tables() {
     let folder = TempDir::new().unwrap();
@@ -388,11 +395,11 @@ async fn before_there_are_tables() {
     seen.is(&want, "no table yet");
 }
 
-/// An extension takes a coupon to a later shelf, which may be a new one.
+/// An extension takes a coupon to a later partition, which may be a new one.
 #[tokio::test]
-async fn extended_meanwhile() {
-    // Which of the coupons, and how often it is seen.
-    for (name, nth, want) in [("ahead of the walk", OPEN - 2, 1), ("behind it", 0, 2)] {
+async fn extended_during_a_walk() {
+    // Which of the coupons, and how often it comes.
+    for (name, nth, want) in [("ahead of the walk", OPEN - 2, 1), ("behind the walk", 0, 2)] {
         let folder = TempDir::new().unwrap();
         let world = World::open(folder.path());
         let open = Day(now().day().0 + 100);
@@ -417,10 +424,10 @@ async fn extended_meanwhile() {
     }
 }
 
-/// A file that is merged away and swept while it is read: what took its place is read on.
+/// A file is merged and swept while it is read: the walk continues with the merged file.
 #[tokio::test]
-async fn swept_meanwhile() {
-    // More than one row group, so that one is still to be read.
+async fn swept_during_a_walk() {
+    // More than one row group, so that one is not read yet.
     const ROWS: usize = 70_000;
     let folder = TempDir::new().unwrap();
     let world = World::open(folder.path());
@@ -440,26 +447,26 @@ async fn swept_meanwhile() {
             zone: Zone::utc(),
             created_at: ago(300),
         };
-        arrive(genesis, &Standing::Void, &run)
+        arrive(genesis, &ImportedState::Void, &run)
     };
     let mut replaced = Vec::new();
     let mut seen = Seen::default();
     let mut walk = Arc::clone(&world.engine).walk_by(SMALL, None);
-    for unit in 1..=2 {
-        let on = world.cold.shelf(day).await.unwrap();
-        let mut writer = world.cold.writer(day, unit).await.unwrap();
+    for archive_commit in 1..=2 {
+        let on = world.cold.partition(day).await.unwrap();
+        let mut writer = world.cold.writer(day, archive_commit).await.unwrap();
         for first in (0..ROWS).step_by(10_000) {
             writer.push((first..first + 10_000).map(coupon).collect()).await.unwrap();
         }
         let files = writer.finish().await.unwrap();
-        world.cold.commit(&on, unit, &files, &replaced).await.unwrap();
-        replaced = world.cold.shelf(day).await.unwrap().files;
-        if unit == 1 {
+        world.cold.commit(&on, archive_commit, &files, &replaced).await.unwrap();
+        replaced = world.cold.partition(day).await.unwrap().files;
+        if archive_commit == 1 {
             seen.next(&mut walk).await;
         }
     }
     let swept = world.cold.sweep(now()).await.unwrap();
-    assert_eq!(swept.files, 1, "the file that is being read is gone");
+    assert_eq!(swept.files, 1, "the file that is read was swept");
     seen.rest(&mut walk).await;
     let codes: Vec<&str> = seen.0.iter().map(|coupon| coupon.code().as_str()).collect();
     assert_eq!(codes.len(), ROWS + 1);

@@ -1,4 +1,4 @@
-//! One query after the other, on the command line.
+//! Queries on the command line.
 
 use std::fs;
 use std::fs::File;
@@ -7,14 +7,14 @@ use std::io::{Seek, SeekFrom, Write};
 use datafusion::arrow::ipc::reader::FileReader;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
-use crate::place::Place;
+use crate::data::TestData;
 
 const BY_STATE: &str = "select state, count(*) as coupons from coupons group by 1 order by 1";
 
 #[test]
-fn answers_and_leaves_everything_as_it_was() {
-    let place = Place::new();
-    let before = place.fingerprint();
+fn a_query_answers_and_writes_nothing() {
+    let data = TestData::new();
+    let before = data.fingerprint();
     let cases: [(&str, &[&str], &str); 4] = [
         (
             "a table",
@@ -33,23 +33,23 @@ fn answers_and_leaves_everything_as_it_was() {
              {\"state\":\"redeemed\",\"coupons\":53}\n",
         ),
         (
-            "cold as it was before the last unit",
+            "cold as it was before the last archive commit",
             &["--as-of", "1", "--format", "csv", "select count(*) as n from coupons"],
             "n\n60\n",
         ),
     ];
     for (name, arguments, want) in cases {
-        let ran = place.run(arguments);
+        let ran = data.run(arguments);
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, want, ""), "{name}");
     }
-    assert_eq!(place.fingerprint(), before, "nothing was written");
+    assert_eq!(data.fingerprint(), before, "nothing was written");
 }
 
 #[test]
-fn files_are_complete_and_can_be_read() {
-    let place = Place::new();
+fn files_are_complete_and_readable() {
+    let data = TestData::new();
     let rows = |name: &str| {
-        let file = File::open(place.at(name)).unwrap();
+        let file = File::open(data.at(name)).unwrap();
         match name {
             "a.parquet" => ParquetRecordBatchReader::try_new(file, 1_000)
                 .unwrap()
@@ -62,32 +62,32 @@ fn files_are_complete_and_can_be_read() {
         }
     };
     for (format, name) in [("parquet", "a.parquet"), ("arrow", "a.arrow")] {
-        let to = place.at(name).display().to_string();
+        let to = data.at(name).display().to_string();
         let sql = "select * from coupons";
-        let ran = place.run(&["--format", format, "--output", &to, sql]);
+        let ran = data.run(&["--format", format, "--output", &to, sql]);
         assert_eq!(ran.code, 0, "{format}: {}", ran.err);
         assert_eq!(rows(name), 160, "{format}");
         assert!(ran.err.starts_with("couponry-history: 160 rows in "), "{}", ran.err);
     }
-    let to = place.at("b.parquet").display().to_string();
+    let to = data.at("b.parquet").display().to_string();
     let failing = "select 1 / (version - version) from coupons";
-    let ran = place.run(&["--format", "parquet", "--output", &to, failing]);
+    let ran = data.run(&["--format", "parquet", "--output", &to, failing]);
     assert_eq!(ran.code, 1, "{}", ran.err);
-    let left = fs::read_dir(place.at("")).unwrap().map(|it| it.unwrap().file_name());
+    let left = fs::read_dir(data.at("")).unwrap().map(|it| it.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("b.")).collect();
     assert!(left.is_empty(), "half a file: {left:?}");
 }
 
 #[test]
 fn sql_comes_from_a_file_or_from_standard_input() {
-    let place = Place::new();
+    let data = TestData::new();
     let sql = "-- two of them\nselect 1 as a;\nselect 2 as b;\n";
-    fs::write(place.at("two.sql"), sql).unwrap();
-    let ran = place.run(&["--file", "two.sql", "--format", "csv"]);
+    fs::write(data.at("two.sql"), sql).unwrap();
+    let ran = data.run(&["--file", "two.sql", "--format", "csv"]);
     assert_eq!((ran.code, ran.out.as_str()), (0, "a\n1\nb\n2\n"), "{}", ran.err);
-    let ran = place.run_with_input(&["-", "--format", "csv"], "select 3 as c");
+    let ran = data.run_with_input(&["-", "--format", "csv"], "select 3 as c");
     assert_eq!((ran.code, ran.out.as_str()), (0, "c\n3\n"), "{}", ran.err);
-    let ran = place.run_with_input(&["-"], sql);
+    let ran = data.run_with_input(&["-"], sql);
     assert_eq!(ran.code, 2);
     let want =
         "couponry-history: 2 statements, want one: put them into a file and name it with --file\n";
@@ -95,28 +95,28 @@ fn sql_comes_from_a_file_or_from_standard_input() {
 }
 
 #[test]
-fn how_it_ends_when_it_does_not_end_well() {
-    let place = Place::new();
+fn exit_codes_and_errors() {
+    let data = TestData::new();
     let long = "select sum(a.version * b.version) from coupons a cross join (coupons b cross join \
          (coupons c cross join coupons d))";
     let cases: [(&str, &[&str], i32, &str); 9] = [
         ("no SQL", &[], 2, "there is no SQL: "),
         ("empty SQL", &[""], 2, "there is no SQL statement"),
-        ("a slip", &["selct 1"], 2, "syntax: Expected: an SQL statement, found: selct"),
+        ("a syntax error", &["selct 1"], 2, "syntax: Expected: an SQL statement, found: selct"),
         (
             "a table",
             &["select * from coupon"],
             2,
             "there is no table coupon: did you mean coupons?",
         ),
-        ("a write", &["drop table coupons"], 2, "DROP is not run here"),
+        ("a write", &["drop table coupons"], 2, "DROP is not allowed"),
         ("both", &["select 1", "--file", "x.sql"], 2, "cannot be used with"),
         ("no file", &["--file", "none.sql"], 1, "cannot read none.sql: "),
         ("a version", &["--as-of", "99", "select 1 from coupons"], 2, "no version 99"),
         ("time", &["--time-limit", "1", long], 1, "the query took more than 1s: "),
     ];
     for (name, arguments, code, want) in cases {
-        let ran = place.run(arguments);
+        let ran = data.run(arguments);
         assert_eq!(ran.code, code, "{name}: {ran:?}");
         assert!(ran.err.contains(want), "{name}: {}", ran.err);
         assert_eq!(ran.out, "", "{name}");
@@ -124,35 +124,35 @@ fn how_it_ends_when_it_does_not_end_well() {
 }
 
 #[test]
-fn data_of_an_earlier_release_are_not_upgraded() {
-    let place = Place::new();
-    // Where SQLite keeps the number that a program gives its schema.
-    let mut store = File::options().write(true).open(place.at("hot/hot.db")).unwrap();
+fn data_of_an_earlier_release_is_not_upgraded() {
+    let data = TestData::new();
+    // The position of `user_version` in a SQLite file.
+    let mut store = File::options().write(true).open(data.at("hot/hot.db")).unwrap();
     store.seek(SeekFrom::Start(60)).unwrap();
-    store.write_all(&1_u32.to_be_bytes()).unwrap();
+    store.write_all(&0_u32.to_be_bytes()).unwrap();
     drop(store);
-    let before = place.fingerprint();
-    let ran = place.run(&["select count(*) from coupons"]);
+    let before = data.fingerprint();
+    let ran = data.run(&["select count(*) from coupons"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.err.contains("are of an earlier release: `couponry serve` upgrades them"),
         "{ran:?}"
     );
-    assert_eq!(place.fingerprint(), before, "nothing was written");
+    assert_eq!(data.fingerprint(), before, "nothing was written");
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_not_made() {
-    let place = Place::new();
-    let none = place.at("none").display().to_string();
+fn a_missing_folder_is_not_created() {
+    let data = TestData::new();
+    let none = data.at("none").display().to_string();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_couponry-history"))
         .env_clear()
-        .current_dir(place.at(""))
+        .current_dir(data.at(""))
         .args(["--data", &none, "select count(*) from coupons"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(err.contains("there is no couponry data in "), "{err}");
-    assert!(!place.at("none").exists());
+    assert!(!data.at("none").exists());
 }

@@ -1,21 +1,21 @@
-//! One clear sentence for each way to get SQL wrong, and nothing that writes.
+//! Each mistake in SQL has one clear error, and no statement writes.
 
-use history::Wrong;
+use history::HistoryError;
 
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_to_get_it_wrong_has_a_sentence() {
+async fn each_mistake_has_an_error() {
     let world = World::full().await;
     let before = world.fingerprint();
     let cases = [
         ("no SQL", "", "there is no SQL statement"),
         (
-            "a slip",
+            "a syntax error",
             "selct 1",
             "syntax: Expected: an SQL statement, found: selct at Line: 1, Column: 1",
         ),
-        ("an end too soon", "select * from", "syntax: Expected: identifier, found: EOF"),
+        ("an incomplete statement", "select * from", "syntax: Expected: identifier, found: EOF"),
         ("two", "select 1; select 2", "2 statements, want one"),
         (
             "a table",
@@ -38,20 +38,16 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
             "there is no function cuont: did you mean count?",
         ),
         (
-            "one that fills memory",
+            "a function that fills memory",
             "select repeat('x', 1000000000)",
-            "function repeat is not available here: it can fill the memory out of one row",
+            "function repeat is not available: it can fill the memory with one row",
         ),
         (
-            "the same as a table",
+            "the same, as a table",
             "select * from generate_series(1, 9)",
-            "function generate_series is not available here: it can fill the memory out of one row",
+            "function generate_series is not available: it can fill the memory with one row",
         ),
-        (
-            "by another name",
-            "select list_repeat(1, 9)",
-            "function list_repeat is not available here: ",
-        ),
+        ("by another name", "select list_repeat(1, 9)", "function list_repeat is not available: "),
         (
             "recursion",
             "with recursive a as (select 1 union all select * from a) select * from a",
@@ -81,30 +77,30 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
         (
             "an insert",
             "insert into coupons values (1)",
-            "INSERT is not run here, nothing is ever written: SELECT, EXPLAIN, SHOW and DESCRIBE are",
+            "INSERT is not allowed, a query only reads: use SELECT, EXPLAIN, SHOW or DESCRIBE",
         ),
-        ("an update", "update coupons set state = 'issued'", "UPDATE is not run here, "),
-        ("a delete", "delete from coupons", "DELETE is not run here, "),
-        ("a table of its own", "create table x as select 1", "CREATE is not run here, "),
+        ("an update", "update coupons set state = 'issued'", "UPDATE is not allowed, "),
+        ("a delete", "delete from coupons", "DELETE is not allowed, "),
+        ("a new table", "create table x as select 1", "CREATE is not allowed, "),
         (
             "a foreign file",
             "create external table x stored as csv location '/etc/passwd'",
-            "CREATE is not run here, ",
+            "CREATE is not allowed, ",
         ),
-        ("a file to write", "copy coupons to 'x.csv'", "COPY is not run here, "),
-        ("a drop", "drop table coupons", "DROP is not run here, "),
-        ("a setting", "set datafusion.execution.batch_size = 1", "SET is not run here, "),
-        ("a prepared one", "prepare p as select 1", "PREPARE is not run here, "),
+        ("a file to write", "copy coupons to 'x.csv'", "COPY is not allowed, "),
+        ("a drop", "drop table coupons", "DROP is not allowed, "),
+        ("a setting", "set datafusion.execution.batch_size = 1", "SET is not allowed, "),
+        ("a prepared statement", "prepare p as select 1", "PREPARE is not allowed, "),
         (
-            "one in explain",
+            "an insert in explain",
             "explain analyze insert into coupons values (1)",
-            "INSERT is not run here, ",
+            "INSERT is not allowed, ",
         ),
-        ("one in a select", "select 1 as a into x", "SELECT INTO is not run here, "),
+        ("a table made by a select", "select 1 as a into x", "SELECT INTO is not allowed, "),
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {
-            Err(Wrong::Sql(found)) => assert!(found.contains(want), "{name}: {found}"),
+            Err(HistoryError::Sql(found)) => assert!(found.contains(want), "{name}: {found}"),
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -112,7 +108,7 @@ async fn each_way_to_get_it_wrong_has_a_sentence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_that_it_cannot_work_with() {
+async fn values_that_cause_errors() {
     let world = World::full().await;
     let cases = [
         ("a division", "select 1 / (version - version) from coupons", "a row divides by zero"),
@@ -120,14 +116,14 @@ async fn values_that_it_cannot_work_with() {
     ];
     for (name, sql, want) in cases {
         match world.asked(sql, None).await {
-            Err(Wrong::Values(found)) => assert!(found.starts_with(want), "{name}: {found}"),
+            Err(HistoryError::Values(found)) => assert!(found.starts_with(want), "{name}: {found}"),
             other => panic!("{name}: {other:?}"),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_reads_runs() {
+async fn statements_that_only_read() {
     let world = World::full().await;
     let cases = [
         "select 1",

@@ -1,4 +1,4 @@
-//! Rows in every form, read back.
+//! Rows in every format, read back.
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::ipc::reader::{FileReader, StreamReader};

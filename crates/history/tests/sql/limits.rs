@@ -1,13 +1,13 @@
-//! How much a query may take.
+//! Limits of a query.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use history::{History, Limits, Wrong};
+use history::{History, HistoryError, Limits};
 
 use crate::world::{World, limits};
 
-async fn asked(world: &World, limits: Limits, sql: &str) -> Result<u64, Wrong> {
+async fn asked(world: &World, limits: Limits, sql: &str) -> Result<u64, HistoryError> {
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask(sql, None).await?;
     let mut rows = 0;
@@ -22,7 +22,7 @@ async fn time() {
     let world = World::full().await;
     let short = Limits { time: Duration::from_millis(20), ..limits() };
     let ended = asked(&world, short, &large()).await.unwrap_err();
-    assert!(matches!(ended, Wrong::TooLong { .. }), "{ended:?}");
+    assert!(matches!(ended, HistoryError::TooLong { .. }), "{ended:?}");
     assert!(ended.to_string().starts_with("the query took more than 20ms: "), "{ended}");
 }
 
@@ -36,24 +36,24 @@ fn large() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_into_memory_goes_to_disk() {
+async fn a_large_sort_spills_to_disk() {
     let world = World::full().await;
     let small = || Limits { memory: 16 << 20, cores: 1, ..limits() };
     assert_eq!(asked(&world, small(), &large()).await.unwrap(), 256_000);
     let no_room = Limits { spill: 0, ..small() };
     let ended = asked(&world, no_room, &large()).await.unwrap_err();
-    assert!(matches!(ended, Wrong::TooLarge(_)), "{ended:?}");
+    assert!(matches!(ended, HistoryError::TooLarge(_)), "{ended:?}");
     assert!(ended.to_string().contains("--spill-limit"), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_go_to_disk_is_refused() {
+async fn a_large_join_is_refused() {
     let world = World::full().await;
     let small = Limits { memory: 1 << 20, ..limits() };
     let text = ["a.code || b.code"; 20].join(" || ");
     let wide = format!("select a.code || b.code as pair, {text} as text from coupons a, coupons b");
     let sql = format!("select x.text, y.text from ({wide}) x join ({wide}) y on x.pair = y.pair");
     let ended = asked(&world, small, &sql).await.unwrap_err();
-    assert!(matches!(ended, Wrong::TooLarge(_)), "{ended:?}");
+    assert!(matches!(ended, HistoryError::TooLarge(_)), "{ended:?}");
     assert!(ended.to_string().contains("--memory-limit"), "{ended}");
 }

@@ -1,21 +1,21 @@
-//! Each coupon once, wherever it is: before, during and after it is moved.
+//! A query sees each coupon once: before, during and after it is archived.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 
-use compactor::{Closed, Compactor, Settings};
+use compactor::{Closed, Compactor, Settings, Watch};
 use coupon::apply::Action;
 use coupon::calendar::Zone;
 use coupon::time::Day;
 use history::{History, Limits};
-use hot::Shelves;
+use hot::Partitions;
 
 use crate::world::{NOW, OPEN, World, limits};
 
 const COUNTS: &str = "select count(*), count(distinct code), \
      sum(case when state = 'redeemed' then 1 else 0 end) from coupons";
 
-/// All of it, in one number.
+/// Aggregates over all rows, for comparison.
 const SUM: &str = "select count(*), count(distinct code), sum(version), \
      min(code), max(code), count(holder), count(order_ref) from coupons";
 
@@ -27,47 +27,58 @@ async fn each_coupon_is_a_row_once() {
     let whole = world.one(SUM).await;
     assert_eq!(world.one(COUNTS).await, WANT, "all hot");
     world.compact(Closed::Now).await;
-    assert_eq!(world.one(COUNTS).await, WANT, "two shelves settled, a third with stubs");
-    assert_eq!(world.one(SUM).await, whole, "nothing has another value");
+    assert_eq!(
+        world.one(COUNTS).await,
+        WANT,
+        "two partitions settled, a third with archived markers"
+    );
+    assert_eq!(world.one(SUM).await, whole, "no value changed");
     let tiers = world.ask("select tier, count(*) from coupons group by 1 order by 1").await;
     assert_eq!(tiers, [["cold", "133"], ["hot", "27"]]);
     world.change(121, Action::Void { reason: None }).await;
     world.compact(Closed::Now).await;
     let cold = world.one("select count(*) from coupons where tier = 'cold'").await;
-    assert_eq!(cold, "134", "a second unit of the open shelf");
-    assert_eq!(world.one(COUNTS).await, WANT, "a shelf with two units");
+    assert_eq!(cold, "134", "a second archive commit of the open partition");
+    assert_eq!(world.one(COUNTS).await, WANT, "a partition with two archive commits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_coupon_is_a_row_once_at_every_step_of_both_passes() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
-    let running = Arc::new(AtomicBool::new(true));
-    let hot = Arc::clone(&world.hot) as Arc<dyn Shelves>;
-    let compactor =
-        Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), Arc::new(|_| {}));
-    let ended = Arc::clone(&running);
-    let compaction = tokio::spawn(async move {
-        let report = compactor.run(NOW, Closed::Now).await;
-        ended.store(false, Ordering::SeqCst);
-        report.unwrap()
+    let (pass, may_pass) = sync_channel::<()>(0);
+    let may_pass = Mutex::new(may_pass);
+    let hot = Arc::clone(&world.hot) as Arc<dyn Partitions>;
+    // Each step waits for the end of a query, and the compaction goes on beside the next one.
+    let waits: Watch = Arc::new(move |_| {
+        // At the end nobody looks any more.
+        let _ = may_pass.lock().unwrap().recv();
+    });
+    let compactor = Compactor::new(hot, Arc::clone(&world.cold), Settings::default(), waits);
+    // It has threads of its own, so that a step that waits does not stop the queries.
+    let compaction = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(compactor.run(NOW, Closed::Now)).unwrap()
     });
     let mut looks = 0;
-    while running.load(Ordering::SeqCst) {
+    loop {
         assert_eq!(world.one(SUM).await, whole, "look {looks}");
         looks += 1;
+        if pass.send(()).is_err() {
+            break;
+        }
     }
-    compaction.await.unwrap();
-    assert!(looks > 0, "it was looked at meanwhile");
+    compaction.join().unwrap();
+    assert!(looks > 2, "queries ran at the steps: {looks}");
     assert_eq!(world.one(SUM).await, whole, "afterwards");
 }
 
-/// To a day that there was not when the query began, between two that there were.
+/// To a partition that did not exist when the query began, between two existing ones.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
+async fn a_coupon_extended_during_a_query_is_not_missed() {
     let world = World::full().await;
     world.campaign("summer", Day(OPEN.0 + 10), 160..170).await;
-    // One core: shelf after shelf, none before it is asked for.
+    // One core: partitions are read one after the other, when the query needs them.
     let limits = Limits { cores: 1, ..limits() };
     let history = History::new(Arc::clone(&world.engine), limits).unwrap();
     let mut answer = history.ask("select code from coupons", None).await.unwrap();
@@ -81,12 +92,12 @@ async fn a_coupon_that_is_extended_meanwhile_is_not_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_was_committed_and_not_removed_is_counted_once() {
+async fn a_coupon_in_both_tiers_is_counted_once() {
     let world = World::full().await;
     let whole = world.one(SUM).await;
     world.copy_without_removing(OPEN).await;
-    let cold = world.cold.shelf(OPEN).await.unwrap();
-    assert_eq!(cold.files.len(), 1, "what is redeemed lies in both tiers");
+    let cold = world.cold.partition(OPEN).await.unwrap();
+    assert_eq!(cold.files.len(), 1, "redeemed coupons are in both tiers");
     assert_eq!(world.one(SUM).await, whole);
 }
 

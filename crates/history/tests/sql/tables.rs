@@ -1,4 +1,4 @@
-//! What stands in the tables.
+//! The contents of the tables.
 
 use compactor::Closed;
 use coupon::apply::Action;
@@ -10,7 +10,7 @@ async fn coupons_are_the_same_in_both_tiers() {
     let world = World::full().await;
     let sql = "select code, campaign_id, batch_id, state, expired, holder, valid_from, expires_at, \
          expires_on, time_zone, issued_at, redeemed_at, order_ref, created_at, modified_at, version, \
-         made_expires_at, made_time_zone, shelf_day, events from coupons order by code";
+         made_expires_at, made_time_zone, expiry_day, events from coupons order by code";
     let hot = world.ask(sql).await;
     world.compact(Closed::Now).await;
     assert_eq!(world.ask(sql).await, hot);
@@ -54,7 +54,7 @@ async fn redemptions_have_their_cancellation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn campaigns_are_those_of_the_moment() {
+async fn campaigns_are_the_current_ones() {
     let world = World::full().await;
     let sql = "select campaign_id, name, handout, stock, redeemed, expires_on, per_user_limit, \
          metadata from campaigns order by 1";
@@ -71,7 +71,7 @@ async fn campaigns_are_those_of_the_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stores_that_have_nothing_have_empty_tables() {
+async fn empty_stores_have_empty_tables() {
     let world = World::empty().await;
     for table in ["coupons", "events", "redemptions", "campaigns"] {
         assert_eq!(world.one(&format!("select count(*) from {table}")).await, "0", "{table}");

@@ -1,4 +1,4 @@
-//! Two tiers in a folder, with coupons of three days on them.
+//! Both tiers in a folder, with coupons of three expiry days.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,22 +12,22 @@ use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, OperationId};
-use coupon::imported::{ImportRun, Standing};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
-use history::{History, Limits, Wrong};
-use hot::sqlite::{Options, SqliteHot};
-use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Shelves};
+use history::{History, HistoryError, Limits};
+use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Partitions};
+use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 use tempfile::TempDir;
 
 /// 2026-11-20, noon.
 pub(crate) const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
 
-/// 2026-03-01 and 2026-03-02: shelves that are over.
+/// 2026-03-01 and 2026-03-02: partitions that are over.
 pub(crate) const OVER: Day = Day(20_513);
 pub(crate) const OVER_TOO: Day = Day(20_514);
 
@@ -43,25 +43,26 @@ pub(crate) struct World {
     router: Router,
 }
 
+/// Longer than the machine stops for while it does other things.
+pub(crate) const LONG: Duration = Duration::from_secs(300);
+
 pub(crate) fn limits() -> Limits {
-    Limits {
-        time: Duration::from_secs(60),
-        memory: 256 << 20,
-        spill: 1 << 30,
-        spill_folder: None,
-        cores: 2,
-    }
+    Limits { time: LONG, memory: 256 << 20, spill: 1 << 30, spill_folder: None, cores: 2 }
 }
 
 impl World {
     /// Stores without a coupon.
     pub(crate) async fn empty() -> World {
         let folder = tempfile::tempdir().unwrap();
-        let options = cold::Options { retention: Duration::ZERO, ..cold::Options::default() };
+        let options = cold::Options {
+            retention: Duration::ZERO,
+            look_up_max: LONG,
+            ..cold::Options::default()
+        };
         let cold = Arc::new(ColdStore::on_folder(&folder.path().join("cold"), options));
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let key = || CodeKey::new(*b"a key of 16 byte");
-        let options = Options { free_min_bytes: 0, ..Options::default() };
+        let options = Options { free_min_bytes: 0, write_timeout: LONG };
         let at = folder.path().join("hot");
         let hot = Arc::new(SqliteHot::open(&at, vec![key()], archive, options).unwrap());
         let engine = Arc::new(Engine::new(
@@ -75,8 +76,9 @@ impl World {
         World { folder, hot, cold, engine, history, router }
     }
 
-    /// Two campaigns of 60 coupons each on the two shelves that are over, and one of 40 on the open
-    /// one. Of three coupons one is available, one issued and one redeemed; nothing is in cold.
+    /// Two campaigns with 60 coupons each in the two partitions that are over, and one with 40 in
+    /// the open partition. A third of the coupons is available, a third issued, a third redeemed.
+    /// Cold is empty.
     pub(crate) async fn full() -> World {
         let world = World::empty().await;
         world.campaign("spring", OVER, 0..60).await;
@@ -115,15 +117,15 @@ impl World {
         self.hot.import(&id, &batch, lines, run).await.unwrap();
     }
 
-    /// What `compact` does now.
+    /// Compacts as `couponry compact` does.
     pub(crate) async fn compact(&self, closed: Closed) -> Report {
-        let hot = Arc::clone(&self.hot) as Arc<dyn Shelves>;
+        let hot = Arc::clone(&self.hot) as Arc<dyn Partitions>;
         let watch = Arc::new(|_| {});
         let compactor = Compactor::new(hot, Arc::clone(&self.cold), Settings::default(), watch);
         compactor.run(NOW, closed).await.unwrap()
     }
 
-    /// A change to one coupon, which is accepted.
+    /// Makes a change that must be accepted.
     pub(crate) async fn change(&self, number: u64, action: Action) {
         let text = code(number).to_string().parse().unwrap();
         let found = self.router.find(&text, self.hot.as_ref()).await.unwrap().unwrap();
@@ -139,8 +141,8 @@ impl World {
         assert!(matches!(applied.outcome, Outcome::Accepted(_)), "{:?}", applied.outcome);
     }
 
-    /// What the Closed pass has done of a shelf when it is killed after its commit: copies of what
-    /// is redeemed lie in cold, and all of it in hot still.
+    /// A Closed pass that is killed after its commit: the redeemed coupons are in cold and still in
+    /// hot.
     pub(crate) async fn copy_without_removing(&self, day: Day) {
         self.cold.create().await.unwrap();
         self.hot.raise_cold_mark(ColdMark { begun: Some(1), committed: None }).await.unwrap();
@@ -150,16 +152,16 @@ impl World {
         let mut writer = self.cold.writer(day, 1).await.unwrap();
         writer.push(coupons).await.unwrap();
         let files = writer.finish().await.unwrap();
-        let shelf = self.cold.shelf(day).await.unwrap();
-        self.cold.commit(&shelf, 1, &files, &[]).await.unwrap();
+        let partition = self.cold.partition(day).await.unwrap();
+        self.cold.commit(&partition, 1, &files, &[]).await.unwrap();
     }
 
-    /// What both stores hold: every byte of cold, and how often hot was written.
+    /// The state of both stores: every byte of cold, and the number of writes to hot.
     pub(crate) fn fingerprint(&self) -> (u64, u64) {
         let mut hasher = DefaultHasher::new();
         let mut folders = vec![self.folder.path().join("cold")];
         while let Some(folder) = folders.pop() {
-            // There is none before the first compaction.
+            // It does not exist before the first compaction.
             let Ok(entries) = fs::read_dir(folder) else { continue };
             let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
             entries.sort();
@@ -178,7 +180,7 @@ impl World {
         self.asked(sql, None).await.unwrap()
     }
 
-    /// One row, its values with blanks between.
+    /// One row: its values, separated by blanks.
     pub(crate) async fn one(&self, sql: &str) -> String {
         let rows = self.ask(sql).await;
         assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
@@ -189,7 +191,7 @@ impl World {
         &self,
         sql: &str,
         as_of: Option<u64>,
-    ) -> Result<Vec<Vec<String>>, Wrong> {
+    ) -> Result<Vec<Vec<String>>, HistoryError> {
         let mut answer = self.history.ask(sql, as_of).await?;
         let mut rows = Vec::new();
         while let Some(batch) = answer.next().await? {
@@ -211,7 +213,7 @@ fn texts(batch: &RecordBatch) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Codes in no order.
+/// Codes in random order.
 pub(crate) fn code(number: u64) -> Code {
     format!("T{:07}", number.wrapping_mul(7_919) % 9_999_991).parse().unwrap()
 }
@@ -219,15 +221,15 @@ pub(crate) fn code(number: u64) -> Code {
 fn line(number: u64, day: Day) -> ImportLine {
     let at = Millis(OVER.start().0 - (number as i64) * 60_000);
     let holder = format!("user-{}", number % 10).parse().unwrap();
-    let standing = match number % 3 {
-        0 => Standing::Available,
-        1 => Standing::Issued { holder, at: Some(at) },
-        _ => Standing::Redeemed {
+    let imported_state = match number % 3 {
+        0 => ImportedState::Available,
+        1 => ImportedState::Issued { holder, at: Some(at) },
+        _ => ImportedState::Redeemed {
             holder: Some(holder),
             issued_at: Some(Millis(at.0 - DAY_MS)),
             at,
             order: Some(format!("order-{number}").parse().unwrap()),
         },
     };
-    ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), standing }
+    ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), imported_state }
 }

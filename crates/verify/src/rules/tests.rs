@@ -1,9 +1,14 @@
 use std::sync::Arc;
 
+use cold::ColdCopy;
 use coupon::calendar::Zone;
-use coupon::campaign::Handout;
-use coupon::coupon::{Deed, Event, Genesis};
+use coupon::campaign::{Campaign, Handout};
+use coupon::coupon::{Coupon, Event, EventKind, Genesis};
 use coupon::ids::{Actor, OperationId};
+use coupon::time::Millis;
+use hot::PartitionPlan;
+use hot::inventory::{Atomicity, EntryIs, EntryItem, IndexRowKind, RowIs, RowItem};
+use router::Owner;
 
 use super::*;
 
@@ -36,19 +41,19 @@ fn terms() -> Campaign {
     }
 }
 
-fn issued(to: &str) -> Deed {
-    Deed::Issued { to: to.parse().unwrap(), reference: None, expires_at: None }
+fn issued(to: &str) -> EventKind {
+    EventKind::Issued { to: to.parse().unwrap(), reference: None, expires_at: None }
 }
 
-fn redeemed(by: &str) -> Deed {
-    Deed::Redeemed { by: Some(by.parse().unwrap()), order: "o1".parse().unwrap() }
+fn redeemed(by: &str) -> EventKind {
+    EventKind::Redeemed { by: Some(by.parse().unwrap()), order: "o1".parse().unwrap() }
 }
 
-fn extended(until: Day) -> Deed {
-    Deed::Extended { expires_at: until.end(), zone: Zone::utc(), reason: None }
+fn extended(until: Day) -> EventKind {
+    EventKind::Extended { expires_at: until.end(), zone: Zone::utc(), reason: None }
 }
 
-fn coupon(deeds: Vec<Deed>, version: u64) -> Coupon {
+fn coupon(kinds: Vec<EventKind>, version: u64) -> Coupon {
     let genesis = Genesis {
         code: "CODE01".parse().unwrap(),
         campaign: owner().campaign,
@@ -59,70 +64,75 @@ fn coupon(deeds: Vec<Deed>, version: u64) -> Coupon {
         created_at: Millis(4),
     };
     let event =
-        |deed| Event { at: Millis(9), actor: Actor::new("a"), operation: OperationId(1), deed };
-    Coupon::of(genesis, deeds.into_iter().map(event).collect(), None, version, Millis(9))
+        |kind| Event { at: Millis(9), actor: Actor::new("a"), operation: OperationId(1), kind };
+    Coupon::of(genesis, kinds.into_iter().map(event).collect(), None, version, Millis(9))
 }
 
-/// Issued to ann and redeemed by her.
+/// Issued to ann, who redeemed it.
 fn spent() -> Coupon {
     coupon(vec![issued("ann"), redeemed("ann")], 2)
 }
 
-fn row(is: RowIs) -> AuditRow {
-    AuditRow { code: "CODE01".to_owned(), is, astray: None }
+fn row(is: RowIs) -> RowItem {
+    RowItem { day: DAY, code: "CODE01".to_owned(), is, astray: None }
 }
 
-fn here(coupon: Coupon) -> AuditRow {
+fn here(coupon: Coupon) -> RowItem {
     row(RowIs::Coupon { coupon: Box::new(coupon), differs: None })
 }
 
-fn stub(version: u64) -> AuditRow {
-    row(RowIs::Stub { version })
+fn archived_marker(version: u64) -> RowItem {
+    row(RowIs::ArchivedMarker { version })
 }
 
 fn archived(coupon: Coupon) -> ColdCopy {
     ColdCopy { file: "a.parquet".into(), coupon: Ok(Box::new(coupon)), differs: None }
 }
 
-fn entry(day: Day) -> Asked<Option<AuditEntry>> {
-    let line = Some((Millis(5), DAY.end()));
-    let is = AuditEntryIs::Coupon { owner: owner(), day, line };
-    Asked::Is(Some(AuditEntry { code: "CODE01".to_owned(), is }))
+fn entry(day: Day) -> Asked<Option<EntryItem>> {
+    let line = Some((Millis(5), DAY.end(), "available".to_owned()));
+    let is = EntryIs::Coupon { owner: owner(), day, line };
+    Asked::Is(Some(EntryItem { code: "CODE01".to_owned(), is }))
 }
 
-fn view(rows: Vec<AuditRow>, copies: Vec<ColdCopy>) -> View {
-    let plan =
-        ShelfPlan { day: DAY, seal_after: DAY.end(), sealed: false, unit: 3, emptied: false };
+fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
+    let plan = PartitionPlan {
+        day: DAY,
+        seal_after: DAY.end(),
+        sealed: false,
+        archive_commit: 3,
+        emptied: false,
+    };
     View {
         day: DAY,
         code: "CODE01".to_owned(),
         plan: Some(plan),
         rows,
         copies,
-        cold_unit: 3,
+        cold_archive_commit: 3,
         cold_whole: true,
         home: Home::Minted { owner: owner(), day: DAY, dates: [Millis(5), DAY.end(), Millis(4)] },
         terms: Some(Arc::new(terms())),
         entry: Asked::Not,
         claimed: Asked::Is(true),
-        unhinted: Vec::new(),
-        manners: Manners::OneTransaction,
+        unindexed: Vec::new(),
+        atomicity: Atomicity::OneTransaction,
     }
 }
 
 type Change = fn(&mut View);
 
-/// A name, a view and what is changed of it, what is found and what is noted.
+/// A name, a view with a change, the findings and the notes.
 type Row = (&'static str, View, Change, &'static [Kind], &'static [Note]);
 
 fn as_it_is(_: &mut View) {}
 
 fn sealed(view: &mut View) {
-    view.plan = view.plan.map(|plan| ShelfPlan { sealed: true, ..plan });
+    view.plan = view.plan.map(|plan| PartitionPlan { sealed: true, ..plan });
 }
 
 fn emptied(view: &mut View) {
-    view.plan = view.plan.map(|plan| ShelfPlan { sealed: true, emptied: true, ..plan });
+    view.plan = view.plan.map(|plan| PartitionPlan { sealed: true, emptied: true, ..plan });
 }
 
 fn foreign(view: &mut View) {
@@ -133,27 +143,33 @@ fn foreign(view: &mut View) {
 #[test]
 fn views() {
     use Kind::{
-        ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsUnlawful, HintMissing,
-        HotAndCold, HotOlder, LeftBehind, MoveLost, OriginDiffers, RowMissing, RowNotItsEvents,
-        RowUnreadable, StubAlone, Twice, WrongShelf,
+        ArchivedMarkerAlone, ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsInvalid,
+        HotAndCold, HotOlder, IndexRowMissing, LeftBehind, MoveLost, OriginDiffers, RowMissing,
+        RowNotItsEvents, RowUnreadable, Twice, WrongPartition,
     };
     let later = Day(DAY.0 + 9);
     let moved = || coupon(vec![issued("ann"), extended(Day(DAY.0 + 9))], 2);
     let rows: Vec<Row> = vec![
         ("a row", view(vec![here(spent())], vec![]), as_it_is, &[], &[]),
-        ("a stub and its coupon", view(vec![stub(2)], vec![archived(spent())]), as_it_is, &[], &[]),
+        (
+            "an archived marker and its coupon",
+            view(vec![archived_marker(2)], vec![archived(spent())]),
+            as_it_is,
+            &[],
+            &[],
+        ),
         ("only in cold, sealed", view(vec![], vec![archived(spent())]), sealed, &[], &[]),
         ("only in cold, emptied", view(vec![], vec![archived(spent())]), emptied, &[], &[]),
         ("only in cold, open", view(vec![], vec![archived(spent())]), as_it_is, &[RowMissing], &[]),
         (
-            "only in cold, of nobody's campaign",
+            "only in cold, of an unknown campaign",
             view(vec![], vec![archived(spent())]),
             |view| view.terms = None,
             &[],
             &[Note::Stranger],
         ),
         (
-            "a row of nobody's batch",
+            "a row of an unknown batch",
             view(vec![here(spent())], vec![]),
             |view| view.terms = None,
             &[OriginDiffers],
@@ -162,9 +178,9 @@ fn views() {
         (
             "in both, unfinished",
             view(vec![here(spent())], vec![archived(spent())]),
-            |view| view.cold_unit = 4,
+            |view| view.cold_archive_commit = 4,
             &[],
-            &[Note::UnitUnfinished],
+            &[Note::ArchiveCommitUnfinished],
         ),
         (
             "in both, finished",
@@ -179,19 +195,19 @@ fn views() {
                 vec![here(coupon(vec![issued("bob"), redeemed("bob")], 2))],
                 vec![archived(spent())],
             ),
-            |view| view.cold_unit = 4,
+            |view| view.cold_archive_commit = 4,
             &[CopiesDiffer],
             &[],
         ),
         (
-            "hot has gone on",
+            "hot is newer",
             view(vec![here(spent())], vec![archived(coupon(vec![issued("ann")], 1))]),
             as_it_is,
             &[],
             &[Note::HotNewer],
         ),
         (
-            "hot has gone another way",
+            "hot has another history",
             view(vec![here(spent())], vec![archived(coupon(vec![issued("bob")], 1))]),
             as_it_is,
             &[CopiesDiffer],
@@ -204,69 +220,81 @@ fn views() {
             &[HotOlder],
             &[],
         ),
-        ("a stub alone", view(vec![stub(2)], vec![]), as_it_is, &[StubAlone], &[]),
         (
-            "a stub behind a damaged file",
-            view(vec![stub(2)], vec![]),
+            "an archived marker alone",
+            view(vec![archived_marker(2)], vec![]),
+            as_it_is,
+            &[ArchivedMarkerAlone],
+            &[],
+        ),
+        (
+            "an archived marker behind a damaged file",
+            view(vec![archived_marker(2)], vec![]),
             |view| view.cold_whole = false,
             &[],
             &[Note::BehindDamage],
         ),
         (
-            "a stub of a later version",
-            view(vec![stub(3)], vec![archived(spent())]),
+            "an archived marker of a later version",
+            view(vec![archived_marker(3)], vec![archived(spent())]),
             as_it_is,
-            &[StubAlone],
+            &[ArchivedMarkerAlone],
             &[],
         ),
         (
             "twice in cold",
-            view(vec![stub(2)], vec![archived(spent()), archived(spent())]),
+            view(vec![archived_marker(2)], vec![archived(spent()), archived(spent())]),
             as_it_is,
             &[ColdTwice],
             &[],
         ),
         (
             "in cold in two versions",
-            view(vec![stub(2)], vec![archived(coupon(vec![issued("ann")], 1)), archived(spent())]),
+            view(
+                vec![archived_marker(2)],
+                vec![archived(coupon(vec![issued("ann")], 1)), archived(spent())],
+            ),
             as_it_is,
             &[],
             &[],
         ),
         (
             "in cold in two versions that do not follow",
-            view(vec![stub(2)], vec![archived(coupon(vec![issued("bob")], 1)), archived(spent())]),
+            view(
+                vec![archived_marker(2)],
+                vec![archived(coupon(vec![issued("bob")], 1)), archived(spent())],
+            ),
             as_it_is,
             &[CopiesDiffer],
             &[],
         ),
         (
-            "a row and a stub",
-            view(vec![here(spent()), stub(2)], vec![archived(spent())]),
-            |view| view.cold_unit = 4,
+            "a row and an archived marker",
+            view(vec![here(spent()), archived_marker(2)], vec![archived(spent())]),
+            |view| view.cold_archive_commit = 4,
             &[Twice],
-            &[Note::UnitUnfinished],
+            &[Note::ArchiveCommitUnfinished],
         ),
-        ("on an emptied shelf", view(vec![here(spent())], vec![]), emptied, &[LeftBehind], &[]),
+        ("in an emptied partition", view(vec![here(spent())], vec![]), emptied, &[LeftBehind], &[]),
         (
             "on a day without a plan",
             view(vec![here(spent())], vec![]),
             |view| view.plan = None,
-            &[WrongShelf],
+            &[WrongPartition],
             &[],
         ),
         (
             "in the wrong place",
             view(vec![here(spent())], vec![]),
             |view| view.rows[0].astray = Some("there".to_owned()),
-            &[WrongShelf],
+            &[WrongPartition],
             &[],
         ),
         (
-            "with another shelf's expiry",
+            "with another partition's expiry",
             view(vec![here(moved())], vec![]),
             as_it_is,
-            &[WrongShelf],
+            &[WrongPartition],
             &[],
         ),
         (
@@ -277,7 +305,7 @@ fn views() {
             &[],
         ),
         (
-            "a column says otherwise",
+            "a column differs from the events",
             view(
                 vec![row(RowIs::Coupon {
                     coupon: Box::new(spent()),
@@ -293,7 +321,7 @@ fn views() {
             "no rule admits its events",
             view(vec![here(coupon(vec![issued("ann"), redeemed("bob")], 2))], vec![]),
             as_it_is,
-            &[EventsUnlawful],
+            &[EventsInvalid],
             &[],
         ),
         (
@@ -311,7 +339,7 @@ fn views() {
         ),
         ("foreign", view(vec![here(spent())], vec![]), foreign, &[], &[]),
         (
-            "foreign and not entered",
+            "foreign and not in the directory",
             view(vec![here(spent())], vec![]),
             |view| {
                 foreign(view);
@@ -321,24 +349,24 @@ fn views() {
             &[],
         ),
         (
-            "foreign and entered elsewhere",
+            "foreign, and in another partition in the directory",
             view(vec![here(spent())], vec![]),
             |view| {
                 foreign(view);
                 view.entry = entry(Day(DAY.0 + 1));
             },
-            &[WrongShelf],
+            &[WrongPartition],
             &[],
         ),
         (
-            "moved here",
+            "extended to here",
             view(vec![here(moved())], vec![]),
             |view| (view.day, view.entry) = (Day(DAY.0 + 9), entry(Day(DAY.0 + 9))),
             &[],
             &[],
         ),
         (
-            "moved here and not entered",
+            "extended to here and not in the directory",
             view(vec![here(moved())], vec![]),
             |view| (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None)),
             &[EntryMissing],
@@ -349,28 +377,28 @@ fn views() {
             view(vec![here(moved())], vec![]),
             |view| {
                 (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None));
-                view.manners = Manners::StepByStep;
+                view.atomicity = Atomicity::StepByStep;
             },
             &[],
             &[Note::MoveUnfinished],
         ),
         (
-            "left for a later shelf",
-            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            "extended to a later partition",
+            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| view.entry = entry(Day(DAY.0 + 9)),
             &[],
             &[],
         ),
         (
-            "left and not arrived",
-            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            "extended and not arrived",
+            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| view.entry = Asked::Is(None),
             &[],
             &[Note::MoveUnfinished],
         ),
         (
-            "left, not arrived, and the shelf is sealed",
-            view(vec![row(RowIs::Moved { to: later })], vec![]),
+            "extended, not arrived, and the partition is sealed",
+            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
             |view| {
                 sealed(view);
                 view.entry = Asked::Is(None);
@@ -386,10 +414,10 @@ fn views() {
             &[],
         ),
         (
-            "without two hints",
+            "without two index rows",
             view(vec![here(spent())], vec![]),
-            |view| view.unhinted = vec![HintKind::Wallet, HintKind::Expiring],
-            &[HintMissing, HintMissing],
+            |view| view.unindexed = vec![IndexRowKind::Wallet, IndexRowKind::Expiring],
+            &[IndexRowMissing, IndexRowMissing],
             &[],
         ),
     ];

@@ -1,6 +1,7 @@
 //! Edges of time and size that need a story of more than one change.
 
 use super::*;
+use crate::ids::IssueRef;
 
 /// Who plays the story and what the terms are.
 fn bearer() -> Terms {
@@ -27,7 +28,7 @@ fn word(coupon: &Coupon, change: &Change, terms: &Terms) -> &'static str {
     match apply(coupon, change, terms) {
         Outcome::Accepted(_) => "ok",
         Outcome::Replayed => "replay",
-        Outcome::Refused(refusal) => refusal.word(),
+        Outcome::Refused(refusal) => refusal.as_str(),
     }
 }
 
@@ -132,8 +133,8 @@ fn a_hold_ends_or_stays() {
 
 /// The coupon of `events` events, issued to Ann.
 fn long(events: usize) -> Coupon {
-    let deeds = (1..events).map(|_| extended(NOW + DAY_MS)).chain([issued("ann")]);
-    let events = deeds.map(|deed| event(NOW - 1, deed)).collect();
+    let kinds = (1..events).map(|_| extended(NOW + DAY_MS)).chain([issued("ann")]);
+    let events = kinds.map(|kind| event(NOW - 1, kind)).collect();
     Coupon::of(genesis(NOW - DAY_MS, NOW + DAY_MS), events, None, 50, Millis(NOW - 1))
 }
 
@@ -199,8 +200,8 @@ fn a_cancelled_redemption_gives_back_what_was_there() {
             Issued("ann"),
         ),
     ];
-    for (name, deeds, want) in cases {
-        let events = deeds.into_iter().map(|deed| event(NOW - 9, deed)).collect();
+    for (name, kinds, want) in cases {
+        let events = kinds.into_iter().map(|kind| event(NOW - 9, kind)).collect();
         let before = coupon(genesis(NOW - DAY_MS, NOW + DAY_MS), events, None);
         let redeemed = accepted(&before, &at(NOW, Asks::Redeem("ann", "991")), &bearer());
         assert_eq!(redeemed.redemption().unwrap().at, Millis(NOW), "{name}");
@@ -218,7 +219,7 @@ fn the_days_to_extend_count_from_the_present_expiry() {
     let closes = first + DAY_MS + DAYS_30;
     let cases = [
         ("the last millisecond", closes - 1, "ok"),
-        ("closed", closes, "SHELF_CLOSED"),
+        ("closed", closes, "EXPIRY_DAY_CLOSED"),
         ("the present expiry is a replay, however late", closes, "replay"),
     ];
     for (name, ms, want) in cases {
@@ -258,7 +259,7 @@ fn valid_days_end_with_the_issue_and_come_back_with_a_revoke() {
 
 #[test]
 fn an_issue_ref_is_the_present_holders() {
-    let gift = || Deed::Issued {
+    let gift = || EventKind::Issued {
         to: user("ann"),
         reference: Some("gift-1".parse().unwrap()),
         expires_at: None,
@@ -272,8 +273,8 @@ fn an_issue_ref_is_the_present_holders() {
         ("taken back and shown by another", vec![gift(), revoked("ann"), by_bob()], None),
         ("taken back and issued to another", vec![gift(), revoked("ann"), issued("bob")], None),
     ];
-    for (name, deeds, want) in cases {
-        let events = deeds.into_iter().map(|deed| event(NOW, deed)).collect();
+    for (name, kinds, want) in cases {
+        let events = kinds.into_iter().map(|kind| event(NOW, kind)).collect();
         let coupon = coupon(genesis(NOW, NOW + DAY_MS), events, None);
         assert_eq!(coupon.issue_ref().map(IssueRef::as_str), want, "{name}");
     }

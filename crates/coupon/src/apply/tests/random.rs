@@ -66,9 +66,9 @@ fn live_redemptions(coupon: &Coupon) -> i32 {
         .events()
         .iter()
         .scan(0, |live, event| {
-            *live += match event.deed {
-                Deed::Redeemed { .. } => 1,
-                Deed::RedemptionCancelled { .. } => -1,
+            *live += match event.kind {
+                EventKind::Redeemed { .. } => 1,
+                EventKind::RedemptionCancelled { .. } => -1,
                 _ => 0,
             };
             Some(*live)
@@ -203,7 +203,7 @@ fn sequences_reach_every_state() {
             for _ in 0..200 {
                 let steps = prop::collection::vec(step(), 60).new_tree(&mut runner).unwrap();
                 let coupon = run(start, handout, &steps.current());
-                reached.insert(coupon.state().word());
+                reached.insert(coupon.state().as_str());
                 longest = longest.max(coupon.events().len());
             }
         }

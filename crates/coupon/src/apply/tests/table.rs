@@ -1,4 +1,4 @@
-//! The table of the design, section 4, and what its words mean for one question.
+//! The table of `docs/rules.md`, and what its words mean for one question.
 
 use super::*;
 
@@ -131,7 +131,7 @@ impl Case<'_> {
         match to - self.day.expires_at {
             0 => Replay,
             ..0 => Refused(Refusal::NotLater),
-            _ if NOW >= self.day.expires_at + DAYS_30 => Refused(Refusal::ShelfClosed),
+            _ if NOW >= self.day.expires_at + DAYS_30 => Refused(Refusal::ExpiryDayClosed),
             _ => Becomes { stands: self.stands(), held: None, expires_at: to },
         }
     }
@@ -151,7 +151,8 @@ pub(super) struct Row {
     pub(super) verdict: fn(&Case) -> Want,
 }
 
-/// In the order of the design's table.
+/// The rules 1 to 23, in the order of `docs/rules.md`. Rule 5a and the `version` of revoke, void and
+/// extend are in `edges.rs`: no [`Case`] names a `revoke_ref` or a version. Rule 24 is [`history_full`].
 pub(super) const ROWS: &[Row] = &[
     Row {
         name: "with no holder, or another one; not a bearer campaign",
@@ -185,7 +186,7 @@ pub(super) const ROWS: &[Row] = &[
         },
         verdict: |_| Replay,
     },
-    // Not in the design's table, whose next row would show a user whose redemption it was.
+    // Rule 4 for a user: a replay would show them whose redemption it was.
     Row {
         name: "cancel_redemption of another user's order already cancelled",
         fits: |c| match (c.asks, c.asker) {
@@ -342,7 +343,7 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The last row of the design's table, which takes back what another row has accepted.
+/// Rule 24, which takes back what another row has accepted.
 pub(super) fn history_full(case: &Case, verdict: Want) -> Want {
     let gives_back_or_kills =
         matches!(case.asks, Asks::Release(_) | Asks::Cancel(_) | Asks::Revoke(_) | Asks::Void);

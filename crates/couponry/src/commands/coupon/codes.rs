@@ -1,45 +1,33 @@
-//! A file of codes: the first cell of each line.
+//! Reads a file of codes: the first cell of each line.
 
-use engine::import::lines::{Line, Lines, SNIFF_LEN, sniff};
+use engine::Failure;
+use engine::import::File;
+use engine::import::lines::Line;
+use tokio_util::io::ReaderStream;
 
-/// Takes a file in pieces of any size, and gives the codes in it.
-#[derive(Default)]
+use crate::files::Source;
+
+/// The codes of a file, in its order.
 pub(super) struct Codes {
-    lines: Lines,
+    file: File<ReaderStream<Source>>,
     begun: bool,
-    looked: bool,
 }
 
 impl Codes {
-    /// Takes the next bytes; the first of them say whether this is CSV at all.
-    ///
-    /// # Errors
-    /// A sentence about what it is instead.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
-        if !self.looked {
-            self.looked = true;
-            let head = &piece[..piece.len().min(SNIFF_LEN)];
-            let encoding = sniff(head, None).map_err(|error| error.to_string())?;
-            self.lines = Lines::of(encoding);
-        }
-        self.lines.push(piece);
-        Ok(())
+    /// Reads the first bytes, which tell whether the file is CSV.
+    pub(super) async fn open(source: Source) -> Result<Codes, Failure> {
+        let file = File::open(ReaderStream::new(source), None).await?;
+        Ok(Codes { file, begun: false })
     }
 
-    /// The next code whose line has ended.
-    pub(super) fn next(&mut self) -> Option<String> {
-        loop {
-            let line = self.lines.next_line()?;
-            if let Some(code) = self.code(&line) {
-                return Some(code);
+    /// The next code; `None` after the last one.
+    pub(super) async fn next(&mut self) -> Result<Option<String>, Failure> {
+        while let Some(line) = self.file.next().await {
+            if let Some(code) = self.code(&line?) {
+                return Ok(Some(code));
             }
         }
-    }
-
-    /// The code of a last line without an end.
-    pub(super) fn last(&mut self) -> Option<String> {
-        let line = self.lines.finish()?;
-        self.code(&line)
+        Ok(None)
     }
 
     /// `None` for the header and for empty lines.
@@ -57,7 +45,7 @@ fn first_cell(line: &str) -> String {
     let line = line.trim();
     match line.strip_prefix('"') {
         None => line.split([',', ';', '\t']).next().unwrap_or_default().trim().to_owned(),
-        // Two quotes are one of the text; no code has any, so they only have to be shown.
+        // Two quotes stand for one. No code has a quote, but an error shows the text.
         Some(quoted) => {
             let text = quoted.replace("\"\"", "\u{0}");
             let text = text.split('"').next().unwrap_or_default();
@@ -68,22 +56,26 @@ fn first_cell(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
-    fn all(pieces: &[&str]) -> Vec<String> {
-        let mut codes = Codes::default();
-        let mut found = Vec::new();
+    async fn all(pieces: &[&'static str]) -> Vec<String> {
+        let mut source: Source = Box::new(tokio::io::empty());
         for piece in pieces {
-            codes.push(piece.as_bytes()).unwrap();
-            found.extend(std::iter::from_fn(|| codes.next()));
+            source = Box::new(source.chain(piece.as_bytes()));
         }
-        found.extend(codes.last());
+        let mut codes = Codes::open(source).await.unwrap();
+        let mut found = Vec::new();
+        while let Some(code) = codes.next().await.unwrap() {
+            found.push(code);
+        }
         found
     }
 
-    #[test]
-    fn files() {
-        let cases: [(&str, &[&str], &[&str]); 9] = [
+    #[tokio::test]
+    async fn files() {
+        let cases: [(&str, &[&'static str], &[&str]); 9] = [
             ("with a header", &["code\nA\nB\n"], &["A", "B"]),
             ("without", &["A\nB"], &["A", "B"]),
             ("more columns", &["Code,user\r\nA-B,ann\r\n"], &["A-B"]),
@@ -95,12 +87,12 @@ mod tests {
             ("nothing", &[], &[]),
         ];
         for (name, pieces, want) in cases {
-            assert_eq!(all(pieces), want, "{name}");
+            assert_eq!(all(pieces).await, want, "{name}");
         }
     }
 
-    #[test]
-    fn not_csv() {
-        assert!(Codes::default().push(b"PK\x03\x04rest").is_err());
+    #[tokio::test]
+    async fn not_csv() {
+        assert!(Codes::open(Box::new(&b"PK\x03\x04rest"[..])).await.is_err());
     }
 }

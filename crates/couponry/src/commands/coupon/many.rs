@@ -1,32 +1,27 @@
-//! One deed for every code of a file, with one line of CSV each.
+//! Applies one action to every code of a file, and prints one line of CSV for each.
 
 use std::path::Path;
 
 use coupon::code::CodeText;
 use engine::{Done, Engine, Failure};
 use futures::future::join_all;
-use futures::stream::{BoxStream, StreamExt, TryStreamExt, try_unfold};
-use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
 
+use super::action::Answer;
+use super::calls::Call;
 use super::codes::Codes;
-use super::deed::{Answer, Deed};
-use crate::failure::{Ended, Sorry, faults, refused};
+use crate::failure::{CliError, Ended, faults, refused};
+use crate::files;
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
-/// Codes under way at a time: as many changes share a commit.
+/// Codes that are worked on at a time; their changes share a commit.
 const AT_ONCE: usize = 64;
 
-/// What the result is called when it was so before.
+/// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
 
-/// What came of one code.
-struct Row {
-    code: String,
-    result: &'static str,
-    detail: String,
-}
+/// A code, its result, and the detail of it.
+type Row = (String, &'static str, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -49,44 +44,48 @@ impl Counts {
     }
 }
 
-/// Does `deed` to the codes of the file, a group at a time, in the order of the file.
-pub(super) async fn run(engine: &Engine, deed: &Deed, path: &Path) -> Result<Ended, Sorry> {
-    let codes = opened(path).await?;
+/// Does `call` with the codes of the file, group by group, and prints the results in the order
+/// of the file.
+pub(super) async fn run(engine: &Engine, call: &Call, path: &Path) -> Result<Ended, CliError> {
+    let (source, _) = files::readable(path).await?;
+    let unreadable = |failure| unreadable(path, failure);
     let progress = Progress::new(Work::Change, None, output::is_terminal());
     let mut out = Out::standard();
     out.put("code,result,detail\n")?;
     let mut counts = Counts::default();
     let written = async {
-        let mut codes = codes;
+        let mut codes = Codes::open(source).await.map_err(unreadable)?;
         let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
-        while let Some(code) = codes.try_next().await? {
-            // The same code again waits for the next group, so that its first line is done first.
+        while let Some(code) = codes.next().await.map_err(unreadable)? {
+            // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(engine, deed, &mut group, &mut out, &mut counts).await?;
+                write_group(engine, call, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
             }
             group.push(code);
         }
-        write_group(engine, deed, &mut group, &mut out, &mut counts).await
+        write_group(engine, call, &mut group, &mut out, &mut counts).await
     };
     let written = progress.during(written).await;
     drop(progress);
-    if let Err(sorry) = written {
+    if let Err(error) = written {
         let done = thousands(counts.all());
-        let again = "repeat it with the same file: what is done is a replay";
-        let again = if deed.only_reads() { "repeat it" } else { again };
-        // Half of a list that is only shown may be enough, half of the changes is not.
-        let sorry = match sorry.is_quiet() && !deed.only_reads() {
-            true => Sorry::new("nobody reads the results any more"),
-            false => sorry,
+        let again = match call.only_reads() {
+            true => "run it again",
+            false => "run it again with the same file: what is done is a replay",
         };
-        return Err(sorry.and(&format!("{done} codes are done; {again}")));
+        // A reader may want only half of a list. Half of the changes is a failure.
+        let error = match error.is_quiet() && !call.only_reads() {
+            true => CliError::new("the reader closed the output"),
+            false => error,
+        };
+        return Err(error.and(&format!("{done} codes are done; {again}")));
     }
     out.finish()?;
     ended(&counts)
 }
 
-/// Whether two texts may be the same code: a minted one may stand with its prefix or without.
+/// Whether two texts may be the same code: a minted code may have its prefix or not.
 fn same(one: &str, other: &str) -> bool {
     match (one.parse::<CodeText>(), other.parse::<CodeText>()) {
         (Ok(one), Ok(other)) => {
@@ -97,27 +96,27 @@ fn same(one: &str, other: &str) -> bool {
     }
 }
 
-/// Does `deed` to all of a group at a time, and writes its rows in their order.
+/// Does `call` with a whole group at a time, and writes the results in their order.
 async fn write_group(
     engine: &Engine,
-    deed: &Deed,
+    call: &Call,
     group: &mut Vec<String>,
     out: &mut Out,
     counts: &mut Counts,
-) -> Result<(), Sorry> {
-    let deeds = group.drain(..).map(|code| done(engine, deed, code));
-    for row in join_all(deeds).await {
-        let Row { code, result, detail } = row?;
+) -> Result<(), CliError> {
+    let calls = group.drain(..).map(|code| done(engine, call, code));
+    for row in join_all(calls).await {
+        let (code, result, detail) = row?;
         counts.add(result);
         out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
     }
     out.flush()
 }
 
-fn ended(counts: &Counts) -> Result<Ended, Sorry> {
+fn ended(counts: &Counts) -> Result<Ended, CliError> {
     let Counts { ok, replayed, refused } = *counts;
     if refused > 0 && refused == counts.all() {
-        return Err(Sorry::new(format!("all {} codes were refused", thousands(refused))));
+        return Err(CliError::new(format!("all {} codes were refused", thousands(refused))));
     }
     output::note(&format!(
         "{} codes: {} ok, {} replay, {} refused",
@@ -129,19 +128,16 @@ fn ended(counts: &Counts) -> Result<Ended, Sorry> {
     Ok(if refused > 0 { Ended::Partly } else { Ended::Done })
 }
 
-/// A refusal is a row; what the store could not do ends the whole run.
-async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> {
+/// A refusal is a result; a failure of the store ends the whole run.
+async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
-        Err(error) => {
-            let detail = error.to_string();
-            return Ok(Row { code, result: "INVALID", detail });
-        }
+        Err(error) => return Ok((code, "INVALID", error.to_string())),
     };
-    let (result, detail) = match deed.to(engine, &text).await {
+    let (result, detail) = match call.to(engine, &text).await {
         Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
         Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
-        Err(Failure::Refused { refusal, .. }) => (refusal.word(), refused(refusal)),
+        Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
         Err(Failure::Invalid(found)) => ("INVALID", faults(&found)),
         Err(
             other @ (Failure::Forbidden(_)
@@ -151,50 +147,18 @@ async fn done(engine: &Engine, deed: &Deed, code: String) -> Result<Row, Sorry> 
             | Failure::NoCodeKey
             | Failure::Store(_)
             | Failure::ImportStopped(_)),
-        ) => return Err(Sorry::from(other)),
+        ) => return Err(CliError::from(other)),
     };
-    Ok(Row { code, result, detail })
+    Ok((code, result, detail))
 }
 
-type Source = Box<dyn AsyncRead + Send + Unpin>;
-
-/// The codes of the file, one after the other.
-async fn opened(path: &Path) -> Result<BoxStream<'static, Result<String, Sorry>>, Sorry> {
-    let name = path.display().to_string();
-    let source: Source = if path == Path::new("-") {
-        Box::new(tokio::io::stdin())
-    } else {
-        let file = tokio::fs::File::open(path).await;
-        Box::new(file.map_err(Sorry::because(format!("cannot read {name}")))?)
-    };
-    let from = (ReaderStream::new(source), Codes::default(), false);
-    let codes = try_unfold(from, move |(mut pieces, mut codes, ended)| {
-        let name = name.clone();
-        async move {
-            loop {
-                if let Some(code) = codes.next() {
-                    return Ok(Some((code, (pieces, codes, ended))));
-                }
-                if ended {
-                    return Ok(None);
-                }
-                match pieces.next().await {
-                    Some(Ok(piece)) => {
-                        let pushed = codes.push(&piece);
-                        pushed.map_err(|why| Sorry::new(format!("{name}: {why}")))?;
-                    }
-                    Some(Err(error)) => {
-                        return Err(Sorry::new(format!("cannot read {name}: {error}")));
-                    }
-                    None => {
-                        let last = codes.last();
-                        return Ok(last.map(|code| (code, (pieces, codes, true))));
-                    }
-                }
-            }
-        }
-    });
-    Ok(codes.boxed())
+/// Why the file cannot be read, with its name.
+fn unreadable(path: &Path, failure: Failure) -> CliError {
+    let name = path.display();
+    match failure {
+        Failure::BrokenOff(why) => CliError::new(format!("cannot read {name}: {why}")),
+        other => CliError::new(format!("{name}: {}", CliError::from(other))),
+    }
 }
 
 #[cfg(test)]

@@ -1,29 +1,29 @@
-//! What a cluster has to be like.
+//! Checks of a cluster: release, nodes, copies, clocks, Paxos, schema.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot::cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Engine, Keyspace};
+use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace};
 
 use super::{Report, Verdict};
-use crate::cluster::{self, Cluster};
-use crate::failure::Sorry;
+use crate::cql::{self, OpenCql};
+use crate::failure::CliError;
 use crate::settings::Settings;
 
-/// A conditional write past this makes every change wait: three nodes of one data centre take a
+/// A slow conditional write, which every change waits for: three nodes of one data centre take a
 /// tenth of it.
 pub(super) const SLOW_WRITE: Duration = Duration::from_millis(50);
 
-/// Clocks that are kept right by NTP lie closer together.
+/// Clocks that NTP sets differ by less.
 const CLOCK_WARN_MS: i64 = 1_000;
 
-/// Looks at the cluster itself.
+/// Checks the cluster itself.
 pub(super) async fn report(
     settings: &Settings,
-    cluster: &Cluster,
+    cql: &OpenCql,
     report: &mut Report,
-) -> Result<(), Sorry> {
-    match cluster.store.about().await {
+) -> Result<(), CliError> {
+    match cql.store.about().await {
         Ok(about) => {
             let datacenter = settings.cql_datacenter.value.as_deref();
             let verdicts = [
@@ -37,7 +37,7 @@ pub(super) async fn report(
         }
         Err(error) => report.add("cluster", Verdict::Fail(error.to_string()))?,
     }
-    let options = cluster::options(settings, &cluster.target);
+    let options = cql::options(settings, &cql.target);
     let verdicts = match Keyspace::connect(&options).await {
         Ok(keyspace) => match keyspace.differences().await {
             Ok(differences) => schema(&differences),
@@ -48,7 +48,7 @@ pub(super) async fn report(
     verdicts.into_iter().try_for_each(|verdict| report.add("schema", verdict))
 }
 
-/// The nodes that answer, and what.
+/// The nodes that answer, and their answers.
 fn answers(nodes: &[AboutNode]) -> impl Iterator<Item = (&AboutNode, &Answer)> {
     nodes.iter().filter_map(|node| Some((node, node.answer.as_ref().ok()?)))
 }
@@ -58,12 +58,11 @@ fn releases(about: &About) -> Verdict {
         answers(&about.nodes).map(|(_, answer)| answer.version.as_str()).collect();
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
-        (None, _) => Verdict::Fail("no node says what it is".into()),
+        (None, _) => Verdict::Fail("no node answers with its release".into()),
         (Some(one), None) => version(about.engine, one),
-        (Some(one), Some(other)) => Verdict::Warn(format!(
-            "{} {one} and {other}: an upgrade that has not come to its end",
-            about.engine.name()
-        )),
+        (Some(one), Some(other)) => {
+            Verdict::Warn(format!("{} {one} and {other}: finish the upgrade", about.engine.name()))
+        }
     }
 }
 
@@ -80,8 +79,8 @@ fn nodes(nodes: &[AboutNode]) -> Verdict {
     }
 }
 
-/// Copies, and the data centre whose replicas decide. Two processes that ask replicas of two data
-/// centres would both redeem a coupon.
+/// The number of copies, and the data centre whose replicas decide. Two processes that ask the
+/// replicas of two data centres could both redeem a coupon.
 fn replication(about: &About, datacenter: Option<&str>) -> Verdict {
     let copies = about.copies.iter().map(|(name, copies)| format!("{copies} in {name}"));
     let copies = copies.collect::<Vec<_>>().join(", ");
@@ -91,11 +90,11 @@ fn replication(about: &About, datacenter: Option<&str>) -> Verdict {
             Verdict::Fail(format!("{text}; there are none in {name}, which cql_datacenter names"))
         }
         (Some(name), 2..) => {
-            Verdict::Ok(format!("{text}; {name} decides, so every process has to name it"))
+            Verdict::Ok(format!("{text}; {name} decides, so every process must name it"))
         }
         (None, 2..) => Verdict::Fail(format!(
-            "{text}; set cql_datacenter, to the same for every process: the replicas of one data \
-             centre have to decide"
+            "{text}; set cql_datacenter to the same for every process: the replicas of one data \
+             centre must decide"
         )),
         (Some(_) | None, _) => Verdict::Ok(text),
     }
@@ -111,8 +110,8 @@ fn clocks(nodes: &[AboutNode]) -> Verdict {
         apart => {
             let text = format!("this machine's is {apart} ms {which} that of {}", node.address);
             match apart > CLOCK_DIFFERENCE_MAX_MS {
-                true => Verdict::Fail(format!("{text}: nothing is written, set it right (NTP)")),
-                false => Verdict::Warn(format!("{text}: set it right (NTP)")),
+                true => Verdict::Fail(format!("{text}: nothing is written; set it with NTP")),
+                false => Verdict::Warn(format!("{text}: set it with NTP")),
             }
         }
     }
@@ -124,50 +123,50 @@ fn paxos(about: &About) -> Verdict {
         Some(variant) => Some((&node.address, variant)),
     });
     match (about.engine, other) {
-        (Engine::Scylla, _) => Verdict::Ok("as this engine does them".into()),
-        (Engine::Cassandra, None) => Verdict::Ok("paxos_variant is v2".into()),
-        (Engine::Cassandra, Some((address, "v1"))) => Verdict::Warn(format!(
+        (CqlEngine::Scylla, _) => Verdict::Ok("as ScyllaDB does them".into()),
+        (CqlEngine::Cassandra, None) => Verdict::Ok("paxos_variant is v2".into()),
+        (CqlEngine::Cassandra, Some((address, "v1"))) => Verdict::Warn(format!(
             "paxos_variant of {address} is v1, which takes four rounds for a change: set it to v2 \
              on every node"
         )),
-        (Engine::Cassandra, Some((address, variant))) => Verdict::Fail(format!(
+        (CqlEngine::Cassandra, Some((address, variant))) => Verdict::Fail(format!(
             "paxos_variant of {address} is {variant}, with which a coupon may be redeemed twice: \
              set it to v2 on every node"
         )),
     }
 }
 
-/// The first release of an engine that couponry is made for.
-fn wanted(engine: Engine) -> (u32, u32) {
+/// The first release of an engine that couponry supports.
+fn wanted(engine: CqlEngine) -> (u32, u32) {
     match engine {
-        Engine::Cassandra => (5, 0),
-        // Conditional writes on tables of tablets came with it.
-        Engine::Scylla => (2025, 4),
+        CqlEngine::Cassandra => (5, 0),
+        // The first with conditional writes on tables that use tablets.
+        CqlEngine::Scylla => (2025, 4),
     }
 }
 
-/// Year or number, and what follows it, as `5.0.8` and `2025.4.1-0.20251201` have it.
+/// The first two numbers of a release such as `5.0.8` or `2025.4.1-0.20251201`.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut numbers = version.split(['.', '-', '~']).map(str::parse);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return None };
     Some((major, minor))
 }
 
-pub(super) fn version(engine: Engine, version: &str) -> Verdict {
+pub(super) fn version(engine: CqlEngine, version: &str) -> Verdict {
     let (major, minor) = wanted(engine);
     let name = engine.name();
     match release(version) {
         Some(found) if found >= (major, minor) => Verdict::Ok(format!("{name} {version}")),
-        Some(_) => Verdict::Warn(format!(
-            "{name} {version}: couponry is made for {major}.{minor} and later"
-        )),
-        None => Verdict::Warn(format!("{name} of unknown release {version:?}")),
+        Some(_) => {
+            Verdict::Warn(format!("{name} {version}: couponry supports {major}.{minor} and later"))
+        }
+        None => Verdict::Warn(format!("{name} has the unknown release {version:?}")),
     }
 }
 
 pub(super) fn schema(differences: &[Difference]) -> Vec<Verdict> {
     if differences.is_empty() {
-        return vec![Verdict::Ok("as this release wants it".into())];
+        return vec![Verdict::Ok("as this release needs it".into())];
     }
     let each = differences.iter().map(|it| match it.mendable {
         true => Verdict::Fail(format!("{it}: run `couponry schema apply`")),
@@ -194,7 +193,7 @@ mod tests {
     fn about(nodes: Vec<AboutNode>, copies: &[(&str, u32)]) -> About {
         let copies: BTreeMap<String, u32> =
             copies.iter().map(|(name, copies)| ((*name).to_owned(), *copies)).collect();
-        About { engine: Engine::Cassandra, keyspace: "shop".into(), copies, nodes }
+        About { engine: CqlEngine::Cassandra, keyspace: "shop".into(), copies, nodes }
     }
 
     fn word(verdict: &Verdict) -> &'static str {
@@ -251,7 +250,7 @@ mod tests {
 
     #[test]
     fn versions() {
-        let (cassandra, scylla) = (Engine::Cassandra, Engine::Scylla);
+        let (cassandra, scylla) = (CqlEngine::Cassandra, CqlEngine::Scylla);
         let cases = [
             ("the first Cassandra", cassandra, "5.0.0", true),
             ("one to come", cassandra, "5.0-beta1", true),

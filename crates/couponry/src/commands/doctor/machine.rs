@@ -1,5 +1,6 @@
-//! What the machine has to be like.
+//! Checks of the machine: clock, data folder, free space, file system.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use coupon::calendar::format_instant;
@@ -8,10 +9,10 @@ use engine::{Clock, SystemClock};
 
 use super::Verdict;
 
-/// 2026-01-01: this release is younger, so an earlier clock is wrong.
+/// 2026-01-01. This release was made later, so an earlier clock is wrong.
 const CLOCK_MIN: Millis = Millis(1_767_225_600_000);
 
-/// Room for less than so many times the limit is worth a word.
+/// Warn about less free space than this many times the limit.
 const SPACE_TIMES: u64 = 4;
 
 pub(super) fn clock() -> Verdict {
@@ -22,7 +23,30 @@ fn clock_at(now: Millis) -> Verdict {
     let text = format!("it is {}", format_instant(now));
     match now >= CLOCK_MIN {
         true => Verdict::Ok(text),
-        false => Verdict::Fail(format!("{text}, which was before this release: set the clock")),
+        false => Verdict::Fail(format!("{text}, before this release was made: set the clock")),
+    }
+}
+
+/// Whether the folder belongs to this user, and others are kept out.
+pub(super) fn permissions(data: &Path) -> Verdict {
+    let about = match data.metadata() {
+        Ok(about) => about,
+        Err(error) => return Verdict::Fail(format!("{}: {error}", data.display())),
+    };
+    let (folder, mode) = (data.display(), about.permissions().mode() & 0o777);
+    let us = rustix::process::geteuid().as_raw();
+    if about.uid() != us {
+        return Verdict::Warn(format!(
+            "{folder} belongs to user {}, this is user {us}: run the commands as the user that \
+             runs `serve`, so that `serve` can write the files they make",
+            about.uid()
+        ));
+    }
+    match mode & 0o077 {
+        0 => Verdict::Ok(format!("only the owner can open {folder}")),
+        _ => Verdict::Warn(format!(
+            "{folder} has mode {mode:03o}, so others can read coupons: chmod 700 it"
+        )),
     }
 }
 
@@ -42,7 +66,7 @@ fn room(free: u64, min: u64) -> Verdict {
     }
 }
 
-/// Where the data lies may keep less than a disk does.
+/// Whether the file system keeps the data and honours locks.
 #[cfg(target_os = "linux")]
 pub(super) fn file_system(folder: &Path) -> Verdict {
     match rustix::fs::statfs(folder) {
@@ -51,10 +75,10 @@ pub(super) fn file_system(folder: &Path) -> Verdict {
     }
 }
 
-/// Where the data lies may keep less than a disk does; only Linux tells.
+/// Whether the file system keeps the data and honours locks. Only Linux tells.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn file_system(_: &Path) -> Verdict {
-    Verdict::Ok("of unknown kind".into())
+    Verdict::Ok("unknown on this system".into())
 }
 
 /// The numbers of `statfs(2)`.
@@ -62,16 +86,16 @@ pub(super) fn file_system(_: &Path) -> Verdict {
 fn kind(number: u64) -> Verdict {
     match number {
         0x0102_1994 | 0x8584_58f6 => {
-            Verdict::Warn("in memory: the data is gone after a restart".into())
+            Verdict::Warn("in memory: a restart of the machine deletes the data".into())
         }
         0x794c_7630 => {
-            Verdict::Warn("of a container: the data goes with it; mount a volume there".into())
+            Verdict::Warn("of a container, which deletes the data with it: mount a volume".into())
         }
         0x6969 | 0xff53_4d42 | 0xfe53_4d42 | 0x517b => {
-            let text = "of the network: SQLite's locks do not hold there; take a local disk";
+            let text = "on the network, where SQLite's locks do not hold: use a local disk";
             Verdict::Fail(text.into())
         }
-        _ => Verdict::Ok("a local disk, as far as can be seen".into()),
+        _ => Verdict::Ok("probably a local disk".into()),
     }
 }
 

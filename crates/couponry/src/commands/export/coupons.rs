@@ -1,4 +1,4 @@
-//! `couponry export coupons`.
+//! `couponry export coupons`: every coupon that has a row or is archived.
 
 use std::sync::Arc;
 
@@ -6,74 +6,55 @@ use api::views::CouponBody;
 use clap::{Args, ValueEnum};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
-use engine::{CouponView, CouponsAsk, DayOf, Engine};
+use engine::{CouponView, CouponsRequest, DayOf, Engine};
 
 use super::sink::{Into, Sink};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
 /// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-const COLUMNS: [&str; 19] = [
-    "code",
-    "campaign_id",
-    "batch_id",
-    "state",
-    "expired",
-    "paused",
-    "holder",
-    "valid_from",
-    "expires_at",
-    "expires_on",
-    "time_zone",
-    "held_until",
-    "issued_at",
-    "redeemed_at",
-    "order_ref",
-    "created_at",
-    "modified_at",
-    "version",
-    "tier",
-];
+pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,\
+    holder,valid_from,expires_at,expires_on,time_zone,held_until,issued_at,redeemed_at,order_ref,\
+    created_at,modified_at,version,tier";
 
-/// Coupons that something has happened to, or that were imported
+/// Export coupons that were imported, or that something happened to
 ///
-/// Prints every field that a coupon has in the HTTP interface, each coupon once, whether it is
-/// still hot or has been archived, also while a compaction runs: by shelf (the UTC day on which it
-/// expires at the latest), then by code. Minted coupons that nobody has touched are not among them:
-/// `export codes` lists those. A coupon that is extended to another day meanwhile may come a second
-/// time, in its later version.
+/// Prints every field that a coupon has in the HTTP interface, ordered by partition (the UTC day on
+/// which the coupon expires at the latest) and code. Prints each coupon once, active or archived,
+/// even while a compaction runs; only a coupon that is extended to another day meanwhile may appear
+/// again, in its later version. Leaves out minted coupons that were never used: `export codes`
+/// lists those.
 ///
-/// --from and --to choose days, both inclusive: by the coupon's last day (`expires_on`), or with
-/// --by last-change by that of its last change (`modified_at`), which reads every coupon. Without
-/// them every coupon is written.
+/// --from and --to choose days, both inclusive: by the last day of the coupon (`expires_on`), or
+/// with --by last-change by the day of its last change (`modified_at`). Without them, and with --by
+/// last-change, the command reads every coupon.
 ///
-/// In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON
-/// lines have every value as it is.
+/// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
+/// have every value unchanged.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 done (also when the reader has seen enough), 1 failed, 2 wrong call, 3 some coupons
-are left out (after a restore, those of campaigns that the backup did not have).
+Exit codes: 0 done, or the reader closed the output; 1 failed; 2 usage error; 3 left out coupons
+of campaigns that the restored backup did not have.
 
-Examples, what expires in November, what changed in it as Seoul counts it, and one campaign for a
-program:
+Examples: what expires in November, what changed in November in Seoul, and one campaign as JSON:
   couponry export coupons --from 2026-11-01 --to 2026-11-30 --output november.csv
   couponry export coupons --from 2026-11-01 --to 2026-11-30 --by last-change \\
       --time-zone Asia/Seoul
   couponry export coupons --campaign spring-2027 --format jsonl")]
-pub(super) struct CouponsFlags {
-    /// Only one campaign's
+pub(crate) struct CouponsFlags {
+    /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,
-    /// First day, as 2026-11-01
+    /// First day, such as 2026-11-01
     #[arg(long, value_name = "DATE")]
     pub(super) from: Option<Date>,
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub(super) to: Option<Date>,
-    /// Of what --from and --to are the days
+    /// Which day --from and --to choose by
     #[arg(long, value_enum, default_value_t = By::LastDay)]
     by: By,
-    /// Whose days they are, such as Asia/Seoul [default: each coupon's own zone; UTC with --by
+    /// Time zone of the days, such as Asia/Seoul [default: the zone of each coupon; UTC with --by
     /// last-change]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
@@ -83,15 +64,15 @@ pub(super) struct CouponsFlags {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum By {
-    /// The last day on which the coupon works
+    /// Last day on which the coupon can be redeemed
     LastDay,
-    /// The day of its last change
+    /// Day of its last change
     LastChange,
 }
 
 impl CouponsFlags {
-    pub(super) fn ask(&self) -> CouponsAsk {
-        CouponsAsk {
+    pub(super) fn request(&self) -> CouponsRequest {
+        CouponsRequest {
             campaign: self.campaign.clone(),
             by: match self.by {
                 By::LastDay => DayOf::Expiry,
@@ -106,28 +87,17 @@ impl CouponsFlags {
 
 pub(in crate::commands) async fn write(
     engine: Arc<Engine>,
-    ask: CouponsAsk,
+    request: CouponsRequest,
     sink: &mut Sink<'_>,
-) -> Result<(), Sorry> {
-    let thing = format!("campaign {}", ask.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_coupon(&open::caller(), ask).await;
-    let mut coupons = begun.map_err(Sorry::about(thing))?;
-    sink.header(&COLUMNS)?;
-    while let Some(some) = coupons.next().await? {
-        put(&some.rows, sink)?;
-        sink.page_done(some.rows.len(), some.looked_at)?;
-    }
-    sink.left_out(coupons.strangers());
-    Ok(())
+) -> Result<(), CliError> {
+    let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
+    let coupons = engine.every_coupon(&open::caller(), request).await;
+    sink.all(COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
 }
 
-/// The rows of some coupons, without a header.
-pub(in crate::commands) fn put(coupons: &[CouponView], sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    coupons.iter().try_for_each(|view| sink.row(&COLUMNS, &CouponBody::from(view)))
-}
-
-pub(in crate::commands) fn header(sink: &mut Sink<'_>) -> Result<(), Sorry> {
-    sink.header(&COLUMNS)
+/// The fields of a row.
+pub(in crate::commands) fn row(view: &CouponView) -> CouponBody {
+    CouponBody::from(view)
 }
 
 #[cfg(test)]
@@ -139,6 +109,6 @@ mod tests {
         let document = serde_json::to_value(api::openapi::document()).unwrap();
         let fields = document.pointer("/components/schemas/Coupon/properties").unwrap();
         let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(COLUMNS.as_slice(), fields);
+        assert_eq!(COLUMNS, fields.join(","));
     }
 }

@@ -1,68 +1,57 @@
-//! `couponry export redemptions`: for whoever settles with the shop's partners.
+//! `couponry export redemptions`: every redemption of some days, for accounts with partners.
 
 use std::sync::Arc;
 
 use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::ids::{CampaignId, UserId};
-use coupon::time::Millis;
-use engine::{Engine, RedemptionEntry, RedemptionsAsk};
-use serde::Serialize;
+use engine::{Engine, RedemptionEntry, RedemptionsRequest};
+use serde_json::{Value, json};
 
 use super::sink::{Into, Sink};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
-/// The columns of `export redemptions`. Others are only ever added behind them.
-const COLUMNS: [&str; 9] = [
-    "code",
-    "campaign_id",
-    "batch_id",
-    "user_id",
-    "order_ref",
-    "redeemed_at",
-    "redeemed_on",
-    "cancelled_at",
-    "cancel_reason",
-];
+/// The columns of `export redemptions`. A new column is added after the last one.
+const COLUMNS: &str = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,redeemed_on,\
+    cancelled_at,cancel_reason";
 
-/// The redemptions of some days, a month as a rule, with those that were cancelled
+/// Export the redemptions of some days, with the cancelled ones
 ///
-/// Prints every redemption that was made on a day from --from to --to, both inclusive, whether its
-/// coupon is still hot or has been archived, each of them once, also while a compaction runs. A
-/// coupon that was redeemed, cancelled and redeemed again has several. A redemption stands in the
-/// month in which it was made, also when it was cancelled later: look at `cancelled_at`.
+/// Prints every redemption that was made from --from to --to, both inclusive, of active and
+/// archived coupons. Prints each redemption once, even while a compaction runs; only a coupon that
+/// is extended to another day meanwhile may show its cancelled redemptions again. A coupon that was
+/// redeemed, cancelled and redeemed again has several redemptions. A redemption belongs to the day
+/// on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
 /// Columns: code, campaign_id, batch_id, user_id, order_ref, redeemed_at (an instant, UTC),
-/// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (empty where it stands).
-/// Order: by shelf (the UTC day on which the coupon expires at the latest), then by code, then in
-/// time. A coupon that is extended to another day meanwhile may bring its cancelled redemptions a
-/// second time.
+/// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (both empty if it was not
+/// cancelled). Order: by partition (the UTC day on which the coupon expires at the latest), by
+/// code, by time.
 ///
-/// In CSV a cell that a spreadsheet would take for a formula gets an apostrophe in front; JSON
-/// lines have every value as it is. It reads every coupon that there is, so that a large archive
-/// takes its time.
+/// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
+/// have every value unchanged. The command reads every coupon, so it takes long on a large archive.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 done (also when the reader has seen enough), 1 failed, 2 wrong call, 3 some coupons
-are left out (after a restore, those of campaigns that the backup did not have).
+Exit codes: 0 done, or the reader closed the output; 1 failed; 2 usage error; 3 left out coupons
+of campaigns that the restored backup did not have.
 
-Examples, the November of a shop in Seoul, and one campaign for a program:
+Examples: the November of a shop in Seoul, and one campaign as JSON:
   couponry export redemptions --from 2026-11-01 --to 2026-11-30 --time-zone Asia/Seoul \\
       --output november.csv
   couponry export redemptions --campaign spring-2027 --from 2027-03-01 --to 2027-05-31 \\
       --format jsonl")]
-pub(super) struct RedemptionsFlags {
-    /// Only one campaign's
+pub(crate) struct RedemptionsFlags {
+    /// Export only this campaign
     #[arg(long, value_name = "ID")]
     campaign: Option<CampaignId>,
-    /// First day, as 2026-11-01
+    /// First day, such as 2026-11-01
     #[arg(long, value_name = "DATE")]
     pub(super) from: Date,
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub(super) to: Date,
-    /// Whose days they are, such as Asia/Seoul [default: the campaign's zone; UTC without
+    /// Time zone of the days, such as Asia/Seoul [default: the zone of the campaign; UTC without
     /// --campaign]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<Zone>,
@@ -71,8 +60,8 @@ pub(super) struct RedemptionsFlags {
 }
 
 impl RedemptionsFlags {
-    pub(super) fn ask(&self) -> RedemptionsAsk {
-        RedemptionsAsk {
+    pub(super) fn request(&self) -> RedemptionsRequest {
+        RedemptionsRequest {
             campaign: self.campaign.clone(),
             days: self.from..=self.to,
             zone: self.time_zone.clone(),
@@ -80,56 +69,36 @@ impl RedemptionsFlags {
     }
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    code: &'a str,
-    campaign_id: &'a str,
-    batch_id: &'a str,
-    user_id: Option<&'a str>,
-    order_ref: &'a str,
-    redeemed_at: String,
-    redeemed_on: String,
-    cancelled_at: Option<String>,
-    cancel_reason: Option<&'a str>,
-}
-
-impl<'a> From<&'a RedemptionEntry> for Row<'a> {
-    fn from(entry: &'a RedemptionEntry) -> Row<'a> {
-        let made = &entry.redemption;
-        Row {
-            code: &entry.code,
-            campaign_id: entry.campaign.as_str(),
-            batch_id: entry.batch.as_str(),
-            user_id: made.by.as_ref().map(UserId::as_str),
-            order_ref: made.order.as_str(),
-            redeemed_at: format_instant(made.at),
-            redeemed_on: entry.on.to_string(),
-            cancelled_at: made.cancelled_at.map(|at: Millis| format_instant(at)),
-            cancel_reason: entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
-        }
-    }
-}
-
 pub(super) async fn write(
     engine: Arc<Engine>,
-    ask: RedemptionsAsk,
+    request: RedemptionsRequest,
     sink: &mut Sink<'_>,
-) -> Result<(), Sorry> {
-    let thing = format!("campaign {}", ask.campaign.as_ref().map_or("", CampaignId::as_str));
-    let begun = engine.every_redemption(&open::caller(), ask).await;
-    let mut redemptions = begun.map_err(Sorry::about(thing))?;
-    sink.header(&COLUMNS)?;
-    while let Some(some) = redemptions.next().await? {
-        some.rows.iter().try_for_each(|entry| sink.row(&COLUMNS, &Row::from(entry)))?;
-        sink.page_done(some.rows.len(), some.looked_at)?;
-    }
-    sink.left_out(redemptions.strangers());
-    Ok(())
+) -> Result<(), CliError> {
+    let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
+    let redemptions = engine.every_redemption(&open::caller(), request).await;
+    sink.all(COLUMNS, redemptions.map_err(CliError::about(thing))?, row).await
+}
+
+/// The fields of a row.
+fn row(entry: &RedemptionEntry) -> Value {
+    let made = &entry.redemption;
+    json!({
+        "code": entry.code,
+        "campaign_id": entry.campaign.as_str(),
+        "batch_id": entry.batch.as_str(),
+        "user_id": made.by.as_ref().map(UserId::as_str),
+        "order_ref": made.order.as_str(),
+        "redeemed_at": format_instant(made.at),
+        "redeemed_on": entry.on.to_string(),
+        "cancelled_at": made.cancelled_at.map(format_instant),
+        "cancel_reason": entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use coupon::coupon::Redemption;
+    use coupon::time::Millis;
 
     use super::*;
 
@@ -148,8 +117,8 @@ mod tests {
             on: "1970-01-01".parse().unwrap(),
             cancel_reason: None,
         };
-        let row = serde_json::to_value(Row::from(&entry)).unwrap();
+        let row = row(&entry);
         let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields, COLUMNS);
+        assert_eq!(fields.join(","), COLUMNS);
     }
 }

@@ -1,42 +1,43 @@
-//! Where exported rows go, and in which form.
+//! The output of exported rows, as CSV or JSON lines.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use coupon::calendar::Date;
+use engine::{History, Sifted};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::failure::{Ended, Sorry};
+use crate::failure::{CliError, Ended};
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
 
 #[derive(Args)]
-pub(in crate::commands) struct Into {
-    /// How rows are written
+pub(crate) struct Into {
+    /// Format of the rows
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     pub(super) format: Format,
-    /// Write to this file instead of standard output; it appears when it is complete, readable by
-    /// its owner alone
+    /// Write to this file instead of standard output; it appears when it is complete, and only its
+    /// owner can read it
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::commands) enum Format {
-    /// A header and comma-separated cells
+    /// Header and comma-separated cells
     Csv,
-    /// A JSON object a line
+    /// One JSON object a line
     Jsonl,
 }
 
-/// Rows on their way out.
+/// The output of rows, with their counts.
 pub(in crate::commands) struct Sink<'a> {
     out: Out,
     format: Format,
     rows: u64,
     looked_at: u64,
-    /// Coupons left out since a restored store does not know their campaigns.
+    /// Coupons left out, since the restored store does not know their campaigns.
     strangers: u64,
     progress: &'a Progress,
 }
@@ -46,51 +47,67 @@ impl Sink<'_> {
         self.format
     }
 
-    /// The first line, where there is one.
-    pub(in crate::commands) fn header(&mut self, columns: &[&str]) -> Result<(), Sorry> {
+    /// Writes the header, if the format has one: the names of the columns, between commas.
+    pub(in crate::commands) fn header(&mut self, columns: &str) -> Result<(), CliError> {
         match self.format {
-            Format::Csv => self.out.put(&engine::csv::row(columns.iter().copied())),
+            Format::Csv => self.out.put(&format!("{columns}\n")),
             Format::Jsonl => Ok(()),
         }
     }
 
-    /// A row, whose fields are `columns`.
-    pub(in crate::commands) fn row(
+    /// Writes a stream of rows under their header. `body` has the fields `columns`.
+    pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
-        columns: &[&str],
-        body: &impl Serialize,
-    ) -> Result<(), Sorry> {
-        self.out.put(&row(columns, body, self.format)?)
+        columns: &str,
+        mut rows: History<T>,
+        body: fn(&T) -> B,
+    ) -> Result<(), CliError> {
+        self.header(columns)?;
+        while let Some(Sifted { rows, looked_at }) = rows.next().await? {
+            self.page(columns, &rows, body, looked_at)?;
+        }
+        self.strangers = rows.strangers();
+        Ok(())
     }
 
-    /// Lines as they are.
-    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), Sorry> {
+    /// Writes a page of rows.
+    pub(in crate::commands) fn page<T, B: Serialize>(
+        &mut self,
+        columns: &str,
+        rows: &[T],
+        body: fn(&T) -> B,
+        looked_at: u64,
+    ) -> Result<(), CliError> {
+        for each in rows {
+            self.out.put(&row(columns, &body(each), self.format)?)?;
+        }
+        self.page_done(rows.len(), looked_at)
+    }
+
+    /// Writes lines as they are.
+    pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
         self.out.put(lines)
     }
 
-    /// After each page: whoever reads along has it at once.
+    /// Counts a page and writes it out, so that a reader has it at once.
     pub(in crate::commands) fn page_done(
         &mut self,
         rows: usize,
         looked_at: u64,
-    ) -> Result<(), Sorry> {
+    ) -> Result<(), CliError> {
         self.rows += rows as u64;
         self.looked_at += looked_at;
         self.progress.set(self.rows, self.looked_at);
         self.out.flush()
     }
-
-    pub(in crate::commands) fn left_out(&mut self, strangers: u64) {
-        self.strangers = strangers;
-    }
 }
 
-/// Has `write` write rows of `name` to where they are wanted; a file appears when that went well.
+/// Lets `write` write the rows. An output file appears only if that succeeds.
 pub(in crate::commands) async fn written(
     into: &Into,
     name: &'static str,
-    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), Sorry>,
-) -> Result<Ended, Sorry> {
+    write: impl AsyncFnOnce(&mut Sink<'_>) -> Result<(), CliError>,
+) -> Result<Ended, CliError> {
     let shown = into.output.is_none() && output::is_terminal();
     let progress = Progress::new(Work::Export(name), None, shown);
     let mut sink = Sink {
@@ -112,31 +129,30 @@ pub(in crate::commands) async fn written(
         return Ok(Ended::Done);
     }
     output::note(&format!(
-        "{} archived coupons are left out: they are of campaigns made after the backup that this \
+        "{} archived coupons are left out: their campaigns were made after the backup that this \
          store was restored from",
         thousands(strangers)
     ));
     Ok(Ended::Partly)
 }
 
-/// Refuses days in the wrong order.
-pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), Sorry> {
+/// Refuses a first day after the last.
+pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), CliError> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {
-            Err(Sorry::wrong_call(format!("--from {from} lies after --to {to}")))
+            Err(CliError::usage(format!("--from {from} is after --to {to}: swap them")))
         }
         _ => Ok(()),
     }
 }
 
-fn row(columns: &[&str], body: &impl Serialize, format: Format) -> Result<String, Sorry> {
-    let bad = |error: serde_json::Error| Sorry::new(error.to_string());
+fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
     match format {
-        Format::Jsonl => Ok(serde_json::to_string(body).map_err(bad)? + "\n"),
+        Format::Jsonl => Ok(serde_json::to_string(body).map_err(CliError::of)? + "\n"),
         Format::Csv => {
-            let fields = serde_json::to_value(body).map_err(bad)?;
-            let cell = |name: &&str| output::cell_text(fields.get(*name).unwrap_or(&Value::Null));
-            let cells: Vec<String> = columns.iter().map(cell).collect();
+            let fields = serde_json::to_value(body).map_err(CliError::of)?;
+            let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
+            let cells: Vec<String> = columns.split(',').map(cell).collect();
             Ok(engine::csv::row(cells.iter().map(String::as_str)))
         }
     }

@@ -1,10 +1,10 @@
-//! A coupon for eyes.
+//! A coupon as a table, for a terminal.
 
 use serde_json::Value;
 
 use crate::output::{self, Side};
 
-/// Fields under each other, and below them what happened. What is null is left out.
+/// One field a line, then one event a line. Leaves out fields that are null.
 pub(super) fn of_coupon(detail: &Value) -> String {
     let fields = detail.as_object().into_iter().flatten();
     let shown = fields.filter(|(name, value)| !value.is_null() && *name != "events");

@@ -1,5 +1,5 @@
-//! A file that notices are appended to. It is its own proof: what stands in it was told, whatever
-//! the journal knows of it.
+//! A file that notices are appended to. A notice in the file was sent, whether or not the journal
+//! says so.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::memory::{Mark, Tell};
 use super::notice::{BEGINS, Notice};
-use crate::failure::Sorry;
+use crate::failure::CliError;
+use crate::files;
 
-/// Longest line looked at, in bytes: many times a notice.
+/// Longest line that is read, in bytes: many times a notice.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
-/// The file, locked against other runs.
+/// The file, with a lock that keeps other runs out.
 pub(super) struct NoticeFile {
     path: PathBuf,
     file: File,
@@ -21,79 +22,75 @@ pub(super) struct NoticeFile {
 }
 
 impl NoticeFile {
-    /// Opens or makes it, readable by its owner alone: codes are worth money.
-    pub(super) fn open(path: &Path) -> Result<NoticeFile, Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", path.display()));
+    /// Opens or makes the file. Only its owner can read it, since codes are worth money.
+    pub(super) fn open(path: &Path) -> Result<NoticeFile, CliError> {
         let found = path.metadata();
         if found.as_ref().is_ok_and(|it| !it.is_file()) {
-            return Err(Sorry::wrong_call(format!(
+            return Err(CliError::usage(format!(
                 "--to {} is no ordinary file: leave --to out for standard output",
                 path.display()
             )));
         }
         let mut open = OpenOptions::new();
         let file = open.read(true).append(true).create(true).mode(0o600).open(path);
-        let file = file.map_err(cannot())?;
+        let file = file.map_err(CliError::cannot("write", path))?;
         if file.try_lock().is_err() {
-            let sentence = format!("another process has {} locked", path.display());
-            return Err(Sorry::new(sentence));
+            let sentence = format!("another process has locked {}: wait for it", path.display());
+            return Err(CliError::new(sentence));
         }
         if found.is_err() {
             let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-            let folder = File::open(folder.unwrap_or(Path::new(".")));
-            folder.and_then(|folder| folder.sync_all()).map_err(cannot())?;
+            files::sync_folder(folder.unwrap_or(Path::new(".")))?;
         }
         Ok(NoticeFile { path: path.to_owned(), file, end: 0 })
     }
 
-    /// Tells what stands behind `mark`, which is all of it in another file, and cuts off a notice
-    /// that was not written to its end.
-    pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", self.path.display()));
+    /// Calls `tell` with each key after `mark`, or with all if the mark is of another file. Removes
+    /// an incomplete notice at the end.
+    pub(super) fn catch_up(&mut self, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), CliError> {
         let (end, torn) = read(&self.path, &self.file, mark, tell)?;
         if torn {
-            self.file.set_len(end).and_then(|()| self.file.sync_all()).map_err(cannot())?;
+            let cut = self.file.set_len(end).and_then(|()| self.file.sync_all());
+            cut.map_err(CliError::cannot("write", &self.path))?;
         }
         self.end = end;
         Ok(())
     }
 
-    /// What [`NoticeFile::catch_up`] would tell; nothing is written, or made.
-    pub(super) fn look(path: &Path, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), Sorry> {
+    /// Calls `tell` as [`NoticeFile::catch_up`] does. Writes and makes nothing.
+    pub(super) fn look(path: &Path, mark: Option<Mark>, tell: Tell<'_>) -> Result<(), CliError> {
         match File::open(path) {
             Ok(file) => read(path, &file, mark, tell).map(drop),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Sorry::because(format!("cannot read {}", path.display()))(error)),
+            Err(error) => Err(CliError::cannot("read", path)(error)),
         }
     }
 
-    /// Appends notices; they are durable after it.
-    pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), Sorry> {
+    /// Appends notices durably.
+    pub(super) fn append(&mut self, notices: &[Notice]) -> Result<(), CliError> {
         let text: String = notices.iter().flat_map(|it| [it.line.as_str(), "\n"]).collect();
         let wrote = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        wrote.map_err(Sorry::because(format!("cannot write {}", self.path.display())))?;
+        wrote.map_err(CliError::cannot("write", &self.path))?;
         self.end += text.len() as u64;
         Ok(())
     }
 
-    /// How far it is written.
-    pub(super) fn mark(&self) -> Result<Mark, Sorry> {
-        let about = self.file.metadata();
-        let about =
-            about.map_err(Sorry::because(format!("cannot read {}", self.path.display())))?;
+    /// The end of the file.
+    pub(super) fn mark(&self) -> Result<Mark, CliError> {
+        let about = self.file.metadata().map_err(CliError::cannot("read", &self.path))?;
         Ok(Mark { device: about.dev(), inode: about.ino(), end: self.end })
     }
 }
 
-/// Tells what stands behind `mark`. Where the last whole line ends, and whether something that
-/// began as a notice stands behind it.
+/// Calls `tell` with each key after `mark`. Returns where the last complete line ends, and whether
+/// an incomplete notice follows.
 fn read(
     path: &Path,
     file: &File,
     mark: Option<Mark>,
     tell: Tell<'_>,
-) -> Result<(u64, bool), Sorry> {
-    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+) -> Result<(u64, bool), CliError> {
+    let cannot = || CliError::cannot("read", path);
     let about = file.metadata().map_err(cannot())?;
     let same = mark.filter(|mark| {
         (mark.device, mark.inode) == (about.dev(), about.ino()) && mark.end <= about.len()
@@ -115,14 +112,15 @@ fn read(
     }
 }
 
-fn torn(path: &Path, rest: &[u8], length: u64) -> Result<bool, Sorry> {
+fn torn(path: &Path, rest: &[u8], length: u64) -> Result<bool, CliError> {
     let begun = BEGINS.as_bytes();
     let ours = rest.starts_with(begun) || begun.starts_with(rest);
     match length {
         0 => Ok(false),
         1..LINE_BYTES_MAX if ours => Ok(true),
-        _ => Err(Sorry::new(format!(
-            "the last line of {} is no notice, and has no end: it is somebody else's file",
+        _ => Err(CliError::new(format!(
+            "the last line of {} has no end and is not a notice: name a file that no other program \
+             writes",
             path.display()
         ))),
     }
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_it_was_told() {
+    fn what_is_in_it_was_sent() {
         let (one, two) = (notice("AAAA"), notice("BBBB"));
         let whole = format!("{}\n", one.line);
         let torn = |length: usize| format!("{whole}{}", &two.line[..length]);
@@ -193,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Only what the journal does not know of is read again; another file is read from its start.
+    /// Reads only what the journal does not know. Reads another file from its start.
     #[test]
     fn behind_a_mark() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
-//! What is remembered of one place that notices go to: `DATA/notices/NAME/`.
+//! The memory of one destination of notices: the folder `notices/NAME` of the data folder.
 //!
-//! The *journal* has one JSON record a line and is only ever appended to; at the start of a run
-//! what no longer matters is left out of it. A line without its end was never written. `lock` is
-//! held as long as a run lasts.
+//! The *journal* has one JSON record a line. A run appends to it; its start rewrites it without the
+//! records that no longer matter. A last line without a line end does not count. A run holds the
+//! lock file `lock`.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use coupon::calendar::{Date, Zone};
@@ -16,29 +16,30 @@ use engine::Watch;
 use serde::{Deserialize, Serialize};
 
 use super::notice::{Key, Notice};
-use crate::failure::Sorry;
+use crate::failure::CliError;
+use crate::files;
 
-/// Days that what was told is remembered after a coupon's last day. By then the day is over in
-/// every zone, and what has expired is told of no more.
+/// Days after a coupon's last day that a sent notice is remembered. By then the day is over in
+/// every time zone, and no more notices are due.
 const KEPT_DAYS: u16 = 2;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Record {
-    /// So many days before the last day are told since this moment, in milliseconds.
+    /// Notices so many days before the last day are sent since this instant, in milliseconds.
     Watch(u16, i64),
-    /// One coupon was told of.
+    /// The notice of this key was sent.
     Told(Key),
-    /// The file that notices go to, as far as it is known here.
+    /// The file that notices go to, and how much of it the journal covers.
     File(Mark),
-    /// From here on somebody may have this notice: if it has to be sent again, then as it is.
+    /// This notice may arrive from now on: if it is sent again, then unchanged.
     Try(String),
-    /// It was taken, or it was refused and may be made anew: its id.
+    /// The notice with this id was accepted, or it was refused and a new one may be made.
     Done(String),
 }
 
-/// A file, and how far it was read or written.
+/// A file, and how far it is read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
     pub(super) device: u64,
@@ -46,20 +47,22 @@ pub(super) struct Mark {
     pub(super) end: u64,
 }
 
-/// What earlier runs have left.
+/// What earlier runs remembered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Recalled {
-    /// Those of the days asked for.
+    /// The watches of the days of this run.
     pub(super) watches: Vec<Watch>,
+    /// Since when each number of days is watched: others count again when a later run names them.
+    since: BTreeMap<u16, Millis>,
     pub(super) file: Option<Mark>,
-    /// Notices that somebody may have, and of which nobody knows, in the order of their tries.
+    /// Notices that may or may not have arrived, in the order of their attempts.
     pub(super) pending: Vec<Notice>,
 }
 
-/// Told keys go where they are sorted.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(&Key) -> Result<(), Sorry>;
+/// Takes the keys that were sent.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Key) -> Result<(), CliError>;
 
-/// The journal of a place, open for a run.
+/// The journal of a destination, open for a run.
 pub(super) struct Memory {
     path: PathBuf,
     journal: BufWriter<File>,
@@ -67,146 +70,132 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Takes the place's lock, and recalls what was told; `days` that are new are watched from
-    /// `now` on.
+    /// Locks the destination and reads the journal. Calls `tell` with each key that was sent. New
+    /// numbers of `days` are watched from `now` on.
     ///
     /// # Errors
-    /// Another run is at work; a folder or a journal that cannot be used.
+    /// Another run has the lock; the folder or the journal cannot be used.
     pub(super) fn open(
         folder: &Path,
         days: &[u16],
         now: Millis,
         tell: Tell<'_>,
-    ) -> Result<(Memory, Recalled), Sorry> {
-        let cannot = || Sorry::because(format!("cannot write {}", folder.display()));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(cannot())?;
+    ) -> Result<(Memory, Recalled), CliError> {
+        files::private_folder(folder)?;
         let only = lock(&folder.join("lock"))?;
         let (path, staged) = (folder.join("journal"), folder.join("journal.new"));
         let mut open = OpenOptions::new();
         open.create(true).truncate(true).write(true).mode(0o600);
-        let file = open.open(&staged).map_err(cannot())?;
-        let mut memory = Memory { path, journal: BufWriter::new(file), _only: only };
-        let journal = memory.path.clone();
-        let recalled = recall(&journal, days, now, &mut |key| {
+        let file = open.open(&staged).map_err(CliError::cannot("write", &staged))?;
+        let mut memory = Memory { path: path.clone(), journal: BufWriter::new(file), _only: only };
+        let recalled = Memory::look(folder, days, now, &mut |key| {
             memory.add(&Record::Told(key.clone()))?;
             tell(key)
         })?;
-        for (days, since) in &recalled.all_watches {
-            memory.add(&Record::Watch(*days, since.0))?;
-        }
-        if let Some(mark) = recalled.kept.file {
-            memory.add(&Record::File(mark))?;
-        }
-        for notice in &recalled.kept.pending {
-            memory.add(&Record::Try(notice.line.clone()))?;
-        }
+        let watches = recalled.since.iter().map(|(days, since)| Record::Watch(*days, since.0));
+        let file = recalled.file.map(Record::File);
+        let pending = recalled.pending.iter().map(|notice| Record::Try(notice.line.clone()));
+        watches.chain(file).chain(pending).try_for_each(|record| memory.add(&record))?;
         memory.keep()?;
-        std::fs::rename(&staged, &journal).map_err(cannot())?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot())?;
-        Ok((memory, recalled.kept))
+        std::fs::rename(&staged, &path).map_err(CliError::cannot("write", &path))?;
+        files::sync_folder(folder)?;
+        Ok((memory, recalled))
     }
 
-    /// What [`Memory::open`] would recall; nothing is written.
+    /// Reads the journal as [`Memory::open`] does. Writes nothing.
     pub(super) fn look(
         folder: &Path,
         days: &[u16],
         now: Millis,
         tell: Tell<'_>,
-    ) -> Result<Recalled, Sorry> {
-        Ok(recall(&folder.join("journal"), days, now, tell)?.kept)
+    ) -> Result<Recalled, CliError> {
+        let mut recalled = Recalled::default();
+        let today = Date::of(now, &Zone::utc());
+        replay(&folder.join("journal"), |record| {
+            match record {
+                Record::Watch(days, since) => {
+                    recalled.since.entry(days).or_insert(Millis(since));
+                }
+                Record::Told(key) if key.expires_on.plus_days(KEPT_DAYS) < today => {}
+                Record::Told(key) => tell(&key)?,
+                Record::File(mark) => recalled.file = Some(mark),
+                Record::Try(line) => recalled.pending.extend(Notice::read(&line)),
+                Record::Done(id) => recalled.pending.retain(|notice| notice.id != id),
+            }
+            Ok(())
+        })?;
+        recalled.pending.retain(|notice| now < notice.expires_at);
+        for days in days {
+            let since = *recalled.since.entry(*days).or_insert(now);
+            recalled.watches.push(Watch { days: *days, since });
+        }
+        Ok(recalled)
     }
 
     /// Appends a record; [`Memory::keep`] makes it durable.
-    pub(super) fn add(&mut self, record: &Record) -> Result<(), Sorry> {
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), CliError> {
         let wrote = writeln!(self.journal, "{}", line(record)?);
         wrote.map_err(self.cannot())
     }
 
-    /// Appends that all of a notice was told.
-    pub(super) fn told(&mut self, notice: &Notice) -> Result<(), Sorry> {
-        let wrote = self.journal.write_all(told_lines(notice)?.as_bytes());
+    /// Appends that a whole notice was sent.
+    pub(super) fn sent(&mut self, notice: &Notice) -> Result<(), CliError> {
+        let wrote = self.journal.write_all(sent_lines(notice)?.as_bytes());
         wrote.map_err(self.cannot())
     }
 
-    /// Appends records written elsewhere, and makes them durable.
-    pub(super) fn take_over(&mut self, records: &mut File) -> Result<(), Sorry> {
+    /// Appends the records in another file, durably.
+    pub(super) fn take_over(&mut self, records: &mut File) -> Result<(), CliError> {
         std::io::copy(records, &mut self.journal).map_err(self.cannot())?;
         self.keep()
     }
 
-    /// Makes what was appended outlive this process, if not the machine: no sync.
-    pub(super) fn write_out(&mut self) -> Result<(), Sorry> {
+    /// Writes out what was appended, without a sync: it survives this process, but perhaps not the
+    /// machine.
+    pub(super) fn write_out(&mut self) -> Result<(), CliError> {
         self.journal.flush().map_err(self.cannot())
     }
 
-    /// Makes durable what was appended.
-    pub(super) fn keep(&mut self) -> Result<(), Sorry> {
+    /// Syncs what was appended.
+    pub(super) fn keep(&mut self) -> Result<(), CliError> {
         let kept = self.journal.flush().and_then(|()| self.journal.get_ref().sync_data());
         kept.map_err(self.cannot())
     }
 
-    fn cannot(&self) -> impl FnOnce(std::io::Error) -> Sorry + use<> {
-        Sorry::because(format!("cannot write {}", self.path.display()))
+    fn cannot(&self) -> impl FnOnce(std::io::Error) -> CliError + use<> {
+        CliError::cannot("write", &self.path)
     }
 }
 
-/// What the journal says of a notice that was told.
-pub(super) fn told_lines(notice: &Notice) -> Result<String, Sorry> {
+/// The records of a notice that was sent.
+pub(super) fn sent_lines(notice: &Notice) -> Result<String, CliError> {
     let keys = notice.keys.iter().map(|key| Record::Told(key.clone()));
     let records = keys.chain([Record::Done(notice.id.clone())]);
     records.map(|record| Ok(line(&record)? + "\n")).collect()
 }
 
-fn line(record: &Record) -> Result<String, Sorry> {
-    serde_json::to_string(record).map_err(|error| Sorry::new(error.to_string()))
+fn line(record: &Record) -> Result<String, CliError> {
+    serde_json::to_string(record).map_err(CliError::of)
 }
 
-fn lock(path: &Path) -> Result<File, Sorry> {
+fn lock(path: &Path) -> Result<File, CliError> {
     let mut open = OpenOptions::new();
     let file = open.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(Sorry::because(format!("cannot lock {}", path.display())))?;
+    let file = file.map_err(CliError::cannot("lock", path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(_) => Err(Sorry::new(format!(
-            "another `couponry notify` is at work on the same place ({} is locked)",
+        Err(_) => Err(CliError::new(format!(
+            "another `couponry notify` is at work on the same destination: {} is locked",
             path.display()
         ))),
     }
 }
 
-struct Everything {
-    kept: Recalled,
-    /// Those of other days, too: they count when somebody asks for them again.
-    all_watches: BTreeMap<u16, Millis>,
-}
-
-fn recall(journal: &Path, days: &[u16], now: Millis, tell: Tell<'_>) -> Result<Everything, Sorry> {
-    let (mut file, mut pending) = (None, Vec::<Notice>::new());
-    let mut all_watches = BTreeMap::new();
-    let today = Date::of(now, &Zone::utc());
-    replay(journal, |record| {
-        match record {
-            Record::Watch(days, since) => {
-                all_watches.entry(days).or_insert(Millis(since));
-            }
-            Record::Told(key) if key.expires_on.plus_days(KEPT_DAYS) < today => {}
-            Record::Told(key) => tell(&key)?,
-            Record::File(mark) => file = Some(mark),
-            Record::Try(line) => pending.extend(Notice::read(&line)),
-            Record::Done(id) => pending.retain(|notice| notice.id != id),
-        }
-        Ok(())
-    })?;
-    pending.retain(|notice| now < notice.expires_at);
-    for days in days {
-        all_watches.entry(*days).or_insert(now);
-    }
-    let watches = days.iter().map(|days| Watch { days: *days, since: all_watches[days] });
-    Ok(Everything { kept: Recalled { watches: watches.collect(), file, pending }, all_watches })
-}
-
-fn replay(path: &Path, mut each: impl FnMut(Record) -> Result<(), Sorry>) -> Result<(), Sorry> {
-    let cannot = || Sorry::because(format!("cannot read {}", path.display()));
+fn replay(
+    path: &Path,
+    mut each: impl FnMut(Record) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let cannot = || CliError::cannot("read", path);
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -221,9 +210,9 @@ fn replay(path: &Path, mut each: impl FnMut(Record) -> Result<(), Sorry>) -> Res
             break;
         }
         let record = serde_json::from_slice(&line).map_err(|error| {
-            Sorry::new(format!(
-                "line {nth} of {} is damaged, or of a newer release ({error}): with the folder \
-                 moved away what it remembers is told again",
+            CliError::new(format!(
+                "line {nth} of {} is damaged, or of a newer release ({error}): if you move the \
+                 folder away, notices that it remembers are sent again",
                 path.display()
             ))
         })?;

@@ -1,5 +1,5 @@
-//! A notice: what one user is told at a time, as one line of JSON. The only place that writes and
-//! reads that line.
+//! A notice: what one user learns at a time, as one line of JSON. The only module that writes and
+//! reads this line.
 
 use coupon::calendar::{Date, format_instant, parse_instant};
 use coupon::ids::UserId;
@@ -8,19 +8,19 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::failure::Sorry;
+use crate::failure::CliError;
 
-/// How every notice begins; what begins otherwise was written by somebody else.
+/// How every notice begins. A line that begins otherwise is of another program.
 pub(super) const BEGINS: &str = r#"{"notice_id":"ntc_"#;
 
-/// Most coupons of one notice; whoever holds more gets several.
+/// Most coupons of one notice; a user with more coupons gets several notices.
 pub(super) const COUPONS_MAX: usize = 100;
 
-/// Bytes of coupons at which a notice is ended: a body that any receiver takes.
+/// Bytes of coupons after which a notice ends: a body of this size every receiver accepts.
 pub(super) const NOTICE_BYTES: usize = 64 << 10;
 
-/// What names one coupon's notice for ever: its holder, its last day, and how many days before.
-/// A coupon that is extended is told of anew.
+/// Identifies the notice of one coupon for ever: its holder, its last day, and how many days
+/// before. So an extended coupon gets new notices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "PlainKey", into = "PlainKey")]
 pub(super) struct Key {
@@ -30,7 +30,7 @@ pub(super) struct Key {
     pub(super) days: u16,
 }
 
-/// A key as it is kept: user, last day, code, days.
+/// A key as the journal stores it: user, last day, code, days.
 type PlainKey = (String, String, String, u16);
 
 impl From<Key> for PlainKey {
@@ -53,14 +53,15 @@ impl TryFrom<PlainKey> for Key {
 }
 
 /// One coupon of a notice.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Told {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct CouponEntry {
     pub(super) code: String,
     pub(super) campaign_id: String,
     pub(super) campaign_name: String,
-    /// Which of --days it is told for.
+    /// The number of --days that it is sent for.
     pub(super) days: u16,
-    /// How many there really are.
+    /// The days that are really left.
     pub(super) days_left: u16,
     pub(super) valid_from: String,
     pub(super) expires_at: String,
@@ -69,48 +70,35 @@ pub(super) struct Told {
     pub(super) metadata: Option<Value>,
 }
 
-/// A notice, ready to be delivered.
+/// A notice that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
-    /// The same for the same coupons, days and user, whenever and wherever it is made.
+    /// The same for the same coupons, days and user, whenever and wherever the notice is made.
     pub(super) id: String,
     pub(super) user: UserId,
     pub(super) keys: Vec<Key>,
-    /// When the last of its coupons expires: nobody need be told after that.
+    /// When the last of its coupons expires; after that it need not be sent.
     pub(super) expires_at: Millis,
     /// The JSON, without a line end.
     pub(super) line: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    notice_id: &'a str,
-    r#type: &'static str,
-    timestamp: String,
-    user_id: &'a str,
-    days_left: u16,
-    coupons: &'a [Told],
-}
-
-/// As much of a line as says what was told.
-#[derive(Deserialize)]
-struct Read {
+/// The line, field by field.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Body {
     notice_id: String,
+    r#type: String,
+    timestamp: String,
     user_id: String,
-    coupons: Vec<ReadCoupon>,
-}
-
-#[derive(Deserialize)]
-struct ReadCoupon {
-    code: String,
-    days: u16,
-    expires_at: String,
-    expires_on: String,
+    days_left: u16,
+    coupons: Vec<CouponEntry>,
 }
 
 impl Key {
-    /// As text in which the keys of a user stand together, soonest last day first. Users come in
-    /// the order of a hash: a receiver that trips over some of them does not meet them in a row.
+    /// The key as a line. Sorted lines have the keys of a user together, the soonest last day
+    /// first, and users in the order of a hash, so that users at whom a receiver fails are not in a
+    /// row.
     pub(super) fn line(&self) -> String {
         let Key { user, expires_on, code, days } = self;
         let hash = hex(&digest(&SHA256, user.as_str().as_bytes()).as_ref()[..4]);
@@ -119,40 +107,38 @@ impl Key {
 }
 
 impl Notice {
-    /// The notice of these coupons, of which there is at least one, all of one user.
-    pub(super) fn new(coupons: Vec<(Key, Told)>, at: Millis) -> Result<Notice, Sorry> {
-        let (keys, told): (Vec<Key>, Vec<Told>) = coupons.into_iter().unzip();
-        let user = keys[0].user.clone();
-        let id = id(&keys);
+    /// Makes the notice of these coupons: at least one, all of one user.
+    pub(super) fn new(coupons: Vec<(Key, CouponEntry)>, at: Millis) -> Result<Notice, CliError> {
+        let (keys, coupons): (Vec<Key>, Vec<CouponEntry>) = coupons.into_iter().unzip();
+        let (id, user) = (id(&keys), keys[0].user.clone());
         let body = Body {
-            notice_id: &id,
-            r#type: "coupons.expiring",
+            notice_id: id.clone(),
+            r#type: "coupons.expiring".to_owned(),
             timestamp: format_instant(at),
-            user_id: user.as_str(),
-            days_left: told.iter().map(|it| it.days_left).min().unwrap_or(0),
-            coupons: &told,
+            user_id: user.to_string(),
+            days_left: coupons.iter().map(|it| it.days_left).min().unwrap_or(0),
+            coupons,
         };
-        let line = serde_json::to_string(&body).map_err(|error| Sorry::new(error.to_string()))?;
-        let ends = told.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
+        let line = serde_json::to_string(&body).map_err(CliError::of)?;
+        let ends = body.coupons.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
         let expires_at = ends.max().unwrap_or(at);
         Ok(Notice { id, user, keys, expires_at, line })
     }
 
-    /// The notice that `line` is, if it is one.
+    /// Parses a line; `None` if it is not a notice.
     pub(super) fn read(line: &str) -> Option<Notice> {
         if !line.starts_with(BEGINS) {
             return None;
         }
-        let read: Read = serde_json::from_str(line).ok()?;
-        let user: UserId = read.user_id.parse().ok()?;
-        let mut keys = Vec::with_capacity(read.coupons.len());
+        let Body { notice_id: id, user_id, coupons, .. } = serde_json::from_str(line).ok()?;
+        let user: UserId = user_id.parse().ok()?;
+        let mut keys = Vec::with_capacity(coupons.len());
         let mut expires_at = Millis(0);
-        for coupon in read.coupons {
-            expires_at = expires_at.max(parse_instant(&coupon.expires_at).ok()?);
-            let ReadCoupon { code, days, expires_on, .. } = coupon;
-            keys.push(Key::try_from((read.user_id.clone(), expires_on, code, days)).ok()?);
+        for CouponEntry { code, days, expires_at: ends, expires_on, .. } in coupons {
+            expires_at = expires_at.max(parse_instant(&ends).ok()?);
+            keys.push(Key::try_from((user_id.clone(), expires_on, code, days)).ok()?);
         }
-        Some(Notice { id: read.notice_id, user, keys, expires_at, line: line.to_owned() })
+        Some(Notice { id, user, keys, expires_at, line: line.to_owned() })
     }
 }
 
@@ -161,7 +147,7 @@ fn id(keys: &[Key]) -> String {
     format!("ntc_{}", hex(&digest(&SHA256, keys.join("\n").as_bytes()).as_ref()[..16]))
 }
 
-/// The first bytes of a hash, in hexadecimal.
+/// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -170,9 +156,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn told(user: &str, code: &str, days: u16) -> (Key, Told) {
+    fn entry(user: &str, code: &str, days: u16) -> (Key, CouponEntry) {
         let plain = (user.to_owned(), "2026-12-31".to_owned(), code.to_owned(), days);
-        let told = Told {
+        let entry = CouponEntry {
             code: code.to_owned(),
             campaign_id: "spring".to_owned(),
             campaign_name: "Spring \"27\"".to_owned(),
@@ -184,12 +170,12 @@ mod tests {
             time_zone: "UTC".to_owned(),
             metadata: Some(serde_json::json!({"worth": "5.00 €"})),
         };
-        (Key::try_from(plain).unwrap(), told)
+        (Key::try_from(plain).unwrap(), entry)
     }
 
     #[test]
     fn written_and_read() {
-        let coupons = vec![told("ann", "7K2M-9QXD", 7), told("ann", "AUTUMN", 3)];
+        let coupons = vec![entry("ann", "7K2M-9QXD", 7), entry("ann", "AUTUMN", 3)];
         let notice = Notice::new(coupons.clone(), Millis(0)).unwrap();
         assert!(notice.line.starts_with(BEGINS), "{}", notice.line);
         assert!(notice.line.contains("\"days_left\":3,\"coupons\""), "{}", notice.line);
@@ -198,15 +184,27 @@ mod tests {
         assert_eq!(later.id, notice.id, "the same on another day");
     }
 
+    /// `docs/notices.md` shows every field of a notice.
+    #[test]
+    fn documented() {
+        let page = include_str!("../../../../../docs/notices.md");
+        let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+        let shown: Value = serde_json::from_str(example).unwrap();
+        let body: Body = serde_json::from_str(example).unwrap();
+        assert_eq!(serde_json::to_value(&body).unwrap(), shown);
+        let notice = Notice::read(&serde_json::to_string(&body).unwrap()).unwrap();
+        assert_eq!(notice.id, id(&notice.keys));
+    }
+
     #[test]
     fn another_notice_has_another_id() {
-        let id = |coupons: Vec<(Key, Told)>| Notice::new(coupons, Millis(0)).unwrap().id;
-        let one = id(vec![told("ann", "AAAA", 7)]);
+        let id = |coupons: Vec<(Key, CouponEntry)>| Notice::new(coupons, Millis(0)).unwrap().id;
+        let one = id(vec![entry("ann", "AAAA", 7)]);
         let cases = [
-            ("another user", vec![told("bob", "AAAA", 7)]),
-            ("another coupon", vec![told("ann", "BBBB", 7)]),
-            ("other days", vec![told("ann", "AAAA", 3)]),
-            ("one more", vec![told("ann", "AAAA", 7), told("ann", "BBBB", 7)]),
+            ("another user", vec![entry("bob", "AAAA", 7)]),
+            ("another coupon", vec![entry("ann", "BBBB", 7)]),
+            ("other days", vec![entry("ann", "AAAA", 3)]),
+            ("one more", vec![entry("ann", "AAAA", 7), entry("ann", "BBBB", 7)]),
         ];
         for (name, coupons) in cases {
             assert_ne!(id(coupons), one, "{name}");
@@ -215,7 +213,7 @@ mod tests {
 
     #[test]
     fn lines_of_somebody_else() {
-        let line = Notice::new(vec![told("ann", "AAAA", 7)], Millis(0)).unwrap().line;
+        let line = Notice::new(vec![entry("ann", "AAAA", 7)], Millis(0)).unwrap().line;
         let cases = [
             ("torn", line[..line.len() - 1].to_owned()),
             ("other JSON", "{\"a\":1}".to_owned()),

@@ -1,7 +1,8 @@
-//! Whom to tell of what: the coupons that are due, without those that were told of, user by user.
+//! Plans the notices: the coupons that are due and were not sent before, user by user.
 //!
-//! What is due comes in the order of expiry, and may be more than fits into memory; so it is
-//! sorted by user together with what was told, and a coupon behind its own "told" is left out.
+//! The store returns due coupons in the order of expiry, perhaps more than fit into memory. So they
+//! are sorted by user, together with the keys that were sent. A due coupon after its own sent key
+//! is left out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,41 +12,48 @@ use coupon::campaign::Campaign;
 use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use engine::{DueCoupon, Engine, Watch};
+use serde::{Deserialize, Serialize};
 
-use super::notice::{COUPONS_MAX, Key, NOTICE_BYTES, Notice, Told};
+use super::notice::{COUPONS_MAX, CouponEntry, Key, NOTICE_BYTES, Notice};
 use super::sorter::{Sorted, Sorter};
-use crate::failure::Sorry;
+use crate::failure::CliError;
 use crate::open;
 
-/// Campaigns remembered at a time; their metadata is 4 KiB at most.
+/// Most campaigns in memory; each has at most 4 KiB of metadata.
 const CAMPAIGNS_MAX: usize = 1_000;
 
-/// Bytes of a coupon in a notice, without what its campaign brings.
+/// Bytes of a coupon in a notice, without the metadata of its campaign.
 const COUPON_BYTES: usize = 512;
 
-/// What stands behind a key when it is sorted: what was told comes before what is due.
-const TOLD: &str = "0";
-const DUE: &str = "1";
-
-/// A key that was told, to be sorted.
-pub(super) fn told_line(key: &Key) -> String {
-    format!("{}\t{TOLD}", key.line())
+/// What a notice says of a due coupon besides its key. In the sorter it follows the key in a line.
+#[derive(Serialize, Deserialize)]
+struct DueFacts {
+    campaign: String,
+    valid_from: i64,
+    expires_at: i64,
+    zone: String,
+    days_left: u16,
 }
 
-/// Puts everything that is due at `now` among what is sorted, and says how many coupons each page
-/// has looked at.
+/// The line of a key that was sent. It comes before the lines of the same key that are due.
+pub(super) fn sent_line(key: &Key) -> String {
+    format!("{}\t", key.line())
+}
+
+/// Sorts in every coupon that is due at `now`. Calls `looked_at` with the coupons that each page
+/// has read.
 pub(super) async fn look(
     engine: &Engine,
     watches: &[Watch],
     now: Millis,
     sorter: &mut Sorter,
     looked_at: &mut (dyn FnMut(u64) + Send),
-) -> Result<(), Sorry> {
+) -> Result<(), CliError> {
     let mut after = None;
     loop {
         let page = engine.due(&open::caller(), watches, now, after).await?;
         for coupon in &page.coupons {
-            sorter.push(&due_line(coupon))?;
+            sorter.push(&due_line(coupon)?)?;
         }
         looked_at(page.looked_at as u64);
         after = page.next;
@@ -55,7 +63,7 @@ pub(super) async fn look(
     }
 }
 
-fn due_line(due: &DueCoupon) -> String {
+fn due_line(due: &DueCoupon) -> Result<String, CliError> {
     let coupon = &due.coupon;
     let key = Key {
         user: due.user.clone(),
@@ -63,50 +71,39 @@ fn due_line(due: &DueCoupon) -> String {
         code: due.code.clone(),
         days: due.due.days,
     };
-    let genesis = coupon.genesis();
-    let (campaign, valid_from) = (&genesis.campaign, genesis.valid_from.0);
-    let (expires_at, zone, left) = (coupon.expires_at().0, coupon.zone(), due.due.days_left);
-    format!("{}\t{DUE}\t{campaign}\t{valid_from}\t{expires_at}\t{zone}\t{left}", key.line())
+    let facts = DueFacts {
+        campaign: coupon.genesis().campaign.to_string(),
+        valid_from: coupon.genesis().valid_from.0,
+        expires_at: coupon.expires_at().0,
+        zone: coupon.zone().to_string(),
+        days_left: due.due.days_left,
+    };
+    let facts = serde_json::to_string(&facts).map_err(CliError::of)?;
+    Ok(format!("{}\t{facts}", key.line()))
 }
 
-/// A line out of the sorter.
-enum Line {
-    Told(Key),
-    Due(Box<DueLine>),
-}
-
-struct DueLine {
-    key: Key,
-    campaign: CampaignId,
-    valid_from: Millis,
-    expires_at: Millis,
-    zone: String,
-    days_left: u16,
-}
-
-/// Notices, made as they are asked for.
+/// Makes the notices one after the other.
 pub(super) struct Plan<'a> {
     engine: &'a Engine,
     now: Millis,
     sorted: Sorted,
-    /// The key behind which its coupon is left out.
+    /// The key of the last line: its coupon was sent, or is in a notice.
     known: Option<Key>,
-    /// Read, and not yet in a notice.
-    waiting: Option<DueLine>,
-    campaigns: HashMap<CampaignId, Arc<Campaign>>,
-    /// Coupons that are due and were told of before.
+    /// A due coupon that is not yet in a notice.
+    waiting: Option<(Key, DueFacts)>,
+    campaigns: HashMap<String, Arc<Campaign>>,
+    /// Coupons that are due and whose notice was sent before.
     pub(super) already: u64,
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(engine: &'a Engine, now: Millis, sorter: Sorter) -> Result<Plan<'a>, Sorry> {
-        let sorted = sorter.finish()?;
+    pub(super) fn new(engine: &'a Engine, now: Millis, sorted: Sorted) -> Plan<'a> {
         let (known, waiting, campaigns) = (None, None, HashMap::new());
-        Ok(Plan { engine, now, sorted, known, waiting, campaigns, already: 0 })
+        Plan { engine, now, sorted, known, waiting, campaigns, already: 0 }
     }
 
-    /// The next notices, `count` at most; none at the end.
-    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Notice>, Sorry> {
+    /// The next notices, at most `count`; none at the end.
+    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Notice>, CliError> {
         let mut notices = Vec::with_capacity(count);
         while notices.len() < count {
             let Some(notice) = self.next().await? else { break };
@@ -115,17 +112,18 @@ impl<'a> Plan<'a> {
         Ok(notices)
     }
 
-    async fn next(&mut self) -> Result<Option<Notice>, Sorry> {
-        let (mut coupons, mut bytes) = (Vec::<(Key, Told)>::new(), 0);
-        while let Some(due) = self.next_due()? {
-            let another = coupons.first().is_some_and(|(key, _)| key.user != due.key.user);
+    async fn next(&mut self) -> Result<Option<Notice>, CliError> {
+        let (mut coupons, mut bytes) = (Vec::<(Key, CouponEntry)>::new(), 0);
+        while let Some((key, due)) = self.next_due()? {
+            let another = coupons.first().is_some_and(|(first, _)| first.user != key.user);
             if another || coupons.len() == COUPONS_MAX || bytes >= NOTICE_BYTES {
-                self.waiting = Some(due);
+                self.waiting = Some((key, due));
                 break;
             }
             let campaign = self.campaign(&due.campaign).await?;
             bytes += COUPON_BYTES + campaign.metadata.as_ref().map_or(0, String::len);
-            coupons.push((due.key.clone(), told(due, &campaign)));
+            let entry = entry(&key, due, &campaign);
+            coupons.push((key, entry));
         }
         match coupons.is_empty() {
             true => Ok(None),
@@ -133,69 +131,63 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn next_due(&mut self) -> Result<Option<DueLine>, Sorry> {
+    fn next_due(&mut self) -> Result<Option<(Key, DueFacts)>, CliError> {
         if let Some(due) = self.waiting.take() {
             return Ok(Some(due));
         }
         while let Some(line) = self.sorted.next()? {
-            match parse(&line) {
-                Some(Line::Told(key)) => self.known = Some(key),
-                Some(Line::Due(due)) if self.known.as_ref() == Some(&due.key) => self.already += 1,
-                Some(Line::Due(due)) => {
-                    // Listed twice, told once.
-                    self.known = Some(due.key.clone());
-                    return Ok(Some(*due));
-                }
-                None => return Err(Sorry::new("what was put aside to be sorted is damaged")),
+            let damaged = || CliError::new("a temporary file is damaged: run it again");
+            let (key, due) = parse(&line).ok_or_else(damaged)?;
+            let is_known = self.known.as_ref() == Some(&key);
+            self.known = Some(key.clone());
+            match due {
+                None => {}
+                // Sent before, or listed twice.
+                Some(_) if is_known => self.already += 1,
+                Some(due) => return Ok(Some((key, due))),
             }
         }
         Ok(None)
     }
 
-    async fn campaign(&mut self, id: &CampaignId) -> Result<Arc<Campaign>, Sorry> {
+    async fn campaign(&mut self, id: &str) -> Result<Arc<Campaign>, CliError> {
         if let Some(known) = self.campaigns.get(id) {
             return Ok(Arc::clone(known));
         }
-        let view = self.engine.campaign(&open::caller(), id).await?;
+        let campaign: CampaignId = id.parse().map_err(CliError::of)?;
+        let view = self.engine.campaign(&open::caller(), &campaign).await?;
         if self.campaigns.len() == CAMPAIGNS_MAX {
             self.campaigns.clear();
         }
-        self.campaigns.insert(id.clone(), Arc::clone(&view.campaign));
+        self.campaigns.insert(id.to_owned(), Arc::clone(&view.campaign));
         Ok(view.campaign)
     }
 }
 
-fn told(due: DueLine, campaign: &Campaign) -> Told {
+fn entry(key: &Key, due: DueFacts, campaign: &Campaign) -> CouponEntry {
     let metadata = campaign.metadata.as_deref();
-    Told {
-        code: due.key.code,
-        campaign_id: campaign.id.to_string(),
+    CouponEntry {
+        code: key.code.clone(),
+        campaign_id: due.campaign,
         campaign_name: campaign.name.clone(),
-        days: due.key.days,
+        days: key.days,
         days_left: due.days_left,
-        valid_from: format_instant(due.valid_from),
-        expires_at: format_instant(due.expires_at),
-        expires_on: due.key.expires_on.to_string(),
+        valid_from: format_instant(Millis(due.valid_from)),
+        expires_at: format_instant(Millis(due.expires_at)),
+        expires_on: key.expires_on.to_string(),
         time_zone: due.zone,
-        // It was JSON when it came in.
+        // The metadata was JSON when it was stored.
         metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),
     }
 }
 
-fn parse(line: &str) -> Option<Line> {
-    let mut cells = line.split('\t').skip(1);
+fn parse(line: &str) -> Option<(Key, Option<DueFacts>)> {
+    let mut cells = line.splitn(6, '\t').skip(1);
     let mut cell = || cells.next();
     let (user, expires_on, code) = (cell()?.parse().ok()?, cell()?.parse().ok()?, cell()?.into());
     let key = Key { user, expires_on, code, days: cell()?.parse().ok()? };
-    if cell()? == TOLD {
-        return Some(Line::Told(key));
+    match cell()? {
+        "" => Some((key, None)),
+        due => Some((key, Some(serde_json::from_str(due).ok()?))),
     }
-    Some(Line::Due(Box::new(DueLine {
-        key,
-        campaign: cell()?.parse().ok()?,
-        valid_from: Millis(cell()?.parse().ok()?),
-        expires_at: Millis(cell()?.parse().ok()?),
-        zone: cell()?.to_owned(),
-        days_left: cell()?.parse().ok()?,
-    })))
 }

@@ -1,28 +1,27 @@
-//! Signatures as Standard Webhooks 1.0 has them: HMAC-SHA-256 over id, timestamp and body.
+//! Signatures of notices as in Standard Webhooks 1.0: HMAC-SHA-256 over id, timestamp and body.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-/// Fewest bytes of a secret: what Standard Webhooks asks for.
+/// Fewest bytes of a secret: as Standard Webhooks requires.
 const SECRET_LEN_MIN: usize = 24;
 
-/// Most bytes of a secret: more are hashed down to fewer.
+/// Most bytes of a secret: HMAC hashes longer ones.
 const SECRET_LEN_MAX: usize = 64;
 
-/// Most secrets at a time: the old one and the new one while a receiver changes over, and some to
-/// spare.
+/// Most secrets at a time: an old and a new one while the receiver changes, and some to spare.
 const SECRETS_MAX: usize = 4;
 
-/// What notices are signed with; each signs every one.
+/// The secrets; each of them signs every notice.
 #[derive(Clone)]
 pub(super) struct Secrets(Vec<hmac::Key>);
 
 impl Secrets {
-    /// One secret a line: `whsec_` and base64, or any other text as it is.
+    /// Parses one secret a line: `whsec_` and base64, or any other text as it is.
     ///
     /// # Errors
-    /// A sentence that does not repeat the secret.
+    /// Why; without the secret.
     pub(super) fn read(text: &str) -> Result<Secrets, String> {
         let lines: Vec<&str> = text.split_whitespace().collect();
         if !(1..=SECRETS_MAX).contains(&lines.len()) {
@@ -45,7 +44,7 @@ impl Secrets {
 fn secret(text: &str) -> Result<hmac::Key, String> {
     let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
-            STANDARD.decode(encoded).map_err(|_| "is no base64 behind whsec_".to_owned())?
+            STANDARD.decode(encoded).map_err(|_| "is not base64 after whsec_".to_owned())?
         }
         None => text.as_bytes().to_vec(),
     };

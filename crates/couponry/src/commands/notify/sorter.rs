@@ -1,131 +1,88 @@
-//! Sorts more lines than fit into memory: pieces are sorted in memory, put aside in files without
-//! a name, and merged.
+//! Sorts more lines than fit into memory: splits them into parts by the hash that they begin with,
+//! and sorts one part at a time.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Cursor, Seek, Write};
-use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{BufWriter, Read, Seek, Write};
+use std::path::Path;
+use std::vec::IntoIter;
 
-use crate::failure::Sorry;
+use tempfile::{SpooledTempFile, spooled_tempfile_in};
 
-/// Bytes of lines sorted at a time. Sorting takes twice that and eight bytes a line: the memory
-/// of a run, whatever the number of coupons.
-pub(super) const PIECE_BYTES: usize = 32 << 20;
+use crate::failure::CliError;
 
-/// Most pieces put aside: each is an open file, and 1,024 of those is what a process often may
-/// have. 16 GiB of lines altogether, which is some hundred million coupons.
-const PIECES_MAX: usize = 512;
+/// Parts: one for each value of the first two hexadecimal digits of a line.
+const PARTS: usize = 256;
 
-/// Lines to be sorted, bytewise.
+/// Bytes of a part in memory. A larger part is a temporary file without a name, so a killed process
+/// leaves none behind.
+const SPOOLED_BYTES: usize = 128 << 10;
+
+/// Most bytes of all lines: about a hundred million coupons. Then a part has 64 MiB, and sorting it
+/// takes somewhat more than twice that.
+pub(super) const SORTED_BYTES_MAX: u64 = 16 << 30;
+
+/// Takes lines and sorts them bytewise.
 pub(super) struct Sorter {
-    folder: PathBuf,
-    piece_bytes: usize,
-    text: Vec<u8>,
-    lines: Vec<Range<u32>>,
-    pieces: Vec<File>,
+    parts: Vec<BufWriter<SpooledTempFile>>,
+    bytes: u64,
+    bytes_max: u64,
 }
 
 impl Sorter {
-    /// Nothing yet; pieces of `piece_bytes` are put aside in `folder`.
-    pub(super) fn new(folder: &Path, piece_bytes: usize) -> Sorter {
-        let folder = folder.to_owned();
-        Sorter { folder, piece_bytes, text: Vec::new(), lines: Vec::new(), pieces: Vec::new() }
+    /// An empty sorter of at most `bytes_max` bytes, with temporary files in `folder`.
+    pub(super) fn new(folder: &Path, bytes_max: u64) -> Sorter {
+        let part = || BufWriter::new(spooled_tempfile_in(SPOOLED_BYTES, folder));
+        let parts = std::iter::repeat_with(part).take(PARTS).collect();
+        Sorter { parts, bytes: 0, bytes_max }
     }
 
-    /// Takes a line, which has no line end in it.
-    pub(super) fn push(&mut self, line: &str) -> Result<(), Sorry> {
-        if self.text.len() + line.len() > self.piece_bytes && !self.lines.is_empty() {
-            self.put_aside()?;
-        }
-        let from = self.text.len() as u32;
-        self.text.extend_from_slice(line.as_bytes());
-        self.lines.push(from..self.text.len() as u32);
-        Ok(())
-    }
-
-    fn put_aside(&mut self) -> Result<(), Sorry> {
-        if self.pieces.len() == PIECES_MAX {
-            let most = (PIECES_MAX * self.piece_bytes) >> 30;
-            return Err(Sorry::new(format!(
-                "more than {most} GiB of coupons are due at once: take fewer --days at a time"
+    /// Takes a line without a line end. It begins with a hash in hexadecimal digits.
+    pub(super) fn push(&mut self, line: &str) -> Result<(), CliError> {
+        self.bytes += line.len() as u64;
+        if self.bytes > self.bytes_max {
+            return Err(CliError::new(format!(
+                "more than {} GiB of coupons are due at once: name fewer --days at a time",
+                self.bytes_max >> 30
             )));
         }
-        let mut file = scratch(&self.folder)?;
-        let wrote = file.write_all(&self.sorted()).and_then(|()| file.rewind());
-        let cannot = format!("cannot write to {}", self.folder.display());
-        wrote.map_err(Sorry::because(cannot))?;
-        self.pieces.push(file);
-        self.text.clear();
-        self.lines.clear();
-        Ok(())
+        let part = line.get(..2).and_then(|hash| usize::from_str_radix(hash, 16).ok());
+        let part = &mut self.parts[part.unwrap_or(0)];
+        writeln!(part, "{line}").map_err(CliError::because("cannot write a temporary file"))
     }
 
-    fn sorted(&mut self) -> Vec<u8> {
-        let text = &self.text;
-        let bytes = |line: &Range<u32>| &text[line.start as usize..line.end as usize];
-        self.lines.sort_unstable_by(|a, b| bytes(a).cmp(bytes(b)));
-        let mut sorted = Vec::with_capacity(text.len() + self.lines.len());
-        for line in &self.lines {
-            sorted.extend_from_slice(bytes(line));
-            sorted.push(b'\n');
-        }
-        sorted
-    }
-
-    /// All of them, in order.
-    pub(super) fn finish(mut self) -> Result<Sorted, Sorry> {
-        let last: Box<dyn BufRead + Send> = Box::new(Cursor::new(self.sorted()));
-        let mut sources = vec![last];
-        for piece in self.pieces {
-            sources.push(Box::new(BufReader::new(piece)));
-        }
-        let mut sorted = Sorted { sources, heads: BinaryHeap::new() };
-        for at in 0..sorted.sources.len() {
-            sorted.advance(at)?;
-        }
-        Ok(sorted)
+    /// The lines in their order.
+    pub(super) fn finish(self) -> Sorted {
+        Sorted { parts: self.parts.into_iter(), lines: Vec::new().into_iter() }
     }
 }
 
-/// The lines in order.
+/// The lines in their order.
 pub(super) struct Sorted {
-    sources: Vec<Box<dyn BufRead + Send>>,
-    /// The next line of each piece, the least on top.
-    heads: BinaryHeap<Reverse<(String, usize)>>,
+    parts: IntoIter<BufWriter<SpooledTempFile>>,
+    /// The rest of the lines of one part.
+    lines: IntoIter<String>,
 }
 
 impl Sorted {
     /// The next line.
-    pub(super) fn next(&mut self) -> Result<Option<String>, Sorry> {
-        let Some(Reverse((line, at))) = self.heads.pop() else { return Ok(None) };
-        self.advance(at)?;
-        Ok(Some(line))
-    }
-
-    fn advance(&mut self, at: usize) -> Result<(), Sorry> {
-        let mut line = String::new();
-        let read = self.sources[at].read_line(&mut line);
-        if read.map_err(Sorry::because("cannot read what was put aside"))? > 0 {
-            line.pop();
-            self.heads.push(Reverse((line, at)));
+    pub(super) fn next(&mut self) -> Result<Option<String>, CliError> {
+        loop {
+            if let Some(line) = self.lines.next() {
+                return Ok(Some(line));
+            }
+            let Some(part) = self.parts.next() else { return Ok(None) };
+            let lines = sorted(part).map_err(CliError::because("cannot read a temporary file"))?;
+            self.lines = lines.into_iter();
         }
-        Ok(())
     }
 }
 
-/// A file for the moment: it has no name, so a process that is killed leaves nothing behind.
-pub(super) fn scratch(folder: &Path) -> Result<File, Sorry> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!("notices-{}-{nth}.tmp", std::process::id()));
-    let mut open = OpenOptions::new();
-    open.read(true).write(true).create(true).truncate(true).mode(0o600);
-    let made = open.open(&path).and_then(|file| std::fs::remove_file(&path).map(|()| file));
-    made.map_err(Sorry::because(format!("cannot write {}", path.display())))
+fn sorted(mut part: BufWriter<SpooledTempFile>) -> std::io::Result<Vec<String>> {
+    let mut text = String::new();
+    part.rewind()?;
+    part.get_mut().read_to_string(&mut text)?;
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    Ok(lines)
 }
 
 #[cfg(test)]
@@ -135,24 +92,25 @@ mod tests {
     #[test]
     fn sorts() {
         let folder = tempfile::tempdir().unwrap();
+        // Name, lines, different hashes, length of a line.
         let cases = [
-            ("nothing", 100, 0),
-            ("one", 100, 1),
-            ("one piece", 1 << 20, 500),
-            ("some pieces", 1_000, 500),
-            ("a piece each", 1, 40),
+            ("nothing", 0, 1, 8),
+            ("one", 1, 1, 8),
+            ("one part", 500, 1, 8),
+            ("every part", 500, PARTS, 8),
+            ("larger than memory", 500, 2, SPOOLED_BYTES / 100),
         ];
-        for (name, piece_bytes, count) in cases {
-            let mut sorter = Sorter::new(folder.path(), piece_bytes);
-            // 7 and the count have no factor in common: each line once, in no order.
-            let mut lines: Vec<String> =
-                (0..count).map(|n| format!("line\t{:04}", n * 7 % 501)).collect();
+        for (name, count, hashes, length) in cases {
+            let mut sorter = Sorter::new(folder.path(), SORTED_BYTES_MAX);
+            // 7 and 501 have no factor in common: each line once, in no order.
+            let line = |n: usize| format!("{:02x}\t{n:0length$}", n % hashes);
+            let mut lines: Vec<String> = (0..count).map(|n| line(n * 7 % 501)).collect();
             for line in &lines {
                 sorter.push(line).unwrap();
             }
             let left = std::fs::read_dir(folder.path()).unwrap().count();
             assert_eq!(left, 0, "{name}: files with a name");
-            let mut sorted = sorter.finish().unwrap();
+            let mut sorted = sorter.finish();
             let mut found = Vec::new();
             while let Some(line) = sorted.next().unwrap() {
                 found.push(line);
@@ -163,12 +121,12 @@ mod tests {
     }
 
     #[test]
-    fn no_more_files_than_there_may_be() {
+    fn no_more_bytes_than_there_may_be() {
         let folder = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(folder.path(), 1);
-        for n in 0..=PIECES_MAX {
-            sorter.push(&n.to_string()).unwrap();
+        let mut sorter = Sorter::new(folder.path(), 100);
+        for _ in 0..10 {
+            sorter.push("00\t4567890").unwrap();
         }
-        assert!(sorter.push("one too many").is_err());
+        assert!(sorter.push("0").is_err(), "one byte too many");
     }
 }

@@ -1,18 +1,18 @@
+use coupon::code::Code;
+
+use super::unmapped::WITHOUT_HEADER;
 use super::*;
 
 const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
 
-fn read(line: &str, map: Option<&str>) -> Result<HeaderOrFirst, BadHeader> {
+fn read(line: &str, map: Option<&str>) -> Result<Header, BadHeader> {
     let map = map.map(|map| map.parse::<ColumnMap>().unwrap());
     Header::read(line, map.as_ref())
 }
 
-/// `header` or `coupon`, what stands between its cells, and the columns.
-fn brief(found: HeaderOrFirst) -> String {
-    let (word, header) = match found {
-        HeaderOrFirst::Header(header) => ("header", header),
-        HeaderOrFirst::First(header) => ("coupon", header),
-    };
+/// `header` or `coupon`, the separator of its cells, and the columns.
+fn brief(header: Header) -> String {
+    let word = if header.is_line() { "header" } else { "coupon" };
     let column = |column: &Option<Column>| column.map_or("-", Column::name);
     let columns: Vec<&str> = header.columns().iter().map(column).collect();
     format!("{word} {:?} {}", header.separator(), columns.join(" "))
@@ -49,14 +49,14 @@ fn headers_and_coupons() {
         ("a code and empty cells", "ABCD1234,,", coupon),
         ("an instant", "ABCD1234,2026-01-01T00:00:00Z", coupon),
         ("dates the wrong way round", "ABCD1234,20261231,20260101", coupon),
-        ("four letters that are not it", "CODA", coupon),
+        ("another word of four letters", "CODA", coupon),
         ("code with a hyphen is a coupon", "CO-DE", coupon),
         ("a coupon called state", "STATE,2026-01-01", coupon),
-        ("a coupon called as an alias", "EXPIRY,,2026-01-01", coupon),
+        ("a coupon with an alias as its code", "EXPIRY,,2026-01-01", coupon),
         ("a tab at the end", "PAR1ABCD\t", coupon),
         ("a coupon with semicolons", "ABCD;20260101;20261231", &coupon.replace(',', ";")),
         (
-            "the file of the other system: code, first day, day of the end",
+            "the file of another system: code, first day, last day",
             "AB12CD34EF56GH78IJ9,20180401,20180420",
             coupon,
         ),
@@ -190,8 +190,8 @@ fn random(state: &mut u64) -> usize {
     (*state >> 33) as usize
 }
 
-/// Whatever the first line is: no column is taken by its position unless the line is a coupon, and
-/// none by its name unless each cell is a name.
+/// For every first line: columns go by position only if the line is a coupon, and by name only if
+/// each cell is a name.
 #[test]
 fn never_by_position_unless_it_is_a_coupon() {
     const CELLS: [&str; 28] = [
@@ -232,18 +232,18 @@ fn never_by_position_unless_it_is_a_coupon() {
         let cells: Vec<&str> =
             (0..count).map(|_| CELLS[random(&mut state) % CELLS.len()]).collect();
         let line = cells.join(separator);
-        // Tabs behind one cell are blanks.
+        // Tabs after a single cell are blanks.
         let is_one = separator == "\t" && cells[1..].iter().all(|cell| cell.is_empty());
         let cells = if is_one { vec![cells[0]] } else { cells };
         let is_date = |cell: &str| ["20261231", "2026-12-31"].contains(&cell) || cell.is_empty();
         match read(&line, None) {
-            Ok(HeaderOrFirst::First(header)) => {
+            Ok(header) if !header.is_line() => {
                 coupons += 1;
                 assert_eq!(header.columns(), WITHOUT_HEADER.map(Some), "{line:?}");
                 assert!(cells[0].parse::<Code>().is_ok(), "{line:?}");
                 assert!(cells[1..].iter().all(|cell| is_date(cell)), "{line:?}");
             }
-            Ok(HeaderOrFirst::Header(header)) => {
+            Ok(header) => {
                 headers += 1;
                 let meant: Vec<_> = cells.iter().map(|cell| Column::meant(cell)).collect();
                 assert_eq!(header.columns(), meant, "{line:?}");

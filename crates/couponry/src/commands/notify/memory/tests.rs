@@ -85,8 +85,8 @@ fn one_at_a_time() {
     let held = folder.open(&[7], NOW);
     let mut tell = |_: &Key| Ok(());
     let second = Memory::open(&folder.path(), &[7], NOW, &mut tell);
-    let sorry = second.err().map(|sorry| sorry.to_string()).unwrap_or_default();
-    assert!(sorry.contains("another `couponry notify`"), "{sorry}");
+    let error = second.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("another `couponry notify`"), "{error}");
     // Looking takes no lock.
     Memory::look(&folder.path(), &[7], NOW, &mut tell).unwrap();
     drop(held);

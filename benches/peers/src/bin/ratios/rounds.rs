@@ -1,0 +1,112 @@
+//! One round: each pair is measured once, one side right after the other.
+
+use std::time::Instant;
+
+use loadtest::ready::Ready;
+use loadtest::scenario::Scenario;
+
+use crate::Failure;
+use crate::bench::{Bench, wait_for_idle};
+use crate::sides::{Peers, Side};
+use crate::wallets::wallets;
+
+/// Coupons of the file whose import is measured.
+const IMPORTED: u64 = 100_000;
+
+/// Measures every row that is wanted.
+pub(crate) fn measure(
+    bench: &mut Bench,
+    ours: &mut Side,
+    peers: &mut Peers,
+    round: usize,
+) -> Result<(), Failure> {
+    redeems(bench, ours, &mut peers.counter)?;
+    issues(bench, ours, peers)?;
+    look_ups(bench, ours, &mut peers.constant)?;
+    imports(bench, ours, &peers.counter, round)?;
+    latency(bench, ours)?;
+    if bench.wants("wallet of 10,000 / of 10") {
+        let (large, small) = wallets(bench, ours, round)?;
+        bench.note("wallet of 10,000 / of 10", 1.5, true, large, small);
+    }
+    ten_billion(bench, ours, round)
+}
+
+fn redeems(bench: &mut Bench, ours: &mut Side, counter: &mut Side) -> Result<(), Failure> {
+    for connections in [64, 256] {
+        let row = format!("redeem / PostgreSQL, {connections} connections");
+        if bench.wants(&row) {
+            let ours = bench.run(ours, Scenario::Redeem, connections, None)?;
+            let theirs = bench.run(counter, Scenario::Redeem, connections, None)?;
+            bench.note(&row, 3.0, false, ours.per_second, theirs.per_second);
+        }
+    }
+    Ok(())
+}
+
+fn issues(bench: &mut Bench, ours: &mut Side, peers: &mut Peers) -> Result<(), Failure> {
+    let row = |peer: &Side| format!("issue / {}", peer.name);
+    let peers = [
+        (&mut peers.counter, 20.0),
+        (&mut peers.pool, 5.0),
+        (&mut peers.always, 1.0),
+        (&mut peers.everysec, 0.7),
+    ];
+    if peers.iter().any(|(peer, _)| bench.wants(&row(peer))) {
+        let ours = bench.run(ours, Scenario::IssueRush, 64, None)?;
+        for (peer, goal) in peers {
+            let row = row(peer);
+            if bench.wants(&row) {
+                let theirs = bench.run(peer, Scenario::IssueRush, 64, None)?;
+                bench.note(&row, goal, false, ours.per_second, theirs.per_second);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn look_ups(bench: &mut Bench, ours: &mut Side, constant: &mut Side) -> Result<(), Failure> {
+    if bench.wants("look-up / constant route") {
+        let ours = bench.run(ours, Scenario::LookUp, 64, None)?;
+        let theirs = bench.run(constant, Scenario::LookUp, 64, None)?;
+        bench.note("look-up / constant route", 0.6, false, ours.per_second, theirs.per_second);
+    }
+    Ok(())
+}
+
+fn imports(bench: &mut Bench, ours: &Side, counter: &Side, round: usize) -> Result<(), Failure> {
+    if bench.wants("import / COPY") {
+        let from = 10_000_000_000 + round as u64 * IMPORTED;
+        let rate = |side: &Side| -> Result<f64, Failure> {
+            wait_for_idle();
+            let mut ready = Ready::new(side.target.clone(), &side.admin);
+            let imported = bench.runtime.block_on(ready.coupons(from, from + IMPORTED, |_| ()));
+            Ok(imported?.per_second)
+        };
+        let (ours, theirs) = (rate(ours)?, rate(counter)?);
+        bench.note("import / COPY", 1.0, false, ours, theirs);
+    }
+    Ok(())
+}
+
+fn latency(bench: &mut Bench, ours: &mut Side) -> Result<(), Failure> {
+    let row = "redeem p99 at half of the highest rate, ms";
+    if bench.wants(row) {
+        let most = bench.run(ours, Scenario::Redeem, 64, None)?.per_second;
+        let half = bench.run(ours, Scenario::Redeem, 64, Some(most / 2.0))?;
+        bench.note(row, 5.0, true, half.latency.p99, 1.0);
+    }
+    Ok(())
+}
+
+fn ten_billion(bench: &mut Bench, ours: &Side, round: usize) -> Result<(), Failure> {
+    if bench.wants("campaign of 10 billion, ms") {
+        let begun = Instant::now();
+        let name = format!("ten-billion-{round}");
+        let mut ready = Ready::new(ours.target.clone(), &ours.admin);
+        bench.runtime.block_on(ready.campaign(&name, 10_000_000_000))?;
+        let millis = begun.elapsed().as_secs_f64() * 1_000.0;
+        bench.note("campaign of 10 billion, ms", 50.0, true, millis, 1.0);
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Answers: JSON with 200, or 201 for what was done now, and streams of CSV.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine::{Done, Failure};
+use futures::stream::{BoxStream, StreamExt};
+use serde::Serialize;
+
+/// More than most answers have, so that their text is written into one piece of memory.
+const BODY_BYTES: usize = 1_024;
+
+/// JSON with status 200.
+pub(crate) struct Answer<T>(pub(crate) T);
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, &self.0)
+    }
+}
+
+/// JSON with 201 for what was done now, 200 for what was done before.
+pub(crate) struct Made<T>(pub(crate) Done<T>);
+
+impl<T: Serialize> IntoResponse for Made<T> {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Done::Created(it) => json(StatusCode::CREATED, &it),
+            Done::Same(it) => json(StatusCode::OK, &it),
+        }
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let mut text = Vec::with_capacity(BODY_BYTES);
+    if let Err(error) = serde_json::to_writer(&mut text, body) {
+        tracing::error!(error = %error, "an answer is no JSON");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (status, kind, Body::from(text)).into_response()
+}
+
+/// CSV as it comes. A failure in the middle breaks the connection, so that nobody takes it for the
+/// end.
+pub(crate) fn csv(rows: BoxStream<'static, Result<String, Failure>>) -> Response {
+    let rows = rows.map(|piece| piece.map_err(|failure| format!("{failure:?}")));
+    let mut response = Body::from_stream(rows).into_response();
+    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

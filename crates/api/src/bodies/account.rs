@@ -1,0 +1,15 @@
+//! The request that signs somebody up or in.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A login and its password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// The login: 1 to 64 visible ASCII characters, for example an e-mail address.
+    pub(crate) login_id: String,
+    /// The password: 8 to 128 bytes.
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    pub(crate) password: String,
+}

@@ -1,0 +1,148 @@
+//! Requests that create and change campaigns.
+
+use coupon::calendar::{Date, Zone};
+use engine::{CampaignDraft, CampaignPatch};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::Reading;
+use super::reading::present;
+use crate::closed;
+use crate::problem::Problem;
+
+/// A campaign to create. Give `expires_at` or `expires_on`; everything else may be left out.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCampaign {
+    /// The id of the campaign: 1 to 64 of A-Z a-z 0-9 - _ . ~ : If it is left out, the server
+    /// chooses one. A request with the same id and the same body always returns the first result.
+    pub campaign_id: Option<String>,
+    /// The campaign's name for people: 1 to 200 bytes. If it is left out, it is the `campaign_id`.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: Option<String>,
+    /// How many coupons to mint together with the campaign: 0 to 100,000,000,000. This is one small
+    /// write for any number. If it is left out, it is 0.
+    pub stock: Option<u64>,
+    /// How the coupons reach people. If it is left out, it is `shop`.
+    #[schema(value_type = Option<closed::Handout>)]
+    pub handout: Option<String>,
+    /// The one code for everybody, with handout `shared`: 4 to 64 of A-Z 0-9.
+    pub shared_code: Option<String>,
+    /// Letters and digits that stand in front of each code of the campaign: 1 to 12 of A-Z 0-9.
+    pub code_prefix: Option<String>,
+    /// First instant at which the coupons work. If it is left out, it is now.
+    pub valid_from: Option<String>,
+    /// First instant at which the coupons no longer work. Give this, or `expires_on`.
+    pub expires_at: Option<String>,
+    /// Last day on which the coupons work, in `time_zone`. Give this, or `expires_at`.
+    pub expires_on: Option<String>,
+    /// The IANA time zone of the dates. If it is left out, it is UTC.
+    pub time_zone: Option<String>,
+    /// If it is given, a coupon works until the end of the day that many days after its issue: 1 to
+    /// 3,660.
+    #[schema(minimum = 1, maximum = 3660)]
+    pub valid_days: Option<u16>,
+    /// First instant at which the campaign issues coupons. If it is left out, it issues them from
+    /// now on.
+    pub issue_from: Option<String>,
+    /// First instant at which the campaign no longer issues coupons. If it is left out, issuing has no
+    /// end.
+    pub issue_until: Option<String>,
+    /// The most coupons that one user may have: 1 to 100. If it is left out, it is 1. `null` means
+    /// no limit, and is allowed only with handout `bearer`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100, example = 1)]
+    pub per_user_limit: Option<Option<u16>>,
+    /// How many days after a redemption it can be cancelled: 0 (never) to 366. If it is left out,
+    /// it is 30.
+    #[schema(maximum = 366, example = 30)]
+    pub cancel_days: Option<u16>,
+    /// How many days after its expiry a coupon can be extended: 0 to 366. If it is left out, it is
+    /// 30.
+    #[schema(maximum = 366, example = 30)]
+    pub extend_days: Option<u16>,
+    /// The shop's own JSON object, at most 4 KiB. Users can read it.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Value>,
+}
+
+impl NewCampaign {
+    /// The draft that it describes.
+    ///
+    /// # Errors
+    /// `INVALID` with every field that cannot be read.
+    pub fn into_draft(self) -> Result<CampaignDraft, Problem> {
+        let mut reading = Reading::default();
+        let draft = CampaignDraft {
+            id: reading.may("campaign_id", self.campaign_id.as_deref()),
+            name: self.name,
+            stock: self.stock,
+            handout: reading.may("handout", self.handout.as_deref()),
+            shared_code: reading.may("shared_code", self.shared_code.as_deref()),
+            code_prefix: reading.may("code_prefix", self.code_prefix.as_deref()),
+            valid_from: reading.instant("valid_from", self.valid_from.as_deref()),
+            expires_at: reading.instant("expires_at", self.expires_at.as_deref()),
+            expires_on: reading.may::<Date>("expires_on", self.expires_on.as_deref()),
+            time_zone: reading.may::<Zone>("time_zone", self.time_zone.as_deref()),
+            valid_days: self.valid_days,
+            issue_from: reading.instant("issue_from", self.issue_from.as_deref()),
+            issue_until: reading.instant("issue_until", self.issue_until.as_deref()),
+            per_user_limit: self.per_user_limit,
+            cancel_days: self.cancel_days,
+            extend_days: self.extend_days,
+            metadata: self.metadata.map(|value| value.to_string()),
+        };
+        reading.done(Some(draft))
+    }
+}
+
+/// The changes of a campaign. A field that is left out stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignChanges {
+    /// The campaign's name for people: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// Replaces the whole object, at most 4 KiB; `null` removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Option<Value>>,
+    /// `true` stops issue, hold and redeem, and check then reports `PAUSED`. `false` allows them
+    /// again.
+    paused: Option<bool>,
+    /// First instant at which the campaign issues coupons; `null` means from now on.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    issue_from: Option<Option<String>>,
+    /// First instant at which the campaign no longer issues coupons; `null` means that issuing
+    /// has no end.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    issue_until: Option<Option<String>>,
+    /// The most coupons that one user may have. It can only grow, to 100 at most. `null` means no
+    /// limit, and is allowed only with handout `bearer`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
+    per_user_limit: Option<Option<u16>>,
+}
+
+impl CampaignChanges {
+    pub(crate) fn into_patch(self) -> Result<CampaignPatch, Problem> {
+        let mut reading = Reading::default();
+        let mut instant = |field, text: Option<Option<String>>| match text {
+            None => None,
+            Some(None) => Some(None),
+            Some(Some(text)) => Some(reading.instant(field, Some(&text))),
+        };
+        let patch = CampaignPatch {
+            issue_from: instant("issue_from", self.issue_from),
+            issue_until: instant("issue_until", self.issue_until),
+            name: self.name,
+            metadata: self.metadata.map(|value| value.map(|value| value.to_string())),
+            paused: self.paused,
+            per_user_limit: self.per_user_limit,
+        };
+        reading.done(Some(patch))
+    }
+}

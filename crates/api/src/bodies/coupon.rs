@@ -1,0 +1,212 @@
+//! Requests about one coupon: one for each call, but that `check` takes the request of `redeem`.
+
+use coupon::calendar::{Date, Zone};
+use coupon::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use engine::{AdminChange, Expiry};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::Reading;
+use crate::problem::Problem;
+
+/// The user who gets a coupon of a campaign.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueRequest {
+    /// The user who gets the coupon. A user leaves it out: they get it themselves.
+    user_id: Option<String>,
+    /// Identifies this request and does not expire: a repeat returns the same coupon. It is
+    /// required if `per_user_limit` is not 1. `replaces:CODE` asks for a replacement of the coupon
+    /// CODE.
+    issue_ref: Option<String>,
+}
+
+impl IssueRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
+        let mut reading = Reading::default();
+        let user = reading.may("user_id", self.user_id.as_deref());
+        let reference = reading.may("issue_ref", self.issue_ref.as_deref());
+        reading.done(Some((user, reference)))
+    }
+}
+
+/// The user who gets this coupon.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueCouponRequest {
+    /// The user who gets the coupon. A user leaves it out: they get it themselves.
+    user_id: Option<String>,
+}
+
+impl IssueCouponRequest {
+    pub(crate) fn read(&self) -> Result<Option<UserId>, Problem> {
+        let mut reading = Reading::default();
+        let user = reading.may("user_id", self.user_id.as_deref());
+        reading.done(Some(user))
+    }
+}
+
+fn user_and_order(user: Option<&str>, order: &str) -> Result<(Option<UserId>, OrderRef), Problem> {
+    let mut reading = Reading::default();
+    let user = reading.may("user_id", user);
+    let order = reading.must("order_ref", Some(order));
+    reading.done(order.map(|order| (user, order)))
+}
+
+/// The user who redeems the coupon, and the order.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedeemRequest {
+    /// The user who redeems. A user leaves it out.
+    user_id: Option<String>,
+    /// Identifies one attempt to pay and does not expire: a repeat returns the same redemption.
+    order_ref: String,
+}
+
+impl RedeemRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
+    }
+}
+
+/// The user, the order for which to hold the coupon, and for how long.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// The user who pays the order. A user leaves it out.
+    user_id: Option<String>,
+    /// The order for which to hold the coupon.
+    order_ref: String,
+    /// For how many seconds: 1 to 604,800. If it is left out, it is 900.
+    #[schema(minimum = 1, maximum = 604_800, example = 900)]
+    pub(crate) seconds: Option<u32>,
+}
+
+impl HoldRequest {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
+    }
+}
+
+/// The order whose hold to release.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// The order whose hold to release.
+    order_ref: String,
+}
+
+impl ReleaseRequest {
+    pub(crate) fn read(&self) -> Result<OrderRef, Problem> {
+        let mut reading = Reading::default();
+        let order = reading.must("order_ref", Some(&self.order_ref));
+        reading.done(order)
+    }
+}
+
+/// The order whose redemption to cancel.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRedemptionRequest {
+    /// The order that redeemed the coupon.
+    order_ref: String,
+    /// The reason, for people who read the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+}
+
+impl CancelRedemptionRequest {
+    pub(crate) fn read(&self) -> Result<(OrderRef, Option<Reason>), Problem> {
+        let mut reading = Reading::default();
+        let order = reading.must("order_ref", Some(&self.order_ref));
+        let reason = reading.may("reason", self.reason.as_deref());
+        reading.done(order.map(|order| (order, reason)))
+    }
+}
+
+/// The user from whom to revoke the coupon.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// The user who has the coupon.
+    user_id: String,
+    /// Identifies this request and does not expire: a repeat changes nothing.
+    revoke_ref: Option<String>,
+    /// The reason, for people who read the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Revoke only if the coupon still has this version.
+    version: Option<u64>,
+}
+
+impl RevokeRequest {
+    pub(crate) fn read(&self) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
+        let mut reading = Reading::default();
+        let user = reading.must("user_id", Some(&self.user_id));
+        let reference = reading.may("revoke_ref", self.revoke_ref.as_deref());
+        let reason = reading.may("reason", self.reason.as_deref());
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(user.map(|user| (user, reference, with)))
+    }
+}
+
+/// The reason for voiding the coupon.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidRequest {
+    /// The reason, for people who read the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Void only if the coupon still has this version.
+    version: Option<u64>,
+}
+
+impl VoidRequest {
+    pub(crate) fn read(&self) -> Result<AdminChange, Problem> {
+        let mut reading = Reading::default();
+        let reason = reading.may("reason", self.reason.as_deref());
+        let reason = reading.done(Some(reason))?;
+        Ok(AdminChange { reason, if_version: self.version })
+    }
+}
+
+/// The new expiry. Give `expires_at`, or `expires_on` with or without `time_zone`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// First instant at which the coupon no longer works.
+    expires_at: Option<String>,
+    /// Last day on which the coupon works.
+    expires_on: Option<String>,
+    /// The IANA time zone of `expires_on`. If it is left out, it is UTC.
+    time_zone: Option<String>,
+    /// The reason, for people who read the history later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
+    /// Extend only if the coupon still has this version.
+    version: Option<u64>,
+}
+
+impl ExtendRequest {
+    pub(crate) fn read(&self) -> Result<(Expiry, AdminChange), Problem> {
+        let mut reading = Reading::default();
+        let at = reading.instant("expires_at", self.expires_at.as_deref());
+        let on = reading.may::<Date>("expires_on", self.expires_on.as_deref());
+        let zone = reading.may::<Zone>("time_zone", self.time_zone.as_deref());
+        let reason = reading.may("reason", self.reason.as_deref());
+        let expiry = match (&self.expires_at, &self.expires_on, &self.time_zone) {
+            (Some(_), None, None) => at.map(Expiry::At),
+            (None, Some(_), _) => on.map(|on| Expiry::On(on, zone.unwrap_or_else(Zone::utc))),
+            (None, None, _) => {
+                reading.fault("expires_at", "is missing: give it, or expires_on");
+                None
+            }
+            (Some(_), _, _) => {
+                reading.fault("expires_at", "stands alone: expires_on and time_zone go together");
+                None
+            }
+        };
+        let with = AdminChange { reason, if_version: self.version };
+        reading.done(expiry.map(|expiry| (expiry, with)))
+    }
+}

@@ -1,0 +1,73 @@
+//! Who calls: the caller that the token names, and the peer that the connection comes from.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use coupon::ids::UserId;
+use engine::{ACCOUNT_PREFIX, Caller};
+
+use crate::app::App;
+use crate::peer::Peer;
+use crate::problem::{Code, Problem};
+use crate::token::{BadToken, Issuer};
+
+/// Whoever the token names.
+pub(crate) struct Who(pub(crate) Caller);
+
+impl FromRequestParts<Arc<App>> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let token = bearer(&parts.headers)?;
+        let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
+        let subject: UserId = claims
+            .subject
+            .parse()
+            .map_err(|error| unauthenticated(format!("the token's sub {error}")))?;
+        let external = claims.issuer == Issuer::External;
+        if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
+            let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");
+            return Err(unauthenticated(detail));
+        }
+        // The account may have been removed since the token was given.
+        if !app.engine.is_known(&subject).await? {
+            return Err(unauthenticated("the token's account is gone".into()));
+        }
+        Ok(Who(Caller { role: claims.role, subject }))
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let value = headers.get(header::AUTHORIZATION);
+    let value = value.ok_or_else(|| unauthenticated("there is no Authorization header".into()))?;
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    token.ok_or_else(|| unauthenticated("the Authorization header is no bearer token".into()))
+}
+
+fn refused(error: BadToken) -> Problem {
+    match error {
+        BadToken::KeysUnavailable => Problem::new(Code::StoreUnavailable, error.to_string()),
+        error => unauthenticated(error.to_string()),
+    }
+}
+
+pub(crate) fn unauthenticated(detail: String) -> Problem {
+    Problem::new(Code::Unauthenticated, detail)
+}
+
+impl FromRequestParts<Arc<App>> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Peer, Infallible> {
+        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let Some(ConnectInfo(address)) = connection else { return Ok(Peer::NOWHERE) };
+        Ok(Peer::at(app.access.trusted_proxies.client(address.ip(), &parts.headers)))
+    }
+}

@@ -1,0 +1,59 @@
+//! The codes of a campaign, as a download.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use coupon::code::CodeText;
+use engine::CodesRequest;
+use futures::stream::{StreamExt, once};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::answer::csv;
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::extract::{BATCH, CampaignInPath, Params, Who, named};
+use crate::problem::Problem;
+
+/// Which codes to download.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CodesParams {
+    /// Only the codes of this batch.
+    batch_id: Option<String>,
+    /// Only the codes that come after this one in the list. Use it to continue a download that was
+    /// interrupted.
+    after: Option<String>,
+}
+
+/// Download the codes of a campaign
+///
+/// Returns one line for each minted code to which nothing has happened yet. The codes have hyphens,
+/// as people read them. Only an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches",
+    params(("campaign_id" = String, Path), CodesParams),
+    responses((status = 200, body = String, content_type = "text/csv",
+        description = "The header `code`, then the codes", example = "code\n7K2M-9QXD-4TRB-H0VE\n"))
+)]
+pub(crate) async fn list_codes(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(params): Params<CodesParams>,
+) -> Result<Response, Problem> {
+    let mut reading = Reading::default();
+    let ask = CodesRequest {
+        batch: reading.may("batch_id", params.batch_id.as_deref()),
+        after: reading.may::<CodeText>("after", params.after.as_deref()),
+    };
+    let ask = reading.done(Some(ask))?;
+    let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await;
+    let mut codes = app.stream_limit.wrap(codes.map_err(named(BATCH))?.boxed());
+    // What goes wrong at once is an answer of its own, not a list that breaks off.
+    let first = codes.next().await.transpose()?.unwrap_or_default();
+    let begin = once(async move { Ok(format!("code\n{first}")) });
+    Ok(csv(begin.chain(codes).boxed()))
+}

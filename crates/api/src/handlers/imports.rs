@@ -1,0 +1,176 @@
+//! What comes into a campaign: minted batches, imported files, and the template of a file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use coupon::ids::BatchId;
+use engine::import::columns::ColumnMap;
+use engine::import::encoding::Encoding;
+use engine::import::{FileFormat, ImportRequest, TEMPLATE};
+use engine::{Done, Fault};
+use futures::stream::{BoxStream, StreamExt, once, try_unfold};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::answer::{Made, csv};
+use crate::app::App;
+use crate::bodies::{NewBatch, Reading};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, is_type, named};
+use crate::patient;
+use crate::problem::{Code, Problem};
+use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
+
+/// Longest pause between two pieces of an imported file.
+pub const IMPORT_IDLE: Duration = Duration::from_secs(30);
+
+/// How to import a file. All of these parameters are for `text/csv`.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportParams {
+    /// With `text/csv`: the batch to import into. If it is left out, the server chooses an id. With
+    /// JSON it is in the body.
+    batch_id: Option<String>,
+    /// With `text/csv`: which column of the file has which meaning, as in
+    /// `code:쿠폰번호,expires_at:만료일` (names in the header) or `code:1,expires_at:3` (numbers from 1).
+    /// The server skips all other columns. If it is left out, the server refuses a file with an
+    /// unknown column.
+    #[param(example = "code:1,expires_at:3")]
+    columns: Option<String>,
+    /// With `text/csv`: the encoding of the file, `utf-8`, `cp949`, `utf-16le`, `shift_jis` or
+    /// another name of the Encoding Standard. If it is left out, the server recognises UTF-8, CP949
+    /// (EUC-KR) and UTF-16.
+    #[param(min_length = 1, max_length = 40, example = "cp949")]
+    encoding: Option<String>,
+    /// With `text/csv`: `true` reads the file, returns what an import would do, and writes nothing.
+    dry_run: Option<bool>,
+}
+
+/// Mint or import a batch
+///
+/// With a JSON body, mints `count` coupons. This is one small write for any number. If you send the
+/// same `batch_id` and `count` again, returns 200 with the same batch.
+///
+/// With a `text/csv` body, imports the file and answers after the last line. `imported`,
+/// `already_there` and `rejected` add up to `lines`. If the connection breaks, send the same file
+/// again: the server imports the rest. A second import of the same file changes nothing. If the
+/// store fails in the middle, `detail` of the problem says how many lines are imported; send the
+/// same file again.
+///
+/// The header names the columns, in any order. `code` is required; `valid_from`, `expires_at`,
+/// `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref` are optional. The server also
+/// knows common names of other systems, in English and Korean; `columns` maps all others. Without a
+/// header the columns are code, valid_from, expires_at. The cells are separated by commas,
+/// semicolons or tabs. If the first line is neither a header of known columns nor a coupon, returns
+/// 422 and imports nothing.
+///
+/// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
+#[utoipa::path(
+    post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
+    params(("campaign_id" = String, Path), ImportParams),
+    request_body(content(
+        (NewBatch = "application/json"),
+        (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
+    )),
+    responses(
+        (status = 201, body = BatchBody, description = "The batch was created"),
+        (status = 200, body = BatchOrDryRun,
+            description = "The batch already existed, or was imported into again; or the dry run"),
+    )
+)]
+pub(crate) async fn create_batch(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(params): Params<ImportParams>,
+    request: Request,
+) -> Result<Made<BatchOrDryRun>, Problem> {
+    let is_dry_run = params.dry_run.unwrap_or(false);
+    let given = params.given();
+    let (batch, format) = params.read()?;
+    if is_type(request.headers(), "application/json") {
+        if !given.is_empty() {
+            let fault = |name: &str| Fault::new(name, "is for text/csv: leave it out");
+            let faults = given.into_iter().map(|name| match name {
+                "batch_id" => Fault::new(name, "stands in the body of a JSON request"),
+                _ => fault(name),
+            });
+            return Err(Problem::invalid(faults.collect()));
+        }
+        let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
+        let done = app.engine.mint_batch(&caller, &campaign, body.into_request()?).await;
+        let done = done.map_err(named(CAMPAIGN))?;
+        return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
+    }
+    if !is_type(request.headers(), "text/csv") {
+        let detail = "send application/json to mint, or text/csv to import";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let ask = ImportRequest { campaign, batch, format };
+    let file = arriving(request.into_body());
+    if is_dry_run {
+        let found = app.engine.dry_run_import(&caller, ask, file).await;
+        let found = found.map_err(named(CAMPAIGN))?;
+        return Ok(Made(Done::Same(BatchOrDryRun::DryRun(DryRunBody::from(&found)))));
+    }
+    let done = app.engine.import(&caller, ask, file, |_| {}).await;
+    let done = done.map_err(named(CAMPAIGN))?;
+    Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))))
+}
+
+impl ImportParams {
+    /// The names of those that were given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("batch_id", self.batch_id.is_some()),
+            ("columns", self.columns.is_some()),
+            ("encoding", self.encoding.is_some()),
+            ("dry_run", self.dry_run.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+    }
+
+    fn read(&self) -> Result<(Option<BatchId>, FileFormat), Problem> {
+        let mut reading = Reading::default();
+        let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
+        let format = FileFormat {
+            columns: reading.may::<ColumnMap>("columns", self.columns.as_deref()),
+            encoding: reading.may::<Encoding>("encoding", self.encoding.as_deref()),
+        };
+        reading.done(Some((batch, format)))
+    }
+}
+
+/// Download a template of an import
+///
+/// Returns a CSV file with every column and one example row for each state. Replace these rows:
+/// their codes are not valid, so an import rejects them. Every role may call it.
+#[utoipa::path(
+    get, path = "/v1/import-template.csv", tag = "batches",
+    responses((status = 200, body = String, content_type = "text/csv",
+        description = "The template", example = "code,valid_from,expires_at\n"))
+)]
+pub(crate) async fn import_template(Who(_any): Who) -> Response {
+    let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
+    let mut response = csv(once(async { Ok(TEMPLATE.to_owned()) }).boxed());
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    response
+}
+
+/// The body piece by piece; a client that falls silent is cut off.
+fn arriving(body: Body) -> BoxStream<'static, Result<bytes::Bytes, String>> {
+    let pieces = body.into_data_stream();
+    try_unfold(pieces, |mut pieces| async move {
+        match patient::timeout(IMPORT_IDLE, pieces.next()).await {
+            None => Err(format!("nothing arrived for {} s", IMPORT_IDLE.as_secs())),
+            Some(None) => Ok(None),
+            Some(Some(Err(error))) => Err(format!("the body broke off: {error}")),
+            Some(Some(Ok(piece))) => Ok(Some((piece, pieces))),
+        }
+    })
+    .boxed()
+}

@@ -1,0 +1,114 @@
+//! One fetch of a JWKS: from which address, within which limits, and which of its keys are of use.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::Jwk;
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::outbound::{self, BadAddress};
+use crate::token::PublicKey;
+
+/// Shortest time between two fetches, successful or not, in milliseconds.
+pub const FETCH_EVERY_MS_MIN: i64 = 60_000;
+
+/// Longest time for one fetch, name look-up to last byte.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer read, in bytes; a set of ten RSA keys with their certificates has 20 KiB.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+
+/// Most keys taken from an answer; the rest is left out with a warning.
+pub const JWKS_KEYS_MAX: usize = 64;
+
+/// Why the address or the machine cannot be used for fetching keys. Found at start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadJwks {
+    /// Not an address, or one that anybody on the way could answer for.
+    #[error("the JWKS address {0}")]
+    Address(#[from] BadAddress),
+    /// No TLS set-up, for example no root certificates.
+    #[error("HTTP client for the JWKS cannot be made")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Why a fetch changed nothing. Logged where it happens.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No answer in time.
+    #[error("JWKS could not be fetched")]
+    Http(#[source] reqwest::Error),
+    /// An answer, but not a set of keys; redirects are not followed.
+    #[error("JWKS address answered {found}, want 200 OK")]
+    Status {
+        /// What it answered.
+        found: StatusCode,
+    },
+    /// More than any set of keys has.
+    #[error("JWKS has more than {JWKS_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Not `{"keys": […]}`.
+    #[error("JWKS is not a JSON object with keys")]
+    Json(#[source] serde_json::Error),
+    /// A set from which not one key can be used would lock everybody out.
+    #[error("JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid")]
+    NoUsableKey {
+        /// How many of other kinds.
+        found: usize,
+    },
+    /// The last fetch was less than a minute ago.
+    #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
+    TooSoon,
+    /// The task ended early, at shutdown.
+    #[error("JWKS fetch was broken off")]
+    BrokenOff,
+}
+
+pub(super) fn client_for(url: &Url, timeout: Duration) -> Result<Client, BadJwks> {
+    let client = outbound::client(url, timeout).pool_max_idle_per_host(0);
+    client.build().map_err(BadJwks::Client)
+}
+
+/// The whole answer of the address.
+pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
+    let request = client.get(url.clone());
+    let mut answer = request.send().await.map_err(FetchError::Http)?;
+    if answer.status() != StatusCode::OK {
+        return Err(FetchError::Status { found: answer.status() });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(FetchError::Http)? {
+        if body.len() + chunk.len() > JWKS_BYTES_MAX {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
+pub(super) fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, FetchError> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = serde_json::from_slice(body).map_err(FetchError::Json)?;
+    let found = set.keys.len();
+    if found > JWKS_KEYS_MAX {
+        tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");
+    }
+    let keys: HashMap<String, PublicKey> = set
+        .keys
+        .into_iter()
+        .take(JWKS_KEYS_MAX)
+        .filter_map(|entry| PublicKey::from_jwk(&serde_json::from_value::<Jwk>(entry).ok()?))
+        .collect();
+    match keys.is_empty() {
+        true => Err(FetchError::NoUsableKey { found }),
+        false => Ok(keys),
+    }
+}

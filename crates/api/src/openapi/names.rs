@@ -1,0 +1,197 @@
+//! Names: the only place that says what a text such as `user_id` looks like, in every body, answer,
+//! path and query. The limits are those of the domain.
+
+use std::ops::RangeInclusive;
+
+use coupon::calendar::ZONE_LEN_MAX;
+use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
+use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
+use coupon::ids::{NAME_LEN_MAX, REF_LEN_MAX};
+use serde_json::{Value, json};
+
+use super::{operations, schemas};
+use crate::cursor::CURSOR_BYTES_MAX;
+use crate::token::TOKEN_BYTES_MAX;
+
+/// Texts that look the same wherever they stand: their names, their length and their pattern.
+const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
+    (&["campaign_id", "batch_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
+    (&["user_id", "holder", "login_id"], 1..=NAME_LEN_MAX, "^[!-~]+$"),
+    (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
+    (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
+    (&["order_ref", "issue_ref", "revoke_ref"], 1..=REF_LEN_MAX, "^[!-~]+$"),
+    (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
+    (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
+    (&["token"], 1..=TOKEN_BYTES_MAX, "^[A-Za-z0-9._-]+$"),
+];
+
+/// An example of each parameter, and what it is if it stands in a path.
+const PARAMETERS: &[(&str, &str, &str)] = &[
+    ("campaign_id", "spring-2027", "The id of the campaign."),
+    ("batch_id", "first", "The id of the batch. It is unique within its campaign."),
+    (
+        "user_id",
+        "ann",
+        "The id of the user: the shop's own, or that of their account on this server.",
+    ),
+    (
+        "code",
+        "7K2M-9QXD-4TRB-H0VE",
+        "The code of the coupon. Hyphens, spaces and case do not matter.",
+    ),
+    ("after", "7K2M-9QXD-4TRB-H0VE", ""),
+    ("time_zone", "Asia/Seoul", ""),
+    ("cursor", "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d", ""),
+];
+
+/// Numbers of coupons or lines. A campaign has no more, so neither has a part of it.
+const COUNTS: &[&str] = &[
+    "stock",
+    "issued",
+    "redeemed",
+    "void",
+    "count",
+    "lines",
+    "imported",
+    "already_there",
+    "rejected",
+    "new",
+    "known",
+    "unchecked",
+    "line",
+];
+
+/// The largest whole number that every reader of JSON takes.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Adds the limits of each text and number, and the format of each instant, to every schema and
+/// parameter, and to each parameter an example. What a handler or a body says itself stays.
+pub(super) fn add(document: &mut Value) {
+    for (_, schema) in schemas(document) {
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (name, property) in properties.into_iter().flatten() {
+            limit(name, property);
+        }
+    }
+    for operation in operations(document) {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            limit(&name, &mut parameter["schema"]);
+            let known = PARAMETERS.iter().find(|(known, ..)| *known == name);
+            let Some((_, example, about)) = known else { continue };
+            or_insert(parameter, "description", json!(about));
+            or_insert(parameter, "example", json!(example));
+        }
+    }
+}
+
+fn limit(name: &str, schema: &mut Value) {
+    let text = TEXTS.iter().find(|(names, ..)| names.contains(&name));
+    if let (true, Some((_, len, pattern))) = (is(schema, "string"), text) {
+        or_insert(schema, "minLength", json!(len.start()));
+        or_insert(schema, "maxLength", json!(len.end()));
+        or_insert(schema, "pattern", json!(pattern));
+    }
+    if is(schema, "string")
+        && let Some(format) = format_of(name)
+    {
+        or_insert(schema, "format", json!(format));
+    }
+    if is(schema, "integer") && COUNTS.contains(&name) {
+        or_insert(schema, "maximum", json!(STOCK_MAX));
+    }
+    if is(schema, "integer") && name == "version" {
+        or_insert(schema, "maximum", json!(NUMBER_MAX));
+    }
+}
+
+/// How an instant or a date is written. The name says which it is.
+fn format_of(name: &str) -> Option<&'static str> {
+    let is_instant = ["_at", "_from", "_until", "_before"].iter().any(|end| name.ends_with(end));
+    match name {
+        "at" | "until" => Some("date-time"),
+        "expires_on" => Some("date"),
+        _ => is_instant.then_some("date-time"),
+    }
+}
+
+/// Whether a schema is of this type, or of this type and null.
+fn is(schema: &Value, kind: &str) -> bool {
+    match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(|it| it == kind),
+        it => it == kind,
+    }
+}
+
+fn or_insert(object: &mut Value, key: &str, value: Value) {
+    if object[key].is_null() {
+        object[key] = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An instant whose name `format_of` does not know would be a text of any form to a client.
+    #[test]
+    fn each_parameter_has_a_form() {
+        let free = ["columns", "encoding"];
+        let mut document = crate::openapi::document();
+        let mut texts = 0;
+        for operation in operations(&mut document) {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let name = parameter["name"].as_str().expect("a name");
+                let schema = &parameter["schema"];
+                if is(schema, "string") && !free.contains(&name) {
+                    let has = |key: &str| !schema[key].is_null();
+                    assert!(has("format") || has("pattern") || has("enum"), "{name}: {schema}");
+                    texts += 1;
+                }
+            }
+        }
+        assert!(texts > 20, "{texts} texts in paths and queries");
+    }
+
+    /// The domain takes each example, and a text of each limit.
+    #[test]
+    fn the_domain_takes_what_the_document_says() {
+        use coupon::calendar::Zone;
+        use coupon::campaign::Prefix;
+        use coupon::code::CodeText;
+        use coupon::ids::{BatchId, CampaignId, IssueRef, OrderRef, RevokeRef, UserId};
+
+        let takes = |name: &str, text: &str| match name {
+            "campaign_id" => text.parse::<CampaignId>().is_ok(),
+            "batch_id" => text.parse::<BatchId>().is_ok(),
+            "user_id" | "holder" | "login_id" => text.parse::<UserId>().is_ok(),
+            "code" | "after" | "shared_code" => text.parse::<CodeText>().is_ok(),
+            "code_prefix" => text.parse::<Prefix>().is_ok(),
+            "order_ref" => text.parse::<OrderRef>().is_ok(),
+            "issue_ref" => text.parse::<IssueRef>().is_ok(),
+            "revoke_ref" => text.parse::<RevokeRef>().is_ok(),
+            "time_zone" => text.parse::<Zone>().is_ok(),
+            "cursor" | "next_cursor" | "token" => true,
+            other => panic!("{other} is of no kind here"),
+        };
+        for (names, len, _) in TEXTS {
+            for name in *names {
+                let free = !["time_zone", "cursor", "next_cursor", "token"].contains(name);
+                // Hyphens make a code longer, and do not count.
+                let is_code = ["code", "after", "shared_code"].contains(name);
+                let long = match is_code {
+                    true => "A-".repeat(len.end() / 2),
+                    false => "A".repeat(*len.end()),
+                };
+                assert!(!free || takes(name, &long), "{name} at its limit");
+                assert!(!free || !takes(name, &format!("{long}A")), "{name} past its limit");
+            }
+        }
+        for (name, example, _) in PARAMETERS {
+            assert!(takes(name, example), "{name} {example}");
+            let (_, len, _) = TEXTS.iter().find(|(names, ..)| names.contains(name)).expect(name);
+            assert!(len.contains(&example.len()), "{name} {example}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Requests to others: which addresses may be asked, and the client that asks them. The keys of an
+//! identity provider, the webhook of `couponry notify` and `couponry healthcheck` use it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Url};
+
+/// Why an address is not asked. The text is for the operator, and repeats no password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// Not a URL.
+    #[error("cannot be parsed ({why}), want https://HOST/PATH")]
+    Form {
+        /// What the parser says.
+        why: String,
+    },
+    /// Addresses are logged, so they have no secret in front of the host.
+    #[error("has a password in it, want one without")]
+    Password,
+    /// `http` to another machine.
+    #[error("is open to anybody on the way, want https, or http to this machine")]
+    Open,
+    /// Neither `https` nor `http`.
+    #[error("has the scheme {found:?}, want https")]
+    Scheme {
+        /// The scheme.
+        found: String,
+    },
+}
+
+/// `address`, if nobody on the way can read what is sent or answer in its place.
+///
+/// # Errors
+/// Any [`BadAddress`].
+pub fn checked(address: &str) -> Result<Url, BadAddress> {
+    let url = Url::parse(address).map_err(|why| BadAddress::Form { why: why.to_string() })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BadAddress::Password);
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if on_loopback(&url) => Ok(url),
+        "http" => Err(BadAddress::Open),
+        found => Err(BadAddress::Scheme { found: found.to_owned() }),
+    }
+}
+
+/// The start of a client for `url` alone: it follows no redirect, and asks this machine without a
+/// proxy. Makes ring the TLS provider of this process unless there is one; a client needs it even
+/// for plain http.
+pub fn client(url: &Url, timeout: Duration) -> ClientBuilder {
+    let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder()
+        .timeout(timeout)
+        .redirect(Policy::none())
+        .tls_built_in_root_certs(url.scheme() == "https");
+    if on_loopback(url) { client.no_proxy() } else { client }
+}
+
+fn on_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let scheme = |found: &str| Some(BadAddress::Scheme { found: found.to_owned() });
+        let form = || Some(BadAddress::Form { why: "relative URL without a base".to_owned() });
+        let cases = [
+            ("https", "https://id.example/keys?key=1", None),
+            ("http", "http://id.example/keys", Some(BadAddress::Open)),
+            ("http to another network", "http://10.0.0.7/", Some(BadAddress::Open)),
+            ("http on loopback", "http://127.0.0.1:9/keys", None),
+            ("the same, version 6", "http://[::1]:9/keys", None),
+            ("by name", "http://localhost/keys", None),
+            ("only called so", "http://127.0.0.1.id.example/keys", Some(BadAddress::Open)),
+            ("a file", "file:///etc/passwd", scheme("file")),
+            ("another scheme", "ftp://id.example/", scheme("ftp")),
+            ("a password", "https://ann:secret@id.example/keys", Some(BadAddress::Password)),
+            ("no address", "id.example", form()),
+        ];
+        for (name, address, want) in cases {
+            let bad = checked(address).err();
+            assert_eq!(bad, want, "{name}");
+            assert!(!bad.is_some_and(|bad| bad.to_string().contains("secret")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The JSON of a problem.
+
+use coupon::calendar::format_instant;
+use engine::Fault;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Problem;
+use crate::closed;
+use crate::views::CouponBody;
+
+/// Every answer that is not 2xx (RFC 9457), except the 503 of `/readyz`. Decide by `code` and
+/// `retry`; the texts are for people and may change.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// The path of this server's page about the code.
+    r#type: String,
+    /// The same short sentence for every problem of this code.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What went wrong, for programs.
+    #[schema(value_type = closed::ProblemCode)]
+    code: &'static str,
+    /// What went wrong this time, for people.
+    detail: String,
+    /// What to do, if one sentence fits every problem of this code; otherwise null.
+    hint: Option<&'static str>,
+    /// Whether to send the request again.
+    #[schema(value_type = closed::Retry)]
+    retry: &'static str,
+    /// When the same request may succeed; null if the server does not know it.
+    retry_at: Option<String>,
+    /// The coupon; null if there is none, or if the caller may not see it.
+    coupon: Option<Box<CouponBody>>,
+    /// The wrong fields, if the code is `INVALID`; otherwise null.
+    errors: Option<Vec<ErrorBody>>,
+    /// Names this request in the log of the server. The header `x-request-id` has it as well.
+    request_id: String,
+}
+
+impl Problem {
+    /// The document, once the request has its id.
+    pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
+        ProblemBody {
+            r#type: format!("/docs/problems/{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status(),
+            code: self.code.as_str(),
+            detail: self.detail.clone(),
+            hint: self.code.hint(),
+            retry: self.code.retry().as_str(),
+            retry_at: self.retry_at.map(format_instant),
+            coupon: self.coupon.clone(),
+            errors: (!self.errors.is_empty())
+                .then(|| self.errors.iter().map(ErrorBody::from).collect()),
+            request_id: request_id.to_owned(),
+        }
+    }
+}
+
+/// A field that is wrong.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = FieldError)]
+pub struct ErrorBody {
+    /// The name of the field, with its path.
+    field: String,
+    /// The value in the request, and what the field accepts.
+    detail: String,
+}
+
+impl From<&Fault> for ErrorBody {
+    fn from(fault: &Fault) -> ErrorBody {
+        ErrorBody { field: fault.field.clone(), detail: fault.detail.clone() }
+    }
+}

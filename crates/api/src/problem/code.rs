@@ -1,0 +1,117 @@
+//! What a row of the table of problem codes means; the rows are in [`super::table`].
+
+/// What the caller may do after an answer that is not 2xx. The OpenAPI description, the schema
+/// `Retry` in `closed.rs` and `docs/problems.md` say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Do not repeat the request automatically: it fails until something is changed.
+    Never,
+    /// Nothing was changed, except that an import may have imported some lines. Send the same
+    /// request later.
+    Later,
+    /// The write may have happened. Send exactly the same request again, and the answer says what
+    /// happened.
+    Same,
+}
+
+impl Retry {
+    /// All of them.
+    pub const ALL: &'static [Retry] = &[Retry::Never, Retry::Later, Retry::Same];
+
+    /// `never`, `later` or `same`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Retry::Never => "never",
+            Retry::Later => "later",
+            Retry::Same => "same",
+        }
+    }
+}
+
+/// Makes [`super::Code`] out of rows. A row is
+///
+/// ```text
+/// /// What it means.
+/// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" hint "hint";
+/// ```
+///
+/// `: Refusal` says that the rules have a `Refusal::Name`, and `: Refusal { .. }` that it has
+/// fields: a refusal without a row does not compile. `wait` is for the header `Retry-After`. `wait`
+/// and `hint` may be left out. The page `docs/problems/WORD.md` has to be there: a missing page
+/// does not compile.
+macro_rules! problems {
+    (@maybe) => { None };
+    (@maybe $it:expr) => { Some($it) };
+    (@refusal $refusal:ident $code:expr) => { $code };
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $(: $refusal:ident $({ $($fields:tt)* })?)? $word:literal $status:literal
+            $retry:ident $(wait $wait:literal)? $title:literal $(hint $hint:literal)?;
+    )*) => {
+        /// What went wrong, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $name),*
+        }
+
+        impl Code {
+            /// All of them, in the order of the documents.
+            pub const ALL: &'static [Code] = &[$(Code::$name),*];
+
+            /// Those that the rules of a coupon can say.
+            pub(crate) const REFUSALS: &'static [Code] =
+                &[$($(problems!(@refusal $refusal Code::$name),)?)*];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $word),* }
+            }
+
+            /// The status it goes with.
+            pub fn status(self) -> u16 {
+                match self { $(Code::$name => $status),* }
+            }
+
+            /// What the caller may do next.
+            pub fn retry(self) -> Retry {
+                match self { $(Code::$name => Retry::$retry),* }
+            }
+
+            /// After how many seconds the caller may try again, where that is the same every time.
+            pub fn retry_after(self) -> Option<u64> {
+                match self { $(Code::$name => problems!(@maybe $($wait)?)),* }
+            }
+
+            /// The same short sentence every time.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),* }
+            }
+
+            /// What to do about it, where one sentence helps everybody.
+            pub fn hint(self) -> Option<&'static str> {
+                match self { $(Code::$name => problems!(@maybe $($hint)?)),* }
+            }
+
+            /// Its page, as Markdown.
+            pub(crate) fn page(self) -> &'static str {
+                match self {
+                    $(Code::$name => {
+                        include_str!(concat!("../../../../docs/problems/", $word, ".md"))
+                    }),*
+                }
+            }
+        }
+
+        impl From<Refusal> for Code {
+            fn from(refusal: Refusal) -> Code {
+                let code = match refusal {
+                    $($($refusal::$name $({ $($fields)* })? => Code::$name,)?)*
+                };
+                debug_assert_eq!(code.as_str(), refusal.as_str(), "the table has another word");
+                code
+            }
+        }
+    };
+}
+
+pub(super) use problems;

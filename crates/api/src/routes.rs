@@ -1,0 +1,37 @@
+//! The service as one axum router: every route, and the layers around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use engine::Engine;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::{Access, App};
+use crate::around::{around, panicked};
+use crate::extract::no_such_path;
+use crate::problem::{Code, Problem};
+use crate::token::Tokens;
+use crate::{metrics, openapi, pages};
+
+/// The service over `engine`, for callers with `tokens`, with the default [`Access`].
+pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
+    app_with(engine, tokens, Access::default())
+}
+
+/// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
+pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
+    let app = Arc::new(App::new(engine, tokens, access));
+    let (routes, document) = openapi::routes().split_for_parts();
+    let document = openapi::completed(document);
+    routes
+        .with_state(Arc::clone(&app))
+        .merge(pages::routes(&document))
+        .merge(metrics::routes(app))
+        .fallback(async || no_such_path())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
+        })
+        .layer(CatchPanicLayer::custom(|_| panicked()))
+        .layer(from_fn(around))
+}

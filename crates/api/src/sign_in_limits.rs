@@ -1,0 +1,45 @@
+//! Limits for callers who have no token yet: how often they sign in, and how many accounts they
+//! make.
+
+use crate::throttle::Throttle;
+
+/// Wrong passwords for one login from one peer after which this peer is refused under this login
+/// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
+pub const SIGN_INS_MAX: u32 = 5;
+
+/// The window in which wrong passwords are counted.
+pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+
+/// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
+/// office or a phone network behind one address some dozens.
+pub const SIGN_UPS_MAX: u32 = 30;
+
+/// The window in which sign-ups are counted.
+pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
+
+/// Sign-ins, and sign-ups, that one peer may have under way: a quarter of those that may wait, so
+/// that one peer cannot take every place.
+pub const SIGNING_MAX: u32 = 8;
+
+/// Counts for those who have no token yet.
+#[derive(Debug)]
+pub(crate) struct SignInLimits {
+    /// Wrong passwords, by peer and login.
+    pub(crate) wrong: Throttle,
+    /// Accounts made, by peer.
+    pub(crate) sign_ups: Throttle,
+    /// Under way, by peer.
+    pub(crate) signing_in: Throttle,
+    pub(crate) signing_up: Throttle,
+}
+
+impl SignInLimits {
+    pub(crate) fn new(keys_max: usize) -> SignInLimits {
+        SignInLimits {
+            wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, keys_max),
+            sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, keys_max),
+            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
+            signing_up: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! An identity provider whose tokens are accepted beside ours.
+
+use super::bad_key::BadKey;
+use super::claims::{BadToken, LOCAL_ISSUER};
+use super::public_key::PublicKey;
+use super::text::echo;
+use crate::jwks::{Jwks, NoKey, Published};
+
+/// An identity provider whose tokens are accepted beside ours.
+#[derive(Debug)]
+pub struct ExternalIssuer {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    keys: ExternalKeys,
+}
+
+#[derive(Debug)]
+enum ExternalKeys {
+    /// `kid` is not looked at.
+    One(PublicKey),
+    Set(Jwks),
+}
+
+impl ExternalIssuer {
+    /// An issuer with one key.
+    ///
+    /// # Errors
+    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
+    pub fn with_key(
+        issuer: &str,
+        audience: &str,
+        key: PublicKey,
+    ) -> Result<ExternalIssuer, BadKey> {
+        ExternalIssuer::new(issuer, audience, ExternalKeys::One(key))
+    }
+
+    /// An issuer that publishes its keys.
+    ///
+    /// # Errors
+    /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
+    pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<ExternalIssuer, BadKey> {
+        ExternalIssuer::new(issuer, audience, ExternalKeys::Set(jwks))
+    }
+
+    fn new(issuer: &str, audience: &str, keys: ExternalKeys) -> Result<ExternalIssuer, BadKey> {
+        if issuer.is_empty() || issuer == LOCAL_ISSUER {
+            return Err(BadKey::IssuerName { found: issuer.to_owned() });
+        }
+        if audience.is_empty() {
+            return Err(BadKey::AudienceName);
+        }
+        Ok(ExternalIssuer { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
+    }
+
+    pub(super) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
+        match &self.keys {
+            ExternalKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
+            ExternalKeys::Set(jwks) => {
+                let kid = kid.ok_or(BadToken::NoKid)?;
+                jwks.key(kid, now_ms).await.map_err(|none| match none {
+                    NoKey::Unknown => BadToken::UnknownKey { kid: echo(kid) },
+                    NoKey::Unavailable => BadToken::KeysUnavailable,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Local tokens: the only place that signs any.
+
+use jsonwebtoken::{Algorithm, Header};
+use serde_json::json;
+
+use super::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER, Role, SUBJECT_BYTES_MAX};
+use super::local_keys::LocalKeys;
+use super::text::visible;
+
+/// Longest life that [`super::Tokens::mint`] gives, in milliseconds: 366 days. A token cannot be
+/// called back but by retiring its key, so a shop's back end gets a new one at least once a year.
+pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
+
+/// Why no token was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMint {
+    /// No token for such a name would verify.
+    #[error("subject has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
+    Subject {
+        /// Its length.
+        len: usize,
+    },
+    /// Dead at once, or too long to be out of reach.
+    #[error("token would live {ttl_ms} ms, want 1 to {TTL_MS_MAX}")]
+    Ttl {
+        /// What was asked for.
+        ttl_ms: i64,
+    },
+    /// The crypto provider failed; cannot happen after the self-test.
+    #[error("token could not be signed: {why}")]
+    Signing {
+        /// What the library says.
+        why: String,
+    },
+}
+
+/// A token, and its `exp` in milliseconds.
+///
+/// # Errors
+/// Any [`BadMint`].
+pub(super) fn sign(
+    keys: &LocalKeys,
+    subject: &str,
+    role: Role,
+    ttl_ms: i64,
+    now_ms: i64,
+) -> Result<(String, i64), BadMint> {
+    if !visible(subject, SUBJECT_BYTES_MAX) {
+        return Err(BadMint::Subject { len: subject.len() });
+    }
+    if !(1..=TTL_MS_MAX).contains(&ttl_ms) {
+        return Err(BadMint::Ttl { ttl_ms });
+    }
+    let iat = now_ms.div_euclid(1_000);
+    let exp = now_ms.saturating_add(ttl_ms).saturating_add(999).div_euclid(1_000);
+    let signing = keys.signing();
+    let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
+    let claims = json!({
+        "iss": LOCAL_ISSUER, "aud": LOCAL_AUDIENCE, "sub": subject, "role": role.as_str(),
+        "iat": iat, "exp": exp,
+    });
+    jsonwebtoken::encode(&header, &claims, &signing.key)
+        .map(|token| (token, exp.saturating_mul(1_000)))
+        .map_err(|error| BadMint::Signing { why: error.to_string() })
+}

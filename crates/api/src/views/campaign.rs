@@ -1,0 +1,100 @@
+//! A campaign.
+
+use coupon::calendar::format_instant;
+use engine::CampaignView;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::closed;
+
+/// A campaign. For a user, `shared_code`, `code_prefix`, `stock` and the counts are null.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Campaign)]
+pub struct CampaignBody {
+    /// The id of the campaign.
+    campaign_id: String,
+    /// The campaign's name for people.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// How the coupons reach people.
+    #[schema(value_type = closed::Handout)]
+    handout: &'static str,
+    /// How many coupons all its batches have together.
+    stock: Option<u64>,
+    /// How many are issued and not redeemed, at `counted_at`.
+    issued: Option<u64>,
+    /// How many are redeemed, at `counted_at`.
+    redeemed: Option<u64>,
+    /// How many are void, at `counted_at`.
+    void: Option<u64>,
+    /// Whether it is paused.
+    paused: bool,
+    /// The one code for everybody; null unless the handout is `shared`.
+    shared_code: Option<String>,
+    /// Letters and digits that stand in front of each code of the campaign.
+    code_prefix: Option<String>,
+    /// First instant at which the coupons work.
+    valid_from: String,
+    /// First instant at which the coupons no longer work.
+    expires_at: String,
+    /// Last day on which the coupons work, in `time_zone`.
+    expires_on: String,
+    /// The IANA time zone of the dates.
+    time_zone: String,
+    /// If it is not null, a coupon works until the end of the day that many days after its issue.
+    #[schema(minimum = 1, maximum = 3660)]
+    valid_days: Option<u16>,
+    /// First instant at which the campaign issues coupons.
+    issue_from: Option<String>,
+    /// First instant at which the campaign no longer issues coupons.
+    issue_until: Option<String>,
+    /// The most coupons that one user may have; null means no limit.
+    #[schema(minimum = 1, maximum = 100)]
+    per_user_limit: Option<u16>,
+    /// How many days after a redemption it can be cancelled.
+    #[schema(maximum = 366)]
+    cancel_days: u16,
+    /// How many days after its expiry a coupon can be extended.
+    #[schema(maximum = 366)]
+    extend_days: u16,
+    /// The shop's own JSON object, at most 4 KiB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    /// When the campaign was created.
+    created_at: String,
+    /// When the coupons were counted.
+    counted_at: Option<String>,
+}
+
+impl From<&CampaignView> for CampaignBody {
+    fn from(view: &CampaignView) -> CampaignBody {
+        let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
+        let inside = |text: Option<String>| text.filter(|_| counts.is_some());
+        CampaignBody {
+            campaign_id: campaign.id.to_string(),
+            name: campaign.name.clone(),
+            handout: campaign.handout.as_str(),
+            stock: counts.map(|counts| counts.stock),
+            issued: counts.map(|counts| counts.issued),
+            redeemed: counts.map(|counts| counts.redeemed),
+            void: counts.map(|counts| counts.void),
+            paused: campaign.paused,
+            shared_code: inside(campaign.shared_code.as_ref().map(ToString::to_string)),
+            code_prefix: inside(campaign.code_prefix.as_ref().map(ToString::to_string)),
+            valid_from: format_instant(campaign.valid_from),
+            expires_at: format_instant(campaign.expires_at),
+            expires_on: campaign.expires_on().to_string(),
+            time_zone: campaign.zone.name().to_owned(),
+            valid_days: campaign.valid_days,
+            issue_from: campaign.issue_from.map(format_instant),
+            issue_until: campaign.issue_until.map(format_instant),
+            per_user_limit: campaign.per_user_limit,
+            cancel_days: campaign.cancel_days,
+            extend_days: campaign.extend_days,
+            metadata: campaign.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+            created_at: format_instant(campaign.created_at),
+            counted_at: view.counts.map(|(_, at)| format_instant(at)),
+        }
+    }
+}

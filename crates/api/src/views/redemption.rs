@@ -1,0 +1,106 @@
+//! What an order does with a coupon: check, hold, redeem, cancel.
+
+use coupon::calendar::format_instant;
+use coupon::coupon::Redemption;
+use engine::{CheckView, HoldView, RedemptionView};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::campaign::CampaignBody;
+use super::coupon::CouponBody;
+use crate::closed;
+use crate::problem::table::Code;
+
+/// One redemption of a coupon.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Redemption)]
+pub struct RedemptionBody {
+    /// The code of the coupon, as people read it.
+    code: String,
+    /// The campaign of the coupon.
+    campaign_id: String,
+    /// The user who redeemed the coupon; null only if an import did not name one.
+    user_id: Option<String>,
+    /// The order that redeemed it.
+    order_ref: String,
+    /// When it was redeemed.
+    redeemed_at: String,
+    /// When the redemption was cancelled; null if it is not.
+    cancelled_at: Option<String>,
+}
+
+impl From<&RedemptionView> for RedemptionBody {
+    fn from(view: &RedemptionView) -> RedemptionBody {
+        let Redemption { by, order, at, cancelled_at } = &view.redemption;
+        RedemptionBody {
+            code: view.code.clone(),
+            campaign_id: view.campaign.to_string(),
+            user_id: by.as_ref().map(ToString::to_string),
+            order_ref: order.to_string(),
+            redeemed_at: format_instant(*at),
+            cancelled_at: cancelled_at.map(format_instant),
+        }
+    }
+}
+
+/// A redemption that was cancelled, and its coupon.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CancelledRedemption)]
+pub struct CancelledBody {
+    /// The redemption.
+    pub redemption: RedemptionBody,
+    /// The coupon. Its `expired` says whether it has expired since the redemption.
+    pub coupon: CouponBody,
+}
+
+/// The hold of a coupon for one order.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Hold)]
+pub struct HoldBody {
+    /// The code of the coupon, as people read it.
+    code: String,
+    /// The order for which the coupon is held.
+    order_ref: String,
+    /// When the hold ends: the first instant at which the coupon is no longer held.
+    until: String,
+    /// The coupon.
+    coupon: CouponBody,
+}
+
+impl From<&HoldView> for HoldBody {
+    fn from(view: &HoldView) -> HoldBody {
+        HoldBody {
+            code: view.coupon.code.clone(),
+            order_ref: view.order.to_string(),
+            until: format_instant(view.until),
+            coupon: CouponBody::from(&view.coupon),
+        }
+    }
+}
+
+/// Whether redeem would succeed.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+pub struct CheckBody {
+    /// Whether redeem would succeed now.
+    redeemable: bool,
+    /// The problem code that redeem would return; null if `redeemable` is true.
+    #[schema(value_type = Option<closed::Refusal>)]
+    refusal: Option<&'static str>,
+    /// The coupon; null if redeem with a shared code would first issue one, or if the caller may
+    /// not see it.
+    coupon: Option<CouponBody>,
+    /// The campaign of the coupon; null if the caller may not see it.
+    campaign: Option<CampaignBody>,
+}
+
+impl From<&CheckView> for CheckBody {
+    fn from(view: &CheckView) -> CheckBody {
+        CheckBody {
+            redeemable: view.refusal.is_none(),
+            refusal: view.refusal.map(|refusal| Code::from(refusal).as_str()),
+            coupon: view.coupon.as_ref().map(CouponBody::from),
+            campaign: view.campaign.as_ref().map(CampaignBody::from),
+        }
+    }
+}

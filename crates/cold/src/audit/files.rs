@@ -1,0 +1,166 @@
+//! Files and logs compared with what was committed: size, checksums, order and number of rows.
+
+use std::sync::Arc;
+
+use object_store::path::Path;
+
+use crate::cursor::{Cursor, Reading};
+use crate::decode;
+use crate::error::ColdError;
+use crate::files::ReadError;
+use crate::index::Row;
+use crate::log::{LiveFile, Table};
+use crate::schema::HOLDER_INDEX;
+use crate::store::{ColdStore, Inner};
+
+/// A file that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFault {
+    /// The file, within the store.
+    pub file: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl FileFault {
+    /// Damage as a fault. Any other error ends the audit.
+    pub(super) fn of(error: ColdError) -> Result<FileFault, ColdError> {
+        match error {
+            ColdError::Damaged { file, what, .. } => Ok(FileFault { file, what }),
+            error => Err(error),
+        }
+    }
+
+    /// Whether the file belongs to the table `holder_index`, which [`ColdStore::merge_holders`]
+    /// rebuilds after its folder was deleted.
+    pub fn is_of_holder_index(&self) -> bool {
+        self.file.split('/').next() == Some(HOLDER_INDEX.name)
+    }
+}
+
+impl ColdStore {
+    /// Reads every entry of the logs of `coupons`, `coupons_by_holder` and, if it exists,
+    /// `holder_index`. Returns at most one fault for each table: its first entry that cannot be
+    /// read.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`]. Damage is a fault.
+    pub async fn audit_logs(&self) -> Result<Vec<FileFault>, ColdError> {
+        let Inner { coupons, by_holder, index, .. } = &*self.inner;
+        let mut faults = Vec::new();
+        for (table, must_exist) in [(coupons, true), (by_holder, true), (index, false)] {
+            match table.newest_if_any().await {
+                Ok(Some(_)) => {
+                    let broken = table.broken_entry().await?;
+                    faults.extend(
+                        broken.map(|(entry, what)| FileFault { file: entry.to_string(), what }),
+                    );
+                }
+                Ok(None) if must_exist => {
+                    let what = "there is no such table".to_owned();
+                    faults.push(FileFault { file: table.folder().to_string(), what });
+                }
+                Ok(None) => {}
+                Err(error) => faults.push(FileFault::of(error)?),
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Reads every live file of the table `holder_index`. Returns at most one fault for each file.
+    /// Returns none if the log of the table cannot be read: [`ColdStore::audit_logs`] reports that.
+    ///
+    /// # Errors
+    /// As [`ColdStore::audit_logs`].
+    pub async fn audit_index(&self) -> Result<Vec<FileFault>, ColdError> {
+        let ascends = |last: &Row, row: &Row| last.key() < row.key();
+        self.audit_table(&self.inner.index, &Reading::all(decode::indexed), ascends).await
+    }
+
+    /// Reads every live file of a table. Returns at most one fault for each file.
+    async fn audit_table<T: Send + 'static>(
+        &self,
+        table: &Table,
+        reading: &Reading<T>,
+        ascends: fn(&T, &T) -> bool,
+    ) -> Result<Vec<FileFault>, ColdError> {
+        let known = match table.newest_if_any().await {
+            Ok(Some(known)) => known,
+            Ok(None) | Err(ColdError::Damaged { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut faults = Vec::new();
+        for file in known.all() {
+            match self.audit_rows(table, file, reading, ascends, |_| {}).await {
+                Ok(()) => {}
+                // A merge has replaced the file, and a sweep has deleted it.
+                Err(ReadError::Gone)
+                    if !table.newest().await?.is_live(file.origin.day, &file.path) => {}
+                Err(error) => faults.push(self.fault_of(table, file, error).await?),
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Hands every row of a live file to `take`. Fails unless the file has the size and the number
+    /// of rows that its commit says, every checksum is right, and the rows ascend.
+    pub(super) async fn audit_rows<T: Send + 'static>(
+        &self,
+        table: &Table,
+        file: &Arc<LiveFile>,
+        reading: &Reading<T>,
+        ascends: fn(&T, &T) -> bool,
+        mut take: impl FnMut(&T) + Send,
+    ) -> Result<(), ReadError> {
+        let Inner { location, files, .. } = &*self.inner;
+        let object = table.object(&file.path);
+        self.audit_size(&object, file).await?;
+        // The footer on disk is checked too, so the cache is not used.
+        let footer = Arc::new(files.read_footer(&object, file).await?);
+        let groups = (0..footer.groups.len()).collect();
+        let mut rows =
+            Cursor::new(location, files, object.clone(), file, footer, reading.clone(), groups);
+        let mut last: Option<T> = None;
+        let mut count = 0;
+        while let Some(batch) = rows.next().await? {
+            for row in batch {
+                if last.as_ref().is_some_and(|last| !ascends(last, &row)) {
+                    let what = format!("row {count} is out of order");
+                    return Err(location.damaged(&object, what).into());
+                }
+                take(&row);
+                last = Some(row);
+                count += 1;
+            }
+        }
+        if count != file.rows {
+            let what = format!("it has {count} rows, want {}", file.rows);
+            return Err(location.damaged(&object, what).into());
+        }
+        Ok(())
+    }
+
+    /// Fails unless an object has the size that its commit says. No read would notice surplus bytes
+    /// at the end.
+    pub(super) async fn audit_size(&self, object: &Path, file: &LiveFile) -> Result<(), ColdError> {
+        let location = &self.inner.location;
+        match location.size(object).await?.filter(|found| *found != file.bytes) {
+            Some(found) => {
+                let what = format!("it has {found} bytes, want {}", file.bytes);
+                Err(location.damaged(object, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What an error on reading a live file means: damage is a fault. Any other error ends the
+    /// audit; so does a file that a merge has replaced.
+    pub(super) async fn fault_of(
+        &self,
+        table: &Table,
+        file: &LiveFile,
+        error: ReadError,
+    ) -> Result<FileFault, ColdError> {
+        FileFault::of(table.unread_file(file, error).await)
+    }
+}

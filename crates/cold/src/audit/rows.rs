@@ -1,0 +1,83 @@
+//! A row of `coupons` for an audit: the coupon or why it cannot be read, and what its columns
+//! contradict.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use coupon::coupon::Coupon;
+
+use super::copies::ColdCopy;
+use crate::decode::{self, BadRow};
+
+/// A row, readable or not.
+#[derive(Clone, Debug)]
+pub(super) struct AuditedRow {
+    pub(super) code: String,
+    pub(super) coupon: Result<Box<Coupon>, String>,
+    pub(super) differs: Option<String>,
+}
+
+impl AuditedRow {
+    pub(super) fn of(self, file: &Arc<str>) -> ColdCopy {
+        ColdCopy { file: Arc::clone(file), coupon: self.coupon, differs: self.differs }
+    }
+}
+
+/// Decodes a batch. A row that cannot be read has its error instead of a coupon.
+pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<AuditedRow>, BadRow> {
+    let codes = decode::texts(batch, "code")?;
+    let whole = decode::coupons(batch);
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    let mut coupons = whole.ok().map(Vec::into_iter);
+    for row in 0..batch.num_rows() {
+        let coupon = match &mut coupons {
+            Some(coupons) => coupons.next().ok_or_else(|| decode::bad("code", row, "missing"))?,
+            None => match decode::coupons(&batch.slice(row, 1)) {
+                Ok(mut one) if one.len() == 1 => one.remove(0),
+                Ok(_) => return Err(decode::bad("code", row, "missing")),
+                Err(error) => {
+                    let code = codes.needed(row)?.to_owned();
+                    rows.push(AuditedRow { code, coupon: Err(error.to_string()), differs: None });
+                    continue;
+                }
+            },
+        };
+        let differs = disagreement(batch, row, &coupon)?;
+        let code = coupon.code().to_string();
+        rows.push(AuditedRow { code, coupon: Ok(Box::new(coupon)), differs });
+    }
+    Ok(rows)
+}
+
+/// The first column that contradicts the events. The state is compared where the coupon is decoded.
+fn disagreement(
+    batch: &RecordBatch,
+    row: usize,
+    coupon: &Coupon,
+) -> Result<Option<String>, BadRow> {
+    let redemption = coupon.redemption();
+    let texts = [
+        ("holder", coupon.holder().map(|it| it.as_str())),
+        ("time_zone", Some(coupon.zone().name())),
+        ("order_ref", redemption.map(|it| it.order.as_str())),
+    ];
+    for (name, folded) in texts {
+        let column = decode::texts(batch, name)?;
+        let stored = column.get(row);
+        if stored != folded {
+            return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
+        }
+    }
+    let instants = [
+        ("expires_at", Some(coupon.expires_at().0)),
+        ("issued_at", coupon.issued_at().map(|it| it.0)),
+        ("redeemed_at", redemption.map(|it| it.at.0)),
+    ];
+    for (name, folded) in instants {
+        let stored = decode::instants(batch, name)?.get(row).map(|at| at.0);
+        if stored != folded {
+            return Ok(Some(format!("{name} is {stored:?}, its events say {folded:?}")));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,175 @@
+//! The side table of a partition compared with the files of `coupons` that it was made from.
+
+mod differences;
+mod rows;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use coupon::time::Day;
+
+use super::files::FileFault;
+use crate::cursor::Reading;
+use crate::error::ColdError;
+use crate::files::ReadError;
+use crate::holders::{EVERYBODY, Held, REPEATED, held, of_coupons};
+use crate::log::LiveFile;
+use crate::store::{ColdStore, Inner};
+use rows::Sum;
+
+/// A row of the side table that does not agree with `coupons`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SideFault {
+    /// The coupon.
+    pub code: String,
+    /// Its holder.
+    pub holder: String,
+    /// What is wrong.
+    pub is: SideIs,
+}
+
+/// Which of the two tables lacks a row of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SideIs {
+    /// `coupons` has the coupon, and the side table does not: its holder does not find it.
+    Missing,
+    /// The side table has a row that `coupons` does not have, or has with other values.
+    Alone,
+}
+
+/// The result of [`ColdStore::audit_side`].
+#[derive(Clone, Debug, Default)]
+pub struct SideAudit {
+    /// Rows of the side table that were read.
+    pub rows: u64,
+    /// The last archive commit that the side table has.
+    pub archive_commit: u64,
+    /// Archive commits that `coupons` has and the side table does not have yet.
+    pub behind: u64,
+    /// Rows that do not agree, at most [`SIDE_FAULTS_MAX`].
+    pub faults: Vec<SideFault>,
+    /// Files of the side table that are not as they were written.
+    pub files: Vec<FileFault>,
+}
+
+/// Rows named for one partition. Further ones are not listed.
+pub const SIDE_FAULTS_MAX: usize = 1_000;
+
+impl ColdStore {
+    /// Compares the side table of a partition with `coupons`, one archive commit at a time: first
+    /// the sums of both, and row by row where the sums differ. Checks the size, the checksums, the
+    /// order and the number of rows of each file of the side table. Memory is bounded.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`]. Damage is a fault.
+    pub async fn audit_side(&self, day: Day) -> Result<SideAudit, ColdError> {
+        let Inner { coupons, by_holder, .. } = &*self.inner;
+        let mut audit = SideAudit::default();
+        // The side table is looked up first: what it has is in `coupons` when that is looked up
+        // later.
+        let side = by_holder.newest().await?;
+        let truth = coupons.newest().await?;
+        audit.archive_commit = side.archive_commit(day);
+        audit.behind = truth.archive_commit(day).saturating_sub(side.archive_commit(day));
+        let archive_commits: BTreeSet<u64> = truth
+            .files(day)
+            .iter()
+            .chain(side.files(day))
+            .map(|file| file.origin.archive_commit)
+            .collect();
+        let has_files = |archive_commit: u64| {
+            truth.files(day).iter().any(|file| file.origin.archive_commit == archive_commit)
+        };
+        for archive_commit in archive_commits
+            .into_iter()
+            .filter(|archive_commit| *archive_commit <= side.archive_commit(day))
+        {
+            // A merge removes an archive commit from `coupons` first.
+            if audit.behind > 0 && !has_files(archive_commit) {
+                continue;
+            }
+            let of = |files: &[Arc<LiveFile>]| -> Vec<Arc<LiveFile>> {
+                files
+                    .iter()
+                    .filter(|file| file.origin.archive_commit == archive_commit)
+                    .cloned()
+                    .collect()
+            };
+            let (from, to) = (of(truth.files(day)), of(side.files(day)));
+            self.audit_archive_commit(day, &from, &to, &mut audit).await?;
+        }
+        Ok(audit)
+    }
+
+    async fn audit_archive_commit(
+        &self,
+        day: Day,
+        from: &[Arc<LiveFile>],
+        to: &[Arc<LiveFile>],
+        audit: &mut SideAudit,
+    ) -> Result<(), ColdError> {
+        let truth = Reading::of(REPEATED, move |batch| of_coupons(batch, day, &EVERYBODY));
+        let side = Reading::all(held);
+        let wanted = self.sum_of_coupons(from, &truth).await?;
+        let found = self.sum_of_side(to, &side, audit).await?;
+        let (Some(wanted), Some(found)) = (wanted, found) else { return Ok(()) };
+        if wanted == found {
+            return Ok(());
+        }
+        self.differences((from, &truth), (to, &side), SideIs::Missing, audit).await;
+        self.differences((to, &side), (from, &truth), SideIs::Alone, audit).await;
+        Ok(())
+    }
+
+    /// The sum of the rows of files of `coupons`. `None` if one of them is damaged, which
+    /// [`ColdStore::audit_partition`] reports.
+    async fn sum_of_coupons(
+        &self,
+        files: &[Arc<LiveFile>],
+        reading: &Reading<Held>,
+    ) -> Result<Option<Sum>, ColdError> {
+        let coupons = &self.inner.coupons;
+        let mut sum = Sum::default();
+        for file in files {
+            if let Err(error) = self.add_up(file, reading, &mut sum).await {
+                self.fault_of(coupons, file, error).await?;
+                return Ok(None);
+            }
+        }
+        Ok(Some(sum))
+    }
+
+    async fn add_up(
+        &self,
+        file: &Arc<LiveFile>,
+        reading: &Reading<Held>,
+        sum: &mut Sum,
+    ) -> Result<(), ReadError> {
+        let mut cursor = self.inner.cursor(file, reading.clone()).await?;
+        while let Some(rows) = cursor.next().await? {
+            rows.iter().for_each(|row| sum.add(row));
+        }
+        Ok(())
+    }
+
+    /// Checks files of the side table and returns the sum of their rows; `None` if one is damaged.
+    async fn sum_of_side(
+        &self,
+        files: &[Arc<LiveFile>],
+        reading: &Reading<Held>,
+        audit: &mut SideAudit,
+    ) -> Result<Option<Sum>, ColdError> {
+        let by_holder = &self.inner.by_holder;
+        let ascends = |last: &Held, row: &Held| last.key() < row.key();
+        let (mut sum, mut is_whole) = (Sum::default(), true);
+        for file in files {
+            let add = |row: &Held| sum.add(row);
+            if let Err(error) = self.audit_rows(by_holder, file, reading, ascends, add).await {
+                audit.files.push(self.fault_of(by_holder, file, error).await?);
+                is_whole = false;
+            }
+        }
+        audit.rows += sum.rows;
+        Ok(is_whole.then_some(sum))
+    }
+}

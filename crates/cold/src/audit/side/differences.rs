@@ -1,0 +1,69 @@
+//! Finding the rows that one table has and the other has not, in bounded memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::rows::hash;
+use super::{SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs};
+use crate::cursor::Reading;
+use crate::holders::Held;
+use crate::log::LiveFile;
+use crate::store::ColdStore;
+
+/// Rows held in memory while the other table is read: some 50 MB.
+const SIDE_ROWS_MAX: usize = 200_000;
+
+/// Files of a table, and how to read them.
+pub(super) type Side<'a> = (&'a [Arc<LiveFile>], &'a Reading<Held>);
+
+impl ColdStore {
+    /// Adds to `audit` the rows of the first table that the second has not. Reads the first in
+    /// pieces of `SIDE_ROWS_MAX` rows, and the whole second table once for each piece.
+    pub(super) async fn differences(
+        &self,
+        (files, reading): Side<'_>,
+        other: Side<'_>,
+        is: SideIs,
+        audit: &mut SideAudit,
+    ) {
+        let mut some: BTreeMap<u128, (Held, i64)> = BTreeMap::new();
+        for file in files {
+            let Ok(mut cursor) = self.inner.cursor(file, reading.clone()).await else { continue };
+            while let Ok(Some(rows)) = cursor.next().await {
+                for row in rows {
+                    some.entry(hash(&row)).or_insert((row, 0)).1 += 1;
+                }
+                if some.len() >= SIDE_ROWS_MAX {
+                    self.report(std::mem::take(&mut some), other, is, audit).await;
+                }
+            }
+        }
+        self.report(some, other, is, audit).await;
+    }
+
+    /// Adds to `audit` those of `some` that the other table has not, or not as often.
+    async fn report(
+        &self,
+        mut some: BTreeMap<u128, (Held, i64)>,
+        (files, reading): Side<'_>,
+        is: SideIs,
+        audit: &mut SideAudit,
+    ) {
+        for file in files {
+            let Ok(mut cursor) = self.inner.cursor(file, reading.clone()).await else { continue };
+            while let Ok(Some(rows)) = cursor.next().await {
+                for row in rows {
+                    if let Some((_, count)) = some.get_mut(&hash(&row)) {
+                        *count -= 1;
+                    }
+                }
+            }
+        }
+        for (Held { holder, entry }, _) in some.into_values().filter(|(_, count)| *count > 0) {
+            if audit.faults.len() < SIDE_FAULTS_MAX {
+                let (code, holder) = (entry.code.to_string(), holder.to_string());
+                audit.faults.push(SideFault { code, holder, is });
+            }
+        }
+    }
+}

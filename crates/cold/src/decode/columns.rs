@@ -1,0 +1,124 @@
+//! Typed columns of a batch. An error names the column and the row.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use arrow::array::{
+    Array, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use coupon::calendar::Zone;
+use coupon::time::Millis;
+
+use super::{BadRow, bad};
+use crate::encode::MICROS;
+
+/// A column of text.
+pub(crate) struct Texts {
+    name: &'static str,
+    values: StringArray,
+}
+
+impl Texts {
+    pub(crate) fn get(&self, row: usize) -> Option<&str> {
+        self.values.is_valid(row).then(|| self.values.value(row))
+    }
+
+    pub(crate) fn needed(&self, row: usize) -> Result<&str, BadRow> {
+        self.get(row).ok_or_else(|| bad(self.name, row, "missing"))
+    }
+
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, row: usize) -> Result<T, BadRow> {
+        self.needed(row)?.parse().map_err(|error: T::Err| bad(self.name, row, error))
+    }
+
+    pub(crate) fn optional<T: FromStr<Err: Display>>(
+        &self,
+        row: usize,
+    ) -> Result<Option<T>, BadRow> {
+        self.get(row).map(|_| self.parsed(row)).transpose()
+    }
+}
+
+/// A column of instants.
+pub(crate) struct Instants {
+    name: &'static str,
+    values: TimestampMicrosecondArray,
+}
+
+impl Instants {
+    pub(crate) fn get(&self, row: usize) -> Option<Millis> {
+        self.values.is_valid(row).then(|| Millis(self.values.value(row).div_euclid(MICROS)))
+    }
+
+    pub(crate) fn needed(&self, row: usize) -> Result<Millis, BadRow> {
+        self.get(row).ok_or_else(|| bad(self.name, row, "missing"))
+    }
+}
+
+/// A column of numbers.
+pub(crate) struct Longs {
+    name: &'static str,
+    values: Int64Array,
+}
+
+impl Longs {
+    pub(super) fn get(&self, row: usize) -> i64 {
+        self.values.value(row)
+    }
+
+    pub(crate) fn unsigned(&self, row: usize) -> Result<u64, BadRow> {
+        u64::try_from(self.get(row)).map_err(|_| bad(self.name, row, self.get(row)))
+    }
+}
+
+/// A column of time zones. Nearly all rows of a batch have the same zone and a look-up by name is
+/// expensive, so the first one is cached.
+pub(super) struct Zones {
+    names: Texts,
+    first: Option<Zone>,
+}
+
+impl Zones {
+    pub(super) fn of(names: Texts) -> Result<Zones, BadRow> {
+        let first = match names.values.is_empty() {
+            true => None,
+            false => Some(names.parsed(0)?),
+        };
+        Ok(Zones { names, first })
+    }
+
+    pub(super) fn get(&self, row: usize) -> Result<Zone, BadRow> {
+        match &self.first {
+            Some(zone) if self.names.get(row) == self.names.get(0) => Ok(zone.clone()),
+            _ => self.names.parsed(row),
+        }
+    }
+}
+
+/// A column of a batch, or of the fields of its events: then `path` begins with `events.`.
+pub(super) fn column<A: Clone + 'static>(
+    batch: &RecordBatch,
+    path: &'static str,
+    otherwise: &str,
+) -> Result<A, BadRow> {
+    let name = path.strip_prefix("events.").unwrap_or(path);
+    let column = batch.column_by_name(name).ok_or_else(|| bad(path, 0, "missing"))?;
+    column.as_any().downcast_ref::<A>().cloned().ok_or_else(|| bad(path, 0, otherwise))
+}
+
+pub(crate) fn texts(batch: &RecordBatch, name: &'static str) -> Result<Texts, BadRow> {
+    Ok(Texts { name, values: column(batch, name, "no text")? })
+}
+
+pub(crate) fn longs(batch: &RecordBatch, name: &'static str) -> Result<Longs, BadRow> {
+    Ok(Longs { name, values: column(batch, name, "no number")? })
+}
+
+pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<Instants, BadRow> {
+    Ok(Instants { name, values: column(batch, name, "no instant")? })
+}
+
+/// The expiry days of the rows of a side table.
+pub(crate) fn days(batch: &RecordBatch) -> Result<Date32Array, BadRow> {
+    column(batch, "expiry_day", "no day")
+}

@@ -1,0 +1,143 @@
+//! Encoding the files of a commit on a blocking thread, while the caller reads the next rows.
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::error::ColdError;
+use crate::location::StoreLocation;
+use crate::schema::TableSchema;
+use crate::upload::{Cut, Upload};
+use crate::write::NewFile;
+
+/// The files of one commit, written one after the other. Every call but [`NewFiles::new`] blocks.
+/// If it is dropped before it is finished, the store discards the file that is open.
+pub(crate) struct NewFiles {
+    location: StoreLocation,
+    runtime: Handle,
+    schema: &'static TableSchema,
+    group_bytes: usize,
+    /// Names the next file.
+    name: Box<dyn Fn() -> String + Send>,
+    open: Option<Upload>,
+    written: Vec<NewFile>,
+}
+
+impl NewFiles {
+    /// Files of a table, with row groups of about `group_bytes`.
+    pub(crate) fn new(
+        location: &StoreLocation,
+        schema: &'static TableSchema,
+        group_bytes: usize,
+        name: impl Fn() -> String + Send + 'static,
+    ) -> NewFiles {
+        NewFiles {
+            location: location.clone(),
+            runtime: Handle::current(),
+            schema,
+            group_bytes,
+            name: Box::new(name),
+            open: None,
+            written: Vec::new(),
+        }
+    }
+
+    /// Rows of the open file.
+    pub(crate) fn rows(&self) -> u64 {
+        self.open.as_ref().map_or(0, Upload::rows)
+    }
+
+    /// Size of the row groups of the open file that are complete.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, Upload::bytes)
+    }
+
+    /// Adds rows to the open file; begins a file if none is open.
+    pub(crate) fn write(
+        &mut self,
+        batch: Result<RecordBatch, ArrowError>,
+    ) -> Result<(), ColdError> {
+        let batch = batch.map_err(|error| {
+            self.location.unavailable(format!("coupons cannot be encoded: {error}"))
+        })?;
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let (path, cut) = ((self.name)(), Cut::at(self.group_bytes));
+                let begun = Upload::begin(&self.location, &self.runtime, self.schema, path, cut)?;
+                self.open.insert(begun)
+            }
+        };
+        open.write(&batch)
+    }
+
+    /// Ends the open file.
+    pub(crate) fn close(&mut self) -> Result<(), ColdError> {
+        if let Some(open) = self.open.take() {
+            self.written.push(open.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Ends the files and returns them. They are durable and in no commit.
+    pub(crate) fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
+        self.close()?;
+        Ok(self.written)
+    }
+}
+
+enum Order<C> {
+    Chunk(C),
+    /// The end of the rows. If the channel closes without it, the encoder was dropped, and its
+    /// files are abandoned.
+    End,
+}
+
+/// An encoder, which takes the rows of its files chunk by chunk.
+pub(crate) struct Encoder<C> {
+    location: StoreLocation,
+    orders: mpsc::Sender<Order<C>>,
+    task: JoinHandle<Result<Vec<NewFile>, ColdError>>,
+}
+
+impl<C: Send + 'static> Encoder<C> {
+    /// Starts an encoder that writes each chunk with `take`. At most `chunks_max` chunks wait.
+    pub(crate) fn start(
+        files: NewFiles,
+        chunks_max: usize,
+        take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError> + Send + 'static,
+    ) -> Encoder<C> {
+        let (orders, received) = mpsc::channel(chunks_max);
+        let location = files.location.clone();
+        Encoder { location, orders, task: spawn_blocking(move || encode(files, received, take)) }
+    }
+
+    /// Hands over a chunk. Waits only while `chunks_max` chunks wait. Returns `false` after an
+    /// error, which [`Encoder::finish`] returns.
+    pub(crate) async fn push(&self, chunk: C) -> bool {
+        self.orders.send(Order::Chunk(chunk)).await.is_ok()
+    }
+
+    /// Ends the files and returns them. They are durable and in no commit.
+    pub(crate) async fn finish(self) -> Result<Vec<NewFile>, ColdError> {
+        // Before it receives `End`, the task stops only with an error, which is returned below.
+        let _ = self.orders.send(Order::End).await;
+        self.task.await.map_err(|error| self.location.stopped(error))?
+    }
+}
+
+fn encode<C>(
+    mut files: NewFiles,
+    mut orders: mpsc::Receiver<Order<C>>,
+    mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
+) -> Result<Vec<NewFile>, ColdError> {
+    loop {
+        match orders.blocking_recv() {
+            Some(Order::Chunk(chunk)) => take(&mut files, chunk)?,
+            Some(Order::End) => return files.finish(),
+            None => return Err(files.location.unavailable("the writer was dropped")),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The table `coupons` for a reader with an engine of its own: the files of a version, their
+//! statistics, and the store to read them from.
+//!
+//! Such a reader sees the files as Delta has them. Unlike the rest of this crate, it does not
+//! verify their checksums.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use coupon::coupon::Coupon;
+use object_store::ObjectStore;
+
+pub use crate::bounds::Bounds;
+use crate::encode;
+use crate::error::ColdError;
+use crate::schema::COUPONS;
+use crate::store::{ColdFile, ColdStore, Partition};
+
+impl ColdStore {
+    /// Looks up the partitions that have files, by day, at the newest version or at an earlier one;
+    /// none if there is no table.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], also for a version that does not exist; [`ColdError::Damaged`].
+    pub async fn snapshot(&self, version: Option<u64>) -> Result<Vec<Partition>, ColdError> {
+        let table = &self.inner.coupons;
+        let Some(mut known) = table.newest_if_any().await? else { return Ok(Vec::new()) };
+        if let Some(version) = version.filter(|version| *version != known.version) {
+            known = Arc::new(table.at(version).await?);
+        }
+        Ok(known.files.keys().map(|day| Partition::of(&known, *day)).collect())
+    }
+
+    /// The store that has the files.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.inner.location.store)
+    }
+
+    /// The name of a file within [`ColdStore::objects`].
+    pub fn object(&self, file: &ColdFile) -> String {
+        self.inner.coupons.object(file.path()).to_string()
+    }
+}
+
+impl ColdFile {
+    /// Bytes at the end of the file that hold its footer, rounded up.
+    pub fn footer_bytes(&self) -> u64 {
+        self.live.footer_bytes()
+    }
+
+    /// The minimum and the maximum of its columns.
+    pub fn bounds(&self) -> &Bounds {
+        &self.live.bounds
+    }
+}
+
+/// The columns of a file that describe a coupon, without `archived_in`.
+pub fn columns() -> SchemaRef {
+    let columns = COUPONS.to_arrow();
+    let is_of_coupon = |field: &&FieldRef| field.name() != "archived_in";
+    Arc::new(Schema::new(columns.fields().iter().filter(is_of_coupon).cloned().collect::<Fields>()))
+}
+
+/// Encodes coupons as rows of a file.
+///
+/// # Errors
+/// An error of Arrow, which no valid coupon causes.
+pub fn rows(coupons: &[Coupon]) -> Result<RecordBatch, ArrowError> {
+    let all = encode::columns(&coupons.iter().collect::<Vec<_>>())?;
+    RecordBatch::try_new(columns(), all)
+}

@@ -1,0 +1,90 @@
+//! The rows of the side table, decoded from its own files or from those of `coupons`.
+
+use arrow::array::RecordBatch;
+use coupon::code::Code;
+use coupon::ids::UserId;
+use coupon::time::Day;
+
+use super::HolderEntry;
+use super::pieces::{Piece, has};
+use crate::decode::{self, BadRow};
+
+/// The columns of `coupons` that the side table repeats.
+pub(crate) const REPEATED: &[&str] = &["code", "state", "version", "holder", "expires_at"];
+
+/// An entry and its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) holder: UserId,
+    pub(crate) entry: HolderEntry,
+}
+
+impl Held {
+    /// The sort key of a file of the side table.
+    pub(crate) fn key(&self) -> (&UserId, &Code) {
+        (&self.holder, &self.entry.code)
+    }
+}
+
+/// Decodes a batch of the side table.
+pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
+    let (days, columns) = (decode::days(batch)?, Columns::of(batch)?);
+    (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
+}
+
+/// The entries that a batch of `coupons` adds to the side table, for the holders in `piece`.
+pub(crate) fn of_coupons(
+    batch: &RecordBatch,
+    day: Day,
+    piece: &Piece,
+) -> Result<Vec<Held>, BadRow> {
+    let columns = Columns::of(batch)?;
+    let mut found = Vec::new();
+    for row in 0..batch.num_rows() {
+        let holder: Option<UserId> = columns.holders.optional(row)?;
+        if holder.is_some_and(|holder| has(piece, &holder)) {
+            found.push(columns.held(row, day)?);
+        }
+    }
+    Ok(found)
+}
+
+/// The columns that both tables have.
+struct Columns {
+    holders: decode::Texts,
+    codes: decode::Texts,
+    expires_at: decode::Instants,
+    states: decode::Texts,
+    versions: decode::Longs,
+}
+
+impl Columns {
+    fn of(batch: &RecordBatch) -> Result<Columns, BadRow> {
+        Ok(Columns {
+            holders: decode::texts(batch, "holder")?,
+            codes: decode::texts(batch, "code")?,
+            expires_at: decode::instants(batch, "expires_at")?,
+            states: decode::texts(batch, "state")?,
+            versions: decode::longs(batch, "version")?,
+        })
+    }
+
+    fn held(&self, row: usize, day: Day) -> Result<Held, BadRow> {
+        let state = match self.states.needed(row)? {
+            "available" => "available",
+            "issued" => "issued",
+            "redeemed" => "redeemed",
+            "void" => "void",
+            other => return Err(decode::bad("state", row, format!("{other:?}"))),
+        };
+        let entry = HolderEntry {
+            code: self.codes.parsed(row)?,
+            day,
+            expires_at: self.expires_at.needed(row)?,
+            state,
+            version: self.versions.unsigned(row)?,
+            coupon: None,
+        };
+        Ok(Held { holder: self.holders.parsed(row)?, entry })
+    }
+}

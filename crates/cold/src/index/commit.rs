@@ -1,0 +1,46 @@
+//! Commits to the holder index.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use coupon::time::Day;
+
+use super::HolderMerge;
+use crate::error::ColdError;
+use crate::log::{Change, Committed, LiveFile, TableVersion};
+use crate::names;
+use crate::store::{ColdStore, Inner};
+use crate::write::NewFile;
+
+impl ColdStore {
+    /// Reads the new files back, then commits them. Returns `false` if another process has
+    /// committed to the index.
+    pub(super) async fn commit_index(
+        &self,
+        on: &TableVersion,
+        added: Vec<NewFile>,
+        removed: &[Arc<LiveFile>],
+        covers: Vec<(Day, u64)>,
+        done: &mut HolderMerge,
+    ) -> Result<bool, ColdError> {
+        let Inner { index, files, .. } = &*self.inner;
+        let after = on.archive_commit(names::INDEX);
+        for NewFile { live, .. } in &added {
+            if let Err(error) = files.check(live).await {
+                return Err(index.unread_file(live, error).await);
+            }
+        }
+        let rows: u64 = added.iter().map(NewFile::rows).sum();
+        let removed: HashSet<String> = removed.iter().map(|file| file.path.clone()).collect();
+        let change =
+            Change { day: names::INDEX, after, archive_commit: after + 1, added, removed, covers };
+        match index.commit(change, u64::MAX).await? {
+            Committed::Done { .. } => {
+                done.written += rows;
+                done.commits += 1;
+                Ok(true)
+            }
+            Committed::Taken { .. } | Committed::Moved { .. } => Ok(false),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Taking new coupons into the holder index: from files of `coupons` to files of level 0.
+
+use std::sync::Arc;
+
+use coupon::time::Day;
+
+use super::plan;
+use super::write::{PIECE, encoder};
+use super::{HolderMerge, Row, Unread};
+use crate::cursor::Reading;
+use crate::decode;
+use crate::error::ColdError;
+use crate::log::{LiveFile, TableVersion};
+use crate::names;
+use crate::store::ColdStore;
+
+/// Coupons sorted in memory. Each takes about a kilobyte with its events.
+const CHUNK_ROWS: usize = 32_768;
+
+/// How an intake ended.
+pub(super) enum Intake {
+    /// New rows were taken in.
+    Went,
+    /// Another process has committed to the index.
+    Lost,
+    /// The index is up to date.
+    Nothing,
+}
+
+/// Rows that wait for their file.
+struct Pending {
+    /// The version of the index before that file.
+    known: Arc<TableVersion>,
+    rows: Vec<Row>,
+    /// Partitions that are complete with that file, and their archive commits.
+    covers: Vec<(Day, u64)>,
+}
+
+impl ColdStore {
+    /// Takes in the new coupons of partitions that the index lags behind, one after the other,
+    /// until there are enough for a file.
+    pub(super) async fn take_in(
+        &self,
+        on: &Arc<TableVersion>,
+        rows_max: u64,
+        done: &mut HolderMerge,
+        unread: &mut Unread,
+    ) -> Result<Intake, ColdError> {
+        let truth = self.inner.coupons.newest().await?;
+        self.fits(on, &truth)?;
+        let behind: Vec<(Day, u64)> = truth
+            .archive_commits
+            .iter()
+            .filter(|(day, archive_commit)| {
+                on.archive_commit(**day) < **archive_commit && !unread.days.contains(day)
+            })
+            .map(|(day, archive_commit)| (*day, *archive_commit))
+            .collect();
+        if behind.is_empty() {
+            return Ok(Intake::Nothing);
+        }
+        let mut intake = Pending { known: Arc::clone(on), rows: Vec::new(), covers: Vec::new() };
+        for (day, archive_commit) in behind {
+            let after = on.archive_commit(day);
+            let newer = |file: &&Arc<LiveFile>| file.newest_archive_commit() > after;
+            let mut is_whole = true;
+            for file in truth.files(day).iter().filter(newer) {
+                match self.take_file(file, after, &mut intake, done).await {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(Intake::Lost),
+                    // A damaged partition does not stop the others. Its rows that were read are
+                    // taken in again when it is whole.
+                    Err(error @ ColdError::Damaged { .. }) => {
+                        unread.days.insert(day);
+                        unread.first.get_or_insert(error);
+                        is_whole = false;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if is_whole {
+                intake.covers.push((day, archive_commit));
+            }
+            let waiting = intake.rows.len();
+            if waiting >= CHUNK_ROWS || done.written + waiting as u64 >= rows_max {
+                break;
+            }
+        }
+        if intake.rows.is_empty() && intake.covers.is_empty() {
+            // None of the partitions could be read, so there is nothing to commit.
+            return Ok(Intake::Went);
+        }
+        match self.add_file(&mut intake, done).await? {
+            true => Ok(Intake::Went),
+            false => Ok(Intake::Lost),
+        }
+    }
+
+    /// Takes the coupons with a holder that came into a file after archive commit `after`. Returns
+    /// `false` if another process has committed to the index.
+    async fn take_file(
+        &self,
+        file: &Arc<LiveFile>,
+        after: u64,
+        intake: &mut Pending,
+        done: &mut HolderMerge,
+    ) -> Result<bool, ColdError> {
+        let day = file.origin.day;
+        let held = Reading::all(move |batch| {
+            decode::coupons_behind(batch, after).map(|mut coupons| {
+                coupons.retain(|coupon| coupon.holder().is_some());
+                coupons
+            })
+        });
+        let mut rows = self.open(file, held).await?;
+        while let Some(coupons) = rows.next().await? {
+            intake.rows.extend(coupons.into_iter().map(|coupon| Row { day, coupon }));
+            if intake.rows.len() >= CHUNK_ROWS && !self.add_file(intake, done).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Commits the pending rows as a file of level 0, then does every merge that is due. Returns
+    /// `false` if another process has committed to the index.
+    async fn add_file(
+        &self,
+        intake: &mut Pending,
+        done: &mut HolderMerge,
+    ) -> Result<bool, ColdError> {
+        let mut rows = std::mem::take(&mut intake.rows);
+        let archive_commit = intake.known.archive_commit(names::INDEX) + 1;
+        let count = rows.len() as u64;
+        rows.sort_unstable_by(|a, b| {
+            a.key().cmp(&b.key()).then(b.coupon.version().cmp(&a.coupon.version()))
+        });
+        rows.dedup_by(|later, first| later.key() == first.key());
+        let encoder = encoder(&self.inner.location, 0, archive_commit, self.index_file_bytes());
+        while !rows.is_empty() {
+            let later = rows.split_off(rows.len().min(PIECE));
+            if !encoder.push(std::mem::replace(&mut rows, later)).await {
+                break;
+            }
+        }
+        let added = encoder.finish().await?;
+        let covers = std::mem::take(&mut intake.covers);
+        if !self.commit_index(&intake.known, added, &[], covers, done).await? {
+            return Ok(false);
+        }
+        done.taken_in += count;
+        intake.known = self.inner.index.newest().await?;
+        let file_bytes = self.index_file_bytes();
+        while let Some(merge) = plan::due(intake.known.files(names::INDEX), file_bytes) {
+            if !self.merge_index(&intake.known, &merge, done).await? {
+                return Ok(false);
+            }
+            intake.known = self.inner.index.newest().await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,53 @@
+//! Merging files of the holder index into files of one level.
+
+use std::cmp::Ordering;
+
+use super::write::{PIECE, encoder};
+use super::{HolderMerge, Row, plan};
+use crate::cursor::Reading;
+use crate::decode;
+use crate::error::ColdError;
+use crate::log::TableVersion;
+use crate::merge::{Merge, Versioned};
+use crate::names;
+use crate::store::{ColdStore, Inner};
+
+impl Versioned for Row {
+    fn order(&self, other: &Row) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+
+    fn version(&self) -> u64 {
+        self.coupon.version()
+    }
+}
+
+impl ColdStore {
+    /// Merges files into files of the target level, each coupon once, and commits them in place of
+    /// the old ones. Returns `false` if another process has committed to the index.
+    pub(super) async fn merge_index(
+        &self,
+        on: &TableVersion,
+        merge: &plan::Merge,
+        done: &mut HolderMerge,
+    ) -> Result<bool, ColdError> {
+        let Inner { location, index, .. } = &*self.inner;
+        let archive_commit = on.archive_commit(names::INDEX) + 1;
+        let mut files = Vec::with_capacity(merge.files.len());
+        for file in &merge.files {
+            files.push(self.open_of(index, file, Reading::all(decode::indexed)).await?);
+        }
+        let mut rows = Merge::new(files);
+        let encoder = encoder(location, merge.target, archive_commit, self.index_file_bytes());
+        let mut piece = Vec::with_capacity(PIECE);
+        while let Some(row) = rows.next().await? {
+            piece.push(row);
+            if piece.len() == PIECE && !encoder.push(std::mem::take(&mut piece)).await {
+                break;
+            }
+        }
+        encoder.push(piece).await;
+        let added = encoder.finish().await?;
+        self.commit_index(on, added, &merge.files, Vec::new(), done).await
+    }
+}

@@ -1,0 +1,98 @@
+//! Writing a file and giving it its name: the only place that syncs files and folders.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use object_store::PutMode;
+use uuid::Uuid;
+
+/// The folder in which objects are written before they have their names.
+pub(super) const STAGING: &str = ".staging";
+
+/// A file without its final name. Dropping it deletes the staged copy.
+#[derive(Debug)]
+pub(super) struct Staged {
+    root: PathBuf,
+    staged: PathBuf,
+    named: PathBuf,
+    kept: Arc<Mutex<HashSet<PathBuf>>>,
+}
+
+impl Staged {
+    /// A file that will be `named`. `kept` are the folders whose own names are known to be synced.
+    pub(super) fn new(
+        root: &FilePath,
+        named: PathBuf,
+        kept: &Arc<Mutex<HashSet<PathBuf>>>,
+    ) -> Staged {
+        // `LocalFileSystem` does not list names that end in `#` and digits.
+        let name = format!("{}#1", Uuid::new_v4());
+        let staged = root.join(STAGING).join(name);
+        Staged { root: root.to_owned(), staged, named, kept: Arc::clone(kept) }
+    }
+
+    /// Its final name.
+    pub(super) fn named(&self) -> &FilePath {
+        &self.named
+    }
+
+    pub(super) fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        match options.open(&self.staged) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Does not create the parents; see [`super::LocalFolder`].
+                match fs::create_dir(self.root.join(STAGING)) {
+                    Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+                options.open(&self.staged)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Gives a synced file its name, and syncs the folders that contain the name.
+    pub(super) fn publish(&self, mode: &PutMode) -> io::Result<()> {
+        let folder = self.named.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder)?;
+        match mode {
+            PutMode::Overwrite => fs::rename(&self.staged, &self.named)?,
+            PutMode::Create | PutMode::Update(_) => fs::hard_link(&self.staged, &self.named)?,
+        }
+        sync_folder(folder)?;
+        self.keep(folder)
+    }
+
+    /// Syncs the name of `folder`, and of each of its parents that may be new.
+    fn keep(&self, folder: &FilePath) -> io::Result<()> {
+        for folder in folder.ancestors().take_while(|above| *above != self.root) {
+            if held(&self.kept).contains(folder) {
+                return Ok(());
+            }
+            sync_folder(folder.parent().unwrap_or(&self.root))?;
+        }
+        // Only now, and all at once: another writer must not rely on a path that is synced in part.
+        let chain = folder.ancestors().take_while(|above| *above != self.root);
+        held(&self.kept).extend(chain.map(FilePath::to_owned));
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // If this fails, a sweep deletes the file a day later.
+        let _ = fs::remove_file(&self.staged);
+    }
+}
+
+pub(super) fn sync_folder(folder: &FilePath) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,74 @@
+//! Uploads in parts.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use object_store::{Error, MultipartUpload, PutMode, PutPayload, PutResult, Result, UploadPart};
+
+use super::blocking;
+use super::staged::Staged;
+
+/// A file that is written in parts.
+#[derive(Debug)]
+pub(super) struct Upload {
+    file: Arc<File>,
+    staged: Option<Staged>,
+    /// The offset of the next part.
+    end: u64,
+}
+
+impl Upload {
+    pub(super) fn begin(staged: Staged) -> io::Result<Upload> {
+        Ok(Upload { file: Arc::new(staged.open()?), staged: Some(staged), end: 0 })
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let mut at = self.end;
+        self.end += data.content_length() as u64;
+        let file = Arc::clone(&self.file);
+        let named = self.staged.as_ref().map_or_else(PathBuf::new, |it| it.named().to_owned());
+        Box::pin(async move {
+            blocking(&named, move || {
+                for bytes in &data {
+                    file.write_all_at(bytes, at)?;
+                    at += bytes.len() as u64;
+                }
+                Ok(())
+            })
+            .await
+        })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let staged = self.staged.take().ok_or_else(over)?;
+        let file = Arc::clone(&self.file);
+        let named = staged.named().to_owned();
+        blocking(&named, move || {
+            file.sync_all()?;
+            staged.publish(&PutMode::Create)
+        })
+        .await?;
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let staged = self.staged.take().ok_or_else(over)?;
+        let named = staged.named().to_owned();
+        blocking(&named, move || {
+            drop(staged);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn over() -> Error {
+    Error::Generic { store: "LocalFolder", source: "the upload has ended".into() }
+}

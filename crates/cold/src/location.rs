@@ -1,0 +1,145 @@
+//! The location of a cold store: objects by name, and errors that name the store and the file.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use crate::error::ColdError;
+use crate::local::LocalFolder;
+
+/// A store and its name in messages.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreLocation {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) name: Arc<str>,
+    pub(crate) folder: Option<Arc<LocalFolder>>,
+}
+
+impl StoreLocation {
+    /// Reads a small object; `None` if it does not exist.
+    pub(crate) async fn whole(&self, path: &Path) -> Result<Option<Bytes>, ColdError> {
+        let read = async { self.store.get(path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&format!("reading {path}"), error)),
+        }
+    }
+
+    /// Lists everything under a folder, in the order of names.
+    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<ObjectMeta>, ColdError> {
+        let found = self.store.list(Some(folder)).try_collect().await;
+        found.map_err(|error| self.failed(&format!("listing {folder}"), error))
+    }
+
+    /// The size of an object; `None` if it does not exist.
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>, ColdError> {
+        match self.store.head(path).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&format!("looking up {path}"), error)),
+        }
+    }
+
+    /// Deletes an object. Succeeds if it does not exist.
+    pub(crate) async fn remove(&self, path: &Path) -> Result<(), ColdError> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            // Another process may have deleted it at the same moment. Some servers report that as
+            // another error.
+            Err(error) => match self.size(path).await {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => Err(self.failed(&format!("deleting {path}"), error)),
+            },
+        }
+    }
+
+    /// Makes the names in a folder durable. In an object store they already are.
+    pub(crate) async fn settle(&self, folder: &Path) -> Result<(), ColdError> {
+        match &self.folder {
+            Some(local) => local
+                .settle(folder)
+                .await
+                .map_err(|error| self.failed(&format!("syncing {folder}"), error)),
+            None => Ok(()),
+        }
+    }
+
+    /// An error of the store while doing `what`.
+    pub(crate) fn failed(&self, what: &str, error: object_store::Error) -> ColdError {
+        let (location, full) = (self.name.to_string(), is_full(&error));
+        let what = format!("{what}: {error}");
+        if full {
+            ColdError::Full { location, what }
+        } else {
+            ColdError::Unavailable { location, what, source: Some(error.into()) }
+        }
+    }
+
+    /// The store answers, but without what is needed.
+    pub(crate) fn unavailable(&self, what: impl Into<String>) -> ColdError {
+        ColdError::Unavailable { location: self.name.to_string(), what: what.into(), source: None }
+    }
+
+    /// A file that is not as it was written.
+    pub(crate) fn damaged(&self, file: impl ToString, what: impl ToString) -> ColdError {
+        ColdError::Damaged {
+            location: self.name.to_string(),
+            file: file.to_string(),
+            what: what.to_string(),
+        }
+    }
+
+    /// A task of this process that panicked or was cancelled.
+    pub(crate) fn stopped(&self, error: tokio::task::JoinError) -> ColdError {
+        ColdError::Unavailable {
+            location: self.name.to_string(),
+            what: "a task panicked or was cancelled".to_owned(),
+            source: Some(error.into()),
+        }
+    }
+}
+
+/// Whether the disk is full or read-only, anywhere in the chain of causes.
+pub(crate) fn is_full(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+            )
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let failed = |kind: ErrorKind| object_store::Error::Generic {
+            store: "test",
+            source: Box::new(io::Error::from(kind)),
+        };
+        let cases = [
+            ("full", ErrorKind::StorageFull, true),
+            ("over quota", ErrorKind::QuotaExceeded, true),
+            ("read-only", ErrorKind::ReadOnlyFilesystem, true),
+            ("broken", ErrorKind::Other, false),
+        ];
+        for (name, kind, want) in cases {
+            assert_eq!(is_full(&failed(kind)), want, "{name}");
+        }
+    }
+}

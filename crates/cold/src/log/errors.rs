@@ -1,0 +1,90 @@
+//! Errors of the kernel as errors of the store: the only place that tells damage from an outage.
+
+use delta_kernel::KernelError;
+
+use super::{LiveFile, Table};
+use crate::error::ColdError;
+use crate::files::ReadError;
+
+/// Why a snapshot could not be loaded.
+pub(super) enum Unread {
+    Kernel(KernelError),
+    Foreign(String),
+    Stats(String),
+}
+
+impl From<KernelError> for Unread {
+    fn from(error: KernelError) -> Unread {
+        Unread::Kernel(error)
+    }
+}
+
+impl Table {
+    /// What an error on reading a live file means: a file that is missing although it is live is
+    /// damage; a file that a merge has replaced is [`ColdError::Unavailable`], and the caller reads
+    /// again.
+    pub(crate) async fn unread_file(&self, file: &LiveFile, error: ReadError) -> ColdError {
+        match error {
+            ReadError::Cold(error) => error,
+            ReadError::Gone => match self.newest().await {
+                Ok(known) if known.is_live(file.origin.day, &file.path) => {
+                    self.location.damaged(file.object(), "it is missing")
+                }
+                Ok(_) => self.location.unavailable(format!("{} was merged away", file.path)),
+                Err(error) => error,
+            },
+        }
+    }
+
+    pub(super) async fn unread(&self, what: &str, unread: Unread) -> ColdError {
+        match unread {
+            Unread::Foreign(path) => {
+                self.location.damaged(self.object(&path), "its name is not one that couponry gives")
+            }
+            Unread::Stats(path) => self
+                .location
+                .damaged(self.object(&path), "its entry in the log has no number of rows"),
+            Unread::Kernel(error) => self.failed(what, error).await,
+        }
+    }
+
+    /// Converts an error of the kernel. It names no file, so this reads the log to find the broken
+    /// entry.
+    pub(super) async fn failed(&self, what: &str, error: KernelError) -> ColdError {
+        let error = match store_error(error) {
+            Ok(error) => return self.location.failed(what, error),
+            Err(error) => error,
+        };
+        match self.broken_entry().await {
+            Ok(Some((entry, fault))) => self.location.damaged(entry, fault),
+            Ok(None) => self.location.damaged(self.log_folder(), error),
+            Err(other) => other,
+        }
+    }
+}
+
+/// The error of the store, if the kernel's error is one or was caused by one.
+fn store_error(error: KernelError) -> Result<object_store::Error, KernelError> {
+    match error {
+        KernelError::ObjectStore(error) => Ok(error),
+        KernelError::Backtraced { source, .. } => store_error(*source),
+        error if comes_from_store(&error) => {
+            Ok(object_store::Error::Generic { store: "kernel", source: Box::new(error) })
+        }
+        other => Err(other),
+    }
+}
+
+fn comes_from_store(error: &KernelError) -> bool {
+    if let KernelError::IOError(_) | KernelError::JoinFailure(_) = error {
+        return true;
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<object_store::Error>() || error.is::<std::io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

@@ -1,0 +1,69 @@
+//! Reading the coupons of one partition, each in its newest version.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+
+use crate::cursor::Reading;
+use crate::decode;
+use crate::error::ColdError;
+use crate::merge::Merge;
+use crate::rows::FileRows;
+use crate::store::{ColdFile, ColdStore, Partition};
+
+/// The coupons of one partition, in the order of codes.
+pub struct PartitionRows {
+    merge: Merge<Coupon>,
+    after: Option<Code>,
+}
+
+impl ColdStore {
+    /// Reads the coupons of one partition after `after`, in the order of their codes, each in its
+    /// newest version. Holds one row group of each file in memory.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn partition_rows(
+        &self,
+        partition: &Partition,
+        after: Option<&Code>,
+    ) -> Result<PartitionRows, ColdError> {
+        let mut files = Vec::with_capacity(partition.files.len());
+        for ColdFile { live: file } in &partition.files {
+            let (footer, reading) = (self.footer(file).await?, Reading::all(decode::coupons));
+            let cursor = self.inner.cursor_where(file, footer, reading, |bounds| {
+                match (&bounds.code, after) {
+                    (Some((_, last)), Some(after)) => last.as_str() > after.as_str(),
+                    (None, _) | (_, None) => true,
+                }
+            });
+            files.push(FileRows::new(&self.inner.coupons, file, cursor));
+        }
+        Ok(PartitionRows { merge: Merge::new(files), after: after.cloned() })
+    }
+}
+
+impl PartitionRows {
+    /// Returns the next coupons up to the code `last`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`ColdStore::rows`].
+    pub async fn up_to(
+        &mut self,
+        last: Option<&Code>,
+        limit: usize,
+    ) -> Result<Vec<Coupon>, ColdError> {
+        let mut taken = Vec::new();
+        while taken.len() < limit {
+            let Some(next) = self.merge.peek().await? else { break };
+            if last.is_some_and(|last| next.code() > last) {
+                break;
+            }
+            let Some(coupon) = self.merge.next().await? else { break };
+            // The row group may begin before `after`.
+            if self.after.as_ref().is_none_or(|after| coupon.code() > after) {
+                taken.push(coupon);
+            }
+        }
+        Ok(taken)
+    }
+}

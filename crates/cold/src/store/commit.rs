@@ -1,0 +1,128 @@
+//! Archive commits: writing the files of one, and committing them.
+
+use coupon::time::Day;
+
+use super::partition::{ColdFile, Partition};
+use super::{ColdStore, Inner};
+use crate::error::ColdError;
+use crate::files::ReadError;
+use crate::log::{Change, Committed};
+use crate::names::Origin;
+use crate::origins::Origins;
+use crate::write::{NewFile, PartitionWriter};
+
+impl ColdStore {
+    /// Begins the files of an archive commit. They are encoded on another thread.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
+    pub async fn writer(
+        &self,
+        day: Day,
+        archive_commit: u64,
+    ) -> Result<PartitionWriter, ColdError> {
+        self.writer_replacing(day, archive_commit, 0, &[]).await
+    }
+
+    /// Begins the files of an archive commit that replaces files of the partition. Merges have
+    /// rewritten the rows at most `rewrites` times, this one included; [`ColdFile::rewrites`]
+    /// returns that number.
+    ///
+    /// Otherwise as [`ColdStore::writer`], but for coupons that one of `replaced` has in the same
+    /// version: the new file keeps the archive commit that brought each of them to cold. So a
+    /// reader of newer rows ([`ColdStore::keys_behind`], [`ColdStore::archived`], the holder index)
+    /// skips these rows. Reads the codes and versions of `replaced` once more, in parallel.
+    ///
+    /// # Errors
+    /// As [`ColdStore::writer`] and, for the replaced files, [`ColdStore::rows`].
+    pub async fn writer_replacing(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        rewrites: u8,
+        replaced: &[ColdFile],
+    ) -> Result<PartitionWriter, ColdError> {
+        let Inner { location, options, coupons, .. } = &*self.inner;
+        coupons.newest().await?;
+        self.can_replace(replaced).await?;
+        let origins = Origins::of_files(self, archive_commit, replaced).await?;
+        let origin = Origin { day, archive_commit, rewrites };
+        Ok(PartitionWriter::new(location, options, origin, origins))
+    }
+
+    /// Makes an archive commit: adds `files` and removes `removed`. It is made on the newest
+    /// version at which the partition's last number is still `on.archive_commit` and every file to
+    /// remove is live. `archive_commit` must be the next number. If the answer of the store is
+    /// lost, the outcome is looked up. Repeating the call does not commit twice.
+    /// [`Committed::Done`] is durable.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], [`ColdError::Full`], [`ColdError::Damaged`]. Losing to another
+    /// commit is [`Committed::Taken`].
+    pub async fn commit(
+        &self,
+        on: &Partition,
+        archive_commit: u64,
+        files: &[NewFile],
+        removed: &[ColdFile],
+    ) -> Result<Committed, ColdError> {
+        self.commit_up_to(on, archive_commit, files, removed, u64::MAX).await
+    }
+
+    /// As [`ColdStore::commit`], as version `up_to` of the table at the latest:
+    /// [`Committed::Moved`] if the version would be higher.
+    ///
+    /// # Errors
+    /// As [`ColdStore::commit`].
+    pub async fn commit_up_to(
+        &self,
+        on: &Partition,
+        archive_commit: u64,
+        files: &[NewFile],
+        removed: &[ColdFile],
+        up_to: u64,
+    ) -> Result<Committed, ColdError> {
+        let is_of_archive_commit =
+            |file: &NewFile| file.day() == on.day && file.archive_commit() == archive_commit;
+        if archive_commit != on.archive_commit + 1 || !files.iter().all(is_of_archive_commit) {
+            return Ok(Committed::Taken {
+                archive_commit: self.partition(on.day).await?.archive_commit,
+            });
+        }
+        self.can_replace(removed).await?;
+        let change = Change {
+            day: on.day,
+            after: on.archive_commit,
+            archive_commit,
+            added: files.to_vec(),
+            removed: removed.iter().map(|file| file.path().to_owned()).collect(),
+            covers: Vec::new(),
+        };
+        self.inner.coupons.commit(change, up_to).await
+    }
+
+    /// Refuses to replace a file that has a column unknown to this release: the new file would not
+    /// have it. Other files may be replaced even if a later release has added columns to the table.
+    async fn can_replace(&self, removed: &[ColdFile]) -> Result<(), ColdError> {
+        let Inner { location, coupons, files, .. } = &*self.inner;
+        if removed.is_empty() || !coupons.newest().await?.is_later {
+            return Ok(());
+        }
+        for ColdFile { live } in removed {
+            let footer = match files.footer(live).await {
+                Ok(footer) => footer,
+                // The commit finds out whether the file is live.
+                Err(ReadError::Gone) => continue,
+                Err(ReadError::Cold(error)) => return Err(error),
+            };
+            if let Some(column) = footer.unknown(coupons.schema()) {
+                let (object, column) = (live.object(), column.string());
+                return Err(location.unavailable(format!(
+                    "{object} has the column {column}, which this release does not know and \
+                     would drop; compact with the release that wrote it"
+                )));
+            }
+        }
+        Ok(())
+    }
+}

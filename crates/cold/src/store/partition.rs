@@ -1,0 +1,139 @@
+//! One partition of `coupons` at one version of the table.
+
+use std::sync::Arc;
+
+use coupon::time::Day;
+
+use super::{ColdStore, Inner};
+use crate::error::ColdError;
+use crate::log::{LiveFile, TableVersion};
+
+/// A committed file of one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColdFile {
+    pub(crate) live: Arc<LiveFile>,
+}
+
+impl ColdFile {
+    /// Its path within the table `coupons`.
+    pub fn path(&self) -> &str {
+        &self.live.path
+    }
+
+    /// The expiry day of its partition.
+    pub fn day(&self) -> Day {
+        self.live.origin.day
+    }
+
+    /// The archive commit that wrote it.
+    pub fn archive_commit(&self) -> u64 {
+        self.live.origin.archive_commit
+    }
+
+    /// How often merges have rewritten its rows, at most. 0: a commit copied the rows out of hot.
+    /// More: they were in cold before.
+    pub fn rewrites(&self) -> u8 {
+        self.live.origin.rewrites
+    }
+
+    /// How many coupons it has.
+    pub fn rows(&self) -> u64 {
+        self.live.rows
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.live.bytes
+    }
+
+    /// The last archive commit that brought a coupon into the file, as the log says without reading
+    /// the file: none of its coupons came to cold later. For a file that a merge wrote through
+    /// [`ColdStore::writer_replacing`], this is one of the archive commits that were merged.
+    pub fn newest_archive_commit(&self) -> u64 {
+        self.live.newest_archive_commit()
+    }
+}
+
+/// The files of a partition at one version of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    /// The expiry day.
+    pub day: Day,
+    /// The version of the table.
+    pub version: u64,
+    /// The number of the partition's last commit; 0 if there was none.
+    pub archive_commit: u64,
+    /// The live files, by archive commit, then by code.
+    pub files: Vec<ColdFile>,
+}
+
+impl Partition {
+    pub(crate) fn of(known: &TableVersion, day: Day) -> Partition {
+        let files = known.files(day).iter().map(|live| ColdFile { live: Arc::clone(live) });
+        Partition {
+            day,
+            version: known.version,
+            archive_commit: known.archive_commit(day),
+            files: files.collect(),
+        }
+    }
+}
+
+impl ColdStore {
+    /// Looks up the files of a partition. What this returns is durable, whoever committed it.
+    ///
+    /// # Errors
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
+    pub async fn partition(&self, day: Day) -> Result<Partition, ColdError> {
+        Ok(Partition::of(&*self.settled().await?, day))
+    }
+
+    /// Looks up every partition that has a file or a commit, all at one version. Otherwise as
+    /// [`ColdStore::partition`].
+    ///
+    /// # Errors
+    /// As [`ColdStore::partition`].
+    pub async fn partitions(&self) -> Result<Vec<Partition>, ColdError> {
+        let known = self.settled().await?;
+        let mut days: Vec<Day> =
+            known.archive_commits.keys().chain(known.files.keys()).copied().collect();
+        days.sort_unstable();
+        days.dedup();
+        Ok(days.into_iter().map(|day| Partition::of(&known, day)).collect())
+    }
+
+    /// Checks that every partition has the archive commits that the caller has seen. Returns the
+    /// version at which it has.
+    ///
+    /// # Errors
+    /// [`ColdError::Damaged`] if one is missing; otherwise as [`ColdStore::partition`].
+    pub async fn has_archive_commits(&self, seen: &[(Day, u64)]) -> Result<u64, ColdError> {
+        let known = self.inner.coupons.newest().await?;
+        match seen.iter().find(|(day, archive_commit)| known.archive_commit(*day) < *archive_commit)
+        {
+            Some((day, archive_commit)) => {
+                Err(self.lost(*day, known.archive_commit(*day), *archive_commit))
+            }
+            None => Ok(known.version),
+        }
+    }
+
+    /// A partition is behind an archive commit that was seen before: the log has lost an entry.
+    pub(crate) fn lost(&self, day: Day, found: u64, seen: u64) -> ColdError {
+        let Inner { location, coupons, .. } = &*self.inner;
+        let what = format!(
+            "partition {day} ends with archive commit {found}, and archive commit {seen} was made: \
+             an entry of the log is lost; restore it from a copy"
+        );
+        location.damaged(coupons.log_folder(), what)
+    }
+
+    /// The newest version, durable in the folder. A writer may have been killed after it named a
+    /// commit and before it synced the folder, and rows are deleted from hot because of what this
+    /// returns.
+    async fn settled(&self) -> Result<Arc<TableVersion>, ColdError> {
+        let known = self.inner.coupons.newest().await?;
+        self.inner.location.settle(&self.inner.coupons.log_folder()).await?;
+        Ok(known)
+    }
+}

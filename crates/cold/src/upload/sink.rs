@@ -1,0 +1,79 @@
+//! Where the encoder writes: an upload in parts, and the checksums of its bytes.
+
+use std::io::{self, Write};
+
+use object_store::WriteMultipart;
+use tokio::runtime::Handle;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::checksums;
+
+pub(super) struct Sink {
+    upload: Option<WriteMultipart>,
+    runtime: Handle,
+    hasher: Xxh3,
+    /// The bytes after the last row group, held back until they have their checksum.
+    tail: Option<Vec<u8>>,
+}
+
+impl Sink {
+    pub(super) fn new(upload: WriteMultipart, runtime: &Handle) -> Sink {
+        Sink { upload: Some(upload), runtime: runtime.clone(), hasher: Xxh3::new(), tail: None }
+    }
+
+    /// The upload, unless [`Sink::take_upload`] has taken it.
+    pub(super) fn upload(&mut self) -> Option<&mut WriteMultipart> {
+        self.upload.as_mut()
+    }
+
+    /// Takes the upload, to complete it.
+    pub(super) fn take_upload(&mut self) -> Option<WriteMultipart> {
+        self.upload.take()
+    }
+
+    /// Holds back all bytes from here on.
+    pub(super) fn begin_tail(&mut self) {
+        self.tail = Some(Vec::new());
+    }
+
+    /// The checksum of the bytes since the last call.
+    pub(super) fn sum(&mut self) -> u64 {
+        let sum = self.hasher.digest();
+        self.hasher.reset();
+        sum
+    }
+
+    pub(super) fn seal(&mut self) -> io::Result<()> {
+        let mut tail = self.tail.take().unwrap_or_default();
+        checksums::seal(&mut tail).ok_or_else(|| io::Error::other("the footer has no sum"))?;
+        self.write_all(&tail)
+    }
+}
+
+impl Drop for Sink {
+    /// Tells the store to discard the parts of a file that was not completed.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take()
+            && let Err(error) = self.runtime.block_on(upload.abort())
+        {
+            tracing::debug!(%error, "the parts of an abandoned upload could not be deleted");
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(tail) = &mut self.tail {
+            tail.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        let upload = self.upload.as_mut().ok_or_else(|| io::Error::other("the file has ended"))?;
+        upload.write(bytes);
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

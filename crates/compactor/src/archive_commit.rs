@@ -1,0 +1,124 @@
+//! Makes an archive commit: copies the coupons to new files, checks the files, and commits them.
+
+use cold::{ColdFile, Committed, NewFile, Partition};
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::merge::Merge;
+use crate::report::Progress;
+use crate::{CompactError, Compactor};
+
+/// A digest of the rows of an archive commit: their number, and a hash of their codes and versions,
+/// in order. It finds lost and changed rows; it is not stored.
+#[derive(Default)]
+struct Digest {
+    rows: u64,
+    hash: Xxh3,
+}
+
+impl Digest {
+    fn add(&mut self, code: &Code, version: u64) {
+        self.rows += 1;
+        self.hash.update(code.as_str().as_bytes());
+        self.hash.update(&version.to_le_bytes());
+    }
+}
+
+/// What an archive commit does besides adding rows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    /// The files that it replaces.
+    pub(crate) replaced: &'a [ColdFile],
+    /// See [`ColdFile::rewrites`].
+    pub(crate) rewrites: u8,
+    /// Rows that are read for it, about.
+    pub(crate) total: u64,
+}
+
+/// An archive commit that has been made.
+pub(crate) struct ArchiveCommit {
+    pub(crate) number: u64,
+    pub(crate) files: Vec<NewFile>,
+    /// Coupons copied from hot.
+    pub(crate) copied: u64,
+}
+
+impl Compactor {
+    /// Makes an archive commit of the rows of `merge`, and removes the files that it replaces.
+    /// Returns `None` if another compactor has committed to the partition meanwhile.
+    pub(crate) async fn write(
+        &self,
+        on: &Partition,
+        mut merge: Merge,
+        part: Part<'_>,
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
+        let (day, number, total) = (on.day, on.archive_commit + 1, part.total);
+        let mut writer =
+            self.cold.writer_replacing(day, number, part.rewrites, part.replaced).await?;
+        let mut digest = Digest::default();
+        loop {
+            let chunk = merge.next().await?;
+            if chunk.is_empty() {
+                break;
+            }
+            chunk.iter().for_each(|coupon: &Coupon| digest.add(coupon.code(), coupon.version()));
+            writer.push(chunk).await?;
+            (self.watch)(Progress::Copied { rows: digest.rows, total });
+        }
+        let files = writer.finish().await?;
+        // Before the commit, so that a file that cannot be read is never published.
+        self.read_back(day, &files, &digest).await?;
+        let copied = merge.from_hot;
+        let mut newest = on.version;
+        loop {
+            self.record_begun(newest + 1).await?;
+            match self.cold.commit_up_to(on, number, &files, part.replaced, newest + 1).await? {
+                Committed::Done { version } => {
+                    self.record_committed(version).await?;
+                    (self.watch)(Progress::Committed { day, archive_commit: number });
+                    return Ok(Some(ArchiveCommit { number, files, copied }));
+                }
+                Committed::Taken { .. } => return Ok(None),
+                Committed::Moved { version } => newest = version,
+            }
+        }
+    }
+
+    /// Turns an error into `None` if another compactor has committed to the partition meanwhile:
+    /// then the error was that a merge had replaced the files that this one was reading.
+    pub(crate) async fn unless_conflict(
+        &self,
+        on: &Partition,
+        written: Result<Option<ArchiveCommit>, CompactError>,
+    ) -> Result<Option<ArchiveCommit>, CompactError> {
+        match written {
+            Err(error) => match self.cold.partition(on.day).await? {
+                partition if partition.archive_commit > on.archive_commit => Ok(None),
+                _ => Err(error),
+            },
+            written => written,
+        }
+    }
+
+    async fn read_back(
+        &self,
+        day: Day,
+        files: &[NewFile],
+        written: &Digest,
+    ) -> Result<(), CompactError> {
+        let mut found = Digest::default();
+        for file in files {
+            let mut keys = self.cold.keys_of_new(file).await?;
+            while let Some(chunk) = keys.next().await? {
+                chunk.iter().for_each(|(code, version)| found.add(code, *version));
+            }
+        }
+        if found.rows == written.rows && found.hash.digest() == written.hash.digest() {
+            return Ok(());
+        }
+        let names: Vec<&str> = files.iter().map(NewFile::path).collect();
+        Err(CompactError::NotAsWritten { day, file: names.join(", ") })
+    }
+}

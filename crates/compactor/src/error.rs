@@ -1,0 +1,65 @@
+//! Errors of a compaction, by what the caller may do.
+
+use cold::ColdError;
+use coupon::time::Day;
+use hot::HotError;
+
+use crate::pairing::StoreMismatch;
+
+/// Why a compaction stopped. What it did before stays done, and it has deleted nothing from hot
+/// that is not in cold.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// The hot store failed.
+    #[error(transparent)]
+    Hot(#[from] HotError),
+    /// The cold tier failed.
+    #[error(transparent)]
+    Cold(#[from] ColdError),
+    /// The two stores do not belong together.
+    #[error(transparent)]
+    StoreMismatch(#[from] StoreMismatch),
+    /// Hot has an archived marker for a coupon that is not in cold.
+    #[error(
+        "partition {day}: {code} was archived, and cold does not have it; its archived marker stays"
+    )]
+    ArchivedMarkerAlone {
+        /// The partition.
+        day: Day,
+        /// The code.
+        code: String,
+    },
+    /// What was read back is not what was written.
+    #[error(
+        "partition {day}: {file} does not have what was written to it; nothing was deleted from hot"
+    )]
+    NotAsWritten {
+        /// The partition.
+        day: Day,
+        /// The file.
+        file: String,
+    },
+    /// Other compactors were faster every time.
+    #[error(
+        "partition {day}: other compactors commit to it all the time: run `couponry compact` again"
+    )]
+    Conflict {
+        /// The partition.
+        day: Day,
+    },
+}
+
+/// Whether a store failed for a reason that may affect every partition.
+pub(crate) fn is_of_a_store(error: &CompactError) -> bool {
+    match error {
+        CompactError::Hot(error) => !matches!(error, HotError::Damaged(_) | HotError::Cold(_)),
+        CompactError::StoreMismatch(_) => true,
+        CompactError::Cold(error) => !matches!(
+            error,
+            ColdError::Damaged { .. } | ColdError::TooMuch { .. } | ColdError::Order { .. }
+        ),
+        CompactError::ArchivedMarkerAlone { .. }
+        | CompactError::NotAsWritten { .. }
+        | CompactError::Conflict { .. } => false,
+    }
+}

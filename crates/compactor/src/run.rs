@@ -1,0 +1,98 @@
+//! A run over all partitions: the passes, then the holder index, a checkpoint and a sweep.
+
+use std::time::Instant;
+
+use coupon::time::Millis;
+
+use crate::error::is_of_a_store;
+use crate::{Closed, CompactError, Compactor, Pass, Progress, Report};
+
+/// Abort after this many consecutive partitions that failed because of a store. It does not answer,
+/// and the other partitions would wait in vain.
+const STORE_FAILURES_MAX: u32 = 3;
+
+/// Check every this many partitions whether a checkpoint is due.
+const CHECKPOINT_LOOK_EVERY: usize = 16;
+
+/// Rows written to the holder index between two checkpoints of it.
+const INDEXED_AT_ONCE: u64 = 1_000_000;
+
+/// Rows that one run writes to the holder index, about: a quarter of an hour, during which no other
+/// run can begin.
+const INDEXED_MAX: u64 = 50_000_000;
+
+impl Compactor {
+    /// Does all the work that is due, partition by partition. A partition that fails is reported,
+    /// and the others are still done.
+    ///
+    /// # Errors
+    /// Errors that concern all partitions: a store that fails three of them in a row or is not
+    /// safe, or two stores that do not belong together.
+    pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
+        let works = self.plan(now, closed).await?;
+        self.cold.probe().await?;
+        let mut report = Report::default();
+        let mut failures = 0;
+        for work in works {
+            (self.watch)(Progress::Begins(work));
+            let done = match work.pass {
+                Pass::Finish => self.finish(work.day).await,
+                Pass::Closed => self.closed_pass(work.day, now).await,
+                Pass::Expired => self.expired_pass(work.day, now).await,
+            };
+            match done {
+                Ok(done) => {
+                    failures = 0;
+                    report.partitions.push(done);
+                    if report.partitions.len().is_multiple_of(CHECKPOINT_LOOK_EVERY) {
+                        self.cold.checkpoint().await?;
+                    }
+                }
+                Err(error) => {
+                    failures = if is_of_a_store(&error) { failures + 1 } else { 0 };
+                    if failures == STORE_FAILURES_MAX
+                        || matches!(error, CompactError::StoreMismatch(_))
+                    {
+                        return Err(error);
+                    }
+                    tracing::error!(day = %work.day, error = %error, "a partition was not archived");
+                    report.failed.push((work, error));
+                }
+            }
+        }
+        if self.cold.version().await?.is_some() {
+            if let Err(error) = self.index_holders(now, closed).await {
+                tracing::error!(error = %error, "the holder index is not complete");
+                report.not_indexed = Some(error);
+            }
+            self.cold.checkpoint().await?;
+            if closed != Closed::OnlyFinish {
+                report.swept = self.cold.sweep(now).await?;
+            }
+        }
+        while self.with_retries(|| self.hot.shrink()).await? {}
+        Ok(report)
+    }
+
+    /// Takes the archived coupons into the holder index, up to a limit. The next run continues.
+    async fn index_holders(&self, now: Millis, closed: Closed) -> Result<(), CompactError> {
+        let (begun, mut rows) = (Instant::now(), 0);
+        while rows < INDEXED_MAX {
+            let merged = self.cold.merge_holders(INDEXED_AT_ONCE).await?;
+            rows += merged.written;
+            (self.watch)(Progress::Indexed { rows });
+            // No commit: another process merges, and it merges to the end.
+            if merged.is_done || merged.commits == 0 {
+                break;
+            }
+            // The checkpoint keeps look-ups of the newest version short, and the sweep deletes
+            // replaced files.
+            self.cold.checkpoint().await?;
+            if closed != Closed::OnlyFinish {
+                let since = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+                self.cold.sweep_index(now.plus_ms(since)).await?;
+            }
+        }
+        Ok(())
+    }
+}

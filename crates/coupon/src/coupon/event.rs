@@ -1,0 +1,99 @@
+//! Events: what happened to a coupon, when, and by whom.
+
+use crate::calendar::Zone;
+use crate::ids::{Actor, IssueRef, OperationId, OrderRef, Reason, RevokeRef, UserId};
+use crate::time::Millis;
+
+/// What happened to a coupon, without when and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A user became the holder.
+    Issued {
+        /// The holder.
+        to: UserId,
+        /// The caller's name for the request.
+        reference: Option<IssueRef>,
+        /// Earlier expiry that counts from the issue (`valid_days`).
+        expires_at: Option<Millis>,
+    },
+    /// It was redeemed.
+    Redeemed {
+        /// By whom; `None` only where an import did not name one.
+        by: Option<UserId>,
+        /// For which order.
+        order: OrderRef,
+    },
+    /// The live redemption was cancelled.
+    RedemptionCancelled {
+        /// The order that had redeemed it.
+        order: OrderRef,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// It was taken back from its holder.
+    Revoked {
+        /// The holder it was taken from.
+        from: UserId,
+        /// The caller's name for the request.
+        reference: Option<RevokeRef>,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// It was voided.
+    Voided {
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// It got a later expiry.
+    Extended {
+        /// The new expiry, exclusive.
+        expires_at: Millis,
+        /// The zone of the new expiry's calendar day.
+        zone: Zone,
+        /// Why.
+        reason: Option<Reason>,
+    },
+}
+
+impl EventKind {
+    /// The name in answers, in exports and in both tiers; never changed.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            EventKind::Issued { .. } => "issued",
+            EventKind::Redeemed { .. } => "redeemed",
+            EventKind::RedemptionCancelled { .. } => "redemption_cancelled",
+            EventKind::Revoked { .. } => "revoked",
+            EventKind::Voided { .. } => "voided",
+            EventKind::Extended { .. } => "extended",
+        }
+    }
+}
+
+/// One entry of a coupon's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it was accepted.
+    pub at: Millis,
+    /// Who did it.
+    pub actor: Actor,
+    /// The attempt that did it.
+    pub operation: OperationId,
+    /// What was done.
+    pub kind: EventKind,
+}
+
+impl Event {
+    /// The caller's name for it, or the reason where it has none.
+    pub fn reference(&self) -> Option<&str> {
+        match &self.kind {
+            EventKind::Issued { reference, .. } => reference.as_ref().map(IssueRef::as_str),
+            EventKind::Redeemed { order, .. } | EventKind::RedemptionCancelled { order, .. } => {
+                Some(order.as_str())
+            }
+            EventKind::Revoked { reference: Some(reference), .. } => Some(reference.as_str()),
+            EventKind::Revoked { reference: None, reason, .. }
+            | EventKind::Voided { reason }
+            | EventKind::Extended { reason, .. } => reason.as_ref().map(Reason::as_str),
+        }
+    }
+}

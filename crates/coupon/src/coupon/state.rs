@@ -1,0 +1,68 @@
+//! The state of a coupon, its redemption and its hold.
+
+use crate::ids::{OperationId, OrderRef, UserId};
+use crate::time::Millis;
+
+/// What the events of a coupon add up to; the module [`crate::coupon`] says what is absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody holds it.
+    Available,
+    /// One user holds it.
+    Issued {
+        /// That user.
+        holder: UserId,
+    },
+    /// It has its one live redemption.
+    Redeemed {
+        /// The redemption.
+        redemption: Redemption,
+        /// Who held it before. It returns to them when the redemption is cancelled.
+        holder_before: Option<UserId>,
+    },
+    /// It was voided before it was redeemed.
+    Void {
+        /// Who held it then: it still counts towards this user's limit.
+        holder: Option<UserId>,
+    },
+}
+
+impl State {
+    /// `available`, `issued`, `redeemed` or `void`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            State::Available => "available",
+            State::Issued { .. } => "issued",
+            State::Redeemed { .. } => "redeemed",
+            State::Void { .. } => "void",
+        }
+    }
+}
+
+/// One redemption, live or cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redemption {
+    /// The user who redeemed; `None` only where an import did not name one.
+    pub by: Option<UserId>,
+    /// The order it was redeemed for.
+    pub order: OrderRef,
+    /// When.
+    pub at: Millis,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Millis>,
+}
+
+/// Reserves a coupon for one order until a moment. It lapses by the clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The user of the order.
+    pub by: UserId,
+    /// The order.
+    pub order: OrderRef,
+    /// The attempt that wrote it last.
+    pub operation: OperationId,
+    /// When this order took it first: the seven days count from here.
+    pub since: Millis,
+    /// First instant at which it has lapsed.
+    pub until: Millis,
+}

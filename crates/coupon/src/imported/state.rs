@@ -1,0 +1,77 @@
+//! Imported states: what a line of an import says about a coupon.
+
+use crate::ids::{OrderRef, UserId};
+use crate::time::Millis;
+
+/// The state of a coupon in the system it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportedState {
+    /// Nobody held it.
+    Available,
+    /// A user held it.
+    Issued {
+        /// The user.
+        holder: UserId,
+        /// Since when, if the line said.
+        at: Option<Millis>,
+    },
+    /// It was redeemed.
+    Redeemed {
+        /// By whom, if the line said.
+        holder: Option<UserId>,
+        /// When it was issued to that user, if the line said.
+        issued_at: Option<Millis>,
+        /// When it was redeemed.
+        at: Millis,
+        /// For which order, if the line said.
+        order: Option<OrderRef>,
+    },
+    /// It was void.
+    Void,
+}
+
+impl ImportedState {
+    /// Whether this is a later state than `other`: what is stored of an import only moves forward.
+    pub fn is_past(&self, other: &ImportedState) -> bool {
+        self.rank() > other.rank()
+    }
+
+    /// Whether a line of this state says nothing new after `was` was imported.
+    pub fn adds_nothing_to(&self, was: &ImportedState) -> bool {
+        self.rank() < was.rank() || self.agrees_with(was)
+    }
+
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            ImportedState::Available => 0,
+            ImportedState::Issued { .. } => 1,
+            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
+        }
+    }
+
+    /// Whether two lines of the same rank say the same. Times do not count: one line may leave them
+    /// out, or the old system may have rounded them differently.
+    fn agrees_with(&self, other: &ImportedState) -> bool {
+        match (self, other) {
+            (ImportedState::Available, ImportedState::Available)
+            | (ImportedState::Void, ImportedState::Void) => true,
+            (ImportedState::Issued { holder: a, .. }, ImportedState::Issued { holder: b, .. }) => {
+                a == b
+            }
+            (
+                ImportedState::Redeemed { holder: a, order: o, .. },
+                ImportedState::Redeemed { holder: b, order: p, .. },
+            ) => a == b && o == p,
+            _ => false,
+        }
+    }
+
+    /// The user who holds a coupon of this state.
+    pub fn holder(&self) -> Option<&UserId> {
+        match self {
+            ImportedState::Available | ImportedState::Void => None,
+            ImportedState::Issued { holder, .. } => Some(holder),
+            ImportedState::Redeemed { holder, .. } => holder.as_ref(),
+        }
+    }
+}

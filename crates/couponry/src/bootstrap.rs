@@ -1,0 +1,70 @@
+//! What a second binary over the same stores uses: the settings, the stores opened for reading, the
+//! output, and the exit codes.
+
+use cold::Patience;
+
+use crate::cql::Waiting;
+use crate::open::{self, Purpose};
+use crate::settings::{Hot, SettingFlags, Settings};
+
+pub use crate::failure::CliError;
+pub use crate::open::Opened;
+pub use crate::output::table::thousands;
+pub use crate::output::{Out, is_terminal};
+pub use crate::progress::{Progress, Work};
+pub use crate::serve::stopped;
+pub use crate::settings::SettingFlags as StoreFlags;
+pub use crate::settings::help::parsed;
+
+/// The settings of this run.
+pub struct Chosen {
+    settings: Settings,
+}
+
+impl SettingFlags {
+    /// Takes each setting from the first source that sets it, and starts the log.
+    ///
+    /// # Errors
+    /// Usage.
+    pub fn chosen(&self) -> Result<Chosen, CliError> {
+        let settings = Settings::resolve(self)?;
+        crate::start_log(&settings)?;
+        Ok(Chosen { settings })
+    }
+}
+
+impl Chosen {
+    /// The address to listen on.
+    pub fn listen(&self) -> &str {
+        &self.settings.listen.value
+    }
+
+    /// Opens the stores, with or without a running `serve`. Never makes one; waits for a cluster
+    /// that does not answer.
+    ///
+    /// # Errors
+    /// A folder without data; a store that cannot be opened.
+    pub async fn open(self) -> Result<Opened, CliError> {
+        let settings = &self.settings;
+        match settings.hot.value {
+            Hot::Sqlite => must_be_current(settings)?,
+            Hot::Cql(_) => {}
+        }
+        let attempt = async || open::opened(settings, Purpose::Read, Patience::Work).await;
+        open::patiently(settings, Waiting::Command, attempt).await
+    }
+}
+
+/// Refuses a store that opening it would upgrade: a program that only reads must not change it.
+fn must_be_current(settings: &Settings) -> Result<(), CliError> {
+    open::must_be_there(settings)?;
+    let data = &settings.data.value;
+    match hot_sqlite::is_current(data) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CliError::new(format!(
+            "the data in {} are of an earlier release: `couponry serve` upgrades them",
+            data.display()
+        ))),
+        Err(error) => Err(CliError::of(error)),
+    }
+}

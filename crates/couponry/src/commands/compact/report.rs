@@ -1,0 +1,84 @@
+//! What `couponry compact` prints: the plan of a dry run, or what a run has done.
+
+use std::time::Duration;
+
+use compactor::{PartitionReport, Pass, Report, Work as Planned};
+
+use crate::failure::{CliError, Ended};
+use crate::output::{self, Side, thousands};
+
+/// Prints what a run would do.
+pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
+    if works.is_empty() {
+        return output::done(
+            "nothing to do: no day can be sealed, and too few closed coupons wait",
+        );
+    }
+    let mut rows = vec![["DAY", "WHAT", "CLOSED"].map(String::from).to_vec()];
+    rows.extend(works.iter().map(|work| {
+        vec![work.day.to_string(), would(work.pass).to_owned(), thousands(work.waiting)]
+    }));
+    output::done(output::table(&[Side::Left, Side::Left, Side::Right], &rows).trim_end())
+}
+
+fn would(pass: Pass) -> &'static str {
+    match pass {
+        Pass::Finish => "finish an earlier run",
+        Pass::Closed => "move closed coupons",
+        Pass::Expired => "seal it, move all of it",
+    }
+}
+
+/// Prints what a run has done.
+///
+/// # Errors
+/// No day could be moved.
+pub(super) fn done(report: &Report, elapsed: Duration) -> Result<Ended, CliError> {
+    if !report.partitions.is_empty() {
+        output::say(table(&report.partitions).trim_end())?;
+    }
+    for (work, error) in &report.failed {
+        output::note(&format!("{}: {error}", work.day));
+    }
+    if let Some(error) = &report.not_indexed {
+        output::note(&format!("the holder index is not complete: {error}"));
+    }
+    if report.partitions.is_empty() && !report.failed.is_empty() {
+        let sentence = "no day could be moved; nothing was removed from hot before it was in cold";
+        return Err(
+            CliError::new(sentence).and("run it again; `couponry doctor` checks both tiers")
+        );
+    }
+    let sum = |of: fn(&PartitionReport) -> u64| report.partitions.iter().map(of).sum::<u64>();
+    let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));
+    let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
+    output::say(&format!(
+        "{} coupons moved to cold, {} bytes ({each:.1} for each), in {:.1} s; removed {} old files",
+        thousands(copied),
+        thousands(bytes),
+        elapsed.as_secs_f64(),
+        thousands(report.swept.files),
+    ))?;
+    let is_all = report.failed.is_empty() && report.not_indexed.is_none();
+    Ok(if is_all { Ended::Done } else { Ended::Partly })
+}
+
+fn table(partitions: &[PartitionReport]) -> String {
+    let heads = ["DAY", "PASS", "COPIED", "BYTES", "REMOVED"];
+    let mut rows = vec![heads.map(String::from).to_vec()];
+    rows.extend(partitions.iter().map(|partition| {
+        let pass = match partition.pass {
+            Pass::Finish => "finish",
+            Pass::Closed => "closed",
+            Pass::Expired => "expired",
+        };
+        vec![
+            partition.day.to_string(),
+            pass.to_owned(),
+            thousands(partition.copied),
+            thousands(partition.bytes),
+            thousands(partition.removed),
+        ]
+    }));
+    output::table(&[Side::Left, Side::Left, Side::Right, Side::Right, Side::Right], &rows)
+}

@@ -1,0 +1,53 @@
+//! What `couponry copy` prints of a pass and of a comparison.
+
+use hot::inventory::{Compared, Copied};
+
+use crate::output::{self, Side, thousands};
+
+/// A sentence about a pass.
+pub(super) fn summary(copied: &Copied) -> String {
+    let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
+    let read = read.collect::<Vec<_>>().join(", ");
+    let pass = match (copied.again, copied.resumed) {
+        (false, false) => "first pass",
+        (false, true) => "first pass, continued where it stopped",
+        (true, false) => "another pass",
+        (true, true) => "another pass, continued where it stopped",
+    };
+    let removed = match copied.removed {
+        0 => String::new(),
+        removed => format!("; removed {} that the source no longer has", thousands(removed)),
+    };
+    let read = if read.is_empty() { "nothing".to_owned() } else { read };
+    format!("{pass}: read {read}{removed}")
+}
+
+/// The comparison as a table.
+pub(super) fn table(compared: &[Compared]) -> String {
+    let mut rows = vec![["", "SOURCE", "TARGET", ""].map(str::to_owned).to_vec()];
+    for one in compared {
+        let result = match (one.is_same(), one.from == one.to) {
+            (true, _) => "the same".to_owned(),
+            (false, false) => "differ".to_owned(),
+            (false, true) => format!("differ: {:032x}, {:032x}", one.from_hash, one.to_hash),
+        };
+        rows.push(vec![one.what.to_owned(), thousands(one.from), thousands(one.to), result]);
+    }
+    output::table(&[Side::Left, Side::Right, Side::Right, Side::Left], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables() {
+        let one = |what, to, to_hash| Compared { what, from: 1_200, to, from_hash: 1, to_hash };
+        let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("markers", 1_200, 2)];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "claims    1,200   1,200  the same");
+        assert_eq!(lines[2], "coupons   1,200   1,199  differ");
+        assert!(lines[3].ends_with("01, 00000000000000000000000000000002"), "{text}");
+    }
+}

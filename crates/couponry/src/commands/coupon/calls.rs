@@ -1,0 +1,186 @@
+//! The commands of `couponry coupon`, with their help.
+
+use clap::Subcommand;
+use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
+
+use super::flags::{AdminWhy, Selection, Until, Which};
+use crate::failure::CliError;
+
+/// The end of each help.
+macro_rules! endings {
+    ($($example:literal)+) => {
+        concat!(
+            "Exit codes: 0 done (now or before), 1 refused or failed, 2 usage error. With --file: \
+             3 if\nsome codes were refused, 1 if all codes were refused.\n\nExamples:\n",
+            $($example),+
+        )
+    };
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Call {
+    /// Print a coupon with its history
+    ///
+    /// With --file, prints the state of each coupon as its detail.
+    #[command(after_help = endings!(
+        "  couponry coupon show 7K2M-9QXD-4TRB-H0VE\n"
+        "  couponry coupon show SUMMER2027 --user ann"
+    ))]
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// Show the coupon only if this user is its holder; for a shared code, show the coupon of
+        /// this user
+        #[arg(long, value_name = "ID")]
+        user: Option<UserId>,
+    },
+    /// Issue a coupon to a user
+    ///
+    /// With CODE, issues this coupon. With --campaign, issues the next coupon of the stock of the
+    /// campaign. Both check the per-user limit of the campaign.
+    ///
+    /// --issue-ref names the request with --campaign: a second call with the same name returns the
+    /// same coupon. It is required if the limit is not 1.
+    #[command(after_help = endings!(
+        "  couponry coupon issue 7K2M-9QXD-4TRB-H0VE --user ann\n"
+        "  couponry coupon issue --campaign spring-2027 --user ann --issue-ref goodwill-17"
+    ))]
+    Issue {
+        #[command(flatten)]
+        which: Which,
+        /// Take the next coupon of the stock of this campaign
+        #[arg(long, value_name = "ID", group = "Which")]
+        campaign: Option<CampaignId>,
+        /// User who gets the coupon
+        #[arg(long, value_name = "ID")]
+        user: UserId,
+        /// Name of this request; couponry never forgets it. replaces:CODE asks for a replacement of
+        /// the coupon CODE
+        #[arg(long, value_name = "REF", requires = "campaign")]
+        issue_ref: Option<IssueRef>,
+    },
+    /// Redeem a coupon for an order
+    ///
+    /// A coupon is redeemed at most once. A second call for the same order is a replay, and a call
+    /// for another order is refused.
+    #[command(after_help = endings!(
+        "  couponry coupon redeem 7K2M-9QXD-4TRB-H0VE --user ann --order 991"
+    ))]
+    Redeem {
+        #[command(flatten)]
+        which: Which,
+        /// User who redeems the coupon
+        #[arg(long, value_name = "ID")]
+        user: UserId,
+        /// Order that the coupon is redeemed for
+        #[arg(long, value_name = "REF")]
+        order: OrderRef,
+    },
+    /// Release a hold
+    ///
+    /// Ends the hold of an order. If the order does not hold the coupon, the call is a replay.
+    #[command(after_help = endings!(
+        "  couponry coupon release 7K2M-9QXD-4TRB-H0VE --order 991"
+    ))]
+    Release {
+        #[command(flatten)]
+        which: Which,
+        /// Order that holds the coupon
+        #[arg(long, value_name = "REF")]
+        order: OrderRef,
+    },
+    /// Cancel a redemption
+    ///
+    /// The coupon returns to its state before the redemption. `coupon.expired` in the answer says
+    /// whether it has expired since. The same order cannot redeem it again: use a new `order_ref`.
+    #[command(after_help = endings!(
+        "  couponry coupon cancel-redemption 7K2M-9QXD-4TRB-H0VE --order 991 \\\n"
+        "      --reason 'goods returned'"
+    ))]
+    CancelRedemption {
+        #[command(flatten)]
+        which: Which,
+        /// Order that redeemed the coupon
+        #[arg(long, value_name = "REF")]
+        order: OrderRef,
+        /// Reason, for people who read the history; at most 200 bytes
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
+    },
+    /// Revoke a coupon from its holder
+    ///
+    /// The coupon is available again, and no longer counts towards the per-user limit of the user.
+    /// With --revoke-ref you can repeat the call safely: if the coupon was issued again since, the
+    /// call does not revoke it a second time.
+    #[command(after_help = endings!(
+        "  couponry coupon revoke 7K2M-9QXD-4TRB-H0VE --user ann --revoke-ref ticket-4711 \\\n"
+        "      --reason 'sent by mistake'"
+    ))]
+    Revoke {
+        #[command(flatten)]
+        which: Which,
+        /// Holder of the coupon
+        #[arg(long, value_name = "ID")]
+        user: UserId,
+        /// Name of this request; couponry never forgets it
+        #[arg(long, value_name = "REF")]
+        revoke_ref: Option<RevokeRef>,
+        #[command(flatten)]
+        why: AdminWhy,
+    },
+    /// Void a coupon: it can no longer be issued or redeemed
+    ///
+    /// couponry keeps its record.
+    #[command(after_help = endings!(
+        "  couponry coupon void 7K2M-9QXD-4TRB-H0VE --reason 'printed twice'\n"
+        "  couponry coupon void --file stolen.csv --reason stolen > results.csv"
+    ))]
+    Void {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        why: AdminWhy,
+    },
+    /// Extend a coupon to a later expiry
+    ///
+    /// Also extends an expired coupon, until the extend_days of its campaign have passed. Needs
+    /// --expires-at or --expires-on.
+    #[command(after_help = endings!(
+        "  couponry coupon extend 7K2M-9QXD-4TRB-H0VE --expires-on 2027-06-30 \\\n"
+        "      --time-zone Asia/Seoul\n"
+        "  couponry coupon extend --file late.csv --expires-at 2027-07-01T00:00:00Z"
+    ))]
+    Extend {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        until: Until,
+        #[command(flatten)]
+        why: AdminWhy,
+    },
+}
+
+impl Call {
+    /// Whether it only reads the store.
+    pub(super) fn only_reads(&self) -> bool {
+        matches!(self, Call::Show { .. })
+    }
+
+    /// The coupons that it is for.
+    ///
+    /// # Errors
+    /// Usage: flags that clap should have refused.
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        match self {
+            Call::Issue { campaign: Some(campaign), .. } => Ok(Selection::Stock(campaign)),
+            Call::Issue { which, .. }
+            | Call::Show { which, .. }
+            | Call::Redeem { which, .. }
+            | Call::Release { which, .. }
+            | Call::CancelRedemption { which, .. }
+            | Call::Revoke { which, .. }
+            | Call::Void { which, .. }
+            | Call::Extend { which, .. } => which.selection(),
+        }
+    }
+}

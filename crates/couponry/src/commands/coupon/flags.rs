@@ -1,0 +1,94 @@
+//! What the commands of `couponry coupon` have in common: which coupons, why, and until when.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::code::CodeText;
+use coupon::ids::{CampaignId, Reason};
+use coupon::time::Millis;
+use engine::{AdminChange, Expiry, Failure};
+
+use crate::failure::CliError;
+
+/// The coupons that a command acts on.
+pub(super) enum Selection<'a> {
+    One(&'a CodeText),
+    File(&'a PathBuf),
+    Stock(&'a CampaignId),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// Code of the coupon; hyphens, spaces and case do not matter
+    code: Option<CodeText>,
+    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
+    /// input
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+impl Which {
+    pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {
+        match (&self.code, &self.file) {
+            (Some(code), None) => Ok(Selection::One(code)),
+            (None, Some(file)) => Ok(Selection::File(file)),
+            (Some(_), Some(_)) | (None, None) => {
+                Err(CliError::usage("no coupon is named: give a code, or a --file of codes"))
+            }
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct AdminWhy {
+    /// Reason, for people who read the history; at most 200 bytes
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<Reason>,
+    /// Change the coupon only if it has this version; `coupon show` prints the version
+    #[arg(long, value_name = "NUMBER", conflicts_with = "file")]
+    version: Option<u64>,
+}
+
+impl AdminWhy {
+    pub(super) fn change(&self) -> AdminChange {
+        AdminChange { reason: self.reason.clone(), if_version: self.version }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Until {
+    #[command(flatten)]
+    end: End,
+    /// Time zone of --expires-on, such as Asia/Seoul [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "expires_on")]
+    time_zone: Option<Zone>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct End {
+    /// New time at which the coupon expires, such as 2027-07-01T00:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant, conflicts_with = "time_zone")]
+    expires_at: Option<Millis>,
+    /// New last day on which the coupon can be redeemed, such as 2027-06-30
+    #[arg(long, value_name = "DATE")]
+    expires_on: Option<Date>,
+}
+
+impl Until {
+    /// # Errors
+    /// `Invalid`: flags that clap should have refused.
+    pub(super) fn expiry(&self) -> Result<Expiry, Failure> {
+        match (self.end.expires_at, self.end.expires_on) {
+            (Some(at), None) => Ok(Expiry::At(at)),
+            (None, Some(on)) => {
+                Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                Err(Failure::invalid("expires_at", "or expires_on is wanted: give one of them"))
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Checks of the hot store and the cold tier: the keys of the batches, one write, the bucket, and
+//! all that `verify` checks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cold::{ColdStore, Patience, ProbeResult};
+use engine::{Clock, ColdArchive, Engine, SystemClock};
+use hot::clock::clock_record;
+use hot::{ClockRecord, Facts, HotStore, Witness};
+use verify::{Finding, Options};
+
+use super::{DoctorArgs, Report, Verdict, cluster};
+use crate::commands::verify::checked;
+use crate::cql::{Waiting, connect, patiently};
+use crate::failure::CliError;
+use crate::keys::Keys;
+use crate::open;
+use crate::output::thousands;
+use crate::serve::banner::{durable_write, milliseconds};
+use crate::settings::{Hot, Settings};
+
+/// A slow durable write, which every request waits for: a good disk takes a tenth of it.
+const SLOW_WRITE: Duration = Duration::from_millis(20);
+
+/// What the probe of a bucket is about.
+const COLD: &str = "cold tier";
+
+/// What the checks of `verify` are about.
+const VERIFY: &str = "verify";
+
+/// Opens the hot store and checks both tiers.
+pub(super) async fn report(
+    settings: &Settings,
+    keys: &Keys,
+    args: &DoctorArgs,
+    report: &mut Report,
+) -> Result<(), CliError> {
+    let cold = open::cold(settings, Patience::Work)?;
+    match &settings.hot.value {
+        Hot::Sqlite => match open::sqlite(settings, keys, &cold) {
+            Ok(store) => {
+                report.add("clock", clock(&store).await)?;
+                both_tiers(Arc::new(store), cold, keys, SLOW_WRITE, args, report).await
+            }
+            Err(error) => report.add("hot store", Verdict::Fail(error.to_string())),
+        },
+        Hot::Cql(target) => {
+            let attempt = async || {
+                let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+                connect(settings, target, keys.code_keys(), archive).await
+            };
+            match patiently(target, Waiting::Command, attempt).await {
+                Ok(connected) => {
+                    cluster::report(settings, &connected, report).await?;
+                    let store = Arc::clone(&connected.store) as Arc<dyn HotStore>;
+                    let ended =
+                        both_tiers(store, cold, keys, cluster::SLOW_WRITE, args, report).await;
+                    connected.flush().await;
+                    ended
+                }
+                Err(error) => report.add("cluster", Verdict::Fail(error.to_string())),
+            }
+        }
+    }
+}
+
+/// Compares the clock with the highest time that the store has seen.
+async fn clock(store: &dyn Facts) -> Verdict {
+    match clock_record(store).await {
+        Ok(None) => Verdict::Ok("nothing to compare it with yet".to_owned()),
+        Ok(seen) => match ClockRecord::after(seen, SystemClock.now(), Witness::Alone).warning() {
+            None => Verdict::Ok("agrees with the highest time that the store has seen".to_owned()),
+            Some(warning) => Verdict::Warn(warning),
+        },
+        Err(error) => Verdict::Fail(error.to_string()),
+    }
+}
+
+async fn both_tiers(
+    store: Arc<dyn HotStore>,
+    cold: Arc<ColdStore>,
+    keys: &Keys,
+    slow: Duration,
+    args: &DoctorArgs,
+    report: &mut Report,
+) -> Result<(), CliError> {
+    report.add("batches", batches(store.as_ref(), keys).await)?;
+    let engine = open::engine_over(store, cold, keys);
+    report.add("writes", writes(&engine, slow).await)?;
+    probe(engine.cold(), report).await?;
+    match args.quick {
+        true => Ok(()),
+        false => verified(&engine, keys, report).await,
+    }
+}
+
+/// Whether the key of every minted batch is here.
+async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
+    match open::missing_keys(store, &keys.ring()).await {
+        Ok(missing) if missing.is_empty() => {
+            Verdict::Ok("the key of every minted batch is here".into())
+        }
+        Ok(missing) => {
+            let files: Vec<String> = missing.iter().map(|id| format!("code-{id}.key")).collect();
+            Verdict::Fail(format!(
+                "some were minted with keys that are not here: put {} back, from a backup or \
+                 another machine",
+                files.join(", ")
+            ))
+        }
+        Err(error) => Verdict::Fail(error.to_string()),
+    }
+}
+
+/// Times one durable write.
+async fn writes(engine: &Engine, slow: Duration) -> Verdict {
+    if let Err(why) = engine.writable().await {
+        return Verdict::Fail(why);
+    }
+    match durable_write(engine).await {
+        Err(why) => Verdict::Fail(why),
+        Ok(took) => {
+            let text = format!("a durable write takes {}", milliseconds(took));
+            match took > slow {
+                true => Verdict::Warn(format!("{text}, and every change waits for one")),
+                false => Verdict::Ok(text),
+            }
+        }
+    }
+}
+
+/// Whether a bucket lets only one of many writers create an object.
+async fn probe(cold: &ColdStore, report: &mut Report) -> Result<(), CliError> {
+    match cold.probe().await {
+        Ok(ProbeResult::Known) => Ok(()),
+        Ok(ProbeResult::Raced { writers, races }) => report.add(
+            COLD,
+            Verdict::Ok(format!(
+                "{}: in {races} races, exactly one of {writers} writers created an object; its \
+                 clock agrees with ours",
+                cold.location()
+            )),
+        ),
+        Err(error) => report.add(COLD, Verdict::Fail(error.to_string())),
+    }
+}
+
+/// Checks what `couponry verify` checks. Each finding fails; a note, which a killed process may leave
+/// behind, is a warning.
+async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(), CliError> {
+    let mut printed: Result<(), CliError> = Ok(());
+    let print = |found: &Finding| {
+        if printed.is_ok() {
+            printed = report.add(VERIFY, Verdict::Fail(sentence(found)));
+        }
+    };
+    let ended = checked(engine, keys, Options::default(), print).await;
+    printed?;
+    let read = match ended {
+        Ok(read) => read,
+        Err(error) => return report.add(VERIFY, Verdict::Fail(error.to_string())),
+    };
+    for (note, count) in read.by_note() {
+        report.add(VERIFY, Verdict::Warn(format!("{} {}", thousands(count), note.meaning())))?;
+    }
+    match read.found() {
+        0 => {
+            let looked_at = thousands(read.looked_at());
+            report.add(VERIFY, Verdict::Ok(format!("{looked_at} rows and entries, nothing found")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A finding in one line.
+fn sentence(found: &Finding) -> String {
+    let Finding { kind, about, one, other } = found;
+    format!("{} {about}: {one}; {other}; safe: {}", kind.name(), kind.safe())
+}

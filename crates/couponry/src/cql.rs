@@ -1,0 +1,84 @@
+//! The hot store on a cluster: how commands and `serve` connect to it.
+
+mod keys;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hot::Archive;
+use hot_cql::{ConnectError, CqlHot, KeyspaceAddress, Options, Tls};
+use router::KeyRing;
+use tokio::time::timeout;
+
+use crate::failure::{CliError, cause};
+use crate::settings::Settings;
+
+pub(crate) use keys::{keys, watch_keys};
+pub(crate) use waiting::{NotOpen, Waiting, patiently};
+
+/// How long the end of a command waits to write counts, which may lag behind.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// The options of the connection, as the settings say.
+pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options {
+    let login = match (&settings.cql_user.value, &settings.cql_password.value) {
+        (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
+        _ => None,
+    };
+    Options {
+        datacenter: settings.cql_datacenter.value.clone(),
+        login,
+        tls: settings.cql_authority.value.clone().map(|authority| Tls { authority }),
+        ..Options::of(target)
+    }
+}
+
+/// Connects to the cluster, with the keys of this machine.
+pub(crate) async fn connect(
+    settings: &Settings,
+    target: &KeyspaceAddress,
+    keys: impl Into<KeyRing>,
+    archive: Arc<dyn Archive>,
+) -> Result<OpenCql, NotOpen> {
+    let options = options(settings, target);
+    let connected = CqlHot::connect(options, keys, archive).await;
+    let store = connected.map_err(|error| not_open(target, error))?;
+    Ok(OpenCql { store: Arc::new(store), target: target.clone() })
+}
+
+/// What an error of the connection means for a caller that waits.
+pub(crate) fn not_open(target: &KeyspaceAddress, error: ConnectError) -> NotOpen {
+    match error {
+        ConnectError::Away(why) => NotOpen::Away(cause(why.as_ref())),
+        ConnectError::Schema(why) => NotOpen::Never(CliError::new(format!(
+            "the cluster is not made ready: {why}: run `couponry schema apply --hot {target}`"
+        ))),
+        ConnectError::Setting(why) => NotOpen::Never(CliError::usage(why)),
+        ConnectError::Clock(why) => NotOpen::Never(CliError::new(why)),
+    }
+}
+
+/// An open hot store on a cluster.
+pub(crate) struct OpenCql {
+    pub(crate) store: Arc<CqlHot>,
+    pub(crate) target: KeyspaceAddress,
+}
+
+impl OpenCql {
+    /// The engine, its version and the keyspace, for the operator.
+    pub(crate) async fn name(&self) -> String {
+        let keyspace = self.target.keyspace();
+        match self.store.engine().await {
+            Ok((engine, version)) => format!("{} {version}, keyspace {keyspace}", engine.name()),
+            Err(error) => format!("keyspace {keyspace} ({error})"),
+        }
+    }
+
+    /// Writes what only this process knows, such as counts, to the cluster.
+    pub(crate) async fn flush(&self) {
+        if timeout(FLUSH_MAX, self.store.flush()).await.is_err() {
+            tracing::warn!("the cluster is slow: the counts of campaigns may lag behind");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a data folder and a hot store must be like before a command uses them, and what a command
+//! says if they are not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::minted::{CodeKey, KeyId};
+use engine::Engine;
+use hot::{Fact, Facts, HotError, HotStore};
+use hot_sqlite::FILE_NAME;
+use router::KeyRing;
+
+use crate::cql::NotOpen;
+use crate::failure::CliError;
+use crate::keys::Keys;
+use crate::settings::{Hot, Settings};
+
+/// The folder inside the data folder where `restore` prepares a backup.
+pub(crate) const RESTORING: &str = "restoring";
+
+/// How often `serve` checks whether its store has moved.
+const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Refuses a data folder without data.
+pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
+    let data = &settings.data.value;
+    must_not_be_half_restored(data)?;
+    let (path, missing) = match settings.hot.value {
+        Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
+        Hot::Cql(_) => (data.join("keys"), no_keys(data)),
+    };
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(missing),
+        Err(error) => Err(CliError::cannot("look for", &path)(error)),
+    }
+}
+
+/// Refuses a folder in which a restore was interrupted: a command could make a new store in it, or
+/// open the old one without its keys.
+pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), CliError> {
+    match data.join(RESTORING).exists() {
+        false => Ok(()),
+        true => Err(CliError::new(format!(
+            "a restore into {} was interrupted: run `couponry restore DIR --replace` again",
+            data.display()
+        ))),
+    }
+}
+
+/// Refuses a store that was copied to another one for good: a coupon could be spent in both.
+pub(crate) async fn must_not_have_moved(store: &dyn Facts) -> Result<(), NotOpen> {
+    match store.fact(Fact::MovedTo).await? {
+        None => Ok(()),
+        Some(to) => Err(moved_to(&to).into()),
+    }
+}
+
+/// Ends when the store is copied to another one while the service runs.
+pub(crate) async fn moved_away(engine: Arc<Engine>) -> CliError {
+    loop {
+        tokio::time::sleep(MOVED_LOOK_EVERY).await;
+        if let Ok(Some(to)) = engine.hot().fact(Fact::MovedTo).await {
+            return moved_to(&to);
+        }
+    }
+}
+
+fn moved_to(to: &str) -> CliError {
+    CliError::new(format!("this store has moved to {to} and accepts no writes: use that one"))
+        .and("only if that one was never used, `couponry copy --lift --from` opens this one again")
+}
+
+/// Refuses a store with a batch whose key is missing: its codes would be refused as forgeries.
+pub(super) async fn must_have_every_key(
+    settings: &Settings,
+    store: &dyn HotStore,
+    keys: &Keys,
+) -> Result<(), NotOpen> {
+    match missing_keys(store, &keys.ring()).await?.first() {
+        None => Ok(()),
+        Some(id) => Err(no_key(settings, *id).into()),
+    }
+}
+
+/// The keys that batches name and that are not here.
+pub(crate) async fn missing_keys(
+    store: &dyn HotStore,
+    keys: &KeyRing,
+) -> Result<Vec<KeyId>, HotError> {
+    let used = store.keys_in_use().await?;
+    let here: Vec<KeyId> = keys.current().iter().map(CodeKey::id).collect();
+    Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
+}
+
+/// The error for a data folder without data.
+pub(crate) fn no_data(data: &Path) -> CliError {
+    let folder = data.display();
+    CliError::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
+}
+
+/// The error for a data folder without the keys of its cluster.
+pub(crate) fn no_keys(data: &Path) -> CliError {
+    CliError::new(format!(
+        "there are no keys in {}: copy the folder `keys` from another machine; on a new cluster \
+         `couponry serve` makes them",
+        data.join("keys").display()
+    ))
+}
+
+/// The error for a batch whose key is missing.
+fn no_key(settings: &Settings, id: KeyId) -> CliError {
+    let folder = settings.data.value.join("keys");
+    let from = match settings.hot.value {
+        Hot::Sqlite => format!("put code-{id}.key back from a backup"),
+        Hot::Cql(_) => "copy the folder `keys` from another machine".to_owned(),
+    };
+    let folder = folder.display();
+    CliError::new(format!(
+        "a batch was minted with code key {id}, which is not in {folder}: {from}"
+    ))
+}

@@ -1,0 +1,265 @@
+//! The table of settings: the only place that declares one. The flags, the keys of
+//! `couponry.toml`, [`Settings`], `couponry config` and `couponry help settings` follow from it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::stores::{Cold, Hot};
+use super::value::{Secret, Value, variable};
+use super::{Origin, Setting, resolved};
+use crate::failure::CliError;
+use crate::span::Every;
+
+/// One row of the table, for people.
+pub(super) struct Row {
+    /// The name, which is also the key in the settings file.
+    pub(super) name: &'static str,
+    /// Whether the settings file may set it.
+    pub(super) is_key: bool,
+    pub(super) env: &'static str,
+    /// What stands for the value of the flag; `None` if there is no flag.
+    pub(super) form: Option<&'static str>,
+    /// Empty if there is none.
+    pub(super) default: &'static str,
+    pub(super) sentence: &'static str,
+}
+
+/// The one row that names the settings file, so it is no key in it.
+const CONFIG: Row = Row {
+    name: "config",
+    is_key: false,
+    env: "COUPONRY_CONFIG",
+    form: Some("FILE"),
+    default: "./couponry.toml",
+    sentence: "Read settings from this file; without this setting the file may be missing",
+};
+
+/// The first of some expressions.
+macro_rules! first {
+    ($first:expr $(, $other:expr)*) => {
+        $first
+    };
+}
+
+/// Takes one row a setting: `name: type = "default"`, or `"default" or computed` for a default
+/// that depends on the settings above it; the environment variable; the flag with what stands for
+/// its value, or `no flag: skip`; and a sentence that begins with a verb.
+macro_rules! settings {
+    ($(
+        $name:ident: $value:ty = $default:literal $(or $computed:expr)?,
+        env $env:literal,
+        $(flag $form:literal $(with($($extra:tt)*))?,)?
+        $(no flag: $skip:ident,)?
+        $sentence:literal;
+    )*) => {
+        /// The settings that the command line and the environment give, or the settings file;
+        /// every command takes them as flags.
+        #[derive(Args, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct SettingFlags {
+            #[arg(
+                long,
+                global = true,
+                hide = true,
+                env = CONFIG.env,
+                value_name = "FILE",
+                help = CONFIG.sentence
+            )]
+            #[serde(skip)]
+            pub(super) config: Option<PathBuf>,
+            $(
+                $(
+                    #[arg(
+                        long,
+                        global = true,
+                        hide = true,
+                        env = $env,
+                        value_name = $form,
+                        help = $sentence
+                    )]
+                    $(#[arg($($extra)*)])?
+                )?
+                $(#[arg($skip = variable::<<$value as Value>::Written>($env))])?
+                pub(super) $name: Option<<$value as Value>::Written>,
+            )*
+        }
+
+        /// All settings.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Settings {
+            $(pub(crate) $name: Setting<$value>,)*
+        }
+
+        impl Settings {
+            /// Takes each setting from `flags`, else from `file` at `path`, else from its default.
+            ///
+            /// # Errors
+            /// Usage: a value that cannot be used.
+            pub(super) fn merged(
+                flags: &SettingFlags,
+                file: SettingFlags,
+                path: &Path,
+            ) -> Result<Settings, CliError> {
+                $(
+                    let default = first!($($computed,)? $default.to_owned());
+                    let $name: Setting<$value> = resolved(
+                        stringify!($name),
+                        flags.$name.clone(),
+                        (file.$name, path),
+                        &default,
+                    )?;
+                )*
+                Ok(Settings { $($name,)* })
+            }
+
+            /// Name, value and origin of each, for `couponry config`.
+            pub(crate) fn lines(&self) -> Vec<(&'static str, String, &Origin)> {
+                vec![$((stringify!($name), self.$name.value.shown(), &self.$name.origin),)*]
+            }
+        }
+
+        /// All rows.
+        pub(super) const TABLE: &[Row] = &[
+            CONFIG,
+            $(Row {
+                name: stringify!($name),
+                is_key: true,
+                env: $env,
+                form: first!($(Some($form),)? None),
+                default: $default,
+                sentence: $sentence,
+            },)*
+        ];
+    };
+}
+
+settings! {
+    data: PathBuf = "./couponry-data",
+        env "COUPONRY_DATA", flag "FOLDER",
+        "Keep the keys and the locks in this folder, and with SQLite the coupons too";
+    listen: String = "127.0.0.1:8080",
+        env "COUPONRY_LISTEN", flag "HOST:PORT",
+        "Listen on this address; put a proxy with TLS in front of any other than 127.0.0.1";
+    trusted_proxies: String = "",
+        env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
+        "Believe the X-Forwarded-For and Forwarded headers of these proxies: IP addresses, and \
+         networks such as 10.0.0.0/8, separated by commas; their connections are not limited";
+    sign_up: String = "on",
+        env "COUPONRY_SIGN_UP", flag "on|off",
+        "Let anyone make an account with POST /v1/users: on or off";
+    hot: Hot = "sqlite",
+        env "COUPONRY_HOT", flag "STORE",
+        "Keep active coupons here: sqlite, in the data folder, or \
+         cql://HOST:PORT,HOST:PORT/KEYSPACE, on ScyllaDB or Apache Cassandra";
+    cold: Cold = "DATA/cold" or data.value.join("cold").display().to_string(),
+        env "COUPONRY_COLD", flag "LOCATION",
+        "Keep finished coupons here: a folder, or s3://BUCKET/PREFIX, for which the AWS_* \
+         variables are read";
+    cql_user: Option<String> = "",
+        env "COUPONRY_CQL_USER", flag "USER",
+        "Sign in to the cluster as this user";
+    cql_password: Option<Secret> = "",
+        env "COUPONRY_CQL_PASSWORD", no flag: skip,
+        "Sign in to the cluster with this password; there is no flag, since other users of the \
+         machine can read command lines";
+    cql_datacenter: Option<String> = "",
+        env "COUPONRY_CQL_DATACENTER", flag "NAME",
+        "Let the replicas of this data centre decide; needed if the cluster has several, and the \
+         same for every process";
+    cql_authority: Option<PathBuf> = "",
+        env "COUPONRY_CQL_AUTHORITY", flag "FILE",
+        "Encrypt the connections to the cluster, and trust nodes whose certificates are signed by \
+         one in this file (PEM)";
+    cql_plain_password: bool = "false",
+        env "COUPONRY_CQL_PLAIN_PASSWORD",
+        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        "Send the password unencrypted, also to other machines";
+    compact_every: Every = "1h; 0 on a cluster" or hot.value.compact_every().to_owned(),
+        env "COUPONRY_COMPACT_EVERY", flag "TIME",
+        "Let serve compact this often: 15m, 1h or 1d; 0 for never. On a cluster set it for one \
+         machine, or run the command compact";
+    notify_webhook: Option<String> = "",
+        env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
+        "Let serve post notices to this address once an hour, signed with the secret in \
+         COUPONRY_NOTIFY_SECRET; on a cluster set it for one machine";
+    notify_days: String = "30,7,3,1",
+        env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
+        "Let serve post a notice this many days before the last day of a coupon";
+    free_min_mib: u64 = "256",
+        env "COUPONRY_FREE_MIN_MIB", flag "MIB",
+        "Refuse writes while the disk has less free space than this, in MiB; not on a cluster";
+    log: String = "info",
+        env "COUPONRY_LOG", flag "FILTER",
+        "Log messages of this level and above: error, warn, info or debug; or a filter such as \
+         hot_sqlite=debug";
+    log_format: String = "auto",
+        env "COUPONRY_LOG_FORMAT", flag "FORMAT",
+        "Log to standard error as text, as json, or as auto: text on a terminal, JSON elsewhere";
+    identity_issuer: Option<String> = "",
+        env "COUPONRY_IDENTITY_ISSUER", flag "ISS",
+        "Accept tokens of this issuer (`iss`) too; sign-up and sign-in are then off";
+    identity_audience: Option<String> = "",
+        env "COUPONRY_IDENTITY_AUDIENCE", flag "AUD",
+        "Require this audience (`aud`) in tokens of the issuer";
+    identity_algorithm: Option<String> = "",
+        env "COUPONRY_IDENTITY_ALGORITHM", flag "ALG",
+        "Verify tokens of the issuer with this algorithm: RS256, ES256 or EdDSA";
+    identity_key: Option<PathBuf> = "",
+        env "COUPONRY_IDENTITY_KEY", flag "FILE",
+        "Verify tokens of the issuer with the public key in this file (PEM)";
+    identity_jwks: Option<String> = "",
+        env "COUPONRY_IDENTITY_JWKS", flag "URL",
+        "Verify tokens of the issuer with the keys at this address (JWKS), instead of one key";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the table calls a default is what a store without any settings has.
+    #[test]
+    fn defaults() {
+        let flags = SettingFlags::default();
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
+        let lines = settings.lines();
+        assert_eq!(lines.len() + 1, TABLE.len());
+        for (row, (name, value, origin)) in TABLE.iter().skip(1).zip(lines) {
+            let want = match row.name {
+                "cold" => "./couponry-data/cold",
+                "compact_every" => "1h",
+                _ => row.default,
+            };
+            assert_eq!((row.name, want, &Origin::Default), (name, value.as_str(), origin));
+        }
+        assert_eq!(settings.free_min_mib.value, hot_sqlite::FREE_MIN_BYTES >> 20);
+    }
+
+    #[test]
+    fn on_a_cluster() {
+        let flags =
+            SettingFlags { hot: Some("cql://db/shop".to_owned()), ..SettingFlags::default() };
+        let settings =
+            Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
+        assert_eq!(settings.compact_every.value.every, None);
+    }
+
+    /// `docs/operations.md` lists the settings with their variables and defaults.
+    #[test]
+    fn documented() {
+        let page = include_str!("../../../../docs/operations.md");
+        let section = page.split("\n## Settings\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let plain = |cell: &str| cell.trim().replace('`', "");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let found: Vec<Vec<String>> =
+            rows.map(|row| row.split('|').skip(1).take(3).map(plain).collect()).collect();
+        let want: Vec<Vec<String>> = TABLE
+            .iter()
+            .map(|row| [row.name, row.env, row.default].map(str::to_owned).to_vec())
+            .collect();
+        assert_eq!(found, want);
+    }
+}

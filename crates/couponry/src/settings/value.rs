@@ -1,0 +1,107 @@
+//! What can be the value of a setting: how it is read, and how `couponry config` shows it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::span::Every;
+
+/// The type of a setting.
+pub(crate) trait Value: Sized {
+    /// What a flag, a variable or the settings file holds.
+    type Written;
+
+    /// The value of `written`, or of `default` where nothing is written.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    fn read(written: Option<Self::Written>, default: &str) -> Result<Self, String>;
+
+    /// The value as text; empty if there is none.
+    fn shown(&self) -> String;
+}
+
+/// Types that are written as they are.
+macro_rules! as_written {
+    ($($type:ty: $shown:expr;)*) => {$(
+        impl Value for $type {
+            type Written = $type;
+
+            fn read(written: Option<$type>, default: &str) -> Result<$type, String> {
+                match written {
+                    Some(written) => Ok(written),
+                    None => {
+                        default.parse().map_err(|error: <$type as FromStr>::Err| error.to_string())
+                    }
+                }
+            }
+
+            fn shown(&self) -> String {
+                let shown: fn(&$type) -> String = $shown;
+                shown(self)
+            }
+        }
+    )*};
+}
+
+as_written! {
+    PathBuf: |path| path.display().to_string();
+    String: String::clone;
+    bool: bool::to_string;
+    u64: u64::to_string;
+    Every: Every::to_string;
+    Secret: Secret::to_string;
+}
+
+/// Has no default.
+impl<T: Value<Written = T>> Value for Option<T> {
+    type Written = T;
+
+    fn read(written: Option<T>, _: &str) -> Result<Option<T>, String> {
+        Ok(written)
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref().map(T::shown).unwrap_or_default()
+    }
+}
+
+/// A text that no output shows: it displays as `set`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The text, for the connection that needs it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Secret, Infallible> {
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("set")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(set)")
+    }
+}
+
+/// Reads the environment variable `name`, for a setting without a flag.
+pub(super) fn variable<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}

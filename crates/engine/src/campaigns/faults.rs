@@ -1,0 +1,89 @@
+//! What can be wrong with the fields of a campaign.
+
+use coupon::calendar::format_instant;
+use coupon::campaign::{
+    CAMPAIGN_NAME_LEN_MAX, METADATA_LEN_MAX, OPEN_DAYS_MAX, PER_USER_LIMIT_MAX, STOCK_MAX,
+    VALID_DAYS_MAX,
+};
+use coupon::minted::{FIRST_DAY, LAST_DAY};
+use coupon::time::Millis;
+use serde_json::Value;
+
+use super::CampaignDraft;
+use crate::failure::{Failure, Fault};
+
+/// The fields that are outside their limits.
+pub(super) fn limits(draft: &CampaignDraft) -> Vec<Fault> {
+    let days = u64::from(OPEN_DAYS_MAX);
+    let limit = draft.per_user_limit.flatten().map(u64::from);
+    let faults = [
+        draft.name.as_ref().and_then(|name| bad_name(name)),
+        range("stock", draft.stock, 0, STOCK_MAX),
+        range("valid_days", draft.valid_days.map(u64::from), 1, VALID_DAYS_MAX.into()),
+        range("per_user_limit", limit, 1, PER_USER_LIMIT_MAX.into()),
+        range("cancel_days", draft.cancel_days.map(u64::from), 0, days),
+        range("extend_days", draft.extend_days.map(u64::from), 0, days),
+        draft.metadata.as_ref().and_then(|text| bad_metadata(text)),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
+/// The dates that contradict the clock, the codes or each other.
+pub(super) fn dates(
+    draft: &CampaignDraft,
+    valid_from: Millis,
+    expires_at: Millis,
+    now: Millis,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if expires_at <= now {
+        faults.push(Fault::new("expires_at", "has passed"));
+    }
+    // A missing `valid_from` is now, and then the expiry is the fault.
+    if draft.valid_from.is_some() && valid_from >= expires_at {
+        faults.push(Fault::new("valid_from", "is not before the expiry"));
+    }
+    let days = FIRST_DAY.start()..=LAST_DAY.end();
+    if !days.contains(&expires_at) {
+        let (first, last) = (format_instant(*days.start()), format_instant(*days.end()));
+        faults.push(Fault::new("expires_at", format!("lies outside {first} to {last}")));
+    }
+    if let (Some(from), Some(until)) = (draft.issue_from, draft.issue_until)
+        && from >= until
+    {
+        faults.push(Fault::new("issue_until", "is not after issue_from"));
+    }
+    faults
+}
+
+/// The fault of a number outside `min` to `max`.
+pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Option<Fault> {
+    let found = found?;
+    let outside = !(min..=max).contains(&found);
+    outside.then(|| Fault::new(field, format!("is {found}, want {min} to {max}")))
+}
+
+/// Refuses a number outside `min` to `max`.
+pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
+    match range(field, found, min, max) {
+        None => Ok(()),
+        Some(fault) => Err(Failure::Invalid(vec![fault])),
+    }
+}
+
+pub(super) fn bad_name(name: &str) -> Option<Fault> {
+    let fits =
+        (1..=CAMPAIGN_NAME_LEN_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+    let want = format!("want 1 to {CAMPAIGN_NAME_LEN_MAX} bytes without control characters");
+    (!fits).then(|| Fault::new("name", want))
+}
+
+pub(super) fn bad_metadata(text: &str) -> Option<Fault> {
+    let object = matches!(serde_json::from_str(text), Ok(Value::Object(_)));
+    if !object {
+        return Some(Fault::new("metadata", "is no JSON object"));
+    }
+    let found = text.len();
+    (found > METADATA_LEN_MAX)
+        .then(|| Fault::new("metadata", format!("has {found} bytes, want {METADATA_LEN_MAX}")))
+}

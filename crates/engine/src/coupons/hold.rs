@@ -1,0 +1,72 @@
+//! Holds a coupon for one order, and releases the hold.
+
+use coupon::apply::Action;
+use coupon::code::CodeText;
+use coupon::ids::{OrderRef, UserId};
+use coupon::time::Millis;
+
+use super::view::CouponView;
+use crate::campaigns::must_lie;
+use crate::failure::{Done, Failure};
+use crate::{Caller, Engine, Role};
+
+/// How long a hold lasts if the caller does not say: a check-out.
+pub const HOLD_SECONDS_DEFAULT: u32 = 900;
+
+/// Longest hold: seven days.
+pub const HOLD_SECONDS_MAX: u32 = 604_800;
+
+const _: () = assert!(HOLD_SECONDS_MAX as i64 * 1000 == coupon::apply::HOLD_MAX_MS);
+
+/// A hold as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldView {
+    /// The order it is for.
+    pub order: OrderRef,
+    /// Until when.
+    pub until: Millis,
+    /// The coupon.
+    pub coupon: CouponView,
+}
+
+impl Engine {
+    /// Holds a coupon for one order.
+    ///
+    /// # Errors
+    /// The refusals of `hold`.
+    pub async fn hold(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: OrderRef,
+        seconds: Option<u32>,
+    ) -> Result<Done<HoldView>, Failure> {
+        let by = caller.acts_for(user)?;
+        let seconds = seconds.unwrap_or(HOLD_SECONDS_DEFAULT);
+        must_lie("seconds", Some(seconds.into()), 1, HOLD_SECONDS_MAX.into())?;
+        let until = self.now().plus_ms(i64::from(seconds) * 1000);
+        let change = self.change(caller, Action::Hold { by, order: order.clone(), until });
+        let done = self.change_at(caller, text, change).await?;
+        Ok(done.map(|snapshot| {
+            let until = snapshot.coupon.hold().map_or(until, |hold| hold.until);
+            HoldView { order, until, coupon: self.view_at_least(caller, &snapshot) }
+        }))
+    }
+
+    /// Releases the hold of an order.
+    ///
+    /// # Errors
+    /// The refusals of `release`.
+    pub async fn release(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        order: OrderRef,
+    ) -> Result<Done<CouponView>, Failure> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        let change = self.change(caller, Action::Release { order });
+        let done = self.change_at(caller, text, change).await?;
+        Ok(done.map(|snapshot| self.view_at_least(caller, &snapshot)))
+    }
+}

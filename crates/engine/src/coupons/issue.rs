@@ -1,0 +1,88 @@
+//! Issues a coupon: a named one, or the next of a campaign's stock.
+
+use coupon::apply::Action;
+use coupon::campaign::Handout;
+use coupon::code::CodeText;
+use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::refusal::Refusal;
+use router::Found;
+
+use super::view::CouponView;
+use crate::failure::{Done, Failure};
+use crate::{Caller, Engine, Role};
+
+impl Engine {
+    /// Issues a named coupon to a user. In a bearer campaign, users put the code that they know
+    /// into their own wallet.
+    ///
+    /// # Errors
+    /// The refusals of `issue`, and `LimitPerUser`.
+    pub async fn issue_code(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+    ) -> Result<Done<CouponView>, Failure> {
+        let to = caller.acts_for(user)?;
+        let found = self.find(text).await?;
+        let campaign = match &found {
+            Found::Coupon(address) => &address.owner.campaign,
+            Found::Shared { campaign } => campaign,
+        };
+        let bearer = self.handout(campaign).await? == Handout::Bearer;
+        match (&found, caller.role) {
+            (_, Role::User) if !bearer => return Err(Failure::refused(Refusal::NotFound)),
+            (Found::Shared { .. }, _) => return Err(Failure::refused(Refusal::NotIssuable)),
+            (Found::Coupon(_), _) => {}
+        }
+        let action = Action::Issue { to, reference: None, expires_at: None };
+        let applied = self.hot.apply(&found, self.change(caller, action)).await?;
+        let done = self.settled(caller, applied)?;
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
+    }
+
+    /// Issues a coupon of a campaign's stock. The answer is final.
+    ///
+    /// # Errors
+    /// The refusals of `issue`, `SoldOut`, `LimitPerUser`, `NotIssuable`, and `NameTaken` for an
+    /// `issue_ref` that stands for something else.
+    pub async fn issue(
+        &self,
+        caller: &Caller,
+        campaign: &CampaignId,
+        user: Option<UserId>,
+        reference: Option<IssueRef>,
+    ) -> Result<Done<CouponView>, Failure> {
+        let to = caller.acts_for(user)?;
+        if caller.role == Role::User && self.handout(campaign).await? != Handout::SelfService {
+            return Err(Failure::Forbidden(
+                "the shop hands out this campaign's coupons: its users cannot take one".into(),
+            ));
+        }
+        if reference.is_none() {
+            self.one_is_enough(caller, campaign).await?;
+        }
+        if let Some(code) = reference.as_ref().and_then(IssueRef::replaces) {
+            let parsed = code.parse::<CodeText>();
+            parsed.map_err(|error| Failure::invalid("issue_ref", error.to_string()))?;
+        }
+        let action = Action::Issue { to, reference, expires_at: None };
+        let applied = self.hot.issue(campaign, self.change(caller, action)).await?;
+        let done = self.settled(caller, applied)?;
+        Ok(done.map(|snapshot| self.view_of(caller, &snapshot, true)))
+    }
+
+    /// Refuses a request without an `issue_ref` unless the limit is one coupon: otherwise nothing
+    /// tells a repeat from a second request.
+    async fn one_is_enough(&self, caller: &Caller, campaign: &CampaignId) -> Result<(), Failure> {
+        let terms = self.campaign(caller, campaign).await?.campaign;
+        match (terms.handout, terms.per_user_limit) {
+            (Handout::Bearer, _) | (_, Some(1)) => Ok(()),
+            (_, limit) => {
+                let limit = limit.map_or("no limit".into(), |limit| format!("limit {limit}"));
+                let detail = format!("is missing: the campaign has {limit}, so name the request");
+                Err(Failure::invalid("issue_ref", detail))
+            }
+        }
+    }
+}

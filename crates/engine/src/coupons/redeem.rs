@@ -1,0 +1,77 @@
+//! Redeems a coupon, and cancels a redemption.
+
+use coupon::apply::Action;
+use coupon::code::CodeText;
+use coupon::coupon::Redemption;
+use coupon::ids::{CampaignId, OrderRef, Reason, UserId};
+use coupon::refusal::Refusal;
+use hot::CouponSnapshot;
+
+use super::view::CouponView;
+use crate::failure::{Done, Failure};
+use crate::{Caller, Engine, Role};
+
+/// One redemption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionView {
+    /// The coupon's code as people read it.
+    pub code: String,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// The redemption.
+    pub redemption: Redemption,
+}
+
+impl Engine {
+    /// Redeems a coupon for an order, once.
+    ///
+    /// # Errors
+    /// The refusals of `redeem`.
+    pub async fn redeem(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: OrderRef,
+    ) -> Result<Done<RedemptionView>, Failure> {
+        let by = caller.acts_for(user)?;
+        let change = self.change(caller, Action::Redeem { by, order: order.clone() });
+        let done = self.change_at(caller, text, change).await?;
+        self.redemption_view(done, &order)
+    }
+
+    /// Cancels the redemption that an order made.
+    ///
+    /// # Errors
+    /// The refusals of `cancel_redemption`.
+    pub async fn cancel_redemption(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        order: OrderRef,
+        reason: Option<Reason>,
+    ) -> Result<Done<(RedemptionView, CouponView)>, Failure> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        let action = Action::CancelRedemption { order: order.clone(), reason };
+        let done = self.change_at(caller, text, self.change(caller, action)).await?;
+        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+        let coupon = self.view_at_least(caller, snapshot);
+        Ok(self.redemption_view(done, &order)?.map(|redemption| (redemption, coupon)))
+    }
+
+    fn redemption_view(
+        &self,
+        done: Done<CouponSnapshot>,
+        order: &OrderRef,
+    ) -> Result<Done<RedemptionView>, Failure> {
+        let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
+        let redemption = snapshot.coupon.redemption_of(order);
+        let redemption = redemption.ok_or(Failure::refused(Refusal::NotRedeemed))?;
+        let view = RedemptionView {
+            code: self.printed_of(snapshot),
+            campaign: snapshot.campaign.id.clone(),
+            redemption,
+        };
+        Ok(done.map(|_| view))
+    }
+}

@@ -1,0 +1,106 @@
+//! The stream of all redemptions, by the day on which they were made.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use coupon::calendar::{Date, Zone};
+use coupon::coupon::{Coupon, EventKind, Redemption};
+use coupon::ids::{BatchId, CampaignId, Reason};
+use hot::CouponSnapshot;
+
+use super::History;
+use crate::failure::Failure;
+use crate::{Caller, Engine, Role};
+
+/// Which redemptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionsRequest {
+    /// Only those of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// The days on which they were made, both ends inclusive.
+    pub days: RangeInclusive<Date>,
+    /// The zone of the days. Without it, that of the campaign if one is named, else UTC.
+    pub zone: Option<Zone>,
+}
+
+/// One redemption, live or cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionEntry {
+    /// The coupon's code as people read it.
+    pub code: String,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its batch.
+    pub batch: BatchId,
+    /// The redemption.
+    pub redemption: Redemption,
+    /// The day on which it was made.
+    pub on: Date,
+    /// Why it was cancelled, if it was and a reason was given.
+    pub cancel_reason: Option<Reason>,
+}
+
+impl Engine {
+    /// Begins a stream of redemptions, live and cancelled, each once. Reads every partition,
+    /// because an imported coupon may have been redeemed on any day.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but admins; `NotFound` for the campaign.
+    pub async fn every_redemption(
+        self: Arc<Engine>,
+        caller: &Caller,
+        request: RedemptionsRequest,
+    ) -> Result<History<RedemptionEntry>, Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let of_campaign = match &request.campaign {
+            Some(id) => Some(self.campaign(caller, id).await?.campaign.zone.clone()),
+            None => None,
+        };
+        let RedemptionsRequest { campaign, days, zone } = request;
+        let zone = zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let (asked_days, asked_zone) = (days.clone(), zone.clone());
+        let takes = move |coupon: &Coupon| {
+            campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+                && redemptions_of(coupon, &asked_days, &asked_zone).next().is_some()
+        };
+        let rows = move |engine: &Engine, snapshot: &CouponSnapshot| {
+            let genesis = snapshot.coupon.genesis();
+            let made = redemptions_of(&snapshot.coupon, &days, &zone);
+            let entry =
+                |(redemption, cancel_reason): (Redemption, Option<Reason>)| RedemptionEntry {
+                    code: engine.printed_of(snapshot),
+                    campaign: genesis.campaign.clone(),
+                    batch: genesis.batch.clone(),
+                    on: Date::of(redemption.at, &zone),
+                    redemption,
+                    cancel_reason,
+                };
+            made.map(entry).collect::<Vec<_>>()
+        };
+        Ok(History { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
+    }
+}
+
+/// The redemptions of a coupon that were made on `days`, oldest first, each with the reason of its
+/// cancellation.
+pub(super) fn redemptions_of(
+    coupon: &Coupon,
+    days: &RangeInclusive<Date>,
+    zone: &Zone,
+) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
+    let events = coupon.events();
+    events.iter().enumerate().filter_map(move |(nth, event)| {
+        let EventKind::Redeemed { by, order } = &event.kind else { return None };
+        if !days.contains(&Date::of(event.at, zone)) {
+            return None;
+        }
+        // A coupon has one live redemption at a time, so the next cancellation is that of this one.
+        let cancelled = events[nth + 1..].iter().find_map(|event| match &event.kind {
+            EventKind::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),
+            _ => None,
+        });
+        let (cancelled_at, reason) = cancelled.map_or((None, None), |(at, why)| (Some(at), why));
+        let (by, order) = (by.clone(), order.clone());
+        Some((Redemption { by, order, at: event.at, cancelled_at }, reason))
+    })
+}

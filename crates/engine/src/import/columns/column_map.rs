@@ -1,0 +1,122 @@
+//! Column maps: the columns of a file as a caller gives them.
+
+use std::str::FromStr;
+
+use super::{Column, clipped, known};
+
+/// Where a column of a mapping is in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The column at this position, from 1.
+    Number(usize),
+    /// The column with this name in the header, ignoring case.
+    Name(String),
+}
+
+/// Which column of a file is which: `code:쿠폰번호,expires_at:만료일`, or `code:1,expires_at:3`. Columns
+/// that it does not name are skipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnMap(Vec<(Column, Source)>);
+
+/// Why a text is no column map.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadColumnMap {
+    /// An entry is not two names with a colon in between.
+    #[error("has {found:?}, want COLUMN:NAME or COLUMN:NUMBER, as in code:1,expires_at:만료일")]
+    Form {
+        /// The entry.
+        found: String,
+    },
+    /// There is no such column.
+    #[error("names {found:?}, want one of {}", known())]
+    Unknown {
+        /// The name.
+        found: String,
+    },
+    /// A column is mapped twice.
+    #[error("names {column} twice")]
+    Doubled {
+        /// The column.
+        column: Column,
+    },
+    /// The map does not name the code, which has to be there.
+    #[error("leaves out code: say which column it is")]
+    NoCode,
+}
+
+impl ColumnMap {
+    /// The columns and where they are, in the order of the text.
+    pub fn entries(&self) -> &[(Column, Source)] {
+        &self.0
+    }
+}
+
+impl FromStr for ColumnMap {
+    type Err = BadColumnMap;
+
+    fn from_str(text: &str) -> Result<ColumnMap, BadColumnMap> {
+        let mut map: Vec<(Column, Source)> = Vec::new();
+        for entry in text.split(',') {
+            let parts =
+                entry.split_once(':').map(|(column, source)| (column.trim(), source.trim()));
+            let Some((column, source)) = parts.filter(|(_, source)| !source.is_empty()) else {
+                return Err(BadColumnMap::Form { found: clipped(entry) });
+            };
+            let Some(column) = Column::named(column) else {
+                return Err(BadColumnMap::Unknown { found: clipped(column) });
+            };
+            if map.iter().any(|(known, _)| *known == column) {
+                return Err(BadColumnMap::Doubled { column });
+            }
+            let source = match source.parse::<usize>() {
+                Ok(0) => return Err(BadColumnMap::Form { found: clipped(entry) }),
+                Ok(number) => Source::Number(number),
+                Err(_) => Source::Name(source.to_owned()),
+            };
+            map.push((column, source));
+        }
+        match map.iter().any(|(column, _)| *column == Column::Code) {
+            true => Ok(ColumnMap(map)),
+            false => Err(BadColumnMap::NoCode),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings() {
+        let number = Source::Number;
+        let name = |it: &str| Source::Name(it.to_owned());
+        let good = [
+            ("code:1", vec![(Column::Code, number(1))]),
+            (
+                "code:쿠폰번호,expires_at:만료일",
+                vec![(Column::Code, name("쿠폰번호")), (Column::ExpiresAt, name("만료일"))],
+            ),
+            (
+                " Expires_At : 3 , CODE : Coupon No: old",
+                vec![(Column::ExpiresAt, number(3)), (Column::Code, name("Coupon No: old"))],
+            ),
+        ];
+        for (text, want) in good {
+            assert_eq!(text.parse::<ColumnMap>(), Ok(ColumnMap(want)), "{text}");
+        }
+        let found = |it: &str| it.to_owned();
+        let bad = [
+            ("", BadColumnMap::Form { found: found("") }),
+            ("code", BadColumnMap::Form { found: found("code") }),
+            ("code:", BadColumnMap::Form { found: found("code:") }),
+            ("code:0", BadColumnMap::Form { found: found("code:0") }),
+            ("code:1,", BadColumnMap::Form { found: found("") }),
+            ("code:1,colour:2", BadColumnMap::Unknown { found: found("colour") }),
+            ("code:1,code:2", BadColumnMap::Doubled { column: Column::Code }),
+            ("expires_at:2", BadColumnMap::NoCode),
+        ];
+        for (text, want) in bad {
+            assert_eq!(text.parse::<ColumnMap>(), Err(want), "{text}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Guesses: the column that a misspelt cell of a header was perhaps meant to be.
+
+use std::fmt;
+
+use strsim::osa_distance;
+
+use super::{Column, clipped, normal};
+
+/// A name that a cell of a header was perhaps meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// The position of the cell, from 1.
+    pub at: usize,
+    /// The cell.
+    pub found: String,
+    /// The nearest name, that of a column or an alias.
+    pub name: &'static str,
+    /// The column of that name.
+    pub column: Column,
+}
+
+impl Guess {
+    /// The nearest guess among the cells that name no column.
+    pub(in crate::import) fn of<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<Guess> {
+        let cells = cells.into_iter().enumerate().filter(|(_, cell)| Column::meant(cell).is_none());
+        let guesses = cells.filter_map(|(nth, cell)| {
+            let (distance, name, column) = nearest(cell)?;
+            Some((distance, Guess { at: nth + 1, found: clipped(cell), name, column }))
+        });
+        guesses.min_by_key(|(distance, _)| *distance).map(|(_, guess)| guess)
+    }
+}
+
+impl fmt::Display for Guess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Guess { at, found, name, column } = self;
+        match *name == column.name() {
+            true => write!(f, "is column {at}, {found:?}, meant to be {name}?"),
+            false => write!(f, "is column {at}, {found:?}, meant to be {name} ({column})?"),
+        }
+    }
+}
+
+/// The distance of a name that is inside a cell: a name with one typing error is nearer.
+const INSIDE: usize = 2;
+
+/// The nearest name to a cell, if one is near enough: at most a third of its characters differ, or
+/// the cell contains it.
+fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
+    let cell = normal(cell);
+    let names = Column::ALL.into_iter().flat_map(|column| {
+        let all = std::iter::once(column.name()).chain(column.aliases());
+        all.map(move |name| (name, column))
+    });
+    let near = names.filter_map(|(name, column)| {
+        let normal = normal(name);
+        let letters = normal.chars().count();
+        if letters > 2 && cell.contains(&normal) {
+            return Some((INSIDE, name, column));
+        }
+        let distance = osa_distance(&cell, &normal);
+        (distance <= usize::max(1, letters / 3)).then_some((distance, name, column))
+    });
+    near.min_by_key(|(distance, ..)| *distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses() {
+        let cases: [(&str, Option<&str>); 12] = [
+            ("쿠폰번로", Some("쿠폰번호")),
+            ("쿠폰번호(필수)", Some("쿠폰번호")),
+            ("만료", Some("만료일")),
+            ("expire_at", None),
+            ("expires_att", Some("expires_at")),
+            ("exipres_at", Some("expires_at")),
+            ("user id.", None),
+            ("usr_id", Some("user_id")),
+            ("stat", Some("state")),
+            ("colour", None),
+            ("Value", None),
+            ("", None),
+        ];
+        for (cell, want) in cases {
+            let found = Guess::of([cell]).map(|guess| guess.name);
+            let known = Column::meant(cell).is_some();
+            assert!(!known || found.is_none(), "{cell:?} needs no guess");
+            assert_eq!(found.map(normal), want.map(normal), "{cell:?}");
+        }
+        let guess = Guess::of(["nr", "쿠폰번로"]).unwrap();
+        assert_eq!(guess.to_string(), "is column 2, \"쿠폰번로\", meant to be 쿠폰번호 (code)?");
+    }
+
+    #[test]
+    fn distances() {
+        let cases = [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("abc", "abd", 1),
+            ("abc", "acb", 1),
+            ("abc", "bca", 2),
+            ("code", "coed", 1),
+            ("만료일", "만료", 1),
+        ];
+        for (one, other, want) in cases {
+            let found = (osa_distance(one, other), osa_distance(other, one));
+            assert_eq!(found, (want, want), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a dry run reports.
+
+use coupon::calendar::Zone;
+use coupon::ids::CampaignId;
+use coupon::imported::ImportedState;
+use hot::{ImportLine, RejectedLine};
+
+use super::super::columns::Column;
+use super::super::encoding::Encoding;
+
+/// What an import of a file would do, as far as reads can tell.
+#[derive(Clone, Debug)]
+pub struct DryRun {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The zone in which its dates are read.
+    pub zone: Zone,
+    /// The encoding in which the file was read.
+    pub encoding: Encoding,
+    /// The character between its cells; `None` for an empty file.
+    pub separator: Option<char>,
+    /// The header, if the file has one.
+    pub header: Option<String>,
+    /// The file's columns in their order; `None` for one that is skipped.
+    pub columns: Vec<Option<Column>>,
+    /// How the lines would end.
+    pub counts: CheckedLines,
+    /// The first rejected lines, at most [`super::DRY_RUN_REJECTED_MAX`].
+    pub rejected: Vec<RejectedLine>,
+    /// The first lines that can be read, at most [`super::DRY_RUN_PARSED_MAX`].
+    pub parsed: Vec<ParsedLine>,
+}
+
+/// How many lines an import would handle in which way. `new`, `known`, `unchecked` and `rejected`
+/// add up to `lines`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckedLines {
+    /// Lines of the file without its header.
+    pub lines: u64,
+    /// Lines that would be imported, unless their expiry day is closed.
+    pub new: u64,
+    /// Lines whose code the campaign or an earlier line has: already there, moved forward, or
+    /// rejected for other dates.
+    pub known: u64,
+    /// Lines that can be read and were not looked up.
+    pub unchecked: u64,
+    /// Lines that would be rejected.
+    pub rejected: u64,
+}
+
+/// A line as it was read.
+#[derive(Clone, Debug)]
+pub struct ParsedLine {
+    /// Its number in the file, from 1.
+    pub line: u64,
+    /// What it says.
+    pub read: ImportLine,
+}
+
+impl ParsedLine {
+    /// `available`, `issued`, `redeemed` or `void`.
+    pub fn state(&self) -> &'static str {
+        match self.read.imported_state {
+            ImportedState::Available => "available",
+            ImportedState::Issued { .. } => "issued",
+            ImportedState::Redeemed { .. } => "redeemed",
+            ImportedState::Void => "void",
+        }
+    }
+}

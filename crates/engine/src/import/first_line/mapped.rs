@@ -1,0 +1,74 @@
+//! The first line under the column map of a caller.
+
+use super::super::columns::{Column, ColumnMap, Source, clipped};
+use super::as_coupon::{Coupon, coupon, is_name, name_fault};
+use super::{BadHeader, Layout};
+
+/// The line under the caller's map: a header if the map has names, else a coupon if it can be read
+/// as one, else a header if no mapped cell looks like data.
+pub(super) fn mapped(cells: &[&str], map: &ColumnMap) -> Result<Layout, BadHeader> {
+    let mut columns: Vec<Option<Column>> = vec![None; cells.len()];
+    let mut has_names = false;
+    for (column, source) in map.entries() {
+        has_names |= matches!(source, Source::Name(_));
+        let at = position(cells, *column, source)?;
+        if let Some(other) = columns[at].replace(*column) {
+            let at = at + 1;
+            return Err(BadHeader(format!(
+                "columns maps both {other} and {column} to column {at}"
+            )));
+        }
+    }
+    if has_names {
+        return Ok(Layout::of_header(cells, columns));
+    }
+    let code_name = || {
+        let code = columns.iter().position(|column| *column == Some(Column::Code));
+        code.filter(|at| is_name(cells[*at]))
+    };
+    let fault = match (coupon(cells, &columns), code_name()) {
+        (Ok(Coupon { is_dated: false }), Some(at)) => name_fault(at + 1, cells[at]),
+        (Ok(_), _) => {
+            let cells_min = columns.len();
+            return Ok(Layout { is_header: false, columns, cells_min, code_name: None });
+        }
+        (Err(fault), _) => fault,
+    };
+    let mut of_map = cells.iter().zip(&columns).filter(|(_, column)| column.is_some());
+    let looks_like_names =
+        of_map.all(|(cell, _)| !cell.is_empty() && !cell.bytes().any(|b| b.is_ascii_digit()));
+    match looks_like_names {
+        true => Ok(Layout::of_header(cells, columns)),
+        false => Err(BadHeader(format!(
+            "the first line may be a header or a coupon that cannot be read: {fault}; map the \
+             columns by name if it is a header, correct it if it is a coupon"
+        ))),
+    }
+}
+
+/// Where a column of the map is in the first line, from 0.
+fn position(cells: &[&str], column: Column, source: &Source) -> Result<usize, BadHeader> {
+    let why = match source {
+        Source::Number(number) if *number <= cells.len() => return Ok(number - 1),
+        Source::Number(number) => {
+            format!("column {number}, but the first line has {}", cells.len())
+        }
+        Source::Name(name) => {
+            let lower = name.to_lowercase();
+            let mut found = cells.iter().enumerate().filter(|(_, it)| it.to_lowercase() == lower);
+            let name = clipped(name);
+            match (found.next(), found.next()) {
+                (Some((at, _)), None) => return Ok(at),
+                (Some(_), Some(_)) => {
+                    format!("{name:?}, and the first line has that twice: give a number")
+                }
+                (None, _) => {
+                    let cells: Vec<String> =
+                        cells.iter().map(|cell| format!("{:?}", clipped(cell))).collect();
+                    format!("{name:?}, but the first line has {}", cells.join(", "))
+                }
+            }
+        }
+    };
+    Err(BadHeader(format!("columns maps {column} to {why}")))
+}

@@ -1,0 +1,175 @@
+//! The reasons for which a row is rejected, each with its name in the report.
+
+use coupon::code::BadCode;
+use coupon::ids::BadName;
+
+use super::super::columns::Column;
+use super::super::lines::LINE_LEN_MAX;
+
+/// Why a row is rejected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// The line is blank.
+    #[error("line is empty")]
+    Empty,
+    /// The line has more than [`LINE_LEN_MAX`] bytes.
+    #[error("line has more than {LINE_LEN_MAX} bytes")]
+    TooLong,
+    /// The bytes are not UTF-8.
+    #[error("line is not UTF-8 at byte {at}")]
+    NotUtf8 {
+        /// Position of the first bad byte in the line, from 0.
+        at: usize,
+    },
+    /// The bytes do not decode in the encoding of the file.
+    #[error("line is not {encoding} throughout")]
+    Encoding {
+        /// The encoding.
+        encoding: &'static str,
+    },
+    /// A quote is not closed: for example, a cell has a line end in it.
+    #[error("a quote is not closed in its line")]
+    Quote,
+    /// The number of cells is not that of the columns.
+    #[error("line has {found} cells, want {want}")]
+    Cells {
+        /// Cells found.
+        found: usize,
+        /// The number wanted, in words.
+        want: String,
+    },
+    /// The line is the header again: two files were joined.
+    #[error("line is a header, want a coupon")]
+    Header,
+    /// The cell of the code is no code.
+    #[error(transparent)]
+    BadCode(#[from] BadCode),
+    /// A spreadsheet rounded the code; its last digits are lost.
+    #[error(
+        "code is {found:?}: a spreadsheet took it for a number and damaged it; format the \
+         column as text before the codes are put in, and export again"
+    )]
+    DamagedCode {
+        /// The cell.
+        found: String,
+    },
+    /// The cell is neither a date nor an instant.
+    #[error(
+        "{column} is {found:?}, want a date (2026-12-31 or 20261231) or an instant \
+         (2026-12-31T23:59:59Z)"
+    )]
+    BadDate {
+        /// The column.
+        column: Column,
+        /// The cell.
+        found: String,
+    },
+    /// Two dates are in the wrong order.
+    #[error(
+        "{first} is {} and {then} is {}, want {first} {relation} {then}",
+        given(first_found),
+        given(then_found)
+    )]
+    OrderOfDates {
+        /// The column with the date that has to be earlier.
+        first: Column,
+        /// Its cell; empty if the campaign's date was taken.
+        first_found: String,
+        /// The column with the date that has to be later.
+        then: Column,
+        /// Its cell; empty if the campaign's date was taken.
+        then_found: String,
+        /// `before`, or `not after`.
+        relation: &'static str,
+    },
+    /// The cell of the state is no state.
+    #[error("state is {found:?}, want available, issued, redeemed or void")]
+    BadState {
+        /// The cell.
+        found: String,
+    },
+    /// Coupons in this state do not have this cell.
+    #[error("{column} is {found:?}, want none: the coupon is {state}")]
+    Misplaced {
+        /// The column.
+        column: Column,
+        /// The cell.
+        found: String,
+        /// The state of the row.
+        state: &'static str,
+    },
+    /// An issued coupon has no user.
+    #[error("user_id is empty, want one: the coupon is issued")]
+    MissingUser,
+    /// A redeemed coupon has no time of redemption.
+    #[error("redeemed_at is empty, want one: the coupon is redeemed")]
+    MissingRedeemedAt,
+    /// The cell of the user is no `user_id`.
+    #[error("user_id {0}")]
+    BadUser(BadName),
+    /// The cell of the order is no `order_ref`.
+    #[error("order_ref {0}")]
+    BadOrder(BadName),
+}
+
+impl RowError {
+    /// The reason for programs that read the report. It never changes.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            RowError::Empty => "EMPTY",
+            RowError::TooLong => "TOO_LONG",
+            RowError::NotUtf8 { .. } => "NOT_UTF8",
+            RowError::Encoding { .. } => "BAD_ENCODING",
+            RowError::Quote => "QUOTE",
+            RowError::Cells { .. } => "CELLS",
+            RowError::Header => "HEADER",
+            RowError::BadCode(_) | RowError::DamagedCode { .. } => "BAD_CODE",
+            RowError::BadDate { .. } => "BAD_DATE",
+            RowError::OrderOfDates { .. } => "ORDER_OF_DATES",
+            RowError::BadState { .. } => "BAD_STATE",
+            RowError::Misplaced { .. } => "MISPLACED",
+            RowError::MissingUser => "MISSING_USER",
+            RowError::MissingRedeemedAt => "MISSING_REDEEMED_AT",
+            RowError::BadUser(_) => "BAD_USER",
+            RowError::BadOrder(_) => "BAD_ORDER",
+        }
+    }
+}
+
+fn given(found: &str) -> String {
+    if found.is_empty() { "the campaign's".to_owned() } else { format!("{found:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unlike_each_other() {
+        let column = Column::State;
+        let name = BadName::Length { found: 0, max: 1 };
+        let found = String::new;
+        let all = [
+            RowError::Empty,
+            RowError::TooLong,
+            RowError::NotUtf8 { at: 0 },
+            RowError::Encoding { encoding: "CP949" },
+            RowError::Quote,
+            RowError::Cells { found: 0, want: found() },
+            RowError::Header,
+            RowError::DamagedCode { found: found() },
+            RowError::BadDate { column, found: found() },
+            RowError::BadState { found: found() },
+            RowError::Misplaced { column, found: found(), state: "void" },
+            RowError::MissingUser,
+            RowError::MissingRedeemedAt,
+            RowError::BadUser(name.clone()),
+            RowError::BadOrder(name),
+        ];
+        let words: std::collections::BTreeSet<_> = all.iter().map(RowError::as_str).collect();
+        assert_eq!(words.len(), all.len());
+        for word in words {
+            assert!(word.bytes().all(|b| b.is_ascii_uppercase() || b"_8".contains(&b)), "{word}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+use coupon::calendar::parse_instant;
+use coupon::ids::UserId;
+use coupon::imported::ImportedState;
+
+use super::*;
+
+const ALL: &str = "code,valid_from,expires_at,state,user_id,issued_at,redeemed_at,order_ref";
+
+/// 2026-01-01 to the end of 2026-12-31 in Berlin.
+fn defaults() -> Defaults {
+    Defaults {
+        valid_from: at("2025-12-31T23:00:00Z"),
+        expires_at: at("2026-12-31T23:00:00Z"),
+        zone: "Europe/Berlin".parse().unwrap(),
+    }
+}
+
+fn at(text: &str) -> Millis {
+    parse_instant(text).unwrap()
+}
+
+fn header(line: &str) -> Header {
+    Header::read(line, None).unwrap()
+}
+
+fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
+    header(first).parse(line, &defaults())
+}
+
+fn record(
+    code: &str,
+    valid_from: &str,
+    expires_at: &str,
+    imported_state: ImportedState,
+) -> ImportLine {
+    let (valid_from, expires_at) = (at(valid_from), at(expires_at));
+    ImportLine { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
+}
+
+/// A line with the dates of [`defaults`].
+fn usual(code: &str, imported_state: ImportedState) -> ImportLine {
+    record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
+}
+
+#[test]
+fn rows_without_a_header() {
+    let free = |code, from, to| Ok(record(code, from, to, ImportedState::Available));
+    let (from, to) = ("2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z");
+    let cells = |found| Err(RowError::Cells { found, want: "1 to 3".to_owned() });
+    let cases = [
+        ("one cell", "abcd-1234", free("ABCD1234", from, to)),
+        ("empty dates", "ABCD1234,,", free("ABCD1234", from, to)),
+        ("a mark in the middle of the file", "\u{feff}ABCD", free("ABCD", from, to)),
+        ("leading zeros stay", "0000123", free("0000123", from, to)),
+        ("trimmed", "  ABCD1234\t, ,\r", free("ABCD1234", from, to)),
+        ("quoted", "\"ABCD 1234\",\"\"", free("ABCD1234", from, to)),
+        (
+            "dates",
+            "ABCD,2026-02-01,20260228",
+            free("ABCD", "2026-01-31T23:00:00Z", "2026-02-28T23:00:00Z"),
+        ),
+        (
+            "one day, the one on which clocks go forward",
+            "ABCD,2026-03-29,2026-03-29",
+            free("ABCD", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+        ),
+        (
+            "instants",
+            "ABCD,2026-02-01T10:00:00+02:00,2026-02-01T08:00:00.001Z",
+            free("ABCD", "2026-02-01T08:00:00Z", "2026-02-01T08:00:00.001Z"),
+        ),
+        ("four cells", "ABCD,,,", cells(4)),
+    ];
+    for (name, line, want) in cases {
+        assert_eq!(parse("FIRST1", line), want, "{name}");
+    }
+}
+
+#[test]
+fn rows_with_states() {
+    let ann: UserId = "ann".parse().unwrap();
+    let (may, june) = (at("2026-04-30T22:00:00Z"), at("2026-06-01T08:30:00Z"));
+    let issued = |at| ImportedState::Issued { holder: ann.clone(), at };
+    let redeemed = |holder, issued_at, order: Option<&str>| ImportedState::Redeemed {
+        holder,
+        issued_at,
+        at: june,
+        order: order.map(|order| order.parse().unwrap()),
+    };
+    let cases = [
+        ("no state", "ABCD,,,,,,,", ImportedState::Available),
+        ("available", "ABCD,,,Available,,,,", ImportedState::Available),
+        ("void", "ABCD,,,VOID,,,,", ImportedState::Void),
+        ("issued", "ABCD,,,issued,ann,,,", issued(None)),
+        ("issued on a day", "ABCD,,,issued,ann,20260501,,", issued(Some(may))),
+        ("issued at an instant", "ABCD,,,issued,ann,2026-06-01T08:30:00Z,,", issued(Some(june))),
+        ("redeemed", "ABCD,,,redeemed,,,2026-06-01T08:30:00Z,", redeemed(None, None, None)),
+        (
+            "redeemed with every field",
+            "ABCD,,,Redeemed,ann,2026-05-01,2026-06-01T08:30:00Z,\"991,2\"",
+            redeemed(Some(ann.clone()), Some(may), Some("991,2")),
+        ),
+        (
+            "redeemed in the instant of its issue",
+            "ABCD,,,redeemed,,2026-06-01T08:30:00Z,2026-06-01T10:30:00+02:00,",
+            redeemed(None, Some(june), None),
+        ),
+    ];
+    for (name, line, want) in cases {
+        assert_eq!(parse(ALL, line), Ok(usual("ABCD", want)), "{name}");
+    }
+}
+
+#[test]
+fn columns_in_another_order() {
+    let holder = "ann".parse().unwrap();
+    let want = usual("ABCD", ImportedState::Issued { holder, at: None });
+    assert_eq!(parse("user_id,code,state", "ann,ABCD,issued"), Ok(want));
+}
+
+#[test]
+fn a_rejected_row_does_not_affect_the_next() {
+    let header = header("code,state");
+    assert_eq!(header.parse("ABCD,\"void", &defaults()), Err(RowError::Quote));
+    let want = usual("EFGH", ImportedState::Void);
+    assert_eq!(header.parse("EFGH,\"void\"", &defaults()), Ok(want));
+}
+
+#[test]
+fn rejected_rows() {
+    let long_code = "A".repeat(65);
+    let long_user = format!("ABCD,,,issued,{},,,", "u".repeat(65));
+    let long_order = format!("ABCD,,,redeemed,,,20260601,{}", "r".repeat(101));
+    let cases = [
+        ("blank", "code", " \t", "EMPTY"),
+        ("nothing", "code", "", "EMPTY"),
+        ("only a mark", "code", "\u{feff}", "EMPTY"),
+        ("only quotes", "code", "\"\"", "BAD_CODE"),
+        ("only commas", "code,state", ",", "BAD_CODE"),
+        ("too few cells", "code,state", "ABCD", "CELLS"),
+        ("too many cells", "code,state", "ABCD,,", "CELLS"),
+        ("semicolons", "code", "ABCD;EFGH", "BAD_CODE"),
+        ("an open quote", "code,state", "ABCD,\"void", "QUOTE"),
+        ("an open quote after a doubled one", "code", "\"AB\"\"", "QUOTE"),
+        ("the header again", ALL, ALL, "HEADER"),
+        ("the header of another file", "code", "\u{feff}CODE", "HEADER"),
+        ("an alias again", "PromoCode,state", "promocode,state", "HEADER"),
+        ("three characters", "code", "ABC", "BAD_CODE"),
+        ("too long a code", "code", &long_code, "BAD_CODE"),
+        ("a carriage return inside", "code", "ABCD\rEFGH", "BAD_CODE"),
+        ("a spreadsheet's number", "code", "1.23E+15", "BAD_CODE"),
+        ("a German date", "code,expires_at", "ABCD,31.12.2026", "BAD_DATE"),
+        ("a day that does not exist", "code,expires_at", "ABCD,2026-02-30", "BAD_DATE"),
+        ("an instant without a zone", "code,expires_at", "ABCD,2026-02-03T10:00", "BAD_DATE"),
+        ("a bad first day", "code,valid_from", "ABCD,soon", "BAD_DATE"),
+        ("a bad day of issue", ALL, "ABCD,,,issued,ann,soon,,", "BAD_DATE"),
+        ("a bad day of redemption", ALL, "ABCD,,,redeemed,,,soon,", "BAD_DATE"),
+        (
+            "over before it starts",
+            "code,valid_from,expires_at",
+            "ABCD,20260101,20251231",
+            "ORDER_OF_DATES",
+        ),
+        (
+            "no time at all",
+            "code,valid_from,expires_at",
+            "ABCD,2026-06-01T08:00:00Z,2026-06-01T10:00:00+02:00",
+            "ORDER_OF_DATES",
+        ),
+        ("starts too late", "code,valid_from", "ABCD,2027-01-01", "ORDER_OF_DATES"),
+        (
+            "redeemed before it was issued",
+            ALL,
+            "ABCD,,,redeemed,,2026-06-01T08:00:00.001Z,2026-06-01T08:00:00Z,",
+            "ORDER_OF_DATES",
+        ),
+        ("another state", ALL, "ABCD,,,used,,,,", "BAD_STATE"),
+        ("available with a user", ALL, "ABCD,,,,ann,,,", "MISPLACED"),
+        ("available with a day of issue", ALL, "ABCD,,,available,,20260601,,", "MISPLACED"),
+        ("void with a user", ALL, "ABCD,,,void,ann,,,", "MISPLACED"),
+        ("void with a redemption", ALL, "ABCD,,,void,,,20260601,", "MISPLACED"),
+        ("issued with a redemption", ALL, "ABCD,,,issued,ann,,20260601,", "MISPLACED"),
+        ("issued with an order", ALL, "ABCD,,,issued,ann,,,991", "MISPLACED"),
+        ("issued without a user", ALL, "ABCD,,,issued,,,,", "MISSING_USER"),
+        ("issued, no such column", "code,state", "ABCD,issued", "MISSING_USER"),
+        ("redeemed without an instant", ALL, "ABCD,,,redeemed,ann,,,991", "MISSING_REDEEMED_AT"),
+        ("a user with a space", ALL, "ABCD,,,issued,ann lee,,,", "BAD_USER"),
+        ("a user over the limit", ALL, &long_user, "BAD_USER"),
+        ("an order over the limit", ALL, &long_order, "BAD_ORDER"),
+        ("the code comes first", ALL, "A,soon,,used,,,,", "BAD_CODE"),
+        ("then the dates", ALL, "ABCD,soon,,used,,,,", "BAD_DATE"),
+    ];
+    for (name, first, line, want) in cases {
+        let found = parse(first, line).map_err(|error| error.as_str());
+        assert_eq!(found, Err(want), "{name}");
+    }
+}
+
+/// Expired coupons of the old system are imported into a campaign of today.
+#[test]
+fn an_expired_line_needs_no_first_day() {
+    let record = parse("code,expires_at", "ABCD,20251231").unwrap();
+    assert_eq!(record.valid_from, record.expires_at.plus_ms(-1));
+    let record = parse("code,expires_at", "ABCD,20301231").unwrap();
+    assert_eq!(record.valid_from, defaults().valid_from);
+}
+
+#[test]
+fn sentences() {
+    let cases = [
+        ("cells", "code,state", "ABCD", "line has 1 cells, want 2"),
+        ("code", "code", "AB_CD", "code has '_' at 2, want A-Z or 0-9"),
+        (
+            "damaged",
+            "code",
+            "\"1,23E+15\"",
+            "code is \"1,23E+15\": a spreadsheet took it for a number and damaged it; format \
+             the column as text before the codes are put in, and export again",
+        ),
+        (
+            "date",
+            "code,expires_at",
+            "ABCD,31.12.2026",
+            "expires_at is \"31.12.2026\", want a date (2026-12-31 or 20261231) or an \
+             instant (2026-12-31T23:59:59Z)",
+        ),
+        (
+            "order of dates",
+            "code,valid_from",
+            "ABCD,2027-01-01",
+            "valid_from is \"2027-01-01\" and expires_at is the campaign's, want valid_from \
+             before expires_at",
+        ),
+        (
+            "order of events",
+            ALL,
+            "ABCD,,,redeemed,,20260602,20260601,",
+            "issued_at is \"20260602\" and redeemed_at is \"20260601\", want issued_at not \
+             after redeemed_at",
+        ),
+        (
+            "state",
+            "code,state",
+            "ABCD,used",
+            "state is \"used\", want available, issued, redeemed or void",
+        ),
+        (
+            "misplaced",
+            "code,user_id",
+            "ABCD,ann",
+            "user_id is \"ann\", want none: the coupon is available",
+        ),
+        (
+            "user",
+            "code,state,user_id",
+            "ABCD,issued,a b",
+            "user_id has ' ' at 1, want visible ASCII characters",
+        ),
+    ];
+    for (name, first, line, want) in cases {
+        assert_eq!(parse(first, line).unwrap_err().to_string(), want, "{name}");
+    }
+}
+
+#[test]
+fn numbers_of_spreadsheets() {
+    let cases = [
+        ("with a point", "1.23E+15", true),
+        ("with a comma", "1,23457E+17", true),
+        ("without a fraction", "1E+15", true),
+        ("small letter", "1.5e15", true),
+        ("no exponent", "1.23E", false),
+        ("no number before", "AE+15", false),
+        ("a point and nothing", "1.E+15", false),
+        ("more characters after it", "1.2E+15X", false),
+        ("a bad code", "12-A_7", false),
+    ];
+    for (name, cell, want) in cases {
+        let damaged =
+            matches!(parse("code", &format!("\"{cell}\"")), Err(RowError::DamagedCode { .. }));
+        assert_eq!(damaged, want, "{name}");
+    }
+    assert!(parse("code", "12E15").is_ok(), "a code that only looks like a number");
+}

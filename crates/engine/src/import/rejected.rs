@@ -1,0 +1,50 @@
+//! Rejected lines: how they are kept, and how a report shows them.
+
+use coupon::refusal::Refusal;
+use hot::RejectedLine;
+
+use super::lines::Line;
+use crate::csv;
+
+/// The header of a file of rejected lines; [`reject_row`] makes the rows.
+pub const REJECT_HEADER: &str = "line,text,reason,detail\n";
+
+/// Longest text of a rejected line that is kept, in characters.
+const REJECTED_TEXT_MAX: usize = 500;
+
+/// One row of the file of rejected lines, with its line end.
+///
+/// A cell that a spreadsheet would run as a formula gets a `'` in front: the text comes from
+/// somebody else, and whoever opens the report must not run it.
+pub fn reject_row(line_number: u64, text: &str, reason: &str, detail: &str) -> String {
+    csv::row([&line_number.to_string(), text, reason, detail])
+}
+
+pub(super) fn rejected_line(line: &Line, reason: &str, detail: String) -> RejectedLine {
+    RejectedLine {
+        line: line.number,
+        text: line.shown().chars().take(REJECTED_TEXT_MAX).collect(),
+        reason: reason.to_owned(),
+        detail,
+    }
+}
+
+/// Why a line is rejected whose code has another coupon.
+pub(super) const TAKEN: &str = "the code stands already, with other dates or in another campaign";
+
+pub(super) fn refused(refusal: Refusal) -> String {
+    format!("{refusal}: the line contradicts what has happened to the coupon")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reject_rows() {
+        let row = reject_row(7, "ABCD,31.12.2026", "BAD_CODE", "=b");
+        assert_eq!(row, "7,\"ABCD,31.12.2026\",BAD_CODE,'=b\n");
+        let columns = REJECT_HEADER.matches(',').count();
+        assert_eq!(reject_row(u64::MAX, "a", "b", "c").matches(',').count(), columns);
+    }
+}

@@ -1,0 +1,203 @@
+//! One run of an import: lines go into windows, windows into the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use coupon::campaign::{Batch, ImportCounts};
+use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
+use coupon::imported::ImportRun;
+use futures::Stream;
+use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
+
+use super::file::File;
+use super::lines::Line;
+use super::parser::Parser;
+use super::rejected::{TAKEN, refused, rejected_line};
+use super::window::{Sent, Window, Written};
+use crate::failure::{Done, Failure, found};
+use crate::{Caller, Engine};
+
+/// Rejected lines per transaction: other writers wait a few milliseconds for it.
+const REJECTED_GROUP: usize = 200;
+
+/// Lines that are sorted by code before they are written. So the lines of one transaction are next
+/// to each other in the indexes; each random code would write pages of its own. Two windows are in
+/// memory at a time, some 15 MB each: one is read while the other is written.
+const WINDOW: usize = 50_000;
+
+/// An import under way.
+pub(super) struct Import<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) campaign: CampaignId,
+    pub(super) batch: BatchId,
+    run: ImportRun,
+    parser: Parser<'a>,
+    pub(super) counts: ImportCounts,
+    /// The counts in the batch's row.
+    pub(super) counted: ImportCounts,
+    good: Vec<(Line, ImportLine)>,
+    /// The previous window, which is written while this one is read.
+    sent: Option<Sent>,
+    /// No more lines are read, so a window need not be full.
+    pub(super) is_over: bool,
+    rejected: Vec<RejectedLine>,
+}
+
+impl<'a> Import<'a> {
+    pub(super) fn begin(
+        engine: &'a Engine,
+        caller: &Caller,
+        parser: Parser<'a>,
+        opened: &Done<Batch>,
+    ) -> Import<'a> {
+        let (Done::Created(batch) | Done::Same(batch)) = opened;
+        Import {
+            engine,
+            campaign: batch.campaign.clone(),
+            batch: batch.id.clone(),
+            run: ImportRun {
+                actor: Actor::new(&caller.to_string()),
+                operation: OperationId(uuid::Uuid::now_v7().as_u128()),
+                at: engine.now(),
+            },
+            parser,
+            counts: ImportCounts::default(),
+            counted: batch.import,
+            good: Vec::new(),
+            sent: None,
+            is_over: false,
+            rejected: Vec::new(),
+        }
+    }
+}
+
+impl Import<'_> {
+    /// Imports every line, those of `beginning` first, and returns when all are done.
+    pub(super) async fn all<S, E>(
+        &mut self,
+        beginning: Vec<Line>,
+        file: &mut File<S>,
+        progress: &(impl Fn(ImportCounts) + Sync),
+    ) -> Result<Batch, Failure>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+        E: std::fmt::Display,
+    {
+        for line in beginning {
+            self.take(line).await?;
+        }
+        loop {
+            match file.next().await {
+                Some(Ok(line)) => {
+                    if self.take(line).await? {
+                        progress(self.counts);
+                    }
+                }
+                Some(Err(broken)) => {
+                    // The lines that arrived whole are imported and counted; a repeat brings the
+                    // rest.
+                    self.finish().await?;
+                    return Err(broken);
+                }
+                None => return self.finish().await,
+            }
+        }
+    }
+
+    /// Takes one line; `true` if it filled a window and the previous window was imported.
+    async fn take(&mut self, line: Line) -> Result<bool, Failure> {
+        self.counts.lines += 1;
+        match self.parser.read(&line) {
+            Ok(record) => self.good.push((line, record)),
+            Err((reason, detail)) => self.reject(&line, reason, detail),
+        }
+        if self.good.len() < WINDOW && self.rejected.len() < REJECTED_GROUP {
+            return Ok(false);
+        }
+        self.flush().await?;
+        Ok(true)
+    }
+
+    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
+        self.counts.rejected += 1;
+        self.rejected.push(rejected_line(line, reason, detail));
+    }
+
+    /// Starts to write this window after the previous one is written: a later line must find what
+    /// an earlier line with the same code wrote.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        if self.good.len() >= WINDOW || self.is_over {
+            self.settle().await?;
+            self.send().await?;
+        }
+        self.keep_rejected().await
+    }
+
+    /// Stores the rejected lines for the report, a group per transaction: a transaction with a
+    /// whole window would make other writers wait.
+    async fn keep_rejected(&mut self) -> Result<(), Failure> {
+        let (hot, at) = (&self.engine.hot, self.engine.now());
+        while !self.rejected.is_empty() {
+            let rest = self.rejected.split_off(self.rejected.len().min(REJECTED_GROUP));
+            let group = std::mem::replace(&mut self.rejected, rest);
+            hot.keep_rejected(&self.campaign, &self.batch, group, at).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<(), Failure> {
+        if self.good.iter().any(|(_, line)| line.code.is_long()) {
+            self.engine.hot.announce_long_codes().await?;
+        }
+        let mut good = std::mem::take(&mut self.good);
+        if good.is_empty() {
+            return Ok(());
+        }
+        // Stable: lines with one code stay in the order of the file.
+        good.sort_by(|(_, one), (_, other)| one.code.cmp(&other.code));
+        let (lines, records) = good.into_iter().unzip();
+        let window = Window {
+            hot: Arc::clone(&self.engine.hot),
+            clock: Arc::clone(&self.engine.clock),
+            campaign: self.campaign.clone(),
+            batch: self.batch.clone(),
+            run: self.run.clone(),
+            before: self.counts.lines,
+        };
+        self.sent = Some(Sent { lines, written: tokio::spawn(window.write(records)) });
+        Ok(())
+    }
+
+    /// Waits for the window that is being written, and counts how its lines ended. If it failed,
+    /// its first groups are committed and counted.
+    pub(super) async fn settle(&mut self) -> Result<(), Failure> {
+        let Some(Sent { lines, written }) = self.sent.take() else { return Ok(()) };
+        let written = written.await;
+        let Written { outcomes, failed } = written.map_err(|it| HotError::Unknown(Box::new(it)))?;
+        for (line, outcome) in lines.iter().zip(outcomes) {
+            match outcome {
+                ImportOutcome::Imported => self.counts.imported += 1,
+                ImportOutcome::AlreadyThere => self.counts.already_there += 1,
+                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", TAKEN.to_owned()),
+                ImportOutcome::Refused(refusal) => {
+                    self.reject(line, refusal.as_str(), refused(refusal));
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error.into()),
+            None if self.is_over => Ok(()),
+            None => self.count().await,
+        }
+    }
+
+    async fn finish(&mut self) -> Result<Batch, Failure> {
+        self.is_over = true;
+        self.flush().await?;
+        self.settle().await?;
+        // The lines that the last window rejected.
+        self.flush().await?;
+        let hot = &self.engine.hot;
+        found(hot.close_import(&self.campaign, &self.batch, self.counts).await?)
+    }
+}

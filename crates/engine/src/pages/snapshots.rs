@@ -1,0 +1,73 @@
+//! Coupons with their terms, for pages and walks.
+
+use std::collections::{BTreeMap, HashMap};
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::{CouponSnapshot, Tier};
+
+use super::Position;
+use super::archived::{Archived, archived_at};
+use crate::Engine;
+use crate::failure::Failure;
+
+impl Engine {
+    /// Removes the coupons whose rows hot still has: hot lists them, at another position.
+    pub(super) async fn not_in_hot(
+        &self,
+        mut archived: Vec<Archived>,
+    ) -> Result<Vec<Archived>, Failure> {
+        let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+        for Archived { day, coupon, .. } in &archived {
+            by_day.entry(*day).or_default().push(coupon.code().clone());
+        }
+        let mut versions: HashMap<Code, u64> = HashMap::new();
+        for (day, mut codes) in by_day {
+            codes.sort_unstable();
+            let rows = self.hot.coupons_of(day, codes).await?;
+            versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
+        }
+        archived.retain(|Archived { coupon, .. }| {
+            versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
+        });
+        Ok(archived)
+    }
+
+    /// Archived coupons with their positions and their terms.
+    pub(super) async fn snapshots(
+        &self,
+        archived: Vec<Archived>,
+    ) -> Result<Vec<(Position, CouponSnapshot)>, Failure> {
+        let coupons = archived.into_iter().map(|archived| (archived.coupon, Tier::Cold)).collect();
+        let snapshots = self.snapshots_of(coupons).await?;
+        let position = |snapshot: &CouponSnapshot| {
+            archived_at(snapshot.coupon.expires_at(), snapshot.coupon.code())
+        };
+        Ok(snapshots.into_iter().map(|snapshot| (position(&snapshot), snapshot)).collect())
+    }
+
+    /// Coupons with their terms. Leaves out coupons of campaigns that a restored hot store does not
+    /// know.
+    pub(crate) async fn snapshots_of(
+        &self,
+        coupons: Vec<(Coupon, Tier)>,
+    ) -> Result<Vec<CouponSnapshot>, Failure> {
+        let mut known = HashMap::new();
+        let mut snapshots = Vec::with_capacity(coupons.len());
+        for (coupon, tier) in coupons {
+            let genesis = coupon.genesis();
+            let key = (genesis.campaign.clone(), genesis.batch.clone());
+            if !known.contains_key(&key) {
+                let campaign = self.hot.campaign(&key.0, self.now()).await?;
+                let batch = self.hot.batch(&key.0, &key.1).await?;
+                let both = campaign.map(|row| row.campaign).zip(batch.map(|batch| batch.paused));
+                known.insert(key.clone(), both);
+            }
+            if let Some(Some((campaign, batch_paused))) = known.get(&key).cloned() {
+                snapshots.push(CouponSnapshot { coupon, campaign, batch_paused, tier });
+            }
+        }
+        Ok(snapshots)
+    }
+}

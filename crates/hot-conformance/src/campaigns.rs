@@ -1,0 +1,214 @@
+//! Campaigns: created by name, and changed as far as the rules allow.
+
+use coupon::campaign::{Campaign, CampaignCounts, Handout};
+use coupon::imported::ImportedState;
+use coupon::refusal::Refusal;
+use futures::future::join_all;
+use hot::{CampaignPatch, MintOrder, Named, NewCampaign, Patched};
+
+use super::kit::{Kit, NOW, reference, run_of};
+
+fn named(campaign: &Campaign, created_as: &str, first_batch: Option<MintOrder>) -> NewCampaign {
+    NewCampaign { campaign: campaign.clone(), created_as: created_as.into(), first_batch }
+}
+
+pub(crate) async fn created_once(kit: &Kit) {
+    let campaign = Campaign {
+        metadata: Some(r#"{"worth":5}"#.into()),
+        code_prefix: Some("SUMMER".parse().unwrap()),
+        valid_days: Some(14),
+        issue_from: Some(NOW.plus_ms(-5)),
+        issue_until: Some(NOW.plus_ms(5)),
+        zone: "Asia/Seoul".parse().unwrap(),
+        ..kit.draft()
+    };
+    let order = kit.order_of(7);
+    let new = || named(&campaign, "{}", Some(order.clone()));
+    let Named::Created(row) = kit.hot.create_campaign(new()).await.unwrap() else { panic!() };
+    assert_eq!(*row.campaign, campaign);
+    assert_eq!(row.counts, CampaignCounts { stock: 7, ..CampaignCounts::default() });
+    assert_eq!(row.created_as, "{}");
+    let again = kit.hot.create_campaign(new()).await.unwrap();
+    assert_eq!(again, Named::Same(row.clone()), "the same body is a replay");
+    let other = kit.hot.create_campaign(named(&campaign, "{ }", None)).await.unwrap();
+    assert_eq!(other, Named::Refused(Refusal::NameTaken), "another body is not");
+    assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), Some(row));
+    let batches = kit.hot.batches(&campaign.id, None, 10).await.unwrap();
+    assert_eq!(batches.iter().map(|it| (&it.id, it.count)).collect::<Vec<_>>(), [(&order.id, 7)]);
+    assert_eq!(kit.hot.campaign(&kit.draft().id, NOW).await.unwrap(), None, "an unknown campaign");
+}
+
+pub(crate) async fn a_shared_code_is_taken_once(kit: &Kit) {
+    let word = kit.code();
+    let shared =
+        || Campaign { shared_code: Some(word.clone()), handout: Handout::Shared, ..kit.draft() };
+    let first = shared();
+    kit.create(&first).await;
+    let second = shared();
+    let order = Some(kit.order_of(5));
+    let taken = kit.hot.create_campaign(named(&second, "x", order)).await.unwrap();
+    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "another campaign has the shared code");
+    assert_eq!(
+        kit.hot.campaign(&second.id, NOW).await.unwrap(),
+        None,
+        "and the campaign is not created"
+    );
+
+    let other = kit.draft();
+    kit.create(&other).await;
+    let code = kit.imported(&other, 1).await.remove(0);
+    let third = Campaign { shared_code: Some(code), ..shared() };
+    let taken = kit.hot.create_campaign(named(&third, "x", None)).await.unwrap();
+    assert_eq!(taken, Named::Refused(Refusal::NameTaken), "an imported coupon has the code");
+
+    let batch = kit.open_import(&other).await;
+    let line = kit.line(&other, &word, ImportedState::Available);
+    let outcomes = kit.import(&other, &batch, vec![line]).await;
+    assert_eq!(outcomes, [hot::ImportOutcome::CodeTaken], "no coupon gets the shared code");
+}
+
+pub(crate) async fn an_expired_campaign_has_no_stock(kit: &Kit) {
+    let campaign = Campaign { expires_at: NOW, ..kit.draft() };
+    let new = named(&campaign, "x", Some(kit.order_of(5)));
+    let refused = kit.hot.create_campaign(new).await.unwrap();
+    assert_eq!(refused, Named::Refused(Refusal::Expired));
+    assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), None);
+    kit.create(&campaign).await;
+    let minted = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
+    assert_eq!(minted, Named::Refused(Refusal::Expired));
+    let early = kit.hot.mint(&campaign.id, kit.order_of(1), NOW.plus_ms(-1)).await.unwrap();
+    assert!(matches!(early, Named::Created(_)), "a millisecond before its end");
+}
+
+pub(crate) async fn serials_of_a_day_run_out(kit: &Kit) {
+    let campaign = kit.draft();
+    let all = coupon::minted::SERIALS_PER_DAY;
+    let new = named(&campaign, "x", Some(kit.order_of(all + 1)));
+    let refused = kit.hot.create_campaign(new).await.unwrap();
+    assert_eq!(refused, Named::Refused(Refusal::SoldOut));
+    assert_eq!(
+        kit.hot.campaign(&campaign.id, NOW).await.unwrap(),
+        None,
+        "the batch is not created"
+    );
+    kit.create(&campaign).await;
+    let batch = kit.mint(&campaign, all).await;
+    assert_eq!(run_of(&batch).first, 0, "a refused batch takes no serials");
+    let more = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
+    assert_eq!(more, Named::Refused(Refusal::SoldOut));
+}
+
+pub(crate) async fn listed_by_name(kit: &Kit) {
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let campaign = kit.draft();
+        kit.create(&campaign).await;
+        ids.push(campaign.id);
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = kit.hot.campaigns(after.take(), 2, NOW).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = Some(last.campaign.id.clone());
+        seen.extend(page.into_iter().map(|row| row.campaign.id.clone()));
+    }
+    assert!(seen.is_sorted(), "by name");
+    seen.retain(|id| ids.contains(id));
+    ids.sort();
+    assert_eq!(seen, ids, "each once");
+}
+
+pub(crate) async fn patched(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(3), ..kit.draft() };
+    let code = kit.stocked(&campaign, 2).await.remove(0);
+    let patch = |patch| kit.hot.patch_campaign(&campaign.id, patch, NOW);
+    let nothing = CampaignPatch::default;
+    let (from, until) = (NOW.plus_ms(-10), NOW.plus_ms(10));
+    let refused = [
+        (
+            "a lower limit",
+            CampaignPatch { per_user_limit: Some(Some(2)), ..nothing() },
+            Patched::LimitNotRaised { present: Some(3) },
+        ),
+        (
+            "an empty window",
+            CampaignPatch {
+                issue_from: Some(Some(until)),
+                issue_until: Some(Some(until)),
+                ..nothing()
+            },
+            Patched::WindowEmpty,
+        ),
+    ];
+    for (name, ask, want) in refused {
+        assert_eq!(patch(ask).await.unwrap(), want, "{name}");
+        assert_eq!(*kit.see(&code).await.unwrap().campaign, campaign, "{name} changes nothing");
+    }
+    let both = CampaignPatch {
+        issue_from: Some(Some(from)),
+        issue_until: Some(Some(until)),
+        metadata: Some(Some("{}".into())),
+        ..nothing()
+    };
+    patch(both).await.unwrap();
+    let half = CampaignPatch { issue_until: Some(Some(from)), ..nothing() };
+    assert_eq!(patch(half).await.unwrap(), Patched::WindowEmpty, "with its present values");
+    let rest = CampaignPatch {
+        name: Some("Another name".into()),
+        metadata: Some(None),
+        paused: Some(true),
+        issue_from: Some(None),
+        per_user_limit: Some(Some(3)),
+        ..nothing()
+    };
+    let Patched::Done(row) = patch(rest).await.unwrap() else { panic!() };
+    let want = Campaign {
+        name: "Another name".into(),
+        paused: true,
+        issue_until: Some(until),
+        ..campaign.clone()
+    };
+    assert_eq!(*row.campaign, want, "other fields stay as they are");
+    assert_eq!(*kit.see(&code).await.unwrap().campaign, want, "and applies at once");
+    let unknown = kit.hot.patch_campaign(&kit.draft().id, nothing(), NOW).await.unwrap();
+    assert_eq!(unknown, Patched::NotFound);
+
+    let free = Campaign { handout: Handout::Bearer, per_user_limit: None, ..kit.draft() };
+    kit.create(&free).await;
+    let limit = CampaignPatch { per_user_limit: Some(Some(100)), ..nothing() };
+    let present = kit.hot.patch_campaign(&free.id, limit, NOW).await.unwrap();
+    assert_eq!(
+        present,
+        Patched::LimitNotRaised { present: None },
+        "no limit is higher than any limit"
+    );
+}
+
+/// A patch returns counts that include every write before it.
+pub(crate) async fn a_patch_returns_exact_counts(kit: &Kit) {
+    let campaign = Campaign { per_user_limit: Some(100), ..kit.draft() };
+    kit.stocked(&campaign, 200).await;
+    let user = kit.user("user");
+    let mut asks = Vec::new();
+    for n in 0..40 {
+        let (campaign, user) = (&campaign, &user);
+        asks.push(async move {
+            // Some once, some twice, so that issues and patches overlap.
+            for turn in 0..1 + n % 2 {
+                kit.issue_at(NOW, &campaign.id, user, reference(&format!("{n}:{turn}"))).await;
+            }
+            let patch = CampaignPatch { paused: Some(false), ..CampaignPatch::default() };
+            match kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap() {
+                Patched::Done(row) => row.counts.issued,
+                other => panic!("{other:?}"),
+            }
+        });
+    }
+    let mut counts = join_all(asks).await;
+    counts.sort_unstable();
+    // At least n issues were answered before the n-th patch.
+    for (n, count) in counts.into_iter().enumerate() {
+        assert!(count > n as u64, "{count} issued, when {} were answered", n + 1);
+    }
+}

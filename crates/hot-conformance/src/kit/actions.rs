@@ -1,0 +1,85 @@
+//! The actions of a case, and the parts of an answer.
+
+use coupon::apply::{Action, Outcome};
+use coupon::calendar::Zone;
+use coupon::campaign::{Batch, BatchKind, Campaign, MintedRun};
+use coupon::coupon::Coupon;
+use coupon::ids::{IssueRef, OrderRef, UserId};
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::Applied;
+
+use super::{MINUTE, NOW};
+
+/// The outcome of a change, without the coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    Accepted,
+    Replayed,
+    Refused(Refusal),
+}
+
+pub fn said(applied: &Applied) -> Said {
+    match applied.outcome {
+        Outcome::Accepted(_) => Said::Accepted,
+        Outcome::Replayed => Said::Replayed,
+        Outcome::Refused(refusal) => Said::Refused(refusal),
+    }
+}
+
+/// The coupon of an answer that has one.
+pub fn of(applied: &Applied) -> &Coupon {
+    &applied.snapshot.as_ref().expect("the answer has a coupon").coupon
+}
+
+pub fn order(text: &str) -> OrderRef {
+    text.parse().unwrap()
+}
+
+pub fn reference(text: &str) -> Option<IssueRef> {
+    Some(text.parse().unwrap())
+}
+
+pub fn redeem(by: &UserId, at: &str) -> Action {
+    Action::Redeem { by: by.clone(), order: order(at) }
+}
+
+pub fn hold(by: &UserId, at: &str, minutes: i64) -> Action {
+    Action::Hold { by: by.clone(), order: order(at), until: NOW.plus_ms(minutes * MINUTE) }
+}
+
+pub fn release(at: &str) -> Action {
+    Action::Release { order: order(at) }
+}
+
+pub fn cancel(at: &str) -> Action {
+    Action::CancelRedemption { order: order(at), reason: "sent back".parse().ok() }
+}
+
+pub fn revoke(user: &UserId) -> Action {
+    Action::Revoke { user: user.clone(), reference: None, reason: None }
+}
+
+pub fn void() -> Action {
+    Action::Void { reason: "a misprint".parse().ok() }
+}
+
+pub fn extend(expires_at: Millis) -> Action {
+    Action::Extend { expires_at, zone: Zone::utc(), reason: None }
+}
+
+pub fn give(to: &UserId, name: Option<IssueRef>) -> Action {
+    Action::Issue { to: to.clone(), reference: name, expires_at: None }
+}
+
+pub fn run_of(batch: &Batch) -> MintedRun {
+    match batch.kind {
+        BatchKind::Minted(run) => run,
+        BatchKind::Imported => panic!("{batch:?} is minted"),
+    }
+}
+
+/// An extension to `days` days after the campaign's end.
+pub fn extend_days(campaign: &Campaign, days: u16) -> Action {
+    extend(campaign.expires_at.plus_days(days))
+}

@@ -1,0 +1,156 @@
+//! What each node of the cluster says about itself: its release, its clock, its Paxos variant.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use scylla::cluster::Node;
+use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
+use scylla::policies::retry::FallthroughRetryPolicy;
+use scylla::statement::{Consistency, Statement};
+use scylla::value::CqlTimestamp;
+
+use super::clock::{ahead_of, now_ms};
+use super::session::{CqlSession, OwnedRow, Result, damaged};
+use super::{CqlEngine, CqlHot, dialect};
+use hot::HotError;
+
+/// How long one node may take to answer for itself.
+const NODE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Engine, keyspace and nodes of a cluster.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Which engine it is.
+    pub engine: CqlEngine,
+    /// The keyspace.
+    pub keyspace: String,
+    /// How many copies there are of each row, by data centre.
+    pub copies: BTreeMap<String, u32>,
+    /// Every node that is known, by data centre and address.
+    pub nodes: Vec<AboutNode>,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct AboutNode {
+    /// `host:port`.
+    pub address: String,
+    /// Its data centre.
+    pub datacenter: String,
+    /// Its answer, or why there is none.
+    pub answer: std::result::Result<Answer, String>,
+}
+
+/// The answer of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its release.
+    pub version: String,
+    /// How far our clock is ahead of its clock, in milliseconds; negative when it is behind.
+    pub clock_ahead_ms: i64,
+    /// Its variant of Paxos; `None` where the engine has only one.
+    pub paxos: Option<String>,
+}
+
+impl CqlHot {
+    /// Asks every known node. Takes as long as the slowest one, some seconds at most.
+    ///
+    /// # Errors Those of a read. A node that does not answer is not an error.
+    pub async fn about(&self) -> Result<About> {
+        let (session, keyspace) = (&self.store.session, &self.store.options.keyspace);
+        let engine = dialect::engine_of(session.driver());
+        let state = session.driver().get_cluster_state();
+        let asked = state.get_nodes_info().iter().map(|node| ask(session, engine, node));
+        let mut nodes = join_all(asked).await;
+        nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
+        let copies = copies(session, keyspace).await?;
+        Ok(About { engine, keyspace: keyspace.clone(), copies, nodes })
+    }
+}
+
+async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
+    let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+    let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
+    let replication = replication.unwrap_or_default();
+    // The map names the class, too, which is no number.
+    Ok(replication
+        .into_iter()
+        .filter_map(|(name, copies)| Some((name, number(&copies)?)))
+        .collect())
+}
+
+/// `3`, or `3/1` where one of the three is a transient replica.
+fn number(copies: &str) -> Option<u32> {
+    copies.split('/').next()?.parse().ok()
+}
+
+async fn ask(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
+    AboutNode {
+        address: node.address.to_string(),
+        datacenter: node.datacenter.clone().unwrap_or_default(),
+        answer: answer(session, engine, node).await.map_err(|error| cause(&error)),
+    }
+}
+
+/// The last error of the chain has the reason.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}
+
+async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
+    let before = now_ms();
+    let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
+    let (there, release): (CqlTimestamp, Option<String>) = one(session, node, cql).await?;
+    let clock_ahead_ms = ahead_of(there, before, now_ms());
+    let (version, paxos) = match engine {
+        CqlEngine::Cassandra => {
+            let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
+            let (variant,): (Option<String>,) = one(session, node, cql).await?;
+            (release, variant)
+        }
+        CqlEngine::Scylla => {
+            let cql = "SELECT version FROM system.versions WHERE key = 'local'";
+            let (version,): (Option<String>,) = one(session, node, cql).await?;
+            (version, None)
+        }
+    };
+    Ok(Answer { version: version.unwrap_or_default(), clock_ahead_ms, paxos })
+}
+
+/// The row of a table that is local to a node.
+async fn one<R: OwnedRow>(session: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R> {
+    let mut statement = Statement::new(cql);
+    let only = NodeIdentifier::Node(Arc::clone(node));
+    statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(only, None)));
+    statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
+    statement.set_consistency(Consistency::One);
+    statement.set_request_timeout(Some(NODE_TIMEOUT));
+    let ran = session.driver().query_unpaged(statement, ()).await;
+    let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
+    let rows = rows.into_rows_result().map_err(damaged)?;
+    rows.first_row::<R>().map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_counted() {
+        let cases = [
+            ("a number", "3", Some(3)),
+            ("one of them transient", "3/1", Some(3)),
+            ("a class", "org.apache.cassandra.locator.NetworkTopologyStrategy", None),
+            ("nothing", "", None),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(number(text), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! [`Partitions`] for [`CqlHot`]: what the compactor calls to move coupons to cold.
+//!
+//! A bucket is sealed by one conditional update. Paxos orders it among all others of the bucket's
+//! CQL partition: every change that was accepted before the seal is there to be copied, and none is
+//! accepted after it. Rows are deleted by a range delete with the write time of the seal, so that
+//! no clock can make it delete more.
+
+mod closed;
+mod evict;
+mod removing;
+mod residue;
+mod sealing;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+use hot::{
+    ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
+};
+
+use crate::CqlHot;
+use crate::bounded_join::bounded_join;
+use crate::partitions::PlanRow;
+use crate::session::{Result, StatementProfile};
+use crate::spread::Spread;
+use crate::values::{date, signed};
+pub(crate) use residue::{Listed, Merges};
+
+/// Buckets, or coupons, that are processed at a time.
+const AT_ONCE: usize = 32;
+
+#[async_trait]
+impl Partitions for CqlHot {
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
+        let plans = self.store.plans().await?;
+        Ok(plans.iter().filter(|plan| !plan.is_emptied()).map(partition_plan).collect())
+    }
+
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {
+        Ok(self.store.plan(StatementProfile::Read, day).await?.as_ref().map(partition_plan))
+    }
+
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>> {
+        let plans = self.store.plans().await?;
+        let moved = plans.iter().filter(|plan| plan.archive_commit() > 0);
+        Ok(moved.map(|plan| (plan.day(), plan.archive_commit())).collect())
+    }
+
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
+        self.store.closed_partitions(now, enough).await
+    }
+
+    async fn count(&self, day: Day) -> Result<u64> {
+        let session = &self.store.session;
+        let Some(bits) = self.store.bits(day).await? else { return Ok(0) };
+        let counts = (0..1_i32 << bits).map(|bucket| async move {
+            let cql = "SELECT code, state FROM coupon WHERE expiry_day = ? AND bucket = ? \
+                       AND code >= ''";
+            let rows: Vec<(String, Option<String>)> =
+                session.scan(cql, (date(day), bucket)).await?;
+            let moved =
+                rows.iter().filter(|(_, state)| state.as_deref() == Some("forwarding")).count();
+            Ok::<_, HotError>((rows.len() - moved) as u64)
+        });
+        let counts: Vec<u64> = bounded_join(AT_ONCE, counts).await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
+        self.store.codes_closed(day, now, limit).await
+    }
+
+    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
+        self.store.final_coupons(day, codes, None).await
+    }
+
+    async fn closed_coupons(&self, day: Day, codes: Vec<Code>, now: Millis) -> Result<Vec<Coupon>> {
+        self.store.final_coupons(day, codes, Some(now)).await
+    }
+
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
+        self.store.clock_is_right()?;
+        let evicted =
+            copied.iter().map(|(code, version)| self.store.evict_one(day, code, *version));
+        let evicted: Vec<bool> = bounded_join(AT_ONCE, evicted).await?;
+        Ok(evicted.into_iter().filter(|evicted| *evicted).count() as u64)
+    }
+
+    async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
+        self.store.clock_is_right()?;
+        self.store.seal_partition(day, now).await
+    }
+
+    async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
+        let rows = self.store.merged(day, after, limit, Listed::Residue).await?;
+        let mut residue = Vec::with_capacity(rows.len());
+        for row in rows {
+            residue.push(match row.is_archived_marker() {
+                true => {
+                    Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
+                }
+                false => {
+                    Residue::Coupon(Box::new(self.store.located(&row, row.bucket).await?.coupon))
+                }
+            });
+        }
+        Ok(residue)
+    }
+
+    async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
+        self.store.clock_is_right()?;
+        self.store.remove_some(day, &so_far).await
+    }
+
+    async fn finish_archive_commit(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        emptied: bool,
+    ) -> Result<()> {
+        let store = &self.store;
+        if let Ok(mut gone) = store.gone.lock() {
+            gone.retain(|(of, _)| *of != day || !emptied);
+        }
+        let mut attempts = store.attempts("an archive commit of a partition");
+        loop {
+            let plan = attempts.looked(store.plan(StatementProfile::Read, day).await)?;
+            let Some(plan) = plan else { return Ok(()) };
+            let wanted = plan.archive_commit().max(archive_commit);
+            let emptied = plan.is_emptied() || emptied;
+            if plan.archive_commit() == wanted && plan.is_emptied() == emptied {
+                break;
+            }
+            let cql = "UPDATE partition_plan SET archive_commit = ?, emptied = ? WHERE expiry_day \
+                       = ? IF archive_commit = ?";
+            let before = (plan.archive_commit() > 0).then(|| signed(plan.archive_commit()));
+            let values = (signed(wanted), emptied, date(day), before);
+            attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await?;
+        }
+        if emptied {
+            let bits = store.bits(day).await?.unwrap_or(0);
+            let spread = Spread::Closed { day, bucket_bits: bits };
+            for queue in store.cql_partitions(&spread).await? {
+                let cql = "DELETE FROM closed WHERE expiry_day = ? AND shard = ?";
+                store.session.write(cql, (date(day), queue)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn shrink(&self) -> Result<bool> {
+        // The engine's own compaction gives space back.
+        Ok(false)
+    }
+
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled> {
+        self.store.reconcile_all(day, &coupons).await
+    }
+
+    async fn pass_over_serials(&self) -> Result<()> {
+        self.store.pass_over().await
+    }
+
+    async fn cold_mark(&self) -> Result<ColdMark> {
+        Ok(ColdMark {
+            begun: self.store.setting_number(COLD_BEGUN).await?,
+            committed: self.store.setting_number(COLD_COMMITTED).await?,
+        })
+    }
+
+    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()> {
+        for (name, new) in [(COLD_BEGUN, mark.begun), (COLD_COMMITTED, mark.committed)] {
+            let Some(new) = new else { continue };
+            let raised = |here: Option<u64>| here.is_none_or(|here| here < new).then_some(new);
+            self.store.change_number(name, raised).await?;
+        }
+        Ok(())
+    }
+}
+
+fn partition_plan(plan: &PlanRow) -> PartitionPlan {
+    PartitionPlan {
+        day: plan.day(),
+        seal_after: plan.seal_after(),
+        sealed: plan.is_sealed(),
+        archive_commit: plan.archive_commit(),
+        emptied: plan.is_emptied(),
+    }
+}

@@ -1,0 +1,193 @@
+//! Finds the closed coupons of a partition in the queues, and checks each against its row.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::protocol::{closed_at, is_closed};
+use hot::{ClosedPartition, HotError};
+use scylla::value::CqlTimestamp;
+
+use super::AT_ONCE;
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::coupon_row::CouponRow;
+use crate::partitions::PlanRow;
+use crate::session::{Result, StatementProfile};
+use crate::spread::Spread;
+use crate::values::{date, instant, millis, parsed};
+
+/// Partitions whose queues are read at a time.
+const PARTITIONS_AT_ONCE: usize = 4;
+
+/// By this long after it was due an entry of a queue is written: its writer has given up by then.
+const QUEUED_MS: i64 = 30_000;
+
+/// Coupons that are read of a queue beyond its part: small parts are uneven.
+const QUEUED_MORE: u64 = 64;
+
+/// Closed coupons that were found so far in all queues of a partition, which may have thousands.
+struct Counted {
+    codes: AtomicU64,
+    enough: u64,
+}
+
+impl Counted {
+    fn is_enough(&self) -> bool {
+        self.codes.load(Ordering::Relaxed) >= self.enough
+    }
+}
+
+impl Store {
+    pub(crate) async fn closed_partitions(
+        &self,
+        now: Millis,
+        enough: u64,
+    ) -> Result<Vec<ClosedPartition>> {
+        self.write_closed().await;
+        let open: Vec<Day> =
+            self.plans().await?.iter().filter(|it| !it.is_closing()).map(PlanRow::day).collect();
+        let partitions = open.into_iter().map(|day| self.closed_partition(day, now, enough));
+        let partitions: Vec<Option<ClosedPartition>> =
+            bounded_join(PARTITIONS_AT_ONCE, partitions).await?;
+        Ok(partitions.into_iter().flatten().collect())
+    }
+
+    async fn closed_partition(
+        &self,
+        day: Day,
+        now: Millis,
+        enough: u64,
+    ) -> Result<Option<ClosedPartition>> {
+        let (mut waiting, mut first) = (0, None::<Millis>);
+        let Some(bits) = self.bits(day).await? else { return Ok(None) };
+        let queues = self.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
+        let all = Counted { codes: AtomicU64::new(0), enough };
+        let reads = queues.into_iter().map(|queue| self.closed_in(day, queue, now, enough, &all));
+        for codes in bounded_join(AT_ONCE, reads).await? {
+            for (_, since) in &codes {
+                first = Some(first.map_or(*since, |first| first.min(*since)));
+            }
+            waiting = (waiting + codes.len() as u64).min(enough);
+        }
+        Ok(first.map(|since| ClosedPartition { day, waiting, since }))
+    }
+
+    /// Up to `limit` closed coupons of one queue, with the instant since which each is final. Stops
+    /// when `all` queues together have enough.
+    async fn closed_in(
+        &self,
+        day: Day,
+        queue: i32,
+        now: Millis,
+        limit: u64,
+        all: &Counted,
+    ) -> Result<Vec<(Code, Millis)>> {
+        if all.is_enough() {
+            return Ok(Vec::new());
+        }
+        let cql = "SELECT done_until FROM closed WHERE expiry_day = ? AND shard = ? LIMIT 1";
+        let done: Option<CqlTimestamp> = self.session.value(cql, (date(day), queue)).await?;
+        let done = done.map_or(Millis(i64::MIN / 4), millis);
+        let slice = i32::try_from(limit).unwrap_or(i32::MAX).clamp(16, 500);
+        let (mut found, mut after, mut is_first) = (Vec::new(), (done, String::new()), true);
+        let mut known = HashSet::new();
+        loop {
+            let cql = "SELECT closed_at, code FROM closed WHERE expiry_day = ? AND shard = ? \
+                       AND (closed_at, code) > (?, ?) AND closed_at <= ? LIMIT ?";
+            let (at, code) = (instant(after.0), after.1.as_str());
+            let values = (date(day), queue, at, code, instant(now), slice);
+            let rows: Vec<(CqlTimestamp, String)> =
+                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let Some((at, code)) = rows.last() else { break };
+            after = (millis(*at), code.clone());
+            let looks = rows.iter().map(|(_, code)| async move {
+                let code: Code = parsed("closed.code", code)?;
+                if self.gone.lock().is_ok_and(|gone| gone.contains(&(day, code.clone()))) {
+                    return Ok(None);
+                }
+                let closed = self.final_since(day, &code, now).await?;
+                Ok::<_, HotError>(closed.map(|since| (code, since)))
+            });
+            let looks: Vec<Option<(Code, Millis)>> = bounded_join(AT_ONCE, looks).await?;
+            if is_first && looks.iter().all(Option::is_none) && after.0 < now.plus_ms(-QUEUED_MS) {
+                // Each of them is archived, or was cancelled and is queued again when it is due.
+                self.queue_done(day, queue, after.0.plus_ms(-1)).await?;
+            } else {
+                is_first = false;
+            }
+            // A coupon that was cancelled and redeemed again is queued twice.
+            let before = found.len();
+            found.extend(looks.into_iter().flatten().filter(|one| known.insert(one.0.clone())));
+            found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            all.codes.fetch_add((found.len() - before) as u64, Ordering::Relaxed);
+            if found.len() as u64 >= limit || all.is_enough() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn queue_done(&self, day: Day, queue: i32, until: Millis) -> Result<()> {
+        let cql = "UPDATE closed SET done_until = ? WHERE expiry_day = ? AND shard = ?";
+        self.session.write(cql, (instant(until), date(day), queue)).await
+    }
+
+    /// Since when a coupon of this partition is final; `None` if it is not final, or not here.
+    async fn final_since(&self, day: Day, code: &Code, now: Millis) -> Result<Option<Millis>> {
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+        let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
+        // A sealed bucket is emptied as a whole, and refuses an archived marker.
+        let Some(row) = row.filter(|row| row.is_coupon() && !row.is_sealed()) else {
+            return Ok(None);
+        };
+        let located = self.located(&row, bucket).await?;
+        let (coupon, cancel_days) = (&located.coupon, located.terms().cancel_days);
+        let closed = closed_at(coupon, cancel_days);
+        Ok(closed.filter(|_| is_closed(coupon, cancel_days, Some(now))).map(|(_, since)| since))
+    }
+
+    pub(crate) async fn codes_closed(
+        &self,
+        day: Day,
+        now: Millis,
+        limit: usize,
+    ) -> Result<Vec<Code>> {
+        self.write_closed().await;
+        let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
+        let queues = self.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
+        // Each queue gives its part of the limit, and a quarter more because they are uneven: what
+        // is read beyond the limit would be read again for the next archive commit.
+        let part = (limit as u64).div_ceil(queues.len().max(1) as u64);
+        let each = part + part / 4 + QUEUED_MORE;
+        let all = Counted { codes: AtomicU64::new(0), enough: limit as u64 };
+        let reads = queues.into_iter().map(|queue| self.closed_in(day, queue, now, each, &all));
+        let some = bounded_join(AT_ONCE, reads).await?;
+        let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
+        codes.truncate(limit);
+        codes.sort_unstable();
+        Ok(codes)
+    }
+
+    /// The coupons of `codes` with a row in this partition that is redeemed or void; with `now`
+    /// only those that are final by then.
+    pub(crate) async fn final_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Option<Millis>,
+    ) -> Result<Vec<Coupon>> {
+        let looks = codes.iter().map(|code| async move {
+            let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+            let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
+            let Some(row) = row.filter(CouponRow::is_coupon) else { return Ok(None) };
+            let located = self.located(&row, bucket).await?;
+            let is_closed = is_closed(&located.coupon, located.terms().cancel_days, now);
+            Ok::<_, HotError>(is_closed.then_some(located.coupon))
+        });
+        let found: Vec<Option<Coupon>> = bounded_join(AT_ONCE, looks).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}

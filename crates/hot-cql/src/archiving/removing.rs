@@ -1,0 +1,165 @@
+//! Empties a sealed partition: deletes its rows, then the index rows of its coupons.
+
+use coupon::time::{Day, Millis};
+use futures::future::join_all;
+use hot::{Emptying, HotError, ListPosition};
+
+use super::AT_ONCE;
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::coupon_row::{CouponRow, coupon_rows};
+use crate::coupons::BUCKETS_OF_A_READ;
+use crate::session::{Result, StatementProfile};
+use crate::values::{date, millis};
+
+/// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
+const WITH_ROWS_MAX: usize = 4;
+
+/// What is known of a sealed bucket before it is emptied.
+struct SealedBucket {
+    bucket: i32,
+    /// The write time of its seal.
+    sealed_at: i64,
+    has_rows: bool,
+}
+
+impl Store {
+    /// Empties some buckets of a sealed partition; `None` if none is left.
+    pub(crate) async fn remove_some(
+        &self,
+        day: Day,
+        so_far: &Emptying,
+    ) -> Result<Option<Emptying>> {
+        let plan = self.plan(StatementProfile::Read, day).await?;
+        let Some(plan) = plan.filter(|plan| plan.is_sealed()) else {
+            return Err(HotError::Damaged(
+                "a partition that is not sealed was to be emptied".into(),
+            ));
+        };
+        *self.merge.lock().await = None;
+        let buckets = 1_u64 << plan.bits();
+        let first = so_far.after.as_ref().map_or(0, |after| after.tie);
+        if first >= buckets {
+            return Ok(None);
+        }
+        let end = (first + BUCKETS_OF_A_READ as u64).min(buckets);
+        let some: Vec<i32> =
+            (first..end).map(|bucket| i32::try_from(bucket).unwrap_or(i32::MAX)).collect();
+        let mut sealed = self.sealed_buckets(day, &some).await?;
+        let mut with_rows = sealed.iter().enumerate().filter(|(_, it)| it.has_rows);
+        let one_too_many = with_rows.nth(WITH_ROWS_MAX).map(|(at, _)| at);
+        sealed.truncate(one_too_many.unwrap_or(sealed.len()));
+        let end = first + sealed.len() as u64;
+        let (full, empty): (Vec<_>, Vec<_>) = sealed.into_iter().partition(|it| it.has_rows);
+        // An imported row has a write time long ago, so one that a frozen process writes later into
+        // an empty bucket stays deleted.
+        let deletes = empty.iter().map(|it| self.remove_rows(day, it, "", None));
+        bounded_join(AT_ONCE, deletes).await?;
+        // All of them end, also after an error: one that is given up after its delete would leave
+        // its index rows and counts.
+        let removed = join_all(full.iter().map(|it| self.remove_bucket(day, it))).await;
+        let removed: u64 = removed.into_iter().sum::<Result<u64>>()?;
+        Ok(Some(Emptying {
+            removed: so_far.removed + removed,
+            after: Some(ListPosition { expires_at: day.end(), tie: end }),
+            walked: false,
+        }))
+    }
+
+    /// The seals of some buckets, in their order, and whether each has rows.
+    async fn sealed_buckets(&self, day: Day, buckets: &[i32]) -> Result<Vec<SealedBucket>> {
+        let cql = "SELECT bucket, code, WRITETIME(sealed) FROM coupon WHERE expiry_day = ? \
+                   AND bucket IN ? PER PARTITION LIMIT 1";
+        let rows: Vec<(i32, Option<String>, Option<i64>)> =
+            self.session.rows(StatementProfile::Bulk, cql, (date(day), buckets)).await?;
+        let sealed = buckets.iter().map(|bucket| {
+            let row = rows.iter().find(|(of, ..)| of == bucket);
+            // Without rows there is one with the seal and without a code.
+            let Some((_, code, Some(sealed_at))) = row else {
+                let why = format!("bucket {bucket} of a sealed partition has no seal");
+                return Err(HotError::Damaged(why));
+            };
+            let (bucket, sealed_at, has_rows) = (*bucket, *sealed_at, code.is_some());
+            Ok(SealedBucket { bucket, sealed_at, has_rows })
+        });
+        sealed.collect()
+    }
+
+    /// Deletes the rows of a sealed bucket after a code, up to another one or to its end. The range
+    /// is deleted and not the CQL partition: the seal stays for ever.
+    async fn remove_rows(
+        &self,
+        day: Day,
+        of: &SealedBucket,
+        after: &str,
+        last: Option<&str>,
+    ) -> Result<()> {
+        let (day, bucket) = (date(day), of.bucket);
+        match last {
+            None => {
+                let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
+                           AND bucket = ? AND code > ?";
+                self.session.write(cql, (of.sealed_at, day, bucket, after)).await
+            }
+            Some(last) => {
+                let cql = "DELETE FROM coupon USING TIMESTAMP ? WHERE expiry_day = ? \
+                           AND bucket = ? AND code > ? AND code <= ?";
+                self.session.write(cql, (of.sealed_at, day, bucket, after, last)).await
+            }
+        }
+    }
+
+    async fn remove_bucket(&self, day: Day, sealed: &SealedBucket) -> Result<u64> {
+        let start = scylla::response::PagingState::start();
+        let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
+        while let Some(state) = from {
+            let cql = coupon_rows!("bucket = ? AND code > ?");
+            let values = (date(day), sealed.bucket, after.as_str());
+            let (rows, next) = self.session.page::<CouponRow>(cql, values, state).await?;
+            let last = rows.last().map(CouponRow::code).transpose()?;
+            // Rows are deleted before their index rows: a coupon with a row and no index row would
+            // be in no list, neither here nor in cold.
+            from = match (last, next) {
+                (_, None) => {
+                    self.remove_rows(day, sealed, &after, None).await?;
+                    None
+                }
+                (Some(last), Some(_)) => {
+                    self.remove_rows(day, sealed, &after, Some(last.as_str())).await?;
+                    after = last.to_string();
+                    Some(start.clone())
+                }
+                // A page of deleted rows only.
+                (None, Some(next)) => Some(next),
+            };
+            // No later call finds these rows: each one is finished before an error of one is
+            // returned.
+            let counted: Vec<Result<u64>> = rows.iter().map(|row| self.count_gone(row)).collect();
+            let index_rows =
+                rows.iter().map(|row| async move { Ok(self.remove_index_rows_of_gone(row).await) });
+            let index_rows: Vec<Result<()>> = bounded_join(AT_ONCE, index_rows).await?;
+            index_rows.into_iter().collect::<Result<()>>()?;
+            removed += counted.into_iter().sum::<Result<u64>>()?;
+        }
+        Ok(removed)
+    }
+
+    /// Counts a deleted row of a sealed partition; 1 if it was a coupon or an archived marker.
+    fn count_gone(&self, row: &CouponRow) -> Result<u64> {
+        self.row_cache.forget(&row.code()?);
+        if row.is_coupon() {
+            let state = row.state.as_deref().unwrap_or_default();
+            self.counts.count_moved(&row.campaign_id()?, state);
+        }
+        Ok(u64::from(row.forward_to().is_none()))
+    }
+
+    /// Deletes the index rows of a deleted row of a sealed partition.
+    async fn remove_index_rows_of_gone(&self, row: &CouponRow) -> Result<()> {
+        if !row.is_coupon() {
+            return Ok(());
+        }
+        let expires_at = row.expires_at.map_or(Millis(0), millis);
+        self.remove_index_rows(row.holder.as_deref(), expires_at, &row.code()?).await
+    }
+}

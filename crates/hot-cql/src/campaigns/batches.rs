@@ -1,0 +1,194 @@
+//! The batches of a campaign: minted, opened for an import, paused, counted.
+
+use coupon::campaign::{Batch, BatchKind, ImportCounts, MintedRun};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+
+use super::rows::absent;
+use super::{BatchHere, CampaignHere, TERMS_KNOWN};
+use crate::Store;
+use crate::session::Result;
+use crate::values::{date, instant, signed};
+use hot::protocol::batch_before;
+use hot::{MintOrder, Named};
+
+impl Store {
+    /// Adds a batch to a campaign, or finds that it has it.
+    pub(super) async fn put_batch(
+        &self,
+        here: CampaignHere,
+        id: &BatchId,
+        run: Option<MintedRun>,
+        now: Millis,
+    ) -> Result<CampaignHere> {
+        let mut attempts = self.attempts("a new batch");
+        let mut here = here;
+        loop {
+            if here.batches.contains_key(id) {
+                self.known.forget(&here.terms.id);
+                return Ok(here);
+            }
+            let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
+            let cql = "UPDATE campaign SET revision = ?, number = ?, key_id = ?, expiry_day = ?, \
+                       first_serial = ?, count = ?, batch_made_at = ? \
+                       WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
+            let values = (
+                here.revision + 1,
+                number,
+                run.map(|run| run.key.to_string()),
+                run.map(|run| date(run.day)),
+                run.map(|run| signed(run.first)),
+                run.map(|run| signed(run.count)),
+                instant(now),
+                here.terms.id.as_str(),
+                id.as_str(),
+                here.revision,
+            );
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+            let again = attempts.looked(self.campaign_now(&here.terms.id).await)?;
+            here = again.ok_or_else(|| absent("row"))?;
+        }
+    }
+
+    pub(crate) async fn mint_batch(
+        &self,
+        campaign: &CampaignId,
+        order: &MintOrder,
+        now: Millis,
+    ) -> Result<Named<Batch>> {
+        let here = self.made_now(campaign).await?;
+        let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
+        if let Some(named) = self.before(&here, &order.id, Some(order.count)).await? {
+            return Ok(named);
+        }
+        match self.reserve(&here.terms, order, now).await? {
+            Err(refusal) => Ok(Named::Refused(refusal)),
+            Ok(run) => self.make_batch(here, &order.id, Some(run), now).await,
+        }
+    }
+
+    pub(crate) async fn open_import_batch(
+        &self,
+        campaign: &CampaignId,
+        id: &BatchId,
+        now: Millis,
+    ) -> Result<Named<Batch>> {
+        let here = self.made_now(campaign).await?;
+        let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
+        match self.before(&here, id, None).await? {
+            Some(named) => Ok(named),
+            None => self.make_batch(here, id, None, now).await,
+        }
+    }
+
+    /// The answer to a call that makes a batch, if nothing has to be made for it.
+    async fn before(
+        &self,
+        here: &CampaignHere,
+        id: &BatchId,
+        count: Option<u64>,
+    ) -> Result<Option<Named<Batch>>> {
+        let found = match here.batches.get(id) {
+            Some(batch) => Some(self.batch_row(here, batch).await?),
+            None => None,
+        };
+        Ok(batch_before(found, count, here.batches.len()))
+    }
+
+    async fn make_batch(
+        &self,
+        here: CampaignHere,
+        id: &BatchId,
+        run: Option<MintedRun>,
+        now: Millis,
+    ) -> Result<Named<Batch>> {
+        let here = self.put_batch(here, id, run, now).await?;
+        let batch = here.batches.get(id).ok_or_else(|| absent("batch"))?;
+        // Another process may have made another batch of this name meanwhile.
+        match batch.run == run {
+            true => Ok(Named::Created(self.batch_row(&here, batch).await?)),
+            false => Ok(Named::Refused(Refusal::NameTaken)),
+        }
+    }
+
+    pub(crate) async fn batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Batch> {
+        let count = match batch.run {
+            Some(run) => run.count,
+            None => self.counts.of(self, &here.terms.id).await?.arrived_in(&batch.id),
+        };
+        Ok(Batch {
+            id: batch.id.clone(),
+            campaign: here.terms.id.clone(),
+            kind: batch.run.map_or(BatchKind::Imported, BatchKind::Minted),
+            count,
+            paused: batch.paused,
+            import: batch.import,
+            created_at: batch.made_at,
+        })
+    }
+
+    pub(crate) async fn pause(
+        &self,
+        campaign: &CampaignId,
+        id: &BatchId,
+        paused: bool,
+        reason: Option<&str>,
+    ) -> Result<Option<Batch>> {
+        let mut attempts = self.attempts("a batch's pause");
+        let mut wrote = false;
+        loop {
+            let here = attempts.looked(self.made_now(campaign).await)?;
+            let Some((here, batch)) =
+                here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
+            else {
+                return Ok(None);
+            };
+            if wrote && batch.paused == paused {
+                tokio::time::sleep(TERMS_KNOWN).await;
+                self.known.forget(campaign);
+                return self.batch_row(here, batch).await.map(Some);
+            }
+            let cql = "UPDATE campaign SET revision = ?, batch_paused = ?, paused_reason = ? \
+                       WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
+            let values =
+                (here.revision + 1, paused, reason, campaign.as_str(), id.as_str(), here.revision);
+            wrote = true;
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    pub(crate) async fn count_import(
+        &self,
+        campaign: &CampaignId,
+        id: &BatchId,
+        counts: ImportCounts,
+    ) -> Result<Option<Batch>> {
+        let mut attempts = self.attempts("an import's counts");
+        loop {
+            let here = attempts.looked(self.made_now(campaign).await)?;
+            let Some((here, batch)) =
+                here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
+            else {
+                return Ok(None);
+            };
+            if batch.import == counts {
+                return self.batch_row(here, batch).await.map(Some);
+            }
+            let cql = "UPDATE campaign SET revision = ?, lines = ?, imported = ?, \
+                       already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
+                       IF revision = ?";
+            let values = (
+                here.revision + 1,
+                signed(counts.lines),
+                signed(counts.imported),
+                signed(counts.already_there),
+                signed(counts.rejected),
+                campaign.as_str(),
+                id.as_str(),
+                here.revision,
+            );
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+}

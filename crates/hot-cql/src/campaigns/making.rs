@@ -1,0 +1,201 @@
+//! Making a campaign, in steps that any process may finish, and changing its terms by one
+//! conditional update.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use router::Entry;
+
+use super::rows::{Row, absent};
+use super::{CampaignHere, NAMES, TERMS_KNOWN};
+use crate::Store;
+use crate::session::{Result, StatementProfile};
+use crate::values::instant;
+use hot::protocol::{may_mint, patched, serials_after};
+use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
+
+impl Store {
+    /// Makes a campaign in steps: its row, which is hidden; its shared word; its first batch; then
+    /// the row is shown. A call for the same campaign finishes what was begun.
+    pub(crate) async fn make_campaign(&self, new: &NewCampaign) -> Result<Named<CampaignRow>> {
+        let (campaign, now) = (&new.campaign, new.campaign.created_at);
+        let mut here = match self.campaign_now(&campaign.id).await? {
+            Some(here) if *here.created_as != *new.created_as => {
+                return Ok(Named::Refused(Refusal::NameTaken));
+            }
+            Some(here) if here.made => {
+                return Ok(Named::Same(self.campaign_row(&here, now).await?));
+            }
+            Some(here) => here,
+            None => {
+                if let Some(refusal) = self.cannot_be_made(new).await? {
+                    return Ok(Named::Refused(refusal));
+                }
+                match self.begin_campaign(campaign, &new.created_as).await? {
+                    Some(here) => here,
+                    None => return Ok(Named::Refused(Refusal::NameTaken)),
+                }
+            }
+        };
+        let id = here.terms.id.clone();
+        if let Some(word) = &here.terms.shared_code
+            && !self.take_word(word, &id).await?
+        {
+            return Ok(Named::Refused(self.unmake(&here, Refusal::NameTaken).await?));
+        }
+        if let Some(order) = &new.first_batch
+            && !here.batches.contains_key(&order.id)
+        {
+            match self.reserve(&here.terms, order, now).await? {
+                Err(refusal) => return Ok(Named::Refused(self.unmake(&here, refusal).await?)),
+                Ok(run) => {
+                    here = self.put_batch(here, &order.id, Some(run), now).await?;
+                }
+            }
+        }
+        let finished = self.finish_campaign(here).await?;
+        Ok(Named::Created(self.campaign_row(&finished, now).await?))
+    }
+
+    /// Why a campaign cannot be made, as far as it is known before anything is written.
+    async fn cannot_be_made(&self, new: &NewCampaign) -> Result<Option<Refusal>> {
+        let campaign = &new.campaign;
+        if let Some(word) = &campaign.shared_code
+            && self.directory_entry(word).await?.is_some()
+        {
+            return Ok(Some(Refusal::NameTaken));
+        }
+        if self.enter(campaign.expiry_day(), campaign, None).await?.is_err() {
+            return Ok(Some(Refusal::ExpiryDayClosed));
+        }
+        let Some(order) = &new.first_batch else { return Ok(None) };
+        if let Err(refusal) = may_mint(campaign, campaign.created_at) {
+            return Ok(Some(refusal));
+        }
+        let next = self.next_serial(campaign.expiry_day()).await?;
+        Ok(serials_after(next, order.count).err())
+    }
+
+    /// The row of a campaign that is still hidden; `None` when another campaign has the name.
+    async fn begin_campaign(
+        &self,
+        campaign: &Campaign,
+        created_as: &str,
+    ) -> Result<Option<CampaignHere>> {
+        let cql = "INSERT INTO campaign_name (part, campaign_id) VALUES (?, ?)";
+        self.session.write(cql, (NAMES, campaign.id.as_str())).await?;
+        let mut attempts = self.attempts("a new campaign");
+        loop {
+            match attempts.looked(self.campaign_now(&campaign.id).await)? {
+                Some(here) => {
+                    return Ok(Some(here).filter(|here| *here.created_as == *created_as));
+                }
+                None => {
+                    let cql = "UPDATE campaign SET revision = ?, made = ?, name = ?, \
+                               handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
+                               expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
+                               issue_until = ?, per_user_limit = ?, cancel_days = ?, \
+                               extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
+                               created_as = ? WHERE campaign_id = ? IF revision = null";
+                    let values = Row::of(campaign, created_as, 0, false);
+                    attempts
+                        .wrote(self.session.change(attempts.profile(), cql, values).await)
+                        .await?;
+                }
+            }
+        }
+    }
+
+    /// Takes a word for a campaign; `false` when another campaign has it.
+    async fn take_word(&self, word: &Code, id: &CampaignId) -> Result<bool> {
+        let mut attempts = self.attempts("a shared word");
+        loop {
+            match attempts.looked(self.directory_entry(word).await)? {
+                Some(Entry::Shared { campaign }) => return Ok(campaign == *id),
+                Some(Entry::Coupon { .. }) => return Ok(false),
+                None => {
+                    let cql = "INSERT INTO directory (code, kind, campaign_id) \
+                               VALUES (?, 'shared', ?) IF NOT EXISTS";
+                    let values = (word.as_str(), id.as_str());
+                    let wrote =
+                        attempts.wrote(self.session.change(attempts.profile(), cql, values).await);
+                    // Refused by an entry that is not shown: the code of a lost campaign.
+                    if !wrote.await? && self.directory_has(word).await? {
+                        return Ok(matches!(
+                            self.directory_entry(word).await?,
+                            Some(Entry::Shared { campaign }) if campaign == *id
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hides a campaign for ever that was begun and cannot be made.
+    async fn unmake(&self, here: &CampaignHere, refusal: Refusal) -> Result<Refusal> {
+        let cql = "UPDATE campaign SET revision = null, created_as = null WHERE campaign_id = ? \
+                   IF revision = ? AND made = false";
+        let values = (here.terms.id.as_str(), here.revision);
+        // The next call fails for the same reason, whatever the outcome of this update is.
+        let _ = self.session.change(StatementProfile::Change, cql, values).await?;
+        Ok(refusal)
+    }
+
+    async fn finish_campaign(&self, here: CampaignHere) -> Result<CampaignHere> {
+        let id = &here.terms.id;
+        let mut attempts = self.attempts("a new campaign");
+        loop {
+            let now = attempts.looked(self.campaign_now(id).await)?;
+            let now = now.ok_or_else(|| absent("row"))?;
+            if now.made {
+                return Ok(now);
+            }
+            let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
+                       IF revision = ?";
+            let values = (now.revision + 1, id.as_str(), now.revision);
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    pub(crate) async fn patch(
+        &self,
+        id: &CampaignId,
+        patch: &CampaignPatch,
+        now: Millis,
+    ) -> Result<Patched> {
+        let mut attempts = self.attempts("a campaign's terms");
+        let mut wanted: Option<Campaign> = None;
+        loop {
+            let here = attempts.looked(self.made_now(id).await)?;
+            let Some(here) = here else { return Ok(Patched::NotFound) };
+            if wanted.as_ref() == Some(&*here.terms) {
+                // Until then another process may use the old terms.
+                tokio::time::sleep(TERMS_KNOWN).await;
+                self.known.forget(id);
+                return Ok(Patched::Done(self.campaign_row(&here, now).await?));
+            }
+            let after = match patched(&here.terms, patch) {
+                Ok(after) => after,
+                Err(refused) => return Ok(refused),
+            };
+            let cql = "UPDATE campaign SET revision = ?, name = ?, metadata = ?, paused = ?, \
+                       issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
+                       IF revision = ?";
+            let values = (
+                here.revision + 1,
+                after.name.as_str(),
+                after.metadata.as_deref(),
+                after.paused,
+                after.issue_from.map(instant),
+                after.issue_until.map(instant),
+                after.per_user_limit.map(i32::from),
+                id.as_str(),
+                here.revision,
+            );
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+            wanted = Some(after);
+        }
+    }
+}

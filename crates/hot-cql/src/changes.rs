@@ -1,0 +1,171 @@
+//! Changes one coupon: decides its new state, then writes it.
+
+use coupon::apply::{Change, Outcome};
+use coupon::coupon::Coupon;
+use coupon::ids::OperationId;
+use hot::protocol::{Admitted, ChangeStep, ClaimIntent, Writes, partition_after};
+use hot::{Applied, protocol};
+use router::Address;
+
+use crate::Store;
+use crate::claims::{ClaimSlot, Need};
+use crate::coupons::{Here, Located, Written, begun};
+use crate::session::{Result, StatementProfile};
+
+pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;
+
+impl Store {
+    /// What `change` does to a coupon; `None` if the coupon has changed since it was read, so that
+    /// the claim of its holder decides nothing.
+    pub(crate) async fn decide(
+        &self,
+        located: Located,
+        change: &Change,
+        may_write: bool,
+    ) -> Result<Option<Decision>> {
+        let accepted = match protocol::change(located, change, self.options.clock_bound_ms) {
+            ChangeStep::Decided(decision) => return Ok(Some(*decision)),
+            ChangeStep::Accepted(accepted) => accepted,
+        };
+        let is_closing = match accepted.later_day() {
+            Some(day) => {
+                let plan = self.plan(StatementProfile::Read, day).await?;
+                plan.is_some_and(|plan| plan.is_closing())
+            }
+            None => false,
+        };
+        let claim = match accepted.claimant() {
+            Some(user) if !is_closing => {
+                let campaign = &accepted.before().here.campaign;
+                Some(self.claim(campaign, user, change, Need::default(), may_write).await?.1)
+            }
+            Some(_) | None => None,
+        };
+        match accepted.decide(is_closing, claim.as_ref()) {
+            Admitted::Decided(decision) => Ok(Some(*decision)),
+            Admitted::NoRoom(located, refusal) => {
+                // The claim was read after the coupon, and may name this coupon by now.
+                let now = self.stored(located.day.into(), located.coupon.code()).await?;
+                let same = now.map_or(0, |now| now.coupon.version()) == located.coupon.version();
+                Ok(same.then(|| Decision::refused_at(&located, refusal)))
+            }
+        }
+    }
+
+    /// The answer that a change would get; nothing is written.
+    pub(crate) async fn dry_run_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+        let mut attempts = self.attempts("a dry run");
+        loop {
+            let Some(located) = self.locate(address).await? else {
+                return Ok(Decision::not_found().applied);
+            };
+            if let Some(decision) = self.decide(located, change, false).await? {
+                return Ok(decision.applied);
+            }
+            attempts.again().await?;
+        }
+    }
+
+    /// `POST …/redeem` and its like: one change of one coupon.
+    ///
+    /// One at a time for each coupon: others would decide on a version that is being replaced.
+    pub(crate) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+        let _lock = self.coupon_locks.lock(&address.code).await?;
+        if let Some(applied) = self.apply_from_memory(address, change).await? {
+            return Ok(applied);
+        }
+        let mut attempts = self.attempts("a change of a coupon");
+        loop {
+            let Some(located) = attempts.looked(self.locate(address).await)? else {
+                return Ok(Decision::not_found().applied);
+            };
+            let decision = attempts.looked(self.decide(located, change, true).await)?;
+            if let Some(decision) = decision
+                && let Some(applied) = self.carry_out(decision, change.operation).await?
+            {
+                return Ok(applied);
+            }
+            attempts.again().await?;
+        }
+    }
+
+    /// The same on the remembered coupon; `None` if it has to be read.
+    async fn apply_from_memory(
+        &self,
+        address: &Address,
+        change: &Change,
+    ) -> Result<Option<Applied>> {
+        let Some(mut located) = self.row_cache.get(&address.code) else { return Ok(None) };
+        let genesis = located.coupon.genesis();
+        let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
+        let Some((campaign, batch)) = found else { return Ok(None) };
+        (located.here.campaign, located.batch_paused) = (campaign, batch.paused);
+        let decision = self.decide(located, change, true).await?;
+        let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
+            return Ok(None);
+        };
+        self.carry_out(decision, change.operation).await
+    }
+
+    /// Writes what was decided, if there is anything to write: the claim first, then the coupon.
+    /// Returns the answer; `None` after a conflict, when it has to be decided again.
+    pub(crate) async fn carry_out(
+        &self,
+        decision: Decision,
+        operation: OperationId,
+    ) -> Result<Option<Applied>> {
+        let Decision { applied, writes } = decision;
+        let (Some(Writes { before, entry }), Outcome::Accepted(after)) = (writes, &applied.outcome)
+        else {
+            return Ok(Some(applied));
+        };
+        let Some(entry) = entry else {
+            let written = self.write_coupon(&before, after, operation).await?;
+            return Ok((written == Written::Done).then_some(applied));
+        };
+        let day = partition_after(before.day, after);
+        let intent = ClaimIntent::next(&before.coupon, operation);
+        let entered = self.enter_claim(&before.here.campaign, &entry, day, after, intent);
+        if entered.await? == Written::Conflict {
+            return Ok(None);
+        }
+        let written = self.write_coupon(&before, after, operation).await.map_err(begun)?;
+        match written {
+            Written::Done => Ok(Some(applied)),
+            Written::Conflict => {
+                self.finished_by_another(&before, after, operation).await.map_err(begun)
+            }
+        }
+    }
+
+    /// The answer to a request whose entry in a claim another process has finished under the
+    /// request's id: what is written there has happened, whatever followed.
+    async fn finished_by_another(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+    ) -> Result<Option<Applied>> {
+        if after.version() != before.coupon.version() + 1 {
+            // Issued and redeemed, or issued and held, in one write: other processes finish the
+            // issue only.
+            return Ok(None);
+        }
+        let known = before.coupon.events().len();
+        let Some(now) = self.stored(before.day.into(), after.code()).await? else {
+            return Ok(None);
+        };
+        let events = now.coupon.events();
+        let Some(event) = events.get(known).filter(|event| event.operation == operation) else {
+            return Ok(None);
+        };
+        let done = Coupon::of(
+            after.genesis().clone(),
+            events[..=known].to_vec(),
+            after.hold().cloned(),
+            after.version(),
+            event.at,
+        );
+        Ok(Some(Decision::accepted(before.clone(), Box::new(done), None).applied))
+    }
+}

@@ -1,0 +1,102 @@
+//! Claims: an entry in the user's claim comes before the write that makes them a holder, so that
+//! limits hold.
+//!
+//! A claim is one row for a user in a campaign. An entry names the code before the coupon is
+//! written, and counts while the coupon names this user. If the coupon does not have the entry's
+//! event yet, the process that began it may have died, or may be frozen and go on later. So another
+//! process that reads such an entry finishes it; if the rules refuse that, it makes sure that the
+//! first process cannot finish it either.
+
+mod entering;
+mod entry;
+mod reading;
+
+use std::collections::BTreeMap;
+
+use coupon::code::Code;
+use coupon::ids::{CampaignId, IssueRef, UserId};
+use hot::protocol;
+
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::coupons::Here;
+use crate::session::{Result, StatementProfile};
+pub(crate) use entry::EntryValue;
+
+pub(crate) type Claim = protocol::Claim<Here, ClaimSlot>;
+
+pub(crate) type NewEntry = protocol::NewEntry<ClaimSlot>;
+
+/// Where the next entry of a claim goes, and the revision of the claim that it is written for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClaimSlot {
+    revision: Option<i64>,
+    /// The slot of an entry that came to nothing, or the one after all.
+    slot: i32,
+}
+
+/// What a caller needs from a claim.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Need<'a> {
+    /// The coupon that the request of this name was given: if there is one, nothing else is read.
+    pub(crate) name: Option<&'a IssueRef>,
+    /// A coupon that does not count.
+    pub(crate) beside: Option<&'a Code>,
+    /// Every coupon, not only as many as the limit allows.
+    pub(crate) all: bool,
+}
+
+struct ClaimRow {
+    revision: Option<i64>,
+    entries: BTreeMap<i32, EntryValue>,
+}
+
+impl Store {
+    async fn claim_row(
+        &self,
+        profile: StatementProfile,
+        campaign: &CampaignHere,
+        user: &UserId,
+    ) -> Result<ClaimRow> {
+        let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
+        let values = (campaign.terms.id.as_str(), user.as_str());
+        type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
+        let row: Option<Row> = self.session.row_with(profile, cql, values).await?;
+        let (revision, entries) = row.unwrap_or_default();
+        Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
+    }
+
+    /// Whether a claim has been changed since it was read.
+    pub(crate) async fn is_changed(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        claim: &Claim,
+    ) -> Result<bool> {
+        let row = self.claim_row(StatementProfile::Read, campaign, user).await?;
+        Ok(row.revision != claim.slot().revision)
+    }
+
+    /// Whether a user's claim names a coupon.
+    pub(crate) async fn is_claimed(
+        &self,
+        campaign: &CampaignId,
+        user: &UserId,
+        code: &Code,
+    ) -> Result<bool> {
+        let entries = self.claim_entries(campaign.as_str(), user.as_str()).await?;
+        Ok(entries.iter().any(|entry| entry.code == code.as_str()))
+    }
+
+    /// The entries of a user's claim.
+    pub(crate) async fn claim_entries(
+        &self,
+        campaign: &str,
+        user: &str,
+    ) -> Result<Vec<EntryValue>> {
+        let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
+        let entries: Option<BTreeMap<i32, EntryValue>> =
+            self.session.value(cql, (campaign, user)).await?;
+        Ok(entries.unwrap_or_default().into_values().collect())
+    }
+}

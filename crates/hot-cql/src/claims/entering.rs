@@ -1,0 +1,113 @@
+//! Writing an entry into a claim, before its coupon is written.
+
+use coupon::coupon::Coupon;
+use coupon::ids::IssueRef;
+use coupon::time::Day;
+use hot::protocol::{ClaimIntent, claimant, issue_of};
+
+use super::{ClaimSlot, EntryValue, NewEntry};
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::coupons::{Located, Written};
+use crate::outcome::Cas;
+use crate::session::{Result, StatementProfile};
+use crate::values::{date, signed, uuid as uuid_of};
+
+impl Store {
+    /// Writes an entry into the claim it was made for, before the coupon is written.
+    pub(crate) async fn enter_claim(
+        &self,
+        campaign: &CampaignHere,
+        entry: &NewEntry,
+        expiry_day: Day,
+        coupon: &Coupon,
+        intent: ClaimIntent,
+    ) -> Result<Written> {
+        let value = EntryValue {
+            expiry_day: date(expiry_day),
+            code: coupon.code().to_string(),
+            reference: entry.reference.as_ref().map(|name| name.as_str().to_owned()),
+            sequence: i32::try_from(intent.sequence).unwrap_or(i32::MAX),
+            issue: issue_of(coupon),
+            operation: uuid_of(intent.operation),
+            version: signed(intent.version),
+        };
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let lock =
+                attempts.looked(self.write_locks.lock((&campaign.terms.id, &entry.user)).await)?;
+            let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
+                       WHERE campaign_id = ? AND user_id = ? IF revision = ?";
+            let values = (
+                entry.slot.revision.map_or(0, |revision| revision + 1),
+                entry.slot.slot,
+                &value,
+                campaign.terms.id.as_str(),
+                entry.user.as_str(),
+                entry.slot.revision,
+            );
+            let cas = self.session.change(attempts.profile(), cql, values).await;
+            drop(lock);
+            let refused = matches!(cas, Ok(Cas::Refused));
+            if refused && !attempts.has_unknown_write() {
+                return Ok(Written::Conflict);
+            }
+            if attempts.wrote(cas).await? {
+                return Ok(Written::Done);
+            }
+            let look = self.claim_row(StatementProfile::Serial, campaign, &entry.user).await;
+            let row = attempts.looked(look)?;
+            if row.entries.get(&entry.slot.slot) == Some(&value) {
+                return Ok(Written::Done);
+            }
+            if row.revision != entry.slot.revision {
+                return Ok(Written::Conflict);
+            }
+        }
+    }
+
+    /// One more name for a coupon that the user has.
+    pub(crate) async fn name_in_claim(
+        &self,
+        entry: &NewEntry,
+        located: &Located,
+    ) -> Result<Written> {
+        let (campaign, coupon) = (&located.here.campaign, &located.coupon);
+        self.enter_claim(campaign, entry, located.day, coupon, ClaimIntent::past(coupon)).await
+    }
+
+    /// An entry for the holder of a coupon that they did not get by an issue: it counts towards
+    /// their limit and is not refused by it. An entry that is there already stays.
+    pub(crate) async fn claim_for_holder(
+        &self,
+        campaign: &CampaignHere,
+        expiry_day: Day,
+        coupon: &Coupon,
+        reference: Option<&IssueRef>,
+    ) -> Result<()> {
+        let Some(user) = claimant(&campaign.terms, coupon) else { return Ok(()) };
+        let intent = ClaimIntent::past(coupon);
+        let operation = uuid_of(intent.operation);
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let row =
+                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
+            let code = coupon.code().as_str();
+            let begun =
+                row.entries.iter().find(|(_, it)| it.code == code && it.operation == operation);
+            if begun.is_some_and(|(_, it)| it.version == signed(intent.version)) {
+                return Ok(());
+            }
+            let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            // Begun for a version that met a conflict: now it is for the next one.
+            let slot = begun.map_or(next, |(slot, _)| *slot);
+            let slot = ClaimSlot { revision: row.revision, slot };
+            let entry = NewEntry { user: user.clone(), reference: reference.cloned(), slot };
+            let written = self.enter_claim(campaign, &entry, expiry_day, coupon, intent).await?;
+            if written == Written::Done {
+                return Ok(());
+            }
+            attempts.again().await?;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! One entry of a claim, as the type `claim_entry` stores it.
+
+use coupon::code::Code;
+use coupon::ids::OperationId;
+use hot::protocol::ClaimIntent;
+use scylla::value::CqlDate;
+use scylla::{DeserializeValue, SerializeValue};
+use uuid::Uuid;
+
+use crate::Store;
+use crate::coupons::Trace;
+use crate::session::Result;
+use crate::values::{day, parsed};
+
+/// The type `claim_entry`.
+#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
+pub(crate) struct EntryValue {
+    pub(crate) expiry_day: CqlDate,
+    pub(crate) code: String,
+    pub(crate) reference: Option<String>,
+    /// 0 in an entry that was copied from another store, whose event is certain.
+    pub(crate) sequence: i32,
+    pub(crate) issue: Option<i32>,
+    pub(crate) operation: Uuid,
+    pub(crate) version: i64,
+}
+
+impl EntryValue {
+    /// The event that this entry is about.
+    pub(crate) fn intent(&self) -> ClaimIntent {
+        ClaimIntent {
+            sequence: usize::try_from(self.sequence).unwrap_or(0),
+            operation: OperationId(self.operation.as_u128()),
+            version: self.version.unsigned_abs(),
+        }
+    }
+}
+
+impl Store {
+    pub(crate) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
+        let code: Code = parsed("claim.code", &value.code)?;
+        self.trace(day(value.expiry_day).into(), &code).await
+    }
+}

@@ -1,0 +1,238 @@
+//! Reading a claim: which coupons count, and finishing or ending what others began.
+
+use std::collections::{BTreeMap, HashMap};
+
+use coupon::apply::Change;
+use coupon::code::Code;
+use coupon::ids::{IssueRef, OperationId, UserId};
+use coupon::refusal::Refusal;
+use hot::protocol::{ClaimEnd, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, fate, finish};
+use uuid::Uuid;
+
+use super::{Claim, ClaimRow, ClaimSlot, EntryValue, Need};
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::campaigns::CampaignHere;
+use crate::coupons::{Here, Located};
+use crate::session::{Result, StatementProfile};
+use crate::values::parsed;
+
+/// Coupons of one claim that are read at a time.
+const FATES_AT_ONCE: usize = 32;
+
+/// What reading some entries has found.
+#[derive(Default)]
+struct Seen {
+    /// The coupon that the request of the name was given.
+    named: Option<NamedEntry<Here>>,
+    /// The slot of an entry that came to nothing.
+    dead: Option<i32>,
+    /// Why an entry that was begun can be neither finished nor ended now.
+    unfinished: Option<Refusal>,
+    /// Entries were finished or ended: the claim has changed.
+    changed: bool,
+}
+
+/// The entries of one coupon.
+struct Group<'a> {
+    /// The newest one.
+    newest: &'a EntryValue,
+    slots: Vec<i32>,
+}
+
+/// The entries by their coupons, those with the newest entries first.
+fn groups(entries: &BTreeMap<i32, EntryValue>) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut of_code: HashMap<&str, usize> = HashMap::new();
+    for (slot, value) in entries.iter().rev().take(ENTRIES_MAX) {
+        let at = *of_code.entry(&value.code).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.slots.push(*slot),
+            None => groups.push(Group { newest: value, slots: vec![*slot] }),
+        }
+    }
+    groups
+}
+
+impl Store {
+    /// The claim of a user, as far as `need` says. Entries that another request has begun and not
+    /// finished are finished first, or ended; if `may_write` is not set, they are only read. A full
+    /// claim costs as many reads as its limit, and one more for each coupon that an admin has taken
+    /// back. If the name of the request is known, nothing else is read. Fails without the code key
+    /// of a batch: an entry may name a coupon of it that has no row.
+    pub(crate) async fn claim(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        change: &Change,
+        need: Need<'_>,
+        may_write: bool,
+    ) -> Result<(Option<NamedEntry<Here>>, Claim)> {
+        self.check_keys_of(campaign)?;
+        let limit = campaign.terms.per_user_limit;
+        let mut attempts = self.attempts("a user's claim");
+        loop {
+            let row =
+                attempts.looked(self.claim_row(StatementProfile::Read, campaign, user).await)?;
+            let enough = limit.filter(|_| !need.all);
+            let mut counting = Counting::begin(user, enough, need.beside);
+            let seen = self.look_at_entries(&row, user, change, need, may_write, &mut counting);
+            let seen = attempts.looked(seen.await)?;
+            if seen.changed {
+                attempts.again().await?;
+                continue;
+            }
+            let next = row.entries.keys().next_back().map_or(0, |last| last + 1);
+            let claim = counting.end(ClaimEnd {
+                limit,
+                slot: ClaimSlot { revision: row.revision, slot: seen.dead.unwrap_or(next) },
+                overflows: row.entries.len() >= ENTRIES_MAX,
+                names: row.entries.values().filter(|entry| entry.reference.is_some()).count(),
+                unfinished: seen.unfinished,
+            });
+            return Ok((seen.named, claim));
+        }
+    }
+
+    async fn look_at_entries(
+        &self,
+        row: &ClaimRow,
+        user: &UserId,
+        change: &Change,
+        need: Need<'_>,
+        may_write: bool,
+        counting: &mut Counting<'_, Here>,
+    ) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let groups = groups(&row.entries);
+        // A name may have several entries: some came to nothing.
+        let named = row.entries.iter().filter(|(_, it)| {
+            need.name.is_some_and(|name| it.reference.as_deref() == Some(name.as_str()))
+        });
+        for (slot, value) in named {
+            // Nothing else is read: the caller asks only what the request was given.
+            let one = [Group { newest: value, slots: vec![*slot] }];
+            let found = self.look_at_groups(&one, row, user, change, may_write, &mut seen);
+            if let Some(located) = found.await?.pop() {
+                let issue = value.issue.and_then(|issue| usize::try_from(issue).ok());
+                seen.named = Some(NamedEntry { issue, located });
+            }
+            if seen.named.is_some() || seen.changed {
+                return Ok(seen);
+            }
+        }
+        let mut left = groups.as_slice();
+        loop {
+            let (these, rest) = left.split_at(counting.next(left.len()));
+            if these.is_empty() {
+                return Ok(seen);
+            }
+            let looked =
+                self.look_at_groups(these, row, user, change, may_write, &mut seen).await?;
+            if seen.changed {
+                return Ok(seen);
+            }
+            for located in looked {
+                let is_theirs = located.coupon.holder() == Some(user);
+                let by = match is_theirs && counting.may_be_replaced(&located, change.at) {
+                    true => self.replacement(located.coupon.code()).await?,
+                    false => None,
+                };
+                counting.take(located, by.as_ref().map(|it| &it.by));
+            }
+            left = rest;
+        }
+    }
+
+    /// The coupons of those entries that have happened, in the same order.
+    async fn look_at_groups(
+        &self,
+        groups: &[Group<'_>],
+        row: &ClaimRow,
+        user: &UserId,
+        change: &Change,
+        may_write: bool,
+        seen: &mut Seen,
+    ) -> Result<Vec<Located>> {
+        let traces = groups.iter().map(|group| self.trace_entry(group.newest));
+        let traces = bounded_join(FATES_AT_ONCE, traces).await?;
+        let coupons = self.resolve(traces).await?;
+        let coupons = groups.iter().zip(coupons).map(|(group, it)| self.or_untouched(group, it));
+        let coupons: Vec<Option<Located>> = bounded_join(FATES_AT_ONCE, coupons).await?;
+        let mut happened = Vec::new();
+        for (group, located) in groups.iter().zip(coupons) {
+            let mut has_happened = false;
+            for slot in &group.slots {
+                let value = &row.entries[slot];
+                match fate(&value.intent(), located.as_ref(), user, change.operation) {
+                    Fate::Happened => has_happened = true,
+                    Fate::Dead | Fate::Own => seen.dead = Some(*slot),
+                    Fate::Elsewhere => {}
+                    Fate::Begun if !may_write => {}
+                    Fate::Begun => {
+                        let Some(located) = &located else { continue };
+                        match self.finish_or_end(user, located, value, change).await? {
+                            Finished::Yes => seen.changed = true,
+                            Finished::Not(why) => seen.unfinished = Some(why),
+                        }
+                    }
+                }
+            }
+            happened.extend(located.filter(|_| has_happened));
+        }
+        Ok(happened)
+    }
+
+    async fn or_untouched(
+        &self,
+        group: &Group<'_>,
+        coupon: Option<Located>,
+    ) -> Result<Option<Located>> {
+        match coupon {
+            Some(located) => Ok(Some(located)),
+            // A minted code without a row: the entry was written before its coupon.
+            None => self.untouched_of(&parsed("claim.code", &group.newest.code)?).await,
+        }
+    }
+
+    /// A minted coupon without a row, by its code only.
+    async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
+        match self.owner_of(code).await? {
+            Some((owner, day)) => self.untouched_at(code, &owner, day.into()).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Finishes what was begun for this user by giving them the coupon, or makes sure that the
+    /// process that began it cannot finish it any more.
+    async fn finish_or_end(
+        &self,
+        user: &UserId,
+        located: &Located,
+        begun: &EntryValue,
+        change: &Change,
+    ) -> Result<Finished> {
+        let (intent, bound) = (begun.intent(), self.options.clock_bound_ms);
+        let reference = begun.reference.as_deref().map(IssueRef::stored);
+        // The next read shows the outcome of the write, conflict or not.
+        match finish(&intent, reference, located, user, change, bound) {
+            Finish::Give(after) => {
+                self.write_coupon(located, &after, intent.operation).await?;
+            }
+            Finish::Blocked(why) => return Ok(Finished::Not(why)),
+            Finish::Fence(after) => {
+                let operation = OperationId(Uuid::now_v7().as_u128());
+                self.write_coupon(located, &after, operation).await?;
+            }
+        }
+        Ok(Finished::Yes)
+    }
+}
+
+/// The end of finishing an entry that was begun.
+enum Finished {
+    /// It is finished or ended, which the next read shows.
+    Yes,
+    /// Neither: the rules refuse it for this reason.
+    Not(Refusal),
+}

@@ -1,0 +1,160 @@
+//! The owner of a code: runs of serials by expiry day, and the directory of foreign codes.
+
+use coupon::campaign::{Campaign, MintedRun};
+use coupon::code::Code;
+use coupon::minted::KeyId;
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use router::{Entry, Owner, openings};
+use scylla::DeserializeRow;
+use scylla::value::CqlDate;
+
+use super::Store;
+use super::session::Result;
+use super::values::{date, day, parsed, signed};
+use hot::protocol::{may_mint, serials_after};
+use hot::settings::SERIAL_FLOOR;
+use hot::{HotError, MintOrder};
+
+/// The next serial of a day, and the runs that have been reserved.
+#[derive(DeserializeRow)]
+struct RunRow {
+    first: Option<i64>,
+    next_serial: Option<i64>,
+    count: Option<i64>,
+    key_id: Option<String>,
+    campaign_id: Option<String>,
+    batch_id: Option<String>,
+}
+
+macro_rules! run_columns {
+    () => {
+        "SELECT first, next_serial, count, key_id, campaign_id, batch_id FROM minted_run \
+         WHERE expiry_day = ?"
+    };
+}
+
+impl RunRow {
+    fn run(&self, on: Day) -> Result<Option<(Owner, MintedRun)>> {
+        let (Some(first), Some(count), Some(key), Some(campaign), Some(batch)) =
+            (self.first, self.count, &self.key_id, &self.campaign_id, &self.batch_id)
+        else {
+            return Ok(None);
+        };
+        let owner =
+            Owner { campaign: parsed("campaign_id", campaign)?, batch: parsed("batch_id", batch)? };
+        let (first, count) = (first.unsigned_abs(), count.unsigned_abs());
+        Ok(Some((owner, MintedRun { key: parsed("key_id", key)?, day: on, first, count })))
+    }
+}
+
+impl Store {
+    pub(super) async fn run_with(
+        &self,
+        key: KeyId,
+        on: Day,
+        serial: u64,
+    ) -> Result<Option<(Owner, MintedRun)>> {
+        let cql = concat!(run_columns!(), " AND first <= ? LIMIT 1");
+        let row: Option<RunRow> = self.session.row(cql, (date(on), signed(serial))).await?;
+        let found = row.map(|row| row.run(on)).transpose()?.flatten();
+        Ok(found.filter(|(_, run)| run.key == key && run.holds(serial)))
+    }
+
+    /// Whose a minted code is, and its expiry day: the first opening whose serial a run has.
+    pub(super) async fn owner_of(&self, code: &Code) -> Result<Option<(Owner, Day)>> {
+        for (key, minted) in openings(&self.keys.current(), code) {
+            if let Some((owner, run)) = self.run_with(key, minted.day, minted.serial).await? {
+                return Ok(Some((owner, run.day)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lowest serial at which the next run of a day may begin.
+    pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
+        let cql = concat!(run_columns!(), " LIMIT 1");
+        let row: Option<RunRow> = self.session.row(cql, (date(on),)).await?;
+        Ok(row.and_then(|row| row.next_serial).map_or(floor, i64::unsigned_abs))
+    }
+
+    /// Reserves the serials of a batch: one conditional update takes them and names their owner. A
+    /// batch that was reserved and not made keeps them.
+    pub(super) async fn reserve(
+        &self,
+        campaign: &Campaign,
+        order: &MintOrder,
+        now: Millis,
+    ) -> Result<std::result::Result<MintedRun, Refusal>> {
+        if let Err(refusal) = may_mint(campaign, now) {
+            return Ok(Err(refusal));
+        }
+        let on = campaign.expiry_day();
+        if self.enter(on, campaign, None).await?.is_err() {
+            return Ok(Err(Refusal::ExpiryDayClosed));
+        }
+        let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
+        self.session.write(cql, (order.key.to_string(),)).await?;
+        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
+        let mut attempts = self.attempts("the serials of a batch");
+        loop {
+            let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;
+            let rows: Vec<RunRow> =
+                attempts.looked(self.session.scan(run_columns!(), (date(on),)).await)?;
+            for row in &rows {
+                if let Some((owner, run)) = row.run(on)?
+                    && owner.campaign == campaign.id
+                    && owner.batch == order.id
+                    && run.count == order.count
+                    && run.key == order.key
+                {
+                    return Ok(Ok(run));
+                }
+            }
+            let present = rows.first().and_then(|row| row.next_serial);
+            let first = present.map_or(floor, i64::unsigned_abs);
+            let next = match serials_after(first, order.count) {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let cql = "UPDATE minted_run SET next_serial = ?, count = ?, key_id = ?, \
+                       campaign_id = ?, batch_id = ? WHERE expiry_day = ? AND first = ? \
+                       IF next_serial = ?";
+            let values = (
+                signed(next),
+                signed(order.count),
+                order.key.to_string(),
+                campaign.id.as_str(),
+                order.id.as_str(),
+                date(on),
+                signed(first),
+                present,
+            );
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    pub(super) async fn directory_entry(&self, code: &Code) -> Result<Option<Entry>> {
+        let cql = "SELECT kind, campaign_id, batch_id, expiry_day FROM directory WHERE code = ?";
+        type EntryRow = (Option<String>, Option<String>, Option<String>, Option<CqlDate>);
+        let row: Option<EntryRow> = self.session.row(cql, (code.as_str(),)).await?;
+        let Some((Some(kind), campaign, batch, expiry_day)) = row else { return Ok(None) };
+        if kind == "gone" {
+            return Ok(None);
+        }
+        let campaign = parsed("campaign_id", campaign.as_deref().unwrap_or_default())?;
+        match (kind.as_str(), batch, expiry_day) {
+            ("shared", _, _) => Ok(Some(Entry::Shared { campaign })),
+            ("coupon", Some(batch), Some(expiry_day)) => {
+                let owner = Owner { campaign, batch: parsed("batch_id", &batch)? };
+                Ok(Some(Entry::Coupon { day: day(expiry_day), owner }))
+            }
+            (kind, _, _) => Err(HotError::Damaged(format!("directory: {code} is {kind}"))),
+        }
+    }
+
+    pub(super) async fn directory_has(&self, code: &Code) -> Result<bool> {
+        self.session.has("SELECT kind FROM directory WHERE code = ?", (code.as_str(),)).await
+    }
+}

@@ -1,0 +1,195 @@
+//! The row of a coupon as it is read: only this module knows its columns.
+
+use std::collections::BTreeMap;
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis};
+use coupon::ids::{BatchId, CampaignId, OperationId, UserId};
+use coupon::time::Day;
+use hot::HotError;
+use scylla::DeserializeRow;
+use scylla::value::{CqlDate, CqlTimestamp};
+use uuid::Uuid;
+
+use crate::session::Result;
+use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
+
+/// Rows of a partition: those that `$which` says, which begins with the bucket.
+macro_rules! coupon_rows {
+    ($which:literal) => {
+        concat!(
+            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, \
+             holder, valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+             archived_version, created_at, modified_at FROM coupon \
+             WHERE expiry_day = ? AND ",
+            $which
+        )
+    };
+}
+pub(crate) use coupon_rows;
+
+/// From [`coupon_rows`].
+#[derive(Debug, DeserializeRow)]
+pub(crate) struct CouponRow {
+    pub(crate) expiry_day: CqlDate,
+    pub(crate) bucket: i32,
+    code: String,
+    sealed: Option<bool>,
+    version: Option<i64>,
+    pub(crate) state: Option<String>,
+    campaign_id: Option<String>,
+    batch_id: Option<String>,
+    pub(crate) holder: Option<String>,
+    valid_from: Option<CqlTimestamp>,
+    pub(crate) expires_at: Option<CqlTimestamp>,
+    made_expires_at: Option<CqlTimestamp>,
+    hold: Option<HoldValue>,
+    events: Option<BTreeMap<i32, EventValue>>,
+    operation: Option<Uuid>,
+    forward_to: Option<CqlDate>,
+    archived_version: Option<i64>,
+    created_at: Option<CqlTimestamp>,
+    modified_at: Option<CqlTimestamp>,
+}
+
+#[cfg(test)]
+impl CouponRow {
+    /// The row of a coupon whose last change was `operation`.
+    pub(crate) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
+        use crate::values::{date, events_behind, instant, signed};
+
+        let genesis = coupon.genesis();
+        CouponRow {
+            expiry_day: date(Day::expiry_day_of(coupon.expires_at())),
+            bucket: 0,
+            code: coupon.code().to_string(),
+            sealed: None,
+            version: Some(signed(coupon.version())),
+            state: Some(coupon.state().as_str().to_owned()),
+            campaign_id: Some(genesis.campaign.to_string()),
+            batch_id: Some(genesis.batch.to_string()),
+            holder: coupon.holder().map(ToString::to_string),
+            valid_from: Some(instant(genesis.valid_from)),
+            expires_at: Some(instant(coupon.expires_at())),
+            made_expires_at: Some(instant(genesis.expires_at)),
+            hold: coupon.hold().map(HoldValue::of),
+            events: Some(events_behind(coupon, 0)),
+            operation: Some(uuid(operation)),
+            forward_to: None,
+            archived_version: None,
+            created_at: Some(instant(genesis.created_at)),
+            modified_at: Some(instant(coupon.modified_at())),
+        }
+    }
+}
+
+impl CouponRow {
+    pub(crate) fn code(&self) -> Result<Code> {
+        parsed("code", &self.code)
+    }
+
+    pub(crate) fn day(&self) -> Day {
+        day(self.expiry_day)
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.unwrap_or(0).unsigned_abs()
+    }
+
+    /// Whether its bucket is sealed: nothing in it changes any more.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed == Some(true)
+    }
+
+    pub(crate) fn is_archived_marker(&self) -> bool {
+        self.state.as_deref() == Some("archived")
+    }
+
+    /// Whether it is a coupon, and not what is left of one.
+    pub(crate) fn is_coupon(&self) -> bool {
+        !self.is_archived_marker() && self.forward_to().is_none()
+    }
+
+    /// The partition that it was forwarded to.
+    pub(crate) fn forward_to(&self) -> Option<Day> {
+        (self.state.as_deref() == Some("forwarding")).then_some(self.forward_to).flatten().map(day)
+    }
+
+    /// Of an archived marker, the version that is in cold.
+    pub(crate) fn archived_version(&self) -> u64 {
+        self.archived_version.unwrap_or(0).unsigned_abs()
+    }
+
+    /// The change that wrote this version.
+    pub(crate) fn operation(&self) -> Option<OperationId> {
+        self.operation.map(|id| OperationId(id.as_u128()))
+    }
+
+    /// Whether the event of this number, from 1, is of the change `id`.
+    pub(crate) fn has_event(&self, number: usize, id: OperationId) -> bool {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        let event = self.events.as_ref().and_then(|events| events.get(&number));
+        event.is_some_and(|event| event.operation == uuid(id))
+    }
+
+    /// Whether it is held by the change `id`.
+    pub(crate) fn has_hold(&self, id: OperationId) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.operation == uuid(id))
+    }
+
+    pub(crate) fn campaign_id(&self) -> Result<CampaignId> {
+        parsed("campaign_id", self.campaign_id.as_deref().unwrap_or_default())
+    }
+
+    pub(crate) fn batch_id(&self) -> Result<BatchId> {
+        parsed("batch_id", self.batch_id.as_deref().unwrap_or_default())
+    }
+
+    /// Whether the columns that repeat what the events say agree with them. Allocates nothing: it
+    /// is called for every row that is read.
+    pub(crate) fn agrees(&self, coupon: &Coupon) -> bool {
+        self.state.as_deref() == Some(coupon.state().as_str())
+            && self.holder.as_deref() == coupon.holder().map(UserId::as_str)
+            && self.expires_at.map(millis) == Some(coupon.expires_at())
+    }
+
+    /// The coupon of a row that is no archived marker.
+    pub(crate) fn coupon(&self, terms: &Campaign) -> Result<Coupon> {
+        let missing = |column: &str| HotError::Damaged(format!("{}: no {column}", self.code));
+        let at = |column: &str, value: Option<CqlTimestamp>| {
+            value.map(millis).ok_or_else(|| missing(column))
+        };
+        let genesis = Genesis {
+            code: self.code()?,
+            campaign: terms.id.clone(),
+            batch: self.batch_id()?,
+            valid_from: at("valid_from", self.valid_from)?,
+            expires_at: at("made_expires_at", self.made_expires_at)?,
+            zone: terms.zone.clone(),
+            created_at: at("created_at", self.created_at)?,
+        };
+        let events = self.events.iter().flat_map(BTreeMap::values);
+        let events = events.map(EventValue::event).collect::<Result<Vec<_>>>()?;
+        let hold = self.hold.as_ref().map(HoldValue::hold).transpose()?;
+        let modified_at = at("modified_at", self.modified_at)?;
+        Ok(Coupon::of(genesis, events, hold, self.version(), modified_at))
+    }
+}
+
+/// A column that contradicts the events.
+pub(crate) fn disagreement(row: &CouponRow, coupon: &Coupon) -> Option<String> {
+    let said = [
+        ("state", row.state.clone(), Some(coupon.state().as_str().to_owned())),
+        ("holder", row.holder.clone(), coupon.holder().map(ToString::to_string)),
+        (
+            "expires_at",
+            row.expires_at.map(|at| millis(at).0.to_string()),
+            Some(coupon.expires_at().0.to_string()),
+        ),
+    ];
+    let wrong = said.into_iter().find(|(_, stored, folded)| stored != folded);
+    wrong.map(|(column, stored, folded)| {
+        format!("{column} is {stored:?}, its events say {folded:?}")
+    })
+}

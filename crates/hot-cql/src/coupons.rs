@@ -1,0 +1,185 @@
+//! Finding one coupon: its row, wherever it was forwarded to, or its copy in cold.
+
+mod columns;
+mod forwarding;
+mod resolution;
+mod trace;
+mod writing;
+
+use std::sync::Arc;
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::history_validity::invalid_history;
+use coupon::time::Day;
+use hot::{HotError, Tier, protocol};
+use router::{Address, BucketKey, Owner};
+use scylla::value::CqlDate;
+
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
+use crate::session::{Result, StatementProfile};
+use crate::values::date;
+pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow};
+pub(crate) use trace::Trace;
+pub(crate) use writing::begun;
+
+/// Buckets that one statement reads. ScyllaDB takes 100 at most.
+pub(crate) const BUCKETS_OF_A_READ: usize = 64;
+
+/// Where the cluster finds a coupon again.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    pub(crate) campaign: CampaignHere,
+    /// Its bucket in its partition.
+    pub(crate) bucket: i32,
+}
+
+impl protocol::Here for Here {
+    fn terms(&self) -> &Arc<Campaign> {
+        &self.campaign.terms
+    }
+}
+
+pub(crate) type Located = protocol::Located<Here>;
+
+/// The end of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It was applied.
+    Done,
+    /// What it was for has changed: read again and decide again.
+    Conflict,
+}
+
+impl Store {
+    pub(crate) async fn row_of(
+        &self,
+        profile: StatementProfile,
+        day: Day,
+        bucket: i32,
+        code: &Code,
+    ) -> Result<Option<CouponRow>> {
+        let cql = coupon_rows!("bucket = ? AND code = ?");
+        self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
+    }
+
+    /// The rows of a bucket after a code.
+    async fn rows_of_bucket(
+        &self,
+        day: Day,
+        bucket: i32,
+        after: &str,
+        limit: i32,
+    ) -> Result<Vec<CouponRow>> {
+        let cql = coupon_rows!("bucket = ? AND code > ? LIMIT ?");
+        self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
+    }
+
+    /// The rows of each of some buckets after a code, at most `limit` of each bucket. The buckets
+    /// ascend, at most [`BUCKETS_OF_A_READ`] of them. Most buckets of a small partition have no
+    /// row, so one statement for many buckets saves most of the time.
+    pub(crate) async fn rows_of_buckets(
+        &self,
+        day: Day,
+        buckets: &[i32],
+        after: &str,
+        limit: i32,
+    ) -> Result<Vec<Vec<CouponRow>>> {
+        if let [bucket] = buckets {
+            // The driver sends this statement to a replica of the bucket.
+            return Ok(vec![self.rows_of_bucket(day, *bucket, after, limit).await?]);
+        }
+        let cql = coupon_rows!("bucket IN ? AND code > ? PER PARTITION LIMIT ?");
+        let values = (date(day), buckets, after, limit);
+        let rows: Vec<CouponRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        let mut of_each: Vec<Vec<CouponRow>> = buckets.iter().map(|_| Vec::new()).collect();
+        for row in rows {
+            if let Ok(at) = buckets.binary_search(&row.bucket) {
+                of_each[at].push(row);
+            }
+        }
+        Ok(of_each)
+    }
+
+    /// The coupon at `address`, also if it was forwarded or archived.
+    pub(crate) async fn locate(&self, address: &Address) -> Result<Option<Located>> {
+        let (code, at) = (&address.code, address.bucket_key);
+        match self.stored(at, code).await? {
+            None if address.minted => self.untouched_at(code, &address.owner, at).await,
+            found => Ok(found),
+        }
+    }
+
+    /// A minted coupon that has no row, in a partition where it would have one.
+    pub(crate) async fn untouched_at(
+        &self,
+        code: &Code,
+        owner: &Owner,
+        at: BucketKey,
+    ) -> Result<Option<Located>> {
+        let found = self.batch_of(&owner.campaign, &owner.batch).await?;
+        let Some((campaign, batch)) = found else { return Ok(None) };
+        let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(None) };
+        let day = at.expiry_day;
+        let frozen = self.is_sealed(day, bucket).await?;
+        let (coupon, batch_paused) = (campaign.untouched(code.clone(), &batch), batch.paused);
+        let (tier, here) = (Tier::Hot, Here { campaign, bucket });
+        Ok(Some(Located { coupon, batch_paused, day, tier, frozen, here }))
+    }
+
+    /// The coupon of the partition `at`, or of a later one that an extension forwarded it to.
+    pub(crate) async fn stored(&self, at: BucketKey, code: &Code) -> Result<Option<Located>> {
+        let trace = self.trace(at, code).await?;
+        Ok(self.resolve(vec![trace]).await?.pop().flatten())
+    }
+
+    /// The coupon of a row, if the row can be right: its columns say what its events say, and each
+    /// event may follow those before it. No answer is made from any other row.
+    pub(crate) async fn located(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
+        let located = self.as_stored(row, bucket).await?;
+        let coupon = &located.coupon;
+        let differs = match row.agrees(coupon) {
+            true => None,
+            false => disagreement(row, coupon),
+        };
+        match differs.or_else(|| invalid_history(coupon)) {
+            None => Ok(located),
+            Some(why) => Err(HotError::Damaged(format!("{}: {why}", coupon.code()))),
+        }
+    }
+
+    /// The coupon of a row as it is stored, also if that cannot be right.
+    pub(crate) async fn as_stored(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
+        let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
+        let found = self.batch_of(&campaign, &batch).await?;
+        let (campaign, batch) =
+            found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
+        let coupon = row.coupon(&campaign.terms)?;
+        let (batch_paused, day, tier) = (batch.paused, row.day(), Tier::Hot);
+        let (frozen, here) = (row.is_sealed(), Here { campaign, bucket });
+        Ok(Located { coupon, batch_paused, day, tier, frozen, here })
+    }
+
+    /// The partition that the directory names for a coupon's code.
+    pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
+        let cql = "SELECT kind, expiry_day FROM directory WHERE code = ?";
+        let row: Option<(Option<String>, Option<CqlDate>)> =
+            self.session.row(cql, (code.as_str(),)).await?;
+        let Some((kind, day)) = row else { return Ok(None) };
+        Ok(day.filter(|_| kind.as_deref() == Some("coupon")).map(crate::values::day))
+    }
+
+    /// The coupon of a code, of any campaign and wherever it is.
+    pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
+        if let Some((owner, day)) = self.owner_of(code).await? {
+            let (code, bucket_key) = (code.clone(), day.into());
+            return self.locate(&Address { code, bucket_key, owner, minted: true }).await;
+        }
+        match self.directory_day(code).await? {
+            Some(day) => self.stored(day.into(), code).await,
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Coupons that an extension forwards to a later partition: the row there, and the directory entry.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::OperationId;
+use coupon::time::Day;
+use hot::HotError;
+
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::coupon_row::CouponRow;
+use crate::session::{Result, StatementProfile};
+use crate::values::date;
+
+impl Store {
+    /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
+    /// process that reads a forwarding row does this first.
+    pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
+        // The bucket is not used.
+        let located = self.as_stored(row, 0).await?;
+        self.arrive(&located.coupon, &located.here.campaign, to).await.map(drop)
+    }
+
+    /// Writes a forwarded coupon into its later partition, if it is not there; returns its bucket.
+    pub(super) async fn arrive(
+        &self,
+        coupon: &Coupon,
+        campaign: &CampaignHere,
+        to: Day,
+    ) -> Result<i32> {
+        let code = coupon.code();
+        let no_plan = || HotError::Damaged(format!("no plan for {code}'s partition"));
+        let bucket = self.bucket(to, code).await?.ok_or_else(no_plan)?;
+        let mut attempts = self.attempts("a forwarded coupon");
+        loop {
+            let _lock = attempts.looked(self.write_locks.lock((to, bucket)).await)?;
+            let there =
+                attempts.looked(self.row_of(StatementProfile::Read, to, bucket, code).await)?;
+            // In a sealed bucket without a row: it came, and was archived.
+            if there.is_some() || attempts.looked(self.is_sealed(to, bucket).await)? {
+                break;
+            }
+            // The same id from every process that finishes it: the coupon's last event has it.
+            let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
+            let profile = attempts.profile();
+            let put = self.put_row(profile, coupon, to, bucket, operation, None).await;
+            attempts.wrote(put).await?;
+        }
+        self.point_to(code, campaign, coupon, to).await?;
+        Ok(bucket)
+    }
+
+    /// Makes the directory entry name the partition `to`, unless it names a later one.
+    async fn point_to(
+        &self,
+        code: &Code,
+        campaign: &CampaignHere,
+        coupon: &Coupon,
+        to: Day,
+    ) -> Result<()> {
+        let mut attempts = self.attempts("the directory entry of a forwarded coupon");
+        loop {
+            let present = attempts.looked(self.directory_day(code).await)?;
+            if present.is_some_and(|present| present >= to) {
+                return Ok(());
+            }
+            let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
+                       expiry_day = ? WHERE code = ? IF expiry_day = ?";
+            let values = (
+                campaign.terms.id.as_str(),
+                coupon.genesis().batch.as_str(),
+                date(to),
+                code.as_str(),
+                present.map(date),
+            );
+            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Decides from a row whether a timed-out conditional update of it was applied.
+
+use std::cmp::Ordering;
+
+use coupon::coupon::Coupon;
+use coupon::ids::OperationId;
+
+use crate::coupon_row::CouponRow;
+
+/// What the row says about a timed-out conditional update.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Resolution {
+    Applied,
+    Refused,
+    /// It was not applied, and may be applied later.
+    Open,
+    /// Later changes have overwritten the only columns that would show it.
+    Hidden,
+}
+
+/// What the row `seen` says about the update from `before` to `after`.
+pub(super) fn resolved(
+    seen: Option<&CouponRow>,
+    operation: OperationId,
+    before: &Coupon,
+    after: &Coupon,
+) -> Resolution {
+    let Some(row) = seen else { return Resolution::Open };
+    if row.version() == before.version() {
+        return Resolution::Open;
+    }
+    let leaves_an_event = after.events().len() > before.events().len();
+    let holds = after.hold().is_some_and(|hold| hold.operation == operation);
+    // Its last event, not any event with its id: a process that finishes an entry of a claim issues
+    // under that id.
+    let has_event = !leaves_an_event || row.has_event(after.events().len(), operation);
+    let applied = match row.version().cmp(&after.version()) {
+        Ordering::Less => false,
+        Ordering::Equal => has_event && row.operation() == Some(operation),
+        Ordering::Greater if holds => row.has_hold(operation),
+        Ordering::Greater => leaves_an_event && has_event,
+    };
+    if applied {
+        return Resolution::Applied;
+    }
+    // The next hold overwrites a hold, and a release leaves nothing. One version later the row
+    // itself names the change that wrote it.
+    let could_hide = !leaves_an_event || holds || row.is_archived_marker();
+    match could_hide && row.version() > after.version() {
+        true => Resolution::Hidden,
+        false => Resolution::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests;

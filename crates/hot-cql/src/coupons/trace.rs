@@ -1,0 +1,135 @@
+//! Finds where each of several coupons is, and reads those from cold that have no row.
+
+use std::collections::{BTreeMap, HashMap};
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::protocol::{FromCold, Promise, from_cold};
+use hot::{HotError, Tier};
+use router::BucketKey;
+
+use super::{Here, Located};
+use crate::Store;
+use crate::session::{Result, StatementProfile};
+
+/// Most partitions that a coupon is forwarded through: more than this is a circle.
+const HOPS_MAX: usize = 1_000;
+
+/// Where a coupon is.
+#[derive(Debug)]
+pub(crate) enum Trace {
+    /// Its row is in hot.
+    Here(Box<Located>),
+    /// There is no row where it would have one.
+    Nothing,
+    /// It has an archived marker or is in a sealed bucket without a row: if it exists, it is in
+    /// cold.
+    InCold {
+        day: Day,
+        bucket: i32,
+        code: Code,
+        /// The version that is in cold.
+        archived_marker: Option<u64>,
+        promise: Promise,
+    },
+}
+
+impl Store {
+    /// Where a coupon of the partition `at` is.
+    ///
+    /// The row is read first; if there is none, the seal of its bucket, and only then the directory
+    /// and cold. A row that is missing brings no static column, so these are two reads, in this
+    /// order.
+    pub(crate) async fn trace(&self, at: BucketKey, code: &Code) -> Result<Trace> {
+        let (mut at, mut promise) = (at, Promise::None);
+        for _ in 0..HOPS_MAX {
+            let Some(bucket) = self.bucket_at(at, code).await? else { return Ok(Trace::Nothing) };
+            let day = at.expiry_day;
+            let in_cold = |archived_marker, promise| {
+                let code = code.clone();
+                Trace::InCold { day, bucket, code, archived_marker, promise }
+            };
+            let Some(row) = self.row_of(StatementProfile::Read, day, bucket, code).await? else {
+                if !self.is_sealed(day, bucket).await? {
+                    return Ok(Trace::Nothing);
+                }
+                // The directory entry is written before the old row of its coupon is deleted.
+                if let Some(later) = self.directory_day(code).await?.filter(|later| *later > day) {
+                    (at, promise) = (later.into(), Promise::Entry);
+                    continue;
+                }
+                // An entry that names this partition promises nothing: an import may have won it
+                // and never written the row.
+                return Ok(in_cold(None, promise));
+            };
+            if row.is_archived_marker() {
+                return Ok(in_cold(Some(row.archived_version()), promise));
+            }
+            match row.forward_to() {
+                Some(later) => {
+                    self.finish_move(&row, later).await?;
+                    (at, promise) = (later.into(), Promise::Entry);
+                }
+                None => {
+                    let located = self.located(&row, bucket).await?;
+                    return Ok(Trace::Here(Box::new(located)));
+                }
+            }
+        }
+        Err(HotError::Damaged(format!("{code} was forwarded {HOPS_MAX} times")))
+    }
+
+    /// The coupons that were traced, in the same order. Those in cold are read with one call for
+    /// each partition, after their rows were found to be missing.
+    pub(crate) async fn resolve(&self, traces: Vec<Trace>) -> Result<Vec<Option<Located>>> {
+        let mut wanted: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+        for trace in &traces {
+            if let Trace::InCold { day, code, .. } = trace {
+                let codes = wanted.entry(*day).or_default();
+                if !codes.contains(code) {
+                    codes.push(code.clone());
+                }
+            }
+        }
+        let mut found: HashMap<(Day, Code), Coupon> = HashMap::new();
+        for (day, codes) in wanted {
+            let archive_commit = self.archive_commit(day).await?;
+            let coupons =
+                self.archive.coupons(day, archive_commit, &codes).await.map_err(HotError::Cold)?;
+            for (code, coupon) in codes.into_iter().zip(coupons) {
+                if let Some(coupon) = coupon {
+                    found.insert((day, code), coupon);
+                }
+            }
+        }
+        let mut all = Vec::with_capacity(traces.len());
+        for trace in traces {
+            all.push(match trace {
+                Trace::Here(located) => Some(*located),
+                Trace::Nothing => None,
+                Trace::InCold { day, bucket, code, archived_marker, promise } => {
+                    let coupon = found.get(&(day, code.clone()));
+                    match from_cold(coupon, archived_marker, promise) {
+                        FromCold::Coupon(it) => Some(self.archived(it.clone(), day, bucket).await?),
+                        FromCold::Nothing => None,
+                        FromCold::Missing => {
+                            let why = format!("{code} is not in the cold tier");
+                            return Err(HotError::Cold(why.into()));
+                        }
+                    }
+                }
+            });
+        }
+        Ok(all)
+    }
+
+    async fn archived(&self, coupon: Coupon, day: Day, bucket: i32) -> Result<Located> {
+        let genesis = coupon.genesis();
+        let found = self.batch_of(&genesis.campaign, &genesis.batch).await?;
+        let (campaign, batch) =
+            found.ok_or_else(|| HotError::Damaged(format!("{} is gone", genesis.campaign)))?;
+        let (batch_paused, tier, here) = (batch.paused, Tier::Cold, Here { campaign, bucket });
+        Ok(Located { coupon, batch_paused, day, tier, frozen: true, here })
+    }
+}

@@ -1,0 +1,209 @@
+//! Writes a coupon: the writes before its row, the conditional update of the row, and the writes
+//! after it.
+
+use coupon::coupon::Coupon;
+use coupon::ids::OperationId;
+use coupon::time::Day;
+use futures::future::OptionFuture;
+use hot::HotError;
+use hot::protocol::{is_stock, partition_after};
+
+use super::columns::{ChangedColumns, LaterRow, NewRow};
+use super::resolution::{Resolution, resolved};
+use super::{CouponKeyColumns, GenesisColumns, Located, Written};
+use crate::Store;
+use crate::outcome::Cas;
+use crate::resolving::Resolutions;
+use crate::session::{Result, StatementProfile};
+use crate::values::signed;
+
+impl Store {
+    /// Replaces `before` by `after`, if the store still has `before`.
+    pub(crate) async fn write_coupon(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+    ) -> Result<Written> {
+        let day = partition_after(before.day, after);
+        let moves = day != before.day;
+        if moves {
+            let entered = self.enter(day, before.terms(), Some(before.day)).await?;
+            if entered.is_err() {
+                // The next read of the plan shows it.
+                return Ok(Written::Conflict);
+            }
+        }
+        let returned = self.write_index_rows(before, after, day).await?;
+        if self.write_row(before, after, operation, day).await? == Written::Conflict {
+            self.row_cache.forget(after.code());
+            return Ok(Written::Conflict);
+        }
+        let id = &before.terms().id;
+        self.counts.count_change(id, before.coupon.state(), after.state());
+        let mut now = Located { coupon: after.clone(), day, ..before.clone() };
+        if moves {
+            // The old row forwards already: any process that reads it finishes this.
+            now.here.bucket =
+                self.arrive(after, &before.here.campaign, day).await.map_err(begun)?;
+        }
+        if let Some(part) = returned {
+            self.came_back(&now, part);
+        }
+        self.is_closed(&now);
+        self.row_cache.put(&now);
+        Ok(Written::Done)
+    }
+
+    /// Writes the index rows before the coupon's row: by holder, by expiry, and in `returned` if it
+    /// may be issued again; the CQL partition of the latter. A crash leaves one of these too many,
+    /// never one too few.
+    async fn write_index_rows(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        day: Day,
+    ) -> Result<Option<i32>> {
+        let is_new = before.coupon.version() == 0 || day != before.day;
+        let expires = is_new || before.coupon.expires_at() != after.expires_at();
+        let changes_holder = expires || before.coupon.holder() != after.holder();
+        let id = &before.terms().id;
+        let wallet = changes_holder.then(|| self.write_wallet(after, day));
+        let expiring = expires.then(|| self.write_expiring(id.as_str(), after, day));
+        let back = is_stock(before.terms(), after).then(|| self.enter_returned(id, after));
+        let (wallet, expiring, back) = tokio::join!(
+            OptionFuture::from(wallet),
+            OptionFuture::from(expiring),
+            OptionFuture::from(back)
+        );
+        wallet.transpose()?;
+        expiring.transpose()?;
+        back.transpose()
+    }
+
+    /// The one conditional update of the row, with its outcome resolved.
+    async fn write_row(
+        &self,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+        day: Day,
+    ) -> Result<Written> {
+        let forward_to = (day != before.day).then_some(day);
+        let mut attempts = self.attempts("a change of a coupon");
+        loop {
+            let lock =
+                attempts.looked(self.write_locks.lock((before.day, before.here.bucket)).await)?;
+            let sent = self.send_row(attempts.profile(), before, after, operation, forward_to);
+            let cas = sent.await;
+            drop(lock);
+            match attempts.looked(cas)? {
+                Cas::Applied => return Ok(Written::Done),
+                Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
+                Cas::Refused => {}
+                Cas::NotSent(why) => {
+                    let not_sent = Ok(Cas::NotSent(why));
+                    attempts.wrote(not_sent).await?;
+                }
+                unknown @ Cas::Unknown(_) => {
+                    attempts.wrote(Ok(unknown)).await?;
+                }
+            }
+            // A read through Paxos finishes the update that was begun, or ends it for good.
+            let seen = match self
+                .row_of(StatementProfile::Serial, before.day, before.here.bucket, after.code())
+                .await
+            {
+                Ok(seen) => seen,
+                Err(HotError::Unavailable(_)) => {
+                    attempts.again().await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match resolved(seen.as_ref(), operation, &before.coupon, after) {
+                Resolution::Applied => {
+                    Resolutions::count(&self.resolved.applied);
+                    return Ok(Written::Done);
+                }
+                Resolution::Refused => {
+                    Resolutions::count(&self.resolved.refused);
+                    return Ok(Written::Conflict);
+                }
+                Resolution::Hidden => {
+                    let why = "later changes have overwritten what would show its outcome";
+                    return Err(HotError::Unknown(why.into()));
+                }
+                // A frozen node may still apply it. The same update is sent again, for the same
+                // version, so that one of the two is refused.
+                Resolution::Open => attempts.again().await?,
+            }
+        }
+    }
+
+    async fn send_row(
+        &self,
+        profile: StatementProfile,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+        forward_to: Option<Day>,
+    ) -> Result<Cas> {
+        let bucket = before.here.bucket;
+        match before.coupon.version() {
+            0 => self.put_row(profile, after, before.day, bucket, operation, forward_to).await,
+            _ => self.update_row(profile, before, after, operation, forward_to).await,
+        }
+    }
+
+    /// The row of a coupon that has none in this bucket.
+    pub(crate) async fn put_row(
+        &self,
+        profile: StatementProfile,
+        coupon: &Coupon,
+        day: Day,
+        bucket: i32,
+        operation: OperationId,
+        forward_to: Option<Day>,
+    ) -> Result<Cas> {
+        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+                   events = events + ?, operation = ?, modified_at = ?, forward_to = ?, \
+                   campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
+                   created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ? \
+                   IF version = null AND sealed = null";
+        let values = NewRow {
+            change: ChangedColumns::of(coupon, None, Some(operation), forward_to),
+            genesis: GenesisColumns::of(coupon.genesis()),
+            key: CouponKeyColumns::of(day, bucket, coupon.code()),
+        };
+        self.session.change(profile, cql, values).await
+    }
+
+    async fn update_row(
+        &self,
+        profile: StatementProfile,
+        before: &Located,
+        after: &Coupon,
+        operation: OperationId,
+        forward_to: Option<Day>,
+    ) -> Result<Cas> {
+        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+                   events = events + ?, operation = ?, modified_at = ?, forward_to = ? \
+                   WHERE expiry_day = ? AND bucket = ? AND code = ? \
+                   IF version = :before AND sealed = null";
+        let values = LaterRow {
+            change: ChangedColumns::of(after, Some(&before.coupon), Some(operation), forward_to),
+            key: CouponKeyColumns::of(before.day, before.here.bucket, after.code()),
+            before: signed(before.coupon.version()),
+        };
+        self.session.change(profile, cql, values).await
+    }
+}
+
+/// After a protocol has begun, other processes may finish it: its outcome is unknown.
+pub(crate) fn begun(error: HotError) -> HotError {
+    match error {
+        HotError::Unavailable(why) => HotError::Unknown(why),
+        other => other,
+    }
+}

@@ -1,0 +1,87 @@
+//! Rejected lines of an import, kept for its caller.
+
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
+use hot::RejectedLine;
+use scylla::value::CqlTimestamp;
+
+use super::ROWS_AT_ONCE;
+use crate::Store;
+use crate::session::{Result, StatementProfile};
+use crate::values::{instant, millis, signed};
+
+impl Store {
+    pub(crate) async fn put_rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: &[RejectedLine],
+        at: Millis,
+    ) -> Result<()> {
+        let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, reason, detail, \
+                   at) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        for some in lines.chunks(ROWS_AT_ONCE) {
+            let rows = some.iter().map(|line| {
+                (
+                    campaign.as_str(),
+                    batch.as_str(),
+                    signed(line.line),
+                    line.text.as_str(),
+                    line.reason.as_str(),
+                    line.detail.as_str(),
+                    instant(at),
+                )
+            });
+            self.session.write_all(cql, rows.collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// The lines of a batch after line `after`, each with when it was kept.
+    pub(crate) async fn rejected_behind(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(RejectedLine, Millis)>> {
+        let cql = "SELECT line, text, reason, detail, at FROM rejected_line \
+                   WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
+        type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
+        let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        let lines = rows.into_iter().map(|(line, text, reason, detail, at)| {
+            let line = RejectedLine {
+                line: line.unsigned_abs(),
+                text: text.unwrap_or_default(),
+                reason: reason.unwrap_or_default(),
+                detail: detail.unwrap_or_default(),
+            };
+            (line, at.map_or(Millis(0), millis))
+        });
+        Ok(lines.collect())
+    }
+
+    /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.
+    pub(crate) async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
+        /// Lines deleted in one call.
+        const FORGET_MAX: usize = 2_000;
+        let cql = "SELECT campaign_id, batch_id, line, at FROM rejected_line";
+        type Row = (String, String, i64, Option<CqlTimestamp>);
+        let (mut forgotten, mut from) = (0, Some(scylla::response::PagingState::start()));
+        while let Some(state) = from.filter(|_| forgotten < FORGET_MAX) {
+            let (rows, next) = self.session.page::<Row>(cql, (), state).await?;
+            for (campaign, batch, line, at) in rows {
+                if at.map(millis).is_some_and(|at| at < before) {
+                    let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? \
+                               AND line = ?";
+                    self.session.write(cql, (campaign, batch, line)).await?;
+                    forgotten += 1;
+                }
+            }
+            from = next;
+        }
+        Ok(forgotten)
+    }
+}

@@ -1,0 +1,144 @@
+//! A cluster as the target of a copy: one file for each kind of items.
+//!
+//! Every write has a write time long ago that follows from the version of the item. So of two
+//! passes the later version stays, and every write of a running service is newer than both.
+
+mod campaigns;
+mod claims;
+mod coupons;
+mod directory;
+mod partitions;
+mod stock;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::time::Millis;
+use hot::inventory::{CopiedSetting, Importer, Item, Pass, RowIs, RowItem};
+use hot::{Account, HotError};
+
+use crate::bounded_join::bounded_join;
+use crate::session::Result;
+use crate::values::{instant, parsed, signed};
+use crate::{CqlHot, Store};
+
+/// The write time of an item, in microseconds, without its version: one second after 1970 began.
+const LONG_AGO: i64 = 1_000_000;
+
+/// Rows that are written at a time.
+const AT_ONCE: usize = 128;
+
+#[async_trait]
+impl Importer for CqlHot {
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<()> {
+        let coupons = items.iter().filter_map(|item| match item {
+            Item::Row(RowItem { day, is: RowIs::Coupon { coupon, .. }, .. }) => {
+                Some((*day, &**coupon))
+            }
+            _ => None,
+        });
+        self.store.put_coupons(coupons.collect(), pass).await?;
+        let others = items.iter().map(|item| self.store.put_item(item, pass));
+        bounded_join(AT_ONCE, others).await.map(drop)
+    }
+
+    async fn remove(&self, items: Vec<Item>) -> Result<()> {
+        bounded_join(AT_ONCE, items.iter().map(|item| self.store.remove_item(item))).await.map(drop)
+    }
+
+    async fn settle(&self) -> Result<()> {
+        self.flush().await;
+        Ok(())
+    }
+}
+
+impl Store {
+    async fn put_item(&self, item: &Item, pass: Pass) -> Result<()> {
+        match item {
+            Item::Partition(it) => self.put_partition(it).await,
+            Item::Campaign(it) => self.put_campaign(it).await,
+            Item::Account { account, created_at } => self.put_account(account, *created_at).await,
+            Item::Row(RowItem { day, code, is, .. }) => match is {
+                // Written before, with those of the whole page.
+                RowIs::Coupon { .. } => Ok(()),
+                RowIs::ArchivedMarker { version } => {
+                    let code: Code = parsed("code", code)?;
+                    self.put_copied_archived_marker(*day, &code, *version).await
+                }
+                RowIs::Forwarding { .. } | RowIs::Unreadable(_) => Err(never_copied(item)),
+            },
+            Item::Entry(it) => self.put_entry(it, pass).await,
+            Item::Claim(it) => self.put_claim(it).await,
+            Item::Replacement(it) => {
+                let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, \
+                           issue) VALUES (?, '', ?, '', ?) USING TIMESTAMP ?";
+                let issue = it.issue.and_then(|issue| i32::try_from(issue).ok());
+                let values = (it.replaced.as_str(), it.user.as_str(), issue, LONG_AGO);
+                self.session.write(cql, values).await
+            }
+            Item::Rejected { campaign, batch, line, at } => {
+                self.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
+            }
+            Item::Setting { setting, value } => match setting {
+                CopiedSetting::LongCodes => self.set(setting.name(), &setting.text(*value)).await,
+                CopiedSetting::SerialFloor
+                | CopiedSetting::ColdBegun
+                | CopiedSetting::ColdCommitted => {
+                    let raised =
+                        |here: Option<u64>| here.is_none_or(|here| here < *value).then_some(*value);
+                    self.change_number(setting.name(), raised).await
+                }
+            },
+            Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
+        }
+    }
+
+    async fn put_account(&self, account: &Account, created_at: Millis) -> Result<()> {
+        let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+        let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
+        self.session.write(cql, (user, login)).await?;
+        let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
+                   VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+        let hash = account.password_hash.as_str();
+        let values = (login, user, hash, instant(created_at), written_at(created_at));
+        self.session.write(cql, values).await
+    }
+
+    /// For items that can vanish.
+    async fn remove_item(&self, item: &Item) -> Result<()> {
+        match item {
+            Item::Account { account, created_at } => {
+                // As old as what it deletes: the same login may have been made again.
+                let cql = "DELETE FROM account USING TIMESTAMP ? WHERE login_id = ?";
+                let values = (written_at(*created_at), account.login_id.as_str());
+                self.session.write(cql, values).await
+            }
+            Item::Replacement(it) => {
+                let cql = "DELETE FROM replacement USING TIMESTAMP ? WHERE replaced = ?";
+                self.session.write(cql, (LONG_AGO, it.replaced.as_str())).await
+            }
+            Item::Rejected { campaign, batch, line, .. } => {
+                let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? \
+                           AND line = ?";
+                let values = (campaign.as_str(), batch.as_str(), signed(line.line));
+                self.session.write(cql, values).await
+            }
+            Item::Partition(_)
+            | Item::Campaign(_)
+            | Item::Row(_)
+            | Item::Entry(_)
+            | Item::Claim(_)
+            | Item::Setting { .. }
+            | Item::IndexRow(_)
+            | Item::Unreadable(_) => Ok(()),
+        }
+    }
+}
+
+fn never_copied(item: &Item) -> HotError {
+    HotError::Damaged(format!("{}: these are never copied", item.what()))
+}
+
+/// An instant as a write time.
+fn written_at(at: Millis) -> i64 {
+    at.0.saturating_mul(1_000).max(LONG_AGO)
+}

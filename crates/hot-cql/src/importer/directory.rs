@@ -1,0 +1,121 @@
+//! Directory entries, written by a copy.
+
+use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis};
+use coupon::imported::ImportedState;
+use coupon::time::{Day, Millis};
+use hot::inventory::{EntryIs, EntryItem, Pass};
+use hot::{HotError, imported_state_text};
+use router::{Owner, home};
+use uuid::Uuid;
+
+use super::LONG_AGO;
+use super::coupons::Leaves;
+use crate::Store;
+use crate::session::Result;
+use crate::values::{date, instant, parsed};
+
+impl Store {
+    pub(super) async fn put_entry(&self, it: &EntryItem, pass: Pass) -> Result<()> {
+        let code: Code = parsed("code", &it.code)?;
+        match &it.is {
+            EntryIs::Unreadable(why) => Err(HotError::Damaged(format!("{code}: {why}"))),
+            EntryIs::Gone => {
+                let cql = "INSERT INTO directory (code, kind) VALUES (?, 'gone') USING TIMESTAMP ?";
+                self.session.write(cql, (code.as_str(), LONG_AGO)).await
+            }
+            EntryIs::Shared { campaign } => {
+                let cql = "INSERT INTO directory (code, kind, campaign_id) \
+                           VALUES (?, 'shared', ?) USING TIMESTAMP ?";
+                self.session.write(cql, (code.as_str(), campaign.as_str(), LONG_AGO)).await
+            }
+            EntryIs::Coupon { owner, day, line } => {
+                let Owner { campaign, batch } = owner;
+                let before = match pass {
+                    Pass::First => None,
+                    Pass::Again => self.directory_day(&code).await?,
+                };
+                self.put_coupon_entry(&code, owner, *day, line.as_ref()).await?;
+                let mut left: Vec<(Day, Leaves)> = match (home(&self.keys.current(), &code), line) {
+                    (Some(home), _) => vec![(home, Leaves::Surely)],
+                    (None, Some((_, until, _))) => {
+                        vec![(Day::expiry_day_of(*until), Leaves::Perhaps)]
+                    }
+                    (None, None) => Vec::new(),
+                };
+                if pass == Pass::First {
+                    // Only an earlier pass can have written a row into a partition in which the
+                    // coupon was not minted.
+                    left.retain(|(_, leaves)| *leaves == Leaves::Surely);
+                }
+                left.extend(before.map(|expiry_day| (expiry_day, Leaves::Perhaps)));
+                left.retain(|(expiry_day, _)| expiry_day < day);
+                if left.is_empty() {
+                    return Ok(());
+                }
+                let found = self.batch_of(campaign, batch).await?;
+                let gone = || HotError::Damaged(format!("{campaign}/{batch} was not copied"));
+                let (here, _) = found.ok_or_else(gone)?;
+                let untouched = Coupon::untouched(Genesis {
+                    code,
+                    campaign: campaign.clone(),
+                    batch: batch.clone(),
+                    valid_from: here.terms.valid_from,
+                    expires_at: here.terms.expires_at,
+                    zone: here.terms.zone.clone(),
+                    created_at: here.terms.created_at,
+                });
+                for (expiry_day, leaves) in left {
+                    self.send_on(expiry_day, *day, &untouched, leaves).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn put_coupon_entry(
+        &self,
+        code: &Code,
+        owner: &Owner,
+        expiry_day: Day,
+        line: Option<&(Millis, Millis, String)>,
+    ) -> Result<()> {
+        let (campaign, batch) = (owner.campaign.as_str(), owner.batch.as_str());
+        let Some((from, until, said)) = line else {
+            let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day) \
+                       VALUES (?, 'coupon', ?, ?, ?) USING TIMESTAMP ?";
+            let written = LONG_AGO + 4 * i64::from(expiry_day.0);
+            let values = (code.as_str(), campaign, batch, date(expiry_day), written);
+            return self.session.write(cql, values).await;
+        };
+        let imported_state = imported_state_text::from_json(said)
+            .map_err(|why| HotError::Damaged(format!("imported state: {why}")))?;
+        let rank = match imported_state {
+            ImportedState::Available => 0,
+            ImportedState::Issued { .. } => 1,
+            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
+        };
+        // The partition and the imported state only go forward.
+        let written = LONG_AGO + 4 * i64::from(expiry_day.0) + rank;
+        // The row has when and by whom it was imported: these are never used.
+        let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
+                   valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
+                   actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING \
+                   TIMESTAMP ?";
+        let values = (
+            code.as_str(),
+            campaign,
+            batch,
+            date(expiry_day),
+            instant(*from),
+            instant(*until),
+            said.as_str(),
+            said.as_str(),
+            instant(Millis(0)),
+            "import",
+            Uuid::nil(),
+            written,
+        );
+        self.session.write(cql, values).await
+    }
+}

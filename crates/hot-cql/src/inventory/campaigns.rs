@@ -1,0 +1,72 @@
+//! Campaigns, with their batches and counts.
+
+use std::sync::Arc;
+
+use coupon::ids::{BatchId, CampaignId};
+use hot::inventory::{BatchItem, CampaignItem, Item, Page};
+use hot::protocol::StateCounts;
+
+use super::Position;
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::counts::as_written;
+use crate::session::Result;
+use crate::stock::RUN;
+
+/// Campaigns of one page: each is several reads.
+pub(super) const CAMPAIGNS_MAX: usize = 50;
+
+impl Store {
+    pub(super) async fn page_of_campaigns(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
+        let limit = limit.min(CAMPAIGNS_MAX);
+        let names = self.campaign_names(at.name::<CampaignId>(0)?.as_ref(), limit).await?;
+        let campaigns = names.iter().map(|id| self.campaign_item(id));
+        // A name without a campaign: it was never finished.
+        let found: Vec<Option<CampaignItem>> = bounded_join(8, campaigns).await?;
+        let items = found.into_iter().flatten();
+        let items = items.map(|campaign| Item::Campaign(Box::new(campaign))).collect();
+        let next = names.last().filter(|_| names.len() == limit).map(ToString::to_string);
+        Ok(Page { items, next })
+    }
+
+    pub(crate) async fn campaign_item(&self, id: &CampaignId) -> Result<Option<CampaignItem>> {
+        self.known.forget(id);
+        let Some(here) = self.terms(id).await? else { return Ok(None) };
+        let counted = as_written(self, id).await?;
+        let mut batches = Vec::new();
+        for batch in here.in_order() {
+            let arrived = counted.arrived_in(&batch.id);
+            batches.push(BatchItem {
+                id: batch.id.clone(),
+                run: batch.run,
+                count: batch.run.map_or(arrived, |run| run.count),
+                paused: batch.paused,
+                paused_reason: batch.paused_reason.clone(),
+                import: batch.import,
+                created_at: batch.made_at,
+                offered: match batch.run {
+                    Some(_) => self.offered(id, &batch.id).await?,
+                    None => 0,
+                },
+            });
+        }
+        let (terms, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
+        let StateCounts { all, cold } = counted.sums;
+        let stock: u64 = batches.iter().map(|batch| batch.count).sum();
+        Ok(Some(CampaignItem { terms, created_as, batches, stock, all, cold, rows: None }))
+    }
+
+    /// The serial below which every serial of a batch was offered: serials that are leased and not
+    /// issued are on offer again in a store without leases.
+    async fn offered(&self, id: &CampaignId, batch: &BatchId) -> Result<u64> {
+        let values = (id.as_str(), batch.as_str());
+        let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";
+        let cursor: Option<i64> = self.session.value(cql, values).await?;
+        let cql = "SELECT first FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
+                   LIMIT 1";
+        let values = (id.as_str(), batch.as_str(), RUN);
+        let open: Option<i64> = self.session.value(cql, values).await?;
+        let cursor = cursor.unwrap_or(0);
+        Ok(open.map_or(cursor, |first| first.min(cursor)).unsigned_abs())
+    }
+}

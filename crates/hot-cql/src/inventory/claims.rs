@@ -1,0 +1,90 @@
+//! Entries of claims.
+
+use std::collections::BTreeMap;
+
+use coupon::ids::{IssueRef, UserId};
+use hot::inventory::{Begun, ClaimItem, Item, Page, Reading, Unreadable};
+use scylla::DeserializeRow;
+
+use super::{AT_ONCE, Position};
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::claims::EntryValue;
+use crate::coupons::Located;
+use crate::session::Result;
+use crate::values::{day, parsed};
+
+impl Store {
+    pub(super) async fn page_of_claims(
+        &self,
+        reading: Reading,
+        at: &Position<'_>,
+        limit: usize,
+    ) -> Result<Page> {
+        let cql = "SELECT token(campaign_id, user_id) AS at_token, campaign_id, user_id, claimed \
+                   FROM claim WHERE token(campaign_id, user_id) > ? LIMIT ?";
+        // A row has several entries.
+        let (rows, next) =
+            self.rows_by_token(cql, at, limit / 4, |row: &ClaimsRow| row.at_token).await?;
+        let (mut items, mut claims) = (Vec::new(), Vec::new());
+        for row in &rows {
+            for (slot, value) in row.claimed.iter().flatten() {
+                match claim(row, *slot, value) {
+                    Ok(claim) => claims.push((claim, value)),
+                    Err(error) => items.push(Item::Unreadable(Unreadable {
+                        about: format!("the claim of {} on {}", row.user_id, row.campaign_id),
+                        why: error.to_string(),
+                    })),
+                }
+            }
+        }
+        match reading {
+            Reading::AsStored => {
+                items.extend(claims.into_iter().map(|(claim, _)| Item::Claim(claim)));
+            }
+            Reading::InEffect => {
+                let traces = claims.iter().map(|(_, value)| self.trace_entry(value));
+                let coupons = self.resolve(bounded_join(AT_ONCE, traces).await?).await?;
+                for ((claim, value), coupon) in claims.into_iter().zip(coupons) {
+                    if let Some(coupon) = happened(value, coupon, &claim.user) {
+                        items.push(Item::Claim(ClaimItem { day: coupon.day, ..claim }));
+                    }
+                }
+            }
+        }
+        Ok(Page { items, next })
+    }
+}
+
+/// The coupon of an entry, if the entry came to something: an issue that was not finished was
+/// answered to no user.
+pub(super) fn happened(
+    value: &EntryValue,
+    coupon: Option<Located>,
+    user: &UserId,
+) -> Option<Located> {
+    coupon.filter(|it| value.intent().happened(&it.coupon, user))
+}
+
+fn claim(row: &ClaimsRow, slot: i32, value: &EntryValue) -> Result<ClaimItem> {
+    let intent = value.intent();
+    Ok(ClaimItem {
+        campaign: parsed("campaign_id", &row.campaign_id)?,
+        user: parsed("user_id", &row.user_id)?,
+        slot: i64::from(slot),
+        day: day(value.expiry_day),
+        code: parsed("claim.code", &value.code)?,
+        reference: value.reference.as_deref().map(IssueRef::stored),
+        issue: value.issue.map(i64::from),
+        begun: (intent.sequence > 0)
+            .then_some(Begun { sequence: intent.sequence, operation: intent.operation }),
+    })
+}
+
+#[derive(DeserializeRow)]
+struct ClaimsRow {
+    at_token: i64,
+    campaign_id: String,
+    user_id: String,
+    claimed: Option<BTreeMap<i32, EntryValue>>,
+}

@@ -1,0 +1,183 @@
+//! Issues a coupon of a campaign's stock to a user.
+
+mod replacing;
+mod shared;
+
+use coupon::apply::Change;
+use coupon::ids::{CampaignId, UserId};
+use coupon::refusal::Refusal;
+use hot::protocol::{IssueAsk, IssueFacts, IssueRead, IssueStep, give};
+use hot::{Applied, HotError, protocol};
+
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::changes::Decision;
+use crate::claims::{Claim, Need, NewEntry};
+use crate::coupons::{Located, Written};
+use crate::resolving::Attempts;
+use crate::session::Result;
+use crate::stock::{Next, Offer, Still};
+use replacing::Taken;
+
+/// What to do for an issue after all facts are read.
+enum NextStep {
+    /// Give an answer, and write what it says.
+    Decided(Box<Decision>),
+    /// Write one more name for the coupon that the user has.
+    Name(Box<Located>, NewEntry),
+    /// Issue the next coupon of the stock.
+    HandOut,
+}
+
+/// The issue of a coupon to a user.
+struct Giving<'a> {
+    campaign: CampaignHere,
+    user: &'a UserId,
+    claim: Claim,
+    issue: &'a Change,
+    /// Another change of the coupon in the same write.
+    then: Option<&'a Change>,
+}
+
+impl Store {
+    /// `POST /v1/campaigns/{id}/issue`: section 4 of the protocols.
+    pub(crate) async fn issue_of_campaign(
+        &self,
+        campaign: &CampaignId,
+        change: &Change,
+    ) -> Result<Applied> {
+        let mut lock = None;
+        let mut attempts = self.attempts("an issue");
+        let mut kept = None;
+        let mut won = false;
+        loop {
+            let Some(here) = attempts.looked(self.terms(campaign).await)? else {
+                return Ok(Decision::not_found().applied);
+            };
+            let ask = match IssueAsk::of(&here.terms, change, &self.keys.current()) {
+                Ok(ask) => ask,
+                Err(refusal) => return Ok(Decision::refused(refusal).applied),
+            };
+            if lock.is_none() {
+                // The same request, sent twice at once, would conflict with itself.
+                lock = Some(self.user_locks.lock((campaign, &ask.to)).await?);
+            }
+            let (step, claim) = attempts.looked(self.issue_step(&here, &ask, change).await)?;
+            let done = match step {
+                NextStep::Decided(decision) => self.carry_out(*decision, change.operation).await?,
+                NextStep::Name(located, entry) => {
+                    let ended = self.name_in_claim(&entry, &located).await?;
+                    (ended == Written::Done).then(|| Decision::replayed(&located).applied)
+                }
+                NextStep::HandOut => {
+                    let giving =
+                        Giving { campaign: here, user: &ask.to, claim, issue: change, then: None };
+                    if let Some(code) = ask.replaces.as_ref().filter(|_| !won) {
+                        let taken = self.take_replacement(&giving, &ask, code, &mut kept);
+                        match attempts.looked(taken.await)? {
+                            Taken::Yes => won = true,
+                            Taken::LookAgain => {
+                                attempts.again().await?;
+                                continue;
+                            }
+                            Taken::No(decision) => {
+                                self.put_back(campaign, kept);
+                                return Ok(decision.applied);
+                            }
+                        }
+                    }
+                    self.hand_out(giving, &mut kept, &mut attempts).await?
+                }
+            };
+            if let Some(applied) = done {
+                self.put_back(campaign, kept);
+                return Ok(applied);
+            }
+            attempts.again().await?;
+        }
+    }
+
+    /// Reads the facts of an issue, the claim first, until it is decided.
+    async fn issue_step(
+        &self,
+        here: &CampaignHere,
+        ask: &IssueAsk,
+        change: &Change,
+    ) -> Result<(NextStep, Claim)> {
+        let (name, beside) = (ask.reference.as_ref(), ask.replaces.as_ref());
+        let need = Need { name, beside, all: false };
+        // One row has the names and the entries.
+        let (named, claim) = self.claim(here, &ask.to, change, need, true).await?;
+        let mut facts = IssueFacts { named: Some(named), replaced: None, claim: Some(claim) };
+        loop {
+            let step = match protocol::issue(ask, change, &facts) {
+                IssueStep::Read(IssueRead::Replaced) => {
+                    facts.replaced = Some(self.to_be_replaced(ask).await?);
+                    continue;
+                }
+                IssueStep::Read(read @ (IssueRead::Named | IssueRead::Claim)) => {
+                    return Err(HotError::Damaged(format!("an issue asks again for {read:?}")));
+                }
+                IssueStep::Decided(decision) => NextStep::Decided(decision),
+                IssueStep::Name(located, entry) => NextStep::Name(located, entry),
+                IssueStep::HandOut => NextStep::HandOut,
+            };
+            if let Some(claim) = facts.claim {
+                return Ok((step, claim));
+            }
+        }
+    }
+
+    /// Takes the next coupon of the stock and issues it; `None` asks the caller to read the claim
+    /// again.
+    async fn hand_out(
+        &self,
+        giving: Giving<'_>,
+        kept: &mut Option<Offer>,
+        attempts: &mut Attempts,
+    ) -> Result<Option<Applied>> {
+        let Giving { campaign, user, claim, issue, then } = giving;
+        let offer = match kept.take() {
+            Some(offer) => offer,
+            None => match attempts.looked(self.next_offer(&campaign, issue.at).await)? {
+                Next::Offer(offer) => offer,
+                // The same request, sent twice at once, may have been given the last one in
+                // between.
+                Next::Nothing(_)
+                    if attempts.looked(self.is_changed(&campaign, user, &claim).await)? =>
+                {
+                    return Ok(None);
+                }
+                Next::Nothing(refusal) => return Ok(Some(Decision::refused(refusal).applied)),
+            },
+        };
+        let id = &campaign.terms.id;
+        let decision = give(&offer.located, issue, then, &claim, self.options.clock_bound_ms);
+        if decision.writes.is_none() {
+            self.put_back(id, Some(offer));
+            return Ok(Some(decision.applied));
+        }
+        match self.carry_out(decision, issue.operation).await {
+            Ok(Some(applied)) => {
+                self.is_taken(id, offer).await;
+                Ok(Some(applied))
+            }
+            Ok(None) => {
+                // Another process has written the claim, or has issued the coupon.
+                match self.still_on_offer(id, offer, issue.at).await? {
+                    Still::Offered(offer) => *kept = Some(offer),
+                    Still::Gone => {}
+                    // A change that meets a seal is refused; the next coupon is not tried.
+                    Still::Sealed => {
+                        return Ok(Some(Decision::refused(Refusal::Expired).applied));
+                    }
+                }
+                Ok(None)
+            }
+            Err(error) => {
+                self.put_back(id, Some(offer));
+                Err(error)
+            }
+        }
+    }
+}

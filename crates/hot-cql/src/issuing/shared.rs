@@ -1,0 +1,71 @@
+//! Changes by a shared code: each changes the user's own coupon of the campaign.
+
+use coupon::apply::Change;
+use coupon::ids::CampaignId;
+use hot::protocol::{SharedAsk, give};
+use hot::{Applied, protocol};
+
+use super::Giving;
+use crate::Store;
+use crate::changes::Decision;
+use crate::claims::Need;
+use crate::session::Result;
+use crate::stock::Next;
+
+impl Store {
+    /// Applies `change` to the user's own coupon of a shared word's campaign. Redeem and hold issue
+    /// one to a user who has none that they can use.
+    pub(crate) async fn apply_shared(
+        &self,
+        campaign: &CampaignId,
+        change: &Change,
+        may_write: bool,
+    ) -> Result<Applied> {
+        let Some(ask) = SharedAsk::of(change) else { return Ok(Decision::not_found().applied) };
+        // The same request, sent twice at once, would conflict with itself.
+        let _lock = self.user_locks.lock((campaign, &ask.user)).await?;
+        let mut attempts = self.attempts("a change under a shared word");
+        let mut kept = None;
+        loop {
+            let Some(here) = attempts.looked(self.terms(campaign).await)? else {
+                return Ok(Decision::not_found().applied);
+            };
+            let need = Need { all: true, ..Need::default() };
+            let claim = self.claim(&here, &ask.user, change, need, may_write).await;
+            let (_, claim) = attempts.looked(claim)?;
+            let said = protocol::shared(&ask, change, &claim, self.options.clock_bound_ms);
+            let done = match (said, &ask.issue) {
+                (Some(decision), _) if !may_write => Some(decision.applied),
+                (Some(decision), _) => self.carry_out(decision, change.operation).await?,
+                (None, None) => Some(Decision::not_found().applied),
+                (None, Some(issue)) => {
+                    let then = Some(change);
+                    let giving = Giving { campaign: here, user: &ask.user, claim, issue, then };
+                    if !may_write {
+                        return self.dry_run_hand_out(&giving).await;
+                    }
+                    self.hand_out(giving, &mut kept, &mut attempts).await?
+                }
+            };
+            if let Some(applied) = done {
+                self.put_back(campaign, kept);
+                return Ok(applied);
+            }
+            attempts.again().await?;
+        }
+    }
+
+    /// The answer that an issue would get. It leases stock if it must, which gives no user a right
+    /// to it, and puts the offer back into the queue.
+    async fn dry_run_hand_out(&self, giving: &Giving<'_>) -> Result<Applied> {
+        let Giving { campaign, claim, issue, then, .. } = giving;
+        let offer = match self.next_offer(campaign, issue.at).await? {
+            Next::Offer(offer) => offer,
+            Next::Nothing(refusal) => return Ok(Decision::refused(refusal).applied),
+        };
+        let bound = self.options.clock_bound_ms;
+        let decision = give(&offer.located, issue, *then, claim, bound);
+        self.put_back(&campaign.terms.id, Some(offer));
+        Ok(decision.applied)
+    }
+}

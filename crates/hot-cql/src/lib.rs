@@ -1,0 +1,211 @@
+//! The hot store on ScyllaDB or Apache Cassandra: any number of processes work on one cluster
+//! at the same time.
+//!
+//! Each protocol is a series of writes, and one of them decides. A change of a coupon is decided by
+//! one conditional update of the coupon's row. Index rows, leases and counts follow from the rows
+//! and are checked against them.
+//!
+//! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Keyed lock*:
+//! within one process, one conditional update at a time in each CQL partition.
+
+mod about;
+mod accounts;
+mod archiving;
+mod bounded_join;
+mod campaigns;
+mod changes;
+mod claims;
+mod clock;
+mod codes;
+mod counts;
+mod coupon_row;
+mod coupons;
+mod dialect;
+mod import;
+mod importer;
+mod index_rows;
+mod inventory;
+mod issuing;
+mod keyed_lock;
+mod keyspace_address;
+mod lists;
+mod merging;
+mod options;
+mod outcome;
+mod partitions;
+mod reconcile;
+mod resolving;
+mod routing;
+mod row_cache;
+mod schema;
+mod session;
+mod spread;
+mod stock;
+mod store;
+mod tls;
+mod untouched;
+mod values;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, RwLock};
+
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Day;
+use hot::{Archive, HotError};
+use router::KeyRing;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use about::{About, AboutNode, Answer};
+pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
+pub use dialect::CqlEngine;
+pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
+pub use options::{ConnectError, Options, Tls};
+pub use resolving::CALL_LIMIT;
+pub use schema::{Difference, Keyspace, SchemaOptions};
+use session::CqlSession;
+pub use session::Gate;
+pub use spread::PARTITION_ROWS;
+
+/// A hot store on a cluster.
+pub struct CqlHot {
+    store: Arc<Store>,
+    upkeep: JoinHandle<()>,
+}
+
+impl Drop for CqlHot {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}
+
+/// What every protocol works with.
+struct Store {
+    session: CqlSession,
+    options: Options,
+    keys: KeyRing,
+    archive: Arc<dyn Archive>,
+    /// The name of this process among the others; a restart makes a new one.
+    process: Uuid,
+    write_locks: keyed_lock::KeyedLock,
+    /// One change of a coupon at a time.
+    coupon_locks: keyed_lock::KeyedLock,
+    /// One request at a time of a user who is given a coupon.
+    user_locks: keyed_lock::KeyedLock,
+    resolved: resolving::Resolutions,
+    known: campaigns::CampaignCache,
+    row_cache: row_cache::RowCache,
+    bits: RwLock<HashMap<Day, u8>>,
+    stock: stock::Stock,
+    ahead: untouched::Ahead,
+    spreads: spread::Spreads<spread::Spread>,
+    used_up: RwLock<HashSet<(CampaignId, BatchId)>>,
+    counts: counts::ProcessCounts,
+    closed: index_rows::Closed,
+    /// One task at a time writes closed coupons into their queues.
+    queueing: tokio::sync::Mutex<()>,
+    /// Coupons that this process has evicted, so that it need not read them again when it reads
+    /// their queue.
+    gone: Mutex<HashSet<(Day, Code)>>,
+    campaign_days: RwLock<HashSet<(String, Day)>>,
+    merge: archiving::Merges,
+    /// Whether there are long codes, and when that was read.
+    long_codes: Mutex<Option<(bool, Instant)>>,
+    announced: OnceCell<()>,
+    clock: clock::Difference,
+}
+
+impl CqlHot {
+    /// Connects to a cluster. `keys` mint its codes; `archive` has the coupons that were moved to
+    /// cold.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
+    pub async fn connect(
+        options: Options,
+        keys: impl Into<KeyRing>,
+        archive: Arc<dyn Archive>,
+    ) -> Result<CqlHot, ConnectError> {
+        let session = CqlSession::connect(&options).await?;
+        session.one_datacenter(&options)?;
+        let keyspace = &options.keyspace;
+        if let Some(name) = schema::first_missing(session.driver(), keyspace).await? {
+            return Err(ConnectError::Schema(format!("{keyspace} has no {name}")));
+        }
+        let limit = options.call_limit;
+        let store = Store {
+            session,
+            options,
+            keys: keys.into(),
+            archive,
+            process: Uuid::now_v7(),
+            write_locks: keyed_lock::KeyedLock::new(limit),
+            coupon_locks: keyed_lock::KeyedLock::new(limit),
+            user_locks: keyed_lock::KeyedLock::new(limit),
+            resolved: resolving::Resolutions::default(),
+            known: campaigns::CampaignCache::default(),
+            row_cache: row_cache::RowCache::default(),
+            bits: RwLock::default(),
+            stock: stock::Stock::default(),
+            ahead: untouched::Ahead::default(),
+            spreads: spread::Spreads::default(),
+            used_up: RwLock::default(),
+            counts: counts::ProcessCounts::default(),
+            closed: index_rows::Closed::default(),
+            queueing: tokio::sync::Mutex::default(),
+            gone: Mutex::default(),
+            campaign_days: RwLock::default(),
+            merge: archiving::Merges::default(),
+            long_codes: Mutex::default(),
+            announced: OnceCell::new(),
+            clock: clock::Difference::default(),
+        };
+        let store = Arc::new(store);
+        store.compare_clocks().await.map_err(|error| ConnectError::Away(error.into()))?;
+        store.clock.check().map_err(ConnectError::Clock)?;
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
+        Ok(CqlHot { store, upkeep })
+    }
+
+    /// Which engine answers, and its version.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub async fn engine(&self) -> Result<(CqlEngine, String), HotError> {
+        dialect::engine(&self.store.session).await
+    }
+
+    /// Writes what is only in memory, which is counts and the queues of closed coupons, and gives
+    /// back what this process has leased. No protocol depends on it; the next process is only
+    /// quicker.
+    pub async fn flush(&self) {
+        self.store.counts.write_down(&self.store).await;
+        self.store.write_closed().await;
+        self.store.give_back_all().await;
+    }
+}
+
+/// Does every second what no call waits for.
+async fn upkeep(store: Arc<Store>) {
+    let mut rounds = tokio::time::interval(counts::WRITTEN_EVERY);
+    rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut round = 0_u32;
+    loop {
+        rounds.tick().await;
+        store.counts.write_down(&store).await;
+        store.write_closed().await;
+        store.give_back_quiet().await;
+        round = round.wrapping_add(1);
+        if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
+            store.renew_leases().await;
+        }
+        if round.is_multiple_of(clock::COMPARED_EVERY_ROUNDS)
+            && let Err(error) = store.compare_clocks().await
+        {
+            tracing::debug!(error = %error, "the cluster's clock could not be read");
+        }
+    }
+}

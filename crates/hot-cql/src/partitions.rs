@@ -1,0 +1,166 @@
+//! The plan of a partition, and which of its buckets a code is in.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::time::{Day, Millis};
+use router::{BucketKey, bucket};
+use scylla::DeserializeRow;
+use scylla::value::{CqlDate, CqlTimestamp};
+
+use super::Store;
+use super::session::{Result, StatementProfile};
+use super::values::{date, day, instant, millis};
+use hot::protocol::seal_after;
+
+/// The partition takes no more coupons.
+#[derive(Debug)]
+pub(super) struct Closing;
+
+/// The plan of a partition, as its row stores it.
+#[derive(Clone, Debug, DeserializeRow)]
+pub(super) struct PlanRow {
+    pub(super) expiry_day: CqlDate,
+    pub(super) bucket_bits: Option<i32>,
+    seal_after: Option<CqlTimestamp>,
+    closing: Option<bool>,
+    sealed: Option<bool>,
+    archive_commit: Option<i64>,
+    emptied: Option<bool>,
+    entered: Option<Vec<CqlDate>>,
+}
+
+impl PlanRow {
+    pub(super) fn day(&self) -> Day {
+        day(self.expiry_day)
+    }
+
+    /// Every plan has them: they are written with the row.
+    pub(super) fn bits(&self) -> u8 {
+        u8::try_from(self.bucket_bits.unwrap_or(0)).unwrap_or(0)
+    }
+
+    pub(super) fn seal_after(&self) -> Millis {
+        self.seal_after.map_or(Millis(i64::MAX), millis)
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing == Some(true)
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed == Some(true)
+    }
+
+    pub(super) fn is_emptied(&self) -> bool {
+        self.emptied == Some(true)
+    }
+
+    pub(super) fn archive_commit(&self) -> u64 {
+        self.archive_commit.unwrap_or(0).unsigned_abs()
+    }
+
+    /// Partitions from which coupons were forwarded to this one.
+    pub(super) fn entered(&self) -> impl Iterator<Item = Day> + '_ {
+        self.entered.iter().flatten().copied().map(day)
+    }
+}
+
+macro_rules! plan_columns {
+    () => {
+        "SELECT expiry_day, bucket_bits, seal_after, closing, sealed, archive_commit, emptied, \
+         entered FROM partition_plan"
+    };
+}
+
+impl Store {
+    pub(super) async fn plan(&self, profile: StatementProfile, of: Day) -> Result<Option<PlanRow>> {
+        let cql = concat!(plan_columns!(), " WHERE expiry_day = ?");
+        let row: Option<PlanRow> = self.session.row_with(profile, cql, (date(of),)).await?;
+        // A row with nothing but its key is no plan: the write of the plan was not applied.
+        Ok(row.filter(|plan| plan.bucket_bits.is_some()))
+    }
+
+    pub(super) async fn plans(&self) -> Result<Vec<PlanRow>> {
+        let rows: Vec<PlanRow> = self.session.scan(plan_columns!(), ()).await?;
+        let mut plans: Vec<_> = rows.into_iter().filter(|it| it.bucket_bits.is_some()).collect();
+        plans.sort_by_key(PlanRow::day);
+        Ok(plans)
+    }
+
+    /// How many bits name a bucket of the partition; it never changes, so it is remembered.
+    pub(super) async fn bits(&self, of: Day) -> Result<Option<u8>> {
+        if let Some(bits) = self.bits.read().ok().and_then(|bits| bits.get(&of).copied()) {
+            return Ok(Some(bits));
+        }
+        let Some(plan) = self.plan(StatementProfile::Read, of).await? else { return Ok(None) };
+        Ok(Some(self.keep_bits(of, plan.bits())))
+    }
+
+    fn keep_bits(&self, of: Day, bits: u8) -> u8 {
+        if let Ok(mut known) = self.bits.write() {
+            known.insert(of, bits);
+        }
+        bits
+    }
+
+    /// The bucket of a code; `None` if the partition has no plan, and so no rows.
+    pub(super) async fn bucket(&self, of: Day, code: &Code) -> Result<Option<i32>> {
+        Ok(self.bits(of).await?.map(|bits| bucket(code, bits).cast_signed()))
+    }
+
+    /// The same, as the router has computed it, if it has.
+    pub(super) async fn bucket_at(&self, at: BucketKey, code: &Code) -> Result<Option<i32>> {
+        match at.bucket {
+            Some(bucket) => Ok(Some(bucket.cast_signed())),
+            None => self.bucket(at.expiry_day, code).await,
+        }
+    }
+
+    /// Called before a campaign's first coupon comes to the partition `of`. Afterwards the plan
+    /// exists, the partition stays open as long as the campaign needs it, and the plan names the
+    /// partition `from`, if a coupon is forwarded from there.
+    pub(super) async fn enter(
+        &self,
+        of: Day,
+        campaign: &Campaign,
+        from: Option<Day>,
+    ) -> Result<std::result::Result<(), Closing>> {
+        let wanted = seal_after(of, campaign);
+        let mut attempts = self.attempts("the plan of a partition");
+        let entered: Vec<CqlDate> = from.into_iter().map(date).collect();
+        loop {
+            let _lock = attempts.looked(self.write_locks.lock(("day", of)).await)?;
+            let Some(plan) = attempts.looked(self.plan(StatementProfile::Read, of).await)? else {
+                let bits = i32::from(self.options.bucket_bits);
+                let cql = "UPDATE partition_plan SET bucket_bits = ?, seal_after = ?, entered = ? \
+                           WHERE expiry_day = ? IF bucket_bits = null";
+                let values = (bits, instant(wanted), &entered, date(of));
+                attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+                continue;
+            };
+            if plan.is_closing() {
+                return Ok(Err(Closing));
+            }
+            let present = plan.seal_after();
+            if present >= wanted && from.is_none_or(|from| plan.entered().any(|it| it == from)) {
+                return Ok(Ok(()));
+            }
+            let cql = "UPDATE partition_plan SET seal_after = ?, entered = entered + ? \
+                       WHERE expiry_day = ? IF seal_after = ? AND closing = null";
+            let values = (instant(present.max(wanted)), &entered, date(of), instant(present));
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    /// The last archive commit whose coupons this store has evicted.
+    pub(super) async fn archive_commit(&self, of: Day) -> Result<u64> {
+        Ok(self.plan(StatementProfile::Read, of).await?.map_or(0, |plan| plan.archive_commit()))
+    }
+
+    /// Whether a bucket is sealed: nothing in it changes any more.
+    pub(super) async fn is_sealed(&self, of: Day, bucket: i32) -> Result<bool> {
+        let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
+        let sealed: Option<bool> = self.session.value(cql, (date(of), bucket)).await?;
+        Ok(sealed == Some(true))
+    }
+}

@@ -1,0 +1,150 @@
+//! After a restore: replaces each coupon that cold has in a newer version by that version.
+
+mod archived_marker;
+mod directory;
+
+use coupon::coupon::{Coupon, State};
+use coupon::ids::{IssueRef, UserId};
+use coupon::time::Day;
+use hot::Reconciled;
+use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
+use hot::settings::SERIAL_FLOOR;
+use router::home;
+
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::campaigns::CampaignHere;
+use crate::coupon_row::CouponRow;
+use crate::session::{Result, StatementProfile};
+use crate::values::{date, signed};
+
+/// Coupons reconciled at a time.
+const AT_ONCE: usize = 16;
+
+/// The outcome of one coupon.
+enum One {
+    Reconciled,
+    Known,
+    Stranger,
+}
+
+impl Store {
+    pub(crate) async fn reconcile_all(&self, day: Day, coupons: &[Coupon]) -> Result<Reconciled> {
+        let ones = coupons.iter().map(|coupon| self.reconcile_one(day, coupon));
+        let ones: Vec<One> = bounded_join(AT_ONCE, ones).await?;
+        let mut reconciled = Reconciled::default();
+        for one in ones {
+            match one {
+                One::Reconciled => reconciled.reconciled += 1,
+                One::Known => reconciled.known += 1,
+                One::Stranger => reconciled.strangers += 1,
+            }
+        }
+        Ok(reconciled)
+    }
+
+    async fn reconcile_one(&self, day: Day, coupon: &Coupon) -> Result<One> {
+        let (code, genesis) = (coupon.code(), coupon.genesis());
+        if let Some(bucket) = self.bucket(day, code).await? {
+            let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
+            let stored = StoredFacts {
+                version: row.as_ref().map(CouponRow::version),
+                has_archived_marker: row.as_ref().is_some_and(CouponRow::is_archived_marker),
+                is_sealed: match &row {
+                    Some(row) => row.is_sealed(),
+                    None => self.is_sealed(day, bucket).await?,
+                },
+            };
+            if is_known(coupon, stored) {
+                return Ok(One::Known);
+            }
+        }
+        let Some((campaign, _)) = self.batch_of(&genesis.campaign, &genesis.batch).await? else {
+            self.stranger(code).await?;
+            return Ok(One::Stranger);
+        };
+        self.take_its_place(day, coupon, &campaign).await?;
+        Ok(One::Reconciled)
+    }
+
+    async fn take_its_place(
+        &self,
+        day: Day,
+        coupon: &Coupon,
+        campaign: &CampaignHere,
+    ) -> Result<()> {
+        let (code, home) = (coupon.code(), home(&self.keys.current(), coupon.code()));
+        let id = &campaign.terms.id;
+        // Only the plan is needed here, and a partition that is closing has one.
+        let _ = self.enter(day, &campaign.terms, None).await?;
+        let moved = self.directory_day(code).await?;
+        // First the directory entry, which leads every process here, then the archived marker, then
+        // the rows of other partitions.
+        if home != Some(day) {
+            self.enter_in_directory(coupon, campaign, day, home.is_none()).await?;
+        }
+        let mut before = None;
+        let mut expiry_days = vec![day];
+        expiry_days.extend([moved, home].into_iter().flatten().filter(|it| *it != day));
+        expiry_days.dedup();
+        for expiry_day in expiry_days {
+            let found = self.put_archived_marker(expiry_day, coupon, day).await?;
+            before = before.or(found);
+        }
+        if before.is_none() && home.is_none() && moved.is_none() {
+            self.counts.count_arrivals(id, &coupon.genesis().batch, 1);
+        }
+        let was = before.as_ref().map_or(&State::Available, Coupon::state);
+        self.counts.count_change(id, was, coupon.state());
+        self.counts.count_moved(id, coupon.state().as_str());
+        self.row_cache.forget(code);
+        self.reconcile_claim(day, coupon, campaign).await
+    }
+
+    /// Enters the coupon into its holder's claim, and the coupon that it replaced as replaced.
+    async fn reconcile_claim(
+        &self,
+        day: Day,
+        coupon: &Coupon,
+        campaign: &CampaignHere,
+    ) -> Result<()> {
+        if let Some(gone) = replaced(&self.keys.current(), coupon.issue_ref()) {
+            let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, issue) \
+                       VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
+            let values = (
+                gone.as_str(),
+                campaign.terms.id.as_str(),
+                coupon.holder().map(UserId::as_str),
+                coupon.issue_ref().map(IssueRef::as_str),
+                ANY_ISSUE,
+            );
+            self.session.change(StatementProfile::Change, cql, values).await?.known()?;
+        }
+        let Some(holder) = coupon.holder() else { return Ok(()) };
+        if self.is_claimed(&campaign.terms.id, holder, coupon.code()).await? {
+            return Ok(());
+        }
+        self.claim_for_holder(campaign, day, coupon, coupon.issue_ref()).await
+    }
+
+    /// Skips serials, so that codes minted after the backup, which this store does not know, are
+    /// never minted again.
+    pub(crate) async fn pass_over(&self) -> Result<()> {
+        self.change_number(SERIAL_FLOOR, |floor| Some(floor.unwrap_or(0) + SERIAL_GAP)).await?;
+        for plan in self.plans().await? {
+            let day = date(plan.day());
+            let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
+            let next: Option<i64> = self.session.value(cql, (day,)).await?;
+            let Some(next) = next else { continue };
+            let cql =
+                "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";
+            let after = next.saturating_add(signed(SERIAL_GAP));
+            // Refused: another process mints during a restore, which none should do.
+            self.session
+                .change(StatementProfile::Change, cql, (after, day, next))
+                .await?
+                .known()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Conditional updates whose outcome is unknown.
+//!
+//! Each conditional update names the state that it replaces, by a version or a revision that never
+//! returns. So it is safe to send the same one again: at most one of the two is applied. Any node may
+//! finish the first one later. So if the second one is refused, the first one may still be applied.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Store;
+use super::outcome::Cas;
+use super::session::{Result, StatementProfile};
+use hot::HotError;
+
+/// How long one call retries before it answers that the outcome is unknown; it waits for the try
+/// that is under way.
+pub const CALL_LIMIT: Duration = Duration::from_secs(8);
+
+/// Pause before a conditional update that was refused is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How writes ended whose outcome was unknown at first.
+#[derive(Default)]
+pub(super) struct Resolutions {
+    /// They were applied.
+    pub(super) applied: AtomicU64,
+    /// They were not applied and never will be.
+    pub(super) refused: AtomicU64,
+    /// It was not found out in time, and the caller was answered so.
+    pub(super) unknown: AtomicU64,
+}
+
+impl Resolutions {
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The end of a call.
+#[derive(Clone, Copy)]
+struct Deadline(Instant);
+
+impl Deadline {
+    fn is_over(self) -> bool {
+        Instant::now() >= self.0
+    }
+
+    /// Waits, longer each time, but not past the end of the call.
+    async fn pause(self, try_number: u32) {
+        let pause = PAUSE.saturating_mul(1 << try_number.min(6));
+        tokio::time::sleep_until((Instant::now() + pause).min(self.0)).await;
+    }
+}
+
+/// One call that reads the state and writes what is missing, until nothing is missing. So the
+/// outcome of an earlier write does not matter.
+pub(super) struct Attempts {
+    what: &'static str,
+    deadline: Deadline,
+    try_number: u32,
+    /// Why the outcome of an earlier write is unknown.
+    unknown: Option<Why>,
+}
+
+type Why = Box<dyn std::error::Error + Send + Sync>;
+
+impl Store {
+    /// The attempts of a call that begins now.
+    pub(super) fn attempts(&self, what: &'static str) -> Attempts {
+        let deadline = Deadline(Instant::now() + self.options.call_limit);
+        Attempts { what, deadline, try_number: 0, unknown: None }
+    }
+}
+
+impl Attempts {
+    /// Whether the outcome of an earlier write of this call is unknown: it may be applied later.
+    pub(super) fn has_unknown_write(&self) -> bool {
+        self.unknown.is_some()
+    }
+
+    /// The profile of the next conditional update.
+    pub(super) fn profile(&self) -> StatementProfile {
+        match self.has_unknown_write() {
+            true => StatementProfile::Again,
+            false => StatementProfile::Change,
+        }
+    }
+
+    /// The result of a read, or the error that ends the call.
+    pub(super) fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match error {
+            HotError::Unavailable(why) => self.given_up(why),
+            other => other,
+        })
+    }
+
+    /// After a write: `true` when it was applied; otherwise the caller reads the state again.
+    pub(super) async fn wrote(&mut self, cas: Result<Cas>) -> Result<bool> {
+        match self.looked(cas)? {
+            Cas::Applied => return Ok(true),
+            Cas::Refused => {}
+            Cas::Unknown(why) => self.unknown = Some(why.into()),
+            Cas::NotSent(why) => return Err(self.given_up(why.into())),
+        }
+        self.again().await.map(|()| false)
+    }
+
+    /// Waits before the next read, or ends a call that has taken too long.
+    pub(super) async fn again(&mut self) -> Result<()> {
+        if self.deadline.is_over() {
+            let late = format!("{} was not resolved in time", self.what);
+            return Err(self.given_up(late.into()));
+        }
+        self.deadline.pause(self.try_number).await;
+        self.try_number += 1;
+        Ok(())
+    }
+
+    /// The error of a call that ends without a result: it says whether the call may have written
+    /// something.
+    fn given_up(&mut self, now: Why) -> HotError {
+        match self.unknown.take() {
+            Some(why) => HotError::Unknown(why),
+            None => HotError::Unavailable(now),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Creates and compares the keyspace and its tables. It adds columns, and never drops one.
+
+mod tables;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hot::HotError;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+
+use crate::dialect::{compaction, engine_of};
+use crate::options::{ConnectError, Options};
+use crate::session::{OwnedRow, damaged, rows_of};
+use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
+
+/// How a keyspace is made.
+#[derive(Clone, Debug, Default)]
+pub struct SchemaOptions {
+    /// Copies of each row in the data centre; 3, or as many as there are nodes.
+    pub replication: Option<u32>,
+    /// The compaction of every table, as a map of CQL; by default the one that suits the engine.
+    pub compaction: Option<String>,
+}
+
+/// A difference between a keyspace and what this release wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where.
+    pub what: String,
+    /// What is wrong.
+    pub why: String,
+    /// Whether `couponry schema apply` sets it right.
+    pub mendable: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+/// The first table, type, column or field that this release needs and the keyspace does not have.
+pub(crate) async fn first_missing(
+    session: &Session,
+    keyspace: &str,
+) -> Result<Option<String>, ConnectError> {
+    let there = columns(session, keyspace).await;
+    let there = there.map_err(|error| ConnectError::Away(error.into()))?;
+    Ok(missing(&there).into_iter().next())
+}
+
+/// A keyspace as an operator works on it, whether it exists or not.
+pub struct Keyspace {
+    session: Session,
+    name: String,
+    datacenter: Option<String>,
+}
+
+impl Keyspace {
+    /// Connects to the cluster.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn connect(options: &Options) -> Result<Keyspace, ConnectError> {
+        let mut builder = SessionBuilder::new()
+            .known_nodes(&options.nodes)
+            .keyspaces_to_fetch([&options.keyspace])
+            // One statement after the other: all nodes agree on each before the next.
+            .auto_await_schema_agreement(true);
+        if let Some((user, password)) = &options.login {
+            builder = builder.user(user, password);
+        }
+        let builder = crate::tls::with(builder, options.tls.as_ref())?;
+        let session = builder.build().await.map_err(ConnectError::of)?;
+        let (name, datacenter) = (options.keyspace.clone(), options.datacenter.clone());
+        Ok(Keyspace { session, name, datacenter })
+    }
+
+    /// Makes what is missing: the keyspace, types, tables and columns. Returns what it did, a line
+    /// each. Safe to repeat, and while `serve` runs.
+    ///
+    /// # Errors
+    /// What the cluster says.
+    pub async fn apply(&self, options: &SchemaOptions) -> Result<Vec<String>, HotError> {
+        let mut done = Vec::new();
+        if self.replication().await?.is_none() {
+            let datacenter = self.datacenter().await?;
+            let nodes = u32::try_from(self.nodes_in(&datacenter)).unwrap_or(u32::MAX);
+            let copies = options.replication.unwrap_or(nodes.clamp(1, 3));
+            let name = &self.name;
+            self.run(&format!(
+                "CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = \
+                 {{'class': 'NetworkTopologyStrategy', '{datacenter}': {copies}}}"
+            ))
+            .await?;
+            done.push(format!("keyspace {name}: {copies} copies in {datacenter}"));
+        }
+        let there = columns(&self.session, &self.name).await?;
+        let compaction = match &options.compaction {
+            Some(map) => map.clone(),
+            None => compaction(engine_of(&self.session)).to_owned(),
+        };
+        for statement in statements() {
+            let name = name_of(&statement).to_owned();
+            if there.contains_key(&name) {
+                continue;
+            }
+            let statement = statement.replace(
+                &format!("IF NOT EXISTS {name} "),
+                &format!("IF NOT EXISTS {}.{name} ", self.name),
+            );
+            let statement = match (is_table(&statement), statement.contains(") WITH ")) {
+                (false, _) => statement,
+                (true, true) => format!("{statement} AND compaction = {compaction}"),
+                (true, false) => format!("{statement} WITH compaction = {compaction}"),
+            };
+            self.run(&statement).await?;
+            done.push(format!("made {name}"));
+        }
+        for (what, statement) in additions(&self.name, &there) {
+            self.run(&statement).await?;
+            done.push(format!("added {what}"));
+        }
+        Ok(done)
+    }
+
+    /// The differences between the keyspace and what this release wants.
+    ///
+    /// # Errors
+    /// What the cluster says.
+    pub async fn differences(&self) -> Result<Vec<Difference>, HotError> {
+        let Some(replication) = self.replication().await? else {
+            let (what, why) = (format!("keyspace {}", self.name), "is not there".to_owned());
+            return Ok(vec![Difference { what, why, mendable: true }]);
+        };
+        let mut found = Vec::new();
+        let datacenter = self.datacenter().await?;
+        let copies = replication.get(&datacenter).and_then(|count| count.parse::<u32>().ok());
+        match copies {
+            Some(copies) if copies >= 3 || self.nodes_in(&datacenter) < 3 => {}
+            Some(copies) => found.push(Difference {
+                what: format!("keyspace {}", self.name),
+                why: format!("{copies} copies in {datacenter}: with fewer than 3 no node may fail"),
+                mendable: false,
+            }),
+            None => found.push(Difference {
+                what: format!("keyspace {}", self.name),
+                why: format!("is not replicated to {datacenter}: set cql_datacenter, or alter it"),
+                mendable: false,
+            }),
+        }
+        let there = columns(&self.session, &self.name).await?;
+        for what in missing(&there) {
+            found.push(Difference { what, why: "is not there".to_owned(), mendable: true });
+        }
+        for (table, columns) in wanted() {
+            let Some(here) = there.get(&table) else { continue };
+            for (column, kind) in columns {
+                if let Some(other) = here.get(&column).filter(|other| **other != kind) {
+                    let what = format!("{table}.{column}");
+                    let why = format!("is {other}, this release wants {kind}");
+                    found.push(Difference { what, why, mendable: false });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn run(&self, statement: &str) -> Result<(), HotError> {
+        let ran = self.session.query_unpaged(statement, ()).await;
+        ran.map(drop).map_err(|error| HotError::Unavailable(error.into()))
+    }
+
+    async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
+        let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        let rows: Vec<(_,)> = select(&self.session, cql, (&self.name,)).await?;
+        Ok(rows.into_iter().next().map(|(replication,)| replication))
+    }
+
+    /// The data centre that was named, or that of the node that answers.
+    async fn datacenter(&self) -> Result<String, HotError> {
+        if let Some(name) = &self.datacenter {
+            return Ok(name.clone());
+        }
+        let rows: Vec<(String,)> =
+            select(&self.session, "SELECT data_center FROM system.local", ()).await?;
+        let name = rows.into_iter().next().map(|(name,)| name);
+        name.ok_or_else(|| HotError::Damaged("system.local has no data centre".into()))
+    }
+
+    fn nodes_in(&self, datacenter: &str) -> usize {
+        let state = self.session.get_cluster_state();
+        let nodes = state.get_nodes_info().iter();
+        nodes.filter(|node| node.datacenter.as_deref() == Some(datacenter)).count()
+    }
+}
+
+/// Tables and types with their columns.
+async fn columns(session: &Session, keyspace: &str) -> Result<Tables, HotError> {
+    let cql = "SELECT table_name, column_name, type, kind FROM system_schema.columns \
+               WHERE keyspace_name = ?";
+    let rows: Vec<(String, String, String, String)> = select(session, cql, (keyspace,)).await?;
+    let mut all = Tables::new();
+    for (table, column, kind, of) in rows {
+        let kind = if of == "static" { format!("{kind} static") } else { kind };
+        all.entry(table).or_default().insert(column, kind);
+    }
+    let cql = "SELECT type_name, field_names, field_types FROM system_schema.types \
+               WHERE keyspace_name = ?";
+    let rows: Vec<(String, Vec<String>, Vec<String>)> = select(session, cql, (keyspace,)).await?;
+    for (name, fields, kinds) in rows {
+        all.insert(name, fields.into_iter().zip(kinds).collect());
+    }
+    Ok(all)
+}
+
+async fn select<R: OwnedRow>(
+    session: &Session,
+    cql: &str,
+    values: impl scylla::serialize::row::SerializeRow,
+) -> Result<Vec<R>, HotError> {
+    let ran = session.query_unpaged(cql, values).await;
+    let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
+    rows_of(rows.into_rows_result().map_err(damaged)?)
+}

@@ -1,0 +1,105 @@
+//! Consistency level, timeout and retry policy of a statement.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
+use scylla::policies::load_balancing::LoadBalancingPolicy;
+use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::policies::speculative_execution::{
+    SimpleSpeculativeExecutionPolicy, SpeculativeExecutionPolicy,
+};
+use scylla::statement::{Consistency, SerialConsistency};
+
+use crate::options::Options;
+use crate::routing::{ToReplica, Which, to_any_replica};
+
+/// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
+/// closes a connection on which many requests were given up by us.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For scans and imports, which no user waits for.
+const BULK_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// After this time a plain write is sent again, as often as it takes to last as long as a
+/// conditional update: a frozen node does not answer until the driver notices it.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1_200);
+
+/// After this time without an answer a read is sent to a second node, too.
+const SPECULATE_AFTER: Duration = Duration::from_millis(100);
+
+/// The same for a read through Paxos, which costs as much as a write.
+const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
+
+/// Consistency level, timeout and retry policy of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum StatementProfile {
+    /// A read at a quorum, retried, and sent to a second node when the first is slow.
+    Read,
+    /// A read through Paxos: it finishes, or ends for good, conditional updates that were begun in
+    /// its CQL partition.
+    Serial,
+    /// A plain write, which may be repeated.
+    Write,
+    /// A conditional update: sent once, to the first replica.
+    Change,
+    /// The same update once more, after the outcome of the first is unknown: to another node, since
+    /// the first replica may be frozen.
+    Again,
+    /// A page of a scan, or a plain write of many rows.
+    Bulk,
+}
+
+pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, ExecutionProfileHandle> {
+    let datacenter = options.datacenter.as_deref();
+    let spread = to_any_replica(datacenter);
+    let first: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::First, datacenter));
+    let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::Next, datacenter));
+    let built = |profile: StatementProfile| {
+        let timeout = match profile {
+            StatementProfile::Bulk => BULK_TIMEOUT,
+            StatementProfile::Write => WRITE_TIMEOUT,
+            _ => ENGINE_TIMEOUT,
+        };
+        let builder = ExecutionProfile::builder()
+            .consistency(match profile {
+                StatementProfile::Serial => Consistency::LocalSerial,
+                _ => Consistency::LocalQuorum,
+            })
+            .serial_consistency(Some(SerialConsistency::LocalSerial))
+            .request_timeout(Some(options.patience * timeout));
+        let (policy, speculates_after) = match profile {
+            StatementProfile::Read => (&spread, Some(SPECULATE_AFTER)),
+            StatementProfile::Write | StatementProfile::Bulk => (&spread, None),
+            StatementProfile::Serial => (&first, Some(SPECULATE_SERIAL_AFTER)),
+            StatementProfile::Change => (&first, None),
+            StatementProfile::Again => (&next, None),
+        };
+        let builder = builder
+            .load_balancing_policy(Arc::clone(policy))
+            .speculative_execution_policy(speculates_after.map(speculation));
+        let builder = match profile {
+            // The driver's own policy would send a conditional update a second time in some cases.
+            StatementProfile::Change | StatementProfile::Again => {
+                builder.retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+            }
+            _ => builder.retry_policy(Arc::new(DefaultRetryPolicy::new())),
+        };
+        (profile, builder.build().into_handle())
+    };
+    let all = [
+        StatementProfile::Read,
+        StatementProfile::Serial,
+        StatementProfile::Write,
+        StatementProfile::Change,
+        StatementProfile::Again,
+        StatementProfile::Bulk,
+    ];
+    all.map(built).into_iter().collect()
+}
+
+fn speculation(after: Duration) -> Arc<dyn SpeculativeExecutionPolicy> {
+    let (max_retry_count, retry_interval) = (1, after);
+    Arc::new(SimpleSpeculativeExecutionPolicy { max_retry_count, retry_interval })
+}

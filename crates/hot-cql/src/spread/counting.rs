@@ -1,0 +1,251 @@
+//! The number of rows that are spread: the store's number, and what this process has written since.
+//!
+//! Each process counts what it writes and adds it to the store's number each time that it has
+//! written an eighth of the rows of a CQL partition. The number is in the plan of a day, or in the
+//! leases of a batch.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coupon::code::Code;
+use tokio::time::Instant;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Spread;
+use crate::Store;
+use crate::outcome::Cas;
+use crate::session::{Result, StatementProfile};
+use crate::values::{date, signed};
+
+/// A process adds what it has written in eighths of a CQL partition's worth: what ten of them have
+/// not added yet is little more than one CQL partition's worth.
+const COUNTED_IN: u64 = 8;
+
+/// Fewer rows are not worth a conditional update, however small the CQL partitions are.
+const COUNTED_MIN: u64 = 16;
+
+/// How long a process uses what it has read of a day or a batch.
+const BEHIND: Duration = Duration::from_secs(5);
+
+/// Days and batches that a process counts for; beyond it, it begins again.
+const COUNTED_MAX: usize = 8_192;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// As the store said.
+    rows: u64,
+    read_at: Instant,
+    /// Written by this process since and not yet added to the store's number; begins at
+    /// [`Store::first_count`].
+    more: u64,
+}
+
+impl Counted {
+    /// Whether other processes may have written so much since that the number is read again.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.read_at.elapsed() >= BEHIND
+    }
+}
+
+/// What this process knows of the numbers of rows.
+#[derive(Debug)]
+pub(crate) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
+
+impl<K> Default for Spreads<K> {
+    fn default() -> Spreads<K> {
+        Spreads(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Spreads<K> {
+    pub(crate) fn get(&self, key: &K) -> Option<Counted> {
+        self.0.lock().ok()?.get(key).copied()
+    }
+
+    /// Keeps the store's number. For a new key, the count of written rows begins at `more`.
+    pub(crate) fn keep(&self, key: K, rows: u64, more: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
+            all.clear();
+        }
+        let read_at = Instant::now();
+        let counted = all.entry(key).or_insert(Counted { rows, read_at, more });
+        (counted.rows, counted.read_at) = (counted.rows.max(rows), read_at);
+    }
+
+    /// Counts rows that are about to be written; returns how many to add to the store's number now.
+    pub(crate) fn count(&self, key: &K, rows: u64, step: u64) -> u64 {
+        let Ok(mut all) = self.0.lock() else { return 0 };
+        let Some(counted) = all.get_mut(key) else { return 0 };
+        counted.more += rows;
+        // Whole steps only: the sum is right on average because the rest is counted on.
+        let whole = counted.more - counted.more % step;
+        counted.more -= whole;
+        whole
+    }
+
+    /// Counts rows again after they could not be added to the store's number.
+    pub(crate) fn put_back(&self, key: &K, rows: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        let Some(counted) = all.get_mut(key) else { return };
+        counted.more += rows;
+    }
+}
+
+impl Store {
+    /// The level for rows that are about to be written; counts them.
+    pub(crate) async fn level_to_write(&self, spread: &Spread, rows: u64) -> Result<u8> {
+        // Each process counts for itself: without another look ten of them would fill the first
+        // level ten times.
+        if self.spreads.get(spread).is_none_or(|it| it.is_behind()) {
+            self.keep_rows(spread, self.spread_rows(spread).await?);
+        }
+        let more = self.spreads.count(spread, rows, self.count_step());
+        if more > 0 {
+            match self.add_rows(spread, more).await {
+                Ok(rows) => self.keep_rows(spread, rows),
+                Err(error) => {
+                    self.spreads.put_back(spread, more);
+                    return Err(error);
+                }
+            }
+        }
+        let rows = self.spreads.get(spread).map_or(0, |it| it.rows);
+        let levels = spread.levels(rows, self.options.partition_rows);
+        Ok(levels.last().copied().unwrap_or(0))
+    }
+
+    fn keep_rows(&self, spread: &Spread, rows: u64) {
+        self.spreads.keep(spread.clone(), rows, self.first_count());
+    }
+
+    /// The number from which this process counts rows. What it has not added to the store's number
+    /// when it ends is lost, and a process that does not live long would never add anything. From a
+    /// random number below one step it adds one as often, on average, as it writes one.
+    fn first_count(&self) -> u64 {
+        xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step()
+    }
+
+    /// How many rows a process adds to the store's number at a time.
+    fn count_step(&self) -> u64 {
+        (self.options.partition_rows / COUNTED_IN).max(COUNTED_MIN)
+    }
+
+    /// Every CQL partition that may have rows at this moment.
+    pub(crate) async fn cql_partitions(&self, spread: &Spread) -> Result<Vec<i32>> {
+        let rows = self.spread_rows(spread).await?;
+        self.keep_rows(spread, rows);
+        Ok(spread.partitions(rows, self.options.partition_rows))
+    }
+
+    /// Every CQL partition in which the row of a code may be, as of a few seconds ago.
+    pub(crate) async fn cql_partitions_of(&self, spread: &Spread, code: &Code) -> Result<Vec<i32>> {
+        let known = self.spreads.get(spread).filter(|it| !it.is_behind());
+        let rows = match known {
+            Some(known) => known.rows,
+            None => {
+                let rows = self.spread_rows(spread).await?;
+                self.keep_rows(spread, rows);
+                rows
+            }
+        };
+        let levels = spread.levels(rows, self.options.partition_rows);
+        Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
+    }
+
+    /// How many rows there are, as the store says.
+    async fn spread_rows(&self, spread: &Spread) -> Result<u64> {
+        let (cql, day) = match spread {
+            Spread::Expiring { on } => {
+                ("SELECT expiring_rows FROM partition_plan WHERE expiry_day = ?", *on)
+            }
+            Spread::Closed { day, .. } => {
+                ("SELECT closed_rows FROM partition_plan WHERE expiry_day = ?", *day)
+            }
+            Spread::Returned { campaign, batch } => {
+                let (_, rows) = self.leased(campaign, batch).await?;
+                return Ok(rows);
+            }
+        };
+        let rows: Option<i64> = self.session.value(cql, (date(day),)).await?;
+        Ok(rows.map_or(0, i64::unsigned_abs))
+    }
+
+    /// Adds to the store's number; how many rows there are then. A write whose outcome is unknown
+    /// may be added twice: the rows go to the next level a little early.
+    async fn add_rows(&self, spread: &Spread, more: u64) -> Result<u64> {
+        let mut attempts = self.attempts(match spread {
+            Spread::Expiring { .. } | Spread::Closed { .. } => "the size of a day",
+            Spread::Returned { .. } => "the coupons that came back to a batch",
+        });
+        loop {
+            let _lock = match spread {
+                Spread::Expiring { on: day } | Spread::Closed { day, .. } => {
+                    Some(attempts.looked(self.write_locks.lock(("day", *day)).await)?)
+                }
+                Spread::Returned { .. } => None,
+            };
+            let rows = attempts.looked(self.spread_rows(spread).await)?;
+            let cas = self.raise_rows(attempts.profile(), spread, rows, rows + more).await;
+            let applied = matches!(cas, Ok(Cas::Applied));
+            if attempts.wrote(cas).await? && applied {
+                return Ok(rows + more);
+            }
+        }
+    }
+
+    /// The conditional update of the store's number from `rows` to `sum`.
+    async fn raise_rows(
+        &self,
+        profile: StatementProfile,
+        spread: &Spread,
+        rows: u64,
+        sum: u64,
+    ) -> Result<Cas> {
+        let (present, sum) = ((rows > 0).then(|| signed(rows)), signed(sum));
+        match spread {
+            Spread::Expiring { on } => {
+                let cql = "UPDATE partition_plan SET expiring_rows = ? WHERE expiry_day = ? IF \
+                           expiring_rows = ?";
+                self.session.change(profile, cql, (sum, date(*on), present)).await
+            }
+            Spread::Closed { day, .. } => {
+                let cql = "UPDATE partition_plan SET closed_rows = ? WHERE expiry_day = ? IF \
+                           closed_rows = ?";
+                self.session.change(profile, cql, (sum, date(*day), present)).await
+            }
+            Spread::Returned { campaign, batch } => {
+                let cql = "UPDATE lease SET returned_rows = ? WHERE campaign_id = ? AND batch_id = \
+                           ? IF returned_rows = ?";
+                let values = (sum, campaign.as_str(), batch.as_str(), present);
+                self.session.change(profile, cql, values).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spread::{FirstLevel, PARTITION_ROWS};
+
+    #[test]
+    fn processes_that_count_apart_leave_a_level_in_time() {
+        const PROCESSES: usize = 8;
+        let step = PARTITION_ROWS / COUNTED_IN;
+        let counts: Vec<Spreads<()>> = (0..PROCESSES).map(|_| Spreads::default()).collect();
+        // The worst case: none has begun in the middle.
+        counts.iter().for_each(|count| count.keep((), 0, 0));
+        let (mut there, mut added) = (0, 0);
+        while FirstLevel(0).levels(added, PARTITION_ROWS / 2).len() == 1 {
+            for count in &counts {
+                added += count.count(&(), 1, step);
+                there += 1;
+            }
+        }
+        assert!(there < 100_000, "{there} rows in the first CQL partition");
+    }
+}

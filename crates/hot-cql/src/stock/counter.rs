@@ -1,0 +1,135 @@
+//! The queue of a campaign's codes in this process, and the number of codes that requests offer.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{WALKED_AT_ONCE, Waiting};
+use crate::Store;
+use crate::campaigns::CampaignHere;
+
+/// How long a request waits at a time for codes that other requests of this process are offering.
+const HANDS_MAX: Duration = Duration::from_millis(500);
+
+/// While it lives, a code of this counter is being offered.
+#[derive(Debug)]
+pub(super) struct InHand(Arc<Counter>);
+
+impl InHand {
+    pub(super) fn of(counter: &Arc<Counter>) -> InHand {
+        counter.in_hands.fetch_add(1, Ordering::SeqCst);
+        InHand(Arc::clone(counter))
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.in_hands.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_waiters();
+    }
+}
+
+/// The stock of every campaign that this process has leased from.
+#[derive(Default)]
+pub(crate) struct Stock(pub(super) Mutex<HashMap<CampaignId, Arc<Counter>>>);
+
+/// The codes of one campaign that wait to be offered.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    pub(super) queue: Mutex<VecDeque<Waiting>>,
+    /// Offers under way, which end in a moment.
+    pub(super) in_hands: AtomicUsize,
+    pub(super) freed: Notify,
+    pub(super) used_at: Mutex<Option<Instant>>,
+    /// One request at a time leases more stock, or finds that there is none.
+    pub(super) fetching: tokio::sync::Mutex<LastWalk>,
+    /// Double walks begun so far.
+    pub(super) walks: AtomicU64,
+    /// Whether codes were found to be touched that were never offered: then codes are read before
+    /// they are offered.
+    pub(super) suspicious: AtomicBool,
+}
+
+/// The end of the last double walk that found nothing.
+#[derive(Debug, Default)]
+pub(super) struct LastWalk {
+    pub(super) number: u64,
+    pub(super) found: Option<Refusal>,
+}
+
+impl Counter {
+    pub(super) fn push(&self, waiting: impl IntoIterator<Item = Waiting>) {
+        if let Ok(mut queue) = self.queue.lock() {
+            queue.extend(waiting);
+        }
+    }
+
+    pub(super) fn push_front(&self, waiting: Waiting) {
+        if let Ok(mut queue) = self.queue.lock() {
+            queue.push_front(waiting);
+        }
+    }
+
+    /// The next codes of batches that are not paused: one that is fresh, or some that must be read.
+    pub(super) fn pop(&self, campaign: &CampaignHere) -> Vec<Waiting> {
+        let Ok(mut queue) = self.queue.lock() else { return Vec::new() };
+        // After some codes were found to be issued, more may be: they are read together.
+        let at_once = match self.suspicious.load(Ordering::Relaxed) {
+            true => WALKED_AT_ONCE,
+            false => 1,
+        };
+        let mut some: Vec<Waiting> = Vec::new();
+        for _ in 0..queue.len() {
+            let Some(next) = queue.pop_front() else { break };
+            let paused = campaign.batches.get(&next.lease.batch).is_some_and(|it| it.paused);
+            if paused {
+                queue.push_back(next);
+                continue;
+            }
+            let fresh = next.lease.fresh.load(Ordering::Relaxed);
+            if fresh && !some.is_empty() {
+                queue.push_front(next);
+                break;
+            }
+            some.push(next);
+            if fresh || some.len() == at_once {
+                break;
+            }
+        }
+        some
+    }
+
+    /// Waits while other requests of this process offer codes, which they may put back: a walk
+    /// would find all of them on offer. Returns whether it waited.
+    pub(super) async fn waited(&self) -> bool {
+        let freed = self.freed.notified();
+        if self.in_hands.load(Ordering::SeqCst) == 0 {
+            return false;
+        }
+        // Not for ever: the other request may wait for a frozen node.
+        let _ = tokio::time::timeout(HANDS_MAX, freed).await;
+        true
+    }
+
+    pub(super) fn touch(&self) {
+        if let Ok(mut used_at) = self.used_at.lock() {
+            *used_at = Some(Instant::now());
+        }
+    }
+}
+
+impl Store {
+    pub(super) fn counter(&self, id: &CampaignId) -> Arc<Counter> {
+        match self.stock.0.lock() {
+            Ok(mut all) => Arc::clone(all.entry(id.clone()).or_default()),
+            // Poisoned by a panic elsewhere: a walk finds its leases.
+            Err(_) => Arc::default(),
+        }
+    }
+}

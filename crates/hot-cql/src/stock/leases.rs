@@ -1,0 +1,201 @@
+//! Leases of serials and of imported codes: their rows, their sizes and their codes.
+
+mod owning;
+mod taking;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::{Day, Millis};
+use hot::HotError;
+use scylla::DeserializeRow;
+use uuid::Uuid;
+
+use super::{CHUNK, Lease, RUN, Row, Waiting};
+use crate::Store;
+use crate::campaigns::{BatchHere, CampaignHere, key_missing};
+use crate::session::Result;
+use crate::values::parsed;
+pub(crate) use owning::RENEWED_EVERY_ROUNDS;
+
+/// A lease is a 64th of what is left, so that no process has much when the end comes, ...
+const LEASE_PART: u64 = 64;
+
+/// ... and no more than this, ...
+const LEASE_MAX: u64 = 4_096;
+
+/// ... unless a batch would need more leases than this: each one that ends leaves a tombstone in
+/// the CQL partition of its batch, and a read fails at 100,000 of them.
+const LEASES_MAX: u64 = 50_000;
+
+/// Most codes of a lease, which a process keeps in memory, some 100 bytes each.
+const LEASE_CODES_MAX: u64 = 1 << 17;
+
+/// Most imported codes that are leased together.
+pub(crate) const CHUNK_MAX: usize = LEASE_MAX as usize;
+
+/// Rows of one write to the CQL partition of a chunk, some 20 KiB.
+const CHUNK_ROWS_AT_ONCE: usize = 200;
+
+#[derive(Clone, Debug, DeserializeRow)]
+pub(crate) struct LeaseRow {
+    pub(crate) cursor: Option<i64>,
+    pub(crate) returned_rows: Option<i64>,
+    pub(crate) kind: Option<i32>,
+    pub(crate) first: Option<i64>,
+    pub(crate) name: Option<String>,
+    pub(crate) count: Option<i64>,
+    pub(crate) owner: Option<Uuid>,
+}
+
+pub(crate) const LEASES: &str = "SELECT cursor, returned_rows, kind, first, name, count, owner \
+                                 FROM lease WHERE campaign_id = ? AND batch_id = ?";
+
+/// Serials that are not leased yet.
+pub(crate) fn unleased(cursor: Option<i64>, run: &MintedRun) -> u64 {
+    run.count.saturating_sub(cursor.unwrap_or(0).unsigned_abs())
+}
+
+/// How many serials are leased at once of a batch of `count`, of which `left` are left.
+fn lease_size(count: u64, left: u64) -> u64 {
+    let most = (count / LEASES_MAX).clamp(LEASE_MAX, LEASE_CODES_MAX);
+    (left / LEASE_PART).clamp(1, most)
+}
+
+impl Store {
+    pub(super) async fn end_lease(&self, id: &CampaignId, lease: &Lease) -> Result<()> {
+        let (id, batch) = (id.as_str(), lease.batch.as_str());
+        match &lease.row {
+            Row::Lease { kind, first, name } => {
+                let cql = "DELETE FROM lease WHERE campaign_id = ? AND batch_id = ? AND kind = ? \
+                           AND first = ? AND name = ?";
+                self.session.write(cql, (id, batch, *kind, *first, name.as_str())).await
+            }
+            Row::Returned { part, version, code } => {
+                let cql = "DELETE FROM returned WHERE campaign_id = ? AND batch_id = ? \
+                           AND part = ? AND version = ? AND code = ?";
+                self.session.write(cql, (id, batch, *part, *version, code.as_str())).await
+            }
+        }
+    }
+
+    /// Enters a group of imported codes that are leased together.
+    pub(crate) async fn enter_chunk(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        mut codes: Vec<(Millis, Code)>,
+    ) -> Result<()> {
+        // Within a chunk, the code that expires first is issued first.
+        codes.sort();
+        let Some((first, _)) = codes.first() else { return Ok(()) };
+        let first = first.0;
+        let chunk = Uuid::now_v7();
+        let cql = "INSERT INTO stock (chunk, position, code) VALUES (?, ?, ?)";
+        let rows: Vec<_> =
+            (0_i32..).zip(&codes).map(|(at, (_, code))| (chunk, at, code.as_str())).collect();
+        for some in rows.chunks(CHUNK_ROWS_AT_ONCE) {
+            self.session.write_all(cql, some.to_vec()).await?;
+        }
+        let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        let count = i64::try_from(codes.len()).unwrap_or(i64::MAX);
+        let (campaign, batch) = (campaign.as_str(), batch.as_str());
+        self.session.write(cql, (campaign, batch, CHUNK, first, chunk.to_string(), count)).await
+    }
+
+    /// How far the serials of a batch are leased, and how many coupons came back to it.
+    pub(crate) async fn leased(
+        &self,
+        id: &CampaignId,
+        batch: &BatchId,
+    ) -> Result<(Option<i64>, u64)> {
+        let cql = "SELECT cursor, returned_rows FROM lease WHERE campaign_id = ? AND batch_id = ? \
+                   LIMIT 1";
+        let row: Option<(Option<i64>, Option<i64>)> =
+            self.session.row(cql, (id.as_str(), batch.as_str())).await?;
+        let (cursor, returned) = row.unwrap_or_default();
+        Ok((cursor, returned.map_or(0, i64::unsigned_abs)))
+    }
+
+    /// A lease with its codes; `owned` if its row names this process. Fails without their code key:
+    /// a lease without codes would be taken for one that is used up.
+    pub(super) async fn codes_of(
+        &self,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        row: &LeaseRow,
+        owned: bool,
+    ) -> Result<(Arc<Lease>, Vec<Waiting>)> {
+        let (kind, first) = (row.kind.unwrap_or(RUN), row.first.unwrap_or(0));
+        let name = row.name.clone().unwrap_or_default();
+        let codes: Vec<(Code, Option<Day>)> = match (kind, &batch.run) {
+            (CHUNK, _) => {
+                let chunk: Uuid = parsed("lease.name", &name)?;
+                let cql = "SELECT code FROM stock WHERE chunk = ?";
+                let rows: Vec<(String,)> = self.session.scan(cql, (chunk,)).await?;
+                let codes = rows.iter().map(|(code,)| parsed("stock.code", code));
+                codes.map(|code| Ok((code?, None))).collect::<Result<_>>()?
+            }
+            (RUN, Some(run)) => {
+                let keys = self.keys.current();
+                let key = keys.iter().find(|key| key.id() == run.key);
+                let key = key.ok_or_else(|| key_missing(batch, run))?;
+                let count = row.count.unwrap_or(0).unsigned_abs();
+                let first = run.first + first.unsigned_abs();
+                (0..count)
+                    .map(|offset| (key.mint(run.day, first + offset), Some(run.day)))
+                    .collect()
+            }
+            (kind, _) => {
+                let id = &campaign.terms.id;
+                return Err(HotError::Damaged(format!("{id}: a lease of the kind {kind}")));
+            }
+        };
+        let lease = Arc::new(Lease {
+            batch: batch.id.clone(),
+            row: Row::Lease { kind, first, name },
+            owned,
+            left: AtomicUsize::new(codes.len()),
+            fresh: AtomicBool::new(false),
+        });
+        let waiting = codes.into_iter();
+        let waiting = waiting.map(|(code, day)| Waiting { code, day, lease: Arc::clone(&lease) });
+        let waiting = waiting.collect();
+        Ok((lease, waiting))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a partition that may be deleted before the engine forgets them.
+    const TOMBSTONES_MAX: u64 = 100_000;
+
+    #[test]
+    fn a_batch_has_fewer_leases_than_a_partition_takes_tombstones() {
+        // Codes, and the most that one lease has of them.
+        let rows = [
+            (1, 1),
+            (130, 2),
+            (1_000_000, 4_096),
+            (100_000_000, 4_096),
+            (1_000_000_000, 20_000),
+            (5_000_000_000, 100_000),
+        ];
+        for (count, largest) in rows {
+            let (mut left, mut leases, mut most) = (count, 0, 0);
+            while left > 0 {
+                let size = lease_size(count, left);
+                assert!(size <= LEASE_CODES_MAX, "{count}");
+                (left, leases, most) = (left - size, leases + 1, most.max(size));
+            }
+            assert!(leases < TOMBSTONES_MAX, "{count}: {leases} leases");
+            assert_eq!(most, largest, "{count}");
+        }
+    }
+}

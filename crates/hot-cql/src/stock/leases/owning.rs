@@ -1,0 +1,152 @@
+//! Owning a lease: a process writes its name into the row of the lease, renews it, and removes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::ids::{BatchId, CampaignId};
+use hot::HotError;
+
+use super::LeaseRow;
+use crate::Store;
+use crate::outcome::Cas;
+use crate::session::{Result, StatementProfile};
+use crate::stock::counter::Counter;
+use crate::stock::{Lease, Row, Waiting};
+
+/// Leases that were not used for this long are given back.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long a lease names its process, unless the process renews it. A lease without an owner is
+/// taken over by the next process that looks for stock.
+const OWNED: Duration = Duration::from_secs(60);
+
+/// Rounds of the upkeep, a second each, between two renewals: two may fail before the lease has no
+/// owner.
+pub(crate) const RENEWED_EVERY_ROUNDS: u32 = 20;
+
+const _: () = assert!(3 * RENEWED_EVERY_ROUNDS as u64 <= OWNED.as_secs());
+
+/// [`OWNED`] as the engine counts it.
+const OWNED_SECONDS: i32 = OWNED.as_secs() as i32;
+
+impl Store {
+    /// Writes this process into a lease without an owner; `false` if another process was faster.
+    pub(crate) async fn own(
+        &self,
+        id: &CampaignId,
+        batch: &BatchId,
+        row: &LeaseRow,
+    ) -> Result<bool> {
+        // Only the owner expires, not the lease.
+        let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? AND batch_id = ? \
+                   AND kind = ? AND first = ? AND name = ? IF owner = null AND count = ?";
+        let values = (
+            OWNED_SECONDS,
+            self.process,
+            id.as_str(),
+            batch.as_str(),
+            row.kind,
+            row.first,
+            row.name.as_deref(),
+            row.count,
+        );
+        // After an unknown outcome it may be ours. Then it is found when the owner expires, or by a
+        // walk.
+        match self.session.change(StatementProfile::Change, cql, values).await? {
+            Cas::Applied => Ok(true),
+            Cas::Refused | Cas::Unknown(_) => Ok(false),
+            Cas::NotSent(error) => Err(HotError::Unavailable(error.into())),
+        }
+    }
+
+    /// Gives back leases that this process has not used for a while, so that other processes need
+    /// no walk to find them.
+    pub(crate) async fn give_back_quiet(&self) {
+        for (id, counter) in self.counters() {
+            let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
+                Some(since) if since.elapsed() >= QUIET => at.take().is_some(),
+                _ => false,
+            });
+            if is_quiet {
+                self.give_back(&id, &counter).await;
+            }
+        }
+    }
+
+    /// Before a stop: gives back all leases of this process.
+    pub(crate) async fn give_back_all(&self) {
+        for (id, counter) in self.counters() {
+            self.give_back(&id, &counter).await;
+        }
+    }
+
+    /// Renews the leases that this process has codes of.
+    pub(crate) async fn renew_leases(&self) {
+        for (id, counter) in self.counters() {
+            let leases = match counter.queue.lock() {
+                Ok(queue) => owned_leases(queue.iter()),
+                Err(_) => continue,
+            };
+            for lease in leases {
+                let Row::Lease { kind, first, name } = &lease.row else { continue };
+                let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
+                           AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
+                let values = (
+                    OWNED_SECONDS,
+                    self.process,
+                    id.as_str(),
+                    lease.batch.as_str(),
+                    *kind,
+                    *first,
+                    name.as_str(),
+                    self.process,
+                );
+                if let Err(error) = self.session.change(StatementProfile::Change, cql, values).await
+                {
+                    tracing::debug!(error = %error, "a lease could not be renewed");
+                }
+            }
+        }
+    }
+
+    fn counters(&self) -> Vec<(CampaignId, Arc<Counter>)> {
+        match self.stock.0.lock() {
+            Ok(all) => all.iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    async fn give_back(&self, id: &CampaignId, counter: &Counter) {
+        let waiting = match counter.queue.lock() {
+            Ok(mut queue) => std::mem::take(&mut *queue),
+            Err(_) => return,
+        };
+        for lease in owned_leases(waiting.iter()) {
+            let Row::Lease { kind, first, name } = &lease.row else { continue };
+            let cql = "UPDATE lease SET owner = null WHERE campaign_id = ? AND batch_id = ? \
+                       AND kind = ? AND first = ? AND name = ? IF owner = ?";
+            let values =
+                (id.as_str(), lease.batch.as_str(), *kind, *first, name.as_str(), self.process);
+            if let Err(error) = self.session.change(StatementProfile::Change, cql, values).await {
+                // A walk finds it.
+                tracing::debug!(error = %error, "a lease could not be given back");
+                continue;
+            }
+            if let Ok(mut all) = self.used_up.write() {
+                all.remove(&(id.clone(), lease.batch.clone()));
+            }
+        }
+    }
+}
+
+/// The leases of these codes that this process owns, each once.
+fn owned_leases<'a>(waiting: impl Iterator<Item = &'a Waiting>) -> Vec<Arc<Lease>> {
+    let mut leases: Vec<Arc<Lease>> = Vec::new();
+    for Waiting { lease, .. } in waiting.filter(|it| it.lease.owned) {
+        // The codes of one lease wait next to each other.
+        if !leases.iter().rev().any(|it| Arc::ptr_eq(it, lease)) {
+            leases.push(Arc::clone(lease));
+        }
+    }
+    leases
+}

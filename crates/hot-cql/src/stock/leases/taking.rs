@@ -1,0 +1,168 @@
+//! Leasing more stock: a lease without an owner, returned coupons, or the next serials of a batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use coupon::campaign::MintedRun;
+use coupon::time::Millis;
+use scylla::response::PagingState;
+
+use super::{LEASES, LeaseRow, lease_size, unleased};
+use crate::Store;
+use crate::campaigns::{BatchHere, CampaignHere, key_missing};
+use crate::outcome::Cas;
+use crate::session::Result;
+use crate::stock::counter::Counter;
+use crate::stock::{Lease, RUN, Row, Waiting};
+use crate::values::signed;
+
+impl Store {
+    /// Leases more of the first batch that has something; returns whether it did.
+    pub(in crate::stock) async fn lease_more(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        at: Millis,
+    ) -> Result<bool> {
+        // Otherwise a lease may be taken over whose codes are unknown.
+        self.check_keys_of(campaign)?;
+        for batch in campaign.in_order() {
+            if batch.paused || self.is_used_up(campaign, batch) {
+                continue;
+            }
+            let left = self.take_over_first(counter, campaign, batch).await?;
+            let Some((cursor, returned)) = left else { return Ok(true) };
+            if self.take_returned(counter, campaign, batch, returned, at).await? {
+                return Ok(true);
+            }
+            let Some(run) = &batch.run else { continue };
+            if at >= campaign.terms.expires_at {
+                continue;
+            }
+            if unleased(cursor, run) == 0 {
+                self.note_used_up(campaign, batch);
+            } else if self.lease_run(counter, campaign, batch, run).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes over the first lease of a batch without an owner. Reads no further than it must: a
+    /// large import has many. If there is none, returns how far the serials of the batch are leased,
+    /// and how many coupons came back to it.
+    async fn take_over_first(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+    ) -> Result<Option<(Option<i64>, u64)>> {
+        let values = (campaign.terms.id.as_str(), batch.id.as_str());
+        let (mut cursor, mut returned) = (None, 0);
+        let mut from = Some(PagingState::start());
+        while let Some(state) = from {
+            let (rows, next) = self.session.page::<LeaseRow>(LEASES, values, state).await?;
+            if let Some(row) = rows.first() {
+                cursor = row.cursor;
+                returned = row.returned_rows.map_or(0, i64::unsigned_abs);
+            }
+            for row in rows.iter().filter(|row| row.kind.is_some() && row.owner.is_none()) {
+                if self.take_over_lease(counter, campaign, batch, row).await? {
+                    return Ok(None);
+                }
+            }
+            from = next;
+        }
+        Ok(Some((cursor, returned)))
+    }
+
+    /// Whether every serial of a batch is leased, which never changes.
+    fn is_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) -> bool {
+        let key = (campaign.terms.id.clone(), batch.id.clone());
+        self.used_up.read().is_ok_and(|all| all.contains(&key))
+    }
+
+    fn note_used_up(&self, campaign: &CampaignHere, batch: &BatchHere) {
+        if let Ok(mut all) = self.used_up.write() {
+            all.insert((campaign.terms.id.clone(), batch.id.clone()));
+        }
+    }
+
+    /// Leases the next serials of a batch; `false` if none is left.
+    async fn lease_run(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        run: &MintedRun,
+    ) -> Result<bool> {
+        let id = &campaign.terms.id;
+        let keys = self.keys.current();
+        let key = keys.iter().find(|key| key.id() == run.key);
+        let key = key.ok_or_else(|| key_missing(batch, run))?;
+        let mut attempts = self.attempts("a lease");
+        loop {
+            let (cursor, _) = attempts.looked(self.leased(id, &batch.id).await)?;
+            let left = unleased(cursor, run);
+            if left == 0 {
+                return Ok(false);
+            }
+            let first = cursor.unwrap_or(0);
+            let count = lease_size(run.count, left);
+            let next = first.saturating_add(signed(count));
+            let cql = "UPDATE lease SET cursor = ?, count = ? WHERE campaign_id = ? \
+                       AND batch_id = ? AND kind = ? AND first = ? AND name = '' IF cursor = ?";
+            let values = (next, signed(count), id.as_str(), batch.id.as_str(), RUN, first, cursor);
+            let cas = self.session.change(attempts.profile(), cql, values).await;
+            let applied = matches!(cas, Ok(Cas::Applied));
+            if !attempts.wrote(cas).await? || !applied {
+                // If it was applied all the same, a walk finds it.
+                continue;
+            }
+            let row = LeaseRow {
+                cursor: None,
+                returned_rows: None,
+                kind: Some(RUN),
+                first: Some(first),
+                name: Some(String::new()),
+                count: Some(signed(count)),
+                owner: None,
+            };
+            if !self.own(id, &batch.id, &row).await? {
+                // Another process took it over in between.
+                continue;
+            }
+            let (first, count) = (first.unsigned_abs(), usize::try_from(count).unwrap_or(0));
+            let lease = Arc::new(Lease {
+                batch: batch.id.clone(),
+                row: Row::Lease { kind: RUN, first: signed(first), name: String::new() },
+                owned: true,
+                left: AtomicUsize::new(count),
+                fresh: AtomicBool::new(!counter.suspicious.load(Ordering::Relaxed)),
+            });
+            counter.push((0..count as u64).map(|offset| Waiting {
+                code: key.mint(run.day, run.first + first + offset),
+                day: Some(run.day),
+                lease: Arc::clone(&lease),
+            }));
+            return Ok(true);
+        }
+    }
+
+    /// Takes over a lease without an owner; `false` if another process was faster, or it is empty.
+    async fn take_over_lease(
+        &self,
+        counter: &Counter,
+        campaign: &CampaignHere,
+        batch: &BatchHere,
+        row: &LeaseRow,
+    ) -> Result<bool> {
+        if !self.own(&campaign.terms.id, &batch.id, row).await? {
+            return Ok(false);
+        }
+        let (_, waiting) = self.codes_of(campaign, batch, row, true).await?;
+        let any = !waiting.is_empty();
+        counter.push(waiting);
+        Ok(any)
+    }
+}

@@ -1,0 +1,245 @@
+//! Offers: takes the next code of the queue that can be issued, and records how the offer ended.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use coupon::coupon::State;
+use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::protocol::{is_history_full, is_on_offer, is_over};
+use hot::{HotError, Tier};
+use router::Owner;
+
+use super::counter::{Counter, InHand, LastWalk};
+use super::{Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered};
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::campaigns::CampaignHere;
+use crate::clock::CLOCK_BOUND_MS;
+use crate::coupons::{Here, Located};
+use crate::session::Result;
+use crate::values::signed;
+
+/// Returned codes that wait in a queue, some 100 bytes each.
+const WAITING_MAX: usize = 50_000;
+
+/// A coupon that is offered: no other request of this process has it.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) located: Box<Located>,
+    waiting: Waiting,
+    _in_hand: InHand,
+}
+
+/// The state of an offer after a write was refused.
+pub(crate) enum Still {
+    /// It can be issued.
+    Offered(Offer),
+    /// It is issued, or dead.
+    Gone,
+    /// Its partition is sealed.
+    Sealed,
+}
+
+/// The next offer, or why there is none.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Offer(Offer),
+    Nothing(Refusal),
+}
+
+impl Store {
+    /// The next coupon that can be issued, or why there is none.
+    pub(crate) async fn next_offer(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+        let mut campaign = campaign.clone();
+        let counter = self.counter(&campaign.terms.id);
+        let mut attempts = self.attempts("a look for stock");
+        let asked = counter.walks.load(Ordering::SeqCst);
+        counter.touch();
+        loop {
+            if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
+                return Ok(Next::Offer(offer));
+            }
+            let mut last = counter.fetching.lock().await;
+            if let Some(offer) = self.first_of(&counter, &campaign, at).await? {
+                return Ok(Next::Offer(offer));
+            }
+            // A walk that began after this request answers it, too.
+            if let Some(refusal) = last.found.filter(|_| last.number > asked) {
+                return Ok(Next::Nothing(refusal));
+            }
+            if self.lease_more(&counter, &campaign, at).await? || counter.waited().await {
+                continue;
+            }
+            let number = counter.walks.fetch_add(1, Ordering::SeqCst) + 1;
+            match self.walk_twice(&counter, &campaign.terms.id, at).await? {
+                // A batch that was made a moment ago may have it.
+                None => match self.terms(&campaign.terms.id).await? {
+                    Some(now) => {
+                        campaign = now;
+                        attempts.again().await?;
+                    }
+                    None => return Ok(Next::Nothing(Refusal::NotFound)),
+                },
+                Some(refusal) => {
+                    *last = LastWalk { number, found: Some(refusal) };
+                    return Ok(Next::Nothing(refusal));
+                }
+            }
+        }
+    }
+
+    /// The first code of the queue that can be offered. Codes that turn out to be issued leave
+    /// their leases.
+    async fn first_of(
+        &self,
+        counter: &Arc<Counter>,
+        campaign: &CampaignHere,
+        at: Millis,
+    ) -> Result<Option<Offer>> {
+        loop {
+            // Counted before it is taken out of the queue, so that it is always in one of the two.
+            let in_hand = InHand::of(counter);
+            let some = counter.pop(campaign);
+            let Some(first) = some.first() else { return Ok(None) };
+            if first.lease.fresh.load(Ordering::Relaxed) && some.len() == 1 {
+                match self.fresh_offer(first, campaign, at, in_hand).await? {
+                    Some(offer) => return Ok(Some(offer)),
+                    None => self.done_with(&campaign.terms.id, &first.lease).await,
+                }
+                continue;
+            }
+            let looks = some.iter().map(|waiting| self.look_at(waiting));
+            let looks: Vec<Option<Located>> = bounded_join(WALKED_AT_ONCE, looks).await?;
+            let (mut offer, mut in_hand, many) = (None, Some(in_hand), some.len() > 1);
+            for (waiting, located) in some.into_iter().zip(looks) {
+                match located {
+                    // Its import has not written it yet: a walk will find it.
+                    None => {}
+                    Some(located) if !is_on_offer(&located, at) => {
+                        counter.suspicious.store(true, Ordering::Relaxed);
+                        if is_over(&located, at, CLOCK_BOUND_MS)
+                            && !is_entered(&waiting.lease, &located)
+                        {
+                            self.done_with(&campaign.terms.id, &waiting.lease).await;
+                        }
+                    }
+                    Some(located) => match in_hand.take() {
+                        Some(_in_hand) => {
+                            let located = Box::new(located);
+                            offer = Some(Offer { located, waiting, _in_hand });
+                        }
+                        None => counter.push([waiting]),
+                    },
+                }
+            }
+            if offer.is_some() {
+                if many {
+                    counter.suspicious.store(false, Ordering::Relaxed);
+                }
+                return Ok(offer);
+            }
+        }
+    }
+
+    /// The coupon of a serial that is taken to be untouched; the write decides whether it is.
+    async fn fresh_offer(
+        &self,
+        waiting: &Waiting,
+        campaign: &CampaignHere,
+        at: Millis,
+        in_hand: InHand,
+    ) -> Result<Option<Offer>> {
+        if at >= campaign.terms.expires_at.plus_ms(CLOCK_BOUND_MS) {
+            return Ok(None);
+        }
+        let (id, day) = (&campaign.terms.id, campaign.terms.expiry_day());
+        let gone = || HotError::Damaged(format!("{id}: a batch with leases is gone"));
+        let (campaign, batch) = self.batch_of(id, &waiting.lease.batch).await?.ok_or_else(gone)?;
+        let bucket = self.bucket(day, &waiting.code).await?.ok_or_else(gone)?;
+        let coupon = campaign.untouched(waiting.code.clone(), &batch);
+        let (batch_paused, tier, here) = (batch.paused, Tier::Hot, Here { campaign, bucket });
+        let located = Box::new(Located { coupon, batch_paused, day, tier, frozen: false, here });
+        Ok(Some(Offer { located, waiting: waiting.clone(), _in_hand: in_hand }))
+    }
+
+    pub(super) async fn look_at(&self, waiting: &Waiting) -> Result<Option<Located>> {
+        let (code, batch) = (&waiting.code, &waiting.lease.batch);
+        let day = match waiting.day {
+            Some(day) => Some(day),
+            None => self.directory_day(code).await?,
+        };
+        let Some(day) = day else { return Ok(None) };
+        match self.stored(day.into(), code).await? {
+            None if matches!(waiting.lease.row, Row::Lease { kind: RUN, .. }) => {
+                let Some((owner, _)) = self.owner_of(code).await? else { return Ok(None) };
+                let owner = Owner { batch: batch.clone(), ..owner };
+                self.untouched_at(code, &owner, day.into()).await
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Puts an offer that came to nothing back into the queue.
+    pub(crate) fn put_back(&self, id: &CampaignId, offer: Option<Offer>) {
+        if let Some(offer) = offer {
+            self.counter(id).push_front(offer.waiting);
+        }
+    }
+
+    /// The coupon was issued by our own write.
+    pub(crate) async fn is_taken(&self, id: &CampaignId, offer: Offer) {
+        self.done_with(id, &offer.waiting.lease).await;
+    }
+
+    /// After a write that was refused: the coupon as it is now, if it can still be issued.
+    pub(crate) async fn still_on_offer(
+        &self,
+        id: &CampaignId,
+        offer: Offer,
+        at: Millis,
+    ) -> Result<Still> {
+        let Offer { waiting, _in_hand, .. } = offer;
+        // Another process has used this lease: from now on its codes are read first.
+        waiting.lease.fresh.store(false, Ordering::Relaxed);
+        self.counter(id).suspicious.store(true, Ordering::Relaxed);
+        let Some(located) = self.look_at(&waiting).await? else { return Ok(Still::Gone) };
+        if is_on_offer(&located, at) {
+            let located = Box::new(located);
+            return Ok(Still::Offered(Offer { located, waiting, _in_hand }));
+        }
+        if is_over(&located, at, CLOCK_BOUND_MS) && !is_entered(&waiting.lease, &located) {
+            self.done_with(id, &waiting.lease).await;
+        }
+        let met_a_seal = located.frozen && *located.coupon.state() == State::Available;
+        Ok(if met_a_seal { Still::Sealed } else { Still::Gone })
+    }
+
+    /// One more code of a lease was seen to be issued, or dead; the last one ends the lease.
+    async fn done_with(&self, id: &CampaignId, lease: &Lease) {
+        if lease.left.fetch_sub(1, Ordering::SeqCst) == 1
+            && let Err(error) = self.end_lease(id, lease).await
+        {
+            // A walk ends it.
+            tracing::debug!(error = %error, "a lease that is used up could not be ended");
+        }
+    }
+
+    /// After a coupon that [`Store::enter_returned`] entered became available: puts it into this
+    /// process's queue, so that it need not wait for a walk.
+    pub(crate) fn came_back(&self, located: &Located, part: i32) {
+        let coupon = &located.coupon;
+        if is_history_full(coupon) {
+            return;
+        }
+        let (batch, version) = (&coupon.genesis().batch, signed(coupon.version()));
+        let code = coupon.code().clone();
+        let waiting = Waiting::returned(batch, Some(located.day), part, version, code);
+        let counter = self.counter(&located.terms().id);
+        // Beyond that a walk finds it: this process may have no requests for the campaign's stock.
+        if counter.queue.lock().is_ok_and(|queue| queue.len() < WAITING_MAX) {
+            counter.push([waiting]);
+        }
+    }
+}

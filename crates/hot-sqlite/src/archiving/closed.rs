@@ -1,0 +1,159 @@
+//! Closed coupons of open partitions: how many wait to be archived, and which ones.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::ClosedPartition;
+use hot::protocol::{closed_until, is_closed};
+use rusqlite::params;
+
+use crate::columns::{parsed, signed};
+use crate::coupons::row_of;
+use crate::txn::Txn;
+
+/// The closed coupons of one campaign in one partition: the void ones, which have no redemption,
+/// then those whose redemption is old enough. These are two ranges of one index.
+struct ClosedRange {
+    day: Day,
+    campaign: i64,
+    /// Redeemed then or before.
+    until: Millis,
+    /// How long after its redemption a coupon is closed.
+    cancel_days: u16,
+}
+
+/// The range after a partition and a campaign, in the order of the index.
+fn next_range(
+    txn: &Txn<'_>,
+    after: (Day, i64),
+    now: Millis,
+) -> rusqlite::Result<Option<ClosedRange>> {
+    let found = txn.first(
+        "SELECT expiry_day, campaign FROM coupon INDEXED BY coupon_closed \
+         WHERE state IN ('redeemed', 'void') AND (expiry_day, campaign) > (?1, ?2) \
+         ORDER BY expiry_day, campaign LIMIT 1",
+        params![after.0.0, after.1],
+        |row| Ok((Day(row.get(0)?), row.get(1)?)),
+    )?;
+    let Some((day, campaign)) = found else { return Ok(None) };
+    let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
+    let until = closed_until(cancel_days, now);
+    Ok(Some(ClosedRange { day, campaign, until, cancel_days }))
+}
+
+impl ClosedRange {
+    fn count(&self, txn: &Txn<'_>, enough: u64) -> rusqlite::Result<u64> {
+        let counted: i64 = txn
+            .statement(
+                "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at IS NULL UNION ALL \
+                 SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+                 AND redeemed_at <= ?3 LIMIT ?4)",
+            )?
+            .query_row(params![self.day.0, self.campaign, self.until.0, signed(enough)], |row| {
+                row.get(0)
+            })?;
+        Ok(counted.unsigned_abs())
+    }
+
+    /// Since when the first of them has been closed.
+    fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
+        let first = |sql: &str| -> rusqlite::Result<Option<i64>> {
+            txn.first(sql, params![self.day.0, self.campaign], |row| row.get(0))
+        };
+        let void = first(
+            "SELECT modified_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL ORDER BY modified_at LIMIT 1",
+        )?;
+        let redeemed = first(
+            "SELECT redeemed_at FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NOT NULL ORDER BY redeemed_at LIMIT 1",
+        )?;
+        let redeemed = redeemed.map(Millis).filter(|at| *at <= self.until);
+        let redeemed = redeemed.map(|at| at.plus_days(self.cancel_days));
+        Ok(void.map(Millis).into_iter().chain(redeemed).min())
+    }
+
+    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
+        let left = limit.saturating_sub(codes.len());
+        codes.extend(txn.all(
+            "SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at IS NULL UNION ALL \
+             SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
+             AND redeemed_at <= ?3 LIMIT ?4",
+            params![self.day.0, self.campaign, self.until.0, left as i64],
+            |row| parsed::<Code>(row, 0),
+        )?);
+        Ok(())
+    }
+}
+
+/// The partitions that have closed coupons; each is counted up to `enough`.
+pub(crate) fn closed_partitions(
+    txn: &Txn<'_>,
+    now: Millis,
+    enough: u64,
+) -> rusqlite::Result<Vec<ClosedPartition>> {
+    let mut partitions: Vec<ClosedPartition> = Vec::new();
+    let mut after = (Day(i32::MIN), i64::MIN);
+    while let Some(range) = next_range(txn, after, now)? {
+        after = (range.day, range.campaign);
+        if txn.is_sealed(range.day)? {
+            continue;
+        }
+        let Some(since) = range.since(txn)? else { continue };
+        match partitions.last_mut().filter(|partition| partition.day == range.day) {
+            Some(partition) => {
+                partition.since = partition.since.min(since);
+                if partition.waiting < enough {
+                    partition.waiting += range.count(txn, enough - partition.waiting)?;
+                }
+            }
+            None => {
+                let waiting = range.count(txn, enough)?;
+                partitions.push(ClosedPartition { day: range.day, waiting, since });
+            }
+        }
+    }
+    Ok(partitions)
+}
+
+/// Codes of closed coupons of a partition, at most `limit`.
+pub(crate) fn closed_codes(
+    txn: &Txn<'_>,
+    day: Day,
+    now: Millis,
+    limit: usize,
+) -> rusqlite::Result<Vec<Code>> {
+    let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
+    while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
+        after = (range.day, range.campaign);
+        range.codes(txn, &mut codes, limit)?;
+    }
+    codes.sort_unstable();
+    Ok(codes)
+}
+
+/// The coupons of `codes` that have a row in the partition and are redeemed or void; with `now`,
+/// only those that are closed by then.
+pub(crate) fn coupons_of(
+    txn: &Txn<'_>,
+    day: Day,
+    codes: &[Code],
+    now: Option<Millis>,
+) -> rusqlite::Result<Vec<Coupon>> {
+    let mut coupons = Vec::with_capacity(codes.len());
+    for code in codes {
+        let Some(located) = row_of(txn, day, code)? else { continue };
+        if is_closed(&located.coupon, located.terms().cancel_days, now) {
+            coupons.push(located.coupon);
+        }
+    }
+    Ok(coupons)
+}

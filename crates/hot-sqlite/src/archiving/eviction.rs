@@ -1,0 +1,35 @@
+//! Eviction: an archived marker replaces the row of a closed coupon of an open partition.
+
+use coupon::code::Code;
+use coupon::time::Day;
+use rusqlite::params;
+
+use crate::columns::signed;
+use crate::partitions;
+use crate::txn::Txn;
+
+/// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
+pub(crate) const EVICT_MAX: usize = 200;
+
+/// Replaces the rows of coupons that were copied in these versions by archived markers. Returns how
+/// many.
+pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
+    let mut evicted = 0;
+    if txn.is_sealed(day)? {
+        // The removal of the whole partition takes them.
+        return Ok(evicted);
+    }
+    for (code, version) in copied {
+        let removed = txn.first(
+            "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
+             AND state IN ('redeemed', 'void') RETURNING campaign, state",
+            params![day.0, code.as_str(), signed(*version)],
+            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+        )?;
+        let Some((campaign, state)) = removed else { continue };
+        partitions::mark_archived(txn, day, code, *version)?;
+        txn.counts().archive(campaign, &state);
+        evicted += 1;
+    }
+    Ok(evicted)
+}

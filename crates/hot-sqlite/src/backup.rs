@@ -1,0 +1,59 @@
+//! Backups: a copy of the whole store that is made while it is in use, and a copy that becomes a
+//! store.
+
+use std::error::Error;
+use std::fs::File;
+use std::path::Path;
+
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+
+use crate::private_files::create_private;
+use crate::reconcile;
+use crate::schema::{OpenError, open_or_make, open_reader};
+use crate::txn::{Seen, Txn};
+
+/// Prepares the copy at `path` before it becomes a store. No process may have it open.
+///
+/// It skips the serials of codes that were minted since the copy was made. It also forgets the
+/// version of the cold tier that had been begun at that time: the version may have been committed
+/// since, with coupons that this copy does not know.
+///
+/// # Errors
+/// [`OpenError`]; the copy is unchanged then.
+pub fn make_ready(path: &Path) -> Result<(), OpenError> {
+    let conn = open_or_make(path)?;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let changed = reconcile::pass_over_serials(&Txn::new(&conn, &Seen::default())).and_then(|()| {
+        conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
+        conn.execute(
+            "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2",
+            [COLD_BEGUN, COLD_COMMITTED],
+        )
+    });
+    conn.execute_batch(if changed.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    changed?;
+    // Closing copies the log into the file and removes the log.
+    conn.close().map_err(|(_, error)| error)?;
+    Ok(())
+}
+
+/// Copies `from`, as it is in one read transaction, to `to`, which must not exist. Others read and
+/// write meanwhile, but the log cannot restart before the copy has ended.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let part = to.with_extension("part");
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    let conn = open_reader(from)?;
+    conn.pragma_update(None, "query_only", false)?;
+    // SQLite writes into an empty file that exists.
+    create_private(&part)?;
+    conn.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
+    File::open(&part)?.sync_all()?;
+    std::fs::rename(&part, to)?;
+    match to.parent() {
+        Some(folder) => Ok(File::open(folder)?.sync_all()?),
+        None => Ok(()),
+    }
+}

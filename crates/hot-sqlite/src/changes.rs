@@ -1,0 +1,95 @@
+//! One change of one coupon: decides it, and writes what was decided.
+//!
+//! [`decide`] only reads, and returns what would be written; only [`write`] writes. So a dry run is
+//! the same decision without the write.
+
+use coupon::apply::{Change, Outcome};
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
+use router::Address;
+
+use crate::claims::{self, ClaimRows};
+use crate::coupons::{Here, Located, locate, writing};
+use crate::failure::damaged;
+use crate::txn::Txn;
+use crate::{directory, partitions};
+
+/// A decision. The next entry of a claim gets the number after the newest one.
+pub(crate) type Decision = protocol::Decision<Here, i64>;
+
+/// How far two clocks of the processes of a store may differ: one machine has one clock.
+pub(crate) const CLOCK_BOUND_MS: i64 = 0;
+
+/// What `change` does to the coupon at `address`.
+pub(crate) fn decide(
+    txn: &Txn<'_>,
+    address: &Address,
+    change: &Change,
+) -> rusqlite::Result<Decision> {
+    let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
+    let accepted = match protocol::change(located, change, CLOCK_BOUND_MS) {
+        ChangeStep::Decided(decision) => return Ok(*decision),
+        ChangeStep::Accepted(accepted) => accepted,
+    };
+    let is_closing = match accepted.later_day() {
+        Some(day) => partitions::is_closing(txn, day)?,
+        None => false,
+    };
+    let claim = match accepted.claimant() {
+        Some(user) if !is_closing => {
+            let rows = ClaimRows::read(txn, &accepted.before().here.campaign, user)?;
+            Some(rows.count(txn, user, None, change.at)?)
+        }
+        Some(_) | None => None,
+    };
+    Ok(match accepted.decide(is_closing, claim.as_ref()) {
+        Admitted::Decided(decision) => *decision,
+        // One transaction has read the coupon and the claim, so a second look finds the same.
+        Admitted::NoRoom(located, refusal) => Decision::refused_at(&located, refusal),
+    })
+}
+
+/// Writes a decision, if it has anything to write.
+pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> rusqlite::Result<()> {
+    match (&decision.writes, &decision.applied.outcome) {
+        (Some(Writes { before, entry }), Outcome::Accepted(after)) => {
+            write(txn, before, after, entry.as_ref())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces `before` by `after`: the row, its partition, its directory entry, the claim and the
+/// counts.
+pub(crate) fn write(
+    txn: &Txn<'_>,
+    before: &Located,
+    after: &Coupon,
+    entry: Option<&NewEntry<i64>>,
+) -> rusqlite::Result<()> {
+    let (day, number) = (partition_after(before.day, after), before.here.campaign.number);
+    if let Some(entry) = entry {
+        claims::enter(txn, number, entry, day, after)?;
+    }
+    txn.counts().change(number, before.coupon.state(), after.state());
+    if day != before.day {
+        move_to(txn, before, after, day)
+    } else if before.coupon.version() == 0 {
+        writing::insert(txn, number, before.here.batch, after, day)
+    } else {
+        writing::update(txn, before, after)
+    }
+}
+
+/// Moves a coupon to a later partition: its plan first, then the row, then the directory.
+fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlite::Result<()> {
+    if partitions::enter(txn, day, before.terms())?.is_err() {
+        // The decision has checked this in the same transaction.
+        return Err(damaged("closing", "the day closed inside a transaction"));
+    }
+    let (campaign, batch) = (before.here.campaign.number, before.here.batch);
+    writing::delete(txn, before.day, after.code())?;
+    writing::insert(txn, campaign, batch, after, day)?;
+    directory::enter(txn, after.code(), campaign, batch, day, None)
+}

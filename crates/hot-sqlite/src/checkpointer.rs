@@ -1,0 +1,157 @@
+//! The checkpointer: a thread that copies the log into the database file, so that no commit must do
+//! it.
+//!
+//! A checkpoint inside a commit makes that commit wait 16 ms at the 99th percentile with small logs
+//! and 140 ms with large ones. A log that is never reset grows without end under steady load. (Both
+//! were measured.) So a passive checkpoint runs every [`BUSY_EVERY`] while there are commits. If
+//! the log is long and the last checkpoint left little, the thread holds the writers off for one
+//! last small checkpoint: the next commit then restarts the log.
+
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hot::settings::LONG_CODES;
+use rusqlite::Connection;
+
+use crate::fair_file_lock::FairFileLock;
+use crate::schema::{OpenError, open_reader};
+use crate::txn::{Seen, Txn};
+
+/// Time between two checkpoints while there are commits. Commits wait for the sync of the pages
+/// that a checkpoint has written, and a page that changes often is copied once in each. At 12,000
+/// redeems a second the 99th percentile was 48 ms with 200 ms here, 23 with 50, 7 with 10; at full
+/// rate 10 ms cost a tenth of the issues a second.
+const BUSY_EVERY: Duration = Duration::from_millis(20);
+
+/// Time between two checkpoints while there are no commits.
+const IDLE_EVERY: Duration = Duration::from_millis(50);
+
+/// Pages from which on the log is restarted: 64 MiB.
+const LOG_PAGES: i64 = 16_000;
+
+/// Most pages that the checkpoint before the restart may leave; they take a millisecond.
+const LEFT_PAGES: i64 = 1_000;
+
+/// Time between two reads of the settings.
+const SETTINGS_EVERY: Duration = Duration::from_millis(500);
+
+/// How long after a setting was written every process knows it: twice the time between two reads.
+pub(crate) const SETTINGS_KNOWN: Duration = Duration::from_secs(1);
+
+const _: () = assert!(SETTINGS_KNOWN.as_millis() >= 2 * SETTINGS_EVERY.as_millis());
+
+pub(crate) struct Checkpointer {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    pub(crate) long_codes: Arc<AtomicBool>,
+}
+
+struct Rounds {
+    conn: Connection,
+    file_lock: FairFileLock,
+    /// Never closed: closing any descriptor of the file drops every lock that SQLite has on it.
+    file: ManuallyDrop<File>,
+    long_codes: Arc<AtomicBool>,
+}
+
+impl Checkpointer {
+    pub(crate) fn start(folder: &Path, path: &Path) -> Result<Checkpointer, OpenError> {
+        let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
+        let rounds = Rounds {
+            conn: open_checkpointer(path)?,
+            file_lock: FairFileLock::open(folder).map_err(file_error)?,
+            file: ManuallyDrop::new(File::open(path).map_err(file_error)?),
+            long_codes: Arc::default(),
+        };
+        rounds.look_at_settings()?;
+        let long_codes = Arc::clone(&rounds.long_codes);
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("hot-checkpoint".into())
+            .spawn(move || rounds.go(&stopped))
+            .map_err(file_error)?;
+        Ok(Checkpointer { stop: Some(stop), thread: Some(thread), long_codes })
+    }
+}
+
+fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
+    let conn = open_reader(path)?;
+    conn.pragma_update(None, "query_only", false)?;
+    Ok(conn)
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the checkpointer has been reported by its own hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Rounds {
+    fn go(self, stopped: &Receiver<()>) {
+        let (mut wait, mut log) = (IDLE_EVERY, (0, 0));
+        let mut looked = Instant::now();
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(wait) {
+            // Before the checkpoint, which may have to wait, or fail if the disk is full.
+            if looked.elapsed() >= SETTINGS_EVERY {
+                looked = Instant::now();
+                if let Err(error) = self.look_at_settings() {
+                    tracing::warn!(error = %error, "the settings could not be read");
+                }
+            }
+            wait = IDLE_EVERY;
+            match self.pass() {
+                Ok(found) if found != log => (wait, log) = (BUSY_EVERY, found),
+                Ok(_) => {}
+                // The log stays as it is, and the next round retries.
+                Err(error) => tracing::warn!(error = %error, "a checkpoint failed"),
+            }
+        }
+    }
+
+    /// Copies what it can, and restarts the log if it is time. Returns the pages in the log, and
+    /// how many of them have been copied.
+    fn pass(&self) -> rusqlite::Result<(i64, i64)> {
+        let (pages, done) = self.checkpoint()?;
+        if pages < LOG_PAGES || pages - done > LEFT_PAGES {
+            return Ok((pages, done));
+        }
+        // The kernel writes its pages to the disk here, while others may still write.
+        if let Err(error) = self.file.sync_all() {
+            tracing::warn!(error = %error, "the database file could not be synced");
+            return Ok((pages, done));
+        }
+        match self.file_lock.enter() {
+            Ok(_held) => self.checkpoint(),
+            Err(error) => {
+                tracing::warn!(error = %error, "the fair file lock is out of order");
+                Ok((pages, done))
+            }
+        }
+    }
+
+    /// One passive checkpoint: the pages in the log, and how many of them have been copied.
+    fn checkpoint(&self) -> rusqlite::Result<(i64, i64)> {
+        let mut pass = self.conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
+        pass.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+    }
+
+    fn look_at_settings(&self) -> rusqlite::Result<()> {
+        if self.long_codes.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if Txn::new(&self.conn, &Seen::default()).setting(LONG_CODES)?.is_some() {
+            self.long_codes.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! Claims: which coupons a user was given in a campaign, and under which names of requests.
+//!
+//! Every user who becomes a holder gets an entry here first. An entry counts towards the limit
+//! while its coupon names the user, in any state, and has not been replaced. Its name is never free
+//! again.
+
+use std::collections::HashSet;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{IssueRef, UserId};
+use coupon::time::{Day, Millis};
+use hot::protocol::{
+    self, ClaimEnd, Counting, ENTRIES_MAX, NamedEntry, NewEntry, Replacement, issue_of,
+};
+use rusqlite::params;
+
+use crate::columns::parsed;
+use crate::coupons::{Here, stored};
+use crate::prefetch;
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+
+pub(crate) type Claim = protocol::Claim<Here, i64>;
+
+/// One entry; its coupon has not been read.
+struct Row {
+    day: Day,
+    code: Code,
+    reference: Option<IssueRef>,
+    issue: Option<usize>,
+}
+
+/// The entries of a user in a campaign. A count reads each coupon at most once, however many names
+/// it has.
+pub(crate) struct ClaimRows {
+    campaign: i64,
+    limit: Option<u16>,
+    next: i64,
+    /// Newest first.
+    rows: Vec<Row>,
+}
+
+impl ClaimRows {
+    /// Reads the entries, in one statement; reads no coupon.
+    pub(crate) fn read(
+        txn: &Txn<'_>,
+        campaign: &CampaignHere,
+        user: &UserId,
+    ) -> rusqlite::Result<ClaimRows> {
+        let found: Vec<(i64, Row)> = txn.all(
+            "SELECT expiry_day, code, ref, issue, entry FROM claim \
+             WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
+            params![campaign.number, user.as_str(), ENTRIES_MAX as i64],
+            |row| Ok((row.get(4)?, entry_of(row)?)),
+        )?;
+        Ok(ClaimRows {
+            campaign: campaign.number,
+            limit: campaign.terms.per_user_limit,
+            next: found.first().map_or(0, |(newest, _)| newest + 1),
+            rows: found.into_iter().map(|(_, row)| row).collect(),
+        })
+    }
+
+    fn overflows(&self) -> bool {
+        self.rows.len() >= ENTRIES_MAX
+    }
+
+    /// The coupon that the request of this name was given. Reads one coupon.
+    pub(crate) fn named(
+        &self,
+        txn: &Txn<'_>,
+        user: &UserId,
+        reference: &IssueRef,
+    ) -> rusqlite::Result<Option<NamedEntry<Here>>> {
+        let older;
+        let row = match self.rows.iter().rfind(|row| row.reference.as_ref() == Some(reference)) {
+            Some(row) => Some(row),
+            None if self.overflows() => {
+                older = older_entry(txn, self.campaign, user, reference)?;
+                older.as_ref()
+            }
+            None => None,
+        };
+        let Some(row) = row else { return Ok(None) };
+        let located = stored(txn, row.day, &row.code)?;
+        Ok(located.map(|located| NamedEntry { issue: row.issue, located }))
+    }
+
+    /// Reads coupons until as many count as the limit allows. The coupon `beside` does not count.
+    pub(crate) fn count(
+        &self,
+        txn: &Txn<'_>,
+        user: &UserId,
+        beside: Option<&Code>,
+        at: Millis,
+    ) -> rusqlite::Result<Claim> {
+        self.look(txn, Counting::begin(user, self.limit, beside), user, at)
+    }
+
+    /// Reads every coupon.
+    pub(crate) fn count_all(
+        &self,
+        txn: &Txn<'_>,
+        user: &UserId,
+        at: Millis,
+    ) -> rusqlite::Result<Claim> {
+        self.look(txn, Counting::begin(user, None, None), user, at)
+    }
+
+    fn look(
+        &self,
+        txn: &Txn<'_>,
+        mut counting: Counting<'_, Here>,
+        user: &UserId,
+        at: Millis,
+    ) -> rusqlite::Result<Claim> {
+        let mut seen = HashSet::new();
+        let newest: Vec<&Row> = self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
+        let mut left = newest.as_slice();
+        loop {
+            let (these, rest) = left.split_at(counting.next(left.len()));
+            if these.is_empty() {
+                break;
+            }
+            // So that the job asks cold for all of them at once.
+            let coupons = these.iter().map(|row| stored(txn, row.day, &row.code));
+            for located in prefetch::all(coupons)?.into_iter().flatten() {
+                let by = match located.coupon.holder() == Some(user)
+                    && counting.may_be_replaced(&located, at)
+                {
+                    true => replacement(txn, located.coupon.code())?,
+                    false => None,
+                };
+                counting.take(located, by.as_ref());
+            }
+            left = rest;
+        }
+        Ok(counting.end(ClaimEnd {
+            limit: self.limit,
+            slot: self.next,
+            overflows: self.overflows(),
+            names: self.rows.iter().filter(|row| row.reference.is_some()).count(),
+            unfinished: None,
+        }))
+    }
+}
+
+/// The entry of a name among those that [`ClaimRows::read`] does not read.
+fn older_entry(
+    txn: &Txn<'_>,
+    campaign: i64,
+    user: &UserId,
+    reference: &IssueRef,
+) -> rusqlite::Result<Option<Row>> {
+    txn.first(
+        "SELECT expiry_day, code, ref, issue FROM claim \
+         WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
+        params![campaign, user.as_str(), reference.as_str()],
+        entry_of,
+    )
+}
+
+fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
+    let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
+    Ok(Row { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
+}
+
+/// The next entry of a claim, under the name `reference`. Reads no coupon.
+pub(crate) fn next_entry(
+    txn: &Txn<'_>,
+    campaign: i64,
+    user: &UserId,
+    reference: Option<IssueRef>,
+) -> rusqlite::Result<NewEntry<i64>> {
+    let slot = txn
+        .statement(
+            "SELECT coalesce(max(entry) + 1, 0) FROM claim WHERE campaign = ?1 AND user_id = ?2",
+        )?
+        .query_row(params![campaign, user.as_str()], |row| row.get(0))?;
+    Ok(NewEntry { user: user.clone(), reference, slot })
+}
+
+/// The user who was given a coupon that replaces `code`.
+pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
+    let sql = "SELECT user_id, issue FROM replacement WHERE replaced = ?1";
+    txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
+}
+
+pub(crate) fn keep_replacement(
+    txn: &Txn<'_>,
+    replaced: &Coupon,
+    user: &UserId,
+) -> rusqlite::Result<()> {
+    txn.run(
+        "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)",
+        params![replaced.code().as_str(), user.as_str(), issue_of(replaced)],
+    )
+}
+
+pub(crate) fn enter(
+    txn: &Txn<'_>,
+    campaign: i64,
+    entry: &NewEntry<i64>,
+    day: Day,
+    coupon: &Coupon,
+) -> rusqlite::Result<()> {
+    txn.run(
+        "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            campaign,
+            entry.user.as_str(),
+            entry.slot,
+            day.0,
+            coupon.code().as_str(),
+            entry.reference.as_ref().map(IssueRef::as_str),
+            issue_of(coupon),
+        ],
+    )
+}
+
+/// Whether a user's claim names a coupon.
+pub(crate) fn has(
+    txn: &Txn<'_>,
+    campaign: i64,
+    user: &UserId,
+    code: &Code,
+) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
+        .exists(params![campaign, user.as_str(), code.as_str()])
+}

@@ -1,0 +1,164 @@
+//! One coupon in a transaction: finds it in hot, in a later partition, or in cold.
+//!
+//! A coupon that was ever changed or imported has a row, or an archived marker, or was in a
+//! partition that is sealed. A minted code without any of these is an untouched coupon.
+
+pub(crate) mod writing;
+
+use std::sync::Arc;
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::history_validity::invalid_history;
+use coupon::time::Day;
+use hot::Tier;
+use hot::protocol::{self, FromCold, Promise, from_cold};
+use router::{Address, Owner};
+use rusqlite::{Row, params};
+
+use crate::failure::{Elsewhere, damaged};
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+use crate::{directory, partitions, rows};
+
+/// Where a coupon is found again in this file.
+#[derive(Clone, Debug)]
+pub(crate) struct Here {
+    pub(crate) campaign: CampaignHere,
+    pub(crate) batch: i64,
+    /// The number of its row, if it has one.
+    pub(crate) row: Option<i64>,
+}
+
+impl protocol::Here for Here {
+    fn terms(&self) -> &Arc<Campaign> {
+        &self.campaign.terms
+    }
+}
+
+pub(crate) type Located = protocol::Located<Here>;
+
+/// The coupon at `address`, in whichever partition or tier it is now.
+pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
+    match stored(txn, address.bucket_key.expiry_day, &address.code)? {
+        None if address.minted => {
+            untouched(txn, &address.code, &address.owner, address.bucket_key.expiry_day)
+        }
+        found => Ok(found),
+    }
+}
+
+/// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
+/// code that nothing has happened to is none.
+pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    if let Some(located) = row_of(txn, day, code)? {
+        return Ok(Some(located));
+    }
+    match directory::partition_of(txn, code)? {
+        Some(entered) if entered == day => archived(txn, day, code, Promise::Entry),
+        Some(entered) => in_partition(txn, entered, code),
+        None => archived(txn, day, code, Promise::None),
+    }
+}
+
+/// The coupon for which the directory names the partition `day`, in whichever tier it is.
+pub(crate) fn in_partition(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> rusqlite::Result<Option<Located>> {
+    match row_of(txn, day, code)? {
+        Some(located) => Ok(Some(located)),
+        None => archived(txn, day, code, Promise::Entry),
+    }
+}
+
+/// The coupon in cold, if the code has an archived marker or its partition is sealed. To be called
+/// after [`row_of`] found no row.
+fn archived(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+    promise: Promise,
+) -> rusqlite::Result<Option<Located>> {
+    let archived_marker = partitions::archived_marker(txn, day, code)?;
+    if archived_marker.is_none() && !txn.is_sealed(day)? {
+        return Ok(None);
+    }
+    let found = txn.in_cold((day, code.clone()))?;
+    let coupon = match from_cold(found, archived_marker, promise) {
+        FromCold::Coupon(coupon) => coupon,
+        FromCold::Nothing => return Ok(None),
+        FromCold::Missing => return Err(Elsewhere::Missing(code.to_string()).into()),
+    };
+    let genesis = coupon.genesis();
+    let gone = || damaged("campaign", format!("{} is gone", genesis.campaign));
+    let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
+    let batch_paused = txn.batch_at(batch)?.paused;
+    let (coupon, tier) = (coupon.clone(), Tier::Cold);
+    let here = Here { campaign, batch, row: None };
+    Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
+}
+
+/// The coupon with a row in the partition `day`.
+pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    let sql = rows::select_coupon!(" FROM coupon WHERE expiry_day = ?1 AND code = ?2");
+    let mut statement = txn.statement(sql)?;
+    let mut found = statement.query(params![day.0, code.as_str()])?;
+    found.next()?.map(|row| checked(txn, row)).transpose()
+}
+
+/// The coupon of a row whose columns agree with its events, and whose events may follow each other.
+/// Any other row is an error: no answer is made from it.
+pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located> {
+    let located = located(txn, rows::coupon_row(row)?)?;
+    let coupon = &located.coupon;
+    let differs = match rows::agrees(coupon, row)? {
+        true => None,
+        false => rows::disagreement(coupon, row)?,
+    };
+    match differs.or_else(|| invalid_history(coupon)) {
+        None => Ok(located),
+        Some(why) => Err(damaged(coupon.code().as_str(), why)),
+    }
+}
+
+/// The coupon of a row, without the checks of [`checked`].
+pub(crate) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<Located> {
+    let campaign = txn.campaign_at(row.campaign)?;
+    let batch_number = row.batch;
+    let batch = txn.batch_at(batch_number)?;
+    let (day, number) = (row.day, Some(row.number));
+    let coupon = row.into_coupon(&campaign, &batch);
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
+    let here = Here { campaign, batch: batch_number, row: number };
+    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
+}
+
+/// A minted coupon that nothing has happened to: it has no row.
+fn untouched(
+    txn: &Txn<'_>,
+    code: &Code,
+    owner: &Owner,
+    day: Day,
+) -> rusqlite::Result<Option<Located>> {
+    match txn.batch(&owner.campaign, &owner.batch)? {
+        Some((campaign, batch)) => untouched_of(txn, code.clone(), campaign, batch, day).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same, for a batch that has been looked up.
+pub(crate) fn untouched_of(
+    txn: &Txn<'_>,
+    code: Code,
+    campaign: CampaignHere,
+    number: i64,
+    day: Day,
+) -> rusqlite::Result<Located> {
+    let batch = txn.batch_at(number)?;
+    let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
+    let here = Here { campaign, batch: number, row: None };
+    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
+}

@@ -1,0 +1,75 @@
+//! Errors: the only place that turns SQLite's error codes into what the caller may do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hot::HotError;
+use rusqlite::ErrorCode;
+
+/// Why a job cannot go on with what is in this file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Elsewhere {
+    /// It needs a coupon of cold that has not been fetched yet.
+    #[error("a coupon is in cold")]
+    Wanted,
+    /// Cold lacks a coupon that was archived.
+    #[error("{0} was archived and is not in cold")]
+    Missing(String),
+}
+
+impl From<Elsewhere> for rusqlite::Error {
+    fn from(why: Elsewhere) -> rusqlite::Error {
+        rusqlite::Error::ToSqlConversionFailure(Box::new(why))
+    }
+}
+
+/// The [`Elsewhere`] in an error, if it is one.
+pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&Elsewhere> {
+    match error {
+        rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// A statement before the commit failed: nothing of its transaction was written.
+pub(crate) fn before_commit(error: rusqlite::Error) -> HotError {
+    if let Some(why) = elsewhere(&error) {
+        return HotError::Cold(why.to_string().into());
+    }
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            HotError::Full(error.to_string())
+        }
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::OutOfMemory
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::SchemaChanged,
+        ) => HotError::Unavailable(Box::new(error)),
+        // A damaged row: SQLite says so with a code, we without one.
+        Some(_) | None => HotError::Damaged(error.to_string()),
+    }
+}
+
+/// The commit failed. If the log could not be extended, nothing was written. If it could not be
+/// synced, the group may or may not be there after a restart.
+pub(crate) fn at_commit(error: rusqlite::Error) -> HotError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => HotError::Full(error.to_string()),
+        _ => HotError::Unknown(Box::new(error)),
+    }
+}
+
+/// A row is not as a release of ours wrote it.
+pub(crate) fn damaged(column: &str, why: impl std::fmt::Display) -> rusqlite::Error {
+    // This one of rusqlite's errors prints only what it is given.
+    rusqlite::Error::ToSqlConversionFailure(format!("{column}: {why}").into())
+}
+
+/// Runs `body`, and makes an error of a panic: other callers need the thread and the connection.
+pub(crate) fn caught<T>(body: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or_else(|_| Err(damaged("a transaction", "it panicked, see the log")))
+}

@@ -1,0 +1,180 @@
+//! Import: each line first gets its directory entry, then its row.
+
+use std::cell::RefCell;
+
+use coupon::campaign::ImportCounts;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::imported::{ImportRun, ImportedState};
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use hot::protocol::{advance_line, arrived, claimant};
+use hot::{ImportLine, ImportOutcome, imported_state_text};
+use rusqlite::params;
+
+use crate::changes::write;
+use crate::columns::signed;
+use crate::coupons::{in_partition, writing};
+use crate::failure::{Elsewhere, damaged, elsewhere};
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+use crate::{claims, directory, partitions};
+
+/// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
+/// wait a few milliseconds.
+pub(crate) const LINES_MAX: usize = 200;
+
+/// A directory entry, as an import reads it.
+struct EntryOfLine {
+    campaign: i64,
+    /// `None` for a shared code and for a minted code that was extended.
+    line: Option<ImportedAs>,
+    day: Option<Day>,
+}
+
+struct ImportedAs {
+    valid_from: Millis,
+    expires_at: Millis,
+    imported_state: ImportedState,
+}
+
+/// The outcome of each line. A line has none if cold must be asked for its coupon; it has written
+/// nothing then. `None` if the batch is gone.
+pub(crate) fn lines(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    batch: &BatchId,
+    lines: &[NumberedLine],
+    run: &ImportRun,
+) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
+    let Some((campaign, batch)) = txn.batch(campaign, batch)? else { return Ok(None) };
+    let target = Target { campaign, batch, run, open: RefCell::default() };
+    let outcomes = lines.iter().map(|(_, line)| match target.line(txn, line) {
+        // A line asks cold before its first write.
+        Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
+        outcome => outcome.map(Some),
+    });
+    outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
+}
+
+/// A line and its index among the lines of one call.
+pub(crate) type NumberedLine = (usize, ImportLine);
+
+/// The batch that lines are imported into.
+struct Target<'a> {
+    campaign: CampaignHere,
+    batch: i64,
+    run: &'a ImportRun,
+    /// Days that these lines have entered: they stay open until the end of the transaction.
+    open: RefCell<Vec<Day>>,
+}
+
+impl Target<'_> {
+    fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
+        match known(txn, &line.code)? {
+            None => self.arrives(txn, line),
+            Some(EntryOfLine { campaign, line: Some(was), day: Some(day) })
+                if campaign == self.campaign.number
+                    && was.valid_from == line.valid_from
+                    && was.expires_at == line.expires_at =>
+            {
+                self.comes_again(txn, line, &was.imported_state, day)
+            }
+            Some(_) => Ok(ImportOutcome::CodeTaken),
+        }
+    }
+
+    /// A line whose code is new.
+    fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
+        let day = Day::expiry_day_of(line.expires_at);
+        if !self.open.borrow().contains(&day) {
+            if partitions::enter(txn, day, &self.campaign.terms)?.is_err() {
+                return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
+            }
+            self.open.borrow_mut().push(day);
+        }
+        let (campaign, imported_state) = (self.campaign.number, &line.imported_state);
+        let (valid_from, expires_at) = (line.valid_from, line.expires_at);
+        let entry = directory::Line { valid_from, expires_at, imported_state };
+        directory::enter(txn, &line.code, campaign, self.batch, day, Some(entry))?;
+        let batch = txn.batch_at(self.batch)?.id;
+        let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
+        writing::insert(txn, campaign, self.batch, &coupon, day)?;
+        txn.counts().arrive(campaign, self.batch, 1);
+        txn.counts().change(campaign, &State::Available, coupon.state());
+        self.claim(txn, &coupon, day)?;
+        Ok(ImportOutcome::Imported)
+    }
+
+    /// A line whose code an earlier line has brought, with the same dates.
+    fn comes_again(
+        &self,
+        txn: &Txn<'_>,
+        line: &ImportLine,
+        was: &ImportedState,
+        day: Day,
+    ) -> rusqlite::Result<ImportOutcome> {
+        if line.imported_state.adds_nothing_to(was) {
+            // Most lines of a file that is sent again: no need to read the coupon.
+            return Ok(ImportOutcome::AlreadyThere);
+        }
+        let Some(located) = in_partition(txn, day, &line.code)? else {
+            return Err(damaged("directory", "an entry without its coupon"));
+        };
+        let advance = advance_line(&located, &line.imported_state, was, self.run, false);
+        if advance.raises {
+            let said = imported_state_text::to_json(&line.imported_state);
+            let sql = "UPDATE directory SET imported_state = ?2 WHERE code = ?1";
+            txn.run(sql, params![line.code.as_str(), said])?;
+        }
+        if let Some(after) = &advance.after {
+            if advance.has_new_holder {
+                self.claim(txn, after, day)?;
+            }
+            write(txn, &located, after, None)?;
+        }
+        Ok(advance.outcome)
+    }
+
+    /// Enters the claim of an imported holder. The coupon counts towards the limit, and the limit
+    /// does not refuse it.
+    fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
+        let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
+        let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
+        claims::enter(txn, self.campaign.number, &entry, day, coupon)
+    }
+}
+
+/// The directory entry of a code.
+fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
+    let sql = "SELECT campaign, expiry_day, valid_from, expires_at, imported_state \
+               FROM directory WHERE code = ?1";
+    txn.first(sql, [code.as_str()], |row| {
+        let line = match row.get_ref(4)?.as_str_or_null()? {
+            None => None,
+            Some(imported_state) => Some(ImportedAs {
+                valid_from: Millis(row.get(2)?),
+                expires_at: Millis(row.get(3)?),
+                imported_state: imported_state_text::from_json(imported_state)
+                    .map_err(|why| damaged("imported_state", why))?,
+            }),
+        };
+        Ok(EntryOfLine { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
+    })
+}
+
+/// Writes how an import ended.
+pub(crate) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
+    txn.run(
+        "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
+         WHERE number = ?1",
+        params![
+            batch,
+            signed(counts.lines),
+            signed(counts.imported),
+            signed(counts.already_there),
+            signed(counts.rejected)
+        ],
+    )
+}

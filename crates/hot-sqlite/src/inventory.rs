@@ -1,0 +1,119 @@
+//! Everything that this store holds, for `verify` and `copy`, and the store as the target of a copy.
+
+mod campaigns;
+mod coupons;
+mod importer;
+mod tables;
+mod vanished;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{CampaignId, UserId};
+use coupon::time::Day;
+use hot::inventory::{
+    Atomicity, CampaignItem, CountShift, EntryItem, Importer, IndexRow, IndexRowKind, Inventory,
+    Item, Page, Pass, Reading, RowItem, Table, Verifiable,
+};
+
+use crate::txn::Txn;
+use crate::{Result, SqliteHot, schema};
+
+#[async_trait]
+impl Inventory for SqliteHot {
+    async fn page(
+        &self,
+        of: Table,
+        reading: Reading,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page> {
+        let read = move |txn: &Txn<'_>| tables::page(txn, of, reading, after.as_deref(), limit);
+        self.readers.run(read).await
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<bool>> {
+        let items = items.to_vec();
+        self.readers
+            .run(move |txn| items.iter().map(|item| vanished::has(txn, item)).collect())
+            .await
+    }
+}
+
+#[async_trait]
+impl Verifiable for SqliteHot {
+    fn atomicity(&self) -> Atomicity {
+        Atomicity::OneTransaction
+    }
+
+    async fn engine_faults(&self) -> Result<Vec<String>> {
+        self.readers.run(schema::integrity).await
+    }
+
+    async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>> {
+        self.readers.run(campaigns::counted).await
+    }
+
+    async fn next_partition(&self, from: Day) -> Result<Option<Day>> {
+        self.readers.run(move |txn| coupons::next_partition(txn, from)).await
+    }
+
+    async fn rows_by_code(&self, day: Day, after: String, limit: usize) -> Result<Vec<RowItem>> {
+        self.readers.run(move |txn| coupons::rows_after(txn, day, &after, limit)).await
+    }
+
+    async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>> {
+        let look = move |txn: &Txn<'_>| {
+            spots.iter().map(|(day, code)| coupons::rows_under(txn, *day, code)).collect()
+        };
+        self.readers.run(look).await
+    }
+
+    async fn entries_at(&self, codes: Vec<Code>) -> Result<Vec<Option<EntryItem>>> {
+        let look =
+            move |txn: &Txn<'_>| codes.iter().map(|code| tables::entry_of(txn, code)).collect();
+        self.readers.run(look).await
+    }
+
+    async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>> {
+        let look =
+            move |txn: &Txn<'_>| asked.iter().map(|asked| tables::is_claimed(txn, asked)).collect();
+        self.readers.run(look).await
+    }
+
+    /// SQLite has indexes instead of index rows, and [`Verifiable::engine_faults`] checks them.
+    async fn unindexed(&self, coupons: Vec<Coupon>) -> Result<Vec<Vec<IndexRowKind>>> {
+        Ok(vec![Vec::new(); coupons.len()])
+    }
+
+    async fn mend_index_rows(&self, _day: Day, _coupon: Coupon) -> Result<()> {
+        Ok(())
+    }
+
+    async fn remove_index_rows(&self, _index_rows: Vec<IndexRow>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64> {
+        self.writer.run(move |txn| campaigns::mend(txn, &shifts)).await
+    }
+}
+
+#[async_trait]
+impl Importer for SqliteHot {
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<()> {
+        let put =
+            move |txn: &Txn<'_>| items.iter().try_for_each(|item| importer::put(txn, item, pass));
+        self.writer.run(put).await
+    }
+
+    async fn remove(&self, items: Vec<Item>) -> Result<()> {
+        self.writer
+            .run(move |txn| items.iter().try_for_each(|item| vanished::remove(txn, item)))
+            .await
+    }
+
+    async fn settle(&self) -> Result<()> {
+        self.writer.run(importer::settle).await
+    }
+}

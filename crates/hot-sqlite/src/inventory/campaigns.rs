@@ -1,0 +1,97 @@
+//! Campaigns with their batches and counts, and the counts that `verify` sets right.
+
+use std::sync::Arc;
+
+use coupon::campaign::BatchKind;
+use coupon::ids::CampaignId;
+use hot::inventory::{BatchItem, CampaignItem, CountShift};
+use rusqlite::{Row, params};
+
+use crate::columns::unsigned;
+use crate::txn::Txn;
+use crate::{campaigns, rows};
+
+/// Campaigns after a number, at most so many.
+pub(super) const CAMPAIGNS: &str = rows::select_campaign!(
+    ", number, cold_issued, cold_redeemed, cold_void, CAST(number AS TEXT) AS position \
+     FROM campaign WHERE number > ?1 ORDER BY number LIMIT ?2"
+);
+
+/// From [`CAMPAIGNS`].
+pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<CampaignItem> {
+    let terms = rows::campaign(row)?;
+    Ok(CampaignItem {
+        created_as: row.get(21)?,
+        batches: batches_of(txn, row.get(22)?, &terms.id)?,
+        stock: unsigned(row, 17)?,
+        all: [row.get(18)?, row.get(19)?, row.get(20)?],
+        cold: [row.get(23)?, row.get(24)?, row.get(25)?],
+        rows: None,
+        terms: Arc::new(terms),
+    })
+}
+
+fn batches_of(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<Vec<BatchItem>> {
+    let sql = rows::select_batch!(
+        ", next_offset, paused_reason FROM batch WHERE campaign = ?1 ORDER BY number"
+    );
+    txn.all(sql, [number], |row| {
+        let batch = rows::batch(row, id)?;
+        Ok(BatchItem {
+            id: batch.id,
+            run: match batch.kind {
+                BatchKind::Minted(run) => Some(run),
+                BatchKind::Imported => None,
+            },
+            count: batch.count,
+            paused: batch.paused,
+            paused_reason: row.get(12)?,
+            import: batch.import,
+            created_at: batch.created_at,
+            offered: row.get::<_, Option<i64>>(11)?.unwrap_or(0).unsigned_abs(),
+        })
+    })
+}
+
+/// Every campaign, and how many rows it has, all in one read transaction.
+pub(super) fn counted(txn: &Txn<'_>) -> rusqlite::Result<Vec<CampaignItem>> {
+    let mut counted = campaigns::rows_by_state(txn)?;
+    let mut statement = txn.statement(CAMPAIGNS)?;
+    let mut found = statement.query([i64::MIN, i64::MAX])?;
+    let mut items = Vec::new();
+    while let Some(row) = found.next()? {
+        let here = counted.remove(&row.get::<_, i64>(22)?).unwrap_or_default();
+        items.push(CampaignItem { rows: Some(here), ..campaign(txn, row)? });
+    }
+    Ok(items)
+}
+
+/// Subtracts from counts what they were too high. That is right whatever else is counted meanwhile.
+pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> rusqlite::Result<u64> {
+    let mut mended = 0;
+    for (shift, cold) in shifts {
+        let changed = txn
+            .statement(
+                "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
+                 void = void - ?4, cold_issued = cold_issued - ?5, \
+                 cold_redeemed = cold_redeemed - ?6, cold_void = cold_void - ?7, \
+                 stock = stock - ?8 WHERE campaign_id = ?1 AND cold_issued = ?9 \
+                 AND cold_redeemed = ?10 AND cold_void = ?11",
+            )?
+            .execute(params![
+                shift.campaign.as_str(),
+                shift.all[0],
+                shift.all[1],
+                shift.all[2],
+                shift.cold[0],
+                shift.cold[1],
+                shift.cold[2],
+                shift.stock,
+                cold[0],
+                cold[1],
+                cold[2],
+            ])?;
+        mended += changed as u64;
+    }
+    Ok(mended)
+}

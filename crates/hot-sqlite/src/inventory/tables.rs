@@ -1,0 +1,279 @@
+//! Pages of every table, and single directory entries and claims.
+
+use coupon::code::Code;
+use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::time::{Day, Millis};
+use hot::Account;
+use hot::inventory::{
+    COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, Reading,
+    ReplacementItem, RowIs, RowItem, Table, Unreadable,
+};
+use router::Owner;
+use rusqlite::{Row, ToSql, params};
+
+use super::campaigns::{CAMPAIGNS, campaign};
+use super::coupons::{ROWS, row_item};
+use crate::columns::{parsed, signed, unsigned};
+use crate::failure::damaged;
+use crate::txn::Txn;
+use crate::{claims, directory, rejected_lines};
+
+/// The first word of a position among archived markers. They come after the rows.
+const ARCHIVED_MARKERS: &str = "archived_markers";
+
+/// A position is the key of the last item, its parts separated by blanks: no name has one.
+struct After<'a>(std::str::SplitWhitespace<'a>);
+
+impl<'a> After<'a> {
+    fn number(&mut self) -> rusqlite::Result<i64> {
+        match self.0.next() {
+            None => Ok(i64::MIN),
+            Some(text) => text.parse().map_err(|why| damaged("position", why)),
+        }
+    }
+
+    fn text(&mut self) -> &'a str {
+        self.0.next().unwrap_or_default()
+    }
+}
+
+/// One page of a table. SQLite has indexes instead of index rows.
+pub(super) fn page(
+    txn: &Txn<'_>,
+    of: Table,
+    reading: Reading,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Page> {
+    let mut at = After(after.unwrap_or_default().split_whitespace());
+    let some = signed(limit as u64);
+    let found = match of {
+        Table::Partitions => rows(txn, of, PARTITIONS, params![at.number()?, some], partition)?,
+        Table::Campaigns => {
+            let item = |row: &Row<'_>| Ok(Item::Campaign(Box::new(campaign(txn, row)?)));
+            rows(txn, of, CAMPAIGNS, params![at.number()?, some], item)?
+        }
+        Table::Accounts => rows(txn, of, ACCOUNTS, params![at.text(), some], account)?,
+        Table::Coupons => return coupons(txn, &mut at, limit),
+        Table::Directory => {
+            let item = |row: &Row<'_>| Ok(Item::Entry(entry(row)?));
+            rows(txn, of, ENTRIES, params![at.text(), some], item)?
+        }
+        Table::Claims => {
+            let item = |row: &Row<'_>| Ok(Item::Claim(claim(txn, row, reading)?));
+            rows(txn, of, CLAIMS, params![at.number()?, at.text(), at.number()?, some], item)?
+        }
+        Table::Replacements => rows(txn, of, REPLACEMENTS, params![at.text(), some], replacement)?,
+        Table::RejectedLines => {
+            rows(txn, of, REJECTED, params![at.number()?, at.number()?, some], rejected)?
+        }
+        Table::Settings => return Ok(Page { items: settings(txn)?, next: None }),
+        Table::IndexRows(_) => Vec::new(),
+    };
+    Ok(paged(found, limit))
+}
+
+/// Items and their positions.
+type Rows = Vec<(String, Item)>;
+
+fn paged(found: Rows, limit: usize) -> Page {
+    let next = found.last().filter(|_| found.len() == limit).map(|(position, _)| position.clone());
+    Page { items: found.into_iter().map(|(_, item)| item).collect(), next }
+}
+
+/// The rows of a statement whose last column is the position.
+fn rows(
+    txn: &Txn<'_>,
+    of: Table,
+    sql: &str,
+    asked: &[&dyn ToSql],
+    item: impl Fn(&Row<'_>) -> rusqlite::Result<Item>,
+) -> rusqlite::Result<Rows> {
+    let mut statement = txn.statement(sql)?;
+    let mut found = statement.query(asked)?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let position: String = row.get("position")?;
+        let item = match item(row) {
+            Ok(item) => item,
+            // It is not about the row.
+            Err(error) if error.sqlite_error_code().is_some() => return Err(error),
+            Err(error) => Item::Unreadable(Unreadable::row(of, &position, error)),
+        };
+        rows.push((position, item));
+    }
+    Ok(rows)
+}
+
+/// Rows in the order of the table, then archived markers.
+fn coupons(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Page> {
+    let of = Table::Coupons;
+    let some = signed(limit as u64);
+    let after: i64 = match at.text() {
+        ARCHIVED_MARKERS => {
+            let asked = params![at.number()?, at.text(), some];
+            return Ok(paged(rows(txn, of, MARKERS, asked, archived_marker)?, limit));
+        }
+        "" => i64::MIN,
+        number => number.parse().map_err(|why| damaged("position", why))?,
+    };
+    let item = |row: &Row<'_>| Ok(Item::Row(row_item(txn, row)?));
+    let page = paged(rows(txn, of, ROWS, params![after, some], item)?, limit);
+    Ok(Page { next: page.next.or_else(|| Some(ARCHIVED_MARKERS.to_owned())), ..page })
+}
+
+const MARKERS: &str = "SELECT expiry_day, code, version, \
+    'archived_markers ' || expiry_day || ' ' || code AS position \
+    FROM archived_marker WHERE (expiry_day, code) > (?1, ?2) ORDER BY expiry_day, code LIMIT ?3";
+
+fn archived_marker(row: &Row<'_>) -> rusqlite::Result<Item> {
+    Ok(Item::Row(RowItem {
+        day: Day(row.get(0)?),
+        code: row.get(1)?,
+        is: RowIs::ArchivedMarker { version: unsigned(row, 2)? },
+        astray: None,
+    }))
+}
+
+const PARTITIONS: &str = "SELECT expiry_day, seal_after, closing, sealed, archive_commit, emptied, \
+    next_serial, CAST(expiry_day AS TEXT) AS position \
+    FROM partition_plan WHERE expiry_day > ?1 ORDER BY expiry_day LIMIT ?2";
+
+fn partition(row: &Row<'_>) -> rusqlite::Result<Item> {
+    Ok(Item::Partition(PartitionItem {
+        day: Day(row.get(0)?),
+        // SQLite does not use buckets.
+        bits: None,
+        seal_after: Millis(row.get(1)?),
+        closing: row.get(2)?,
+        sealed: row.get(3)?,
+        archive_commit: unsigned(row, 4)?,
+        emptied: row.get(5)?,
+        next_serial: unsigned(row, 6)?,
+        entered: Vec::new(),
+    }))
+}
+
+const ACCOUNTS: &str = "SELECT login_id, user_id, password_hash, created_at, login_id AS position \
+    FROM account WHERE login_id > ?1 ORDER BY login_id LIMIT ?2";
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let account =
+        Account { login_id: parsed(row, 0)?, user_id: parsed(row, 1)?, password_hash: row.get(2)? };
+    Ok(Item::Account { account, created_at: Millis(row.get(3)?) })
+}
+
+macro_rules! entries {
+    ($rest:literal) => {
+        concat!(
+            "SELECT directory.code, kind, campaign_id, batch_id, directory.expiry_day, \
+             directory.valid_from, directory.expires_at, imported_state, \
+             directory.code AS position FROM directory \
+             LEFT JOIN campaign ON campaign.number = directory.campaign \
+             LEFT JOIN batch ON batch.number = directory.batch WHERE directory.code ",
+            $rest
+        )
+    };
+}
+
+const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<EntryItem> {
+    let code: String = row.get(0)?;
+    let read = || -> rusqlite::Result<EntryIs> {
+        Ok(match row.get_ref(1)?.as_str()? {
+            "gone" => EntryIs::Gone,
+            "shared" => EntryIs::Shared { campaign: parsed(row, 2)? },
+            "coupon" => EntryIs::Coupon {
+                owner: Owner { campaign: parsed(row, 2)?, batch: parsed(row, 3)? },
+                day: Day(row.get(4)?),
+                line: match row.get::<_, Option<String>>(7)? {
+                    None => None,
+                    Some(said) => Some((Millis(row.get(5)?), Millis(row.get(6)?), said)),
+                },
+            },
+            other => return Err(damaged("kind", other)),
+        })
+    };
+    let is = read().unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
+    Ok(EntryItem { code, is })
+}
+
+pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryItem>> {
+    txn.first(entries!("= ?1"), [code.as_str()], entry)
+}
+
+const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, \
+    campaign || ' ' || user_id || ' ' || entry AS position \
+    FROM claim WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
+    ORDER BY campaign, user_id, entry LIMIT ?4";
+
+fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<ClaimItem> {
+    let campaign = txn.campaign_at(row.get(0)?).map_err(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => damaged("campaign", "it is not there"),
+        error => error,
+    })?;
+    let code: Code = parsed(row, 3)?;
+    let entered = match reading {
+        Reading::AsStored => None,
+        // On a cluster nothing leads to it from an earlier partition.
+        Reading::InEffect => directory::partition_of(txn, &code)?,
+    };
+    Ok(ClaimItem {
+        campaign: campaign.terms.id.clone(),
+        user: parsed(row, 1)?,
+        slot: row.get(2)?,
+        day: match entered {
+            Some(day) => day,
+            None => Day(row.get(6)?),
+        },
+        code,
+        reference: row.get::<_, Option<String>>(4)?.as_deref().map(IssueRef::stored),
+        issue: row.get(5)?,
+        begun: None,
+    })
+}
+
+pub(super) fn is_claimed(
+    txn: &Txn<'_>,
+    (campaign, user, code): &(CampaignId, UserId, Code),
+) -> rusqlite::Result<bool> {
+    match txn.campaign(campaign)? {
+        Some(campaign) => claims::has(txn, campaign.number, user, code),
+        None => Ok(false),
+    }
+}
+
+const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \
+    FROM replacement WHERE replaced > ?1 ORDER BY replaced LIMIT ?2";
+
+fn replacement(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let (replaced, user, issue) = (parsed(row, 0)?, row.get(1)?, row.get(2)?);
+    Ok(Item::Replacement(ReplacementItem { replaced, user, issue }))
+}
+
+const REJECTED: &str = "SELECT line, text, reason, detail, at, campaign_id, batch_id, \
+    rejected_line.batch || ' ' || line AS position \
+    FROM rejected_line JOIN batch ON batch.number = rejected_line.batch \
+    JOIN campaign ON campaign.number = batch.campaign \
+    WHERE (rejected_line.batch, line) > (?1, ?2) ORDER BY rejected_line.batch, line LIMIT ?3";
+
+fn rejected(row: &Row<'_>) -> rusqlite::Result<Item> {
+    Ok(Item::Rejected {
+        campaign: parsed(row, 5)?,
+        batch: parsed(row, 6)?,
+        line: rejected_lines::line(row)?,
+        at: Millis(row.get(4)?),
+    })
+}
+
+fn settings(txn: &Txn<'_>) -> rusqlite::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for setting in COPIED_SETTINGS {
+        if let Some(text) = txn.setting(setting.name())? {
+            let value = setting.value(&text).map_err(|why| damaged(setting.name(), why))?;
+            items.push(Item::Setting { setting, value });
+        }
+    }
+    Ok(items)
+}

@@ -1,0 +1,125 @@
+//! Giving the next coupon of the stock: one step is one transaction, and is written whole.
+
+use coupon::apply::{Change, Outcome};
+use coupon::coupon::Coupon;
+use hot::Applied;
+use hot::protocol::{NewEntry, give};
+
+use crate::changes::{CLOCK_BOUND_MS, Decision, write_decision};
+use crate::claims::{self, Claim};
+use crate::coupons::Located;
+use crate::rows::CampaignHere;
+use crate::stock::{Cursor, Next, Offer, Supply};
+use crate::txn::Txn;
+
+/// What one transaction of an issue decides.
+pub(crate) enum Step {
+    /// An answer, and what to write for it.
+    Decided(Box<Decision>, HandedOut),
+    /// One more name for the coupon that a user has.
+    Named(Box<Located>, NewEntry<i64>),
+    /// Many serials were gone. The cursor is written, and the issue goes on in the next
+    /// transaction.
+    Again(Cursor),
+}
+
+/// What is written together with the coupon that is handed out.
+#[derive(Default)]
+pub(crate) struct HandedOut {
+    /// How far the serials of its batch are gone, if it is one of them.
+    cursor: Option<Cursor>,
+    /// The coupon that it replaces.
+    replaced: Option<Box<Coupon>>,
+}
+
+impl Step {
+    /// An answer without a coupon of the stock.
+    pub(super) fn decided(decision: Decision) -> Step {
+        Step::Decided(Box::new(decision), HandedOut::default())
+    }
+
+    /// The answer of a dry run, or how far the serials are gone, to ask again.
+    pub(crate) fn into_answer(self) -> Result<Applied, Cursor> {
+        match self {
+            Step::Decided(decision, _) => Ok(decision.applied),
+            Step::Named(located, _) => Ok(Decision::replayed(&located).applied),
+            Step::Again(cursor) => Err(cursor),
+        }
+    }
+}
+
+/// What the claim of a user decides about a request.
+pub(crate) enum Plan {
+    /// The answer, or one more name for a coupon that the user has.
+    Answer(Step),
+    /// The user gets the next coupon of the stock. It may replace another one.
+    HandOut(CampaignHere, Claim, Option<Box<Coupon>>),
+}
+
+impl Plan {
+    pub(super) fn decided(decision: Decision) -> Plan {
+        Plan::Answer(Step::decided(decision))
+    }
+
+    /// The answer, if it needs no write.
+    pub(crate) fn without_writing(self) -> Option<Applied> {
+        match self {
+            Plan::Answer(Step::Decided(decision, _)) if decision.writes.is_none() => {
+                Some(decision.applied)
+            }
+            Plan::Answer(_) | Plan::HandOut(..) => None,
+        }
+    }
+}
+
+/// Decides one step and writes it. `None` asks to be called again.
+pub(crate) fn run(
+    txn: &Txn<'_>,
+    decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step>,
+) -> rusqlite::Result<Option<Applied>> {
+    match decide(txn)? {
+        Step::Decided(decision, HandedOut { cursor, replaced }) => {
+            if let Some(cursor) = cursor {
+                cursor.write(txn)?;
+            }
+            write_decision(txn, &decision)?;
+            if let (Some(replaced), Outcome::Accepted(after)) =
+                (replaced, &decision.applied.outcome)
+                && let Some(user) = after.holder()
+            {
+                claims::keep_replacement(txn, &replaced, user)?;
+            }
+            Ok(Some(decision.applied))
+        }
+        Step::Named(located, entry) => {
+            let number = located.here.campaign.number;
+            claims::enter(txn, number, &entry, located.day, &located.coupon)?;
+            Ok(Some(Decision::replayed(&located).applied))
+        }
+        Step::Again(cursor) => cursor.write(txn).map(|()| None),
+    }
+}
+
+/// Gives the next coupon of the stock. `then` is a second change in the same write.
+pub(super) fn hand_out(
+    txn: &Txn<'_>,
+    supply: &Supply<'_>,
+    campaign: &CampaignHere,
+    claim: &Claim,
+    issue: &Change,
+    then: Option<&Change>,
+    replaced: Option<Box<Coupon>>,
+) -> rusqlite::Result<Step> {
+    let mut offer = Offer::new(supply, campaign, issue.at);
+    let (located, cursor) = match offer.next(txn)? {
+        Next::Coupon(located, cursor) => (located, cursor),
+        Next::Again(cursor) => return Ok(Step::Again(cursor)),
+        Next::Nothing(refusal) => return Ok(Step::decided(Decision::refused(refusal))),
+    };
+    let decision = give(&located, issue, then, claim, CLOCK_BOUND_MS);
+    let handed_out = match decision.writes.is_some() {
+        true => HandedOut { cursor, replaced },
+        false => HandedOut::default(),
+    };
+    Ok(Step::Decided(Box::new(decision), handed_out))
+}

@@ -1,0 +1,161 @@
+//! The embedded hot store: one SQLite file, one writer thread that commits a group of writes with
+//! one sync, and a few readers. Each protocol is one transaction here.
+//!
+//! Several processes may work on one file at a time. A transaction remembers nothing of another,
+//! but for campaigns, batches and seals, which readers remember and check (see `txn`). A module
+//! names only those of lower levels: `tests/modules.rs` lists the levels.
+
+mod accounts;
+mod archiving;
+mod backup;
+mod batches;
+mod campaigns;
+mod changes;
+mod checkpointer;
+mod claims;
+mod cold;
+mod columns;
+mod coupons;
+mod directory;
+mod failure;
+mod fair_file_lock;
+mod history;
+mod holds;
+mod import;
+mod inventory;
+mod issuing;
+mod jobs;
+mod list;
+mod moves;
+mod partitions;
+mod prefetch;
+mod private_files;
+mod readers;
+mod reconcile;
+mod rejected_lines;
+mod rows;
+mod schema;
+mod settings;
+mod stock;
+mod store;
+mod txn;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use hot::{Archive, HotError};
+use router::KeyRing;
+use tokio::sync::OnceCell;
+
+pub use crate::backup::make_ready;
+use crate::checkpointer::Checkpointer;
+use crate::fair_file_lock::FairFileLock;
+use crate::readers::Readers;
+pub use crate::schema::{FILE_NAME, OpenError, is_current};
+use crate::writer::{Desk, Writer};
+
+pub(crate) type Result<T, E = HotError> = std::result::Result<T, E>;
+
+/// With fewer free bytes on its disk the store refuses writes. They leave room for the log to grow
+/// until the next checkpoint, and for the operator to work.
+pub const FREE_MIN_BYTES: u64 = 256 << 20;
+
+/// How long a write waits to begin, and then for its commit.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What can be set of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// See [`FREE_MIN_BYTES`].
+    pub free_min_bytes: u64,
+    /// See [`WRITE_TIMEOUT`].
+    pub write_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { free_min_bytes: FREE_MIN_BYTES, write_timeout: WRITE_TIMEOUT }
+    }
+}
+
+/// A hot store in one folder of this machine.
+pub struct SqliteHot {
+    // They are dropped in this order: the writer answers its jobs, then the file is closed.
+    writer: Writer,
+    checkpointer: Checkpointer,
+    readers: Readers,
+    keys: KeyRing,
+    archive: Arc<dyn Archive>,
+    /// Whether this process has announced long codes.
+    announced: OnceCell<()>,
+    /// The number of writes that others had made when the last background write ended.
+    others: AtomicU64,
+    /// Whether others had made none since the background write before it.
+    is_alone: AtomicBool,
+    folder: PathBuf,
+    options: Options,
+    /// Statements that readers and the writer have run.
+    statements: Arc<AtomicU64>,
+}
+
+impl SqliteHot {
+    /// Opens the store in `folder`, or makes it there. `keys` mint its codes; `archive` has the
+    /// coupons that were archived.
+    ///
+    /// # Errors
+    /// [`OpenError`]; for a store of a newer release it names that release.
+    pub fn open(
+        folder: &Path,
+        keys: impl Into<KeyRing>,
+        archive: Arc<dyn Archive>,
+        options: Options,
+    ) -> Result<SqliteHot, OpenError> {
+        let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
+        std::fs::create_dir_all(folder).map_err(file_error)?;
+        private_files::tighten(folder);
+        let path = folder.join(FILE_NAME);
+        let file_lock = FairFileLock::open(folder).map_err(file_error)?;
+        let conn = match schema::open_current(&path)? {
+            Some(conn) => conn,
+            None => {
+                let _held = file_lock.enter().map_err(file_error)?;
+                schema::open_or_make(&path)?
+            }
+        };
+        let statements = Arc::<AtomicU64>::default();
+        let desk = Desk {
+            conn,
+            file_lock,
+            folder: folder.to_owned(),
+            free_min: options.free_min_bytes,
+            statements: Arc::clone(&statements),
+        };
+        Ok(SqliteHot {
+            readers: Readers::open(&path, &statements)?,
+            checkpointer: Checkpointer::start(folder, &path)?,
+            writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
+            keys: keys.into(),
+            archive,
+            announced: OnceCell::new(),
+            others: AtomicU64::new(0),
+            is_alone: AtomicBool::new(false),
+            folder: folder.to_owned(),
+            options,
+            statements,
+        })
+    }
+
+    /// Copies the whole store, as it is at one moment after the call, to a new file at `to`. Others
+    /// may read and write meanwhile. The copy is durable before this returns.
+    ///
+    /// # Errors
+    /// `Unavailable`; there is no file at `to` then.
+    pub async fn back_up(&self, to: &Path) -> Result<()> {
+        let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
+        copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)
+    }
+}

@@ -1,0 +1,88 @@
+//! Partitions: the plan of an expiry day, its counter of serials, and archived markers.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::refusal::Refusal;
+use coupon::time::Day;
+use hot::protocol::{seal_after, serials_after};
+use hot::settings::SERIAL_FLOOR;
+use router::BUCKET_BITS_DEFAULT;
+use rusqlite::params;
+
+use crate::columns::{signed, unsigned};
+use crate::txn::Txn;
+
+/// A day that no longer takes coupons.
+pub(crate) struct Closing;
+
+/// To be called before a campaign's first coupon comes to `day`. Makes the plan, and keeps the
+/// partition open as long as the campaign cancels and extends.
+pub(crate) fn enter(
+    txn: &Txn<'_>,
+    day: Day,
+    campaign: &Campaign,
+) -> rusqlite::Result<Result<(), Closing>> {
+    let seal_after = seal_after(day, campaign);
+    txn.run(
+        "INSERT INTO partition_plan (expiry_day, bucket_bits, seal_after, closing, next_serial) \
+         VALUES (?1, ?2, ?3, 0, coalesce( \
+         (SELECT CAST(value AS INTEGER) FROM setting WHERE name = ?4), 0)) \
+         ON CONFLICT (expiry_day) DO UPDATE SET seal_after = excluded.seal_after \
+         WHERE seal_after < excluded.seal_after AND closing = 0",
+        params![day.0, BUCKET_BITS_DEFAULT, seal_after.0, SERIAL_FLOOR],
+    )?;
+    Ok(if is_closing(txn, day)? { Err(Closing) } else { Ok(()) })
+}
+
+/// Whether the day has begun to close: no coupon may come to it any more.
+pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> rusqlite::Result<bool> {
+    let sql = "SELECT closing FROM partition_plan WHERE expiry_day = ?1";
+    Ok(txn.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
+}
+
+pub(crate) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8>> {
+    let sql = "SELECT bucket_bits FROM partition_plan WHERE expiry_day = ?1";
+    txn.first(sql, [day.0], |row| row.get(0))
+}
+
+/// Takes `count` serials of the day's counter, and returns the first of them. The day must have a
+/// plan.
+pub(crate) fn take_serials(
+    txn: &Txn<'_>,
+    day: Day,
+    count: u64,
+) -> rusqlite::Result<Result<u64, Refusal>> {
+    let first = txn
+        .statement("SELECT next_serial FROM partition_plan WHERE expiry_day = ?1")?
+        .query_row([day.0], |row| unsigned(row, 0))?;
+    let next = match serials_after(first, count) {
+        Ok(next) => next,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let sql = "UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1";
+    txn.run(sql, params![day.0, signed(next)])?;
+    Ok(Ok(first))
+}
+
+/// The version in which a coupon of this partition was archived before the partition was sealed.
+pub(crate) fn archived_marker(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT version FROM archived_marker WHERE expiry_day = ?1 AND code = ?2";
+    txn.first(sql, params![day.0, code.as_str()], |row| unsigned(row, 0))
+}
+
+/// Makes the archived marker of a coupon that was archived in this version.
+pub(crate) fn mark_archived(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+    version: u64,
+) -> rusqlite::Result<()> {
+    txn.run(
+        "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
+        params![day.0, code.as_str(), signed(version)],
+    )
+}

@@ -1,0 +1,50 @@
+//! Transactions that need coupons of cold: they end without a write, and run again with the
+//! coupons.
+//!
+//! A transaction cannot wait for another store. A job that meets a coupon of cold which was not
+//! fetched yet ends before it has written anything, and says which coupons it needs. The caller
+//! fetches them and runs the job again.
+
+use crate::cold::{Prefetched, Wanted};
+use crate::failure::{Elsewhere, elsewhere};
+use crate::txn::Txn;
+
+/// How one run of a job ended.
+pub(crate) enum Attempt<T> {
+    /// With a result.
+    Done(T),
+    /// Without a result, and without a write: the job needs these coupons.
+    NeedsCold(Vec<Wanted>),
+}
+
+/// Runs `body` with what was fetched from cold. `body` must not have written anything when it needs
+/// more.
+pub(crate) fn attempt<T>(
+    txn: &Txn<'_>,
+    prefetched: &Prefetched,
+    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Attempt<T>> {
+    let txn = txn.with_prefetched(prefetched);
+    match body(&txn) {
+        Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => {
+            Ok(Attempt::NeedsCold(txn.wanted()))
+        }
+        ended => ended.map(Attempt::Done),
+    }
+}
+
+/// All of `results`, or the first error. It goes through all of them first, so that the job asks
+/// cold for all coupons at once.
+pub(crate) fn all<T>(
+    results: impl Iterator<Item = rusqlite::Result<T>>,
+) -> rusqlite::Result<Vec<T>> {
+    let (mut all, mut wanted) = (Vec::new(), None);
+    for result in results {
+        match result {
+            Ok(one) => all.push(one),
+            Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => wanted = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    wanted.map_or(Ok(all), Err)
+}

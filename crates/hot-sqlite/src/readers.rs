@@ -1,0 +1,246 @@
+//! A few connections that read, each for one caller at a time.
+//!
+//! *Point read*: a few rows by their keys. The caller's own thread does it, since the way to
+//! another thread and back takes several times as long as a read of pages in memory. While most
+//! point reads are slow, they wait for the disk, and the runtime goes on without the threads that
+//! read. Any longer read has a thread of its own from the start.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hot::HotError;
+use rusqlite::Connection;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{AcquireError, Semaphore};
+
+use crate::failure::{before_commit, caught};
+use crate::schema::{OpenError, open_reader};
+use crate::txn::{Seen, Txn, bound, roll_back};
+
+/// Connections of one process: more than the cores of the machines that it is built for, so that
+/// one long list does not stop the look-ups.
+const READERS: usize = 8;
+
+/// A point read that waits longer, without the time that its thread computes, has waited for the
+/// disk or for a processor.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// Slow reads, less the fast ones in between, from which on it is the disk: on a busy machine one
+/// read in a hundred waits for a processor.
+const SLOW_MIN: u32 = 4;
+
+/// Most slow reads that are counted, so that a few fast reads make up for them.
+const SLOW_MAX: u32 = 8;
+
+pub(crate) struct Readers {
+    /// One more for each slow read, one less for each fast one; 0 to [`SLOW_MAX`].
+    slow: AtomicU32,
+    idle: Arc<Mutex<Vec<Reader>>>,
+    permits: Arc<Semaphore>,
+    reads: AtomicU64,
+}
+
+/// A connection, and what it has looked up so far.
+struct Reader {
+    conn: Connection,
+    seen: Seen,
+}
+
+impl Readers {
+    /// `statements` counts the statements that they run.
+    pub(crate) fn open(path: &Path, statements: &Arc<AtomicU64>) -> Result<Readers, OpenError> {
+        let one = |_| {
+            let seen = Seen::counting(statements);
+            Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen })
+        };
+        let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
+        Ok(Readers {
+            slow: AtomicU32::new(0),
+            idle: Arc::new(Mutex::new(idle)),
+            permits: Arc::new(Semaphore::new(READERS)),
+            reads: AtomicU64::new(0),
+        })
+    }
+
+    /// Runs `body`, a point read, in one read transaction, on this thread.
+    pub(crate) async fn point<T>(
+        &self,
+        body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, HotError> {
+        self.timed(|reader| in_transaction(reader, body)).await
+    }
+
+    /// The same without a read transaction, for a body whose statements need not see the same
+    /// state.
+    pub(crate) async fn apart<T>(
+        &self,
+        body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, HotError> {
+        let read = |reader: &Reader| {
+            let txn = Txn::after_others(&reader.conn, &reader.seen);
+            caught(|| body(&txn)).map_err(before_commit)
+        };
+        self.timed(read).await
+    }
+
+    /// Runs a point read on this thread, and notes whether it was slow.
+    async fn timed<T>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, HotError>,
+    ) -> Result<T, HotError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let _permit = self.permits.acquire().await.map_err(closed)?;
+        let slow = self.slow.load(Ordering::Relaxed);
+        let (begun, computed) = (Instant::now(), computed());
+        let read = || on_idle(&self.idle, read);
+        let result = match self.wait_for_the_disk() && can_go_on_without_us() {
+            true => tokio::task::block_in_place(read),
+            false => read(),
+        };
+        // The time that the thread computed says nothing about the disk.
+        let waited = begun.elapsed().saturating_sub(self::computed().saturating_sub(computed));
+        let now = match waited > SLOW {
+            true => SLOW_MAX.min(slow + 1),
+            false => slow.saturating_sub(1),
+        };
+        if now != slow {
+            // Of two reads at once one is not counted, which changes little.
+            self.slow.store(now, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Runs `body` in one read transaction, on a thread of its own.
+    pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
+        let idle = Arc::clone(&self.idle);
+        let read = tokio::task::spawn_blocking(move || {
+            // It is given back after the connection, also if the caller is gone by then.
+            let _permit = permit;
+            on_idle(&idle, |reader| in_transaction(reader, body))
+        });
+        read.await.unwrap_or_else(|panic| Err(HotError::Unavailable(Box::new(panic))))
+    }
+
+    /// Whether point reads wait for the disk at the moment.
+    pub(crate) fn wait_for_the_disk(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) >= SLOW_MIN
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+/// The processor time that this thread has used so far.
+fn computed() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+/// Whether the runtime has other threads.
+fn can_go_on_without_us() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
+}
+
+fn closed(_: AcquireError) -> HotError {
+    HotError::Unavailable("the store is closed".into())
+}
+
+/// Runs `read` on a connection that is idle. The caller must have a permit.
+fn on_idle<T>(
+    idle: &Mutex<Vec<Reader>>,
+    read: impl FnOnce(&Reader) -> Result<T, HotError>,
+) -> Result<T, HotError> {
+    let pop = || idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    // There is a connection for each permit.
+    let reader = pop().ok_or_else(|| HotError::Unavailable("no reader is idle".into()))?;
+    let result = read(&reader);
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+    result
+}
+
+fn in_transaction<T>(
+    Reader { conn, seen }: &Reader,
+    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+) -> Result<T, HotError> {
+    bound(conn, "BEGIN").map_err(before_commit)?;
+    let result = caught(|| body(&Txn::after_others(conn, seen)));
+    // Nothing was written. Its end lets the log be reset.
+    roll_back(conn);
+    result.map_err(before_commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readers of an empty file that take every read for slow, or none.
+    fn readers(folder: &Path, slow: bool) -> Readers {
+        let path = folder.join("hot.db");
+        Connection::open(&path).expect("a file");
+        let readers = Readers::open(&path, &Arc::default()).expect("readers");
+        readers.slow.store(if slow { SLOW_MAX } else { 0 }, Ordering::Relaxed);
+        readers
+    }
+
+    async fn one(readers: &Readers) -> i64 {
+        let one = readers.point(|txn| txn.conn.query_row("SELECT 1", [], |row| row.get(0))).await;
+        one.expect("a row")
+    }
+
+    #[tokio::test]
+    async fn one_thread() {
+        for slow in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            assert_eq!(one(&readers(folder.path(), slow)).await, 1, "slow: {slow}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn slow_reads_leave_the_runtime_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let readers = Arc::new(readers(folder.path(), false));
+        let its = Arc::clone(&readers);
+        let slow = tokio::spawn(async move {
+            for _ in 0..SLOW_MIN {
+                let slept = its.point(|_| {
+                    std::thread::sleep(2 * SLOW);
+                    Ok(())
+                });
+                let slept = slept.await;
+                slept.expect("read");
+            }
+        });
+        slow.await.expect("no panic");
+        assert_eq!(readers.slow.load(Ordering::Relaxed), SLOW_MIN);
+        // The only thread of the runtime waits for something that only another task can bring.
+        let (bring, brought) = std::sync::mpsc::channel();
+        let its = Arc::clone(&readers);
+        let waits = tokio::spawn(async move {
+            its.point(move |_| {
+                let brought = brought.recv_timeout(Duration::from_secs(180));
+                Ok(brought.is_ok())
+            })
+            .await
+        });
+        let other = tokio::spawn(async move { bring.send(()) });
+        assert!(waits.await.expect("no panic").expect("read"), "the other task went on");
+        other.await.expect("no panic").expect("somebody listened");
+        // On a busy machine, some of these reads are slow as well.
+        for _ in 0..100_000 {
+            if !readers.wait_for_the_disk() {
+                return;
+            }
+            one(&readers).await;
+        }
+        panic!("fast reads do not make up for slow ones");
+    }
+}

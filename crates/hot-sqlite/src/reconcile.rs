@@ -1,0 +1,147 @@
+//! Reconcile from cold, after a restore: a coupon that cold has in a newer version replaces the one
+//! here.
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
+use coupon::ids::UserId;
+use coupon::minted::CodeKey;
+use coupon::time::Day;
+use hot::Reconciled;
+use hot::protocol::{
+    ANY_ISSUE, SERIAL_GAP, StoredFacts, claimant, imported_state_of, is_known, replaced,
+};
+use hot::settings::SERIAL_FLOOR;
+use router::home;
+use rusqlite::params;
+
+use crate::columns::signed;
+use crate::coupons::{row_of, writing};
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+use crate::{claims, directory, partitions, settings};
+
+/// Coupons that one transaction reconciles.
+pub(crate) const RECONCILE_MAX: usize = 200;
+
+/// Reconciles coupons that cold has in the partition `day`.
+pub(crate) fn coupons(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    day: Day,
+    coupons: &[Coupon],
+) -> rusqlite::Result<Reconciled> {
+    let mut reconciled = Reconciled::default();
+    for coupon in coupons {
+        let code = coupon.code();
+        let stored = StoredFacts {
+            version: row_of(txn, day, code)?.map(|located| located.coupon.version()),
+            has_archived_marker: partitions::archived_marker(txn, day, code)?.is_some(),
+            is_sealed: txn.is_sealed(day)?,
+        };
+        if is_known(coupon, stored) {
+            reconciled.known += 1;
+            continue;
+        }
+        let genesis = coupon.genesis();
+        match txn.batch(&genesis.campaign, &genesis.batch)? {
+            Some((campaign, batch)) => {
+                one(txn, keys, day, coupon, &campaign, batch)?;
+                reconciled.reconciled += 1;
+            }
+            None => {
+                stranger(txn, keys, code)?;
+                reconciled.strangers += 1;
+            }
+        }
+    }
+    Ok(reconciled)
+}
+
+fn one(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    day: Day,
+    coupon: &Coupon,
+    campaign: &CampaignHere,
+    batch: i64,
+) -> rusqlite::Result<()> {
+    let (code, home) = (coupon.code(), home(keys, coupon.code()));
+    // A day that is closing has a plan, and no more is needed here.
+    let _ = partitions::enter(txn, day, &campaign.terms)?;
+    let moved = directory::partition_of(txn, code)?;
+    let mut before = None;
+    for expiry_day in [Some(day), moved, home].into_iter().flatten() {
+        if let Some(located) = row_of(txn, expiry_day, code)? {
+            writing::delete(txn, expiry_day, code)?;
+            before = Some(located.coupon);
+        }
+    }
+    if before.is_none() && home.is_none() && moved.is_none() {
+        txn.counts().arrive(campaign.number, batch, 1);
+    }
+    let was = before.as_ref().map_or(&State::Available, Coupon::state);
+    txn.counts().change(campaign.number, was, coupon.state());
+    txn.counts().archive(campaign.number, coupon.state().as_str());
+    if !txn.is_sealed(day)? {
+        partitions::mark_archived(txn, day, code, coupon.version())?;
+    }
+    if home != Some(day) {
+        let (genesis, imported_state) = (coupon.genesis(), imported_state_of(coupon));
+        let line = directory::Line {
+            valid_from: genesis.valid_from,
+            expires_at: genesis.expires_at,
+            imported_state: &imported_state,
+        };
+        // Only a foreign code has come in a line.
+        let line = home.is_none().then_some(line);
+        directory::enter(txn, code, campaign.number, batch, day, line)?;
+    }
+    claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
+}
+
+/// Enters the holder's claim for the coupon, and the replacement that its name says. So the
+/// holder's limit counts it, and its name is never free again.
+fn claim(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    coupon: &Coupon,
+    campaign: i64,
+    terms: &Campaign,
+    day: Day,
+) -> rusqlite::Result<()> {
+    if let Some(gone) = replaced(keys, coupon.issue_ref()) {
+        txn.run(
+            "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3) \
+             ON CONFLICT DO NOTHING",
+            params![gone.as_str(), coupon.holder().map(UserId::as_str), ANY_ISSUE],
+        )?;
+    }
+    let Some(holder) = claimant(terms, coupon) else { return Ok(()) };
+    if claims::has(txn, campaign, holder, coupon.code())? {
+        return Ok(());
+    }
+    let entry = claims::next_entry(txn, campaign, holder, coupon.issue_ref().cloned())?;
+    claims::enter(txn, campaign, &entry, day, coupon)
+}
+
+/// A code of a campaign that this store does not have. No look-up finds it, and a foreign code
+/// cannot be imported as new either.
+fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
+    if home(keys, code).is_none() {
+        txn.run(
+            "INSERT INTO directory (code, kind, campaign) VALUES (?1, 'gone', 0) \
+             ON CONFLICT (code) DO NOTHING",
+            [code.as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Skips serials on every day, so that codes which were minted after the backup are not minted
+/// again.
+pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
+    let floor = txn.setting_number(SERIAL_FLOOR)?.unwrap_or(0);
+    settings::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
+    txn.run("UPDATE partition_plan SET next_serial = next_serial + ?1", [signed(SERIAL_GAP)])
+}

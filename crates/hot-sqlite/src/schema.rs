@@ -1,0 +1,226 @@
+//! The schema of the file: opens, makes, upgrades and checks it. Every connection gets its pragmas
+//! here.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::private_files::create_private;
+use crate::txn::Txn;
+
+/// Name of the file inside the data folder.
+pub const FILE_NAME: &str = "hot.db";
+
+/// The statements that make a new store.
+const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+
+/// The steps by which later releases change the schema: the first upgrades a store of version 1 to
+/// version 2, and so on. Version 1 is the schema of the first release.
+const STEPS: &[&str] = &[];
+
+/// The version of this release. An older release refuses a higher one.
+pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
+
+const fn version_after(steps: &[&str]) -> i64 {
+    1 + steps.len() as i64
+}
+
+/// Marks the file as ours (`PRAGMA application_id`): "cpry".
+const APPLICATION_ID: i64 = 0x6370_7279;
+
+/// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// How long to wait for other programs, such as a backup tool. Our own processes use the fair file
+/// lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements that a connection keeps: all of ours.
+const STATEMENTS_KEPT: usize = 128;
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or the file cannot be used.
+    #[error("cannot open the hot store in {folder}: {source}")]
+    File {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite returned an error.
+    #[error("cannot open the hot store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file was written by a newer release.
+    #[error(
+        "the hot store has schema version {found}, this release knows {SCHEMA_VERSION}: \
+         it needs couponry {needs} or later"
+    )]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The release that wrote it.
+        needs: String,
+    },
+    /// The file belongs to another program.
+    #[error("{0} is an SQLite file of another program")]
+    Foreign(String),
+    /// The SQLite that is built in is too old.
+    #[error("SQLite {0} can lose commits; 3.51.3 or later is needed")]
+    OldSqlite(&'static str),
+}
+
+/// The store, if it need not be made or upgraded. It takes no lock, so that a process that is
+/// frozen in the middle of a write does not stop other processes from reading.
+pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let conn = connect(path)?;
+    let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let is_current = number("application_id")? == APPLICATION_ID
+        && number("user_version")? == SCHEMA_VERSION
+        && mode == "wal";
+    Ok(is_current.then_some(conn))
+}
+
+/// The store, made or upgraded if it has to be. No other process may write meanwhile.
+pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
+    let conn = connect(path)?;
+    let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    if tables == 0 {
+        // It must be set before the first table. It lets free pages go back to the disk.
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    migrate(&conn, path, STEPS)?;
+    Ok(conn)
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(OpenError::OldSqlite(rusqlite::version()));
+    }
+    create_private(path)
+        .map_err(|source| OpenError::File { folder: path.display().to_string(), source })?;
+    let conn = Connection::open(path)?;
+    configure(&conn)?;
+    Ok(conn)
+}
+
+/// Whether the store in `folder` needs no upgrade. Reads its version and nothing else.
+///
+/// # Errors
+/// [`OpenError`], also if there is no store.
+pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
+    let conn = open_reader(&folder.join(FILE_NAME))?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(version >= SCHEMA_VERSION)
+}
+
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    configure(&conn)?;
+    // A reader may have to build the index of the WAL, so the file is not opened read-only.
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+/// SQLite's own check of pages, indexes and constraints: at most 20 faults.
+pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
+    let said: Vec<String> = txn.all("PRAGMA integrity_check(20)", [], |row| row.get(0))?;
+    Ok(said.into_iter().filter(|said| said != "ok").collect())
+}
+
+/// Sets what holds for every connection.
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // The plan of a statement does not depend on the values that are bound to it. Without this,
+    // SQLite plans every statement on a table with partial indexes again for each bound value,
+    // since a value might make such an index usable. That was a fifth of a redeem and a quarter of
+    // a look-up.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    // The checkpointer makes checkpoints; a commit never does (see `checkpointer`).
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "mmap_size", 0)
+}
+
+/// Creates the tables, or runs those of `steps` that the store has not had. It keeps a copy of the
+/// store first, so that every upgrade can be undone.
+fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
+    let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let newest = version_after(steps);
+    let found = version()?;
+    if (1..newest).contains(&found) {
+        keep_copy(conn, path, found)?;
+    }
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    let result = match version()? {
+        0 => create(conn, SCHEMA, newest).map_err(OpenError::from),
+        found if found > newest => Err(OpenError::Newer { found, needs: written_by(conn)? }),
+        found => upgrade(conn, steps, found).map_err(OpenError::from),
+    };
+    conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    result
+}
+
+fn create(conn: &Connection, schema: &str, version: i64) -> rusqlite::Result<()> {
+    conn.execute_batch(schema)?;
+    conn.execute(
+        "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", version)
+}
+
+/// Writes `hot.db.schema-1` and so on next to the store. If there is such a copy already, it or its
+/// upgrade was not finished, and the new copy replaces it.
+fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenError> {
+    let copy = path.with_file_name(format!("{}.schema-{version}", FILE_NAME));
+    let failed = |source| OpenError::File { folder: copy.display().to_string(), source };
+    match std::fs::remove_file(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    // SQLite writes into an empty file that exists.
+    create_private(&copy).map_err(failed)?;
+    if let Err(error) = conn.execute("VACUUM INTO ?1", [copy.to_string_lossy()]) {
+        // Half a copy is useless, and it may have filled the disk.
+        let _ = std::fs::remove_file(&copy);
+        return Err(error.into());
+    }
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
+    let folder = copy.parent().filter(|folder| *folder != Path::new(""));
+    sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
+}
+
+/// Upgrades from version `found`. It may be the newest already: another process was faster.
+fn upgrade(conn: &Connection, steps: &[&str], found: i64) -> rusqlite::Result<()> {
+    let missing = usize::try_from(found - 1).ok().and_then(|done| steps.get(done..));
+    let Some(missing @ [_, ..]) = missing else { return Ok(()) };
+    missing.iter().try_for_each(|step| conn.execute_batch(step))?;
+    conn.execute(
+        "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    conn.pragma_update(None, "user_version", version_after(steps))
+}
+
+fn written_by(conn: &Connection) -> rusqlite::Result<String> {
+    conn.query_row("SELECT value FROM setting WHERE name = 'written_by'", [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests;

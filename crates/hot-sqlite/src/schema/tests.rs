@@ -1,0 +1,181 @@
+//! From version 1 to a version 2 that these tests make up, and to the version of this release.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::fair_file_lock::FairFileLock;
+
+/// The schema of the first release.
+const VERSION_1: &str = include_str!("../../tests/fixtures/hot-1.sql");
+
+/// The step to a version 2 that no release has.
+const STEP: &str = "ALTER TABLE campaign ADD COLUMN channel TEXT; \
+                    CREATE INDEX campaign_channel ON campaign (channel)";
+
+struct Store {
+    folder: TempDir,
+}
+
+impl Store {
+    /// A store of version 1, closed, with one row.
+    fn of_version_1() -> Store {
+        let store = Store { folder: tempfile::tempdir().unwrap() };
+        let conn = connect(&store.path()).unwrap();
+        conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+        conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+        create(&conn, VERSION_1, 1).unwrap();
+        conn.execute("INSERT INTO setting (name, value) VALUES ('kept', 'yes')", []).unwrap();
+        conn.execute("UPDATE setting SET value = '0.0.9' WHERE name = 'written_by'", []).unwrap();
+        conn.close().unwrap();
+        store
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(crate::FILE_NAME)
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.folder.path().join("hot.db.schema-1")
+    }
+
+    fn open(&self, steps: &[&str]) -> Result<Connection, OpenError> {
+        let conn = connect(&self.path())?;
+        migrate(&conn, &self.path(), steps)?;
+        Ok(conn)
+    }
+}
+
+fn version(conn: &Connection) -> i64 {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+fn setting(conn: &Connection, name: &str) -> String {
+    let value = "SELECT value FROM setting WHERE name = ?1";
+    conn.query_row(value, [name], |row| row.get(0)).unwrap()
+}
+
+fn has_channel(conn: &Connection) -> bool {
+    conn.prepare("SELECT channel FROM campaign").is_ok()
+}
+
+fn is_version_1(path: &Path) -> bool {
+    let conn = Connection::open(path).unwrap();
+    version(&conn) == 1 && !has_channel(&conn) && setting(&conn, "kept") == "yes"
+}
+
+/// The statements of the schema without comments and layout: a step adds a column in its own layout.
+fn schema_of(conn: &Connection) -> Vec<String> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name";
+    let mut statement = conn.prepare(sql).unwrap();
+    let texts = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let plain = |text: String| {
+        let lines = text.lines().map(|line| line.split("--").next().unwrap());
+        let words: String = lines.flat_map(|line| [line, " "]).collect();
+        let words = words.replace(',', " , ").replace('(', " ( ").replace(')', " ) ");
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    texts.map(|text| plain(text.unwrap())).collect()
+}
+
+#[test]
+fn version_1_becomes_this_release() {
+    let store = Store::of_version_1();
+    let upgraded = open_or_make(&store.path()).unwrap();
+    assert_eq!((version(&upgraded), setting(&upgraded, "kept")), (SCHEMA_VERSION, "yes".into()));
+    let folder = tempfile::tempdir().unwrap();
+    let new = open_or_make(&folder.path().join(FILE_NAME)).unwrap();
+    assert_eq!(schema_of(&upgraded), schema_of(&new));
+}
+
+#[test]
+fn a_store_is_upgraded_once() {
+    let store = Store::of_version_1();
+    let conn = store.open(&[STEP]).unwrap();
+    assert_eq!((version(&conn), has_channel(&conn)), (2, true));
+    assert_eq!(setting(&conn, "written_by"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(setting(&conn, "kept"), "yes");
+    assert!(is_version_1(&store.copy()), "the copy is the store before it");
+    let mode = fs::metadata(store.copy()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "the copy names users, too");
+    drop(conn);
+    fs::remove_file(store.copy()).unwrap();
+    assert_eq!(version(&store.open(&[STEP]).unwrap()), 2, "the second time nothing happens");
+    assert!(!store.copy().exists());
+    let conn = store.open(&[STEP, "CREATE TABLE later (a)"]).unwrap();
+    assert_eq!(version(&conn), 3, "only the step that it has not had");
+    assert!(store.folder.path().join("hot.db.schema-2").exists());
+}
+
+#[test]
+fn an_older_release_refuses_it() {
+    let store = Store::of_version_1();
+    drop(store.open(&[STEP]).unwrap());
+    let refused = store.open(&[]).unwrap_err();
+    assert!(matches!(refused, OpenError::Newer { found: 2, .. }), "{refused}");
+    let copy = store.copy();
+    fs::copy(&copy, store.path()).unwrap();
+    for log in ["hot.db-wal", "hot.db-shm"] {
+        let _ = fs::remove_file(store.folder.path().join(log));
+    }
+    assert!(store.open(&[]).is_ok(), "the copy is a store of version 1");
+}
+
+#[test]
+fn a_killed_upgrade_is_begun_again() {
+    type Leave = fn(&Store);
+    let cases: [(&str, Leave); 3] = [
+        ("while the copy was written", |store| {
+            fs::write(store.copy(), "SQLite format 3\0 and no more").unwrap();
+        }),
+        ("before the copy had a byte", |store| fs::write(store.copy(), "").unwrap()),
+        ("after the copy", |store| {
+            let conn = Connection::open(store.path()).unwrap();
+            keep_copy(&conn, &store.path(), 1).unwrap();
+        }),
+    ];
+    for (name, leave) in cases {
+        let store = Store::of_version_1();
+        leave(&store);
+        let conn = store.open(&[STEP]).unwrap();
+        assert_eq!((version(&conn), has_channel(&conn)), (2, true), "{name}");
+        assert!(is_version_1(&store.copy()), "{name}");
+    }
+}
+
+#[test]
+fn a_step_that_fails_leaves_version_1() {
+    let store = Store::of_version_1();
+    let refused = store.open(&[STEP, "CREATE TABLE campaign (a)"]).unwrap_err();
+    assert!(matches!(refused, OpenError::Sqlite(_)), "{refused}");
+    assert!(is_version_1(&store.path()));
+}
+
+#[test]
+fn without_a_copy_there_is_no_upgrade() {
+    let store = Store::of_version_1();
+    fs::create_dir(store.copy()).unwrap();
+    let refused = store.open(&[STEP]).unwrap_err();
+    assert!(matches!(refused, OpenError::File { .. }), "{refused}");
+    assert!(is_version_1(&store.path()));
+}
+
+#[test]
+fn two_upgrade_one_store() {
+    let store = Store::of_version_1();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // What a running process does: one after the other, in the fair file lock.
+                let lock = FairFileLock::open(store.folder.path()).unwrap();
+                let _pass = lock.enter().unwrap();
+                store.open(&[STEP]).map(drop).unwrap();
+            });
+        }
+    });
+    assert_eq!(version(&store.open(&[STEP]).unwrap()), 2);
+    assert!(is_version_1(&store.copy()));
+}

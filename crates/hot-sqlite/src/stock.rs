@@ -1,0 +1,223 @@
+//! The stock of a campaign: which coupon it offers next, and how far the serials of its batches are
+//! gone.
+
+use std::collections::BTreeMap;
+
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
+use coupon::minted::CodeKey;
+use coupon::refusal::Refusal;
+use coupon::time::{Day, Millis};
+use hot::protocol::{Left, is_on_offer};
+use rusqlite::params;
+
+use crate::columns::{parsed, parsed_or_null, signed, unsigned};
+use crate::coupons::{Located, in_partition, untouched_of};
+use crate::rows::CampaignHere;
+use crate::txn::Txn;
+use crate::{directory, partitions};
+
+/// Most serials that one transaction, or one read transaction of a dry run, looks at before others
+/// may write. Codes that were voided or issued by name are skipped, at some 2 µs each.
+const SKIP_MAX: u64 = 1_000;
+
+/// The stock, as one process sees it.
+pub(crate) struct Supply<'a> {
+    /// The keys that mint the codes of serials.
+    pub(crate) keys: &'a [CodeKey],
+    /// How far a dry run has seen serials to be gone; `None` for a transaction that writes it.
+    pub(crate) walked: Option<&'a Walked>,
+}
+
+/// How far the serials of batches, by number, were seen to be gone.
+#[derive(Default)]
+pub(crate) struct Walked(BTreeMap<i64, u64>);
+
+impl Walked {
+    /// Notes that nothing before `cursor` is left.
+    pub(crate) fn to(&mut self, cursor: &Cursor) {
+        self.0.insert(cursor.batch, cursor.next_offset);
+    }
+}
+
+/// How far a batch's serials have been offered.
+pub(crate) struct Cursor {
+    batch: i64,
+    next_offset: u64,
+}
+
+impl Cursor {
+    /// Writes how far the serials are gone. They stay gone, so the next issue begins there.
+    pub(crate) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+        let sql = "UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1";
+        txn.run(sql, params![self.batch, signed(self.next_offset)])
+    }
+}
+
+/// What [`Offer::next`] found.
+pub(crate) enum Next {
+    /// A coupon, and how far the serials of its batch are gone if it is one of them.
+    Coupon(Box<Located>, Option<Cursor>),
+    /// Many serials in a row were gone; the cursor is written before the next try.
+    Again(Cursor),
+    /// Nothing, for this reason.
+    Nothing(Refusal),
+}
+
+/// What a campaign can offer at a moment.
+pub(crate) struct Offer<'a> {
+    supply: &'a Supply<'a>,
+    campaign: &'a CampaignHere,
+    at: Millis,
+    looked_at: u64,
+}
+
+struct OpenBatch {
+    number: i64,
+    paused: bool,
+    run: Option<MintedRun>,
+    next_offset: u64,
+}
+
+impl OpenBatch {
+    /// The run, while there are serials left in it.
+    fn open_run(&self) -> Option<MintedRun> {
+        self.run.filter(|run| self.next_offset < run.count)
+    }
+}
+
+impl<'a> Offer<'a> {
+    pub(crate) fn new(supply: &'a Supply<'a>, campaign: &'a CampaignHere, at: Millis) -> Offer<'a> {
+        Offer { supply, campaign, at, looked_at: 0 }
+    }
+
+    /// Whether anything of the batch could be handed out if it were not paused.
+    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+        let serials = batch.open_run().is_some() && self.at < self.campaign.terms.expires_at;
+        Ok(serials || with_row(txn, batch, self.at)?.is_some())
+    }
+
+    /// The next available coupon, in the order of the batches. In each batch the coupons that have
+    /// rows come first: they came back or were imported. Then come the serials.
+    pub(crate) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
+        let mut met = Left::default();
+        for batch in batches(txn, self.campaign.number, self.supply.walked)? {
+            if batch.paused {
+                let left = self.has_left(txn, &batch)?;
+                met.paused |= left;
+                met.expired |= !left && has_any(txn, &batch)?;
+                continue;
+            }
+            if let Some(located) = with_row(txn, &batch, self.at)? {
+                return Ok(Next::Coupon(Box::new(located), None));
+            }
+            let Some(run) = batch.open_run() else {
+                met.expired |= has_any(txn, &batch)?;
+                continue;
+            };
+            if self.at >= self.campaign.terms.expires_at {
+                met.expired = true;
+                continue;
+            }
+            match self.next_serial(txn, &batch, run)? {
+                Some(next) => return Ok(next),
+                None => continue,
+            }
+        }
+        Ok(Next::Nothing(met.refusal()))
+    }
+
+    /// The next serial of the batch that nothing has happened to. `None` if its run has none left.
+    fn next_serial(
+        &mut self,
+        txn: &Txn<'_>,
+        batch: &OpenBatch,
+        run: MintedRun,
+    ) -> rusqlite::Result<Option<Next>> {
+        let Some(key) = self.supply.keys.iter().find(|key| key.id() == run.key) else {
+            // Another process has minted with a key that this one has not read yet.
+            tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
+            return Ok(Some(Next::Nothing(Refusal::Paused)));
+        };
+        for offset in batch.next_offset..run.count {
+            let code = key.mint(run.day, run.first + offset);
+            let cursor = Cursor { batch: batch.number, next_offset: offset + 1 };
+            if !is_touched(txn, run.day, &code)? {
+                let campaign = self.campaign.clone();
+                let located = untouched_of(txn, code, campaign, batch.number, run.day)?;
+                return Ok(Some(Next::Coupon(Box::new(located), Some(cursor))));
+            }
+            self.looked_at += 1;
+            // Also at the end of the run, so that the next issue need not walk there again.
+            if self.looked_at >= SKIP_MAX || offset + 1 == run.count {
+                return Ok(Some(Next::Again(cursor)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The batches of a campaign, in the order in which they were made.
+fn batches(
+    txn: &Txn<'_>,
+    campaign: i64,
+    walked: Option<&Walked>,
+) -> rusqlite::Result<Vec<OpenBatch>> {
+    let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
+               FROM batch WHERE campaign = ?1 ORDER BY number";
+    txn.all(sql, [campaign], |row| {
+        let run = match parsed_or_null(row, 2)? {
+            None => None,
+            Some(key) => Some(MintedRun {
+                key,
+                day: Day(row.get(3)?),
+                first: unsigned(row, 4)?,
+                count: unsigned(row, 5)?,
+            }),
+        };
+        let number = row.get(0)?;
+        let walked = walked.and_then(|walked| walked.0.get(&number)).copied().unwrap_or(0);
+        let next_offset = row.get::<_, Option<i64>>(6)?.unwrap_or(0).unsigned_abs().max(walked);
+        Ok(OpenBatch { number, paused: row.get(1)?, run, next_offset })
+    })
+}
+
+/// Whether anything of the batch is left, expired or not.
+fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+    Ok(batch.open_run().is_some() || with_row(txn, batch, Millis(i64::MIN))?.is_some())
+}
+
+/// The coupon of the batch with a row that is on offer `at` a moment and expires first.
+fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
+    let found = txn.first(
+        "SELECT expiry_day, code FROM coupon \
+         WHERE batch = ?1 AND state = 'available' AND history_full = 0 AND expires_at > ?2 \
+         ORDER BY expires_at, version LIMIT 1",
+        params![batch.number, at.0],
+        |row| Ok((Day(row.get(0)?), parsed::<Code>(row, 1)?)),
+    )?;
+    let Some((day, code)) = found else { return Ok(None) };
+    let located = in_partition(txn, day, &code)?;
+    debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));
+    Ok(located)
+}
+
+/// Whether something has happened to a minted code of an open partition: it has a row or an
+/// archived marker there, or has moved to a later partition.
+pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    let home = txn
+        .statement("SELECT 1 FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
+        .exists(params![day.0, code.as_str()])?;
+    Ok(home
+        || partitions::archived_marker(txn, day, code)?.is_some()
+        || directory::partition_of(txn, code)?.is_some())
+}
+
+/// Whether something has happened to a minted code, in an open partition or a sealed one. A sealed
+/// one may be empty, so cold is asked.
+pub(crate) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+    if is_touched(txn, day, code)? {
+        return Ok(true);
+    }
+    Ok(txn.is_sealed(day)? && txn.in_cold((day, code.clone()))?.is_some())
+}

@@ -1,0 +1,190 @@
+//! One transaction, or one read transaction, and what was looked up in it already. It names no
+//! feature of the store.
+//!
+//! A transaction reads each campaign, batch and seal once, however many of their coupons it
+//! changes. It forgets them at its end: other processes write the same file. It adds up counts in
+//! memory and writes them once, before the commit.
+//!
+//! A reader remembers campaigns, batches and seals between read transactions. Triggers raise a
+//! number in `setting` with every change of them, also by another process. A read transaction that
+//! finds the same number has the same terms. So a look-up reads one small row instead of three
+//! large ones.
+
+mod counts;
+mod lookups;
+mod seen;
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
+
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+
+use crate::cold::{Prefetched, Spot, Wanted};
+use crate::failure::{Elsewhere, damaged};
+use counts::{Counts, Shift};
+pub(crate) use seen::Seen;
+
+/// The setting with the number of changes of terms; none before the first change.
+const TERMS_REVISION: &str = "terms_revision";
+
+pub(crate) struct Txn<'a> {
+    pub(crate) conn: &'a Connection,
+    /// Shared by all jobs of the transaction.
+    seen: &'a Seen,
+    /// Whether what was seen is known to be true in this transaction.
+    is_checked: Cell<bool>,
+    /// What this job has fetched from cold.
+    prefetched: Option<&'a Prefetched>,
+    /// What this job needs from cold and has not fetched.
+    wanted: RefCell<Vec<Wanted>>,
+}
+
+/// Runs one of the statements around a transaction, which each connection prepares once.
+pub(crate) fn bound(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Rolls a transaction back. SQLite may have done so by itself after an error.
+pub(crate) fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit()
+        && let Err(error) = bound(conn, "ROLLBACK")
+    {
+        tracing::error!(error = %error, "a rollback failed");
+    }
+}
+
+impl<'a> Txn<'a> {
+    /// A transaction in which nothing has been looked up yet.
+    pub(crate) fn new(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+        let is_checked = Cell::new(true);
+        Txn { conn, seen, is_checked, prefetched: None, wanted: RefCell::default() }
+    }
+
+    /// One more read transaction of a reader that had others before.
+    pub(crate) fn after_others(conn: &'a Connection, seen: &'a Seen) -> Txn<'a> {
+        Txn { is_checked: Cell::new(false), ..Txn::new(conn, seen) }
+    }
+
+    /// The same transaction for a job that has fetched coupons from cold.
+    pub(crate) fn with_prefetched<'b>(&'b self, prefetched: &'b Prefetched) -> Txn<'b> {
+        let is_checked = self.is_checked.clone();
+        Txn { is_checked, prefetched: Some(prefetched), ..Txn::new(self.conn, self.seen) }
+    }
+
+    /// What this job needs from cold.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        self.wanted.take()
+    }
+
+    /// What cold has of a code. If this job has not fetched it yet, the error
+    /// [`Elsewhere::Wanted`].
+    pub(crate) fn in_cold(&self, spot: Spot) -> rusqlite::Result<Option<&'a Coupon>> {
+        match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
+            Some(found) => Ok(found),
+            None => {
+                let archive_commit = self.archive_commit(spot.0)?;
+                self.wanted.borrow_mut().push((spot, archive_commit));
+                Err(Elsewhere::Wanted.into())
+            }
+        }
+    }
+
+    pub(crate) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.seen.statements.fetch_add(1, Ordering::Relaxed);
+        self.conn.prepare_cached(sql)
+    }
+
+    /// Runs a statement that has no rows.
+    pub(crate) fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<()> {
+        self.statement(sql)?.execute(values).map(drop)
+    }
+
+    /// The first row of a query, if it has one.
+    pub(crate) fn first<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.statement(sql)?.query_row(values, read).optional()
+    }
+
+    /// Every row of a query.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.statement(sql)?.query_map(values, read)?.collect()
+    }
+
+    /// The last archive commit of a partition whose coupons were removed here; 0 before the first.
+    fn archive_commit(&self, day: Day) -> rusqlite::Result<u64> {
+        let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
+        let archive_commit: Option<i64> = self.first(sql, [day.0], |row| row.get(0))?;
+        Ok(archive_commit.unwrap_or(0).unsigned_abs())
+    }
+
+    /// A row of the table `setting`.
+    pub(crate) fn setting(&self, name: &str) -> rusqlite::Result<Option<String>> {
+        self.first("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
+    }
+
+    /// The same, for a number.
+    pub(crate) fn setting_number(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+        let text = self.setting(name)?;
+        text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
+    }
+
+    /// What was seen, without what is not true in this transaction.
+    fn seen(&self) -> rusqlite::Result<&'a Seen> {
+        if !self.is_checked.get() {
+            let now = self.setting(TERMS_REVISION)?;
+            if *self.seen.revision.borrow() != now {
+                self.seen.forget();
+                self.seen.revision.replace(now);
+            }
+            self.is_checked.set(true);
+        }
+        Ok(self.seen)
+    }
+
+    /// A number that differs after another process has written.
+    pub(crate) fn commits_of_others(&self) -> rusqlite::Result<u64> {
+        let version = self.conn.pragma_query_value(None, "data_version", |row| row.get(0));
+        version.map(i64::unsigned_abs)
+    }
+
+    /// To be called after a change of a campaign, a batch or a seal, so that the jobs after this
+    /// one see it.
+    pub(crate) fn forget_terms(&self) {
+        self.seen.forget();
+    }
+
+    /// Where the transaction adds up counts.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.seen.counts
+    }
+
+    /// Writes the counts: before the commit, and before they are read.
+    pub(crate) fn flush(&self) -> rusqlite::Result<()> {
+        for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
+            let ([issued, redeemed, void], cold) = (states.all, states.cold);
+            self.run(
+                "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
+                 redeemed = redeemed + ?4, void = void + ?5, cold_issued = cold_issued + ?6, \
+                 cold_redeemed = cold_redeemed + ?7, cold_void = cold_void + ?8 \
+                 WHERE number = ?1",
+                params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
+            )?;
+        }
+        for (batch, count) in self.seen.counts.take_arrivals() {
+            let sql = "UPDATE batch SET count = count + ?2 WHERE number = ?1";
+            self.run(sql, params![batch, count])?;
+        }
+        Ok(())
+    }
+}

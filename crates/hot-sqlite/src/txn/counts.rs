@@ -1,0 +1,50 @@
+//! Counts of campaigns and batches, added up in memory: a transaction writes each once, before its
+//! commit.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use coupon::coupon::State;
+use hot::protocol::StateCounts;
+
+/// What a transaction has changed so far.
+#[derive(Default)]
+pub(crate) struct Counts {
+    shifts: RefCell<BTreeMap<i64, Shift>>,
+    arrivals: RefCell<BTreeMap<i64, i64>>,
+}
+
+/// What is added to the counts of a campaign.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Shift {
+    pub(super) stock: i64,
+    pub(super) states: StateCounts,
+}
+
+impl Counts {
+    /// A coupon of `campaign` goes from one state to another.
+    pub(crate) fn change(&self, campaign: i64, from: &State, to: &State) {
+        self.shifts.borrow_mut().entry(campaign).or_default().states.change(from, to);
+    }
+
+    /// A coupon of `campaign` in this state is archived.
+    pub(crate) fn archive(&self, campaign: i64, state: &str) {
+        self.shifts.borrow_mut().entry(campaign).or_default().states.archive(state);
+    }
+
+    /// Coupons come into `batch`.
+    pub(crate) fn arrive(&self, campaign: i64, batch: i64, count: i64) {
+        self.shifts.borrow_mut().entry(campaign).or_default().stock += count;
+        *self.arrivals.borrow_mut().entry(batch).or_default() += count;
+    }
+
+    /// What is added to each campaign, by number. Begins again from nothing.
+    pub(super) fn take_shifts(&self) -> BTreeMap<i64, Shift> {
+        self.shifts.take()
+    }
+
+    /// How many coupons are added to each batch, by number. Begins again from nothing.
+    pub(super) fn take_arrivals(&self) -> BTreeMap<i64, i64> {
+        self.arrivals.take()
+    }
+}

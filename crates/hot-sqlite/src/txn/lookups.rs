@@ -1,0 +1,101 @@
+//! Look-ups of campaigns, batches and seals: each is read once, and then remembered in `Seen`.
+
+use std::sync::Arc;
+
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::{Day, Millis};
+use router::Owner;
+use rusqlite::params;
+
+use super::Txn;
+use super::seen::keep;
+use crate::columns::parsed;
+use crate::failure::damaged;
+use crate::rows::{self, BatchHere, CampaignHere};
+
+impl Txn<'_> {
+    /// A campaign by its name.
+    pub(crate) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
+        let known = self.seen.numbers.borrow().get(id).copied();
+        if let Some(number) = known {
+            return self.campaign_at(number).map(Some);
+        }
+        let sql = "SELECT number FROM campaign WHERE campaign_id = ?1";
+        let number = self.first(sql, [id.as_str()], |row| row.get(0))?;
+        let Some(number) = number else { return Ok(None) };
+        keep(&self.seen.numbers, id.clone(), &number);
+        self.campaign_at(number).map(Some)
+    }
+
+    /// A campaign by its number.
+    pub(crate) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
+        let seen = self.seen()?;
+        if let Some(campaign) = seen.campaigns.borrow().get(&number) {
+            return Ok(campaign.clone());
+        }
+        let sql = rows::select_campaign!(" FROM campaign WHERE number = ?1");
+        let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
+        let campaign = CampaignHere { number, terms: Arc::new(terms) };
+        keep(&seen.campaigns, number, &campaign);
+        Ok(campaign)
+    }
+
+    /// A batch by its number.
+    pub(crate) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
+        let seen = self.seen()?;
+        if let Some(batch) = seen.batches.borrow().get(&number) {
+            return Ok(batch.clone());
+        }
+        let batch = self
+            .statement("SELECT batch_id, paused, created_at FROM batch WHERE number = ?1")?
+            .query_row([number], |row| {
+                Ok(BatchHere {
+                    id: parsed(row, 0)?,
+                    paused: row.get(1)?,
+                    created_at: Millis(row.get(2)?),
+                })
+            })?;
+        keep(&seen.batches, number, &batch);
+        Ok(batch)
+    }
+
+    /// The campaign and the batch that own the coupons of a batch.
+    pub(crate) fn owner_at(&self, batch: i64) -> rusqlite::Result<Owner> {
+        if let Some(owner) = self.seen.owners.borrow().get(&batch) {
+            return Ok(owner.clone());
+        }
+        let sql = "SELECT campaign.campaign_id, batch.batch_id FROM batch \
+                   JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1";
+        let owner = self.first(sql, [batch], |row| {
+            Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? })
+        })?;
+        let owner = owner.ok_or_else(|| damaged("batch", format!("{batch} is gone")))?;
+        keep(&self.seen.owners, batch, &owner);
+        Ok(owner)
+    }
+
+    /// A campaign and the number of its batch, by their names.
+    pub(crate) fn batch(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+    ) -> rusqlite::Result<Option<(CampaignHere, i64)>> {
+        let Some(campaign) = self.campaign(campaign)? else { return Ok(None) };
+        let sql = "SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2";
+        let asked = params![campaign.number, batch.as_str()];
+        let number = self.first(sql, asked, |row| row.get(0))?;
+        Ok(number.map(|number| (campaign, number)))
+    }
+
+    /// Whether the partition is sealed: nothing in it can change any more.
+    pub(crate) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
+        let seen = self.seen()?;
+        if let Some(sealed) = seen.sealed.borrow().get(&day) {
+            return Ok(*sealed);
+        }
+        let sql = "SELECT sealed FROM partition_plan WHERE expiry_day = ?1";
+        let sealed = self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false);
+        keep(&seen.sealed, day, &sealed);
+        Ok(sealed)
+    }
+}

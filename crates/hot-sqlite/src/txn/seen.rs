@@ -1,0 +1,57 @@
+//! What was looked up of campaigns, batches and seals: in one transaction, or by one reader so far.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use coupon::ids::CampaignId;
+use coupon::time::Day;
+use router::Owner;
+
+use super::counts::Counts;
+use crate::rows::{BatchHere, CampaignHere};
+
+/// Most campaigns that are remembered, and most batches and days. With the largest metadata all
+/// readers together take some eight megabytes.
+const SEEN_MAX: usize = 200;
+
+/// What was looked up.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// The number of changes of terms at the time of the look-ups.
+    pub(super) revision: RefCell<Option<String>>,
+    pub(super) campaigns: RefCell<HashMap<i64, CampaignHere>>,
+    pub(super) batches: RefCell<HashMap<i64, BatchHere>>,
+    pub(super) sealed: RefCell<HashMap<Day, bool>>,
+    // A number means the same campaign or batch for ever.
+    pub(super) numbers: RefCell<HashMap<CampaignId, i64>>,
+    pub(super) owners: RefCell<HashMap<i64, Owner>>,
+    pub(super) counts: Counts,
+    /// Statements run by the whole store.
+    pub(super) statements: Arc<AtomicU64>,
+}
+
+impl Seen {
+    /// Nothing yet; `statements` counts the statements that run.
+    pub(crate) fn counting(statements: &Arc<AtomicU64>) -> Seen {
+        Seen { statements: Arc::clone(statements), ..Seen::default() }
+    }
+
+    /// Drops what can change.
+    pub(super) fn forget(&self) {
+        self.campaigns.borrow_mut().clear();
+        self.batches.borrow_mut().clear();
+        self.sealed.borrow_mut().clear();
+    }
+}
+
+/// Remembers `value`, in one of the maps of a [`Seen`].
+pub(super) fn keep<K: Eq + Hash, V: Clone>(seen: &RefCell<HashMap<K, V>>, key: K, value: &V) {
+    let mut seen = seen.borrow_mut();
+    if seen.len() >= SEEN_MAX {
+        seen.clear();
+    }
+    seen.insert(key, value.clone());
+}

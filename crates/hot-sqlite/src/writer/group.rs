@@ -1,0 +1,150 @@
+//! The writer thread: one transaction, one sync and one commit for a group of jobs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hot::HotError;
+use rusqlite::Connection;
+
+use super::free_space::free_space;
+use super::queue::{Closing, Job, Shared, next_group};
+use crate::failure::{at_commit, before_commit, caught};
+use crate::fair_file_lock::FairFileLock;
+use crate::schema::SCHEMA_VERSION;
+use crate::txn::{Seen, Txn, bound, roll_back};
+
+/// What the writer thread works with.
+pub(crate) struct Desk {
+    pub(crate) conn: Connection,
+    pub(crate) file_lock: FairFileLock,
+    pub(crate) folder: PathBuf,
+    /// With fewer free bytes nothing is written.
+    pub(crate) free_min: u64,
+    /// Counts the statements that run.
+    pub(crate) statements: Arc<AtomicU64>,
+}
+
+/// Commits group after group, until the queue is closed and empty.
+pub(super) fn work(shared: &Shared, desk: &Desk) {
+    let _closing = Closing(shared);
+    let mut expected = 1;
+    while let Some(mut group) = next_group(shared, expected) {
+        expected = group.len();
+        if let Err(why) = free_space(&desk.folder, desk.free_min) {
+            group.retain(|job| job.take());
+            group.into_iter().for_each(|job| job.answer(Err(HotError::Full(why.clone()))));
+            continue;
+        }
+        shared.begins();
+        write_group(shared, desk, group);
+        shared.ended();
+    }
+}
+
+fn write_group(shared: &Shared, desk: &Desk, mut group: Vec<Box<dyn Job>>) {
+    // It is released after the commit and before the answers, so that other processes may write
+    // while callers read theirs.
+    let entered = desk.file_lock.enter();
+    group.retain(|job| job.take());
+    if let Err(error) = &entered {
+        let why = error.to_string();
+        shared.committed(Some(why.clone()));
+        return group
+            .into_iter()
+            .for_each(|job| job.answer(Err(HotError::Unavailable(why.clone().into()))));
+    }
+    // Each round answers at least one job.
+    while !group.is_empty() {
+        match commit_all(shared, desk, &mut group) {
+            Ok(()) => {
+                drop(entered);
+                // Before the answers: a caller that has one must find the store writable.
+                shared.committed(None);
+                return group.into_iter().for_each(|job| job.answer(Ok(())));
+            }
+            // The group was rolled back. The other jobs run again without this one.
+            Err(Ended::Job { at, error }) => {
+                tracing::error!(error = %error, "a transaction failed");
+                group.remove(at).answer(Err(error));
+            }
+            Err(Ended::All(error)) => {
+                tracing::error!(error = %error, jobs = group.len(), "a commit failed");
+                shared.committed(Some(error.to_string()));
+                return group.into_iter().for_each(|job| job.answer(Err(again(&error))));
+            }
+        }
+    }
+}
+
+/// Why a group failed. All of it was rolled back.
+enum Ended {
+    /// One job failed; that says nothing about the others.
+    Job { at: usize, error: HotError },
+    /// No job can be done at the moment.
+    All(HotError),
+}
+
+impl Ended {
+    fn of_job(at: usize, error: rusqlite::Error) -> Ended {
+        match before_commit(error) {
+            error @ (HotError::Damaged(_) | HotError::Cold(_)) => Ended::Job { at, error },
+            error => Ended::All(error),
+        }
+    }
+}
+
+fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+    let conn = &desk.conn;
+    bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
+    let ended = not_upgraded(conn).and_then(|()| run_all(desk, jobs));
+    if ended.is_err() {
+        roll_back(conn);
+        return ended;
+    }
+    shared.commits.fetch_add(1, Ordering::Relaxed);
+    shared.writes.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Refuses to write if a newer release has upgraded the store since this process opened it: rows of
+/// this release would lack what the newer one has added.
+fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
+    let version = conn
+        .prepare_cached("PRAGMA user_version")
+        .and_then(|mut it| it.query_row([], |row| row.get::<_, i64>(0)));
+    match version {
+        Ok(SCHEMA_VERSION) => Ok(()),
+        Ok(version) => Err(Ended::All(HotError::Unavailable(
+            format!(
+                "another release has upgraded the hot store to schema version {version}, this one \
+                 knows {SCHEMA_VERSION}: stop this process, and start the new release"
+            )
+            .into(),
+        ))),
+        Err(error) => Err(Ended::All(before_commit(error))),
+    }
+}
+
+fn run_all(desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+    let (conn, seen) = (&desk.conn, Seen::counting(&desk.statements));
+    let txn = Txn::new(conn, &seen);
+    for (at, job) in jobs.iter_mut().enumerate() {
+        caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
+    }
+    txn.flush().map_err(|error| Ended::All(before_commit(error)))?;
+    bound(conn, "COMMIT").map_err(|error| Ended::All(at_commit(error)))
+}
+
+/// The same error again, for the next caller of the group.
+fn again(error: &HotError) -> HotError {
+    let text = error.to_string();
+    match error {
+        HotError::Unavailable(_) => HotError::Unavailable(text.into()),
+        HotError::Overloaded { waiting } => HotError::Overloaded { waiting: *waiting },
+        HotError::Full(why) => HotError::Full(why.clone()),
+        HotError::Unknown(_) => HotError::Unknown(text.into()),
+        HotError::Cold(_) => HotError::Cold(text.into()),
+        HotError::Damaged(why) => HotError::Damaged(why.clone()),
+    }
+}

@@ -1,0 +1,180 @@
+//! The queue of jobs between callers and the writer thread.
+//!
+//! *Gathering*: before a group begins, the writer waits at most [`GATHER`] for as many jobs as the
+//! last group had, since their callers are about to ask again. Without it groups alternate between
+//! one job and all others.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hot::HotError;
+use tokio::sync::oneshot;
+
+use super::health::Health;
+use crate::txn::Txn;
+
+/// Longest wait for a group to fill. As measured, a longer wait gains nothing and a shorter one
+/// splits groups.
+const GATHER: Duration = Duration::from_micros(300);
+
+/// Most jobs of one commit, so that the first of them does not wait for thousands.
+const GROUP_MAX: usize = 512;
+
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// One caller's transaction, as the writer sees it.
+pub(super) trait Job: Send {
+    /// Whether the caller still waits. If so, the writer must answer it from now on.
+    fn take(&self) -> bool;
+    fn run(&mut self, txn: &Txn<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, ended: Result<(), HotError>);
+}
+
+/// A [`Job`] of one caller.
+pub(super) struct Task<T, F> {
+    body: F,
+    claimed: Arc<AtomicU8>,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, HotError>>,
+}
+
+/// The caller's side of its job: either the writer takes the job, or the caller abandons it.
+pub(super) struct JobHandle(Arc<AtomicU8>);
+
+impl JobHandle {
+    /// Whether the writer had not taken the job yet. Then it never will.
+    pub(super) fn abandon(&self) -> bool {
+        let abandoned =
+            self.0.compare_exchange(WAITING, ABANDONED, Ordering::AcqRel, Ordering::Acquire);
+        abandoned.is_ok()
+    }
+}
+
+impl<T, F> Task<T, F> {
+    pub(super) fn of(
+        body: F,
+        reply: oneshot::Sender<Result<T, HotError>>,
+    ) -> (Task<T, F>, JobHandle) {
+        let claimed = Arc::new(AtomicU8::new(WAITING));
+        let handle = JobHandle(Arc::clone(&claimed));
+        (Task { body, claimed, result: None, reply }, handle)
+    }
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn take(&self) -> bool {
+        let claim =
+            self.claimed.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        claim.is_ok()
+    }
+
+    fn run(&mut self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+        self.result = Some((self.body)(txn)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, ended: Result<(), HotError>) {
+        let answer = match (ended, self.result) {
+            (Ok(()), Some(result)) => Ok(result),
+            (Ok(()), None) => Err(HotError::Unavailable("the writer skipped a job".into())),
+            (Err(error), _) => Err(error),
+        };
+        // The caller may be gone.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// Jobs that wait.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// Each with the moment at which it came.
+    pub(super) jobs: VecDeque<(Instant, Box<dyn Job>)>,
+    /// The writer sleeps until there are this many jobs.
+    pub(super) want: usize,
+    /// No more jobs are taken in.
+    pub(super) closed: bool,
+}
+
+/// What callers and the writer thread share.
+#[derive(Default)]
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    pub(super) filled: Condvar,
+    pub(super) writes: AtomicU64,
+    pub(super) commits: AtomicU64,
+    health: Mutex<Health>,
+}
+
+impl Shared {
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begins(&self) {
+        self.health().busy_since = Some(Instant::now());
+    }
+
+    pub(super) fn ended(&self) {
+        self.health().busy_since = None;
+    }
+
+    /// Notes why a commit failed, or that it succeeded.
+    pub(super) fn committed(&self, failed: Option<String>) {
+        self.health().failed = failed.map(|why| (Instant::now(), why));
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes the queue when the writer thread ends, also by a panic: answers the jobs that wait, and
+/// no more are taken in.
+pub(super) struct Closing<'a>(pub(super) &'a Shared);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.jobs);
+        drop(queue);
+        for (_, job) in left.into_iter().filter(|(_, job)| job.take()) {
+            job.answer(Err(HotError::Unavailable("the writer has stopped".into())));
+        }
+    }
+}
+
+/// Waits for a job, then for `expected` jobs, then takes all there are. `None` when the queue is
+/// closed and empty.
+pub(super) fn next_group(shared: &Shared, expected: usize) -> Option<Vec<Box<dyn Job>>> {
+    let mut queue = shared.queue();
+    queue.want = 1;
+    while queue.jobs.is_empty() {
+        if queue.closed {
+            return None;
+        }
+        queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+    queue.want = expected.min(GROUP_MAX);
+    let until = Instant::now() + GATHER;
+    while queue.jobs.len() < queue.want {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        queue = match shared.filled.wait_timeout(queue, left) {
+            Ok((queue, _)) => queue,
+            Err(poisoned) => poisoned.into_inner().0,
+        };
+    }
+    let size = queue.jobs.len().min(GROUP_MAX);
+    Some(queue.jobs.drain(..size).map(|(_, job)| job).collect())
+}

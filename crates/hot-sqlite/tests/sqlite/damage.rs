@@ -1,0 +1,92 @@
+//! Rows that another program has changed, and files that others could read.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use coupon::apply::Asker;
+use hot::{CouponFilter, HotError, ListOrder, ListQuery, ListScope};
+
+use super::{kit_in, options, raw, tempdir};
+use hot_conformance::kit::{NOW, give, redeem};
+
+/// A row in which `verify` finds a fault gives no answer: no read, no change, no list.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_gives_no_answer() {
+    let twice = "UPDATE coupon SET version = 9, \
+                 events = substr(events, 1, instr(events, char(10))) || events";
+    let tampers = [
+        ("another holder", "UPDATE coupon SET holder = 'eve'"),
+        ("no holder", "UPDATE coupon SET holder = NULL"),
+        ("another state", "UPDATE coupon SET state = 'issued'"),
+        ("another expiry", "UPDATE coupon SET expires_at = expires_at + 1"),
+        ("issued at another time", "UPDATE coupon SET issued_at = issued_at - 1"),
+        ("redeemed at another time", "UPDATE coupon SET redeemed_at = redeemed_at + 1"),
+        ("another order", "UPDATE coupon SET order_ref = 'another'"),
+        ("history full", "UPDATE coupon SET history_full = 1"),
+        ("events that cannot be read", "UPDATE coupon SET events = 'x'"),
+        ("fewer versions than events", "UPDATE coupon SET version = 0"),
+        ("its first event twice", twice),
+        ("no such batch", "UPDATE coupon SET batch = 77"),
+    ];
+    for (name, tamper) in tampers {
+        let folder = tempdir();
+        let kit = kit_in(folder.path(), options());
+        let campaign = kit.draft();
+        let codes = kit.stocked(&campaign, 2).await;
+        let ann = kit.user("ann");
+        kit.done(&codes[0], give(&ann, None)).await;
+        kit.done(&codes[0], redeem(&ann, "1")).await;
+        let router::Found::Coupon(address) = kit.found(&codes[0]).await else { panic!("{name}") };
+        assert_eq!(raw(folder.path()).execute(tamper, []).unwrap(), 1, "{name}");
+        let found = router::Found::Coupon(address.clone());
+        let read = kit.hot.read(&address).await;
+        assert!(matches!(read, Err(HotError::Damaged(_))), "{name}: {read:?}");
+        let change = kit.change(redeem(&ann, "1"), Asker::Shop, NOW);
+        let dry = kit.hot.dry_run(&found, change.clone()).await;
+        assert!(matches!(dry, Err(HotError::Damaged(_))), "{name}: {dry:?}");
+        let replayed = kit.hot.apply(&found, change).await;
+        assert!(matches!(replayed, Err(HotError::Damaged(_))), "{name}: {replayed:?}");
+        let query = ListQuery {
+            scope: ListScope::Campaign(campaign.id.clone()),
+            filter: CouponFilter::default(),
+            order: ListOrder::Latest,
+            after: None,
+            limit: 10,
+            now: NOW,
+        };
+        let listed = kit.hot.list(query).await;
+        assert!(matches!(listed, Err(HotError::Damaged(_))), "{name}: {listed:?}");
+        // The other row is answered as before.
+        kit.done(&codes[1], give(&kit.user("bob"), None)).await;
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Only its owner may read a file of the store, also in an existing folder and if the file had
+/// another mode.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_owner_reads_the_files() {
+    let files = ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"];
+    let folder = tempdir();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let kit = kit_in(folder.path(), options());
+    kit.stocked(&kit.draft(), 1).await;
+    for file in files {
+        assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}, new");
+    }
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    let beside = kit_in(folder.path(), options());
+    beside.stocked(&beside.draft(), 1).await;
+    for file in files {
+        assert_eq!(mode(&folder.path().join(file)), 0o600, "{file}, tightened");
+    }
+    // No process lost a lock.
+    kit.stocked(&kit.draft(), 1).await;
+    beside.is_sound().await;
+}

@@ -1,0 +1,190 @@
+//! Which calls need the writer, and what the store reports of a writer that does not write.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use coupon::apply::Asker;
+use coupon::campaign::{Campaign, Handout};
+use coupon::refusal::Refusal;
+use hot::{HotError, HotStore, RejectedLine};
+use router::Found;
+
+use super::{kit_in, options, raw, short_options, tempdir};
+use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said};
+
+/// Holds the fair file lock, like a process whose write does not end.
+fn another_process_writes(folder: &std::path::Path) -> File {
+    let lock = File::options().write(true).open(folder.join("hot.write")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+/// A command of a newer release may upgrade the store beside a `serve` that still runs. Rows of this
+/// release would lack the new columns.
+#[tokio::test]
+async fn an_upgraded_store_is_only_read() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.stocked(&campaign, 1).await;
+    let conn = raw(folder.path());
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    conn.pragma_update(None, "user_version", version + 1).unwrap();
+    let Err(HotError::Unavailable(why)) = kit.hot.touch(NOW).await else { panic!("it writes") };
+    assert!(why.to_string().contains("start the new release"), "{why}");
+    assert!(kit.hot.writable().await.is_err(), "operators see it");
+    assert!(kit.hot.campaign(&campaign.id, NOW).await.unwrap().is_some(), "it reads");
+    conn.pragma_update(None, "user_version", version).unwrap();
+    writes_again(&*kit.hot).await;
+}
+
+/// How often a store with a short wait is asked for a write that succeeds.
+const WRITES_MAX: usize = 1_000;
+
+/// Waits until the store writes. The machine may stop for longer than its callers wait.
+pub(super) async fn writes_again(hot: &dyn HotStore) {
+    for _ in 0..WRITES_MAX {
+        if hot.touch(NOW).await.is_ok() && hot.writable().await.is_ok() {
+            return;
+        }
+    }
+    panic!("no write in {WRITES_MAX} tries");
+}
+
+/// A caller whose answer needs no write, such as a replay or "sold out", does not wait for the
+/// writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replays_and_refusals_do_not_need_the_writer() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let one = kit.draft();
+    let two = Campaign { per_user_limit: Some(2), ..kit.draft() };
+    let word = Campaign { handout: Handout::Shared, shared_code: Some(kit.code()), ..kit.draft() };
+    for campaign in [&one, &two, &word] {
+        kit.stocked(campaign, 5).await;
+    }
+    let ann = kit.user("ann");
+    for (campaign, name) in [(&one, "a"), (&two, "a"), (&two, "b"), (&two, "gone")] {
+        if name == "gone" {
+            let first = kit.issue(campaign, &ann, reference("a")).await;
+            kit.done(super::of(&first).code(), revoke(&ann)).await;
+        }
+        kit.issued(campaign, &ann, name).await;
+    }
+    let shared = kit.found(word.shared_code.as_ref().unwrap()).await;
+    let redeem_word = |order| kit.change(redeem(&ann, order), Asker::Shop, NOW);
+    let first = kit.hot.apply(&shared, redeem_word("1")).await.unwrap();
+    assert_eq!(said(&first), Said::Accepted);
+
+    // A second store on the same folder, whose callers do not wait long.
+    let short = kit_in(folder.path(), short_options()).hot;
+    let lock = another_process_writes(folder.path());
+    let limit = Said::Refused(Refusal::LimitPerUser);
+    let issues = [
+        ("a replay with issue_ref", &one, reference("a"), Said::Replayed),
+        ("a replay without issue_ref", &one, None, Said::Replayed),
+        ("a replay of two", &two, reference("b"), Said::Replayed),
+        ("over the limit", &two, reference("c"), limit),
+        ("a used issue_ref", &two, reference("a"), Said::Refused(Refusal::NameTaken)),
+        ("no such campaign", &kit.draft(), None, Said::Refused(Refusal::NotFound)),
+    ];
+    for (name, campaign, reference, want) in issues {
+        let change = kit.change(give(&ann, reference), Asker::Shop, NOW);
+        let applied = short.issue(&campaign.id, change).await.unwrap();
+        assert_eq!(said(&applied), want, "{name}");
+    }
+    let again = short.apply(&shared, redeem_word("1")).await.unwrap();
+    assert_eq!(said(&again), Said::Replayed, "by the shared code");
+    let more = short.apply(&shared, redeem_word("2")).await.unwrap();
+    assert!(matches!(said(&more), Said::Refused(_)), "by the shared code, over the limit");
+    let change = kit.change(give(&kit.user("bob"), None), Asker::Shop, NOW);
+    let waits = short.issue(&one.id, change).await;
+    assert!(
+        matches!(waits, Err(HotError::Unavailable(_))),
+        "a change waits for the writer: {waits:?}"
+    );
+    lock.unlock().unwrap();
+    writes_again(&*short).await;
+}
+
+/// A store whose commits do not end is not writable until they end again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_stuck_writer_is_not_writable() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), short_options());
+    writes_again(&*kit.hot).await;
+    let lock = another_process_writes(folder.path());
+    let stuck = kit.hot.touch(NOW).await;
+    assert!(stuck.is_err(), "{stuck:?}");
+    // The caller gave up before the writer took the job.
+    let why = loop {
+        match kit.hot.writable().await {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(why) => break why,
+        }
+    };
+    assert!(why.contains("no commit has ended for"), "{why}");
+    lock.unlock().unwrap();
+    writes_again(&*kit.hot).await;
+}
+
+/// Rejected lines are written in parts, and other writes come between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_lines_make_room() {
+    const LINES: u64 = 2_100;
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let line = |line| RejectedLine {
+        line,
+        text: "a line".into(),
+        reason: "BAD_CODE".into(),
+        detail: "it has no code".into(),
+    };
+    let lines: Vec<RejectedLine> = (1..=LINES).map(line).collect();
+    let before = kit.hot.gauge().writes;
+    kit.hot.keep_rejected(&campaign.id, &batch, lines.clone(), NOW).await.unwrap();
+    assert_eq!(kit.hot.gauge().writes - before, 5, "of 500 lines each");
+    let kept = kit.hot.rejected(&campaign.id, &batch, 0, LINES as usize + 1).await.unwrap();
+    assert_eq!(kept, lines);
+}
+
+/// A dry run skips used serials in parts. It does not answer SOLD_OUT while a coupon is left, and
+/// the next dry run does not skip them again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_skips_serials_in_parts() {
+    /// More serials than one read transaction of a dry run skips.
+    const GONE: u64 = 100_001;
+    let folder = tempdir();
+    let kit = Arc::new(kit_in(folder.path(), options()));
+    let campaign =
+        Campaign { handout: Handout::Shared, shared_code: Some(kit.code()), ..kit.draft() };
+    kit.create(&campaign).await;
+    let run = run_of(&kit.mint(&campaign, GONE + 1).await);
+    let mut conn = raw(folder.path());
+    let write = conn.transaction().unwrap();
+    for offset in 0..GONE {
+        let code = kit.code_at(&run, offset);
+        let mut insert = write
+            .prepare_cached(
+                "INSERT INTO directory (code, kind, campaign, expiry_day) \
+                                  VALUES (?1, 'coupon', 1, ?2)",
+            )
+            .unwrap();
+        insert.execute(rusqlite::params![code.as_str(), run.day.0]).unwrap();
+    }
+    write.commit().unwrap();
+    let found: Found = kit.found(campaign.shared_code.as_ref().unwrap()).await;
+    let dry_run = async |kit: &Kit| {
+        let change = kit.change(redeem(&kit.user("ann"), "1"), Asker::Shop, NOW);
+        let before = kit.hot.gauge().reads;
+        let applied = kit.hot.dry_run(&found, change).await.unwrap();
+        (said(&applied), kit.hot.gauge().reads - before)
+    };
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, GONE.div_ceil(1_000)), "in parts");
+    assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "they are skipped once");
+    let counts = kit.counts(&campaign).await;
+    assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
+}

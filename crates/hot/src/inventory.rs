@@ -1,0 +1,255 @@
+//! Everything that a store holds, as plain values and page by page: `verify` compares it, and `copy`
+//! moves it to another engine.
+//!
+//! Nothing here decides whether an item is right. What cannot be read is an item like any other, so
+//! that it does not hide the rest. Others write between two pages, so whoever finds something wrong
+//! must look at it again.
+
+mod checksums;
+mod copying;
+mod items;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{CampaignId, UserId};
+use coupon::time::Day;
+
+use crate::{Facts, HotError};
+pub use copying::{Compared, Copied, CopyError, PAGE_ITEMS, compare, copy};
+pub use items::{
+    BatchItem, Begun, COPIED_SETTINGS, CampaignItem, ClaimItem, CopiedSetting, EntryIs, EntryItem,
+    INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, PartitionItem, ReplacementItem, RowIs, RowItem,
+    Unreadable,
+};
+
+/// A table of a store, in the order in which they are copied: each needs those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// The plans of partitions.
+    Partitions,
+    /// Campaigns with their batches and counts.
+    Campaigns,
+    /// Logins.
+    Accounts,
+    /// Coupons that have rows, and archived markers, in the order in which they are stored.
+    Coupons,
+    /// Codes in the directory.
+    Directory,
+    /// Who became a holder, under which name.
+    Claims,
+    /// Coupons that were replaced.
+    Replacements,
+    /// Rejected lines of imports.
+    RejectedLines,
+    /// Settings that matter. Last of those that are copied: the marks of the cold tier keep `serve`
+    /// from working with a target before all of it is there.
+    Settings,
+    /// Index rows of a kind. They follow from the coupons, so they are not copied.
+    IndexRows(IndexRowKind),
+}
+
+/// All tables that are copied, in their order.
+pub const COPIED: [Table; 9] = [
+    Table::Partitions,
+    Table::Campaigns,
+    Table::Accounts,
+    Table::Coupons,
+    Table::Directory,
+    Table::Claims,
+    Table::Replacements,
+    Table::RejectedLines,
+    Table::Settings,
+];
+
+impl Table {
+    /// One word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Table::Partitions => "days",
+            Table::Campaigns => "campaigns",
+            Table::Accounts => "accounts",
+            Table::Coupons => "coupons",
+            Table::Directory => "entries",
+            Table::Claims => "claims",
+            Table::Replacements => "replacements",
+            Table::RejectedLines => "rejected",
+            Table::Settings => "settings",
+            Table::IndexRows(kind) => kind.as_str(),
+        }
+    }
+
+    /// Whether an item that was copied can be gone from the source in a later pass, without another
+    /// item that says so.
+    fn vanishes(self) -> bool {
+        match self {
+            Table::Accounts | Table::Replacements | Table::RejectedLines => true,
+            Table::Partitions
+            | Table::Campaigns
+            | Table::Coupons
+            | Table::Directory
+            | Table::Claims
+            | Table::Settings
+            | Table::IndexRows(_) => false,
+        }
+    }
+}
+
+/// What of a table is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Everything, as it is stored.
+    AsStored,
+    /// What counts, for a copy: without entries, claims and replacements that a protocol began and
+    /// never finished, and with claims that name the partition in which their coupon is now. Moves of
+    /// coupons that were decided are finished first.
+    InEffect,
+}
+
+/// Some items, and where the next page of the table begins; `None` at its end.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In the store's own stable order. There may be none, and a next page all the same.
+    pub items: Vec<Item>,
+    /// Only the store reads it. It is text, so that it can be stored.
+    pub next: Option<String>,
+}
+
+/// How a store runs what the protocols describe in steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Each protocol as one transaction: nothing half done is ever there.
+    OneTransaction,
+    /// Step by step: what the protocols allow in between may stay for good after a killed process.
+    StepByStep,
+}
+
+/// By how much the counts of a campaign are to be lowered so that they are right again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountShift {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Of what is counted of all: issued, redeemed, void.
+    pub all: [i64; 3],
+    /// Of what is counted of cold.
+    pub cold: [i64; 3],
+    /// Of what is counted as stock.
+    pub stock: i64,
+}
+
+/// What a target may already have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Nothing of these items.
+    First,
+    /// Older versions of them, or the same.
+    Again,
+}
+
+/// Everything that a store holds. What cannot be read is an item.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Inventory: Facts + 'static {
+    /// A page of some `limit` items of a table, behind the position `after` of an earlier page.
+    async fn page(
+        &self,
+        of: Table,
+        reading: Reading,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page, HotError>;
+
+    /// Which of these items are here; same order. They are of a table whose items can vanish:
+    /// accounts, replacements or rejected lines.
+    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError>;
+}
+
+/// All items of a table as they are stored. Memory for all of them.
+///
+/// # Errors
+/// Those of [`Inventory::page`].
+pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.page(of, Reading::AsStored, after, PAGE_ITEMS).await?;
+        items.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return Ok(items);
+        }
+    }
+}
+
+/// A store that `verify` can check: what it says of single coupons, and what follows from others and
+/// can be set right. Only the methods that say so write.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Verifiable: Inventory {
+    /// How it runs the protocols. Decides for `verify` which contradictions are findings and which
+    /// are only notes, how long it waits before it looks again, and whether counts must be right (then
+    /// `mend_counts` corrects them) or may drift.
+    fn atomicity(&self) -> Atomicity;
+
+    /// What is wrong with its files, as the engine itself sees it. May read everything.
+    async fn engine_faults(&self) -> Result<Vec<String>, HotError>;
+
+    /// Every campaign with its counts. With [`Atomicity::OneTransaction`] the counts and
+    /// [`CampaignItem::rows`] are of one moment. With [`Atomicity::StepByStep`] there are no `rows`.
+    /// Memory for all campaigns; may read every row.
+    async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>, HotError>;
+
+    /// The first partition from `from` on that has a plan, an emptied one too, or a row.
+    async fn next_partition(&self, from: Day) -> Result<Option<Day>, HotError>;
+
+    /// Everything that stands in a partition behind `after`, in the order of codes, at least
+    /// `limit` codes unless it ends before.
+    async fn rows_by_code(
+        &self,
+        day: Day,
+        after: String,
+        limit: usize,
+    ) -> Result<Vec<RowItem>, HotError>;
+
+    /// What stands in these spots now; for each none, one, or what may not be, more.
+    async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>, HotError>;
+
+    /// What the directory says of these codes; same order.
+    async fn entries_at(&self, codes: Vec<Code>) -> Result<Vec<Option<EntryItem>>, HotError>;
+
+    /// Whether these users' claims name these codes; same order.
+    async fn claimed(&self, asked: Vec<(CampaignId, UserId, Code)>) -> Result<Vec<bool>, HotError>;
+
+    /// Which index rows these coupons, which have rows, do not have; same order.
+    async fn unindexed(&self, coupons: Vec<Coupon>) -> Result<Vec<Vec<IndexRowKind>>, HotError>;
+
+    /// Writes the index rows of a coupon that has a row in a partition.
+    async fn mend_index_rows(&self, day: Day, coupon: Coupon) -> Result<(), HotError>;
+
+    /// Deletes index rows as old as they were read, and none that was written since.
+    async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<(), HotError>;
+
+    /// Sets counts right; how many campaigns were changed. Those that somebody has moved to cold
+    /// from meanwhile are left as they are.
+    async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64, HotError>;
+}
+
+/// A store that a copy can fill. What is put is durable before the call returns. It may be put again:
+/// of two versions the higher one stays, and nothing is undone that somebody has changed meanwhile.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Importer: Inventory {
+    /// Puts items of one table in the place of what stands here of them, if that is older.
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError>;
+
+    /// Deletes items of a table whose items can vanish.
+    async fn remove(&self, items: Vec<Item>) -> Result<(), HotError>;
+
+    /// After the last page of a pass.
+    async fn settle(&self) -> Result<(), HotError>;
+}

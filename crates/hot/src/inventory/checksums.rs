@@ -1,0 +1,104 @@
+//! What is compared of two stores: a text of each item, and the sum over its hashes, which does not
+//! depend on their order.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{BatchItem, ClaimItem, Item, PartitionItem, RowIs, RowItem};
+
+/// How many items, and the sum of their hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) count: u64,
+    pub(super) hash: u128,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, item: &Item) {
+        self.count += 1;
+        self.hash = self.hash.wrapping_add(xxh3_128(canonical(item).as_bytes()));
+    }
+}
+
+impl Item {
+    /// What it is, for counting.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Item::Partition(_) => "days",
+            Item::Campaign(_) => "campaigns",
+            Item::Account { .. } => "accounts",
+            Item::Row(RowItem { is: RowIs::Coupon { .. }, .. }) => "coupons",
+            Item::Row(RowItem { is: RowIs::ArchivedMarker { .. }, .. }) => "archived markers",
+            Item::Row(RowItem { is: RowIs::Forwarding { .. }, .. }) => "forwarding rows",
+            Item::Row(RowItem { is: RowIs::Unreadable(_), .. }) | Item::Unreadable(_) => {
+                "unreadable rows"
+            }
+            Item::Entry(_) => "directory entries",
+            Item::Claim(_) => "claims",
+            Item::Replacement(_) => "replacements",
+            Item::Rejected { .. } => "rejected lines",
+            Item::Setting { .. } => "settings",
+            Item::IndexRow(_) => "index rows",
+        }
+    }
+}
+
+/// What an item says, without what one engine keeps and the other does not: buckets, leases, counts
+/// that follow from the coupons, and by which operation something came about. The debug text of a
+/// value has all of its fields, so no field is forgotten here; nobody stores the hash of it.
+fn canonical(item: &Item) -> String {
+    match item {
+        Item::Partition(it) => {
+            let it = PartitionItem { bits: None, entered: Vec::new(), ..it.clone() };
+            format!("{it:?}")
+        }
+        Item::Campaign(it) => {
+            let batches: Vec<BatchItem> = it.batches.iter().map(BatchItem::uncounted).collect();
+            format!("{:?} {:?} {batches:?}", it.terms, it.created_as)
+        }
+        Item::Row(RowItem { day, is: RowIs::Coupon { coupon, .. }, .. }) => {
+            format!("{day:?} {coupon:?}")
+        }
+        Item::Row(RowItem { day, code, is, .. }) => format!("{day:?} {code:?} {is:?}"),
+        Item::Claim(it) => format!("{:?}", ClaimItem { begun: None, ..it.clone() }),
+        Item::Account { .. }
+        | Item::Entry(_)
+        | Item::Replacement(_)
+        | Item::Rejected { .. }
+        | Item::Setting { .. }
+        | Item::IndexRow(_)
+        | Item::Unreadable(_) => format!("{item:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archived_marker(code: &str, version: u64) -> Item {
+        Item::Row(RowItem {
+            day: coupon::time::Day(1),
+            code: code.to_owned(),
+            is: RowIs::ArchivedMarker { version },
+            astray: None,
+        })
+    }
+
+    #[test]
+    fn the_order_does_not_matter_and_everything_else_does() {
+        let sum = |items: &[Item]| {
+            let mut sum = Sum::default();
+            items.iter().for_each(|item| sum.add(item));
+            sum
+        };
+        let (a, b) = (archived_marker("AAAAAA", 1), archived_marker("BBBBBB", 2));
+        let both = sum(&[a.clone(), b.clone()]);
+        assert_eq!(both, sum(&[b.clone(), a.clone()]));
+        for (name, others) in [
+            ("one is missing", vec![a.clone()]),
+            ("one is there twice", vec![a.clone(), a.clone()]),
+            ("another version", vec![a, archived_marker("BBBBBB", 3)]),
+        ] {
+            assert_ne!(both, sum(&others), "{name}");
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Copying a store to another engine: everything that it holds, read page by page and put into the
+//! target.
+//!
+//! *Pass*: one walk over all tables. The first fills a target in which there is nothing; every later
+//! one brings what has changed since. Its *position* is kept in the target after each page, so that
+//! a pass that was killed continues where it stopped.
+
+use std::collections::BTreeMap;
+
+use super::checksums::Sum;
+use super::{COPIED, Importer, Inventory, Item, Page, Pass, Reading, Table};
+use crate::{Fact, HotError};
+
+/// Items of one page: some 500 KiB, and one transaction of some 30 ms where the target is SQLite.
+pub const PAGE_ITEMS: usize = 2_000;
+
+/// In place of the position when a pass has come to its end.
+const COMPLETE: &str = "complete";
+
+/// Why nothing is copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The target cannot be one.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// One of the two stores.
+    #[error("{0}")]
+    Store(#[from] HotError),
+}
+
+/// What a pass has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Items read, by what they are.
+    pub read: BTreeMap<&'static str, u64>,
+    /// Items of the target that are gone from the source.
+    pub removed: u64,
+    /// Whether it went on where another had stopped.
+    pub resumed: bool,
+    /// Whether an earlier pass had come to its end.
+    pub again: bool,
+}
+
+/// What differs between two stores: how many there are of a sort on each side, and whether it is
+/// their content that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// What is compared.
+    pub what: &'static str,
+    /// How many of it the source has.
+    pub from: u64,
+    /// And the target.
+    pub to: u64,
+    /// The sum over the hashes of the source's.
+    pub from_hash: u128,
+    /// And over the target's.
+    pub to_hash: u128,
+}
+
+impl Compared {
+    /// Whether both sides hold the same.
+    pub fn is_same(&self) -> bool {
+        self.from == self.to && self.from_hash == self.to_hash
+    }
+}
+
+/// Walks `from` once and puts into `to` what is not there yet. `told` hears the table and how many
+/// items of all have been read, after each page. An item that cannot be read ends it.
+///
+/// # Errors
+/// [`CopyError`]: a target that has something of its own, is a copy of another store, was in use
+/// since it was begun, or is filled by another process at the same time.
+pub async fn copy(
+    from: &dyn Inventory,
+    to: &dyn Importer,
+    told: impl Fn(Table, u64) + Send + Sync,
+) -> Result<Copied, CopyError> {
+    begin(from, to).await?;
+    let mut kept = to.fact(Fact::CopyPosition).await?;
+    let mut position = Position::of(kept.as_deref());
+    let mut copied = Copied {
+        again: position.pass == Pass::Again,
+        resumed: position.resumed,
+        ..Copied::default()
+    };
+    let mut count = 0;
+    while let Some(table) = position.table {
+        let page = in_effect(from, table, position.after.clone()).await?;
+        for item in &page.items {
+            *copied.read.entry(item.what()).or_default() += 1;
+        }
+        count += page.items.len() as u64;
+        // Of the page at which a pass was stopped some may be here already, in older versions.
+        let pass = if position.resumed { Pass::Again } else { position.pass };
+        if !page.items.is_empty() {
+            to.put(page.items, pass).await?;
+        }
+        if page.next.is_none() && position.pass == Pass::Again && table.vanishes() {
+            copied.removed += remove_vanished(from, to, table).await?;
+        }
+        position = position.behind(table, page.next);
+        let next = match position.table {
+            Some(_) => position.text(),
+            None => {
+                to.settle().await?;
+                COMPLETE.to_owned()
+            }
+        };
+        if !to.set_fact(Fact::CopyPosition, kept, Some(next.clone())).await? {
+            return Err(CopyError::Refused("another copy fills the target at the same time"));
+        }
+        kept = Some(next);
+        told(table, count);
+    }
+    Ok(copied)
+}
+
+/// A page of what a copy takes.
+///
+/// # Errors
+/// Those of reading; [`HotError::Damaged`] names an item that cannot be read, so that none is left out.
+async fn in_effect(
+    store: &dyn Inventory,
+    of: Table,
+    after: Option<String>,
+) -> Result<Page, HotError> {
+    let page = store.page(of, Reading::InEffect, after, PAGE_ITEMS).await?;
+    match page.items.iter().find_map(Item::fault) {
+        None => Ok(page),
+        Some(fault) => Err(HotError::Damaged(format!("{}: {}", fault.about, fault.why))),
+    }
+}
+
+/// Counts and hashes of everything on both sides; some minutes for a hundred million coupons.
+///
+/// # Errors
+/// Those of reading.
+pub async fn compare(
+    from: &dyn Inventory,
+    to: &dyn Inventory,
+    told: impl Fn(Table, u64) + Send + Sync,
+) -> Result<Vec<Compared>, HotError> {
+    let mut compared = Vec::new();
+    let mut count = 0;
+    for table in COPIED {
+        let (mut here, mut there) = (BTreeMap::new(), BTreeMap::new());
+        for (store, sums) in [(from, &mut here), (to, &mut there)] {
+            let mut after = None;
+            loop {
+                let page = in_effect(store, table, after).await?;
+                count += page.items.len() as u64;
+                add_up(sums, &page.items);
+                told(table, count);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        let names = here.keys().chain(there.keys()).copied();
+        for what in names.collect::<std::collections::BTreeSet<_>>() {
+            let of =
+                |sums: &BTreeMap<&'static str, Sum>| sums.get(what).copied().unwrap_or_default();
+            let (from, to) = (of(&here), of(&there));
+            compared.push(Compared {
+                what,
+                from: from.count,
+                to: to.count,
+                from_hash: from.hash,
+                to_hash: to.hash,
+            });
+        }
+    }
+    Ok(compared)
+}
+
+fn add_up(sums: &mut BTreeMap<&'static str, Sum>, items: &[Item]) {
+    for item in items {
+        sums.entry(item.what()).or_default().add(item);
+    }
+}
+
+/// Finds out whether `to` may be filled from `from`, and writes down that it is.
+async fn begin(from: &dyn Inventory, to: &dyn Importer) -> Result<(), CopyError> {
+    let source = id_of(from).await?;
+    if to.fact(Fact::StoreId).await?.as_deref() == Some(&source) {
+        return Err(CopyError::Refused("the source and the target are the same store"));
+    }
+    let touched = to.fact(Fact::TouchedAt).await?.unwrap_or_default();
+    let begun = format!("{source} {touched}");
+    match to.fact(Fact::CopiedFrom).await? {
+        Some(here) if here == begun => Ok(()),
+        Some(here) if here.split(' ').next() == Some(&source) => Err(CopyError::Refused(
+            "`serve` was started on the target since the copy was begun: it is the store now; to \
+             begin anew, empty it",
+        )),
+        Some(_) => Err(CopyError::Refused("the target is a copy of another store")),
+        None => {
+            for table in [Table::Partitions, Table::Campaigns, Table::Accounts] {
+                let page = to.page(table, Reading::AsStored, None, 1).await?;
+                if !page.items.is_empty() || page.next.is_some() {
+                    return Err(CopyError::Refused(
+                        "the target is not empty, and not the copy of this source",
+                    ));
+                }
+            }
+            match to.set_fact(Fact::CopiedFrom, None, Some(begun)).await? {
+                true => Ok(()),
+                false => Err(CopyError::Refused("another copy into the target was just begun")),
+            }
+        }
+    }
+}
+
+/// By what a store is known to its copies.
+async fn id_of(store: &dyn Inventory) -> Result<String, HotError> {
+    if let Some(id) = store.fact(Fact::StoreId).await? {
+        return Ok(id);
+    }
+    let id = format!("{:032x}", uuid::Uuid::now_v7().as_u128());
+    // Of two who ask at once, both say the one that stands.
+    store.set_fact(Fact::StoreId, None, Some(id)).await?;
+    let there = store.fact(Fact::StoreId).await?;
+    there.ok_or_else(|| HotError::Damaged("a setting is not there after it was set".into()))
+}
+
+/// Deletes from `to` what is not in `from` any more.
+async fn remove_vanished(
+    from: &dyn Inventory,
+    to: &dyn Importer,
+    table: Table,
+) -> Result<u64, HotError> {
+    let (mut removed, mut after) = (0, None);
+    loop {
+        let page = in_effect(to, table, after).await?;
+        let there = from.has(&page.items).await?;
+        let gone: Vec<Item> = page
+            .items
+            .into_iter()
+            .zip(there)
+            .filter_map(|(it, has)| (!has).then_some(it))
+            .collect();
+        removed += gone.len() as u64;
+        if !gone.is_empty() {
+            to.remove(gone).await?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Where a pass stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Position {
+    pass: Pass,
+    /// `None` at its end.
+    table: Option<Table>,
+    after: Option<String>,
+    /// Whether another process has stopped here.
+    resumed: bool,
+}
+
+impl Position {
+    /// From what was kept in the target.
+    fn of(kept: Option<&str>) -> Position {
+        let start = |pass| Position { pass, table: Some(COPIED[0]), after: None, resumed: false };
+        let Some(text) = kept else { return start(Pass::First) };
+        let mut words = text.splitn(3, ' ');
+        let pass = match words.next() {
+            Some("first") => Pass::First,
+            _ => Pass::Again,
+        };
+        let word = words.next().unwrap_or_default();
+        match COPIED.into_iter().find(|table| table.as_str() == word) {
+            Some(table) => {
+                let after = words.next().filter(|after| !after.is_empty()).map(str::to_owned);
+                Position { pass, table: Some(table), after, resumed: true }
+            }
+            // Complete, or of another release: then all of it again.
+            None => start(Pass::Again),
+        }
+    }
+
+    fn behind(self, table: Table, next: Option<String>) -> Position {
+        let table = match next {
+            Some(_) => Some(table),
+            None => COPIED.into_iter().find(|later| *later > table),
+        };
+        Position { pass: self.pass, table, after: next, resumed: false }
+    }
+
+    fn text(&self) -> String {
+        let pass = match self.pass {
+            Pass::First => "first",
+            Pass::Again => "again",
+        };
+        let table = self.table.map_or(COMPLETE, Table::as_str);
+        format!("{pass} {table} {}", self.after.as_deref().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions() {
+        let at = |pass, table, after: Option<&str>, resumed| Position {
+            pass,
+            table: Some(table),
+            after: after.map(str::to_owned),
+            resumed,
+        };
+        let rows = [
+            ("nothing yet", None, at(Pass::First, Table::Partitions, None, false)),
+            (
+                "stopped",
+                Some("first coupons 20777 3 ABC"),
+                at(Pass::First, Table::Coupons, Some("20777 3 ABC"), true),
+            ),
+            ("before a table", Some("again claims "), at(Pass::Again, Table::Claims, None, true)),
+            ("complete", Some(COMPLETE), at(Pass::Again, Table::Partitions, None, false)),
+        ];
+        for (name, kept, want) in rows {
+            let position = Position::of(kept);
+            assert_eq!(position, want, "{name}");
+            if position.resumed {
+                assert_eq!(Some(position.text().as_str()), kept, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_table_has_its_turn() {
+        let mut position = Position::of(None);
+        let mut tables = Vec::new();
+        while let Some(table) = position.table {
+            tables.push(table);
+            position = position.behind(table, None);
+        }
+        assert_eq!(tables, COPIED);
+    }
+}

@@ -1,0 +1,239 @@
+//! The items of an inventory: one sort of value for each table.
+
+mod campaign;
+mod index_row;
+mod setting;
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::{BatchId, CampaignId, IssueRef, OperationId, UserId};
+use coupon::time::{Day, Millis};
+use router::Owner;
+
+use super::Table;
+use crate::{Account, RejectedLine};
+pub use campaign::{BatchItem, CampaignItem, PartitionItem};
+pub use index_row::{INDEX_ROW_KINDS, IndexRow, IndexRowKind};
+pub use setting::{COPIED_SETTINGS, CopiedSetting};
+
+/// One thing that a store holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// The plan of a partition.
+    Partition(PartitionItem),
+    /// A campaign.
+    Campaign(Box<CampaignItem>),
+    /// A login.
+    Account {
+        /// It.
+        account: Account,
+        /// When it was made.
+        created_at: Millis,
+    },
+    /// What stands under a code in a partition.
+    Row(RowItem),
+    /// A code in the directory.
+    Entry(EntryItem),
+    /// One entry of a user's claim.
+    Claim(ClaimItem),
+    /// A coupon that was replaced.
+    Replacement(ReplacementItem),
+    /// A rejected line.
+    Rejected {
+        /// The campaign of its batch.
+        campaign: CampaignId,
+        /// The batch.
+        batch: BatchId,
+        /// It.
+        line: RejectedLine,
+        /// When it was kept.
+        at: Millis,
+    },
+    /// A setting. Each of those that are copied only ever rises.
+    Setting {
+        /// Which.
+        setting: CopiedSetting,
+        /// Its value; 1 for a flag.
+        value: u64,
+    },
+    /// An index row.
+    IndexRow(IndexRow),
+    /// Something that is nothing where it cannot be read.
+    Unreadable(Unreadable),
+}
+
+/// Something that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it stands, as it is written there.
+    pub about: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Unreadable {
+    /// A row of a table.
+    pub fn row(of: Table, row: &str, why: impl std::fmt::Display) -> Unreadable {
+        let about = format!("row {row} of the table {}", of.as_str());
+        Unreadable { about, why: why.to_string() }
+    }
+}
+
+impl Item {
+    /// What of it cannot be read, if something cannot.
+    pub(super) fn fault(&self) -> Option<Unreadable> {
+        let (of, code, why) = match self {
+            Item::Row(RowItem { code, is, .. }) => match is {
+                RowIs::Unreadable(why) => (Table::Coupons, code, Some(why)),
+                RowIs::Coupon { .. } | RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {
+                    (Table::Coupons, code, None)
+                }
+            },
+            Item::Entry(EntryItem { code, is }) => match is {
+                EntryIs::Unreadable(why) => (Table::Directory, code, Some(why)),
+                EntryIs::Gone | EntryIs::Shared { .. } | EntryIs::Coupon { .. } => {
+                    (Table::Directory, code, None)
+                }
+            },
+            Item::Unreadable(it) => return Some(it.clone()),
+            Item::Partition(_)
+            | Item::Campaign(_)
+            | Item::Account { .. }
+            | Item::Claim(_)
+            | Item::Replacement(_)
+            | Item::Rejected { .. }
+            | Item::Setting { .. }
+            | Item::IndexRow(_) => return None,
+        };
+        let is_code = || code.parse().is_ok_and(|it: Code| it.as_str() == code);
+        match why {
+            Some(why) => Some(Unreadable::row(of, code, why)),
+            None if is_code() => None,
+            None => Some(Unreadable::row(of, code, "its text is no code")),
+        }
+    }
+}
+
+/// What stands under a code in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowItem {
+    /// The partition.
+    pub day: Day,
+    /// The code as it is written there, whether it is one or not.
+    pub code: String,
+    /// What it is.
+    pub is: RowIs,
+    /// Why it cannot stand where it does, whatever it is: a place that its code does not lead to.
+    pub astray: Option<String>,
+}
+
+/// What a row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowIs {
+    /// A coupon.
+    Coupon {
+        /// It, as its events say.
+        coupon: Box<Coupon>,
+        /// What the columns say that its events do not.
+        differs: Option<String>,
+    },
+    /// In place of a coupon that lies in cold, in this version.
+    ArchivedMarker {
+        /// The version.
+        version: u64,
+    },
+    /// In place of a coupon that was moved to a later partition.
+    Forwarding {
+        /// That partition.
+        to: Day,
+    },
+    /// Nothing that can be read.
+    Unreadable(String),
+}
+
+impl RowIs {
+    /// The same, unless it stands under a code that is not in its bare form: nobody finds it there.
+    pub fn written_as(self, code: &str) -> RowIs {
+        match &self {
+            RowIs::Coupon { coupon, .. } if coupon.code().as_str() != code => {
+                let want = coupon.code();
+                RowIs::Unreadable(format!("its code is written {code:?}, want {want}"))
+            }
+            _ => self,
+        }
+    }
+}
+
+/// A code in the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryItem {
+    /// The code as it is written there.
+    pub code: String,
+    /// What it stands for.
+    pub is: EntryIs,
+}
+
+/// What the directory says of a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryIs {
+    /// A coupon of a campaign that the store does not know.
+    Gone,
+    /// A campaign's word.
+    Shared {
+        /// The campaign.
+        campaign: CampaignId,
+    },
+    /// A coupon.
+    Coupon {
+        /// Whose it is.
+        owner: Owner,
+        /// The partition that it lies in.
+        day: Day,
+        /// What the last line imported under the code said: valid_from, expires_at, and the
+        /// imported state as JSON. `None` for a minted code that was moved.
+        line: Option<(Millis, Millis, String)>,
+    },
+    /// Nothing that can be read.
+    Unreadable(String),
+}
+
+/// One entry of a user's claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimItem {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The user.
+    pub user: UserId,
+    /// Its place among the user's entries.
+    pub slot: i64,
+    /// The partition of its coupon: when the claim was written, or for a copy, now.
+    pub day: Day,
+    /// Its coupon.
+    pub code: Code,
+    /// The name of the request.
+    pub reference: Option<IssueRef>,
+    /// Which event of the coupon gave it to the user, from 1, if one issued it.
+    pub issue: Option<i64>,
+    /// Of an entry that is written before its coupon: what would make it true.
+    pub begun: Option<Begun>,
+}
+
+/// An entry of a claim that may have come to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The event of this number, from 1, ...
+    pub sequence: usize,
+    /// ... of this change.
+    pub operation: OperationId,
+}
+
+/// A coupon that was replaced by another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacementItem {
+    /// Its code.
+    pub replaced: Code,
+    /// Who got the other; empty where nobody knows.
+    pub user: String,
+    /// Which event of the replaced coupon had given it to the user; -1: whichever it was.
+    pub issue: Option<i64>,
+}

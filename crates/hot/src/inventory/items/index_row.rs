@@ -1,0 +1,46 @@
+//! Index rows: what a cluster has in place of indexes.
+
+use coupon::code::Code;
+use coupon::ids::UserId;
+use coupon::time::{Day, Millis};
+
+/// A sort of index row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IndexRowKind {
+    /// What a user may hold.
+    Wallet,
+    /// What may expire on a day.
+    Expiring,
+}
+
+/// All of them.
+pub const INDEX_ROW_KINDS: [IndexRowKind; 2] = [IndexRowKind::Wallet, IndexRowKind::Expiring];
+
+impl IndexRowKind {
+    /// Its table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IndexRowKind::Wallet => "wallet",
+            IndexRowKind::Expiring => "expiring",
+        }
+    }
+}
+
+/// An index row as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexRow {
+    /// Its sort.
+    pub kind: IndexRowKind,
+    /// Its coupon.
+    pub code: Code,
+    /// Where it says that the coupon is.
+    pub day: Day,
+    /// Until when it says that the coupon works.
+    pub expires_at: Millis,
+    /// Whose it says that it is, in a wallet.
+    pub user: Option<UserId>,
+    /// What the store tells coupons of one expiry apart by. Only the store reads it.
+    pub tie: i64,
+    /// When it was written, in microseconds: what is deleted is this index row, and none after it.
+    pub written_at: i64,
+}

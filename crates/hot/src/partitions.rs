@@ -1,0 +1,195 @@
+//! The hot store as the compactor sees it: partitions whose coupons are archived.
+//!
+//! *Closed coupon*: void, or redeemed and past the time in which that can be cancelled, so no rule admits
+//! another change. *Archive commit*: the coupons of one partition that one commit of the cold table
+//! archives; a partition numbers them from 1. *Archived marker*: the row that replaces an archived coupon
+//! in an open partition.
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+
+use crate::{HotError, ListPosition};
+
+/// A redemption is closed this long after the last moment at which it could be cancelled, because a clock
+/// that is set back meanwhile may still admit that. Five seconds.
+pub const CLOSED_BOUND_MS: i64 = 5_000;
+
+/// A partition that has a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionPlan {
+    /// Its day.
+    pub day: Day,
+    /// It may be sealed after this instant.
+    pub seal_after: Millis,
+    /// Whether nothing in it can change any more.
+    pub sealed: bool,
+    /// The last archive commit whose coupons were copied to cold and then deleted here; 0 before the first.
+    pub archive_commit: u64,
+    /// Whether it was sealed and has been emptied.
+    pub emptied: bool,
+}
+
+/// A partition with closed coupons in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedPartition {
+    /// Its day.
+    pub day: Day,
+    /// How many are closed; the count stops where the caller asked it to.
+    pub waiting: u64,
+    /// Since when the first of them is closed.
+    pub since: Millis,
+}
+
+/// What of one code is still in a sealed partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Residue {
+    /// The coupon.
+    Coupon(Box<Coupon>),
+    /// Its archived marker: the coupon lies in cold, in this version.
+    ArchivedMarker {
+        /// Its code.
+        code: Code,
+        /// The version in cold.
+        version: u64,
+    },
+}
+
+impl Residue {
+    /// The code it stands under.
+    pub fn code(&self) -> &Code {
+        match self {
+            Residue::Coupon(coupon) => coupon.code(),
+            Residue::ArchivedMarker { code, .. } => code,
+        }
+    }
+}
+
+/// How far the emptying of a partition has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Emptying {
+    /// Rows and archived markers deleted so far.
+    pub removed: u64,
+    /// Where the next call continues. Only the store reads it.
+    pub after: Option<ListPosition>,
+    /// Whether the first walk has ended. Only the store reads it.
+    pub walked: bool,
+}
+
+/// Which versions of the cold tier this store knows of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdMark {
+    /// This store has begun no version above this one; `None` before the first.
+    pub begun: Option<u64>,
+    /// The last version that it has seen committed.
+    pub committed: Option<u64>,
+}
+
+/// The outcome of [`Partitions::reconcile`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Coupons that replaced what was here.
+    pub reconciled: u64,
+    /// Coupons that the store knew.
+    pub known: u64,
+    /// Coupons of campaigns or batches that the store does not know.
+    pub strangers: u64,
+}
+
+/// The partitions of a store, for the compactor. Every method that writes is durable before it returns
+/// and may be repeated. It writes in steps of a few milliseconds, so that customers do not wait for it.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Partitions: Send + Sync + 'static {
+    /// Every partition that has a plan and is not emptied, by day.
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>, HotError>;
+
+    /// The plan of one partition.
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>, HotError>;
+
+    /// Every partition from which something was archived, and its last archive commit.
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>, HotError>;
+
+    /// Partitions that are not sealed and have closed coupons, by day. The count of each stops at
+    /// `enough`.
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>, HotError>;
+
+    /// How many rows and archived markers a partition has. Reads an index of it.
+    async fn count(&self, day: Day) -> Result<u64, HotError>;
+
+    /// Up to `limit` codes of closed coupons in a partition, in order.
+    async fn closed_codes(
+        &self,
+        day: Day,
+        now: Millis,
+        limit: usize,
+    ) -> Result<Vec<Code>, HotError>;
+
+    /// The coupons of `codes` that have a row in the partition and are redeemed or void, in the
+    /// order of `codes`, which are ascending.
+    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>, HotError>;
+
+    /// The coupons of [`Partitions::coupons_of`] that are closed at `now`, the instant that
+    /// [`Partitions::closed_codes`] was called with. A coupon whose redemption was cancelled since, and
+    /// which was redeemed once more, can be cancelled again and stays. A void coupon is closed
+    /// whatever the clock says.
+    async fn closed_coupons(
+        &self,
+        day: Day,
+        codes: Vec<Code>,
+        now: Millis,
+    ) -> Result<Vec<Coupon>, HotError>;
+
+    /// Replaces coupons that lie in cold in exactly these versions with archived markers; returns how
+    /// many. A coupon that has another version by now stays, and so does everything in a sealed partition.
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64, HotError>;
+
+    /// Closes a partition whose time is over, then seals it; `false` if its time is not over.
+    async fn seal(&self, day: Day, now: Millis) -> Result<bool, HotError>;
+
+    /// What is still in a sealed partition after `after`, in the order of codes, at most `limit`.
+    async fn residue(
+        &self,
+        day: Day,
+        after: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<Residue>, HotError>;
+
+    /// Deletes a bounded number of rows and archived markers of a sealed partition, after those that the
+    /// call before has deleted; `None` if nothing is left. Only for a partition whose content was read
+    /// back from cold.
+    async fn remove_residue(
+        &self,
+        day: Day,
+        so_far: Emptying,
+    ) -> Result<Option<Emptying>, HotError>;
+
+    /// Records that the coupons of `archive_commit` were copied to cold and deleted here, and whether
+    /// the partition is empty now.
+    async fn finish_archive_commit(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        emptied: bool,
+    ) -> Result<(), HotError>;
+
+    /// Gives a bounded amount of free space back to the disk; returns whether there is more.
+    async fn shrink(&self) -> Result<bool, HotError>;
+
+    /// Replaces what a restored store has of coupons that were archived since its backup, so that none of
+    /// them can be spent again: writes archived markers, counts, claims and directory entries.
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled, HotError>;
+
+    /// Skips serials, once for each restore, so that codes minted since the backup, which this store does
+    /// not know, are not minted again.
+    async fn pass_over_serials(&self) -> Result<(), HotError>;
+
+    /// Which versions of the cold tier this store knows of.
+    async fn cold_mark(&self) -> Result<ColdMark, HotError>;
+
+    /// Raises the marks; never lowers them.
+    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<(), HotError>;
+}

@@ -1,0 +1,147 @@
+//! One change of one coupon: redeem, hold, extend and so on.
+
+use std::borrow::Cow;
+
+use coupon::apply::{Action, Change, Outcome};
+use coupon::campaign::Campaign;
+use coupon::coupon::Coupon;
+use coupon::ids::UserId;
+use coupon::refusal::Refusal;
+use coupon::time::Day;
+
+use super::claim::Claim;
+use super::located::{Decision, Here, Located};
+use super::partition::partition_after;
+
+/// What [`change`] says.
+#[derive(Debug)]
+pub enum ChangeStep<H, S> {
+    /// The answer.
+    Decided(Box<Decision<H, S>>),
+    /// The rules admit it. What the store has to read besides, it says itself.
+    Accepted(Box<Accepted<H>>),
+}
+
+/// A change that the rules of the coupon admit.
+#[derive(Debug)]
+pub struct Accepted<H> {
+    before: Located<H>,
+    after: Box<Coupon>,
+    later_day: Option<Day>,
+    claimant: Option<Claimant>,
+}
+
+#[derive(Debug)]
+struct Claimant {
+    user: UserId,
+    /// Whether they become the holder, so that the claim gets an entry.
+    becomes_holder: bool,
+}
+
+/// What [`Accepted::decide`] says.
+#[derive(Debug)]
+pub enum Admitted<H, S> {
+    /// The answer.
+    Decided(Box<Decision<H, S>>),
+    /// The claim has no room. A store that read the claim after the coupon looks at the coupon once
+    /// more: the claim may be about this very coupon by now.
+    NoRoom(Box<Located<H>>, Refusal),
+}
+
+/// What `change` does to a coupon.
+pub fn change<H: Here, S>(
+    located: Located<H>,
+    change: &Change,
+    clock_bound_ms: i64,
+) -> ChangeStep<H, S> {
+    let decided = |decision| ChangeStep::Decided(Box::new(decision));
+    let change = with_issued_until(change, located.terms());
+    let after = match located.apply(&change, clock_bound_ms) {
+        Outcome::Accepted(after) => after,
+        Outcome::Replayed => return decided(Decision::replayed(&located)),
+        Outcome::Refused(refusal) => return decided(Decision::refused_at(&located, refusal)),
+    };
+    let day = partition_after(located.day, &after);
+    let new_holder = new_holder(&located.coupon, &after);
+    let claimant = match located.terms().per_user_limit {
+        // Without a limit there is nothing to count.
+        None => None,
+        Some(_) => needs_claim_entry(&located.coupon, &change.action, &after)
+            .map(|user| Claimant { user: user.clone(), becomes_holder: new_holder.is_some() }),
+    };
+    let later_day = (day != located.day).then_some(day);
+    ChangeStep::Accepted(Box::new(Accepted { before: located, after, later_day, claimant }))
+}
+
+impl<H: Here> Accepted<H> {
+    /// The later expiry day that the coupon moves to, if it does: the store reads whether the partition
+    /// of that day is closing.
+    pub fn later_day(&self) -> Option<Day> {
+        self.later_day
+    }
+
+    /// The coupon before the change.
+    pub fn before(&self) -> &Located<H> {
+        &self.before
+    }
+
+    /// The user whose claim the store reads.
+    pub fn claimant(&self) -> Option<&UserId> {
+        self.claimant.as_ref().map(|claimant| &claimant.user)
+    }
+
+    /// The decision. `is_closing`: of the partition of [`Accepted::later_day`]. `claim`: of
+    /// [`Accepted::claimant`]; without it a change that needs one is refused.
+    pub fn decide<S: Clone>(self, is_closing: bool, claim: Option<&Claim<H, S>>) -> Admitted<H, S> {
+        let Accepted { before, after, later_day, claimant } = self;
+        if later_day.is_some() && is_closing {
+            let decision = Decision::refused_at(&before, Refusal::ExpiryDayClosed);
+            return Admitted::Decided(Box::new(decision));
+        }
+        let Some(claimant) = claimant else {
+            return Admitted::Decided(Box::new(Decision::accepted(before, after, None)));
+        };
+        let refusal = match claim {
+            None => Some(Refusal::LimitPerUser),
+            Some(claim) => claim.unfinished().or(claim.is_full().then_some(Refusal::LimitPerUser)),
+        };
+        if let Some(refusal) = refusal {
+            return Admitted::NoRoom(Box::new(before), refusal);
+        }
+        let entry = claim
+            .filter(|_| claimant.becomes_holder)
+            .map(|claim| claim.entry(after.issue_ref().cloned()));
+        Admitted::Decided(Box::new(Decision::accepted(before, after, entry)))
+    }
+}
+
+/// Who holds the coupon after a change and did not before.
+pub(super) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
+    after.holder().filter(|holder| before.holder() != Some(holder))
+}
+
+/// Whose limit a change counts towards: the new holder's, or that of whoever holds a bearer code, since
+/// a code that could not be redeemed after the payment is not held for it.
+fn needs_claim_entry<'a>(
+    before: &Coupon,
+    action: &'a Action,
+    after: &'a Coupon,
+) -> Option<&'a UserId> {
+    match action {
+        Action::Hold { by, .. } if before.holder().is_none() => Some(by),
+        _ => new_holder(before, after),
+    }
+}
+
+/// In a campaign with `valid_days` the expiry of an issue counts from it.
+pub(super) fn with_issued_until<'a>(change: &'a Change, campaign: &Campaign) -> Cow<'a, Change> {
+    let Action::Issue { to, reference, expires_at: _ } = &change.action else {
+        return Cow::Borrowed(change);
+    };
+    let expires_at = campaign.issued_until(change.at);
+    let (to, reference) = (to.clone(), reference.clone());
+    Cow::Owned(Change { action: Action::Issue { to, reference, expires_at }, ..change.clone() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! A coupon as a store found it, and what is to be written for a change of it.
+
+use std::sync::Arc;
+
+use coupon::apply::{Change, Outcome};
+use coupon::campaign::Campaign;
+use coupon::coupon::Coupon;
+use coupon::refusal::Refusal;
+use coupon::time::Day;
+
+use super::claim::NewEntry;
+use super::partition::refused_by_seal;
+use crate::{Applied, CouponSnapshot, Tier};
+
+/// Where a store finds the row of a coupon again, and the campaign that it read with it.
+pub trait Here: Clone {
+    /// The terms of the coupon's campaign.
+    fn terms(&self) -> &Arc<Campaign>;
+}
+
+/// A coupon and where it lies. `H` is what its store needs besides.
+#[derive(Clone, Debug)]
+pub struct Located<H> {
+    /// The coupon.
+    pub coupon: Coupon,
+    /// Whether its batch is paused.
+    pub batch_paused: bool,
+    /// The expiry day of its partition.
+    pub day: Day,
+    /// Where it lies.
+    pub tier: Tier,
+    /// Whether it lies in cold or behind a seal: nothing changes it any more.
+    pub frozen: bool,
+    /// Where its store finds it again.
+    pub here: H,
+}
+
+impl<H: Here> Located<H> {
+    /// The terms of its campaign.
+    pub fn terms(&self) -> &Arc<Campaign> {
+        self.here.terms()
+    }
+
+    /// The coupon as an answer shows it.
+    pub fn snapshot(&self) -> CouponSnapshot {
+        self.snapshot_of(self.coupon.clone())
+    }
+
+    fn snapshot_of(&self, coupon: Coupon) -> CouponSnapshot {
+        CouponSnapshot {
+            coupon,
+            campaign: Arc::clone(self.terms()),
+            batch_paused: self.batch_paused,
+            tier: self.tier,
+        }
+    }
+
+    /// What `change` does to the coupon by the rules and by the seal of its partition.
+    /// `clock_bound_ms` is how far two clocks of the store's processes may be apart.
+    pub fn apply(&self, change: &Change, clock_bound_ms: i64) -> Outcome {
+        let terms = self.terms().terms(self.batch_paused, clock_bound_ms);
+        match coupon::apply(&self.coupon, change, &terms) {
+            Outcome::Accepted(_) if self.frozen => {
+                Outcome::Refused(refused_by_seal(&change.action))
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// The answer to a change, and what has to be written for it. `S` is where a store writes a new entry
+/// of a claim.
+#[derive(Clone, Debug)]
+pub struct Decision<H, S> {
+    /// The answer.
+    pub applied: Applied,
+    /// What is written, together with the coupon of an accepted outcome. `None`: nothing.
+    pub writes: Option<Writes<H, S>>,
+}
+
+/// What an accepted change replaces.
+#[derive(Clone, Debug)]
+pub struct Writes<H, S> {
+    /// The coupon before the change.
+    pub before: Located<H>,
+    /// The entry in the claim of its new holder, if it has one.
+    pub entry: Option<NewEntry<S>>,
+}
+
+impl<H: Here, S> Decision<H, S> {
+    fn without_writes(outcome: Outcome, snapshot: Option<CouponSnapshot>) -> Self {
+        Decision { applied: Applied { outcome, snapshot }, writes: None }
+    }
+
+    /// There is no such coupon.
+    pub fn not_found() -> Self {
+        Decision::refused(Refusal::NotFound)
+    }
+
+    /// A refusal that shows no coupon.
+    pub fn refused(refusal: Refusal) -> Self {
+        Decision::without_writes(Outcome::Refused(refusal), None)
+    }
+
+    /// A refusal that shows the coupon.
+    pub fn refused_at(located: &Located<H>, refusal: Refusal) -> Self {
+        Decision::without_writes(Outcome::Refused(refusal), Some(located.snapshot()))
+    }
+
+    /// The coupon is as the change asks for.
+    pub fn replayed(located: &Located<H>) -> Self {
+        Decision::without_writes(Outcome::Replayed, Some(located.snapshot()))
+    }
+
+    /// `after` replaces `before`, and `entry` goes into the claim of its new holder.
+    pub fn accepted(before: Located<H>, after: Box<Coupon>, entry: Option<NewEntry<S>>) -> Self {
+        let snapshot = Some(before.snapshot_of(Coupon::clone(&after)));
+        let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
+        Decision { applied, writes: Some(Writes { before, entry }) }
+    }
+
+    /// The answer to a change of a coupon that its user has already: no entry in a claim.
+    pub fn of(located: &Located<H>, change: &Change, clock_bound_ms: i64) -> Self {
+        match located.apply(change, clock_bound_ms) {
+            Outcome::Accepted(after) => Decision::accepted(located.clone(), after, None),
+            Outcome::Replayed => Decision::replayed(located),
+            Outcome::Refused(refusal) => Decision::refused_at(located, refusal),
+        }
+    }
+}
+
+/// What is known of a coupon whose row is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// Nothing: a minted code may be one that nobody has touched.
+    None,
+    /// The directory names its partition: there was a coupon.
+    Entry,
+}
+
+/// What is said of a coupon behind an archived marker or a seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FromCold<'a> {
+    /// The coupon as cold has it.
+    Coupon(&'a Coupon),
+    /// There never was one.
+    Nothing,
+    /// Cold lacks a coupon that was there when hot evicted it: an error, never "no such coupon".
+    Missing,
+}
+
+/// What cold's answer `found` means for a code with the archived marker `marker`, if it has one.
+pub fn from_cold(found: Option<&Coupon>, marker: Option<u64>, promise: Promise) -> FromCold<'_> {
+    match found.filter(|coupon| coupon.version() >= marker.unwrap_or(0)) {
+        Some(coupon) => FromCold::Coupon(coupon),
+        None if marker.is_none() && promise == Promise::None => FromCold::Nothing,
+        None => FromCold::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{coupon, issued};
+
+    #[test]
+    fn what_cold_says_of_a_coupon_without_a_row() {
+        let archived = coupon("CODE01", vec![issued("ann")]);
+        let found = Some(&archived);
+        let here = FromCold::Coupon(&archived);
+        let (nothing, missing) = (FromCold::Nothing, FromCold::Missing);
+        let cases = [
+            ("sealed, and in cold", found, None, Promise::None, here),
+            ("in the directory, and in cold", found, None, Promise::Entry, here),
+            ("in the version of its marker", found, Some(1), Promise::None, here),
+            ("in a later version", found, Some(0), Promise::None, here),
+            ("in an earlier version", found, Some(2), Promise::None, missing),
+            ("nowhere", None, None, Promise::None, nothing),
+            ("in the directory alone", None, None, Promise::Entry, missing),
+            ("a marker alone", None, Some(1), Promise::None, missing),
+        ];
+        for (name, found, marker, promise, want) in cases {
+            assert_eq!(from_cold(found, marker, promise), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What is made or changed under a name that the caller chose.
+
+use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, Handout};
+use coupon::refusal::Refusal;
+
+use crate::{CampaignPatch, Named, Patched};
+
+/// The answer to a call that makes a batch, if nothing has to be made for it. `found` is the batch of
+/// that name; `count` is how many codes the call mints, and `None` for the batch of an import;
+/// `batches` is how many the campaign has.
+pub fn batch_before(
+    found: Option<Batch>,
+    count: Option<u64>,
+    batches: usize,
+) -> Option<Named<Batch>> {
+    let Some(batch) = found else {
+        return (batches >= BATCHES_MAX).then_some(Named::Refused(Refusal::HistoryFull));
+    };
+    let is_same = match batch.kind {
+        BatchKind::Minted(run) => count == Some(run.count),
+        BatchKind::Imported => count.is_none(),
+    };
+    Some(if is_same { Named::Same(batch) } else { Named::Refused(Refusal::NameTaken) })
+}
+
+/// The terms after a patch, or why it is refused.
+pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
+    let mut campaign = campaign.clone();
+    if let Some(limit) = patch.per_user_limit {
+        let present = campaign.per_user_limit;
+        let raised = match (present, limit) {
+            (Some(present), Some(limit)) => limit >= present,
+            (None, Some(_)) => false,
+            (_, None) => campaign.handout == Handout::Bearer,
+        };
+        if !raised {
+            return Err(Patched::LimitNotRaised { present });
+        }
+        campaign.per_user_limit = limit;
+    }
+    campaign.name = patch.name.clone().unwrap_or(campaign.name);
+    campaign.metadata = patch.metadata.clone().unwrap_or(campaign.metadata);
+    campaign.paused = patch.paused.unwrap_or(campaign.paused);
+    campaign.issue_from = patch.issue_from.unwrap_or(campaign.issue_from);
+    campaign.issue_until = patch.issue_until.unwrap_or(campaign.issue_until);
+    match (campaign.issue_from, campaign.issue_until) {
+        (Some(from), Some(until)) if from >= until => Err(Patched::WindowEmpty),
+        _ => Ok(campaign),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon::campaign::{ImportCounts, MintedRun};
+    use coupon::minted::CodeKey;
+
+    use super::*;
+    use crate::protocol::testing::{DAY, NOW, campaign};
+
+    #[test]
+    fn batches_by_name() {
+        let run = MintedRun { key: CodeKey::new([7; 16]).id(), day: DAY, first: 100, count: 50 };
+        let batch = |kind, count| Batch {
+            id: "first".parse().unwrap(),
+            campaign: campaign().id,
+            kind,
+            count,
+            paused: false,
+            import: ImportCounts::default(),
+            created_at: NOW,
+        };
+        let minted = || batch(BatchKind::Minted(run), 50);
+        // Of an import, with as many coupons by now.
+        let imported = || batch(BatchKind::Imported, 50);
+        let taken = || Some(Named::Refused(Refusal::NameTaken));
+        let full = || Some(Named::Refused(Refusal::HistoryFull));
+        let (most, mint) = (BATCHES_MAX, Some(50));
+        // A name, the batch of that name, the codes that are minted, the batches; the answer.
+        let cases = [
+            ("minted", None, mint, most - 1, None),
+            ("minted again", Some(minted()), mint, 1, Some(Named::Same(minted()))),
+            ("minted with more codes", Some(minted()), Some(51), 1, taken()),
+            ("minted under the name of an import", Some(imported()), mint, 1, taken()),
+            ("one too many", None, mint, most, full()),
+            ("minted again, the last one", Some(minted()), mint, most, Some(Named::Same(minted()))),
+            ("opened", None, None, most - 1, None),
+            ("opened again", Some(imported()), None, 1, Some(Named::Same(imported()))),
+            ("opened under the name of minted codes", Some(minted()), None, 1, taken()),
+            ("one too many to import into", None, None, most, full()),
+        ];
+        for (name, found, count, batches, want) in cases {
+            assert_eq!(batch_before(found, count, batches), want, "{name}");
+        }
+    }
+}

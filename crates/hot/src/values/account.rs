@@ -1,0 +1,14 @@
+//! Accounts of users who sign in here.
+
+use coupon::ids::UserId;
+
+/// The account of a user who signs in here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The name that they sign in with.
+    pub login_id: UserId,
+    /// Their name in tokens and coupons.
+    pub user_id: UserId,
+    /// The hash of their password, as a PHC string.
+    pub password_hash: String,
+}

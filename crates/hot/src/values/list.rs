@@ -1,0 +1,65 @@
+//! Lists of coupons, page by page.
+
+use coupon::ids::{CampaignId, UserId};
+use coupon::time::Millis;
+
+use super::CouponSnapshot;
+use crate::CouponFilter;
+
+/// Whose coupons a list is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListScope {
+    /// One holder's.
+    Holder(UserId),
+    /// One campaign's.
+    Campaign(CampaignId),
+    /// Everybody's, by the span of `expires_at` in the filter.
+    Everybody,
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOrder {
+    /// Latest expiry first.
+    Latest,
+    /// Soonest expiry first.
+    Soonest,
+}
+
+/// Where a page ended: the next one begins after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPosition {
+    /// The last coupon's expiry.
+    pub expires_at: Millis,
+    /// Orders coupons of one expiry. Only the store reads it.
+    pub tie: u64,
+}
+
+/// A request for one page of a list.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Whose coupons.
+    pub scope: ListScope,
+    /// Which of them.
+    pub filter: CouponFilter,
+    /// In which order.
+    pub order: ListOrder,
+    /// The end of the page before; `None` for the first page.
+    pub after: Option<ListPosition>,
+    /// Most coupons on the page.
+    pub limit: usize,
+    /// The moment, for `expired`.
+    pub now: Millis,
+}
+
+/// One page, and where the next begins.
+#[derive(Clone, Debug)]
+pub struct ListedPage {
+    /// The coupons.
+    pub coupons: Vec<CouponSnapshot>,
+    /// The position of each coupon in the list.
+    pub positions: Vec<ListPosition>,
+    /// `None` at the end. A page may be short, even empty, and have a next: a store reads a bounded
+    /// number of rows for each.
+    pub next: Option<ListPosition>,
+}

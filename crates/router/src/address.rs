@@ -1,0 +1,41 @@
+//! Where a coupon is, and whose it is.
+
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId};
+
+use crate::BucketKey;
+
+/// The campaign and the batch that a code belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The batch it came in.
+    pub batch: BatchId,
+}
+
+/// Where to look for one coupon first. An extension may have moved it to a later partition; the
+/// store follows it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The code, without prefix and hyphens.
+    pub code: Code,
+    /// Its partition, and its bucket there.
+    pub bucket_key: BucketKey,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Whether the code was minted here, so that a missing row means Available.
+    pub minted: bool,
+}
+
+/// What a typed code stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// One coupon.
+    Coupon(Address),
+    /// The shared code of a campaign.
+    Shared {
+        /// The campaign behind it.
+        campaign: CampaignId,
+    },
+}

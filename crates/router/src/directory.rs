@@ -1,0 +1,52 @@
+//! The directory: the look-ups that a code alone does not answer.
+
+use async_trait::async_trait;
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use coupon::minted::KeyId;
+use coupon::time::Day;
+
+use crate::Owner;
+
+/// What the directory has for a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A foreign coupon, or one that was moved to a later partition.
+    Coupon {
+        /// Its partition.
+        day: Day,
+        /// Whose it is.
+        owner: Owner,
+    },
+    /// The shared code of a campaign.
+    Shared {
+        /// The campaign behind it.
+        campaign: CampaignId,
+    },
+}
+
+/// What a [`crate::Router`] asks a store. Each method is one point read.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// Why a look-up failed.
+    type Error: Send;
+
+    /// The entry of a foreign, shared or moved code.
+    async fn entry(&self, code: &Code) -> Result<Option<Entry>, Self::Error>;
+
+    /// The batch that has `serial` of `day` under `key`, and its run.
+    async fn run_of(
+        &self,
+        key: KeyId,
+        day: Day,
+        serial: u64,
+    ) -> Result<Option<(Owner, MintedRun)>, Self::Error>;
+
+    /// How many bits of the hash number the buckets of `day`; `None` before the day has a plan.
+    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>, Self::Error>;
+
+    /// Whether any foreign or shared code has 16 or more characters. If none has, a text of that
+    /// length with a wrong tag is refused without a read.
+    async fn has_long_codes(&self) -> Result<bool, Self::Error>;
+}

@@ -1,0 +1,152 @@
+//! The campaigns and batches of hot: read once, and again for one that is not known yet.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use coupon::campaign::{BATCHES_MAX, BatchKind, Campaign, MintedRun};
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::minted::{CodeKey, KeyId};
+use coupon::time::{Day, Millis};
+use hot::inventory::CampaignItem;
+use hot::{HotError, HotStore};
+use router::{Owner, openings};
+
+use crate::rules::Home;
+
+/// The batch of a code, and its position among the serials of the batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Serial {
+    pub(crate) owner: Owner,
+    pub(crate) run: MintedRun,
+    pub(crate) offset: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Catalog {
+    campaigns: HashMap<CampaignId, CatalogCampaign>,
+    runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
+    /// Campaigns and batches that the store does not have: it was restored.
+    strangers: HashSet<(CampaignId, BatchId)>,
+}
+
+struct CatalogCampaign {
+    terms: Arc<Campaign>,
+    made_at: HashMap<BatchId, Millis>,
+}
+
+impl Catalog {
+    pub(crate) fn of(campaigns: &[CampaignItem]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for campaign in campaigns {
+            let batches = campaign.batches.iter().map(|it| (it.id.clone(), it.run, it.created_at));
+            catalog.learn(&campaign.terms, batches);
+        }
+        catalog
+    }
+
+    fn learn(
+        &mut self,
+        terms: &Arc<Campaign>,
+        batches: impl Iterator<Item = (BatchId, Option<MintedRun>, Millis)>,
+    ) {
+        let mut made = HashMap::new();
+        for (id, run, made_at) in batches {
+            if let Some(run) = run {
+                let owner = Owner { campaign: terms.id.clone(), batch: id.clone() };
+                self.runs.insert((run.key, run.day, run.first), (run, owner));
+            }
+            made.insert(id, made_at);
+        }
+        self.campaigns
+            .insert(terms.id.clone(), CatalogCampaign { terms: Arc::clone(terms), made_at: made });
+    }
+
+    pub(crate) fn terms(&self, id: &CampaignId) -> Option<Arc<Campaign>> {
+        self.campaigns.get(id).map(|known| Arc::clone(&known.terms))
+    }
+
+    /// The terms of a coupon's campaign, if its batch is one of it.
+    pub(crate) fn terms_of(&self, owner: &Owner) -> Option<Arc<Campaign>> {
+        let known = self.campaigns.get(&owner.campaign)?;
+        known.made_at.contains_key(&owner.batch).then(|| Arc::clone(&known.terms))
+    }
+
+    /// Campaigns with a shared word.
+    pub(crate) fn shared(&self) -> Vec<Arc<Campaign>> {
+        let all = self.campaigns.values().map(|known| &known.terms);
+        let mut shared: Vec<_> =
+            all.filter(|terms| terms.shared_code.is_some()).map(Arc::clone).collect();
+        shared.sort_by(|one, other| one.id.cmp(&other.id));
+        shared
+    }
+
+    /// Reads a campaign or a batch that was created since. Reads one that the store does not have only once.
+    pub(crate) async fn look_up(
+        &mut self,
+        hot: &dyn HotStore,
+        owner: &Owner,
+    ) -> Result<(), HotError> {
+        let key = (owner.campaign.clone(), owner.batch.clone());
+        let has = |known: &CatalogCampaign| known.made_at.contains_key(&owner.batch);
+        if self.campaigns.get(&owner.campaign).is_some_and(has) || self.strangers.contains(&key) {
+            return Ok(());
+        }
+        let Some(row) = hot.campaign(&owner.campaign, Millis(0)).await? else {
+            self.strangers.insert(key);
+            return Ok(());
+        };
+        let batches = hot.batches(&owner.campaign, None, BATCHES_MAX).await?;
+        let batches = batches.into_iter().map(|batch| match batch.kind {
+            BatchKind::Minted(run) => (batch.id, Some(run), batch.created_at),
+            BatchKind::Imported => (batch.id, None, batch.created_at),
+        });
+        self.learn(&row.campaign, batches);
+        if !self.campaigns.get(&owner.campaign).is_some_and(has) {
+            self.strangers.insert(key);
+        }
+        Ok(())
+    }
+
+    /// The serial of a code, if a batch of one of the keys has it.
+    pub(crate) async fn serial(
+        &mut self,
+        hot: &dyn HotStore,
+        keys: &[CodeKey],
+        code: &Code,
+    ) -> Result<Option<Serial>, HotError> {
+        for (key, minted) in openings(keys, code) {
+            if let Some(serial) = self.in_run(key, minted.day, minted.serial) {
+                return Ok(Some(serial));
+            }
+            // A batch that was minted since, or a foreign code that a key opens by chance.
+            let run = hot.run_of(key, minted.day, minted.serial).await?;
+            if let Some((owner, run)) = run {
+                self.look_up(hot, &owner).await?;
+                let offset = minted.serial - run.first;
+                return Ok(Some(Serial { owner, run, offset }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_run(&self, key: KeyId, day: Day, serial: u64) -> Option<Serial> {
+        let upto = self.runs.range((key, day, 0)..=(key, day, serial));
+        let (_, (run, owner)) = upto.last()?;
+        let holds = run.holds(serial);
+        holds.then(|| Serial { owner: owner.clone(), run: *run, offset: serial - run.first })
+    }
+
+    /// What a code says by itself.
+    pub(crate) fn home(&self, serial: Option<&Serial>) -> Home {
+        let Some(serial) = serial else { return Home::Foreign };
+        let Some(known) = self.campaigns.get(&serial.owner.campaign) else { return Home::Foreign };
+        let made_at = known.made_at.get(&serial.owner.batch).copied();
+        let made_at = made_at.unwrap_or(known.terms.created_at);
+        Home::Minted {
+            owner: serial.owner.clone(),
+            day: serial.run.day,
+            dates: [known.terms.valid_from, known.terms.expires_at, made_at],
+        }
+    }
+}

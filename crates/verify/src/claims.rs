@@ -1,0 +1,216 @@
+//! The claims: whether each entry names a coupon that the user was given.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Reading, Table};
+use hot::protocol::{ClaimIntent, makes_holder};
+
+use crate::finding::{Finding, Kind, Note, Said};
+use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::whereabouts::{Look, Whereabouts};
+
+impl Verifier<'_> {
+    /// Reads every claim, and finds the entries whose coupon is lost or another user's.
+    pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
+        let mut after = None;
+        loop {
+            let page = self.hot.page(Table::Claims, Reading::AsStored, after, PAGE).await?;
+            self.report.claims += page.items.len() as u64;
+            let mut claims = Vec::with_capacity(page.items.len());
+            for item in page.items {
+                if let Item::Claim(claim) = item {
+                    claims.push(claim);
+                } else if let Item::Unreadable(row) = item {
+                    self.unreadable(row);
+                }
+            }
+            let mut wrong = self.wrong_claims(claims, Look::First).await?;
+            for pause in self.pauses() {
+                if wrong.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                let claims: Vec<ClaimItem> = wrong.into_iter().map(|(claim, _)| claim).collect();
+                let asked = claims.iter();
+                let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
+                let there = self.hot.claimed(asked.collect()).await?;
+                let still =
+                    claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
+                wrong = self.wrong_claims(still.collect(), Look::Again).await?;
+            }
+            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            self.tick();
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wrong_claims(
+        &mut self,
+        claims: Vec<ClaimItem>,
+        look: Look,
+    ) -> Result<Vec<(ClaimItem, Finding)>, VerifyError> {
+        let spots: Vec<(Day, Code)> = claims.iter().map(|it| (it.day, it.code.clone())).collect();
+        let found = self.whereabouts(&spots, look).await?;
+        let mut wrong = Vec::new();
+        for (claim, found) in claims.into_iter().zip(found) {
+            match judged(&claim, &found, self.hot.atomicity()) {
+                Judgement::Right => {}
+                Judgement::Noted(note) => {
+                    if look == Look::First {
+                        self.note(note);
+                    }
+                }
+                Judgement::Wrong(finding) => wrong.push((claim, *finding)),
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+/// The judgement on one entry of a claim.
+enum Judgement {
+    Right,
+    Noted(Note),
+    Wrong(Box<Finding>),
+}
+
+fn judged(claim: &ClaimItem, found: &Whereabouts, atomicity: Atomicity) -> Judgement {
+    let wrong = |kind, says: String| {
+        let place = format!("the claim of {} in {}", claim.user, claim.campaign);
+        let names = format!("it names {}, in partition {}", claim.code, claim.day);
+        let about = claim.code.to_string();
+        let other = Said::new("the coupon", says);
+        Judgement::Wrong(Box::new(Finding { kind, about, one: Said::new(place, names), other }))
+    };
+    match found {
+        Whereabouts::InCold => Judgement::Noted(Note::NotFollowed),
+        Whereabouts::Unreadable => Judgement::Right,
+        Whereabouts::Nowhere => match (atomicity, claim.begun) {
+            (Atomicity::StepByStep, Some(_)) => Judgement::Noted(Note::ClaimBegun),
+            _ => wrong(Kind::ClaimAlone, "it is nowhere".to_owned()),
+        },
+        Whereabouts::Found(coupon) => match (was_given(claim, coupon), claim.begun) {
+            (true, _) => Judgement::Right,
+            (false, Some(_)) => Judgement::Noted(Note::ClaimBegun),
+            (false, None) => {
+                let holder = coupon.holder().map_or("nobody", |holder| holder.as_str());
+                wrong(Kind::ClaimOfAnother, format!("never this user's; {holder} has it"))
+            }
+        },
+    }
+}
+
+/// Whether the coupon has the event that the entry is about.
+fn was_given(claim: &ClaimItem, coupon: &Coupon) -> bool {
+    let (user, events) = (&claim.user, coupon.events());
+    let issue = claim.issue.and_then(|issue| usize::try_from(issue).ok());
+    match (claim.begun, issue) {
+        (Some(Begun { sequence, operation }), _) => {
+            // The version says what may still happen, and not what has happened.
+            ClaimIntent { sequence, operation, version: 0 }.happened(coupon, user)
+        }
+        (None, Some(issue)) => {
+            let event = issue.checked_sub(1).and_then(|at| events.get(at));
+            event.is_some_and(|event| makes_holder(&event.kind, user))
+        }
+        (None, None) => events.iter().any(|event| makes_holder(&event.kind, user)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon::calendar::Zone;
+    use coupon::coupon::{Event, EventKind, Genesis};
+    use coupon::ids::{Actor, OperationId, UserId};
+    use coupon::time::Millis;
+
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        name.parse().unwrap()
+    }
+
+    /// Issued to ann, taken back, and issued to bob.
+    fn coupon() -> Coupon {
+        let genesis = Genesis {
+            code: "CODE01".parse().unwrap(),
+            campaign: "c".parse().unwrap(),
+            batch: "first".parse().unwrap(),
+            valid_from: Millis(0),
+            expires_at: Millis(9),
+            zone: Zone::utc(),
+            created_at: Millis(0),
+        };
+        let issued =
+            |to: &str| EventKind::Issued { to: user(to), reference: None, expires_at: None };
+        let kinds = [
+            issued("ann"),
+            EventKind::Revoked { from: user("ann"), reference: None, reason: None },
+            issued("bob"),
+        ];
+        let events = kinds.into_iter().zip(1..).map(|(kind, operation)| Event {
+            at: Millis(1),
+            actor: Actor::new("a"),
+            operation: OperationId(operation),
+            kind,
+        });
+        Coupon::of(genesis, events.collect(), None, 3, Millis(1))
+    }
+
+    #[test]
+    fn claims() {
+        let claim = |name: &str, issue: Option<i64>, begun: Option<(usize, u128)>| ClaimItem {
+            campaign: "c".parse().unwrap(),
+            user: user(name),
+            slot: 0,
+            code: "CODE01".parse().unwrap(),
+            day: Day(0),
+            reference: None,
+            issue,
+            begun: begun
+                .map(|(sequence, operation)| Begun { sequence, operation: OperationId(operation) }),
+        };
+        let here = || Whereabouts::Found(Box::new(coupon()));
+        let (at_once, by_steps) = (Atomicity::OneTransaction, Atomicity::StepByStep);
+        let rows = [
+            ("they have it", claim("bob", Some(3), None), here(), at_once, "right"),
+            ("they had it", claim("ann", Some(1), None), here(), at_once, "right"),
+            ("by another event", claim("ann", Some(3), None), here(), at_once, "claim-of-another"),
+            ("by some event", claim("ann", None, None), here(), at_once, "right"),
+            ("never", claim("cat", None, None), here(), at_once, "claim-of-another"),
+            ("of no event", claim("bob", Some(0), None), here(), at_once, "claim-of-another"),
+            ("nowhere", claim("bob", Some(3), None), Whereabouts::Nowhere, at_once, "claim-alone"),
+            ("in cold", claim("bob", Some(3), None), Whereabouts::InCold, at_once, "not-followed"),
+            ("unreadable", claim("bob", None, None), Whereabouts::Unreadable, at_once, "right"),
+            ("it happened", claim("bob", Some(3), Some((3, 3))), here(), by_steps, "right"),
+            ("it did not", claim("bob", Some(3), Some((3, 9))), here(), by_steps, "claim-begun"),
+            ("to another", claim("ann", Some(3), Some((3, 3))), here(), by_steps, "claim-begun"),
+            (
+                "begun, and no row yet",
+                claim("bob", None, Some((1, 9))),
+                Whereabouts::Nowhere,
+                by_steps,
+                "claim-begun",
+            ),
+            (
+                "copied, so that it is certain",
+                claim("bob", None, None),
+                Whereabouts::Nowhere,
+                by_steps,
+                "claim-alone",
+            ),
+        ];
+        for (name, claim, found, atomicity, want) in rows {
+            let said = match judged(&claim, &found, atomicity) {
+                Judgement::Right => "right",
+                Judgement::Noted(note) => note.name(),
+                Judgement::Wrong(finding) => finding.kind.name(),
+            };
+            assert_eq!(said, want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The directory: whether the coupons and campaigns that it names exist, and it has every shared word.
+
+use std::collections::BTreeMap;
+
+use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::time::Day;
+use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, Table};
+
+use crate::finding::{Finding, Kind, Note, Said};
+use crate::rules;
+use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::whereabouts::{Look, Whereabouts};
+
+impl Verifier<'_> {
+    /// Reads every entry, and finds those that name nothing.
+    pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
+        let mut after = None;
+        loop {
+            let page = self.hot.page(Table::Directory, Reading::AsStored, after, PAGE).await?;
+            let entries = page.items.into_iter();
+            let entries: Vec<EntryItem> = entries
+                .filter_map(|item| if let Item::Entry(it) = item { Some(it) } else { None })
+                .collect();
+            self.report.entries += entries.len() as u64;
+            let mut wrong = self.wrong_entries(entries, Look::First).await?;
+            for pause in self.pauses() {
+                if wrong.is_empty() {
+                    break;
+                }
+                tokio::time::sleep(pause).await;
+                let codes: Vec<Code> =
+                    wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
+                if codes.len() < wrong.len() {
+                    // An entry whose text is no code cannot be read again by its code.
+                    break;
+                }
+                let again = self.hot.entries_at(codes).await?;
+                wrong =
+                    self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
+            }
+            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            self.tick();
+            after = page.next;
+            if after.is_none() {
+                return self.words().await;
+            }
+        }
+    }
+
+    /// The entries that name nothing.
+    async fn wrong_entries(
+        &mut self,
+        entries: Vec<EntryItem>,
+        look: Look,
+    ) -> Result<Vec<(EntryItem, Finding)>, VerifyError> {
+        let (mut wrong, mut of_coupons) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let finding = match (&entry.is, rules::code_of(&entry.code)) {
+                (EntryIs::Unreadable(why), _) => Some(unwritten(&entry, why.clone())),
+                (_, None) => Some(unwritten(&entry, "a text that is no code".to_owned())),
+                (EntryIs::Gone, Some(_)) => None,
+                (EntryIs::Shared { campaign }, Some(code)) => {
+                    let terms = self.catalog.terms(campaign);
+                    terms.and_then(|terms| word_astray(&entry, &code, &terms))
+                }
+                (EntryIs::Coupon { day, .. }, Some(code)) => {
+                    let day = *day;
+                    of_coupons.push((entry, day, code));
+                    continue;
+                }
+            };
+            wrong.extend(finding.map(|finding| (entry, finding)));
+        }
+        self.wrong_coupons(of_coupons, look, &mut wrong).await?;
+        Ok(wrong)
+    }
+
+    /// Finds the entries whose coupon is neither in hot nor in cold.
+    async fn wrong_coupons(
+        &mut self,
+        entries: Vec<(EntryItem, Day, Code)>,
+        look: Look,
+        wrong: &mut Vec<(EntryItem, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let spots = entries.iter().map(|(_, day, code)| (*day, code.clone())).collect();
+        let there = self.hot.rows_at(spots).await?;
+        let mut homes: Vec<(Day, Code)> = Vec::new();
+        for (_, day, code) in &entries {
+            let serial = self.catalog.serial(self.hot, self.keys, code).await?;
+            let home = serial.map(|serial| serial.run.day).filter(|home| home != day);
+            homes.extend(home.map(|home| (home, code.clone())));
+        }
+        let left = self.hot.rows_at(homes.clone()).await?;
+        for ((home, code), rows) in homes.into_iter().zip(left) {
+            if rows.iter().any(|row| !matches!(row.is, RowIs::Forwarding { .. })) {
+                // The walk over its home partition does not read the directory.
+                self.recheck.insert((home, code));
+            }
+        }
+        let nowhere = entries.into_iter().zip(there).filter(|(_, rows)| rows.is_empty());
+        let nowhere = nowhere.map(|(entry, _)| entry).collect();
+        self.entries_without_rows(nowhere, look, wrong).await
+    }
+
+    /// Finds the lost coupons among entries whose partition has neither a row nor an archived marker.
+    async fn entries_without_rows(
+        &mut self,
+        entries: Vec<(EntryItem, Day, Code)>,
+        look: Look,
+        wrong: &mut Vec<(EntryItem, Finding)>,
+    ) -> Result<(), VerifyError> {
+        let mut sealed: BTreeMap<Day, bool> = BTreeMap::new();
+        let mut in_cold = Vec::new();
+        for (entry, day, code) in entries {
+            let is_sealed = match sealed.get(&day) {
+                Some(is_sealed) => *is_sealed,
+                None => {
+                    let is_sealed = self.hot.partition(day).await?.is_some_and(|plan| plan.sealed);
+                    sealed.insert(day, is_sealed);
+                    is_sealed
+                }
+            };
+            let says = format!("a coupon in partition {day}");
+            match (is_sealed, self.hot.atomicity()) {
+                (true, _) => in_cold.push((day, code, entry)),
+                (false, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (false, Atomicity::OneTransaction) => {
+                    let finding =
+                        entry_alone(&entry, says, "hot", "neither a row nor an archived marker");
+                    wrong.push((entry, finding));
+                }
+            }
+        }
+        let spots: Vec<(Day, Code)> =
+            in_cold.iter().map(|(day, code, _)| (*day, code.clone())).collect();
+        let found = self.in_cold(&spots, look).await?;
+        for ((day, _, entry), found) in in_cold.into_iter().zip(found) {
+            let says = format!("a coupon in partition {day}");
+            match (found, self.hot.atomicity()) {
+                (Whereabouts::Nowhere, Atomicity::OneTransaction) => {
+                    let finding = entry_alone(&entry, says, "cold", "there is no such coupon");
+                    wrong.push((entry, finding));
+                }
+                // An import may have written the entry and stopped before the row.
+                (Whereabouts::Nowhere, Atomicity::StepByStep) => self.note(Note::EntryBegun),
+                (Whereabouts::InCold, _) => self.note(Note::NotFollowed),
+                (Whereabouts::Found(_) | Whereabouts::Unreadable, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the shared words that the directory does not have.
+    async fn words(&mut self) -> Result<(), VerifyError> {
+        for campaign in self.catalog.shared() {
+            let Some(word) = campaign.shared_code.clone() else { continue };
+            let entry = self.hot.entries_at(vec![word.clone()]).await?.pop().flatten();
+            let is_its = entry.as_ref().is_some_and(
+                |entry| matches!(&entry.is, EntryIs::Shared { campaign: of } if *of == campaign.id),
+            );
+            if !is_its {
+                let one =
+                    Said::new(format!("campaign {}", campaign.id), format!("its word is {word}"));
+                let other = Said::new("the directory", "does not lead to it");
+                self.found(Kind::SharedCodeAstray, word.as_str(), one, other);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry_alone(entry: &EntryItem, says: String, place: &str, other: &str) -> Finding {
+    Finding {
+        kind: Kind::EntryAlone,
+        about: entry.code.clone(),
+        one: Said::new("the directory", says),
+        other: Said::new(place, other),
+    }
+}
+
+fn unwritten(entry: &EntryItem, says: String) -> Finding {
+    entry_alone(entry, says, "this release", "cannot have written that")
+}
+
+/// The finding if the directory has a shared word that its campaign does not have.
+fn word_astray(entry: &EntryItem, code: &Code, terms: &Campaign) -> Option<Finding> {
+    let word = terms.shared_code.as_ref();
+    if word == Some(code) {
+        return None;
+    }
+    let says = format!("the word of campaign {}", terms.id);
+    let has = word.map_or("no word".to_owned(), |word| word.to_string());
+    Some(Finding { kind: Kind::SharedCodeAstray, ..entry_alone(entry, says, "the campaign", &has) })
+}

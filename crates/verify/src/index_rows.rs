@@ -1,0 +1,82 @@
+//! The index rows: whether each leads to a coupon, and their deletion if not.
+
+use hot::inventory::{
+    INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Reading, RowIs, RowItem, Table,
+};
+
+use crate::finding::Note;
+use crate::verifier::{PAGE, Repair, Verifier, VerifyError};
+
+/// Index rows that are younger than this are never deleted: their coupon may be still to be written. No
+/// write takes an hour.
+const INDEX_ROW_AGE_MIN_MICROS: i64 = 3_600_000_000;
+
+impl Verifier<'_> {
+    /// Reads every index row, and notes those that lead to no coupon.
+    pub(crate) async fn index_rows(&mut self) -> Result<(), VerifyError> {
+        for kind in INDEX_ROW_KINDS {
+            let mut after = None;
+            loop {
+                let table = Table::IndexRows(kind);
+                let page = self.hot.page(table, Reading::AsStored, after, PAGE).await?;
+                let index_rows = page.items.into_iter();
+                let index_rows: Vec<IndexRow> = index_rows
+                    .filter_map(|item| if let Item::IndexRow(it) = item { Some(it) } else { None })
+                    .collect();
+                self.report.index_rows += index_rows.len() as u64;
+                self.index_rows_of(index_rows).await?;
+                self.tick();
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn index_rows_of(&mut self, index_rows: Vec<IndexRow>) -> Result<(), VerifyError> {
+        let too_many = self.leading_nowhere(index_rows).await?;
+        too_many.iter().for_each(|_| self.note(Note::IndexRowTooMany));
+        let now = self.now.0.saturating_mul(1_000);
+        let is_old = |index_row: &IndexRow| {
+            index_row.written_at < now.saturating_sub(INDEX_ROW_AGE_MIN_MICROS)
+        };
+        let old: Vec<IndexRow> = too_many.into_iter().filter(is_old).collect();
+        if self.options.repair == Repair::Derived && !old.is_empty() {
+            // Again, right before they are deleted.
+            let old = self.leading_nowhere(old).await?;
+            self.report.removed_index_rows += old.len() as u64;
+            self.hot.remove_index_rows(old).await?;
+        }
+        Ok(())
+    }
+
+    /// The index rows whose coupon has no row that fits.
+    async fn leading_nowhere(
+        &self,
+        index_rows: Vec<IndexRow>,
+    ) -> Result<Vec<IndexRow>, VerifyError> {
+        let spots =
+            index_rows.iter().map(|index_row| (index_row.day, index_row.code.clone())).collect();
+        let rows = self.hot.rows_at(spots).await?;
+        let leads = |index_row: &IndexRow, rows: &[RowItem]| {
+            rows.iter().any(|row| match &row.is {
+                RowIs::Coupon { coupon, .. } => {
+                    let is_theirs = match index_row.kind {
+                        IndexRowKind::Wallet => coupon.holder() == index_row.user.as_ref(),
+                        IndexRowKind::Expiring => true,
+                    };
+                    is_theirs && coupon.expires_at() == index_row.expires_at
+                }
+                // A row that cannot be read may be the coupon.
+                RowIs::Unreadable(_) => true,
+                RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => false,
+            })
+        };
+        let pairs = index_rows.into_iter().zip(rows);
+        Ok(pairs
+            .filter_map(|(index_row, rows)| (!leads(&index_row, &rows)).then_some(index_row))
+            .collect())
+    }
+}

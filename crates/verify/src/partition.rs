@@ -1,0 +1,148 @@
+//! Partition by partition: judges every code that hot or cold has.
+
+mod side;
+mod views;
+mod walk;
+
+use cold::{ColdCopy, ColdError};
+use coupon::coupon::State;
+use coupon::time::Day;
+use hot::PartitionPlan;
+use hot::inventory::{RowIs, RowItem};
+
+use crate::catalog::Serial;
+use crate::rules::{self, View};
+use crate::verifier::{Verifier, VerifyError};
+pub(crate) use views::EntryCheck;
+use walk::Walk;
+
+/// How often the walk over a partition continues after a merge has replaced, and a sweep has deleted, a
+/// file that it was reading. Merges of one partition are days apart.
+const TRIES_MAX: usize = 3;
+
+/// What both tiers have of one code, before the directory, the claims and the index rows are read.
+pub(crate) struct Met {
+    pub(crate) code: String,
+    pub(crate) rows: Vec<RowItem>,
+    pub(crate) copies: Vec<ColdCopy>,
+}
+
+/// A partition at the moment when some of its codes were read.
+#[derive(Clone, Copy)]
+pub(crate) struct PartitionState {
+    pub(crate) day: Day,
+    pub(crate) plan: Option<PartitionPlan>,
+    pub(crate) cold_archive_commit: u64,
+    pub(crate) cold_whole: bool,
+}
+
+impl Verifier<'_> {
+    /// Reads every partition of both tiers, in the order of days.
+    pub(crate) async fn partitions(&mut self) -> Result<(), VerifyError> {
+        let mut next = Day(i32::MIN);
+        // Read again after each: an extension may have moved a coupon to a new day.
+        while let Some(day) = self.next_day(next).await? {
+            self.partition(day).await?;
+            if self.has_cold_log() {
+                self.side(day).await?;
+            }
+            self.look_again_if_many().await?;
+            next = Day(day.0.saturating_add(1));
+        }
+        Ok(())
+    }
+
+    async fn next_day(&mut self, from: Day) -> Result<Option<Day>, VerifyError> {
+        let mut days: Vec<Day> = self.hot.next_partition(from).await?.into_iter().collect();
+        if self.has_cold_log() {
+            days.extend(self.cold.partitions().await?.into_iter().map(|partition| partition.day));
+        }
+        Ok(days.into_iter().filter(|day| *day >= from).min())
+    }
+
+    async fn partition(&mut self, day: Day) -> Result<(), VerifyError> {
+        let mut walk = Walk::begin(day, String::new());
+        let mut tries = 0;
+        loop {
+            match walk.next(self).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(met)) => {
+                    walk.after = met.last().map_or(walk.after, |it| it.code.clone());
+                    self.meet(walk.partition, met).await?;
+                    self.look_again_if_many().await?;
+                    self.tick();
+                }
+                Err(VerifyError::Cold(ColdError::Unavailable { .. })) if tries < TRIES_MAX => {
+                    tries += 1;
+                    walk = Walk::begin(day, walk.after);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Judges some codes of a partition. A code that looks wrong is looked at again later.
+    async fn meet(&mut self, partition: PartitionState, met: Vec<Met>) -> Result<(), VerifyError> {
+        for one in &met {
+            self.report.cold_rows += one.copies.len() as u64;
+            for row in &one.rows {
+                match row.is {
+                    RowIs::ArchivedMarker { .. } => self.report.archived_markers += 1,
+                    RowIs::Coupon { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => {
+                        self.report.hot_rows += 1;
+                    }
+                }
+            }
+        }
+        let views = self.views(partition, met, EntryCheck::WhereNeeded).await?;
+        for (view, serial) in views {
+            self.count(&view, serial.as_ref());
+            let judged = rules::judge(&view);
+            for note in judged.notes {
+                self.note(note);
+            }
+            if judged.findings.is_empty() {
+                continue;
+            }
+            match rules::code_of(&view.code).filter(|_| !self.is_flooded(&judged.findings)) {
+                Some(code) => {
+                    self.recheck.insert((partition.day, code));
+                }
+                // It cannot be read by its code, or it is one of very many.
+                None => judged.findings.into_iter().for_each(|finding| self.tell(finding)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds to the sums that [`Verifier::counts`] and [`Verifier::serials`] compare.
+    fn count(&mut self, view: &View, serial: Option<&Serial>) {
+        if view.is_in_cold_alone()
+            && let Some(coupon) = view.cold_coupon()
+        {
+            let counts = self.cold_states.entry(coupon.genesis().campaign.clone()).or_default();
+            count_state(counts, coupon.state());
+        }
+        if let Some(coupon) = view.hot_coupon() {
+            let counts = self.hot_states.entry(coupon.genesis().campaign.clone()).or_default();
+            count_state(counts, coupon.state());
+        }
+        // A moved coupon is counted in its new partition.
+        let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
+        if let Some(serial) = serial.filter(|_| !moved)
+            && let Some(offered) = self.offered.get_mut(&(serial.run.day, serial.run.first))
+            && serial.offset < offered.below
+        {
+            offered.seen += 1;
+        }
+    }
+}
+
+fn count_state(counts: &mut [i64; 3], state: &State) {
+    match state {
+        State::Available => {}
+        State::Issued { .. } => counts[0] += 1,
+        State::Redeemed { .. } => counts[1] += 1,
+        State::Void { .. } => counts[2] += 1,
+    }
+}

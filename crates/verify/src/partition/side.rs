@@ -1,0 +1,57 @@
+//! The side table `coupons_by_holder` of one partition.
+
+use cold::ColdError;
+use coupon::time::Day;
+
+use crate::finding::{Kind, Note, Said};
+use crate::verifier::{Verifier, VerifyError};
+
+impl Verifier<'_> {
+    /// Compares the side table of a partition with the files of the partition.
+    pub(super) async fn side(&mut self, day: Day) -> Result<(), VerifyError> {
+        let mut pauses = self.pauses().into_iter();
+        loop {
+            // Read first: an archive commit is finished after the side table has it.
+            let finished = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
+            let audit = match self.cold.audit_side(day).await {
+                Ok(audit) => audit,
+                Err(error @ ColdError::Unavailable { .. }) => match pauses.next() {
+                    Some(pause) => {
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
+                    None => return Err(error.into()),
+                },
+                Err(error) => return Err(error.into()),
+            };
+            // There may have been a commit between the two reads.
+            if !audit.faults.is_empty()
+                && let Some(pause) = pauses.next()
+            {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            self.report.side_rows += audit.rows;
+            if audit.archive_commit < finished {
+                let one = Said::new("hot", format!("archive commit {finished} is finished"));
+                let place = format!("cold, coupons_by_holder, partition {day}");
+                let last = format!("it has archive commit {} at the last", audit.archive_commit);
+                let other = Said::new(place, last);
+                self.found(Kind::SideMissing, &day.to_string(), one, other);
+            } else if audit.behind > 0 {
+                self.note(Note::SideBehind);
+            }
+            audit.files.into_iter().for_each(|fault| self.file_fault(fault));
+            for fault in audit.faults {
+                let partition = format!("cold, coupons, partition {day}");
+                let holder = format!("cold, coupons_by_holder, {}", fault.holder);
+                let (kind, one, other) = match fault.is {
+                    cold::SideIs::Missing => (Kind::SideMissing, "a coupon of theirs", "not there"),
+                    cold::SideIs::Alone => (Kind::SideAlone, "not there, or otherwise", "a row"),
+                };
+                self.found(kind, &fault.code, Said::new(partition, one), Said::new(holder, other));
+            }
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Views of codes: the only place that reads the directory, the claims and the index rows for them.
+
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use hot::inventory::RowIs;
+use router::Owner;
+
+use super::{Met, PartitionState};
+use crate::catalog::Serial;
+use crate::rules::{self, Asked, Home, View};
+use crate::verifier::{Verifier, VerifyError};
+
+/// For which codes the directory is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryCheck {
+    /// For codes that do not say themselves where they are.
+    WhereNeeded,
+    /// For every code.
+    All,
+}
+
+impl Verifier<'_> {
+    /// The views of these codes, with what the directory, the claims and the index rows say of each.
+    pub(crate) async fn views(
+        &mut self,
+        partition: PartitionState,
+        met: Vec<Met>,
+        check: EntryCheck,
+    ) -> Result<Vec<(View, Option<Serial>)>, VerifyError> {
+        let mut views = Vec::with_capacity(met.len());
+        for Met { code, rows, copies } in met {
+            let parsed = rules::code_of(&code);
+            let serial = match &parsed {
+                Some(code) => self.catalog.serial(self.hot, self.keys, code).await?,
+                None => None,
+            };
+            let mut view = View {
+                day: partition.day,
+                code,
+                plan: partition.plan,
+                rows,
+                copies,
+                cold_archive_commit: partition.cold_archive_commit,
+                cold_whole: partition.cold_whole,
+                home: Home::Foreign,
+                terms: None,
+                entry: Asked::Not,
+                claimed: Asked::Not,
+                unindexed: Vec::new(),
+                atomicity: self.hot.atomicity(),
+            };
+            if let Some(coupon) = view.coupon() {
+                let genesis = coupon.genesis();
+                let owner =
+                    Owner { campaign: genesis.campaign.clone(), batch: genesis.batch.clone() };
+                self.catalog.look_up(self.hot, &owner).await?;
+                view.terms = self.catalog.terms_of(&owner);
+            }
+            view.home = self.catalog.home(serial.as_ref());
+            views.push((view, serial));
+        }
+        self.ask_directory(&mut views, check).await?;
+        self.ask_claims(&mut views).await?;
+        self.ask_index_rows(&mut views).await?;
+        Ok(views)
+    }
+
+    async fn ask_directory(
+        &self,
+        views: &mut [(View, Option<Serial>)],
+        check: EntryCheck,
+    ) -> Result<(), VerifyError> {
+        let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
+            let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
+            let needed =
+                check == EntryCheck::All || moved || rules::needs_entry(&view.home, view.day);
+            Some((at, rules::code_of(&view.code).filter(|_| needed)?))
+        });
+        let (at, codes): (Vec<usize>, Vec<Code>) = asked.unzip();
+        for (at, entry) in at.into_iter().zip(self.hot.entries_at(codes).await?) {
+            views[at].0.entry = Asked::Is(entry);
+        }
+        Ok(())
+    }
+
+    async fn ask_claims(&self, views: &mut [(View, Option<Serial>)]) -> Result<(), VerifyError> {
+        let held = views.iter().enumerate().filter_map(|(at, (view, _))| {
+            view.terms.as_ref()?.per_user_limit?;
+            let (coupon, holder) = (view.coupon()?, view.coupon()?.holder()?);
+            let claim = (coupon.genesis().campaign.clone(), holder.clone(), coupon.code().clone());
+            Some((at, claim))
+        });
+        let (at, held): (Vec<usize>, Vec<_>) = held.unzip();
+        for (at, claimed) in at.into_iter().zip(self.hot.claimed(held).await?) {
+            views[at].0.claimed = Asked::Is(claimed);
+        }
+        Ok(())
+    }
+
+    async fn ask_index_rows(
+        &self,
+        views: &mut [(View, Option<Serial>)],
+    ) -> Result<(), VerifyError> {
+        let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
+            // A sealed partition deletes index rows and rows in any order.
+            let is_sealed = view.plan.is_some_and(|plan| plan.sealed);
+            Some((at, view.hot_coupon().filter(|_| !is_sealed)?.clone()))
+        });
+        let (at, coupons): (Vec<usize>, Vec<Coupon>) = indexed.unzip();
+        for (at, unindexed) in at.into_iter().zip(self.hot.unindexed(coupons).await?) {
+            views[at].0.unindexed = unindexed;
+        }
+        Ok(())
+    }
+}

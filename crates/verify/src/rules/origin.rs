@@ -1,0 +1,59 @@
+//! The origin of a coupon: what its batch, or the line of its import, says.
+
+use coupon::coupon::Coupon;
+use coupon::time::Millis;
+use hot::inventory::EntryIs;
+
+use super::{Asked, Home, Judged, View};
+use crate::finding::{Kind, Note, Said};
+
+/// A coupon of a batch that hot does not know. An archived coupon may be one, after a restore; a coupon
+/// with a row may not.
+pub(super) fn stranger(view: &View, coupon: &Coupon, judged: &mut Judged) {
+    if view.hot_coupon().is_none() {
+        return judged.notes.push(Note::Stranger);
+    }
+    let owner = coupon.genesis();
+    let says = format!("of {}, batch {}", owner.campaign, owner.batch);
+    let other = Said::new(format!("campaign {}", owner.campaign), "has no such batch");
+    judged.find(Kind::OriginDiffers, &view.code, Said::new(view.hot_place(), says), other);
+}
+
+/// Compares the dates, the batch and the campaign of the coupon with what it came with.
+pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
+    let genesis = coupon.genesis();
+    let came = [genesis.valid_from, genesis.expires_at, genesis.created_at];
+    let said = |owner: &str, batch: &str, dates: &[Millis]| {
+        let dates: Vec<String> =
+            dates.iter().map(|at| coupon::calendar::format_instant(*at)).collect();
+        format!("{owner}, {batch}, {}", dates.join(", "))
+    };
+    let one = |dates: &[Millis]| {
+        let place = if view.hot_coupon().is_some() { "hot" } else { "cold" };
+        let place = format!("{place}, partition {}", view.day);
+        Said::new(place, said(genesis.campaign.as_str(), genesis.batch.as_str(), dates))
+    };
+    match &view.home {
+        Home::Minted { owner, dates, .. } => {
+            let is_its = owner.campaign == genesis.campaign && owner.batch == genesis.batch;
+            if !is_its || *dates != came {
+                let says = said(owner.campaign.as_str(), owner.batch.as_str(), dates);
+                let other = Said::new("the batch of its serial", says);
+                judged.find(Kind::OriginDiffers, &view.code, one(&came), other);
+            }
+        }
+        Home::Foreign => {
+            let Asked::Is(Some(entry)) = &view.entry else { return };
+            let EntryIs::Coupon { owner, line, .. } = &entry.is else { return };
+            let is_its = owner.campaign == genesis.campaign && owner.batch == genesis.batch;
+            let dates = line.as_ref().is_none_or(|(from, until, _)| [*from, *until] == came[..2]);
+            if !is_its || !dates {
+                let dates: Vec<Millis> =
+                    line.iter().flat_map(|(from, until, _)| [*from, *until]).collect();
+                let says = said(owner.campaign.as_str(), owner.batch.as_str(), &dates);
+                let other = Said::new("the directory", says);
+                judged.find(Kind::OriginDiffers, &view.code, one(&came[..2]), other);
+            }
+        }
+    }
+}

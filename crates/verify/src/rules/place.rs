@@ -1,0 +1,80 @@
+//! The place of a coupon: its partition, and what the directory says of it.
+
+use coupon::coupon::Coupon;
+use coupon::time::Day;
+use hot::inventory::{Atomicity, EntryIs, EntryItem};
+
+use super::view::cold_place;
+use super::{Asked, Home, Judged, View};
+use crate::finding::{Kind, Note, Said};
+
+/// The directory names the new partition of a coupon that was moved, unless the move is unfinished:
+/// whoever meets the forwarding row finishes it.
+pub(super) fn moved(view: &View, to: Day, judged: &mut Judged) {
+    let Asked::Is(entry) = &view.entry else { return };
+    let arrived = entry
+        .as_ref()
+        .is_some_and(|entry| matches!(&entry.is, EntryIs::Coupon { day, .. } if *day >= to));
+    match (arrived, view.is_sealed()) {
+        (true, _) => {}
+        (false, false) => judged.notes.push(Note::MoveUnfinished),
+        (false, true) => {
+            let one = Said::new(view.hot_place(), format!("moved to {to}"));
+            let other = Said::new("the directory", entry_says(entry.as_ref()));
+            judged.find(Kind::MoveLost, &view.code, one, other);
+        }
+    }
+}
+
+fn entry_says(entry: Option<&EntryItem>) -> String {
+    match entry.map(|entry| &entry.is) {
+        None => "nothing".to_owned(),
+        Some(EntryIs::Gone) => "gone, with a campaign that is not known here".to_owned(),
+        Some(EntryIs::Shared { campaign }) => format!("the word of campaign {campaign}"),
+        Some(EntryIs::Coupon { day, owner, .. }) => {
+            format!("a coupon of {}, {} in partition {day}", owner.campaign, owner.batch)
+        }
+        Some(EntryIs::Unreadable(why)) => format!("unreadable: {why}"),
+    }
+}
+
+/// Checks that the coupon lies where its expiry, its code and the directory say.
+pub(super) fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
+    let lies = match (view.hot_coupon(), view.copies.first()) {
+        (Some(_), _) | (None, None) => view.hot_place(),
+        (None, Some(copy)) => cold_place(copy),
+    };
+    let lies = Said::new(lies, format!("a row in partition {}", view.day));
+    let partition = Day::expiry_day_of(coupon.lasts_until());
+    if partition != view.day {
+        let other = Said::new("its expiry", format!("partition {partition}"));
+        return judged.find(Kind::WrongPartition, &view.code, lies, other);
+    }
+    let Asked::Is(entry) = &view.entry else { return };
+    let entered = match entry.as_ref().map(|entry| &entry.is) {
+        Some(EntryIs::Coupon { day, .. }) => Some(*day),
+        _ => None,
+    };
+    let other = Said::new("the directory", entry_says(entry.as_ref()));
+    match (&view.home, entered) {
+        (_, Some(day)) if day == view.day => {}
+        (Home::Minted { day, .. }, None) if *day == view.day => {}
+        (home, entered) if is_on_its_way(view, home, entered) => {
+            judged.notes.push(Note::MoveUnfinished);
+        }
+        (_, None) => judged.find(Kind::EntryMissing, &view.code, lies, other),
+        (_, Some(_)) => judged.find(Kind::WrongPartition, &view.code, lies, other),
+    }
+}
+
+/// Whether the coupon is here and the directory does not say so yet. On a cluster this lasts for a moment,
+/// and after a killed process until somebody meets the forwarding row.
+fn is_on_its_way(view: &View, home: &Home, entered: Option<Day>) -> bool {
+    let from = match home {
+        Home::Minted { day, .. } => entered.or(Some(*day)),
+        Home::Foreign => entered,
+    };
+    view.atomicity == Atomicity::StepByStep
+        && !view.is_sealed()
+        && from.is_some_and(|day| day < view.day)
+}

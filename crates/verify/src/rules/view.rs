@@ -1,0 +1,123 @@
+//! What both tiers say of one code.
+
+use std::sync::Arc;
+
+use cold::ColdCopy;
+use coupon::campaign::Campaign;
+use coupon::coupon::Coupon;
+use coupon::time::{Day, Millis};
+use hot::PartitionPlan;
+use hot::inventory::{Atomicity, EntryItem, IndexRowKind, RowIs, RowItem};
+use router::Owner;
+
+/// What a code says by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// It was minted: its batch and its first partition are inside it.
+    Minted {
+        /// Whose it is.
+        owner: Owner,
+        /// The partition that it was minted for.
+        day: Day,
+        /// What every coupon of the batch came with: the first instant at which it works, the first at
+        /// which it no longer works, and when it was created.
+        dates: [Millis; 3],
+    },
+    /// Only the directory knows it.
+    Foreign,
+}
+
+/// What another table says, if it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked<T> {
+    /// It was not read.
+    Not,
+    /// What it says.
+    Is(T),
+}
+
+/// Everything that both tiers say of one code in one partition.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The partition.
+    pub day: Day,
+    /// The code as it is stored.
+    pub code: String,
+    /// The partition's plan, read before the rows.
+    pub plan: Option<PartitionPlan>,
+    /// The rows in hot.
+    pub rows: Vec<RowItem>,
+    /// The copies in cold, read after the rows in hot.
+    pub copies: Vec<ColdCopy>,
+    /// The partition's last archive commit in cold.
+    pub cold_archive_commit: u64,
+    /// Whether all of the partition's files can be read.
+    pub cold_whole: bool,
+    /// What the code says by itself.
+    pub home: Home,
+    /// The terms of its coupon's campaign, if the store knows it.
+    pub terms: Option<Arc<Campaign>>,
+    /// What the directory says.
+    pub entry: Asked<Option<EntryItem>>,
+    /// Whether its holder's claim names it.
+    pub claimed: Asked<bool>,
+    /// Index rows that it should have and does not have.
+    pub unindexed: Vec<IndexRowKind>,
+    /// How hot runs its protocols.
+    pub atomicity: Atomicity,
+}
+
+impl View {
+    /// The coupon in hot.
+    pub fn hot_coupon(&self) -> Option<&Coupon> {
+        self.rows.iter().find_map(|row| match &row.is {
+            RowIs::Coupon { coupon, .. } => Some(coupon.as_ref()),
+            RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => None,
+        })
+    }
+
+    pub(super) fn archived_marker(&self) -> Option<u64> {
+        self.rows.iter().find_map(|row| match row.is {
+            RowIs::ArchivedMarker { version } => Some(version),
+            RowIs::Coupon { .. } | RowIs::Forwarding { .. } | RowIs::Unreadable(_) => None,
+        })
+    }
+
+    pub(super) fn forward_to(&self) -> Option<Day> {
+        self.rows.iter().find_map(|row| match row.is {
+            RowIs::Forwarding { to } => Some(to),
+            RowIs::Coupon { .. } | RowIs::ArchivedMarker { .. } | RowIs::Unreadable(_) => None,
+        })
+    }
+
+    /// The newest copy in cold.
+    pub fn cold_coupon(&self) -> Option<&Coupon> {
+        let readable = self.copies.iter().filter_map(|copy| copy.coupon.as_deref().ok());
+        readable.max_by_key(|coupon| coupon.version())
+    }
+
+    /// The coupon: the higher version of hot and cold.
+    pub fn coupon(&self) -> Option<&Coupon> {
+        let both = self.hot_coupon().into_iter().chain(self.cold_coupon());
+        both.max_by_key(|coupon| coupon.version())
+    }
+
+    /// Whether hot has nothing of it any more, except perhaps an archived marker.
+    pub fn is_in_cold_alone(&self) -> bool {
+        !self.copies.is_empty()
+            && self.rows.iter().all(|row| matches!(row.is, RowIs::ArchivedMarker { .. }))
+    }
+
+    pub(super) fn hot_place(&self) -> String {
+        format!("hot, partition {}", self.day)
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.plan.is_some_and(|plan| plan.sealed)
+    }
+}
+
+/// Where a copy lies, in the words of a finding.
+pub(super) fn cold_place(copy: &ColdCopy) -> String {
+    format!("cold, coupons/{}", copy.file)
+}

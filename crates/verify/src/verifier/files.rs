@@ -1,0 +1,81 @@
+//! The files of both tiers, and the logs of cold.
+
+use cold::{ColdError, FileFault};
+
+use super::{ColdIs, Verifier, VerifyError};
+use crate::finding::{Kind, Said};
+
+impl Verifier<'_> {
+    /// Checks the file of hot and the logs of cold, before anything is read through them.
+    pub(super) async fn files(&mut self) -> Result<(), VerifyError> {
+        for fault in self.hot.engine_faults().await? {
+            let other = Said::new("the engine", "it is not right");
+            self.found(Kind::HotFile, "hot", Said::new("hot", fault), other);
+        }
+        let begun = self.hot.cold_mark().await?.begun;
+        if begun.is_none_or(|begun| begun == 0)
+            && self.cold.version().await.ok().flatten().is_none()
+        {
+            return Ok(());
+        }
+        self.cold_is = ColdIs::Whole;
+        let mut faults = self.cold.audit_logs().await?;
+        for pause in self.pauses() {
+            if faults.is_empty() {
+                break;
+            }
+            // The tables are created one after the other.
+            tokio::time::sleep(pause).await;
+            faults = self.cold.audit_logs().await?;
+        }
+        for fault in faults {
+            // The coupons themselves do not need the holder index.
+            if fault.is_of_holder_index() {
+                self.index_fault(fault);
+                continue;
+            }
+            self.cold_is = ColdIs::Damaged;
+            let other = Said::new("the log", "every entry is needed");
+            let one = Said::new(self.cold.location().to_owned(), fault.what);
+            self.found(Kind::ColdLog, &fault.file, one, other);
+        }
+        if self.cold_is == ColdIs::Whole {
+            let archive_commits = self.hot.archive_commits().await?;
+            match self.cold.has_archive_commits(&archive_commits).await {
+                Ok(_) => {}
+                Err(ColdError::Damaged { file, what, .. }) => {
+                    self.cold_is = ColdIs::Damaged;
+                    let one = Said::new(self.cold.location().to_owned(), what.to_string());
+                    let other = Said::new("hot", "it knows of that archive commit");
+                    self.found(Kind::ColdLog, &file.to_string(), one, other);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the files of the holder index with what was committed.
+    pub(super) async fn holder_index(&mut self) -> Result<(), VerifyError> {
+        if self.has_cold_log() {
+            for fault in self.cold.audit_index().await? {
+                self.index_fault(fault);
+            }
+        }
+        Ok(())
+    }
+
+    fn index_fault(&mut self, fault: FileFault) {
+        let one = Said::new(format!("cold, {}", fault.file), fault.what);
+        let other = Said::new("the log", "it is part of the holder index");
+        self.found(Kind::HolderIndex, &fault.file, one, other);
+    }
+
+    /// Reports a damaged file of cold. From then on, a coupon that is missing may be in it.
+    pub(crate) fn file_fault(&mut self, fault: FileFault) {
+        self.cold_is = ColdIs::Damaged;
+        let one = Said::new(format!("cold, {}", fault.file), fault.what);
+        let other = Said::new("the log", "it is live");
+        self.found(Kind::ColdFile, &fault.file, one, other);
+    }
+}

@@ -1,0 +1,42 @@
+//! The options of a run.
+
+use std::time::Duration;
+
+/// Rows of one read: some 2 MB, and 40 MB if each has 32 events.
+const CHUNK: usize = 4_096;
+
+/// The pauses before each further look at what looks wrong, if a protocol is one transaction: another
+/// process may commit one between two reads.
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+
+/// The same if a protocol is a series of steps. No step takes longer than five seconds.
+pub(super) const PAUSES_OF_STEPS: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(6)];
+
+/// The options of a run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rows of one read.
+    pub chunk: usize,
+    /// The pauses before each further look; `None` for those that suit the store.
+    pub pauses: Option<Vec<Duration>>,
+    /// Whether index rows and counts are corrected.
+    pub repair: Repair,
+    /// Whether counts that are too high are corrected, too. Such a count may be the only trace of a lost row.
+    pub lower_counts: bool,
+}
+
+/// What a run corrects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing: it only reads.
+    Nothing,
+    /// Index rows and counts, which follow from the coupons.
+    Derived,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { chunk: CHUNK, pauses: None, repair: Repair::Nothing, lower_counts: false }
+    }
+}

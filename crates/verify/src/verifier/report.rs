@@ -1,0 +1,79 @@
+//! The report of a run.
+
+use std::collections::BTreeMap;
+
+use crate::finding::{KINDS, Kind, NOTES, Note};
+
+/// The progress of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows, entries and index rows read so far.
+    pub looked_at: u64,
+    /// Findings so far.
+    pub findings: u64,
+}
+
+/// What a run has read, and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows of coupons in hot.
+    pub hot_rows: u64,
+    /// Archived markers in hot.
+    pub archived_markers: u64,
+    /// Copies of coupons in cold.
+    pub cold_rows: u64,
+    /// Rows of the side table in cold.
+    pub side_rows: u64,
+    /// Entries of the directory.
+    pub entries: u64,
+    /// Entries of claims.
+    pub claims: u64,
+    /// Index rows.
+    pub index_rows: u64,
+    /// Campaigns.
+    pub campaigns: u64,
+    /// Codes that looked wrong at first, and were looked at again.
+    pub looked_again: u64,
+    /// How many findings of each kind.
+    pub findings: BTreeMap<Kind, u64>,
+    /// How many of each note.
+    pub notes: BTreeMap<Note, u64>,
+    /// Campaigns whose counts were corrected.
+    pub mended_counts: u64,
+    /// Coupons whose index rows were written.
+    pub mended_index_rows: u64,
+    /// Index rows that were deleted.
+    pub removed_index_rows: u64,
+}
+
+impl Report {
+    /// Everything that was read.
+    pub fn looked_at(&self) -> u64 {
+        let Report {
+            hot_rows,
+            archived_markers,
+            cold_rows,
+            side_rows,
+            entries,
+            claims,
+            index_rows,
+            ..
+        } = self;
+        hot_rows + archived_markers + cold_rows + side_rows + entries + claims + index_rows
+    }
+
+    /// All findings.
+    pub fn found(&self) -> u64 {
+        self.findings.values().sum()
+    }
+
+    /// Findings by kind, in the order of the documents.
+    pub fn by_kind(&self) -> impl Iterator<Item = (Kind, u64)> {
+        KINDS.iter().filter_map(|kind| Some((*kind, *self.findings.get(kind)?)))
+    }
+
+    /// Notes by kind, in the order of the documents.
+    pub fn by_note(&self) -> impl Iterator<Item = (Note, u64)> {
+        NOTES.iter().filter_map(|note| Some((*note, *self.notes.get(note)?)))
+    }
+}

@@ -1,0 +1,83 @@
+//! Clients in Python and in TypeScript, generated from the server's own `/openapi.json`: each
+//! compiles, and passes the five minutes of the README.
+//!
+//! The files in `clients/` pin the generators, which are downloaded once. The scripts there know the
+//! paths, operation ids and fields of the description, and none of its schema names.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::data::Data;
+use super::downloads::{node_modules, or_not_run, python_with};
+use super::finished::{doctor_finds_nothing, serve};
+
+const REQUIREMENTS: &str = include_str!("clients/python/requirements.txt");
+const PYTHON: [(&str, &str); 2] = [
+    ("config.yaml", include_str!("clients/python/config.yaml")),
+    ("five_minutes.py", include_str!("clients/python/five_minutes.py")),
+];
+
+const PACKAGE: &str = include_str!("clients/typescript/package.json");
+const LOCK: &str = include_str!("clients/typescript/package-lock.json");
+const TYPESCRIPT: [(&str, &str); 3] = [
+    ("package.json", PACKAGE),
+    ("tsconfig.json", include_str!("clients/typescript/tsconfig.json")),
+    ("five_minutes.ts", include_str!("clients/typescript/five_minutes.ts")),
+];
+
+/// Starts a server, writes its description and `files` into the test's folder, and calls `program`
+/// there with each line of `calls`. Each call has to exit with 0.
+fn passes(data: &Data, program: &Path, files: &[(&str, &str)], calls: &[&str]) {
+    let server = serve(data);
+    let token = data.token("admin", "root");
+    let description = server.client(&token).get("/openapi.json").must(200);
+    fs::write(data.folder().join("openapi.json"), description.body).expect("the description");
+    for (name, text) in files {
+        fs::write(data.folder().join(name), text).expect("a file of the client");
+    }
+    for call in calls {
+        let mut command = Command::new(program);
+        command.args(call.split_whitespace()).current_dir(data.folder()).stdin(Stdio::null());
+        command.env("COUPONRY", format!("http://{}", server.address)).env("TOKEN", &token);
+        // The server is on this machine.
+        command.env("NO_PROXY", "*").env("no_proxy", "*");
+        let ran = data.run_command(command);
+        assert_eq!(ran.code, Some(0), "{call}: {}{}", ran.stdout, ran.stderr);
+    }
+    doctor_finds_nothing(data, "generated client");
+    server.stop();
+}
+
+#[test]
+fn python_client() {
+    let suite = "python client";
+    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
+    let python = python_with("python-client", REQUIREMENTS);
+    let Some(python) = or_not_run(suite, what, python) else { return };
+    // A warning says what the generator left out of the client.
+    let calls = [
+        "-m openapi_python_client generate --path openapi.json --config config.yaml --meta none \
+         --output-path couponry_client --fail-on-warning",
+        "five_minutes.py",
+    ];
+    passes(&Data::new(), &python, &PYTHON, &calls);
+}
+
+#[test]
+fn typescript_client() {
+    let suite = "typescript client";
+    let what = "`node` and `npm`, and the packages that it installs";
+    let modules = node_modules("typescript-client", PACKAGE, LOCK);
+    let Some(modules) = or_not_run(suite, what, modules) else { return };
+    let data = Data::new();
+    symlink(modules, data.folder().join("node_modules")).expect("a link to the packages");
+    // The compiler writes no file if it finds an error.
+    let calls = [
+        "node_modules/openapi-typescript/bin/cli.js openapi.json --output couponry.ts",
+        "node_modules/typescript/bin/tsc --project .",
+        "built/five_minutes.js",
+    ];
+    passes(&data, Path::new("node"), &TYPESCRIPT, &calls);
+}
