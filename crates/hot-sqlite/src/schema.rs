@@ -80,11 +80,9 @@ pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError>
         return Ok(None);
     }
     let conn = connect(path)?;
-    let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-    let is_current = number("application_id")? == APPLICATION_ID
-        && number("user_version")? == SCHEMA_VERSION
-        && mode == "wal";
+    let is_current = id == APPLICATION_ID && version(&conn)? == SCHEMA_VERSION && mode == "wal";
     Ok(is_current.then_some(conn))
 }
 
@@ -122,8 +120,12 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
 /// [`OpenError`], also if there is no store.
 pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
     let conn = open_reader(&folder.join(FILE_NAME))?;
-    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version >= SCHEMA_VERSION)
+    Ok(version(&conn)? >= SCHEMA_VERSION)
+}
+
+/// The schema version of the store now. A process of a newer release may raise it at any time.
+pub(crate) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))
 }
 
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
@@ -159,14 +161,13 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
 /// Creates the tables, or runs those of `steps` that the store has not had. It keeps a copy of the
 /// store first, so that every upgrade can be undone.
 fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
-    let version = || conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let newest = version_after(steps);
-    let found = version()?;
+    let found = version(conn)?;
     if (1..newest).contains(&found) {
         keep_copy(conn, path, found)?;
     }
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let result = match version()? {
+    let result = match version(conn)? {
         0 => create(conn, SCHEMA, newest).map_err(OpenError::from),
         found if found > newest => Err(OpenError::Newer { found, needs: written_by(conn)? }),
         found => upgrade(conn, steps, found).map_err(OpenError::from),

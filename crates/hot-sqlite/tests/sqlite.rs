@@ -240,7 +240,7 @@ async fn two_on_one_file() {
     /// Tasks of each store.
     const TASKS: u64 = 8;
     /// Writes of the other store while a caller of one store waits: nine for each write of its own.
-    const OVERTAKEN_MAX: u64 = 9 * TASKS;
+    const OTHER_WRITES_MAX: u64 = 9 * TASKS;
     let folder = tempdir();
     let kits = [0, 1].map(|_| Arc::new(kit_in(folder.path(), options())));
     let campaign = kits[0].draft();
@@ -259,8 +259,8 @@ async fn two_on_one_file() {
                 let before = other.hot.gauge().writes;
                 let issued = kit.issue_at(NOW, &campaign.id, &user, reference("r")).await;
                 assert_eq!(said(&issued), Said::Accepted);
-                let overtaken = other.hot.gauge().writes - before;
-                done.push((side, overtaken, of(&issued).code().clone()));
+                let other_writes = other.hot.gauge().writes - before;
+                done.push((side, other_writes, of(&issued).code().clone()));
             }
             drop(issues);
             // The other store does not get the file to itself.
@@ -275,11 +275,11 @@ async fn two_on_one_file() {
     let done: Vec<_> = join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
     for side in [0, 1] {
         let of_side = done.iter().filter(|(its, ..)| *its == side);
-        let mut overtaken: Vec<u64> = of_side.map(|(_, writes, _)| *writes).collect();
-        overtaken.sort();
+        let mut other_writes: Vec<u64> = of_side.map(|(_, writes, _)| *writes).collect();
+        other_writes.sort();
         // A stop of the machine spoils a few of them.
-        let median = overtaken[overtaken.len() / 2];
-        assert!(median <= OVERTAKEN_MAX, "store {side} makes progress: {median}");
+        let median = other_writes[other_writes.len() / 2];
+        assert!(median <= OTHER_WRITES_MAX, "store {side} makes progress: {median}");
     }
     let mut codes: Vec<Code> = done.into_iter().map(|(.., code)| code).collect();
     codes.sort();

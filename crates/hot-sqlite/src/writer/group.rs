@@ -11,7 +11,7 @@ use super::free_space::free_space;
 use super::queue::{Closing, Job, Shared, next_group};
 use crate::failure::{at_commit, before_commit, caught};
 use crate::fair_file_lock::FairFileLock;
-use crate::schema::SCHEMA_VERSION;
+use crate::schema::{SCHEMA_VERSION, version};
 use crate::txn::{Seen, Txn, bound, roll_back};
 
 /// What the writer thread works with.
@@ -110,14 +110,11 @@ fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result
 /// Refuses to write if a newer release has upgraded the store since this process opened it: rows of
 /// this release would lack what the newer one has added.
 fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
-    let version = conn
-        .prepare_cached("PRAGMA user_version")
-        .and_then(|mut it| it.query_row([], |row| row.get::<_, i64>(0)));
-    match version {
+    match version(conn) {
         Ok(SCHEMA_VERSION) => Ok(()),
-        Ok(version) => Err(Ended::All(HotError::Unavailable(
+        Ok(found) => Err(Ended::All(HotError::Unavailable(
             format!(
-                "another release has upgraded the hot store to schema version {version}, this one \
+                "another release has upgraded the hot store to schema version {found}, this one \
                  knows {SCHEMA_VERSION}: stop this process, and start the new release"
             )
             .into(),
