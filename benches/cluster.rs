@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hot_cql::{Keyspace, KeyspaceAddress, Options, SchemaOptions};
+use cql_session::KeyspaceAddress;
+use hot_cql::{Keyspace, Options, SchemaOptions};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
@@ -56,8 +57,8 @@ async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
     let options = Options::of(&target);
     Keyspace::connect(&options).await?.apply(&SchemaOptions::default()).await?;
     let session = SessionBuilder::new()
-        .known_nodes(&options.nodes)
-        .use_keyspace(&options.keyspace, true)
+        .known_nodes(&options.connection.nodes)
+        .use_keyspace(&options.connection.keyspace, true)
         .build()
         .await?;
     let bare = Arc::new(Bare::new(session).await?);

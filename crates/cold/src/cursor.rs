@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use object_store::path::Path;
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::task::JoinError;
 
 use crate::decode::BadRow;
 use crate::error::ColdError;
@@ -107,7 +107,8 @@ impl<T: Send + 'static> Cursor<T> {
             let Some(group) = self.groups.pop_front() else { return Ok(None) };
             let bytes = self.files.group(&self.object, &self.file, &self.footer, group).await?;
             let (columns, rows) = (self.reading.columns, self.batch_rows);
-            let open = spawn_blocking(move || bytes.decode(columns, None, rows)).await;
+            let work = move || bytes.decode(columns, None, rows);
+            let open = self.location.blocking.spawn(work).await;
             let open = open.map_err(|error| undecodable(&self.location, &self.object, error))?;
             let open = open.map_err(|error| self.location.damaged(&self.object, error))?;
             *self.open() = Some(open);
@@ -120,7 +121,7 @@ impl<T: Send + 'static> Cursor<T> {
 
     async fn batch(&self, mut open: Batches) -> Result<Option<(Batches, Vec<T>)>, ColdError> {
         let decode = Arc::clone(&self.reading.decode);
-        let read = spawn_blocking(move || {
+        let read = self.location.blocking.spawn(move || {
             let Some(batch) = open.next() else { return Ok(None) };
             let batch = batch.map_err(|error| error.to_string())?;
             let rows = decode(&batch).map_err(|error| error.to_string())?;

@@ -2,10 +2,10 @@
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
+use crate::blocking::Waiter;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
@@ -16,7 +16,7 @@ use crate::write::NewFile;
 /// If it is dropped before it is finished, the store discards the file that is open.
 pub(crate) struct NewFiles {
     location: StoreLocation,
-    runtime: Handle,
+    waiter: Waiter,
     schema: &'static TableSchema,
     group_bytes: usize,
     /// Names the next file.
@@ -35,7 +35,7 @@ impl NewFiles {
     ) -> NewFiles {
         NewFiles {
             location: location.clone(),
-            runtime: Handle::current(),
+            waiter: location.blocking.waiter(),
             schema,
             group_bytes,
             name: Box::new(name),
@@ -66,7 +66,7 @@ impl NewFiles {
             Some(open) => open,
             None => {
                 let (path, cut) = ((self.name)(), Cut::at(self.group_bytes));
-                let begun = Upload::begin(&self.location, &self.runtime, self.schema, path, cut)?;
+                let begun = Upload::begin(&self.location, &self.waiter, self.schema, path, cut)?;
                 self.open.insert(begun)
             }
         };
@@ -111,7 +111,8 @@ impl<C: Send + 'static> Encoder<C> {
     ) -> Encoder<C> {
         let (orders, received) = mpsc::channel(chunks_max);
         let location = files.location.clone();
-        Encoder { location, orders, task: spawn_blocking(move || encode(files, received, take)) }
+        let task = location.blocking.spawn(move || encode(files, received, take));
+        Encoder { location, orders, task }
     }
 
     /// Hands over a chunk. Waits only while `chunks_max` chunks wait. Returns `false` after an
@@ -134,7 +135,7 @@ fn encode<C>(
     mut take: impl FnMut(&mut NewFiles, C) -> Result<(), ColdError>,
 ) -> Result<Vec<NewFile>, ColdError> {
     loop {
-        match orders.blocking_recv() {
+        match files.waiter.block_on(orders.recv()) {
             Some(Order::Chunk(chunk)) => take(&mut files, chunk)?,
             Some(Order::End) => return files.finish(),
             None => return Err(files.location.unavailable("the writer was dropped")),

@@ -10,7 +10,6 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parquet::arrow::arrow_reader::RowSelection;
-use tokio::task::spawn_blocking;
 
 use crate::cursor::{BATCH_ROWS, undecodable};
 use crate::decode;
@@ -122,7 +121,7 @@ impl ColdStore {
             let object = file.object();
             let fail = |error: ReadError| (Arc::clone(&file), error);
             let bytes = reader.group(&object, &file, &footer, at).await.map_err(fail)?;
-            let decoded = spawn_blocking(move || pick(&bytes, &wanted)).await;
+            let decoded = location.blocking.spawn(move || pick(&bytes, &wanted)).await;
             decoded
                 .map_err(|error| fail(undecodable(location, &object, error).into()))?
                 .map_err(|error| fail(location.damaged(&object, error).into()))

@@ -12,6 +12,7 @@
 //! that finds its number taken has lost, and begins again from the new state.
 
 mod audit;
+mod blocking;
 mod bounds;
 mod bucket;
 mod checksums;
@@ -46,6 +47,7 @@ mod write;
 pub use audit::{
     ColdCode, ColdCopy, FileFault, PartitionAudit, SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs,
 };
+pub use blocking::Runner;
 pub use bucket::{BadBucket, BucketAddress, Patience};
 pub use error::ColdError;
 pub use holders::HolderEntry;

@@ -27,7 +27,7 @@ use object_store::{
 };
 use tokio::task::spawn_blocking;
 
-use staged::{STAGING, Staged, sync_folder};
+use staged::{STAGING, Staged, keep, sync_folder};
 use upload::Upload;
 
 /// A staged file of this age has no writer any more: no upload takes a day.
@@ -68,10 +68,15 @@ impl LocalFolder {
         !self.root.is_dir()
     }
 
-    /// Makes the names in a folder durable, whoever created them.
+    /// Makes the names in a folder durable, and its own, whoever created them.
     pub(crate) async fn settle(&self, folder: &Path) -> Result<()> {
-        let folder = self.file(folder);
-        blocking(&folder.clone(), move || sync_folder(&folder)).await
+        let (root, folder) = (self.root.clone(), self.file(folder));
+        let kept = Arc::clone(&self.kept);
+        blocking(&folder.clone(), move || {
+            sync_folder(&folder)?;
+            keep(&root, &kept, &folder)
+        })
+        .await
     }
 
     /// Deletes what crashed writers left behind.

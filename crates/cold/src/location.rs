@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use crate::blocking::Blocking;
 use crate::error::ColdError;
 use crate::local::LocalFolder;
 
@@ -18,6 +19,8 @@ pub(crate) struct StoreLocation {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) name: Arc<str>,
     pub(crate) folder: Option<Arc<LocalFolder>>,
+    /// Where work runs that blocks on this store.
+    pub(crate) blocking: Blocking,
 }
 
 impl StoreLocation {

@@ -13,22 +13,22 @@ mod commit;
 mod create;
 mod entries;
 mod errors;
+mod executor;
 mod newest;
 mod replay;
 mod version;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{Arc, RwLock};
 
-use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use object_store::path::Path;
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::schema::TableSchema;
+use executor::KernelExecutor;
 use newest::Memory;
 
 pub(crate) use commit::Change;
@@ -39,20 +39,11 @@ pub(crate) use version::{LiveFile, TableVersion};
 /// Name of the writer in the `commitInfo` of a commit.
 const WRITER: &str = concat!("couponry/", env!("CARGO_PKG_VERSION"));
 
-/// Threads on which the kernel waits for the store. It needs at least two.
-const KERNEL_THREADS: usize = 2;
-
 /// Concurrent calls of the kernel for one table. When the store hangs, further calls wait for a
 /// permit, where they can be cancelled, and do not take blocking threads from the hot store.
 const CALLS_MAX: usize = 4;
 
-static KERNEL_EXECUTOR: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(|| {
-    let executor = TokioMultiThreadExecutor::new_owned_runtime(Some(KERNEL_THREADS), None)
-        .expect("two threads can be started");
-    Arc::new(executor)
-});
-
-type DeltaEngine = DefaultEngine<TokioMultiThreadExecutor>;
+type DeltaEngine = DefaultEngine<KernelExecutor>;
 
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -69,7 +60,7 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(location: &StoreLocation, schema: &'static TableSchema) -> Table {
         let engine = DefaultEngineBuilder::new(Arc::clone(&location.store))
-            .with_task_executor(Arc::clone(&KERNEL_EXECUTOR))
+            .with_task_executor(Arc::new(KernelExecutor::new(&location.blocking)))
             .build();
         Table {
             location: location.clone(),
@@ -118,6 +109,6 @@ impl Table {
             let _permit = permit;
             work()
         };
-        spawn_blocking(work).await.map_err(|error| self.location.stopped(error))
+        self.location.blocking.spawn(work).await.map_err(|error| self.location.stopped(error))
     }
 }

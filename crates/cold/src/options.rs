@@ -1,7 +1,9 @@
 //! Options of a cold store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocking::Runner;
 use crate::bucket::Patience;
 use crate::schema::GROUP_BYTES;
 
@@ -42,6 +44,8 @@ pub struct Options {
     pub index_file_bytes: u64,
     /// Commits between two checkpoints.
     pub checkpoint_every: u64,
+    /// Runs blocking work; `None` for the threads of tokio. For tests.
+    pub runner: Option<Arc<dyn Runner>>,
 }
 
 impl Default for Options {
@@ -58,6 +62,7 @@ impl Default for Options {
             holder_rows_max: 1_000_000,
             index_file_bytes: INDEX_FILE_BYTES,
             checkpoint_every: CHECKPOINT_EVERY,
+            runner: None,
         }
     }
 }

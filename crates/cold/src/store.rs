@@ -11,6 +11,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
+use crate::blocking::Blocking;
 use crate::bounds::Bounds;
 use crate::bucket::{self, BadBucket, BucketAddress};
 use crate::cursor::{Cursor, Reading};
@@ -21,6 +22,7 @@ use crate::local::LocalFolder;
 use crate::location::StoreLocation;
 use crate::log::{LiveFile, Table};
 use crate::options::Options;
+use crate::retried::Retried;
 use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
 pub use partition::{ColdFile, Partition};
@@ -93,6 +95,7 @@ impl ColdStore {
             store: Arc::clone(&local) as Arc<dyn ObjectStore>,
             name: folder.display().to_string().into(),
             folder: Some(local),
+            blocking: Blocking::of(&options),
         };
         ColdStore::at(location, options, false)
     }
@@ -116,14 +119,30 @@ impl ColdStore {
         options: Options,
     ) -> Result<ColdStore, BadBucket> {
         let store = Arc::new(address.store(environment, options.patience)?);
-        let location = StoreLocation { store, name: address.to_string().into(), folder: None };
-        Ok(ColdStore::at(location, options, true))
+        Ok(ColdStore::without_folder(store, &address.to_string(), options, true))
     }
 
     /// Opens a store on `store`, which must create an object only if no object has its name.
     /// `location` is its name in messages.
     pub fn with_store(store: Arc<dyn ObjectStore>, location: &str, options: Options) -> ColdStore {
-        ColdStore::at(StoreLocation { store, name: location.into(), folder: None }, options, false)
+        ColdStore::without_folder(store, location, options, false)
+    }
+
+    /// As [`ColdStore::with_store`], and trusts `store` as little as a bucket: retries reads, and
+    /// [`ColdStore::probe`] races it.
+    pub fn with_bucket(store: Arc<dyn ObjectStore>, location: &str, options: Options) -> ColdStore {
+        ColdStore::without_folder(Arc::new(Retried(store)), location, options, true)
+    }
+
+    fn without_folder(
+        store: Arc<dyn ObjectStore>,
+        name: &str,
+        options: Options,
+        needs_probe: bool,
+    ) -> ColdStore {
+        let blocking = Blocking::of(&options);
+        let location = StoreLocation { store, name: name.into(), folder: None, blocking };
+        ColdStore::at(location, options, needs_probe)
     }
 
     fn at(location: StoreLocation, options: Options, needs_probe: bool) -> ColdStore {
@@ -171,15 +190,16 @@ impl ColdStore {
     pub async fn create(&self) -> Result<(), ColdError> {
         let Inner { location, coupons, by_holder, .. } = &*self.inner;
         if let Some(local) = location.folder.clone() {
-            let made = tokio::task::spawn_blocking(move || local.make()).await;
+            let made = location.blocking.spawn(move || local.make()).await;
             made.map_err(|error| location.stopped(error))?.map_err(|error| {
                 let error =
                     object_store::Error::Generic { store: "LocalFolder", source: error.into() };
                 location.failed("creating the folder", error)
             })?;
         }
-        coupons.create().await?;
-        by_holder.create().await
+        // `coupons` last: a store without it has no cold tier yet, and one with it needs both.
+        by_holder.create().await?;
+        coupons.create().await
     }
 
     /// Looks up the newest version of `coupons`; `None` if there is no table.

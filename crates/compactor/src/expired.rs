@@ -19,18 +19,15 @@ impl Compactor {
         now: Millis,
     ) -> Result<PartitionReport, CompactError> {
         let mut report = PartitionReport::new(day, Pass::Expired);
+        // Before the seal, also if the partition has never had a row: behind a seal, whoever asks
+        // for a code without a row asks cold, and a cold tier without tables does not answer.
+        self.create_tables().await?;
         if !self.with_retries(|| self.hot.seal(day, now)).await? {
             // An extension has postponed its time since the plan was made.
             return Ok(report);
         }
         let total = self.hot.count(day).await?;
         let known = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
-        if total == 0 && known == 0 && self.hot.cold_mark().await?.begun.is_none() {
-            // The partition has never had a row.
-            self.with_retries(|| self.hot.finish_archive_commit(day, 0, true)).await?;
-            return Ok(report);
-        }
-        self.create_tables().await?;
         for _ in 0..RACES_MAX {
             let partition = self.cold.partition(day).await?;
             if partition.archive_commit > known {

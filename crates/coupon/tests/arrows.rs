@@ -6,12 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
     ("hot-sqlite", &["coupon", "router", "hot"]),
-    ("hot-cql", &["coupon", "router", "hot"]),
+    ("cql-session", &["hot"]),
+    ("hot-cql", &["coupon", "router", "hot", "cql-session"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
     ("engine", &["coupon", "router", "hot", "cold"]),
@@ -24,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "router",
             "hot",
             "hot-sqlite",
+            "cql-session",
             "hot-cql",
             "cold",
             "compactor",
@@ -39,6 +41,20 @@ const ARROWS: [(&str, &[&str]); 17] = [
     // Only for tests and measurements.
     ("peers", &["loadtest"]),
     ("hot-conformance", &["coupon", "router", "hot"]),
+    (
+        "simulation",
+        &[
+            "coupon",
+            "router",
+            "hot",
+            "cql-session",
+            "hot-cql",
+            "cold",
+            "compactor",
+            "engine",
+            "verify",
+        ],
+    ),
     ("testbucket", &[]),
     ("testcluster", &[]),
 ];
@@ -47,15 +63,15 @@ const ARROWS: [(&str, &[&str]); 17] = [
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 11] = [
     ("rusqlite", &["hot-sqlite"]),
-    ("scylla", &["hot-cql"]),
+    ("scylla", &["cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
-    ("object_store", &["cold"]),
+    ("object_store", &["cold", "simulation"]),
     ("axum", &["api", "peers"]),
     ("jsonwebtoken", &["api"]),
     ("hyper", &["api"]),
     ("utoipa", &["api"]),
-    ("clap", &["couponry", "history", "loadtest", "peers"]),
+    ("clap", &["couponry", "history", "loadtest", "simulation", "peers"]),
     ("datafusion", &["history"]),
 ];
 

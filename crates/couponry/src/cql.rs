@@ -6,8 +6,9 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cql_session::{ConnectError, KeyspaceAddress, Tls};
 use hot::Archive;
-use hot_cql::{ConnectError, CqlHot, KeyspaceAddress, Options, Tls};
+use hot_cql::{CqlHot, Options};
 use router::KeyRing;
 use tokio::time::timeout;
 
@@ -26,12 +27,12 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options 
         (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
         _ => None,
     };
-    Options {
-        datacenter: settings.cql_datacenter.value.clone(),
-        login,
-        tls: settings.cql_authority.value.clone().map(|authority| Tls { authority }),
-        ..Options::of(target)
-    }
+    let mut options = Options::of(target);
+    let connection = &mut options.connection;
+    connection.datacenter = settings.cql_datacenter.value.clone();
+    connection.login = login;
+    connection.tls = settings.cql_authority.value.clone().map(|authority| Tls { authority });
+    options
 }
 
 /// Connects to the cluster, with the keys of this machine.

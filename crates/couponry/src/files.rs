@@ -28,10 +28,29 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliEr
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
-/// Makes a folder, and those above it, that only their owner can open.
+/// Makes a folder, and those above it, that only their owner can open. Their names survive a crash.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(CliError::cannot("make", folder))
+    made.and_then(|()| sync_names_above(folder)).map_err(CliError::cannot("make", folder))
+}
+
+/// Syncs the folders above a folder. It is not known which of them are new: a process may have been
+/// killed after it made one.
+fn sync_names_above(folder: &Path) -> io::Result<()> {
+    for above in fs::canonicalize(folder)?.ancestors().skip(1) {
+        match File::open(above).and_then(|it| it.sync_all()) {
+            Ok(()) => {}
+            // This process did not make a folder in one that it may not read, and not every file
+            // system can sync a folder.
+            Err(error) if is_beyond_us(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn is_beyond_us(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput)
 }
 
 /// Lets only the owner of a file read it.

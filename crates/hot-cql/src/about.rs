@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use scylla::client::session::Session;
 use scylla::cluster::Node;
 use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
 
-use super::clock::{ahead_of, now_ms};
-use super::session::{CqlSession, OwnedRow, Result, damaged};
-use super::{CqlEngine, CqlHot, dialect};
+use super::CqlHot;
+use super::clock::ahead_of;
+use cql_session::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 use hot::HotError;
 
 /// How long one node may take to answer for itself.
@@ -59,14 +60,17 @@ impl CqlHot {
     ///
     /// # Errors Those of a read. A node that does not answer is not an error.
     pub async fn about(&self) -> Result<About> {
-        let (session, keyspace) = (&self.store.session, &self.store.options.keyspace);
-        let engine = dialect::engine_of(session.driver());
-        let state = session.driver().get_cluster_state();
-        let asked = state.get_nodes_info().iter().map(|node| ask(session, engine, node));
+        let (session, keyspace) = (&self.store.session, &self.store.options.connection.keyspace);
+        let (engine, keyspace) = (session.engine(), keyspace.clone());
+        let Some(driver) = session.driver() else {
+            return Ok(About { engine, keyspace, copies: BTreeMap::new(), nodes: Vec::new() });
+        };
+        let state = driver.get_cluster_state();
+        let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
         let mut nodes = join_all(asked).await;
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
-        let copies = copies(session, keyspace).await?;
-        Ok(About { engine, keyspace: keyspace.clone(), copies, nodes })
+        let copies = copies(session, &keyspace).await?;
+        Ok(About { engine, keyspace, copies, nodes })
     }
 }
 
@@ -86,11 +90,11 @@ fn number(copies: &str) -> Option<u32> {
     copies.split('/').next()?.parse().ok()
 }
 
-async fn ask(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
+async fn ask(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> AboutNode {
     AboutNode {
         address: node.address.to_string(),
         datacenter: node.datacenter.clone().unwrap_or_default(),
-        answer: answer(session, engine, node).await.map_err(|error| cause(&error)),
+        answer: answer(driver, engine, node).await.map_err(|error| cause(&error)),
     }
 }
 
@@ -103,20 +107,20 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     last.to_string()
 }
 
-async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
+async fn answer(driver: &Session, engine: CqlEngine, node: &Arc<Node>) -> Result<Answer> {
     let before = now_ms();
     let cql = "SELECT toTimestamp(now()), release_version FROM system.local";
-    let (there, release): (CqlTimestamp, Option<String>) = one(session, node, cql).await?;
+    let (there, release): (CqlTimestamp, Option<String>) = one(driver, node, cql).await?;
     let clock_ahead_ms = ahead_of(there, before, now_ms());
     let (version, paxos) = match engine {
         CqlEngine::Cassandra => {
             let cql = "SELECT value FROM system_views.settings WHERE name = 'paxos_variant'";
-            let (variant,): (Option<String>,) = one(session, node, cql).await?;
+            let (variant,): (Option<String>,) = one(driver, node, cql).await?;
             (release, variant)
         }
         CqlEngine::Scylla => {
             let cql = "SELECT version FROM system.versions WHERE key = 'local'";
-            let (version,): (Option<String>,) = one(session, node, cql).await?;
+            let (version,): (Option<String>,) = one(driver, node, cql).await?;
             (version, None)
         }
     };
@@ -124,14 +128,14 @@ async fn answer(session: &CqlSession, engine: CqlEngine, node: &Arc<Node>) -> Re
 }
 
 /// The row of a table that is local to a node.
-async fn one<R: OwnedRow>(session: &CqlSession, node: &Arc<Node>, cql: &str) -> Result<R> {
+async fn one<R: OwnedRow>(driver: &Session, node: &Arc<Node>, cql: &str) -> Result<R> {
     let mut statement = Statement::new(cql);
     let only = NodeIdentifier::Node(Arc::clone(node));
     statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(only, None)));
     statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
     statement.set_consistency(Consistency::One);
     statement.set_request_timeout(Some(NODE_TIMEOUT));
-    let ran = session.driver().query_unpaged(statement, ()).await;
+    let ran = driver.query_unpaged(statement, ()).await;
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
     let rows = rows.into_rows_result().map_err(damaged)?;
     rows.first_row::<R>().map_err(damaged)

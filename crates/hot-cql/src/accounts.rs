@@ -5,10 +5,9 @@ use coupon::ids::UserId;
 use coupon::time::Millis;
 use tokio::time::Instant;
 
-use super::outcome::Cas;
-use super::session::Result;
 use super::values::{instant, parsed};
 use super::{CqlHot, Store};
+use cql_session::{Cas, Result};
 use hot::settings::LONG_CODES;
 use hot::{Account, Fact, Facts, HotError};
 

@@ -22,10 +22,10 @@ use hot::{
 
 use crate::CqlHot;
 use crate::bounded_join::bounded_join;
-use crate::partitions::PlanRow;
-use crate::session::{Result, StatementProfile};
+use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
 use crate::values::{date, signed};
+use cql_session::{Result, StatementProfile};
 pub(crate) use residue::{Listed, Merges};
 
 /// Buckets, or coupons, that are processed at a time.
@@ -35,7 +35,13 @@ const AT_ONCE: usize = 32;
 impl Partitions for CqlHot {
     async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
         let plans = self.store.plans().await?;
-        Ok(plans.iter().filter(|plan| !plan.is_emptied()).map(partition_plan).collect())
+        let open = seal_times(&plans);
+        let with_time = |plan: PartitionPlan| PartitionPlan {
+            seal_after: open.get(&plan.day).copied().unwrap_or(plan.seal_after),
+            ..plan
+        };
+        let left = plans.iter().filter(|plan| !plan.is_emptied());
+        Ok(left.map(partition_plan).map(with_time).collect())
     }
 
     async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {

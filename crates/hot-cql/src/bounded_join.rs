@@ -4,7 +4,7 @@ use std::vec::IntoIter;
 
 use futures::stream::{self, Buffered, Iter, StreamExt, TryCollect, TryStreamExt};
 
-use super::session::Result;
+use cql_session::Result;
 
 /// The calls of [`bounded_join`] under way.
 pub(super) type BoundedJoin<F, T> = TryCollect<Buffered<Iter<IntoIter<F>>>, Vec<T>>;

@@ -20,8 +20,8 @@ use coupon::time::Millis;
 use tokio::time::Instant;
 
 use super::Store;
-use super::session::{Result, StatementProfile};
 use super::values::parsed;
+use cql_session::{Result, StatementProfile};
 use hot::{CampaignRow, HotError, protocol};
 use rows::BatchRow;
 pub(super) use rows::Row;

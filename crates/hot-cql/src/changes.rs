@@ -10,7 +10,8 @@ use router::Address;
 use crate::Store;
 use crate::claims::{ClaimSlot, Need};
 use crate::coupons::{Here, Located, Written, begun};
-use crate::session::{Result, StatementProfile};
+use crate::resolving::Attempts;
+use cql_session::{Result, StatementProfile};
 
 pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;
 
@@ -37,7 +38,7 @@ impl Store {
         let claim = match accepted.claimant() {
             Some(user) if !is_closing => {
                 let campaign = &accepted.before().here.campaign;
-                Some(self.claim(campaign, user, change, Need::default(), may_write).await?.1)
+                Some(self.claim(campaign, user, change, Need::default(), may_write).await?.claim)
             }
             Some(_) | None => None,
         };
@@ -71,17 +72,18 @@ impl Store {
     /// One at a time for each coupon: others would decide on a version that is being replaced.
     pub(crate) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
         let _lock = self.coupon_locks.lock(&address.code).await?;
-        if let Some(applied) = self.apply_from_memory(address, change).await? {
+        let mut attempts = self.attempts("a change of a coupon");
+        if let Some(applied) = self.apply_from_memory(address, change, &mut attempts).await? {
             return Ok(applied);
         }
-        let mut attempts = self.attempts("a change of a coupon");
         loop {
             let Some(located) = attempts.looked(self.locate(address).await)? else {
                 return Ok(Decision::not_found().applied);
             };
             let decision = attempts.looked(self.decide(located, change, true).await)?;
             if let Some(decision) = decision
-                && let Some(applied) = self.carry_out(decision, change.operation).await?
+                && let Some(applied) =
+                    self.carry_out(decision, change.operation, &mut attempts).await?
             {
                 return Ok(applied);
             }
@@ -94,6 +96,7 @@ impl Store {
         &self,
         address: &Address,
         change: &Change,
+        attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
         let Some(mut located) = self.row_cache.get(&address.code) else { return Ok(None) };
         let genesis = located.coupon.genesis();
@@ -104,7 +107,7 @@ impl Store {
         let Some(decision) = decision.filter(|decision| decision.writes.is_some()) else {
             return Ok(None);
         };
-        self.carry_out(decision, change.operation).await
+        self.carry_out(decision, change.operation, attempts).await
     }
 
     /// Writes what was decided, if there is anything to write: the claim first, then the coupon.
@@ -113,6 +116,7 @@ impl Store {
         &self,
         decision: Decision,
         operation: OperationId,
+        attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
         let Decision { applied, writes } = decision;
         let (Some(Writes { before, entry }), Outcome::Accepted(after)) = (writes, &applied.outcome)
@@ -120,20 +124,28 @@ impl Store {
             return Ok(Some(applied));
         };
         let Some(entry) = entry else {
-            let written = self.write_coupon(&before, after, operation).await?;
+            let written = self.write_coupon(&before, after, operation).await;
+            let written = attempts.looked(written)?;
             return Ok((written == Written::Done).then_some(applied));
         };
         let day = partition_after(before.day, after);
         let intent = ClaimIntent::next(&before.coupon, operation);
         let entered = self.enter_claim(&before.here.campaign, &entry, day, after, intent);
-        if entered.await? == Written::Conflict {
+        if attempts.looked(entered.await)? == Written::Conflict {
             return Ok(None);
         }
         let written = self.write_coupon(&before, after, operation).await.map_err(begun)?;
         match written {
             Written::Done => Ok(Some(applied)),
             Written::Conflict => {
-                self.finished_by_another(&before, after, operation).await.map_err(begun)
+                let finished = self.finished_by_another(&before, after, operation).await;
+                let finished = finished.map_err(begun)?;
+                if finished.is_none() {
+                    // The entry is there. If the call finds no end in time, nobody may be told that
+                    // nothing was written.
+                    attempts.has_begun();
+                }
+                Ok(finished)
             }
         }
     }

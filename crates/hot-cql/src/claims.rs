@@ -6,7 +6,12 @@
 //! event yet, the process that began it may have died, or may be frozen and go on later. So another
 //! process that reads such an entry finishes it; if the rules refuse that, it makes sure that the
 //! first process cannot finish it either.
+//!
+//! A claim also has *choices*: which coupon of the user an order changes behind a shared code. They are
+//! written under the same revision; [`hot::protocol::shared_step`] says what they are for. A copy of a
+//! store has none: it ends after its source was stopped, when no try of an order is under way.
 
+mod choosing;
 mod entering;
 mod entry;
 mod reading;
@@ -15,12 +20,13 @@ use std::collections::BTreeMap;
 
 use coupon::code::Code;
 use coupon::ids::{CampaignId, IssueRef, UserId};
-use hot::protocol;
+use hot::protocol::{self, Choices, NamedEntry};
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Here;
-use crate::session::{Result, StatementProfile};
+use choosing::ChoiceValue;
+use cql_session::{Result, StatementProfile};
 pub(crate) use entry::EntryValue;
 
 pub(crate) type Claim = protocol::Claim<Here, ClaimSlot>;
@@ -46,9 +52,19 @@ pub(crate) struct Need<'a> {
     pub(crate) all: bool,
 }
 
+/// What reading a claim has found.
+pub(crate) struct ReadClaim {
+    /// The coupon that the request of the name was given.
+    pub(crate) named: Option<NamedEntry<Here>>,
+    pub(crate) claim: Claim,
+    /// Read before the coupons of the claim.
+    pub(crate) choices: Choices,
+}
+
 struct ClaimRow {
     revision: Option<i64>,
     entries: BTreeMap<i32, EntryValue>,
+    choices: BTreeMap<i32, ChoiceValue>,
 }
 
 impl Store {
@@ -58,12 +74,15 @@ impl Store {
         campaign: &CampaignHere,
         user: &UserId,
     ) -> Result<ClaimRow> {
-        let cql = "SELECT revision, claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
+        let cql =
+            "SELECT revision, claimed, chosen FROM claim WHERE campaign_id = ? AND user_id = ?";
         let values = (campaign.terms.id.as_str(), user.as_str());
-        type Row = (Option<i64>, Option<BTreeMap<i32, EntryValue>>);
+        type Row =
+            (Option<i64>, Option<BTreeMap<i32, EntryValue>>, Option<BTreeMap<i32, ChoiceValue>>);
         let row: Option<Row> = self.session.row_with(profile, cql, values).await?;
-        let (revision, entries) = row.unwrap_or_default();
-        Ok(ClaimRow { revision, entries: entries.unwrap_or_default() })
+        let (revision, entries, choices) = row.unwrap_or_default();
+        let (entries, choices) = (entries.unwrap_or_default(), choices.unwrap_or_default());
+        Ok(ClaimRow { revision, entries, choices })
     }
 
     /// Whether a claim has been changed since it was read.

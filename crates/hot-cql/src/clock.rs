@@ -1,12 +1,11 @@
 //! The difference between this machine's clock and the cluster's.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use scylla::value::CqlTimestamp;
 
 use super::Store;
-use super::session::Result;
+use cql_session::Result;
 use hot::HotError;
 
 /// How far the clocks of two processes may differ, in milliseconds. Other processes wait so much
@@ -54,12 +53,6 @@ fn seconds(ms: i64) -> String {
     format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
 }
 
-/// Our clock, in milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
 /// How far our clock is ahead of another one, in milliseconds. The other one was read at some instant
 /// between `before` and `after`: the nearer end counts.
 pub(super) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
@@ -72,11 +65,11 @@ pub(super) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
 
 impl Store {
     pub(super) async fn compare_clocks(&self) -> Result<()> {
-        let before = now_ms();
+        let before = self.session.now_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";
         let there: Option<CqlTimestamp> = self.session.value(cql, ()).await?;
         if let Some(there) = there {
-            let ahead = ahead_of(there, before, now_ms());
+            let ahead = ahead_of(there, before, self.session.now_ms());
             self.clock.0.store(ahead, Ordering::Relaxed);
         }
         Ok(())

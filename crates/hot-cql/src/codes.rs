@@ -10,8 +10,8 @@ use scylla::DeserializeRow;
 use scylla::value::CqlDate;
 
 use super::Store;
-use super::session::Result;
 use super::values::{date, day, parsed, signed};
+use cql_session::Result;
 use hot::protocol::{may_mint, serials_after};
 use hot::settings::SERIAL_FLOOR;
 use hot::{HotError, MintOrder};

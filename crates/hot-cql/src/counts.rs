@@ -2,8 +2,9 @@
 //!
 //! Each process counts its own changes and writes its sums every second, in a row for the campaign
 //! that no other process writes. So a count costs no conditional update, and is some seconds old.
-//! If a process is killed, the changes that it has counted and not written stay missing; `verify`
-//! notes how many campaigns have such counts.
+//! If a process is killed, the changes that it has counted and not written stay missing. If two
+//! imports bring the same new line at one time, both write its row, by plain writes that do not say
+//! which was first, and both count it. `verify` notes how many campaigns have such counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
@@ -18,7 +19,7 @@ use scylla::DeserializeRow;
 use uuid::Uuid;
 
 use super::Store;
-use super::session::Result;
+use cql_session::Result;
 
 /// Time between two writes of the sums.
 pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
@@ -27,12 +28,19 @@ pub(super) const WRITTEN_EVERY: Duration = Duration::from_secs(1);
 struct OfCampaign {
     sums: StateCounts,
     arrived: BTreeMap<BatchId, i64>,
-    dirty: bool,
+    changes: u64,
+    /// How many of them are in the store.
+    written: u64,
 }
 
 /// The sums of this process since it began.
 #[derive(Default)]
-pub(super) struct ProcessCounts(Mutex<HashMap<CampaignId, OfCampaign>>);
+pub(super) struct ProcessCounts {
+    of: Mutex<HashMap<CampaignId, OfCampaign>>,
+    /// Held while sums are written: whoever calls `write_down` also waits for the write of the upkeep
+    /// that is under way, and older sums are not sent beside newer ones.
+    writing: tokio::sync::Mutex<()>,
+}
 
 /// The counts of a campaign over all processes.
 #[derive(Debug, Default)]
@@ -93,10 +101,10 @@ struct Row {
 
 impl ProcessCounts {
     fn with(&self, id: &CampaignId, count: impl FnOnce(&mut OfCampaign)) {
-        if let Ok(mut all) = self.0.lock() {
+        if let Ok(mut all) = self.of.lock() {
             let of = all.entry(id.clone()).or_default();
             count(of);
-            of.dirty = true;
+            of.changes += 1;
         }
     }
 
@@ -121,20 +129,22 @@ impl ProcessCounts {
     }
 
     fn own(&self, id: &CampaignId) -> OfCampaign {
-        let all = self.0.lock();
+        let all = self.of.lock();
         all.ok().and_then(|all| all.get(id).cloned()).unwrap_or_default()
     }
 
-    fn dirty(&self) -> Vec<(CampaignId, OfCampaign)> {
-        let Ok(mut all) = self.0.lock() else { return Vec::new() };
-        let dirty = all
-            .iter_mut()
-            .filter_map(|(id, of)| std::mem::take(&mut of.dirty).then(|| (id.clone(), of.clone())));
-        dirty.collect()
+    fn unwritten(&self) -> Vec<(CampaignId, OfCampaign)> {
+        let Ok(all) = self.of.lock() else { return Vec::new() };
+        let unwritten = all.iter().filter(|(_, of)| of.written != of.changes);
+        unwritten.map(|(id, of)| (id.clone(), of.clone())).collect()
     }
 
-    fn still_dirty(&self, id: &CampaignId) {
-        self.with(id, |_| {});
+    fn was_written(&self, id: &CampaignId, changes: u64) {
+        if let Ok(mut all) = self.of.lock()
+            && let Some(of) = all.get_mut(id)
+        {
+            of.written = changes;
+        }
     }
 
     /// The counts of a campaign: those of this process as they are now, those of others as they
@@ -149,14 +159,16 @@ impl ProcessCounts {
         Ok(counted)
     }
 
-    /// Writes the sums that changed since the last call.
+    /// Writes the sums that are not in the store yet.
     pub(super) async fn write_down(&self, store: &Store) {
-        for (id, of) in self.dirty() {
+        let _writing = self.writing.lock().await;
+        for (id, of) in self.unwritten() {
             let arrived = of.arrived.iter().map(|(batch, count)| (batch, *count)).collect();
-            if let Err(error) = write_sums(store, &id, store.process, of.sums, arrived).await {
+            match write_sums(store, &id, store.process, of.sums, arrived).await {
+                // Not earlier: the write may be given up while it is under way.
+                Ok(()) => self.was_written(&id, of.changes),
                 // The next round writes the same sums and more.
-                tracing::debug!(error = %error, "counts could not be written down");
-                self.still_dirty(&id);
+                Err(error) => tracing::debug!(error = %error, "counts could not be written down"),
             }
         }
     }

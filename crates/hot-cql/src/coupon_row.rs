@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::coupon::{Coupon, Genesis};
+use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::ids::{BatchId, CampaignId, OperationId, UserId};
 use coupon::time::Day;
 use hot::HotError;
@@ -12,8 +12,8 @@ use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
-use crate::session::Result;
 use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
+use cql_session::Result;
 
 /// Rows of a partition: those that `$which` says, which begins with the bucket.
 macro_rules! coupon_rows {
@@ -126,11 +126,14 @@ impl CouponRow {
         self.operation.map(|id| OperationId(id.as_u128()))
     }
 
-    /// Whether the event of this number, from 1, is of the change `id`.
-    pub(crate) fn has_event(&self, number: usize, id: OperationId) -> bool {
+    /// Whether the event of this number, from 1, is of the change `id`, and was written with the
+    /// time and the actor of `wanted`.
+    pub(crate) fn has_event(&self, number: usize, id: OperationId, wanted: &Event) -> bool {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
         let event = self.events.as_ref().and_then(|events| events.get(&number));
-        event.is_some_and(|event| event.operation == uuid(id))
+        event.is_some_and(|event| {
+            event.operation == uuid(id) && event.is_at_and_by(wanted.at, &wanted.actor)
+        })
     }
 
     /// Whether it is held by the change `id`.

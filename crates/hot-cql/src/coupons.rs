@@ -19,9 +19,9 @@ use scylla::value::CqlDate;
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::{CouponRow, coupon_rows, disagreement};
-use crate::session::{Result, StatementProfile};
 use crate::values::date;
 pub(crate) use columns::{ChangedColumns, CouponKeyColumns, GenesisColumns, PLAIN_ROW, PlainRow};
+use cql_session::{Result, StatementProfile};
 pub(crate) use trace::Trace;
 pub(crate) use writing::begun;
 

@@ -24,7 +24,7 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Located, Trace};
-use crate::session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile};
 use entry::EntryOfLine;
 
 /// The write time of an imported row, in microseconds: one second after 1970 began. Every later

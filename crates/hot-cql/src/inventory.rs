@@ -22,9 +22,9 @@ use hot::inventory::{
 };
 
 use crate::bounded_join::bounded_join;
-use crate::session::{OwnedRow, Result, StatementProfile};
 use crate::values::parsed;
 use crate::{CqlHot, Store};
+use cql_session::{OwnedRow, Result, StatementProfile};
 
 /// Rows that are processed at a time.
 const AT_ONCE: usize = 128;

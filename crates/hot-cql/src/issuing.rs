@@ -12,11 +12,11 @@ use hot::{Applied, HotError, protocol};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::changes::Decision;
-use crate::claims::{Claim, Need, NewEntry};
+use crate::claims::{Claim, Need, NewEntry, ReadClaim};
 use crate::coupons::{Located, Written};
 use crate::resolving::Attempts;
-use crate::session::Result;
 use crate::stock::{Next, Offer, Still};
+use cql_session::Result;
 use replacing::Taken;
 
 /// What to do for an issue after all facts are read.
@@ -64,9 +64,11 @@ impl Store {
             }
             let (step, claim) = attempts.looked(self.issue_step(&here, &ask, change).await)?;
             let done = match step {
-                NextStep::Decided(decision) => self.carry_out(*decision, change.operation).await?,
+                NextStep::Decided(decision) => {
+                    self.carry_out(*decision, change.operation, &mut attempts).await?
+                }
                 NextStep::Name(located, entry) => {
-                    let ended = self.name_in_claim(&entry, &located).await?;
+                    let ended = attempts.looked(self.name_in_claim(&entry, &located).await)?;
                     (ended == Written::Done).then(|| Decision::replayed(&located).applied)
                 }
                 NextStep::HandOut => {
@@ -107,7 +109,8 @@ impl Store {
         let (name, beside) = (ask.reference.as_ref(), ask.replaces.as_ref());
         let need = Need { name, beside, all: false };
         // One row has the names and the entries.
-        let (named, claim) = self.claim(here, &ask.to, change, need, true).await?;
+        let read = self.claim(here, &ask.to, change, need, true).await?;
+        let ReadClaim { named, claim, choices: _ } = read;
         let mut facts = IssueFacts { named: Some(named), replaced: None, claim: Some(claim) };
         loop {
             let step = match protocol::issue(ask, change, &facts) {
@@ -157,14 +160,14 @@ impl Store {
             self.put_back(id, Some(offer));
             return Ok(Some(decision.applied));
         }
-        match self.carry_out(decision, issue.operation).await {
+        match self.carry_out(decision, issue.operation, attempts).await {
             Ok(Some(applied)) => {
                 self.is_taken(id, offer).await;
                 Ok(Some(applied))
             }
             Ok(None) => {
                 // Another process has written the claim, or has issued the coupon.
-                match self.still_on_offer(id, offer, issue.at).await? {
+                match attempts.looked(self.still_on_offer(id, offer, issue.at).await)? {
                     Still::Offered(offer) => *kept = Some(offer),
                     Still::Gone => {}
                     // A change that meets a seal is refused; the next coupon is not tried.

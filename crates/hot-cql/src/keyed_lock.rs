@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::session::Result;
+use cql_session::Result;
 use hot::HotError;
 
 /// Queues. Two keys that share one by chance wait for each other, which is harmless.

@@ -20,29 +20,23 @@ mod codes;
 mod counts;
 mod coupon_row;
 mod coupons;
-mod dialect;
 mod import;
 mod importer;
 mod index_rows;
 mod inventory;
 mod issuing;
 mod keyed_lock;
-mod keyspace_address;
 mod lists;
 mod merging;
 mod options;
-mod outcome;
 mod partitions;
 mod reconcile;
 mod resolving;
-mod routing;
 mod row_cache;
 mod schema;
-mod session;
 mod spread;
 mod stock;
 mod store;
-mod tls;
 mod untouched;
 mod values;
 
@@ -52,6 +46,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
+use cql_session::{ConnectError, CqlCluster, CqlEngine, CqlSession};
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -61,13 +56,9 @@ use uuid::Uuid;
 
 pub use about::{About, AboutNode, Answer};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
-pub use dialect::CqlEngine;
-pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
-pub use options::{ConnectError, Options, Tls};
+pub use options::Options;
 pub use resolving::CALL_LIMIT;
 pub use schema::{Difference, Keyspace, SchemaOptions};
-use session::CqlSession;
-pub use session::Gate;
 pub use spread::PARTITION_ROWS;
 
 /// A hot store on a cluster.
@@ -129,17 +120,41 @@ impl CqlHot {
         keys: impl Into<KeyRing>,
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
-        let session = CqlSession::connect(&options).await?;
-        session.one_datacenter(&options)?;
-        let keyspace = &options.keyspace;
-        if let Some(name) = schema::first_missing(session.driver(), keyspace).await? {
+        let session = CqlSession::connect(&options.connection).await?;
+        let keyspace = &options.connection.keyspace;
+        if let Some(driver) = session.driver()
+            && let Some(name) = schema::first_missing(driver, keyspace).await?
+        {
             return Err(ConnectError::Schema(format!("{keyspace} has no {name}")));
         }
+        CqlHot::open(session, options, keys.into(), archive).await
+    }
+
+    /// A store on a cluster that is not reached through the driver and has the tables of this
+    /// release. For the simulator.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
+    pub async fn on(
+        cluster: Arc<dyn CqlCluster>,
+        options: Options,
+        keys: impl Into<KeyRing>,
+        archive: Arc<dyn Archive>,
+    ) -> Result<CqlHot, ConnectError> {
+        CqlHot::open(CqlSession::on(cluster), options, keys.into(), archive).await
+    }
+
+    async fn open(
+        session: CqlSession,
+        options: Options,
+        keys: KeyRing,
+        archive: Arc<dyn Archive>,
+    ) -> Result<CqlHot, ConnectError> {
         let limit = options.call_limit;
         let store = Store {
             session,
             options,
-            keys: keys.into(),
+            keys,
             archive,
             process: Uuid::now_v7(),
             write_locks: keyed_lock::KeyedLock::new(limit),
@@ -175,7 +190,7 @@ impl CqlHot {
     /// # Errors
     /// Those of a read.
     pub async fn engine(&self) -> Result<(CqlEngine, String), HotError> {
-        dialect::engine(&self.store.session).await
+        self.store.session.version().await
     }
 
     /// Writes what is only in memory, which is counts and the queues of closed coupons, and gives

@@ -10,8 +10,8 @@ use scylla::value::CqlDate;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupons::Located;
-use crate::session::{Result, StatementProfile};
 use crate::values::day;
+use cql_session::{Result, StatementProfile};
 use slices::{Bounds, IndexRow, SLICE, position};
 
 /// Index rows that one page reads, some 50 ms on an idle cluster. A page may have fewer coupons

@@ -1,5 +1,7 @@
 //! The plan of a partition, and which of its buckets a code is in.
 
+use std::collections::BTreeMap;
+
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::{Day, Millis};
@@ -8,8 +10,8 @@ use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use super::Store;
-use super::session::{Result, StatementProfile};
 use super::values::{date, day, instant, millis};
+use cql_session::{Result, StatementProfile};
 use hot::protocol::seal_after;
 
 /// The partition takes no more coupons.
@@ -63,6 +65,22 @@ impl PlanRow {
     pub(super) fn entered(&self) -> impl Iterator<Item = Day> + '_ {
         self.entered.iter().flatten().copied().map(day)
     }
+}
+
+/// After which instant each partition that is not closing may be sealed. Takes the plans by day.
+///
+/// A partition is sealed after those from which coupons were forwarded to it, and other campaigns
+/// may keep those open for longer than its own time. A compactor that did not know that would try
+/// to seal it in each run, and would archive none of its closed coupons meanwhile.
+pub(super) fn seal_times(plans: &[PlanRow]) -> BTreeMap<Day, Millis> {
+    let mut open: BTreeMap<Day, Millis> = BTreeMap::new();
+    for plan in plans.iter().filter(|plan| !plan.is_closing()) {
+        // Those are earlier days, so they are known by now.
+        let waits_for = plan.entered().filter_map(|from| open.get(&from).copied());
+        let after = waits_for.fold(plan.seal_after(), Ord::max);
+        open.insert(plan.day(), after);
+    }
+    open
 }
 
 macro_rules! plan_columns {
@@ -162,5 +180,38 @@ impl Store {
         let cql = "SELECT sealed FROM coupon WHERE expiry_day = ? AND bucket = ? LIMIT 1";
         let sealed: Option<bool> = self.session.value(cql, (date(of), bucket)).await?;
         Ok(sealed == Some(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(of: i32, seal_after: i64, closing: bool, entered: &[i32]) -> PlanRow {
+        PlanRow {
+            expiry_day: date(Day(of)),
+            bucket_bits: Some(0),
+            seal_after: Some(instant(Millis(seal_after))),
+            closing: Some(closing),
+            sealed: None,
+            archive_commit: None,
+            emptied: None,
+            entered: Some(entered.iter().map(|from| date(Day(*from))).collect()),
+        }
+    }
+
+    #[test]
+    fn a_partition_waits_for_those_that_were_entered() {
+        let plans = [
+            plan(10, 900, true, &[]),
+            plan(11, 500, false, &[]),
+            plan(12, 200, false, &[10]),
+            plan(13, 300, false, &[10, 11]),
+            plan(14, 400, false, &[13]),
+            plan(15, 600, false, &[13]),
+        ];
+        let want = [(11, 500), (12, 200), (13, 500), (14, 500), (15, 600)];
+        let want = want.map(|(of, after)| (Day(of), Millis(after)));
+        assert_eq!(seal_times(&plans), BTreeMap::from(want));
     }
 }

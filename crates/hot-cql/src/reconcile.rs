@@ -15,8 +15,8 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
+use cql_session::{Result, StatementProfile};
 
 /// Coupons reconciled at a time.
 const AT_ONCE: usize = 16;

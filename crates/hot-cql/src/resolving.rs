@@ -10,8 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Store;
-use super::outcome::Cas;
-use super::session::{Result, StatementProfile};
+use cql_session::{Cas, Result, StatementProfile};
 use hot::HotError;
 
 /// How long one call retries before it answers that the outcome is unknown; it waits for the try
@@ -92,8 +91,17 @@ impl Attempts {
     pub(super) fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error {
             HotError::Unavailable(why) => self.given_up(why),
+            // This error, too, says that nothing was written.
+            HotError::Cold(why) if self.has_unknown_write() => self.given_up(why),
             other => other,
         })
+    }
+
+    /// After a conflict in the middle of a protocol: another process may have finished what this
+    /// call began, or may still do so.
+    pub(super) fn has_begun(&mut self) {
+        let why = "another process may have finished what was begun";
+        self.unknown.get_or_insert_with(|| why.into());
     }
 
     /// After a write: `true` when it was applied; otherwise the caller reads the state again.
@@ -124,6 +132,25 @@ impl Attempts {
         match self.unknown.take() {
             Some(why) => HotError::Unknown(why),
             None => HotError::Unavailable(now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_begun_is_unknown_when_the_call_is_given_up() {
+        let errors: [fn(Why) -> HotError; 2] = [HotError::Unavailable, HotError::Cold];
+        for error in errors {
+            let deadline = Deadline(Instant::now());
+            let mut attempts = Attempts { what: "a test", deadline, try_number: 0, unknown: None };
+            let before = attempts.looked::<()>(Err(error("away".into())));
+            assert!(!matches!(before, Err(HotError::Unknown(_))), "{before:?}");
+            attempts.has_begun();
+            let after = attempts.looked::<()>(Err(error("away".into())));
+            assert!(matches!(after, Err(HotError::Unknown(_))), "{after:?}");
         }
     }
 }

@@ -5,13 +5,11 @@ mod tables;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use cql_session::{ConnectError, CqlEngine, OwnedRow, engine_of, rows_of};
 use hot::HotError;
 use scylla::client::session::Session;
-use scylla::client::session_builder::SessionBuilder;
 
-use crate::dialect::{compaction, engine_of};
-use crate::options::{ConnectError, Options};
-use crate::session::{OwnedRow, damaged, rows_of};
+use crate::options::Options;
 use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
 /// How a keyspace is made.
@@ -63,17 +61,11 @@ impl Keyspace {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(options: &Options) -> Result<Keyspace, ConnectError> {
-        let mut builder = SessionBuilder::new()
-            .known_nodes(&options.nodes)
-            .keyspaces_to_fetch([&options.keyspace])
-            // One statement after the other: all nodes agree on each before the next.
-            .auto_await_schema_agreement(true);
-        if let Some((user, password)) = &options.login {
-            builder = builder.user(user, password);
-        }
-        let builder = crate::tls::with(builder, options.tls.as_ref())?;
+        let connection = &options.connection;
+        // One statement after the other: all nodes agree on each before the next.
+        let builder = connection.builder()?.auto_await_schema_agreement(true);
         let session = builder.build().await.map_err(ConnectError::of)?;
-        let (name, datacenter) = (options.keyspace.clone(), options.datacenter.clone());
+        let (name, datacenter) = (connection.keyspace.clone(), connection.datacenter.clone());
         Ok(Keyspace { session, name, datacenter })
     }
 
@@ -222,5 +214,16 @@ async fn select<R: OwnedRow>(
 ) -> Result<Vec<R>, HotError> {
     let ran = session.query_unpaged(cql, values).await;
     let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
-    rows_of(rows.into_rows_result().map_err(damaged)?)
+    rows_of(rows)
+}
+
+/// The compaction that suits rows which are changed in place and removed by ranges.
+fn compaction(engine: CqlEngine) -> &'static str {
+    match engine {
+        // Each engine's own advice for mixed loads; neither knows the other's.
+        CqlEngine::Cassandra => {
+            "{'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4'}"
+        }
+        CqlEngine::Scylla => "{'class': 'IncrementalCompactionStrategy'}",
+    }
 }

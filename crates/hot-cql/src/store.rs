@@ -20,9 +20,9 @@ use router::{Address, Directory, Entry, Found, Owner};
 
 use crate::CqlHot;
 use crate::resolving::Resolutions;
-use crate::session::{Result, StatementProfile};
 use crate::stock;
 use crate::values::parsed;
+use cql_session::{Result, StatementProfile};
 
 #[async_trait]
 impl Directory for CqlHot {

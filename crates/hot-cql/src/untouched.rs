@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use super::Store;
 use super::bounded_join::bounded_join;
 use super::coupons::{BUCKETS_OF_A_READ, Trace};
-use super::session::{Result, StatementProfile};
 use super::values::{date, parsed};
+use cql_session::{Result, StatementProfile};
 
 /// Statements of one scan under way.
 const STATEMENTS_AT_ONCE: usize = 8;

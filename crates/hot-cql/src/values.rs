@@ -6,7 +6,7 @@ use std::str::FromStr;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Hold};
 use coupon::flat::Flat;
-use coupon::ids::OperationId;
+use coupon::ids::{Actor, OperationId};
 use coupon::time::{Day, Millis};
 use hot::HotError;
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -14,7 +14,7 @@ use scylla::{DeserializeValue, SerializeValue};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::session::{Result, damaged};
+use cql_session::{Result, damaged};
 
 /// CQL counts its days from the lowest date: 1970-01-01 is the middle of the range.
 const EPOCH: u32 = 1 << 31;
@@ -88,6 +88,11 @@ impl EventValue {
             expires_at: flat.expires_at.map(instant),
             time_zone: text(flat.time_zone),
         }
+    }
+
+    /// Whether it happened at this time, and this actor did it.
+    pub(crate) fn is_at_and_by(&self, at: Millis, actor: &Actor) -> bool {
+        millis(self.at) == at && self.actor == actor.as_str()
     }
 
     pub(crate) fn event(&self) -> Result<Event> {

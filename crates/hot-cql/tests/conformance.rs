@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cql_session::KeyspaceAddress;
 use hot::HotStore;
 use hot_conformance::kit::{MemoryArchive, keys};
 use hot_conformance::{Ground, conforms};
-use hot_cql::{CqlHot, Keyspace, KeyspaceAddress, Options, SchemaOptions};
+use hot_cql::{CqlHot, Keyspace, Options, SchemaOptions};
 use testcluster::TestCluster;
 
 /// One node of Apache Cassandra, or three, with a keyspace of its own.
@@ -21,16 +22,16 @@ async fn open_cassandra(
     let target =
         format!("cql://{}/conformance", cluster.addresses()).parse::<KeyspaceAddress>().unwrap();
     // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
-    let options = Options {
+    let mut options = Options {
         bucket_bits: 4,
         clock_bound_ms: 0,
         // Few, so that a case can fill the first CQL partitions of a day.
         partition_rows: 32,
         // Room for a machine that does other things besides.
         call_limit: Duration::from_secs(60),
-        patience: testcluster::STEADY_PATIENCE,
         ..Options::of(&target)
     };
+    options.connection.patience = testcluster::STEADY_PATIENCE;
     let keyspace = Keyspace::connect(&options).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let hot = CqlHot::connect(options, keys(), archive).await.unwrap();

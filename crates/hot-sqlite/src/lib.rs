@@ -114,7 +114,7 @@ impl SqliteHot {
         options: Options,
     ) -> Result<SqliteHot, OpenError> {
         let file_error = |source| OpenError::File { folder: folder.display().to_string(), source };
-        std::fs::create_dir_all(folder).map_err(file_error)?;
+        private_files::make_folder(folder).map_err(file_error)?;
         private_files::tighten(folder);
         let path = folder.join(FILE_NAME);
         let file_lock = FairFileLock::open(folder).map_err(file_error)?;
@@ -125,6 +125,9 @@ impl SqliteHot {
                 schema::open_or_make(&path)?
             }
         };
+        // SQLite syncs the name of a log that it makes, but not of one that it finds. The process
+        // that made this one may have been killed before.
+        private_files::sync_folder(folder).map_err(file_error)?;
         let statements = Arc::<AtomicU64>::default();
         let desk = Desk {
             conn,

@@ -1,6 +1,6 @@
 //! Files that only their owner may read: the only place that makes them and sets their permissions.
 
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -15,6 +15,32 @@ pub(crate) fn create_private(path: &Path) -> io::Result<()> {
     match OpenOptions::new().create_new(true).write(true).mode(MODE).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes the folder of a store, unless it exists, and makes its name durable.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    for above in fs::canonicalize(folder)?.ancestors().skip(1) {
+        match sync_folder(above) {
+            Ok(()) => {}
+            // This process made nothing in a folder that it may not read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        // This file system cannot sync a folder.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
     }
 }
 

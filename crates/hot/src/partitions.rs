@@ -104,10 +104,11 @@ pub struct Reconciled {
 /// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Partitions: Send + Sync + 'static {
-    /// Every partition that has a plan and is not emptied, by day.
+    /// Every partition that has a plan and is not emptied, by day. The `seal_after` of each is the instant
+    /// after which [`Partitions::seal`] can seal it, also where that has to wait for other partitions.
     async fn partitions(&self) -> Result<Vec<PartitionPlan>, HotError>;
 
-    /// The plan of one partition.
+    /// The plan of one partition, with the `seal_after` of the plan itself.
     async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>, HotError>;
 
     /// Every partition from which something was archived, and its last archive commit.

@@ -8,6 +8,7 @@
 //! the next entry of a claim.
 
 mod change;
+mod choice;
 mod claim;
 mod import;
 mod issue;
@@ -22,6 +23,7 @@ mod stock;
 mod testing;
 
 pub use change::{Accepted, Admitted, ChangeStep, change};
+pub use choice::{CHOICES_MAX, Choice, Choices, SharedStep, shared_step};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
     NewEntry, Replacement, claimant, fate, finish, issue_of, makes_holder,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
 use coupon::time::Day;
-use tokio::task::spawn_blocking;
 
 use super::rows::{Held, REPEATED, of_coupons};
 use crate::cursor::{BATCH_ROWS, Reading};
@@ -116,7 +115,7 @@ impl ColdStore {
         let location = &self.inner.location;
         let name = move || names::by_holder_file(day, archive_commit);
         let mut file = NewFiles::new(location, &BY_HOLDER, BY_HOLDER.group_bytes, name);
-        let wrote = spawn_blocking(move || {
+        let wrote = location.blocking.spawn(move || {
             entries.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
             for entries in entries.chunks(BATCH_ROWS) {
                 file.write(to_batch(entries))?;

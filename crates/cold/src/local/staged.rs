@@ -64,22 +64,27 @@ impl Staged {
             PutMode::Create | PutMode::Update(_) => fs::hard_link(&self.staged, &self.named)?,
         }
         sync_folder(folder)?;
-        self.keep(folder)
+        keep(&self.root, &self.kept, folder)
     }
+}
 
-    /// Syncs the name of `folder`, and of each of its parents that may be new.
-    fn keep(&self, folder: &FilePath) -> io::Result<()> {
-        for folder in folder.ancestors().take_while(|above| *above != self.root) {
-            if held(&self.kept).contains(folder) {
-                return Ok(());
-            }
-            sync_folder(folder.parent().unwrap_or(&self.root))?;
+/// Syncs the name of `folder`, and of each of its parents below `root` that may be new. `kept` are
+/// the folders whose own names are known to be synced.
+pub(super) fn keep(
+    root: &FilePath,
+    kept: &Mutex<HashSet<PathBuf>>,
+    folder: &FilePath,
+) -> io::Result<()> {
+    let chain = || folder.ancestors().take_while(|above| *above != root);
+    for folder in chain() {
+        if held(kept).contains(folder) {
+            return Ok(());
         }
-        // Only now, and all at once: another writer must not rely on a path that is synced in part.
-        let chain = folder.ancestors().take_while(|above| *above != self.root);
-        held(&self.kept).extend(chain.map(FilePath::to_owned));
-        Ok(())
+        sync_folder(folder.parent().unwrap_or(root))?;
     }
+    // Only now, and all at once: another writer must not rely on a path that is synced in part.
+    held(kept).extend(chain().map(FilePath::to_owned));
+    Ok(())
 }
 
 impl Drop for Staged {

@@ -3,22 +3,22 @@
 use std::io::{self, Write};
 
 use object_store::WriteMultipart;
-use tokio::runtime::Handle;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::blocking::Waiter;
 use crate::checksums;
 
 pub(super) struct Sink {
     upload: Option<WriteMultipart>,
-    runtime: Handle,
+    waiter: Waiter,
     hasher: Xxh3,
     /// The bytes after the last row group, held back until they have their checksum.
     tail: Option<Vec<u8>>,
 }
 
 impl Sink {
-    pub(super) fn new(upload: WriteMultipart, runtime: &Handle) -> Sink {
-        Sink { upload: Some(upload), runtime: runtime.clone(), hasher: Xxh3::new(), tail: None }
+    pub(super) fn new(upload: WriteMultipart, waiter: &Waiter) -> Sink {
+        Sink { upload: Some(upload), waiter: waiter.clone(), hasher: Xxh3::new(), tail: None }
     }
 
     /// The upload, unless [`Sink::take_upload`] has taken it.
@@ -54,7 +54,7 @@ impl Drop for Sink {
     /// Tells the store to discard the parts of a file that was not completed.
     fn drop(&mut self) {
         if let Some(upload) = self.upload.take()
-            && let Err(error) = self.runtime.block_on(upload.abort())
+            && let Err(error) = self.waiter.block_on(upload.abort())
         {
             tracing::debug!(%error, "the parts of an abandoned upload could not be deleted");
         }

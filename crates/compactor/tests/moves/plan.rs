@@ -148,3 +148,20 @@ async fn a_cold_tier_without_tables_does_no_harm() {
     world.compacts(now).await;
     world.is_settled(now, &before, &cast, "moved").await;
 }
+
+/// The first partition that is over never had a row: its codes are still read.
+#[tokio::test]
+async fn an_untouched_partition_is_read_behind_its_seal() {
+    let disk = crate::place::folder();
+    let world = World::open(disk.path());
+    let campaign = world.campaign("empty", over_partition()).await;
+    let codes = world.minted(&campaign, "a", 3).await;
+    let cast = Cast { codes, campaigns: vec![campaign.id] };
+    let before = world.census(&cast).await;
+    assert!(before.read.values().all(Option::is_some), "{before:?}");
+    let now = now();
+    let report = world.compacts(now).await;
+    assert_eq!(report.partitions.len(), 1, "{report:?}");
+    assert!(world.hot.partition(over_partition()).await.unwrap().unwrap().emptied);
+    world.is_settled(now, &before, &cast, "sealed").await;
+}

@@ -76,6 +76,8 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;
     }
+    // The names of these folders too, before the backup has its own.
+    files::sync_folder(&part)?;
     publish(&part, to)?;
     let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
     output::done(&format!(

@@ -1,7 +1,8 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
 use clap::Subcommand;
-use hot_cql::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
+use cql_session::KeyspaceAddress;
+use hot_cql::{Difference, Keyspace, SchemaOptions};
 
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended, cause};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cql_session::KeyspaceAddress;
 use hot::HotStore;
-use hot_cql::KeyspaceAddress;
 use router::KeyRing;
 
 use super::{NotOpen, connect};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use cql_session::KeyspaceAddress;
 use hot::HotError;
-use hot_cql::KeyspaceAddress;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::failure::CliError;

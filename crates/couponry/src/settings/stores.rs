@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use cold::{BadBucket, BucketAddress};
-use hot_cql::{BadKeyspaceAddress, KeyspaceAddress};
+use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 
 use super::value::Value;
 

@@ -15,9 +15,9 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
 use crate::partitions::PlanRow;
-use crate::session::{Result, StatementProfile};
 use crate::spread::Spread;
 use crate::values::{date, instant, millis, parsed};
+use cql_session::{Result, StatementProfile};
 
 /// Partitions whose queues are read at a time.
 const PARTITIONS_AT_ONCE: usize = 4;

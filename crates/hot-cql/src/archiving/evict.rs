@@ -7,9 +7,8 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::coupon_row::CouponRow;
-use crate::outcome::Cas;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, millis, signed};
+use cql_session::{Cas, Result, StatementProfile};
 
 /// Evicted coupons that are remembered, some 100 bytes each.
 const GONE_MAX: usize = 1_000_000;

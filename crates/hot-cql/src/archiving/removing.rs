@@ -9,8 +9,8 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::coupons::BUCKETS_OF_A_READ;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, millis};
+use cql_session::{Result, StatementProfile};
 
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
 const WITH_ROWS_MAX: usize = 4;

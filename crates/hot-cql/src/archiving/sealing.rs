@@ -6,8 +6,8 @@ use super::AT_ONCE;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, instant};
+use cql_session::{Result, StatementProfile};
 
 impl Store {
     /// Closes a partition whose time is over and seals each of its buckets; `false` if it is not

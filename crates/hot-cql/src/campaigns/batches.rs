@@ -8,8 +8,8 @@ use coupon::time::Millis;
 use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::Store;
-use crate::session::Result;
 use crate::values::{date, instant, signed};
+use cql_session::Result;
 use hot::protocol::batch_before;
 use hot::{MintOrder, Named};
 

@@ -11,8 +11,8 @@ use router::Entry;
 use super::rows::{Row, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
-use crate::session::{Result, StatementProfile};
 use crate::values::instant;
+use cql_session::{Result, StatementProfile};
 use hot::protocol::{may_mint, patched, serials_after};
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 

@@ -5,8 +5,8 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use scylla::{DeserializeRow, SerializeRow};
 
 use super::BatchHere;
-use crate::session::Result;
 use crate::values::{day, instant, millis, parsed};
+use cql_session::Result;
 use hot::HotError;
 
 /// The terms of a campaign, as they are read and written.

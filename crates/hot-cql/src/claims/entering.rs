@@ -1,17 +1,33 @@
 //! Writing an entry into a claim, before its coupon is written.
 
 use coupon::coupon::Coupon;
-use coupon::ids::IssueRef;
+use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use hot::protocol::{ClaimIntent, claimant, issue_of};
 
-use super::{ClaimSlot, EntryValue, NewEntry};
+use super::choosing::ChoiceValue;
+use super::{ClaimRow, ClaimSlot, EntryValue, NewEntry};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Located, Written};
-use crate::outcome::Cas;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed, uuid as uuid_of};
+use cql_session::{Cas, Result, StatementProfile};
+
+/// What is written into a claim, and into which slot.
+#[derive(Clone, Copy)]
+pub(super) enum ClaimWrite<'a> {
+    Entry(i32, &'a EntryValue),
+    Choice(i32, &'a ChoiceValue),
+}
+
+impl ClaimWrite<'_> {
+    fn is_in(self, row: &ClaimRow) -> bool {
+        match self {
+            ClaimWrite::Entry(slot, value) => row.entries.get(&slot) == Some(value),
+            ClaimWrite::Choice(slot, value) => row.choices.get(&slot) == Some(value),
+        }
+    }
+}
 
 impl Store {
     /// Writes an entry into the claim it was made for, before the coupon is written.
@@ -32,21 +48,39 @@ impl Store {
             operation: uuid_of(intent.operation),
             version: signed(intent.version),
         };
+        let ClaimSlot { revision, slot } = entry.slot;
+        self.write_claim(campaign, &entry.user, revision, ClaimWrite::Entry(slot, &value)).await
+    }
+
+    /// Writes into a claim, if it still has the revision that was read.
+    pub(super) async fn write_claim(
+        &self,
+        campaign: &CampaignHere,
+        user: &UserId,
+        revision: Option<i64>,
+        write: ClaimWrite<'_>,
+    ) -> Result<Written> {
+        let id = &campaign.terms.id;
+        let next = revision.map_or(0, |revision| revision + 1);
+        let key = (id.as_str(), user.as_str());
         let mut attempts = self.attempts("a user's claim");
         loop {
-            let lock =
-                attempts.looked(self.write_locks.lock((&campaign.terms.id, &entry.user)).await)?;
-            let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
-                       WHERE campaign_id = ? AND user_id = ? IF revision = ?";
-            let values = (
-                entry.slot.revision.map_or(0, |revision| revision + 1),
-                entry.slot.slot,
-                &value,
-                campaign.terms.id.as_str(),
-                entry.user.as_str(),
-                entry.slot.revision,
-            );
-            let cas = self.session.change(attempts.profile(), cql, values).await;
+            let lock = attempts.looked(self.write_locks.lock((id, user)).await)?;
+            let profile = attempts.profile();
+            let cas = match write {
+                ClaimWrite::Entry(slot, value) => {
+                    let cql = "UPDATE claim SET revision = ?, claimed[?] = ? \
+                               WHERE campaign_id = ? AND user_id = ? IF revision = ?";
+                    let values = (next, slot, value, key.0, key.1, revision);
+                    self.session.change(profile, cql, values).await
+                }
+                ClaimWrite::Choice(slot, value) => {
+                    let cql = "UPDATE claim SET revision = ?, chosen[?] = ? \
+                               WHERE campaign_id = ? AND user_id = ? IF revision = ?";
+                    let values = (next, slot, value, key.0, key.1, revision);
+                    self.session.change(profile, cql, values).await
+                }
+            };
             drop(lock);
             let refused = matches!(cas, Ok(Cas::Refused));
             if refused && !attempts.has_unknown_write() {
@@ -55,12 +89,12 @@ impl Store {
             if attempts.wrote(cas).await? {
                 return Ok(Written::Done);
             }
-            let look = self.claim_row(StatementProfile::Serial, campaign, &entry.user).await;
+            let look = self.claim_row(StatementProfile::Serial, campaign, user).await;
             let row = attempts.looked(look)?;
-            if row.entries.get(&entry.slot.slot) == Some(&value) {
+            if write.is_in(&row) {
                 return Ok(Written::Done);
             }
-            if row.revision != entry.slot.revision {
+            if row.revision != revision {
                 return Ok(Written::Conflict);
             }
         }

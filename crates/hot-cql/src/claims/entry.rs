@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::coupons::Trace;
-use crate::session::Result;
 use crate::values::{day, parsed};
+use cql_session::Result;
 
 /// The type `claim_entry`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 
 use coupon::apply::Change;
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::{IssueRef, OperationId, UserId};
 use coupon::refusal::Refusal;
 use hot::protocol::{ClaimEnd, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry, fate, finish};
 use uuid::Uuid;
 
-use super::{Claim, ClaimRow, ClaimSlot, EntryValue, Need};
+use super::{ClaimRow, ClaimSlot, EntryValue, Need, ReadClaim};
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{Here, Located};
-use crate::session::{Result, StatementProfile};
+use crate::coupons::{Here, Located, Written};
 use crate::values::parsed;
+use cql_session::{Result, StatementProfile};
 
 /// Coupons of one claim that are read at a time.
 const FATES_AT_ONCE: usize = 32;
@@ -67,7 +68,7 @@ impl Store {
         change: &Change,
         need: Need<'_>,
         may_write: bool,
-    ) -> Result<(Option<NamedEntry<Here>>, Claim)> {
+    ) -> Result<ReadClaim> {
         self.check_keys_of(campaign)?;
         let limit = campaign.terms.per_user_limit;
         let mut attempts = self.attempts("a user's claim");
@@ -90,7 +91,7 @@ impl Store {
                 names: row.entries.values().filter(|entry| entry.reference.is_some()).count(),
                 unfinished: seen.unfinished,
             });
-            return Ok((seen.named, claim));
+            return Ok(ReadClaim { named: seen.named, claim, choices: row.choices()? });
         }
     }
 
@@ -221,11 +222,17 @@ impl Store {
             }
             Finish::Blocked(why) => return Ok(Finished::Not(why)),
             Finish::Fence(after) => {
-                let operation = OperationId(Uuid::now_v7().as_u128());
-                self.write_coupon(located, &after, operation).await?;
+                self.fence(located, &after).await?;
             }
         }
         Ok(Finished::Yes)
+    }
+
+    /// Gives a coupon its next version without a change: a write for the present one that another
+    /// process has begun can no longer be applied.
+    pub(crate) async fn fence(&self, located: &Located, after: &Coupon) -> Result<Written> {
+        let operation = OperationId(Uuid::now_v7().as_u128());
+        self.write_coupon(located, after, operation).await
     }
 }
 

@@ -9,8 +9,8 @@ use hot::HotError;
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
-use crate::session::{Result, StatementProfile};
 use crate::values::date;
+use cql_session::{Result, StatementProfile};
 
 impl Store {
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A

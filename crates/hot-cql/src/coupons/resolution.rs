@@ -32,8 +32,11 @@ pub(super) fn resolved(
     let leaves_an_event = after.events().len() > before.events().len();
     let holds = after.hold().is_some_and(|hold| hold.operation == operation);
     // Its last event, not any event with its id: a process that finishes an entry of a claim issues
-    // under that id.
-    let has_event = !leaves_an_event || row.has_event(after.events().len(), operation);
+    // under that id. Nor one of another time or actor: then that process wrote it, and the coupon is
+    // not as `after` says. It is read again for the answer, and that process has counted it.
+    let last = after.events().last();
+    let is_there = |event| row.has_event(after.events().len(), operation, event);
+    let has_event = !leaves_an_event || last.is_some_and(is_there);
     let applied = match row.version().cmp(&after.version()) {
         Ordering::Less => false,
         Ordering::Equal => has_event && row.operation() == Some(operation),

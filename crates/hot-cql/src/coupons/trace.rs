@@ -11,7 +11,7 @@ use router::BucketKey;
 
 use super::{Here, Located};
 use crate::Store;
-use crate::session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile};
 
 /// Most partitions that a coupon is forwarded through: more than this is a circle.
 const HOPS_MAX: usize = 1_000;

@@ -12,10 +12,9 @@ use super::columns::{ChangedColumns, LaterRow, NewRow};
 use super::resolution::{Resolution, resolved};
 use super::{CouponKeyColumns, GenesisColumns, Located, Written};
 use crate::Store;
-use crate::outcome::Cas;
 use crate::resolving::Resolutions;
-use crate::session::{Result, StatementProfile};
 use crate::values::signed;
+use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {
     /// Replaces `before` by `after`, if the store still has `before`.
@@ -203,7 +202,7 @@ impl Store {
 /// After a protocol has begun, other processes may finish it: its outcome is unknown.
 pub(crate) fn begun(error: HotError) -> HotError {
     match error {
-        HotError::Unavailable(why) => HotError::Unknown(why),
+        HotError::Unavailable(why) | HotError::Cold(why) => HotError::Unknown(why),
         other => other,
     }
 }

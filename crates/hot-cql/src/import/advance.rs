@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Round;
 use super::entry::EntryOfLine;
 use crate::coupons::{Located, Written};
-use crate::session::Result;
+use cql_session::Result;
 
 impl Round<'_> {
     /// Changes the coupon to what the line says beyond what was imported under its code: a change

@@ -17,8 +17,8 @@ use super::{Line, Round};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Trace;
-use crate::session::Result;
 use crate::values::{date, day, instant, millis, parsed, uuid as uuid_of};
+use cql_session::Result;
 
 /// The directory entry of a code, as an import reads it.
 #[derive(DeserializeRow)]

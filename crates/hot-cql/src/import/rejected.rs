@@ -7,8 +7,8 @@ use scylla::value::CqlTimestamp;
 
 use super::ROWS_AT_ONCE;
 use crate::Store;
-use crate::session::{Result, StatementProfile};
 use crate::values::{instant, millis, signed};
+use cql_session::{Result, StatementProfile};
 
 impl Store {
     pub(crate) async fn put_rejected(

@@ -16,7 +16,7 @@ use crate::bounded_join::bounded_join;
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
-use crate::session::Result;
+use cql_session::Result;
 
 impl Round<'_> {
     /// The coupon of a line, as it arrived.

@@ -11,8 +11,8 @@ use super::LONG_AGO;
 use crate::Store;
 use crate::campaigns::Row;
 use crate::counts::write_sums;
-use crate::session::Result;
 use crate::values::{date, instant, signed};
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn put_campaign(&self, it: &CampaignItem) -> Result<()> {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::LONG_AGO;
 use crate::Store;
 use crate::claims::EntryValue;
-use crate::session::Result;
 use crate::values::date;
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn put_claim(&self, it: &ClaimItem) -> Result<()> {

@@ -17,8 +17,8 @@ use crate::bounded_join::bounded_join;
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
+use cql_session::{Result, StatementProfile};
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
@@ -26,45 +26,47 @@ const ROWS_AT_ONCE: usize = 50;
 impl Store {
     /// Writes index rows and stock, then the rows, one CQL partition at a time.
     pub(super) async fn put_coupons(&self, coupons: Vec<(Day, &Coupon)>, pass: Pass) -> Result<()> {
-        let mut located = self.to_be_put(coupons, pass).await?;
+        let mut located = self.to_be_put(&coupons, pass).await?;
         located.sort_by_key(|it| (it.day, it.here.bucket));
-        if located.is_empty() {
-            return Ok(());
+        if !located.is_empty() {
+            self.put_located(&located, pass).await?;
         }
+        // An earlier page may have written it to a partition that it has left since. Also of those
+        // that are here already: the copy may have been stopped between the two writes.
+        let extended = coupons.into_iter().filter(|(_, coupon)| {
+            coupon.events().iter().any(|event| matches!(event.kind, EventKind::Extended { .. }))
+        });
+        let moves = extended.flat_map(|(day, coupon)| {
+            let left = expiry_days_of(coupon).into_iter().filter(move |left| *left < day);
+            left.map(move |left| self.send_on(left, day, coupon, Leaves::Perhaps))
+        });
+        bounded_join(AT_ONCE, moves).await.map(drop)
+    }
+
+    async fn put_located(&self, located: &[Located], pass: Pass) -> Result<()> {
         let wallets = located.iter().map(|it| self.write_wallet(&it.coupon, it.day));
         bounded_join(AT_ONCE, wallets).await?;
         let mut campaigns: BTreeMap<&str, Vec<(&Coupon, Day)>> = BTreeMap::new();
-        for it in &located {
+        for it in located {
             campaigns.entry(it.terms().id.as_str()).or_default().push((&it.coupon, it.day));
         }
         for (id, coupons) in campaigns {
             self.write_expiring_all(id, &coupons).await?;
         }
-        self.put_stock(&located).await?;
+        self.put_stock(located).await?;
         let buckets = located.chunk_by(|a, b| (a.day, a.here.bucket) == (b.day, b.here.bucket));
         let writes = buckets.flat_map(|some| some.chunks(ROWS_AT_ONCE));
         bounded_join(AT_ONCE, writes.map(|some| self.put_rows(some, pass))).await?;
-        for it in &located {
+        for it in located {
             self.is_closed(it);
         }
         self.write_closed().await;
-        // An earlier page may have written it to a partition that it has left since.
-        let extended = located.iter().filter(|it| {
-            it.coupon.events().iter().any(|event| matches!(event.kind, EventKind::Extended { .. }))
-        });
-        let moves = extended.flat_map(|it| {
-            let left =
-                expiry_days_of(&it.coupon).into_iter().filter(|expiry_day| *expiry_day < it.day);
-            left.map(move |expiry_day| {
-                self.send_on(expiry_day, it.day, &it.coupon, Leaves::Perhaps)
-            })
-        });
-        bounded_join(AT_ONCE, moves).await.map(drop)
+        Ok(())
     }
 
     /// The coupons that the target does not have in this version or a later one.
-    async fn to_be_put(&self, coupons: Vec<(Day, &Coupon)>, pass: Pass) -> Result<Vec<Located>> {
-        let looks = coupons.into_iter().map(|(day, coupon)| async move {
+    async fn to_be_put(&self, coupons: &[(Day, &Coupon)], pass: Pass) -> Result<Vec<Located>> {
+        let looks = coupons.iter().map(|&(day, coupon)| async move {
             let (code, genesis) = (coupon.code(), coupon.genesis());
             let gone = || HotError::Damaged(format!("{code}: its day or its batch was not copied"));
             let bucket = self.bucket(day, code).await?.ok_or_else(gone)?;

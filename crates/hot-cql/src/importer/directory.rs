@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::LONG_AGO;
 use super::coupons::Leaves;
 use crate::Store;
-use crate::session::Result;
 use crate::values::{date, instant, parsed};
+use cql_session::{Result, StatementProfile};
 
 impl Store {
     pub(super) async fn put_entry(&self, it: &EntryItem, pass: Pass) -> Result<()> {
@@ -35,7 +35,6 @@ impl Store {
                     Pass::First => None,
                     Pass::Again => self.directory_day(&code).await?,
                 };
-                self.put_coupon_entry(&code, owner, *day, line.as_ref()).await?;
                 let mut left: Vec<(Day, Leaves)> = match (home(&self.keys.current(), &code), line) {
                     (Some(home), _) => vec![(home, Leaves::Surely)],
                     (None, Some((_, until, _))) => {
@@ -50,6 +49,14 @@ impl Store {
                 }
                 left.extend(before.map(|expiry_day| (expiry_day, Leaves::Perhaps)));
                 left.retain(|(expiry_day, _)| expiry_day < day);
+                if !left.is_empty() && !self.has_come(*day, &code).await? {
+                    // The source is in use, and the coupon has moved after the coupons of this pass
+                    // were read. A row that forwarded it now would lead to nothing, and whoever read
+                    // that row would write the coupon there as it was. So it has not moved here: the
+                    // next pass brings its row first, and then this entry.
+                    return Ok(());
+                }
+                self.put_coupon_entry(&code, owner, *day, line.as_ref()).await?;
                 if left.is_empty() {
                     return Ok(());
                 }
@@ -71,6 +78,14 @@ impl Store {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a coupon is in the partition `day` of the target, or has been there.
+    async fn has_come(&self, day: Day, code: &Code) -> Result<bool> {
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
+        let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
+        // In a sealed bucket without a row: it came, and was archived.
+        Ok(row.is_some() || self.is_sealed(day, bucket).await?)
     }
 
     async fn put_coupon_entry(

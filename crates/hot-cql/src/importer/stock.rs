@@ -14,9 +14,9 @@ use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::coupons::Located;
-use crate::session::Result;
 use crate::stock::CHUNK;
 use crate::values::signed;
+use cql_session::Result;
 
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;

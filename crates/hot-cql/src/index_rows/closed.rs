@@ -13,9 +13,9 @@ use hot::protocol::closed_at;
 use super::ROWS_AT_ONCE;
 use crate::Store;
 use crate::coupons::Located;
-use crate::session::Result;
 use crate::spread::Spread;
 use crate::values::{date, instant};
+use cql_session::Result;
 
 /// Closed coupons that are not yet in their queue.
 #[derive(Default)]

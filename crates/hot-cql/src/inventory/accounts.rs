@@ -8,8 +8,8 @@ use scylla::value::CqlTimestamp;
 
 use super::Position;
 use crate::Store;
-use crate::session::Result;
 use crate::values::{millis, parsed, signed};
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn page_of_accounts(&self, at: &Position<'_>, limit: usize) -> Result<Page> {

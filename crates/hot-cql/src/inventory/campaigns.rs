@@ -10,8 +10,8 @@ use super::Position;
 use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::counts::as_written;
-use crate::session::Result;
 use crate::stock::RUN;
+use cql_session::Result;
 
 /// Campaigns of one page: each is several reads.
 pub(super) const CAMPAIGNS_MAX: usize = 50;

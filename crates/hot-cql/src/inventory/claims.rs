@@ -11,8 +11,8 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::claims::EntryValue;
 use crate::coupons::Located;
-use crate::session::Result;
 use crate::values::{day, parsed};
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn page_of_claims(

@@ -11,8 +11,8 @@ use crate::archiving::Listed;
 use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, disagreement};
 use crate::coupons::BUCKETS_OF_A_READ;
-use crate::session::{Result, StatementProfile};
 use crate::values::parsed;
+use cql_session::{Result, StatementProfile};
 
 /// Buckets that are read at a time at the most, where they have few rows, ...
 const WINDOW_MAX: i32 = 256;

@@ -8,8 +8,8 @@ use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::Store;
-use crate::session::{Result, damaged};
 use crate::values::{date, day, instant, millis, parsed, signed, tie};
+use cql_session::{Result, damaged};
 
 #[derive(DeserializeRow)]
 struct RawIndexRow {

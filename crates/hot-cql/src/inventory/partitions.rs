@@ -11,8 +11,8 @@ use scylla::value::CqlDate;
 use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::session::Result;
 use crate::values::day;
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn page_of_partitions(&self, at: &Position<'_>, limit: usize) -> Result<Page> {

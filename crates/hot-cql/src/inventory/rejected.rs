@@ -6,7 +6,7 @@ use hot::inventory::{Item, Page};
 use super::Position;
 use super::campaigns::CAMPAIGNS_MAX;
 use crate::Store;
-use crate::session::Result;
+use cql_session::Result;
 
 impl Store {
     pub(super) async fn page_of_rejected(&self, at: &Position<'_>, limit: usize) -> Result<Page> {

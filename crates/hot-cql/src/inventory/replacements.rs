@@ -8,8 +8,8 @@ use scylla::DeserializeRow;
 use super::Position;
 use super::claims::happened;
 use crate::Store;
-use crate::session::Result;
 use crate::values::parsed;
+use cql_session::Result;
 
 macro_rules! replacement_columns {
     () => {

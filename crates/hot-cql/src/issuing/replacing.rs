@@ -10,8 +10,8 @@ use super::Giving;
 use crate::Store;
 use crate::changes::Decision;
 use crate::coupons::{Here, Located};
-use crate::session::Result;
 use crate::stock::{Next, Offer};
+use cql_session::Result;
 
 /// Whether a request won the right to replace a coupon.
 pub(super) enum Taken {

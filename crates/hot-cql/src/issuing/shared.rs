@@ -2,15 +2,16 @@
 
 use coupon::apply::Change;
 use coupon::ids::CampaignId;
-use hot::protocol::{SharedAsk, give};
+use hot::protocol::{SharedAsk, SharedStep, give};
 use hot::{Applied, protocol};
 
 use super::Giving;
 use crate::Store;
 use crate::changes::Decision;
-use crate::claims::Need;
-use crate::session::Result;
+use crate::claims::{Need, ReadClaim};
+use crate::coupons::Written;
 use crate::stock::Next;
+use cql_session::Result;
 
 impl Store {
     /// Applies `change` to the user's own coupon of a shared word's campaign. Redeem and hold issue
@@ -32,13 +33,35 @@ impl Store {
             };
             let need = Need { all: true, ..Need::default() };
             let claim = self.claim(&here, &ask.user, change, need, may_write).await;
-            let (_, claim) = attempts.looked(claim)?;
-            let said = protocol::shared(&ask, change, &claim, self.options.clock_bound_ms);
-            let done = match (said, &ask.issue) {
-                (Some(decision), _) if !may_write => Some(decision.applied),
-                (Some(decision), _) => self.carry_out(decision, change.operation).await?,
-                (None, None) => Some(Decision::not_found().applied),
-                (None, Some(issue)) => {
+            let ReadClaim { named: _, claim, choices } = attempts.looked(claim)?;
+            let bound = self.options.clock_bound_ms;
+            let step = match may_write {
+                true => protocol::shared_step(&ask, change, &claim, &choices, bound),
+                false => match protocol::shared(&ask, change, &claim, bound) {
+                    Some(decision) => return Ok(decision.applied),
+                    None => SharedStep::HandOut,
+                },
+            };
+            let done = match (step, &ask.issue) {
+                (SharedStep::Decided(decision), _) => {
+                    self.carry_out(*decision, change.operation, &mut attempts).await?
+                }
+                (SharedStep::Choose(slot, choice, decision), _) => {
+                    let chosen = self.choose(&here, &claim, slot, &choice).await;
+                    match attempts.looked(chosen)? {
+                        Written::Done => {
+                            self.carry_out(*decision, change.operation, &mut attempts).await?
+                        }
+                        Written::Conflict => None,
+                    }
+                }
+                (SharedStep::Fence(located, after), _) => {
+                    // The next read shows the outcome, conflict or not.
+                    attempts.looked(self.fence(&located, &after).await)?;
+                    None
+                }
+                (SharedStep::HandOut, None) => Some(Decision::not_found().applied),
+                (SharedStep::HandOut, Some(issue)) => {
                     let then = Some(change);
                     let giving = Giving { campaign: here, user: &ask.user, claim, issue, then };
                     if !may_write {

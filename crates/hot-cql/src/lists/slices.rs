@@ -10,9 +10,9 @@ use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::Store;
 use crate::bounded_join::bounded_join;
-use crate::session::{Result, StatementProfile};
 use crate::spread::Spread;
 use crate::values::{date, day, instant, millis, parsed, signed};
+use cql_session::{Result, StatementProfile};
 
 /// Index rows that are read at a time from one CQL partition.
 pub(super) const SLICE: i32 = 250;

@@ -9,9 +9,8 @@ use uuid::Uuid;
 use crate::Store;
 use crate::coupon_row::CouponRow;
 use crate::coupons::Located;
-use crate::outcome::Cas;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
+use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {
     /// Replaces the row of a coupon in the partition `at` by an archived marker if the coupon was

@@ -10,8 +10,8 @@ use router::home;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, instant, uuid as uuid_of};
+use cql_session::{Result, StatementProfile};
 
 impl Store {
     pub(super) async fn enter_in_directory(

@@ -16,9 +16,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Spread;
 use crate::Store;
-use crate::outcome::Cas;
-use crate::session::{Result, StatementProfile};
 use crate::values::{date, signed};
+use cql_session::{Cas, Result, StatementProfile};
 
 /// A process adds what it has written in eighths of a CQL partition's worth: what ten of them have
 /// not added yet is little more than one CQL partition's worth.

@@ -65,14 +65,28 @@ pub(super) struct LastWalk {
 
 impl Counter {
     pub(super) fn push(&self, waiting: impl IntoIterator<Item = Waiting>) {
+        // Any of them: the last one may be of a lease without an owner.
+        let mut owned = false;
         if let Ok(mut queue) = self.queue.lock() {
-            queue.extend(waiting);
+            queue.extend(waiting.into_iter().inspect(|it| owned |= it.lease.owned));
         }
+        self.used_with(owned);
     }
 
     pub(super) fn push_front(&self, waiting: Waiting) {
+        let owned = waiting.lease.owned;
         if let Ok(mut queue) = self.queue.lock() {
             queue.push_front(waiting);
+        }
+        self.used_with(owned);
+    }
+
+    /// Codes of a lease that names this process came into the queue, perhaps long after the request
+    /// that took it: the campaign may have been quiet since, and its leases given back. Without a use
+    /// after that this one would be renewed for ever, and never given back.
+    fn used_with(&self, owned: bool) {
+        if owned {
+            self.touch();
         }
     }
 
@@ -131,5 +145,38 @@ impl Store {
             // Poisoned by a panic elsewhere: a walk finds its leases.
             Err(_) => Arc::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stock::{Lease, RUN, Row};
+
+    fn waiting(owned: bool) -> Waiting {
+        let lease = Lease {
+            batch: "first".parse().expect("a name"),
+            row: Row::Lease { kind: RUN, first: 0, name: String::new() },
+            owned,
+            left: AtomicUsize::new(1),
+            fresh: AtomicBool::new(false),
+        };
+        Waiting { code: "CODE01".parse().expect("a code"), day: None, lease: Arc::new(lease) }
+    }
+
+    #[test]
+    fn a_lease_that_comes_late_is_given_back_later() {
+        let quiet = |counter: &Counter| counter.used_at.lock().expect("no panic").is_none();
+        for (name, owned) in [("its own", true), ("one without an owner", false)] {
+            let leased = Counter::default();
+            leased.push([waiting(owned), waiting(owned)]);
+            assert_eq!(quiet(&leased), !owned, "{name}: leased");
+            let back = Counter::default();
+            back.push_front(waiting(owned));
+            assert_eq!(quiet(&back), !owned, "{name}: put back");
+        }
+        let mixed = Counter::default();
+        mixed.push([waiting(true), waiting(false)]);
+        assert!(!quiet(&mixed), "its own before one without an owner");
     }
 }

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::{CHUNK, Lease, RUN, Row, Waiting};
 use crate::Store;
 use crate::campaigns::{BatchHere, CampaignHere, key_missing};
-use crate::session::Result;
 use crate::values::parsed;
+use cql_session::Result;
 pub(crate) use owning::RENEWED_EVERY_ROUNDS;
 
 /// A lease is a 64th of what is left, so that no process has much when the end comes, ...

@@ -18,8 +18,8 @@ use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::clock::CLOCK_BOUND_MS;
 use crate::coupons::{Here, Located};
-use crate::session::Result;
 use crate::values::signed;
+use cql_session::Result;
 
 /// Returned codes that wait in a queue, some 100 bytes each.
 const WAITING_MAX: usize = 50_000;

@@ -17,9 +17,9 @@ use crate::Store;
 use crate::bounded_join::bounded_join;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::Located;
-use crate::session::Result;
 use crate::spread::Spread;
 use crate::values::{parsed, signed};
+use cql_session::Result;
 
 /// A page of one CQL partition of `returned`.
 pub(crate) const RETURNED: &str =

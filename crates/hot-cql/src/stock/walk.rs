@@ -18,7 +18,7 @@ use crate::bounded_join::bounded_join;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::clock::CLOCK_BOUND_MS;
 use crate::coupons::Located;
-use crate::session::Result;
+use cql_session::Result;
 
 /// Codes of one lease that a walk reads before it checks whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;

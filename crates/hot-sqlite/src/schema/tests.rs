@@ -1,5 +1,8 @@
 //! From version 1 to a version 2 that these tests make up, and to the version of this release.
 
+#[path = "../../tests/schema/power.rs"]
+mod power;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -93,7 +93,7 @@ pub async fn copy(
         // Of the page at which a pass was stopped some may be here already, in older versions.
         let pass = if position.resumed { Pass::Again } else { position.pass };
         if !page.items.is_empty() {
-            to.put(page.items, pass).await?;
+            put(from, to, page.items, pass).await?;
         }
         if page.next.is_none() && position.pass == Pass::Again && table.vanishes() {
             copied.removed += remove_vanished(from, to, table).await?;
@@ -113,6 +113,46 @@ pub async fn copy(
         told(table, count);
     }
     Ok(copied)
+}
+
+/// Puts a page into the target.
+///
+/// The source may be in use. Then a day, a campaign or a batch may have been made after those were
+/// copied, and what came into it arrives before it: a target that lacks it says that it is damaged.
+async fn put(
+    from: &dyn Inventory,
+    to: &dyn Importer,
+    items: Vec<Item>,
+    pass: Pass,
+) -> Result<(), HotError> {
+    match to.put(items.clone(), pass).await {
+        Err(HotError::Damaged(_)) => put_once_more(from, to, items).await,
+        put => put,
+    }
+}
+
+/// Copies days and campaigns again, then puts the page once more. They are read after the page, so
+/// everything that the page needs is among them: an error after that is one.
+async fn put_once_more(
+    from: &dyn Inventory,
+    to: &dyn Importer,
+    items: Vec<Item>,
+) -> Result<(), HotError> {
+    // All of them may be here already, and some items of the page.
+    for table in [Table::Partitions, Table::Campaigns] {
+        let mut after = None;
+        loop {
+            let page = in_effect(from, table, after).await?;
+            if !page.items.is_empty() {
+                to.put(page.items, Pass::Again).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    to.put(items, Pass::Again).await
 }
 
 /// A page of what a copy takes.

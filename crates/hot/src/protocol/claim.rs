@@ -8,7 +8,7 @@ use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::campaign::{Campaign, Handout, PER_USER_LIMIT_MAX};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
-use coupon::ids::{IssueRef, OperationId, UserId};
+use coupon::ids::{IssueRef, OperationId, OrderRef, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
@@ -81,6 +81,11 @@ pub struct ClaimEnd<S> {
 }
 
 impl<H, S> Claim<H, S> {
+    /// Whose it is.
+    pub fn user(&self) -> &UserId {
+        &self.user
+    }
+
     /// Whether the user may have no more.
     pub fn is_full(&self) -> bool {
         self.is_full_beside(None)
@@ -105,6 +110,11 @@ impl<H, S> Claim<H, S> {
     /// The one coupon of a campaign that gives each user one.
     pub fn only_one(&self) -> Option<&Located<H>> {
         (self.end.limit == Some(1)).then(|| self.counted().next_back())?
+    }
+
+    /// Whether there is one coupon at most, and no other one can come beside it.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.end.limit == Some(1) && self.looked.len() <= 1
     }
 
     /// Whether one more name for what the user has may be kept at all.
@@ -327,6 +337,9 @@ pub fn finish<H: Here>(
     change: &Change,
     clock_bound_ms: i64,
 ) -> Finish {
+    // The request of this order goes on with another coupon: what its first try began must end.
+    let is_own = order_of(&change.action)
+        .is_some_and(|order| reference.as_ref() == Some(&IssueRef::of_order(order)));
     // Whoever showed a bearer code and was not answered has not got it.
     if located.terms().handout != Handout::Bearer {
         let give = Change {
@@ -343,7 +356,7 @@ pub fn finish<H: Here>(
         let give = with_issued_until(&give, located.terms());
         match located.apply(&give, clock_bound_ms) {
             Outcome::Accepted(after) => return Finish::Give(after),
-            Outcome::Refused(why @ (Refusal::Paused | Refusal::IssueClosed { .. })) => {
+            Outcome::Refused(why @ (Refusal::Paused | Refusal::IssueClosed { .. })) if !is_own => {
                 return Finish::Blocked(why);
             }
             Outcome::Replayed | Outcome::Refused(_) => {}
@@ -352,8 +365,16 @@ pub fn finish<H: Here>(
     Finish::Fence(Box::new(fenced(&located.coupon)))
 }
 
+/// The order for which a change takes a coupon.
+fn order_of(action: &Action) -> Option<&OrderRef> {
+    match action {
+        Action::Redeem { order, .. } | Action::Hold { order, .. } => Some(order),
+        _ => None,
+    }
+}
+
 /// The coupon as it is, in its next version: no write for the present one is accepted any more.
-fn fenced(coupon: &Coupon) -> Coupon {
+pub(super) fn fenced(coupon: &Coupon) -> Coupon {
     Coupon::of(
         coupon.genesis().clone(),
         coupon.events().to_vec(),

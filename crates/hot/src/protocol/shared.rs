@@ -7,7 +7,7 @@ use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
 use super::claim::Claim;
-use super::located::{Decision, Here};
+use super::located::{Decision, Here, Located};
 
 /// Whose coupon a change behind a shared word is about.
 #[derive(Clone, Debug)]
@@ -37,6 +37,20 @@ impl SharedAsk {
             _ => None,
         }
     }
+
+    /// The order.
+    pub(super) fn order(&self) -> &OrderRef {
+        &self.order
+    }
+
+    /// The user's coupon that the order has to do with already.
+    pub(super) fn of_order<'a, H, S>(
+        &self,
+        claim: &'a Claim<H, S>,
+        at: Millis,
+    ) -> Option<&'a Located<H>> {
+        claim.looked().find(|it| is_of(&it.coupon, &self.user, &self.order, at))
+    }
 }
 
 /// The answer behind a shared word, if no other coupon is handed out for it. `claim` has every coupon of
@@ -47,8 +61,7 @@ pub fn shared<H: Here, S>(
     claim: &Claim<H, S>,
     clock_bound_ms: i64,
 ) -> Option<Decision<H, S>> {
-    let is_of_order = |coupon: &Coupon| is_of(coupon, &ask.user, &ask.order, change.at);
-    if let Some(located) = claim.looked().find(|it| is_of_order(&it.coupon)) {
+    if let Some(located) = ask.of_order(claim, change.at) {
         return Some(Decision::of(located, change, clock_bound_ms));
     }
     if ask.issue.is_none() {

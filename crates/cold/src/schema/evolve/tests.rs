@@ -12,9 +12,9 @@ use futures::future::join_all;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+use crate::blocking::Blocking;
 use crate::cursor::Reading;
 use crate::decode::BadRow;
 use crate::error::ColdError;
@@ -38,7 +38,8 @@ static LATER: LazyLock<TableSchema> =
     LazyLock::new(|| COUPONS.with_text(ADDED).with_event_text("origin"));
 
 fn location(memory: &Arc<InMemory>) -> StoreLocation {
-    StoreLocation { store: memory.clone(), name: "memory".into(), folder: None }
+    let (store, blocking) = (memory.clone(), Blocking::default());
+    StoreLocation { store, name: "memory".into(), folder: None, blocking }
 }
 
 fn this(memory: &Arc<InMemory>) -> ColdStore {
@@ -81,7 +82,8 @@ async fn written_later(
     codes: &[&str],
 ) -> NewFile {
     let coupons: Vec<Coupon> = codes.iter().map(|code| coupon(code, day)).collect();
-    let (location, runtime) = (location(memory), Handle::current());
+    let location = location(memory);
+    let waiter = location.blocking.waiter();
     let write = move || {
         let batch = encode::batch(&coupons, &vec![archive_commit; coupons.len()]).unwrap();
         let batch = LATER.completed(batch, None).unwrap();
@@ -91,7 +93,7 @@ async fn written_later(
         let batch = RecordBatch::try_new(LATER.to_arrow(), columns).unwrap();
         let origin = Origin { day, archive_commit, rewrites: 0 };
         let (path, cut) = (names::coupons_file(origin), Cut::at(schema::GROUP_BYTES));
-        let mut upload = Upload::begin(&location, &runtime, &LATER, path, cut).unwrap();
+        let mut upload = Upload::begin(&location, &waiter, &LATER, path, cut).unwrap();
         upload.write(&batch).unwrap();
         upload.finish().unwrap()
     };

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cold::Patience;
+use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 use engine::ColdArchive;
 use hot::inventory::Importer;
 use hot::{Archive, HotStore};
-use hot_cql::{BadKeyspaceAddress, CqlHot, KeyspaceAddress};
+use hot_cql::CqlHot;
 use hot_sqlite::{Options, SqliteHot};
 
 use crate::cql::{self, Waiting};

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace};
+use cql_session::CqlEngine;
+use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Keyspace};
 
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};

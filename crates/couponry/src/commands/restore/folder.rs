@@ -30,12 +30,17 @@ pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
         files::private_folder(&aside)?;
         rename(&data.join(name), &aside.join(name))?;
     }
+    if aside.exists() {
+        files::sync_folder(&aside)?;
+    }
     let new = files::BESIDE_THE_STORE.iter().chain(&[FILE_NAME]);
     for name in new.filter(|name| staging.join(name).exists()) {
         rename(&staging.join(name), &data.join(name))?;
     }
     files::sync_folder(data)?;
-    files::remove_folder(&staging)
+    files::remove_folder(&staging)?;
+    // If it came back after a crash, every command would refuse the folder.
+    files::sync_folder(data)
 }
 
 /// Copies the backup to `staging`, and upgrades its store if an earlier release wrote it.

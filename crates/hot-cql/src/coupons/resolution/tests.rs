@@ -27,9 +27,8 @@ fn untouched() -> Coupon {
     })
 }
 
-/// `coupon` after accepted changes, each under its id.
-fn after(coupon: &Coupon, changes: &[(OperationId, Action)]) -> Coupon {
-    let terms = Terms {
+fn terms() -> Terms {
+    Terms {
         handout: Handout::Shop,
         paused: false,
         issue_from: None,
@@ -37,7 +36,12 @@ fn after(coupon: &Coupon, changes: &[(OperationId, Action)]) -> Coupon {
         cancel_days: 30,
         extend_days: 30,
         clock_bound_ms: 0,
-    };
+    }
+}
+
+/// `coupon` after accepted changes, each under its id.
+fn after(coupon: &Coupon, changes: &[(OperationId, Action)]) -> Coupon {
+    let terms = terms();
     changes.iter().fold(coupon.clone(), |coupon, (operation, action)| {
         let change = Change {
             action: action.clone(),
@@ -119,5 +123,29 @@ fn what_became_of_it() {
         let seen = story.last().map(|(last, _)| CouponRow::of(&after(&before, &story), *last));
         let found = resolved(seen.as_ref(), OURS, &before, &after(&before, ours));
         assert_eq!(found, want, "{name}");
+    }
+}
+
+#[test]
+fn finished_by_another_at_another_time_or_for_another_caller() {
+    let (before, terms) = (untouched(), terms());
+    let by = |at: Millis, actor: &str| {
+        let actor = Actor::new(actor);
+        let (asker, operation, if_version) = (Asker::Shop, OURS, None);
+        let change = Change { action: issue(), asker, actor, operation, at, if_version };
+        match apply(&before, &change, &terms) {
+            Outcome::Accepted(after) => *after,
+            other => panic!("{other:?}"),
+        }
+    };
+    let ours = by(NOW, "shop:till");
+    let rows = [
+        ("ours", NOW, "shop:till", Resolution::Applied),
+        ("a moment later", NOW.plus_ms(1), "shop:till", Resolution::Refused),
+        ("by another actor", NOW, "user:ann", Resolution::Refused),
+    ];
+    for (name, at, actor, want) in rows {
+        let seen = CouponRow::of(&by(at, actor), OURS);
+        assert_eq!(resolved(Some(&seen), OURS, &before, &ours), want, "{name}");
     }
 }

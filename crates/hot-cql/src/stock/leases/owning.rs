@@ -8,10 +8,9 @@ use hot::HotError;
 
 use super::LeaseRow;
 use crate::Store;
-use crate::outcome::Cas;
-use crate::session::{Result, StatementProfile};
 use crate::stock::counter::Counter;
 use crate::stock::{Lease, Row, Waiting};
+use cql_session::{Cas, Result, StatementProfile};
 
 /// Leases that were not used for this long are given back.
 const QUIET: Duration = Duration::from_secs(1);

@@ -10,11 +10,10 @@ use scylla::response::PagingState;
 use super::{LEASES, LeaseRow, lease_size, unleased};
 use crate::Store;
 use crate::campaigns::{BatchHere, CampaignHere, key_missing};
-use crate::outcome::Cas;
-use crate::session::Result;
 use crate::stock::counter::Counter;
 use crate::stock::{Lease, RUN, Row, Waiting};
 use crate::values::signed;
+use cql_session::{Cas, Result};
 
 impl Store {
     /// Leases more of the first batch that has something; returns whether it did.

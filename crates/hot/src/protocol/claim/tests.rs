@@ -1,7 +1,7 @@
 use super::*;
 use crate::protocol::testing::{
     DAY, InTest, NOW, TestClaim, TestLocated, bearer, campaign, claim_end, code, coupon, held,
-    issue_to, issued, located, located_in, redeemed, revoked, user, voided,
+    issue_to, issued, located, located_in, redeem, redeemed, revoked, user, voided,
 };
 
 /// A coupon of a claim, and who was given another one for it.
@@ -208,5 +208,21 @@ fn finishes() {
             }
         };
         assert_eq!(said, want, "{name}");
+    }
+}
+
+#[test]
+fn an_order_ends_what_it_began_itself() {
+    let begun = ClaimIntent { sequence: 1, operation: OperationId(5), version: 0 };
+    let paused = Campaign { paused: true, ..campaign() };
+    let located = located_in(paused, coupon("CODE01", vec![]));
+    for (name, met_by, fences) in [
+        ("its own", redeem("ann", "991"), true),
+        ("another order's", redeem("ann", "5"), false),
+        ("an issue's", issue_to("ann", None), false),
+    ] {
+        let reference = Some(IssueRef::stored("order:991"));
+        let said = finish(&begun, reference, &located, &user("ann"), &met_by, 0);
+        assert_eq!(matches!(said, Finish::Fence(_)), fences, "{name}: {said:?}");
     }
 }

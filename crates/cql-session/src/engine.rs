@@ -1,8 +1,8 @@
-//! What the two engines do differently.
+//! Which engine a cluster runs.
 
 use scylla::client::session::Session;
 
-use super::session::{CqlSession, Result};
+use crate::{CqlSession, Result};
 
 /// The engine of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ impl CqlEngine {
 
 /// The engine and its version. ScyllaDB answers with a version of Cassandra, too, and has a table
 /// of its own version.
-pub(super) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> {
-    let engine = engine_of(session.driver());
+pub(crate) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> {
+    let engine = session.engine();
     let cql = match engine {
         CqlEngine::Cassandra => "SELECT release_version FROM system.local",
         CqlEngine::Scylla => "SELECT version FROM system.versions WHERE key = 'local'",
@@ -36,21 +36,10 @@ pub(super) async fn engine(session: &CqlSession) -> Result<(CqlEngine, String)> 
 }
 
 /// The engine alone: only nodes of ScyllaDB have shards.
-pub(super) fn engine_of(session: &Session) -> CqlEngine {
+pub fn engine_of(session: &Session) -> CqlEngine {
     let state = session.get_cluster_state();
     match state.get_nodes_info().iter().any(|node| node.sharder().is_some()) {
         true => CqlEngine::Scylla,
         false => CqlEngine::Cassandra,
-    }
-}
-
-/// The compaction that suits rows which are changed in place and removed by ranges.
-pub(super) fn compaction(engine: CqlEngine) -> &'static str {
-    match engine {
-        // Each engine's own advice for mixed loads; neither knows the other's.
-        CqlEngine::Cassandra => {
-            "{'class': 'UnifiedCompactionStrategy', 'scaling_parameters': 'T4'}"
-        }
-        CqlEngine::Scylla => "{'class': 'IncrementalCompactionStrategy'}",
     }
 }

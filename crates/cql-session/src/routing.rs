@@ -16,13 +16,13 @@ use scylla::routing::Shard;
 
 /// Sends every statement to one replica of its CQL partition, in the order of conditional updates.
 #[derive(Debug)]
-pub(super) struct ToReplica {
+pub(crate) struct ToReplica {
     policy: Arc<dyn LoadBalancingPolicy>,
     which: Which,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Which {
+pub(crate) enum Which {
     /// Where a conditional update of the CQL partition goes.
     First,
     /// The one after that: for an update whose outcome the first one did not answer.
@@ -30,13 +30,13 @@ pub(super) enum Which {
 }
 
 impl ToReplica {
-    pub(super) fn new(which: Which, datacenter: Option<&str>) -> ToReplica {
+    pub(crate) fn new(which: Which, datacenter: Option<&str>) -> ToReplica {
         ToReplica { policy: to_any_replica(datacenter), which }
     }
 }
 
 /// The driver's own policy: replicas of the CQL partition first, in the data centre.
-pub(super) fn to_any_replica(datacenter: Option<&str>) -> Arc<dyn LoadBalancingPolicy> {
+pub(crate) fn to_any_replica(datacenter: Option<&str>) -> Arc<dyn LoadBalancingPolicy> {
     let policy = DefaultPolicy::builder().token_aware(true);
     match datacenter {
         Some(name) => policy.prefer_datacenter(name.to_owned()).build(),

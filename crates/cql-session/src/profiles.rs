@@ -12,7 +12,7 @@ use scylla::policies::speculative_execution::{
 };
 use scylla::statement::{Consistency, SerialConsistency};
 
-use crate::options::Options;
+use crate::connection::Connection;
 use crate::routing::{ToReplica, Which, to_any_replica};
 
 /// Longer than the engines' limit of 2 s for a write, so that the engine gives up first: the driver
@@ -34,7 +34,7 @@ const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
 
 /// Consistency level, timeout and retry policy of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum StatementProfile {
+pub enum StatementProfile {
     /// A read at a quorum, retried, and sent to a second node when the first is slow.
     Read,
     /// A read through Paxos: it finishes, or ends for good, conditional updates that were begun in
@@ -51,34 +51,68 @@ pub(crate) enum StatementProfile {
     Bulk,
 }
 
-pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, ExecutionProfileHandle> {
-    let datacenter = options.datacenter.as_deref();
+impl StatementProfile {
+    const ALL: [StatementProfile; 6] = [
+        StatementProfile::Read,
+        StatementProfile::Serial,
+        StatementProfile::Write,
+        StatementProfile::Change,
+        StatementProfile::Again,
+        StatementProfile::Bulk,
+    ];
+
+    /// Whether it sends conditional updates, which nobody but their caller sends again.
+    pub fn is_conditional(self) -> bool {
+        matches!(self, StatementProfile::Change | StatementProfile::Again)
+    }
+
+    /// The level at which it reads or writes; a conditional update decides at `LOCAL_SERIAL`.
+    pub fn consistency(self) -> Consistency {
+        match self {
+            StatementProfile::Serial => Consistency::LocalSerial,
+            _ => Consistency::LocalQuorum,
+        }
+    }
+
+    /// How long the driver waits for an answer, repeats included.
+    pub fn timeout(self) -> Duration {
+        match self {
+            StatementProfile::Bulk => BULK_TIMEOUT,
+            StatementProfile::Write => WRITE_TIMEOUT,
+            _ => ENGINE_TIMEOUT,
+        }
+    }
+
+    /// After which time without an answer the statement goes to a second node, too.
+    pub fn speculates_after(self) -> Option<Duration> {
+        match self {
+            StatementProfile::Read => Some(SPECULATE_AFTER),
+            StatementProfile::Serial => Some(SPECULATE_SERIAL_AFTER),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn profiles(
+    connection: &Connection,
+) -> HashMap<StatementProfile, ExecutionProfileHandle> {
+    let datacenter = connection.datacenter.as_deref();
     let spread = to_any_replica(datacenter);
     let first: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::First, datacenter));
     let next: Arc<dyn LoadBalancingPolicy> = Arc::new(ToReplica::new(Which::Next, datacenter));
     let built = |profile: StatementProfile| {
-        let timeout = match profile {
-            StatementProfile::Bulk => BULK_TIMEOUT,
-            StatementProfile::Write => WRITE_TIMEOUT,
-            _ => ENGINE_TIMEOUT,
-        };
         let builder = ExecutionProfile::builder()
-            .consistency(match profile {
-                StatementProfile::Serial => Consistency::LocalSerial,
-                _ => Consistency::LocalQuorum,
-            })
+            .consistency(profile.consistency())
             .serial_consistency(Some(SerialConsistency::LocalSerial))
-            .request_timeout(Some(options.patience * timeout));
-        let (policy, speculates_after) = match profile {
-            StatementProfile::Read => (&spread, Some(SPECULATE_AFTER)),
-            StatementProfile::Write | StatementProfile::Bulk => (&spread, None),
-            StatementProfile::Serial => (&first, Some(SPECULATE_SERIAL_AFTER)),
-            StatementProfile::Change => (&first, None),
-            StatementProfile::Again => (&next, None),
+            .request_timeout(Some(connection.patience * profile.timeout()));
+        let policy = match profile {
+            StatementProfile::Read | StatementProfile::Write | StatementProfile::Bulk => &spread,
+            StatementProfile::Serial | StatementProfile::Change => &first,
+            StatementProfile::Again => &next,
         };
         let builder = builder
             .load_balancing_policy(Arc::clone(policy))
-            .speculative_execution_policy(speculates_after.map(speculation));
+            .speculative_execution_policy(profile.speculates_after().map(speculation));
         let builder = match profile {
             // The driver's own policy would send a conditional update a second time in some cases.
             StatementProfile::Change | StatementProfile::Again => {
@@ -88,15 +122,7 @@ pub(super) fn profiles(options: &Options) -> HashMap<StatementProfile, Execution
         };
         (profile, builder.build().into_handle())
     };
-    let all = [
-        StatementProfile::Read,
-        StatementProfile::Serial,
-        StatementProfile::Write,
-        StatementProfile::Change,
-        StatementProfile::Again,
-        StatementProfile::Bulk,
-    ];
-    all.map(built).into_iter().collect()
+    StatementProfile::ALL.map(built).into_iter().collect()
 }
 
 fn speculation(after: Duration) -> Arc<dyn SpeculativeExecutionPolicy> {

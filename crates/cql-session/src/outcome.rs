@@ -6,7 +6,7 @@ use scylla::statement::Consistency;
 
 /// What is known of a conditional update.
 #[derive(Debug)]
-pub(super) enum Cas {
+pub enum Cas {
     /// It was applied.
     Applied,
     /// Its condition did not hold.
@@ -19,7 +19,10 @@ pub(super) enum Cas {
 
 impl Cas {
     /// Whether an update that is sent only once was applied.
-    pub(super) fn known(self) -> Result<bool, HotError> {
+    ///
+    /// # Errors
+    /// [`HotError::Unknown`], [`HotError::Unavailable`].
+    pub fn known(self) -> Result<bool, HotError> {
         match self {
             Cas::Applied => Ok(true),
             Cas::Refused => Ok(false),
@@ -30,7 +33,7 @@ impl Cas {
 }
 
 /// What `error` says of a conditional update.
-pub(super) fn of_conditional(error: ExecutionError) -> Cas {
+pub(crate) fn of_conditional(error: ExecutionError) -> Cas {
     match was_not_sent(&error) {
         true => Cas::NotSent(error),
         false => Cas::Unknown(error),

@@ -2,10 +2,10 @@
 
 use scylla::client::session_builder::SessionBuilder;
 
-use super::{ConnectError, Tls};
+use crate::connection::{ConnectError, Tls};
 
 #[cfg(not(feature = "cql-tls"))]
-pub(super) fn with(
+pub(crate) fn with(
     builder: SessionBuilder,
     tls: Option<&Tls>,
 ) -> Result<SessionBuilder, ConnectError> {
@@ -18,7 +18,7 @@ pub(super) fn with(
 }
 
 #[cfg(feature = "cql-tls")]
-pub(super) fn with(
+pub(crate) fn with(
     builder: SessionBuilder,
     tls: Option<&Tls>,
 ) -> Result<SessionBuilder, ConnectError> {

@@ -1,0 +1,94 @@
+//! Work that blocks its thread: decoding, encoding, and the calls of the Delta kernel.
+//!
+//! It runs on the blocking threads of tokio. A [`Runner`] replaces them, so that a test may decide
+//! when such work runs.
+
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::options::Options;
+
+/// Runs blocking work in place of the threads of tokio and of the Delta kernel.
+pub trait Runner: fmt::Debug + Send + Sync + 'static {
+    /// Runs `work` on a thread that is in the current runtime of tokio. The future begins the work
+    /// at its first poll, is ready when the work has ended, and panics if the work panicked.
+    fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
+
+    /// Blocks the thread of a piece of work until `future` is ready. The future itself may call
+    /// this again.
+    fn wait(&self, future: Pin<&mut dyn Future<Output = ()>>);
+}
+
+/// Blocks the thread of a piece of work of `runner` until `future` is ready.
+pub(crate) fn wait<F: Future>(runner: &dyn Runner, future: F) -> F::Output {
+    let mut output = None;
+    {
+        let filled = pin!(async { output = Some(future.await) });
+        runner.wait(filled);
+    }
+    output.expect("a runner waits until the future is ready")
+}
+
+/// Starts a piece of work. It ends even if nobody waits for it.
+pub(crate) fn spawn_on<T: Send + 'static>(
+    runner: &dyn Runner,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let (done, result) = oneshot::channel();
+    let run = runner.run(Box::new(move || drop(done.send(work()))));
+    tokio::spawn(async move {
+        run.await;
+        result.await.expect("work that ended has sent its result")
+    })
+}
+
+/// Where blocking work runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocking(pub(crate) Option<Arc<dyn Runner>>);
+
+impl Blocking {
+    pub(crate) fn of(options: &Options) -> Blocking {
+        Blocking(options.runner.clone())
+    }
+
+    /// As tokio's `spawn_blocking`.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.0 {
+            None => spawn_blocking(work),
+            Some(runner) => spawn_on(&**runner, work),
+        }
+    }
+
+    /// How the work that is about to be spawned will wait. Needs a runtime of tokio.
+    pub(crate) fn waiter(&self) -> Waiter {
+        match &self.0 {
+            None => Waiter::Tokio(Handle::current()),
+            Some(runner) => Waiter::Runner(Arc::clone(runner)),
+        }
+    }
+}
+
+/// How blocking work waits for a future.
+#[derive(Clone, Debug)]
+pub(crate) enum Waiter {
+    Tokio(Handle),
+    Runner(Arc<dyn Runner>),
+}
+
+impl Waiter {
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self {
+            Waiter::Tokio(runtime) => runtime.block_on(future),
+            Waiter::Runner(runner) => wait(&**runner, future),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a session asks of a cluster, and what a cluster other than the driver's must answer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use scylla::errors::ExecutionError;
+use scylla::frame::response::result::ColumnSpec;
+use scylla::response::PagingState;
+
+use crate::{CqlEngine, StatementProfile};
+
+/// A cluster as the store sees it. The real one is behind the driver; the simulator has another.
+#[async_trait]
+pub trait CqlCluster: Send + Sync + 'static {
+    /// The parameters of a statement and the columns of its rows.
+    ///
+    /// # Errors
+    /// The engine does not know the statement, or no node answers.
+    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError>;
+
+    /// Sends a statement and waits for its outcome: once for [`StatementProfile::Change`] and
+    /// [`StatementProfile::Again`], and as often as the driver does for the others.
+    ///
+    /// # Errors
+    /// Those of the driver. The statement may have been applied.
+    async fn execute(&self, request: Request) -> Result<Page, ExecutionError>;
+
+    /// Which engine it stands for.
+    fn engine(&self) -> CqlEngine;
+
+    /// The clock of the machine that asks, in milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+}
+
+/// What the engine says of a statement.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// One for each `?`.
+    pub parameters: Arc<[ColumnSpec<'static>]>,
+    /// Of each row of the answer; of a conditional update `[applied]` is the first.
+    pub columns: Arc<[ColumnSpec<'static>]>,
+}
+
+/// A statement with its values.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The text that was prepared.
+    pub cql: &'static str,
+    /// The values of each `?`. More than one row of them is one unlogged batch of plain writes.
+    pub rows: Vec<Vec<Bound>>,
+    /// How it is sent.
+    pub profile: StatementProfile,
+    /// Where the page begins; `None` for an answer in one piece.
+    pub from: Option<PagingState>,
+    /// The most rows of a page.
+    pub page_rows: i32,
+}
+
+/// A value as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// A null, which deletes the cell.
+    Null,
+    /// Leaves the cell as it is.
+    Unset,
+    /// The bytes of the native protocol.
+    Value(Vec<u8>),
+}
+
+/// Rows of an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The cells of each row, in the native protocol: a length of four bytes and the bytes; the
+    /// length is -1 for a null.
+    pub rows: Vec<Vec<u8>>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<PagingState>,
+}

@@ -1,0 +1,321 @@
+//! The session with a cluster: only this crate sends statements, and only it knows how the driver
+//! behaves.
+//!
+//! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]), to the
+//! driver, or to the [`CqlCluster`] of the simulator. No conditional update is retried here;
+//! `outcome` says what is known after an error.
+
+mod cluster;
+mod connection;
+mod driver;
+mod engine;
+mod keyspace_address;
+mod outcome;
+mod profiles;
+mod results;
+mod routing;
+mod tls;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hot::HotError;
+use scylla::client::session::Session;
+use scylla::errors::ExecutionError;
+use scylla::response::PagingState;
+use scylla::serialize::row::SerializeRow;
+use scylla::value::Row;
+
+use crate::outcome::of_conditional;
+pub use cluster::{Bound, CqlCluster, Page, Prepared, Request};
+pub use connection::{ConnectError, Connection, Tls};
+use driver::Driver;
+pub use engine::{CqlEngine, engine_of};
+pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
+pub use outcome::Cas;
+pub use profiles::StatementProfile;
+pub use results::{OwnedRow, damaged, rows_of};
+use results::{applied, bound, rows_in, unread};
+
+/// What a statement of a hot store returns.
+pub type Result<T> = std::result::Result<T, HotError>;
+
+const WRITE_TRIES: u32 = 3;
+
+/// Rows of one page of a scan.
+const PAGE_ROWS: i32 = 2_000;
+
+/// A connection to a cluster.
+pub struct CqlSession {
+    cluster: Cluster,
+    /// Statements that it sent.
+    pub counts: Counts,
+}
+
+/// Not one trait for both: the driver takes values as they are and gives rows without copies.
+enum Cluster {
+    Driver(Box<Driver>),
+    Other(Other),
+}
+
+struct Other {
+    cluster: Arc<dyn CqlCluster>,
+    prepared: RwLock<HashMap<&'static str, Prepared>>,
+}
+
+impl Other {
+    async fn prepared(&self, cql: &'static str) -> Result<Prepared> {
+        if let Ok(prepared) = self.prepared.read()
+            && let Some(statement) = prepared.get(cql)
+        {
+            return Ok(statement.clone());
+        }
+        let statement = self.cluster.prepare(cql).await;
+        let statement = statement.map_err(|error| HotError::Unavailable(error.into()))?;
+        if let Ok(mut prepared) = self.prepared.write() {
+            prepared.insert(cql, statement.clone());
+        }
+        Ok(statement)
+    }
+}
+
+/// Statements sent since the process began.
+#[derive(Default)]
+pub struct Counts {
+    /// Reads, pages included.
+    pub reads: AtomicU64,
+    /// Reads through Paxos.
+    pub serial_reads: AtomicU64,
+    /// Plain writes; a batch is one.
+    pub writes: AtomicU64,
+    /// Conditional updates.
+    pub changes: AtomicU64,
+    /// Of those, sent a second time.
+    pub again: AtomicU64,
+}
+
+/// The clock of this machine, in milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl CqlSession {
+    /// Connects to a cluster with the driver.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
+    pub async fn connect(connection: &Connection) -> std::result::Result<CqlSession, ConnectError> {
+        let cluster = Cluster::Driver(Box::new(Driver::connect(connection).await?));
+        Ok(CqlSession { cluster, counts: Counts::default() })
+    }
+
+    /// A session with a cluster that is not the driver's.
+    pub fn on(cluster: Arc<dyn CqlCluster>) -> CqlSession {
+        let cluster = Cluster::Other(Other { cluster, prepared: RwLock::default() });
+        CqlSession { cluster, counts: Counts::default() }
+    }
+
+    /// The engine and its version.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub async fn version(&self) -> Result<(CqlEngine, String)> {
+        engine::engine(self).await
+    }
+
+    /// The driver's session; `None` on another cluster.
+    pub fn driver(&self) -> Option<&Session> {
+        match &self.cluster {
+            Cluster::Driver(driver) => Some(&driver.session),
+            Cluster::Other(_) => None,
+        }
+    }
+
+    /// Which engine answers.
+    pub fn engine(&self) -> CqlEngine {
+        match &self.cluster {
+            Cluster::Driver(driver) => engine_of(&driver.session),
+            Cluster::Other(other) => other.cluster.engine(),
+        }
+    }
+
+    /// The clock of this machine, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        match &self.cluster {
+            Cluster::Driver(_) => now_ms(),
+            Cluster::Other(other) => other.cluster.now_ms(),
+        }
+    }
+
+    fn count(&self, profile: StatementProfile, many: u64) {
+        if profile == StatementProfile::Again {
+            self.counts.again.fetch_add(many, Ordering::Relaxed);
+        }
+        let counter = match profile {
+            StatementProfile::Read => &self.counts.reads,
+            StatementProfile::Serial => &self.counts.serial_reads,
+            StatementProfile::Write | StatementProfile::Bulk => &self.counts.writes,
+            StatementProfile::Change | StatementProfile::Again => &self.counts.changes,
+        };
+        counter.fetch_add(many, Ordering::Relaxed);
+    }
+
+    /// Sends one statement. The inner error is the cluster's.
+    async fn send<R: OwnedRow>(
+        &self,
+        profile: StatementProfile,
+        cql: &'static str,
+        values: impl SerializeRow,
+        from: Option<PagingState>,
+    ) -> Result<std::result::Result<(Vec<R>, Option<PagingState>), ExecutionError>> {
+        match &self.cluster {
+            Cluster::Driver(driver) => {
+                let statement = driver.prepared(profile, cql).await?;
+                self.count(profile, 1);
+                match driver.execute(&statement, values, from).await {
+                    Ok((result, next)) => Ok(Ok((rows_of(result)?, next))),
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+            Cluster::Other(other) => {
+                let statement = other.prepared(cql).await?;
+                self.count(profile, 1);
+                let rows = vec![bound(&statement, &values)?];
+                let request = Request { cql, rows, profile, from, page_rows: PAGE_ROWS };
+                match other.cluster.execute(request).await {
+                    Ok(page) => Ok(Ok((rows_in(&statement, &page)?, page.next))),
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+        }
+    }
+
+    /// The rows of a read that has few.
+    pub async fn rows<R: OwnedRow>(
+        &self,
+        profile: StatementProfile,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Vec<R>> {
+        let (rows, _) = self.send(profile, cql, values, None).await?.map_err(unread)?;
+        Ok(rows)
+    }
+
+    /// The row of a read that has at most one.
+    pub async fn row_with<R: OwnedRow>(
+        &self,
+        profile: StatementProfile,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Option<R>> {
+        Ok(self.rows(profile, cql, values).await?.into_iter().next())
+    }
+
+    /// The same with [`StatementProfile::Read`].
+    pub async fn row<R: OwnedRow>(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Option<R>> {
+        self.row_with(StatementProfile::Read, cql, values).await
+    }
+
+    /// The one column of a read that has at most one row; `None` also if it is null.
+    pub async fn value<T>(&self, cql: &'static str, values: impl SerializeRow) -> Result<Option<T>>
+    where
+        (Option<T>,): OwnedRow,
+    {
+        let row: Option<(Option<T>,)> = self.row(cql, values).await?;
+        Ok(row.and_then(|(value,)| value))
+    }
+
+    /// Whether a read has a row.
+    pub async fn has(&self, cql: &'static str, values: impl SerializeRow) -> Result<bool> {
+        let row: Option<Row> = self.row(cql, values).await?;
+        Ok(row.is_some())
+    }
+
+    /// One page of a scan and where the next begins; `None` after the last.
+    pub async fn page<R: OwnedRow>(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow,
+        from: PagingState,
+    ) -> Result<(Vec<R>, Option<PagingState>)> {
+        let sent = self.send(StatementProfile::Bulk, cql, values, Some(from));
+        sent.await?.map_err(unread)
+    }
+
+    /// All rows of a scan. Holds them in memory.
+    pub async fn scan<R: OwnedRow>(
+        &self,
+        cql: &'static str,
+        values: impl SerializeRow + Clone,
+    ) -> Result<Vec<R>> {
+        let (mut all, mut from) = (Vec::new(), Some(PagingState::start()));
+        while let Some(state) = from {
+            let (rows, next) = self.page(cql, values.clone(), state).await?;
+            all.extend(rows);
+            from = next;
+        }
+        Ok(all)
+    }
+
+    /// A plain write, which may be repeated: after an error it may or may not be applied. One that
+    /// is not answered in time is sent again, to another node.
+    pub async fn write(&self, cql: &'static str, values: impl SerializeRow + Clone) -> Result<()> {
+        for tries in 1.. {
+            let sent = self.send::<Row>(StatementProfile::Write, cql, values.clone(), None);
+            match sent.await? {
+                Ok(_) => return Ok(()),
+                Err(ExecutionError::RequestTimeout(_)) if tries < WRITE_TRIES => {}
+                Err(error) => return Err(unread(error)),
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Plain writes to one CQL partition in one unlogged batch, which the engine applies as one
+    /// mutation.
+    pub async fn write_all<V: SerializeRow>(
+        &self,
+        cql: &'static str,
+        values: Vec<V>,
+    ) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        match &self.cluster {
+            Cluster::Driver(driver) => {
+                let statement = driver.prepared(StatementProfile::Bulk, cql).await?;
+                self.count(StatementProfile::Bulk, 1);
+                driver.batch(&statement, values).await.map_err(unread)
+            }
+            Cluster::Other(other) => {
+                let statement = other.prepared(cql).await?;
+                self.count(StatementProfile::Bulk, 1);
+                let rows =
+                    values.iter().map(|row| bound(&statement, row)).collect::<Result<_>>()?;
+                let (profile, page_rows) = (StatementProfile::Bulk, PAGE_ROWS);
+                let request = Request { cql, rows, profile, from: None, page_rows };
+                other.cluster.execute(request).await.map(drop).map_err(unread)
+            }
+        }
+    }
+
+    /// A conditional update, sent once. What is known of it is no error.
+    pub async fn change(
+        &self,
+        profile: StatementProfile,
+        cql: &'static str,
+        values: impl SerializeRow,
+    ) -> Result<Cas> {
+        match self.send(profile, cql, values, None).await? {
+            Ok((rows, _)) => Ok(if applied(rows)? { Cas::Applied } else { Cas::Refused }),
+            Err(error) => Ok(of_conditional(error)),
+        }
+    }
+}
