@@ -61,7 +61,7 @@ impl Clock {
 }
 
 /// Builds the library of `source`.
-fn built(folder: &Path, name: &str, source: &str) -> PathBuf {
+pub(super) fn built(folder: &Path, name: &str, source: &str) -> PathBuf {
     let (path, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
     std::fs::write(&path, source).expect("the source of the shim");
     let mut cc = Command::new("cc");
