@@ -114,7 +114,7 @@ fn rush_once(services: &Services, campaign: &Campaign) {
 
 #[test]
 fn exactly_n_through_two_services() {
-    if testcluster::may_take_minutes("exactly N through two services") {
+    if testcluster::is_long_run("exactly N through two services") {
         on_three_nodes(exactly_n);
     }
 }

@@ -278,11 +278,11 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, want a number")))
 }
 
-/// The default number of operations of a run, and of its faults: 40 for 100,000.
-fn size(operations: usize) -> (usize, usize) {
+/// The default number of operations of a run, and of its faults: 40 for 100,000, and `least`.
+fn size(operations: usize, least: usize) -> (usize, usize) {
     let asked = setting("COUPONRY_TEST_FAULT_OPERATIONS").map(|it| it as usize);
     let operations = asked.unwrap_or(operations);
-    (operations, usize::max(10, operations / 2_500))
+    (operations, usize::max(least, operations / 2_500))
 }
 
 fn seed() -> u64 {
@@ -295,7 +295,7 @@ fn once_under_faults() {
     if !testcluster::may_take_minutes("once under faults") {
         return;
     }
-    let (operations, faults) = size(4_000);
+    let (operations, faults) = size(4_000, 6);
     let frozen = (Duration::from_secs(1), Duration::from_secs(15));
     let down = (Duration::from_millis(100), Duration::from_secs(5));
     let faults = Shape { nodes: 3, serves: 2, faults, frozen, down };
@@ -313,7 +313,7 @@ fn once_under_faults() {
 /// One service on one file. It is killed, frozen and restarted.
 #[test]
 fn once_on_one_machine() {
-    let (operations, faults) = size(10_000);
+    let (operations, faults) = size(10_000, 10);
     let frozen = (Duration::from_millis(20), Duration::from_millis(500));
     let down = (Duration::from_millis(1), Duration::from_millis(100));
     let faults = Shape { nodes: 0, serves: 1, faults, frozen, down };

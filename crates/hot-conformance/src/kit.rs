@@ -57,9 +57,16 @@ pub struct Kit {
 }
 
 impl Kit {
+    /// A kit whose names no earlier kit has used in the same store.
     pub fn new(hot: Arc<dyn HotStore>, archive: Arc<MemoryArchive>) -> Kit {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        let run = format!("{:X}", nanos as u64);
+        Kit::numbered(hot, archive, nanos as u64)
+    }
+
+    /// A kit whose names follow from `number`: two runs of a case with one number make the same
+    /// names.
+    pub fn numbered(hot: Arc<dyn HotStore>, archive: Arc<MemoryArchive>, number: u64) -> Kit {
+        let run = format!("{number:X}");
         Kit {
             hot,
             archive,
@@ -68,7 +75,7 @@ impl Kit {
             next: AtomicU32::new(0),
             // One of eight thousand days from 2027 on: what an earlier run left in
             // the same store is on other days.
-            first_day: 20_850 + (nanos / 1_000 % 8_000) as i32,
+            first_day: 20_850 + (number / 1_000 % 8_000) as i32,
             next_day: AtomicU32::new(0),
         }
     }

@@ -5,7 +5,10 @@
 //!
 //! - `conforms!(each sqlite by open)` makes a test of each case, each on a new store, and one test that
 //!   runs all cases on one store, as on a cluster;
-//! - `conforms!(together one_node by open)` makes only that last test, for a store that is slow to make.
+//! - `conforms!(together one_node by open)` makes only that last test, for a store that is slow to make;
+//! - `conforms!(paused calm by open)` makes the same tests as `each`, each on one thread with a clock
+//!   that stands still while there is work, as the simulated cluster wants it. `paused rough by open
+//!   except crate::LEFT_OUT` leaves out the cases of a [`LeftOut`] and says why.
 //!
 //! `open` is an `async fn(Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)>`. It returns `None`
 //! if the engine is not available, and `Ground` must live as long as the store. After each case the store
@@ -33,9 +36,9 @@ mod shared;
 mod whole;
 
 use std::any::Any;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use hot::HotStore;
 use kit::{Kit, MemoryArchive};
@@ -44,6 +47,12 @@ use kit::{Kit, MemoryArchive};
 pub type Ground = Box<dyn Any + Send>;
 
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// Cases that a suite does not run, and why not.
+pub type LeftOut = [(&'static str, &'static str)];
+
+/// For a suite that runs all cases.
+pub const NONE_LEFT_OUT: &LeftOut = &[];
 
 /// A case by its name, such as `issue::one_each`.
 #[derive(Clone, Copy)]
@@ -63,6 +72,10 @@ impl Case {
 
     pub async fn run(&self, kit: &Arc<Kit>) {
         (self.run)(kit).await;
+    }
+
+    fn module(&self) -> &'static str {
+        self.name.split("::").next().unwrap_or_default()
     }
 }
 
@@ -169,6 +182,21 @@ macro_rules! __cases {
             }
         }
     };
+    (paused $store:ident by $open:ident: $($cases:tt)*) => {
+        $crate::__cases! { paused $store by $open except $crate::NONE_LEFT_OUT: $($cases)* }
+    };
+    (paused $store:ident by $open:ident except $left_out:path:
+        $($module:ident { $($case:ident)* })*) => {
+        mod $store {
+            $(mod $module {
+                $(#[tokio::test(start_paused = true)]
+                async fn $case() {
+                    let name = concat!(stringify!($module), "::", stringify!($case));
+                    $crate::simulated(super::super::$open, name, $left_out).await;
+                })*
+            })*
+        }
+    };
     // One keyspace for all cases: a keyspace for each would take an hour.
     (together $store:ident $(($why:literal))? by $open:ident: $($cases:tt)*) => {
         mod $store {
@@ -195,6 +223,34 @@ where
     kit.is_sound().await;
 }
 
+/// Runs one case on a new simulated store. Its names follow from the name of the case, so that a
+/// second run of it is the same run.
+///
+/// # Panics
+/// If the case fails.
+pub async fn simulated<F>(
+    open: impl Fn(Arc<MemoryArchive>) -> F,
+    name: &'static str,
+    left_out: &LeftOut,
+) where
+    F: Future<Output = Option<(Arc<dyn HotStore>, Ground)>>,
+{
+    if let Some((_, why)) = left_out.iter().find(|(case, _)| *case == name) {
+        eprintln!("NOT RUN: {name}: {why}");
+        return;
+    }
+    let archive = Arc::new(MemoryArchive::default());
+    let Some((hot, _ground)) = open(Arc::clone(&archive)).await else { return };
+    let mut number = DefaultHasher::new();
+    name.hash(&mut number);
+    let kit = Arc::new(Kit::numbered(hot, archive, number.finish()));
+    let case = Case::named(name);
+    let ran = run::to_an_answer(name, async || case.run(&kit).await).await;
+    ran.unwrap_or_else(|said| panic!("{name}: {said}"));
+    let sound = run::to_an_answer("the check of the store", async || kit.is_sound().await).await;
+    sound.unwrap_or_else(|said| panic!("after {name}: {said}"));
+}
+
 /// Runs all cases on one store, or only those whose name contains `COUPONRY_TEST_CASE`.
 pub async fn together<F>(open: impl Fn(Arc<MemoryArchive>) -> F)
 where
@@ -204,14 +260,10 @@ where
     let Some((hot, _ground)) = open(Arc::clone(&archive)).await else { return };
     let kit = Arc::new(Kit::new(hot, archive));
     let only = std::env::var("COUPONRY_TEST_CASE").unwrap_or_default();
-    let mut failed = Vec::new();
-    for case in CASES.iter().filter(|case| case.name.contains(&only)) {
-        let began = Instant::now();
-        match run::to_an_answer(case.name, async || case.run(&kit).await).await {
-            Ok(()) => eprintln!("{}: {:?}", case.name, began.elapsed()),
-            Err(_) => failed.push(case.name),
-        }
-    }
+    let cases = CASES.iter().filter(|case| case.name.contains(&only));
+    let cases: Vec<Case> = cases.copied().collect();
+    let failed = run::module_by_module(&kit, &cases).await;
     assert!(failed.is_empty(), "{failed:?}");
-    kit.is_sound().await;
+    let sound = run::to_an_answer("the check of the store", async || kit.is_sound().await).await;
+    sound.unwrap_or_else(|said| panic!("after all cases: {said}"));
 }

@@ -28,6 +28,7 @@ const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
 /// With `1` the suites that take minutes on a cluster run. CI sets it.
 const THREE_NODES: &str = "COUPONRY_THREE_NODES";
+const LONG: &str = "COUPONRY_LONG";
 
 /// Exit code of the script without Java 17, Maven or a source to download from.
 const CANNOT: i32 = 69;
@@ -74,6 +75,16 @@ pub fn may_take_minutes(suite: &str) -> bool {
         eprintln!("NOT RUN: {suite}: minutes on a cluster; {THREE_NODES}=1 runs it");
     }
     may
+}
+
+/// Whether a suite may run that tests once more on real nodes what the simulated cluster tests in
+/// every run of CI. If not, it prints a line.
+pub fn is_long_run(suite: &str) -> bool {
+    let is_long = std::env::var(LONG).is_ok_and(|it| it == "1");
+    if !is_long {
+        eprintln!("NOT RUN: {suite}: the simulated cluster tests it, too; {LONG}=1 runs it");
+    }
+    is_long
 }
 
 /// The one steady cluster that all tests of a binary share. The first test starts it, and it runs

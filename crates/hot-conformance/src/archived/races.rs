@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coupon::apply::{Asker, Change};
 use coupon::campaign::{Campaign, CampaignCounts, Handout};
@@ -10,11 +10,16 @@ use coupon::code::Code;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::{Applied, HotError, Tier};
+use tokio::time::{Instant, sleep};
 
 use crate::kit::{Kit, NOW, Said, of, redeem, reference, said};
 
 /// Longer than the machine stops for while cold is out.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The pause between two tries. A sleep, since a simulated clock stands still while tasks only
+/// yield.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Repeats a call until cold answers.
 async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
@@ -22,7 +27,7 @@ async fn insist(kit: &Kit, code: &Code, change: &Change) -> Applied {
     while begun.elapsed() < PATIENCE {
         let found = kit.found(code).await;
         match kit.hot.apply(&found, change.clone()).await {
-            Err(HotError::Cold(_)) => tokio::task::yield_now().await,
+            Err(HotError::Cold(_)) => sleep(PAUSE).await,
             answer => return answer.unwrap(),
         }
     }
@@ -34,7 +39,7 @@ async fn some_are_archived(moved: &AtomicU64) {
     let begun = Instant::now();
     while moved.load(Ordering::Acquire) == 0 {
         assert!(begun.elapsed() < PATIENCE, "nothing is archived");
-        tokio::task::yield_now().await;
+        sleep(PAUSE).await;
     }
 }
 
@@ -85,7 +90,7 @@ pub(crate) async fn one_order_redeems_while_archiving(kit: &Arc<Kit>) {
         while busy.load(Ordering::Acquire) > 0 {
             moved.fetch_add(kit.archive_closed(day, NOW).await, Ordering::AcqRel);
             kit.archive.goes_out();
-            tokio::task::yield_now().await;
+            sleep(PAUSE).await;
             kit.archive.comes_back();
         }
     };
@@ -115,7 +120,7 @@ pub(crate) async fn limits_hold_while_archiving(kit: &Arc<Kit>) {
         tokio::spawn(async move {
             while !over.load(Ordering::Acquire) {
                 moved.fetch_add(kit.archive_closed(day, NOW).await, Ordering::AcqRel);
-                tokio::task::yield_now().await;
+                sleep(PAUSE).await;
             }
         })
     };

@@ -1,0 +1,122 @@
+//! An object store in memory that loses requests and answers.
+//!
+//! A process sees it as the client of S3 would show it: a conditional put has one winner, a list is
+//! read page by page while objects change, and an upload in parts is an object when it is complete.
+//! What the client retries by itself shows too: a put whose answer was lost finds its own object.
+
+mod client;
+mod list;
+mod state;
+mod upload;
+mod weather;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use object_store::{ObjectStore, Result};
+use tokio::time::Instant;
+
+use crate::rng::Rng;
+use crate::session::Process;
+use crate::trace::Trace;
+use client::{Client, ClientStore};
+use state::State;
+
+pub use weather::BucketWeather;
+
+/// A bucket. Its clones share it.
+#[derive(Clone)]
+pub struct Bucket(Arc<Shared>);
+
+struct Shared {
+    began: Instant,
+    began_ms: i64,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: State,
+    weather: BucketWeather,
+    away_until: Option<Instant>,
+    clock_ms: i64,
+}
+
+impl Bucket {
+    /// An empty bucket. Its clock says `now_ms`, in milliseconds since 1970.
+    pub fn new(now_ms: i64, weather: BucketWeather) -> Bucket {
+        let state = State::default();
+        let inner = Mutex::new(Inner { state, weather, away_until: None, clock_ms: 0 });
+        Bucket(Arc::new(Shared { began: Instant::now(), began_ms: now_ms, inner }))
+    }
+
+    /// The bucket as one process sees it. After the process was killed, no call returns.
+    pub fn for_process(&self, process: Process, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
+        self.client(Some(process), rng, trace)
+    }
+
+    /// The bucket as somebody sees it who is never stopped.
+    pub fn for_observer(&self, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
+        self.client(None, rng, trace)
+    }
+
+    /// Changes the rates of faults, for the requests that begin from now on.
+    pub fn set_weather(&self, weather: BucketWeather) {
+        self.with(|inner| inner.weather = weather);
+    }
+
+    /// Refuses every request for a while.
+    pub fn away(&self, how_long: Duration) {
+        self.with(|inner| inner.away_until = Some(Instant::now() + how_long));
+    }
+
+    /// Sets the clock of the bucket ahead of the simulated one, or behind it.
+    pub fn set_clock(&self, offset_ms: i64) {
+        self.with(|inner| inner.clock_ms = offset_ms);
+    }
+
+    /// Ends all faults. What is still under way arrives within
+    /// [`BucketWeather::late_ms`] of the weather before.
+    pub fn quiet(&self) {
+        self.with(|inner| {
+            (inner.weather, inner.away_until, inner.clock_ms) = (BucketWeather::calm(), None, 0);
+        });
+    }
+
+    /// The names of all objects, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.with(|inner| inner.state.names())
+    }
+
+    /// Uploads in parts that were neither completed nor aborted.
+    pub fn open_uploads(&self) -> usize {
+        self.with(|inner| inner.state.open_uploads())
+    }
+
+    fn client(&self, process: Option<Process>, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
+        Arc::new(ClientStore(Arc::new(Client::new(self.clone(), process, rng, trace))))
+    }
+
+    fn weather(&self) -> BucketWeather {
+        self.with(|inner| inner.weather.clone())
+    }
+
+    fn is_away(&self) -> bool {
+        self.with(|inner| inner.away_until.is_some_and(|until| Instant::now() < until))
+    }
+
+    /// Does a request now, all of it at once.
+    fn apply<T>(&self, request: impl FnOnce(&mut State, i64) -> Result<T>) -> Result<T> {
+        let passed = i64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.with(|inner| {
+            let now_ms = self.0.began_ms.saturating_add(passed).saturating_add(inner.clock_ms);
+            request(&mut inner.state, now_ms)
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.0.inner.lock().expect("nothing panics with the bucket in its hand"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

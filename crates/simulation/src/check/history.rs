@@ -1,0 +1,93 @@
+//! What the callers of one seed asked, and what they were told.
+
+use coupon::apply::Change;
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
+use hot::{Applied, CouponSnapshot, HotError, ImportLine, ImportOutcome};
+
+/// One call of one caller. Times are simulated milliseconds since the seed began: they are of one
+/// clock, whatever the clocks of the processes say.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Which process was asked.
+    pub process: usize,
+    /// When it was asked.
+    pub began_ms: u64,
+    /// When it answered; `None` if it never did.
+    pub ended_ms: Option<u64>,
+    /// The time by the clock of the process when it was asked.
+    pub clock: Millis,
+    /// The request.
+    pub asked: Asked,
+    /// The answer.
+    pub told: Told,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// `HotStore::issue`.
+    Issue {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Its action is an issue.
+        change: Change,
+    },
+    /// `HotStore::apply` to one coupon.
+    Change {
+        /// The coupon.
+        code: Code,
+        /// Any action.
+        change: Change,
+    },
+    /// `HotStore::apply` through the shared code of a campaign.
+    Shared {
+        /// The campaign.
+        campaign: CampaignId,
+        /// Any action.
+        change: Change,
+    },
+    /// `HotStore::read`.
+    Read {
+        /// The coupon.
+        code: Code,
+    },
+    /// `HotStore::import`.
+    Import {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The batch.
+        batch: BatchId,
+        /// The lines.
+        lines: Vec<ImportLine>,
+    },
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Of `issue` and `apply`: a refusal, too.
+    Applied(Box<Applied>),
+    /// Of `read`; `None` if there is no such coupon.
+    Read(Option<Box<CouponSnapshot>>),
+    /// Of `import`: one outcome a line.
+    Imported(Vec<ImportOutcome>),
+    /// Nothing was written, and never will be.
+    NotDone(String),
+    /// It may have been done, or may be done later.
+    Unknown(String),
+    /// A row was found damaged: a violation whatever else happened.
+    Damaged(String),
+}
+
+impl Told {
+    /// What an error of the store promises. `None` is a call that was never answered.
+    pub fn of_error(error: &HotError) -> Told {
+        match error {
+            HotError::Unknown(_) => Told::Unknown(error.to_string()),
+            HotError::Damaged(_) => Told::Damaged(error.to_string()),
+            _ => Told::NotDone(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Limits: no user has too many coupons, and no campaign has more than its stock.
+
+use std::collections::BTreeMap;
+
+use coupon::apply::{Action, Outcome};
+use coupon::ids::{CampaignId, UserId};
+
+use super::authors::change_of;
+use super::history::{Call, Told};
+use super::story::Story;
+use super::timeline::Timeline;
+use super::{KnownCampaign, Wrong};
+
+/// A time in which a user surely had a coupon.
+struct Had<'a> {
+    timeline: &'a Timeline<'a>,
+    /// The event that gave it to them.
+    at: usize,
+    from: u64,
+    until: u64,
+}
+
+pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+    for (id, terms) in &story.known.campaigns {
+        let all: Vec<_> = story.of_campaign(id).collect();
+        let (count, stock) = (all.len(), terms.stock);
+        if count as u64 > stock {
+            wrong.add(format!("{id}: {count} coupons, and its stock is {stock}"), []);
+        }
+        let mut by_user: BTreeMap<&UserId, Vec<Had<'_>>> = BTreeMap::new();
+        for timeline in all {
+            had(story, timeline, &mut by_user);
+        }
+        for (user, had) in by_user {
+            above_limit(id, user, &had, terms, wrong);
+        }
+    }
+}
+
+/// When which users surely had this coupon, and it counted, by an issue that is refused at the
+/// limit. Imports are not refused. A coupon that was replaced no longer counts, whatever becomes of
+/// the one in its place.
+fn had<'a>(
+    story: &Story<'_>,
+    timeline: &'a Timeline<'a>,
+    by_user: &mut BTreeMap<&'a UserId, Vec<Had<'a>>>,
+) {
+    let lives = &timeline.lives;
+    let mut at = 0;
+    while at < timeline.windows.len() {
+        let begins = at;
+        at += 1;
+        let Some(user) = &lives[begins + 1].holder else { continue };
+        if lives[begins].holder.as_ref() == Some(user) {
+            continue;
+        }
+        while at < timeline.windows.len() && lives[at + 1].holder.as_ref() == Some(user) {
+            at += 1;
+        }
+        if timeline.authors[begins].calls.is_empty() {
+            continue;
+        }
+        let from = timeline.windows[begins].to;
+        let until = timeline.windows.get(at).map_or(u64::MAX, |window| window.from);
+        let replaced = replaced_from(story, timeline, user, from).unwrap_or(u64::MAX);
+        let until = until.min(replaced);
+        if from < until {
+            by_user.entry(user).or_default().push(Had { timeline, at: begins, from, until });
+        }
+    }
+}
+
+/// The first instant at which `user` may have replaced a coupon that they had from `had_from` on.
+/// The right to it is won before the other coupon is issued, and is not given back.
+fn replaced_from(
+    story: &Story<'_>,
+    timeline: &Timeline<'_>,
+    user: &UserId,
+    had_from: u64,
+) -> Option<u64> {
+    let replaces = |call: &Call| match change_of(&call.asked).map(|change| &change.action) {
+        Some(Action::Issue { to, reference: Some(name), .. }) => {
+            to == user && name.replaces() == Some(timeline.code.as_str())
+        }
+        _ => false,
+    };
+    // Such a refusal shows the coupon that is not replaced.
+    let is_refused = |call: &Call| match &call.told {
+        Told::Applied(it) => matches!(it.outcome, Outcome::Refused(_)) && it.snapshot.is_some(),
+        _ => false,
+    };
+    let may_be_after = |call: &Call| call.ended_ms.is_none_or(|ended| ended >= had_from);
+    let calls = story.calls.iter().filter(|call| replaces(call) && may_be_after(call));
+    calls.filter(|call| call.ended_ms.is_none() || !is_refused(call)).map(|it| it.began_ms).min()
+}
+
+fn above_limit(
+    id: &CampaignId,
+    user: &UserId,
+    had: &[Had<'_>],
+    terms: &KnownCampaign,
+    wrong: &mut Wrong<'_>,
+) {
+    let limit = usize::try_from(terms.per_user_limit).unwrap_or(usize::MAX);
+    for one in had {
+        let together: Vec<&Had<'_>> =
+            had.iter().filter(|it| it.from <= one.from && one.from < it.until).collect();
+        if together.len() > limit {
+            let codes: Vec<&str> = together.iter().map(|it| it.timeline.code.as_str()).collect();
+            let what = format!(
+                "{id}: {user} has {} at a time, and the limit is {limit}",
+                codes.join(", ")
+            );
+            wrong.add(what, together.iter().flat_map(|it| it.timeline.authors[it.at].all()));
+            return;
+        }
+    }
+}
+
+/// Why a call that was refused with LIMIT_PER_USER should not have been.
+pub(super) fn below_limit(
+    story: &Story<'_>,
+    nth: usize,
+    campaign: &CampaignId,
+    user: &UserId,
+    terms: &KnownCampaign,
+) -> Option<String> {
+    if terms.changed {
+        return None;
+    }
+    let (began, ended) = (story.calls[nth].began_ms, story.ended(nth));
+    let theirs = |it: &&Timeline<'_>| it.may(began, ended, |it| it.holder.as_ref() == Some(user));
+    let count = story.of_campaign(campaign).filter(theirs).count();
+    let limit = terms.per_user_limit;
+    ((count as u64) < u64::from(limit)).then(|| {
+        format!("{campaign}: {user} has {count} at most, the limit is {limit}: LIMIT_PER_USER")
+    })
+}

@@ -1,0 +1,130 @@
+//! Names that callers give: one name, one coupon.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coupon::apply::{Action, Asker, Outcome};
+use coupon::code::Code;
+use coupon::coupon::EventKind;
+use coupon::ids::{CampaignId, IssueRef, OrderRef, UserId};
+
+use super::Wrong;
+use super::authors::change_of;
+use super::history::{Asked, Told};
+use super::story::Story;
+
+/// A name of a user that is kept after so many others.
+const NAMES_OF_USER_MAX: usize = 16;
+
+/// The name of a request in a campaign.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Name<'a> {
+    Issue(&'a IssueRef),
+    /// Through a shared code.
+    Order(&'a OrderRef),
+}
+
+type Key<'a> = (&'a CampaignId, &'a UserId, Name<'a>);
+
+/// The coupons of each name, and the calls that say so.
+type Named<'a> = BTreeMap<Key<'a>, Vec<(&'a Code, usize)>>;
+
+pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+    let mut named = Named::new();
+    told(story, &mut named);
+    made(story, &mut named);
+    for ((campaign, user, name), coupons) in named {
+        let codes: BTreeSet<&str> = coupons.iter().map(|(code, _)| code.as_str()).collect();
+        if codes.len() > 1 {
+            let codes: Vec<&str> = codes.into_iter().collect();
+            let name = match name {
+                Name::Issue(reference) => format!("issue_ref {reference}"),
+                Name::Order(order) => format!("order_ref {order}"),
+            };
+            let what = format!("{campaign}: {user}, {name} has {}", codes.join(" and "));
+            wrong.add(what, coupons.iter().map(|(_, nth)| *nth));
+        }
+    }
+}
+
+/// The name under which a call gets one coupon for ever.
+fn key_of<'a>(story: &Story<'a>, nth: usize) -> Option<Key<'a>> {
+    let calls: &'a [_] = story.calls;
+    let asked = &calls[nth].asked;
+    let change = change_of(asked)?;
+    match (asked, &change.action) {
+        // A coupon that still works is returned in place of its replacement.
+        (Asked::Issue { campaign, .. }, Action::Issue { to, reference: Some(name), .. })
+            if name.replaces().is_none() =>
+        {
+            Some((campaign, to, Name::Issue(name)))
+        }
+        (Asked::Shared { campaign, .. }, Action::Redeem { by, order }) => {
+            Some((campaign, by, Name::Order(order)))
+        }
+        _ => None,
+    }
+}
+
+/// The coupons that an order was to redeem by their own codes: through the shared code the same order
+/// may be answered with one of these, too.
+fn by_their_codes<'a>(story: &Story<'a>) -> BTreeSet<(&'a Code, &'a UserId, &'a OrderRef)> {
+    let calls: &'a [_] = story.calls;
+    let redeems = calls.iter().filter_map(|call| match &call.asked {
+        Asked::Change { code, change } => match &change.action {
+            Action::Redeem { by, order } => Some((code, by, order)),
+            _ => None,
+        },
+        _ => None,
+    });
+    redeems.collect()
+}
+
+/// What answers show.
+fn told<'a>(story: &Story<'a>, named: &mut Named<'a>) {
+    let by_their_codes = by_their_codes(story);
+    let mut names: BTreeMap<(&CampaignId, &UserId), BTreeSet<Name<'_>>> = BTreeMap::new();
+    let calls: &'a [_] = story.calls;
+    for (nth, call) in calls.iter().enumerate().filter(|(_, call)| call.ended_ms.is_some()) {
+        let (Some(key), Told::Applied(applied)) = (key_of(story, nth), &call.told) else {
+            continue;
+        };
+        if matches!(applied.outcome, Outcome::Refused(_)) {
+            continue;
+        }
+        let (campaign, user, name) = key;
+        let given = names.entry((campaign, user)).or_default();
+        given.insert(name);
+        let is_of_user = change_of(&call.asked).is_some_and(|change| change.asker != Asker::Shop);
+        if is_of_user && given.len() > NAMES_OF_USER_MAX {
+            continue;
+        }
+        if let Some(snapshot) = &applied.snapshot {
+            let code = snapshot.coupon.code();
+            if let Name::Order(order) = name
+                && by_their_codes.contains(&(code, user, order))
+            {
+                continue;
+            }
+            named.entry(key).or_default().push((snapshot.coupon.code(), nth));
+        }
+    }
+}
+
+/// What the histories show, also of calls that were not answered.
+fn made<'a>(story: &Story<'a>, named: &mut Named<'a>) {
+    for timeline in story.timelines.values() {
+        for (event, authors) in timeline.coupon.events().iter().zip(&timeline.authors) {
+            for nth in &authors.calls {
+                let Some(key) = key_of(story, *nth) else { continue };
+                let is_it = matches!(
+                    (key.2, &event.kind),
+                    (Name::Issue(_), EventKind::Issued { .. })
+                        | (Name::Order(_), EventKind::Redeemed { .. })
+                );
+                if is_it {
+                    named.entry(key).or_default().push((timeline.code, *nth));
+                }
+            }
+        }
+    }
+}

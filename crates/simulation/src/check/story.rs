@@ -1,0 +1,201 @@
+//! All calls of a seed, by coupon.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coupon::apply::Outcome;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
+use coupon::ids::CampaignId;
+use hot::{CouponSnapshot, ImportLine, ImportOutcome};
+
+use super::authors::{action_behind, change_of, line_makes};
+use super::history::{Asked, Call, Told};
+use super::timeline::{Authors, Sight, Timeline};
+use super::{End, Known, KnownCampaign, Wrong};
+
+/// A line of an import.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) call: usize,
+    pub(super) campaign: &'a CampaignId,
+    pub(super) line: &'a ImportLine,
+    /// `None` if the import did not say.
+    pub(super) outcome: Option<ImportOutcome>,
+}
+
+/// What is known of a seed.
+pub(super) struct Story<'a> {
+    pub(super) known: &'a Known,
+    pub(super) calls: &'a [Call],
+    pub(super) end: &'a End,
+    pub(super) timelines: BTreeMap<&'a Code, Timeline<'a>>,
+    /// The lines of each code, in the order of the calls.
+    pub(super) lines: BTreeMap<&'a Code, Vec<Line<'a>>>,
+    /// When a coupon is there for certain; the call that says so.
+    arrived: BTreeMap<&'a Code, (u64, usize)>,
+    /// An instant after all calls.
+    pub(super) over: u64,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn of(
+        known: &'a Known,
+        calls: &'a [Call],
+        end: &'a End,
+        wrong: &mut Wrong<'_>,
+    ) -> Story<'a> {
+        let instants = calls.iter().map(|call| call.ended_ms.unwrap_or(call.began_ms));
+        let over = instants.max().unwrap_or(0) + 1;
+        let sights = sights(calls);
+        let lines = lines(calls);
+        let arrived = arrived(calls, &sights, &lines);
+        let mut story =
+            Story { known, calls, end, timelines: BTreeMap::new(), lines, arrived, over };
+        let by_operation = story.by_operation();
+        for (code, snapshot) in &end.coupons {
+            let seen = sights.get(code).map_or(&[][..], Vec::as_slice);
+            let timeline = story.timeline(snapshot, seen, &by_operation, wrong);
+            story.timelines.insert(code, timeline);
+        }
+        for (code, seen) in sights.iter().filter(|(code, _)| !end.coupons.contains_key(**code)) {
+            wrong.add(format!("{code}: it is gone"), seen.iter().filter_map(|it| it.call));
+        }
+        story
+    }
+
+    fn timeline(
+        &self,
+        snapshot: &'a CouponSnapshot,
+        seen: &[Sight<'a>],
+        by_operation: &BTreeMap<u128, Vec<usize>>,
+        wrong: &mut Wrong<'_>,
+    ) -> Timeline<'a> {
+        let coupon = &snapshot.coupon;
+        let (call, tier, wrote) = (None, snapshot.tier, false);
+        let end = Sight { call, began: self.over, ended: self.over, coupon, tier, wrote };
+        let authors = 0..coupon.events().len();
+        let authors = authors.map(|at| self.authors(coupon, at, by_operation)).collect();
+        Timeline::of(end, seen, authors, |nth| self.calls[nth].began_ms, wrong)
+    }
+
+    fn by_operation(&self) -> BTreeMap<u128, Vec<usize>> {
+        let mut by_operation: BTreeMap<u128, Vec<usize>> = BTreeMap::new();
+        for (nth, call) in self.calls.iter().enumerate() {
+            if let Some(change) = change_of(&call.asked) {
+                by_operation.entry(change.operation.0).or_default().push(nth);
+            }
+        }
+        by_operation
+    }
+
+    fn authors(
+        &self,
+        coupon: &Coupon,
+        at: usize,
+        by_operation: &BTreeMap<u128, Vec<usize>>,
+    ) -> Authors {
+        let (code, event) = (coupon.code(), &coupon.events()[at]);
+        let asked = by_operation.get(&event.operation.0).into_iter().flatten().copied();
+        let calls: Vec<usize> =
+            asked.filter(|nth| action_behind(&self.calls[*nth], code, event).is_some()).collect();
+        let lines = self.lines.get(code).into_iter().flatten();
+        let imports = lines
+            .filter(|it| calls.is_empty() && line_makes(&it.line.imported_state, code, &event.kind))
+            .map(|it| it.call)
+            .collect();
+        Authors { calls, imports }
+    }
+
+    /// The campaign of a coupon.
+    pub(super) fn campaign_of(&self, coupon: &Coupon) -> Option<&'a KnownCampaign> {
+        self.known.campaigns.get(&coupon.genesis().campaign)
+    }
+
+    /// The coupons of a campaign.
+    pub(super) fn of_campaign(&self, id: &CampaignId) -> impl Iterator<Item = &Timeline<'a>> {
+        self.timelines.values().filter(move |it| it.coupon.genesis().campaign == *id)
+    }
+
+    /// From when on a coupon is there for certain, and the call that says so; 0 if it is there from
+    /// the beginning.
+    pub(super) fn is_there_from(&self, code: &Code) -> Option<(u64, Option<usize>)> {
+        let shown = self.arrived.get(code).map(|(at, call)| (*at, Some(*call)));
+        let minted = self.is_minted_from(code).map(|at| (at, None));
+        shown.into_iter().chain(minted).min()
+    }
+
+    /// From when on a code that no import has is one of a minted batch for certain. An operator may
+    /// mint a batch long after callers were told that their campaign is sold out.
+    fn is_minted_from(&self, code: &Code) -> Option<u64> {
+        if self.lines.contains_key(code) {
+            return None;
+        }
+        let genesis = self.end.coupons.get(code)?.coupon.genesis();
+        let batch = (genesis.campaign.clone(), genesis.batch.clone());
+        self.known.minted_later.get(&batch).copied().unwrap_or(Some(0))
+    }
+
+    /// When a call was over; never, if it was not answered.
+    pub(super) fn ended(&self, nth: usize) -> u64 {
+        self.calls[nth].ended_ms.unwrap_or(u64::MAX)
+    }
+}
+
+fn sights(calls: &[Call]) -> BTreeMap<&Code, Vec<Sight<'_>>> {
+    let mut sights: BTreeMap<&Code, Vec<Sight<'_>>> = BTreeMap::new();
+    for (nth, call) in calls.iter().enumerate() {
+        let Some(ended) = call.ended_ms else { continue };
+        let (shown, wrote) = match &call.told {
+            Told::Applied(applied) => {
+                let wrote = matches!(applied.outcome, Outcome::Accepted(_));
+                (applied.snapshot.as_ref(), wrote)
+            }
+            Told::Read(read) => (read.as_deref(), false),
+            Told::Imported(_) | Told::NotDone(_) | Told::Unknown(_) | Told::Damaged(_) => {
+                (None, false)
+            }
+        };
+        if let Some(CouponSnapshot { coupon, tier, .. }) = shown {
+            let (began, tier) = (call.began_ms, *tier);
+            let sight = Sight { call: Some(nth), began, ended, coupon, tier, wrote };
+            sights.entry(coupon.code()).or_default().push(sight);
+        }
+    }
+    sights
+}
+
+fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
+    let mut all: BTreeMap<&Code, Vec<Line<'_>>> = BTreeMap::new();
+    for (nth, call) in calls.iter().enumerate() {
+        let Asked::Import { campaign, lines, .. } = &call.asked else { continue };
+        let outcomes: &[ImportOutcome] = match &call.told {
+            Told::Imported(outcomes) if call.ended_ms.is_some() => outcomes,
+            _ => &[],
+        };
+        for (at, line) in lines.iter().enumerate() {
+            let outcome = outcomes.get(at).copied();
+            all.entry(&line.code).or_default().push(Line { call: nth, campaign, line, outcome });
+        }
+    }
+    all
+}
+
+/// When a coupon was seen or acknowledged first.
+fn arrived<'a>(
+    calls: &[Call],
+    sights: &BTreeMap<&'a Code, Vec<Sight<'a>>>,
+    lines: &BTreeMap<&'a Code, Vec<Line<'a>>>,
+) -> BTreeMap<&'a Code, (u64, usize)> {
+    let codes: BTreeSet<&'a Code> = sights.keys().chain(lines.keys()).copied().collect();
+    let first = |code: &'a Code| {
+        let seen = sights.get(code).into_iter().flatten();
+        let seen = seen.filter_map(|it| Some((it.ended, it.call?)));
+        let said = lines.get(code).into_iter().flatten().filter_map(|it| {
+            let is_there =
+                matches!(it.outcome, Some(ImportOutcome::Imported | ImportOutcome::AlreadyThere));
+            Some((calls[it.call].ended_ms.filter(|_| is_there)?, it.call))
+        });
+        Some((code, seen.chain(said).min()?))
+    };
+    codes.into_iter().filter_map(first).collect()
+}

@@ -1,0 +1,345 @@
+//! Three replicas, the network between them, and their coordinators.
+//!
+//! Every node has every partition, and two of three are a quorum. [`Weather`] draws what happens to
+//! each message; the calls of [`Cluster`] order the rest: which node is frozen, down, or cut off.
+//! In calm weather a statement is one step: it waits once and then runs without a pause.
+
+mod conditional;
+mod coordinator;
+mod messages;
+mod node;
+mod paxos;
+mod quiet;
+mod reads;
+#[cfg(test)]
+mod tests;
+mod weather;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cql_session::Bound;
+use scylla::errors::DbError;
+use scylla::statement::Consistency;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep};
+
+use crate::cql::{Data, Schema, Statement};
+use crate::rng::Rng;
+use crate::trace::Trace;
+use coordinator::Coordinator;
+use node::State;
+pub use weather::Weather;
+
+/// Nodes of the cluster, each with every partition.
+pub const NODES: usize = 3;
+
+/// Replicas that decide.
+const QUORUM: usize = 2;
+
+/// How long a statement takes in calm weather.
+const CALM: Duration = Duration::from_millis(1);
+
+/// A simulated cluster. Its clones share it.
+#[derive(Clone)]
+pub struct Cluster(Arc<Shared>);
+
+struct Shared {
+    schema: Arc<Schema>,
+    trace: Trace,
+    began: Instant,
+    state: Mutex<State>,
+    /// A node thawed, died or came back.
+    changed: Notify,
+    /// The faults end: what is late arrives at once.
+    hurry: Notify,
+    prepared: Mutex<HashMap<String, Arc<Statement>>>,
+}
+
+/// How a statement is sent.
+#[derive(Clone, Debug)]
+pub struct How {
+    /// At which level it reads or writes.
+    pub consistency: Consistency,
+    /// Which page of the answer; `None` for all of it.
+    pub page: Option<PageOf>,
+}
+
+/// A page of an answer.
+#[derive(Clone, Debug)]
+pub struct PageOf {
+    /// Where the page before it ended; `None` for the first one.
+    pub after: Option<Vec<u8>>,
+    /// Its most rows.
+    pub rows: usize,
+}
+
+/// What a coordinator answers.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Encoded rows, as in [`cql_session::Page`].
+    pub rows: Vec<Vec<u8>>,
+    /// Where this page ended; `None` after the last one.
+    pub next: Option<Vec<u8>>,
+}
+
+/// Why a coordinator did not answer with rows.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// It refused, or gave up waiting for replicas.
+    Refused(DbError, String),
+    /// It died.
+    Broken,
+}
+
+/// Whether a message arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Ready,
+    Frozen(Instant),
+    Gone,
+}
+
+/// Counts a task as long as it lives.
+struct InFlight(Cluster);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.0.0.state.lock() {
+            state.in_flight -= 1;
+        }
+    }
+}
+
+impl Cluster {
+    /// A cluster without rows.
+    pub fn new(schema: Arc<Schema>, rng: Rng, trace: Trace, weather: Weather) -> Cluster {
+        let began = Instant::now();
+        Cluster(Arc::new(Shared {
+            schema,
+            trace,
+            began,
+            state: Mutex::new(State::new(rng, weather, began)),
+            changed: Notify::new(),
+            hurry: Notify::new(),
+            prepared: Mutex::default(),
+        }))
+    }
+
+    /// The statement of a text.
+    ///
+    /// # Errors
+    /// The schema does not know it.
+    pub fn prepare(&self, cql: &str) -> Result<Arc<Statement>, String> {
+        let mut prepared = self.0.prepared.lock().expect("no parser panics with it");
+        if let Some(statement) = prepared.get(cql) {
+            return Ok(Arc::clone(statement));
+        }
+        let statement = self.0.schema.prepare(cql)?;
+        prepared.insert(cql.to_owned(), Arc::clone(&statement));
+        Ok(statement)
+    }
+
+    /// Sends a statement to a coordinator and waits for its answer, for ever if that is lost. Who
+    /// stops waiting does not stop the coordinator. More than one row of values is one batch.
+    ///
+    /// # Errors
+    /// Too few replicas answered, or the coordinator died. The statement may have been applied.
+    pub async fn execute(
+        &self,
+        node: usize,
+        statement: &Arc<Statement>,
+        rows: &[Vec<Bound>],
+        how: How,
+    ) -> Result<Answer, Failure> {
+        if self.with(|state| state.is_calm()) {
+            sleep(CALM).await;
+            if self.with(|state| state.is_calm()) {
+                return Coordinator::new(self, node).run(statement, rows, &how).await;
+            }
+        }
+        let (out, back, is_up, mut deaths) = self.with(|state| {
+            let out = state.weather.client_delay(&mut state.rng);
+            let back = state.weather.client_delay(&mut state.rng);
+            let node = &state.nodes[node];
+            (out, back, node.up, node.deaths.subscribe())
+        });
+        if !is_up {
+            return Err(Failure::Broken);
+        }
+        let (sender, receiver) = oneshot::channel();
+        match out {
+            Some(out) => {
+                let work = Coordinator::new(self, node);
+                let (statement, rows) = (Arc::clone(statement), rows.to_vec());
+                let in_flight = self.in_flight();
+                tokio::spawn(async move {
+                    work.cluster.pause(out).await;
+                    sleep(CALM).await;
+                    let answer = work.run(&statement, &rows, &how).await;
+                    work.send_back(answer, back, sender).await;
+                    drop(in_flight);
+                });
+            }
+            None => self.trace().fault("statement lost"),
+        }
+        let answered = async {
+            match receiver.await {
+                Ok(answer) => answer,
+                // Nobody tells a client that its answer was lost.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answered => answer,
+            _ = deaths.changed() => Err(Failure::Broken),
+        }
+    }
+
+    /// Changes the rates of faults. What is on its way is not changed.
+    pub fn set_weather(&self, weather: Weather) {
+        self.with(|state| state.weather = weather);
+    }
+
+    /// Stops a node for a while. What is sent to it waits.
+    pub fn freeze(&self, node: usize, time: Duration) {
+        if !self.is_up(node) {
+            return;
+        }
+        self.trace().fault("node frozen");
+        self.say(node, || format!("freezes for {time:?}"));
+        self.with(|state| {
+            let until = Instant::now() + time;
+            let lag = state.lag();
+            let node = &mut state.nodes[node];
+            node.frozen_until = node.frozen_until.max(Some(until));
+            node.suspicion.begin(Instant::now() + lag);
+            node.suspicion.end(until + lag);
+        });
+    }
+
+    /// Ends a freeze.
+    pub fn thaw(&self, node: usize) {
+        self.say(node, || "thaws".to_owned());
+        self.with(|state| {
+            let noticed = Instant::now() + state.lag();
+            state.nodes[node].frozen_until = None;
+            state.nodes[node].suspicion.end(noticed);
+        });
+        self.changed().notify_waiters();
+    }
+
+    /// Kills a node. What it coordinates ends where it is; its rows and promises stay on its disk.
+    pub fn kill(&self, node: usize) {
+        self.trace().fault("node killed");
+        self.say(node, || "dies".to_owned());
+        self.with(|state| {
+            let noticed = Instant::now() + state.lag();
+            let node = &mut state.nodes[node];
+            node.up = false;
+            node.frozen_until = None;
+            node.suspicion.begin(noticed);
+            node.deaths.send_modify(|deaths| *deaths += 1);
+        });
+        self.changed().notify_waiters();
+    }
+
+    /// Starts a node with what it had.
+    pub fn start(&self, node: usize) {
+        self.say(node, || "starts".to_owned());
+        let lag = self.with(|state| {
+            let lag = state.lag();
+            state.nodes[node].up = true;
+            state.nodes[node].suspicion.end(Instant::now() + lag);
+            lag
+        });
+        self.changed().notify_waiters();
+        self.deliver_hints(node, u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Whether a node runs; a frozen one does.
+    pub fn is_up(&self, node: usize) -> bool {
+        self.with(|state| state.nodes[node].up)
+    }
+
+    /// Whether a client takes a node for one that it can send to.
+    pub fn is_connected(&self, node: usize) -> bool {
+        self.with(|state| state.nodes[node].up && !state.suspected(node))
+    }
+
+    /// No message passes between two nodes.
+    pub fn cut(&self, a: usize, b: usize) {
+        self.trace().fault("nodes cut off");
+        self.say(a, || format!("does not reach node {b}"));
+        self.with(|state| state.cuts.insert((a.min(b), a.max(b))));
+    }
+
+    /// Messages pass between two nodes again.
+    pub fn mend(&self, a: usize, b: usize) {
+        self.with(|state| state.cuts.remove(&(a.min(b), a.max(b))));
+    }
+
+    /// Sets how far the clock of a node is ahead.
+    pub fn set_clock(&self, node: usize, ahead_ms: i64) {
+        if ahead_ms != 0 {
+            self.trace().fault("clock of a node");
+        }
+        self.say(node, || format!("has a clock that is {ahead_ms} ms ahead"));
+        self.with(|state| state.nodes[node].ahead_ms = ahead_ms);
+    }
+
+    /// What all nodes together have: a backup.
+    pub fn data(&self) -> Data {
+        self.with(|state| {
+            let mut all = Data::default();
+            for node in &state.nodes {
+                all.merge_from(&node.data);
+            }
+            all
+        })
+    }
+
+    /// Puts a backup into every node.
+    pub fn load(&self, backup: &Data) {
+        self.with(|state| {
+            for node in &mut state.nodes {
+                node.data.merge_from(backup);
+            }
+        });
+    }
+
+    /// When the cluster began: the start of simulated time.
+    pub fn began(&self) -> Instant {
+        self.0.began
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.state.lock().expect("nothing panics with the state in its hand"))
+    }
+
+    fn in_flight(&self) -> InFlight {
+        self.with(|state| state.in_flight += 1);
+        InFlight(self.clone())
+    }
+
+    fn trace(&self) -> &Trace {
+        &self.0.trace
+    }
+
+    fn changed(&self) -> &Notify {
+        &self.0.changed
+    }
+
+    fn hurry(&self) -> &Notify {
+        &self.0.hurry
+    }
+
+    /// Adds a line, and builds its text only if lines are kept.
+    fn say(&self, node: usize, what: impl FnOnce() -> String) {
+        if self.trace().on() {
+            self.trace().say(format!("node {node}"), what());
+        }
+    }
+}

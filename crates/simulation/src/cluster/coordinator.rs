@@ -1,0 +1,171 @@
+//! One statement on the node that coordinates it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cql_session::Bound;
+use scylla::errors::{DbError, WriteType};
+use scylla::statement::Consistency;
+use tokio::sync::oneshot;
+
+use super::messages::Question;
+use super::node::Node;
+use super::{Answer, Cluster, Failure, How, NODES, QUORUM, Reach};
+use crate::cql::{Kind, Mutation, Statement};
+
+/// How long a coordinator waits for replicas that write.
+pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(2);
+
+/// The work of one statement.
+pub(super) struct Coordinator {
+    pub(super) cluster: Cluster,
+    pub(super) node: usize,
+    /// How often the node had died when the work began: it does not go on after another time.
+    deaths: u64,
+}
+
+/// A mutation at a quorum.
+pub(super) struct Store {
+    pub(super) mutations: Arc<[Mutation]>,
+    pub(super) consistency: Consistency,
+    pub(super) write_type: WriteType,
+}
+
+impl Coordinator {
+    pub(super) fn new(cluster: &Cluster, node: usize) -> Coordinator {
+        let deaths = cluster.with(|state| *state.nodes[node].deaths.borrow());
+        Coordinator { cluster: cluster.clone(), node, deaths }
+    }
+
+    pub(super) async fn run(
+        &self,
+        statement: &Statement,
+        rows: &[Vec<Bound>],
+        how: &How,
+    ) -> Result<Answer, Failure> {
+        self.awake().await?;
+        let values = rows.first().map(Vec::as_slice).unwrap_or_default();
+        match statement.kind() {
+            Kind::Local => {
+                let now_ms = self.cluster.with(|state| state.clock_us(self.node)) / 1_000;
+                Ok(Answer { rows: statement.local(now_ms), next: None })
+            }
+            Kind::Write => self.write(statement, rows, how.consistency).await,
+            Kind::Conditional => self.change(statement, values).await,
+            Kind::Read if is_serial(how.consistency) => {
+                self.serial_read(statement, values, how).await
+            }
+            Kind::Read => self.read(statement, values, how).await,
+        }
+    }
+
+    /// Answers the client, unless the answer is lost.
+    pub(super) async fn send_back(
+        &self,
+        answer: Result<Answer, Failure>,
+        back: Option<u64>,
+        client: oneshot::Sender<Result<Answer, Failure>>,
+    ) {
+        let Some(back) = back else {
+            self.cluster.trace().fault("answer to a client lost");
+            return;
+        };
+        self.cluster.pause(back).await;
+        if self.awake().await.is_ok() {
+            // The client may have given up.
+            client.send(answer).ok();
+        }
+    }
+
+    /// Waits while the node is frozen.
+    pub(super) async fn awake(&self) -> Result<(), Failure> {
+        let reach = self.cluster.thawed(self.node, self.node).await;
+        let deaths = self.cluster.with(|state| *state.nodes[self.node].deaths.borrow());
+        match reach == Reach::Ready && deaths == self.deaths {
+            true => Ok(()),
+            false => Err(Failure::Broken),
+        }
+    }
+
+    /// The nodes that it takes for alive.
+    pub(super) fn alive(
+        &self,
+        consistency: Consistency,
+        required: usize,
+    ) -> Result<Vec<usize>, Failure> {
+        let alive = self.cluster.with(|state| state.alive(self.node));
+        if alive.len() >= required {
+            return Ok(alive);
+        }
+        let (required, alive) = (number(required), number(alive.len()));
+        Err(refused(DbError::Unavailable { consistency, required, alive }))
+    }
+
+    async fn write(
+        &self,
+        statement: &Statement,
+        rows: &[Vec<Bound>],
+        consistency: Consistency,
+    ) -> Result<Answer, Failure> {
+        let (now_us, now_s) = self.cluster.with(|state| {
+            let now_s = state.clock_us(self.node) / 1_000_000;
+            (state.stamp(self.node), now_s)
+        });
+        let mutations = rows.iter().map(|values| statement.mutation(values, now_us, now_s));
+        let mutations: Result<Arc<[Mutation]>, String> = mutations.collect();
+        let mutations = mutations.map_err(invalid)?;
+        let write_type = if rows.len() > 1 { WriteType::UnloggedBatch } else { WriteType::Simple };
+        let applied = Arc::clone(&mutations);
+        let store = Store { mutations, consistency, write_type };
+        self.store(store, move |node| node.apply(&applied)).await?;
+        Ok(Answer::default())
+    }
+
+    /// Sends a mutation to all replicas and waits for enough of them.
+    pub(super) async fn store<H>(&self, store: Store, handler: H) -> Result<(), Failure>
+    where
+        H: Fn(&mut Node) + Send + Sync + 'static,
+    {
+        let Store { mutations, consistency, write_type } = store;
+        let required = required(consistency);
+        let alive = self.alive(consistency, required)?;
+        for node in (0..NODES).filter(|node| !alive.contains(node)) {
+            self.cluster.hint(node, &mutations);
+        }
+        let hint = Some(mutations);
+        let question = Question { handler, limit: WRITE_LIMIT, hint, may_repeat: true };
+        let replies = self.round(&alive, question, |replies| replies.len() >= required).await?;
+        if replies.len() >= required {
+            return Ok(());
+        }
+        let (received, required) = (number(replies.len()), number(required));
+        Err(refused(DbError::WriteTimeout { consistency, received, required, write_type }))
+    }
+}
+
+/// Replicas that have to answer.
+pub(super) fn required(consistency: Consistency) -> usize {
+    match consistency {
+        Consistency::Any | Consistency::One | Consistency::LocalOne => 1,
+        Consistency::All | Consistency::Three => NODES,
+        _ => QUORUM,
+    }
+}
+
+fn is_serial(consistency: Consistency) -> bool {
+    matches!(consistency, Consistency::Serial | Consistency::LocalSerial)
+}
+
+/// A number as the protocol writes it.
+pub(super) fn number(of: usize) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
+}
+
+pub(super) fn refused(error: DbError) -> Failure {
+    Failure::Refused(error, String::new())
+}
+
+/// A statement that the schema cannot make sense of.
+pub(super) fn invalid(why: impl Into<String>) -> Failure {
+    Failure::Refused(DbError::Invalid, why.into())
+}

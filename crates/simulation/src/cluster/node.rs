@@ -1,0 +1,181 @@
+//! One replica: its data, its part in Paxos, its clock, and whether it can be reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::paxos::{Acceptor, Ballot, Proposal};
+use super::weather::{Weather, within};
+use super::{NODES, Reach};
+use crate::cql::{Data, Mutation, PartitionKey};
+use crate::rng::Rng;
+use crate::session::EPOCH_MS;
+
+/// A replica of every partition.
+pub(super) struct Node {
+    pub(super) data: Data,
+    pub(super) paxos: BTreeMap<PartitionKey, Acceptor>,
+    /// Mutations that other nodes keep for it.
+    pub(super) hints: Vec<Arc<[Mutation]>>,
+    pub(super) up: bool,
+    pub(super) frozen_until: Option<Instant>,
+    pub(super) suspicion: Suspicion,
+    /// How often it died: whoever waits for it learns that it did.
+    pub(super) deaths: watch::Sender<u64>,
+    pub(super) ahead_ms: i64,
+    last_us: i64,
+}
+
+/// From when to when others think that a node is down.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Suspicion {
+    from: Option<Instant>,
+    until: Option<Instant>,
+}
+
+impl Suspicion {
+    pub(super) fn begin(&mut self, at: Instant) {
+        *self = Suspicion { from: Some(at), until: None };
+    }
+
+    pub(super) fn end(&mut self, at: Instant) {
+        self.until = Some(at);
+    }
+
+    fn holds(self, now: Instant) -> bool {
+        self.from.is_some_and(|from| from <= now) && self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Node {
+    pub(super) fn new() -> Node {
+        Node {
+            data: Data::default(),
+            paxos: BTreeMap::new(),
+            hints: Vec::new(),
+            up: true,
+            frozen_until: None,
+            suspicion: Suspicion::default(),
+            deaths: watch::Sender::new(0),
+            ahead_ms: 0,
+            last_us: 0,
+        }
+    }
+
+    pub(super) fn acceptor(&mut self, key: &PartitionKey) -> &mut Acceptor {
+        if !self.paxos.contains_key(key) {
+            self.paxos.insert(key.clone(), Acceptor::default());
+        }
+        self.paxos.get_mut(key).expect("it was put there")
+    }
+
+    pub(super) fn apply(&mut self, mutations: &[Mutation]) {
+        for mutation in mutations {
+            self.data.apply(mutation);
+        }
+    }
+
+    pub(super) fn commit(&mut self, key: &PartitionKey, proposal: &Proposal) {
+        if let Some(update) = &proposal.update {
+            self.data.apply(update);
+        }
+        self.acceptor(key).commit(proposal);
+    }
+
+    fn frozen(&self, now: Instant) -> Option<Instant> {
+        self.frozen_until.filter(|until| *until > now)
+    }
+}
+
+/// All that changes in a cluster.
+pub(super) struct State {
+    pub(super) rng: Rng,
+    pub(super) weather: Weather,
+    pub(super) nodes: [Node; NODES],
+    /// Pairs that do not reach each other, the lower number first.
+    pub(super) cuts: BTreeSet<(usize, usize)>,
+    /// Whether late messages arrive at once, since the faults end.
+    pub(super) hurries: bool,
+    /// Whether every message arrived at once since the replicas were equal: so they still are.
+    pub(super) are_equal: bool,
+    /// Tasks that still deliver or coordinate something.
+    pub(super) in_flight: u64,
+    ballots: u64,
+    began: Instant,
+}
+
+impl State {
+    pub(super) fn new(rng: Rng, weather: Weather, began: Instant) -> State {
+        State {
+            rng,
+            weather,
+            nodes: std::array::from_fn(|_| Node::new()),
+            cuts: BTreeSet::new(),
+            hurries: false,
+            are_equal: true,
+            in_flight: 0,
+            ballots: 0,
+            began,
+        }
+    }
+
+    /// Whether every message arrives at once, so that a statement needs no tasks.
+    pub(super) fn is_calm(&self) -> bool {
+        let now = Instant::now();
+        self.weather.is_calm()
+            && self.cuts.is_empty()
+            && self.nodes.iter().all(|node| node.up && node.frozen(now).is_none())
+    }
+
+    pub(super) fn reach(&self, from: usize, to: usize) -> Reach {
+        let node = &self.nodes[to];
+        if !node.up || self.cuts.contains(&(from.min(to), from.max(to))) {
+            return Reach::Gone;
+        }
+        node.frozen(Instant::now()).map_or(Reach::Ready, Reach::Frozen)
+    }
+
+    pub(super) fn suspected(&self, node: usize) -> bool {
+        self.nodes[node].suspicion.holds(Instant::now())
+    }
+
+    /// The nodes that `observer` takes for alive, itself first.
+    pub(super) fn alive(&self, observer: usize) -> Vec<usize> {
+        let others = (1..NODES).map(|step| (observer + step) % NODES);
+        let others = others.filter(|node| !self.suspected(*node));
+        std::iter::once(observer).chain(others).collect()
+    }
+
+    /// How long it takes until a change of a node is noticed.
+    pub(super) fn lag(&mut self) -> Duration {
+        Duration::from_millis(within(self.weather.noticed_ms, &mut self.rng))
+    }
+
+    pub(super) fn clock_us(&self, node: usize) -> i64 {
+        let elapsed = i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        (EPOCH_MS + self.nodes[node].ahead_ms) * 1_000 + elapsed
+    }
+
+    /// The timestamp of a plain write: one coordinator gives none twice.
+    pub(super) fn stamp(&mut self, node: usize) -> i64 {
+        let us = self.clock_us(node).max(self.nodes[node].last_us + 1);
+        self.nodes[node].last_us = us;
+        us
+    }
+
+    /// A ballot above `floor` and above what this node promised. One that lies above its clock does
+    /// not move its clock: it came from a node whose clock is ahead.
+    pub(super) fn ballot(&mut self, node: usize, key: &PartitionKey, floor: i64) -> Ballot {
+        let promised = self.nodes[node].paxos.get(key).map_or(0, |state| state.promised.us);
+        let floor = floor.max(promised) + 1;
+        let by_clock = self.clock_us(node).max(self.nodes[node].last_us + 1);
+        if by_clock >= floor {
+            self.nodes[node].last_us = by_clock;
+        }
+        self.ballots += 1;
+        Ballot { us: by_clock.max(floor), number: self.ballots }
+    }
+}

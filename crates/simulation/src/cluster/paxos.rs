@@ -1,0 +1,122 @@
+//! What one replica remembers of Paxos in one partition.
+
+use std::sync::Arc;
+
+use crate::cql::Mutation;
+
+/// The number of a round. Its microseconds are the timestamp of the cells that the round writes, so
+/// no two rounds of a partition may have the same: a replica refuses the second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ballot {
+    pub(super) us: i64,
+    /// Tells apart rounds that begin in one microsecond.
+    pub(super) number: u64,
+}
+
+/// What a round wants to write: nothing, if it only reads or its condition did not hold.
+#[derive(Clone, Debug)]
+pub(super) struct Proposal {
+    pub(super) ballot: Ballot,
+    pub(super) update: Option<Arc<Mutation>>,
+}
+
+/// The state of a partition on one replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Acceptor {
+    pub(super) promised: Ballot,
+    pub(super) accepted: Option<Proposal>,
+    pub(super) committed: Option<Proposal>,
+}
+
+/// The answer to a prepare message.
+#[derive(Clone, Debug)]
+pub(super) enum Promise {
+    Made { accepted: Option<Proposal>, committed: Option<Proposal> },
+    Refused { promised: Ballot },
+}
+
+impl Acceptor {
+    pub(super) fn promise(&mut self, ballot: Ballot) -> Promise {
+        if !self.allows(ballot) {
+            return Promise::Refused { promised: self.promised };
+        }
+        self.promised = ballot;
+        Promise::Made { accepted: self.accepted.clone(), committed: self.committed.clone() }
+    }
+
+    pub(super) fn accept(&mut self, proposal: &Proposal) -> bool {
+        let allowed = self.allows(proposal.ballot);
+        if allowed {
+            self.promised = proposal.ballot;
+            self.accepted = Some(proposal.clone());
+        }
+        allowed
+    }
+
+    pub(super) fn commit(&mut self, proposal: &Proposal) {
+        if ballot_of(self.committed.as_ref()) < proposal.ballot {
+            self.committed = Some(proposal.clone());
+        }
+        if ballot_of(self.accepted.as_ref()) <= proposal.ballot {
+            self.accepted = None;
+        }
+    }
+
+    fn allows(&self, ballot: Ballot) -> bool {
+        ballot == self.promised || ballot.us > self.promised.us
+    }
+}
+
+/// The ballot of a proposal; that before all rounds if there is none.
+pub(super) fn ballot_of(proposal: Option<&Proposal>) -> Ballot {
+    proposal.map(|proposal| proposal.ballot).unwrap_or_default()
+}
+
+/// The later of two proposals.
+pub(super) fn later(one: Option<Proposal>, other: Option<Proposal>) -> Option<Proposal> {
+    if ballot_of(one.as_ref()) >= ballot_of(other.as_ref()) { one } else { other }
+}
+
+/// What was accepted and has to be finished before another round may go on. One that writes nothing
+/// has not.
+pub(super) fn unfinished(
+    accepted: Option<&Proposal>,
+    committed: Option<&Proposal>,
+) -> Option<Arc<Mutation>> {
+    let accepted = accepted.filter(|accepted| accepted.ballot > ballot_of(committed))?;
+    accepted.update.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty(us: i64, number: u64) -> Proposal {
+        Proposal { ballot: Ballot { us, number }, update: None }
+    }
+
+    #[test]
+    fn a_promise_holds_against_earlier_and_equal_times() {
+        let mut acceptor = Acceptor::default();
+        let ballot = Ballot { us: 5, number: 1 };
+        assert!(matches!(acceptor.promise(ballot), Promise::Made { .. }));
+        assert!(matches!(acceptor.promise(ballot), Promise::Made { .. }), "the same once more");
+        let refused = acceptor.promise(Ballot { us: 5, number: 2 });
+        assert!(matches!(refused, Promise::Refused { promised } if promised == ballot));
+        assert!(!acceptor.accept(&empty(4, 9)));
+        assert!(acceptor.accept(&empty(5, 1)) && acceptor.accept(&empty(6, 0)));
+        assert!(!acceptor.accept(&empty(5, 1)), "promised to a later round");
+    }
+
+    #[test]
+    fn a_commit_ends_the_rounds_before_it() {
+        let mut acceptor = Acceptor::default();
+        assert!(acceptor.accept(&empty(5, 1)));
+        acceptor.commit(&empty(4, 1));
+        assert!(acceptor.accepted.is_some(), "a later round is still open");
+        acceptor.commit(&empty(6, 1));
+        assert!(acceptor.accepted.is_none());
+        acceptor.commit(&empty(4, 1));
+        assert_eq!(ballot_of(acceptor.committed.as_ref()).us, 6);
+    }
+}

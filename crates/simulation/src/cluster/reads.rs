@@ -1,0 +1,139 @@
+//! Reads: two replicas answer, their answers are merged, and who lacks something is sent it before
+//! the client has the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cql_session::Bound;
+use scylla::errors::DbError;
+use scylla::statement::Consistency;
+
+use super::coordinator::{Coordinator, invalid, number, refused, required};
+use super::messages::Question;
+use super::node::Node;
+use super::{Answer, Failure, How};
+use crate::cql::{Mutation, PagePosition, Read, Rows, Statement};
+
+/// How long a coordinator waits for replicas that read.
+const READ_LIMIT: Duration = Duration::from_secs(2);
+
+/// After this time a coordinator asks all replicas.
+const SPECULATE_AFTER: Duration = Duration::from_millis(60);
+
+/// How often a coordinator asks one replica more than it needs, in permille.
+const ASK_ALL: u32 = 250;
+
+impl Coordinator {
+    pub(super) async fn read(
+        &self,
+        statement: &Statement,
+        values: &[Bound],
+        how: &How,
+    ) -> Result<Answer, Failure> {
+        let mut read = statement.read(values).map_err(invalid)?;
+        if let Some(after) = how.page.as_ref().and_then(|page| page.after.as_deref()) {
+            read = read.after(position(after)?);
+        }
+        let rows = self.rows(&Arc::new(read), how.consistency).await?;
+        let now_s = self.cluster.with(|state| state.clock_us(self.node)) / 1_000_000;
+        let Some(page) = &how.page else {
+            let rows = statement.answer(values, &rows, now_s).map_err(invalid)?;
+            return Ok(Answer { rows, next: None });
+        };
+        let (rows, next) = statement.page(values, &rows, page.rows, now_s).map_err(invalid)?;
+        Ok(Answer { rows, next: next.map(|position| position.to_bytes()) })
+    }
+
+    /// The merged rows of enough replicas.
+    pub(super) async fn rows(
+        &self,
+        read: &Arc<Read>,
+        consistency: Consistency,
+    ) -> Result<Rows, Failure> {
+        let need = required(consistency);
+        let mut asked = self.alive(consistency, need)?;
+        let all = asked.clone();
+        // Replicas that are equal anyway are not compared: most tests know no fault.
+        let need = self.cluster.with(|state| {
+            let is_calm = state.is_calm();
+            if !is_calm {
+                state.rng.shuffle(&mut asked);
+            }
+            let need = if is_calm && state.are_equal { 1 } else { need };
+            if is_calm || !state.rng.chance(ASK_ALL) {
+                asked.truncate(need);
+            }
+            need
+        });
+        let mut replies = self.ask(&asked, read, need, SPECULATE_AFTER).await?;
+        if replies.len() < need {
+            replies = self.ask(&all, read, need, READ_LIMIT - SPECULATE_AFTER).await?;
+        }
+        if replies.len() < need {
+            let (received, required) = (number(replies.len()), number(need));
+            let data_present = received > 0;
+            let error = DbError::ReadTimeout { consistency, received, required, data_present };
+            return Err(refused(error));
+        }
+        replies.truncate(need);
+        self.merged(replies, consistency).await
+    }
+
+    async fn ask(
+        &self,
+        nodes: &[usize],
+        read: &Arc<Read>,
+        need: usize,
+        limit: Duration,
+    ) -> Result<Vec<(usize, Rows)>, Failure> {
+        let read = Arc::clone(read);
+        let handler = move |node: &mut Node| node.data.read(&read);
+        let question = Question { handler, limit, hint: None, may_repeat: true };
+        self.round(nodes, question, |replies| replies.len() >= need).await
+    }
+
+    async fn merged(
+        &self,
+        mut replies: Vec<(usize, Rows)>,
+        consistency: Consistency,
+    ) -> Result<Rows, Failure> {
+        let differ = replies.windows(2).any(|pair| pair[0].1 != pair[1].1);
+        if !differ {
+            return Ok(replies.swap_remove(0).1);
+        }
+        self.cluster.trace().reached("read: replicas differ");
+        let mut merged = replies[0].1.clone();
+        for (_, rows) in &replies[1..] {
+            merged.merge(rows.clone());
+        }
+        let lacking = replies.iter().filter(|(_, rows)| *rows != merged);
+        let lacking: Vec<usize> = lacking.map(|(node, _)| *node).collect();
+        let repair: Arc<[Mutation]> = merged.repairs().collect();
+        self.repair_rows(repair, &lacking, replies.len(), consistency).await?;
+        Ok(merged)
+    }
+
+    /// Sends the merged rows to the replicas that lack some of them, and waits: the next read at a
+    /// quorum must not miss what this one answers.
+    async fn repair_rows(
+        &self,
+        repair: Arc<[Mutation]>,
+        lacking: &[usize],
+        answered: usize,
+        consistency: Consistency,
+    ) -> Result<(), Failure> {
+        let handler = move |node: &mut Node| node.apply(&repair);
+        let question = Question { handler, limit: READ_LIMIT, hint: None, may_repeat: true };
+        let repaired = self.round(lacking, question, |_| false).await?.len();
+        if repaired == lacking.len() {
+            return Ok(());
+        }
+        let received = number(answered + repaired - lacking.len());
+        let (required, data_present) = (number(answered), true);
+        Err(refused(DbError::ReadTimeout { consistency, received, required, data_present }))
+    }
+}
+
+fn position(bytes: &[u8]) -> Result<PagePosition, Failure> {
+    PagePosition::from_bytes(bytes).ok_or_else(|| invalid("a page begins at no row"))
+}

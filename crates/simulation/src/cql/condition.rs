@@ -1,0 +1,201 @@
+//! Conditional updates: what they read, what they decide, and what they answer.
+
+use std::sync::Arc;
+
+use cql_session::Bound;
+
+use super::data::{Mutation, Rows};
+use super::partition::{Partition, Span};
+use super::read::Read;
+use super::row::Row;
+use super::schema::{ColumnKind, Table};
+use super::statement::{Plan, Statement, Term};
+use super::types::put_cell;
+use super::write::WritePlan;
+
+/// What follows IF.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    NotExists,
+    Exists,
+    /// Columns and the values that they must have.
+    Equal(Vec<(usize, Term)>),
+}
+
+/// The outcome of a conditional update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Whether its condition holds.
+    pub applied: bool,
+    /// What it changes, if its condition holds.
+    pub mutation: Option<Mutation>,
+    /// The rows of the answer.
+    pub rows: Vec<Vec<u8>>,
+}
+
+impl Condition {
+    /// The columns of an answer behind `[applied]`.
+    pub(crate) fn columns(&self, table: &Table) -> Vec<usize> {
+        let Condition::Equal(all) = self else { return table.in_order() };
+        let mut columns: Vec<usize> = all.iter().map(|(column, _)| *column).collect();
+        columns.sort_by_key(|column| table.is_static(*column));
+        columns
+    }
+}
+
+impl Statement {
+    /// What a conditional update reads first.
+    ///
+    /// # Errors
+    /// It is no conditional update, or the values are not those of its parameters.
+    pub fn condition_read(&self, values: &[Bound]) -> Result<Read, String> {
+        let (plan, _) = self.conditional()?;
+        plan.condition_read(values).map_err(|why| self.error(&why))
+    }
+
+    /// Decides a conditional update from what [`Self::condition_read`] saw. `ballot_us` is the time
+    /// of its cells.
+    ///
+    /// # Errors
+    /// It is no conditional update, or the values are not those of its parameters.
+    pub fn decide(
+        &self,
+        values: &[Bound],
+        current: &Rows,
+        ballot_us: i64,
+        now_s: i64,
+    ) -> Result<Decision, String> {
+        let (plan, condition) = self.conditional()?;
+        plan.decide(condition, values, current, (ballot_us, now_s)).map_err(|why| self.error(&why))
+    }
+
+    fn conditional(&self) -> Result<(&WritePlan, &Condition), String> {
+        let plan = match &self.plan {
+            Plan::Write(plan) => plan.condition.as_ref().map(|condition| (&**plan, condition)),
+            Plan::Local(_) | Plan::Read(_) => None,
+        };
+        plan.ok_or_else(|| self.error("no conditional update"))
+    }
+}
+
+/// The row that a conditional update is about, as it is now.
+struct Current<'c> {
+    table: &'c Table,
+    key: &'c [u8],
+    row_key: &'c [u8],
+    row: Option<&'c Row>,
+    statics: Option<&'c Row>,
+    now_s: i64,
+}
+
+impl WritePlan {
+    fn condition_read(&self, values: &[Bound]) -> Result<Read, String> {
+        let is_one_row = self.of.is_one_row(&self.table);
+        let span = if is_one_row { self.of.span(&self.table, values)? } else { Span::nothing() };
+        Ok(Read {
+            table: Arc::clone(&self.table.name),
+            keys: Some(vec![self.of.one_key(&self.table, values)?]),
+            after_token: None,
+            span,
+            with_statics: self.table.has_statics(),
+            is_reversed: false,
+            position: None,
+        })
+    }
+
+    fn decide(
+        &self,
+        condition: &Condition,
+        values: &[Bound],
+        rows: &Rows,
+        (ballot_us, now_s): (i64, i64),
+    ) -> Result<Decision, String> {
+        let key = self.of.one_key(&self.table, values)?;
+        let row_key = self.of.row_key(&self.table, values)?;
+        let partition = rows.partitions.get(&key);
+        let row = |partition: &Partition| partition.rows.get(row_key.as_slice()).cloned();
+        let row = partition.and_then(row).filter(|row| row.is_live(now_s));
+        let current = Current {
+            table: &self.table,
+            key: key.bytes(),
+            row_key: &row_key,
+            row: row.as_deref(),
+            statics: partition.map(|partition| &*partition.statics),
+            now_s,
+        };
+        let applied = current.holds(condition, values)?;
+        let columns = condition.columns(&self.table);
+        let mut answer = Vec::new();
+        put_cell(&mut answer, Some(&[u8::from(applied)]));
+        for column in columns {
+            if applied {
+                put_cell(&mut answer, None);
+            } else {
+                current.put(column, &mut answer);
+            }
+        }
+        let mutation = applied.then(|| self.mutation(values, ballot_us, now_s)).transpose()?;
+        Ok(Decision { applied, mutation, rows: vec![answer] })
+    }
+}
+
+impl Current<'_> {
+    fn holds(&self, condition: &Condition, values: &[Bound]) -> Result<bool, String> {
+        let all = match condition {
+            Condition::NotExists => return Ok(self.row.is_none()),
+            Condition::Exists => return Ok(self.row.is_some()),
+            Condition::Equal(all) => all,
+        };
+        let mut holds = true;
+        for (column, term) in all {
+            holds &= self.equals(*column, term.value(values)?)?;
+        }
+        Ok(holds)
+    }
+
+    /// A missing row has only nulls.
+    fn equals(&self, column: usize, wanted: &Bound) -> Result<bool, String> {
+        let typ = &self.table.columns[column].typ;
+        let now = self.stored(column).and_then(|row| row.value(column, typ, self.now_s));
+        let now = now.as_ref().map(|value| value.bytes());
+        match wanted {
+            Bound::Unset => Err("a value of a condition is unset".into()),
+            Bound::Null => Ok(now.is_none()),
+            Bound::Value(wanted) if typ.has_elements() => {
+                let mut elements = typ.elements(wanted)?;
+                elements.sort();
+                elements.dedup();
+                let elements = elements.iter().map(|(key, value)| (key.as_slice(), *value));
+                Ok(typ.collected(elements).as_deref() == now)
+            }
+            Bound::Value(wanted) => {
+                typ.check(wanted)?;
+                Ok(now == Some(wanted.as_slice()))
+            }
+        }
+    }
+
+    fn stored(&self, column: usize) -> Option<&Row> {
+        if self.table.is_static(column) { self.statics } else { self.row }
+    }
+
+    /// Appends the value of a column; all but static ones are null without the row.
+    fn put(&self, column: usize, out: &mut Vec<u8>) {
+        let of = &self.table.columns[column];
+        match of.kind {
+            ColumnKind::Partition(at) if self.row.is_some() => {
+                put_cell(out, self.table.partition_values(self.key).get(at).copied());
+            }
+            ColumnKind::Clustering(at) if self.row.is_some() => {
+                let all = self.table.clustering_values(self.row_key);
+                put_cell(out, all.get(at).map(Vec::as_slice));
+            }
+            ColumnKind::Partition(_) | ColumnKind::Clustering(_) => put_cell(out, None),
+            ColumnKind::Static | ColumnKind::Regular => {
+                let value = self.stored(column);
+                let value = value.and_then(|row| row.value(column, &of.typ, self.now_s));
+                put_cell(out, value.as_ref().map(|value| value.bytes()));
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The rows of a replica, what writes change in them, and what reads see of them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::partition::Partition;
+use super::read::{PagePosition, Read};
+
+/// The name of a partition. Those of a table sort by their tokens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PartitionKey {
+    table: Arc<str>,
+    token: u64,
+    bytes: Arc<[u8]>,
+}
+
+/// What one write changes in one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mutation {
+    key: PartitionKey,
+    pub(crate) change: Partition,
+}
+
+/// The rows of one replica.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Data {
+    partitions: BTreeMap<PartitionKey, Partition>,
+}
+
+/// What one replica, or some together, answer a read. The answers of two replicas to one read are
+/// equal if they have the same rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    pub(crate) partitions: BTreeMap<PartitionKey, Partition>,
+    /// Where the page begins.
+    pub(crate) position: Option<PagePosition>,
+}
+
+impl PartitionKey {
+    pub(crate) fn of(table: &Arc<str>, bytes: &[u8]) -> PartitionKey {
+        let token = xxh3_64(bytes);
+        PartitionKey { table: Arc::clone(table), token, bytes: Arc::from(bytes) }
+    }
+
+    /// Before all of a table.
+    pub(crate) fn first_of(table: &Arc<str>) -> PartitionKey {
+        PartitionKey { table: Arc::clone(table), token: 0, bytes: Arc::from([]) }
+    }
+
+    /// Its place on the ring; two tables have the same for the same key.
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Its table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What `token()` says of it in CQL: in the same order.
+    pub(crate) fn signed_token(&self) -> i64 {
+        (self.token ^ (1 << 63)).cast_signed()
+    }
+}
+
+impl Mutation {
+    pub(crate) fn of(key: PartitionKey, change: Partition) -> Mutation {
+        Mutation { key, change }
+    }
+
+    /// The partition that it changes.
+    pub fn partition(&self) -> &PartitionKey {
+        &self.key
+    }
+
+    /// Whether it changes nothing: every value was unset.
+    pub fn is_empty(&self) -> bool {
+        self.change.is_empty()
+    }
+
+    /// Adds what another one changes in the same partition: a batch is one mutation of each.
+    ///
+    /// # Panics
+    /// If it is of another partition.
+    pub fn join(&mut self, other: &Mutation) {
+        assert!(self.key == other.key, "a mutation has one partition");
+        self.change.merge(&other.change);
+    }
+}
+
+impl Data {
+    /// Applies a write. The order of writes makes no difference.
+    pub fn apply(&mut self, mutation: &Mutation) {
+        if !mutation.is_empty() {
+            merge_into(&mut self.partitions, &mutation.key, &mutation.change);
+        }
+    }
+
+    /// What a read sees of it.
+    pub fn read(&self, read: &Read) -> Rows {
+        let mut rows = Rows { partitions: BTreeMap::new(), position: read.position.clone() };
+        let mut see = |key: &PartitionKey, partition: &Partition| {
+            if let Some(slice) = read.slice_of(key, partition).filter(|slice| !slice.is_empty()) {
+                rows.partitions.insert(key.clone(), slice);
+            }
+        };
+        match &read.keys {
+            Some(keys) => {
+                for key in keys {
+                    if let Some(partition) = self.partitions.get(key) {
+                        see(key, partition);
+                    }
+                }
+            }
+            None => {
+                let from = read.position.as_ref().map(|position| position.key.clone());
+                let from = from.unwrap_or_else(|| PartitionKey::first_of(&read.table));
+                let of_table =
+                    self.partitions.range(from..).take_while(|(key, _)| key.table == read.table);
+                for (key, partition) in of_table {
+                    see(key, partition);
+                }
+            }
+        }
+        rows
+    }
+
+    /// The partitions of a table, by token.
+    pub fn partitions_of(&self, table: &str) -> impl Iterator<Item = &PartitionKey> {
+        let table: Arc<str> = table.into();
+        let from = PartitionKey::first_of(&table);
+        self.partitions.range(from..).map(|(key, _)| key).take_while(move |key| key.table == table)
+    }
+
+    /// Everything of a partition, for repair and streaming.
+    pub fn whole(&self, key: &PartitionKey) -> Option<Mutation> {
+        self.partitions.get(key).map(|partition| Mutation::of(key.clone(), partition.clone()))
+    }
+
+    /// Takes over everything that another replica has.
+    pub fn merge_from(&mut self, other: &Data) {
+        for (key, partition) in &other.partitions {
+            merge_into(&mut self.partitions, key, partition);
+        }
+    }
+}
+
+impl Rows {
+    /// Adds what another replica answered to the same read.
+    pub fn merge(&mut self, other: Rows) {
+        for (key, partition) in other.partitions {
+            match self.partitions.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(partition);
+                }
+                Entry::Occupied(mut entry) if *entry.get() != partition => {
+                    entry.get_mut().merge(&partition);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+
+    /// What a replica with less must be sent, if the rows are of one partition.
+    pub fn repair(&self) -> Option<Mutation> {
+        let mut all = self.repairs();
+        all.next().filter(|_| self.partitions.len() == 1)
+    }
+
+    /// What a replica with less must be sent: one mutation for each partition.
+    pub fn repairs(&self) -> impl Iterator<Item = Mutation> {
+        self.partitions.iter().map(|(key, rows)| Mutation::of(key.clone(), rows.clone()))
+    }
+}
+
+fn merge_into(
+    partitions: &mut BTreeMap<PartitionKey, Partition>,
+    key: &PartitionKey,
+    other: &Partition,
+) {
+    match partitions.get_mut(key) {
+        Some(mine) => mine.merge(other),
+        None => {
+            partitions.insert(key.clone(), other.clone());
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Parses a statement and finds its columns and parameters.
+
+use std::sync::Arc;
+
+use cql_session::Bound;
+use scylla::frame::response::result::{ColumnSpec, ColumnType};
+
+use super::condition::Condition;
+use super::lexer::{Token, Tokens};
+use super::local;
+use super::relations::{KeyTerm, Where};
+use super::schema::{ColumnKind, Schema, Table};
+use super::statement::{Item, Plan, ReadPlan, Statement, Term};
+use super::types::{Scalar, Type};
+use super::write::{Assigned, Assignment, Effect, WritePlan};
+
+/// A statement that is being parsed.
+pub(crate) struct Preparer {
+    pub(crate) tokens: Tokens,
+    pub(crate) table: Arc<Table>,
+    parameters: Vec<ColumnSpec<'static>>,
+}
+
+/// A column of an answer in the text, before the table is known.
+pub(crate) enum Selected {
+    Column(String),
+    Written(String),
+    Token(Vec<String>),
+    Now,
+}
+
+pub(crate) fn prepare(schema: &Schema, cql: &str) -> Result<Statement, String> {
+    let mut tokens = Tokens::of(cql)?;
+    let verb = tokens.name()?;
+    if verb == "select" {
+        return select(schema, cql, tokens);
+    }
+    match verb.as_str() {
+        "insert" => tokens.expect_word("INTO")?,
+        "delete" => tokens.expect_word("FROM")?,
+        "update" => {}
+        _ => return Err("no statement of the store".into()),
+    }
+    let table = schema.table(&tokens.name()?)?;
+    let mut preparer = Preparer { tokens, table, parameters: Vec::new() };
+    let plan = match verb.as_str() {
+        "insert" => preparer.insert()?,
+        "update" => preparer.update()?,
+        _ => preparer.delete()?,
+    };
+    let columns = preparer.answer_of(&plan);
+    preparer.end()?;
+    Ok(preparer.statement(cql, columns, Plan::Write(Box::new(plan))))
+}
+
+fn select(schema: &Schema, cql: &str, mut tokens: Tokens) -> Result<Statement, String> {
+    let is_distinct = tokens.word("DISTINCT");
+    let selected = tokens.list(selected)?;
+    tokens.expect_word("FROM")?;
+    let name = tokens.name()?;
+    if tokens.sign(".") {
+        let table = format!("{name}.{}", tokens.name()?);
+        return local::prepare(cql, &table, &selected, tokens);
+    }
+    let mut preparer = Preparer { tokens, table: schema.table(&name)?, parameters: Vec::new() };
+    let (items, columns) = preparer.items(&selected)?;
+    let of = preparer.relations()?;
+    let is_reversed = preparer.order()?;
+    let int = Type::Scalar(Scalar::Int);
+    let is_partition_limit = preparer.tokens.words(&["PER", "PARTITION", "LIMIT"]);
+    let partition_limit =
+        is_partition_limit.then(|| preparer.term("[per_partition_limit]", &int)).transpose()?;
+    let is_limit = preparer.tokens.word("LIMIT");
+    let limit = is_limit.then(|| preparer.term("[limit]", &int)).transpose()?;
+    preparer.end()?;
+    let table = Arc::clone(&preparer.table);
+    let plan = ReadPlan { table, of, items, is_distinct, is_reversed, limit, partition_limit };
+    Ok(preparer.statement(cql, columns, Plan::Read(Box::new(plan))))
+}
+
+/// A column of an answer and its name there.
+fn selected(tokens: &mut Tokens) -> Result<(Selected, Option<String>), String> {
+    let name = tokens.name()?;
+    let selected = if tokens.sign("(") {
+        let selected = match name.as_str() {
+            "token" => Selected::Token(tokens.list(|tokens| tokens.name())?),
+            "writetime" => Selected::Written(tokens.name()?),
+            "totimestamp" => {
+                tokens.expect_word("NOW")?;
+                tokens.expect_sign("(")?;
+                tokens.expect_sign(")")?;
+                Selected::Now
+            }
+            _ => return Err(format!("no function {name}")),
+        };
+        tokens.expect_sign(")")?;
+        selected
+    } else {
+        Selected::Column(name)
+    };
+    let alias = if tokens.word("AS") { Some(tokens.name()?) } else { None };
+    Ok((selected, alias))
+}
+
+impl Preparer {
+    fn statement(self, cql: &str, columns: Vec<ColumnSpec<'static>>, plan: Plan) -> Statement {
+        Statement {
+            text: cql.into(),
+            table: Arc::clone(&self.table.name),
+            parameters: self.parameters.into(),
+            columns: columns.into(),
+            plan,
+        }
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.tokens.sign(";");
+        if self.tokens.is_done() { Ok(()) } else { Err("more follows than is known".into()) }
+    }
+
+    fn items(
+        &self,
+        selected: &[(Selected, Option<String>)],
+    ) -> Result<(Vec<Item>, Vec<ColumnSpec<'static>>), String> {
+        let (mut items, mut columns) = (Vec::new(), Vec::new());
+        let bigint = || Type::Scalar(Scalar::BigInt).column_type();
+        for (selected, alias) in selected {
+            let (item, name, typ) = match selected {
+                Selected::Column(name) => {
+                    let column = self.table.column(name)?;
+                    let typ = self.table.columns[column].typ.column_type();
+                    (Item::Column(column), name.clone(), typ)
+                }
+                Selected::Written(name) => {
+                    let column = self.table.column(name)?;
+                    let of = &self.table.columns[column];
+                    let is_cell = matches!(of.kind, ColumnKind::Static | ColumnKind::Regular);
+                    if !is_cell || of.typ.has_elements() {
+                        return Err(format!("{name} has no write time"));
+                    }
+                    (Item::Written(column), format!("writetime({name})"), bigint())
+                }
+                Selected::Token(names) => {
+                    self.check_partition_key(names)?;
+                    let name = format!("system.token({})", names.join(", "));
+                    (Item::Token, name, bigint())
+                }
+                Selected::Now => return Err("only system.local has the time".into()),
+            };
+            items.push(item);
+            columns.push(self.table.spec(alias.as_ref().unwrap_or(&name), typ));
+        }
+        Ok((items, columns))
+    }
+
+    pub(crate) fn check_partition_key(&self, names: &[String]) -> Result<(), String> {
+        let key = self.table.partition.iter().map(|column| &self.table.columns[*column].name);
+        if key.eq(names) { Ok(()) } else { Err("these columns have no token".into()) }
+    }
+
+    /// What follows ORDER BY: whether rows are read from the end.
+    fn order(&mut self) -> Result<bool, String> {
+        if !self.tokens.words(&["ORDER", "BY"]) {
+            return Ok(false);
+        }
+        let order = self.tokens.list(|tokens| {
+            let name = tokens.name()?;
+            let is_descending = tokens.word("DESC");
+            if !is_descending {
+                tokens.word("ASC");
+            }
+            Ok((name, is_descending))
+        })?;
+        let turned = order.iter().zip(&self.table.clustering).map(|((name, is_descending), it)| {
+            let is_next = self.table.columns[it.column].name == *name;
+            is_next.then_some(*is_descending != it.is_descending)
+        });
+        let turned: Option<Vec<bool>> = turned.collect();
+        match turned {
+            Some(all) if all.len() == order.len() && all.iter().all(|one| *one == all[0]) => {
+                Ok(all[0])
+            }
+            _ => Err("rows are not kept in this order".into()),
+        }
+    }
+
+    fn insert(&mut self) -> Result<WritePlan, String> {
+        self.tokens.expect_sign("(")?;
+        let names = self.tokens.list(|tokens| tokens.name())?;
+        self.tokens.expect_sign(")")?;
+        self.tokens.expect_word("VALUES")?;
+        self.tokens.expect_sign("(")?;
+        let (mut key, mut prefix) = (Vec::new(), Vec::new());
+        let mut assignments = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            if at > 0 {
+                self.tokens.expect_sign(",")?;
+            }
+            let column = self.table.column(name)?;
+            let term = self.column_term(column)?;
+            match self.table.columns[column].kind {
+                ColumnKind::Partition(at) => key.push((at, term)),
+                ColumnKind::Clustering(at) => prefix.push((at, term)),
+                ColumnKind::Static | ColumnKind::Regular => {
+                    assignments.push(Assignment { column, what: Assigned::Whole(term) });
+                }
+            }
+        }
+        self.tokens.expect_sign(")")?;
+        key.sort_by_key(|(at, _)| *at);
+        prefix.sort_by_key(|(at, _)| *at);
+        let of = Where {
+            key: key.into_iter().map(|(_, term)| KeyTerm::Is(term)).collect(),
+            prefix: prefix.into_iter().map(|(_, term)| term).collect(),
+            ..Where::default()
+        };
+        let condition = self.condition()?;
+        let (timestamp, ttl) = self.using()?;
+        if !of.is_one_row(&self.table) || ttl.is_some() {
+            return Err("an INSERT has the key of a row, and no TTL".into());
+        }
+        self.write(WritePlan {
+            table: Arc::clone(&self.table),
+            of,
+            effect: Effect::Insert(assignments),
+            timestamp,
+            ttl,
+            condition,
+        })
+    }
+
+    fn update(&mut self) -> Result<WritePlan, String> {
+        let (timestamp, ttl) = self.using()?;
+        self.tokens.expect_word("SET")?;
+        let mut assignments = vec![self.assignment()?];
+        while self.tokens.sign(",") {
+            assignments.push(self.assignment()?);
+        }
+        let of = self.relations()?;
+        let condition = self.condition()?;
+        let is_of_row = assignments.iter().any(|it| !self.table.is_static(it.column));
+        if is_of_row && !of.is_one_row(&self.table) || !is_of_row && !of.is_whole() {
+            return Err("these columns and this key do not fit together".into());
+        }
+        self.write(WritePlan {
+            table: Arc::clone(&self.table),
+            of,
+            effect: Effect::Update(assignments),
+            timestamp,
+            ttl,
+            condition,
+        })
+    }
+
+    fn delete(&mut self) -> Result<WritePlan, String> {
+        let (timestamp, ttl) = self.using()?;
+        let of = self.relations()?;
+        let condition = self.condition()?;
+        if ttl.is_some() || condition.is_some() && !of.is_one_row(&self.table) {
+            return Err("a DELETE has no TTL, and a conditional one is of one row".into());
+        }
+        self.write(WritePlan {
+            table: Arc::clone(&self.table),
+            of,
+            effect: Effect::Delete,
+            timestamp,
+            ttl,
+            condition,
+        })
+    }
+
+    fn write(&self, plan: WritePlan) -> Result<WritePlan, String> {
+        let is_one = |term: &KeyTerm| matches!(term, KeyTerm::Is(_));
+        if plan.of.key.len() != self.table.partition.len() || !plan.of.key.iter().all(is_one) {
+            return Err("a write has the key of one partition".into());
+        }
+        if plan.condition.is_some() && plan.timestamp.is_some() {
+            return Err("a conditional update has a time of its own".into());
+        }
+        if let Some(Condition::Equal(all)) = &plan.condition {
+            for (column, _) in all {
+                let is_right = match self.table.columns[*column].kind {
+                    ColumnKind::Static => true,
+                    ColumnKind::Regular => plan.of.is_one_row(&self.table),
+                    ColumnKind::Partition(_) | ColumnKind::Clustering(_) => false,
+                };
+                if !is_right {
+                    return Err("a condition on a column that is not read".into());
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    fn assignment(&mut self) -> Result<Assignment, String> {
+        let name = self.tokens.name()?;
+        let column = self.table.column(&name)?;
+        let table = Arc::clone(&self.table);
+        let of = &table.columns[column];
+        if !matches!(of.kind, ColumnKind::Static | ColumnKind::Regular) {
+            return Err(format!("{name} never changes"));
+        }
+        if self.tokens.sign("[") {
+            let Type::Map(scalar, element) = &of.typ else {
+                return Err(format!("{name} is no map"));
+            };
+            let key = self.term(&format!("key({name})"), &Type::Scalar(*scalar))?;
+            self.tokens.expect_sign("]")?;
+            self.tokens.expect_sign("=")?;
+            let value = self.term(&format!("value({name})"), element)?;
+            return Ok(Assignment { column, what: Assigned::Element(key, value) });
+        }
+        self.tokens.expect_sign("=")?;
+        if !self.tokens.word(&name) {
+            let what = Assigned::Whole(self.column_term(column)?);
+            return Ok(Assignment { column, what });
+        }
+        self.tokens.expect_sign("+")?;
+        if !of.typ.has_elements() {
+            return Err(format!("{name} has no elements"));
+        }
+        Ok(Assignment { column, what: Assigned::More(self.column_term(column)?) })
+    }
+
+    /// What follows USING: the timestamp and the TTL.
+    fn using(&mut self) -> Result<(Option<Term>, Option<Term>), String> {
+        let (mut timestamp, mut ttl) = (None, None);
+        if !self.tokens.word("USING") {
+            return Ok((timestamp, ttl));
+        }
+        loop {
+            if self.tokens.word("TIMESTAMP") {
+                timestamp = Some(self.term("[timestamp]", &Type::Scalar(Scalar::BigInt))?);
+            } else {
+                self.tokens.expect_word("TTL")?;
+                ttl = Some(self.term("[ttl]", &Type::Scalar(Scalar::Int))?);
+            }
+            if !self.tokens.word("AND") {
+                return Ok((timestamp, ttl));
+            }
+        }
+    }
+
+    /// What follows IF.
+    fn condition(&mut self) -> Result<Option<Condition>, String> {
+        if !self.tokens.word("IF") {
+            return Ok(None);
+        }
+        if self.tokens.words(&["NOT", "EXISTS"]) {
+            return Ok(Some(Condition::NotExists));
+        }
+        if self.tokens.word("EXISTS") {
+            return Ok(Some(Condition::Exists));
+        }
+        let mut all = Vec::new();
+        loop {
+            let name = self.tokens.name()?;
+            let column = self.table.column(&name)?;
+            self.tokens.expect_sign("=")?;
+            all.push((column, self.column_term(column)?));
+            if !self.tokens.word("AND") {
+                return Ok(Some(Condition::Equal(all)));
+            }
+        }
+    }
+
+    /// The columns of the answer to a write.
+    fn answer_of(&self, plan: &WritePlan) -> Vec<ColumnSpec<'static>> {
+        let Some(condition) = &plan.condition else { return Vec::new() };
+        let mut columns =
+            vec![self.table.spec("[applied]", Type::Scalar(Scalar::Boolean).column_type())];
+        for column in condition.columns(&self.table) {
+            let of = &self.table.columns[column];
+            columns.push(self.table.spec(&of.name, of.typ.column_type()));
+        }
+        columns
+    }
+
+    /// A value of a column.
+    pub(crate) fn column_term(&mut self, column: usize) -> Result<Term, String> {
+        let table = Arc::clone(&self.table);
+        let of = &table.columns[column];
+        self.term(&of.name, &of.typ)
+    }
+
+    /// A value: a parameter with this name, or one in the text.
+    pub(crate) fn term(&mut self, name: &str, typ: &Type) -> Result<Term, String> {
+        let bytes = match (self.tokens.token()?, typ.scalar()) {
+            (Token::Sign("?"), _) => return Ok(self.parameter(name, typ.column_type())),
+            (Token::Sign(":"), _) => {
+                let name = self.tokens.name()?;
+                return Ok(self.parameter(&name, typ.column_type()));
+            }
+            (Token::Word(word), _) if word.eq_ignore_ascii_case("null") => {
+                return Ok(Term::Fixed(Bound::Null));
+            }
+            (Token::Word(word), Some(Scalar::Boolean)) => {
+                vec![u8::from(word.parse::<bool>().map_err(|_| "no boolean")?)]
+            }
+            (Token::Text(text), Some(Scalar::Text)) => text.into_bytes(),
+            (Token::Number(number), Some(Scalar::BigInt | Scalar::Timestamp)) => {
+                number.to_be_bytes().to_vec()
+            }
+            (Token::Number(number), Some(Scalar::Int)) => {
+                let number = i32::try_from(number).map_err(|_| "a number too large")?;
+                number.to_be_bytes().to_vec()
+            }
+            (token, _) => return Err(format!("{token:?} is no value of {name}")),
+        };
+        Ok(Term::Fixed(Bound::Value(bytes)))
+    }
+
+    pub(crate) fn parameter(&mut self, name: &str, typ: ColumnType<'static>) -> Term {
+        self.parameters.push(self.table.spec(name, typ));
+        Term::Bind(self.parameters.len() - 1)
+    }
+}

@@ -1,0 +1,278 @@
+//! What follows WHERE: the partitions that a statement is about, and which of their rows.
+
+use std::sync::Arc;
+
+use cql_session::Bound;
+use scylla::frame::response::result::{CollectionType, ColumnType};
+
+use super::data::PartitionKey;
+use super::partition::Span;
+use super::prepare::Preparer;
+use super::schema::{ColumnKind, Table};
+use super::statement::Term;
+use super::types::{Scalar, Type, behind, list};
+
+/// The partitions and rows that a statement is about.
+#[derive(Debug, Default)]
+pub(crate) struct Where {
+    /// One for each column of the partition key; none for the whole table.
+    pub(crate) key: Vec<KeyTerm>,
+    pub(crate) after_token: Option<Term>,
+    /// The first clustering columns.
+    pub(crate) prefix: Vec<Term>,
+    /// The next ones.
+    pub(crate) lower: Option<Edge>,
+    pub(crate) upper: Option<Edge>,
+}
+
+#[derive(Debug)]
+pub(crate) enum KeyTerm {
+    Is(Term),
+    In(Term),
+}
+
+/// A bound of clustering columns.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    terms: Vec<Term>,
+    is_included: bool,
+}
+
+/// One comparison of the text.
+struct Relation {
+    columns: Vec<usize>,
+    operator: &'static str,
+    terms: Vec<Term>,
+}
+
+impl Where {
+    /// Whether it names no row.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.prefix.is_empty() && self.lower.is_none() && self.upper.is_none()
+    }
+
+    /// Whether it names one row.
+    pub(crate) fn is_one_row(&self, table: &Table) -> bool {
+        self.prefix.len() == table.clustering.len()
+    }
+
+    /// The partitions in their order; `None` for the whole table.
+    pub(crate) fn keys(
+        &self,
+        table: &Table,
+        values: &[Bound],
+    ) -> Option<Result<Vec<PartitionKey>, String>> {
+        (!self.key.is_empty()).then(|| self.named_keys(table, values))
+    }
+
+    fn named_keys(&self, table: &Table, values: &[Bound]) -> Result<Vec<PartitionKey>, String> {
+        let mut all = vec![Vec::new()];
+        for (column, term) in table.partition.iter().zip(&self.key) {
+            let scalar = table.key_scalar(*column)?;
+            let parts = match term {
+                KeyTerm::Is(term) => vec![term.key(values)?],
+                KeyTerm::In(term) => list(term.key(values)?)?,
+            };
+            let mut longer = Vec::with_capacity(all.len() * parts.len());
+            for part in parts {
+                scalar.check(part)?;
+                for before in &all {
+                    longer.push(key_bytes(before, part, table.partition.len() == 1)?);
+                }
+            }
+            all = longer;
+        }
+        let mut keys: Vec<PartitionKey> =
+            all.iter().map(|bytes| PartitionKey::of(&table.name, bytes)).collect();
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    /// The one partition of a write.
+    pub(crate) fn one_key(&self, table: &Table, values: &[Bound]) -> Result<PartitionKey, String> {
+        let mut keys = self.named_keys(table, values)?;
+        keys.pop().filter(|_| keys.is_empty()).ok_or_else(|| "more than one partition".to_owned())
+    }
+
+    /// The key of the one row, or the beginning of the keys of some.
+    pub(crate) fn row_key(&self, table: &Table, values: &[Bound]) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        put(&mut out, table, 0, &self.prefix, values)?;
+        Ok(out)
+    }
+
+    /// The rows.
+    pub(crate) fn span(&self, table: &Table, values: &[Bound]) -> Result<Span, String> {
+        let from = self.prefix.len();
+        let prefix = self.row_key(table, values)?;
+        let edge = |edge: &Edge| {
+            let mut out = prefix.clone();
+            put(&mut out, table, from, &edge.terms, values)?;
+            Ok::<Vec<u8>, String>(out)
+        };
+        let is_descending = table.clustering.get(from).is_some_and(|it| it.is_descending);
+        let (low, high) = match is_descending {
+            true => (&self.upper, &self.lower),
+            false => (&self.lower, &self.upper),
+        };
+        let start = match low {
+            None => Some(prefix.clone()),
+            Some(low) if low.is_included => Some(edge(low)?),
+            Some(low) => behind(&edge(low)?),
+        };
+        let end = match high {
+            None => behind(&prefix),
+            Some(high) if high.is_included => behind(&edge(high)?),
+            Some(high) => Some(edge(high)?),
+        };
+        // Without a start no key is so great.
+        let span = start.map(|start| Span { start: start.into(), end: end.map(Arc::from) });
+        Ok(span.unwrap_or_else(Span::nothing))
+    }
+}
+
+/// The bytes of a partition key with one more part.
+fn key_bytes(before: &[u8], part: &[u8], is_alone: bool) -> Result<Vec<u8>, String> {
+    if is_alone {
+        return Ok(part.to_vec());
+    }
+    let length = u16::try_from(part.len()).map_err(|_| "a key is too long")?;
+    Ok([before, &length.to_be_bytes(), part, &[0]].concat())
+}
+
+/// Appends the sortable bytes of clustering columns, the first of which is `from`.
+fn put(
+    out: &mut Vec<u8>,
+    table: &Table,
+    from: usize,
+    terms: &[Term],
+    values: &[Bound],
+) -> Result<(), String> {
+    for (term, it) in terms.iter().zip(table.clustering.iter().skip(from)) {
+        let value = term.key(values)?;
+        it.scalar.check(value)?;
+        let begin = out.len();
+        it.scalar.put_sortable(value, out);
+        if it.is_descending {
+            out[begin..].iter_mut().for_each(|byte| *byte = !*byte);
+        }
+    }
+    Ok(())
+}
+
+impl Preparer {
+    /// What follows WHERE, if it is next.
+    pub(crate) fn relations(&mut self) -> Result<Where, String> {
+        let mut of = Where::default();
+        if !self.tokens.word("WHERE") {
+            return Ok(of);
+        }
+        let mut all = Vec::new();
+        loop {
+            if self.tokens.word("TOKEN") {
+                of.after_token = Some(self.token_relation()?);
+            } else {
+                all.push(self.relation()?);
+            }
+            if !self.tokens.word("AND") {
+                break;
+            }
+        }
+        self.sort(all, of)
+    }
+
+    fn token_relation(&mut self) -> Result<Term, String> {
+        self.tokens.expect_sign("(")?;
+        let names = self.tokens.list(|tokens| tokens.name())?;
+        self.check_partition_key(&names)?;
+        self.tokens.expect_sign(")")?;
+        self.tokens.expect_sign(">")?;
+        self.term("partition key token", &Type::Scalar(Scalar::BigInt))
+    }
+
+    fn relation(&mut self) -> Result<Relation, String> {
+        if self.tokens.sign("(") {
+            let names = self.tokens.list(|tokens| tokens.name())?;
+            self.tokens.expect_sign(")")?;
+            let operator = self.operator()?;
+            self.tokens.expect_sign("(")?;
+            let (mut columns, mut terms) = (Vec::new(), Vec::new());
+            for (at, name) in names.iter().enumerate() {
+                if at > 0 {
+                    self.tokens.expect_sign(",")?;
+                }
+                let column = self.table.column(name)?;
+                columns.push(column);
+                terms.push(self.column_term(column)?);
+            }
+            self.tokens.expect_sign(")")?;
+            return Ok(Relation { columns, operator, terms });
+        }
+        let name = self.tokens.name()?;
+        let column = self.table.column(&name)?;
+        if self.tokens.word("IN") {
+            self.tokens.expect_sign("?")?;
+            let element = Box::new(self.table.columns[column].typ.column_type());
+            let typ = CollectionType::List(element);
+            let typ = ColumnType::Collection { frozen: false, typ };
+            let term = self.parameter(&format!("in({name})"), typ);
+            return Ok(Relation { columns: vec![column], operator: "IN", terms: vec![term] });
+        }
+        let operator = self.operator()?;
+        let terms = vec![self.column_term(column)?];
+        Ok(Relation { columns: vec![column], operator, terms })
+    }
+
+    fn operator(&mut self) -> Result<&'static str, String> {
+        let all = ["=", "<=", ">=", "<", ">"];
+        let operator = all.into_iter().find(|operator| self.tokens.sign(operator));
+        operator.ok_or_else(|| "a comparison was expected".to_owned())
+    }
+
+    /// Says what the comparisons mean together.
+    fn sort(&self, all: Vec<Relation>, mut of: Where) -> Result<Where, String> {
+        let table = &self.table;
+        let mut keys: Vec<Option<KeyTerm>> = table.partition.iter().map(|_| None).collect();
+        let mut equal: Vec<Option<Term>> = vec![None; table.clustering.len()];
+        let mut edges = Vec::new();
+        for Relation { columns, operator, terms } in all {
+            let term = terms.first().cloned().ok_or("a comparison without a value")?;
+            let many = columns.len() > 1;
+            match (table.columns[columns[0]].kind, operator) {
+                (ColumnKind::Partition(at), "=") if !many => keys[at] = Some(KeyTerm::Is(term)),
+                (ColumnKind::Partition(at), "IN") => keys[at] = Some(KeyTerm::In(term)),
+                (ColumnKind::Clustering(at), "=") if !many => equal[at] = Some(term),
+                (ColumnKind::Clustering(at), "<" | "<=" | ">" | ">=") => {
+                    let part = table.clustering.get(at..at + columns.len()).unwrap_or_default();
+                    if !part.iter().map(|it| &it.column).eq(&columns)
+                        || part.iter().any(|it| it.is_descending != part[0].is_descending)
+                    {
+                        return Err("these columns do not follow each other".into());
+                    }
+                    edges.push((at, operator, terms));
+                }
+                _ => return Err("rows would have to be filtered".into()),
+            }
+        }
+        let named = equal.iter().flatten().count();
+        of.prefix = equal.into_iter().map_while(|term| term).collect();
+        let is_prefix = of.prefix.len() == named;
+        for (at, operator, terms) in edges {
+            let is_lower = operator.starts_with('>');
+            let edge = if is_lower { &mut of.lower } else { &mut of.upper };
+            if !is_prefix || at != of.prefix.len() || edge.is_some() {
+                return Err("rows would have to be filtered".into());
+            }
+            *edge = Some(Edge { terms, is_included: operator.len() == 2 });
+        }
+        of.key = keys.into_iter().flatten().collect();
+        let is_whole_table = of.key.is_empty() && of.is_whole();
+        let is_key = of.key.len() == table.partition.len() && of.after_token.is_none();
+        let is_answered = is_prefix && (is_whole_table || is_key);
+        if !is_answered {
+            return Err("rows would have to be filtered".into());
+        }
+        Ok(of)
+    }
+}

@@ -1,0 +1,226 @@
+//! A prepared statement: what its text asks for, without its values.
+
+use std::sync::Arc;
+
+use cql_session::Bound;
+use scylla::frame::response::result::ColumnSpec;
+
+use super::data::{Mutation, PartitionKey};
+use super::local::LocalValue;
+use super::read::Read;
+use super::relations::Where;
+use super::schema::Table;
+use super::write::WritePlan;
+
+/// A prepared statement.
+#[derive(Debug)]
+pub struct Statement {
+    pub(crate) text: Box<str>,
+    pub(crate) table: Arc<str>,
+    pub(crate) parameters: Arc<[ColumnSpec<'static>]>,
+    pub(crate) columns: Arc<[ColumnSpec<'static>]>,
+    pub(crate) plan: Plan,
+}
+
+/// How a statement is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A read of tables of the schema.
+    Read,
+    /// A plain write.
+    Write,
+    /// A conditional update.
+    Conditional,
+    /// A read of what one node says of itself.
+    Local,
+}
+
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// The values of the one row; without a row if there are none.
+    Local(Vec<LocalValue>),
+    Read(Box<ReadPlan>),
+    Write(Box<WritePlan>),
+}
+
+#[derive(Debug)]
+pub(crate) struct ReadPlan {
+    pub(crate) table: Arc<Table>,
+    pub(crate) of: Where,
+    pub(crate) items: Vec<Item>,
+    /// One row of each partition.
+    pub(crate) is_distinct: bool,
+    pub(crate) is_reversed: bool,
+    pub(crate) limit: Option<Term>,
+    pub(crate) partition_limit: Option<Term>,
+}
+
+/// A column of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Column(usize),
+    /// The write time of a column.
+    Written(usize),
+    Token,
+}
+
+/// A value in a text.
+#[derive(Clone, Debug)]
+pub(crate) enum Term {
+    /// A parameter, by its place.
+    Bind(usize),
+    Fixed(Bound),
+}
+
+impl Term {
+    pub(crate) fn value<'v>(&'v self, values: &'v [Bound]) -> Result<&'v Bound, String> {
+        match self {
+            Term::Bind(at) => values.get(*at).ok_or_else(|| format!("value {at} is missing")),
+            Term::Fixed(value) => Ok(value),
+        }
+    }
+
+    /// The bytes of a value of a key.
+    pub(crate) fn key<'v>(&'v self, values: &'v [Bound]) -> Result<&'v [u8], String> {
+        match self.value(values)? {
+            Bound::Value(bytes) => Ok(bytes),
+            Bound::Null => Err("a key is null".into()),
+            Bound::Unset => Err("a key is unset".into()),
+        }
+    }
+
+    /// A number of four or eight bytes; `None` if it is null or unset.
+    pub(crate) fn number(&self, values: &[Bound]) -> Result<Option<i64>, String> {
+        let Bound::Value(bytes) = self.value(values)? else { return Ok(None) };
+        if let Ok(long) = <[u8; 8]>::try_from(bytes.as_slice()) {
+            return Ok(Some(i64::from_be_bytes(long)));
+        }
+        match <[u8; 4]>::try_from(bytes.as_slice()) {
+            Ok(short) => Ok(Some(i64::from(i32::from_be_bytes(short)))),
+            Err(_) => Err("a number of a wrong size".into()),
+        }
+    }
+}
+
+impl Statement {
+    /// How it is executed.
+    pub fn kind(&self) -> Kind {
+        match &self.plan {
+            Plan::Local(_) => Kind::Local,
+            Plan::Read(_) => Kind::Read,
+            Plan::Write(plan) if plan.condition.is_some() => Kind::Conditional,
+            Plan::Write(_) => Kind::Write,
+        }
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// One for each `?`.
+    pub fn parameters(&self) -> Arc<[ColumnSpec<'static>]> {
+        Arc::clone(&self.parameters)
+    }
+
+    /// The columns of an answer; of a conditional update `[applied]` is the first.
+    pub fn columns(&self) -> Arc<[ColumnSpec<'static>]> {
+        Arc::clone(&self.columns)
+    }
+
+    /// The one partition that it reads or writes; `None` for a whole table or more than one.
+    ///
+    /// # Errors
+    /// The values are not those of its parameters.
+    pub fn partition(&self, values: &[Bound]) -> Result<Option<PartitionKey>, String> {
+        let mut all = self.partitions(values)?;
+        Ok(all.pop().filter(|_| all.is_empty()))
+    }
+
+    /// The partitions that it reads or writes, in their order; none for a whole table.
+    ///
+    /// # Errors
+    /// The values are not those of its parameters.
+    pub fn partitions(&self, values: &[Bound]) -> Result<Vec<PartitionKey>, String> {
+        let keys = match &self.plan {
+            Plan::Local(_) => None,
+            Plan::Read(plan) => plan.of.keys(&plan.table, values),
+            Plan::Write(plan) => plan.of.keys(&plan.table, values),
+        };
+        let named = keys.transpose().map_err(|why| self.error(&why))?;
+        Ok(named.unwrap_or_default())
+    }
+
+    /// What a plain write changes. `now_us` is the time of its cells unless it names one, and TTLs
+    /// begin at the second `now_s`.
+    ///
+    /// # Errors
+    /// It is no plain write, or the values are not those of its parameters.
+    pub fn mutation(&self, values: &[Bound], now_us: i64, now_s: i64) -> Result<Mutation, String> {
+        match &self.plan {
+            Plan::Write(plan) if plan.condition.is_none() => {
+                plan.mutation(values, now_us, now_s).map_err(|why| self.error(&why))
+            }
+            _ => Err(self.error("no plain write")),
+        }
+    }
+
+    /// What replicas are asked for a read.
+    ///
+    /// # Errors
+    /// It is no read, or the values are not those of its parameters.
+    pub fn read(&self, values: &[Bound]) -> Result<Read, String> {
+        match &self.plan {
+            Plan::Read(plan) => plan.read(values).map_err(|why| self.error(&why)),
+            _ => Err(self.error("no read")),
+        }
+    }
+
+    /// The one row with the null-or-value of each column that a node says of itself.
+    pub fn local(&self, now_ms: i64) -> Vec<Vec<u8>> {
+        match &self.plan {
+            Plan::Local(values) if !values.is_empty() => vec![LocalValue::row(values, now_ms)],
+            _ => Vec::new(),
+        }
+    }
+
+    pub(crate) fn error(&self, why: &str) -> String {
+        format!("{why}: {}", self.text)
+    }
+}
+
+impl ReadPlan {
+    fn read(&self, values: &[Bound]) -> Result<Read, String> {
+        let after_token = match &self.of.after_token {
+            Some(term) => Some(term.number(values)?.ok_or("the token is null")?),
+            None => None,
+        };
+        Ok(Read {
+            table: Arc::clone(&self.table.name),
+            keys: self.of.keys(&self.table, values).transpose()?,
+            after_token,
+            span: self.of.span(&self.table, values)?,
+            with_statics: self.shows_lone_statics() || self.selects_statics(),
+            is_reversed: self.is_reversed,
+            position: None,
+        })
+    }
+
+    /// Whether a partition without rows is a row if it has static columns: it is unless the
+    /// statement asks for some of its rows.
+    pub(crate) fn shows_lone_statics(&self) -> bool {
+        self.table.has_statics() && self.of.is_whole()
+    }
+
+    fn selects_statics(&self) -> bool {
+        self.items.iter().any(|item| match item {
+            Item::Column(column) | Item::Written(column) => self.table.is_static(*column),
+            Item::Token => false,
+        })
+    }
+}

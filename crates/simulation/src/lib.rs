@@ -1,0 +1,44 @@
+//! A cluster, a network and an object store that one seed decides, and couponry on them.
+//!
+//! Read in this order: `cql` (what statements mean), `cluster` (three replicas and the network),
+//! `session` (what the driver does), `bucket` and `side` (the object store, and cold's blocking
+//! work), `world` (what happens in a seed), `check` (what must be true after it). `system` makes the
+//! clock and the random numbers of the process those of the seed; `process` runs each seed in a
+//! process of its own. docs/testing.md says how to add a fault, a check and a planted bug.
+
+pub mod bucket;
+pub mod check;
+pub mod cluster;
+pub mod cql;
+mod one;
+#[cfg(any(test, feature = "plants"))]
+mod plants;
+pub mod process;
+pub mod report;
+pub mod rng;
+pub mod session;
+pub mod side;
+pub mod system;
+pub mod trace;
+pub mod world;
+
+pub use one::run_one;
+
+/// Operations of a seed's callers, if nobody says otherwise.
+pub const OPERATIONS: u64 = 100;
+
+/// How the sentence of a control begins: a change that no seed may find.
+pub const CONTROL: &str = "control: ";
+
+/// The bugs that can be planted, and the sentence that each breaks; then the controls. None without
+/// the feature `plants`.
+pub fn plants() -> &'static [(&'static str, &'static str)] {
+    #[cfg(any(test, feature = "plants"))]
+    {
+        plants::listed()
+    }
+    #[cfg(not(any(test, feature = "plants")))]
+    {
+        &[]
+    }
+}

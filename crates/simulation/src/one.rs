@@ -1,0 +1,64 @@
+//! One seed in this process.
+
+use std::panic;
+use std::sync::Mutex;
+
+use tokio::runtime::Builder;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::process::Run;
+use crate::report::Verdict;
+use crate::trace::{Line, Trace};
+use crate::world::{self, Plan};
+use crate::{check, system};
+
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Runs one seed and checks it. Once a process: the clock of this thread is the seed's from then on.
+///
+/// # Panics
+/// If the runtime cannot be made.
+pub fn run_one(run: &Run) -> Verdict {
+    // A task that panics is a violation, and tokio keeps it to itself.
+    panic::set_hook(Box::new(|panicked| {
+        eprintln!("{panicked}");
+        if let Ok(mut panics) = PANICS.lock() {
+            panics.push(format!("panicked: {panicked}"));
+        }
+    }));
+    system::begin(run.seed);
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let mut verdict = runtime.expect("a runtime").block_on(play(run));
+    if let Ok(panics) = PANICS.lock() {
+        verdict.violations.extend(panics.iter().cloned());
+    }
+    verdict
+}
+
+async fn play(run: &Run) -> Verdict {
+    let trace = Trace::new(run.lines);
+    let plan = Plan::draw(run.seed, run.operations);
+    let outcome = world::run(&plan, &trace, run.until, run.plant.as_deref()).await;
+    let violations = check::check(&outcome.known, &outcome.calls, &outcome.end);
+    let lines = trace.lines();
+    Verdict {
+        seed: run.seed,
+        operations: outcome.operations,
+        faults: trace.faults().values().sum(),
+        violations: violations.iter().map(ToString::to_string).collect(),
+        reached: trace.states(),
+        plan: plan.to_string(),
+        digest: digest(&lines),
+        lines,
+    }
+}
+
+fn digest(lines: &[Line]) -> u64 {
+    let mut hash = Xxh3::new();
+    for Line { at_ms, who, what } in lines {
+        hash.update(&at_ms.to_le_bytes());
+        hash.update(who.as_bytes());
+        hash.update(what.as_bytes());
+    }
+    hash.digest()
+}

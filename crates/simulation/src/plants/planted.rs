@@ -1,0 +1,250 @@
+//! The session of one process, with a bug in front of it.
+
+mod memory;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cql_session::{Bound, CqlCluster, CqlEngine, Page, Prepared, Request, StatementProfile};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use scylla::errors::ExecutionError;
+use tokio::time::sleep;
+
+use super::{Does, Rule, Say, request, rows};
+use crate::session::Process;
+use crate::trace::Trace;
+use memory::key_of;
+
+/// The time of an answer that no node gives.
+const PROMPT: Duration = Duration::from_millis(1);
+
+/// Time between a read that a plant makes first and the statement itself.
+const GAP: Duration = Duration::from_millis(1_000);
+
+/// How often an update is forced on a row that others change meanwhile.
+const BLIND_TRIES: usize = 5;
+
+type Answer = Result<Page, ExecutionError>;
+
+/// A cluster as a process with a planted bug sees it.
+pub(super) struct Planted(Arc<Bug>);
+
+struct Bug {
+    cluster: Arc<dyn CqlCluster>,
+    process: Process,
+    trace: Trace,
+    name: &'static str,
+    rules: &'static [Rule],
+    /// What the process remembers, and should not.
+    remembered: Mutex<BTreeMap<Vec<u8>, Page>>,
+}
+
+impl Planted {
+    pub(super) fn new(
+        cluster: Arc<dyn CqlCluster>,
+        process: Process,
+        trace: Trace,
+        (name, rules): (&'static str, &'static [Rule]),
+    ) -> Planted {
+        let remembered = Mutex::default();
+        Planted(Arc::new(Bug { cluster, process, trace, name, rules, remembered }))
+    }
+}
+
+#[async_trait]
+impl CqlCluster for Planted {
+    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError> {
+        self.0.cluster.prepare(cql).await
+    }
+
+    async fn execute(&self, request: Request) -> Answer {
+        let bug = &self.0;
+        let forgets = bug.forgets(request.cql);
+        let answer = match bug.rules.iter().find(|(which, _)| which.has(&request)) {
+            Some((_, does)) => {
+                bug.say(request.cql);
+                bug.does(does, request).await
+            }
+            None => bug.cluster.execute(request).await,
+        };
+        if forgets {
+            bug.with(BTreeMap::clear);
+        }
+        answer
+    }
+
+    fn engine(&self) -> CqlEngine {
+        self.0.cluster.engine()
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.0.cluster.now_ms()
+    }
+}
+
+impl Bug {
+    /// Does it; boxed, since one thing that is done may lead to another.
+    fn does(self: &Arc<Self>, does: &'static Does, request: Request) -> BoxFuture<'static, Answer> {
+        Arc::clone(self).tampered(does, request).boxed()
+    }
+
+    async fn tampered(self: Arc<Self>, does: &'static Does, request: Request) -> Answer {
+        match does {
+            Does::Send => self.cluster.execute(request).await,
+            Does::Lose => self.verdict(request.cql, true).await,
+            Does::Late(seconds, then) => {
+                let cql = request.cql;
+                let (bug, later) = (Arc::clone(&self), Duration::from_secs(*seconds));
+                tokio::spawn(async move {
+                    sleep(later).await;
+                    // Nobody waits for this answer.
+                    let _ = bug.does(then, request).await;
+                });
+                self.verdict(cql, true).await
+            }
+            Does::Wait(ms, then) => {
+                sleep(Duration::from_millis(*ms)).await;
+                self.does(then, request).await
+            }
+            Does::Strip(part) => self.other_text(&request, request::without(&request, part)).await,
+            Does::Cut(from) => self.other_text(&request, request::cut(&request, from)).await,
+            Does::Plain(part) => {
+                let profile = StatementProfile::Write;
+                let plain = Request { profile, ..request::without(&request, part) };
+                self.cluster.execute(plain).await?;
+                self.verdict(request.cql, true).await
+            }
+            Does::As(profile) => {
+                self.cluster.execute(Request { profile: *profile, ..request }).await
+            }
+            Does::Blind => self.blind(request).await,
+            Does::Set(at, value, then) => {
+                let now_us = self.process.now_ms() * 1_000;
+                self.does(then, request::set(request, *at, *value, now_us)).await
+            }
+            Does::Say(say) => self.said(*say, request).await,
+            Does::Stale { when, .. } => self.stale(*when, request).await,
+            Does::Note { key, row, then } => {
+                self.note(&request, *key, row);
+                self.does(then, request).await
+            }
+            Does::NoteIfRefused(key) => self.noted_if_refused(*key, request).await,
+            Does::Recall(key, otherwise) => match self.recalled(&request, *key) {
+                Some(page) => self.answered(page).await,
+                None => self.does(otherwise, request).await,
+            },
+            Does::RecallCell(key, column) => self.recalled_cell(*key, column, request).await,
+            Does::Once(key, say) => match self.taken(&key_of(&request, *key, 1)) {
+                Some(_) => self.said(*say, request).await,
+                None => self.cluster.execute(request).await,
+            },
+            Does::ReadFirst(cql, count) => self.read_first(cql, *count, request).await,
+            Does::Kept(count) => match self.taken(&key_of(&request, 0, *count)) {
+                Some(page) => self.answered(page).await,
+                None => self.cluster.execute(request).await,
+            },
+            Does::Then(cql, from, to) => self.followed(cql, (*from, *to), request).await,
+        }
+    }
+
+    /// The answer to another text than the one that the process knows the columns of.
+    async fn other_text(&self, known: &Request, other: Request) -> Answer {
+        let page = self.cluster.execute(other).await?;
+        match known.profile.is_conditional() {
+            true => self.verdict(known.cql, rows::is_applied(&page)).await,
+            false => Ok(page),
+        }
+    }
+
+    async fn blind(&self, request: Request) -> Answer {
+        let columns = self.cluster.prepare(request.cql).await?.columns;
+        let mut page = self.cluster.execute(request.clone()).await?;
+        for _ in 0..BLIND_TRIES {
+            if rows::is_applied(&page) {
+                break;
+            }
+            let there = page.rows.first().map(|row| rows::named(&columns, row)).unwrap_or_default();
+            let Some(again) = request::forced(&request, &there) else { break };
+            page = self.cluster.execute(again).await?;
+        }
+        Ok(page)
+    }
+
+    async fn said(&self, say: Say, request: Request) -> Answer {
+        let cql = request.cql;
+        let answer = self.cluster.execute(request).await;
+        match say {
+            Say::Nothing => answer.map(|_| Page::default()),
+            Say::Applied => {
+                answer?;
+                self.verdict(cql, true).await
+            }
+            Say::Refused => {
+                answer?;
+                self.verdict(cql, false).await
+            }
+            Say::AppliedIfUnknown if answer.is_err() => self.verdict(cql, true).await,
+            Say::RefusedIfUnknown if answer.is_err() => self.verdict(cql, false).await,
+            Say::DoneIfUnknown if answer.is_err() => Ok(Page::default()),
+            Say::AppliedIfUnknown | Say::RefusedIfUnknown | Say::DoneIfUnknown => answer,
+            Say::Nulls(columns) => {
+                let specs = self.cluster.prepare(cql).await?.columns;
+                Ok(rows::with(answer?, &specs, columns, None))
+            }
+            Say::OwnClock => {
+                let now = self.process.now_ms().to_be_bytes();
+                Ok(Page { rows: vec![rows::row([Some(now.as_slice())])], ..answer? })
+            }
+        }
+    }
+
+    async fn followed(
+        &self,
+        cql: &'static str,
+        (from, to): (usize, usize),
+        request: Request,
+    ) -> Answer {
+        let values = request.rows.first().and_then(|row| row.get(from..to)).map(<[Bound]>::to_vec);
+        let (profile, page_rows) = (StatementProfile::Write, request.page_rows);
+        let page = self.cluster.execute(request).await?;
+        if rows::is_applied(&page) {
+            let rows = values.into_iter().collect();
+            let next = Request { cql, rows, profile, from: None, page_rows };
+            // The process does not know that this is sent.
+            let _ = self.cluster.execute(next).await;
+        }
+        Ok(page)
+    }
+
+    /// The answer of a conditional update, or of a plain write, that is no node's.
+    async fn verdict(&self, cql: &'static str, applied: bool) -> Answer {
+        let columns = self.cluster.prepare(cql).await?.columns.len();
+        self.answered(rows::verdict(applied, columns)).await
+    }
+
+    /// An answer that is no node's. A process that is stopped gets it when it goes on.
+    async fn answered(&self, page: Page) -> Answer {
+        sleep(PROMPT).await;
+        self.process.gate().await;
+        Ok(page)
+    }
+
+    /// Whether the process looks again at what it remembers after this statement.
+    fn forgets(&self, cql: &str) -> bool {
+        let is_end = |does: &Does| match does {
+            Does::Stale { until, .. } => !until.is_empty() && cql.contains(until),
+            _ => false,
+        };
+        self.rules.iter().any(|(_, does)| is_end(does))
+    }
+
+    fn say(&self, cql: &str) {
+        if self.trace.on() {
+            let text: String = cql.chars().take(60).collect();
+            self.trace.say(self.process.name(), format!("PLANTED {}: {text}", self.name));
+        }
+    }
+}

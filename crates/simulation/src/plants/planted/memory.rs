@@ -1,0 +1,104 @@
+//! What a process with a planted bug remembers, and should not.
+
+use std::collections::BTreeMap;
+
+use cql_session::{Bound, Page, Request, StatementProfile};
+use tokio::time::sleep;
+
+use super::{Answer, Bug, GAP};
+use crate::plants::{When, rows};
+
+impl Bug {
+    pub(super) async fn stale(&self, when: When, request: Request) -> Answer {
+        if request.from.is_some() {
+            return self.cluster.execute(request).await;
+        }
+        let mut key = request.cql.as_bytes().to_vec();
+        key.extend(key_of(&request, 0, usize::MAX));
+        if let Some(page) = self.with(|remembered| remembered.get(&key).cloned()) {
+            return self.answered(page).await;
+        }
+        let page = self.cluster.execute(request).await?;
+        let is_kept = match when {
+            When::Always => true,
+            When::Empty => page.rows.is_empty(),
+            When::Null => rows::is_null(&page),
+        };
+        if is_kept {
+            self.keep(key, page.clone());
+        }
+        Ok(page)
+    }
+
+    pub(super) fn note(&self, request: &Request, key: usize, columns: &[usize]) {
+        let values = request.rows.first().map(Vec::as_slice).unwrap_or_default();
+        let noted: Vec<&Bound> = columns.iter().filter_map(|at| values.get(*at)).collect();
+        // A set without elements is nothing to remember.
+        let is_nothing = |value: &&Bound| matches!(value, Bound::Value(set) if set == &[0; 4]);
+        if noted.is_empty() || !noted.iter().all(is_nothing) {
+            let page = Page { rows: vec![rows::of_values(noted)], next: None };
+            self.keep(key_of(request, key, 1), page);
+        }
+    }
+
+    pub(super) async fn noted_if_refused(&self, key: usize, request: Request) -> Answer {
+        let key = key_of(&request, key, 1);
+        let page = self.cluster.execute(request).await?;
+        if !rows::is_applied(&page) {
+            self.keep(key, Page::default());
+        }
+        Ok(page)
+    }
+
+    pub(super) async fn recalled_cell(&self, key: usize, column: &str, request: Request) -> Answer {
+        let (cql, noted) = (request.cql, self.recalled(&request, key));
+        let page = self.cluster.execute(request).await?;
+        let Some(noted) = noted else { return Ok(page) };
+        let value = noted.rows.first().and_then(|row| rows::cells(row).first().copied().flatten());
+        let specs = self.cluster.prepare(cql).await?.columns;
+        Ok(rows::with(page, &specs, &[column], value))
+    }
+
+    pub(super) async fn read_first(
+        &self,
+        cql: &'static str,
+        count: usize,
+        request: Request,
+    ) -> Answer {
+        let values =
+            request.rows.first().map(|row| row.iter().take(count).cloned().collect::<Vec<_>>());
+        let first = Request {
+            cql,
+            rows: values.into_iter().collect(),
+            profile: StatementProfile::Read,
+            from: None,
+            page_rows: request.page_rows,
+        };
+        if let Ok(page) = self.cluster.execute(first).await {
+            self.keep(key_of(&request, 0, count), page);
+        }
+        sleep(GAP).await;
+        self.cluster.execute(request).await
+    }
+
+    pub(super) fn recalled(&self, request: &Request, key: usize) -> Option<Page> {
+        self.with(|remembered| remembered.get(&key_of(request, key, 1)).cloned())
+    }
+
+    pub(super) fn taken(&self, key: &[u8]) -> Option<Page> {
+        self.with(|remembered| remembered.remove(key))
+    }
+
+    pub(super) fn keep(&self, key: Vec<u8>, page: Page) {
+        self.with(|remembered| remembered.insert(key, page));
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<Vec<u8>, Page>) -> T) -> T {
+        work(&mut self.remembered.lock().expect("nothing panics with the memory in its hand"))
+    }
+}
+
+/// Some values of a request, from a number on, as a key.
+pub(super) fn key_of(request: &Request, from: usize, count: usize) -> Vec<u8> {
+    rows::of_values(request.rows.iter().flatten().skip(from).take(count))
+}

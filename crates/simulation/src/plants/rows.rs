@@ -1,0 +1,98 @@
+//! Answers as a plant makes them.
+
+use std::collections::BTreeMap;
+
+use cql_session::{Bound, Page};
+use scylla::frame::response::result::ColumnSpec;
+
+/// The cells of a row: a length of four bytes, and the bytes; the length of a null is -1.
+pub(super) fn cells(mut row: &[u8]) -> Vec<Option<&[u8]>> {
+    let mut cells = Vec::new();
+    while let Some((length, rest)) = row.split_first_chunk::<4>() {
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (cell, behind) = rest.split_at(length.unwrap_or(0).min(rest.len()));
+        cells.push(length.map(|_| cell));
+        row = behind;
+    }
+    cells
+}
+
+/// A row of cells.
+pub(super) fn row<'c>(cells: impl IntoIterator<Item = Option<&'c [u8]>>) -> Vec<u8> {
+    let mut row = Vec::new();
+    for cell in cells {
+        let length = cell.map_or(-1, |cell| i32::try_from(cell.len()).unwrap_or(i32::MAX));
+        row.extend_from_slice(&length.to_be_bytes());
+        row.extend_from_slice(cell.unwrap_or_default());
+    }
+    row
+}
+
+/// Whether a conditional update was applied.
+pub(super) fn is_applied(page: &Page) -> bool {
+    page.rows.first().and_then(|row| row.get(4)) == Some(&1)
+}
+
+/// Whether the first cell is null or missing.
+pub(super) fn is_null(page: &Page) -> bool {
+    let first = page.rows.first().and_then(|row| cells(row).first().copied().flatten());
+    first.is_none()
+}
+
+/// The answer to a conditional update with so many columns; to a plain write, which has none.
+pub(super) fn verdict(applied: bool, columns: usize) -> Page {
+    let cell = [u8::from(applied)];
+    let cells = (0..columns).map(|column| (column == 0).then_some(cell.as_slice()));
+    let rows = if columns == 0 { Vec::new() } else { vec![row(cells)] };
+    Page { rows, next: None }
+}
+
+/// The answer with another value in some columns.
+pub(super) fn with(
+    page: Page,
+    specs: &[ColumnSpec<'_>],
+    columns: &[&str],
+    value: Option<&[u8]>,
+) -> Page {
+    let changed = |old: &Vec<u8>| {
+        let named = specs.iter().zip(cells(old));
+        row(named.map(|(spec, cell)| if columns.contains(&spec.name()) { value } else { cell }))
+    };
+    Page { rows: page.rows.iter().map(changed).collect(), next: page.next }
+}
+
+/// The values of a row by their columns.
+pub(super) fn named(specs: &[ColumnSpec<'_>], row: &[u8]) -> BTreeMap<String, Bound> {
+    let value = |cell: Option<&[u8]>| cell.map_or(Bound::Null, |cell| Bound::Value(cell.to_vec()));
+    specs.iter().zip(cells(row)).map(|(spec, cell)| (spec.name().to_owned(), value(cell))).collect()
+}
+
+/// A row of bound values.
+pub(super) fn of_values<'v>(values: impl IntoIterator<Item = &'v Bound>) -> Vec<u8> {
+    row(values.into_iter().map(|value| match value {
+        Bound::Value(bytes) => Some(bytes.as_slice()),
+        Bound::Null | Bound::Unset => None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_read_as_they_were_written() {
+        let (seven, nothing): (&[u8], &[u8]) = (&[7], &[]);
+        let row = row([Some(seven), None, Some(nothing)]);
+        assert_eq!(row, [0, 0, 0, 1, 7, 255, 255, 255, 255, 0, 0, 0, 0]);
+        assert_eq!(cells(&row), [Some(seven), None, Some(nothing)]);
+    }
+
+    #[test]
+    fn verdicts() {
+        assert!(is_applied(&verdict(true, 3)) && !is_applied(&verdict(false, 3)));
+        let one: &[u8] = &[1];
+        assert_eq!(cells(&verdict(true, 3).rows[0]), [Some(one), None, None]);
+        assert!(verdict(true, 0).rows.is_empty());
+        assert!(is_null(&Page::default()) && !is_null(&verdict(false, 1)));
+    }
+}

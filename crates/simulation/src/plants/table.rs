@@ -1,0 +1,25 @@
+//! The planted bugs, by what they are about, and the controls.
+
+mod claims;
+mod cold;
+mod controls;
+mod coupons;
+mod days;
+mod imports;
+mod stock;
+
+use super::Plant;
+
+static TABLES: [&[Plant]; 7] = [
+    coupons::PLANTS,
+    claims::PLANTS,
+    stock::PLANTS,
+    days::PLANTS,
+    imports::PLANTS,
+    cold::PLANTS,
+    controls::CONTROLS,
+];
+
+pub(super) fn all() -> impl Iterator<Item = &'static Plant> {
+    TABLES.iter().copied().flatten()
+}

@@ -1,0 +1,138 @@
+//! A seed runs in a process of its own: a panic, a leak or an endless loop is that seed's alone, and
+//! nothing that another seed left behind decides.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{env, io, thread};
+
+use crate::report::Verdict;
+
+/// After so long a seed counts as one that does not end. Most take half a second.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// How one seed is run.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// Operations of the callers.
+    pub operations: u64,
+    /// Only so many of them.
+    pub until: Option<u64>,
+    /// Whether the time line is kept.
+    pub lines: bool,
+    /// The bug that is planted.
+    pub plant: Option<String>,
+}
+
+impl Run {
+    /// The arguments after the name of the program.
+    fn arguments(&self) -> Vec<String> {
+        let mut all = vec!["--one".into(), self.seed.to_string()];
+        all.extend(["--operations".into(), self.operations.to_string()]);
+        if let Some(until) = self.until {
+            all.extend(["--until".into(), until.to_string()]);
+        }
+        if let Some(plant) = &self.plant {
+            all.extend(["--plant".into(), plant.clone()]);
+        }
+        all.extend(self.lines.then(|| "--lines".into()));
+        all
+    }
+
+    /// What a person types to see the seed again.
+    pub fn replay(&self) -> String {
+        let plant = self.plant.as_ref().map(|name| format!(" --plant {name}")).unwrap_or_default();
+        format!("simulate --replay {} --operations {}{plant}", self.seed, self.operations)
+    }
+
+    /// Runs the seed in a process of its own.
+    ///
+    /// # Errors
+    /// No process could be started.
+    pub fn verdict(&self) -> io::Result<Verdict> {
+        let mut child = Command::new(env::current_exe()?)
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (said, errors) = (drained(child.stdout.take()), drained(child.stderr.take()));
+        let ended = wait(&mut child)?;
+        let (said, errors) = (said.recv().unwrap_or_default(), errors.recv().unwrap_or_default());
+        let last = said.lines().last().unwrap_or_default();
+        Ok(Verdict::parse(last).unwrap_or_else(|| {
+            let why = if ended { "ended with" } else { "did not end; it said" };
+            Verdict::broken(self.seed, format!("the seed's process {why}: {}", tail(&errors)))
+        }))
+    }
+}
+
+/// Reads a pipe to its end, so that the child never waits for room in it.
+fn drained(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read until an error is all there is.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receive
+}
+
+/// Whether it ended within [`LIMIT`]; it is killed if not.
+fn wait(child: &mut Child) -> io::Result<bool> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    while child.try_wait()?.is_none() {
+        if begun.elapsed() > LIMIT {
+            child.kill()?;
+            child.wait()?;
+            return Ok(false);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    Ok(true)
+}
+
+fn tail(text: &str) -> &str {
+    let from = text.len().saturating_sub(1_500);
+    text.get(from..).unwrap_or(text).trim()
+}
+
+/// Runs all, some at a time, and hands each verdict to `take` in the order in which they end. Stops
+/// when `take` says false.
+///
+/// # Errors
+/// No process could be started.
+pub fn run_all(runs: &[Run], mut take: impl FnMut(&Run, Verdict) -> bool) -> io::Result<()> {
+    let at_once = thread::available_parallelism().map_or(2, usize::from);
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            let (send, next) = (send.clone(), &next);
+            scope.spawn(move || {
+                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if send.send((run, run.verdict())).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        for (run, verdict) in receive {
+            if !take(run, verdict?) {
+                next.store(runs.len(), Ordering::Relaxed);
+                break;
+            }
+        }
+        Ok(())
+    })
+}

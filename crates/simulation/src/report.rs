@@ -1,0 +1,171 @@
+//! What is said of a seed, and of many.
+
+mod coverage;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::trace::Line;
+
+pub use coverage::{Coverage, missing};
+
+/// Most lines of a time line that are printed.
+const LINES_MAX: usize = 200;
+
+/// What came of one seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The seed.
+    pub seed: u64,
+    /// Operations of its callers.
+    pub operations: u64,
+    /// Faults.
+    pub faults: u64,
+    /// What was violated, in words.
+    pub violations: Vec<String>,
+    /// States that were reached, and how often.
+    pub reached: BTreeMap<String, u64>,
+    /// What the seed drew.
+    pub plan: String,
+    /// A number that depends on every line: two runs of a seed have the same.
+    pub digest: u64,
+    /// The time line, if it was asked for.
+    pub lines: Vec<Line>,
+}
+
+impl Verdict {
+    /// Of a seed whose process did not end as it should.
+    pub fn broken(seed: u64, why: String) -> Verdict {
+        Verdict { seed, violations: vec![why], ..Verdict::default() }
+    }
+
+    /// In one line of JSON.
+    pub fn to_json(&self) -> String {
+        let lines: Vec<Value> =
+            self.lines.iter().map(|line| json!([line.at_ms, line.who, line.what])).collect();
+        json!({
+            "seed": self.seed,
+            "operations": self.operations,
+            "faults": self.faults,
+            "violations": self.violations,
+            "reached": self.reached,
+            "plan": self.plan,
+            "digest": self.digest,
+            "lines": lines,
+        })
+        .to_string()
+    }
+
+    /// Reads [`Verdict::to_json`].
+    pub fn parse(text: &str) -> Option<Verdict> {
+        let all: Value = serde_json::from_str(text).ok()?;
+        let number = |name: &str| all[name].as_u64();
+        let texts = all["violations"].as_array()?.iter();
+        let line = |line: &Value| {
+            let (who, what) = (line[1].as_str()?.to_owned(), line[2].as_str()?.to_owned());
+            Some(Line { at_ms: line[0].as_u64()?, who, what })
+        };
+        let reached = all["reached"].as_object()?.iter();
+        Some(Verdict {
+            seed: number("seed")?,
+            operations: number("operations")?,
+            faults: number("faults")?,
+            violations: texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect(),
+            reached: reached.filter_map(|(name, n)| Some((name.clone(), n.as_u64()?))).collect(),
+            plan: all["plan"].as_str()?.to_owned(),
+            digest: number("digest")?,
+            lines: all["lines"].as_array()?.iter().filter_map(line).collect(),
+        })
+    }
+
+    /// The plan, what was violated and the time line, for a person.
+    pub fn for_a_person(&self) -> String {
+        let mut text = format!("seed {}\n{}\n", self.seed, self.plan.trim_end());
+        for violation in &self.violations {
+            let _ = writeln!(text, "VIOLATION {violation}");
+        }
+        text.push_str(&time_line(&self.lines));
+        text
+    }
+}
+
+/// One line a row: seconds, who, what. Of a long one only the end.
+fn time_line(lines: &[Line]) -> String {
+    let mut text = String::new();
+    let from = lines.len().saturating_sub(LINES_MAX);
+    if from > 0 {
+        let _ = writeln!(text, "  … {from} lines before");
+    }
+    let width = lines.iter().map(|line| line.who.len()).max().unwrap_or_default();
+    for line in &lines[from..] {
+        let (s, ms) = (line.at_ms / 1_000, line.at_ms % 1_000);
+        let _ = writeln!(text, "{s:>9}.{ms:03} s  {:width$}  {}", line.who, line.what);
+    }
+    text
+}
+
+/// Sums over seeds.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    /// Seeds that ended.
+    pub seeds: u64,
+    /// Their operations.
+    pub operations: u64,
+    /// Their faults.
+    pub faults: u64,
+    /// Their violations.
+    pub violations: u64,
+    /// The states that any of them reached.
+    pub coverage: Coverage,
+}
+
+impl Sum {
+    /// Adds one seed.
+    pub fn add(&mut self, verdict: &Verdict) {
+        self.seeds += 1;
+        self.operations += verdict.operations;
+        self.faults += verdict.faults;
+        self.violations += verdict.violations.len() as u64;
+        self.coverage.add(&verdict.reached);
+    }
+
+    /// The last line.
+    pub fn line(&self) -> String {
+        let Sum { seeds, operations, faults, violations, .. } = self;
+        format!("seeds {seeds}, operations {operations}, faults {faults}, violations {violations}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_read_as_it_was_written() {
+        let line = Line { at_ms: 61_003, who: "serve 1".into(), what: "is killed".into() };
+        let verdict = Verdict {
+            seed: 7,
+            operations: 100,
+            faults: 3,
+            violations: vec!["redeemed twice".into()],
+            reached: BTreeMap::from([("killed after the claim".into(), 2)]),
+            plan: "two processes".into(),
+            digest: u64::MAX,
+            lines: vec![line],
+        };
+        assert_eq!(Verdict::parse(&verdict.to_json()).as_ref(), Some(&verdict));
+        let text = verdict.for_a_person();
+        assert!(text.contains("VIOLATION redeemed twice"), "{text}");
+        assert!(text.contains("61.003 s  serve 1  is killed"), "{text}");
+    }
+
+    #[test]
+    fn seeds_are_summed() {
+        let mut sum = Sum::default();
+        sum.add(&Verdict { operations: 5, faults: 2, ..Verdict::default() });
+        sum.add(&Verdict::broken(2, "panicked".into()));
+        assert_eq!(sum.line(), "seeds 2, operations 5, faults 2, violations 1");
+    }
+}

@@ -1,0 +1,233 @@
+//! What a process of couponry has in the place of the driver: the same choice of a coordinator, the
+//! same retries and the same time limits, on a simulated [`Cluster`].
+
+mod plan;
+mod process;
+mod retries;
+mod tamper;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cql_session::{Bound, CqlCluster, CqlEngine, Page, Prepared, Request, StatementProfile};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use scylla::errors::{
+    BrokenConnectionErrorKind, ConnectionPoolError, DbError, ExecutionError, RequestAttemptError,
+};
+use scylla::response::PagingState;
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::{Answer, Cluster, Failure, How, PageOf};
+use crate::cql::Statement;
+use crate::rng::Rng;
+use crate::trace::Trace;
+pub use process::Process;
+use retries::{Next, Retries, can_be_ignored};
+pub use tamper::Tamper;
+
+/// When simulated time begins: 2026-03-01T00:00:00Z, in milliseconds since 1970.
+pub const EPOCH_MS: i64 = 1_772_323_200_000;
+
+/// The session of one process.
+pub struct Session {
+    cluster: Cluster,
+    process: Process,
+    rng: Mutex<Rng>,
+    trace: Trace,
+    tamper: Option<Arc<dyn Tamper>>,
+}
+
+/// A statement with its values, ready to be sent as often as it takes.
+struct Call {
+    profile: StatementProfile,
+    statement: Arc<Statement>,
+    rows: Vec<Vec<Bound>>,
+    how: How,
+    plan: Mutex<VecDeque<usize>>,
+}
+
+impl Session {
+    /// A session of `process`, whose clock begins with the cluster.
+    pub fn new(cluster: Cluster, process: Process, rng: Rng, trace: Trace) -> Session {
+        process.begin(cluster.began());
+        Session { cluster, process, rng: Mutex::new(rng), trace, tamper: None }
+    }
+
+    /// The same with a hook around each statement.
+    #[must_use]
+    pub fn with_tamper(self, tamper: Arc<dyn Tamper>) -> Session {
+        Session { tamper: Some(tamper), ..self }
+    }
+
+    /// The process whose session it is.
+    #[cfg(any(test, feature = "plants"))]
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The log that it writes to.
+    #[cfg(any(test, feature = "plants"))]
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    async fn sent(&self, request: &Request) -> Result<Page, ExecutionError> {
+        let call = self.call(request)?;
+        let limit = request.profile.timeout();
+        // What is given up here goes on in the cluster.
+        let answer = match timeout(limit, self.attempts(&call)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(ExecutionError::RequestTimeout(limit)),
+        };
+        Ok(Page { rows: answer.rows, next: answer.next.map(PagingState::new_from_raw_bytes) })
+    }
+
+    fn call(&self, request: &Request) -> Result<Call, ExecutionError> {
+        let statement = self.cluster.prepare(request.cql).map_err(unknown)?;
+        let page = request.from.as_ref().map(|from| PageOf {
+            after: from.as_bytes_slice().map(|bytes| bytes.to_vec()),
+            rows: usize::try_from(request.page_rows).unwrap_or(usize::MAX),
+        });
+        let how = How { consistency: request.profile.consistency(), page };
+        let values = request.rows.first().map(Vec::as_slice).unwrap_or_default();
+        let plan = Mutex::new(self.plan(request.profile, &statement, values));
+        let (profile, rows) = (request.profile, request.rows.clone());
+        Ok(Call { profile, statement, rows, how, plan })
+    }
+
+    /// One attempt after the other, and for a read a second series of them when the first is slow.
+    async fn attempts(&self, call: &Call) -> Result<Answer, ExecutionError> {
+        let Some(after) = call.profile.speculates_after() else {
+            return self.series(call).await.unwrap_or(Err(ExecutionError::EmptyPlan));
+        };
+        let mut running = FuturesUnordered::new();
+        running.push(self.series(call));
+        let (mut may_speculate, mut last) = (true, None);
+        let timer = sleep(after);
+        tokio::pin!(timer);
+        loop {
+            tokio::select! {
+                biased;
+                Some(done) = running.next() => {
+                    match done {
+                        Some(Err(error)) if can_be_ignored(&error) => last = Some(error),
+                        Some(done) => return done,
+                        None => may_speculate = false,
+                    }
+                    if running.is_empty() && !may_speculate {
+                        return Err(last.unwrap_or(ExecutionError::EmptyPlan));
+                    }
+                }
+                () = &mut timer, if may_speculate => {
+                    may_speculate = false;
+                    running.push(self.series(call));
+                }
+            }
+        }
+    }
+
+    /// Sends a statement to one node of the plan after the other, as far as the policy repeats it;
+    /// `None` if no node is left to begin with.
+    async fn series(&self, call: &Call) -> Option<Result<Answer, ExecutionError>> {
+        let mut retries = Retries::default();
+        let mut last: Option<ExecutionError> = None;
+        while let Some(node) = call.next_node() {
+            loop {
+                self.process.gate().await;
+                if !self.cluster.is_connected(node) {
+                    last = Some(ConnectionPoolError::Initializing.into());
+                    break;
+                }
+                let answer =
+                    self.cluster.execute(node, &call.statement, &call.rows, call.how.clone());
+                let error = match answer.await {
+                    Ok(answer) => return Some(Ok(answer)),
+                    Err(failure) => attempt_error(failure),
+                };
+                let next = retries.after(call.profile, &error);
+                last = Some(error.into());
+                match next {
+                    Next::Again => {}
+                    Next::Elsewhere => break,
+                    Next::Never => return last.map(Err),
+                }
+            }
+        }
+        last.map(Err)
+    }
+
+    fn say(&self, request: &Request, result: &Result<Page, ExecutionError>) {
+        if !self.trace.on() {
+            return;
+        }
+        let cql: String = request.cql.chars().take(60).collect();
+        let outcome = match result {
+            Ok(page) if request.profile.is_conditional() => {
+                let applied = page.rows.first().and_then(|row| row.get(4)) == Some(&1);
+                if applied { "applied".to_owned() } else { "refused".to_owned() }
+            }
+            Ok(page) => format!("{} rows", page.rows.len()),
+            Err(error) => error.to_string(),
+        };
+        self.trace.say(self.process.name(), format!("{:?} {cql}: {outcome}", request.profile));
+    }
+}
+
+impl Call {
+    fn next_node(&self) -> Option<usize> {
+        self.plan.lock().expect("nothing panics with the plan in its hand").pop_front()
+    }
+}
+
+#[async_trait]
+impl CqlCluster for Session {
+    async fn prepare(&self, cql: &'static str) -> Result<Prepared, ExecutionError> {
+        self.process.gate().await;
+        let statement = self.cluster.prepare(cql).map_err(unknown)?;
+        Ok(Prepared { parameters: statement.parameters(), columns: statement.columns() })
+    }
+
+    async fn execute(&self, request: Request) -> Result<Page, ExecutionError> {
+        self.process.gate().await;
+        if let Some(tamper) = &self.tamper
+            && let Some(answer) = tamper.before(&request).await
+        {
+            self.process.gate().await;
+            return answer;
+        }
+        let result = self.sent(&request).await;
+        self.process.gate().await;
+        let result = match &self.tamper {
+            Some(tamper) => tamper.after(&request, result),
+            None => result,
+        };
+        self.say(&request, &result);
+        result
+    }
+
+    fn engine(&self) -> CqlEngine {
+        CqlEngine::Cassandra
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.process.now_ms()
+    }
+}
+
+fn attempt_error(failure: Failure) -> RequestAttemptError {
+    match failure {
+        Failure::Refused(error, text) => RequestAttemptError::DbError(error, text),
+        Failure::Broken => RequestAttemptError::BrokenConnectionError(
+            BrokenConnectionErrorKind::ChannelError.into(),
+        ),
+    }
+}
+
+/// The error of a statement that the schema does not know.
+fn unknown(why: String) -> ExecutionError {
+    RequestAttemptError::DbError(DbError::SyntaxError, why).into()
+}

@@ -1,0 +1,42 @@
+//! Which node a statement is sent to, and which after it.
+
+use std::collections::VecDeque;
+
+use cql_session::{Bound, StatementProfile};
+
+use super::Session;
+use crate::cluster::NODES;
+use crate::cql::Statement;
+
+impl Session {
+    /// The nodes in the order in which they are tried: those that the driver is connected to. A
+    /// conditional update begins at the first replica of its partition, so that all processes begin
+    /// at the same one; the rest begin anywhere.
+    pub(super) fn plan(
+        &self,
+        profile: StatementProfile,
+        statement: &Statement,
+        values: &[Bound],
+    ) -> VecDeque<usize> {
+        let first = match statement.partition(values) {
+            Ok(Some(key)) => key.token(),
+            _ => 0,
+        };
+        let nodes = NODES as u64;
+        let replicas = (0..nodes).map(|step| (first % nodes + step) % nodes);
+        let mut plan: VecDeque<usize> = replicas
+            .filter_map(|node| usize::try_from(node).ok())
+            .filter(|node| self.cluster.is_connected(*node))
+            .collect();
+        match profile {
+            StatementProfile::Serial | StatementProfile::Change => {}
+            StatementProfile::Again if plan.is_empty() => {}
+            StatementProfile::Again => plan.rotate_left(1),
+            StatementProfile::Read | StatementProfile::Write | StatementProfile::Bulk => {
+                let mut rng = self.rng.lock().expect("nothing panics with it in its hand");
+                rng.shuffle(plan.make_contiguous());
+            }
+        }
+        plan
+    }
+}

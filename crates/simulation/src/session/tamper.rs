@@ -1,0 +1,29 @@
+//! A hook around each statement of a session.
+
+use cql_session::{Page, Request};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use scylla::errors::ExecutionError;
+
+/// What is done around each statement of a session. By itself it does nothing.
+pub trait Tamper: Send + Sync {
+    /// Runs before a statement is sent. `Some` is its answer: then it is not sent.
+    fn before(
+        &self,
+        _request: &Request,
+    ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
+        std::future::ready(None).boxed()
+    }
+
+    /// Runs after a statement, and gives its answer.
+    ///
+    /// # Errors
+    /// Those of the statement, or others.
+    fn after(
+        &self,
+        _request: &Request,
+        result: Result<Page, ExecutionError>,
+    ) -> Result<Page, ExecutionError> {
+        result
+    }
+}

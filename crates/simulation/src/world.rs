@@ -1,0 +1,263 @@
+//! All that happens in one seed: processes of couponry on a simulated cluster, callers who ask them,
+//! jobs beside them, and faults.
+//!
+//! A seed is a row of *bursts*. In a burst callers ask until so many calls have begun, and everything
+//! else happens meanwhile. Between two bursts every process is stopped and time passes: minutes or
+//! weeks, which cost nothing as long as nobody runs.
+
+mod callers;
+mod calls;
+mod copying;
+mod ending;
+mod faults;
+mod jobs;
+mod leftovers;
+mod machine;
+mod operators;
+mod plan;
+mod plants;
+mod restoring;
+mod scene;
+mod shelf;
+mod slots;
+mod stops;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use hot::inventory::Item;
+use tokio::time::{sleep, timeout};
+
+use crate::check::history::Call;
+use crate::check::{End, Known};
+use crate::cluster::Cluster;
+use crate::cql::Data;
+use crate::rng::Rng;
+use crate::trace::Trace;
+use calls::Recorder;
+use copying::Target;
+pub use ending::{CampaignEnd, Verified};
+use machine::Site;
+pub use plan::Plan;
+use plants::Plants;
+use scene::Scene;
+use slots::Slot;
+use stops::Stop;
+
+/// Longest time of one burst.
+const BURST_MAX: Duration = Duration::from_secs(2 * 3_600);
+
+/// After a burst calls that are under way may end.
+const LULL: Duration = Duration::from_secs(20);
+
+/// A pause in which a frozen process stays frozen is at most this long.
+const NAP_MAX: Duration = Duration::from_secs(3_700);
+
+/// Findings of one seed, at most: the first ones say enough.
+const FINDINGS_MAX: usize = 50;
+
+/// What one seed ended with.
+pub struct Outcome {
+    /// What callers and imports asked, in the order in which they began, and the reads at the end.
+    pub calls: Vec<Call>,
+    /// How many calls there were before the end; a failing prefix is counted in these.
+    pub operations: u64,
+    /// The campaigns: as they were created, and as they are now.
+    pub campaigns: Vec<CampaignEnd>,
+    /// The campaigns as the checker has to know them.
+    pub known: Known,
+    /// What was read after the quiet while, and what must not be, or must never have happened.
+    pub end: End,
+    /// Everything that the hot store holds.
+    pub items: Vec<Item>,
+    /// What `verify` said over both tiers.
+    pub verified: Verified,
+    /// The cluster as it is now.
+    pub cluster: Cluster,
+}
+
+impl Outcome {
+    /// What must not be at the end, or must never have happened: those of [`Outcome::end`].
+    pub fn findings(&self) -> &[String] {
+        &self.end.findings
+    }
+}
+
+/// What all parts of a seed share.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) trace: Trace,
+    pub(crate) site: Site,
+    pub(crate) scene: Scene,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) slots: Vec<Slot>,
+    findings: Mutex<Vec<String>>,
+}
+
+/// Runs one seed; with `until`, only so many of its calls, which are the same as those of the whole
+/// seed. `plants` names a planted bug. Needs a runtime of one thread whose time is paused.
+pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<&str>) -> Outcome {
+    let site = Site::new(plan, trace, Plants::of(plants));
+    let target = Arc::new(Target::new(site.beside(plan.rng("copy"))));
+    let cluster = site.cluster.clone();
+    let mut outcome = Outcome {
+        calls: Vec::new(),
+        operations: 0,
+        campaigns: Vec::new(),
+        known: Known::default(),
+        end: End::default(),
+        items: Vec::new(),
+        verified: Verified::default(),
+        cluster,
+    };
+    // Made now, so that its clock is that of the others.
+    let spare = site.beside(plan.rng("restored"));
+    let world = match World::set_up(plan, trace, site).await {
+        Ok(world) => world,
+        Err(why) => {
+            outcome.end.findings.push(format!("the scene cannot be set: {why}"));
+            return outcome;
+        }
+    };
+    let snapshot = world.bursts(&target, until.unwrap_or(u64::MAX)).await;
+    outcome.operations = world.recorder.count();
+    let ended = ending::ends(&world, &target).await;
+    if plan.jobs.restore
+        && let Some(snapshot) = snapshot
+    {
+        restoring::restores(&world, &spare, &snapshot).await;
+    }
+    outcome.calls = world.recorder.calls();
+    outcome.known = world.scene.known();
+    outcome.end = ended.end(&world, &outcome.calls);
+    outcome.campaigns = ended.campaigns;
+    outcome.items = ended.items;
+    outcome.verified = ended.verified;
+    outcome
+}
+
+impl World {
+    async fn set_up(plan: &Plan, trace: &Trace, site: Site) -> Result<Arc<World>, String> {
+        let first = site.start("the first process".to_owned(), 0).await;
+        let first = first.ok_or("no process can be started")?;
+        let scene = Scene::draw(plan, first.now());
+        scene.set_up(&first).await?;
+        first.flush().await;
+        let clocks = plan.clocks.iter().enumerate();
+        Ok(Arc::new(World {
+            plan: plan.clone(),
+            trace: trace.clone(),
+            site,
+            scene,
+            recorder: Arc::new(Recorder::new(trace.clone())),
+            slots: clocks.map(|(number, clock_ms)| Slot::new(number, *clock_ms)).collect(),
+            findings: Mutex::default(),
+        }))
+    }
+
+    /// Writes down what must not be.
+    pub(crate) fn find(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.trace.say("finding", &*what);
+        self.with_findings(|findings| {
+            if findings.len() < FINDINGS_MAX && !findings.contains(&what) {
+                findings.push(what);
+            }
+        });
+    }
+
+    /// What was found so far.
+    pub(crate) fn findings(&self) -> Vec<String> {
+        self.with_findings(|findings| findings.clone())
+    }
+
+    fn with_findings<T>(&self, work: impl FnOnce(&mut Vec<String>) -> T) -> T {
+        work(&mut self.findings.lock().expect("no holder panics"))
+    }
+
+    /// All bursts, and a snapshot of the cluster after one of them.
+    async fn bursts(self: &Arc<World>, target: &Arc<Target>, until: u64) -> Option<Data> {
+        let mut rng = self.plan.rng("between bursts");
+        let mut snapshot = None;
+        for (nth, burst) in self.plan.bursts.iter().enumerate() {
+            for slot in &self.slots {
+                slot.start(&self.site).await;
+            }
+            self.recorder.allow(burst.up_to.min(until));
+            self.trace.say("world", format!("burst {nth} begins"));
+            self.burst(target, nth).await;
+            if burst.up_to >= until {
+                break;
+            }
+            if snapshot.is_none() || rng.chance(400) {
+                snapshot = Some(self.site.snapshot());
+            }
+            self.rests(target, burst.pause, &mut rng).await;
+        }
+        snapshot
+    }
+
+    async fn burst(self: &Arc<World>, target: &Arc<Target>, nth: usize) {
+        let rng = |who: &str, number: usize| self.plan.rng(&format!("{who} {number}, burst {nth}"));
+        let world = || Arc::clone(self);
+        let mut jobs: Vec<LocalBoxFuture<'_, ()>> = Vec::new();
+        jobs.push(faults::injector(world(), rng("injector", 0)).boxed_local());
+        for slot in &self.slots {
+            jobs.push(slot.supervise(&self.site, rng("supervisor", slot.number)).boxed_local());
+        }
+        for number in 0..self.plan.jobs.compactors {
+            jobs.push(jobs::compacts(world(), rng("compactor", number)).boxed_local());
+        }
+        for number in 0..self.plan.jobs.importers {
+            jobs.push(jobs::imports(world(), rng("importer", number)).boxed_local());
+        }
+        if self.plan.jobs.admin {
+            jobs.push(operators::administers(world(), nth, rng("operator", 0)).boxed_local());
+        }
+        if self.plan.jobs.copy {
+            let target = Arc::clone(target);
+            jobs.push(copying::copies(world(), target, rng("copy", 0)).boxed_local());
+        }
+        let callers = (0..self.plan.callers)
+            .map(|number| callers::caller(world(), rng("caller", number)).boxed_local());
+        let callers = timeout(BURST_MAX, join_all(callers));
+        tokio::select! {
+            biased;
+            ended = callers => {
+                if ended.is_err() {
+                    self.trace.reached("a burst took too long");
+                }
+            }
+            // The supervisors never end.
+            _ = join_all(jobs) => {}
+        }
+    }
+
+    /// Stops every process in some way, and lets time pass.
+    async fn rests(&self, target: &Target, pause: Duration, rng: &mut Rng) {
+        target.end().await;
+        let is_nap = pause <= NAP_MAX;
+        let is_lull = rng.chance(700);
+        if is_lull {
+            sleep(LULL).await;
+        }
+        for slot in &self.slots {
+            let Some(machine) = slot.machine() else { continue };
+            match rng.below(4) {
+                0 if !is_lull => slot.kill(),
+                // It wakes up when the others are there again, and goes on with what it did.
+                1 if is_nap => {
+                    let long = pause + Duration::from_millis(rng.below(20_000));
+                    self.trace.reached("a process slept through a pause");
+                    machine.life.stop(Stop::Freeze(long));
+                }
+                _ => slot.stop().await,
+            }
+        }
+        self.trace.say("world", format!("rests for {} minutes", pause.as_secs() / 60));
+        self.site.quiet().await;
+        sleep(pause).await;
+    }
+}

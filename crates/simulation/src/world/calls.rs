@@ -1,0 +1,161 @@
+//! Makes calls of callers, and writes down what was asked and told.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use coupon::apply::{Change, Outcome as Decided};
+use coupon::code::{Code, CodeText};
+use coupon::ids::{Actor, OperationId};
+use coupon::imported::ImportRun;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::{Applied, HotError, HotStore};
+use router::{Directory, Found};
+
+use super::machine::Machine;
+use crate::check::history::{Asked, Call, Told};
+use crate::trace::Trace;
+
+/// All calls of a seed, in the order in which they began.
+pub(crate) struct Recorder {
+    trace: Trace,
+    calls: Mutex<Vec<Call>>,
+    /// No call begins after so many.
+    up_to: AtomicU64,
+    operations: AtomicU64,
+}
+
+impl Recorder {
+    pub(crate) fn new(trace: Trace) -> Recorder {
+        let (up_to, operations) = (AtomicU64::new(0), AtomicU64::new(0));
+        Recorder { trace, calls: Mutex::default(), up_to, operations }
+    }
+
+    /// Lets calls begin until there were `up_to` since the start of the seed.
+    pub(crate) fn allow(&self, up_to: u64) {
+        self.up_to.store(up_to, Ordering::Relaxed);
+    }
+
+    /// Whether another call may begin.
+    pub(crate) fn has_room(&self) -> bool {
+        self.count() < self.up_to.load(Ordering::Relaxed)
+    }
+
+    /// Calls so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.with(|calls| calls.len() as u64)
+    }
+
+    /// A name of an attempt that no other has.
+    pub(crate) fn operation(&self) -> OperationId {
+        OperationId(u128::from(self.operations.fetch_add(1, Ordering::Relaxed)) + 1)
+    }
+
+    /// Writes down that a call begins; `None` if no more may begin.
+    pub(crate) fn begin(&self, process: usize, clock: Millis, asked: Asked) -> Option<usize> {
+        if !self.has_room() {
+            return None;
+        }
+        let began_ms = self.trace.at_ms();
+        let told = Told::Unknown("it was never answered".into());
+        let at = self.with(|calls| {
+            calls.push(Call { process, began_ms, ended_ms: None, clock, asked, told });
+            calls.len() - 1
+        });
+        if self.trace.on() {
+            let text = self.with(|calls| format!("call {at}: {:?}", calls[at].asked));
+            self.trace.say(format!("process {process}"), text);
+        }
+        Some(at)
+    }
+
+    /// Writes down the answer of a call.
+    pub(crate) fn end(&self, at: usize, told: Told) {
+        let now = self.trace.at_ms();
+        if self.trace.on() {
+            let process = self.with(|calls| calls[at].process);
+            self.trace.say(format!("process {process}"), format!("answers call {at}: {told:?}"));
+        }
+        self.with(|calls| {
+            calls[at].ended_ms = Some(now);
+            calls[at].told = told;
+        });
+    }
+
+    /// The calls so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.with(|calls| calls.clone())
+    }
+
+    /// The answer of one call, as far as it is known.
+    pub(crate) fn told(&self, at: usize) -> Told {
+        self.with(|calls| calls[at].told.clone())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Call>) -> T) -> T {
+        work(&mut self.calls.lock().expect("no holder panics"))
+    }
+}
+
+/// Asks a process, and writes down what it answers, whenever that is. The caller may stop waiting;
+/// the call goes on all the same, as it does behind an HTTP connection that was closed.
+pub(crate) fn ask(
+    recorder: &Arc<Recorder>,
+    process: usize,
+    machine: &Arc<Machine>,
+    asked: Asked,
+) -> Option<(usize, tokio::task::JoinHandle<()>)> {
+    let at = recorder.begin(process, machine.now(), asked.clone())?;
+    let (recorder, machine) = (Arc::clone(recorder), Arc::clone(machine));
+    let operation = recorder.operation();
+    let handle = tokio::spawn(async move {
+        let told = machine.life.alive(answer(&machine, asked, operation)).await;
+        if let Some(told) = told {
+            recorder.end(at, told);
+        }
+    });
+    Some((at, handle))
+}
+
+/// What a process answers.
+async fn answer(machine: &Machine, asked: Asked, operation: OperationId) -> Told {
+    let told = match asked {
+        Asked::Issue { campaign, change } => {
+            machine.hot.issue(&campaign, change).await.map(|it| Told::Applied(Box::new(it)))
+        }
+        Asked::Change { code, change } => changed(machine, &code, change).await,
+        Asked::Shared { campaign, change } => {
+            let found = Found::Shared { campaign };
+            machine.hot.apply(&found, change).await.map(|it| Told::Applied(Box::new(it)))
+        }
+        Asked::Read { code } => read(machine, &code).await,
+        Asked::Import { campaign, batch, lines } => {
+            let run = ImportRun { actor: Actor::new("admin:import"), operation, at: machine.now() };
+            machine.hot.import(&campaign, &batch, lines, run).await.map(Told::Imported)
+        }
+    };
+    told.unwrap_or_else(|error| Told::of_error(&error))
+}
+
+async fn changed(machine: &Machine, code: &Code, change: Change) -> Result<Told, HotError> {
+    let applied = match find(machine, code).await? {
+        Some(found) => machine.hot.apply(&found, change).await?,
+        // As the engine answers.
+        None => Applied { outcome: Decided::Refused(Refusal::NotFound), snapshot: None },
+    };
+    Ok(Told::Applied(Box::new(applied)))
+}
+
+async fn read(machine: &Machine, code: &Code) -> Result<Told, HotError> {
+    let snapshot = match find(machine, code).await? {
+        Some(Found::Coupon(address)) => machine.hot.read(&address).await?,
+        Some(Found::Shared { .. }) | None => None,
+    };
+    Ok(Told::Read(snapshot.map(Box::new)))
+}
+
+async fn find(machine: &Machine, code: &Code) -> Result<Option<Found>, HotError> {
+    let text: CodeText = code.as_str().parse().expect("a code is the text of a code");
+    let directory: &dyn Directory<Error = HotError> = machine.hot.as_ref();
+    machine.router.find(&text, directory).await
+}

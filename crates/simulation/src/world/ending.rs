@@ -1,0 +1,298 @@
+//! After the last call: a quiet while, a last compaction, and everything is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use compactor::{Closed, check_pairing};
+use coupon::campaign::{Batch, Campaign};
+use coupon::code::Code;
+use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Item, Table};
+use hot::{CampaignRow, CouponSnapshot, HotStore, ImportOutcome, Partitions};
+use tokio::time::sleep;
+use verify::{Finding, Options, Report, Verifier};
+
+use super::calls::ask;
+use super::copying::Target;
+use super::machine::{Machine, keys};
+use super::{World, copying, jobs, leftovers};
+use crate::check::End;
+use crate::check::history::{Asked, Call, Told};
+
+/// How long nothing is broken before the end.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// How often the last compaction is tried: one run may leave work for the next.
+const COMPACTIONS_MAX: usize = 6;
+
+/// How often one of the last reads is tried.
+const READS_MAX: usize = 3;
+
+/// Longest way to the end of the last partition.
+const DAYS_MAX: i64 = 150;
+
+/// Batches of a campaign, at most.
+const BATCHES_MAX: usize = 1_000;
+
+/// A campaign at the end.
+#[derive(Clone, Debug)]
+pub struct CampaignEnd {
+    /// As it was created.
+    pub created: Campaign,
+    /// As it is now, with its counts.
+    pub row: CampaignRow,
+    /// Its batches now.
+    pub batches: Vec<Batch>,
+}
+
+/// What [`verify`] says.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// The report; `None` if the run failed.
+    pub report: Option<Report>,
+    /// Its findings, and why it failed.
+    pub findings: Vec<String>,
+}
+
+/// What is read at the end.
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) campaigns: Vec<CampaignEnd>,
+    pub(crate) items: Vec<Item>,
+    pub(crate) verified: Verified,
+    coupons: BTreeMap<Code, CouponSnapshot>,
+}
+
+impl Ended {
+    /// The same for the checker.
+    pub(crate) fn end(&self, world: &World, calls: &[Call]) -> End {
+        let mut end =
+            End { coupons: self.coupons.clone(), findings: world.findings(), ..End::default() };
+        if has_exact_counts(world, calls) {
+            for CampaignEnd { row, batches, .. } in &self.campaigns {
+                let id = &row.campaign.id;
+                end.counts.insert(id.clone(), row.counts);
+                let sizes = batches.iter().map(|it| ((id.clone(), it.id.clone()), it.count));
+                end.batches.extend(sizes);
+            }
+        }
+        end
+    }
+}
+
+/// Whether no process lost what it had counted, or did not know what it had done.
+fn has_exact_counts(world: &World, calls: &[Call]) -> bool {
+    let faults = world.trace.faults();
+    let is_lost =
+        faults.contains_key("process killed") || faults.contains_key("process stopped at a step");
+    let is_known =
+        |call: &Call| matches!(call.told, Told::Applied(_) | Told::Read(_) | Told::Imported(_));
+    let jobs = &world.plan.jobs;
+    let is_exact = !is_lost && !jobs.cold && !jobs.admin && calls.iter().all(is_known);
+    is_exact && !imported_together(calls)
+}
+
+/// Whether two imports at one time brought the same coupon. Both have written its row, and neither
+/// can know of the other: both have counted it.
+fn imported_together(calls: &[Call]) -> bool {
+    let mut imports: Vec<(u64, u64, BTreeSet<&Code>)> = Vec::new();
+    for call in calls {
+        let (Asked::Import { lines, .. }, Told::Imported(outcomes)) = (&call.asked, &call.told)
+        else {
+            continue;
+        };
+        let brought = lines.iter().zip(outcomes);
+        // A line may be refused after its row was written as an earlier file says.
+        let brought = brought.filter(|(_, outcome)| {
+            matches!(outcome, ImportOutcome::Imported | ImportOutcome::Refused(_))
+        });
+        let codes = brought.map(|(line, _)| &line.code).collect();
+        imports.push((call.began_ms, call.ended_ms.unwrap_or(u64::MAX), codes));
+    }
+    imports.iter().enumerate().any(|(nth, (began, ended, codes))| {
+        imports[..nth]
+            .iter()
+            .any(|(from, to, others)| from <= ended && began <= to && !codes.is_disjoint(others))
+    })
+}
+
+/// Ends every fault, waits, and looks at everything.
+pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
+    quiet(world).await;
+    if world.plan.jobs.to_the_end {
+        to_the_end(world).await;
+    }
+    let Some(machine) = world.site.start("the last process".to_owned(), 0).await else {
+        world.find("nobody can open the cluster any more");
+        return Ended::default();
+    };
+    if world.plan.jobs.cold {
+        compacts(world, &machine).await;
+    }
+    machine.flush().await;
+    let mut ended = Ended { coupons: reads(world, &machine).await, ..Ended::default() };
+    ended.campaigns = campaigns(world, &machine).await;
+    let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
+    for table in COPIED.into_iter().chain(kinds) {
+        match inventory::all(machine.hot.as_ref(), table).await {
+            Ok(items) => ended.items.extend(items),
+            Err(error) => world.find(format!("inventory of {}: {error}", table.as_str())),
+        }
+    }
+    ended.verified = verified(&machine).await;
+    for finding in &ended.verified.findings {
+        world.find(format!("verify: {finding}"));
+    }
+    if world.plan.jobs.copy {
+        copying::ends(world, target, &machine).await;
+    }
+    target.end().await;
+    leftovers::looked_for(world, &machine).await;
+    ended
+}
+
+async fn quiet(world: &World) {
+    world.trace.say("world", "no more faults");
+    world.site.quiet().await;
+    for slot in &world.slots {
+        if let Some(machine) = slot.machine() {
+            machine.life.disarm();
+            machine.life.process.set_clock(0);
+        }
+        if !slot.start(&world.site).await {
+            world.find(format!("process {} cannot be started", slot.number));
+        }
+    }
+    world.recorder.allow(u64::MAX);
+    if let Some(machine) = world.slots.first().and_then(|slot| slot.machine()) {
+        for (nth, shelf) in world.scene.shelves.iter().enumerate() {
+            for file in shelf.files.iter().filter(|file| !file.is_empty()) {
+                let once = jobs::imported(world, nth, file, (0, &machine));
+                // It may be frozen for longer than anybody waits.
+                if !matches!(tokio::time::timeout(QUIET, once).await, Ok(true)) {
+                    world.trace.reached("an import did not end in the quiet while");
+                }
+            }
+        }
+    }
+    sleep(QUIET).await;
+    for slot in &world.slots {
+        slot.stop().await;
+    }
+}
+
+/// Sleeps until every partition may be sealed.
+async fn to_the_end(world: &World) {
+    let Some(machine) = world.site.start("an operator".to_owned(), 0).await else { return };
+    let now = machine.now();
+    let plans = machine.hot.partitions().await.unwrap_or_default();
+    let last = plans.iter().map(|plan| plan.seal_after.0).max().unwrap_or(now.0);
+    let left = (last - now.0).clamp(0, DAYS_MAX * coupon::time::DAY_MS);
+    machine.flush().await;
+    drop(machine);
+    world.trace.say("world", "waits until the last partition may be sealed");
+    sleep(Duration::from_millis(left.unsigned_abs()) + QUIET).await;
+}
+
+async fn compacts(world: &World, machine: &Machine) {
+    for _ in 0..COMPACTIONS_MAX {
+        let ended = jobs::compacted(machine, Closed::Now).await;
+        for finding in jobs::damage(&ended) {
+            world.find(finding);
+        }
+        if let Err(error) = ended {
+            world.find(format!("the last compaction: {error}"));
+        }
+        match jobs::compactor(machine).plan(machine.now(), Closed::Now).await {
+            Ok(works) if works.is_empty() => return,
+            Ok(_) => {}
+            Err(error) => world.find(format!("the plan of a compaction: {error}")),
+        }
+    }
+    world.find("there is work left for the compactor, whatever it does");
+}
+
+/// Reads every coupon that anybody could know of.
+async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSnapshot> {
+    let mut coupons = BTreeMap::new();
+    for (_, code) in world.scene.codes() {
+        let mut told = None;
+        for _ in 0..READS_MAX {
+            let asked = Asked::Read { code: code.clone() };
+            let Some((at, call)) = ask(&world.recorder, world.slots.len(), machine, asked) else {
+                break;
+            };
+            let _ = call.await;
+            let now = world.recorder.told(at);
+            let is_read = matches!(now, Told::Read(_));
+            told = Some(now);
+            if is_read {
+                break;
+            }
+        }
+        match told {
+            Some(Told::Read(Some(snapshot))) => drop(coupons.insert(code, *snapshot)),
+            Some(Told::Read(None)) => {}
+            other => world.find(format!("{code} cannot be read: {other:?}")),
+        }
+    }
+    coupons
+}
+
+async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
+    let mut ended = Vec::new();
+    for (nth, shelf) in world.scene.shelves.iter().enumerate() {
+        let id = world.scene.id(nth);
+        let row = machine.hot.campaign(id, machine.now()).await;
+        let batches = machine.hot.batches(id, None, BATCHES_MAX).await;
+        match (row, batches) {
+            (Ok(Some(row)), Ok(batches)) => {
+                for (of, batch) in world.scene.batches() {
+                    if of == nth && !batches.iter().any(|it| it.id == batch) {
+                        world.find(format!("{id}: the batch {batch} was made, and is not there"));
+                    }
+                }
+                ended.push(CampaignEnd { created: shelf.campaign.clone(), row, batches });
+            }
+            (row, batches) => {
+                let batches = batches.map(|batches| batches.len());
+                world.find(format!("{id} cannot be read: {row:?}, batches {batches:?}"));
+            }
+        }
+    }
+    ended
+}
+
+/// Runs `verify` over both tiers, as the command does.
+pub(crate) async fn verified(machine: &Machine) -> Verified {
+    let (hot, cold) = (machine.hot.as_ref(), machine.cold.as_ref());
+    if let Err(error) = check_pairing(hot, cold).await {
+        return Verified { report: None, findings: vec![format!("both tiers: {error}")] };
+    }
+    let found: Mutex<Vec<String>> = Mutex::default();
+    let tell = |finding: &Finding| {
+        let Finding { kind, about, one, other } = finding;
+        let text = format!("{}: {about}: {one}; {other}", kind.name());
+        found.lock().expect("no holder panics").push(text);
+    };
+    let keys = keys();
+    let verifier = Verifier::new(
+        hot,
+        cold,
+        &keys,
+        machine.now(),
+        Options::default(),
+        Box::new(tell),
+        Box::new(|_| {}),
+    );
+    let ended = verifier.run().await;
+    let mut findings = found.into_inner().expect("no holder panics");
+    let report = match ended {
+        Ok(report) => Some(report),
+        Err(error) => {
+            findings.push(format!("it failed: {error}"));
+            None
+        }
+    };
+    Verified { report, findings }
+}

@@ -1,0 +1,135 @@
+//! The injector: what happens to nodes, links, clocks and processes while callers ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::World;
+use super::slots::some_machine;
+use super::stops::Stop;
+use crate::cluster::NODES;
+use crate::rng::Rng;
+
+/// Nodes that are frozen or dead at the same time, mostly: with two, nothing is decided.
+const DOWN_MOST: usize = 1;
+
+/// Longest time that a node or a link is down.
+const DOWN_MS: u64 = 60_000;
+
+/// A step at which a process is stopped comes within so many writes.
+const STEPS_AHEAD: u64 = 24;
+
+/// How far a clock is set.
+const CLOCK_MS: u64 = 2_000;
+
+/// What is broken at the moment, and until when.
+#[derive(Default)]
+struct Broken {
+    nodes: BTreeMap<usize, (Instant, bool)>,
+    links: BTreeMap<(usize, usize), Instant>,
+}
+
+/// Never ends.
+pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
+    let faults = &world.plan.faults;
+    if faults.is_none() {
+        return std::future::pending().await;
+    }
+    let mut broken = Broken::default();
+    if faults.weather > 0 && rng.chance(700) {
+        world.site.set_weather(&mut rng);
+    }
+    loop {
+        sleep(Duration::from_millis(rng.between(1, faults.every_ms))).await;
+        broken.mend(&world);
+        node_faults(&world, &mut rng, &mut broken);
+        process_faults(&world, &mut rng).await;
+        if rng.chance(faults.weather) {
+            world.trace.fault("weather");
+            world.trace.say("injector", "the weather of the network changes");
+            world.site.set_weather(&mut rng);
+        }
+        if rng.chance(faults.bucket) {
+            world.trace.fault("weather of the bucket");
+            world.trace.say("injector", "the weather of the bucket changes");
+            world.site.set_bucket_weather(&mut rng);
+        }
+        if rng.chance(faults.repair) {
+            world.site.cluster.repair();
+        }
+    }
+}
+
+impl Broken {
+    /// Ends what is over.
+    fn mend(&mut self, world: &World) {
+        let now = Instant::now();
+        let over: Vec<usize> =
+            self.nodes.iter().filter(|(_, (until, _))| *until <= now).map(|it| *it.0).collect();
+        for node in over {
+            if let Some((_, true)) = self.nodes.remove(&node) {
+                world.site.cluster.start(node);
+            }
+        }
+        let over: Vec<(usize, usize)> =
+            self.links.iter().filter(|(_, until)| **until <= now).map(|it| *it.0).collect();
+        for (one, other) in over {
+            self.links.remove(&(one, other));
+            world.trace.say("network", format!("nodes {one} and {other} reach each other"));
+            world.site.cluster.mend(one, other);
+        }
+    }
+}
+
+fn node_faults(world: &World, rng: &mut Rng, broken: &mut Broken) {
+    let (faults, cluster) = (&world.plan.faults, &world.site.cluster);
+    let node = usize::try_from(rng.below(NODES as u64)).unwrap_or(0);
+    let long = Duration::from_millis(rng.between(10, DOWN_MS));
+    let most = if rng.chance(100) { DOWN_MOST + 1 } else { DOWN_MOST };
+    let may_fall = broken.nodes.len() < most && !broken.nodes.contains_key(&node);
+    if may_fall && rng.chance(faults.node_frozen) {
+        cluster.freeze(node, long);
+        broken.nodes.insert(node, (Instant::now() + long, false));
+    } else if may_fall && rng.chance(faults.node_killed) {
+        cluster.kill(node);
+        broken.nodes.insert(node, (Instant::now() + long, true));
+    }
+    let other = (node + 1) % NODES;
+    if !broken.links.contains_key(&(node, other)) && rng.chance(faults.link_cut) {
+        cluster.cut(node, other);
+        broken.links.insert((node, other), Instant::now() + long);
+    }
+    if rng.chance(faults.node_clock) {
+        cluster.set_clock(node, offset(rng, CLOCK_MS / 4));
+    }
+}
+
+async fn process_faults(world: &World, rng: &mut Rng) {
+    let (faults, trace) = (&world.plan.faults, &world.trace);
+    let (_, machine) = some_machine(&world.slots, rng).await;
+    let life = &machine.life;
+    let long = Duration::from_millis(rng.between(1, faults.freeze_ms));
+    if rng.chance(faults.process_killed) {
+        trace.fault("process killed");
+        life.stop(Stop::Kill);
+    } else if rng.chance(faults.process_frozen) {
+        trace.fault("process frozen");
+        life.stop(Stop::Freeze(long));
+    } else if rng.chance(faults.stopped_at_step) {
+        let stop = if rng.chance(500) { Stop::Kill } else { Stop::Freeze(long) };
+        life.stop_at(rng.below(STEPS_AHEAD), rng.chance(400), stop);
+    }
+    if rng.chance(faults.process_clock) {
+        // Once in a while beyond the bound: then the process must notice, and write nothing.
+        let ahead = if rng.chance(100) { 9_000 } else { offset(rng, CLOCK_MS) };
+        trace.fault("clock of a process");
+        trace.say(life.process.name(), format!("its clock is {ahead} ms ahead"));
+        life.process.set_clock(ahead);
+    }
+}
+
+fn offset(rng: &mut Rng, most: u64) -> i64 {
+    i64::try_from(rng.below(2 * most)).unwrap_or(0) - i64::try_from(most).unwrap_or(0)
+}

@@ -1,0 +1,156 @@
+//! What runs beside the callers: compactors and imports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor::{Closed, CompactError, Compactor, Report, Settings};
+use coupon::campaign::ImportCounts;
+use hot::clock::observe_clock;
+use hot::{HotError, HotStore, ImportLine, ImportOutcome, Partitions, Witness};
+use tokio::time::sleep;
+
+use super::World;
+use super::calls::ask;
+use super::machine::Machine;
+use super::scene::AGAIN_AFTER;
+use super::slots::some_machine;
+use crate::check::history::{Asked, Told};
+use crate::rng::Rng;
+
+/// Longest pause between two compactions of one process.
+const COMPACTS_MS: u64 = 20_000;
+
+/// How often an import is begun again.
+const IMPORTS_MAX: usize = 12;
+
+/// Lines of one call of an import: few, so that it is interrupted between two.
+const LINES: usize = 5;
+
+/// Small numbers, so that coupons are archived and merged after minutes.
+const SETTINGS: Settings = Settings {
+    closed_enough: 2,
+    closed_wait_days: 1,
+    closed_archive_commit_max: 7,
+    partition_files_max: 2,
+};
+
+/// One run of a compactor, as `serve` makes it.
+pub(crate) async fn compacted(machine: &Machine, wanted: Closed) -> Result<Report, CompactError> {
+    let record = observe_clock(machine.hot.as_ref(), machine.now(), Witness::Confirmed).await?;
+    let closed = if record.jumped_at.is_some() { Closed::OnlyFinish } else { wanted };
+    compactor(machine).run(machine.now(), closed).await
+}
+
+/// A compactor of a process.
+pub(crate) fn compactor(machine: &Machine) -> Compactor {
+    let hot = Arc::clone(&machine.hot) as Arc<dyn Partitions>;
+    Compactor::new(hot, Arc::clone(&machine.cold), SETTINGS, Arc::new(|_| {}))
+}
+
+/// What of a run must never happen, whatever is broken.
+pub(crate) fn damage(ended: &Result<Report, CompactError>) -> Vec<String> {
+    let errors: Vec<&CompactError> = match ended {
+        Ok(report) => {
+            report.failed.iter().map(|(_, error)| error).chain(&report.not_indexed).collect()
+        }
+        Err(error) => vec![error],
+    };
+    let is_damage = |error: &&&CompactError| match error {
+        CompactError::Hot(error) => matches!(error, HotError::Damaged(_)),
+        CompactError::Cold(error) => matches!(error, cold::ColdError::Damaged { .. }),
+        CompactError::StoreMismatch(_)
+        | CompactError::ArchivedMarkerAlone { .. }
+        | CompactError::NotAsWritten { .. } => true,
+        CompactError::Conflict { .. } => false,
+    };
+    errors.iter().filter(is_damage).map(|error| format!("compactor: {error}")).collect()
+}
+
+/// Compacts from time to time. Never ends.
+pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
+    loop {
+        sleep(Duration::from_millis(rng.between(100, COMPACTS_MS))).await;
+        let (_, machine) = some_machine(&world.slots, &mut rng).await;
+        let wanted = *rng.pick(&[Closed::Now, Closed::WhenWorthwhile, Closed::OnlyFinish]);
+        world.trace.say(machine.life.process.name(), format!("compacts {wanted:?}"));
+        let ended = machine.life.alive(compacted(&machine, wanted)).await;
+        let Some(ended) = ended else {
+            world.trace.reached("killed while it compacted");
+            continue;
+        };
+        match &ended {
+            Ok(report) => {
+                for partition in &report.partitions {
+                    world.trace.reached(format!("compacted {:?}", partition.pass));
+                }
+            }
+            Err(_) => world.trace.reached("a compaction failed"),
+        }
+        for finding in damage(&ended) {
+            world.find(finding);
+        }
+    }
+}
+
+/// Imports the file of each campaign, as long as it takes or calls may begin.
+pub(crate) async fn imports(world: Arc<World>, mut rng: Rng) {
+    for nth in 0..world.scene.shelves.len() {
+        for file in &world.scene.shelves[nth].files {
+            if file.is_empty() {
+                continue;
+            }
+            for _ in 0..IMPORTS_MAX {
+                sleep(Duration::from_millis(rng.below(2_000))).await;
+                let (process, machine) = some_machine(&world.slots, &mut rng).await;
+                let once = imported(&world, nth, file, (process, &machine));
+                match machine.life.alive(once).await {
+                    Some(true) => break,
+                    Some(false) => sleep(AGAIN_AFTER).await,
+                    None => world.trace.reached("killed while it imported"),
+                }
+                if !world.recorder.has_room() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// One run of an import; whether every line has an answer.
+pub(crate) async fn imported(
+    world: &World,
+    nth: usize,
+    file: &[ImportLine],
+    (process, machine): (usize, &Arc<Machine>),
+) -> bool {
+    let shelf = &world.scene.shelves[nth];
+    let (id, batch) = (&shelf.campaign.id, &shelf.batch);
+    if file.iter().any(|line| line.code.is_long())
+        && machine.hot.announce_long_codes().await.is_err()
+    {
+        return false;
+    }
+    if machine.hot.open_import(id, batch, machine.now()).await.is_err() {
+        return false;
+    }
+    world.scene.opened(nth, batch);
+    let mut counts = ImportCounts::default();
+    for lines in file.chunks(LINES) {
+        let asked =
+            Asked::Import { campaign: id.clone(), batch: batch.clone(), lines: lines.to_vec() };
+        let Some((at, call)) = ask(&world.recorder, process, machine, asked) else { return false };
+        if call.await.is_err() {
+            return false;
+        }
+        let Told::Imported(outcomes) = world.recorder.told(at) else { return false };
+        for outcome in outcomes {
+            counts.lines += 1;
+            match outcome {
+                ImportOutcome::Imported => counts.imported += 1,
+                ImportOutcome::AlreadyThere => counts.already_there += 1,
+                ImportOutcome::CodeTaken | ImportOutcome::Refused(_) => counts.rejected += 1,
+            }
+        }
+    }
+    machine.hot.close_import(id, batch, counts).await.is_ok()
+}

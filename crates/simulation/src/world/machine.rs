@@ -1,0 +1,189 @@
+//! The place where everything runs, and the processes of couponry on it. Only this module knows how
+//! the cluster, the network and the object store are set up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cold::ColdStore;
+use coupon::minted::CodeKey;
+use coupon::time::Millis;
+use cql_session::{ConnectError, KeyspaceAddress};
+use engine::ColdArchive;
+use hot::{Archive, NoArchive};
+use hot_cql::CqlHot;
+use router::Router;
+
+use super::plan::Plan;
+use super::plants::Plants;
+use super::stops::Life;
+use crate::bucket::{Bucket, BucketWeather};
+use crate::cluster::{Cluster, Weather};
+use crate::cql::{Data, Schema};
+use crate::rng::Rng;
+use crate::session::{EPOCH_MS, Process, Session, Tamper};
+use crate::side::SideThreads;
+use crate::trace::Trace;
+
+/// Pause before a process that could not connect tries again.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// How often it tries.
+const TRIES: usize = 30;
+
+/// Longest time in which a process writes what it has in memory: it may be frozen.
+const FLUSH_MAX: Duration = Duration::from_secs(60);
+
+/// Replaced files are deleted as soon as a person could have read them.
+const RETENTION: Duration = Duration::from_secs(60);
+
+/// The secret bytes of the keys that mint; the last is the newest.
+const KEYS: [[u8; 16]; 2] = [*b"an earlier key..", *b"the key of today"];
+
+/// The keys of every process.
+pub(crate) fn keys() -> Vec<CodeKey> {
+    KEYS.map(CodeKey::new).into()
+}
+
+/// A cluster and an object store.
+#[derive(Clone)]
+pub(crate) struct Site {
+    pub(crate) cluster: Cluster,
+    pub(crate) bucket: Bucket,
+    side: Arc<SideThreads>,
+    rng: Rng,
+    /// Processes started so far.
+    starts: Arc<AtomicU64>,
+    has_cold: bool,
+    options: hot_cql::Options,
+    trace: Trace,
+    plants: Plants,
+}
+
+/// One process of couponry. It is gone when it is dropped.
+pub(crate) struct Machine {
+    pub(crate) life: Arc<Life>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) hot: Arc<CqlHot>,
+    pub(crate) cold: Arc<ColdStore>,
+    pub(crate) router: Router,
+}
+
+impl Site {
+    /// An empty one, without faults.
+    pub(crate) fn new(plan: &Plan, trace: &Trace, plants: Plants) -> Site {
+        let target: KeyspaceAddress =
+            "cql://simulated:9042/couponry".parse().expect("this is an address");
+        let options = hot_cql::Options {
+            bucket_bits: plan.bucket_bits,
+            partition_rows: plan.partition_rows,
+            ..hot_cql::Options::of(&target)
+        };
+        let cluster =
+            Cluster::new(Schema::couponry(), plan.rng("cluster"), trace.clone(), Weather::calm());
+        let bucket = Bucket::new(EPOCH_MS, BucketWeather::calm());
+        Site {
+            cluster,
+            bucket,
+            rng: plan.rng("processes"),
+            starts: Arc::default(),
+            side: Arc::new(SideThreads::new()),
+            has_cold: plan.jobs.cold,
+            options,
+            trace: trace.clone(),
+            plants,
+        }
+    }
+
+    /// Another, empty cluster with the same object store.
+    pub(crate) fn beside(&self, rng: Rng) -> Site {
+        let cluster = Cluster::new(Schema::couponry(), rng, self.trace.clone(), Weather::calm());
+        Site { cluster, ..self.clone() }
+    }
+
+    /// Fills an empty cluster from a snapshot of another one.
+    pub(crate) fn load(&self, snapshot: &Data) {
+        self.cluster.load(snapshot);
+    }
+
+    /// What all nodes together have now.
+    pub(crate) fn snapshot(&self) -> Data {
+        self.cluster.data()
+    }
+
+    pub(crate) fn set_weather(&self, rng: &mut Rng) {
+        self.cluster.set_weather(Weather::drawn(rng));
+    }
+
+    pub(crate) fn set_bucket_weather(&self, rng: &mut Rng) {
+        self.bucket.set_weather(BucketWeather::drawn(rng));
+    }
+
+    /// Ends every fault and delivers what is under way.
+    pub(crate) async fn quiet(&self) {
+        self.cluster.set_weather(Weather::calm());
+        self.bucket.quiet();
+        self.cluster.quiet().await;
+    }
+
+    /// Starts a process; `None` if it could not connect for a minute.
+    pub(crate) async fn start(&self, name: String, clock_ms: i64) -> Option<Arc<Machine>> {
+        let start = self.starts.fetch_add(1, Ordering::Relaxed).to_string();
+        let (rng, trace) = (self.rng.fork(&start), &self.trace);
+        let process = Process::new(&name, clock_ms);
+        let life = Arc::new(Life::new(process.clone(), trace.clone()));
+        let session =
+            Session::new(self.cluster.clone(), process.clone(), rng.fork("session"), trace.clone());
+        let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn Tamper>));
+        let cluster = self.plants.over(Arc::clone(&session));
+        let bucket = self.bucket.for_process(process.clone(), rng.fork("bucket"), trace.clone());
+        let cold = Arc::new(ColdStore::with_store(
+            self.plants.over_bucket(bucket),
+            "a simulated bucket",
+            self.cold_options(),
+        ));
+        let archive: Arc<dyn Archive> = match self.has_cold {
+            true => Arc::new(ColdArchive(Arc::clone(&cold))),
+            false => Arc::new(NoArchive),
+        };
+        for _ in 0..TRIES {
+            let (cluster, archive) = (Arc::clone(&cluster), Arc::clone(&archive));
+            match CqlHot::on(cluster, self.options.clone(), keys(), archive).await {
+                Ok(hot) => {
+                    trace.say(process.name(), "is started");
+                    let (hot, router) = (Arc::new(hot), Router::new(keys()));
+                    return Some(Arc::new(Machine { life, session, hot, cold, router }));
+                }
+                Err(ConnectError::Clock(_)) => {
+                    trace.reached("a clock was refused at the start");
+                    // An operator sets it right.
+                    process.set_clock(0);
+                }
+                Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            }
+        }
+        None
+    }
+
+    fn cold_options(&self) -> cold::Options {
+        cold::Options {
+            retention: RETENTION,
+            checkpoint_every: 5,
+            runner: Some(Arc::clone(&self.side) as Arc<dyn cold::Runner>),
+            ..cold::Options::default()
+        }
+    }
+}
+
+impl Machine {
+    /// The time by its own clock.
+    pub(crate) fn now(&self) -> Millis {
+        Millis(self.life.process.now_ms())
+    }
+
+    /// Writes what it has in memory, as at the end of every command; whether it could.
+    pub(crate) async fn flush(&self) -> bool {
+        let flush = tokio::time::timeout(FLUSH_MAX, self.hot.flush());
+        matches!(self.life.alive(flush).await, Some(Ok(())))
+    }
+}

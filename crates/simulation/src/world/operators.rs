@@ -1,0 +1,96 @@
+//! Operators who mint, pause and raise limits while callers ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::ids::BatchId;
+use hot::{CampaignPatch, HotStore, MintOrder, Named};
+use tokio::time::sleep;
+
+use super::World;
+use super::machine::{Machine, keys};
+use super::slots::some_machine;
+use crate::rng::Rng;
+
+/// Longest pause of an operator.
+const PAUSE_MS: u64 = 15_000;
+
+/// Batches that one seed mints on top, at most.
+const MINTS_MAX: u32 = 20;
+
+/// An order to mint that is repeated until it is answered.
+struct Order {
+    nth: usize,
+    order: MintOrder,
+}
+
+/// Mints, pauses and raises limits. Never ends.
+pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
+    let (mut number, mut pending) = (0, None);
+    loop {
+        sleep(Duration::from_millis(rng.between(500, PAUSE_MS))).await;
+        let (_, machine) = some_machine(&world.slots, &mut rng).await;
+        let nth = usize::try_from(rng.below(world.scene.shelves.len() as u64)).unwrap_or(0);
+        if rng.below(4) > 0 {
+            changes(&world, &machine, nth, &mut rng).await;
+            continue;
+        }
+        let next = match pending.take() {
+            Some(order) => order,
+            None if number < MINTS_MAX => {
+                number += 1;
+                match ordered(&world, nth, format!("more{burst}-{number}"), rng.between(1, 4)) {
+                    Some(order) => order,
+                    None => continue,
+                }
+            }
+            None => continue,
+        };
+        let mint = machine.hot.mint(world.scene.id(next.nth), next.order.clone(), machine.now());
+        match machine.life.alive(mint).await {
+            Some(Ok(Named::Created(batch) | Named::Same(batch))) => {
+                world.scene.minted(next.nth, &batch);
+                world.scene.told_of(next.nth, &batch.id, world.trace.at_ms());
+            }
+            Some(Ok(Named::Refused(_))) => {}
+            Some(Err(_)) | None => pending = Some(next),
+        }
+    }
+}
+
+fn ordered(world: &World, nth: usize, name: String, count: u64) -> Option<Order> {
+    let id: BatchId = name.parse().ok()?;
+    let key = keys().last()?.id();
+    world.scene.mints(nth, &id, count);
+    Some(Order { nth, order: MintOrder { id, count, key } })
+}
+
+async fn changes(world: &World, machine: &Machine, nth: usize, rng: &mut Rng) {
+    let pauses = rng.chance(300);
+    let paused = CampaignPatch { paused: Some(pauses), ..CampaignPatch::default() };
+    let patch = match rng.below(3) {
+        0 => paused,
+        1 => {
+            let batches = world.scene.batches();
+            if batches.is_empty() {
+                return;
+            }
+            let (of, batch) = rng.pick(&batches);
+            world.scene.changes(*of);
+            let paused = machine.hot.pause_batch(world.scene.id(*of), batch, pauses, None);
+            let _ = machine.life.alive(paused).await;
+            return;
+        }
+        _ => match world.scene.shelves[nth].campaign.per_user_limit {
+            None => paused,
+            Some(limit) => {
+                let limit = limit + u16::from(rng.chance(500));
+                world.scene.raises(nth, limit);
+                CampaignPatch { per_user_limit: Some(Some(limit)), ..CampaignPatch::default() }
+            }
+        },
+    };
+    world.scene.changes(nth);
+    let patched = machine.hot.patch_campaign(world.scene.id(nth), patch, machine.now());
+    let _ = machine.life.alive(patched).await;
+}

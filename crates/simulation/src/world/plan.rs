@@ -1,0 +1,294 @@
+//! What a seed draws before anything happens: which faults, how often, how many of everything.
+//!
+//! Swarm testing (Groce et al., 2012): a seed has some kinds of faults and not the others, so that
+//! rare mixtures happen. A seed that had all of them would do little else than wait.
+
+use std::fmt;
+use std::time::Duration;
+
+use coupon::campaign::Handout;
+
+use crate::rng::Rng;
+
+/// Clocks of processes that are within the bound of the product, in milliseconds.
+const CLOCK_NEAR_MS: u64 = 2_000;
+
+/// A clock that is not.
+const CLOCK_FAR_MS: i64 = 9_000;
+
+/// Days that one seed may last.
+const DAYS_MAX: u64 = 400;
+
+/// What one seed does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Calls of all callers and imports together; the reads at the end come on top.
+    pub operations: u64,
+    pub(crate) processes: usize,
+    pub(crate) callers: usize,
+    pub(crate) users: u64,
+    pub(crate) orders: u64,
+    /// Longest pause of a caller between two calls.
+    pub(crate) think_ms: u64,
+    pub(crate) offers: Vec<Offer>,
+    /// In the order of time. There is at least one.
+    pub(crate) bursts: Vec<Burst>,
+    pub(crate) faults: Faults,
+    pub(crate) jobs: Jobs,
+    pub(crate) bucket_bits: u8,
+    pub(crate) partition_rows: u64,
+    /// By how much the clock of each process is ahead, in milliseconds.
+    pub(crate) clocks: Vec<i64>,
+}
+
+/// One campaign.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) handout: Handout,
+    pub(crate) limit: Option<u16>,
+    pub(crate) minted: u64,
+    /// Lines of the file that is imported into it.
+    pub(crate) lines: u64,
+    pub(crate) ends_in_days: u16,
+    pub(crate) cancel_days: u16,
+    pub(crate) extend_days: u16,
+    pub(crate) valid_days: Option<u16>,
+}
+
+/// Some calls, and then a pause in which every process is stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct Burst {
+    /// The burst ends when so many calls have begun since the start of the seed.
+    pub(crate) up_to: u64,
+    pub(crate) pause: Duration,
+}
+
+/// Which faults there are. Numbers are permille of the injector's turns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// Longest time between two turns.
+    pub(crate) every_ms: u64,
+    pub(crate) node_frozen: u32,
+    pub(crate) node_killed: u32,
+    pub(crate) link_cut: u32,
+    pub(crate) node_clock: u32,
+    pub(crate) process_frozen: u32,
+    pub(crate) process_killed: u32,
+    /// A process is stopped before or after its next writes.
+    pub(crate) stopped_at_step: u32,
+    pub(crate) process_clock: u32,
+    pub(crate) weather: u32,
+    pub(crate) bucket: u32,
+    pub(crate) repair: u32,
+    /// Longest freeze of a process.
+    pub(crate) freeze_ms: u64,
+}
+
+/// What runs beside the callers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Jobs {
+    pub(crate) cold: bool,
+    pub(crate) compactors: usize,
+    /// Processes that import the same file at once.
+    pub(crate) importers: usize,
+    /// Mints, pauses and raised limits.
+    pub(crate) admin: bool,
+    pub(crate) copy: bool,
+    pub(crate) restore: bool,
+    /// Whether the seed ends after every partition may be sealed.
+    pub(crate) to_the_end: bool,
+}
+
+impl Plan {
+    /// The plan of a seed, with about so many calls.
+    pub fn draw(seed: u64, operations: u64) -> Plan {
+        let root = Rng::new(seed);
+        let mut rng = root.fork("plan");
+        let processes = usize::try_from(rng.between(2, 4)).unwrap_or(2);
+        let jobs = Jobs::draw(&mut root.fork("jobs"));
+        let offers = offers(&mut root.fork("offers"), &jobs, operations);
+        let clocks = clocks(&mut root.fork("clocks"), processes);
+        Plan {
+            seed,
+            operations,
+            processes,
+            callers: usize::try_from(rng.between(2, 12)).unwrap_or(2),
+            users: rng.between(1, 6),
+            orders: rng.between(2, 8),
+            think_ms: *rng.pick(&[2, 20, 200, 200, 2_000, 20_000]),
+            offers,
+            bursts: bursts(&mut root.fork("bursts"), operations),
+            faults: Faults::draw(&mut root.fork("faults")),
+            jobs,
+            bucket_bits: u8::try_from(rng.below(3)).unwrap_or(0),
+            partition_rows: *rng.pick(&[4, 32, 10_000]),
+            clocks,
+        }
+    }
+
+    /// An independent stream for one part of the seed.
+    pub(crate) fn rng(&self, label: &str) -> Rng {
+        Rng::new(self.seed).fork(label)
+    }
+
+    /// Whether it has a process whose clock the product must refuse.
+    pub fn has_far_clock(&self) -> bool {
+        self.clocks.contains(&CLOCK_FAR_MS)
+    }
+}
+
+impl Jobs {
+    fn draw(rng: &mut Rng) -> Jobs {
+        let cold = rng.chance(700);
+        Jobs {
+            cold,
+            compactors: if cold { usize::try_from(rng.between(1, 3)).unwrap_or(1) } else { 0 },
+            importers: *rng.pick(&[0, 0, 1, 2]),
+            admin: rng.chance(400),
+            copy: rng.chance(120),
+            restore: cold && rng.chance(200),
+            to_the_end: rng.chance(400),
+        }
+    }
+}
+
+impl Faults {
+    fn draw(rng: &mut Rng) -> Faults {
+        let hours = rng.chance(50);
+        let mut some = |permille: u32| match rng.chance(450) {
+            true => permille,
+            false => 0,
+        };
+        let (node_frozen, node_killed, link_cut) = (some(120), some(80), some(100));
+        let (node_clock, process_clock) = (some(20), some(20));
+        let (process_frozen, process_killed) = (some(100), some(80));
+        let (stopped_at_step, weather) = (some(300).max(some(150)), some(150));
+        let (bucket, repair) = (some(150), some(60));
+        Faults {
+            every_ms: *rng.pick(&[50, 500, 500, 5_000]),
+            node_frozen,
+            node_killed,
+            link_cut,
+            node_clock,
+            process_frozen,
+            process_killed,
+            stopped_at_step,
+            process_clock,
+            weather,
+            bucket,
+            repair,
+            freeze_ms: if hours { 3_600_000 } else { *rng.pick(&[800, 9_000, 70_000]) },
+        }
+    }
+
+    /// No fault at all.
+    pub(crate) fn is_none(&self) -> bool {
+        let (every_ms, freeze_ms) = (self.every_ms, self.freeze_ms);
+        *self == Faults { every_ms, freeze_ms, ..Faults::default() }
+    }
+}
+
+fn offers(rng: &mut Rng, jobs: &Jobs, operations: u64) -> Vec<Offer> {
+    let count = rng.between(1, 3);
+    (0..count).map(|nth| offer(rng, jobs, operations, nth == 0)).collect()
+}
+
+fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
+    let handouts =
+        [Handout::Shop, Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];
+    let handout = *rng.pick(&handouts);
+    let limit = match handout {
+        Handout::Bearer if rng.chance(400) => None,
+        _ => Some(*rng.pick(&[1, 1, 3])),
+    };
+    // Few, so that they run out, or more than all callers can take.
+    let few = rng.between(1, 8);
+    let many = rng.between(8, operations.max(9));
+    let minted = if rng.chance(600) { few } else { many };
+    let imports = jobs.importers > 0 && handout != Handout::Shared && (is_first || rng.chance(400));
+    Offer {
+        handout,
+        limit,
+        minted: if imports && rng.chance(300) { 0 } else { minted },
+        lines: if imports { rng.between(1, 24) } else { 0 },
+        ends_in_days: u16::try_from(rng.between(1, 12)).unwrap_or(1),
+        cancel_days: *rng.pick(&[0, 1, 1, 3, 30]),
+        extend_days: *rng.pick(&[0, 1, 2, 30]),
+        valid_days: rng.chance(200).then(|| u16::try_from(rng.between(1, 3)).unwrap_or(1)),
+    }
+}
+
+fn bursts(rng: &mut Rng, operations: u64) -> Vec<Burst> {
+    let count = rng.between(1, 5);
+    let (mut days_left, mut bursts) = (DAYS_MAX / 2, Vec::new());
+    for nth in 1..=count {
+        let days = *rng.pick(&[0, 0, 1, 2, 5, 15, 40]).min(&days_left);
+        days_left -= days;
+        let minutes = *rng.pick(&[1, 1, 10, 60, 300]);
+        let pause = Duration::from_secs(days * 86_400 + minutes * 60 + rng.below(60));
+        bursts.push(Burst { up_to: operations * nth / count, pause });
+    }
+    bursts
+}
+
+fn clocks(rng: &mut Rng, processes: usize) -> Vec<i64> {
+    let apart = rng.chance(500);
+    let mut near = || match apart {
+        true => i64::try_from(rng.below(2 * CLOCK_NEAR_MS)).unwrap_or(0) - CLOCK_NEAR_MS as i64,
+        false => 0,
+    };
+    let mut clocks: Vec<i64> = (0..processes).map(|_| near()).collect();
+    if rng.chance(80)
+        && let Some(last) = clocks.last_mut()
+    {
+        *last = CLOCK_FAR_MS;
+    }
+    clocks
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: {} operations by {} callers for {} users, {} processes, clocks {:?} ms",
+            self.seed, self.operations, self.callers, self.users, self.processes, self.clocks
+        )?;
+        for (nth, offer) in self.offers.iter().enumerate() {
+            writeln!(
+                f,
+                "campaign c{nth}: {}, limit {:?}, {} minted, {} imported, ends in {} days",
+                offer.handout.as_str(),
+                offer.limit,
+                offer.minted,
+                offer.lines,
+                offer.ends_in_days
+            )?;
+        }
+        let pauses: Vec<u64> = self.bursts.iter().map(|it| it.pause.as_secs() / 60).collect();
+        writeln!(f, "pauses after each burst, in minutes: {pauses:?}")?;
+        writeln!(f, "{:?}", self.jobs)?;
+        match self.faults.is_none() {
+            true => write!(f, "no faults"),
+            false => write!(f, "{:?}", self.faults),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_draws_one_plan() {
+        for seed in 0..50 {
+            let plan = Plan::draw(seed, 100);
+            assert_eq!(format!("{plan:?}"), format!("{:?}", Plan::draw(seed, 100)));
+            assert_eq!(plan.bursts.last().map(|burst| burst.up_to), Some(100), "{plan}");
+            let pauses: u64 = plan.bursts.iter().map(|burst| burst.pause.as_secs()).sum();
+            assert!(pauses < DAYS_MAX * 86_400, "{plan}");
+            assert_eq!(plan.clocks.len(), plan.processes);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The planted bug of a seed. Without the feature `plants` nothing is between a process and its
+//! cluster.
+
+use std::sync::Arc;
+
+use cql_session::CqlCluster;
+use object_store::ObjectStore;
+
+use crate::session::Session;
+
+/// Which bug is planted, if one is.
+#[derive(Clone, Copy)]
+pub(crate) struct Plants {
+    #[cfg(any(test, feature = "plants"))]
+    which: Option<&'static crate::plants::Plant>,
+}
+
+impl Plants {
+    /// The bug of this name.
+    #[cfg(any(test, feature = "plants"))]
+    pub(crate) fn of(name: Option<&str>) -> Plants {
+        Plants { which: name.and_then(crate::plants::of) }
+    }
+
+    /// There is none, whatever its name.
+    #[cfg(not(any(test, feature = "plants")))]
+    pub(crate) fn of(_name: Option<&str>) -> Plants {
+        Plants {}
+    }
+
+    /// The cluster as a process sees it.
+    pub(crate) fn over(self, session: Arc<Session>) -> Arc<dyn CqlCluster> {
+        #[cfg(any(test, feature = "plants"))]
+        if let Some(plant) = self.which {
+            return plant.over(session);
+        }
+        session
+    }
+
+    /// The object store as a process sees it.
+    pub(crate) fn over_bucket(self, store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+        #[cfg(any(test, feature = "plants"))]
+        if let Some(plant) = self.which {
+            return plant.over_bucket(store);
+        }
+        store
+    }
+}

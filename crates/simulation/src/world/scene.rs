@@ -1,0 +1,261 @@
+//! The campaigns, coupons, users and orders of one seed. There are few of each: callers must meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use coupon::campaign::{Batch, BatchKind};
+use coupon::code::Code;
+use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
+use coupon::time::Millis;
+use hot::{HotStore, MintOrder, Named, NewCampaign};
+use tokio::time::sleep;
+
+use super::machine::{Machine, keys};
+use super::plan::Plan;
+use super::shelf::{self, Shelf};
+use crate::check::{self, KnownCampaign};
+use crate::rng::Rng;
+
+/// How often an order of an operator is repeated until it is answered.
+pub(crate) const ORDERS_MAX: usize = 60;
+
+/// Pause before an order is repeated.
+pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Coupons that most callers ask for.
+const HOT_SPOT: usize = 4;
+
+/// Everything that has a name.
+pub(crate) struct Scene {
+    pub(crate) shelves: Vec<Shelf>,
+    users: u64,
+    orders: u64,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// In the order in which they came to be known.
+    codes: Vec<(usize, Code)>,
+    holders: BTreeMap<Code, UserId>,
+    /// The last order that used a coupon.
+    orders: BTreeMap<Code, OrderRef>,
+    /// Batches whose making was acknowledged.
+    batches: Vec<(usize, BatchId)>,
+    /// Coupons that may have been minted on top of the first batch.
+    more: BTreeMap<usize, u64>,
+    /// Their batches, and when an operator was told that one is made.
+    minted_later: BTreeMap<(usize, BatchId), Option<u64>>,
+    /// The highest limit that was asked for.
+    limits: BTreeMap<usize, u16>,
+    /// Campaigns of which something was patched or paused.
+    changed: BTreeSet<usize>,
+}
+
+impl Scene {
+    /// Draws it. Nothing is written.
+    pub(crate) fn draw(plan: &Plan, now: Millis) -> Scene {
+        let mut rng = plan.rng("scene");
+        let all = plan.offers.iter().enumerate();
+        let shelves: Vec<Shelf> =
+            all.map(|(nth, offer)| shelf::drawn(&mut rng, plan, nth, offer, now)).collect();
+        let mut known = Known::default();
+        for (nth, shelf) in shelves.iter().enumerate() {
+            // Callers also ask for codes that are not imported yet.
+            known.codes.extend(shelf.files[0].iter().map(|line| (nth, line.code.clone())));
+        }
+        Scene { shelves, users: plan.users, orders: plan.orders, known: Mutex::new(known) }
+    }
+
+    /// Creates the campaigns.
+    ///
+    /// # Errors
+    /// A sentence about the one that could not be made.
+    pub(crate) async fn set_up(&self, machine: &Machine) -> Result<(), String> {
+        let key = keys().last().map(|key| key.id()).ok_or("there is no key")?;
+        for (nth, shelf) in self.shelves.iter().enumerate() {
+            let id: BatchId = "first".parse().map_err(|why| format!("{why}"))?;
+            let first_batch = match shelf.minted {
+                0 => None,
+                count => Some(MintOrder { id: id.clone(), count, key }),
+            };
+            let campaign = shelf.campaign.clone();
+            let created_as = format!("{:?}", campaign.id);
+            let new = NewCampaign { campaign, created_as, first_batch };
+            let made = patiently(async || machine.hot.create_campaign(new.clone()).await).await;
+            match made {
+                Ok(Named::Created(_) | Named::Same(_)) => {}
+                other => return Err(format!("creating {}: {other:?}", shelf.campaign.id)),
+            }
+            if shelf.minted > 0 {
+                let id = &id;
+                let batch = patiently(async || machine.hot.batch(self.id(nth), id).await).await;
+                let batch = batch.map_err(|error| error.to_string())?;
+                self.minted(nth, &batch.ok_or("the first batch is missing")?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the codes of a batch that was minted.
+    pub(crate) fn minted(&self, nth: usize, batch: &Batch) {
+        let BatchKind::Minted(run) = batch.kind else { return };
+        let keys = keys();
+        let Some(key) = keys.iter().find(|key| key.id() == run.key) else { return };
+        self.with(|known| {
+            for serial in run.first..run.first + run.count {
+                known.codes.push((nth, key.mint(run.day, serial)));
+            }
+            known.batches.push((nth, batch.id.clone()));
+        });
+    }
+
+    /// Remembers that an import was begun.
+    pub(crate) fn opened(&self, nth: usize, batch: &BatchId) {
+        self.with(|known| {
+            if !known.batches.contains(&(nth, batch.clone())) {
+                known.batches.push((nth, batch.clone()));
+            }
+        });
+    }
+
+    /// Remembers that something of a campaign is about to change.
+    pub(crate) fn changes(&self, nth: usize) {
+        self.with(|known| known.changed.insert(nth));
+    }
+
+    /// Remembers that a limit is about to be raised.
+    pub(crate) fn raises(&self, nth: usize, limit: u16) {
+        self.changes(nth);
+        self.with(|known| {
+            let highest = known.limits.entry(nth).or_default();
+            *highest = limit.max(*highest);
+        });
+    }
+
+    /// Remembers that a batch of coupons is about to be minted.
+    pub(crate) fn mints(&self, nth: usize, batch: &BatchId, count: u64) {
+        self.with(|known| {
+            *known.more.entry(nth).or_default() += count;
+            known.minted_later.insert((nth, batch.clone()), None);
+        });
+    }
+
+    /// Remembers when an operator was told that a batch is made.
+    pub(crate) fn told_of(&self, nth: usize, batch: &BatchId, at_ms: u64) {
+        self.with(|known| known.minted_later.insert((nth, batch.clone()), Some(at_ms)));
+    }
+
+    /// What the checker has to know of all campaigns.
+    pub(crate) fn known(&self) -> check::Known {
+        let mut campaigns = BTreeMap::new();
+        for (nth, shelf) in self.shelves.iter().enumerate() {
+            let (more, limit, changed) = self.with(|known| {
+                let more = known.more.get(&nth).copied().unwrap_or(0);
+                (more, known.limits.get(&nth).copied(), known.changed.contains(&nth))
+            });
+            let stock = shelf.minted + shelf.files[0].len() as u64 + more;
+            let mut known = KnownCampaign::of(&shelf.campaign, stock);
+            known.changed |= changed;
+            if let Some(limit) = limit {
+                known.per_user_limit = known.per_user_limit.max(u32::from(limit));
+            }
+            campaigns.insert(shelf.campaign.id.clone(), known);
+        }
+        let minted_later = self.with(|known| known.minted_later.clone());
+        let minted_later =
+            minted_later.into_iter().map(|((nth, batch), at)| ((self.id(nth).clone(), batch), at));
+        check::Known { campaigns, minted_later: minted_later.collect() }
+    }
+
+    /// Remembers whose a coupon is.
+    pub(crate) fn held(&self, nth: usize, code: &Code, holder: Option<&UserId>) {
+        self.with(|known| {
+            match holder {
+                Some(user) => known.holders.insert(code.clone(), user.clone()),
+                None => known.holders.remove(code),
+            };
+            // A coupon behind a shared code is known by its own code from now on.
+            if !known.codes.iter().any(|(_, it)| it == code) {
+                known.codes.push((nth, code.clone()));
+            }
+        });
+    }
+
+    /// Remembers the order that a coupon is used for.
+    pub(crate) fn ordered(&self, code: &Code, order: &OrderRef) {
+        self.with(|known| drop(known.orders.insert(code.clone(), order.clone())));
+    }
+
+    pub(crate) fn id(&self, nth: usize) -> &CampaignId {
+        &self.shelves[nth].campaign.id
+    }
+
+    /// The number of a campaign.
+    pub(crate) fn number_of(&self, id: &CampaignId) -> Option<usize> {
+        self.shelves.iter().position(|shelf| shelf.campaign.id == *id)
+    }
+
+    /// Every code that anybody could know of, and the number of its campaign.
+    pub(crate) fn codes(&self) -> Vec<(usize, Code)> {
+        self.with(|known| known.codes.clone())
+    }
+
+    /// Batches that must exist.
+    pub(crate) fn batches(&self) -> Vec<(usize, BatchId)> {
+        self.with(|known| known.batches.clone())
+    }
+
+    /// One of few coupons, mostly; some other at times.
+    pub(crate) fn some_code(&self, rng: &mut Rng) -> Option<(usize, Code)> {
+        self.with(|known| {
+            if rng.chance(500) && !known.holders.is_empty() {
+                let held: Vec<&Code> = known.holders.keys().collect();
+                let code = (*rng.pick(&held)).clone();
+                return known.codes.iter().find(|(_, it)| *it == code).cloned();
+            }
+            match known.codes.as_slice() {
+                [] => None,
+                all if rng.chance(500) => Some(rng.pick(&all[..all.len().min(HOT_SPOT)]).clone()),
+                all => Some(rng.pick(all).clone()),
+            }
+        })
+    }
+
+    /// The holder of a coupon, mostly.
+    pub(crate) fn some_user(&self, rng: &mut Rng, of: Option<&Code>) -> UserId {
+        let holder = of.and_then(|code| self.with(|known| known.holders.get(code).cloned()));
+        match holder {
+            Some(holder) if rng.chance(850) => holder,
+            _ => shelf::user(rng.below(self.users)),
+        }
+    }
+
+    /// The last order of a coupon, mostly.
+    pub(crate) fn some_order(&self, rng: &mut Rng, of: Option<&Code>) -> OrderRef {
+        let last = of.and_then(|code| self.with(|known| known.orders.get(code).cloned()));
+        match last {
+            Some(last) if rng.chance(600) => last,
+            _ => format!("o{}", rng.below(self.orders)).parse().expect("a short word is a name"),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
+        work(&mut self.known.lock().expect("no holder panics"))
+    }
+}
+
+/// Repeats an order until it is answered, or it is clear that it will not be.
+pub(crate) async fn patiently<T>(
+    mut order: impl AsyncFnMut() -> Result<T, hot::HotError>,
+) -> Result<T, hot::HotError> {
+    for _ in 0..ORDERS_MAX {
+        match order().await {
+            Err(hot::HotError::Damaged(why)) => return Err(hot::HotError::Damaged(why)),
+            Err(_) => sleep(AGAIN_AFTER).await,
+            answer => return answer,
+        }
+    }
+    order().await
+}

@@ -1,0 +1,96 @@
+//! The processes of a seed by their numbers: at any time each of them runs, or does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::machine::{Machine, Site};
+use super::stops::Stop;
+use crate::rng::Rng;
+
+/// Longest time until somebody starts a process again that was killed.
+const DOWN_MS: u64 = 20_000;
+
+/// Pause of somebody who finds no process that runs.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// One process, which is started again and again.
+pub(crate) struct Slot {
+    pub(crate) number: usize,
+    /// By how much its clock is ahead at its next start.
+    clock_ms: i64,
+    machine: watch::Sender<Option<Arc<Machine>>>,
+}
+
+impl Slot {
+    pub(crate) fn new(number: usize, clock_ms: i64) -> Slot {
+        Slot { number, clock_ms, machine: watch::Sender::new(None) }
+    }
+
+    /// The process, if it runs.
+    pub(crate) fn machine(&self) -> Option<Arc<Machine>> {
+        self.machine.borrow().clone().filter(|machine| !machine.life.is_dead())
+    }
+
+    /// Starts it unless it runs.
+    pub(crate) async fn start(&self, site: &Site) -> bool {
+        if self.machine().is_some() {
+            return true;
+        }
+        let started = site.start(format!("process {}", self.number), self.clock_ms).await;
+        let runs = started.is_some();
+        self.machine.send_replace(started);
+        runs
+    }
+
+    /// Starts it again whenever it was killed. Never ends.
+    pub(crate) async fn supervise(&self, site: &Site, mut rng: Rng) {
+        loop {
+            match self.machine() {
+                Some(machine) => machine.life.died().await,
+                None => {
+                    sleep(Duration::from_millis(rng.between(1, DOWN_MS))).await;
+                    self.start(site).await;
+                }
+            }
+        }
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) async fn stop(&self) {
+        if let Some(machine) = self.machine() {
+            machine.life.disarm();
+            if !machine.flush().await {
+                machine.life.lost_memory();
+            }
+            // What it was frozen in never goes on.
+            machine.life.stop(Stop::Kill);
+        }
+        self.machine.send_replace(None);
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&self) {
+        if let Some(machine) = self.machine() {
+            machine.life.lost_memory();
+            machine.life.stop(Stop::Kill);
+        }
+        self.machine.send_replace(None);
+    }
+}
+
+/// Some process that runs. Waits until there is one.
+pub(crate) async fn some_machine(slots: &[Slot], rng: &mut Rng) -> (usize, Arc<Machine>) {
+    loop {
+        let all: Vec<_> = slots
+            .iter()
+            .filter_map(|slot| slot.machine().map(|machine| (slot.number, machine)))
+            .collect();
+        if !all.is_empty() {
+            return rng.pick(&all).clone();
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! A simulated cluster for a test, and processes of couponry on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cql_session::KeyspaceAddress;
+use hot::Archive;
+use hot_conformance::kit::keys;
+use hot_cql::{CqlHot, Options};
+use simulation::cluster::{Cluster, Weather};
+use simulation::cql::Schema;
+use simulation::rng::Rng;
+use simulation::session::{Process, Session, Tamper};
+use simulation::trace::Trace;
+
+/// Three nodes, which the test has to itself.
+pub(crate) struct Simulated {
+    pub(crate) cluster: Cluster,
+    rng: Rng,
+    trace: Trace,
+    processes: AtomicU32,
+}
+
+impl Simulated {
+    /// A cluster without faults. The seed decides which nodes are asked.
+    pub(crate) fn calm(seed: u64) -> Simulated {
+        Simulated::in_weather(seed, Weather::calm())
+    }
+
+    pub(crate) fn in_weather(seed: u64, weather: Weather) -> Simulated {
+        let (rng, trace) = (Rng::new(seed), Trace::new(false));
+        let schema = Schema::couponry();
+        let cluster = Cluster::new(schema, rng.fork("cluster"), trace.clone(), weather);
+        Simulated { cluster, rng, trace, processes: AtomicU32::new(0) }
+    }
+
+    /// Options for its processes.
+    pub(crate) fn options() -> Options {
+        let address: KeyspaceAddress = "cql://simulated:9042/couponry".parse().expect("an address");
+        // A process that was stopped for a while may still find out what became of its write.
+        Options { call_limit: Duration::from_secs(60), ..Options::of(&address) }
+    }
+
+    /// Opens a process. `tamper` sees each statement before it is sent.
+    pub(crate) async fn process(
+        &self,
+        options: Options,
+        archive: Arc<dyn Archive>,
+        tamper: Option<Arc<dyn Tamper>>,
+    ) -> Arc<CqlHot> {
+        let number = self.processes.fetch_add(1, Ordering::Relaxed);
+        let (name, rng) =
+            (format!("process {number}"), self.rng.fork(&format!("session {number}")));
+        let process = Process::new(&name, 0);
+        let session = Session::new(self.cluster.clone(), process, rng, self.trace.clone());
+        let session = match tamper {
+            Some(tamper) => session.with_tamper(tamper),
+            None => session,
+        };
+        let hot = CqlHot::on(Arc::new(session), options, keys(), archive).await;
+        Arc::new(hot.expect("the cluster answers"))
+    }
+}

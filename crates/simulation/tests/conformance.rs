@@ -1,0 +1,110 @@
+//! The conformance suite on the simulated cluster: while all is well, and while messages are late,
+//! lost and repeated and nodes freeze.
+
+#[path = "common/simulated.rs"]
+mod simulated;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hot::HotStore;
+use hot_conformance::kit::MemoryArchive;
+use hot_conformance::{Case, Ground, LeftOut, conforms};
+use hot_cql::Options;
+use simulated::Simulated;
+use simulation::cluster::{Cluster, Weather};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const SEED: u64 = 15;
+
+/// Between the end of one freeze and the beginning of the next, of one node after the other.
+const THAWED: Duration = Duration::from_secs(4);
+const FROZEN: Duration = Duration::from_secs(1);
+
+/// Cases that faults make fail, and why that is no fault of the store.
+const LEFT_OUT: &LeftOut = &[
+    ("batches::untouched_codes_are_not_read_one_by_one", STATEMENTS),
+    ("issue::a_long_claim_costs_little", STATEMENTS),
+    ("archived::an_archived_coupon_counts", READS_OF_COLD),
+    ("archived::three_archived_coupons_count", READS_OF_COLD),
+    ("archived::redeemed_by_a_shared_code", READS_OF_COLD),
+    ("archived::an_untouched_code_behind_a_seal", READS_OF_COLD),
+    ("archived::untouched_asks_cold", READS_OF_COLD),
+    ("archived::imported_again", READS_OF_COLD),
+    ("archived::imported_beside_other_lines", READS_OF_COLD),
+    ("partitions::many_coupons_are_evicted", READS_OF_COLD),
+];
+
+const STATEMENTS: &str = "it counts statements, and a write without an answer takes more of them";
+const READS_OF_COLD: &str =
+    "it counts the reads of cold, and a change that is decided again reads cold again";
+
+fn options() -> Options {
+    Options {
+        // Few buckets, so that a partition is sealed in a moment; and this one process has one
+        // clock.
+        bucket_bits: 4,
+        clock_bound_ms: 0,
+        // Few, so that a case can fill the first CQL partitions of a day.
+        partition_rows: 32,
+        ..Simulated::options()
+    }
+}
+
+async fn open_calm(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
+    let hot = Simulated::calm(SEED).process(options(), archive, None).await;
+    Some((hot, Box::new(())))
+}
+
+/// Weather in which every statement gets its answer after some repeats.
+fn rough() -> Weather {
+    Weather {
+        lost: 2,
+        late: 100,
+        late_ms: (2, 60),
+        twice: 20,
+        client_late: 50,
+        hinted: 1_000,
+        hint_ms: (100, 2_000),
+        noticed_ms: (10, 500),
+        ..Weather::calm()
+    }
+}
+
+/// Freezes nodes until it is dropped.
+struct Freezes(JoinHandle<()>);
+
+impl Freezes {
+    fn of(cluster: Cluster) -> Freezes {
+        Freezes(tokio::spawn(async move {
+            for node in (0..3).cycle() {
+                sleep(THAWED).await;
+                cluster.freeze(node, FROZEN);
+                sleep(FROZEN).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Freezes {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn open_rough(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)> {
+    let simulated = Simulated::in_weather(SEED, rough());
+    let hot = simulated.process(options(), archive, None).await;
+    Some((hot, Box::new(Freezes::of(simulated.cluster.clone()))))
+}
+
+conforms!(paused calm by open_calm);
+conforms!(paused in_rough_weather by open_rough except crate::LEFT_OUT);
+
+#[test]
+fn the_cases_that_are_left_out_exist() {
+    for (name, why) in LEFT_OUT {
+        assert_eq!(Case::named(name).name, *name, "{why}");
+    }
+}

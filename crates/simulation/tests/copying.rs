@@ -1,0 +1,370 @@
+//! Moving a store to another engine: what arrives is what was there, however often the copy is
+//! stopped, and the target goes on where the source has ended.
+//!
+//! The cluster is a simulated one, and the file is a real one. The simulated clock goes on while the
+//! file is written, as if its disk were slow.
+
+#![expect(clippy::unwrap_used, reason = "a case that cannot go on has failed")]
+
+#[path = "common/simulated.rs"]
+mod simulated;
+#[path = "copying/stops.rs"]
+mod stops;
+#[path = "copying/world.rs"]
+mod world;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::campaign::Campaign;
+use hot::Fact;
+use hot::inventory::{
+    COPIED, Compared, Copied, CopyError, Importer, Inventory, PAGE_ITEMS, Reading, compare, copy,
+};
+use hot_conformance::Case;
+use hot_conformance::kit::{Kit, MemoryArchive, extend_days, keys};
+use hot_cql::{self as cql, CqlHot};
+use hot_sqlite::{Options, SqliteHot};
+use simulated::Simulated;
+use stops::Stops;
+use tempfile::TempDir;
+use world::{On, World};
+
+/// A paused clock goes on to the next timer whenever no task can run, and a task that waits for the
+/// file's own thread cannot. So the next timer is always near, and takes a moment.
+async fn holds_the_clock_back() {
+    loop {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    tokio::spawn(holds_the_clock_back());
+    // The simulated clock runs ahead all the same while the file's own thread writes.
+    let options = Options { free_min_bytes: 0, write_timeout: Duration::from_secs(1_000_000) };
+    let archive = Arc::clone(archive);
+    let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
+    (Arc::new(hot), folder)
+}
+
+/// A process on a cluster of its own.
+async fn simulated_cluster(seed: u64, archive: &Arc<MemoryArchive>) -> Arc<CqlHot> {
+    // Few buckets, so that a partition is sealed in a moment; and this one process has one clock.
+    let options = cql::Options { bucket_bits: 4, clock_bound_ms: 0, ..Simulated::options() };
+    Simulated::calm(seed).process(options, Arc::clone(archive) as _, None).await
+}
+
+async fn copied(from: &dyn Inventory, to: &dyn Importer) -> Copied {
+    copy(from, to, |_, _| ()).await.unwrap()
+}
+
+async fn is_same(from: &dyn Inventory, to: &dyn Inventory) -> Vec<Compared> {
+    let compared = compare(from, to, |_, _| ()).await.unwrap();
+    let differ: Vec<_> = compared.iter().filter(|one| !one.is_same()).collect();
+    if !differ.is_empty() {
+        let (here, there) = (all_of(from).await, all_of(to).await);
+        let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| {
+            some.difference(others).take(3).cloned().collect::<Vec<_>>()
+        };
+        panic!("{differ:?}: {:#?} {:#?}", only(&here, &there), only(&there, &here));
+    }
+    compared
+}
+
+/// Every item as a text, to find a difference.
+async fn all_of(store: &dyn Inventory) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for table in COPIED {
+        let mut after = None;
+        loop {
+            let page = store.page(table, Reading::InEffect, after, PAGE_ITEMS).await.unwrap();
+            all.extend(page.items.iter().map(|item| format!("{item:?}")));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    all
+}
+
+fn count(compared: &[Compared], what: &str) -> u64 {
+    compared.iter().find(|one| one.what == what).map_or(0, |one| one.from)
+}
+
+/// Everything that the conformance suite makes of a store.
+async fn lived_in(kit: &Arc<Kit>) {
+    macro_rules! cases {
+        ($($module:ident { $($case:ident)* })*) => {
+            [$($(concat!(stringify!($module), "::", stringify!($case))),*),*]
+        };
+    }
+    let cases = cases! {
+        campaigns { created_once a_shared_code_is_taken_once serials_of_a_day_run_out patched }
+        batches { minted_once batches_of_a_day_share_no_code untouched_lists_what_is_left }
+        changes {
+            a_whole_life a_hold_ends_by_the_clock extended_and_found_again extended_late
+            an_import_knows_an_extended_coupon a_full_history_allows_cancel_and_revoke
+        }
+        issue {
+            three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
+            paused_stock_is_not_issued imported_stock valid_days_count_from_issue replaced_once
+            replaced_only_if_it_cannot_work_again a_full_history_is_skipped
+        }
+        shared { redeemed held_by_the_shared_code three_each cancelled_after_a_revoke }
+        bearer { redeemed_from_paper put_into_a_wallet without_a_limit }
+        imports {
+            imported_twice states_only_go_forward the_dates_of_a_line_count
+            holders_count_and_are_never_refused long_codes_are_remembered rejected_lines
+        }
+        partitions {
+            evicted_only_in_the_copied_version sealed_only_when_its_time_is_over residue_in_pages
+            emptying_leaves_other_partitions archive_commits_are_stored cold_marks_only_rise
+        }
+        archived {
+            closed_coupons_answer_as_before sealed_coupons_answer_as_before extended_and_archived
+            three_archived_coupons_count an_archived_coupon_is_replaced imported_again
+        }
+        restored {
+            limits_are_kept foreign_codes_stay_taken extended_and_found used_serials_are_skipped
+        }
+        whole { counts_after_a_mixed_load one_of_each }
+    };
+    for name in cases {
+        Case::named(name).run(kit).await;
+    }
+    kit.is_sound().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_a_store_can_hold() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (first, _folder) = sqlite(&archive);
+    let kit = Arc::new(Kit::new(Arc::clone(&first) as _, Arc::clone(&archive)));
+    lived_in(&kit).await;
+    let (second, _folder) = sqlite(&archive);
+    copied(&*first, &*second).await;
+    is_same(&*first, &*second).await;
+    Kit::new(Arc::clone(&second) as _, Arc::clone(&archive)).is_sound().await;
+
+    let cluster = simulated_cluster(1, &archive).await;
+    copied(&*first, &*cluster).await;
+    let compared = is_same(&*first, &*cluster).await;
+    for what in [
+        "days",
+        "campaigns",
+        "coupons",
+        "archived markers",
+        "directory entries",
+        "claims",
+        "replacements",
+    ] {
+        assert!(count(&compared, what) > 0, "{what}");
+    }
+    Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)).is_sound().await;
+    let (third, _folder) = sqlite(&archive);
+    copied(&*cluster, &*third).await;
+    is_same(&*cluster, &*third).await;
+    is_same(&*first, &*third).await;
+    Kit::new(Arc::clone(&third) as _, Arc::clone(&archive)).is_sound().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_lived_on_a_cluster() {
+    let archive = Arc::<MemoryArchive>::default();
+    let cluster = simulated_cluster(2, &archive).await;
+    let kit = Arc::new(Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)));
+    lived_in(&kit).await;
+    let (file, _folder) = sqlite(&archive);
+    copied(&*cluster, &*file).await;
+    is_same(&*cluster, &*file).await;
+    Kit::new(Arc::clone(&file) as _, Arc::clone(&archive)).is_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn at_work_after_it_on_a_file() {
+    let archive = Arc::<MemoryArchive>::default();
+    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
+    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
+    let world = World::made(&kit, On::File).await;
+    copied(&*first, &*second).await;
+    is_same(&*first, &*second).await;
+    world.goes_on(&Kit::new(second, archive), 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_work_after_it_on_a_cluster_and_back() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (first, _folder) = sqlite(&archive);
+    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
+    let world = World::made(&kit, On::File).await;
+    let cluster = simulated_cluster(3, &archive).await;
+    copied(&*first, &*cluster).await;
+    is_same(&*first, &*cluster).await;
+    // Twice, so that the copy back is of a cluster that has not been used.
+    let (back, _folder) = sqlite(&archive);
+    copied(&*cluster, &*back).await;
+    is_same(&*first, &*back).await;
+    world.goes_on(&Kit::new(back, Arc::clone(&archive)), 3).await;
+    world.goes_on(&Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)), 4).await;
+    // And one that has: leases are out.
+    let (later, _folder) = sqlite(&archive);
+    cluster.flush().await;
+    copied(&*cluster, &*later).await;
+    is_same(&*cluster, &*later).await;
+    let kit = Kit::new(later, archive);
+    kit.is_sound().await;
+    world.the_rest_is_given(&kit).await;
+}
+
+/// Stops after each step that writes to the target, and goes on; while the source is at work.
+async fn stopped_everywhere(
+    from: &Arc<dyn Importer>,
+    to: &Arc<dyn Importer>,
+    kit: &Kit,
+    world: &World,
+) {
+    let small = Stops::never(Arc::clone(from), 2);
+    let (mut stops, mut resumed) = (0_usize, 0_usize);
+    loop {
+        // One page at least: some stop before it is put, some before its position is kept.
+        let target = Stops::after(Arc::clone(to), 2 + stops % 3);
+        match copy(&small, &target, |_, _| ()).await {
+            Ok(last) => {
+                resumed += usize::from(last.resumed);
+                break;
+            }
+            Err(CopyError::Store(_)) => stops += 1,
+            Err(error) => panic!("{error}"),
+        }
+        if stops == 20 {
+            world.changes(kit).await;
+        }
+        assert!(stops < 5_000, "it comes to an end");
+    }
+    assert!(stops > 40 && resumed == 1, "{stops}");
+}
+
+async fn stopped_and_passed_again(
+    from: Arc<dyn Importer>,
+    to: Arc<dyn Importer>,
+    kit: &Kit,
+    world: &World,
+) {
+    stopped_everywhere(&from, &to, kit, world).await;
+    let again = copied(&*from, &*to).await;
+    assert!(again.again && !again.resumed);
+    is_same(&*from, &*to).await;
+    world.changes_more(kit).await;
+    let compared = compare(&*from, &*to, |_, _| ()).await.unwrap();
+    assert!(compared.iter().any(|one| !one.is_same()), "what has changed since is seen");
+    let again = copied(&*from, &*to).await;
+    assert!(again.removed > 0, "an account and rejected lines are gone");
+    is_same(&*from, &*to).await;
+    assert_eq!(copied(&*from, &*to).await.removed, 0);
+    is_same(&*from, &*to).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stopped_on_the_way_to_a_file() {
+    let archive = Arc::<MemoryArchive>::default();
+    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
+    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
+    let world = World::made(&kit, On::File).await;
+    stopped_and_passed_again(first, Arc::clone(&second) as _, &kit, &world).await;
+    Kit::new(second, archive).is_sound().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_on_the_way_to_a_cluster_and_back() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (first, _folder) = sqlite(&archive);
+    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
+    let world = World::made(&kit, On::File).await;
+    let cluster = simulated_cluster(4, &archive).await;
+    stopped_and_passed_again(first, Arc::clone(&cluster) as _, &kit, &world).await;
+    let kit = Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive));
+    kit.is_sound().await;
+    // The other way, from a cluster that lives.
+    let other = simulated_cluster(5, &archive).await;
+    let kit = Kit::new(Arc::clone(&other) as _, Arc::clone(&archive));
+    let world = World::made(&kit, On::Cluster).await;
+    let (back, _folder) = sqlite(&archive);
+    stopped_and_passed_again(other, Arc::clone(&back) as _, &kit, &world).await;
+    Kit::new(back, archive).is_sound().await;
+}
+
+/// A day and a campaign that are made after those were copied.
+async fn made_meanwhile(from: Arc<dyn Importer>, to: Arc<dyn Importer>, kit: &Kit) {
+    let early = kit.draft();
+    kit.stocked(&early, 3).await;
+    kit.issued(&early, &kit.user("ann"), "a").await;
+    let mut position = String::new();
+    while !position.starts_with("first coupons") {
+        let target = Stops::after(Arc::clone(&to), 2);
+        copy(&*from, &target, |_, _| ()).await.unwrap_err();
+        position = to.fact(Fact::CopyPosition).await.unwrap().unwrap_or_default();
+    }
+    let expires_at = early.expires_at.plus_days(40);
+    let late = Campaign { expires_at, ..kit.draft() };
+    kit.stocked(&late, 3).await;
+    kit.issued(&late, &kit.user("ann"), "a").await;
+    kit.imported(&late, 2).await;
+    let moved = kit.issued(&early, &kit.user("bob"), "a").await;
+    kit.done(&moved, extend_days(&early, 5)).await;
+    assert!(copied(&*from, &*to).await.resumed);
+    copied(&*from, &*to).await;
+    is_same(&*from, &*to).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn made_meanwhile_on_the_way_to_a_file() {
+    let archive = Arc::<MemoryArchive>::default();
+    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
+    let kit = Kit::new(Arc::clone(&first) as _, archive);
+    made_meanwhile(first, second, &kit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn made_meanwhile_on_the_way_to_a_cluster() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (first, _folder) = sqlite(&archive);
+    let cluster = simulated_cluster(5, &archive).await;
+    let kit = Kit::new(Arc::clone(&first) as _, archive);
+    made_meanwhile(first, cluster, &kit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_target_is_written_over() {
+    let archive = Arc::<MemoryArchive>::default();
+    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
+    let ((third, _three), (empty, _four)) = (sqlite(&archive), sqlite(&archive));
+    let kit_of = |hot: &Arc<SqliteHot>| Kit::new(Arc::clone(hot) as _, Arc::clone(&archive));
+    for hot in [&first, &second] {
+        let kit = kit_of(hot);
+        kit.create(&kit.draft()).await;
+    }
+    let refused = async |from: &SqliteHot, to: &SqliteHot, why: &str| {
+        let error = copy(from, to, |_, _| ()).await.unwrap_err();
+        assert!(matches!(&error, CopyError::Refused(said) if said.contains(why)), "{error}");
+    };
+    refused(&first, &second, "not empty").await;
+    refused(&first, &first, "same store").await;
+    copied(&first_of(&first), &*third).await;
+    refused(&second, &third, "copy of another store").await;
+    copied(&*first, &*third).await;
+    kit_of(&third).hot.touch(hot_conformance::kit::NOW).await.unwrap();
+    refused(&first, &third, "is the store now").await;
+    // A store in which nothing has been done yet may have been served.
+    kit_of(&empty).hot.touch(hot_conformance::kit::NOW).await.unwrap();
+    copied(&*first, &*empty).await;
+    is_same(&*first, &*empty).await;
+}
+
+/// Through a double that never stops, to see that it is one.
+fn first_of(hot: &Arc<SqliteHot>) -> Stops {
+    Stops::never(Arc::clone(hot) as _, 1)
+}

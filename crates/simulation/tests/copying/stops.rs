@@ -1,0 +1,83 @@
+//! A store in front of another one: it hands out small pages, and gives up after so many writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use hot::inventory::{Importer, Inventory, Item, Page, Pass, Reading, Table};
+use hot::{Fact, Facts, HotError};
+
+pub(crate) struct Stops {
+    inner: Arc<dyn Importer>,
+    page: usize,
+    left: AtomicUsize,
+}
+
+impl Stops {
+    /// Pages of `page` items at most.
+    pub(crate) fn never(inner: Arc<dyn Importer>, page: usize) -> Stops {
+        Stops { inner, page, left: usize::MAX.into() }
+    }
+
+    /// Writes `writes` times, and then no more.
+    pub(crate) fn after(inner: Arc<dyn Importer>, writes: usize) -> Stops {
+        Stops { inner, page: usize::MAX, left: writes.into() }
+    }
+
+    fn writes(&self) -> Result<(), HotError> {
+        let taken =
+            self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        taken.map(drop).map_err(|_| HotError::Unavailable("stopped here".into()))
+    }
+}
+
+#[async_trait]
+impl Facts for Stops {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
+        self.inner.fact(fact).await
+    }
+
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool, HotError> {
+        self.writes()?;
+        self.inner.set_fact(fact, seen, next).await
+    }
+}
+
+#[async_trait]
+impl Inventory for Stops {
+    async fn page(
+        &self,
+        of: Table,
+        reading: Reading,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page, HotError> {
+        self.inner.page(of, reading, after, limit.min(self.page)).await
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
+        self.inner.has(items).await
+    }
+}
+
+#[async_trait]
+impl Importer for Stops {
+    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError> {
+        self.writes()?;
+        self.inner.put(items, pass).await
+    }
+
+    async fn remove(&self, items: Vec<Item>) -> Result<(), HotError> {
+        self.writes()?;
+        self.inner.remove(items).await
+    }
+
+    async fn settle(&self) -> Result<(), HotError> {
+        self.inner.settle().await
+    }
+}

@@ -1,0 +1,70 @@
+//! Every protocol, stopped for ever and for a while at each of its steps and finished by another
+//! process.
+//!
+//! A *process* is one [`hot_cql::CqlHot`] with its own memory, leases and name. A *step* is a
+//! statement that writes; its name is the statement. A *sweep* runs a protocol on a first process
+//! once for each of its steps. It stops the process before that step, for ever or until later.
+//! Then a second process goes on, in each of the ways that the sweep lists. Afterwards every answer
+//! of both processes must be true, also the answer of a process that was resumed.
+//!
+//! Each case has a simulated cluster of three nodes to itself. No node fails here, and nobody waits:
+//! the clock goes on when there is nothing to do.
+
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
+
+#[path = "common/simulated.rs"]
+mod simulated;
+
+mod steps {
+    pub(crate) mod claims;
+    pub(crate) mod cold;
+    pub(crate) mod exactly;
+    pub(crate) mod extend;
+    pub(crate) mod import;
+    pub(crate) mod seal;
+    pub(crate) mod stage;
+    pub(crate) mod stock;
+}
+
+use steps::stage::Stage;
+
+macro_rules! cases {
+    ($($module:ident { $($case:ident)* })*) => {
+        $(mod $module {
+            $(#[tokio::test(start_paused = true)]
+            async fn $case() {
+                crate::on_a_stage(crate::steps::$module::$case).await;
+            })*
+        })*
+    };
+}
+
+cases! {
+    claims {
+        issue_of_one issue_without_issue_ref issue_of_three issue_by_code bearer_redeemed
+        bearer_put_into_a_wallet shared_code_redeemed shared_code_held replacement
+        replacement_without_stock an_order_redeems_one_coupon
+    }
+    extend { issued_coupon imported_coupon within_the_partition all_at_once }
+    stock {
+        lease_of_a_killed_process returned_lease imported_stock revoked_coupon
+        a_walk_ends_at_the_first_lease many_revoked_coupons
+    }
+    import { lines_step_by_step line_with_a_later_state }
+    seal {
+        sealed_step_by_step a_campaign_made_step_by_step writers_race_the_seal
+        an_audit_beside_new_days
+    }
+    cold { closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows }
+    exactly { minted imported shared rush_on_an_empty_stock }
+}
+
+/// Runs a case on a cluster of its own.
+async fn on_a_stage(case: impl AsyncFn(&Stage)) {
+    let stage = Stage::set().await;
+    Box::pin(case(&stage)).await;
+    stage.report();
+    stage.is_sound().await;
+    let failures = stage.failures();
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
