@@ -1,10 +1,13 @@
-//! A cluster, a network and an object store that one seed decides, and couponry on them.
+//! A cluster, a network and an object store that one seed decides, and the stores of couponry on
+//! them.
 //!
 //! Read in this order: `cql` (what statements mean), `cluster` (three replicas and the network),
 //! `session` (what the driver does), `bucket` and `side` (the object store, and cold's blocking
-//! work), `world` (what happens in a seed), `check` (what must be true after it). `system` makes the
-//! clock and the random numbers of the process those of the seed; `process` runs each seed in a
-//! process of its own. docs/testing.md says how to add a fault, a check and a planted bug.
+//! work), `world` (what happens in a seed), `check` (what must be true after it), `plants` (bugs
+//! that the checks must find). `system` replaces the clock and the random numbers of the operating
+//! system by those of the seed. `one` runs one seed, `process` runs each seed in a process of its
+//! own, and `report` prints what happened. docs/testing.md says how to add a fault, a check and a
+//! planted bug.
 
 pub mod bucket;
 pub mod check;

@@ -14,17 +14,17 @@ use simulation::report::{Sum, Verdict, missing};
 const SHOWN_MAX: u64 = 3;
 
 /// Runs couponry on a simulated cluster, network and object store. One seed decides everything.
-/// Exits with 1 if a seed violated anything.
+/// Exits with 1 if a seed violated anything, or if what another flag asks for fails.
 #[derive(Parser)]
 #[command(name = "simulate", version)]
 struct Arguments {
-    /// How many seeds.
+    /// Runs this many seeds.
     #[arg(long, value_name = "N", default_value_t = 100)]
     seeds: u64,
-    /// The first seed.
+    /// Begins with this seed.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     from: u64,
-    /// Operations of a seed's callers.
+    /// Lets the callers of each seed ask this often.
     #[arg(long, value_name = "N", default_value_t = simulation::OPERATIONS)]
     operations: u64,
     /// Runs one seed again and prints its plan and its time line.

@@ -14,7 +14,8 @@ use crate::{check, system};
 
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Runs one seed and checks it. Once a process: the clock of this thread is the seed's from then on.
+/// Runs one seed and checks it. Call it once in a process: from then on, the clock of this thread
+/// is that of the seed.
 ///
 /// # Panics
 /// If the runtime cannot be made.

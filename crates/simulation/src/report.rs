@@ -1,4 +1,4 @@
-//! What is said of a seed, and of many.
+//! The report of one seed, and the sums over many.
 
 mod coverage;
 
@@ -14,7 +14,7 @@ pub use coverage::{Coverage, missing};
 /// Most lines of a time line that are printed.
 const LINES_MAX: usize = 200;
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// The seed.
@@ -36,12 +36,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Of a seed whose process did not end as it should.
+    /// The verdict on a seed whose process failed or did not end.
     pub fn broken(seed: u64, why: String) -> Verdict {
         Verdict { seed, violations: vec![why], ..Verdict::default() }
     }
 
-    /// In one line of JSON.
+    /// The verdict as one line of JSON.
     pub fn to_json(&self) -> String {
         let lines: Vec<Value> =
             self.lines.iter().map(|line| json!([line.at_ms, line.who, line.what])).collect();
@@ -91,7 +91,7 @@ impl Verdict {
     }
 }
 
-/// One line a row: seconds, who, what. Of a long one only the end.
+/// One row for each line: seconds, who, what. Only the end of a long time line.
 fn time_line(lines: &[Line]) -> String {
     let mut text = String::new();
     let from = lines.len().saturating_sub(LINES_MAX);
@@ -131,7 +131,7 @@ impl Sum {
         self.coverage.add(&verdict.reached);
     }
 
-    /// The last line.
+    /// The last line that `simulate` prints.
     pub fn line(&self) -> String {
         let Sum { seeds, operations, faults, violations, .. } = self;
         format!("seeds {seeds}, operations {operations}, faults {faults}, violations {violations}")

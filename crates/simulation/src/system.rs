@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// Makes this thread one of the seed: its clock is that of the paused runtime that it is about to
-/// run. Once a process.
+/// run. Call it once in a process.
 pub fn begin(seed: u64) {
     *RANDOM.lock().expect("nothing panics with it") = Some(Rng::new(seed).fork("system"));
     adopt_thread();

@@ -82,7 +82,7 @@ pub enum Told {
 }
 
 impl Told {
-    /// What an error of the store promises. `None` is a call that was never answered.
+    /// What an error of the store promises.
     pub fn of_error(error: &HotError) -> Told {
         match error {
             HotError::Unknown(_) => Told::Unknown(error.to_string()),
