@@ -1,5 +1,5 @@
-//! The session with a cluster: only this crate sends statements, and only it knows how the driver
-//! behaves.
+//! The session with a cluster: it sends the statements of the store, and knows how the driver
+//! behaves. Only the schema and what each node says of itself are asked of the driver directly.
 //!
 //! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]), to the
 //! driver, or to the [`CqlCluster`] of the simulator. No conditional update is retried here;
@@ -155,9 +155,10 @@ impl CqlSession {
             self.counts.again.fetch_add(many, Ordering::Relaxed);
         }
         let counter = match profile {
-            StatementProfile::Read => &self.counts.reads,
+            // The only plain writes with `Bulk` are batches, which count themselves.
+            StatementProfile::Read | StatementProfile::Bulk => &self.counts.reads,
             StatementProfile::Serial => &self.counts.serial_reads,
-            StatementProfile::Write | StatementProfile::Bulk => &self.counts.writes,
+            StatementProfile::Write => &self.counts.writes,
             StatementProfile::Change | StatementProfile::Again => &self.counts.changes,
         };
         counter.fetch_add(many, Ordering::Relaxed);
@@ -291,12 +292,12 @@ impl CqlSession {
         match &self.cluster {
             Cluster::Driver(driver) => {
                 let statement = driver.prepared(StatementProfile::Bulk, cql).await?;
-                self.count(StatementProfile::Bulk, 1);
+                self.count(StatementProfile::Write, 1);
                 driver.batch(&statement, values).await.map_err(unread)
             }
             Cluster::Other(other) => {
                 let statement = other.prepared(cql).await?;
-                self.count(StatementProfile::Bulk, 1);
+                self.count(StatementProfile::Write, 1);
                 let rows =
                     values.iter().map(|row| bound(&statement, row)).collect::<Result<_>>()?;
                 let (profile, page_rows) = (StatementProfile::Bulk, PAGE_ROWS);

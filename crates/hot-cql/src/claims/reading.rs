@@ -80,6 +80,8 @@ impl Store {
             let seen = self.look_at_entries(&row, user, change, need, may_write, &mut counting);
             let seen = attempts.looked(seen.await)?;
             if seen.changed {
+                // An entry of this very request may have been finished.
+                attempts.has_begun();
                 attempts.again().await?;
                 continue;
             }
