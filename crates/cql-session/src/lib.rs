@@ -150,9 +150,9 @@ impl CqlSession {
         }
     }
 
-    fn count(&self, profile: StatementProfile, many: u64) {
+    fn count(&self, profile: StatementProfile) {
         if profile == StatementProfile::Again {
-            self.counts.again.fetch_add(many, Ordering::Relaxed);
+            self.counts.again.fetch_add(1, Ordering::Relaxed);
         }
         let counter = match profile {
             // The only plain writes with `Bulk` are batches, which count themselves.
@@ -161,7 +161,7 @@ impl CqlSession {
             StatementProfile::Write => &self.counts.writes,
             StatementProfile::Change | StatementProfile::Again => &self.counts.changes,
         };
-        counter.fetch_add(many, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sends one statement. The inner error is the cluster's.
@@ -175,7 +175,7 @@ impl CqlSession {
         match &self.cluster {
             Cluster::Driver(driver) => {
                 let statement = driver.prepared(profile, cql).await?;
-                self.count(profile, 1);
+                self.count(profile);
                 match driver.execute(&statement, values, from).await {
                     Ok((result, next)) => Ok(Ok((rows_of(result)?, next))),
                     Err(error) => Ok(Err(error)),
@@ -183,7 +183,7 @@ impl CqlSession {
             }
             Cluster::Other(other) => {
                 let statement = other.prepared(cql).await?;
-                self.count(profile, 1);
+                self.count(profile);
                 let rows = vec![bound(&statement, &values)?];
                 let request = Request { cql, rows, profile, from, page_rows: PAGE_ROWS };
                 match other.cluster.execute(request).await {
@@ -292,12 +292,12 @@ impl CqlSession {
         match &self.cluster {
             Cluster::Driver(driver) => {
                 let statement = driver.prepared(StatementProfile::Bulk, cql).await?;
-                self.count(StatementProfile::Write, 1);
+                self.count(StatementProfile::Write);
                 driver.batch(&statement, values).await.map_err(unread)
             }
             Cluster::Other(other) => {
                 let statement = other.prepared(cql).await?;
-                self.count(StatementProfile::Write, 1);
+                self.count(StatementProfile::Write);
                 let rows =
                     values.iter().map(|row| bound(&statement, row)).collect::<Result<_>>()?;
                 let (profile, page_rows) = (StatementProfile::Bulk, PAGE_ROWS);

@@ -118,22 +118,6 @@ pub struct Violation {
     pub calls: Vec<usize>,
 }
 
-impl Violation {
-    /// The violation with a line for each call that shows it.
-    pub fn with_calls(&self, calls: &[Call]) -> String {
-        let lines = self.calls.iter().filter_map(|nth| Some((nth, calls.get(*nth)?)));
-        let lines = lines.map(|(nth, call)| {
-            let ended = call.ended_ms.map_or("never".to_owned(), |at| format!("{at} ms"));
-            let Call { process, began_ms, asked, told, .. } = call;
-            format!(
-                "\n  call {nth}, process {process}, {began_ms} ms to {ended}\n    \
-                 asked {asked:?}\n    told {told:?}"
-            )
-        });
-        format!("{}{}", self.what, lines.collect::<String>())
-    }
-}
-
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;

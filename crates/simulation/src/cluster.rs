@@ -220,17 +220,6 @@ impl Cluster {
         });
     }
 
-    /// Ends a freeze.
-    pub fn thaw(&self, node: usize) {
-        self.say(node, || "thaws".to_owned());
-        self.with(|state| {
-            let noticed = Instant::now() + state.lag();
-            state.nodes[node].frozen_until = None;
-            state.nodes[node].suspicion.end(noticed);
-        });
-        self.changed().notify_waiters();
-    }
-
     /// Kills a node. What it coordinates ends where it is; its rows and promises stay on its disk.
     pub fn kill(&self, node: usize) {
         self.trace().fault("node killed");

@@ -29,3 +29,4 @@ pub use data::{Data, Mutation, PartitionKey, Rows};
 pub use read::{PagePosition, Read};
 pub use schema::Schema;
 pub use statement::{Kind, Statement};
+pub(crate) use types::{cells, put_cell};

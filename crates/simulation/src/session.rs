@@ -24,13 +24,14 @@ use tokio::time::{sleep, timeout};
 use crate::cluster::{Answer, Cluster, Failure, How, PageOf};
 use crate::cql::Statement;
 use crate::rng::Rng;
+use crate::system;
 use crate::trace::Trace;
 pub use process::Process;
 use retries::{Next, Retries, can_be_ignored};
 pub use tamper::Tamper;
 
 /// When simulated time begins: 2026-03-01T00:00:00Z, in milliseconds since 1970.
-pub const EPOCH_MS: i64 = 1_772_323_200_000;
+pub const EPOCH_MS: i64 = system::EPOCH_S * 1_000;
 
 /// The session of one process.
 pub struct Session {

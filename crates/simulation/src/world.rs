@@ -18,8 +18,8 @@ mod plan;
 mod plants;
 mod restoring;
 mod scene;
-mod shelf;
 mod slots;
+mod stocked_campaign;
 mod stops;
 
 use std::sync::{Arc, Mutex};
@@ -27,18 +27,15 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
-use hot::inventory::Item;
 use tokio::time::{sleep, timeout};
 
 use crate::check::history::Call;
 use crate::check::{End, Known};
-use crate::cluster::Cluster;
 use crate::cql::Data;
 use crate::rng::Rng;
 use crate::trace::Trace;
 use calls::Recorder;
 use copying::Target;
-pub use ending::{CampaignEnd, Verified};
 use machine::Site;
 pub use plan::Plan;
 use plants::Plants;
@@ -64,25 +61,10 @@ pub struct Outcome {
     pub calls: Vec<Call>,
     /// How many calls there were before the end; a failing prefix is counted in these.
     pub operations: u64,
-    /// The campaigns: as they were created, and as they are now.
-    pub campaigns: Vec<CampaignEnd>,
     /// The campaigns as the checker has to know them.
     pub known: Known,
     /// What was read after the quiet while, and what must not be, or must never have happened.
     pub end: End,
-    /// Everything that the hot store holds.
-    pub items: Vec<Item>,
-    /// What `verify` said over both tiers.
-    pub verified: Verified,
-    /// The cluster as it is now.
-    pub cluster: Cluster,
-}
-
-impl Outcome {
-    /// What must not be at the end, or must never have happened: those of [`Outcome::end`].
-    pub fn findings(&self) -> &[String] {
-        &self.end.findings
-    }
 }
 
 /// What all parts of a seed share.
@@ -101,17 +83,8 @@ pub(crate) struct World {
 pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<&str>) -> Outcome {
     let site = Site::new(plan, trace, Plants::of(plants));
     let target = Arc::new(Target::new(site.beside(plan.rng("copy"))));
-    let cluster = site.cluster.clone();
-    let mut outcome = Outcome {
-        calls: Vec::new(),
-        operations: 0,
-        campaigns: Vec::new(),
-        known: Known::default(),
-        end: End::default(),
-        items: Vec::new(),
-        verified: Verified::default(),
-        cluster,
-    };
+    let mut outcome =
+        Outcome { calls: Vec::new(), operations: 0, known: Known::default(), end: End::default() };
     // Made now, so that its clock is that of the others.
     let spare = site.beside(plan.rng("restored"));
     let world = match World::set_up(plan, trace, site).await {
@@ -132,9 +105,6 @@ pub async fn run(plan: &Plan, trace: &Trace, until: Option<u64>, plants: Option<
     outcome.calls = world.recorder.calls();
     outcome.known = world.scene.known();
     outcome.end = ended.end(&world, &outcome.calls);
-    outcome.campaigns = ended.campaigns;
-    outcome.items = ended.items;
-    outcome.verified = ended.verified;
     outcome
 }
 

@@ -88,8 +88,7 @@ pub fn shared_step<H: Here, S>(
         };
     }
     let Some(decision) = said else { return SharedStep::HandOut };
-    // Where there is one coupon, every try picks that one.
-    let Some(writes) = decision.writes.as_ref().filter(|_| !claim.is_of_one()) else {
+    let Some(writes) = &decision.writes else {
         return decided(decision);
     };
     let before = &writes.before.coupon;

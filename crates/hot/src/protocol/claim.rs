@@ -112,11 +112,6 @@ impl<H, S> Claim<H, S> {
         (self.end.limit == Some(1)).then(|| self.counted().next_back())?
     }
 
-    /// Whether there is one coupon at most, and no other one can come beside it.
-    pub(super) fn is_of_one(&self) -> bool {
-        self.end.limit == Some(1) && self.looked.len() <= 1
-    }
-
     /// Whether one more name for what the user has may be kept at all.
     pub fn has_room(&self) -> bool {
         !self.end.overflows

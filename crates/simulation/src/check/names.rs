@@ -65,18 +65,20 @@ fn key_of<'a>(story: &Story<'a>, nth: usize) -> Option<Key<'a>> {
     }
 }
 
-/// The coupons that an order was to redeem by their own codes: through the shared code the same order
-/// may be answered with one of these, too.
+/// The coupons that an order was to hold or redeem by their own codes: through the shared code the same
+/// order may get one of these, too, for it takes a coupon that is held for it.
 fn by_their_codes<'a>(story: &Story<'a>) -> BTreeSet<(&'a Code, &'a UserId, &'a OrderRef)> {
     let calls: &'a [_] = story.calls;
-    let redeems = calls.iter().filter_map(|call| match &call.asked {
+    let named = calls.iter().filter_map(|call| match &call.asked {
         Asked::Change { code, change } => match &change.action {
-            Action::Redeem { by, order } => Some((code, by, order)),
+            Action::Redeem { by, order } | Action::Hold { by, order, .. } => {
+                Some((code, by, order))
+            }
             _ => None,
         },
         _ => None,
     });
-    redeems.collect()
+    named.collect()
 }
 
 /// What answers show.
@@ -112,15 +114,18 @@ fn told<'a>(story: &Story<'a>, named: &mut Named<'a>) {
 
 /// What the histories show, also of calls that were not answered.
 fn made<'a>(story: &Story<'a>, named: &mut Named<'a>) {
+    let by_their_codes = by_their_codes(story);
     for timeline in story.timelines.values() {
         for (event, authors) in timeline.coupon.events().iter().zip(&timeline.authors) {
             for nth in &authors.calls {
                 let Some(key) = key_of(story, *nth) else { continue };
-                let is_it = matches!(
-                    (key.2, &event.kind),
-                    (Name::Issue(_), EventKind::Issued { .. })
-                        | (Name::Order(_), EventKind::Redeemed { .. })
-                );
+                let is_it = match (key.2, &event.kind) {
+                    (Name::Issue(_), EventKind::Issued { .. }) => true,
+                    (Name::Order(order), EventKind::Redeemed { .. }) => {
+                        !by_their_codes.contains(&(timeline.code, key.1, order))
+                    }
+                    _ => false,
+                };
                 if is_it {
                     named.entry(key).or_default().push((timeline.code, *nth));
                 }

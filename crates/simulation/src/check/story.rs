@@ -10,7 +10,7 @@ use hot::{CouponSnapshot, ImportLine, ImportOutcome};
 
 use super::authors::{action_behind, change_of, line_makes};
 use super::history::{Asked, Call, Told};
-use super::timeline::{Authors, Sight, Timeline};
+use super::timeline::{Authors, Observation, Timeline};
 use super::{End, Known, KnownCampaign, Wrong};
 
 /// A line of an import.
@@ -46,18 +46,20 @@ impl<'a> Story<'a> {
     ) -> Story<'a> {
         let instants = calls.iter().map(|call| call.ended_ms.unwrap_or(call.began_ms));
         let over = instants.max().unwrap_or(0) + 1;
-        let sights = sights(calls);
+        let observations = observations(calls);
         let lines = lines(calls);
-        let arrived = arrived(calls, &sights, &lines);
+        let arrived = arrived(calls, &observations, &lines);
         let mut story =
             Story { known, calls, end, timelines: BTreeMap::new(), lines, arrived, over };
         let by_operation = story.by_operation();
         for (code, snapshot) in &end.coupons {
-            let seen = sights.get(code).map_or(&[][..], Vec::as_slice);
+            let seen = observations.get(code).map_or(&[][..], Vec::as_slice);
             let timeline = story.timeline(snapshot, seen, &by_operation, wrong);
             story.timelines.insert(code, timeline);
         }
-        for (code, seen) in sights.iter().filter(|(code, _)| !end.coupons.contains_key(**code)) {
+        for (code, seen) in
+            observations.iter().filter(|(code, _)| !end.coupons.contains_key(**code))
+        {
             wrong.add(format!("{code}: it is gone"), seen.iter().filter_map(|it| it.call));
         }
         story
@@ -66,13 +68,13 @@ impl<'a> Story<'a> {
     fn timeline(
         &self,
         snapshot: &'a CouponSnapshot,
-        seen: &[Sight<'a>],
+        seen: &[Observation<'a>],
         by_operation: &BTreeMap<u128, Vec<usize>>,
         wrong: &mut Wrong<'_>,
     ) -> Timeline<'a> {
         let coupon = &snapshot.coupon;
         let (call, tier, wrote) = (None, snapshot.tier, false);
-        let end = Sight { call, began: self.over, ended: self.over, coupon, tier, wrote };
+        let end = Observation { call, began: self.over, ended: self.over, coupon, tier, wrote };
         let authors = 0..coupon.events().len();
         let authors = authors.map(|at| self.authors(coupon, at, by_operation)).collect();
         Timeline::of(end, seen, authors, |nth| self.calls[nth].began_ms, wrong)
@@ -141,8 +143,8 @@ impl<'a> Story<'a> {
     }
 }
 
-fn sights(calls: &[Call]) -> BTreeMap<&Code, Vec<Sight<'_>>> {
-    let mut sights: BTreeMap<&Code, Vec<Sight<'_>>> = BTreeMap::new();
+fn observations(calls: &[Call]) -> BTreeMap<&Code, Vec<Observation<'_>>> {
+    let mut observations: BTreeMap<&Code, Vec<Observation<'_>>> = BTreeMap::new();
     for (nth, call) in calls.iter().enumerate() {
         let Some(ended) = call.ended_ms else { continue };
         let (shown, wrote) = match &call.told {
@@ -157,11 +159,11 @@ fn sights(calls: &[Call]) -> BTreeMap<&Code, Vec<Sight<'_>>> {
         };
         if let Some(CouponSnapshot { coupon, tier, .. }) = shown {
             let (began, tier) = (call.began_ms, *tier);
-            let sight = Sight { call: Some(nth), began, ended, coupon, tier, wrote };
-            sights.entry(coupon.code()).or_default().push(sight);
+            let observation = Observation { call: Some(nth), began, ended, coupon, tier, wrote };
+            observations.entry(coupon.code()).or_default().push(observation);
         }
     }
-    sights
+    observations
 }
 
 fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
@@ -183,12 +185,12 @@ fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
 /// When a coupon was seen or acknowledged first.
 fn arrived<'a>(
     calls: &[Call],
-    sights: &BTreeMap<&'a Code, Vec<Sight<'a>>>,
+    observations: &BTreeMap<&'a Code, Vec<Observation<'a>>>,
     lines: &BTreeMap<&'a Code, Vec<Line<'a>>>,
 ) -> BTreeMap<&'a Code, (u64, usize)> {
-    let codes: BTreeSet<&'a Code> = sights.keys().chain(lines.keys()).copied().collect();
+    let codes: BTreeSet<&'a Code> = observations.keys().chain(lines.keys()).copied().collect();
     let first = |code: &'a Code| {
-        let seen = sights.get(code).into_iter().flatten();
+        let seen = observations.get(code).into_iter().flatten();
         let seen = seen.filter_map(|it| Some((it.ended, it.call?)));
         let said = lines.get(code).into_iter().flatten().filter_map(|it| {
             let is_there =

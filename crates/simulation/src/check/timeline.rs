@@ -12,7 +12,7 @@ use super::window::{Window, narrow};
 
 /// An answer that shows the coupon, or the last read.
 #[derive(Clone, Copy)]
-pub(super) struct Sight<'a> {
+pub(super) struct Observation<'a> {
     /// `None`: the last read.
     pub(super) call: Option<usize>,
     pub(super) began: u64,
@@ -50,27 +50,27 @@ pub(super) struct Timeline<'a> {
     pub(super) windows: Vec<Window>,
     pub(super) authors: Vec<Authors>,
     /// Each version that was seen.
-    versions: BTreeMap<u64, Sight<'a>>,
+    versions: BTreeMap<u64, Observation<'a>>,
 }
 
 impl<'a> Timeline<'a> {
     /// The coupon that was read last as `end`. `over` is an instant after all calls.
     pub(super) fn of(
-        end: Sight<'a>,
-        sights: &[Sight<'a>],
+        end: Observation<'a>,
+        observations: &[Observation<'a>],
         authors: Vec<Authors>,
         began: impl Fn(usize) -> u64,
         wrong: &mut Wrong<'_>,
     ) -> Timeline<'a> {
         let coupon = end.coupon;
-        let mut sights = sights.to_vec();
-        sights.push(end);
-        sights
+        let mut observations = observations.to_vec();
+        observations.push(end);
+        observations
             .sort_by_key(|it| (it.coupon.version(), it.coupon.events().len(), !it.wrote, it.call));
-        let is_one_history = is_one_history(&sights, wrong);
+        let is_one_history = is_one_history(&observations, wrong);
         let mut versions = BTreeMap::new();
-        for sight in &sights {
-            versions.entry(sight.coupon.version()).or_insert(*sight);
+        for observation in &observations {
+            versions.entry(observation.coupon.version()).or_insert(*observation);
         }
         let mut windows = vec![Window::until(end.ended); coupon.events().len()];
         for (window, authors) in windows.iter_mut().zip(&authors) {
@@ -78,15 +78,15 @@ impl<'a> Timeline<'a> {
                 window.not_before(began(first), Some(first));
             }
         }
-        for sight in &sights {
-            let shown = sight.coupon.events().len();
-            place(&mut windows, sight, shown);
+        for observation in &observations {
+            let shown = observation.coupon.events().len();
+            place(&mut windows, observation, shown);
         }
         let impossible = narrow(&mut windows);
         if is_one_history {
             match impossible {
                 Some(at) => out_of_order(coupon, &format!("event {}", at + 1), windows[at], wrong),
-                None => versions_in_order(coupon, &versions, &sights, wrong),
+                None => versions_in_order(coupon, &versions, &observations, wrong),
             }
         }
         let lives = Life::all(coupon.genesis(), coupon.events());
@@ -117,7 +117,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn hold_before(&self, version: u64) -> Option<Option<&'a Hold>> {
         match version.checked_sub(1)? {
             0 => Some(None),
-            before => self.versions.get(&before).and_then(Sight::hold),
+            before => self.versions.get(&before).and_then(Observation::hold),
         }
     }
 
@@ -135,26 +135,26 @@ impl<'a> Timeline<'a> {
     }
 }
 
-impl<'a> Sight<'a> {
+impl<'a> Observation<'a> {
     /// The hold that it shows; `None` if it shows none because cold keeps none.
     pub(super) fn hold(&self) -> Option<Option<&'a Hold>> {
         (self.tier == Tier::Hot).then(|| self.coupon.hold())
     }
 }
 
-/// A sight that shows so many steps lies between the last of them and the next.
-fn place(windows: &mut [Window], sight: &Sight<'_>, shown: usize) {
+/// An observation that shows so many steps lies between the last of them and the next.
+fn place(windows: &mut [Window], observation: &Observation<'_>, shown: usize) {
     if let Some(window) = shown.checked_sub(1).and_then(|at| windows.get_mut(at)) {
-        window.not_after(sight.ended, sight.call);
+        window.not_after(observation.ended, observation.call);
     }
     if let Some(window) = windows.get_mut(shown) {
-        window.not_before(sight.began, sight.call);
+        window.not_before(observation.began, observation.call);
     }
 }
 
-/// Whether the sights, in the order of their versions, show one history that only grows.
-fn is_one_history(sights: &[Sight<'_>], wrong: &mut Wrong<'_>) -> bool {
-    for pair in sights.windows(2) {
+/// Whether the observations, in the order of their versions, show one history that only grows.
+fn is_one_history(observations: &[Observation<'_>], wrong: &mut Wrong<'_>) -> bool {
+    for pair in observations.windows(2) {
         let (earlier, later) = (pair[0], pair[1]);
         let (before, after) = (earlier.coupon, later.coupon);
         let (code, version) = (before.code(), before.version());
@@ -192,17 +192,17 @@ fn is_same_genesis(one: &Coupon, other: &Coupon) -> bool {
 /// Versions never go back: each that was seen has an instant. This also finds a hold that is lost.
 fn versions_in_order(
     coupon: &Coupon,
-    versions: &BTreeMap<u64, Sight<'_>>,
-    sights: &[Sight<'_>],
+    versions: &BTreeMap<u64, Observation<'_>>,
+    observations: &[Observation<'_>],
     wrong: &mut Wrong<'_>,
 ) {
     let numbers: Vec<u64> = versions.keys().copied().collect();
     let mut windows = vec![Window::until(u64::MAX); numbers.len()];
-    for sight in sights {
-        let at = numbers.partition_point(|number| *number < sight.coupon.version());
-        place(&mut windows, sight, at + 1);
-        if sight.wrote {
-            windows[at].not_before(sight.began, sight.call);
+    for observation in observations {
+        let at = numbers.partition_point(|number| *number < observation.coupon.version());
+        place(&mut windows, observation, at + 1);
+        if observation.wrote {
+            windows[at].not_before(observation.began, observation.call);
         }
     }
     if let Some(at) = narrow(&mut windows) {

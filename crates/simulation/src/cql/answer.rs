@@ -6,11 +6,11 @@ use cql_session::Bound;
 
 use super::data::{PartitionKey, Rows};
 use super::partition::Partition;
+use super::put_cell;
 use super::read::PagePosition;
 use super::row::Row;
 use super::schema::ColumnKind;
 use super::statement::{Item, Plan, ReadPlan, Statement, Term};
-use super::types::put_cell;
 
 /// An answer, or the part of one that is a page.
 struct Answer {

@@ -275,10 +275,37 @@ pub(crate) fn put_cell(out: &mut Vec<u8>, value: Option<&[u8]>) {
     }
 }
 
+/// The cells of a row of an answer, as [`put_cell`] wrote them.
+pub(crate) fn cells(mut row: &[u8]) -> Vec<Option<&[u8]>> {
+    let mut cells = Vec::new();
+    while let Some((length, rest)) = row.split_first_chunk::<4>() {
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (cell, behind) = rest.split_at(length.unwrap_or(0).min(rest.len()));
+        cells.push(length.map(|_| cell));
+        row = behind;
+    }
+    cells
+}
+
 /// The least bytes that are greater than all that begin with `prefix`; `None` if there are none.
 pub(crate) fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xFF)?;
     let mut next = prefix[..=last].to_vec();
     next[last] += 1;
     Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_read_as_they_were_written() {
+        let mut row = Vec::new();
+        let all: [Option<&[u8]>; 3] = [Some(&[7]), None, Some(&[])];
+        all.iter().for_each(|cell| put_cell(&mut row, *cell));
+        assert_eq!(row, [0, 0, 0, 1, 7, 255, 255, 255, 255, 0, 0, 0, 0]);
+        assert_eq!(cells(&row), all);
+        assert!(cells(&[]).is_empty());
+    }
 }

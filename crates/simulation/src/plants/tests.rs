@@ -154,8 +154,7 @@ async fn reads(cluster: &dyn CqlCluster) -> Option<String> {
     let (rows, profile) = (vec![vec![text("a")]], StatementProfile::Read);
     let request = Request { cql: LOOK, rows, profile, from: None, page_rows: 100 };
     let page: Page = cluster.execute(request).await.expect("calm");
-    let value =
-        page.rows.first().and_then(|row| super::rows::cells(row).first().copied().flatten());
+    let value = page.rows.first().and_then(|row| crate::cql::cells(row).first().copied().flatten());
     value.map(|value| String::from_utf8_lossy(value).into_owned())
 }
 

@@ -81,14 +81,14 @@ fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked
     };
     match wanted.clone() {
         Wanted::Issue { nth, to, reference } => {
-            let expires_at = world.scene.shelves[nth].campaign.issued_until(now);
+            let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
             let change = change(Action::Issue { to, reference, expires_at });
             Asked::Issue { campaign: world.scene.id(nth).clone(), change }
         }
         Wanted::Named { code, nth, action } => {
             let action = match action {
                 Action::Issue { to, reference, .. } => {
-                    let expires_at = world.scene.shelves[nth].campaign.issued_until(now);
+                    let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
                     Action::Issue { to, reference, expires_at }
                 }
                 other => other,
@@ -105,8 +105,8 @@ fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked
 /// A new request.
 fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<(Wanted, Asker)> {
     let scene = &world.scene;
-    let nth = usize::try_from(rng.below(scene.shelves.len() as u64)).unwrap_or(0);
-    let handout = scene.shelves[nth].campaign.handout;
+    let nth = usize::try_from(rng.below(scene.stocked.len() as u64)).unwrap_or(0);
+    let handout = scene.stocked[nth].campaign.handout;
     let wanted = match rng.below(100) {
         0..45 if handout == Handout::Shared => {
             Wanted::Shared { nth, action: shared(world, rng, now) }
@@ -168,7 +168,7 @@ fn action(world: &World, rng: &mut Rng, nth: usize, code: &Code, now: Millis) ->
         }
         78..83 => Action::Void { reason: "a misprint".parse().ok() },
         83..91 => {
-            let campaign = &world.scene.shelves[nth].campaign;
+            let campaign = &world.scene.stocked[nth].campaign;
             let days = u16::try_from(rng.between(0, 4)).unwrap_or(0);
             let expires_at = campaign.expires_at.plus_days(days);
             Action::Extend { expires_at, zone: Zone::utc(), reason: None }

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use compactor::{Closed, check_pairing};
-use coupon::campaign::{Batch, Campaign};
+use coupon::campaign::Batch;
 use coupon::code::Code;
-use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Item, Table};
+use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
 use hot::{CampaignRow, CouponSnapshot, HotStore, ImportOutcome, Partitions};
 use tokio::time::sleep;
-use verify::{Finding, Options, Report, Verifier};
+use verify::{Finding, Options, Verifier};
 
 use super::calls::ask;
 use super::copying::Target;
@@ -35,31 +35,16 @@ const DAYS_MAX: i64 = 150;
 const BATCHES_MAX: usize = 1_000;
 
 /// A campaign at the end.
-#[derive(Clone, Debug)]
-pub struct CampaignEnd {
-    /// As it was created.
-    pub created: Campaign,
-    /// As it is now, with its counts.
-    pub row: CampaignRow,
-    /// Its batches now.
-    pub batches: Vec<Batch>,
-}
-
-/// What [`verify`] says.
-#[derive(Clone, Debug, Default)]
-pub struct Verified {
-    /// The report; `None` if the run failed.
-    pub report: Option<Report>,
-    /// Its findings, and why it failed.
-    pub findings: Vec<String>,
+struct CampaignEnd {
+    /// With its counts.
+    row: CampaignRow,
+    batches: Vec<Batch>,
 }
 
 /// What is read at the end.
 #[derive(Default)]
 pub(crate) struct Ended {
-    pub(crate) campaigns: Vec<CampaignEnd>,
-    pub(crate) items: Vec<Item>,
-    pub(crate) verified: Verified,
+    campaigns: Vec<CampaignEnd>,
     coupons: BTreeMap<Code, CouponSnapshot>,
 }
 
@@ -134,13 +119,11 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     ended.campaigns = campaigns(world, &machine).await;
     let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
     for table in COPIED.into_iter().chain(kinds) {
-        match inventory::all(machine.hot.as_ref(), table).await {
-            Ok(items) => ended.items.extend(items),
-            Err(error) => world.find(format!("inventory of {}: {error}", table.as_str())),
+        if let Err(error) = inventory::all(machine.hot.as_ref(), table).await {
+            world.find(format!("inventory of {}: {error}", table.as_str()));
         }
     }
-    ended.verified = verified(&machine).await;
-    for finding in &ended.verified.findings {
+    for finding in &verified(&machine).await {
         world.find(format!("verify: {finding}"));
     }
     if world.plan.jobs.copy {
@@ -165,8 +148,8 @@ async fn quiet(world: &World) {
     }
     world.recorder.allow(u64::MAX);
     if let Some(machine) = world.slots.first().and_then(|slot| slot.machine()) {
-        for (nth, shelf) in world.scene.shelves.iter().enumerate() {
-            for file in shelf.files.iter().filter(|file| !file.is_empty()) {
+        for (nth, stocked) in world.scene.stocked.iter().enumerate() {
+            for file in stocked.files.iter().filter(|file| !file.is_empty()) {
                 let once = jobs::imported(world, nth, file, (0, &machine));
                 // It may be frozen for longer than anybody waits.
                 if !matches!(tokio::time::timeout(QUIET, once).await, Ok(true)) {
@@ -241,7 +224,7 @@ async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSn
 
 async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
     let mut ended = Vec::new();
-    for (nth, shelf) in world.scene.shelves.iter().enumerate() {
+    for nth in 0..world.scene.stocked.len() {
         let id = world.scene.id(nth);
         let row = machine.hot.campaign(id, machine.now()).await;
         let batches = machine.hot.batches(id, None, BATCHES_MAX).await;
@@ -252,7 +235,7 @@ async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
                         world.find(format!("{id}: the batch {batch} was made, and is not there"));
                     }
                 }
-                ended.push(CampaignEnd { created: shelf.campaign.clone(), row, batches });
+                ended.push(CampaignEnd { row, batches });
             }
             (row, batches) => {
                 let batches = batches.map(|batches| batches.len());
@@ -263,11 +246,11 @@ async fn campaigns(world: &World, machine: &Machine) -> Vec<CampaignEnd> {
     ended
 }
 
-/// Runs `verify` over both tiers, as the command does.
-pub(crate) async fn verified(machine: &Machine) -> Verified {
+/// What `verify` finds over both tiers, and why it failed, if it did.
+pub(crate) async fn verified(machine: &Machine) -> Vec<String> {
     let (hot, cold) = (machine.hot.as_ref(), machine.cold.as_ref());
     if let Err(error) = check_pairing(hot, cold).await {
-        return Verified { report: None, findings: vec![format!("both tiers: {error}")] };
+        return vec![format!("both tiers: {error}")];
     }
     let found: Mutex<Vec<String>> = Mutex::default();
     let tell = |finding: &Finding| {
@@ -287,12 +270,8 @@ pub(crate) async fn verified(machine: &Machine) -> Verified {
     );
     let ended = verifier.run().await;
     let mut findings = found.into_inner().expect("no holder panics");
-    let report = match ended {
-        Ok(report) => Some(report),
-        Err(error) => {
-            findings.push(format!("it failed: {error}"));
-            None
-        }
-    };
-    Verified { report, findings }
+    if let Err(error) = ended {
+        findings.push(format!("it failed: {error}"));
+    }
+    findings
 }

@@ -94,8 +94,8 @@ pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
 
 /// Imports the file of each campaign, as long as it takes or calls may begin.
 pub(crate) async fn imports(world: Arc<World>, mut rng: Rng) {
-    for nth in 0..world.scene.shelves.len() {
-        for file in &world.scene.shelves[nth].files {
+    for nth in 0..world.scene.stocked.len() {
+        for file in &world.scene.stocked[nth].files {
             if file.is_empty() {
                 continue;
             }
@@ -123,8 +123,8 @@ pub(crate) async fn imported(
     file: &[ImportLine],
     (process, machine): (usize, &Arc<Machine>),
 ) -> bool {
-    let shelf = &world.scene.shelves[nth];
-    let (id, batch) = (&shelf.campaign.id, &shelf.batch);
+    let stocked = &world.scene.stocked[nth];
+    let (id, batch) = (&stocked.campaign.id, &stocked.batch);
     if file.iter().any(|line| line.code.is_long())
         && machine.hot.announce_long_codes().await.is_err()
     {

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::World;
 use super::machine::Machine;
+use crate::cql::cells;
 
 /// A lease without renewal has no owner after a minute.
 const LEASES_END: Duration = Duration::from_secs(120);
@@ -63,9 +64,9 @@ async fn plans(world: &World, machine: &Machine) {
     let Some(page) = rows(world, machine, PLANS, Vec::new()).await else { return };
     for row in &page.rows {
         let cells = cells(row);
-        let is = |at: usize| cells.get(at).cloned().flatten() == Some(vec![1]);
+        let is = |at: usize| cells.get(at).copied().flatten() == Some(&[1]);
         if is(3) && !is(4) {
-            let day = cells.first().cloned().flatten();
+            let day = cells.first().copied().flatten();
             world.find(format!("a partition is closing, and not sealed: {day:?}"));
         }
     }
@@ -89,28 +90,4 @@ async fn rows(
         Err(error) => Err(error),
     };
     answer.map_err(|error| world.find(format!("{cql}: {error}"))).ok()
-}
-
-/// The cells of a row of an answer: a length of four bytes, and the bytes.
-fn cells(mut row: &[u8]) -> Vec<Option<Vec<u8>>> {
-    let mut cells = Vec::new();
-    while let Some((length, rest)) = row.split_first_chunk::<4>() {
-        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
-        let end = length.unwrap_or(0).min(rest.len());
-        cells.push(length.map(|_| rest[..end].to_vec()));
-        row = &rest[end..];
-    }
-    cells
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_of_a_row() {
-        let row = [0, 0, 0, 1, 7, 255, 255, 255, 255, 0, 0, 0, 0];
-        assert_eq!(cells(&row), [Some(vec![7]), None, Some(vec![])]);
-        assert_eq!(cells(&[]), Vec::<Option<Vec<u8>>>::new());
-    }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.between(500, PAUSE_MS))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
-        let nth = usize::try_from(rng.below(world.scene.shelves.len() as u64)).unwrap_or(0);
+        let nth = usize::try_from(rng.below(world.scene.stocked.len() as u64)).unwrap_or(0);
         if rng.below(4) > 0 {
             changes(&world, &machine, nth, &mut rng).await;
             continue;
@@ -81,7 +81,7 @@ async fn changes(world: &World, machine: &Machine, nth: usize, rng: &mut Rng) {
             let _ = machine.life.alive(paused).await;
             return;
         }
-        _ => match world.scene.shelves[nth].campaign.per_user_limit {
+        _ => match world.scene.stocked[nth].campaign.per_user_limit {
             None => paused,
             Some(limit) => {
                 let limit = limit + u16::from(rng.chance(500));

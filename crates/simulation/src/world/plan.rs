@@ -132,11 +132,6 @@ impl Plan {
     pub(crate) fn rng(&self, label: &str) -> Rng {
         Rng::new(self.seed).fork(label)
     }
-
-    /// Whether it has a process whose clock the product must refuse.
-    pub fn has_far_clock(&self) -> bool {
-        self.clocks.contains(&CLOCK_FAR_MS)
-    }
 }
 
 impl Jobs {

@@ -22,8 +22,7 @@ pub(crate) async fn restores(world: &World, site: &Site, snapshot: &Data) {
             if reconciled.reconciled > 0 {
                 world.trace.reached("a restore replaced coupons by archived ones");
             }
-            let verified = ending::verified(&machine).await;
-            for finding in verified.findings {
+            for finding in ending::verified(&machine).await {
                 world.find(format!("restore: {finding}"));
             }
         }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::machine::{Machine, keys};
 use super::plan::Plan;
-use super::shelf::{self, Shelf};
+use super::stocked_campaign::{self, StockedCampaign};
 use crate::check::{self, KnownCampaign};
 use crate::rng::Rng;
 
@@ -28,7 +28,7 @@ const HOT_SPOT: usize = 4;
 
 /// Everything that has a name.
 pub(crate) struct Scene {
-    pub(crate) shelves: Vec<Shelf>,
+    pub(crate) stocked: Vec<StockedCampaign>,
     users: u64,
     orders: u64,
     known: Mutex<Known>,
@@ -58,14 +58,15 @@ impl Scene {
     pub(crate) fn draw(plan: &Plan, now: Millis) -> Scene {
         let mut rng = plan.rng("scene");
         let all = plan.offers.iter().enumerate();
-        let shelves: Vec<Shelf> =
-            all.map(|(nth, offer)| shelf::drawn(&mut rng, plan, nth, offer, now)).collect();
+        let stocked: Vec<StockedCampaign> = all
+            .map(|(nth, offer)| stocked_campaign::drawn(&mut rng, plan, nth, offer, now))
+            .collect();
         let mut known = Known::default();
-        for (nth, shelf) in shelves.iter().enumerate() {
+        for (nth, one) in stocked.iter().enumerate() {
             // Callers also ask for codes that are not imported yet.
-            known.codes.extend(shelf.files[0].iter().map(|line| (nth, line.code.clone())));
+            known.codes.extend(one.files[0].iter().map(|line| (nth, line.code.clone())));
         }
-        Scene { shelves, users: plan.users, orders: plan.orders, known: Mutex::new(known) }
+        Scene { stocked, users: plan.users, orders: plan.orders, known: Mutex::new(known) }
     }
 
     /// Creates the campaigns.
@@ -74,21 +75,21 @@ impl Scene {
     /// A sentence about the one that could not be made.
     pub(crate) async fn set_up(&self, machine: &Machine) -> Result<(), String> {
         let key = keys().last().map(|key| key.id()).ok_or("there is no key")?;
-        for (nth, shelf) in self.shelves.iter().enumerate() {
+        for (nth, stocked) in self.stocked.iter().enumerate() {
             let id: BatchId = "first".parse().map_err(|why| format!("{why}"))?;
-            let first_batch = match shelf.minted {
+            let first_batch = match stocked.minted {
                 0 => None,
                 count => Some(MintOrder { id: id.clone(), count, key }),
             };
-            let campaign = shelf.campaign.clone();
+            let campaign = stocked.campaign.clone();
             let created_as = format!("{:?}", campaign.id);
             let new = NewCampaign { campaign, created_as, first_batch };
             let made = patiently(async || machine.hot.create_campaign(new.clone()).await).await;
             match made {
                 Ok(Named::Created(_) | Named::Same(_)) => {}
-                other => return Err(format!("creating {}: {other:?}", shelf.campaign.id)),
+                other => return Err(format!("creating {}: {other:?}", stocked.campaign.id)),
             }
-            if shelf.minted > 0 {
+            if stocked.minted > 0 {
                 let id = &id;
                 let batch = patiently(async || machine.hot.batch(self.id(nth), id).await).await;
                 let batch = batch.map_err(|error| error.to_string())?;
@@ -150,18 +151,18 @@ impl Scene {
     /// What the checker has to know of all campaigns.
     pub(crate) fn known(&self) -> check::Known {
         let mut campaigns = BTreeMap::new();
-        for (nth, shelf) in self.shelves.iter().enumerate() {
+        for (nth, stocked) in self.stocked.iter().enumerate() {
             let (more, limit, changed) = self.with(|known| {
                 let more = known.more.get(&nth).copied().unwrap_or(0);
                 (more, known.limits.get(&nth).copied(), known.changed.contains(&nth))
             });
-            let stock = shelf.minted + shelf.files[0].len() as u64 + more;
-            let mut known = KnownCampaign::of(&shelf.campaign, stock);
+            let stock = stocked.minted + stocked.files[0].len() as u64 + more;
+            let mut known = KnownCampaign::of(&stocked.campaign, stock);
             known.changed |= changed;
             if let Some(limit) = limit {
                 known.per_user_limit = known.per_user_limit.max(u32::from(limit));
             }
-            campaigns.insert(shelf.campaign.id.clone(), known);
+            campaigns.insert(stocked.campaign.id.clone(), known);
         }
         let minted_later = self.with(|known| known.minted_later.clone());
         let minted_later =
@@ -189,12 +190,12 @@ impl Scene {
     }
 
     pub(crate) fn id(&self, nth: usize) -> &CampaignId {
-        &self.shelves[nth].campaign.id
+        &self.stocked[nth].campaign.id
     }
 
     /// The number of a campaign.
     pub(crate) fn number_of(&self, id: &CampaignId) -> Option<usize> {
-        self.shelves.iter().position(|shelf| shelf.campaign.id == *id)
+        self.stocked.iter().position(|stocked| stocked.campaign.id == *id)
     }
 
     /// Every code that anybody could know of, and the number of its campaign.
@@ -228,7 +229,7 @@ impl Scene {
         let holder = of.and_then(|code| self.with(|known| known.holders.get(code).cloned()));
         match holder {
             Some(holder) if rng.chance(850) => holder,
-            _ => shelf::user(rng.below(self.users)),
+            _ => stocked_campaign::user(rng.below(self.users)),
         }
     }
 

@@ -65,8 +65,7 @@ impl Slot {
             if !machine.flush().await {
                 machine.life.lost_memory();
             }
-            // What it was frozen in never goes on.
-            machine.life.stop(Stop::Kill);
+            machine.life.exit();
         }
         self.machine.send_replace(None);
     }

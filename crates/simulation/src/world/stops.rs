@@ -71,8 +71,7 @@ impl Life {
         match stop {
             Stop::Kill => {
                 self.trace.say(self.process.name(), "is killed");
-                self.process.kill();
-                self.dead.send_replace(true);
+                self.end();
             }
             Stop::Freeze(long) => {
                 self.trace
@@ -80,6 +79,17 @@ impl Life {
                 self.process.freeze(long);
             }
         }
+    }
+
+    /// It has flushed, and ends: what it was frozen in never goes on.
+    pub(crate) fn exit(&self) {
+        self.trace.say(self.process.name(), "ends");
+        self.end();
+    }
+
+    fn end(&self) {
+        self.process.kill();
+        self.dead.send_replace(true);
     }
 
     pub(crate) fn is_dead(&self) -> bool {

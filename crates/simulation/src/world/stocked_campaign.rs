@@ -12,7 +12,7 @@ use super::plan::{Offer, Plan};
 use crate::rng::Rng;
 
 /// A campaign, and the file that is imported into it.
-pub(crate) struct Shelf {
+pub(crate) struct StockedCampaign {
     pub(crate) campaign: Campaign,
     /// The batch of its import.
     pub(crate) batch: BatchId,
@@ -28,7 +28,13 @@ pub(crate) fn user(number: u64) -> UserId {
 }
 
 /// Draws a campaign and its files.
-pub(crate) fn drawn(rng: &mut Rng, plan: &Plan, nth: usize, offer: &Offer, now: Millis) -> Shelf {
+pub(crate) fn drawn(
+    rng: &mut Rng,
+    plan: &Plan,
+    nth: usize,
+    offer: &Offer,
+    now: Millis,
+) -> StockedCampaign {
     let shared = (offer.handout == Handout::Shared)
         .then(|| format!("SHARED{nth}").parse().expect("letters are a code"));
     let campaign = Campaign {
@@ -68,7 +74,7 @@ pub(crate) fn drawn(rng: &mut Rng, plan: &Plan, nth: usize, offer: &Offer, now: 
         }
     }
     let batch = "file".parse().expect("a short word is a name");
-    Shelf { campaign, batch, files, minted: offer.minted }
+    StockedCampaign { campaign, batch, files, minted: offer.minted }
 }
 
 /// A state at least as late as `rank`, and its rank.
