@@ -78,19 +78,20 @@ impl Store {
         // Only the plan is needed here, and a partition that is closing has one.
         let _ = self.enter(day, &campaign.terms, None).await?;
         let moved = self.directory_day(code).await?;
-        // First the directory entry, which leads every process here, then the archived marker, then
-        // the rows of other partitions.
+        // A restore that was killed is repeated, and a coupon with its archived marker is known then:
+        // the marker comes last. The directory entry comes after the row that it led to.
+        let mut before = None;
+        let mut others: Vec<Day> = [moved, home].into_iter().flatten().collect();
+        others.dedup();
+        for other in others.into_iter().filter(|other| *other != day) {
+            let found = self.put_archived_marker(other, coupon, day).await?;
+            before = before.or(found);
+        }
         if home != Some(day) {
             self.enter_in_directory(coupon, campaign, day, home.is_none()).await?;
         }
-        let mut before = None;
-        let mut expiry_days = vec![day];
-        expiry_days.extend([moved, home].into_iter().flatten().filter(|it| *it != day));
-        expiry_days.dedup();
-        for expiry_day in expiry_days {
-            let found = self.put_archived_marker(expiry_day, coupon, day).await?;
-            before = before.or(found);
-        }
+        self.reconcile_claim(day, coupon, campaign).await?;
+        let before = self.put_archived_marker(day, coupon, day).await?.or(before);
         if before.is_none() && home.is_none() && moved.is_none() {
             self.counts.count_arrivals(id, &coupon.genesis().batch, 1);
         }
@@ -98,7 +99,7 @@ impl Store {
         self.counts.count_change(id, was, coupon.state());
         self.counts.count_moved(id, coupon.state().as_str());
         self.row_cache.forget(code);
-        self.reconcile_claim(day, coupon, campaign).await
+        Ok(())
     }
 
     /// Enters the coupon into its holder's claim, and the coupon that it replaced as replaced.
