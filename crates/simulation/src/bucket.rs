@@ -7,6 +7,7 @@
 mod client;
 mod list;
 mod state;
+mod tamper;
 mod upload;
 mod weather;
 
@@ -19,9 +20,10 @@ use tokio::time::Instant;
 use crate::rng::Rng;
 use crate::session::Process;
 use crate::trace::Trace;
-use client::{Client, ClientStore};
+use client::{Client, ClientStore, Owner};
 use state::State;
 
+pub use tamper::{BucketTamper, Write};
 pub use weather::BucketWeather;
 
 /// A bucket. Its clones share it.
@@ -49,9 +51,16 @@ impl Bucket {
         Bucket(Arc::new(Shared { began: Instant::now(), began_ms: now_ms, inner }))
     }
 
-    /// The bucket as one process sees it. After the process was killed, no call returns.
-    pub fn for_process(&self, process: Process, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
-        self.client(Some(process), rng, trace)
+    /// The bucket as one process sees it, with a hook around each of its writes. After the process
+    /// was killed, no call returns.
+    pub fn for_process(
+        &self,
+        process: Process,
+        tamper: Arc<dyn BucketTamper>,
+        rng: Rng,
+        trace: Trace,
+    ) -> Arc<dyn ObjectStore> {
+        self.client(Some(Owner { process, tamper }), rng, trace)
     }
 
     /// The bucket as somebody sees it who is never stopped.
@@ -92,8 +101,8 @@ impl Bucket {
         self.with(|inner| inner.state.open_uploads())
     }
 
-    fn client(&self, process: Option<Process>, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
-        Arc::new(ClientStore(Arc::new(Client::new(self.clone(), process, rng, trace))))
+    fn client(&self, owner: Option<Owner>, rng: Rng, trace: Trace) -> Arc<dyn ObjectStore> {
+        Arc::new(ClientStore(Arc::new(Client::new(self.clone(), owner, rng, trace))))
     }
 
     fn weather(&self) -> BucketWeather {

@@ -19,6 +19,7 @@ mod life;
 mod limits;
 mod names;
 mod rules;
+mod standing;
 mod story;
 mod timeline;
 mod window;
@@ -138,6 +139,7 @@ pub fn check(known: &Known, calls: &[Call], end: &End) -> Vec<Violation> {
     legal::check(&story, &mut wrong);
     answers::check(&story, &mut wrong);
     names::check(&story, &mut wrong);
+    standing::check(&story, &mut wrong);
     limits::check(&story, &mut wrong);
     imports::check(&story, &mut wrong);
     end::check(&story, &mut wrong);

@@ -136,6 +136,7 @@ fn check_coverage(arguments: &Arguments, sum: &Sum) -> Result<bool, Box<dyn Erro
     for (state, count) in sum.coverage.rarest().into_iter().take(10) {
         println!("  {count:>5}  {state}");
     }
+    print!("orders of steps:\n{}", sum.coverage.orders());
     if let Some(file) = &arguments.write_coverage {
         fs::write(file, sum.coverage.to_list(arguments.seeds / 100)).map_err(|e| named(file, e))?;
     }

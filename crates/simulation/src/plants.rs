@@ -77,8 +77,6 @@ enum Does {
     Stale { when: When, until: &'static str },
     /// Remembers some of the values as a row, under the value `key`.
     Note { key: usize, row: &'static [usize], then: &'static Does },
-    /// Sends it, and remembers under the value of this number that it was refused.
-    NoteIfRefused(usize),
     /// Is answered with the row that was remembered under this value; what happens if none was.
     Recall(usize, &'static Does),
     /// The answer has the first cell of that row in this column.
@@ -108,6 +106,8 @@ enum Say {
     RefusedIfUnknown,
     /// It was done, if the answer of a plain write is an error.
     DoneIfUnknown,
+    /// If it is an error, it is that of the same update, sent a second time.
+    AgainIfUnknown,
     /// These columns are null.
     Nulls(&'static [&'static str]),
     /// The clock of the process.

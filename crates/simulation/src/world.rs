@@ -8,6 +8,7 @@
 mod callers;
 mod calls;
 mod copying;
+mod creating;
 mod ending;
 mod faults;
 mod jobs;
@@ -17,10 +18,12 @@ mod operators;
 mod plan;
 mod plants;
 mod restoring;
+mod rushes;
 mod scene;
 mod slots;
 mod stocked_campaign;
 mod stops;
+mod unfinished;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -113,7 +116,7 @@ impl World {
         let first = site.start("the first process".to_owned(), 0).await;
         let first = first.ok_or("no process can be started")?;
         let scene = Scene::draw(plan, first.now());
-        scene.set_up(&first).await?;
+        let first = creating::creates(plan, &site, &scene, first).await?;
         first.flush().await;
         let clocks = plan.clocks.iter().enumerate();
         Ok(Arc::new(World {
@@ -192,7 +195,14 @@ impl World {
         }
         let callers = (0..self.plan.callers)
             .map(|number| callers::caller(world(), rng("caller", number)).boxed_local());
-        let callers = timeout(BURST_MAX, join_all(callers));
+        let lingers = Duration::from_millis(self.plan.jobs.lingers_ms);
+        let callers = async {
+            let ended = timeout(BURST_MAX, join_all(callers)).await;
+            if !lingers.is_zero() {
+                sleep(lingers).await;
+            }
+            ended
+        };
         tokio::select! {
             biased;
             ended = callers => {

@@ -15,6 +15,7 @@ use object_store::{
 };
 
 use super::state::{Object, STORE, State, already_exists, failed, not_found};
+use super::tamper::{BucketTamper, Write};
 use super::upload::Upload;
 use super::weather::{Does, Draw, Fault};
 use super::{Bucket, list};
@@ -25,14 +26,20 @@ use crate::trace::Trace;
 pub(super) struct Client {
     pub(super) bucket: Bucket,
     /// `None` for somebody who is never stopped.
-    process: Option<Process>,
+    owner: Option<Owner>,
     rng: Mutex<Rng>,
     trace: Trace,
 }
 
+/// Whose client it is.
+pub(super) struct Owner {
+    pub(super) process: Process,
+    pub(super) tamper: Arc<dyn BucketTamper>,
+}
+
 impl Client {
-    pub(super) fn new(bucket: Bucket, process: Option<Process>, rng: Rng, trace: Trace) -> Client {
-        Client { bucket, process, rng: Mutex::new(rng), trace }
+    pub(super) fn new(bucket: Bucket, owner: Option<Owner>, rng: Rng, trace: Trace) -> Client {
+        Client { bucket, owner, rng: Mutex::new(rng), trace }
     }
 
     /// Sends a request. `request` does it at the moment at which it arrives.
@@ -42,8 +49,23 @@ impl Client {
         R: FnOnce(&mut State, i64) -> Result<T> + Send + 'static,
     {
         self.gate().await;
+        let hooked = self.owner.as_ref().zip(Write::of(does, location));
+        if let Some((owner, write)) = &hooked {
+            owner.tamper.before(write);
+            owner.process.gate().await;
+        }
         let draw = self.draw(does, location);
-        self.send(draw, does, location, request).await
+        let answer = self.send(draw, does, location, request).await;
+        if let Some((owner, write)) = &hooked {
+            owner.tamper.after(write);
+            // A process that was killed here never gets the answer.
+            owner.process.gate().await;
+            if self.trace.on() {
+                let outcome = answer.as_ref().map_or_else(ToString::to_string, |_| "done".into());
+                self.trace.say(owner.process.name(), format!("{write}: {outcome}"));
+            }
+        }
+        answer
     }
 
     async fn send<T, R>(&self, draw: Draw, does: Does, location: &Path, request: R) -> Result<T>
@@ -129,8 +151,8 @@ impl Client {
 
     /// Waits while the process is frozen, and for ever if it was killed.
     async fn gate(&self) {
-        if let Some(process) = &self.process {
-            process.gate().await;
+        if let Some(owner) = &self.owner {
+            owner.process.gate().await;
         }
     }
 

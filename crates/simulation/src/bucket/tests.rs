@@ -103,6 +103,61 @@ async fn a_bucket_that_is_away_comes_back() {
     assert_eq!(read(&store, "a").await.expect("it is back"), "x");
 }
 
+/// Stops its process around each put: for ever, or for a minute.
+struct Stops {
+    process: Process,
+    kills: bool,
+    after: bool,
+}
+
+impl Stops {
+    fn stop(&self, write: &Write<'_>, after: bool) {
+        if after != self.after || write.to_string() != "PUT log/1" {
+            return;
+        }
+        match self.kills {
+            true => self.process.kill(),
+            false => self.process.freeze(Duration::from_secs(60)),
+        }
+    }
+}
+
+impl BucketTamper for Stops {
+    fn before(&self, write: &Write<'_>) {
+        self.stop(write, false);
+    }
+
+    fn after(&self, write: &Write<'_>) {
+        self.stop(write, true);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_is_stopped_before_or_after_a_put() {
+    for (kills, after) in [(true, false), (true, true), (false, false), (false, true)] {
+        let (bucket, _, trace) = bucket(BucketWeather::calm());
+        let process = Process::new("compactor", 0);
+        let tamper = Arc::new(Stops { process: process.clone(), kills, after });
+        let store = bucket.for_process(process, tamper, Rng::new(1), trace);
+        create(&store, "else", "x").await.expect("only one object is met");
+        let put = tokio::time::timeout(Duration::from_secs(30), create(&store, "log/1", "x"));
+        assert!(put.await.is_err(), "killed: {kills}, after: {after}");
+        let is_there = bucket.names().contains(&"log/1".to_owned());
+        assert_eq!(is_there, after, "killed: {kills}, after: {after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_sends_its_put_later() {
+    let (bucket, _, trace) = bucket(BucketWeather::calm());
+    let process = Process::new("compactor", 0);
+    let tamper = Arc::new(Stops { process: process.clone(), kills: false, after: false });
+    let store = bucket.for_process(process, tamper, Rng::new(1), trace);
+    let began = Instant::now();
+    create(&store, "log/1", "x").await.expect("it goes on");
+    assert_eq!((began.elapsed().as_secs(), bucket.names().len()), (60, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_may_end_too_early() {
     let (_, store, _) = bucket(BucketWeather { body_cut: 1_000, ..BucketWeather::calm() });

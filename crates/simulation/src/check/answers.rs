@@ -149,7 +149,8 @@ fn replayed(
         (&story.calls[nth].asked, user_of(&change.action))
     {
         let is_theirs = coupon.holder() == Some(user);
-        let is_of_campaign = coupon.genesis().campaign == *campaign;
+        // One that still works is returned in place of its replacement, by any campaign.
+        let is_of_campaign = coupon.genesis().campaign == *campaign || replaces(&change.action);
         return (!is_theirs || !is_of_campaign)
             .then(|| format!("{code} is returned to {user}, who does not have it"));
     }
@@ -224,7 +225,15 @@ fn may_be_sealed(change: &Change, snapshot: &CouponSnapshot, terms: &KnownCampai
         Action::Extend { expires_at, .. } => latest >= Day::expiry_day_of(*expires_at).end(),
         _ => false,
     };
-    snapshot.tier == Tier::Cold || latest >= day.end().plus_days(open_days) || later_day
+    latest >= day.end().plus_days(open_days) || later_day
+}
+
+/// Whether it is an issue that replaces a coupon.
+fn replaces(action: &Action) -> bool {
+    match action {
+        Action::Issue { reference: Some(name), .. } => name.replaces().is_some(),
+        _ => false,
+    }
 }
 
 /// A refusal that shows no coupon.
@@ -242,12 +251,7 @@ fn refused(story: &Story<'_>, nth: usize, change: &Change, refusal: Refusal) -> 
     };
     let terms = story.known.campaigns.get(campaign)?;
     let is_shared = matches!(call.asked, Asked::Shared { .. });
-    let replaces = match &change.action {
-        Action::Issue { reference, .. } => {
-            reference.as_ref().is_some_and(|reference| reference.replaces().is_some())
-        }
-        _ => false,
-    };
+    let replaces = replaces(&change.action);
     let is_justified = match refusal {
         Refusal::LimitPerUser => {
             let user = user_of(&change.action)?;

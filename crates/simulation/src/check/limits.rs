@@ -7,6 +7,7 @@ use coupon::ids::{CampaignId, UserId};
 
 use super::authors::change_of;
 use super::history::{Call, Told};
+use super::names::replaced_by;
 use super::story::Story;
 use super::timeline::Timeline;
 use super::{KnownCampaign, Wrong};
@@ -80,7 +81,7 @@ fn replaced_from(
 ) -> Option<u64> {
     let replaces = |call: &Call| match change_of(&call.asked).map(|change| &change.action) {
         Some(Action::Issue { to, reference: Some(name), .. }) => {
-            to == user && name.replaces() == Some(timeline.code.as_str())
+            to == user && replaced_by(name).as_deref() == Some(timeline.code.as_str())
         }
         _ => false,
     };

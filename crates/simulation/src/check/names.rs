@@ -29,6 +29,7 @@ type Key<'a> = (&'a CampaignId, &'a UserId, Name<'a>);
 type Named<'a> = BTreeMap<Key<'a>, Vec<(&'a Code, usize)>>;
 
 pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+    replaced(story, wrong);
     let mut named = Named::new();
     told(story, &mut named);
     made(story, &mut named);
@@ -43,6 +44,32 @@ pub(super) fn check(story: &Story<'_>, wrong: &mut Wrong<'_>) {
             let what = format!("{campaign}: {user}, {name} has {}", codes.join(" and "));
             wrong.add(what, coupons.iter().map(|(_, nth)| *nth));
         }
+    }
+}
+
+/// The code that an issue of this name replaces, in one spelling: of a text that names a coupon,
+/// spaces, hyphens and case say nothing.
+pub(super) fn replaced_by(name: &IssueRef) -> Option<String> {
+    let text = name.replaces()?;
+    let bare = text.chars().filter(|it| !matches!(it, ' ' | '-'));
+    Some(bare.map(|it| it.to_ascii_uppercase()).collect())
+}
+
+/// However often, under whatever spelling and in whatever campaign somebody asks for the replacement
+/// of a coupon: one coupon is issued for it.
+fn replaced(story: &Story<'_>, wrong: &mut Wrong<'_>) {
+    let mut issued: BTreeMap<String, BTreeMap<&Code, Vec<usize>>> = BTreeMap::new();
+    for timeline in story.timelines.values() {
+        for (event, authors) in timeline.coupon.events().iter().zip(&timeline.authors) {
+            let EventKind::Issued { reference: Some(name), .. } = &event.kind else { continue };
+            let Some(code) = replaced_by(name) else { continue };
+            issued.entry(code).or_default().entry(timeline.code).or_default().extend(authors.all());
+        }
+    }
+    for (code, by) in issued.into_iter().filter(|(_, by)| by.len() > 1) {
+        let codes: Vec<&str> = by.keys().map(|it| it.as_str()).collect();
+        let what = format!("{code} was replaced more than once: by {}", codes.join(" and "));
+        wrong.add(what, by.into_values().flatten());
     }
 }
 

@@ -17,6 +17,7 @@ use super::history::{Asked, Told};
 use super::*;
 
 mod meanwhile;
+mod standing;
 
 const NOW: Millis = Millis(1_795_176_000_000);
 const EXPIRES: Millis = Millis(1_795_176_000_000 + 30 * coupon::time::DAY_MS);

@@ -22,6 +22,11 @@ pub struct Weather {
     pub client_lost: u32,
     /// Statements and answers that are late by [`Weather::late_ms`].
     pub client_late: u32,
+    /// Statements and answers that are late by [`Weather::client_very_late_ms`].
+    pub client_very_late: u32,
+    /// How late these are: about as long as a client waits. A coordinator may so begin a statement
+    /// whose client has sent it again, or has given up.
+    pub client_very_late_ms: (u64, u64),
     /// Mutations without an acknowledgement that their coordinator delivers later: the rest are
     /// left to repair.
     pub hinted: u32,
@@ -46,6 +51,7 @@ impl Weather {
         };
         let (lost, late, very_late, twice) = (rate(60), rate(200), rate(30), rate(60));
         let (client_lost, client_late, hinted) = (rate(20), rate(100), rate(1_000));
+        let client_very_late = rate(60);
         Weather {
             lost,
             late,
@@ -55,6 +61,8 @@ impl Weather {
             twice,
             client_lost,
             client_late,
+            client_very_late,
+            client_very_late_ms: (500, rng.between(3_500, 12_000)),
             hinted,
             hint_ms: (100, rng.between(1_000, 30_000)),
             noticed_ms: (10, rng.between(100, 8_000)),
@@ -64,7 +72,8 @@ impl Weather {
     /// Whether it loses and delays nothing.
     pub fn is_calm(&self) -> bool {
         let rates = [self.lost, self.late, self.very_late, self.twice];
-        rates.iter().all(|rate| *rate == 0) && self.client_lost == 0 && self.client_late == 0
+        let client = [self.client_lost, self.client_late, self.client_very_late];
+        rates.iter().chain(&client).all(|rate| *rate == 0)
     }
 
     /// How late a message between two nodes is; `None` if it is lost.
@@ -86,7 +95,9 @@ impl Weather {
         let drawn = u32::try_from(rng.below(1_000)).unwrap_or_default();
         if drawn < self.client_lost {
             None
-        } else if drawn < self.client_lost + self.client_late {
+        } else if drawn < self.client_lost + self.client_very_late {
+            Some(within(self.client_very_late_ms, rng))
+        } else if drawn < self.client_lost + self.client_very_late + self.client_late {
             Some(within(self.late_ms, rng))
         } else {
             Some(0)

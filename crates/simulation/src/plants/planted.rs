@@ -131,7 +131,6 @@ impl Bug {
                 self.note(&request, *key, row);
                 self.does(then, request).await
             }
-            Does::NoteIfRefused(key) => self.noted_if_refused(*key, request).await,
             Does::Recall(key, otherwise) => match self.recalled(&request, *key) {
                 Some(page) => self.answered(page).await,
                 None => self.does(otherwise, request).await,
@@ -175,6 +174,7 @@ impl Bug {
 
     async fn said(&self, say: Say, request: Request) -> Answer {
         let cql = request.cql;
+        let again = Request { profile: StatementProfile::Again, ..request.clone() };
         let answer = self.cluster.execute(request).await;
         match say {
             Say::Nothing => answer.map(|_| Page::default()),
@@ -189,7 +189,11 @@ impl Bug {
             Say::AppliedIfUnknown if answer.is_err() => self.verdict(cql, true).await,
             Say::RefusedIfUnknown if answer.is_err() => self.verdict(cql, false).await,
             Say::DoneIfUnknown if answer.is_err() => Ok(Page::default()),
-            Say::AppliedIfUnknown | Say::RefusedIfUnknown | Say::DoneIfUnknown => answer,
+            Say::AgainIfUnknown if answer.is_err() => self.cluster.execute(again).await,
+            Say::AppliedIfUnknown
+            | Say::RefusedIfUnknown
+            | Say::DoneIfUnknown
+            | Say::AgainIfUnknown => answer,
             Say::Nulls(columns) => {
                 let specs = self.cluster.prepare(cql).await?.columns;
                 Ok(rows::with(answer?, &specs, columns, None))

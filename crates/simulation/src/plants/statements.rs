@@ -54,11 +54,9 @@ impl Which {
 /// A change of a coupon that has a row.
 pub(super) const LATER: Which =
     Which::of(&["UPDATE coupon SET version = ?, state = ?", "IF version = :before AND sealed"]);
-pub(super) const LATER_AGAIN: Which = LATER.sent(StatementProfile::Again);
 /// The first row of a coupon.
 pub(super) const NEW: Which =
     Which::of(&["UPDATE coupon SET version = ?, state = ?", "IF version = null AND sealed"]);
-pub(super) const NEW_AGAIN: Which = NEW.sent(StatementProfile::Again);
 /// The row of an import or of a copy.
 pub(super) const PLAIN: Which = Which::of(&["UPDATE coupon USING TIMESTAMP :written SET version"]);
 pub(super) const ROW: Which =

@@ -54,7 +54,7 @@ fn sent_instead(
             numbers.extend(*row);
             sent_instead(then, request, texts, numbers);
         }
-        Does::NoteIfRefused(at) | Does::Recall(at, _) | Does::RecallCell(at, _) => {
+        Does::Recall(at, _) | Does::RecallCell(at, _) => {
             numbers.push(*at);
         }
         Does::Once(at, _) => numbers.push(*at),
@@ -209,9 +209,11 @@ async fn what_was_wanted_is_recalled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_changed_once_after_a_refusal() {
-    let (_, planted, other) =
-        made(&[(SETTING, Does::NoteIfRefused(1)), (READ, Does::Once(0, Say::Nulls(&["value"])))]);
+async fn an_answer_is_changed_once_after_a_note() {
+    let (_, planted, other) = made(&[
+        (SETTING, Does::Note { key: 1, row: &[], then: &Does::Send }),
+        (READ, Does::Once(0, Say::Nulls(&["value"]))),
+    ]);
     assert!(changes(&other, Bound::Null, "one").await);
     assert_eq!(reads(&planted).await.as_deref(), Some("one"));
     assert!(!changes(&planted, Bound::Null, "two").await);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::steps::orders;
+
 /// The states that many seeds reached, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage(BTreeMap<String, u64>);
@@ -31,10 +33,22 @@ impl Coverage {
             "# States that a thousand seeds reach; one that is not reached any more fails CI.\n\
              # Write it anew with `simulate --seeds 1000 --write-coverage FILE`.\n",
         );
-        for (state, _) in self.0.iter().filter(|(_, count)| **count >= least) {
+        for (state, _) in self.all().into_iter().filter(|(_, count)| *count >= least) {
             let _ = writeln!(text, "{state}");
         }
         text
+    }
+
+    /// A line for each order of steps: how many of its gaps were interrupted, and which were not.
+    pub fn orders(&self) -> String {
+        orders::report(&self.0)
+    }
+
+    /// The states and the gaps between steps that were interrupted.
+    fn all(&self) -> BTreeMap<String, u64> {
+        let mut all = orders::interrupted(&self.0);
+        all.extend(self.0.iter().map(|(state, count)| (state.clone(), *count)));
+        all
     }
 
     /// How often each was reached, the rarest first.
@@ -50,7 +64,8 @@ impl Coverage {
 pub fn missing<'a>(list: &'a str, coverage: &Coverage) -> Vec<&'a str> {
     let states = list.lines().map(str::trim).filter(|line| !line.is_empty());
     let wanted = states.filter(|line| !line.starts_with('#'));
-    wanted.filter(|state| !coverage.0.contains_key(*state)).collect()
+    let reached = coverage.all();
+    wanted.filter(|state| !reached.contains_key(*state)).collect()
 }
 
 #[cfg(test)]
@@ -65,5 +80,15 @@ mod tests {
         assert_eq!(list.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>(), ["b"]);
         assert_eq!(missing("# of old\na\nc\n\n", &coverage), ["c"]);
         assert_eq!(coverage.rarest(), [("a", 1), ("b", 9)]);
+    }
+
+    #[test]
+    fn a_gap_that_is_not_interrupted_any_more_is_named() {
+        let gap = "between plan: is closing and bucket: is sealed";
+        let mut coverage = Coverage::default();
+        assert_eq!(missing(gap, &coverage), [gap]);
+        coverage.add(&BTreeMap::from([("frozen after plan: is closing".into(), 5)]));
+        assert_eq!(missing(gap, &coverage), [""; 0]);
+        assert!(coverage.to_list(5).contains(gap), "{}", coverage.to_list(5));
     }
 }

@@ -9,10 +9,13 @@ use coupon::campaign::Handout;
 use coupon::code::Code;
 use coupon::ids::{Actor, IssueRef, UserId};
 use coupon::time::Millis;
+use futures::future::join;
 use tokio::time::{sleep, timeout};
 
 use super::World;
 use super::calls::ask;
+use super::machine::Machine;
+use super::rushes;
 use super::slots::some_machine;
 use crate::check::history::{Asked, Told};
 use crate::rng::Rng;
@@ -23,24 +26,46 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often of 1,000 times a caller repeats a request whose outcome is unknown.
 const REPEATS: u32 = 800;
 
+/// How often of 1,000 times a request is sent to two processes at once.
+const TWINS: u32 = 80;
+
+/// How long after the first one the second of these comes, at most.
+const TWIN_MS: u64 = 60;
+
+/// How often of 1,000 times a caller begins a rush.
+const RUSHES: u32 = 40;
+
+/// How often of 1,000 times a caller begins with coupons that are extended late.
+const LATE: u32 = 200;
+
 /// Names of requests of one user, from which most are taken.
 const REFERENCES: u64 = 3;
 
 /// A request with its names. A repeat has the same ones.
 #[derive(Clone, Debug)]
-enum Wanted {
+pub(crate) enum Wanted {
     Issue { nth: usize, to: UserId, reference: Option<IssueRef> },
-    Named { code: Code, nth: usize, action: Action },
+    Named { code: Code, nth: usize, action: Action, if_version: Option<u64> },
     Shared { nth: usize, action: Action },
     Read { code: Code },
 }
 
+/// A request, and who asks.
+pub(crate) type Request = (Wanted, Asker);
+
 /// Asks until no more calls may begin.
 pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
-    let mut again: Option<(Wanted, Asker)> = None;
-    let mut last: Option<(Wanted, Asker)> = None;
+    let mut again: Option<Request> = None;
+    let mut last: Option<Request> = None;
+    if rng.chance(LATE) {
+        rushes::extend_late(&world, &mut rng).await;
+    }
     while world.recorder.has_room() {
         sleep(Duration::from_millis(rng.below(world.plan.think_ms + 1))).await;
+        if again.is_none() && rng.chance(RUSHES) {
+            rushes::rush(&world, &mut rng).await;
+            continue;
+        }
         let (process, machine) = some_machine(&world.slots, &mut rng).await;
         let request = match (again.take(), &last) {
             (Some(request), _) => request,
@@ -51,12 +76,16 @@ pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
                 None => continue,
             },
         };
-        let asked = asked(&world, &request, machine.now());
-        let Some((at, call)) = ask(&world.recorder, process, &machine, asked) else { return };
-        // The call goes on when the caller has given up, and a killed process never answers.
-        let _ = timeout(PATIENCE, machine.life.alive(call)).await;
-        let told = world.recorder.told(at);
-        learn(&world, &request.0, &told);
+        let twin = rng.chance(TWINS).then(|| rng.below(TWIN_MS));
+        let first = asks(&world, &request, (process, machine), 0);
+        let told = match twin {
+            None => first.await,
+            Some(later_ms) => {
+                let other = some_machine(&world.slots, &mut rng).await;
+                join(first, asks(&world, &request, other, later_ms)).await.0
+            }
+        };
+        let Some(told) = told else { return };
         let is_open = matches!(told, Told::Unknown(_));
         let is_open = is_open || matches!(told, Told::NotDone(_)) && rng.chance(500);
         if is_open && rng.chance(REPEATS) {
@@ -66,8 +95,28 @@ pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
     }
 }
 
+/// Asks a process after some time, and waits for the answer as long as anybody would; `None` if no
+/// more calls may begin.
+pub(super) async fn asks(
+    world: &World,
+    request: &Request,
+    (process, machine): (usize, Arc<Machine>),
+    after_ms: u64,
+) -> Option<Told> {
+    if after_ms > 0 {
+        sleep(Duration::from_millis(after_ms)).await;
+    }
+    let asked = asked(world, request, machine.now());
+    let (at, call) = ask(&world.recorder, process, &machine, asked)?;
+    // The call goes on when the caller has given up, and a killed process never answers.
+    let _ = timeout(PATIENCE, machine.life.alive(call)).await;
+    let told = world.recorder.told(at);
+    learn(world, &request.0, &told);
+    Some(told)
+}
+
 /// The same names, another attempt.
-fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked {
+fn asked(world: &World, (wanted, asker): &Request, now: Millis) -> Asked {
     let change = |action: Action| Change {
         action,
         asker: asker.clone(),
@@ -85,7 +134,7 @@ fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked
             let change = change(Action::Issue { to, reference, expires_at });
             Asked::Issue { campaign: world.scene.id(nth).clone(), change }
         }
-        Wanted::Named { code, nth, action } => {
+        Wanted::Named { code, nth, action, if_version } => {
             let action = match action {
                 Action::Issue { to, reference, .. } => {
                     let expires_at = world.scene.stocked[nth].campaign.issued_until(now);
@@ -93,7 +142,7 @@ fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked
                 }
                 other => other,
             };
-            Asked::Change { code, change: change(action) }
+            Asked::Change { code, change: Change { if_version, ..change(action) } }
         }
         Wanted::Shared { nth, action } => {
             Asked::Shared { campaign: world.scene.id(nth).clone(), change: change(action) }
@@ -103,13 +152,13 @@ fn asked(world: &World, (wanted, asker): &(Wanted, Asker), now: Millis) -> Asked
 }
 
 /// A new request.
-fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<(Wanted, Asker)> {
+fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
     let scene = &world.scene;
-    let nth = usize::try_from(rng.below(scene.stocked.len() as u64)).unwrap_or(0);
+    let nth = scene.some_campaign(rng);
     let handout = scene.stocked[nth].campaign.handout;
     let wanted = match rng.below(100) {
         0..45 if handout == Handout::Shared => {
-            Wanted::Shared { nth, action: shared(world, rng, now) }
+            Wanted::Shared { nth, action: shared(world, rng, nth, now) }
         }
         0..30 => {
             let to = scene.some_user(rng, None);
@@ -120,8 +169,15 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<(Wanted, Asker)> {
             Wanted::Issue { nth, to, reference }
         }
         30..34 => {
-            let (of, code) = scene.some_code(rng)?;
-            let to = scene.some_user(rng, Some(&code));
+            let void = scene.some_void(rng).filter(|_| rng.chance(500));
+            let (of, code, to) = match void {
+                Some(void) => void,
+                None => {
+                    let (of, code) = scene.some_code(rng)?;
+                    let to = scene.some_user(rng, Some(&code));
+                    (of, code, to)
+                }
+            };
             // A voided coupon is replaced by another of the same campaign.
             let reference = format!("replaces:{code}").parse().ok();
             Wanted::Issue { nth: of, to, reference }
@@ -132,11 +188,42 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<(Wanted, Asker)> {
             if let Action::Redeem { order, .. } | Action::Hold { order, .. } = &action {
                 scene.ordered(&code, order);
             }
-            Wanted::Named { code, nth: of, action }
+            let if_version = match &action {
+                Action::Revoke { .. } | Action::Void { .. } | Action::Extend { .. } => {
+                    scene.some_version(rng, &code).filter(|_| rng.chance(300))
+                }
+                _ => None,
+            };
+            Wanted::Named { code, nth: of, action, if_version }
         }
-        _ => Wanted::Read { code: scene.some_code(rng)?.1 },
+        _ => {
+            // Nobody mints what is guessed if there is no operator.
+            let guesses = world.plan.jobs.admin && rng.chance(600);
+            let guess = if guesses { scene.some_guess(rng) } else { None };
+            let known = || scene.some_code(rng).map(|(_, code)| code);
+            Wanted::Read { code: guess.or_else(known)? }
+        }
     };
-    let asker = match &wanted {
+    let asker = asker(world, rng, &wanted);
+    Some((wanted, asker))
+}
+
+/// Who asks. Of a user, a release or a cancellation needs no shop; behind a shared code it has no other.
+fn asker(world: &World, rng: &mut Rng, wanted: &Wanted) -> Asker {
+    match wanted {
+        Wanted::Shared {
+            action: Action::Release { order } | Action::CancelRedemption { order, .. },
+            nth,
+        } => {
+            let theirs = world.scene.some_use(rng, *nth).filter(|(_, of)| of == order);
+            let user = theirs.map(|(user, _)| user);
+            Asker::User(user.unwrap_or_else(|| world.scene.some_user(rng, None)))
+        }
+        Wanted::Named {
+            code,
+            action: Action::Release { .. } | Action::CancelRedemption { .. },
+            ..
+        } if rng.chance(300) => Asker::User(world.scene.some_user(rng, Some(code))),
         Wanted::Named { action: Action::Redeem { by, .. } | Action::Hold { by, .. }, .. }
         | Wanted::Shared { action: Action::Redeem { by, .. } | Action::Hold { by, .. }, .. }
         | Wanted::Issue { to: by, .. }
@@ -145,8 +232,7 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<(Wanted, Asker)> {
             Asker::User(by.clone())
         }
         _ => Asker::Shop,
-    };
-    Some((wanted, asker))
+    }
 }
 
 /// What is asked of one coupon.
@@ -168,6 +254,8 @@ fn action(world: &World, rng: &mut Rng, nth: usize, code: &Code, now: Millis) ->
         }
         78..83 => Action::Void { reason: "a misprint".parse().ok() },
         83..91 => {
+            // To a day that may belong to another campaign, which has other terms.
+            let nth = if rng.chance(700) { nth } else { scene.some_campaign(rng) };
             let campaign = &world.scene.stocked[nth].campaign;
             let days = u16::try_from(rng.between(0, 4)).unwrap_or(0);
             let expires_at = campaign.expires_at.plus_days(days);
@@ -182,13 +270,14 @@ fn action(world: &World, rng: &mut Rng, nth: usize, code: &Code, now: Millis) ->
 }
 
 /// What is asked through a shared code.
-fn shared(world: &World, rng: &mut Rng, now: Millis) -> Action {
+fn shared(world: &World, rng: &mut Rng, nth: usize, now: Millis) -> Action {
+    let used = world.scene.some_use(rng, nth).filter(|_| rng.chance(700)).map(|(_, order)| order);
     let (by, order) = (world.scene.some_user(rng, None), world.scene.some_order(rng, None));
     match rng.below(100) {
         0..60 => Action::Redeem { by, order },
         60..80 => Action::Hold { by, order, until: now.plus_ms(120_000) },
-        80..90 => Action::Release { order },
-        _ => Action::CancelRedemption { order, reason: None },
+        80..90 => Action::Release { order: used.unwrap_or(order) },
+        _ => Action::CancelRedemption { order: used.unwrap_or(order), reason: None },
     }
 }
 
@@ -196,13 +285,21 @@ fn shared(world: &World, rng: &mut Rng, now: Millis) -> Action {
 fn learn(world: &World, wanted: &Wanted, told: &Told) {
     let nth = match wanted {
         Wanted::Issue { nth, .. } | Wanted::Named { nth, .. } | Wanted::Shared { nth, .. } => *nth,
-        Wanted::Read { .. } => return,
+        Wanted::Read { .. } => {
+            // A code that was guessed may have been minted by somebody who was not told so.
+            if let Told::Read(Some(snapshot)) = told
+                && let Some(nth) = world.scene.number_of(&snapshot.coupon.genesis().campaign)
+            {
+                world.scene.seen(nth, &snapshot.coupon);
+            }
+            return;
+        }
     };
     let Told::Applied(applied) = told else { return };
     let Some(snapshot) = &applied.snapshot else { return };
     let coupon = &snapshot.coupon;
     let nth = world.scene.number_of(&coupon.genesis().campaign).unwrap_or(nth);
-    world.scene.held(nth, coupon.code(), coupon.holder());
+    world.scene.seen(nth, coupon);
     if let (Decided::Accepted(_), Wanted::Shared { action, .. }) = (&applied.outcome, wanted)
         && let Action::Redeem { order, .. } | Action::Hold { order, .. } = action
     {

@@ -10,13 +10,24 @@ use tokio::time::{sleep, timeout};
 use super::World;
 use super::machine::{Machine, Site};
 use super::slots::some_machine;
+use super::stops::Stop;
 use crate::rng::Rng;
+use crate::steps::orders::steps_of;
 
 /// Longest pause between two passes.
 const PAUSE_MS: u64 = 10_000;
 
+/// How long the process that writes is frozen.
+const PAUSE: Duration = Duration::from_millis(PAUSE_MS);
+
 /// A pass is stopped after at most this time.
 const PASS_MS: u64 = 4_000;
+
+/// A stop of the process that writes comes within so many writes: a pass makes hundreds.
+const STEPS_AHEAD: u64 = 120;
+
+/// Stops of the last passes at most.
+const STOPS_MAX: u64 = 6;
 
 /// How often the last passes are tried.
 const PASSES_MAX: usize = 20;
@@ -35,7 +46,7 @@ impl Target {
     /// The process on the target, started if there is none.
     async fn machine(&self) -> Option<Arc<Machine>> {
         let mut machine = self.machine.lock().await;
-        if machine.is_none() {
+        if machine.as_ref().is_none_or(|it| it.life.is_dead()) {
             *machine = self.site.start("copy".to_owned(), 0).await;
         }
         machine.clone()
@@ -49,10 +60,15 @@ impl Target {
 
 /// Copies again and again, and is stopped in the middle. Never ends.
 pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng) {
+    let mut of_stops = rng.fork("stops");
     loop {
         sleep(Duration::from_millis(rng.between(1, PAUSE_MS))).await;
         let (_, from) = some_machine(&world.slots, &mut rng).await;
         let Some(to) = target.machine().await else { continue };
+        if of_stops.chance(world.plan.faults.stopped_at_step) {
+            let stop = if of_stops.chance(700) { Stop::Kill } else { Stop::Freeze(PAUSE) };
+            stops_soon(&to, &mut of_stops, stop);
+        }
         let limit = Duration::from_millis(rng.between(1, PASS_MS));
         let pass = timeout(limit, copy(from.hot.as_ref(), to.hot.as_ref(), |_, _| {}));
         match from.life.alive(pass).await {
@@ -67,21 +83,31 @@ pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng)
 
 /// Copies the rest from a source on which nobody works, and compares both.
 pub(crate) async fn ends(world: &World, target: &Target, from: &Machine) {
-    let Some(to) = target.machine().await else {
-        return world.find("copy: the target cannot be opened");
-    };
-    let mut last = String::new();
-    // The pass that was stopped is ended, and a whole one follows.
-    let mut passes = 0;
+    let mut rng = world.plan.rng("stops of the last passes");
+    let is_stopped = world.plan.faults.stopped_at_step > 0;
+    let mut stops = if is_stopped { rng.below(STOPS_MAX + 1) } else { 0 };
+    let (mut last, mut passes) = (String::new(), 0);
     for _ in 0..PASSES_MAX {
-        match copy(from.hot.as_ref(), to.hot.as_ref(), |_, _| {}).await {
-            Ok(_) => passes += 1,
-            Err(error) => last = error.to_string(),
+        let Some(to) = target.machine().await else { break };
+        to.life.disarm();
+        if stops > 0 {
+            stops -= 1;
+            stops_soon(&to, &mut rng, Stop::Kill);
+        }
+        // A pass that was stopped is ended, and a whole one follows.
+        match to.life.alive(copy(from.hot.as_ref(), to.hot.as_ref(), |_, _| {})).await {
+            Some(Ok(_)) => passes += 1,
+            Some(Err(error)) => last = error.to_string(),
+            None => passes = 0,
         }
         if passes == 2 {
             break;
         }
     }
+    let Some(to) = target.machine().await else {
+        return world.find("copy: the target cannot be opened");
+    };
+    to.life.disarm();
     if passes < 2 {
         return world.find(format!("copy: it does not end: {last}"));
     }
@@ -92,5 +118,15 @@ pub(crate) async fn ends(world: &World, target: &Target, from: &Machine) {
             }
         }
         Err(error) => world.find(format!("copy: both clusters cannot be compared: {error}")),
+    }
+}
+
+/// Stops the process that writes at one of its next steps.
+fn stops_soon(to: &Machine, rng: &mut Rng, stop: Stop) {
+    let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(500));
+    let step = *rng.pick(&steps_of("copy: "));
+    match rng.chance(500) {
+        true => to.life.stop_at(passes, after, stop),
+        false => to.life.stop_at_step(step, after, stop),
     }
 }

@@ -15,7 +15,7 @@ use verify::{Finding, Options, Verifier};
 use super::calls::ask;
 use super::copying::Target;
 use super::machine::{Machine, keys};
-use super::{World, copying, jobs, leftovers};
+use super::{World, copying, jobs, leftovers, unfinished};
 use crate::check::End;
 use crate::check::history::{Asked, Call, Told};
 
@@ -106,6 +106,9 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     quiet(world).await;
     if world.plan.jobs.to_the_end {
         to_the_end(world).await;
+    }
+    if world.plan.jobs.cold {
+        unfinished::compacts(world).await;
     }
     let Some(machine) = world.site.start("the last process".to_owned(), 0).await else {
         world.find("nobody can open the cluster any more");

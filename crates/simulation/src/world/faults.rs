@@ -1,4 +1,4 @@
-//! The injector: what happens to nodes, links, clocks and processes while callers ask.
+//! The injector: what happens to nodes, links, clocks, processes and the bucket while callers ask.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ const DOWN_MS: u64 = 60_000;
 /// A step at which a process is stopped comes within so many writes.
 const STEPS_AHEAD: u64 = 24;
 
+/// Longest times that the bucket is away, in longest pauses between two turns.
+const AWAY_TURNS: [u64; 3] = [2, 10, 40];
+
 /// How far a clock is set.
 const CLOCK_MS: u64 = 2_000;
 
@@ -38,6 +41,9 @@ pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
         return std::future::pending().await;
     }
     let mut broken = Broken::default();
+    // Of its own, so that what happens to the bucket changes nothing else.
+    let mut of_bucket = rng.fork("bucket");
+    let mut of_aims = rng.fork("aims");
     if faults.weather > 0 && rng.chance(700) {
         world.site.set_weather(&mut rng);
     }
@@ -45,7 +51,7 @@ pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
         sleep(Duration::from_millis(rng.between(1, faults.every_ms))).await;
         broken.mend(&world);
         node_faults(&world, &mut rng, &mut broken);
-        process_faults(&world, &mut rng).await;
+        process_faults(&world, &mut rng, &mut of_aims).await;
         if rng.chance(faults.weather) {
             world.trace.fault("weather");
             world.trace.say("injector", "the weather of the network changes");
@@ -59,6 +65,7 @@ pub(crate) async fn injector(world: Arc<World>, mut rng: Rng) {
         if rng.chance(faults.repair) {
             world.site.cluster.repair();
         }
+        bucket_faults(&world, &mut of_bucket);
     }
 }
 
@@ -106,7 +113,7 @@ fn node_faults(world: &World, rng: &mut Rng, broken: &mut Broken) {
     }
 }
 
-async fn process_faults(world: &World, rng: &mut Rng) {
+async fn process_faults(world: &World, rng: &mut Rng, of_aims: &mut Rng) {
     let (faults, trace) = (&world.plan.faults, &world.trace);
     let (_, machine) = some_machine(&world.slots, rng).await;
     let life = &machine.life;
@@ -119,7 +126,14 @@ async fn process_faults(world: &World, rng: &mut Rng) {
         life.stop(Stop::Freeze(long));
     } else if rng.chance(faults.stopped_at_step) {
         let stop = if rng.chance(500) { Stop::Kill } else { Stop::Freeze(long) };
-        life.stop_at(rng.below(STEPS_AHEAD), rng.chance(400), stop);
+        let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(400));
+        match faults.aims.is_empty() || of_aims.chance(300) {
+            true => life.stop_at(passes, after, stop),
+            false => {
+                let step = *of_aims.pick(&faults.aims);
+                life.stop_at_step(step, of_aims.chance(500), stop);
+            }
+        }
     }
     if rng.chance(faults.process_clock) {
         // Once in a while beyond the bound: then the process must notice, and write nothing.
@@ -127,6 +141,23 @@ async fn process_faults(world: &World, rng: &mut Rng) {
         trace.fault("clock of a process");
         trace.say(life.process.name(), format!("its clock is {ahead} ms ahead"));
         life.process.set_clock(ahead);
+    }
+}
+
+fn bucket_faults(world: &World, rng: &mut Rng) {
+    let (faults, trace, bucket) = (&world.plan.faults, &world.trace, &world.site.bucket);
+    if rng.chance(faults.bucket_away) {
+        let most = *rng.pick(&AWAY_TURNS) * faults.every_ms;
+        let long = Duration::from_millis(rng.between(10, most));
+        trace.fault("absence of the bucket");
+        trace.say("injector", format!("the bucket is away for {} ms", long.as_millis()));
+        bucket.away(long);
+    }
+    if rng.chance(faults.bucket_clock) {
+        let ahead = offset(rng, CLOCK_MS);
+        trace.fault("clock of the bucket");
+        trace.say("injector", format!("the clock of the bucket is {ahead} ms ahead"));
+        bucket.set_clock(ahead);
     }
 }
 

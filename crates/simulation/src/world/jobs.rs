@@ -14,11 +14,13 @@ use super::calls::ask;
 use super::machine::Machine;
 use super::scene::AGAIN_AFTER;
 use super::slots::some_machine;
+use super::stops::Stop;
 use crate::check::history::{Asked, Told};
 use crate::rng::Rng;
 
-/// Longest pause between two compactions of one process.
-const COMPACTS_MS: u64 = 20_000;
+/// A write to the bucket at which a process is stopped comes within so many: most compactions make
+/// fewer.
+const BUCKET_STEPS_AHEAD: u64 = 24;
 
 /// How often an import is begun again.
 const IMPORTS_MAX: usize = 12;
@@ -68,11 +70,14 @@ pub(crate) fn damage(ended: &Result<Report, CompactError>) -> Vec<String> {
 
 /// Compacts from time to time. Never ends.
 pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
+    let mut stops = rng.fork("stops at the bucket");
     loop {
-        sleep(Duration::from_millis(rng.between(100, COMPACTS_MS))).await;
+        sleep(Duration::from_millis(rng.between(100, world.plan.jobs.compacts_ms))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
         let wanted = *rng.pick(&[Closed::Now, Closed::WhenWorthwhile, Closed::OnlyFinish]);
-        world.trace.say(machine.life.process.name(), format!("compacts {wanted:?}"));
+        let name = machine.life.process.name();
+        world.trace.say(name, format!("compacts {wanted:?}"));
+        stops_at_bucket(&world, &machine, &mut stops);
         let ended = machine.life.alive(compacted(&machine, wanted)).await;
         let Some(ended) = ended else {
             world.trace.reached("killed while it compacted");
@@ -83,12 +88,30 @@ pub(crate) async fn compacts(world: Arc<World>, mut rng: Rng) {
                 for partition in &report.partitions {
                     world.trace.reached(format!("compacted {:?}", partition.pass));
                 }
+                for (work, error) in &report.failed {
+                    world
+                        .trace
+                        .say(name, format!("{:?} of {} failed: {error}", work.pass, work.day));
+                }
             }
-            Err(_) => world.trace.reached("a compaction failed"),
+            Err(error) => {
+                world.trace.reached("a compaction failed");
+                world.trace.say(name, format!("the compaction failed: {error}"));
+            }
         }
         for finding in damage(&ended) {
             world.find(finding);
         }
+    }
+}
+
+/// Only here: nothing else writes to the bucket.
+fn stops_at_bucket(world: &World, machine: &Machine, rng: &mut Rng) {
+    let faults = &world.plan.faults;
+    if rng.chance(faults.stopped_at_bucket) {
+        let long = Duration::from_millis(rng.between(1, faults.freeze_ms));
+        let stop = if rng.chance(500) { Stop::Kill } else { Stop::Freeze(long) };
+        machine.life.stop_at_bucket(rng.below(BUCKET_STEPS_AHEAD), rng.chance(400), stop);
     }
 }
 

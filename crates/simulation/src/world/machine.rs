@@ -17,7 +17,7 @@ use router::Router;
 use super::plan::Plan;
 use super::plants::Plants;
 use super::stops::Life;
-use crate::bucket::{Bucket, BucketWeather};
+use crate::bucket::{Bucket, BucketTamper, BucketWeather};
 use crate::cluster::{Cluster, Weather};
 use crate::cql::{Data, Schema};
 use crate::rng::Rng;
@@ -136,7 +136,9 @@ impl Site {
             Session::new(self.cluster.clone(), process.clone(), rng.fork("session"), trace.clone());
         let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn Tamper>));
         let cluster = self.plants.over(Arc::clone(&session));
-        let bucket = self.bucket.for_process(process.clone(), rng.fork("bucket"), trace.clone());
+        let tamper = Arc::clone(&life) as Arc<dyn BucketTamper>;
+        let bucket =
+            self.bucket.for_process(process.clone(), tamper, rng.fork("bucket"), trace.clone());
         let cold = Arc::new(ColdStore::with_store(
             self.plants.over_bucket(bucket),
             "a simulated bucket",

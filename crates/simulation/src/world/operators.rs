@@ -31,7 +31,7 @@ pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
         sleep(Duration::from_millis(rng.between(500, PAUSE_MS))).await;
         let (_, machine) = some_machine(&world.slots, &mut rng).await;
         let nth = usize::try_from(rng.below(world.scene.stocked.len() as u64)).unwrap_or(0);
-        if rng.below(4) > 0 {
+        if rng.chance(500) {
             changes(&world, &machine, nth, &mut rng).await;
             continue;
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use coupon::campaign::Handout;
 
 use crate::rng::Rng;
+use crate::steps::orders::steps_of;
 
 /// Clocks of processes that are within the bound of the product, in milliseconds.
 const CLOCK_NEAR_MS: u64 = 2_000;
@@ -18,6 +19,22 @@ const CLOCK_FAR_MS: i64 = 9_000;
 
 /// Days that one seed may last.
 const DAYS_MAX: u64 = 400;
+
+/// Steps at which one seed stops its processes on purpose.
+const AIMS: usize = 6;
+
+/// How the steps begin that no process makes beside callers, and those that are so common that
+/// nobody has to aim at them.
+const NO_AIMS: [&str; 8] = [
+    "campaign: ",
+    "claim: ",
+    "copy: ",
+    "counts: ",
+    "coupon: row is changed",
+    "coupon: row is made",
+    "restore: ",
+    "wallet: index row is written",
+];
 
 /// What one seed does.
 #[derive(Clone, Debug)]
@@ -78,9 +95,17 @@ pub(crate) struct Faults {
     pub(crate) process_killed: u32,
     /// A process is stopped before or after its next writes.
     pub(crate) stopped_at_step: u32,
+    /// Steps at which this seed stops processes more often than at others.
+    pub(crate) aims: Vec<&'static str>,
     pub(crate) process_clock: u32,
     pub(crate) weather: u32,
     pub(crate) bucket: u32,
+    /// The bucket refuses every request for a while.
+    pub(crate) bucket_away: u32,
+    pub(crate) bucket_clock: u32,
+    /// Permille of compactions: the process is stopped before or after one of its next writes to
+    /// the bucket.
+    pub(crate) stopped_at_bucket: u32,
     pub(crate) repair: u32,
     /// Longest freeze of a process.
     pub(crate) freeze_ms: u64,
@@ -91,6 +116,10 @@ pub(crate) struct Faults {
 pub(crate) struct Jobs {
     pub(crate) cold: bool,
     pub(crate) compactors: usize,
+    /// Longest pause between two compactions of one compactor.
+    pub(crate) compacts_ms: u64,
+    /// How long a burst goes on after its last call.
+    pub(crate) lingers_ms: u64,
     /// Processes that import the same file at once.
     pub(crate) importers: usize,
     /// Mints, pauses and raised limits.
@@ -107,9 +136,18 @@ impl Plan {
         let root = Rng::new(seed);
         let mut rng = root.fork("plan");
         let processes = usize::try_from(rng.between(2, 4)).unwrap_or(2);
-        let jobs = Jobs::draw(&mut root.fork("jobs"));
+        let mut jobs = Jobs::draw(&mut root.fork("jobs"));
         let offers = offers(&mut root.fork("offers"), &jobs, operations);
         let clocks = clocks(&mut root.fork("clocks"), processes);
+        let mut faults = Faults::draw(&mut root.fork("faults"));
+        // A stream of its own, and not in each seed: so the others stay what they were.
+        let mut of_bucket = root.fork("faults of the bucket");
+        if jobs.cold && of_bucket.chance(450) {
+            faults.add_of_bucket(&mut of_bucket);
+            // Most bursts would end before a compaction did.
+            (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
+        }
+        faults.aim(&mut root.fork("aims"));
         Plan {
             seed,
             operations,
@@ -120,7 +158,7 @@ impl Plan {
             think_ms: *rng.pick(&[2, 20, 200, 200, 2_000, 20_000]),
             offers,
             bursts: bursts(&mut root.fork("bursts"), operations),
-            faults: Faults::draw(&mut root.fork("faults")),
+            faults,
             jobs,
             bucket_bits: u8::try_from(rng.below(3)).unwrap_or(0),
             partition_rows: *rng.pick(&[4, 32, 10_000]),
@@ -140,6 +178,8 @@ impl Jobs {
         Jobs {
             cold,
             compactors: if cold { usize::try_from(rng.between(1, 3)).unwrap_or(1) } else { 0 },
+            compacts_ms: 20_000,
+            lingers_ms: 0,
             importers: *rng.pick(&[0, 0, 1, 2]),
             admin: rng.chance(400),
             copy: rng.chance(120),
@@ -170,11 +210,34 @@ impl Faults {
             process_frozen,
             process_killed,
             stopped_at_step,
+            aims: Vec::new(),
             process_clock,
             weather,
             bucket,
+            bucket_away: 0,
+            bucket_clock: 0,
+            stopped_at_bucket: 0,
             repair,
             freeze_ms: if hours { 3_600_000 } else { *rng.pick(&[800, 9_000, 70_000]) },
+        }
+    }
+
+    fn add_of_bucket(&mut self, rng: &mut Rng) {
+        let mut some = |permille: u32| if rng.chance(600) { permille } else { 0 };
+        self.bucket_away = some(20);
+        self.bucket_clock = some(40);
+        self.stopped_at_bucket = some(500);
+    }
+
+    /// Draws a few steps in more than half of the seeds that stop processes at steps. Most steps are rare: a
+    /// stop at one of the next writes of any kind hardly ever hits them.
+    fn aim(&mut self, rng: &mut Rng) {
+        if self.stopped_at_step > 0 && rng.chance(600) {
+            let mut all = steps_of("");
+            all.retain(|step| !NO_AIMS.iter().any(|begins| step.starts_with(begins)));
+            rng.shuffle(&mut all);
+            all.truncate(AIMS);
+            self.aims = all;
         }
     }
 
@@ -195,13 +258,16 @@ fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
         [Handout::Shop, Handout::Shop, Handout::SelfService, Handout::Bearer, Handout::Shared];
     let handout = *rng.pick(&handouts);
     let limit = match handout {
+        // Only who has several coupons has one to choose.
+        Handout::Shared => Some(*rng.pick(&[1, 3, 3])),
         Handout::Bearer if rng.chance(400) => None,
         _ => Some(*rng.pick(&[1, 1, 3])),
     };
     // Few, so that they run out, or more than all callers can take.
     let few = rng.between(1, 8);
     let many = rng.between(8, operations.max(9));
-    let minted = if rng.chance(600) { few } else { many };
+    let is_few = rng.chance(if handout == Handout::Shared { 300 } else { 600 });
+    let minted = if is_few { few } else { many };
     let imports = jobs.importers > 0 && handout != Handout::Shared && (is_first || rng.chance(400));
     Offer {
         handout,

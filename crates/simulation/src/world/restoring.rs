@@ -9,15 +9,44 @@ use hot::{ColdMark, Partitions, Reconciled};
 use super::World;
 use super::ending;
 use super::machine::{Machine, Site};
+use super::stops::Stop;
 use crate::cql::Data;
+use crate::steps::orders::steps_of;
 
-/// Restores a snapshot into an empty cluster, and checks both tiers.
+/// Stops of a restore at most, each at one of its next writes.
+const STOPS_MAX: u64 = 3;
+
+/// Writes of a small restore.
+const STEPS_AHEAD: u64 = 16;
+
+/// Restores a snapshot into an empty cluster, and checks both tiers. An operator repeats a restore
+/// that was killed.
 pub(crate) async fn restores(world: &World, site: &Site, snapshot: &Data) {
     site.load(snapshot);
-    let Some(machine) = site.start("restore".to_owned(), 0).await else {
-        return world.find("restore: the restored cluster cannot be opened");
+    let mut rng = world.plan.rng("stops of a restore");
+    let is_stopped = world.plan.faults.stopped_at_step > 0;
+    let mut stops = if is_stopped { rng.below(STOPS_MAX + 1) } else { 0 };
+    let aims = steps_of("restore");
+    let (machine, ended) = loop {
+        let Some(machine) = site.start("restore".to_owned(), 0).await else {
+            return world.find("restore: the restored cluster cannot be opened");
+        };
+        if stops > 0 {
+            stops -= 1;
+            let (passes, after) = (rng.below(STEPS_AHEAD), rng.chance(500));
+            let step = *rng.pick(&aims);
+            match rng.chance(500) {
+                true => machine.life.stop_at(passes, after, Stop::Kill),
+                false => machine.life.stop_at_step(step, after, Stop::Kill),
+            }
+        }
+        match machine.life.alive(restored(&machine)).await {
+            Some(ended) => break (machine, ended),
+            None => world.trace.reached("a restore was killed"),
+        }
     };
-    match restored(&machine).await {
+    machine.life.disarm();
+    match ended {
         Ok(reconciled) => {
             if reconciled.reconciled > 0 {
                 world.trace.reached("a restore replaced coupons by archived ones");

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use coupon::campaign::{Batch, BatchKind};
 use coupon::code::Code;
+use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use hot::{HotStore, MintOrder, Named, NewCampaign};
 use tokio::time::sleep;
 
@@ -26,6 +27,12 @@ pub(crate) const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Coupons that most callers ask for.
 const HOT_SPOT: usize = 4;
 
+/// Serials past the last batch of a day that callers guess.
+const GUESSES: u64 = 3;
+
+/// The last guesses are asked for again.
+const GUESSED_LAST: usize = 6;
+
 /// Everything that has a name.
 pub(crate) struct Scene {
     pub(crate) stocked: Vec<StockedCampaign>,
@@ -39,6 +46,14 @@ struct Known {
     /// In the order in which they came to be known.
     codes: Vec<(usize, Code)>,
     holders: BTreeMap<Code, UserId>,
+    /// Versions that were seen last.
+    versions: BTreeMap<Code, u64>,
+    /// Void coupons and whose they were, in the order in which they were seen.
+    void: Vec<(usize, Code, UserId)>,
+    /// Codes that were asked for before anybody was told of them.
+    guessed: Vec<Code>,
+    /// The serial after the last one of each day.
+    next_serials: BTreeMap<Day, u64>,
     /// The last order that used a coupon.
     orders: BTreeMap<Code, OrderRef>,
     /// Batches whose making was acknowledged.
@@ -106,8 +121,14 @@ impl Scene {
         let Some(key) = keys.iter().find(|key| key.id() == run.key) else { return };
         self.with(|known| {
             for serial in run.first..run.first + run.count {
-                known.codes.push((nth, key.mint(run.day, serial)));
+                let code = key.mint(run.day, serial);
+                // Somebody may have guessed it.
+                if !known.codes.iter().any(|(_, it)| *it == code) {
+                    known.codes.push((nth, code));
+                }
             }
+            let next = known.next_serials.entry(run.day).or_default();
+            *next = (run.first + run.count).max(*next);
             known.batches.push((nth, batch.id.clone()));
         });
     }
@@ -170,13 +191,20 @@ impl Scene {
         check::Known { campaigns, minted_later: minted_later.collect() }
     }
 
-    /// Remembers whose a coupon is.
-    pub(crate) fn held(&self, nth: usize, code: &Code, holder: Option<&UserId>) {
+    /// Remembers what was seen of a coupon.
+    pub(crate) fn seen(&self, nth: usize, coupon: &Coupon) {
+        let code = coupon.code();
         self.with(|known| {
-            match holder {
+            known.versions.insert(code.clone(), coupon.version());
+            match coupon.holder() {
                 Some(user) => known.holders.insert(code.clone(), user.clone()),
                 None => known.holders.remove(code),
             };
+            if let State::Void { holder: Some(user) } = coupon.state()
+                && !known.void.iter().any(|(_, it, _)| it == code)
+            {
+                known.void.push((nth, code.clone(), user.clone()));
+            }
             // A coupon behind a shared code is known by its own code from now on.
             if !known.codes.iter().any(|(_, it)| it == code) {
                 known.codes.push((nth, code.clone()));
@@ -191,6 +219,11 @@ impl Scene {
 
     pub(crate) fn id(&self, nth: usize) -> &CampaignId {
         &self.stocked[nth].campaign.id
+    }
+
+    /// The number of some campaign.
+    pub(crate) fn some_campaign(&self, rng: &mut Rng) -> usize {
+        usize::try_from(rng.below(self.stocked.len() as u64)).unwrap_or(0)
     }
 
     /// The number of a campaign.
@@ -208,6 +241,58 @@ impl Scene {
         self.with(|known| known.batches.clone())
     }
 
+    /// A void coupon that was somebody's.
+    pub(crate) fn some_void(&self, rng: &mut Rng) -> Option<(usize, Code, UserId)> {
+        self.with(|known| (!known.void.is_empty()).then(|| rng.pick(&known.void).clone()))
+    }
+
+    /// A coupon that is somebody's, as far as anybody knows.
+    pub(crate) fn some_held(&self, rng: &mut Rng) -> Option<(usize, Code, UserId)> {
+        self.with(|known| {
+            let held: Vec<_> = known.holders.iter().collect();
+            let (code, user) =
+                *held.get(usize::try_from(rng.below(held.len().max(1) as u64)).ok()?)?;
+            let (nth, code) = known.codes.iter().find(|(_, it)| it == code)?.clone();
+            Some((nth, code, user.clone()))
+        })
+    }
+
+    /// The version of a coupon that was seen last, mostly; another one at times.
+    pub(crate) fn some_version(&self, rng: &mut Rng, of: &Code) -> Option<u64> {
+        let seen = self.with(|known| known.versions.get(of).copied())?;
+        Some(if rng.chance(200) { seen.saturating_sub(1) } else { seen })
+    }
+
+    /// A user and an order that has to do with one of their coupons of a campaign.
+    pub(crate) fn some_use(&self, rng: &mut Rng, nth: usize) -> Option<(UserId, OrderRef)> {
+        self.with(|known| {
+            let of_campaign = known.codes.iter().filter(|(of, _)| *of == nth);
+            let uses: Vec<_> = of_campaign
+                .filter_map(|(_, code)| Some((known.holders.get(code)?, known.orders.get(code)?)))
+                .collect();
+            let (user, order) = *(!uses.is_empty()).then(|| rng.pick(&uses))?;
+            Some((user.clone(), order.clone()))
+        })
+    }
+
+    /// A code of the next batch of some day, or one that was guessed before and may be minted by now.
+    pub(crate) fn some_guess(&self, rng: &mut Rng) -> Option<Code> {
+        self.with(|known| {
+            if rng.chance(700) && !known.guessed.is_empty() {
+                let last = known.guessed.len().saturating_sub(GUESSED_LAST);
+                return Some(rng.pick(&known.guessed[last..]).clone());
+            }
+            let days: Vec<(Day, u64)> =
+                known.next_serials.iter().map(|(day, next)| (*day, *next)).collect();
+            let (day, next) = *(!days.is_empty()).then(|| rng.pick(&days))?;
+            let code = keys().last()?.mint(day, next + rng.below(GUESSES));
+            if !known.guessed.contains(&code) {
+                known.guessed.push(code.clone());
+            }
+            Some(code)
+        })
+    }
+
     /// One of few coupons, mostly; some other at times.
     pub(crate) fn some_code(&self, rng: &mut Rng) -> Option<(usize, Code)> {
         self.with(|known| {
@@ -218,6 +303,9 @@ impl Scene {
             }
             match known.codes.as_slice() {
                 [] => None,
+                all if rng.chance(120) => {
+                    Some(rng.pick(&all[all.len().saturating_sub(HOT_SPOT)..]).clone())
+                }
                 all if rng.chance(500) => Some(rng.pick(&all[..all.len().min(HOT_SPOT)]).clone()),
                 all => Some(rng.pick(all).clone()),
             }

@@ -1,17 +1,18 @@
-//! Stops a process before or after one of its next writes, so that every order of steps is
-//! interrupted between every two of them.
+//! Stops a process before or after one of its next writes to the cluster or to the bucket, so that
+//! every order of steps is interrupted between every two of them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use cql_session::{Page, Request};
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
 use tokio::sync::watch;
-use xxhash_rust::xxh3::xxh3_64;
 
+use crate::bucket::{BucketTamper, Write};
 use crate::session::{Process, Tamper};
+use crate::steps;
 use crate::trace::Trace;
 
 /// What happens to a process.
@@ -33,32 +34,76 @@ struct Armed {
     stop: Stop,
 }
 
+/// The steps at which a process is stopped: its writes to one store.
+#[derive(Default)]
+struct Steps {
+    armed: Option<Armed>,
+    /// Stops at the next of a certain step: by its name whether it is made, and the stop.
+    aimed: BTreeMap<&'static str, (bool, Stop)>,
+    /// Stops that are due after a write whose answer has not come: one for each write.
+    due: BTreeMap<String, Stop>,
+}
+
 /// One process, from its start to its end.
 pub(crate) struct Life {
     pub(crate) process: Process,
     trace: Trace,
     dead: watch::Sender<bool>,
-    armed: Mutex<Option<Armed>>,
-    /// Stops that are due after a write whose answer has not come: one for each text.
-    due: Mutex<BTreeMap<&'static str, Stop>>,
+    cluster: Mutex<Steps>,
+    bucket: Mutex<Steps>,
+}
+
+impl Steps {
+    /// The stop before this write, or `None`. A stop after it is kept until its answer comes.
+    fn met(&mut self, write: &str, step: &str) -> Option<Stop> {
+        let counted = self.counted();
+        let (after, stop) = self.aimed.remove(step).or(counted)?;
+        if after {
+            self.due.insert(write.to_owned(), stop);
+            return None;
+        }
+        Some(stop)
+    }
+
+    /// Counts a write; a stop if this is the one.
+    fn counted(&mut self) -> Option<(bool, Stop)> {
+        let it = self.armed.as_mut()?;
+        if it.passes > 0 {
+            it.passes -= 1;
+            return None;
+        }
+        self.armed.take().map(|it| (it.after, it.stop))
+    }
 }
 
 impl Life {
     pub(crate) fn new(process: Process, trace: Trace) -> Life {
-        let (dead, armed, due) = (watch::Sender::new(false), Mutex::default(), Mutex::default());
-        Life { process, trace, dead, armed, due }
+        let (cluster, bucket) = (Mutex::default(), Mutex::default());
+        Life { process, trace, dead: watch::Sender::new(false), cluster, bucket }
     }
 
-    /// Stops the process at the write after the next `passes` ones.
+    /// Stops the process at the statement after the next `passes` ones that write.
     pub(crate) fn stop_at(&self, passes: u64, after: bool, stop: Stop) {
-        let armed = Armed { passes, after, stop };
-        *self.armed.lock().expect("no holder panics") = Some(armed);
+        of(&self.cluster).armed = Some(Armed { passes, after, stop });
+    }
+
+    /// Stops the process at the write to the bucket after the next `passes` ones, unless it will be
+    /// stopped at one already, which it has not come to.
+    pub(crate) fn stop_at_bucket(&self, passes: u64, after: bool, stop: Stop) {
+        of(&self.bucket).armed.get_or_insert(Armed { passes, after, stop });
+    }
+
+    /// Stops the process at its next step of this name: so rare steps are hit, too.
+    pub(crate) fn stop_at_step(&self, step: &'static str, after: bool, stop: Stop) {
+        for store in [&self.cluster, &self.bucket] {
+            of(store).aimed.insert(step, (after, stop));
+        }
     }
 
     /// Lets the process go on for good.
     pub(crate) fn disarm(&self) {
-        *self.armed.lock().expect("no holder panics") = None;
-        self.due.lock().expect("no holder panics").clear();
+        *of(&self.cluster) = Steps::default();
+        *of(&self.bucket) = Steps::default();
     }
 
     /// Counts that what it had in memory is lost.
@@ -113,31 +158,20 @@ impl Life {
         }
     }
 
-    /// The stop before this write, or `None`. A stop after it is kept until its answer comes.
-    fn met(&self, cql: &'static str) -> Option<Stop> {
-        let mut armed = self.armed.lock().expect("no holder panics");
-        let it = armed.as_mut()?;
-        if it.passes > 0 {
-            it.passes -= 1;
-            return None;
-        }
-        let Armed { after, stop, .. } = armed.take()?;
-        if after {
-            self.due.lock().expect("no holder panics").insert(cql, stop);
-            return None;
-        }
-        Some(stop)
-    }
-
-    fn stopped(&self, when: &str, cql: &'static str, stop: Stop) {
+    fn stopped(&self, when: &str, step: &str, stop: Stop) {
         let how = match stop {
             Stop::Kill => "killed",
             Stop::Freeze(_) => "frozen",
         };
-        self.trace.reached(format!("{how} {when} {}", short(cql)));
+        self.trace.say(self.process.name(), format!("{how} {when} {step}"));
+        self.trace.reached(format!("{how} {when} {step}"));
         self.trace.fault("process stopped at a step");
         self.stop(stop);
     }
+}
+
+fn of(store: &Mutex<Steps>) -> MutexGuard<'_, Steps> {
+    store.lock().expect("no holder panics")
 }
 
 impl Tamper for Life {
@@ -145,10 +179,11 @@ impl Tamper for Life {
         &self,
         request: &Request,
     ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
-        if is_write(request.cql)
-            && let Some(stop) = self.met(request.cql)
-        {
-            self.stopped("before", request.cql, stop);
+        if let Some(step) = steps::name(request) {
+            let met = of(&self.cluster).met(step, step);
+            if let Some(stop) = met {
+                self.stopped("before", step, stop);
+            }
         }
         // A process that is stopped here sends the statement when it goes on.
         let process = self.process.clone();
@@ -163,42 +198,29 @@ impl Tamper for Life {
         request: &Request,
         result: Result<Page, ExecutionError>,
     ) -> Result<Page, ExecutionError> {
-        let due = self.due.lock().expect("no holder panics").remove(request.cql);
-        if let Some(stop) = due {
-            self.stopped("after", request.cql, stop);
+        if let Some(step) = steps::name(request) {
+            let due = of(&self.cluster).due.remove(step);
+            if let Some(stop) = due {
+                self.stopped("after", step, stop);
+            }
         }
         result
     }
 }
 
-fn is_write(cql: &str) -> bool {
-    !cql.starts_with("SELECT")
-}
+impl BucketTamper for Life {
+    fn before(&self, write: &Write<'_>) {
+        let step = write.step();
+        let met = of(&self.bucket).met(&write.to_string(), &step);
+        if let Some(stop) = met {
+            self.stopped("before", &step, stop);
+        }
+    }
 
-/// The name of a statement: what it does, to which table, and which of several it is.
-pub(crate) fn short(cql: &str) -> String {
-    let mut words = cql.split_whitespace();
-    let verb = words.next().unwrap_or_default();
-    let table = match verb {
-        "UPDATE" => words.next(),
-        _ => words.nth(1),
-    };
-    let is_conditional = if cql.contains(" IF ") { ", if" } else { "" };
-    let text: String = cql.split_whitespace().collect::<Vec<_>>().join(" ");
-    let which = xxh3_64(text.as_bytes()) & 0xFFFF;
-    format!("{verb} {}{is_conditional} #{which:04x}", table.unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_statements() {
-        let name = short("UPDATE coupon SET state = ? WHERE code = ? IF version = ?");
-        assert!(name.starts_with("UPDATE coupon, if #"), "{name}");
-        assert!(short("INSERT INTO wallet (user_id) VALUES (?)").starts_with("INSERT wallet #"));
-        assert!(short("DELETE FROM lease WHERE a = ?").starts_with("DELETE lease #"));
-        assert_eq!(short("DELETE FROM lease  WHERE a = ?"), short("DELETE FROM lease WHERE a = ?"));
+    fn after(&self, write: &Write<'_>) {
+        let due = of(&self.bucket).due.remove(&write.to_string());
+        if let Some(stop) = due {
+            self.stopped("after", &write.step(), stop);
+        }
     }
 }

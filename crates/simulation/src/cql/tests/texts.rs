@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Kind, Schema};
 
 /// What the store puts together from parts.
-const COMPOSED: [&str; 18] = [
+pub(crate) const COMPOSED: [&str; 18] = [
     "SELECT expiry_day, bucket, code, sealed, version, hold, events FROM coupon \
      WHERE expiry_day = ? AND bucket = ? AND code = ?",
     "SELECT code FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ?",

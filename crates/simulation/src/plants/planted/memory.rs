@@ -41,15 +41,6 @@ impl Bug {
         }
     }
 
-    pub(super) async fn noted_if_refused(&self, key: usize, request: Request) -> Answer {
-        let key = key_of(&request, key, 1);
-        let page = self.cluster.execute(request).await?;
-        if !rows::is_applied(&page) {
-            self.keep(key, Page::default());
-        }
-        Ok(page)
-    }
-
     pub(super) async fn recalled_cell(&self, key: usize, column: &str, request: Request) -> Answer {
         let (cql, noted) = (request.cql, self.recalled(&request, key));
         let page = self.cluster.execute(request).await?;

@@ -33,7 +33,8 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "choice-is-lost",
         breaks: "which coupon an order changes behind a shared code is written before the coupon",
-        how: How::All(&[(CHOOSE, Does::Lose)]),
+        // A process that is slow at this place is what the choice is for.
+        how: How::All(&[(CHOOSE, Does::Wait(3_000, &Does::Lose))]),
     },
     Plant {
         name: "replacement-is-won-twice",

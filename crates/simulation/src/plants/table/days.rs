@@ -27,12 +27,12 @@ pub(super) const PLANTS: &[Plant] = &[
     Plant {
         name: "closing-ignores-a-raise",
         breaks: "a partition closes only if nobody has raised its time since that was read",
-        how: How::All(&[(CLOSE, Does::Wait(2_000, &Does::Blind))]),
+        how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Blind))]),
     },
     Plant {
         name: "closing-ignores-what-entered",
         breaks: "a partition closes only if no other partition was entered since that was read",
-        how: How::All(&[(CLOSE, Does::Wait(2_000, &Does::Strip(" AND entered = ?")))]),
+        how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Strip(" AND entered = ?")))]),
     },
     Plant {
         name: "day-is-not-named",

@@ -1,0 +1,54 @@
+//! Creates the campaigns of a seed. In some seeds the process that does it is killed, and the next
+//! one repeats the same requests.
+
+use std::sync::Arc;
+
+use super::machine::{Machine, Site};
+use super::plan::Plan;
+use super::scene::Scene;
+use super::stops::Stop;
+use crate::rng::Rng;
+
+/// Permille of the seeds that stop processes at steps.
+const STOPPED: u32 = 500;
+
+/// Kills at most.
+const STOPS_MAX: u64 = 3;
+
+/// A kill comes within so many writes: one campaign takes eight.
+const STEPS_AHEAD: u64 = 16;
+
+/// Lets `first`, and others after it, create the campaigns; returns the last one.
+///
+/// # Errors
+/// A sentence about what could not be made.
+pub(crate) async fn creates(
+    plan: &Plan,
+    site: &Site,
+    scene: &Scene,
+    first: Arc<Machine>,
+) -> Result<Arc<Machine>, String> {
+    let mut rng = plan.rng("stops of the creation");
+    let mut stops = match plan.faults.stopped_at_step > 0 && rng.chance(STOPPED) {
+        true => rng.between(1, STOPS_MAX),
+        false => 0,
+    };
+    let mut machine = first;
+    loop {
+        if stops > 0 {
+            stops -= 1;
+            kill_soon(&machine, &mut rng);
+        }
+        if let Some(made) = machine.life.alive(scene.set_up(&machine)).await {
+            made?;
+            machine.life.disarm();
+            return Ok(machine);
+        }
+        let next = site.start("the next first process".to_owned(), 0).await;
+        machine = next.ok_or("no process can be started")?;
+    }
+}
+
+fn kill_soon(machine: &Machine, rng: &mut Rng) {
+    machine.life.stop_at(rng.below(STEPS_AHEAD), rng.chance(500), Stop::Kill);
+}

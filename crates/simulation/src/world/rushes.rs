@@ -1,0 +1,212 @@
+//! Rushes: rows of requests that meet, which callers who ask at random hardly ever send.
+//!
+//! What must not happen in them needs several processes that are each between two of their steps. So
+//! the last requests of a rush begin together, at processes of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::apply::{Action, Asker};
+use coupon::calendar::Zone;
+use coupon::campaign::Handout;
+use coupon::code::Code;
+use coupon::ids::{OrderRef, UserId};
+use coupon::time::Millis;
+use futures::future::{join, join_all};
+use tokio::time::sleep;
+
+use super::World;
+use super::callers::{Request, Wanted, asks};
+use super::machine::Machine;
+use super::slots::some_machine;
+use super::stops::Stop;
+use crate::rng::Rng;
+
+/// Orders of rushes, besides those of the callers.
+const ORDERS: u64 = 40;
+
+/// By how much the requests of one step differ in their beginning, at most.
+const APART_MS: [u64; 4] = [0, 8, 60, 600];
+
+/// How long a hold of a rush lasts.
+const HELD_MS: i64 = 600_000;
+
+/// Coupons that are extended late at a time.
+const LATE_MAX: usize = 3;
+
+/// Within which time they are.
+const LATE_MS: u64 = 20_000;
+
+/// How soon a process is frozen after it was asked, at most, and for how long.
+const FROZEN_AFTER_MS: u64 = 25;
+const FROZEN: Duration = Duration::from_secs(4);
+
+/// A rush: one step after the other. The requests of a step begin together.
+type Rush = Vec<Vec<Request>>;
+
+/// Asks for one rush and waits for its end.
+pub(super) async fn rush(world: &Arc<World>, rng: &mut Rng) {
+    let now = some_machine(&world.slots, rng).await.1.now();
+    let until = now.plus_ms(HELD_MS);
+    // With a limit of one nobody has a second coupon to choose.
+    let is_choice = |nth: &usize| {
+        let campaign = &world.scene.stocked[*nth].campaign;
+        campaign.handout == Handout::Shared && campaign.per_user_limit != Some(1)
+    };
+    let choices: Vec<usize> = (0..world.scene.stocked.len()).filter(is_choice).collect();
+    let rush = match !choices.is_empty() && rng.chance(700) {
+        true => {
+            let nth = *rng.pick(&choices);
+            let rush = one_order_twice(world, rng, nth, until);
+            if let Some([before @ .., last]) = rush.as_deref()
+                && world.plan.faults.process_frozen > 0
+                && rng.chance(500)
+            {
+                for request in before.iter().flatten() {
+                    let machine = some_machine(&world.slots, rng).await;
+                    let _ = asks(world, request, machine, 0).await;
+                }
+                return with_one_frozen(world, rng, last).await;
+            }
+            rush
+        }
+        false => replaced_twice(world, rng),
+    };
+    for step in rush.unwrap_or_default() {
+        let apart = *rng.pick(&APART_MS);
+        let mut all = Vec::new();
+        for request in step {
+            let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(apart + 1));
+            all.push((request, machine, later));
+        }
+        together(world, all).await;
+    }
+}
+
+/// Asks one process for the first request and freezes it meanwhile; then asks for the others, one
+/// after the other. When it goes on, it makes the writes that it had decided on before.
+async fn with_one_frozen(world: &World, rng: &mut Rng, requests: &[Request]) {
+    let Some((first, others)) = requests.split_first() else { return };
+    let (number, machine) = some_machine(&world.slots, rng).await;
+    let after = Duration::from_millis(rng.below(FROZEN_AFTER_MS));
+    let life = Arc::clone(&machine.life);
+    let frozen = async {
+        sleep(after).await;
+        world.trace.fault("process frozen");
+        life.stop(Stop::Freeze(FROZEN));
+        for request in others {
+            let machine = another_machine(world, rng, number).await;
+            let _ = asks(world, request, machine, 1).await;
+        }
+    };
+    join(asks(world, first, (number, machine), 0), frozen).await;
+}
+
+/// Another process than this one, if one runs.
+async fn another_machine(world: &World, rng: &mut Rng, than: usize) -> (usize, Arc<Machine>) {
+    let others: Vec<_> = world
+        .slots
+        .iter()
+        .filter(|slot| slot.number != than)
+        .filter_map(|slot| slot.machine().map(|machine| (slot.number, machine)))
+        .collect();
+    match others.is_empty() {
+        true => some_machine(&world.slots, rng).await,
+        false => rng.pick(&others).clone(),
+    }
+}
+
+async fn together(world: &World, all: Vec<(Request, (usize, Arc<Machine>), u64)>) {
+    let calls = all.iter().map(|(request, machine, later)| {
+        let machine = (machine.0, Arc::clone(&machine.1));
+        asks(world, request, machine, *later)
+    });
+    join_all(calls).await;
+}
+
+/// Extends coupons to a day that is over, and that another campaign with other terms had for itself
+/// so far: a run may be closing it.
+pub(super) async fn extend_late(world: &Arc<World>, rng: &mut Rng) {
+    let now = some_machine(&world.slots, rng).await.1.now();
+    let campaigns = || world.scene.stocked.iter().map(|stocked| &stocked.campaign).enumerate();
+    let mut all = Vec::new();
+    for (nth, campaign) in campaigns() {
+        let last = campaign.expires_at.plus_days(campaign.extend_days);
+        let days = campaigns().map(|(_, other)| other.expires_at);
+        for expires_at in days.filter(|it| *it < now && *it > campaign.expires_at && now < last) {
+            all.push((nth, expires_at));
+        }
+    }
+    if all.is_empty() {
+        return;
+    }
+    let (nth, expires_at) = *rng.pick(&all);
+    let mut codes: Vec<Code> =
+        world.scene.codes().into_iter().filter(|(of, _)| *of == nth).map(|(_, it)| it).collect();
+    rng.shuffle(&mut codes);
+    let mut step = Vec::new();
+    for code in codes.into_iter().take(LATE_MAX) {
+        let action = Action::Extend { expires_at, zone: Zone::utc(), reason: None };
+        let request = (Wanted::Named { code, nth, action, if_version: None }, Asker::Shop);
+        let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(LATE_MS));
+        step.push((request, machine, later));
+    }
+    together(world, step).await;
+}
+
+/// A user has two coupons behind a shared code, one of them held for another order. Two tries of one
+/// order come while that is released: to each another coupon may be the first one that it can take.
+fn one_order_twice(world: &World, rng: &mut Rng, nth: usize, until: Millis) -> Option<Rush> {
+    let user = world.scene.some_user(rng, None);
+    let (first, second, own) = (some_order(rng), some_order(rng), some_order(rng));
+    let hold = |order: &OrderRef| Action::Hold { by: user.clone(), order: order.clone(), until };
+    let release = |order: &OrderRef| Action::Release { order: order.clone() };
+    let redeem = || Action::Redeem { by: user.clone(), order: own.clone() };
+    let asks = |action| (Wanted::Shared { nth, action }, Asker::User(user.clone()));
+    let last = vec![asks(redeem()), asks(release(&first)), asks(redeem())];
+    let steps = vec![
+        vec![asks(hold(&first))],
+        vec![asks(hold(&second))],
+        vec![asks(release(&second))],
+        last,
+    ];
+    (first != second && first != own && second != own).then_some(steps)
+}
+
+/// A void coupon, whose holder asks for others in its place: under names that mean the same, and in
+/// each campaign.
+fn replaced_twice(world: &World, rng: &mut Rng) -> Option<Rush> {
+    let scene = &world.scene;
+    let void = scene.some_void(rng).filter(|_| rng.chance(300));
+    let (steps, (nth, code, user)) = match void {
+        Some(void) => (Vec::new(), void),
+        None => {
+            let held = scene.some_held(rng)?;
+            let action = Action::Void { reason: "a misprint".parse().ok() };
+            let (code, nth) = (held.1.clone(), held.0);
+            let wanted = Wanted::Named { code, nth, action, if_version: None };
+            (vec![vec![(wanted, Asker::Shop)]], held)
+        }
+    };
+    let count = rng.between(2, 3);
+    let all = (0..count).map(|_| {
+        let nth = if rng.chance(600) { nth } else { scene.some_campaign(rng) };
+        (replacement(rng, nth, &code, &user), Asker::Shop)
+    });
+    let all = all.collect();
+    Some(steps.into_iter().chain([all]).collect())
+}
+
+/// An issue in the place of a coupon, whose code is written in some way.
+fn replacement(rng: &mut Rng, nth: usize, code: &Code, user: &UserId) -> Wanted {
+    let text = match rng.below(3) {
+        0 => code.as_str().to_lowercase(),
+        1 => code.as_str().chars().flat_map(|it| ['-', it]).skip(1).collect(),
+        _ => code.to_string(),
+    };
+    Wanted::Issue { nth, to: user.clone(), reference: format!("replaces:{text}").parse().ok() }
+}
+
+fn some_order(rng: &mut Rng) -> OrderRef {
+    format!("rush{}", rng.below(ORDERS)).parse().expect("a short word is a name")
+}

@@ -1,0 +1,69 @@
+//! Compactions after the last call that are stopped at one of their steps. Most partitions are
+//! sealed and moved only then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor::Closed;
+use futures::future::join;
+
+use super::machine::Machine;
+use super::stops::Stop;
+use super::{World, jobs};
+use crate::rng::Rng;
+use crate::steps::orders::steps_of;
+
+/// Permille of the seeds that stop processes at steps.
+const STOPPED: u32 = 700;
+
+/// Pairs of compactors at most.
+const PAIRS_MAX: u64 = 4;
+
+/// Steps at which one process may be stopped: it is at the first of them that it makes.
+const AIMS: usize = 2;
+
+/// Longest freeze: the other process ends meanwhile.
+const FREEZE_MS: u64 = 20_000;
+
+/// Lets some pairs of processes compact, each one stopped at a step. The next ones, and at last the
+/// last process, finish what they have begun.
+pub(crate) async fn compacts(world: &World) {
+    let faults = &world.plan.faults;
+    let mut rng = world.plan.rng("unfinished compactions");
+    if faults.stopped_at_step + faults.stopped_at_bucket == 0 || !rng.chance(STOPPED) {
+        return;
+    }
+    let aims = steps_of("move to cold");
+    for _ in 0..rng.between(1, PAIRS_MAX) {
+        let one = starts(world, &aims, &mut rng).await;
+        let other = starts(world, &aims, &mut rng).await;
+        join(compacted(world, one), compacted(world, other)).await;
+    }
+}
+
+/// A process that will be stopped.
+async fn starts(world: &World, aims: &[&'static str], rng: &mut Rng) -> Option<Arc<Machine>> {
+    let machine = world.site.start("an unfinished compaction".to_owned(), 0).await?;
+    for _ in 0..AIMS {
+        let long = Duration::from_millis(rng.between(1, FREEZE_MS));
+        let stop = if rng.chance(600) { Stop::Kill } else { Stop::Freeze(long) };
+        let step = *rng.pick(aims);
+        machine.life.stop_at_step(step, rng.chance(500), stop);
+    }
+    Some(machine)
+}
+
+/// What one of them says may be that the other was faster. It must never be damage.
+async fn compacted(world: &World, machine: Option<Arc<Machine>>) {
+    let Some(machine) = machine else { return };
+    let ended = machine.life.alive(jobs::compacted(&machine, Closed::Now)).await;
+    machine.life.disarm();
+    let Some(ended) = ended else {
+        return world.trace.reached("killed while it compacted at the end");
+    };
+    for finding in jobs::damage(&ended) {
+        world.find(finding);
+    }
+    machine.flush().await;
+    machine.life.exit();
+}
