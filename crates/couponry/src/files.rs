@@ -37,20 +37,21 @@ pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
 /// Syncs the folders above a folder. It is not known which of them are new: a process may have been
 /// killed after it made one.
 fn sync_names_above(folder: &Path) -> io::Result<()> {
-    for above in fs::canonicalize(folder)?.ancestors().skip(1) {
-        match File::open(above).and_then(|it| it.sync_all()) {
-            Ok(()) => {}
-            // This process did not make a folder in one that it may not read, and not every file
-            // system can sync a folder.
-            Err(error) if is_beyond_us(&error) => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    fs::canonicalize(folder)?.ancestors().skip(1).try_for_each(sync_names_in)
 }
 
-fn is_beyond_us(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput)
+/// Syncs the names in a folder that another process may have made, as far as this one can: it cannot
+/// sync a folder that it may not read, and not every file system can sync one.
+pub(crate) fn sync_names_in(folder: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    match File::open(folder).and_then(|it| it.sync_all()) {
+        Err(error)
+            if matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Lets only the owner of a file read it.

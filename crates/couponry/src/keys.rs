@@ -180,9 +180,13 @@ impl Keys {
         &self.folder
     }
 
-    /// Reads the folder again, into keys with a ring of their own.
+    /// Reads the folder again, into keys with a ring of their own. The name of each key survives a
+    /// crash: the process that made a new one may have ended before it synced the folder.
     pub(crate) fn found(&self) -> Result<Keys, CliError> {
         let all = file::read_all(&self.folder)?;
+        if all.iter().any(|key| self.all.iter().all(|known| known.path != key.path)) {
+            files::sync_names_in(&self.folder).map_err(CliError::cannot("sync", &self.folder))?;
+        }
         let ring = code_keys(&all).into();
         Ok(Keys { folder: self.folder.clone(), all, ring })
     }
