@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use coupon::apply::{Action, Asker, Change, Outcome};
+use coupon::apply::{Action, Asker, Change, Outcome, apply};
 use coupon::calendar::Zone;
 use coupon::campaign::{Batch, Campaign, CampaignCounts, Handout, MintedRun};
 use coupon::code::{Code, CodeText};
@@ -219,6 +219,18 @@ impl Kit {
         let applied = self.ask(code, action.clone()).await;
         assert_eq!(said(&applied), Said::Accepted, "{action:?}");
         of(&applied).clone()
+    }
+
+    /// `coupon` as it becomes by changes that the store does not know.
+    pub fn later(&self, campaign: &Campaign, coupon: Coupon, story: &[Action]) -> Coupon {
+        let terms = campaign.terms(false, 0);
+        story.iter().fold(coupon, |coupon, action| {
+            let change = self.change(action.clone(), Asker::Shop, NOW);
+            match apply(&coupon, &change, &terms) {
+                Outcome::Accepted(after) => *after,
+                other => panic!("{action:?}: {other:?}"),
+            }
+        })
     }
 
     pub async fn agrees(&self, applied: &Applied) {

@@ -1,6 +1,6 @@
 //! A store that was restored from a backup reconciles from cold what cold has newer.
 
-use coupon::apply::{Action, Asker, Outcome, apply};
+use coupon::apply::Action;
 use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -11,18 +11,6 @@ use coupon::time::Day;
 use hot::{ImportLine, ImportOutcome, Reconciled, Tier};
 
 use super::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, run_of, said, void};
-
-/// `coupon` as it became after the backup. The store does not know these changes.
-fn later(kit: &Kit, campaign: &Campaign, coupon: Coupon, story: &[Action]) -> Coupon {
-    let terms = campaign.terms(false, 0);
-    story.iter().fold(coupon, |coupon, action| {
-        let change = kit.change(action.clone(), Asker::Shop, NOW);
-        match apply(&coupon, &change, &terms) {
-            Outcome::Accepted(after) => *after,
-            other => panic!("{action:?}: {other:?}"),
-        }
-    })
-}
 
 /// Puts the coupons into cold and reconciles the store with them.
 async fn reconcile(kit: &Kit, day: Day, coupons: &[Coupon]) -> Reconciled {
@@ -54,7 +42,7 @@ pub(crate) async fn nothing_is_redeemed_again(kit: &Kit) {
     ];
     let mut newer = Vec::new();
     for (_, code, story) in stories {
-        newer.push(later(kit, &campaign, kit.coupon(code).await, story));
+        newer.push(kit.later(&campaign, kit.coupon(code).await, story));
     }
     assert_eq!(reconcile(kit, day, &newer).await, reconciled(5));
     let again = reconcile(kit, day, &newer).await;
@@ -94,7 +82,7 @@ pub(crate) async fn limits_are_kept(kit: &Kit) {
     let mut newer = Vec::new();
     for (code, name) in [(&codes[0], "a"), (&codes[1], "b")] {
         let story = [give(&ann, reference(name)), redeem(&ann, name)];
-        newer.push(later(kit, &campaign, kit.coupon(code).await, &story));
+        newer.push(kit.later(&campaign, kit.coupon(code).await, &story));
     }
     assert_eq!(reconcile(kit, campaign.expiry_day(), &newer).await, reconciled(2));
     let third = kit.issue(&campaign, &ann, reference("c")).await;
@@ -174,7 +162,7 @@ pub(crate) async fn extended_and_found(kit: &Kit) {
     let mut newer = Vec::new();
     for code in minted.iter().chain(&imported) {
         let story = [extend(end), give(&ann, None), redeem(&ann, "1")];
-        newer.push(later(kit, &campaign, kit.coupon(code).await, &story));
+        newer.push(kit.later(&campaign, kit.coupon(code).await, &story));
     }
     assert_eq!(reconcile(kit, Day::expiry_day_of(end), &newer).await, reconciled(4));
     for newer in &newer {
@@ -201,7 +189,7 @@ async fn replaced(kit: &Kit, campaign: &Campaign, user: &UserId, prefix: Option<
     ];
     let mut newer = Vec::new();
     for (code, story) in codes.iter().zip(&stories) {
-        newer.push(later(kit, campaign, kit.coupon(code).await, story));
+        newer.push(kit.later(campaign, kit.coupon(code).await, story));
     }
     assert_eq!(reconcile(kit, campaign.expiry_day(), &newer).await, reconciled(2));
     codes[0].clone()

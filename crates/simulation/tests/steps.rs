@@ -21,6 +21,7 @@ mod steps {
     pub(crate) mod exactly;
     pub(crate) mod extend;
     pub(crate) mod import;
+    pub(crate) mod restored;
     pub(crate) mod seal;
     pub(crate) mod stage;
     pub(crate) mod stock;
@@ -56,6 +57,7 @@ cases! {
         an_audit_beside_new_days
     }
     cold { closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows }
+    restored { reconciled_step_by_step }
     exactly { minted imported shared rush_on_an_empty_stock }
 }
 
