@@ -5,7 +5,7 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::time::Day;
-use hot::{HotError, HotStore, Reconciled, Tier};
+use hot::{HotError, Partitions, Reconciled, Tier};
 use hot_cql::CqlHot;
 
 use super::stage::{Stage, Sweep, patiently};
