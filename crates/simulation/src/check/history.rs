@@ -24,6 +24,17 @@ pub struct Call {
     pub told: Told,
 }
 
+impl Call {
+    /// The coupon that the answer shows.
+    pub fn shown(&self) -> Option<&CouponSnapshot> {
+        match &self.told {
+            Told::Applied(applied) => applied.snapshot.as_ref(),
+            Told::Read(read) => read.as_deref(),
+            Told::Imported(_) | Told::NotDone(_) | Told::Unknown(_) | Told::Damaged(_) => None,
+        }
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug)]
 pub enum Asked {

@@ -147,17 +147,11 @@ fn observations(calls: &[Call]) -> BTreeMap<&Code, Vec<Observation<'_>>> {
     let mut observations: BTreeMap<&Code, Vec<Observation<'_>>> = BTreeMap::new();
     for (nth, call) in calls.iter().enumerate() {
         let Some(ended) = call.ended_ms else { continue };
-        let (shown, wrote) = match &call.told {
-            Told::Applied(applied) => {
-                let wrote = matches!(applied.outcome, Outcome::Accepted(_));
-                (applied.snapshot.as_ref(), wrote)
-            }
-            Told::Read(read) => (read.as_deref(), false),
-            Told::Imported(_) | Told::NotDone(_) | Told::Unknown(_) | Told::Damaged(_) => {
-                (None, false)
-            }
+        let wrote = match &call.told {
+            Told::Applied(applied) => matches!(applied.outcome, Outcome::Accepted(_)),
+            _ => false,
         };
-        if let Some(CouponSnapshot { coupon, tier, .. }) = shown {
+        if let Some(CouponSnapshot { coupon, tier, .. }) = call.shown() {
             let (began, tier) = (call.began_ms, *tier);
             let observation = Observation { call: Some(nth), began, ended, coupon, tier, wrote };
             observations.entry(coupon.code()).or_default().push(observation);

@@ -201,7 +201,15 @@ async fn compacts(world: &World, machine: &Machine) {
 /// Reads every coupon that anybody could know of.
 async fn reads(world: &World, machine: &Arc<Machine>) -> BTreeMap<Code, CouponSnapshot> {
     let mut coupons = BTreeMap::new();
-    for (_, code) in world.scene.codes() {
+    let mut codes: Vec<Code> = world.scene.codes().into_iter().map(|(_, code)| code).collect();
+    // A coupon whose answer came after its caller had given up.
+    let calls = world.recorder.calls();
+    for code in calls.iter().filter_map(|call| Some(call.shown()?.coupon.code())) {
+        if !codes.contains(code) {
+            codes.push(code.clone());
+        }
+    }
+    for code in codes {
         let mut told = None;
         for _ in 0..READS_MAX {
             let asked = Asked::Read { code: code.clone() };
