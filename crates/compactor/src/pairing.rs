@@ -54,29 +54,62 @@ pub enum StoreMismatch {
 /// [`StoreMismatch`], and those of both stores. A cold tier that does not answer is an error, not a
 /// mismatch.
 pub async fn check_pairing(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError> {
-    match look(hot, cold).await {
-        // Another process may have committed between the two look-ups. Versions only rise, so a
-        // second comparison decides.
-        Err(CompactError::StoreMismatch(
-            StoreMismatch::ColdGone { .. } | StoreMismatch::ColdOlder { .. },
-        )) => look(hot, cold).await,
-        ended => ended,
+    // Other processes commit meanwhile, and versions only rise. So cold has at least the version
+    // that hot called committed before, and at most the one that hot calls begun afterwards.
+    let committed = hot.cold_mark().await?.committed;
+    let found = cold.version().await?;
+    let begun = hot.cold_mark().await?.begun;
+    compare(committed, found, begun, cold.location())?;
+    Ok(())
+}
+
+fn compare(
+    committed: Option<u64>,
+    found: Option<u64>,
+    begun: Option<u64>,
+    location: &str,
+) -> Result<(), StoreMismatch> {
+    let location = location.to_owned();
+    match (found, committed) {
+        (None, Some(committed)) => Err(StoreMismatch::ColdGone { committed, location }),
+        (Some(found), _) if begun.is_none_or(|begun| found > begun) => {
+            Err(StoreMismatch::HotOlder { location, found, begun })
+        }
+        (Some(found), Some(committed)) if found < committed => {
+            Err(StoreMismatch::ColdOlder { location, found, committed })
+        }
+        (None, None) | (Some(_), _) => Ok(()),
     }
 }
 
-async fn look(hot: &dyn Partitions, cold: &ColdStore) -> Result<(), CompactError> {
-    // Cold is read first: a process that commits meanwhile has raised the mark of hot before.
-    let found = cold.version().await?;
-    let mark = hot.cold_mark().await?;
-    let location = cold.location().to_owned();
-    Err(CompactError::StoreMismatch(match (found, mark.committed) {
-        (None, Some(committed)) => StoreMismatch::ColdGone { committed, location },
-        (Some(found), _) if mark.begun.is_none_or(|begun| found > begun) => {
-            StoreMismatch::HotOlder { location, found, begun: mark.begun }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Versions = (Option<u64>, Option<u64>, Option<u64>);
+
+    #[test]
+    fn each_kind_of_mismatch() {
+        // What hot called committed, the version of cold, what hot called begun afterwards.
+        let cases: [(&str, Versions, Option<&str>); 9] = [
+            ("both are new", (None, None, None), None),
+            ("the first commit is under way", (None, None, Some(0)), None),
+            ("the first commit ended meanwhile", (None, Some(0), Some(0)), None),
+            ("nothing is under way", (Some(4), Some(4), Some(4)), None),
+            ("three commits ended meanwhile", (Some(4), Some(6), Some(7)), None),
+            ("cold is gone", (Some(4), None, Some(4)), Some("nothing in")),
+            ("cold is older", (Some(4), Some(3), Some(4)), Some("an older copy")),
+            ("hot is older", (Some(4), Some(6), Some(5)), Some("older than the cold tier")),
+            ("hot never used it", (None, Some(6), None), Some("knows it up to none")),
+        ];
+        for (name, (committed, found, begun), want) in cases {
+            let said =
+                compare(committed, found, begun, "the bucket").err().map(|it| it.to_string());
+            match (want, &said) {
+                (None, None) => {}
+                (Some(want), Some(said)) => assert!(said.contains(want), "{name}: {said}"),
+                _ => panic!("{name}: {said:?}"),
+            }
         }
-        (Some(found), Some(committed)) if found < committed => {
-            StoreMismatch::ColdOlder { location, found, committed }
-        }
-        (None, None) | (Some(_), _) => return Ok(()),
-    }))
+    }
 }

@@ -6,9 +6,10 @@
 //! - `conforms!(each sqlite by open)` makes a test of each case, each on a new store, and one test that
 //!   runs all cases on one store, as on a cluster;
 //! - `conforms!(together one_node by open)` makes only that last test, for a store that is slow to make;
-//! - `conforms!(paused calm by open)` makes the same tests as `each`, each on one thread with a clock
-//!   that stands still while there is work, as the simulated cluster wants it. `paused rough by open
-//!   except crate::LEFT_OUT` leaves out the cases of a [`LeftOut`] and says why.
+//! - `conforms!(simulated calm by open on run)` makes the same tests as `each`. `run` gets the name of a
+//!   test and a function that makes its future, and runs it where the simulated cluster wants it.
+//!   `simulated rough by open on run except crate::LEFT_OUT` leaves out the cases of a [`LeftOut`]
+//!   and says why.
 //!
 //! `open` is an `async fn(Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)>`. It returns `None`
 //! if the engine is not available, and `Ground` must live as long as the store. After each case the store
@@ -182,17 +183,21 @@ macro_rules! __cases {
             }
         }
     };
-    (paused $store:ident by $open:ident: $($cases:tt)*) => {
-        $crate::__cases! { paused $store by $open except $crate::NONE_LEFT_OUT: $($cases)* }
+    (simulated $store:ident by $open:ident on $run:ident: $($cases:tt)*) => {
+        $crate::__cases! {
+            simulated $store by $open on $run except $crate::NONE_LEFT_OUT: $($cases)*
+        }
     };
-    (paused $store:ident by $open:ident except $left_out:path:
+    (simulated $store:ident by $open:ident on $run:ident except $left_out:path:
         $($module:ident { $($case:ident)* })*) => {
         mod $store {
             $(mod $module {
-                $(#[tokio::test(start_paused = true)]
-                async fn $case() {
+                $(#[test]
+                fn $case() {
                     let name = concat!(stringify!($module), "::", stringify!($case));
-                    $crate::simulated(super::super::$open, name, $left_out).await;
+                    super::super::$run(&format!("{}::{name}", stringify!($store)), || {
+                        $crate::simulated(super::super::$open, name, $left_out)
+                    });
                 })*
             })*
         }

@@ -4,10 +4,10 @@
 //! Read in this order: `cql` (what statements mean), `cluster` (three replicas and the network),
 //! `session` (what the driver does), `bucket` and `side` (the object store, and cold's blocking
 //! work), `world` (what happens in a seed), `check` (what must be true after it), `plants` (bugs
-//! that the checks must find), `steps` (names of the writes, and their orders). `system` replaces the clock and the random numbers of the operating
-//! system by those of the seed. `one` runs one seed, `process` runs each seed in a process of its
-//! own, and `report` prints what happened. docs/testing.md says how to add a fault, a check and a
-//! planted bug.
+//! that the checks must find), `steps` (names of the writes, and their orders). `system` replaces
+//! the clock and the random numbers of the operating system by those of the seed. `one` runs one
+//! seed, `process` runs each seed in a process of its own, and `report` prints what happened.
+//! docs/testing.md says how to add a fault, a check and a planted bug.
 
 pub mod bucket;
 pub mod check;

@@ -3,7 +3,6 @@
 use std::panic;
 use std::sync::Mutex;
 
-use tokio::runtime::Builder;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::process::Run;
@@ -27,9 +26,7 @@ pub fn run_one(run: &Run) -> Verdict {
             panics.push(format!("panicked: {panicked}"));
         }
     }));
-    system::begin(run.seed);
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
-    let mut verdict = runtime.expect("a runtime").block_on(play(run));
+    let mut verdict = system::begin(run.seed).block_on(play(run));
     if let Ok(panics) = PANICS.lock() {
         verdict.violations.extend(panics.iter().cloned());
     }

@@ -6,11 +6,14 @@
 #![expect(unsafe_code, reason = "the two functions have the signatures of libc")]
 
 use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use rustix::rand::GetRandomFlags;
 use rustix::time::ClockId;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::rng::Rng;
 
@@ -31,12 +34,29 @@ thread_local! {
     static BEGAN: Cell<Option<tokio::time::Instant>> = const { Cell::new(None) };
 }
 
-/// Makes this thread one of the seed: its clock is that of the paused runtime that it is about to
-/// run. Call it once in a process.
-pub fn begin(seed: u64) {
+/// Makes this thread one of the seed: its clock is that of the paused runtime that this returns. Call
+/// it once in a process.
+///
+/// # Panics
+/// If the runtime cannot be made.
+pub fn begin(seed: u64) -> Runtime {
     *RANDOM.lock().expect("nothing panics with it") = Some(Rng::new(seed).fork("system"));
     adopt_thread();
     BEGAN.set(Some(tokio::time::Instant::now()));
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime")
+}
+
+/// Runs `work` as a seed on a new thread, where no hash map has drawn its keys. Call it once in a
+/// process.
+///
+/// # Panics
+/// If `work` does, or the thread or its runtime cannot be made.
+pub fn on_seed<F: Future<Output: Send>>(seed: u64, work: impl FnOnce() -> F + Send) -> F::Output {
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| begin(seed).block_on(work())).join();
+        ended.unwrap_or_else(|panicked| resume_unwind(panicked))
+    })
 }
 
 /// Makes this thread one of the seed, too.
