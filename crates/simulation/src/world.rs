@@ -183,6 +183,9 @@ impl World {
         for number in 0..self.plan.jobs.compactors {
             jobs.push(jobs::compacts(world(), rng("compactor", number)).boxed_local());
         }
+        if self.plan.jobs.meets_closings {
+            jobs.push(rushes::meets_closings(world(), rng("closings", 0)).boxed_local());
+        }
         for number in 0..self.plan.jobs.importers {
             jobs.push(jobs::imports(world(), rng("importer", number)).boxed_local());
         }

@@ -57,7 +57,7 @@ pub(crate) type Request = (Wanted, Asker);
 pub(crate) async fn caller(world: Arc<World>, mut rng: Rng) {
     let mut again: Option<Request> = None;
     let mut last: Option<Request> = None;
-    if rng.chance(LATE) {
+    if rng.chance(LATE) && !world.plan.jobs.meets_closings {
         rushes::extend_late(&world, &mut rng).await;
     }
     while world.recorder.has_room() {
@@ -185,6 +185,10 @@ fn drawn(world: &World, rng: &mut Rng, now: Millis) -> Option<Request> {
         34..90 => {
             let (of, code) = scene.some_code(rng)?;
             let action = action(world, rng, of, &code, now);
+            // The day would have the longer time already when it is being closed.
+            if world.plan.jobs.meets_closings && matches!(action, Action::Extend { .. }) {
+                return Some((Wanted::Read { code }, Asker::Shop));
+            }
             if let Action::Redeem { order, .. } | Action::Hold { order, .. } = &action {
                 scene.ordered(&code, order);
             }

@@ -117,7 +117,12 @@ fn stops_at_bucket(world: &World, machine: &Machine, rng: &mut Rng) {
 
 /// Imports the file of each campaign, as long as it takes or calls may begin.
 pub(crate) async fn imports(world: Arc<World>, mut rng: Rng) {
-    for nth in 0..world.scene.stocked.len() {
+    let mut campaigns: Vec<usize> = (0..world.scene.stocked.len()).collect();
+    // Two importers then want the same code for two campaigns.
+    if world.plan.offers.iter().any(|offer| offer.common_lines > 0) {
+        rng.shuffle(&mut campaigns);
+    }
+    for nth in campaigns {
         for file in &world.scene.stocked[nth].files {
             if file.is_empty() {
                 continue;

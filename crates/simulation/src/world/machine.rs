@@ -13,6 +13,7 @@ use engine::ColdArchive;
 use hot::{Archive, NoArchive};
 use hot_cql::CqlHot;
 use router::Router;
+use tokio::sync::Notify;
 
 use super::plan::Plan;
 use super::plants::Plants;
@@ -58,6 +59,8 @@ pub(crate) struct Site {
     options: hot_cql::Options,
     trace: Trace,
     plants: Plants,
+    /// Told whenever a process is about to close a partition.
+    pub(crate) closings: Arc<Notify>,
 }
 
 /// One process of couponry. It is gone when it is dropped.
@@ -92,6 +95,7 @@ impl Site {
             options,
             trace: trace.clone(),
             plants,
+            closings: Arc::default(),
         }
     }
 
@@ -131,7 +135,7 @@ impl Site {
         let start = self.starts.fetch_add(1, Ordering::Relaxed).to_string();
         let (rng, trace) = (self.rng.fork(&start), &self.trace);
         let process = Process::new(&name, clock_ms);
-        let life = Arc::new(Life::new(process.clone(), trace.clone()));
+        let life = Arc::new(Life::new(process.clone(), trace.clone(), Arc::clone(&self.closings)));
         let session =
             Session::new(self.cluster.clone(), process.clone(), rng.fork("session"), trace.clone());
         let session = Arc::new(session.with_tamper(Arc::clone(&life) as Arc<dyn Tamper>));

@@ -20,6 +20,9 @@ const CLOCK_FAR_MS: i64 = 9_000;
 /// Days that one seed may last.
 const DAYS_MAX: u64 = 400;
 
+/// Codes that the files of two campaigns have in common, at most.
+const COMMON_LINES: u64 = 4;
+
 /// Steps at which one seed stops its processes on purpose.
 const AIMS: usize = 6;
 
@@ -68,6 +71,8 @@ pub(crate) struct Offer {
     pub(crate) minted: u64,
     /// Lines of the file that is imported into it.
     pub(crate) lines: u64,
+    /// So many of them have codes that the files of other campaigns have, too.
+    pub(crate) common_lines: u64,
     pub(crate) ends_in_days: u16,
     pub(crate) cancel_days: u16,
     pub(crate) extend_days: u16,
@@ -128,6 +133,8 @@ pub(crate) struct Jobs {
     pub(crate) restore: bool,
     /// Whether the seed ends after every partition may be sealed.
     pub(crate) to_the_end: bool,
+    /// Whether coupons are extended to days that are being closed.
+    pub(crate) meets_closings: bool,
 }
 
 impl Plan {
@@ -137,7 +144,8 @@ impl Plan {
         let mut rng = root.fork("plan");
         let processes = usize::try_from(rng.between(2, 4)).unwrap_or(2);
         let mut jobs = Jobs::draw(&mut root.fork("jobs"));
-        let offers = offers(&mut root.fork("offers"), &jobs, operations);
+        let mut offers = offers(&mut root.fork("offers"), &jobs, operations);
+        let mut bursts = bursts(&mut root.fork("bursts"), operations);
         let clocks = clocks(&mut root.fork("clocks"), processes);
         let mut faults = Faults::draw(&mut root.fork("faults"));
         // A stream of its own, and not in each seed: so the others stay what they were.
@@ -148,6 +156,16 @@ impl Plan {
             (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
         }
         faults.aim(&mut root.fork("aims"));
+        let mut of_codes = root.fork("common codes");
+        if jobs.importers > 1 && of_codes.chance(400) {
+            share_codes(&mut of_codes, &mut offers);
+        }
+        let mut of_closings = root.fork("closings");
+        if jobs.cold && of_closings.chance(120) {
+            jobs.meets_closings = true;
+            (jobs.compacts_ms, jobs.lingers_ms) = (3_000, 60_000);
+            meet_closings(&mut of_closings, &mut offers, &mut bursts);
+        }
         Plan {
             seed,
             operations,
@@ -157,7 +175,7 @@ impl Plan {
             orders: rng.between(2, 8),
             think_ms: *rng.pick(&[2, 20, 200, 200, 2_000, 20_000]),
             offers,
-            bursts: bursts(&mut root.fork("bursts"), operations),
+            bursts,
             faults,
             jobs,
             bucket_bits: u8::try_from(rng.below(3)).unwrap_or(0),
@@ -185,6 +203,7 @@ impl Jobs {
             copy: rng.chance(120),
             restore: cold && rng.chance(200),
             to_the_end: rng.chance(400),
+            meets_closings: false,
         }
     }
 }
@@ -229,8 +248,8 @@ impl Faults {
         self.stopped_at_bucket = some(500);
     }
 
-    /// Draws a few steps in more than half of the seeds that stop processes at steps. Most steps are rare: a
-    /// stop at one of the next writes of any kind hardly ever hits them.
+    /// Draws a few steps in more than half of the seeds that stop processes at steps. Most steps are
+    /// rare: a stop at one of the next writes of any kind hardly ever hits them.
     fn aim(&mut self, rng: &mut Rng) {
         if self.stopped_at_step > 0 && rng.chance(600) {
             let mut all = steps_of("");
@@ -274,6 +293,7 @@ fn offer(rng: &mut Rng, jobs: &Jobs, operations: u64, is_first: bool) -> Offer {
         limit,
         minted: if imports && rng.chance(300) { 0 } else { minted },
         lines: if imports { rng.between(1, 24) } else { 0 },
+        common_lines: 0,
         ends_in_days: u16::try_from(rng.between(1, 12)).unwrap_or(1),
         cancel_days: *rng.pick(&[0, 1, 1, 3, 30]),
         extend_days: *rng.pick(&[0, 1, 2, 30]),
@@ -292,6 +312,37 @@ fn bursts(rng: &mut Rng, operations: u64) -> Vec<Burst> {
         bursts.push(Burst { up_to: operations * nth / count, pause });
     }
     bursts
+}
+
+/// Shapes a seed in which coupons of the first campaign are extended to the day of the second one
+/// while that is closed.
+fn meet_closings(rng: &mut Rng, offers: &mut Vec<Offer>, bursts: &mut [Burst]) {
+    let template = offers[0].clone();
+    let (cancel_days, valid_days) = (*rng.pick(&[0, 1]), None);
+    let offer = |ends_in_days, extend_days| Offer {
+        ends_in_days,
+        extend_days,
+        cancel_days,
+        valid_days,
+        ..template.clone()
+    };
+    let (first, second) = (offer(2, 12), offer(4, *rng.pick(&[0, 1])));
+    *offers = vec![Offer { minted: first.minted.max(6), ..first }, second];
+    if let Some(first) = bursts.first_mut() {
+        first.pause = Duration::from_secs(rng.between(6, 9) * 86_400);
+    }
+}
+
+/// Lets the files of two campaigns name the same codes.
+fn share_codes(rng: &mut Rng, offers: &mut Vec<Offer>) {
+    let imports = |offer: &Offer| offer.lines > 0;
+    let Some(first) = offers.iter().find(|offer| imports(offer)).cloned() else { return };
+    if offers.iter().filter(|offer| imports(offer)).count() < 2 {
+        offers.push(first);
+    }
+    for offer in offers.iter_mut().filter(|offer| imports(offer)) {
+        offer.common_lines = offer.lines.min(rng.between(1, COMMON_LINES));
+    }
 }
 
 fn clocks(rng: &mut Rng, processes: usize) -> Vec<i64> {

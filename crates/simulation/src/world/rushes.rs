@@ -18,8 +18,8 @@ use tokio::time::sleep;
 use super::World;
 use super::callers::{Request, Wanted, asks};
 use super::machine::Machine;
-use super::slots::some_machine;
-use super::stops::Stop;
+use super::slots::{Slot, some_machine};
+use super::stops::{CLOSING, Stop};
 use crate::rng::Rng;
 
 /// Orders of rushes, besides those of the callers.
@@ -34,8 +34,17 @@ const HELD_MS: i64 = 600_000;
 /// Coupons that are extended late at a time.
 const LATE_MAX: usize = 3;
 
-/// Within which time they are.
+/// Within which time they are; and when a run is about to close their new day.
 const LATE_MS: u64 = 20_000;
+const CLOSING_MS: u64 = 1_000;
+
+/// For how long that run is frozen.
+const CLOSING_FROZEN: Duration = Duration::from_secs(3);
+
+/// The step in which a coupon leaves its partition, and for how long a process is frozen before the
+/// next one, in which it enters another.
+const FORWARDS: &str = "coupon: row forwards";
+const FORWARDED_FROZEN: Duration = Duration::from_secs(30);
 
 /// How soon a process is frozen after it was asked, at most, and for how long.
 const FROZEN_AFTER_MS: u64 = 25;
@@ -124,9 +133,30 @@ async fn together(world: &World, all: Vec<(Request, (usize, Arc<Machine>), u64)>
     join_all(calls).await;
 }
 
+/// Extends coupons to days that a run is about to close, and freezes the run meanwhile. Never ends.
+pub(super) async fn meets_closings(world: Arc<World>, mut rng: Rng) {
+    loop {
+        let (freezes, moves_late) = (rng.chance(700), rng.chance(500));
+        for machine in world.slots.iter().filter_map(Slot::machine) {
+            if freezes {
+                machine.life.stop_at_step(CLOSING, false, Stop::Freeze(CLOSING_FROZEN));
+            }
+            if moves_late {
+                machine.life.stop_at_step(FORWARDS, true, Stop::Freeze(FORWARDED_FROZEN));
+            }
+        }
+        world.site.closings.notified().await;
+        late(&world, &mut rng, CLOSING_MS).await;
+    }
+}
+
 /// Extends coupons to a day that is over, and that another campaign with other terms had for itself
 /// so far: a run may be closing it.
-pub(super) async fn extend_late(world: &Arc<World>, rng: &mut Rng) {
+pub(super) async fn extend_late(world: &World, rng: &mut Rng) {
+    late(world, rng, LATE_MS).await;
+}
+
+async fn late(world: &World, rng: &mut Rng, within_ms: u64) {
     let now = some_machine(&world.slots, rng).await.1.now();
     let campaigns = || world.scene.stocked.iter().map(|stocked| &stocked.campaign).enumerate();
     let mut all = Vec::new();
@@ -148,7 +178,7 @@ pub(super) async fn extend_late(world: &Arc<World>, rng: &mut Rng) {
     for code in codes.into_iter().take(LATE_MAX) {
         let action = Action::Extend { expires_at, zone: Zone::utc(), reason: None };
         let request = (Wanted::Named { code, nth, action, if_version: None }, Asker::Shop);
-        let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(LATE_MS));
+        let (machine, later) = (some_machine(&world.slots, rng).await, rng.below(within_ms));
         step.push((request, machine, later));
     }
     together(world, step).await;

@@ -63,6 +63,7 @@ pub(crate) fn drawn(
             true => format!("UUUUUUUUUUUUUUUUC{nth}N{number:03}"),
             false => format!("UC{nth}N{number:03}"),
         };
+        let code = if number < offer.common_lines { format!("UANYN{number:03}") } else { code };
         let code: Code = code.parse().expect("letters and digits are a code");
         let later = u16::try_from(rng.below(4) / 3).unwrap_or(0);
         let expires_at = campaign.expires_at.plus_days(later);

@@ -2,18 +2,21 @@
 //! every order of steps is interrupted between every two of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use cql_session::{Page, Request};
 use futures::future::BoxFuture;
 use scylla::errors::ExecutionError;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::bucket::{BucketTamper, Write};
 use crate::session::{Process, Tamper};
 use crate::steps;
 use crate::trace::Trace;
+
+/// The step after which nothing may enter a partition any more.
+pub(crate) const CLOSING: &str = "plan: is closing";
 
 /// What happens to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) struct Life {
     dead: watch::Sender<bool>,
     cluster: Mutex<Steps>,
     bucket: Mutex<Steps>,
+    /// Told before each [`CLOSING`] of any process.
+    closings: Arc<Notify>,
 }
 
 impl Steps {
@@ -77,9 +82,9 @@ impl Steps {
 }
 
 impl Life {
-    pub(crate) fn new(process: Process, trace: Trace) -> Life {
+    pub(crate) fn new(process: Process, trace: Trace, closings: Arc<Notify>) -> Life {
         let (cluster, bucket) = (Mutex::default(), Mutex::default());
-        Life { process, trace, dead: watch::Sender::new(false), cluster, bucket }
+        Life { process, trace, dead: watch::Sender::new(false), cluster, bucket, closings }
     }
 
     /// Stops the process at the statement after the next `passes` ones that write.
@@ -180,6 +185,9 @@ impl Tamper for Life {
         request: &Request,
     ) -> BoxFuture<'static, Option<Result<Page, ExecutionError>>> {
         if let Some(step) = steps::name(request) {
+            if step == CLOSING {
+                self.closings.notify_waiters();
+            }
             let met = of(&self.cluster).met(step, step);
             if let Some(stop) = met {
                 self.stopped("before", step, stop);

@@ -8,10 +8,23 @@
 use cql_session::StatementProfile;
 
 use crate::plants::request::Value;
-use crate::plants::statements::{CLOSED, CURSOR, EMPTY, END_LEASE, OWN, RELEASE, ROW_SERIAL};
+use crate::plants::statements::{
+    CLOSE, CLOSED, CURSOR, EMPTY, END_LEASE, OWN, PLAN_SERIAL, RELEASE, ROW_SERIAL,
+};
 use crate::plants::{Does, How, Plant};
 
 pub(super) const CONTROLS: &[Plant] = &[
+    Plant {
+        name: "closing-ignores-what-entered",
+        breaks: "control: whoever may still extend to a day that is over raises its time",
+        how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Strip(" AND entered = ?")))]),
+    },
+    Plant {
+        name: "import-looks-at-a-quorum",
+        breaks: "control: nobody goes on with a closing that a quorum does not show, so the rows of \
+                 an import that does not see it are read by whoever seals",
+        how: How::All(&[(PLAN_SERIAL, Does::As(StatementProfile::Read))]),
+    },
     Plant {
         name: "unknown-is-read-at-a-quorum",
         breaks: "control: the same update is sent again, for the same version, so one is refused",

@@ -30,11 +30,6 @@ pub(super) const PLANTS: &[Plant] = &[
         how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Blind))]),
     },
     Plant {
-        name: "closing-ignores-what-entered",
-        breaks: "a partition closes only if no other partition was entered since that was read",
-        how: How::All(&[(CLOSE, Does::Wait(20_000, &Does::Strip(" AND entered = ?")))]),
-    },
-    Plant {
         name: "day-is-not-named",
         breaks: "the plan of a partition names those from which coupons move to it",
         how: How::All(&[
