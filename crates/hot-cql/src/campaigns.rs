@@ -23,8 +23,7 @@ use super::Store;
 use super::values::parsed;
 use cql_session::{Result, StatementProfile};
 use hot::{CampaignRow, HotError, protocol};
-use rows::BatchRow;
-pub(super) use rows::Row;
+use rows::{BatchRow, Row};
 
 /// How long terms are used after their read began.
 const TERMS_KNOWN: Duration = Duration::from_secs(1);
@@ -41,12 +40,12 @@ pub(super) struct CampaignHere {
     pub(super) terms: Arc<Campaign>,
     pub(super) batches: Arc<BTreeMap<BatchId, BatchHere>>,
     pub(super) created_as: Arc<str>,
-    revision: i64,
-    made: bool,
+    pub(super) revision: i64,
+    pub(super) made: bool,
 }
 
 /// A batch of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BatchHere {
     pub(super) id: BatchId,
     /// In which order they were made.
@@ -101,7 +100,7 @@ impl CampaignCache {
 
 impl Store {
     /// A campaign as it is now, also one that is not finished.
-    async fn campaign_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+    pub(super) async fn campaign_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         let since = Instant::now();
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \

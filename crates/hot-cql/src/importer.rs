@@ -1,7 +1,9 @@
 //! A cluster as the target of a copy: one file for each kind of items.
 //!
 //! Every write has a write time long ago that follows from the version of the item. So of two
-//! passes the later version stays, and every write of a running service is newer than both.
+//! passes the later version stays, and every write of a running service is newer than both. A
+//! campaign has no version that all stores know: it is written as a service changes it, by updates
+//! that are conditional on its revision here.
 
 mod campaigns;
 mod claims;

@@ -18,6 +18,7 @@ mod simulated;
 mod steps {
     pub(crate) mod claims;
     pub(crate) mod cold;
+    pub(crate) mod copied;
     pub(crate) mod exactly;
     pub(crate) mod extend;
     pub(crate) mod import;
@@ -58,6 +59,7 @@ cases! {
     }
     cold { closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows }
     restored { reconciled_step_by_step }
+    copied { campaign_step_by_step }
     exactly { minted imported shared rush_on_an_empty_stock }
 }
 

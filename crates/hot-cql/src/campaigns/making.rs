@@ -12,7 +12,7 @@ use super::rows::{Row, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
 use crate::values::instant;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Cas, Result, StatementProfile};
 use hot::protocol::{may_mint, patched, serials_after};
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// The row of a campaign that is still hidden; `None` when another campaign has the name.
-    async fn begin_campaign(
+    pub(crate) async fn begin_campaign(
         &self,
         campaign: &Campaign,
         created_as: &str,
@@ -99,7 +99,7 @@ impl Store {
                                issue_until = ?, per_user_limit = ?, cancel_days = ?, \
                                extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
                                created_as = ? WHERE campaign_id = ? IF revision = null";
-                    let values = Row::of(campaign, created_as, 0, false);
+                    let values = Row::hidden(campaign, created_as);
                     attempts
                         .wrote(self.session.change(attempts.profile(), cql, values).await)
                         .await?;
@@ -143,7 +143,7 @@ impl Store {
         Ok(refusal)
     }
 
-    async fn finish_campaign(&self, here: CampaignHere) -> Result<CampaignHere> {
+    pub(crate) async fn finish_campaign(&self, here: CampaignHere) -> Result<CampaignHere> {
         let id = &here.terms.id;
         let mut attempts = self.attempts("a new campaign");
         loop {
@@ -180,22 +180,33 @@ impl Store {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };
-            let cql = "UPDATE campaign SET revision = ?, name = ?, metadata = ?, paused = ?, \
-                       issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
-                       IF revision = ?";
-            let values = (
-                here.revision + 1,
-                after.name.as_str(),
-                after.metadata.as_deref(),
-                after.paused,
-                after.issue_from.map(instant),
-                after.issue_until.map(instant),
-                after.per_user_limit.map(i32::from),
-                id.as_str(),
-                here.revision,
-            );
-            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+            let cas = self.change_terms(&here, &after, attempts.profile()).await;
+            attempts.wrote(cas).await?;
             wanted = Some(after);
         }
+    }
+
+    /// Changes what may be changed of a campaign's terms, unless its revision has changed.
+    pub(crate) async fn change_terms(
+        &self,
+        here: &CampaignHere,
+        terms: &Campaign,
+        profile: StatementProfile,
+    ) -> Result<Cas> {
+        let cql = "UPDATE campaign SET revision = ?, name = ?, metadata = ?, paused = ?, \
+                   issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
+                   IF revision = ?";
+        let values = (
+            here.revision + 1,
+            terms.name.as_str(),
+            terms.metadata.as_deref(),
+            terms.paused,
+            terms.issue_from.map(instant),
+            terms.issue_until.map(instant),
+            terms.per_user_limit.map(i32::from),
+            terms.id.as_str(),
+            here.revision,
+        );
+        self.session.change(profile, cql, values).await
     }
 }

@@ -61,11 +61,12 @@ fn small(column: &str, number: Option<i32>) -> Result<Option<u16>> {
 }
 
 impl Row {
-    pub(crate) fn of(campaign: &Campaign, created_as: &str, revision: i64, made: bool) -> Row {
+    /// The first row of a campaign, which is not made yet.
+    pub(super) fn hidden(campaign: &Campaign, created_as: &str) -> Row {
         Row {
             campaign_id: campaign.id.as_str().to_owned(),
-            revision: Some(revision),
-            made: Some(made),
+            revision: Some(0),
+            made: Some(false),
             name: Some(campaign.name.clone()),
             handout: Some(campaign.handout.as_str().to_owned()),
             shared_code: campaign.shared_code.as_ref().map(|word| word.as_str().to_owned()),

@@ -2,19 +2,21 @@
 
 use coupon::campaign::MintedRun;
 use coupon::ids::CampaignId;
+use hot::HotError;
 use hot::inventory::{BatchItem, CampaignItem};
 use hot::protocol::StateCounts;
-use scylla::SerializeRow;
 use uuid::Uuid;
 
 use super::LONG_AGO;
 use crate::Store;
-use crate::campaigns::Row;
+use crate::campaigns::{BatchHere, CampaignHere};
 use crate::counts::write_sums;
 use crate::values::{date, instant, signed};
-use cql_session::Result;
+use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {
+    /// Each update of the campaign is conditional on its revision, so no value of a pass that was
+    /// stopped stays among those of a later one.
     pub(super) async fn put_campaign(&self, it: &CampaignItem) -> Result<()> {
         let (terms, id) = (&it.terms, &it.terms.id);
         for run in it.batches.iter().filter_map(|batch| Some((batch, batch.run?))) {
@@ -25,35 +27,27 @@ impl Store {
         let sums = StateCounts { all: it.all, cold: it.cold };
         // As those of a process that has ended.
         write_sums(self, id, Uuid::nil(), sums, arrived).await?;
-        let here = self.campaign_item(id).await?;
-        let same = |here: &CampaignItem| {
-            here.terms == *terms
-                && here.batches.len() == it.batches.len()
-                && here
-                    .batches
-                    .iter()
-                    .map(BatchItem::uncounted)
-                    .eq(it.batches.iter().map(BatchItem::uncounted))
+        let mut here = match self.campaign_now(id).await? {
+            Some(here) => here,
+            None => {
+                let begun = self.begin_campaign(terms, &it.created_as).await?;
+                begun.ok_or_else(|| HotError::Damaged(format!("{id} is another campaign here")))?
+            }
         };
-        if here.as_ref().is_some_and(same) {
-            return Ok(());
+        if here.terms != *terms {
+            let cas = self.change_terms(&here, terms, StatementProfile::Change).await?;
+            here.revision = next_revision(&here, cas)?;
         }
-        let cql = "SELECT revision FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let revision: Option<i64> = self.session.value(cql, (id.as_str(),)).await?;
-        let revision = revision.unwrap_or(0) + 1;
-        let cql = "INSERT INTO campaign_name (part, campaign_id) VALUES (0, ?)";
-        self.session.write(cql, (id.as_str(),)).await?;
-        for (number, batch) in (0_i64..).zip(&it.batches) {
-            self.put_batch_row(id, batch, number, LONG_AGO + revision).await?;
+        for (number, batch) in (0..).zip(&it.batches) {
+            let batch = as_here(number, batch);
+            if here.batches.get(&batch.id) != Some(&batch) {
+                let cas = self.put_batch_row(&here, &batch).await?;
+                here.revision = next_revision(&here, cas)?;
+            }
         }
-        let cql = "UPDATE campaign USING TIMESTAMP :long_ago SET revision = ?, made = ?, \
-                   name = ?, handout = ?, shared_code = ?, code_prefix = ?, valid_from = ?, \
-                   expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
-                   issue_until = ?, per_user_limit = ?, cancel_days = ?, extend_days = ?, \
-                   paused = ?, metadata = ?, created_at = ?, created_as = ? \
-                   WHERE campaign_id = ?";
-        let row = Row::of(terms, &it.created_as, revision, true);
-        self.session.write(cql, RowLongAgo { long_ago: LONG_AGO + revision, row }).await?;
+        if !here.made {
+            self.finish_campaign(here).await?;
+        }
         self.known.forget(id);
         Ok(())
     }
@@ -75,42 +69,57 @@ impl Store {
         self.session.write(cql, (LONG_AGO + offered, offered, id.as_str(), batch_id)).await
     }
 
-    async fn put_batch_row(
-        &self,
-        id: &CampaignId,
-        batch: &BatchItem,
-        number: i64,
-        written: i64,
-    ) -> Result<()> {
-        let cql = "UPDATE campaign USING TIMESTAMP ? SET number = ?, key_id = ?, expiry_day \
-                   = ?, first_serial = ?, count = ?, batch_paused = ?, paused_reason = ?, lines = \
-                   ?, imported = ?, already_there = ?, rejected = ?, batch_made_at = ? WHERE \
-                   campaign_id = ? AND batch_id = ?";
-        let run = batch.run;
+    async fn put_batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Cas> {
+        let cql = "UPDATE campaign SET revision = ?, number = ?, batch_paused = ?, \
+                   paused_reason = ?, key_id = ?, expiry_day = ?, first_serial = ?, count = ?, \
+                   lines = ?, imported = ?, already_there = ?, rejected = ?, batch_made_at = ? \
+                   WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
+        let (run, import) = (batch.run, batch.import);
         let values = (
-            written,
-            number,
+            here.revision + 1,
+            batch.number,
+            batch.paused,
+            batch.paused_reason.as_deref(),
             run.map(|run| run.key.to_string()),
             run.map(|run| date(run.day)),
             run.map(|run| signed(run.first)),
             run.map(|run| signed(run.count)),
-            batch.paused,
-            batch.paused_reason.as_deref(),
-            signed(batch.import.lines),
-            signed(batch.import.imported),
-            signed(batch.import.already_there),
-            signed(batch.import.rejected),
-            instant(batch.created_at),
-            id.as_str(),
+            signed(import.lines),
+            signed(import.imported),
+            signed(import.already_there),
+            signed(import.rejected),
+            instant(batch.made_at),
+            here.terms.id.as_str(),
             batch.id.as_str(),
+            here.revision,
         );
-        self.session.write(cql, values).await
+        self.session.change(StatementProfile::Change, cql, values).await
     }
 }
 
-#[derive(Clone, SerializeRow)]
-struct RowLongAgo {
-    long_ago: i64,
-    #[scylla(flatten)]
-    row: Row,
+/// A batch as it is read from this store after it was copied.
+fn as_here(number: i64, batch: &BatchItem) -> BatchHere {
+    BatchHere {
+        id: batch.id.clone(),
+        number,
+        run: batch.run,
+        paused: batch.paused,
+        paused_reason: batch.paused_reason.clone(),
+        made_at: batch.created_at,
+        import: batch.import,
+    }
+}
+
+/// The revision after an update.
+///
+/// # Errors
+/// Another process writes the campaign, too; or it is not known what became of the update.
+fn next_revision(here: &CampaignHere, cas: Cas) -> Result<i64> {
+    match cas.known()? {
+        true => Ok(here.revision + 1),
+        false => {
+            let id = &here.terms.id;
+            Err(HotError::Unavailable(format!("another process writes campaign {id}, too").into()))
+        }
+    }
 }

@@ -255,9 +255,10 @@ const ORDERS: &[Order] = &[
             "copy: cursor of a run",
             "counts: states are written",
             "counts: arrivals are written",
-            "copy: name of a campaign",
+            "campaign: name is listed",
+            "campaign: is begun",
             "copy: batch",
-            "copy: campaign",
+            "campaign: is made",
         ],
     ),
     order(
