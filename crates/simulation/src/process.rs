@@ -13,6 +13,9 @@ use crate::report::Verdict;
 /// After so long a seed counts as one that does not end. Most take half a second.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// The longest time between two looks at a seed's process that a busy machine explains.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
 /// How one seed is run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -85,17 +88,20 @@ fn drained(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String> {
     receive
 }
 
-/// Whether it ended within [`LIMIT`]; it is killed if not.
+/// Whether it ended within [`LIMIT`]; it is killed if not. A time in which the machine stood still
+/// does not count.
 fn wait(child: &mut Child) -> io::Result<bool> {
-    let begun = Instant::now();
+    let (mut waited, mut looked) = (Duration::ZERO, Instant::now());
     let mut pause = Duration::from_millis(1);
     while child.try_wait()?.is_none() {
-        if begun.elapsed() > LIMIT {
+        if waited > LIMIT {
             child.kill()?;
             child.wait()?;
             return Ok(false);
         }
         thread::sleep(pause);
+        waited += looked.elapsed().min(LOOK_MAX);
+        looked = Instant::now();
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     Ok(true)

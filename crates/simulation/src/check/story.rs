@@ -6,6 +6,7 @@ use coupon::apply::Outcome;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
+use coupon::refusal::Refusal;
 use hot::{CouponSnapshot, ImportLine, ImportOutcome};
 
 use super::authors::{action_behind, change_of, line_makes};
@@ -57,9 +58,11 @@ impl<'a> Story<'a> {
             let timeline = story.timeline(snapshot, seen, &by_operation, wrong);
             story.timelines.insert(code, timeline);
         }
-        for (code, seen) in
-            observations.iter().filter(|(code, _)| !end.coupons.contains_key(**code))
-        {
+        for (code, seen) in &observations {
+            let may_be_gone = came_late(story.lines.get(code)) && !seen.iter().any(|it| it.wrote);
+            if end.coupons.contains_key(*code) || may_be_gone {
+                continue;
+            }
             wrong.add(format!("{code}: it is gone"), seen.iter().filter_map(|it| it.call));
         }
         story
@@ -176,6 +179,13 @@ fn lines(calls: &[Call]) -> BTreeMap<&Code, Vec<Line<'_>>> {
     all
 }
 
+/// Whether the row of a refused line may have been written after its partition was sealed. Such a
+/// row is seen until the partition is emptied, and goes with it.
+fn came_late(lines: Option<&Vec<Line<'_>>>) -> bool {
+    let was = |outcome| lines.into_iter().flatten().any(|line| line.outcome == Some(outcome));
+    was(ImportOutcome::Refused(Refusal::ExpiryDayClosed)) && !was(ImportOutcome::Imported)
+}
+
 /// When a coupon was seen or acknowledged first.
 fn arrived<'a>(
     calls: &[Call],
@@ -184,6 +194,9 @@ fn arrived<'a>(
 ) -> BTreeMap<&'a Code, (u64, usize)> {
     let codes: BTreeSet<&'a Code> = observations.keys().chain(lines.keys()).copied().collect();
     let first = |code: &'a Code| {
+        if came_late(lines.get(code)) {
+            return None;
+        }
         let seen = observations.get(code).into_iter().flatten();
         let seen = seen.filter_map(|it| Some((it.ended, it.call?)));
         let said = lines.get(code).into_iter().flatten().filter_map(|it| {

@@ -150,8 +150,11 @@ fn line(name: &str) -> ImportLine {
 }
 
 fn import(name: &str) -> Asked {
-    let lines = vec![line(name)];
-    Asked::Import { campaign: campaign().id, batch: "first".parse().unwrap(), lines }
+    import_of(line(name))
+}
+
+fn import_of(line: ImportLine) -> Asked {
+    Asked::Import { campaign: campaign().id, batch: "first".parse().unwrap(), lines: vec![line] }
 }
 
 fn imported(outcome: ImportOutcome) -> Told {
@@ -384,10 +387,15 @@ fn imports_of_lines() {
     let new = || (import("CODE1"), imported(ImportOutcome::Imported));
     let known = || (import("CODE1"), imported(ImportOutcome::AlreadyThere));
     let taken = || (import("CODE1"), imported(ImportOutcome::CodeTaken));
-    let closed = || {
-        let refused = ImportOutcome::Refused(Refusal::ExpiryDayClosed);
-        (import("CODE1"), imported(refused))
+    let (made, there) = (ImportOutcome::Imported, ImportOutcome::AlreadyThere);
+    let refused = ImportOutcome::Refused(Refusal::ExpiryDayClosed);
+    let closed = || (import("CODE1"), imported(refused));
+    let late = |outcome| {
+        let over =
+            ImportLine { expires_at: NOW.plus_ms(-2 * coupon::time::DAY_MS), ..line("CODE1") };
+        (import_of(over), imported(outcome))
     };
+    let gone = || (read("CODE1"), Told::Read(None));
     let end = || vec![c(&[])];
     try_rows(vec![
         ("twice", vec![new(), known()], end(), ""),
@@ -396,8 +404,10 @@ fn imports_of_lines() {
         ("there before", vec![known()], end(), "already there, and it was not"),
         ("taken", vec![new(), taken()], end(), "an equal line was imported before"),
         ("closed", vec![closed()], vec![], "its expiry day is not over"),
-        ("not there yet", vec![(read("CODE1"), Told::Read(None)), new()], end(), ""),
-        ("gone", vec![new(), (read("CODE1"), Told::Read(None))], end(), "CODE1 is not found"),
+        ("its row came late", vec![late(refused), late(there), gone()], vec![], ""),
+        ("and was acknowledged", vec![late(refused), late(made), gone()], vec![], "is not there"),
+        ("not there yet", vec![gone(), new()], end(), ""),
+        ("gone", vec![new(), gone()], end(), "CODE1 is not found"),
     ]);
 }
 
