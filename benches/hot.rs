@@ -1,4 +1,5 @@
-//! The cost of a redemption in the embedded store, beside the least possible with SQLite: a bare loop that
+//! The cost of a coupon in the embedded store. First its bytes, in each state: in the file, and in each
+//! table and index. Then the cost of a redemption, beside the least possible with SQLite: a bare loop that
 //! commits one UPDATE per transaction, or groups them by hand. Same run, same file, same schema with all
 //! its indexes, WAL and FULL; each coupon once, in random order.
 //!
@@ -12,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::calendar::Zone;
-use coupon::campaign::{BatchKind, Campaign, Handout, MintedRun};
+use coupon::campaign::{Campaign, Handout};
 use coupon::code::Code;
-use coupon::ids::{Actor, IssueRef, OperationId, OrderRef, UserId};
+use coupon::ids::{Actor, BatchId, OperationId, OrderRef, UserId};
+use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::{HotStore, MintOrder, NewCampaign};
+use hot::{HotStore, ImportLine, NewCampaign};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use router::{Address, Found, Owner};
 use rusqlite::{Connection, params};
@@ -25,6 +27,9 @@ use rusqlite::{Connection, params};
 type Failure = Box<dyn Error + Send + Sync>;
 
 const ROWS_DEFAULT: u64 = 2_000_000;
+
+/// Most coupons whose bytes are looked at.
+const SIZED_ROWS: u64 = 500_000;
 
 const KEY: [u8; 16] = *b"a key of 16 byte";
 
@@ -67,9 +72,11 @@ fn main() -> Result<(), Failure> {
         Err(_) => ROWS_DEFAULT,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(sizes(rows.min(SIZED_ROWS)))?;
     let folder = tempfile::tempdir()?;
     let begun = Instant::now();
-    let plan = Arc::new(runtime.block_on(build(folder.path(), rows))?);
+    let plan = runtime.block_on(import(&open(folder.path())?, rows, Line::Issued))?;
+    let plan = Arc::new(plan);
     println!("{rows} issued coupons in {} s", begun.elapsed().as_secs());
     println!();
     println!(
@@ -79,7 +86,7 @@ fn main() -> Result<(), Failure> {
     let mut redeemed = 0;
     for callers in CALLERS {
         let bare = bare(folder.path(), &plan, callers)?;
-        let (hot, commits, count) = runtime.block_on(hot(folder.path(), &plan, callers))?;
+        let (hot, commits, count) = runtime.block_on(hot(folder.path(), &plan, callers, EACH))?;
         redeemed += count;
         println!("| {callers} | {bare:.0} | {hot:.0} | {:.2} | {commits:.0} |", hot / bare);
     }
@@ -94,7 +101,7 @@ fn open(folder: &Path) -> Result<SqliteHot, Failure> {
     Ok(SqliteHot::open(folder, vec![CodeKey::new(KEY)], Arc::new(hot::NoArchive), options)?)
 }
 
-fn campaign(rows: u64) -> Result<NewCampaign, Failure> {
+fn campaign() -> Result<NewCampaign, Failure> {
     let campaign = Campaign {
         id: "winter".parse()?,
         name: "Winter".into(),
@@ -114,8 +121,7 @@ fn campaign(rows: u64) -> Result<NewCampaign, Failure> {
         metadata: None,
         created_at: NOW,
     };
-    let order = MintOrder { id: "stock".parse()?, count: rows, key: CodeKey::new(KEY).id() };
-    Ok(NewCampaign { campaign, created_as: String::new(), first_batch: Some(order) })
+    Ok(NewCampaign { campaign, created_as: String::new(), first_batch: None })
 }
 
 fn change(action: Action, number: usize) -> Change {
@@ -130,75 +136,90 @@ fn change(action: Action, number: usize) -> Change {
     }
 }
 
-fn user(number: u64) -> String {
-    format!("user-{number:09}")
+/// What a line of an import says of a coupon.
+#[derive(Clone, Copy)]
+enum Line {
+    Available,
+    Issued,
+    Redeemed,
 }
 
-/// A store with `rows` issued coupons. The store issues one, and the others are copies of its row
-/// with their own codes and holders. They have no claims, because a redeem by a holder reads no
-/// claim.
-async fn build(folder: &Path, rows: u64) -> Result<Plan, Failure> {
-    let store = open(folder)?;
-    let new = campaign(rows)?;
-    let id = new.campaign.id.clone();
+/// Imports `rows` coupons, each with a user of its own, in random order.
+async fn import(store: &SqliteHot, rows: u64, line: Line) -> Result<Plan, Failure> {
+    let new = campaign()?;
+    let (campaign, batch): (_, BatchId) = (new.campaign.id.clone(), "stock".parse()?);
     store.create_campaign(new).await?;
-    let sample = user(0);
-    let reference: Option<IssueRef> = Some("checkout-000000000".parse()?);
-    let issue = Action::Issue { to: sample.parse()?, reference, expires_at: None };
-    store.issue(&id, change(issue, 0)).await?;
-    let batch = store.batches(&id, None, 1).await?.pop().ok_or("no batch")?;
-    let BatchKind::Minted(run) = batch.kind else { return Err("not minted".into()) };
-    drop(store);
-    let mut codes = codes_of(&run)?;
-    let users = (0..rows).map(|number| user(number).parse()).collect::<Result<Vec<UserId>, _>>()?;
-    copy_rows(folder, &codes, &users, &sample)?;
-    let mut tickets: Vec<Ticket> =
-        codes.drain(..).zip(users).map(|(code, user)| Ticket { code, user }).collect();
+    store.open_import(&campaign, &batch, NOW).await?;
+    let ticket = |number| {
+        let code = format!("{:010}", number * 7_368_787 % 10_000_000_019).parse()?;
+        Ok(Ticket { code, user: format!("user-{number:09}").parse()? })
+    };
+    let mut tickets = (0..rows).map(ticket).collect::<Result<Vec<_>, Failure>>()?;
     shuffle(&mut tickets);
-    let owner = Owner { campaign: id, batch: batch.id };
-    Ok(Plan { tickets, next: AtomicUsize::new(0), owner })
+    let lines = tickets.iter().map(|Ticket { code, user }| {
+        let (holder, at) = (user.clone(), Some(NOW));
+        let imported_state = match line {
+            Line::Available => ImportedState::Available,
+            Line::Issued => ImportedState::Issued { holder, at },
+            Line::Redeemed => {
+                let (holder, order) = (Some(holder), Some(format!("order-{code}").parse()?));
+                ImportedState::Redeemed { holder, issued_at: at, at: NOW, order }
+            }
+        };
+        let (valid_from, expires_at) = (Millis(0), DAY.end());
+        Ok(ImportLine { code: code.clone(), valid_from, expires_at, imported_state })
+    });
+    let lines = lines.collect::<Result<Vec<_>, Failure>>()?;
+    for (nth, lines) in lines.chunks(50_000).enumerate() {
+        // An import sorts its lines by code, as many at a time.
+        let mut lines = lines.to_vec();
+        lines.sort_by(|one, other| one.code.cmp(&other.code));
+        for lines in lines.chunks(store.import_lines_max()) {
+            let operation = OperationId(nth as u128);
+            let run = ImportRun { actor: Actor::new("admin:import"), operation, at: NOW };
+            store.import(&campaign, &batch, lines.to_vec(), run).await?;
+        }
+    }
+    shuffle(&mut tickets);
+    Ok(Plan { tickets, next: AtomicUsize::new(0), owner: Owner { campaign, batch } })
 }
 
-fn codes_of(run: &MintedRun) -> Result<Vec<Code>, Failure> {
-    let mut codes: Vec<Result<Code, _>> = Vec::new();
-    let count = usize::try_from(run.count)?;
-    CodeKey::new(KEY).mint_run(run.day, run.first, count, &mut |text| codes.push(text.parse()));
-    Ok(codes.into_iter().collect::<Result<_, _>>()?)
-}
-
-fn copy_rows(folder: &Path, codes: &[Code], users: &[UserId], sample: &str) -> Result<(), Failure> {
-    let conn = Connection::open(folder.join(FILE_NAME))?;
-    conn.pragma_update(None, "journal_mode", "DELETE")?;
-    conn.pragma_update(None, "synchronous", "OFF")?;
-    let indexes = conn
-        .prepare(
-            "SELECT name, sql FROM sqlite_schema \
-             WHERE type = 'index' AND tbl_name = 'coupon' AND sql IS NOT NULL",
-        )?
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<Vec<_>, _>>()?;
-    conn.execute_batch("BEGIN")?;
-    for (name, _) in &indexes {
-        conn.execute_batch(&format!("DROP INDEX {name}"))?;
+/// The bytes of a coupon in each state.
+async fn sizes(rows: u64) -> Result<(), Failure> {
+    println!("| {rows} coupons | bytes each | in each table and index |");
+    println!("|---|---|---|");
+    for (name, line, redeems) in [
+        ("imported", Line::Available, false),
+        ("imported as issued", Line::Issued, false),
+        ("imported as redeemed", Line::Redeemed, false),
+        ("imported as issued, then redeemed", Line::Issued, true),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let store = open(folder.path())?;
+        let plan = Arc::new(import(&store, rows, line).await?);
+        drop(store);
+        if redeems {
+            hot(folder.path(), &plan, 64, Duration::MAX).await?;
+        }
+        println!("| {name} | {} |", bytes(folder.path(), rows)?);
     }
-    conn.execute_batch("CREATE TEMP TABLE sample AS SELECT * FROM coupon; DELETE FROM coupon")?;
-    let mut copy = conn.prepare(
-        "INSERT INTO coupon SELECT NULL, expiry_day, ?1, campaign, batch, version, state, ?2, \
-         valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         replace(events, ?3, ?2), history_full, created_at, modified_at FROM sample",
-    )?;
-    // In the order of the serials, in which they are issued.
-    for (code, user) in codes.iter().zip(users) {
-        copy.execute(params![code.as_str(), user.as_str(), sample])?;
-    }
-    drop(copy);
-    for (_, sql) in &indexes {
-        conn.execute_batch(sql)?;
-    }
-    conn.execute("UPDATE campaign SET issued = stock", [])?;
-    conn.execute("UPDATE batch SET next_offset = count", [])?;
-    conn.execute_batch("COMMIT")?;
+    println!();
     Ok(())
+}
+
+fn bytes(folder: &Path, rows: u64) -> Result<String, Failure> {
+    let conn = Connection::open(folder.join(FILE_NAME))?;
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    let mut statement = conn.prepare(
+        "SELECT name, sum(pgsize) FROM dbstat GROUP BY name HAVING sum(pgsize) > 100000 \
+         ORDER BY sum(pgsize) DESC",
+    )?;
+    let trees = statement.query_map([], |row| {
+        Ok(format!("{} {}", row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs() / rows))
+    })?;
+    let trees = trees.collect::<Result<Vec<_>, _>>()?.join(", ");
+    let all = std::fs::metadata(folder.join(FILE_NAME))?.len() / rows;
+    Ok(format!("{all} | {trees}"))
 }
 
 /// The same order in every run.
@@ -219,9 +240,8 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     let mut update = conn.prepare(
-        "UPDATE coupon SET version = version + 1, state = 'redeemed', redeemed_at = ?1, \
-         order_ref = ?2, events = events || char(10) || ?3, modified_at = ?1 \
-         WHERE expiry_day = ?4 AND code = ?5 AND version = 1 AND state = 'issued'",
+        "UPDATE coupon SET version = version + 1, state = 2, ended_at = ?1, \
+         record = CAST(record || ?2 AS BLOB) WHERE expiry_day = ?3 AND code = ?4 AND version = 1 AND state = 1",
     )?;
     let (mut begin, mut commit) = (conn.prepare("BEGIN IMMEDIATE")?, conn.prepare("COMMIT")?);
     let (begun, mut done) = (Instant::now(), 0_usize);
@@ -229,14 +249,9 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
         begin.execute([])?;
         for _ in 0..group {
             let Some(ticket) = plan.next() else { break };
-            let order = format!("order-{done:09}");
-            let event = format!(
-                "{{\"kind\":\"redeemed\",\"at\":{},\"actor\":\"shop:checkout-7\",\
-                 \"operation\":\"{done:032x}\",\"user\":\"{}\",\"reference\":\"{order}\"}}",
-                NOW.0, ticket.user
-            );
-            let changed =
-                update.execute(params![NOW.0, order, event, DAY.0, ticket.code.as_str()])?;
+            // As long as the event of a redemption.
+            let event = [0_u8; 36];
+            let changed = update.execute(params![NOW.0, event, DAY.0, ticket.code.as_str()])?;
             done += changed;
         }
         commit.execute([])?;
@@ -245,14 +260,19 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
 }
 
 /// Runs the store with this many callers. Returns operations and commits a second, and operations.
-async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f64, u64), Failure> {
+async fn hot(
+    folder: &Path,
+    plan: &Arc<Plan>,
+    callers: usize,
+    limit: Duration,
+) -> Result<(f64, f64, u64), Failure> {
     let store = Arc::new(open(folder)?);
     let begun = Instant::now();
     let calling = (0..callers).map(|_| {
         let (store, plan) = (Arc::clone(&store), Arc::clone(plan));
         tokio::spawn(async move {
             let mut done = 0;
-            while begun.elapsed() < EACH {
+            while begun.elapsed() < limit {
                 let Some(ticket) = plan.next() else { break };
                 let order: OrderRef = format!("order-{done:09}").parse()?;
                 let redeem = Action::Redeem { by: ticket.user.clone(), order };
@@ -277,7 +297,7 @@ async fn hot(folder: &Path, plan: &Arc<Plan>, callers: usize) -> Result<(f64, f6
 
 fn found(plan: &Plan, ticket: &Ticket) -> Found {
     let (code, owner) = (ticket.code.clone(), plan.owner.clone());
-    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: true })
+    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: false })
 }
 
 /// Checks that the counts of the store equal the redemptions.

@@ -45,11 +45,12 @@ CREATE TABLE batch (
     number        INTEGER PRIMARY KEY,
     campaign      INTEGER NOT NULL REFERENCES campaign (number),
     batch_id      TEXT NOT NULL,
-    -- Minted batch: a run of serials of one day under one key. Imported batch: these four are null.
+    -- Minted batch: a run of serials of one day under one key. Imported batch: these three are null.
     key_id        TEXT,
     expiry_day    INTEGER,
     first_serial  INTEGER,
-    -- Serials below first_serial + next_offset were offered once. A coupon that came back has a row.
+    -- How much of the batch was offered once: serials below first_serial + next_offset, or rows up to this
+    -- number within the batch. What came back is in the index coupon_available.
     next_offset   INTEGER,
     count         INTEGER NOT NULL,
     paused        INTEGER NOT NULL,
@@ -60,10 +61,17 @@ CREATE TABLE batch (
     already_there INTEGER NOT NULL,
     rejected      INTEGER NOT NULL,
     created_at    INTEGER NOT NULL,
+    -- What its coupons have in common: a row says what is different. Minted batch: the dates of the
+    -- campaign. Imported batch: those of the first line, and null before it.
+    valid_from    INTEGER,
+    expires_at    INTEGER,
+    -- When its coupons came to be.
+    made_at       INTEGER,
     UNIQUE (campaign, batch_id)
 ) STRICT;
 
 CREATE INDEX batch_by_serial ON batch (expiry_day, first_serial) WHERE expiry_day IS NOT NULL;
+CREATE INDEX batch_by_expiry ON batch (expires_at) WHERE expires_at IS NOT NULL;
 
 -- One row for each partition, written before the first coupon of its day.
 CREATE TABLE partition_plan (
@@ -84,49 +92,50 @@ CREATE TABLE partition_plan (
     emptied        INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- A coupon that was changed or imported. A minted code without a row is available. New rows go to the
--- end of the table, and new entries of one expiry to the end of that expiry in the indexes. Only
--- coupon_by_code is written in random order.
+-- Names of those who made changes. A record has the number instead of the name.
+CREATE TABLE actor (
+    number INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- A coupon that was changed or imported. A minted code without a row is available.
 CREATE TABLE coupon (
-    number          INTEGER PRIMARY KEY,
-    expiry_day      INTEGER NOT NULL,
-    code            TEXT NOT NULL,
-    campaign        INTEGER NOT NULL,
-    batch           INTEGER NOT NULL,
-    version         INTEGER NOT NULL,
-    -- state, holder, expires_at, issued_at, redeemed_at and order_ref follow from events. They are
-    -- columns so that queries can search them.
-    state           TEXT NOT NULL,
-    holder          TEXT,
-    valid_from      INTEGER NOT NULL,
-    expires_at      INTEGER NOT NULL,
-    -- Its first expiry.
-    made_expires_at INTEGER NOT NULL,
-    issued_at       INTEGER,
-    redeemed_at     INTEGER,
-    order_ref       TEXT,
-    -- JSON: {by, order, operation, since, until}.
-    hold            TEXT,
-    -- One line for each event, oldest first, at most 32: kind, at, actor, operation, user, reference,
-    -- reason, expires_at and time_zone, separated by tabs. Blanks at the end are for a redemption.
-    events          TEXT NOT NULL,
+    -- The number of its batch times 2^36, plus a number within the batch: 1 for the first coupon of the
+    -- batch that got a row, and so on. So the rows of a batch are together.
+    number       INTEGER PRIMARY KEY,
+    batch        INTEGER GENERATED ALWAYS AS (number >> 36) VIRTUAL,
+    expiry_day   INTEGER NOT NULL,
+    code         TEXT NOT NULL,
+    version      INTEGER NOT NULL,
+    -- 0 available, 1 issued, 2 redeemed, 3 void. These columns follow from record. They are columns so
+    -- that queries can search them.
+    state        INTEGER NOT NULL,
+    holder       TEXT,
+    -- Null: that of the batch.
+    expires_at   INTEGER,
+    -- When it was redeemed or voided, if it is.
+    ended_at     INTEGER,
     -- Whether the history has no room for an issue and a redemption.
-    history_full    INTEGER NOT NULL,
-    created_at      INTEGER NOT NULL,
-    modified_at     INTEGER NOT NULL
+    history_full INTEGER NOT NULL,
+    -- Its other dates, its hold, its events (oldest first, at most 32) and a checksum of the whole row:
+    -- see crates/hot-sqlite/src/record.rs.
+    record       BLOB NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code);
+-- Coupons that expire with their batch come first, with null, in the order of their batches.
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
-CREATE INDEX coupon_by_campaign ON coupon (campaign, expires_at);
-CREATE INDEX coupon_by_expiry ON coupon (expires_at);
--- Stock that has rows: imported coupons and revoked ones. Of coupons with one expiry the one with the
--- fewest changes comes first, so that issue and revoke do not fill the history of a single coupon.
+-- Coupons with an expiry of their own. All others are found by their batch, whose expiry they have.
+CREATE INDEX coupon_by_expiry ON coupon (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX coupon_by_batch_expiry ON coupon (batch, expires_at) WHERE expires_at IS NOT NULL;
+-- Stock that has rows, without imported coupons that nothing has happened to: those are found by
+-- next_offset of their batch. Of coupons with one expiry the one with the fewest changes comes first, so
+-- that issue and revoke do not fill the history of a single coupon.
 CREATE INDEX coupon_available ON coupon (batch, expires_at, version)
-    WHERE state = 'available' AND history_full = 0;
+    WHERE state = 0 AND history_full = 0 AND (version > 1 OR expires_at IS NOT NULL);
 -- Redeemed and void coupons. They move to cold when no rule can change them any more.
-CREATE INDEX coupon_closed ON coupon (expiry_day, campaign, redeemed_at, modified_at)
-    WHERE state IN ('redeemed', 'void');
+CREATE INDEX coupon_closed ON coupon (expiry_day, batch, state, ended_at)
+    WHERE ended_at IS NOT NULL;
 
 -- Replaces the row of an archived coupon while its partition is open: no writer can change the coupon
 -- now, and a reader looks it up in cold.
@@ -141,16 +150,19 @@ CREATE TABLE archived_marker (
 -- Imported and shared codes, and minted codes that were extended to another partition. An imported
 -- code never becomes free again.
 CREATE TABLE directory (
-    code           TEXT PRIMARY KEY,
-    -- coupon; shared; or gone: archived, and a restored store does not know its campaign.
-    kind           TEXT NOT NULL,
-    campaign       INTEGER NOT NULL,
-    batch          INTEGER,
-    expiry_day     INTEGER,
-    -- What the last imported line with this code said. Null for shared and minted codes.
-    valid_from     INTEGER,
-    expires_at     INTEGER,
-    imported_state TEXT
+    code       TEXT PRIMARY KEY,
+    -- 0 coupon; 1 shared; 2 gone: archived, and a restored store does not know its campaign.
+    kind       INTEGER NOT NULL,
+    -- Of a shared code. A coupon has that of its batch.
+    campaign   INTEGER,
+    batch      INTEGER,
+    -- Null: the day on which the batch expires.
+    expiry_day INTEGER,
+    -- What the last imported line with this code said. Null: the dates of the batch, and available. Null
+    -- for shared and minted codes.
+    valid_from INTEGER,
+    expires_at INTEGER,
+    last_line  BLOB
 ) STRICT, WITHOUT ROWID;
 
 -- Which user became a holder, and with which name for the request.
@@ -203,7 +215,8 @@ BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
 END;
-CREATE TRIGGER batch_terms AFTER UPDATE OF campaign, batch_id, paused, created_at ON batch
+CREATE TRIGGER batch_terms AFTER UPDATE OF campaign, batch_id, paused, created_at, valid_from,
+    expires_at, made_at ON batch
 BEGIN
     INSERT INTO setting (name, value) VALUES ('terms_revision', '1')
     ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1;

@@ -103,7 +103,7 @@ fn what_cannot_be_read_is_named_and_ends_it() {
     let hot = Connection::open(data.path().join("hot.db")).expect("hot.db");
     let code: String =
         hot.query_row("SELECT code FROM coupon", [], |row| row.get(0)).expect("a coupon");
-    hot.execute("UPDATE coupon SET events = replace(events, char(9), ' ')", []).expect("damage");
+    hot.execute("UPDATE coupon SET record = x'ff'", []).expect("damage");
     drop(hot);
     for arguments in [&["--live"] as &[&str], &[], &["--verify"]] {
         let ran = copy(&data, arguments);

@@ -363,29 +363,28 @@ const HARMS: &[Harm] = &[
         |scene| scene.archived.clone(),
     ),
     (
-        "a changed event",
+        "a changed holder",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, char(9) || 'ann', \
-                       char(9) || 'amy') WHERE code = ";
+            let sql = "UPDATE coupon SET holder = 'amy' WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
         &["row-not-its-events", "claim-missing", "claim-of-another"],
         |scene| scene.anns.clone(),
     ),
     (
-        "an event changed in the middle of a history",
+        "a changed byte in the middle of a history",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, 'redemption_cancelled', \
-                       'voided') WHERE code = ";
+            let sql = "UPDATE coupon SET record = CAST(substr(record, 1, 12) || x'ee' || \
+                       substr(record, 14) AS BLOB) WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.cancelled));
         },
-        &["events-invalid"],
+        &["row-not-its-events"],
         |scene| scene.cancelled.clone(),
     ),
     (
         "an event that cannot be read",
         |data, scene| {
-            let sql = "UPDATE coupon SET events = replace(events, char(9), ' ') WHERE code = ";
+            let sql = "UPDATE coupon SET record = x'ff' WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
         &["row-unreadable"],
@@ -405,32 +404,37 @@ const HARMS: &[Harm] = &[
     (
         "a changed column",
         |data, scene| {
-            done(
-                data,
-                &format!("UPDATE coupon SET state = 'available' WHERE code = '{}'", scene.anns),
-            );
+            done(data, &format!("UPDATE coupon SET state = 0 WHERE code = '{}'", scene.anns));
         },
         &["row-not-its-events", "rows-fewer"],
         |scene| scene.anns.clone(),
     ),
     (
-        "a changed first expiry",
+        "changed dates of a batch",
         |data, scene| {
-            let sql = "UPDATE coupon SET valid_from = valid_from + 1 WHERE code = ";
-            done(data, &format!("{sql}'{}'", scene.anns));
+            let sql = "UPDATE batch SET valid_from = valid_from + 1 WHERE number = \
+                       (SELECT batch FROM coupon WHERE code = ";
+            done(data, &format!("{sql}'{}')", scene.anns));
         },
-        &["origin-differs"],
+        &["origin-differs", "row-not-its-events"],
         |scene| scene.anns.clone(),
     ),
     (
         "a row of another campaign's batch",
         |data, scene| {
-            let sql = "UPDATE coupon SET batch = (SELECT batch.number FROM batch JOIN campaign \
-                       ON campaign.number = batch.campaign WHERE campaign_id = 'c' \
-                       AND batch_id = 'past') WHERE code = ";
+            let sql = "UPDATE coupon SET number = 900 + ((SELECT batch.number FROM batch \
+                       JOIN campaign ON campaign.number = batch.campaign \
+                       WHERE campaign_id = 'c' AND batch_id = 'past') << 36) WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
-        &["origin-differs"],
+        &[
+            "origin-differs",
+            "row-not-its-events",
+            "wrong-partition",
+            "claim-missing",
+            "counts-wrong",
+            "rows-fewer",
+        ],
         |scene| scene.anns.clone(),
     ),
     (
@@ -441,7 +445,7 @@ const HARMS: &[Harm] = &[
                 &format!("UPDATE coupon SET version = 1 WHERE code = '{}'", scene.cancelled),
             );
         },
-        &["events-invalid"],
+        &["events-invalid", "row-not-its-events"],
         |scene| scene.cancelled.clone(),
     ),
     (
@@ -509,7 +513,7 @@ const HARMS: &[Harm] = &[
             let sql = "UPDATE coupon SET expiry_day = expiry_day + 31 WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.anns));
         },
-        &["wrong-partition", "claim-alone"],
+        &["wrong-partition", "claim-alone", "row-not-its-events"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -529,7 +533,9 @@ const HARMS: &[Harm] = &[
     (
         "an entry without a coupon",
         |data, scene| {
-            let sql = "UPDATE directory SET expiry_day = expiry_day + 1 WHERE code = ";
+            let sql = "UPDATE directory SET expiry_day = \
+                       (SELECT expiry_day + 1 FROM coupon WHERE coupon.code = directory.code) \
+                       WHERE code = ";
             done(data, &format!("{sql}'{}'", scene.foreign));
         },
         &["entry-alone", "wrong-partition"],
@@ -592,13 +598,14 @@ const HARMS: &[Harm] = &[
             done(
                 data,
                 &format!(
-                    "UPDATE coupon SET expiry_day = (SELECT expiry_day FROM directory WHERE code = \
-                 '{}') WHERE code = '{}'",
+                    "UPDATE coupon SET expiry_day = (SELECT (batch.expires_at - 1) / 86400000 \
+                     FROM directory JOIN batch ON batch.number = directory.batch \
+                     WHERE code = '{}') WHERE code = '{}'",
                     scene.expired, scene.anns
                 ),
             );
         },
-        &["left-behind", "wrong-partition", "claim-alone"],
+        &["left-behind", "wrong-partition", "claim-alone", "row-not-its-events"],
         |scene| scene.anns.clone(),
     ),
     (
@@ -860,7 +867,7 @@ fn after_a_restore() {
 fn repair() {
     let scene = Scene::new();
     let data = scene.copy("repaired");
-    let rows = "SELECT group_concat(code || version || state || events) FROM \
+    let rows = "SELECT group_concat(code || version || state || hex(record)) FROM \
                 (SELECT * FROM coupon ORDER BY number)";
     let before = asked(&data, rows);
     let counts = "SELECT group_concat(campaign_id || ' ' || stock || ' ' || issued || ' ' || \
@@ -874,7 +881,7 @@ fn repair() {
     ] {
         done(&data, sql);
     }
-    done(&data, &format!("UPDATE coupon SET order_ref = 'x' WHERE code = '{}'", scene.cancelled));
+    done(&data, &format!("UPDATE coupon SET history_full = 1 WHERE code = '{}'", scene.cancelled));
     let harmed = asked(&data, rows);
     let found = verify(&data, &["--repair"]);
     let wanted = ["counts-wrong", "row-not-its-events", "rows-fewer", "stock-wrong"];

@@ -50,19 +50,24 @@ pub(crate) fn list(
 /// How many rows of each campaign, by its number, are issued, redeemed, void.
 pub(crate) fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
     let mut counted: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
-    // No index has both, and one that has the campaign leads to rows all over the table.
-    let mut statement = txn.statement(
-        "SELECT campaign, state, count(*) FROM coupon NOT INDEXED GROUP BY campaign, state",
-    )?;
+    // No index has both, and one that has the batch leads to rows all over the table.
+    let mut statement = txn
+        .statement("SELECT batch, state, count(*) FROM coupon NOT INDEXED GROUP BY batch, state")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let at = match row.get_ref(1)?.as_str()? {
+        let campaign = match txn.batch_at(row.get(0)?) {
+            Ok(batch) => batch.campaign,
+            // `verify` reports the row itself.
+            Err(rusqlite::Error::QueryReturnedNoRows) => continue,
+            Err(error) => return Err(error),
+        };
+        let at = match rows::state_name(row.get(1)?) {
             "issued" => 0,
             "redeemed" => 1,
             "void" => 2,
             _ => continue,
         };
-        counted.entry(row.get(0)?).or_default()[at] = row.get(2)?;
+        counted.entry(campaign).or_default()[at] += row.get::<_, i64>(2)?;
     }
     Ok(counted)
 }
@@ -94,8 +99,7 @@ pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     };
     let number = insert(txn, campaign, &new.created_as)?;
     if let Some(word) = &campaign.shared_code {
-        let sql = "INSERT INTO directory (code, kind, campaign) VALUES (?1, 'shared', ?2)";
-        txn.run(sql, params![word.as_str(), number])?;
+        directory::enter_other(txn, word.as_str(), directory::SHARED, Some(number))?;
     }
     if let Some((order, run)) = first_batch {
         batches::insert_minted(txn, number, &order.id, run, now)?;

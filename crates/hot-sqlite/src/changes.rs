@@ -76,9 +76,9 @@ pub(crate) fn write(
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
-        writing::insert(txn, number, before.here.batch, after, day)
+        writing::insert(txn, before.here.batch, after, day)
     } else {
-        writing::update(txn, before, after)
+        writing::update(txn, before, after, day)
     }
 }
 
@@ -88,8 +88,10 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlit
         // The decision has checked this in the same transaction.
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
-    let (campaign, batch) = (before.here.campaign.number, before.here.batch);
-    writing::delete(txn, before.day, after.code())?;
-    writing::insert(txn, campaign, batch, after, day)?;
-    directory::enter(txn, after.code(), campaign, batch, day, None)
+    let batch = before.here.batch;
+    match before.here.row {
+        Some(_) => writing::update(txn, before, after, day)?,
+        None => writing::insert(txn, batch, after, day)?,
+    }
+    directory::enter(txn, after.code(), batch, day, None)
 }

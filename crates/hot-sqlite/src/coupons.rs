@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
+use coupon::coupon::{Coupon, Genesis};
 use coupon::history_validity::invalid_history;
 use coupon::time::Day;
 use hot::Tier;
@@ -17,7 +18,8 @@ use router::{Address, Owner};
 use rusqlite::{Row, params};
 
 use crate::failure::{Elsewhere, damaged};
-use crate::rows::CampaignHere;
+use crate::record::{self, Columns};
+use crate::rows::{CampaignHere, CouponRow};
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
@@ -108,31 +110,55 @@ pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
     found.next()?.map(|row| checked(txn, row)).transpose()
 }
 
-/// The coupon of a row whose columns agree with its events, and whose events may follow each other.
-/// Any other row is an error: no answer is made from it.
+/// The coupon of a row that is as it was written, and whose events may follow each other. Any other
+/// row is an error: no answer is made from it.
 pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located> {
-    let located = located(txn, rows::coupon_row(row)?)?;
+    let (located, differs) = read(txn, &rows::coupon_row(row)?)?;
     let coupon = &located.coupon;
-    let differs = match rows::agrees(coupon, row)? {
-        true => None,
-        false => rows::disagreement(coupon, row)?,
-    };
     match differs.or_else(|| invalid_history(coupon)) {
         None => Ok(located),
         Some(why) => Err(damaged(coupon.code().as_str(), why)),
     }
 }
 
-/// The coupon of a row, without the checks of [`checked`].
-pub(crate) fn located(txn: &Txn<'_>, row: rows::CouponRow) -> rusqlite::Result<Located> {
-    let campaign = txn.campaign_at(row.campaign)?;
-    let batch_number = row.batch;
-    let batch = txn.batch_at(batch_number)?;
-    let (day, number) = (row.day, Some(row.number));
-    let coupon = row.into_coupon(&campaign, &batch);
-    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let here = Here { campaign, batch: batch_number, row: number };
-    Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
+/// The coupon that the record of a row tells of, and what of the row is not as it was written.
+pub(crate) fn read(
+    txn: &Txn<'_>,
+    row: &CouponRow<'_>,
+) -> rusqlite::Result<(Located, Option<String>)> {
+    let batch = txn.batch_at(row.batch())?;
+    let campaign = txn.campaign_at(batch.campaign)?;
+    let no_dates = || damaged("batch", format!("{} has coupons and no dates", batch.id));
+    let common = batch.common.ok_or_else(no_dates)?;
+    let columns = Columns {
+        batch: row.batch(),
+        day: row.day.0,
+        code: row.code,
+        version: row.version,
+        state: row.state,
+        holder: row.holder,
+        expires_at: row.expires_at.unwrap_or(common.expires_at),
+        ended_at: row.ended_at,
+        history_full: row.history_full,
+    };
+    let (record, is_whole) = record::decode(row.record, &common, &columns, txn)?;
+    let genesis = Genesis {
+        code: row.code.parse().map_err(|why| damaged("code", why))?,
+        campaign: campaign.terms.id.clone(),
+        batch: batch.id,
+        valid_from: record.valid_from,
+        expires_at: record.expires_at,
+        zone: campaign.terms.zone.clone(),
+        created_at: record.created_at,
+    };
+    let version = row.version.unsigned_abs();
+    let coupon = Coupon::of(genesis, record.events, record.hold, version, record.modified_at);
+    let differs = rows::disagreement(&coupon, &columns)
+        .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
+    let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
+    let here = Here { campaign, batch: row.batch(), row: Some(row.number) };
+    let located = Located { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
+    Ok((located, differs))
 }
 
 /// A minted coupon that nothing has happened to: it has no row.

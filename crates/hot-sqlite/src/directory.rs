@@ -4,67 +4,155 @@
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
-use hot::imported_state_text;
 use router::Entry;
 use rusqlite::params;
 
+use crate::columns::millis_or_null;
 use crate::failure::damaged;
+use crate::last_line;
 use crate::txn::Txn;
+
+/// The numbers of the column `kind`.
+pub(crate) const COUPON: i64 = 0;
+pub(crate) const SHARED: i64 = 1;
+pub(crate) const GONE: i64 = 2;
 
 /// What a code names: a shared code or a coupon.
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
     let sql = "SELECT kind, campaign, batch, expiry_day FROM directory \
-               WHERE code = ?1 AND kind <> 'gone'";
-    txn.first(sql, [code.as_str()], |row| {
-        match (row.get_ref(0)?.as_str()?, row.get(2)?, row.get(3)?) {
-            ("shared", _, _) => {
-                Ok(Entry::Shared { campaign: txn.campaign_at(row.get(1)?)?.terms.id.clone() })
-            }
-            ("coupon", Some(batch), Some(day)) => {
-                Ok(Entry::Coupon { day: Day(day), owner: txn.owner_at(batch)? })
-            }
-            (kind, _, _) => Err(damaged("kind", kind)),
+               WHERE code = ?1 AND kind <> 2";
+    txn.first(sql, [code.as_str()], |row| match (row.get(0)?, row.get(1)?, row.get(2)?) {
+        (SHARED, Some(campaign), _) => {
+            Ok(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() })
         }
+        (COUPON, _, Some(batch)) => {
+            Ok(Entry::Coupon { day: day(txn, row.get(3)?, batch)?, owner: txn.owner_at(batch)? })
+        }
+        (kind, ..) => Err(damaged("kind", kind)),
     })
+}
+
+/// The partition of an entry, from its columns.
+fn day(txn: &Txn<'_>, expiry_day: Option<i32>, batch: i64) -> rusqlite::Result<Day> {
+    match expiry_day {
+        Some(day) => Ok(Day(day)),
+        None => txn.expiry_day_of_batch(batch),
+    }
 }
 
 /// The partition that the directory names for a coupon's code.
 pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
-    let sql = "SELECT expiry_day FROM directory WHERE code = ?1 AND kind = 'coupon'";
-    let day: Option<Option<i32>> = txn.first(sql, [code.as_str()], |row| row.get(0))?;
-    Ok(day.flatten().map(Day))
+    let sql = "SELECT expiry_day, batch FROM directory WHERE code = ?1 AND kind = 0";
+    txn.first(sql, [code.as_str()], |row| day(txn, row.get(0)?, row.get(1)?))
 }
 
 /// What an imported line says about its coupon.
-pub(crate) struct Line<'a> {
+pub(crate) struct Line<S> {
     pub(crate) valid_from: Millis,
     pub(crate) expires_at: Millis,
-    pub(crate) imported_state: &'a ImportedState,
+    pub(crate) imported_state: S,
+}
+
+/// An entry, as an import reads it.
+pub(crate) struct EntryOfLine {
+    /// The number of its campaign.
+    pub(crate) campaign: i64,
+    /// The partition of its coupon, and what the last line said. `None` for a shared code, and for a
+    /// minted code that was extended.
+    pub(crate) line: Option<(Day, Line<ImportedState>)>,
+}
+
+/// The entry of a code.
+pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
+    let sql = "SELECT campaign, batch, expiry_day, valid_from, expires_at, last_line \
+               FROM directory WHERE code = ?1";
+    txn.first(sql, [code.as_str()], |row| {
+        let Some(number) = row.get(1)? else {
+            let campaign: Option<i64> = row.get(0)?;
+            return Ok(EntryOfLine { campaign: campaign.unwrap_or(0), line: None });
+        };
+        let batch = txn.batch_at(number)?;
+        let dates = (
+            millis_or_null(row, 3)?.or(batch.common.map(|common| common.valid_from)),
+            millis_or_null(row, 4)?.or(batch.common.map(|common| common.expires_at)),
+        );
+        let line = match dates {
+            (Some(valid_from), Some(expires_at)) if batch.imported => {
+                let imported_state = last_line::decode(row.get_ref(5)?.as_blob_or_null()?)?;
+                let line = Line { valid_from, expires_at, imported_state };
+                Some((day(txn, row.get(2)?, number)?, line))
+            }
+            _ => None,
+        };
+        Ok(EntryOfLine { campaign: batch.campaign, line })
+    })
 }
 
 /// Makes the directory name the partition `day` for the coupon. A new entry says what its line says.
 pub(crate) fn enter(
     txn: &Txn<'_>,
     code: &Code,
-    campaign: i64,
     batch: i64,
     day: Day,
-    line: Option<Line<'_>>,
+    line: Option<&Line<&ImportedState>>,
 ) -> rusqlite::Result<()> {
-    let line = line.as_ref();
+    put(txn, code.as_str(), batch, day, line, "ON CONFLICT (code) DO UPDATE SET expiry_day = ?3")
+}
+
+/// The same, and replaces the entry that there is.
+pub(crate) fn replace(
+    txn: &Txn<'_>,
+    code: &str,
+    batch: i64,
+    day: Day,
+    line: Option<&Line<&ImportedState>>,
+) -> rusqlite::Result<()> {
+    put(
+        txn,
+        code,
+        batch,
+        day,
+        line,
+        "ON CONFLICT (code) DO UPDATE SET kind = 0, campaign = NULL, batch = ?2, expiry_day = ?3, \
+         valid_from = ?4, expires_at = ?5, last_line = ?6",
+    )
+}
+
+fn put(
+    txn: &Txn<'_>,
+    code: &str,
+    batch: i64,
+    day: Day,
+    line: Option<&Line<&ImportedState>>,
+    on_conflict: &str,
+) -> rusqlite::Result<()> {
+    let usual = txn.batch_at(batch)?.common;
+    let own = |at: Millis, usual: Option<Millis>| Some(at.0).filter(|_| usual != Some(at));
+    let usual_day = usual.map(|usual| Day::expiry_day_of(usual.expires_at));
+    let sql = format!(
+        "INSERT INTO directory (code, kind, batch, expiry_day, valid_from, expires_at, last_line) \
+         VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6) {on_conflict}"
+    );
     txn.run(
-        "INSERT INTO directory \
-         (code, kind, campaign, batch, expiry_day, valid_from, expires_at, imported_state) \
-         VALUES (?1, 'coupon', ?2, ?3, ?4, ?5, ?6, ?7) \
-         ON CONFLICT (code) DO UPDATE SET expiry_day = excluded.expiry_day",
+        &sql,
         params![
-            code.as_str(),
-            campaign,
+            code,
             batch,
-            day.0,
-            line.map(|line| line.valid_from.0),
-            line.map(|line| line.expires_at.0),
-            line.map(|line| imported_state_text::to_json(line.imported_state)),
+            Some(day.0).filter(|_| usual_day != Some(day)),
+            line.and_then(|line| own(line.valid_from, usual.map(|usual| usual.valid_from))),
+            line.and_then(|line| own(line.expires_at, usual.map(|usual| usual.expires_at))),
+            line.and_then(|line| last_line::encode(line.imported_state)),
         ],
     )
+}
+
+/// Makes an entry that is no coupon's: of a shared code, or of a code that is gone.
+pub(crate) fn enter_other(
+    txn: &Txn<'_>,
+    code: &str,
+    kind: i64,
+    campaign: Option<i64>,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO directory (code, kind, campaign) VALUES (?1, ?2, ?3)";
+    txn.run(sql, params![code, kind, campaign])
 }

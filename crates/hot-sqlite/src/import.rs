@@ -1,43 +1,29 @@
-//! Import: each line first gets its directory entry, then its row.
+//! Import: each line makes a row and a directory entry, or moves a coupon forward.
 
 use std::cell::RefCell;
 
 use coupon::campaign::ImportCounts;
-use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use hot::protocol::{advance_line, arrived, claimant};
-use hot::{ImportLine, ImportOutcome, imported_state_text};
+use hot::{ImportLine, ImportOutcome};
 use rusqlite::params;
 
 use crate::changes::write;
 use crate::columns::signed;
 use crate::coupons::{in_partition, writing};
+use crate::directory::EntryOfLine;
 use crate::failure::{Elsewhere, damaged, elsewhere};
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, directory, partitions};
+use crate::{claims, directory, last_line, partitions};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
 pub(crate) const LINES_MAX: usize = 200;
-
-/// A directory entry, as an import reads it.
-struct EntryOfLine {
-    campaign: i64,
-    /// `None` for a shared code and for a minted code that was extended.
-    line: Option<ImportedAs>,
-    day: Option<Day>,
-}
-
-struct ImportedAs {
-    valid_from: Millis,
-    expires_at: Millis,
-    imported_state: ImportedState,
-}
 
 /// The outcome of each line. A line has none if cold must be asked for its coupon; it has written
 /// nothing then. `None` if the batch is gone.
@@ -72,9 +58,9 @@ struct Target<'a> {
 
 impl Target<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
-        match known(txn, &line.code)? {
+        match directory::known(txn, &line.code)? {
             None => self.arrives(txn, line),
-            Some(EntryOfLine { campaign, line: Some(was), day: Some(day) })
+            Some(EntryOfLine { campaign, line: Some((day, was)) })
                 if campaign == self.campaign.number
                     && was.valid_from == line.valid_from
                     && was.expires_at == line.expires_at =>
@@ -95,12 +81,12 @@ impl Target<'_> {
             self.open.borrow_mut().push(day);
         }
         let (campaign, imported_state) = (self.campaign.number, &line.imported_state);
-        let (valid_from, expires_at) = (line.valid_from, line.expires_at);
-        let entry = directory::Line { valid_from, expires_at, imported_state };
-        directory::enter(txn, &line.code, campaign, self.batch, day, Some(entry))?;
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
-        writing::insert(txn, campaign, self.batch, &coupon, day)?;
+        writing::insert(txn, self.batch, &coupon, day)?;
+        let (valid_from, expires_at) = (line.valid_from, line.expires_at);
+        let said = directory::Line { valid_from, expires_at, imported_state };
+        directory::enter(txn, &line.code, self.batch, day, Some(&said))?;
         txn.counts().arrive(campaign, self.batch, 1);
         txn.counts().change(campaign, &State::Available, coupon.state());
         self.claim(txn, &coupon, day)?;
@@ -124,8 +110,8 @@ impl Target<'_> {
         };
         let advance = advance_line(&located, &line.imported_state, was, self.run, false);
         if advance.raises {
-            let said = imported_state_text::to_json(&line.imported_state);
-            let sql = "UPDATE directory SET imported_state = ?2 WHERE code = ?1";
+            let said = last_line::encode(&line.imported_state);
+            let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
             txn.run(sql, params![line.code.as_str(), said])?;
         }
         if let Some(after) = &advance.after {
@@ -144,24 +130,6 @@ impl Target<'_> {
         let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
         claims::enter(txn, self.campaign.number, &entry, day, coupon)
     }
-}
-
-/// The directory entry of a code.
-fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
-    let sql = "SELECT campaign, expiry_day, valid_from, expires_at, imported_state \
-               FROM directory WHERE code = ?1";
-    txn.first(sql, [code.as_str()], |row| {
-        let line = match row.get_ref(4)?.as_str_or_null()? {
-            None => None,
-            Some(imported_state) => Some(ImportedAs {
-                valid_from: Millis(row.get(2)?),
-                expires_at: Millis(row.get(3)?),
-                imported_state: imported_state_text::from_json(imported_state)
-                    .map_err(|why| damaged("imported_state", why))?,
-            }),
-        };
-        Ok(EntryOfLine { campaign: row.get(0)?, line, day: row.get::<_, Option<i32>>(1)?.map(Day) })
-    })
 }
 
 /// Writes how an import ended.

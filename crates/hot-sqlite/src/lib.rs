@@ -9,6 +9,7 @@ mod accounts;
 mod archiving;
 mod backup;
 mod batches;
+mod bytes;
 mod campaigns;
 mod changes;
 mod checkpointer;
@@ -19,12 +20,11 @@ mod coupons;
 mod directory;
 mod failure;
 mod fair_file_lock;
-mod history;
-mod holds;
 mod import;
 mod inventory;
 mod issuing;
 mod jobs;
+mod last_line;
 mod list;
 mod moves;
 mod partitions;
@@ -32,6 +32,7 @@ mod prefetch;
 mod private_files;
 mod readers;
 mod reconcile;
+mod record;
 mod rejected_lines;
 mod rows;
 mod schema;
@@ -39,6 +40,7 @@ mod settings;
 mod stock;
 mod store;
 mod txn;
+mod upgrade;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -122,7 +124,7 @@ impl SqliteHot {
             Some(conn) => conn,
             None => {
                 let _held = file_lock.enter().map_err(file_error)?;
-                schema::open_or_make(&path)?
+                schema::open_or_make(&path, upgrade::STEPS)?
             }
         };
         // SQLite syncs the name of a log that it makes, but not of one that it finds. The process

@@ -1,132 +1,92 @@
-//! Lists: one index and a bounded number of rows; the filter is applied to each row that was read.
+//! Lists: a bounded number of rows, in the order of expiry; the filter is applied to each row that was
+//! read.
+//!
+//! Most coupons expire with their batch, so no index has their expiry. They come batch by batch, in the
+//! order in which the batches expire. Coupons with an expiry of their own have an index. A page merges
+//! the two.
 
-use coupon::time::Millis;
-use hot::{
-    CouponSnapshot, Instant, ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Predicate,
-};
-use rusqlite::{Row, ToSql};
+mod source;
 
-use crate::columns::signed;
+use hot::{CouponSnapshot, ListPosition, ListQuery, ListedPage, Predicate};
+use rusqlite::Row;
+
 use crate::coupons::checked;
-use crate::rows;
+use crate::rows::{self, batch_of};
 use crate::txn::Txn;
+use source::{Key, Next, Sources};
 
-/// Most rows that one page reads: some 20 ms. So a page may have fewer coupons than its limit.
+/// Most rows that one page looks at, and batches: some 40 ms. So a page may have fewer coupons than its
+/// limit.
 const SCAN_MAX: usize = 5_000;
 
 pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
-    let Some((sql, values)) = select(txn, query)? else {
-        return Ok(ListedPage { coupons: Vec::new(), positions: Vec::new(), next: None });
-    };
-    let values: Vec<&dyn ToSql> = values.iter().map(AsRef::as_ref).collect();
-    let mut statement = txn.statement(&sql)?;
-    let mut found = statement.query(&*values)?;
+    let mut sources = Sources::of(txn, query)?;
     let (mut coupons, mut positions, mut looked_at) = (Vec::new(), Vec::new(), 0);
-    while let Some(row) = found.next()? {
+    while let Some(next) = sources.next(txn)? {
         looked_at += 1;
-        let position = position(row)?;
-        if let Some(snapshot) = matching(txn, row, query)? {
+        let position = position(next.key());
+        if let Next::Row((_, number)) = next
+            && let Some(snapshot) = matching(txn, query, number)?
+        {
             coupons.push(snapshot);
             positions.push(position.clone());
         }
         if coupons.len() == query.limit || looked_at == SCAN_MAX {
-            // One more row shows whether there is a next page.
-            let next = found.next()?.is_some().then_some(position);
+            let next = rest(txn, &mut sources, looked_at)?.then_some(position);
             return Ok(ListedPage { coupons, positions, next });
         }
     }
     Ok(ListedPage { coupons, positions, next: None })
 }
 
-type Value = Box<dyn ToSql>;
-
-/// The statement for a scope, its span of expiry and its position; `None` for a campaign that
-/// does not exist.
-fn select(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<(String, Vec<Value>)>> {
-    let mut wheres: Vec<&str> = Vec::new();
-    let mut values: Vec<Value> = Vec::new();
-    match &query.scope {
-        ListScope::Holder(user) => {
-            wheres.push("holder = ?");
-            values.push(Box::new(user.to_string()));
+/// Whether there is a next page: one more row shows it.
+fn rest(txn: &Txn<'_>, sources: &mut Sources<'_>, looked_at: usize) -> rusqlite::Result<bool> {
+    for _ in looked_at..SCAN_MAX {
+        match sources.next(txn)? {
+            Some(Next::Row(_)) => return Ok(true),
+            Some(Next::Nothing(_)) => {}
+            None => return Ok(false),
         }
-        ListScope::Campaign(id) => {
-            let Some(campaign) = txn.campaign(id)? else { return Ok(None) };
-            wheres.push("campaign = ?");
-            values.push(Box::new(campaign.number));
-        }
-        ListScope::Everybody => {}
     }
-    // SQLite would begin its scan at a bound that the position implies, and not at the position.
-    let (is_past_from, is_past_before) = match (&query.after, query.order) {
-        (Some(_), ListOrder::Soonest) => (true, false),
-        (Some(_), ListOrder::Latest) => (false, true),
-        (None, _) => (false, false),
-    };
-    if let Some(from) = query.filter.expires.from.filter(|_| !is_past_from) {
-        wheres.push("expires_at >= ?");
-        values.push(Box::new(from.0));
-    }
-    if let Some(before) = query.filter.expires.before.filter(|_| !is_past_before) {
-        wheres.push("expires_at < ?");
-        values.push(Box::new(before.0));
-    }
-    if let Some(after) = &query.after {
-        wheres.push(match query.order {
-            ListOrder::Latest => "(expires_at, number) < (?, ?)",
-            ListOrder::Soonest => "(expires_at, number) > (?, ?)",
-        });
-        values.push(Box::new(after.expires_at.0));
-        values.push(Box::new(signed(after.tie)));
-    }
-    let wheres = if wheres.is_empty() { "1".into() } else { wheres.join(" AND ") };
-    let order = match query.order {
-        ListOrder::Latest => "expires_at DESC, number DESC",
-        ListOrder::Soonest => "expires_at, number",
-    };
-    let select = rows::select_coupon!(" FROM coupon");
-    let sql = format!("{select} WHERE {wheres} ORDER BY {order}");
-    Ok(Some((sql, values)))
+    Ok(sources.next(txn)?.is_some())
 }
 
-fn position(row: &Row<'_>) -> rusqlite::Result<ListPosition> {
-    let tie = row.get::<_, i64>("number")?.unsigned_abs();
-    Ok(ListPosition { expires_at: Millis(row.get("expires_at")?), tie })
+fn position((expires_at, number): Key) -> ListPosition {
+    ListPosition { expires_at, tie: number.unsigned_abs() }
 }
 
-/// The coupon of a row that the filter admits. The filter looks at columns alone, so that a damaged
-/// row which it does not admit does not fail the list.
+/// The coupon of a row, if the filter admits it.
 fn matching(
     txn: &Txn<'_>,
-    row: &Row<'_>,
     query: &ListQuery,
+    number: i64,
 ) -> rusqlite::Result<Option<CouponSnapshot>> {
+    let mut statement = txn.statement(rows::select_coupon!(" FROM coupon WHERE number = ?1"))?;
+    let mut found = statement.query([number])?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    // A damaged row of another campaign or state does not fail the list.
     for predicate in query.filter.predicates(query.now).iter() {
-        if !holds(txn, row, predicate)? {
+        if !may_hold(txn, row, number, predicate)? {
             return Ok(None);
         }
     }
-    Ok(Some(checked(txn, row)?.snapshot()))
+    let snapshot = checked(txn, row)?.snapshot();
+    Ok(query.filter.holds(&snapshot.coupon, query.now).then_some(snapshot))
 }
 
-fn holds(txn: &Txn<'_>, row: &Row<'_>, predicate: Predicate<'_>) -> rusqlite::Result<bool> {
+/// Whether a predicate may hold for a row, as far as its columns say.
+fn may_hold(
+    txn: &Txn<'_>,
+    row: &Row<'_>,
+    number: i64,
+    predicate: Predicate<'_>,
+) -> rusqlite::Result<bool> {
     match predicate {
-        Predicate::Campaign(id) => Ok(txn.campaign_at(row.get("campaign")?)?.terms.id == *id),
-        Predicate::State(state) => Ok(row.get_ref("state")?.as_str()? == state),
-        Predicate::Within(instant, span) => {
-            let at = row.get::<_, Option<i64>>(column(instant))?;
-            Ok(span.holds(at.map(Millis)))
+        Predicate::Campaign(id) => {
+            let campaign = txn.batch_at(batch_of(number))?.campaign;
+            Ok(txn.campaign_at(campaign)?.terms.id == *id)
         }
-    }
-}
-
-fn column(instant: Instant) -> &'static str {
-    match instant {
-        Instant::ValidFrom => "valid_from",
-        Instant::ExpiresAt => "expires_at",
-        Instant::IssuedAt => "issued_at",
-        Instant::RedeemedAt => "redeemed_at",
-        Instant::CreatedAt => "created_at",
-        Instant::ModifiedAt => "modified_at",
+        Predicate::State(state) => Ok(rows::state_name(row.get("state")?) == state),
+        Predicate::Within(..) => Ok(true),
     }
 }

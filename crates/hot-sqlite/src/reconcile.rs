@@ -95,7 +95,7 @@ fn one(
         };
         // Only a foreign code has come in a line.
         let line = home.is_none().then_some(line);
-        directory::enter(txn, code, campaign.number, batch, day, line)?;
+        directory::enter(txn, code, batch, day, line.as_ref())?;
     }
     claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
 }
@@ -130,9 +130,8 @@ fn claim(
 fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
     if home(keys, code).is_none() {
         txn.run(
-            "INSERT INTO directory (code, kind, campaign) VALUES (?1, 'gone', 0) \
-             ON CONFLICT (code) DO NOTHING",
-            [code.as_str()],
+            "INSERT INTO directory (code, kind) VALUES (?1, ?2) ON CONFLICT (code) DO NOTHING",
+            params![code.as_str(), directory::GONE],
         )?;
     }
     Ok(())

@@ -1,17 +1,18 @@
 //! Rows of campaigns, batches and coupons: the only place that knows the order of their columns.
 
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use coupon::campaign::{Batch, BatchKind, Campaign, CampaignCounts, ImportCounts, MintedRun};
-use coupon::code::Code;
-use coupon::coupon::{Coupon, Event, Genesis, Hold};
+use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::{Day, Millis};
 use hot::protocol::is_history_full;
 use rusqlite::Row;
 
-use crate::columns::{millis_or_null, parsed, parsed_or_null, unsigned};
-use crate::{history, holds};
+use crate::columns::{millis_or_null, parsed, parsed_or_null, signed, unsigned};
+use crate::record::{Columns, Common};
 
 macro_rules! select_campaign {
     ($rest:literal) => {
@@ -35,9 +36,8 @@ macro_rules! select_batch {
 macro_rules! select_coupon {
     ($rest:literal) => {
         concat!(
-            "SELECT expiry_day, code, campaign, batch, version, valid_from, made_expires_at, hold, \
-             events, created_at, modified_at, number, state, holder, expires_at, issued_at, \
-             redeemed_at, order_ref, history_full",
+            "SELECT number, expiry_day, code, version, state, holder, expires_at, ended_at, \
+             history_full, record",
             $rest
         )
     };
@@ -55,8 +55,33 @@ pub(crate) struct CampaignHere {
 #[derive(Clone)]
 pub(crate) struct BatchHere {
     pub(crate) id: BatchId,
+    /// The number of its campaign.
+    pub(crate) campaign: i64,
+    /// Whether its coupons were imported, and not minted.
+    pub(crate) imported: bool,
     pub(crate) paused: bool,
     pub(crate) created_at: Millis,
+    /// `None` before its first coupon has a row.
+    pub(crate) common: Option<Common>,
+}
+
+/// From the columns batch_id, campaign, paused, created_at, valid_from, expires_at, made_at and key_id.
+pub(crate) fn batch_here(row: &Row<'_>) -> rusqlite::Result<BatchHere> {
+    let dates = (millis_or_null(row, 4)?, millis_or_null(row, 5)?, millis_or_null(row, 6)?);
+    let common = match dates {
+        (Some(valid_from), Some(expires_at), Some(created_at)) => {
+            Some(Common { valid_from, expires_at, created_at })
+        }
+        _ => None,
+    };
+    Ok(BatchHere {
+        id: parsed(row, 0)?,
+        campaign: row.get(1)?,
+        imported: row.get_ref(7)?.as_str_or_null()?.is_none(),
+        paused: row.get(2)?,
+        created_at: Millis(row.get(3)?),
+        common,
+    })
 }
 
 pub(crate) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
@@ -119,92 +144,115 @@ pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Ba
     })
 }
 
-/// A row of a coupon, from which [`CouponRow::into_coupon`] makes the coupon.
-pub(crate) struct CouponRow {
+/// The columns of a row of a coupon.
+pub(crate) struct CouponRow<'a> {
     /// Its number in this file.
     pub(crate) number: i64,
     pub(crate) day: Day,
-    pub(crate) campaign: i64,
-    pub(crate) batch: i64,
-    code: Code,
-    version: u64,
-    valid_from: Millis,
-    made_expires_at: Millis,
-    hold: Option<Hold>,
-    events: Vec<Event>,
-    created_at: Millis,
-    modified_at: Millis,
+    pub(crate) code: &'a str,
+    pub(crate) version: i64,
+    pub(crate) state: i64,
+    pub(crate) holder: Option<&'a str>,
+    /// `None`: that of the batch.
+    pub(crate) expires_at: Option<Millis>,
+    pub(crate) ended_at: Option<Millis>,
+    pub(crate) history_full: bool,
+    pub(crate) record: &'a [u8],
 }
 
 /// From [`select_coupon`].
-pub(crate) fn coupon_row(row: &Row<'_>) -> rusqlite::Result<CouponRow> {
-    let hold = row.get_ref(7)?.as_str_or_null()?.map(holds::from_json).transpose()?;
+pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<CouponRow<'a>> {
     Ok(CouponRow {
-        day: Day(row.get(0)?),
-        code: parsed(row, 1)?,
-        campaign: row.get(2)?,
-        batch: row.get(3)?,
-        version: unsigned(row, 4)?,
-        valid_from: Millis(row.get(5)?),
-        made_expires_at: Millis(row.get(6)?),
-        hold,
-        events: history::from_text(row.get_ref(8)?.as_str()?)?,
-        created_at: Millis(row.get(9)?),
-        modified_at: Millis(row.get(10)?),
-        number: row.get(11)?,
+        number: row.get(0)?,
+        day: Day(row.get(1)?),
+        code: row.get_ref(2)?.as_str()?,
+        version: row.get(3)?,
+        state: row.get(4)?,
+        holder: row.get_ref(5)?.as_str_or_null()?,
+        expires_at: millis_or_null(row, 6)?,
+        ended_at: millis_or_null(row, 7)?,
+        history_full: row.get(8)?,
+        record: row.get_ref(9)?.as_blob()?,
     })
 }
 
-/// Whether the columns of a row that repeat what its events say agree with them. It runs for every
-/// row that is read, so it allocates nothing.
-pub(crate) fn agrees(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<bool> {
-    let text = |column: usize| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()?);
-    let redemption = coupon.redemption();
-    Ok(text(12)? == Some(coupon.state().as_str())
-        && text(13)? == coupon.holder().map(UserId::as_str)
-        && millis_or_null(row, 14)? == Some(coupon.expires_at())
-        && millis_or_null(row, 15)? == coupon.issued_at()
-        && millis_or_null(row, 16)? == redemption.map(|it| it.at)
-        && text(17)? == redemption.map(|it| it.order.as_str())
-        && row.get::<_, i64>(18)? == i64::from(is_history_full(coupon)))
-}
-
-/// The first column of a row that differs from its events, and how.
-pub(crate) fn disagreement(coupon: &Coupon, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
-    let redemption = coupon.redemption();
-    let number = |column: &str| -> rusqlite::Result<Option<String>> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(|number| number.to_string()))
-    };
-    let at = |instant: Millis| instant.0.to_string();
-    let columns = [
-        ("state", row.get::<_, Option<String>>("state")?, Some(coupon.state().as_str().to_owned())),
-        ("holder", row.get("holder")?, coupon.holder().map(ToString::to_string)),
-        ("expires_at", number("expires_at")?, Some(at(coupon.expires_at()))),
-        ("issued_at", number("issued_at")?, coupon.issued_at().map(at)),
-        ("redeemed_at", number("redeemed_at")?, redemption.map(|it| at(it.at))),
-        ("order_ref", row.get("order_ref")?, redemption.map(|it| it.order.to_string())),
-        (
-            "history_full",
-            number("history_full")?,
-            Some(u8::from(is_history_full(coupon)).to_string()),
-        ),
-    ];
-    let wrong = columns.into_iter().find(|(_, stored, folded)| stored != folded);
-    Ok(wrong
-        .map(|(name, stored, folded)| format!("{name} is {stored:?}, its events say {folded:?}")))
-}
-
-impl CouponRow {
-    pub(crate) fn into_coupon(self, campaign: &CampaignHere, batch: &BatchHere) -> Coupon {
-        let genesis = Genesis {
-            code: self.code,
-            campaign: campaign.terms.id.clone(),
-            batch: batch.id.clone(),
-            valid_from: self.valid_from,
-            expires_at: self.made_expires_at,
-            zone: campaign.terms.zone.clone(),
-            created_at: self.created_at,
-        };
-        Coupon::of(genesis, self.events, self.hold, self.version, self.modified_at)
+impl CouponRow<'_> {
+    /// The number of its batch.
+    pub(crate) fn batch(&self) -> i64 {
+        batch_of(self.number)
     }
+}
+
+/// Bits of the number of a row that count within its batch. A batch has at most ten billion coupons,
+/// which take 34 bits.
+const BITS_IN_BATCH: u32 = 36;
+
+/// The number of the batch of a row.
+pub(crate) fn batch_of(number: i64) -> i64 {
+    number >> BITS_IN_BATCH
+}
+
+/// The numbers that the rows of a batch can have.
+pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
+    let first = batch << BITS_IN_BATCH;
+    first..=first | ((1 << BITS_IN_BATCH) - 1)
+}
+
+/// The states in the order of their numbers.
+const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
+
+/// The number of a state in the column `state`.
+pub(crate) fn state_number(state: &str) -> i64 {
+    let at = STATES.iter().position(|name| *name == state);
+    at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
+}
+
+/// The state of a number in the column `state`; `?` for any other number.
+pub(crate) fn state_name(number: i64) -> &'static str {
+    usize::try_from(number).ok().and_then(|at| STATES.get(at)).copied().unwrap_or("?")
+}
+
+/// The columns of a row that `coupon` would have.
+pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> Columns<'a> {
+    Columns {
+        batch,
+        day: day.0,
+        code: coupon.code().as_str(),
+        version: signed(coupon.version()),
+        state: state_number(coupon.state().as_str()),
+        holder: coupon.holder().map(UserId::as_str),
+        expires_at: coupon.expires_at(),
+        ended_at: match coupon.state() {
+            State::Available | State::Issued { .. } => None,
+            State::Redeemed { redemption, .. } => Some(redemption.at),
+            State::Void { .. } => Some(coupon.modified_at()),
+        },
+        history_full: is_history_full(coupon),
+    }
+}
+
+/// The first column of a row that differs from what `coupon`, which its record tells of, would have,
+/// and how.
+pub(crate) fn disagreement(coupon: &Coupon, stored: &Columns<'_>) -> Option<String> {
+    let told = columns(coupon, stored.batch, Day(stored.day));
+    let at = |instant: Option<Millis>| instant.map(|at| at.0);
+    let said = |column: &str, stored: &dyn Debug, told: &dyn Debug| {
+        Some(format!("{column} is {stored:?}, its record says {told:?}"))
+    };
+    if stored.state != told.state {
+        return said("state", &state_name(stored.state), &state_name(told.state));
+    }
+    if stored.holder != told.holder {
+        return said("holder", &stored.holder, &told.holder);
+    }
+    if stored.expires_at != told.expires_at {
+        return said("expires_at", &stored.expires_at.0, &told.expires_at.0);
+    }
+    if stored.ended_at != told.ended_at {
+        return said("ended_at", &at(stored.ended_at), &at(told.ended_at));
+    }
+    if stored.history_full != told.history_full {
+        return said("history_full", &stored.history_full, &told.history_full);
+    }
+    None
 }

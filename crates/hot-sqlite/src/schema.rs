@@ -14,18 +14,32 @@ use crate::txn::Txn;
 pub const FILE_NAME: &str = "hot.db";
 
 /// The statements that make a new store.
-const SCHEMA: &str = include_str!("../../../schema/hot.sql");
-
-/// The steps by which later releases change the schema: the first upgrades a store of version 1 to
-/// version 2, and so on. Version 1 is the schema of the first release.
-const STEPS: &[&str] = &[];
+pub(crate) const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
 /// The version of this release. An older release refuses a higher one.
-pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
-const fn version_after(steps: &[&str]) -> i64 {
+/// One step from a version of the schema to the next.
+#[derive(Clone, Copy)]
+pub(crate) enum Step {
+    /// Statements of one transaction.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the next step may be as small as that"))]
+    Sql(&'static str),
+    /// More than one transaction can do. It writes [`partly`] with the first, calls [`finish_step`] in
+    /// the last, and goes on with what it finds when it is called again.
+    InPieces(fn(&Connection) -> Result<(), OpenError>),
+}
+
+const fn version_after(steps: &[Step]) -> i64 {
     1 + steps.len() as i64
 }
+
+/// The version of a store while a step in pieces makes `version` of it. No release works with it.
+pub(crate) const fn partly(version: i64) -> i64 {
+    PARTLY + version
+}
+
+const PARTLY: i64 = 1_000_000;
 
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
@@ -87,7 +101,7 @@ pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError>
 }
 
 /// The store, made or upgraded if it has to be. No other process may write meanwhile.
-pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_or_make(path: &Path, steps: &[Step]) -> Result<Connection, OpenError> {
     let conn = connect(path)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -99,7 +113,7 @@ pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    migrate(&conn, path, STEPS)?;
+    migrate(&conn, path, steps)?;
     Ok(conn)
 }
 
@@ -120,7 +134,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
 /// [`OpenError`], also if there is no store.
 pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
     let conn = open_reader(&folder.join(FILE_NAME))?;
-    Ok(version(&conn)? >= SCHEMA_VERSION)
+    Ok((SCHEMA_VERSION..PARTLY).contains(&version(&conn)?))
 }
 
 /// The schema version of the store now. A process of a newer release may raise it at any time.
@@ -160,20 +174,56 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
 
 /// Creates the tables, or runs those of `steps` that the store has not had. It keeps a copy of the
 /// store first, so that every upgrade can be undone.
-fn migrate(conn: &Connection, path: &Path, steps: &[&str]) -> Result<(), OpenError> {
+fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenError> {
     let newest = version_after(steps);
     let found = version(conn)?;
-    if (1..newest).contains(&found) {
+    if found == 0 {
+        return in_transaction(conn, |conn| match version(conn)? {
+            0 => create(conn, SCHEMA, newest),
+            _ => Ok(()),
+        });
+    }
+    let begun = found.checked_sub(PARTLY).filter(|made| *made > 0);
+    if begun.unwrap_or(found) > newest {
+        let found = begun.unwrap_or(found);
+        return Err(OpenError::Newer { found, needs: written_by(conn)? });
+    }
+    if begun.is_none() && found < newest {
         keep_copy(conn, path, found)?;
     }
+    let done = begun.map_or(found, |made| made - 1);
+    for made in done + 1..=newest {
+        let step = usize::try_from(made - 2).ok().and_then(|at| steps.get(at));
+        match step {
+            Some(Step::Sql(sql)) => in_transaction(conn, |conn| {
+                conn.execute_batch(sql)?;
+                finish_step(conn, made)
+            })?,
+            Some(Step::InPieces(run)) => run(conn)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Runs `body` in a transaction that no other process writes beside.
+pub(crate) fn in_transaction<T>(
+    conn: &Connection,
+    body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let result = match version(conn)? {
-        0 => create(conn, SCHEMA, newest).map_err(OpenError::from),
-        found if found > newest => Err(OpenError::Newer { found, needs: written_by(conn)? }),
-        found => upgrade(conn, steps, found).map_err(OpenError::from),
-    };
+    let result = body(conn);
     conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    result
+    Ok(result?)
+}
+
+/// Writes that a store has this version now.
+pub(crate) fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
+        [env!("CARGO_PKG_VERSION")],
+    )?;
+    conn.pragma_update(None, "user_version", version)
 }
 
 fn create(conn: &Connection, schema: &str, version: i64) -> rusqlite::Result<()> {
@@ -205,18 +255,6 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     let sync = |path: &Path| std::fs::File::open(path).and_then(|it| it.sync_all());
     let folder = copy.parent().filter(|folder| *folder != Path::new(""));
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
-}
-
-/// Upgrades from version `found`. It may be the newest already: another process was faster.
-fn upgrade(conn: &Connection, steps: &[&str], found: i64) -> rusqlite::Result<()> {
-    let missing = usize::try_from(found - 1).ok().and_then(|done| steps.get(done..));
-    let Some(missing @ [_, ..]) = missing else { return Ok(()) };
-    missing.iter().try_for_each(|step| conn.execute_batch(step))?;
-    conn.execute(
-        "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
-        [env!("CARGO_PKG_VERSION")],
-    )?;
-    conn.pragma_update(None, "user_version", version_after(steps))
 }
 
 fn written_by(conn: &Connection) -> rusqlite::Result<String> {

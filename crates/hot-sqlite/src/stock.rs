@@ -13,13 +13,21 @@ use rusqlite::params;
 
 use crate::columns::{parsed, parsed_or_null, signed, unsigned};
 use crate::coupons::{Located, in_partition, untouched_of};
-use crate::rows::CampaignHere;
+use crate::rows::{CampaignHere, numbers_of};
 use crate::txn::Txn;
 use crate::{directory, partitions};
 
 /// Most serials that one transaction, or one read transaction of a dry run, looks at before others
 /// may write. Codes that were voided or issued by name are skipped, at some 2 µs each.
 const SKIP_MAX: u64 = 1_000;
+
+/// Of a row: whether it is an imported coupon that nothing has happened to and that expires with its
+/// batch. All other stock is in the index.
+macro_rules! is_fresh {
+    () => {
+        "state = 0 AND history_full = 0 AND version = 1 AND expires_at IS NULL"
+    };
+}
 
 /// The stock, as one process sees it.
 pub(crate) struct Supply<'a> {
@@ -29,7 +37,7 @@ pub(crate) struct Supply<'a> {
     pub(crate) walked: Option<&'a Walked>,
 }
 
-/// How far the serials of batches, by number, were seen to be gone.
+/// How far batches, by number, were seen to be gone.
 #[derive(Default)]
 pub(crate) struct Walked(BTreeMap<i64, u64>);
 
@@ -40,25 +48,26 @@ impl Walked {
     }
 }
 
-/// How far a batch's serials have been offered.
+/// How far the serials or the imported coupons of a batch have been offered.
 pub(crate) struct Cursor {
     batch: i64,
     next_offset: u64,
 }
 
 impl Cursor {
-    /// Writes how far the serials are gone. They stay gone, so the next issue begins there.
+    /// Writes how far the batch is gone. It stays gone, so the next issue begins there.
     pub(crate) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
-        let sql = "UPDATE batch SET next_offset = max(next_offset, ?2) WHERE number = ?1";
+        let sql = "UPDATE batch SET next_offset = max(coalesce(next_offset, 0), ?2) \
+                   WHERE number = ?1";
         txn.run(sql, params![self.batch, signed(self.next_offset)])
     }
 }
 
 /// What [`Offer::next`] found.
 pub(crate) enum Next {
-    /// A coupon, and how far the serials of its batch are gone if it is one of them.
+    /// A coupon, and how far its batch is gone; `None` for a coupon that came back.
     Coupon(Box<Located>, Option<Cursor>),
-    /// Many serials in a row were gone; the cursor is written before the next try.
+    /// Many in a row were gone; the cursor is written before the next try.
     Again(Cursor),
     /// Nothing, for this reason.
     Nothing(Refusal),
@@ -94,11 +103,12 @@ impl<'a> Offer<'a> {
     /// Whether anything of the batch could be handed out if it were not paused.
     fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
         let serials = batch.open_run().is_some() && self.at < self.campaign.terms.expires_at;
-        Ok(serials || with_row(txn, batch, self.at)?.is_some())
+        Ok(serials || has_row(txn, batch, self.at)?)
     }
 
     /// The next available coupon, in the order of the batches. In each batch the coupons that have
-    /// rows come first: they came back or were imported. Then come the serials.
+    /// rows come first: they came back or were imported. Those that expire first come first, and of
+    /// these the ones that nothing has happened to. Then come the serials.
     pub(crate) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
         let mut met = Left::default();
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
@@ -108,8 +118,8 @@ impl<'a> Offer<'a> {
                 met.expired |= !left && has_any(txn, &batch)?;
                 continue;
             }
-            if let Some(located) = with_row(txn, &batch, self.at)? {
-                return Ok(Next::Coupon(Box::new(located), None));
+            if let Some(next) = self.next_row(txn, &batch)? {
+                return Ok(next);
             }
             let Some(run) = batch.open_run() else {
                 met.expired |= has_any(txn, &batch)?;
@@ -125,6 +135,22 @@ impl<'a> Offer<'a> {
             }
         }
         Ok(Next::Nothing(met.refusal()))
+    }
+
+    /// The next coupon of the batch that has a row.
+    fn next_row(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<Option<Next>> {
+        let back = came_back(txn, batch, self.at)?;
+        let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > self.at);
+        if let Some(usual) = usual
+            && batch.run.is_none()
+            && back.as_ref().is_none_or(|(expires_at, ..)| *expires_at >= usual.expires_at)
+            && let Some(next) = next_import(txn, batch, self.at)?
+        {
+            return Ok(Some(next));
+        }
+        let Some((_, day, code)) = back else { return Ok(None) };
+        let located = on_offer(txn, day, &code, self.at)?;
+        Ok(located.map(|located| Next::Coupon(Box::new(located), None)))
     }
 
     /// The next serial of the batch that nothing has happened to. `None` if its run has none left.
@@ -184,20 +210,98 @@ fn batches(
 
 /// Whether anything of the batch is left, expired or not.
 fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
-    Ok(batch.open_run().is_some() || with_row(txn, batch, Millis(i64::MIN))?.is_some())
+    Ok(batch.open_run().is_some() || has_row(txn, batch, Millis(i64::MIN))?)
 }
 
-/// The coupon of the batch with a row that is on offer `at` a moment and expires first.
-fn with_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Located>> {
-    let found = txn.first(
-        "SELECT expiry_day, code FROM coupon \
-         WHERE batch = ?1 AND state = 'available' AND history_full = 0 AND expires_at > ?2 \
-         ORDER BY expires_at, version LIMIT 1",
+/// Whether the batch has a coupon with a row that is on offer `at` a moment. Says yes if it is not
+/// among the next rows, of which there are many.
+fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<bool> {
+    if came_back(txn, batch, at)?.is_some() {
+        return Ok(true);
+    }
+    let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > at);
+    match usual.filter(|_| batch.run.is_none()) {
+        None => Ok(false),
+        Some(_) => may_have_import(txn, batch),
+    }
+}
+
+/// Whether one of the next rows is an imported coupon that nothing has happened to, or there are too
+/// many to look at all.
+fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+    let numbers = numbers_of(batch.number);
+    let after = numbers.start() + signed(batch.next_offset);
+    let sql = concat!(
+        "SELECT count(*), coalesce(max(fresh), 0) FROM (SELECT ",
+        is_fresh!(),
+        " AS fresh FROM coupon NOT INDEXED \
+         WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3)"
+    );
+    let asked = params![after, numbers.end(), signed(SKIP_MAX)];
+    let (looked_at, has_fresh): (u64, bool) =
+        txn.statement(sql)?.query_row(asked, |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
+    Ok(has_fresh || looked_at >= SKIP_MAX)
+}
+
+/// The coupon of the batch that is in the index of available ones, is on offer `at` a moment and
+/// expires first: when, and where it is.
+fn came_back(
+    txn: &Txn<'_>,
+    batch: &OpenBatch,
+    at: Millis,
+) -> rusqlite::Result<Option<(Millis, Day, Code)>> {
+    // Those that expire with their batch, and those that have an expiry of their own.
+    let usual = txn.batch_at(batch.number)?.common.map(|common| common.expires_at);
+    let usual = match usual.filter(|expires_at| *expires_at > at) {
+        None => None,
+        Some(expires_at) => txn.first(
+            "SELECT expiry_day, code FROM coupon INDEXED BY coupon_available \
+             WHERE state = 0 AND history_full = 0 AND (version > 1 OR expires_at IS NOT NULL) \
+             AND batch = ?1 AND expires_at IS NULL ORDER BY version LIMIT 1",
+            [batch.number],
+            |row| Ok((expires_at, Day(row.get(0)?), parsed::<Code>(row, 1)?)),
+        )?,
+    };
+    let own = txn.first(
+        "SELECT expires_at, expiry_day, code FROM coupon INDEXED BY coupon_available \
+         WHERE state = 0 AND history_full = 0 AND (version > 1 OR expires_at IS NOT NULL) \
+         AND batch = ?1 AND expires_at > ?2 ORDER BY expires_at, version LIMIT 1",
         params![batch.number, at.0],
-        |row| Ok((Day(row.get(0)?), parsed::<Code>(row, 1)?)),
+        |row| Ok((Millis(row.get(0)?), Day(row.get(1)?), parsed::<Code>(row, 2)?)),
     )?;
-    let Some((day, code)) = found else { return Ok(None) };
-    let located = in_partition(txn, day, &code)?;
+    Ok(usual.into_iter().chain(own).min_by_key(|(expires_at, ..)| *expires_at))
+}
+
+/// The next imported coupon of the batch that nothing has happened to and that expires with it.
+/// `None` if there is none.
+fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Next>> {
+    let numbers = numbers_of(batch.number);
+    let offset = |number: i64| (number - numbers.start()).unsigned_abs();
+    let cursor = |number| Cursor { batch: batch.number, next_offset: offset(number) };
+    let mut statement = txn.statement(concat!(
+        "SELECT number, expiry_day, code, ",
+        is_fresh!(),
+        " FROM coupon NOT INDEXED WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3"
+    ))?;
+    let after = numbers.start() + signed(batch.next_offset);
+    let mut found = statement.query(params![after, numbers.end(), signed(SKIP_MAX)])?;
+    let mut skipped = None;
+    while let Some(row) = found.next()? {
+        let number = row.get(0)?;
+        if row.get(3)? {
+            let (day, code) = (Day(row.get(1)?), parsed::<Code>(row, 2)?);
+            let located = on_offer(txn, day, &code, at)?;
+            return Ok(located.map(|it| Next::Coupon(Box::new(it), Some(cursor(number)))));
+        }
+        skipped = Some(number);
+    }
+    // Also at the end of the batch, so that the next issue need not walk there again.
+    Ok(skipped.map(|number| Next::Again(cursor(number))))
+}
+
+/// The coupon of a row that is on offer.
+fn on_offer(txn: &Txn<'_>, day: Day, code: &Code, at: Millis) -> rusqlite::Result<Option<Located>> {
+    let located = in_partition(txn, day, code)?;
     debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));
     Ok(located)
 }

@@ -10,6 +10,7 @@
 //! finds the same number has the same terms. So a look-up reads one small row instead of three
 //! large ones.
 
+mod actors;
 mod counts;
 mod lookups;
 mod seen;

@@ -4,6 +4,8 @@
 
 #[path = "sqlite/damage.rs"]
 mod damage;
+#[path = "sqlite/lists.rs"]
+mod lists;
 #[path = "sqlite/shrink.rs"]
 mod shrink;
 #[path = "sqlite/writer.rs"]
@@ -141,17 +143,17 @@ fn a_foreign_file_is_refused_and_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_by_another_program_are_found() {
     let tampers = [
-        "UPDATE coupon SET state = 'issued' WHERE state = 'redeemed'",
-        "UPDATE coupon SET state = 'available' WHERE state = 'void'",
-        "UPDATE coupon SET holder = 'eve' WHERE state = 'redeemed'",
-        "UPDATE coupon SET expires_at = expires_at + 1 WHERE state = 'redeemed'",
-        "UPDATE coupon SET issued_at = issued_at + 1 WHERE state = 'redeemed'",
-        "UPDATE coupon SET redeemed_at = redeemed_at + 1 WHERE state = 'redeemed'",
-        "UPDATE coupon SET order_ref = 'another' WHERE state = 'redeemed'",
-        "UPDATE coupon SET history_full = 1 WHERE state = 'redeemed'",
-        "UPDATE coupon SET events = 'x' WHERE state = 'redeemed'",
-        "DELETE FROM coupon WHERE state = 'redeemed'",
-        "DELETE FROM coupon WHERE state = 'available'",
+        "UPDATE coupon SET state = 1 WHERE state = 2",
+        "UPDATE coupon SET state = 0 WHERE state = 3",
+        "UPDATE coupon SET holder = 'eve' WHERE state = 2",
+        "UPDATE coupon SET expires_at = 1 << 41 WHERE state = 2",
+        "UPDATE coupon SET ended_at = ended_at + 1 WHERE state = 2",
+        "UPDATE coupon SET history_full = 1 WHERE state = 2",
+        "UPDATE coupon SET record = x'ff' WHERE state = 2",
+        "UPDATE coupon SET number = number + (77 << 36) WHERE state = 2",
+        "UPDATE batch SET made_at = made_at + 1",
+        "DELETE FROM coupon WHERE state = 2",
+        "DELETE FROM coupon WHERE state = 0",
         "DELETE FROM claim",
         "UPDATE campaign SET redeemed = redeemed + 1",
         "UPDATE campaign SET stock = stock + 1",
@@ -582,7 +584,7 @@ async fn an_answer_comes_after_the_commit() {
                 let found = kit.found(&code).await;
                 let change = kit.change(void(), Asker::Shop, NOW);
                 kit.hot.apply(&found, change).await.unwrap();
-                let sql = "SELECT count(*) FROM coupon WHERE code = ?1 AND state = 'void'";
+                let sql = "SELECT count(*) FROM coupon WHERE code = ?1 AND state = 3";
                 let there: i64 = conn.query_row(sql, [code.as_str()], |row| row.get(0)).unwrap();
                 assert_eq!(there, 1, "{code}");
             }

@@ -88,9 +88,9 @@ kinds! {
     /// A row cannot be read.
     RowUnreadable, "row-unreadable",
         "do not change the row until you know who wrote it; then take the row from a backup";
-    /// The columns of a row contradict its events.
+    /// A row is not as it was written: its columns contradict its events, or its checksum is wrong.
     RowNotItsEvents, "row-not-its-events",
-        "the events are right: find out who changed the row, and compare it with a backup";
+        "find out what changed the row, and take it from a backup; until then requests for its coupon get 503";
     /// The events of a coupon are in an order that no rule allows.
     EventsInvalid, "events-invalid",
         "somebody changed the events: compare them with a backup; if the coupon could be redeemed twice, void it";

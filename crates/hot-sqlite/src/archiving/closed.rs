@@ -9,36 +9,37 @@ use rusqlite::params;
 
 use crate::columns::{parsed, signed};
 use crate::coupons::row_of;
+use crate::rows::state_number;
 use crate::txn::Txn;
 
-/// The closed coupons of one campaign in one partition: the void ones, which have no redemption,
-/// then those whose redemption is old enough. These are two ranges of one index.
+/// The closed coupons of one batch in one partition: the void ones, then those whose redemption is
+/// old enough. These are two ranges of one index.
 struct ClosedRange {
     day: Day,
-    campaign: i64,
+    batch: i64,
     /// Redeemed then or before.
     until: Millis,
     /// How long after its redemption a coupon is closed.
     cancel_days: u16,
 }
 
-/// The range after a partition and a campaign, in the order of the index.
+/// The range after a partition and a batch, in the order of the index.
 fn next_range(
     txn: &Txn<'_>,
     after: (Day, i64),
     now: Millis,
 ) -> rusqlite::Result<Option<ClosedRange>> {
     let found = txn.first(
-        "SELECT expiry_day, campaign FROM coupon INDEXED BY coupon_closed \
-         WHERE state IN ('redeemed', 'void') AND (expiry_day, campaign) > (?1, ?2) \
-         ORDER BY expiry_day, campaign LIMIT 1",
+        "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
+         WHERE ended_at IS NOT NULL AND (expiry_day, batch) > (?1, ?2) \
+         ORDER BY expiry_day, batch LIMIT 1",
         params![after.0.0, after.1],
         |row| Ok((Day(row.get(0)?), row.get(1)?)),
     )?;
-    let Some((day, campaign)) = found else { return Ok(None) };
-    let cancel_days = txn.campaign_at(campaign)?.terms.cancel_days;
+    let Some((day, batch)) = found else { return Ok(None) };
+    let cancel_days = txn.campaign_at(txn.batch_at(batch)?.campaign)?.terms.cancel_days;
     let until = closed_until(cancel_days, now);
-    Ok(Some(ClosedRange { day, campaign, until, cancel_days }))
+    Ok(Some(ClosedRange { day, batch, until, cancel_days }))
 }
 
 impl ClosedRange {
@@ -46,13 +47,12 @@ impl ClosedRange {
         let counted: i64 = txn
             .statement(
                 "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
-                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-                 AND redeemed_at IS NULL UNION ALL \
-                 SELECT 1 FROM coupon INDEXED BY coupon_closed \
-                 WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-                 AND redeemed_at <= ?3 LIMIT ?4)",
+                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
+                 UNION ALL SELECT 1 FROM coupon INDEXED BY coupon_closed \
+                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+                 AND ended_at <= ?3 LIMIT ?4)",
             )?
-            .query_row(params![self.day.0, self.campaign, self.until.0, signed(enough)], |row| {
+            .query_row(params![self.day.0, self.batch, self.until.0, signed(enough)], |row| {
                 row.get(0)
             })?;
         Ok(counted.unsigned_abs())
@@ -60,34 +60,30 @@ impl ClosedRange {
 
     /// Since when the first of them has been closed.
     fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
-        let first = |sql: &str| -> rusqlite::Result<Option<i64>> {
-            txn.first(sql, params![self.day.0, self.campaign], |row| row.get(0))
+        let first = |state: &str| -> rusqlite::Result<Option<Millis>> {
+            let found: Option<i64> = txn.first(
+                "SELECT ended_at FROM coupon INDEXED BY coupon_closed \
+                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = ?3 \
+                 ORDER BY ended_at LIMIT 1",
+                params![self.day.0, self.batch, state_number(state)],
+                |row| row.get(0),
+            )?;
+            Ok(found.map(Millis))
         };
-        let void = first(
-            "SELECT modified_at FROM coupon INDEXED BY coupon_closed \
-             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-             AND redeemed_at IS NULL ORDER BY modified_at LIMIT 1",
-        )?;
-        let redeemed = first(
-            "SELECT redeemed_at FROM coupon INDEXED BY coupon_closed \
-             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-             AND redeemed_at IS NOT NULL ORDER BY redeemed_at LIMIT 1",
-        )?;
-        let redeemed = redeemed.map(Millis).filter(|at| *at <= self.until);
+        let redeemed = first("redeemed")?.filter(|at| *at <= self.until);
         let redeemed = redeemed.map(|at| at.plus_days(self.cancel_days));
-        Ok(void.map(Millis).into_iter().chain(redeemed).min())
+        Ok(first("void")?.into_iter().chain(redeemed).min())
     }
 
     fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
         let left = limit.saturating_sub(codes.len());
         codes.extend(txn.all(
             "SELECT code FROM coupon INDEXED BY coupon_closed \
-             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-             AND redeemed_at IS NULL UNION ALL \
-             SELECT code FROM coupon INDEXED BY coupon_closed \
-             WHERE state IN ('redeemed', 'void') AND expiry_day = ?1 AND campaign = ?2 \
-             AND redeemed_at <= ?3 LIMIT ?4",
-            params![self.day.0, self.campaign, self.until.0, left as i64],
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
+             UNION ALL SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+             AND ended_at <= ?3 LIMIT ?4",
+            params![self.day.0, self.batch, self.until.0, left as i64],
             |row| parsed::<Code>(row, 0),
         )?);
         Ok(())
@@ -103,7 +99,7 @@ pub(crate) fn closed_partitions(
     let mut partitions: Vec<ClosedPartition> = Vec::new();
     let mut after = (Day(i32::MIN), i64::MIN);
     while let Some(range) = next_range(txn, after, now)? {
-        after = (range.day, range.campaign);
+        after = (range.day, range.batch);
         if txn.is_sealed(range.day)? {
             continue;
         }
@@ -133,7 +129,7 @@ pub(crate) fn closed_codes(
 ) -> rusqlite::Result<Vec<Code>> {
     let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
     while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
-        after = (range.day, range.campaign);
+        after = (range.day, range.batch);
         range.codes(txn, &mut codes, limit)?;
     }
     codes.sort_unstable();

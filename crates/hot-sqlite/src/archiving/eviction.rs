@@ -22,13 +22,13 @@ pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite
     for (code, version) in copied {
         let removed = txn.first(
             "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
-             AND state IN ('redeemed', 'void') RETURNING campaign, state",
+             AND state >= 2 RETURNING number, state",
             params![day.0, code.as_str(), signed(*version)],
-            |row| Ok((row.get(0)?, row.get::<_, String>(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let Some((campaign, state)) = removed else { continue };
+        let Some((number, state)) = removed else { continue };
         partitions::mark_archived(txn, day, code, *version)?;
-        txn.counts().archive(campaign, &state);
+        txn.count_archived(number, state)?;
         evicted += 1;
     }
     Ok(evicted)

@@ -1,11 +1,12 @@
 //! Removal: empties a sealed partition whose coupons were read back from cold, some rows at a time.
 
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use hot::{Emptying, ListPosition};
 use rusqlite::params;
 
-use crate::columns::{signed, unsigned};
+use crate::columns::signed;
 use crate::failure::damaged;
+use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
 
 /// Rows that one transaction looks at and removes.
@@ -19,9 +20,9 @@ const REMOVE_ARCHIVED_MARKERS_MAX: i64 = 2_000;
 
 /// Removes up to `rows` rows of a sealed partition; `None` if there is nothing left.
 ///
-/// It goes by expiry first, which is the order of the rows and of most index entries: in any other
-/// order each row would touch five pages of its own. Then it removes rows that expire on another
-/// day than that of their partition, then archived markers.
+/// It goes through the batches that expire on the day first, which is the order of the rows: in any
+/// other order each row would touch a page of its own. Then it removes rows of other batches, then
+/// archived markers.
 pub(crate) fn remove(
     txn: &Txn<'_>,
     day: Day,
@@ -32,17 +33,17 @@ pub(crate) fn remove(
         return Err(damaged("sealed", "a partition that is not sealed cannot be emptied"));
     }
     if !so_far.walked {
-        return remove_by_expiry(txn, day, so_far, rows).map(Some);
+        return remove_by_batch(txn, day, so_far, rows).map(Some);
     }
-    let left: Vec<(i64, i64, String)> = txn.all(
-        "SELECT number, campaign, state FROM coupon INDEXED BY coupon_by_code \
+    let left: Vec<(i64, i64)> = txn.all(
+        "SELECT number, state FROM coupon INDEXED BY coupon_by_code \
          WHERE expiry_day = ?1 LIMIT ?2",
         params![day.0, rows],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let mut removed = left.len() as u64;
-    for (number, campaign, state) in left {
-        remove_row(txn, number, campaign, &state)?;
+    for (number, state) in left {
+        remove_row(txn, number, state)?;
     }
     if removed == 0 {
         removed = txn
@@ -55,42 +56,46 @@ pub(crate) fn remove(
     Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
 }
 
-fn remove_by_expiry(
+/// Looks at the next `rows` rows of the batches that expire on the day.
+fn remove_by_batch(
     txn: &Txn<'_>,
     day: Day,
     so_far: &Emptying,
     rows: i64,
 ) -> rusqlite::Result<Emptying> {
-    let from = so_far.after.clone().unwrap_or(ListPosition {
-        // Expiries are exclusive: midnight belongs to the day before.
-        expires_at: Day(day.0 - 1).end(),
-        tie: u64::MAX >> 1,
-    });
-    let found = txn.all(
-        "SELECT number, campaign, state, expiry_day, expires_at FROM coupon \
-         INDEXED BY coupon_by_expiry \
-         WHERE (expires_at, number) > (?1, ?2) AND expires_at <= ?3 \
-         ORDER BY expires_at, number LIMIT ?4",
-        params![from.expires_at.0, signed(from.tie), day.end().0, rows],
-        |row| {
-            let at = ListPosition { expires_at: Millis(row.get(4)?), tie: unsigned(row, 0)? };
-            Ok((at, row.get(1)?, row.get::<_, String>(2)?, Day(row.get(3)?)))
-        },
-    )?;
     let mut after = so_far.clone();
-    after.walked = found.is_empty();
-    for (at, campaign, state, partition) in found {
-        if partition == day {
-            remove_row(txn, signed(at.tie), campaign, &state)?;
+    let from = so_far.after.as_ref().map_or(0, |from| signed(from.tie));
+    // Expiries are exclusive: midnight belongs to the day before.
+    let batch: Option<i64> = txn.first(
+        "SELECT number FROM batch WHERE number >= ?1 AND expires_at > ?2 AND expires_at <= ?3 \
+         ORDER BY number LIMIT 1",
+        params![batch_of(from), Day(day.0 - 1).end().0, day.end().0],
+        |row| row.get(0),
+    )?;
+    let Some(batch) = batch else {
+        after.walked = true;
+        return Ok(after);
+    };
+    let numbers = numbers_of(batch);
+    let found: Vec<(i64, i64, i32)> = txn.all(
+        "SELECT number, state, expiry_day FROM coupon WHERE number > ?1 AND number <= ?2 \
+         ORDER BY number LIMIT ?3",
+        params![from.max(*numbers.start()), numbers.end(), rows],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    // The end of the batch leads to the next one.
+    let last = found.last().map_or(*numbers.end() + 1, |(number, ..)| *number);
+    for (number, state, partition) in found {
+        if partition == day.0 {
+            remove_row(txn, number, state)?;
             after.removed += 1;
         }
-        after.after = Some(at);
     }
+    after.after = Some(ListPosition { expires_at: day.end(), tie: last.unsigned_abs() });
     Ok(after)
 }
 
-fn remove_row(txn: &Txn<'_>, number: i64, campaign: i64, state: &str) -> rusqlite::Result<()> {
+fn remove_row(txn: &Txn<'_>, number: i64, state: i64) -> rusqlite::Result<()> {
     txn.run("DELETE FROM coupon WHERE number = ?1", [number])?;
-    txn.counts().archive(campaign, state);
-    Ok(())
+    txn.count_archived(number, state)
 }

@@ -5,8 +5,8 @@ use crate::txn::Txn;
 /// Pages that one transaction gives back to the disk.
 const SHRINK_PAGES: i64 = 100;
 
-/// Fewest free pages that are kept for new rows: 16 MiB.
-const FREE_PAGES_KEPT: i64 = 4_096;
+/// Fewest free pages that are kept for new rows: 4 MiB, some 20,000 coupons.
+const FREE_PAGES_KEPT: i64 = 1_024;
 
 /// Whether there is enough free space to give back: more than a quarter of the file.
 pub(crate) fn has_room_to_give(txn: &Txn<'_>) -> rusqlite::Result<bool> {

@@ -1,52 +1,42 @@
 //! The row of one coupon, as it is written: an insert, or an update of the same version.
 
 use coupon::code::Code;
-use coupon::coupon::{Coupon, State};
-use coupon::ids::UserId;
+use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::protocol::is_history_full;
 use rusqlite::params;
 
 use super::Located;
 use crate::columns::signed;
 use crate::failure::damaged;
+use crate::record::{Common, encode};
+use crate::rows::{columns, numbers_of};
 use crate::txn::Txn;
-use crate::{history, holds};
 
 /// Makes the row of a coupon that has none in this partition.
-pub(crate) fn insert(
-    txn: &Txn<'_>,
-    campaign: i64,
-    batch: i64,
-    coupon: &Coupon,
-    day: Day,
-) -> rusqlite::Result<()> {
-    let genesis = coupon.genesis();
+pub(crate) fn insert(txn: &Txn<'_>, batch: i64, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
+    let common = common_of(txn, batch, coupon)?;
+    let columns = columns(coupon, batch, day);
+    let numbers = numbers_of(batch);
+    // After every row that was offered, also if the last ones are deleted: stock is looked for there.
     txn.run(
-        "INSERT INTO coupon (expiry_day, code, campaign, batch, version, state, holder, \
-         valid_from, expires_at, made_expires_at, issued_at, redeemed_at, order_ref, hold, \
-         events, history_full, created_at, modified_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-         ?18)",
+        "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
+         ended_at, history_full, record) \
+         VALUES ((SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
+         (SELECT next_offset FROM batch WHERE number = ?12 AND key_id IS NULL), 0)) + 1 \
+         FROM coupon WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
+            numbers.start(),
+            numbers.end(),
             day.0,
-            coupon.code().as_str(),
-            campaign,
+            columns.code,
+            columns.version,
+            columns.state,
+            columns.holder,
+            own_expiry(coupon, &common),
+            columns.ended_at.map(|at| at.0),
+            columns.history_full,
+            encode(coupon, &common, &columns, txn)?,
             batch,
-            signed(coupon.version()),
-            coupon.state().as_str(),
-            coupon.holder().map(UserId::as_str),
-            genesis.valid_from.0,
-            coupon.expires_at().0,
-            genesis.expires_at.0,
-            coupon.issued_at().map(|at| at.0),
-            redeemed_at(coupon).map(|at| at.0),
-            order_ref(coupon),
-            coupon.hold().map(holds::to_json),
-            history::to_text(coupon),
-            is_history_full(coupon),
-            genesis.created_at.0,
-            coupon.modified_at().0,
         ],
     )
 }
@@ -57,41 +47,46 @@ pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<(
     txn.run(sql, params![day.0, code.as_str()])
 }
 
-/// Writes a row back. Fails if its version is no longer the one that was read.
-pub(crate) fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlite::Result<()> {
+/// Writes a row back, into the partition `day`. Fails if its version is no longer the one that was
+/// read.
+pub(crate) fn update(
+    txn: &Txn<'_>,
+    before: &Located,
+    after: &Coupon,
+    day: Day,
+) -> rusqlite::Result<()> {
+    let common = common_of(txn, before.here.batch, after)?;
+    let columns = columns(after, before.here.batch, day);
+    let expires_at = own_expiry(after, &common);
     let same_indexes = before.coupon.holder() == after.holder()
-        && before.coupon.expires_at() == after.expires_at();
+        && before.coupon.expires_at() == after.expires_at()
+        && before.day == day;
     // SQLite rewrites the entry of every index whose columns are named, changed or not; a redeem
     // changes neither holder nor expiry.
     let sql = match same_indexes {
         true => {
-            "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, history_full = ?8, modified_at = ?9 \
-             WHERE number = ?10 AND version = ?11"
+            "UPDATE coupon SET version = ?1, state = ?2, ended_at = ?3, history_full = ?4, \
+             record = ?5 WHERE number = ?6 AND version = ?7"
         }
         false => {
-            "UPDATE coupon SET version = ?1, state = ?2, issued_at = ?3, redeemed_at = ?4, \
-             order_ref = ?5, hold = ?6, events = ?7, history_full = ?8, modified_at = ?9, \
-             holder = ?12, expires_at = ?13 \
-             WHERE number = ?10 AND version = ?11"
+            "UPDATE coupon SET version = ?1, state = ?2, ended_at = ?3, history_full = ?4, \
+             record = ?5, holder = ?8, expires_at = ?9, expiry_day = ?10 \
+             WHERE number = ?6 AND version = ?7"
         }
     };
     let mut statement = txn.statement(sql)?;
+    let (record, ended_at) = (encode(after, &common, &columns, txn)?, columns.ended_at);
+    let (ended_at, version) = (ended_at.map(|at| at.0), signed(before.coupon.version()));
     let common = params![
-        signed(after.version()),
-        after.state().as_str(),
-        after.issued_at().map(|at| at.0),
-        redeemed_at(after).map(|at| at.0),
-        order_ref(after),
-        after.hold().map(holds::to_json),
-        history::to_text(after),
-        is_history_full(after),
-        after.modified_at().0,
+        columns.version,
+        columns.state,
+        ended_at,
+        columns.history_full,
+        record,
         before.here.row,
-        signed(before.coupon.version()),
+        version,
     ];
-    let holder = after.holder().map(UserId::as_str);
-    let more = params![holder, after.expires_at().0];
+    let more = params![columns.holder, expires_at, day.0];
     let changed = match same_indexes {
         true => statement.execute(common)?,
         false => statement.execute(&*[common, more].concat())?,
@@ -103,13 +98,22 @@ pub(crate) fn update(txn: &Txn<'_>, before: &Located, after: &Coupon) -> rusqlit
     }
 }
 
-fn redeemed_at(coupon: &Coupon) -> Option<Millis> {
-    match coupon.state() {
-        State::Redeemed { redemption, .. } => Some(redemption.at),
-        State::Available | State::Issued { .. } | State::Void { .. } => None,
+/// What the coupons of a batch have in common. The first that gets a row decides it.
+fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> rusqlite::Result<Common> {
+    if let Some(common) = txn.batch_at(batch)?.common {
+        return Ok(common);
     }
+    let common = Common::of(coupon);
+    txn.run(
+        "UPDATE batch SET valid_from = ?2, expires_at = ?3, made_at = ?4 WHERE number = ?1",
+        params![batch, common.valid_from.0, common.expires_at.0, common.created_at.0],
+    )?;
+    txn.forget_terms();
+    Ok(common)
 }
 
-fn order_ref(coupon: &Coupon) -> Option<&str> {
-    coupon.redemption().map(|redemption| redemption.order.as_str())
+/// The column `expires_at`.
+fn own_expiry(coupon: &Coupon, common: &Common) -> Option<i64> {
+    let Millis(expires_at) = coupon.expires_at();
+    Some(expires_at).filter(|at| *at != common.expires_at.0)
 }

@@ -6,8 +6,9 @@ use hot::inventory::{RowIs, RowItem};
 use rusqlite::{Row, params};
 
 use crate::columns::{signed, unsigned};
-use crate::coupons::located;
+use crate::coupons::read;
 use crate::failure::damaged;
+use crate::rows::CouponRow;
 use crate::txn::Txn;
 use crate::{partitions, rows};
 
@@ -33,8 +34,8 @@ pub(super) const ROWS: &str = rows::select_coupon!(
 
 /// From [`ROWS`].
 pub(super) fn row_item(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<RowItem> {
-    let code: String = row.get(1)?;
-    Ok(RowItem { day: Day(row.get(0)?), is: is_of(txn, row).written_as(&code), code, astray: None })
+    let code: String = row.get(2)?;
+    Ok(RowItem { day: Day(row.get(1)?), is: is_of(txn, row).written_as(&code), code, astray: None })
 }
 
 /// A row by its number, or an archived marker by its version.
@@ -99,26 +100,17 @@ fn rows_of(txn: &Txn<'_>, day: Day, found: Vec<(String, Found)>) -> rusqlite::Re
     Ok(all)
 }
 
-/// The coupon of a row, and the first column that differs from its events; or why it cannot be
-/// read.
+/// The coupon of a row, and what of the row is not as it was written; or why it cannot be read.
 fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
-    let read = rows::coupon_row(row).and_then(|it| {
-        let (campaign, batch) = (it.campaign, it.batch);
-        located(txn, it).map_err(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => {
-                damaged("campaign", format!("{campaign}, or its batch {batch}, is not there"))
-            }
-            error => error,
-        })
-    });
-    let compared = read.and_then(|located| {
-        let differs = match rows::agrees(&located.coupon, row)? {
-            true => None,
-            false => rows::disagreement(&located.coupon, row)?,
-        };
-        Ok(RowIs::Coupon { coupon: Box::new(located.coupon), differs })
-    });
-    compared.unwrap_or_else(|error| RowIs::Unreadable(error.to_string()))
+    let is_of = |row: CouponRow<'_>| match read(txn, &row) {
+        Ok((located, differs)) => Ok(RowIs::Coupon { coupon: Box::new(located.coupon), differs }),
+        Err(rusqlite::Error::QueryReturnedNoRows) => {
+            Err(damaged("batch", format!("{}, or its campaign, is not there", row.batch())))
+        }
+        Err(error) => Err(error),
+    };
+    let is = rows::coupon_row(row).and_then(is_of);
+    is.unwrap_or_else(|error| RowIs::Unreadable(error.to_string()))
 }
 
 /// The row and the archived marker of a code in a partition.

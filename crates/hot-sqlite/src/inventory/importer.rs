@@ -3,6 +3,7 @@
 use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, CampaignId, IssueRef};
 use coupon::time::Day;
+use hot::imported_state_text;
 use hot::inventory::{
     BatchItem, CampaignItem, ClaimItem, EntryIs, EntryItem, Item, PartitionItem, Pass,
     ReplacementItem, RowIs,
@@ -15,7 +16,7 @@ use crate::coupons::writing;
 use crate::failure::damaged;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{batches, campaigns, import, partitions, rejected_lines, settings};
+use crate::{batches, campaigns, directory, import, partitions, rejected_lines, settings};
 
 /// Writes one item. A second pass brings only what is newer than here.
 pub(super) fn put(txn: &Txn<'_>, item: &Item, pass: Pass) -> rusqlite::Result<()> {
@@ -161,8 +162,8 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
         }
     }
     let genesis = coupon.genesis();
-    let (campaign, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
-    writing::insert(txn, campaign.number, batch, coupon, day)
+    let (_, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
+    writing::insert(txn, batch, coupon, day)
 }
 
 fn put_archived_marker(txn: &Txn<'_>, day: Day, code: &str, version: u64) -> rusqlite::Result<()> {
@@ -174,25 +175,26 @@ fn put_archived_marker(txn: &Txn<'_>, day: Day, code: &str, version: u64) -> rus
 }
 
 fn put_entry(txn: &Txn<'_>, it: &EntryItem) -> rusqlite::Result<()> {
-    let number = |id: &CampaignId| -> rusqlite::Result<i64> {
-        let gone = || damaged("campaign", format!("{id} was not copied"));
-        Ok(txn.campaign(id)?.ok_or_else(gone)?.number)
-    };
-    let (kind, campaign, batch, day, line) = match &it.is {
-        EntryIs::Gone => ("gone", 0, None, None, None),
-        EntryIs::Shared { campaign } => ("shared", number(campaign)?, None, None, None),
-        EntryIs::Coupon { owner, day, line } => {
-            let (campaign, batch) = batch_here(txn, &owner.campaign, &owner.batch)?;
-            ("coupon", campaign.number, Some(batch), Some(day.0), line.as_ref())
+    match &it.is {
+        EntryIs::Gone => directory::enter_other(txn, &it.code, directory::GONE, None),
+        EntryIs::Shared { campaign } => {
+            let gone = || damaged("campaign", format!("{campaign} was not copied"));
+            let number = txn.campaign(campaign)?.ok_or_else(gone)?.number;
+            directory::enter_other(txn, &it.code, directory::SHARED, Some(number))
         }
-        EntryIs::Unreadable(why) => return Err(damaged("directory", why)),
-    };
-    let (from, until) = (line.map(|line| line.0.0), line.map(|line| line.1.0));
-    txn.run(
-        "INSERT OR REPLACE INTO directory (code, kind, campaign, batch, expiry_day, valid_from, \
-         expires_at, imported_state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        params![it.code, kind, campaign, batch, day, from, until, line.map(|(.., said)| said)],
-    )
+        EntryIs::Coupon { owner, day, line } => {
+            let (_, batch) = batch_here(txn, &owner.campaign, &owner.batch)?;
+            let Some((valid_from, expires_at, said)) = line else {
+                return directory::replace(txn, &it.code, batch, *day, None);
+            };
+            let said = imported_state_text::from_json(said);
+            let imported_state = &said.map_err(|why| damaged("imported_state", why))?;
+            let (valid_from, expires_at) = (*valid_from, *expires_at);
+            let line = directory::Line { valid_from, expires_at, imported_state };
+            directory::replace(txn, &it.code, batch, *day, Some(&line))
+        }
+        EntryIs::Unreadable(why) => Err(damaged("directory", why)),
+    }
 }
 
 fn put_claim(txn: &Txn<'_>, it: &ClaimItem) -> rusqlite::Result<()> {
@@ -211,16 +213,16 @@ fn put_claim(txn: &Txn<'_>, it: &ClaimItem) -> rusqlite::Result<()> {
 /// and counts rows again: counts are exact here and were not on a cluster.
 pub(super) fn settle(txn: &Txn<'_>) -> rusqlite::Result<()> {
     for sql in [
-        "DELETE FROM coupon WHERE expiry_day < (SELECT directory.expiry_day FROM directory \
-         WHERE directory.code = coupon.code AND kind = 'coupon')",
+        "DELETE FROM coupon WHERE expiry_day < \
+         (SELECT coalesce(directory.expiry_day, (batch.expires_at - 1) / 86400000) FROM directory \
+         JOIN batch ON batch.number = directory.batch WHERE directory.code = coupon.code)",
         "UPDATE campaign SET issued = cold_issued, redeemed = cold_redeemed, void = cold_void",
         "UPDATE campaign SET issued = cold_issued + here.issued, \
          redeemed = cold_redeemed + here.redeemed, void = cold_void + here.void \
-         FROM (SELECT campaign AS number, \
-         count(*) FILTER (WHERE state = 'issued') AS issued, \
-         count(*) FILTER (WHERE state = 'redeemed') AS redeemed, \
-         count(*) FILTER (WHERE state = 'void') AS void \
-         FROM coupon NOT INDEXED GROUP BY campaign) AS here WHERE here.number = campaign.number",
+         FROM (SELECT campaign AS number, sum(state = 1) AS issued, sum(state = 2) AS redeemed, \
+         sum(state = 3) AS void FROM coupon NOT INDEXED \
+         JOIN batch ON batch.number = coupon.batch GROUP BY campaign) AS here \
+         WHERE here.number = campaign.number",
     ] {
         txn.conn.execute(sql, [])?;
     }

@@ -3,20 +3,20 @@
 use coupon::code::Code;
 use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::time::{Day, Millis};
-use hot::Account;
 use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, Reading,
     ReplacementItem, RowIs, RowItem, Table, Unreadable,
 };
+use hot::{Account, imported_state_text};
 use router::Owner;
 use rusqlite::{Row, ToSql, params};
 
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
-use crate::columns::{parsed, signed, unsigned};
+use crate::columns::{millis_or_null, parsed, signed, unsigned};
 use crate::failure::damaged;
 use crate::txn::Txn;
-use crate::{claims, directory, rejected_lines};
+use crate::{claims, directory, last_line, rejected_lines};
 
 /// The first word of a position among archived markers. They come after the rows.
 const ARCHIVED_MARKERS: &str = "archived_markers";
@@ -167,10 +167,11 @@ macro_rules! entries {
     ($rest:literal) => {
         concat!(
             "SELECT directory.code, kind, campaign_id, batch_id, directory.expiry_day, \
-             directory.valid_from, directory.expires_at, imported_state, \
-             directory.code AS position FROM directory \
-             LEFT JOIN campaign ON campaign.number = directory.campaign \
-             LEFT JOIN batch ON batch.number = directory.batch WHERE directory.code ",
+             directory.valid_from, directory.expires_at, last_line, batch.valid_from, \
+             batch.expires_at, key_id, directory.code AS position FROM directory \
+             LEFT JOIN batch ON batch.number = directory.batch \
+             LEFT JOIN campaign ON campaign.number = coalesce(batch.campaign, directory.campaign) \
+             WHERE directory.code ",
             $rest
         )
     };
@@ -180,23 +181,38 @@ const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<EntryItem> {
     let code: String = row.get(0)?;
-    let read = || -> rusqlite::Result<EntryIs> {
-        Ok(match row.get_ref(1)?.as_str()? {
-            "gone" => EntryIs::Gone,
-            "shared" => EntryIs::Shared { campaign: parsed(row, 2)? },
-            "coupon" => EntryIs::Coupon {
-                owner: Owner { campaign: parsed(row, 2)?, batch: parsed(row, 3)? },
-                day: Day(row.get(4)?),
-                line: match row.get::<_, Option<String>>(7)? {
-                    None => None,
-                    Some(said) => Some((Millis(row.get(5)?), Millis(row.get(6)?), said)),
-                },
-            },
-            other => return Err(damaged("kind", other)),
-        })
+    let is = match row.get(1) {
+        Ok(directory::GONE) => Ok(EntryIs::Gone),
+        Ok(directory::SHARED) => parsed(row, 2).map(|campaign| EntryIs::Shared { campaign }),
+        Ok(directory::COUPON) => entry_of_coupon(row),
+        Ok(other) => Err(damaged("kind", other)),
+        Err(error) => Err(error),
     };
-    let is = read().unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
+    let is = is.unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
     Ok(EntryItem { code, is })
+}
+
+fn entry_of_coupon(row: &Row<'_>) -> rusqlite::Result<EntryIs> {
+    let owner = Owner { campaign: parsed(row, 2)?, batch: parsed(row, 3)? };
+    let expires_at = millis_or_null(row, 9)?;
+    let no_dates = || damaged("batch", "it has coupons and no dates");
+    let day = match (row.get::<_, Option<i32>>(4)?, expires_at) {
+        (Some(day), _) => Day(day),
+        (None, expires_at) => Day::expiry_day_of(expires_at.ok_or_else(no_dates)?),
+    };
+    let is_imported = row.get_ref(10)?.as_str_or_null()?.is_none();
+    let dates = (
+        millis_or_null(row, 5)?.or(millis_or_null(row, 8)?),
+        millis_or_null(row, 6)?.or(expires_at),
+    );
+    let line = match dates {
+        (Some(valid_from), Some(expires_at)) if is_imported => {
+            let said = last_line::decode(row.get_ref(7)?.as_blob_or_null()?)?;
+            Some((valid_from, expires_at, imported_state_text::to_json(&said)))
+        }
+        _ => None,
+    };
+    Ok(EntryIs::Coupon { owner, day, line })
 }
 
 pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryItem>> {

@@ -1,4 +1,4 @@
-//! From version 1 to a version 2 that these tests make up, and to the version of this release.
+//! From version 1 to a version 2 that these tests make up. The tests of `upgrade` have the real one.
 
 #[path = "../../tests/schema/power.rs"]
 mod power;
@@ -16,8 +16,10 @@ use crate::fair_file_lock::FairFileLock;
 const VERSION_1: &str = include_str!("../../tests/fixtures/hot-1.sql");
 
 /// The step to a version 2 that no release has.
-const STEP: &str = "ALTER TABLE campaign ADD COLUMN channel TEXT; \
-                    CREATE INDEX campaign_channel ON campaign (channel)";
+const STEP: Step = Step::Sql(
+    "ALTER TABLE campaign ADD COLUMN channel TEXT; \
+                    CREATE INDEX campaign_channel ON campaign (channel)",
+);
 
 struct Store {
     folder: TempDir,
@@ -45,7 +47,7 @@ impl Store {
         self.folder.path().join("hot.db.schema-1")
     }
 
-    fn open(&self, steps: &[&str]) -> Result<Connection, OpenError> {
+    fn open(&self, steps: &[Step]) -> Result<Connection, OpenError> {
         let conn = connect(&self.path())?;
         migrate(&conn, &self.path(), steps)?;
         Ok(conn)
@@ -70,30 +72,6 @@ fn is_version_1(path: &Path) -> bool {
     version(&conn) == 1 && !has_channel(&conn) && setting(&conn, "kept") == "yes"
 }
 
-/// The statements of the schema without comments and layout: a step adds a column in its own layout.
-fn schema_of(conn: &Connection) -> Vec<String> {
-    let sql = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name";
-    let mut statement = conn.prepare(sql).unwrap();
-    let texts = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    let plain = |text: String| {
-        let lines = text.lines().map(|line| line.split("--").next().unwrap());
-        let words: String = lines.flat_map(|line| [line, " "]).collect();
-        let words = words.replace(',', " , ").replace('(', " ( ").replace(')', " ) ");
-        words.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    texts.map(|text| plain(text.unwrap())).collect()
-}
-
-#[test]
-fn version_1_becomes_this_release() {
-    let store = Store::of_version_1();
-    let upgraded = open_or_make(&store.path()).unwrap();
-    assert_eq!((version(&upgraded), setting(&upgraded, "kept")), (SCHEMA_VERSION, "yes".into()));
-    let folder = tempfile::tempdir().unwrap();
-    let new = open_or_make(&folder.path().join(FILE_NAME)).unwrap();
-    assert_eq!(schema_of(&upgraded), schema_of(&new));
-}
-
 #[test]
 fn a_store_is_upgraded_once() {
     let store = Store::of_version_1();
@@ -108,7 +86,7 @@ fn a_store_is_upgraded_once() {
     fs::remove_file(store.copy()).unwrap();
     assert_eq!(version(&store.open(&[STEP]).unwrap()), 2, "the second time nothing happens");
     assert!(!store.copy().exists());
-    let conn = store.open(&[STEP, "CREATE TABLE later (a)"]).unwrap();
+    let conn = store.open(&[STEP, Step::Sql("CREATE TABLE later (a)")]).unwrap();
     assert_eq!(version(&conn), 3, "only the step that it has not had");
     assert!(store.folder.path().join("hot.db.schema-2").exists());
 }
@@ -152,7 +130,7 @@ fn a_killed_upgrade_is_begun_again() {
 #[test]
 fn a_step_that_fails_leaves_version_1() {
     let store = Store::of_version_1();
-    let refused = store.open(&[STEP, "CREATE TABLE campaign (a)"]).unwrap_err();
+    let refused = store.open(&[Step::Sql("CREATE TABLE campaign (a)")]).unwrap_err();
     assert!(matches!(refused, OpenError::Sqlite(_)), "{refused}");
     assert!(is_version_1(&store.path()));
 }

@@ -46,17 +46,18 @@ impl Txn<'_> {
         if let Some(batch) = seen.batches.borrow().get(&number) {
             return Ok(batch.clone());
         }
-        let batch = self
-            .statement("SELECT batch_id, paused, created_at FROM batch WHERE number = ?1")?
-            .query_row([number], |row| {
-                Ok(BatchHere {
-                    id: parsed(row, 0)?,
-                    paused: row.get(1)?,
-                    created_at: Millis(row.get(2)?),
-                })
-            })?;
+        let sql = "SELECT batch_id, campaign, paused, created_at, valid_from, expires_at, made_at, \
+                   key_id FROM batch WHERE number = ?1";
+        let batch = self.statement(sql)?.query_row([number], rows::batch_here)?;
         keep(&seen.batches, number, &batch);
         Ok(batch)
+    }
+
+    /// Counts the coupon of a row as archived: the row is deleted in this transaction.
+    pub(crate) fn count_archived(&self, number: i64, state: i64) -> rusqlite::Result<()> {
+        let campaign = self.batch_at(rows::batch_of(number))?.campaign;
+        self.counts().archive(campaign, rows::state_name(state));
+        Ok(())
     }
 
     /// The campaign and the batch that own the coupons of a batch.
@@ -72,6 +73,19 @@ impl Txn<'_> {
         let owner = owner.ok_or_else(|| damaged("batch", format!("{batch} is gone")))?;
         keep(&self.seen.owners, batch, &owner);
         Ok(owner)
+    }
+
+    /// The day on which a batch expires that has a coupon with a row. It never changes.
+    pub(crate) fn expiry_day_of_batch(&self, number: i64) -> rusqlite::Result<Day> {
+        if let Some(day) = self.seen.days.borrow().get(&number) {
+            return Ok(*day);
+        }
+        let sql = "SELECT expires_at FROM batch WHERE number = ?1 AND expires_at IS NOT NULL";
+        let expires_at = self.first(sql, [number], |row| row.get(0))?;
+        let no_dates = || damaged("batch", format!("{number} has coupons and no dates"));
+        let day = Day::expiry_day_of(Millis(expires_at.ok_or_else(no_dates)?));
+        keep(&self.seen.days, number, &day);
+        Ok(day)
     }
 
     /// A campaign and the number of its batch, by their names.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use coupon::apply::Asker;
 use coupon::campaign::{Campaign, Handout};
+use coupon::code::Code;
+use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
-use hot::{HotError, HotStore, RejectedLine};
+use hot::{HotError, HotStore, ImportLine, RejectedLine};
 use router::Found;
 
 use super::{kit_in, options, raw, short_options, tempdir};
-use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said};
+use hot_conformance::kit::{Kit, NOW, Said, give, redeem, reference, revoke, run_of, said, void};
 
 /// Holds the fair file lock, like a process whose write does not end.
 fn another_process_writes(folder: &std::path::Path) -> File {
@@ -169,8 +171,7 @@ async fn a_dry_run_skips_serials_in_parts() {
         let code = kit.code_at(&run, offset);
         let mut insert = write
             .prepare_cached(
-                "INSERT INTO directory (code, kind, campaign, expiry_day) \
-                                  VALUES (?1, 'coupon', 1, ?2)",
+                "INSERT INTO directory (code, kind, batch, expiry_day) VALUES (?1, 0, 1, ?2)",
             )
             .unwrap();
         insert.execute(rusqlite::params![code.as_str(), run.day.0]).unwrap();
@@ -187,4 +188,50 @@ async fn a_dry_run_skips_serials_in_parts() {
     assert_eq!(dry_run(&kit).await, (Said::Accepted, 1), "they are skipped once");
     let counts = kit.counts(&campaign).await;
     assert_eq!((counts.stock, counts.issued), (GONE + 1, 0), "nothing was issued");
+}
+
+/// Imported coupons that are gone are skipped in parts, and are skipped once. A coupon that comes back
+/// is issued again.
+#[tokio::test(flavor = "multi_thread")]
+async fn imported_stock_is_found_behind_many_that_are_gone() {
+    /// More rows than one transaction looks at.
+    const GONE: usize = 2_300;
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let gone: Vec<ImportLine> = (0..GONE)
+        .map(|nth| {
+            let holder = format!("user-{nth}").parse().unwrap();
+            kit.line(&campaign, &kit.code(), ImportedState::Issued { holder, at: None })
+        })
+        .collect();
+    let left: Vec<Code> = (0..3).map(|_| kit.code()).collect();
+    let free = left.iter().map(|code| kit.line(&campaign, code, ImportedState::Available));
+    let lines: Vec<ImportLine> = gone.into_iter().chain(free).collect();
+    for lines in lines.chunks(kit.hot.import_lines_max()) {
+        kit.import(&campaign, &batch, lines.to_vec()).await;
+    }
+    let issue = async |name: &str| said(&kit.issue(&campaign, &kit.user(name), None).await);
+    let commits = || kit.hot.gauge().commits;
+    let before = commits();
+    let ann = kit.user("ann");
+    assert_eq!(kit.issued(&campaign, &ann, "1").await, left[0]);
+    assert_eq!(commits() - before, 1 + GONE as u64 / 1_000, "in parts");
+    let before = commits();
+    assert_eq!(kit.issued(&campaign, &kit.user("b"), "1").await, left[1]);
+    assert_eq!(commits() - before, 1, "they are skipped once");
+    kit.done(&left[2], void()).await;
+    assert_eq!(issue("c").await, Said::Refused(Refusal::SoldOut));
+    kit.done(&left[0], revoke(&ann)).await;
+    assert_eq!(kit.issued(&campaign, &kit.user("d"), "1").await, left[0]);
+    assert_eq!(issue("e").await, Said::Refused(Refusal::SoldOut));
+    // The row of the last line is deleted, and no other row takes its place before those offered.
+    assert_eq!(kit.archive_closed(campaign.expiry_day(), NOW).await, 1);
+    let later = kit.code();
+    let line = kit.line(&campaign, &later, ImportedState::Available);
+    kit.import(&campaign, &batch, vec![line]).await;
+    assert_eq!(kit.issued(&campaign, &kit.user("f"), "1").await, later);
+    kit.is_sound().await;
 }

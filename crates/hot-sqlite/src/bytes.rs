@@ -1,0 +1,153 @@
+//! Numbers, dates and texts in few bytes.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use coupon::time::Millis;
+
+use crate::failure::damaged;
+
+/// Appends to bytes.
+#[derive(Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.0.push(byte);
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// LEB128: seven bits a byte, lowest first.
+    pub(crate) fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.byte(number as u8);
+    }
+
+    /// By how much `date` is later than `than`, which may be less than nothing.
+    pub(crate) fn later(&mut self, date: Millis, than: Millis) {
+        let by = date.0.wrapping_sub(than.0);
+        // Zigzag: small numbers of either sign are short.
+        self.number(((by << 1) ^ (by >> 63)) as u64);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.bytes(text.as_bytes());
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+/// Reads what a [`Writer`] wrote. Any other bytes are an error or something else, never a panic.
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn of(bytes: &'a [u8]) -> Reader<'a> {
+        Reader(bytes)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, count: usize) -> rusqlite::Result<&'a [u8]> {
+        let (taken, left) = self.0.split_at_checked(count).ok_or_else(too_short)?;
+        self.0 = left;
+        Ok(taken)
+    }
+
+    pub(crate) fn byte(&mut self) -> rusqlite::Result<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> rusqlite::Result<[u8; N]> {
+        let (taken, left) = self.0.split_first_chunk().ok_or_else(too_short)?;
+        self.0 = left;
+        Ok(*taken)
+    }
+
+    pub(crate) fn number(&mut self) -> rusqlite::Result<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(damaged("record", "a number is too long"))
+    }
+
+    /// The date that [`Writer::later`] was given.
+    pub(crate) fn later(&mut self, than: Millis) -> rusqlite::Result<Millis> {
+        let zigzag = self.number()?;
+        let by = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+        Ok(Millis(than.0.wrapping_add(by)))
+    }
+
+    pub(crate) fn text(&mut self) -> rusqlite::Result<&'a str> {
+        let length = usize::try_from(self.number()?).map_err(|why| damaged("record", why))?;
+        std::str::from_utf8(self.take(length)?).map_err(|why| damaged("record", why))
+    }
+
+    pub(crate) fn parsed<T>(&mut self, what: &str) -> rusqlite::Result<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.text()?.parse().map_err(|why| damaged(what, why))
+    }
+}
+
+fn too_short() -> rusqlite::Error {
+    damaged("record", "it ends too early")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for number in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+            let mut written = Writer::default();
+            written.number(number);
+            let bytes = written.into_bytes();
+            assert_eq!(Reader::of(&bytes).number().expect("a number"), number, "{bytes:?}");
+        }
+        for (date, than) in [(0, 0), (1, 0), (0, 1), (i64::MIN, 7), (i64::MAX, -7), (-5, 5)] {
+            let mut written = Writer::default();
+            written.later(Millis(date), Millis(than));
+            let bytes = written.into_bytes();
+            let read = Reader::of(&bytes).later(Millis(than)).expect("a date");
+            assert_eq!(read, Millis(date), "{date} than {than}");
+        }
+        for text in ["", "ann", "ü\u{0}", &"x".repeat(300)] {
+            let mut written = Writer::default();
+            written.text(text);
+            assert_eq!(Reader::of(&written.into_bytes()).text().expect("a text"), text);
+        }
+    }
+
+    #[test]
+    fn what_ends_too_early_is_an_error() {
+        let cases: [(&str, &[u8]); 5] = [
+            ("nothing", &[]),
+            ("half a number", &[0x80]),
+            ("a number without an end", &[0xff; 11]),
+            ("a text longer than the rest", &[3, b'a', b'b']),
+            ("no UTF-8", &[1, 0xff]),
+        ];
+        for (name, bytes) in cases {
+            assert!(Reader::of(bytes).text().is_err(), "{name}");
+        }
+    }
+}

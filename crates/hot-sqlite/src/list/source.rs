@@ -1,0 +1,338 @@
+//! The rows of a list, in order: those of each batch, merged with those that have an expiry of their
+//! own.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use coupon::ids::{CampaignId, UserId};
+use coupon::time::Millis;
+use hot::{ListOrder, ListQuery, ListScope};
+use rusqlite::types::Value;
+use rusqlite::{Row, params};
+
+use crate::columns::signed;
+use crate::rows::{batch_of, numbers_of};
+use crate::txn::Txn;
+
+/// When a row expires, and its number.
+pub(super) type Key = (Millis, i64);
+
+/// What comes next in a list.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    /// A row.
+    Row(Key),
+    /// Nothing up to there: the end of a batch, or a row that comes elsewhere.
+    Nothing(Key),
+}
+
+/// Rows that are found at a time.
+const AHEAD: usize = 64;
+
+/// Batches that are found at a time, for a list of everybody's coupons.
+const BATCHES_AHEAD: usize = 16;
+
+/// All rows of a list after its position.
+pub(super) struct Sources<'a> {
+    query: &'a ListQuery,
+    /// Batches whose rows come later.
+    batches: VecDeque<(Millis, i64)>,
+    /// Whether there may be more batches after those.
+    more_batches: bool,
+    /// The rows of one batch.
+    usual: Option<Source>,
+    /// Rows with an expiry of their own: of everybody, of the holder, or of each batch of the campaign.
+    own: Vec<Source>,
+}
+
+/// Rows that one index, or the table, has in order.
+struct Source {
+    of: Of,
+    found: VecDeque<Next>,
+    /// Where the next rows begin; `None` if all are found.
+    after: Option<Key>,
+}
+
+enum Of {
+    /// Rows that expire with their batch.
+    Batch { number: i64, expires_at: Millis },
+    /// Rows of a batch, or of all, with an expiry of their own.
+    OwnExpiry { batch: Option<i64> },
+}
+
+impl Next {
+    pub(super) fn key(self) -> Key {
+        match self {
+            Next::Row(key) | Next::Nothing(key) => key,
+        }
+    }
+}
+
+impl Source {
+    fn new(of: Of, after: Key) -> Source {
+        Source { of, found: VecDeque::new(), after: Some(after) }
+    }
+
+    /// What it has first. It stays there.
+    fn first(&mut self, txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<Next>> {
+        if let (true, Some(after)) = (self.found.is_empty(), self.after) {
+            let found = match self.of {
+                Of::Batch { number, expires_at } => {
+                    rows_of_batch(txn, query, number, expires_at, after)?
+                }
+                Of::OwnExpiry { batch } => rows_of_own_expiry(txn, query, batch, after)?,
+            };
+            self.after = found.last().filter(|_| found.len() == AHEAD).map(|last| last.key());
+            self.found = found.into();
+            if let (None, Of::Batch { number, expires_at }) = (self.after, &self.of) {
+                let numbers = numbers_of(*number);
+                let end = match query.order {
+                    ListOrder::Soonest => *numbers.end(),
+                    ListOrder::Latest => *numbers.start(),
+                };
+                self.found.push_back(Next::Nothing((*expires_at, end)));
+            }
+        }
+        Ok(self.found.front().copied())
+    }
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn of(txn: &Txn<'_>, query: &'a ListQuery) -> rusqlite::Result<Sources<'a>> {
+        let before_all = match query.order {
+            ListOrder::Soonest => (Millis(i64::MIN), i64::MIN),
+            ListOrder::Latest => (Millis(i64::MAX), i64::MAX),
+        };
+        let after = query.after.as_ref().map(|after| (after.expires_at, signed(after.tie)));
+        let after = after.unwrap_or(before_all);
+        let batches = match &query.scope {
+            ListScope::Holder(user) => batches_of_holder(txn, user)?,
+            ListScope::Campaign(id) => batches_of_campaign(txn, id)?,
+            ListScope::Everybody => Vec::new(),
+        };
+        let own: Vec<Option<i64>> = match &query.scope {
+            ListScope::Campaign(_) => batches.iter().map(|(_, batch)| Some(*batch)).collect(),
+            ListScope::Holder(_) | ListScope::Everybody => vec![None],
+        };
+        let own = own.into_iter().map(|batch| Source::new(Of::OwnExpiry { batch }, after));
+        let mut sources = Sources {
+            query,
+            batches: VecDeque::new(),
+            more_batches: query.scope == ListScope::Everybody,
+            usual: None,
+            own: own.collect(),
+        };
+        sources.come(batches, after);
+        sources.next_batch(txn, after)?;
+        Ok(sources)
+    }
+
+    /// What comes next; `None` at the end of the list.
+    pub(super) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Option<Next>> {
+        let (query, order) = (self.query, self.query.order);
+        let mut first = match &mut self.usual {
+            Some(usual) => usual.first(txn, query)?.map(|next| (next, None)),
+            None => None,
+        };
+        for (at, own) in self.own.iter_mut().enumerate() {
+            if let Some(next) = own.first(txn, query)?
+                && first.is_none_or(|(first, _)| comes_before(order, next.key(), first.key()))
+            {
+                first = Some((next, Some(at)));
+            }
+        }
+        let Some((next, at)) = first else { return Ok(None) };
+        match at {
+            Some(at) => drop(self.own[at].found.pop_front()),
+            None => {
+                let usual = self.usual.as_mut();
+                let is_last = usual.is_some_and(|usual| {
+                    usual.found.pop_front();
+                    usual.found.is_empty() && usual.after.is_none()
+                });
+                if is_last {
+                    self.next_batch(txn, next.key())?;
+                }
+            }
+        }
+        Ok(Some(next))
+    }
+
+    /// Takes in those of `batches` that the list has after `after`.
+    fn come(&mut self, mut batches: Vec<(Millis, i64)>, after: Key) {
+        let (query, order) = (self.query, self.query.order);
+        batches.retain(|(expires_at, batch)| {
+            let numbers = numbers_of(*batch);
+            let is_after = match order {
+                ListOrder::Soonest => (*expires_at, *numbers.end()) > after,
+                ListOrder::Latest => (*expires_at, *numbers.start()) < after,
+            };
+            is_after && query.filter.expires.holds(Some(*expires_at))
+        });
+        match order {
+            ListOrder::Soonest => batches.sort_unstable(),
+            ListOrder::Latest => batches.sort_unstable_by_key(|batch| Reverse(*batch)),
+        }
+        self.batches = batches.into();
+    }
+
+    fn next_batch(&mut self, txn: &Txn<'_>, after: Key) -> rusqlite::Result<()> {
+        if self.batches.is_empty() && self.more_batches {
+            let batches = batches_of_all(txn, self.query, after)?;
+            self.more_batches = batches.len() == BATCHES_AHEAD;
+            self.come(batches, after);
+        }
+        self.usual = self
+            .batches
+            .pop_front()
+            .map(|(expires_at, number)| Source::new(Of::Batch { number, expires_at }, after));
+        Ok(())
+    }
+}
+
+fn comes_before(order: ListOrder, one: Key, other: Key) -> bool {
+    match order {
+        ListOrder::Soonest => one < other,
+        ListOrder::Latest => one > other,
+    }
+}
+
+/// Rows of a batch that expire with it. Rows with an expiry of their own are nothing here: they come
+/// from another source.
+fn rows_of_batch(
+    txn: &Txn<'_>,
+    query: &ListQuery,
+    batch: i64,
+    expires_at: Millis,
+    (after_expiry, after): Key,
+) -> rusqlite::Result<Vec<Next>> {
+    let numbers = numbers_of(batch);
+    let (mut from, mut until) = (*numbers.start(), *numbers.end());
+    if after_expiry == expires_at {
+        match query.order {
+            ListOrder::Soonest => from = from.max(after.saturating_add(1)),
+            ListOrder::Latest => until = until.min(after.saturating_sub(1)),
+        }
+    }
+    let next = |row: &Row<'_>| {
+        let key = (expires_at, row.get(0)?);
+        Ok(if row.get(1)? { Next::Row(key) } else { Next::Nothing(key) })
+    };
+    let ahead = AHEAD as i64;
+    match (&query.scope, query.order) {
+        (ListScope::Holder(user), ListOrder::Soonest) => txn.all(
+            "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 \
+             AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT ?4",
+            params![user.as_str(), from, until, ahead],
+            next,
+        ),
+        (ListScope::Holder(user), ListOrder::Latest) => txn.all(
+            "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 \
+             AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number DESC LIMIT ?4",
+            params![user.as_str(), from, until, ahead],
+            next,
+        ),
+        (_, ListOrder::Soonest) => txn.all(
+            "SELECT number, expires_at IS NULL FROM coupon NOT INDEXED \
+             WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?3",
+            params![from, until, ahead],
+            next,
+        ),
+        (_, ListOrder::Latest) => txn.all(
+            "SELECT number, expires_at IS NULL FROM coupon NOT INDEXED \
+             WHERE number BETWEEN ?1 AND ?2 ORDER BY number DESC LIMIT ?3",
+            params![from, until, ahead],
+            next,
+        ),
+    }
+}
+
+/// Rows with an expiry of their own: of a batch, of the holder, or of all.
+fn rows_of_own_expiry(
+    txn: &Txn<'_>,
+    query: &ListQuery,
+    batch: Option<i64>,
+    (expires_at, number): Key,
+) -> rusqlite::Result<Vec<Next>> {
+    let (which, value): (_, Value) = match (&query.scope, batch) {
+        (_, Some(batch)) => ("coupon_by_batch_expiry WHERE batch = ? AND", batch.into()),
+        (ListScope::Holder(user), None) => {
+            ("coupon_by_holder WHERE holder = ? AND", user.to_string().into())
+        }
+        // So that the values are the same in number.
+        (ListScope::Campaign(_) | ListScope::Everybody, None) => {
+            ("coupon_by_expiry WHERE ? IS NULL AND", Value::Null)
+        }
+    };
+    let span = &query.filter.expires;
+    // The position implies the other bound, and SQLite would begin its scan there.
+    let (position, order, bound) = match query.order {
+        ListOrder::Soonest => (">", "", span.before.map_or(i64::MAX, |before| before.0 - 1)),
+        ListOrder::Latest => ("<", " DESC", span.from.map_or(i64::MIN, |from| from.0)),
+    };
+    let within = match query.order {
+        ListOrder::Soonest => "<=",
+        ListOrder::Latest => ">=",
+    };
+    // A page that begins within the span.
+    let (expires_at, number) = match (query.order, span.from, span.before) {
+        (ListOrder::Soonest, Some(from), _) if expires_at < from => (from, i64::MIN),
+        (ListOrder::Latest, _, Some(before)) if expires_at >= before => (before, i64::MIN),
+        _ => (expires_at, number),
+    };
+    let sql = format!(
+        "SELECT expires_at, number FROM coupon INDEXED BY {which} expires_at IS NOT NULL \
+         AND (expires_at, number) {position} (?, ?) AND expires_at {within} ? \
+         ORDER BY expires_at{order}, number{order} LIMIT ?"
+    );
+    let asked = params![value, expires_at.0, number, bound, AHEAD as i64];
+    txn.all(&sql, asked, |row| Ok(Next::Row((Millis(row.get(0)?), row.get(1)?))))
+}
+
+/// The batches of the coupons that a user holds and that expire with their batch.
+fn batches_of_holder(txn: &Txn<'_>, user: &UserId) -> rusqlite::Result<Vec<(Millis, i64)>> {
+    let (mut batches, mut after) = (Vec::new(), i64::MIN);
+    let sql = "SELECT number FROM coupon INDEXED BY coupon_by_holder \
+               WHERE holder = ?1 AND expires_at IS NULL AND number > ?2 ORDER BY number LIMIT 1";
+    while let Some(number) = txn.first(sql, params![user.as_str(), after], |row| row.get(0))? {
+        let batch = batch_of(number);
+        if let Some(common) = txn.batch_at(batch)?.common {
+            batches.push((common.expires_at, batch));
+        }
+        after = *numbers_of(batch).end();
+    }
+    Ok(batches)
+}
+
+/// The batches of a campaign that have rows.
+fn batches_of_campaign(txn: &Txn<'_>, id: &CampaignId) -> rusqlite::Result<Vec<(Millis, i64)>> {
+    let Some(campaign) = txn.campaign(id)? else { return Ok(Vec::new()) };
+    let sql = "SELECT expires_at, number FROM batch \
+               WHERE campaign = ?1 AND expires_at IS NOT NULL";
+    txn.all(sql, [campaign.number], |row| Ok((Millis(row.get(0)?), row.get(1)?)))
+}
+
+/// The next batches of all that have rows, in the order of the list. The first may be the one in which
+/// `after` is.
+fn batches_of_all(
+    txn: &Txn<'_>,
+    query: &ListQuery,
+    (expires_at, number): Key,
+) -> rusqlite::Result<Vec<(Millis, i64)>> {
+    let (span, batch) = (&query.filter.expires, batch_of(number));
+    let (sql, from) = match query.order {
+        ListOrder::Soonest => (
+            "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL \
+             AND (expires_at, number) >= (?1, ?2) ORDER BY expires_at, number LIMIT ?3",
+            span.from.filter(|from| *from > expires_at).map(|from| (from, i64::MIN)),
+        ),
+        ListOrder::Latest => (
+            "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL \
+             AND (expires_at, number) <= (?1, ?2) ORDER BY expires_at DESC, number DESC LIMIT ?3",
+            span.before.filter(|before| *before < expires_at).map(|before| (before, i64::MAX)),
+        ),
+    };
+    let (expires_at, batch) = from.unwrap_or((expires_at, batch));
+    let asked = params![expires_at.0, batch, BATCHES_AHEAD as i64];
+    txn.all(sql, asked, |row| Ok((Millis(row.get(0)?), row.get(1)?)))
+}

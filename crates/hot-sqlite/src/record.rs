@@ -1,0 +1,339 @@
+//! The column `record`: what of a coupon no query searches, in few bytes, and a checksum of its row.
+//!
+//! A record is one byte of flags, the dates that differ from those of the batch, the hold, the
+//! events, and four bytes of checksum. Numbers are LEB128, signed ones as zigzag. Dates are written
+//! as what they are later than another one. A text is its length and its bytes.
+//!
+//! An event is one byte (its kind, and which fields it has), when, its user, its actor, its operation
+//! in 16 bytes, and the other fields. A user is often the holder, whom the row has in a column. An actor
+//! is the number of its name in the table `actor`; a bit of it says that the operation is that of the
+//! event before.
+
+use coupon::coupon::{Coupon, Event, Hold};
+use coupon::flat::Flat;
+use coupon::ids::{Actor, OperationId};
+use coupon::time::Millis;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::bytes::{Reader, Writer};
+use crate::failure::damaged;
+
+/// What the coupons of a batch have in common. A row says what is different.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Common {
+    pub(crate) valid_from: Millis,
+    pub(crate) expires_at: Millis,
+    pub(crate) created_at: Millis,
+}
+
+impl Common {
+    /// Of a batch whose first coupon with a row is `coupon`.
+    pub(crate) fn of(coupon: &Coupon) -> Common {
+        let genesis = coupon.genesis();
+        let (valid_from, expires_at) = (genesis.valid_from, genesis.expires_at);
+        Common { valid_from, expires_at, created_at: genesis.created_at }
+    }
+}
+
+/// What a record says.
+pub(crate) struct Record {
+    pub(crate) valid_from: Millis,
+    /// Its first expiry.
+    pub(crate) expires_at: Millis,
+    pub(crate) created_at: Millis,
+    pub(crate) modified_at: Millis,
+    pub(crate) hold: Option<Hold>,
+    pub(crate) events: Vec<Event>,
+}
+
+/// The other columns of a row, for its checksum.
+pub(crate) struct Columns<'a> {
+    pub(crate) batch: i64,
+    pub(crate) day: i32,
+    pub(crate) code: &'a str,
+    pub(crate) version: i64,
+    pub(crate) state: i64,
+    pub(crate) holder: Option<&'a str>,
+    /// Also if the column is null.
+    pub(crate) expires_at: Millis,
+    pub(crate) ended_at: Option<Millis>,
+    pub(crate) history_full: bool,
+}
+
+/// The names of actors and their numbers.
+pub(crate) trait Actors {
+    /// The number of a name; `None` if it gets none.
+    fn number(&self, name: &str) -> rusqlite::Result<Option<u64>>;
+
+    fn name(&self, number: u64) -> rusqlite::Result<Actor>;
+}
+
+const VALID_FROM: u8 = 1;
+const EXPIRES_AT: u8 = 1 << 1;
+const CREATED_AT: u8 = 1 << 2;
+const MODIFIED_AT: u8 = 1 << 3;
+const HOLD: u8 = 1 << 4;
+
+/// The kinds of events. The index of one is its number in a record: never changed.
+const KINDS: [&str; 6] =
+    ["issued", "redeemed", "redemption_cancelled", "revoked", "voided", "extended"];
+
+const EXTENDED: u8 = 5;
+
+/// In the first byte of an event: three bits of its kind, two of its user, one for each other field.
+const KIND: u8 = 0b111;
+const USER: u8 = 0b11 << 3;
+const HOLDER: u8 = 0b01 << 3;
+const ANOTHER_USER: u8 = 0b10 << 3;
+const REFERENCE: u8 = 1 << 5;
+const REASON: u8 = 1 << 6;
+const LATER: u8 = 1 << 7;
+
+/// An actor whose name follows.
+const NAMED: u64 = 0;
+/// The user of the event, by themselves. All other actors are numbers, one higher than in the table.
+const THE_USER: u64 = 1;
+
+/// The role of users who act for themselves.
+const USER_ROLE: &str = "user:";
+
+const CHECKSUM_BYTES: usize = 4;
+
+/// The record of `coupon`, with the checksum of its row.
+pub(crate) fn encode(
+    coupon: &Coupon,
+    common: &Common,
+    columns: &Columns<'_>,
+    actors: &dyn Actors,
+) -> rusqlite::Result<Vec<u8>> {
+    let genesis = coupon.genesis();
+    let mut record = Writer::default();
+    let created_at = genesis.created_at;
+    let modified_at = coupon.events().last().map_or(created_at, |last| last.at);
+    let dates = [
+        (VALID_FROM, genesis.valid_from, common.valid_from),
+        (EXPIRES_AT, genesis.expires_at, common.expires_at),
+        (CREATED_AT, created_at, common.created_at),
+        (MODIFIED_AT, coupon.modified_at(), modified_at),
+    ];
+    let mut flags = if coupon.hold().is_some() { HOLD } else { 0 };
+    for (flag, date, usual) in dates {
+        flags |= if date == usual { 0 } else { flag };
+    }
+    record.byte(flags);
+    for (_, date, usual) in dates.into_iter().filter(|(_, date, usual)| date != usual) {
+        record.later(date, usual);
+    }
+    if let Some(hold) = coupon.hold() {
+        record.text(hold.by.as_str());
+        record.text(hold.order.as_str());
+        record.bytes(&hold.operation.0.to_be_bytes());
+        record.later(hold.since, created_at);
+        record.later(hold.until, hold.since);
+    }
+    let mut before = Before { at: created_at, operation: None, expires_at: genesis.expires_at };
+    for event in coupon.events() {
+        push(&mut record, &Flat::of(event), &before, columns.holder, actors)?;
+        before = Before { at: event.at, operation: Some(event.operation), ..before };
+    }
+    let mut record = record.into_bytes();
+    let sum = checksum(&record, common, columns, coupon.events());
+    record.extend_from_slice(&sum);
+    Ok(record)
+}
+
+/// What an event is written relative to.
+struct Before {
+    /// When the event before it was, or the coupon came to be.
+    at: Millis,
+    /// The operation of the event before it.
+    operation: Option<OperationId>,
+    /// The first expiry of the coupon.
+    expires_at: Millis,
+}
+
+fn push(
+    record: &mut Writer,
+    event: &Flat<'_>,
+    before: &Before,
+    holder: Option<&str>,
+    actors: &dyn Actors,
+) -> rusqlite::Result<()> {
+    let kind = KINDS.iter().position(|kind| *kind == event.kind);
+    let kind = kind.ok_or_else(|| damaged("kind", event.kind))? as u8;
+    let user = match event.user {
+        None => 0,
+        Some(user) if holder == Some(user) => HOLDER,
+        Some(_) => ANOTHER_USER,
+    };
+    let flag = |flag, is_there| if is_there { flag } else { 0 };
+    record.byte(
+        kind | user
+            | flag(REFERENCE, event.reference.is_some())
+            | flag(REASON, event.reason.is_some())
+            | flag(LATER, event.expires_at.is_some()),
+    );
+    record.later(event.at, before.at);
+    if let (ANOTHER_USER, Some(name)) = (user, event.user) {
+        record.text(name);
+    }
+    let themselves = event.actor.strip_prefix(USER_ROLE);
+    let actor = match themselves.is_some() && themselves == event.user {
+        true => THE_USER,
+        false => actors.number(event.actor)?.map_or(NAMED, |number| number + THE_USER),
+    };
+    let is_same = before.operation == Some(event.operation);
+    record.number(actor << 1 | u64::from(is_same));
+    if actor == NAMED {
+        record.text(event.actor);
+    }
+    if !is_same {
+        record.bytes(&event.operation.0.to_be_bytes());
+    }
+    [event.reference, event.reason].into_iter().flatten().for_each(|text| record.text(text));
+    if let Some(expires_at) = event.expires_at {
+        record.later(expires_at, before.expires_at);
+    }
+    if let Some(zone) = event.time_zone {
+        record.text(zone);
+    }
+    Ok(())
+}
+
+/// What a record says, and whether its checksum is that of the row.
+pub(crate) fn decode(
+    record: &[u8],
+    common: &Common,
+    columns: &Columns<'_>,
+    actors: &dyn Actors,
+) -> rusqlite::Result<(Record, bool)> {
+    let Some((record, sum)) = record.split_last_chunk::<CHECKSUM_BYTES>() else {
+        return Err(damaged("record", "it has no checksum"));
+    };
+    let mut left = Reader::of(record);
+    let flags = left.byte()?;
+    if flags >= HOLD << 1 {
+        return Err(damaged("record", format!("flags {flags:#b}")));
+    }
+    let mut date = |flag, usual: Millis| match flags & flag {
+        0 => Ok(usual),
+        _ => left.later(usual),
+    };
+    let valid_from = date(VALID_FROM, common.valid_from)?;
+    let expires_at = date(EXPIRES_AT, common.expires_at)?;
+    let created_at = date(CREATED_AT, common.created_at)?;
+    // Relative to the last event, which is not known yet.
+    let modified_later = date(MODIFIED_AT, Millis(0))?;
+    let hold = match flags & HOLD {
+        0 => None,
+        _ => {
+            let (by, order) = (left.parsed("hold.by")?, left.parsed("hold.order")?);
+            let operation = OperationId(u128::from_be_bytes(left.array()?));
+            let since = left.later(created_at)?;
+            Some(Hold { by, order, operation, since, until: left.later(since)? })
+        }
+    };
+    let mut events = Vec::new();
+    let mut before = Before { at: created_at, operation: None, expires_at };
+    while !left.is_empty() {
+        let event = pull(&mut left, &before, columns.holder, actors)?;
+        before = Before { at: event.at, operation: Some(event.operation), ..before };
+        events.push(event);
+    }
+    let is_whole = *sum == checksum(record, common, columns, &events);
+    let modified_at = before.at.plus_ms(modified_later.0);
+    let record = Record { valid_from, expires_at, created_at, modified_at, hold, events };
+    Ok((record, is_whole))
+}
+
+fn pull(
+    left: &mut Reader<'_>,
+    before: &Before,
+    holder: Option<&str>,
+    actors: &dyn Actors,
+) -> rusqlite::Result<Event> {
+    let head = left.byte()?;
+    let kind = head & KIND;
+    let at = left.later(before.at)?;
+    let user = match head & USER {
+        0 => None,
+        HOLDER => Some(holder.ok_or_else(|| damaged("record", "an event of a holder, and none"))?),
+        ANOTHER_USER => Some(left.text()?),
+        _ => return Err(damaged("record", "a user of no kind")),
+    };
+    let number = left.number()?;
+    let actor = match number >> 1 {
+        NAMED => Actor::new(left.text()?),
+        THE_USER => {
+            let user = user.ok_or_else(|| damaged("record", "a user without a name acted"))?;
+            Actor::new(&format!("{USER_ROLE}{user}"))
+        }
+        number => actors.name(number - THE_USER)?,
+    };
+    let operation = match (number & 1, before.operation) {
+        (0, _) => OperationId(u128::from_be_bytes(left.array()?)),
+        (_, Some(before)) => before,
+        (_, None) => return Err(damaged("record", "the first event has no operation")),
+    };
+    let reference = if head & REFERENCE == 0 { None } else { Some(left.text()?) };
+    let reason = if head & REASON == 0 { None } else { Some(left.text()?) };
+    let expires_at = match head & LATER {
+        0 => None,
+        _ => Some(left.later(before.expires_at)?),
+    };
+    let time_zone = if kind == EXTENDED { Some(left.text()?) } else { None };
+    let flat = Flat {
+        kind: KINDS.get(usize::from(kind)).ok_or_else(|| damaged("record", "an unknown event"))?,
+        at,
+        actor: actor.as_str(),
+        operation,
+        user,
+        reference,
+        reason,
+        expires_at,
+        time_zone,
+    };
+    flat.into_event().map_err(|why| damaged("record", why))
+}
+
+/// XXH3-64 of everything that a row says, also of the dates of its batch and the names of actors that it
+/// does not repeat, so that a flipped bit in these is found, too. Its lower half: one damaged row in four
+/// billion passes.
+fn checksum(
+    record: &[u8],
+    common: &Common,
+    columns: &Columns<'_>,
+    events: &[Event],
+) -> [u8; CHECKSUM_BYTES] {
+    let mut all = Vec::with_capacity(record.len() + 192);
+    all.extend_from_slice(record);
+    let Common { valid_from, expires_at, created_at } = common;
+    let none = Millis(i64::MIN);
+    for number in [
+        columns.batch,
+        i64::from(columns.day),
+        columns.version,
+        columns.state,
+        columns.expires_at.0,
+        columns.ended_at.unwrap_or(none).0,
+        i64::from(columns.history_full),
+        valid_from.0,
+        expires_at.0,
+        created_at.0,
+    ] {
+        all.extend_from_slice(&number.to_le_bytes());
+    }
+    all.extend_from_slice(columns.code.as_bytes());
+    // No name has it.
+    all.push(b' ');
+    all.extend_from_slice(columns.holder.unwrap_or_default().as_bytes());
+    for event in events {
+        all.push(b' ');
+        all.extend_from_slice(event.actor.as_str().as_bytes());
+    }
+    let [a, b, c, d, ..] = xxh3_64(&all).to_le_bytes();
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests;
