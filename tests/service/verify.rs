@@ -673,7 +673,9 @@ fn every_damage_is_found() {
             }
             let data = scene.copy(&format!("harm-{nth}"));
             harm(&data, &scene);
-            let found = verify(&data, &[]);
+            // Several partitions at a time make no difference.
+            let arguments: &[&str] = if nth.is_multiple_of(2) { &[] } else { &["--jobs", "3"] };
+            let found = verify(&data, arguments);
             let wanted: BTreeSet<&str> = kinds.iter().copied().collect();
             let about = about(&scene);
             let named = about.is_empty()
@@ -698,6 +700,36 @@ fn every_damage_is_found() {
         eprintln!("--- {name}: {said}");
     }
     assert!(failed.is_empty(), "{:?}", failed.keys());
+}
+
+/// `--partition` reads the coupons of some days, and nothing else.
+#[test]
+fn one_partition_at_a_time() {
+    let scene = Scene::new();
+    let data = scene.copy("one-partition");
+    done(&data, &format!("UPDATE coupon SET state = 0 WHERE code = '{}'", scene.anns));
+    done(&data, "UPDATE campaign SET issued = issued - 1 WHERE campaign_id = 'open'");
+    let (anns, other) = ("2031-11-30", "2031-12-31");
+    for (name, arguments, kinds) in [
+        ("its day", &["--partition", anns] as &[&str], &["row-not-its-events"] as &[&str]),
+        ("another day", &["--partition", other], &[]),
+        ("both", &["--partition", anns, "--partition", other], &["row-not-its-events"]),
+        ("a day of nothing", &["--partition", "2040-01-01"], &[]),
+    ] {
+        let found = verify(&data, arguments);
+        assert_eq!(found.kinds(), kinds.iter().copied().collect(), "{name}: {found:#?}");
+        assert_eq!(found.code, Some(if kinds.is_empty() { 0 } else { 3 }), "{name}");
+        assert_eq!(found.summary["looked_at"]["claims"], 0, "{name}: {}", found.summary);
+        let days = found.summary["partitions"].as_array().map(Vec::len);
+        assert_eq!(days, Some(arguments.len() / 2), "{name}: {}", found.summary);
+    }
+    for arguments in [
+        &["verify", "--partition", "2031-13-01"] as &[&str],
+        &["verify", "--jobs", "0"],
+        &["verify", "--repair", "--lower-counts", "--partition", anns],
+    ] {
+        assert_eq!(data.run(arguments).code, Some(2), "{arguments:?}");
+    }
 }
 
 /// Beside customers, imports and compactions there are no false findings.

@@ -22,7 +22,7 @@ pub(crate) struct Serial {
     pub(crate) offset: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Catalog {
     campaigns: HashMap<CampaignId, CatalogCampaign>,
     runs: BTreeMap<(KeyId, Day, u64), (MintedRun, Owner)>,
@@ -30,6 +30,7 @@ pub(crate) struct Catalog {
     strangers: HashSet<(CampaignId, BatchId)>,
 }
 
+#[derive(Clone)]
 struct CatalogCampaign {
     terms: Arc<Campaign>,
     made_at: HashMap<BatchId, Millis>,

@@ -36,7 +36,7 @@ impl Verifier<'_> {
             }
         }
         // Nothing is written into a damaged file.
-        let is_sound = !self.report.findings.contains_key(&Kind::HotFile);
+        let is_sound = !self.has_found(Kind::HotFile);
         if self.options.repair == Repair::Derived && is_sound && !shifts.is_empty() {
             self.report.mended_counts = self.hot.mend_counts(shifts).await?;
         }

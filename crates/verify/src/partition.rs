@@ -9,6 +9,7 @@ use coupon::coupon::State;
 use coupon::time::Day;
 use hot::PartitionPlan;
 use hot::inventory::{RowIs, RowItem};
+use tokio::sync::Mutex;
 
 use crate::catalog::Serial;
 use crate::rules::{self, View};
@@ -37,22 +38,32 @@ pub(crate) struct PartitionState {
 }
 
 impl Verifier<'_> {
-    /// Reads every partition of both tiers, in the order of days.
-    pub(crate) async fn partitions(&mut self) -> Result<(), VerifyError> {
-        let mut next = Day(i32::MIN);
-        // Read again after each: an extension may have moved a coupon to a new day.
-        while let Some(day) = self.next_day(next).await? {
+    /// Reads partitions of both tiers, in the order of days. Other runs take from `next`, too.
+    pub(crate) async fn days(&mut self, next: &Mutex<Day>) -> Result<(), VerifyError> {
+        while let Some(day) = self.take_day(next).await? {
             self.partition(day).await?;
             if self.has_cold_log() {
                 self.side(day).await?;
             }
             self.look_again_if_many().await?;
-            next = Day(day.0.saturating_add(1));
         }
         Ok(())
     }
 
+    async fn take_day(&mut self, next: &Mutex<Day>) -> Result<Option<Day>, VerifyError> {
+        let mut next = next.lock().await;
+        // Read again after each: an extension may have moved a coupon to a new day.
+        let day = self.next_day(*next).await?;
+        if let Some(day) = day {
+            *next = Day(day.0.saturating_add(1));
+        }
+        Ok(day)
+    }
+
     async fn next_day(&mut self, from: Day) -> Result<Option<Day>, VerifyError> {
+        if let Some(partitions) = &self.options.partitions {
+            return Ok(partitions.range(from..).next().copied());
+        }
         let mut days: Vec<Day> = self.hot.next_partition(from).await?.into_iter().collect();
         if self.has_cold_log() {
             days.extend(self.cold.partitions().await?.into_iter().map(|partition| partition.day));

@@ -89,7 +89,7 @@ impl Verifier<'_> {
         let missing: &[IndexRowKind] = &view.unindexed;
         if self.options.repair != Repair::Derived
             || missing.is_empty()
-            || self.report.findings.contains_key(&Kind::HotFile)
+            || self.has_found(Kind::HotFile)
             || findings.iter().any(|finding| finding.kind != Kind::IndexRowMissing)
         {
             // Nothing is derived from a coupon that is wrong in other ways.

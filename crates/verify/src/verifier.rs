@@ -1,5 +1,6 @@
 //! One run: the order in which the two tiers are checked.
 
+mod beside;
 mod files;
 mod options;
 mod report;
@@ -12,7 +13,7 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
-use hot::inventory::{Atomicity, Unreadable};
+use hot::inventory::{Atomicity, CampaignItem, Item, Table, Unreadable, all};
 use hot::{HotError, HotStore};
 
 use crate::catalog::Catalog;
@@ -51,20 +52,28 @@ pub struct Verifier<'a> {
     pub(crate) now: Millis,
     tell: Tell<'a>,
     progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
+    /// Kinds of findings that another run has found before this one, which is a part of it.
+    found_before: BTreeSet<Kind>,
     pub(crate) report: Report,
     pub(crate) catalog: Catalog,
     pub(crate) recheck: BTreeSet<(Day, Code)>,
     /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
     /// Coupons that are in cold and no longer in hot: issued, redeemed, void.
-    pub(crate) cold_states: HashMap<CampaignId, [i64; 3]>,
+    pub(crate) cold_states: States,
     /// Coupons that have rows in hot: issued, redeemed, void.
-    pub(crate) hot_states: HashMap<CampaignId, [i64; 3]>,
+    pub(crate) hot_states: States,
     /// For each run of serials, those that were offered before this run began.
-    pub(crate) offered: HashMap<(Day, u64), Offered>,
+    pub(crate) offered: OfferedRuns,
     /// Coupons that were looked for in cold, one by one.
     pub(crate) followed: u64,
 }
+
+/// Coupons of each campaign that are issued, redeemed, void.
+pub(crate) type States = HashMap<CampaignId, [i64; 3]>;
+
+/// Runs of serials, by their day and their first serial.
+pub(crate) type OfferedRuns = HashMap<(Day, u64), Offered>;
 
 /// Serials of one batch that were offered before the run began, and how many of them have a row.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +91,13 @@ pub(crate) enum ColdIs {
     Damaged,
     /// Everything that was read so far is as it was written.
     Whole,
+}
+
+fn of_campaign(item: Item) -> Option<CampaignItem> {
+    match item {
+        Item::Campaign(campaign) => Some(*campaign),
+        _ => None,
+    }
 }
 
 impl<'a> Verifier<'a> {
@@ -103,6 +119,7 @@ impl<'a> Verifier<'a> {
             now,
             tell,
             progress,
+            found_before: BTreeSet::new(),
             report: Report::default(),
             catalog: Catalog::default(),
             recheck: BTreeSet::new(),
@@ -121,6 +138,14 @@ impl<'a> Verifier<'a> {
     /// Those of both stores; damage is a finding.
     pub async fn run(mut self) -> Result<Report, VerifyError> {
         self.files().await?;
+        if self.options.partitions.is_some() {
+            let campaigns = all(self.hot, Table::Campaigns).await?;
+            self.catalog =
+                Catalog::of(&campaigns.into_iter().filter_map(of_campaign).collect::<Vec<_>>());
+            self.partitions().await?;
+            self.look_again().await?;
+            return Ok(self.report);
+        }
         let before = self.hot.counted_campaigns().await?;
         self.catalog = Catalog::of(&before);
         self.begin_counting(&before);
@@ -133,6 +158,15 @@ impl<'a> Verifier<'a> {
         self.counts(&before).await?;
         self.serials(&before).await?;
         Ok(self.report)
+    }
+
+    /// Reads every partition of both tiers that this run is about.
+    async fn partitions(&mut self) -> Result<(), VerifyError> {
+        let next = tokio::sync::Mutex::new(Day(i32::MIN));
+        match self.options.jobs {
+            0 | 1 => self.days(&next).await,
+            jobs => self.days_beside(jobs, &next).await,
+        }
     }
 
     /// The pauses before each further look.
@@ -148,8 +182,13 @@ impl<'a> Verifier<'a> {
         match self.cold_is {
             ColdIs::Unused => false,
             ColdIs::Whole => true,
-            ColdIs::Damaged => !self.report.findings.contains_key(&Kind::ColdLog),
+            ColdIs::Damaged => !self.has_found(Kind::ColdLog),
         }
+    }
+
+    /// Whether there is a finding of this kind.
+    pub(crate) fn has_found(&self, kind: Kind) -> bool {
+        self.report.findings.contains_key(&kind) || self.found_before.contains(&kind)
     }
 
     pub(crate) fn found(&mut self, kind: Kind, about: &str, one: Said, other: Said) {

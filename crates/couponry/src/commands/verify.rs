@@ -2,10 +2,14 @@
 
 mod report;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use compactor::{CompactError, check_pairing};
+use coupon::calendar::{Date, Zone};
+use coupon::time::Day;
 use engine::Engine;
 use verify::{
     Finding, Kind, Options, Progress as Step, Repair, Report, Said, Verifier, VerifyError,
@@ -31,6 +35,10 @@ use crate::settings::Settings;
 /// at what seems wrong before it reports it. Its memory does not grow with the number of coupons.
 /// `serve` and `compact` may run at the same time.
 ///
+/// --partition reads the coupons of one expiry day and nothing else, so that several machines can share
+/// a large store. Everything else is read by a run without it: the directory, claims, index rows,
+/// counts and serials.
+///
 /// --repair sets right what follows from the coupons: index rows, and with SQLite the counts,
 /// unless they are higher than the number of coupons, since a lost coupon may be the cause. It
 /// never changes a coupon, an event, a claim or a file.
@@ -41,6 +49,8 @@ Exit codes: 0 nothing found, 1 could not finish, 2 usage error, 3 something was 
 Examples:
   couponry verify
   couponry verify --format jsonl > findings.jsonl
+  couponry verify --jobs 4
+  couponry verify --partition 2031-12-30 --partition 2031-12-31
   couponry verify --repair")]
 pub(crate) struct VerifyArgs {
     /// Format of the findings
@@ -53,6 +63,20 @@ pub(crate) struct VerifyArgs {
     /// after a backup has shown that no coupon is lost
     #[arg(long, requires = "repair")]
     lower_counts: bool,
+    /// Only the coupons of this expiry day (UTC); may be given more than once
+    #[arg(long = "partition", value_name = "DAY", value_parser = day, conflicts_with = "lower_counts")]
+    partitions: Vec<Day>,
+    /// Expiry days that are read at the same time. Each takes a thread, and memory for a chunk of rows
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=JOBS_MAX))]
+    jobs: usize,
+}
+
+/// Most expiry days that are read at the same time.
+const JOBS_MAX: u64 = 64;
+
+fn day(text: &str) -> Result<Day, String> {
+    let date = text.parse::<Date>().map_err(|why| why.to_string())?;
+    Ok(Day::expiry_day_of(date.end(&Zone::utc())))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -76,9 +100,12 @@ async fn verified(engine: &Engine, keys: &Keys, args: &VerifyArgs) -> Result<End
     let begun = Instant::now();
     let mut printer = Printer::new(args.format);
     let repair = if args.repair { Repair::Derived } else { Repair::Nothing };
-    let options = Options { repair, lower_counts: args.lower_counts, ..Options::default() };
+    let (lower_counts, jobs) = (args.lower_counts, args.jobs);
+    let days: BTreeSet<Day> = args.partitions.iter().copied().collect();
+    let partitions = (!days.is_empty()).then(|| days.clone());
+    let options = Options { repair, lower_counts, partitions, jobs, ..Options::default() };
     let report = checked(engine, keys, options, |finding| printer.finding(finding)).await?;
-    printer.end(&report, begun.elapsed())?;
+    printer.end(&report, &days, begun.elapsed())?;
     Ok(match report.found() {
         0 => Ended::Done,
         _ => Ended::Partly,

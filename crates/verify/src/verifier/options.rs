@@ -1,6 +1,9 @@
 //! The options of a run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use coupon::time::Day;
 
 /// Rows of one read: some 2 MB, and 40 MB if each has 32 events.
 const CHUNK: usize = 4_096;
@@ -24,6 +27,13 @@ pub struct Options {
     pub repair: Repair,
     /// Whether counts that are too high are corrected, too. Such a count may be the only trace of a lost row.
     pub lower_counts: bool,
+    /// Only these partitions, and nothing that belongs to none: the file of the store, the directory, claims,
+    /// index rows, counts and serials. So several runs, on several machines, can share a store. `None` for
+    /// everything.
+    pub partitions: Option<BTreeSet<Day>>,
+    /// Partitions that are read at the same time, each on a thread of its own. With more than one the runtime
+    /// must have several threads.
+    pub jobs: usize,
 }
 
 /// What a run corrects.
@@ -37,6 +47,13 @@ pub enum Repair {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { chunk: CHUNK, pauses: None, repair: Repair::Nothing, lower_counts: false }
+        Options {
+            chunk: CHUNK,
+            pauses: None,
+            repair: Repair::Nothing,
+            lower_counts: false,
+            partitions: None,
+            jobs: 1,
+        }
     }
 }

@@ -62,6 +62,49 @@ impl Report {
         hot_rows + archived_markers + cold_rows + side_rows + entries + claims + index_rows
     }
 
+    /// Adds what another run over other partitions has read and found.
+    pub(crate) fn add(&mut self, other: Report) {
+        // No `..`: a new field has to be added.
+        let Report {
+            hot_rows,
+            archived_markers,
+            cold_rows,
+            side_rows,
+            entries,
+            claims,
+            index_rows,
+            campaigns,
+            looked_again,
+            findings,
+            notes,
+            mended_counts,
+            mended_index_rows,
+            removed_index_rows,
+        } = other;
+        for (sum, more) in [
+            (&mut self.hot_rows, hot_rows),
+            (&mut self.archived_markers, archived_markers),
+            (&mut self.cold_rows, cold_rows),
+            (&mut self.side_rows, side_rows),
+            (&mut self.entries, entries),
+            (&mut self.claims, claims),
+            (&mut self.index_rows, index_rows),
+            (&mut self.campaigns, campaigns),
+            (&mut self.looked_again, looked_again),
+            (&mut self.mended_counts, mended_counts),
+            (&mut self.mended_index_rows, mended_index_rows),
+            (&mut self.removed_index_rows, removed_index_rows),
+        ] {
+            *sum += more;
+        }
+        for (kind, count) in findings {
+            *self.findings.entry(kind).or_default() += count;
+        }
+        for (note, count) in notes {
+            *self.notes.entry(note).or_default() += count;
+        }
+    }
+
     /// All findings.
     pub fn found(&self) -> u64 {
         self.findings.values().sum()

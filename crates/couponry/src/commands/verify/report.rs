@@ -1,7 +1,9 @@
 //! What `couponry verify` prints: each finding, and the summary, as text or as JSON lines.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use coupon::time::Day;
 use serde_json::{Map, Value, json};
 use verify::{Finding, Report, Said};
 
@@ -42,20 +44,25 @@ impl Printer {
         }
     }
 
-    /// Prints the summary.
-    pub(super) fn end(mut self, report: &Report, elapsed: Duration) -> Result<(), CliError> {
+    /// Prints the summary of a run over these expiry days, or over all if there are none.
+    pub(super) fn end(
+        mut self,
+        report: &Report,
+        days: &BTreeSet<Day>,
+        elapsed: Duration,
+    ) -> Result<(), CliError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.out.put(&match self.format {
-            Format::Text => text(report, elapsed),
-            Format::Jsonl => format!("{}\n", summary(report, elapsed)),
+            Format::Text => text(report, days, elapsed),
+            Format::Jsonl => format!("{}\n", summary(report, days, elapsed)),
         })?;
         self.out.finish()
     }
 }
 
-fn text(report: &Report, elapsed: Duration) -> String {
+fn text(report: &Report, days: &BTreeSet<Day>, elapsed: Duration) -> String {
     let mut lines = Vec::new();
     for (note, count) in report.by_note() {
         lines.push(format!("note {}: {} {}", note.name(), thousands(count), note.meaning()));
@@ -70,6 +77,10 @@ fn text(report: &Report, elapsed: Duration) -> String {
     ];
     for (what, count) in mended.into_iter().filter(|(_, count)| *count > 0) {
         lines.push(format!("mended: {} {what}", thousands(count)));
+    }
+    if !days.is_empty() {
+        let days: Vec<String> = days.iter().map(ToString::to_string).collect();
+        lines.push(format!("only of {}: run `couponry verify` for the rest", days.join(", ")));
     }
     lines.push(checked(report, elapsed));
     lines.push(match report.found() {
@@ -97,7 +108,7 @@ fn checked(report: &Report, elapsed: Duration) -> String {
     )
 }
 
-fn summary(report: &Report, elapsed: Duration) -> Value {
+fn summary(report: &Report, days: &BTreeSet<Day>, elapsed: Duration) -> Value {
     let findings: Map<_, _> =
         report.by_kind().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
     let notes: Map<_, _> =
@@ -114,6 +125,7 @@ fn summary(report: &Report, elapsed: Duration) -> Value {
         },
         "mended": {"counts": report.mended_counts, "index_rows": report.mended_index_rows,
             "removed_index_rows": report.removed_index_rows},
+        "partitions": days.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "seconds": (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0,
     }})
 }
