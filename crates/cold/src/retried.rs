@@ -1,11 +1,15 @@
-//! Retries of reads from an object store.
+//! Retries of calls to an object store that `object_store` does not retry.
 //!
 //! `object_store` retries a request that was not answered, and resumes the body of an object if the
 //! server gave it an ETag. It does not retry a list, nor an object without an ETag, and the kernel
 //! turns such an error into one of its own. What couponry reads is small, a log entry or a row
 //! group, so it is read as a whole and retried as a whole. A read that has already taken long is
-//! not retried, because `object_store` has retried it. Writes are passed on unchanged: their caller
-//! looks up the outcome.
+//! not retried, because `object_store` has retried it.
+//!
+//! A write that replaces what is there is retried if the server answers `409 Conflict`: Amazon S3
+//! does so while another request changes the same object, and servers that keep objects as files,
+//! such as versitygw, while another one deletes the last object of the same folder. All other
+//! writes are passed on unchanged: their caller looks up the outcome.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,42 +19,48 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 
-/// How often a read is tried.
+/// How often a call is tried.
 const TRIES_MAX: u32 = 4;
 
 /// The pause after the first try. It doubles with every further one.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A read that took longer is not retried.
+/// A call that took longer is not retried.
 const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
-/// A store whose reads are retried; see the module.
+/// A store whose calls are retried; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Retried<S>(pub(crate) S);
 
-/// Calls `read` until it succeeds or fails for good.
-async fn retried<T, F>(read: impl Fn() -> F) -> Result<T>
+/// Calls `call` until it succeeds or fails with an error that does not pass.
+async fn retried<T, F>(passes: fn(&Error) -> bool, call: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let (mut pause, begun) = (PAUSE, Instant::now());
     for _ in 1..TRIES_MAX {
-        match read().await {
-            Err(error) if may_pass(&error) && begun.elapsed() < BEGUN_AGAIN_WITHIN => {}
+        match call().await {
+            Err(error) if passes(&error) && begun.elapsed() < BEGUN_AGAIN_WITHIN => {}
             ended => return ended,
         }
         tokio::time::sleep(pause).await;
         pause *= 2;
     }
-    read().await
+    call().await
 }
 
-/// Whether a retry may succeed.
-fn may_pass(error: &Error) -> bool {
+/// Whether a read that failed with `error` may succeed when it is retried.
+fn is_lost(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
+}
+
+/// Whether `error` is what `object_store` makes of `409 Conflict`.
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::AlreadyExists { .. })
 }
 
 impl<S: ObjectStore> Retried<S> {
@@ -85,7 +95,7 @@ where
     F: Future<Output = Result<Vec<ObjectMeta>>> + Send + 'static,
 {
     stream::once(async move {
-        let found = retried(read).await?;
+        let found = retried(is_lost, read).await?;
         Ok::<_, Error>(stream::iter(found.into_iter().map(Ok)))
     })
     .try_flatten()
@@ -106,7 +116,10 @@ impl<S: ObjectStore + Clone> ObjectStore for Retried<S> {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
-        self.0.put_opts(location, payload, options).await
+        if options.mode != PutMode::Overwrite {
+            return self.0.put_opts(location, payload, options).await;
+        }
+        retried(is_conflict, || self.0.put_opts(location, payload.clone(), options.clone())).await
     }
 
     async fn put_multipart_opts(
@@ -121,7 +134,7 @@ impl<S: ObjectStore + Clone> ObjectStore for Retried<S> {
         if options.head {
             return self.0.get_opts(location, options).await;
         }
-        retried(|| self.whole(location, options.clone())).await
+        retried(is_lost, || self.whole(location, options.clone())).await
     }
 
     fn delete_stream(
@@ -146,7 +159,7 @@ impl<S: ObjectStore + Clone> ObjectStore for Retried<S> {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        retried(|| self.0.list_with_delimiter(prefix)).await
+        retried(is_lost, || self.0.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

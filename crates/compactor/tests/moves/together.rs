@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use cold::{ColdError, Options};
 use compactor::{Closed, Settings};
 use coupon::code::Code;
 use coupon::coupon::EventKind;
@@ -267,6 +268,28 @@ async fn two_at_once() {
     other.compacts(later).await;
     other.is_settled(later, &before, &cast, "all are in cold").await;
     assert!(one.rows().await.is_empty());
+}
+
+/// Many look at the clock of one store at the same time. A server that keeps objects as files may
+/// then find that the folder of an object is away, because another one has just deleted the last
+/// object in it, and refuse the write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_probe_one_store() {
+    const STORES: usize = 8;
+    const PROBES: usize = 40;
+    let disk = crate::place::folder();
+    let probes = (0..STORES).map(|_| {
+        let cold = crate::place::cold(&disk.path().join("cold"), Options::default());
+        tokio::spawn(async move {
+            for _ in 0..PROBES {
+                cold.probe().await?;
+            }
+            Ok::<_, ColdError>(())
+        })
+    });
+    for probe in probes.collect::<Vec<_>>() {
+        probe.await.unwrap().unwrap();
+    }
 }
 
 /// Files that a slow compactor has written and not committed are not swept, as long as nobody else
