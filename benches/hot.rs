@@ -241,7 +241,9 @@ fn bare(folder: &Path, plan: &Plan, group: usize) -> Result<f64, Failure> {
     conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     let mut update = conn.prepare(
         "UPDATE coupon SET version = version + 1, state = 2, ended_at = ?1, \
-         record = CAST(record || ?2 AS BLOB) WHERE expiry_day = ?3 AND code = ?4 AND version = 1 AND state = 1",
+         record = CAST(record || ?2 AS BLOB) \
+         WHERE number = (SELECT number FROM directory WHERE code = ?4) \
+         AND expiry_day = ?3 AND code = ?4 AND version = 1 AND state = 1",
     )?;
     let (mut begin, mut commit) = (conn.prepare("BEGIN IMMEDIATE")?, conn.prepare("COMMIT")?);
     let (begun, mut done) = (Instant::now(), 0_usize);

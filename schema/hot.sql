@@ -101,7 +101,8 @@ CREATE TABLE actor (
 -- A coupon that was changed or imported. A minted code without a row is available.
 CREATE TABLE coupon (
     -- The number of its batch times 2^36, plus a number within the batch: 1 for the first coupon of the
-    -- batch that got a row, and so on. So the rows of a batch are together.
+    -- batch that got a row, and so on; in an imported batch 2^35 more. So the rows of a batch are
+    -- together.
     number       INTEGER PRIMARY KEY,
     batch        INTEGER GENERATED ALWAYS AS (number >> 36) VIRTUAL,
     expiry_day   INTEGER NOT NULL,
@@ -122,7 +123,8 @@ CREATE TABLE coupon (
     record       BLOB NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code);
+-- Coupons of minted batches. The directory has those of imported ones.
+CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code) WHERE number & 34359738368 = 0;
 -- Coupons that expire with their batch come first, with null, in the order of their batches.
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
 -- Coupons with an expiry of their own. All others are found by their batch, whose expiry they have.
@@ -155,7 +157,9 @@ CREATE TABLE directory (
     kind       INTEGER NOT NULL,
     -- Of a shared code. A coupon has that of its batch.
     campaign   INTEGER,
-    batch      INTEGER,
+    -- The row of a coupon. An archived coupon keeps the number; another coupon of the batch may have it
+    -- later. The row of a minted code is found by the index.
+    number     INTEGER,
     -- Null: the day on which the batch expires.
     expiry_day INTEGER,
     -- What the last imported line with this code said. Null: the dates of the batch, and available. Null

@@ -599,7 +599,7 @@ const HARMS: &[Harm] = &[
                 data,
                 &format!(
                     "UPDATE coupon SET expiry_day = (SELECT (batch.expires_at - 1) / 86400000 \
-                     FROM directory JOIN batch ON batch.number = directory.batch \
+                     FROM directory JOIN batch ON batch.number = directory.number >> 36 \
                      WHERE code = '{}') WHERE code = '{}'",
                     scene.expired, scene.anns
                 ),

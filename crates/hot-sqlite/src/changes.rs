@@ -11,6 +11,7 @@ use router::Address;
 
 use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, locate, writing};
+use crate::directory::Place;
 use crate::failure::damaged;
 use crate::txn::Txn;
 use crate::{directory, partitions};
@@ -76,7 +77,8 @@ pub(crate) fn write(
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
-        writing::insert(txn, before.here.batch, after, day)
+        // A coupon without a row is minted, and found by its code.
+        writing::insert(txn, before.here.batch, after, day).map(drop)
     } else {
         writing::update(txn, before, after, day)
     }
@@ -89,9 +91,12 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlit
         return Err(damaged("closing", "the day closed inside a transaction"));
     }
     let batch = before.here.batch;
-    match before.here.row {
-        Some(_) => writing::update(txn, before, after, day)?,
+    let number = match before.here.row {
+        Some(number) => {
+            writing::update(txn, before, after, day)?;
+            number
+        }
         None => writing::insert(txn, batch, after, day)?,
-    }
-    directory::enter(txn, after.code(), batch, day, None)
+    };
+    directory::enter(txn, after.code(), &Place { day, number }, None)
 }

@@ -15,7 +15,7 @@ use coupon::time::Day;
 use hot::Tier;
 use hot::protocol::{self, FromCold, Promise, from_cold};
 use router::{Address, Owner};
-use rusqlite::{Row, params};
+use rusqlite::{Params, Row, params};
 
 use crate::failure::{Elsewhere, damaged};
 use crate::record::{self, Columns};
@@ -42,10 +42,12 @@ pub(crate) type Located = protocol::Located<Here>;
 
 /// The coupon at `address`, in whichever partition or tier it is now.
 pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
-    match stored(txn, address.bucket_key.expiry_day, &address.code)? {
-        None if address.minted => {
-            untouched(txn, &address.code, &address.owner, address.bucket_key.expiry_day)
-        }
+    let (day, code) = (address.bucket_key.expiry_day, &address.code);
+    if !address.minted {
+        return as_the_directory_says(txn, day, code);
+    }
+    match stored(txn, day, code)? {
+        None => untouched(txn, code, &address.owner, day),
         found => Ok(found),
     }
 }
@@ -53,13 +55,27 @@ pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Optio
 /// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
 /// code that nothing has happened to is none.
 pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
-    if let Some(located) = row_of(txn, day, code)? {
-        return Ok(Some(located));
+    match minted_row_of(txn, day, code)? {
+        Some(located) => Ok(Some(located)),
+        None => as_the_directory_says(txn, day, code),
     }
-    match directory::partition_of(txn, code)? {
-        Some(entered) if entered == day => archived(txn, day, code, Promise::Entry),
-        Some(entered) => in_partition(txn, entered, code),
-        None => archived(txn, day, code, Promise::None),
+}
+
+/// The coupon where the directory says that it is; without an entry, what cold has in the partition `day`.
+fn as_the_directory_says(
+    txn: &Txn<'_>,
+    day: Day,
+    code: &Code,
+) -> rusqlite::Result<Option<Located>> {
+    let Some(place) = directory::place_of(txn, code)? else {
+        return archived(txn, day, code, Promise::None);
+    };
+    // Another coupon may have the number of one that is archived.
+    const SQL: &str =
+        rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
+    match one_row(txn, SQL, params![place.number, code.as_str(), place.day.0])? {
+        Some(located) => Ok(Some(located)),
+        None => archived(txn, place.day, code, Promise::Entry),
     }
 }
 
@@ -104,9 +120,33 @@ fn archived(
 
 /// The coupon with a row in the partition `day`.
 pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
-    let sql = rows::select_coupon!(" FROM coupon WHERE expiry_day = ?1 AND code = ?2");
+    if let Some(located) = minted_row_of(txn, day, code)? {
+        return Ok(Some(located));
+    }
+    const SQL: &str = rows::select_coupon!(
+        " FROM coupon WHERE number = (SELECT number FROM directory WHERE code = ?2) \
+         AND expiry_day = ?1 AND code = ?2"
+    );
+    one_row(txn, SQL, params![day.0, code.as_str()])
+}
+
+/// The coupon of a minted batch with a row in the partition `day`.
+fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+    const SQL: &str = rows::select_coupon!(
+        " FROM coupon INDEXED BY coupon_by_code \
+         WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2"
+    );
+    one_row(txn, SQL, params![day.0, code.as_str()])
+}
+
+/// The coupon with this row.
+pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> rusqlite::Result<Option<Located>> {
+    one_row(txn, rows::select_coupon!(" FROM coupon WHERE number = ?1"), [number])
+}
+
+fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> rusqlite::Result<Option<Located>> {
     let mut statement = txn.statement(sql)?;
-    let mut found = statement.query(params![day.0, code.as_str()])?;
+    let mut found = statement.query(asked)?;
     found.next()?.map(|row| checked(txn, row)).transpose()
 }
 

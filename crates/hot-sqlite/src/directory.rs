@@ -10,6 +10,7 @@ use rusqlite::params;
 use crate::columns::millis_or_null;
 use crate::failure::damaged;
 use crate::last_line;
+use crate::rows::batch_of;
 use crate::txn::Txn;
 
 /// The numbers of the column `kind`.
@@ -19,31 +20,47 @@ pub(crate) const GONE: i64 = 2;
 
 /// What a code names: a shared code or a coupon.
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    let sql = "SELECT kind, campaign, batch, expiry_day FROM directory \
+    let sql = "SELECT kind, campaign, number, expiry_day FROM directory \
                WHERE code = ?1 AND kind <> 2";
     txn.first(sql, [code.as_str()], |row| match (row.get(0)?, row.get(1)?, row.get(2)?) {
         (SHARED, Some(campaign), _) => {
             Ok(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() })
         }
-        (COUPON, _, Some(batch)) => {
-            Ok(Entry::Coupon { day: day(txn, row.get(3)?, batch)?, owner: txn.owner_at(batch)? })
+        (COUPON, _, Some(number)) => {
+            let (day, owner) = (day(txn, row.get(3)?, number)?, txn.owner_at(batch_of(number))?);
+            Ok(Entry::Coupon { day, owner })
         }
         (kind, ..) => Err(damaged("kind", kind)),
     })
 }
 
 /// The partition of an entry, from its columns.
-fn day(txn: &Txn<'_>, expiry_day: Option<i32>, batch: i64) -> rusqlite::Result<Day> {
+fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> rusqlite::Result<Day> {
     match expiry_day {
         Some(day) => Ok(Day(day)),
-        None => txn.expiry_day_of_batch(batch),
+        None => txn.expiry_day_of_batch(batch_of(number)),
     }
+}
+
+/// Where the coupon of a code is, as the directory says.
+pub(crate) struct Place {
+    pub(crate) day: Day,
+    /// Of its row, if the coupon is not archived.
+    pub(crate) number: i64,
+}
+
+/// Where the directory says that the coupon of a code is.
+pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Place>> {
+    let sql = "SELECT expiry_day, number FROM directory WHERE code = ?1 AND kind = 0";
+    txn.first(sql, [code.as_str()], |row| {
+        let number = row.get(1)?;
+        Ok(Place { day: day(txn, row.get(0)?, number)?, number })
+    })
 }
 
 /// The partition that the directory names for a coupon's code.
 pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
-    let sql = "SELECT expiry_day, batch FROM directory WHERE code = ?1 AND kind = 0";
-    txn.first(sql, [code.as_str()], |row| day(txn, row.get(0)?, row.get(1)?))
+    Ok(place_of(txn, code)?.map(|place| place.day))
 }
 
 /// What an imported line says about its coupon.
@@ -64,14 +81,14 @@ pub(crate) struct EntryOfLine {
 
 /// The entry of a code.
 pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
-    let sql = "SELECT campaign, batch, expiry_day, valid_from, expires_at, last_line \
+    let sql = "SELECT campaign, number, expiry_day, valid_from, expires_at, last_line \
                FROM directory WHERE code = ?1";
     txn.first(sql, [code.as_str()], |row| {
         let Some(number) = row.get(1)? else {
             let campaign: Option<i64> = row.get(0)?;
             return Ok(EntryOfLine { campaign: campaign.unwrap_or(0), line: None });
         };
-        let batch = txn.batch_at(number)?;
+        let batch = txn.batch_at(batch_of(number))?;
         let dates = (
             millis_or_null(row, 3)?.or(batch.common.map(|common| common.valid_from)),
             millis_or_null(row, 4)?.or(batch.common.map(|common| common.expires_at)),
@@ -88,56 +105,63 @@ pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
     })
 }
 
-/// Makes the directory name the partition `day` for the coupon. A new entry says what its line says.
+/// Makes the directory name the place of the coupon. A new entry says what its line says.
 pub(crate) fn enter(
     txn: &Txn<'_>,
     code: &Code,
-    batch: i64,
-    day: Day,
+    place: &Place,
     line: Option<&Line<&ImportedState>>,
 ) -> rusqlite::Result<()> {
-    put(txn, code.as_str(), batch, day, line, "ON CONFLICT (code) DO UPDATE SET expiry_day = ?3")
+    let on_conflict = "ON CONFLICT (code) DO UPDATE SET number = ?2, expiry_day = ?3";
+    put(txn, code.as_str(), place, line, on_conflict)
 }
 
 /// The same, and replaces the entry that there is.
 pub(crate) fn replace(
     txn: &Txn<'_>,
     code: &str,
-    batch: i64,
-    day: Day,
+    place: &Place,
     line: Option<&Line<&ImportedState>>,
 ) -> rusqlite::Result<()> {
     put(
         txn,
         code,
-        batch,
-        day,
+        place,
         line,
-        "ON CONFLICT (code) DO UPDATE SET kind = 0, campaign = NULL, batch = ?2, expiry_day = ?3, \
+        "ON CONFLICT (code) DO UPDATE SET kind = 0, campaign = NULL, number = ?2, expiry_day = ?3, \
          valid_from = ?4, expires_at = ?5, last_line = ?6",
     )
+}
+
+/// Makes the directory name the place of a row that a copy has brought. Of two rows of a code, the one in
+/// the later partition is the coupon.
+pub(crate) fn point(txn: &Txn<'_>, code: &Code, place: &Place) -> rusqlite::Result<()> {
+    let known = place_of(txn, code)?;
+    match known {
+        Some(known) if known.day > place.day => Ok(()),
+        _ => enter(txn, code, place, None),
+    }
 }
 
 fn put(
     txn: &Txn<'_>,
     code: &str,
-    batch: i64,
-    day: Day,
+    &Place { day, number }: &Place,
     line: Option<&Line<&ImportedState>>,
     on_conflict: &str,
 ) -> rusqlite::Result<()> {
-    let usual = txn.batch_at(batch)?.common;
+    let usual = txn.batch_at(batch_of(number))?.common;
     let own = |at: Millis, usual: Option<Millis>| Some(at.0).filter(|_| usual != Some(at));
     let usual_day = usual.map(|usual| Day::expiry_day_of(usual.expires_at));
     let sql = format!(
-        "INSERT INTO directory (code, kind, batch, expiry_day, valid_from, expires_at, last_line) \
+        "INSERT INTO directory (code, kind, number, expiry_day, valid_from, expires_at, last_line) \
          VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6) {on_conflict}"
     );
     txn.run(
         &sql,
         params![
             code,
-            batch,
+            number,
             Some(day.0).filter(|_| usual_day != Some(day)),
             line.and_then(|line| own(line.valid_from, usual.map(|usual| usual.valid_from))),
             line.and_then(|line| own(line.expires_at, usual.map(|usual| usual.expires_at))),

@@ -59,7 +59,7 @@ impl Verifiable for SqliteHot {
     }
 
     async fn rows_by_code(&self, day: Day, after: String, limit: usize) -> Result<Vec<RowItem>> {
-        self.readers.run(move |txn| coupons::rows_after(txn, day, &after, limit)).await
+        self.by_code(day, &after, limit, coupons::rows_of).await
     }
 
     async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>> {

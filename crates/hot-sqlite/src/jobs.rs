@@ -1,10 +1,16 @@
 //! Jobs: how a transaction body is run by the writer or a reader, and again with coupons of cold.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use coupon::time::Day;
+use hot::HotError;
+
 use crate::cold::Prefetched;
+use crate::day_order::{Collecting, DayOrder, OfCode};
 use crate::prefetch::{Attempt, attempt};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot};
@@ -64,6 +70,57 @@ impl SqliteHot {
         }
     }
 
+    /// The next page of a partition after the code `after`, in the order of codes: `read` makes it of its
+    /// rows and archived markers.
+    pub(crate) async fn by_code<T: Send + 'static>(
+        &self,
+        day: Day,
+        after: &str,
+        limit: usize,
+        read: fn(&Txn<'_>, Day, &[OfCode]) -> rusqlite::Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let mut order = match self.orders.take(day, after) {
+            Some(order) => order,
+            None => self.order(day, after.to_owned()).await?,
+        };
+        let mut all: Vec<T> = Vec::with_capacity(limit);
+        loop {
+            // Some of a page may be gone by now, and fewer than `limit` are the end for the caller.
+            let want = limit - all.len();
+            let ahead = blocking(move || order.read_ahead(want).map(|()| order)).await?;
+            let page = move |txn: &Txn<'_>| {
+                let mut order = ahead;
+                let found = order.page(txn, want)?;
+                Ok((read(txn, day, &found)?, found.len() < want, order))
+            };
+            let (page, is_end, after_page) = self.readers.run(page).await?;
+            all.extend(page);
+            if is_end {
+                return Ok(all);
+            }
+            order = after_page;
+            if all.len() >= limit {
+                self.orders.keep(order);
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn order(&self, day: Day, after: String) -> Result<DayOrder> {
+        let mut collecting = Collecting::begin(day, &self.folder);
+        loop {
+            let collect = move |txn: &Txn<'_>| {
+                let mut collecting = collecting;
+                Ok((collecting.collect(txn)?, collecting))
+            };
+            let (has_more, mut now) = self.readers.run(collect).await?;
+            if !has_more {
+                return blocking(move || now.sorted(&after)).await;
+            }
+            collecting = blocking(move || now.relieve().map(|()| now)).await?;
+        }
+    }
+
     /// Runs one part of a long write that no user waits for. If others have written since the last
     /// part, it then pauses for as long as this part took.
     pub(crate) async fn background_write<T: Send + 'static>(
@@ -82,5 +139,16 @@ impl SqliteHot {
             tokio::time::sleep(begun.elapsed()).await;
         }
         Ok(done)
+    }
+}
+
+/// Runs work with a file where it may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let unavailable = |error: Box<dyn Error + Send + Sync>| HotError::Unavailable(error);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| unavailable(error.into())),
+        Err(panic) => Err(unavailable(panic.into())),
     }
 }

@@ -17,6 +17,7 @@ mod claims;
 mod cold;
 mod columns;
 mod coupons;
+mod day_order;
 mod directory;
 mod failure;
 mod fair_file_lock;
@@ -37,6 +38,7 @@ mod rejected_lines;
 mod rows;
 mod schema;
 mod settings;
+mod sorted_rows;
 mod stock;
 mod store;
 mod txn;
@@ -54,6 +56,7 @@ use tokio::sync::OnceCell;
 
 pub use crate::backup::make_ready;
 use crate::checkpointer::Checkpointer;
+use crate::day_order::DayOrders;
 use crate::fair_file_lock::FairFileLock;
 use crate::readers::Readers;
 pub use crate::schema::{FILE_NAME, OpenError, is_current};
@@ -101,6 +104,8 @@ pub struct SqliteHot {
     options: Options,
     /// Statements that readers and the writer have run.
     statements: Arc<AtomicU64>,
+    /// Of the readers of partitions in the order of codes.
+    orders: DayOrders,
 }
 
 impl SqliteHot {
@@ -150,6 +155,7 @@ impl SqliteHot {
             folder: folder.to_owned(),
             options,
             statements,
+            orders: DayOrders::default(),
         })
     }
 

@@ -111,7 +111,8 @@ impl Partitions for SqliteHot {
     }
 
     async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
-        self.readers.run(move |txn| residue::residue(txn, day, after.as_ref(), limit)).await
+        let after = after.as_ref().map_or("", Code::as_str);
+        self.by_code(day, after, limit, residue::residue).await
     }
 
     async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {

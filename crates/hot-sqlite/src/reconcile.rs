@@ -17,7 +17,8 @@ use rusqlite::params;
 
 use crate::columns::signed;
 use crate::coupons::{row_of, writing};
-use crate::rows::CampaignHere;
+use crate::directory::Place;
+use crate::rows::{CampaignHere, first_number};
 use crate::txn::Txn;
 use crate::{claims, directory, partitions, settings};
 
@@ -95,7 +96,9 @@ fn one(
         };
         // Only a foreign code has come in a line.
         let line = home.is_none().then_some(line);
-        directory::enter(txn, code, batch, day, line.as_ref())?;
+        // It has no row.
+        let number = first_number(batch, home.is_none());
+        directory::enter(txn, code, &Place { day, number }, line.as_ref())?;
     }
     claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
 }

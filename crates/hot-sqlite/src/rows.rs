@@ -42,7 +42,23 @@ macro_rules! select_coupon {
         )
     };
 }
-pub(crate) use {select_batch, select_campaign, select_coupon};
+/// Of a row: whether its batch was minted, as [`first_number`] has it. Only these rows are in the index
+/// `coupon_by_code`.
+macro_rules! is_minted {
+    () => {
+        "number & 34359738368 = 0"
+    };
+}
+/// The number of the row of the code ?2 in the partition ?1, null if there is none.
+macro_rules! number_of {
+    () => {
+        "coalesce((SELECT number FROM coupon INDEXED BY coupon_by_code \
+         WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2), \
+         (SELECT coupon.number FROM directory JOIN coupon ON coupon.number = directory.number \
+         WHERE directory.code = ?2 AND coupon.code = ?2 AND coupon.expiry_day = ?1))"
+    };
+}
+pub(crate) use {is_minted, number_of, select_batch, select_campaign, select_coupon};
 
 /// A campaign and its number in this file.
 #[derive(Clone, Debug)]
@@ -184,7 +200,7 @@ impl CouponRow<'_> {
 }
 
 /// Bits of the number of a row that count within its batch. A batch has at most ten billion coupons,
-/// which take 34 bits.
+/// which take 34 bits; one says whether it was imported.
 const BITS_IN_BATCH: u32 = 36;
 
 /// The number of the batch of a row.
@@ -192,10 +208,23 @@ pub(crate) fn batch_of(number: i64) -> i64 {
     number >> BITS_IN_BATCH
 }
 
+/// In the numbers of rows of imported batches.
+const IMPORTED: i64 = 1 << (BITS_IN_BATCH - 1);
+
+/// Whether the batch of a row was imported.
+pub(crate) fn is_imported(number: i64) -> bool {
+    number & IMPORTED != 0
+}
+
 /// The numbers that the rows of a batch can have.
 pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
     let first = batch << BITS_IN_BATCH;
     first..=first | ((1 << BITS_IN_BATCH) - 1)
+}
+
+/// The number before that of the first row of a batch.
+pub(crate) fn first_number(batch: i64, imported: bool) -> i64 {
+    batch << BITS_IN_BATCH | if imported { IMPORTED } else { 0 }
 }
 
 /// The states in the order of their numbers.

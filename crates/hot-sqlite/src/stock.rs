@@ -11,9 +11,9 @@ use coupon::time::{Day, Millis};
 use hot::protocol::{Left, is_on_offer};
 use rusqlite::params;
 
-use crate::columns::{parsed, parsed_or_null, signed, unsigned};
-use crate::coupons::{Located, in_partition, untouched_of};
-use crate::rows::{CampaignHere, numbers_of};
+use crate::columns::{parsed_or_null, signed, unsigned};
+use crate::coupons::{Located, row_at, untouched_of};
+use crate::rows::{CampaignHere, first_number, is_minted, numbers_of};
 use crate::txn::Txn;
 use crate::{directory, partitions};
 
@@ -143,13 +143,13 @@ impl<'a> Offer<'a> {
         let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > self.at);
         if let Some(usual) = usual
             && batch.run.is_none()
-            && back.as_ref().is_none_or(|(expires_at, ..)| *expires_at >= usual.expires_at)
+            && back.is_none_or(|(expires_at, _)| expires_at >= usual.expires_at)
             && let Some(next) = next_import(txn, batch, self.at)?
         {
             return Ok(Some(next));
         }
-        let Some((_, day, code)) = back else { return Ok(None) };
-        let located = on_offer(txn, day, &code, self.at)?;
+        let Some((_, number)) = back else { return Ok(None) };
+        let located = on_offer(txn, number, self.at)?;
         Ok(located.map(|located| Next::Coupon(Box::new(located), None)))
     }
 
@@ -229,14 +229,14 @@ fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<boo
 /// Whether one of the next rows is an imported coupon that nothing has happened to, or there are too
 /// many to look at all.
 fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
-    let numbers = numbers_of(batch.number);
-    let after = numbers.start() + signed(batch.next_offset);
+    let after = first_number(batch.number, true) + signed(batch.next_offset);
     let sql = concat!(
         "SELECT count(*), coalesce(max(fresh), 0) FROM (SELECT ",
         is_fresh!(),
         " AS fresh FROM coupon NOT INDEXED \
          WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3)"
     );
+    let numbers = numbers_of(batch.number);
     let asked = params![after, numbers.end(), signed(SKIP_MAX)];
     let (looked_at, has_fresh): (u64, bool) =
         txn.statement(sql)?.query_row(asked, |row| Ok((unsigned(row, 0)?, row.get(1)?)))?;
@@ -244,53 +244,52 @@ fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
 }
 
 /// The coupon of the batch that is in the index of available ones, is on offer `at` a moment and
-/// expires first: when, and where it is.
+/// expires first: when, and the number of its row.
 fn came_back(
     txn: &Txn<'_>,
     batch: &OpenBatch,
     at: Millis,
-) -> rusqlite::Result<Option<(Millis, Day, Code)>> {
+) -> rusqlite::Result<Option<(Millis, i64)>> {
     // Those that expire with their batch, and those that have an expiry of their own.
     let usual = txn.batch_at(batch.number)?.common.map(|common| common.expires_at);
     let usual = match usual.filter(|expires_at| *expires_at > at) {
         None => None,
         Some(expires_at) => txn.first(
-            "SELECT expiry_day, code FROM coupon INDEXED BY coupon_available \
+            "SELECT number FROM coupon INDEXED BY coupon_available \
              WHERE state = 0 AND history_full = 0 AND (version > 1 OR expires_at IS NOT NULL) \
              AND batch = ?1 AND expires_at IS NULL ORDER BY version LIMIT 1",
             [batch.number],
-            |row| Ok((expires_at, Day(row.get(0)?), parsed::<Code>(row, 1)?)),
+            |row| Ok((expires_at, row.get(0)?)),
         )?,
     };
     let own = txn.first(
-        "SELECT expires_at, expiry_day, code FROM coupon INDEXED BY coupon_available \
+        "SELECT expires_at, number FROM coupon INDEXED BY coupon_available \
          WHERE state = 0 AND history_full = 0 AND (version > 1 OR expires_at IS NOT NULL) \
          AND batch = ?1 AND expires_at > ?2 ORDER BY expires_at, version LIMIT 1",
         params![batch.number, at.0],
-        |row| Ok((Millis(row.get(0)?), Day(row.get(1)?), parsed::<Code>(row, 2)?)),
+        |row| Ok((Millis(row.get(0)?), row.get(1)?)),
     )?;
-    Ok(usual.into_iter().chain(own).min_by_key(|(expires_at, ..)| *expires_at))
+    Ok(usual.into_iter().chain(own).min_by_key(|(expires_at, _)| *expires_at))
 }
 
 /// The next imported coupon of the batch that nothing has happened to and that expires with it.
 /// `None` if there is none.
 fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Next>> {
-    let numbers = numbers_of(batch.number);
-    let offset = |number: i64| (number - numbers.start()).unsigned_abs();
+    let before_first = first_number(batch.number, true);
+    let offset = |number: i64| (number - before_first).unsigned_abs();
     let cursor = |number| Cursor { batch: batch.number, next_offset: offset(number) };
     let mut statement = txn.statement(concat!(
-        "SELECT number, expiry_day, code, ",
+        "SELECT number, ",
         is_fresh!(),
         " FROM coupon NOT INDEXED WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3"
     ))?;
-    let after = numbers.start() + signed(batch.next_offset);
-    let mut found = statement.query(params![after, numbers.end(), signed(SKIP_MAX)])?;
+    let (after, end) = (before_first + signed(batch.next_offset), *numbers_of(batch.number).end());
+    let mut found = statement.query(params![after, end, signed(SKIP_MAX)])?;
     let mut skipped = None;
     while let Some(row) = found.next()? {
         let number = row.get(0)?;
-        if row.get(3)? {
-            let (day, code) = (Day(row.get(1)?), parsed::<Code>(row, 2)?);
-            let located = on_offer(txn, day, &code, at)?;
+        if row.get(1)? {
+            let located = on_offer(txn, number, at)?;
             return Ok(located.map(|it| Next::Coupon(Box::new(it), Some(cursor(number)))));
         }
         skipped = Some(number);
@@ -300,8 +299,8 @@ fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result
 }
 
 /// The coupon of a row that is on offer.
-fn on_offer(txn: &Txn<'_>, day: Day, code: &Code, at: Millis) -> rusqlite::Result<Option<Located>> {
-    let located = in_partition(txn, day, code)?;
+fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> rusqlite::Result<Option<Located>> {
+    let located = row_at(txn, number)?;
     debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));
     Ok(located)
 }
@@ -310,7 +309,11 @@ fn on_offer(txn: &Txn<'_>, day: Day, code: &Code, at: Millis) -> rusqlite::Resul
 /// archived marker there, or has moved to a later partition.
 pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     let home = txn
-        .statement("SELECT 1 FROM coupon WHERE expiry_day = ?1 AND code = ?2")?
+        .statement(concat!(
+            "SELECT 1 FROM coupon INDEXED BY coupon_by_code WHERE ",
+            is_minted!(),
+            " AND expiry_day = ?1 AND code = ?2"
+        ))?
         .exists(params![day.0, code.as_str()])?;
     Ok(home
         || partitions::archived_marker(txn, day, code)?.is_some()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The files of `src` without `.rs`, lowest level first. `lib` has the items of `lib.rs` itself.
 const LEVELS: [&[&str]; 23] = [
-    &["cold", "failure", "private_files", "txn/counts"],
+    &["cold", "failure", "private_files", "sorted_rows", "txn/counts"],
     &["bytes", "columns"],
     &["last_line", "record"],
     &["rows"],
@@ -14,7 +14,7 @@ const LEVELS: [&[&str]; 23] = [
     // A transaction names no feature of the store.
     &["txn"],
     &["fair_file_lock", "schema", "settings", "txn/actors", "txn/lookups"],
-    &["checkpointer", "directory", "partitions", "prefetch", "readers"],
+    &["checkpointer", "day_order", "directory", "partitions", "prefetch", "readers"],
     &["writer/free_space", "writer/health"],
     &["writer/queue"],
     &["writer/group"],

@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use crate::columns::signed;
 use crate::partitions;
+use crate::rows::number_of;
 use crate::txn::Txn;
 
 /// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
@@ -21,8 +22,11 @@ pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite
     }
     for (code, version) in copied {
         let removed = txn.first(
-            "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2 AND version = ?3 \
-             AND state >= 2 RETURNING number, state",
+            concat!(
+                "DELETE FROM coupon WHERE number = ",
+                number_of!(),
+                " AND version = ?3 AND state >= 2 RETURNING number, state"
+            ),
             params![day.0, code.as_str(), signed(*version)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;

@@ -5,6 +5,7 @@ use hot::{Emptying, ListPosition};
 use rusqlite::params;
 
 use crate::columns::signed;
+use crate::day_order::expiries;
 use crate::failure::damaged;
 use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
@@ -35,10 +36,12 @@ pub(crate) fn remove(
     if !so_far.walked {
         return remove_by_batch(txn, day, so_far, rows).map(Some);
     }
+    let (expires_after, until) = expiries(day);
     let left: Vec<(i64, i64)> = txn.all(
-        "SELECT number, state FROM coupon INDEXED BY coupon_by_code \
-         WHERE expiry_day = ?1 LIMIT ?2",
-        params![day.0, rows],
+        "SELECT number, state FROM coupon INDEXED BY coupon_by_expiry \
+         WHERE expires_at IS NOT NULL AND expires_at > ?1 AND expires_at <= ?2 \
+         AND expiry_day = ?3 LIMIT ?4",
+        params![expires_after.0, until.0, day.0, rows],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let mut removed = left.len() as u64;
@@ -65,11 +68,11 @@ fn remove_by_batch(
 ) -> rusqlite::Result<Emptying> {
     let mut after = so_far.clone();
     let from = so_far.after.as_ref().map_or(0, |from| signed(from.tie));
-    // Expiries are exclusive: midnight belongs to the day before.
+    let (expires_after, until) = expiries(day);
     let batch: Option<i64> = txn.first(
         "SELECT number FROM batch WHERE number >= ?1 AND expires_at > ?2 AND expires_at <= ?3 \
          ORDER BY number LIMIT 1",
-        params![batch_of(from), Day(day.0 - 1).end().0, day.end().0],
+        params![batch_of(from), expires_after.0, until.0],
         |row| row.get(0),
     )?;
     let Some(batch) = batch else {

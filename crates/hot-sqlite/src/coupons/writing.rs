@@ -9,24 +9,31 @@ use super::Located;
 use crate::columns::signed;
 use crate::failure::damaged;
 use crate::record::{Common, encode};
-use crate::rows::{columns, numbers_of};
+use crate::rows::{columns, first_number, number_of, numbers_of};
 use crate::txn::Txn;
 
-/// Makes the row of a coupon that has none in this partition.
-pub(crate) fn insert(txn: &Txn<'_>, batch: i64, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
+/// Makes the row of a coupon that has none in this partition, and returns its number. The row of an
+/// imported coupon is found only by its entry in the directory.
+pub(crate) fn insert(
+    txn: &Txn<'_>,
+    batch: i64,
+    coupon: &Coupon,
+    day: Day,
+) -> rusqlite::Result<i64> {
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
-    let numbers = numbers_of(batch);
+    let before_first = first_number(batch, txn.batch_at(batch)?.imported);
     // After every row that was offered, also if the last ones are deleted: stock is looked for there.
-    txn.run(
-        "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
+    let sql = "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
          ended_at, history_full, record) \
          VALUES ((SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
          (SELECT next_offset FROM batch WHERE number = ?12 AND key_id IS NULL), 0)) + 1 \
-         FROM coupon WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         FROM coupon WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+         RETURNING number";
+    txn.statement(sql)?.query_row(
         params![
-            numbers.start(),
-            numbers.end(),
+            before_first,
+            numbers_of(batch).end(),
             day.0,
             columns.code,
             columns.version,
@@ -38,12 +45,13 @@ pub(crate) fn insert(txn: &Txn<'_>, batch: i64, coupon: &Coupon, day: Day) -> ru
             encode(coupon, &common, &columns, txn)?,
             batch,
         ],
+        |row| row.get(0),
     )
 }
 
 /// Deletes the row of a coupon in a partition, if it has one.
 pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2";
+    let sql = concat!("DELETE FROM coupon WHERE number = ", number_of!());
     txn.run(sql, params![day.0, code.as_str()])
 }
 

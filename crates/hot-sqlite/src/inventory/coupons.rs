@@ -1,12 +1,12 @@
 //! Rows of coupons and archived markers, and the partitions that have some.
 
 use coupon::code::Code;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
 use hot::inventory::{RowIs, RowItem};
 use rusqlite::{Row, params};
 
-use crate::columns::{signed, unsigned};
 use crate::coupons::read;
+use crate::day_order::{Found, OfCode, expiries};
 use crate::failure::damaged;
 use crate::rows::CouponRow;
 use crate::txn::Txn;
@@ -14,16 +14,31 @@ use crate::{partitions, rows};
 
 /// The first partition from `from` on that has a plan, a row or an archived marker.
 pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Option<Day>> {
-    let mut first: Option<i32> = None;
+    let mut first: Option<Day> = None;
     for sql in [
         "SELECT min(expiry_day) FROM partition_plan WHERE expiry_day >= ?1",
-        "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_code WHERE expiry_day >= ?1",
+        concat!(
+            "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_code WHERE ",
+            rows::is_minted!(),
+            " AND expiry_day >= ?1"
+        ),
         "SELECT min(expiry_day) FROM archived_marker WHERE expiry_day >= ?1",
     ] {
         let day: Option<i32> = txn.statement(sql)?.query_row([from.0], |row| row.get(0))?;
+        first = first.into_iter().chain(day.map(Day)).min();
+    }
+    // Imported coupons are in the partition of their expiry.
+    let (after, _) = expiries(from);
+    for sql in [
+        "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1",
+        "SELECT min(expires_at) FROM coupon INDEXED BY coupon_by_expiry \
+         WHERE expires_at IS NOT NULL AND expires_at > ?1",
+    ] {
+        let at: Option<i64> = txn.statement(sql)?.query_row([after.0], |row| row.get(0))?;
+        let day = at.map(|at| Day::expiry_day_of(Millis(at)));
         first = first.into_iter().chain(day).min();
     }
-    Ok(first.map(Day))
+    Ok(first)
 }
 
 /// Rows after a number, at most so many: in the order of the table, so that each page of the file is
@@ -38,66 +53,49 @@ pub(super) fn row_item(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<RowItem
     Ok(RowItem { day: Day(row.get(1)?), is: is_of(txn, row).written_as(&code), code, astray: None })
 }
 
-/// A row by its number, or an archived marker by its version.
-enum Found {
-    Row(i64),
-    ArchivedMarker(u64),
-}
-
-/// The rows and archived markers of a partition after `after`, in the order of codes.
-pub(super) fn rows_after(
-    txn: &Txn<'_>,
-    day: Day,
-    after: &str,
-    limit: usize,
-) -> rusqlite::Result<Vec<RowItem>> {
-    let asked = params![day.0, after, signed(limit as u64)];
-    let mut found: Vec<(String, Found)> = txn.all(
-        "SELECT code, number FROM coupon INDEXED BY coupon_by_code \
-         WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
-        asked,
-        |row| Ok((row.get(0)?, Found::Row(row.get(1)?))),
-    )?;
-    found.extend(txn.all(
-        "SELECT code, version FROM archived_marker \
-         WHERE expiry_day = ?1 AND code > ?2 ORDER BY code LIMIT ?3",
-        asked,
-        |row| Ok((row.get(0)?, Found::ArchivedMarker(unsigned(row, 1)?))),
-    )?);
-    // A row before an archived marker of the same code.
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    if let Some((last, _)) = found.get(limit.saturating_sub(1)) {
-        // At most `limit` of both together, so that no code before the last one is left out.
-        let last = last.clone();
-        found.retain(|(code, _)| *code <= last);
-    }
-    rows_of(txn, day, found)
-}
-
-/// Reads rows in the order of the table, so that each page of the table is read once.
-fn rows_of(txn: &Txn<'_>, day: Day, found: Vec<(String, Found)>) -> rusqlite::Result<Vec<RowItem>> {
+/// The rows and archived markers of a page, without the rows that are gone by now. It reads rows in the
+/// order of the table, so that each page of the table is read once.
+pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<RowItem>> {
     let mut order: Vec<(i64, usize)> = Vec::new();
-    let mut all: Vec<RowItem> = Vec::with_capacity(found.len());
-    for (code, one) in found {
-        let is = match one {
-            Found::ArchivedMarker(version) => RowIs::ArchivedMarker { version },
+    let mut all: Vec<Option<RowItem>> = Vec::with_capacity(page.len());
+    for (at, (code, found)) in page.iter().enumerate() {
+        let is = match *found {
+            Found::ArchivedMarker(version) => Some(RowIs::ArchivedMarker { version }),
             Found::Row(number) => {
-                order.push((number, all.len()));
-                RowIs::Unreadable("the index names it, and the table has no such row".to_owned())
+                order.push((number, at));
+                let gone = "the index names it, and the table has no such row";
+                Some(RowIs::Unreadable(gone.to_owned()))
+            }
+            Found::Collected(number) => {
+                order.push((number, at));
+                None
             }
         };
-        all.push(RowItem { day, code, is, astray: None });
+        all.push(is.map(|is| RowItem { day, code: code.clone(), is, astray: None }));
     }
     order.sort_unstable();
     let sql = rows::select_coupon!(" FROM coupon WHERE number = ?1");
     let mut statement = txn.statement(sql)?;
     for (number, at) in order {
         let mut found = statement.query([number])?;
-        if let Some(row) = found.next()? {
-            all[at].is = is_of(txn, row).written_as(&all[at].code);
+        let Some(row) = found.next()? else { continue };
+        let code = &page[at].0;
+        if matches!(page[at].1, Found::Row(_)) || is_still_there(txn, day, code, row) {
+            let is = is_of(txn, row).written_as(code);
+            all[at] = Some(RowItem { day, code: code.clone(), is, astray: None });
         }
     }
-    Ok(all)
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// Whether a row that was collected is still that of the code in the partition. One that cannot be read is.
+fn is_still_there(txn: &Txn<'_>, day: Day, code: &str, row: &Row<'_>) -> bool {
+    let is_there = |row: CouponRow<'_>| {
+        let usual = txn.batch_at(row.batch())?.common.map(|common| common.expires_at);
+        let expires_at = row.expires_at.or(usual);
+        Ok(row.code == code && expires_at.is_none_or(|at| Day::expiry_day_of(at) == day))
+    };
+    rows::coupon_row(row).and_then(is_there).unwrap_or(true)
 }
 
 /// The coupon of a row, and what of the row is not as it was written; or why it cannot be read.
@@ -115,13 +113,12 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
 
 /// The row and the archived marker of a code in a partition.
 pub(super) fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
-    let number = txn.first(
-        "SELECT number FROM coupon INDEXED BY coupon_by_code WHERE expiry_day = ?1 AND code = ?2",
-        params![day.0, code.as_str()],
-        |row| row.get(0),
-    )?;
+    let number: Option<i64> = txn
+        .statement(concat!("SELECT ", rows::number_of!()))?
+        .query_row(params![day.0, code.as_str()], |row| row.get(0))?;
     let archived_marker = partitions::archived_marker(txn, day, code)?;
     let found =
         number.map(Found::Row).into_iter().chain(archived_marker.map(Found::ArchivedMarker));
-    rows_of(txn, day, found.map(|one| (code.to_string(), one)).collect())
+    let page: Vec<_> = found.map(|one| (code.to_string(), one)).collect();
+    rows_of(txn, day, &page)
 }

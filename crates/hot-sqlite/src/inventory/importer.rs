@@ -13,8 +13,10 @@ use rusqlite::params;
 
 use crate::columns::{signed, unsigned};
 use crate::coupons::writing;
+use crate::day_order::expiries;
+use crate::directory::Place;
 use crate::failure::damaged;
-use crate::rows::CampaignHere;
+use crate::rows::{CampaignHere, first_number, is_imported, number_of};
 use crate::txn::Txn;
 use crate::{batches, campaigns, directory, import, partitions, rejected_lines, settings};
 
@@ -90,12 +92,17 @@ fn put_partition(txn: &Txn<'_>, it: &PartitionItem) -> rusqlite::Result<()> {
     txn.forget_terms();
     if it.emptied {
         // The rows that an earlier pass has brought are archived by now.
+        let (after, until) = expiries(it.day);
         for sql in [
-            "DELETE FROM coupon WHERE expiry_day = ?1",
-            "DELETE FROM archived_marker WHERE expiry_day = ?1",
+            "DELETE FROM coupon WHERE expiry_day = ?1 AND number IN (SELECT coupon.number FROM batch \
+             JOIN coupon ON coupon.number BETWEEN batch.number << 36 AND (batch.number + 1) << 36 \
+             WHERE batch.expires_at > ?2 AND batch.expires_at <= ?3)",
+            "DELETE FROM coupon WHERE expiry_day = ?1 \
+             AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at <= ?3",
         ] {
-            txn.run(sql, [it.day.0])?;
+            txn.run(sql, params![it.day.0, after.0, until.0])?;
         }
+        txn.run("DELETE FROM archived_marker WHERE expiry_day = ?1", [it.day.0])?;
     }
     Ok(())
 }
@@ -151,7 +158,7 @@ pub(super) fn batch_here(
 fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite::Result<()> {
     let code = coupon.code();
     if pass == Pass::Again {
-        let sql = "SELECT version FROM coupon WHERE expiry_day = ?1 AND code = ?2";
+        let sql = concat!("SELECT version FROM coupon WHERE number = ", number_of!());
         let here = txn.first(sql, params![day.0, code.as_str()], |row| unsigned(row, 0))?;
         let is_newer = here.is_some_and(|here| here >= coupon.version());
         if is_newer || partitions::archived_marker(txn, day, code)?.is_some() {
@@ -163,11 +170,16 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     }
     let genesis = coupon.genesis();
     let (_, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
-    writing::insert(txn, batch, coupon, day)
+    let number = writing::insert(txn, batch, coupon, day)?;
+    match is_imported(number) {
+        true => directory::point(txn, code, &Place { day, number }),
+        false => Ok(()),
+    }
 }
 
 fn put_archived_marker(txn: &Txn<'_>, day: Day, code: &str, version: u64) -> rusqlite::Result<()> {
-    txn.run("DELETE FROM coupon WHERE expiry_day = ?1 AND code = ?2", params![day.0, code])?;
+    let sql = concat!("DELETE FROM coupon WHERE number = ", number_of!());
+    txn.run(sql, params![day.0, code])?;
     txn.run(
         "INSERT OR REPLACE INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
         params![day.0, code, signed(version)],
@@ -184,17 +196,26 @@ fn put_entry(txn: &Txn<'_>, it: &EntryItem) -> rusqlite::Result<()> {
         }
         EntryIs::Coupon { owner, day, line } => {
             let (_, batch) = batch_here(txn, &owner.campaign, &owner.batch)?;
+            let place = Place { day: *day, number: number_here(txn, &it.code, *day, batch)? };
             let Some((valid_from, expires_at, said)) = line else {
-                return directory::replace(txn, &it.code, batch, *day, None);
+                return directory::replace(txn, &it.code, &place, None);
             };
             let said = imported_state_text::from_json(said);
             let imported_state = &said.map_err(|why| damaged("imported_state", why))?;
             let (valid_from, expires_at) = (*valid_from, *expires_at);
             let line = directory::Line { valid_from, expires_at, imported_state };
-            directory::replace(txn, &it.code, batch, *day, Some(&line))
+            directory::replace(txn, &it.code, &place, Some(&line))
         }
         EntryIs::Unreadable(why) => Err(damaged("directory", why)),
     }
+}
+
+/// The number of the row of a code, which comes before its entry or after it.
+fn number_here(txn: &Txn<'_>, code: &str, day: Day, batch: i64) -> rusqlite::Result<i64> {
+    let number: Option<i64> = txn
+        .statement(concat!("SELECT ", number_of!()))?
+        .query_row(params![day.0, code], |row| row.get(0))?;
+    Ok(number.unwrap_or(first_number(batch, txn.batch_at(batch)?.imported)))
 }
 
 fn put_claim(txn: &Txn<'_>, it: &ClaimItem) -> rusqlite::Result<()> {
@@ -215,7 +236,7 @@ pub(super) fn settle(txn: &Txn<'_>) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM coupon WHERE expiry_day < \
          (SELECT coalesce(directory.expiry_day, (batch.expires_at - 1) / 86400000) FROM directory \
-         JOIN batch ON batch.number = directory.batch WHERE directory.code = coupon.code)",
+         JOIN batch ON batch.number = directory.number >> 36 WHERE directory.code = coupon.code)",
         "UPDATE campaign SET issued = cold_issued, redeemed = cold_redeemed, void = cold_void",
         "UPDATE campaign SET issued = cold_issued + here.issued, \
          redeemed = cold_redeemed + here.redeemed, void = cold_void + here.void \

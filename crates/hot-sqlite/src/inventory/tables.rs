@@ -169,7 +169,7 @@ macro_rules! entries {
             "SELECT directory.code, kind, campaign_id, batch_id, directory.expiry_day, \
              directory.valid_from, directory.expires_at, last_line, batch.valid_from, \
              batch.expires_at, key_id, directory.code AS position FROM directory \
-             LEFT JOIN batch ON batch.number = directory.batch \
+             LEFT JOIN batch ON batch.number = directory.number >> 36 \
              LEFT JOIN campaign ON campaign.number = coalesce(batch.campaign, directory.campaign) \
              WHERE directory.code ",
             $rest

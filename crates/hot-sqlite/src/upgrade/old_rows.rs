@@ -20,9 +20,9 @@ use rusqlite::{Row, params};
 use serde::Deserialize;
 
 use crate::columns::{millis_or_null, unsigned};
-use crate::directory::{self, GONE, Line, SHARED};
+use crate::directory::{self, GONE, Line, Place, SHARED};
 use crate::failure::damaged;
-use crate::rows::{columns, numbers_of, state_name, state_number};
+use crate::rows::{columns, first_number, numbers_of, state_name, state_number};
 use crate::txn::Txn;
 
 /// Rows after a number, at most so many.
@@ -70,14 +70,15 @@ impl OldRow {
     /// Keeps the row of a coupon that cannot be read. It stays one that no answer is made of, and that
     /// `verify` reports. The copy of the store before its upgrade has all of it.
     pub(super) fn keep_damaged(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
-        let numbers = numbers_of(self.batch);
+        // A row of a batch that is not there is found by the index, as those of minted batches are.
+        let imported = txn.batch_at(self.batch).is_ok_and(|batch| batch.imported);
         txn.run(
             "INSERT INTO coupon (number, expiry_day, code, version, state, holder, history_full, \
              record) VALUES ((SELECT coalesce(max(number), ?1) + 1 FROM coupon \
              WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, 1, x'')",
             params![
-                numbers.start(),
-                numbers.end(),
+                first_number(self.batch, imported),
+                numbers_of(self.batch).end(),
                 self.day.0,
                 self.code,
                 self.version,
@@ -133,9 +134,21 @@ impl OldEntry {
                     expires_at: line.expires_at,
                     imported_state: &line.imported_state,
                 });
-                directory::enter(txn, &self.named()?, batch, Day(day), line.as_ref())
+                let number = self.number(txn, batch, day)?;
+                let place = Place { day: Day(day), number };
+                directory::enter(txn, &self.named()?, &place, line.as_ref())
             }
             _ => other(GONE, None),
+        }
+    }
+
+    /// The number of its row, which has been moved before.
+    fn number(&self, txn: &Txn<'_>, batch: i64, day: i32) -> rusqlite::Result<i64> {
+        let sql = "SELECT number FROM coupon INDEXED BY upgrade_by_code \
+                   WHERE code = ?1 AND expiry_day = ?2";
+        match txn.first(sql, params![self.code, day], |row| row.get(0))? {
+            Some(number) => Ok(number),
+            None => Ok(first_number(batch, txn.batch_at(batch)?.imported)),
         }
     }
 

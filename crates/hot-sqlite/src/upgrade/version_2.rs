@@ -37,6 +37,9 @@ const INDEXES: [&str; 6] = [
     "CREATE INDEX coupon_closed",
 ];
 
+/// For the entries of the directory, which name the numbers of their rows.
+const BY_CODE: &str = "CREATE INDEX upgrade_by_code ON coupon (code)";
+
 /// Upgrades a store of version 1, or goes on with it.
 pub(super) fn upgrade(conn: &Connection) -> Result<(), OpenError> {
     // A commit that is lost with the power was one piece, and comes again.
@@ -45,13 +48,11 @@ pub(super) fn upgrade(conn: &Connection) -> Result<(), OpenError> {
         in_transaction(conn, begin)?;
     }
     move_all(conn, "coupon", move_rows)?;
+    make_index(conn, BY_CODE)?;
     move_all(conn, "directory", move_entries)?;
+    in_transaction(conn, |conn| conn.execute_batch("DROP INDEX upgrade_by_code"))?;
     for index in INDEXES {
-        tracing::info!(index, "upgrading the hot store");
-        in_transaction(conn, |conn| {
-            conn.execute_batch(&statement(index).replacen("INDEX", "INDEX IF NOT EXISTS", 1))
-        })?;
-        checkpoint(conn)?;
+        make_index(conn, statement(index))?;
     }
     conn.pragma_update(None, "synchronous", "FULL")?;
     in_transaction(conn, |conn| {
@@ -85,6 +86,14 @@ fn move_all(
         }
         checkpoint(conn)?;
     }
+}
+
+/// Makes an index, if it is not there.
+fn make_index(conn: &Connection, sql: &str) -> Result<(), OpenError> {
+    tracing::info!(sql, "upgrading the hot store");
+    let sql = sql.replacen("INDEX", "INDEX IF NOT EXISTS", 1);
+    in_transaction(conn, |conn| conn.execute_batch(&sql))?;
+    checkpoint(conn)
 }
 
 /// Nothing else makes checkpoints here, and the log would grow to the size of the store.
@@ -137,7 +146,7 @@ fn move_rows(conn: &Connection) -> rusqlite::Result<i64> {
     while let Some(row) = found.next()? {
         let old = OldRow::of(&txn, row)?;
         match old.coupon() {
-            Ok(coupon) => writing::insert(&txn, old.batch, coupon, old.day)?,
+            Ok(coupon) => drop(writing::insert(&txn, old.batch, coupon, old.day)?),
             Err(why) => {
                 tracing::error!(code = old.code, why, "a row was damaged before the upgrade");
                 old.keep_damaged(&txn)?;
