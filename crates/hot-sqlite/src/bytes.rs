@@ -36,9 +36,14 @@ impl Writer {
         self.number(((by << 1) ^ (by >> 63)) as u64);
     }
 
+    /// Bytes and their number.
+    pub(crate) fn counted(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.bytes(bytes);
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        self.bytes(text.as_bytes());
+        self.counted(text.as_bytes());
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -93,9 +98,14 @@ impl<'a> Reader<'a> {
         Ok(Millis(than.0.wrapping_add(by)))
     }
 
-    pub(crate) fn text(&mut self) -> rusqlite::Result<&'a str> {
+    /// The bytes that [`Writer::counted`] was given.
+    pub(crate) fn counted(&mut self) -> rusqlite::Result<&'a [u8]> {
         let length = usize::try_from(self.number()?).map_err(|why| damaged("record", why))?;
-        std::str::from_utf8(self.take(length)?).map_err(|why| damaged("record", why))
+        self.take(length)
+    }
+
+    pub(crate) fn text(&mut self) -> rusqlite::Result<&'a str> {
+        std::str::from_utf8(self.counted()?).map_err(|why| damaged("record", why))
     }
 
     pub(crate) fn parsed<T>(&mut self, what: &str) -> rusqlite::Result<T>

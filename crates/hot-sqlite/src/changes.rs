@@ -13,6 +13,7 @@ use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, locate, writing};
 use crate::directory::Place;
 use crate::failure::damaged;
+use crate::last_line::Said;
 use crate::txn::Txn;
 use crate::{directory, partitions};
 
@@ -78,7 +79,7 @@ pub(crate) fn write(
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {
         // A coupon without a row is minted, and found by its code.
-        writing::insert(txn, before.here.batch, after, day).map(drop)
+        writing::insert(txn, before.here.batch, after, &Said::Available, day).map(drop)
     } else {
         writing::update(txn, before, after, day)
     }
@@ -96,7 +97,7 @@ fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlit
             writing::update(txn, before, after, day)?;
             number
         }
-        None => writing::insert(txn, batch, after, day)?,
+        None => writing::insert(txn, batch, after, &Said::Available, day)?,
     };
     directory::enter(txn, after.code(), &Place { day, number }, None)
 }

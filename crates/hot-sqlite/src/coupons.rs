@@ -17,7 +17,9 @@ use hot::protocol::{self, FromCold, Promise, from_cold};
 use router::{Address, Owner};
 use rusqlite::{Params, Row, params};
 
+use crate::directory::Place;
 use crate::failure::{Elsewhere, damaged};
+use crate::last_line::Said;
 use crate::record::{self, Columns};
 use crate::rows::{CampaignHere, CouponRow};
 use crate::txn::Txn;
@@ -30,6 +32,8 @@ pub(crate) struct Here {
     pub(crate) batch: i64,
     /// The number of its row, if it has one.
     pub(crate) row: Option<i64>,
+    /// What the last imported line said, if it has a row.
+    pub(crate) said: Said,
 }
 
 impl protocol::Here for Here {
@@ -70,13 +74,22 @@ fn as_the_directory_says(
     let Some(place) = directory::place_of(txn, code)? else {
         return archived(txn, day, code, Promise::None);
     };
-    // Another coupon may have the number of one that is archived.
-    const SQL: &str =
-        rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
-    match one_row(txn, SQL, params![place.number, code.as_str(), place.day.0])? {
+    match row_at_place(txn, &place, code)? {
         Some(located) => Ok(Some(located)),
         None => archived(txn, place.day, code, Promise::Entry),
     }
+}
+
+/// The coupon with the row that the directory names.
+pub(crate) fn row_at_place(
+    txn: &Txn<'_>,
+    place: &Place,
+    code: &Code,
+) -> rusqlite::Result<Option<Located>> {
+    // Another coupon may have the number of one that is archived.
+    const SQL: &str =
+        rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
+    one_row(txn, SQL, params![place.number, code.as_str(), place.day.0])
 }
 
 /// The coupon for which the directory names the partition `day`, in whichever tier it is.
@@ -114,7 +127,7 @@ fn archived(
     let (campaign, batch) = txn.batch(&genesis.campaign, &genesis.batch)?.ok_or_else(gone)?;
     let batch_paused = txn.batch_at(batch)?.paused;
     let (coupon, tier) = (coupon.clone(), Tier::Cold);
-    let here = Here { campaign, batch, row: None };
+    let here = Here { campaign, batch, row: None, said: Said::Available };
     Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
@@ -196,7 +209,7 @@ pub(crate) fn read(
     let differs = rows::disagreement(&coupon, &columns)
         .or_else(|| (!is_whole).then(|| "its checksum is not that of the row".to_owned()));
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(row.day)?);
-    let here = Here { campaign, batch: row.batch(), row: Some(row.number) };
+    let here = Here { campaign, batch: row.batch(), row: Some(row.number), said: record.said };
     let located = Located { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
 }
@@ -225,6 +238,6 @@ pub(crate) fn untouched_of(
     let batch = txn.batch_at(number)?;
     let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);
-    let here = Here { campaign, batch: number, row: None };
+    let here = Here { campaign, batch: number, row: None, said: Said::Available };
     Ok(Located { coupon, batch_paused, day, tier: Tier::Hot, frozen, here })
 }

@@ -9,7 +9,7 @@
 //! An imported coupon is in the partition of its expiry, or of that of its batch: the column
 //! `expiry_day` is not read. So a row in which one of them is wrong is found, too.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -23,8 +23,8 @@ use crate::rows::{self, batch_of, first_number, numbers_of};
 use crate::sorted_rows::{Entry, Sorted, Unsorted};
 use crate::txn::Txn;
 
-/// Rows that one transaction collects: some 20 ms.
-const COLLECT_MAX: i64 = 20_000;
+/// Rows that one transaction walks over: some 20 ms.
+const WALK_MAX: i64 = 20_000;
 
 /// How long an order is kept for a reader who does not come back.
 const KEPT: Duration = Duration::from_secs(15 * 60);
@@ -92,27 +92,31 @@ enum Next {
     OwnExpiry(Millis, i64),
 }
 
-/// Rows of imported batches of a partition, while they are collected.
-pub(crate) struct Collecting {
+/// A walk over the rows of imported batches of a partition.
+struct Imported {
     day: Day,
     next: Next,
-    rows: Unsorted,
 }
 
-impl Collecting {
-    pub(crate) fn begin(day: Day, folder: &Path) -> Collecting {
-        Collecting { day, next: Next::OfBatches(0), rows: Unsorted::new(folder) }
+impl Imported {
+    fn of(day: Day) -> Imported {
+        Imported { day, next: Next::OfBatches(0) }
     }
 
-    /// Collects the next rows, and returns whether there may be more.
-    pub(crate) fn collect(&mut self, txn: &Txn<'_>) -> rusqlite::Result<bool> {
+    /// Shows the next rows to `see`, and returns whether there may be more.
+    fn walk(&mut self, txn: &Txn<'_>, see: &mut dyn FnMut(&str, i64)) -> rusqlite::Result<bool> {
         match self.next {
-            Next::OfBatches(after) => self.collect_of_batches(txn, after).map(|()| true),
-            Next::OwnExpiry(expires_at, number) => self.collect_own(txn, expires_at, number),
+            Next::OfBatches(after) => self.walk_batches(txn, after, see).map(|()| true),
+            Next::OwnExpiry(expires_at, number) => self.walk_own(txn, expires_at, number, see),
         }
     }
 
-    fn collect_of_batches(&mut self, txn: &Txn<'_>, after: i64) -> rusqlite::Result<()> {
+    fn walk_batches(
+        &mut self,
+        txn: &Txn<'_>,
+        after: i64,
+        see: &mut dyn FnMut(&str, i64),
+    ) -> rusqlite::Result<()> {
         let Some(batch) = next_import(txn, self.day, batch_of(after))? else {
             let (expires_after, _) = expiries(self.day);
             self.next = Next::OwnExpiry(expires_after, i64::MAX);
@@ -124,24 +128,25 @@ impl Collecting {
              WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3",
         )?;
         let from = after.max(first_number(batch, true));
-        let mut found = statement.query(params![from, end, COLLECT_MAX])?;
+        let mut found = statement.query(params![from, end, WALK_MAX])?;
         let (mut looked_at, mut last) = (0, from);
         while let Some(row) = found.next()? {
             (looked_at, last) = (looked_at + 1, row.get(0)?);
             if row.get(2)? {
-                self.rows.push((row.get(1)?, last));
+                see(row.get_ref(1)?.as_str()?, last);
             }
         }
         // The end of the batch leads to the next one.
-        self.next = Next::OfBatches(if looked_at == COLLECT_MAX { last } else { end + 1 });
+        self.next = Next::OfBatches(if looked_at == WALK_MAX { last } else { end + 1 });
         Ok(())
     }
 
-    fn collect_own(
+    fn walk_own(
         &mut self,
         txn: &Txn<'_>,
         expires_at: Millis,
         number: i64,
+        see: &mut dyn FnMut(&str, i64),
     ) -> rusqlite::Result<bool> {
         let (_, until) = expiries(self.day);
         let mut statement = txn.statement(
@@ -149,17 +154,52 @@ impl Collecting {
              WHERE expires_at IS NOT NULL AND (expires_at, number) > (?1, ?2) \
              AND expires_at <= ?3 ORDER BY expires_at, number LIMIT ?4",
         )?;
-        let mut found = statement.query(params![expires_at.0, number, until.0, COLLECT_MAX])?;
+        let mut found = statement.query(params![expires_at.0, number, until.0, WALK_MAX])?;
         let mut looked_at = 0;
         while let Some(row) = found.next()? {
             let number = row.get(1)?;
             looked_at += 1;
             self.next = Next::OwnExpiry(Millis(row.get(0)?), number);
             if rows::is_imported(number) {
-                self.rows.push((row.get(2)?, number));
+                see(row.get_ref(2)?.as_str()?, number);
             }
         }
-        Ok(looked_at == COLLECT_MAX)
+        Ok(looked_at == WALK_MAX)
+    }
+}
+
+/// The numbers of imported rows of a partition that have these codes, wherever the directory leads. Reads
+/// all imported rows of the partition.
+pub(crate) fn imported_rows(
+    txn: &Txn<'_>,
+    day: Day,
+    codes: &HashSet<&str>,
+) -> rusqlite::Result<Vec<(String, i64)>> {
+    let (mut rows, mut found) = (Imported::of(day), Vec::new());
+    let mut see = |code: &str, number| {
+        if codes.contains(code) {
+            found.push((code.to_owned(), number));
+        }
+    };
+    while rows.walk(txn, &mut see)? {}
+    Ok(found)
+}
+
+/// Rows of imported batches of a partition, while they are collected.
+pub(crate) struct Collecting {
+    left: Imported,
+    rows: Unsorted,
+}
+
+impl Collecting {
+    pub(crate) fn begin(day: Day, folder: &Path) -> Collecting {
+        Collecting { left: Imported::of(day), rows: Unsorted::new(folder) }
+    }
+
+    /// Collects the next rows, and returns whether there may be more.
+    pub(crate) fn collect(&mut self, txn: &Txn<'_>) -> rusqlite::Result<bool> {
+        let Collecting { left, rows } = self;
+        left.walk(txn, &mut |code, number| rows.push((code.to_owned(), number)))
     }
 
     /// Makes room in memory. To be called outside of transactions.
@@ -177,7 +217,7 @@ impl Collecting {
                 break;
             }
         }
-        Ok(DayOrder { day: self.day, after: after.to_owned(), sorted, ahead })
+        Ok(DayOrder { day: self.left.day, after: after.to_owned(), sorted, ahead })
     }
 }
 

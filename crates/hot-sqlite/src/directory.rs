@@ -63,6 +63,11 @@ pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Optio
     Ok(place_of(txn, code)?.map(|place| place.day))
 }
 
+/// Whether a code has an entry of any kind.
+pub(crate) fn has(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<bool> {
+    txn.statement("SELECT 1 FROM directory WHERE code = ?1")?.exists([code.as_str()])
+}
+
 /// What an imported line says about its coupon.
 pub(crate) struct Line<S> {
     pub(crate) valid_from: Millis,
@@ -74,9 +79,9 @@ pub(crate) struct Line<S> {
 pub(crate) struct EntryOfLine {
     /// The number of its campaign.
     pub(crate) campaign: i64,
-    /// The partition of its coupon, and what the last line said. `None` for a shared code, and for a
-    /// minted code that was extended.
-    pub(crate) line: Option<(Day, Line<ImportedState>)>,
+    /// The place of its coupon, and what the last line said: `None` of its state if the row has that.
+    /// `None` for a shared code, and for a minted code that was extended.
+    pub(crate) line: Option<(Place, Line<Option<ImportedState>>)>,
 }
 
 /// The entry of a code.
@@ -95,9 +100,10 @@ pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
         );
         let line = match dates {
             (Some(valid_from), Some(expires_at)) if batch.imported => {
-                let imported_state = last_line::decode(row.get_ref(5)?.as_blob_or_null()?)?;
+                let column = row.get_ref(5)?.as_blob_or_null()?;
+                let imported_state = column.map(last_line::decode).transpose()?;
                 let line = Line { valid_from, expires_at, imported_state };
-                Some((day(txn, row.get(2)?, number)?, line))
+                Some((Place { day: day(txn, row.get(2)?, number)?, number }, line))
             }
             _ => None,
         };
@@ -168,6 +174,12 @@ fn put(
             line.and_then(|line| last_line::encode(line.imported_state)),
         ],
     )
+}
+
+/// Keeps what the last line said of a coupon without a row.
+pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, line: &ImportedState) -> rusqlite::Result<()> {
+    let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
+    txn.run(sql, params![code.as_str(), last_line::encode(line)])
 }
 
 /// Makes an entry that is no coupon's: of a shared code, or of a code that is gone.

@@ -14,12 +14,13 @@ use rusqlite::params;
 
 use crate::changes::write;
 use crate::columns::signed;
-use crate::coupons::{in_partition, writing};
+use crate::coupons::{in_partition, row_at_place, writing};
 use crate::directory::{EntryOfLine, Place};
 use crate::failure::{Elsewhere, damaged, elsewhere};
+use crate::last_line::Said;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, directory, last_line, partitions};
+use crate::{claims, directory, partitions};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
@@ -60,12 +61,12 @@ impl Target<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
         match directory::known(txn, &line.code)? {
             None => self.arrives(txn, line),
-            Some(EntryOfLine { campaign, line: Some((day, was)) })
+            Some(EntryOfLine { campaign, line: Some((place, was)) })
                 if campaign == self.campaign.number
                     && was.valid_from == line.valid_from
                     && was.expires_at == line.expires_at =>
             {
-                self.comes_again(txn, line, &was.imported_state, day)
+                self.comes_again(txn, line, was.imported_state, &place)
             }
             Some(_) => Ok(ImportOutcome::CodeTaken),
         }
@@ -83,42 +84,67 @@ impl Target<'_> {
         let (campaign, imported_state) = (self.campaign.number, &line.imported_state);
         let batch = txn.batch_at(self.batch)?.id;
         let coupon = arrived(&self.campaign.terms, batch, line, imported_state, self.run);
-        let number = writing::insert(txn, self.batch, &coupon, day)?;
+        let said = Said::of(imported_state, &coupon);
+        let number = writing::insert(txn, self.batch, &coupon, &said, day)?;
         let (valid_from, expires_at) = (line.valid_from, line.expires_at);
-        let said = directory::Line { valid_from, expires_at, imported_state };
-        directory::enter(txn, &line.code, &Place { day, number }, Some(&said))?;
+        // The row has its state.
+        let line =
+            directory::Line { valid_from, expires_at, imported_state: &ImportedState::Available };
+        directory::enter(txn, coupon.code(), &Place { day, number }, Some(&line))?;
         txn.counts().arrive(campaign, self.batch, 1);
         txn.counts().change(campaign, &State::Available, coupon.state());
         self.claim(txn, &coupon, day)?;
         Ok(ImportOutcome::Imported)
     }
 
-    /// A line whose code an earlier line has brought, with the same dates.
+    /// A line whose code an earlier line has brought, with the same dates. `was` is what that one said,
+    /// if the row does not have it.
     fn comes_again(
         &self,
         txn: &Txn<'_>,
         line: &ImportLine,
-        was: &ImportedState,
-        day: Day,
+        was: Option<ImportedState>,
+        place: &Place,
     ) -> rusqlite::Result<ImportOutcome> {
-        if line.imported_state.adds_nothing_to(was) {
-            // Most lines of a file that is sent again: no need to read the coupon.
+        if line.imported_state == ImportedState::Available {
+            // Most lines: they say nothing new in any case, so no need to read the coupon.
             return Ok(ImportOutcome::AlreadyThere);
         }
-        let Some(located) = in_partition(txn, day, &line.code)? else {
+        let row = row_at_place(txn, place, &line.code)?;
+        let was = was.unwrap_or_else(|| match &row {
+            Some(located) => located.here.said.line(&located.coupon),
+            None => ImportedState::Available,
+        });
+        if line.imported_state.adds_nothing_to(&was) {
+            // Most others of a file that is sent again: no need to ask cold.
+            return Ok(ImportOutcome::AlreadyThere);
+        }
+        let Some(mut located) = (match row {
+            Some(located) => Some(located),
+            None => in_partition(txn, place.day, &line.code)?,
+        }) else {
             return Err(damaged("directory", "an entry without its coupon"));
         };
-        let advance = advance_line(&located, &line.imported_state, was, self.run, false);
+        let advance = advance_line(&located, &line.imported_state, &was, self.run, false);
         if advance.raises {
-            let said = last_line::encode(&line.imported_state);
-            let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
-            txn.run(sql, params![line.code.as_str(), said])?;
+            located.here.said = Said::Other(Box::new(line.imported_state.clone()));
+            let in_directory = match located.here.row {
+                Some(_) => &ImportedState::Available,
+                None => &line.imported_state,
+            };
+            directory::keep_line(txn, &line.code, in_directory)?;
         }
-        if let Some(after) = &advance.after {
-            if advance.has_new_holder {
-                self.claim(txn, after, day)?;
+        match &advance.after {
+            Some(after) => {
+                if advance.has_new_holder {
+                    self.claim(txn, after, place.day)?;
+                }
+                write(txn, &located, after, None)?;
             }
-            write(txn, &located, after, None)?;
+            None if advance.raises && located.here.row.is_some() => {
+                writing::update(txn, &located, &located.coupon, located.day)?;
+            }
+            None => {}
         }
         Ok(advance.outcome)
     }

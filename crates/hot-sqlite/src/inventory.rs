@@ -63,10 +63,8 @@ impl Verifiable for SqliteHot {
     }
 
     async fn rows_at(&self, spots: Vec<(Day, Code)>) -> Result<Vec<Vec<RowItem>>> {
-        let look = move |txn: &Txn<'_>| {
-            spots.iter().map(|(day, code)| coupons::rows_under(txn, *day, code)).collect()
-        };
-        self.readers.run(look).await
+        let keys = self.keys.current();
+        self.readers.run(move |txn| coupons::rows_at(txn, &keys, &spots)).await
     }
 
     async fn entries_at(&self, codes: Vec<Code>) -> Result<Vec<Option<EntryItem>>> {

@@ -1,7 +1,7 @@
 //! The column `record`: what of a coupon no query searches, in few bytes, and a checksum of its row.
 //!
-//! A record is one byte of flags, the dates that differ from those of the batch, the hold, the
-//! events, and four bytes of checksum. Numbers are LEB128, signed ones as zigzag. Dates are written
+//! A record is one byte of flags, the dates that differ from those of the batch, the hold, what the last
+//! imported line said, the events, and four bytes of checksum. Numbers are LEB128, signed ones as zigzag. Dates are written
 //! as what they are later than another one. A text is its length and its bytes.
 //!
 //! An event is one byte (its kind, and which fields it has), when, its user, its actor, its operation
@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bytes::{Reader, Writer};
 use crate::failure::damaged;
+use crate::last_line::{self, Said};
 
 /// What the coupons of a batch have in common. A row says what is different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ pub(crate) struct Record {
     pub(crate) created_at: Millis,
     pub(crate) modified_at: Millis,
     pub(crate) hold: Option<Hold>,
+    pub(crate) said: Said,
     pub(crate) events: Vec<Event>,
 }
 
@@ -73,6 +75,11 @@ const EXPIRES_AT: u8 = 1 << 1;
 const CREATED_AT: u8 = 1 << 2;
 const MODIFIED_AT: u8 = 1 << 3;
 const HOLD: u8 = 1 << 4;
+/// Two bits: what the last imported line said.
+const SAID: u8 = 0b11 << 5;
+const SAID_FIRST: u8 = 0b01 << 5;
+const SAID_NOW: u8 = 0b10 << 5;
+const SAID_OTHER: u8 = 0b11 << 5;
 
 /// The kinds of events. The index of one is its number in a record: never changed.
 const KINDS: [&str; 6] =
@@ -102,6 +109,7 @@ const CHECKSUM_BYTES: usize = 4;
 /// The record of `coupon`, with the checksum of its row.
 pub(crate) fn encode(
     coupon: &Coupon,
+    said: &Said,
     common: &Common,
     columns: &Columns<'_>,
     actors: &dyn Actors,
@@ -117,6 +125,12 @@ pub(crate) fn encode(
         (MODIFIED_AT, coupon.modified_at(), modified_at),
     ];
     let mut flags = if coupon.hold().is_some() { HOLD } else { 0 };
+    flags |= match said {
+        Said::Available => 0,
+        Said::First => SAID_FIRST,
+        Said::Now => SAID_NOW,
+        Said::Other(_) => SAID_OTHER,
+    };
     for (flag, date, usual) in dates {
         flags |= if date == usual { 0 } else { flag };
     }
@@ -131,6 +145,9 @@ pub(crate) fn encode(
         record.later(hold.since, created_at);
         record.later(hold.until, hold.since);
     }
+    if let Said::Other(line) = said {
+        record.counted(&last_line::encode(line).unwrap_or_default());
+    }
     let mut before = Before { at: created_at, operation: None, expires_at: genesis.expires_at };
     for event in coupon.events() {
         push(&mut record, &Flat::of(event), &before, columns.holder, actors)?;
@@ -140,6 +157,11 @@ pub(crate) fn encode(
     let sum = checksum(&record, common, columns, coupon.events());
     record.extend_from_slice(&sum);
     Ok(record)
+}
+
+/// Whether a record says of an imported line anything but that the coupon was available.
+pub(crate) fn has_said(record: &[u8]) -> bool {
+    record.first().is_some_and(|flags| flags & SAID != 0)
 }
 
 /// What an event is written relative to.
@@ -212,7 +234,7 @@ pub(crate) fn decode(
     };
     let mut left = Reader::of(record);
     let flags = left.byte()?;
-    if flags >= HOLD << 1 {
+    if flags > (SAID | ((HOLD << 1) - 1)) {
         return Err(damaged("record", format!("flags {flags:#b}")));
     }
     let mut date = |flag, usual: Millis| match flags & flag {
@@ -233,6 +255,12 @@ pub(crate) fn decode(
             Some(Hold { by, order, operation, since, until: left.later(since)? })
         }
     };
+    let said = match flags & SAID {
+        0 => Said::Available,
+        SAID_FIRST => Said::First,
+        SAID_NOW => Said::Now,
+        _ => Said::Other(Box::new(last_line::decode(left.counted()?)?)),
+    };
     let mut events = Vec::new();
     let mut before = Before { at: created_at, operation: None, expires_at };
     while !left.is_empty() {
@@ -242,7 +270,7 @@ pub(crate) fn decode(
     }
     let is_whole = *sum == checksum(record, common, columns, &events);
     let modified_at = before.at.plus_ms(modified_later.0);
-    let record = Record { valid_from, expires_at, created_at, modified_at, hold, events };
+    let record = Record { valid_from, expires_at, created_at, modified_at, hold, said, events };
     Ok((record, is_whole))
 }
 

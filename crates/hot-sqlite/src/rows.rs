@@ -33,13 +33,15 @@ macro_rules! select_batch {
         )
     };
 }
+macro_rules! coupon_columns {
+    () => {
+        "number, expiry_day, code, version, state, holder, expires_at, ended_at, history_full, \
+         record"
+    };
+}
 macro_rules! select_coupon {
     ($rest:literal) => {
-        concat!(
-            "SELECT number, expiry_day, code, version, state, holder, expires_at, ended_at, \
-             history_full, record",
-            $rest
-        )
+        concat!("SELECT ", crate::rows::coupon_columns!(), $rest)
     };
 }
 /// Of a row: whether its batch was minted, as [`first_number`] has it. Only these rows are in the index
@@ -58,7 +60,9 @@ macro_rules! number_of {
          WHERE directory.code = ?2 AND coupon.code = ?2 AND coupon.expiry_day = ?1))"
     };
 }
-pub(crate) use {is_minted, number_of, select_batch, select_campaign, select_coupon};
+pub(crate) use {
+    coupon_columns, is_minted, number_of, select_batch, select_campaign, select_coupon,
+};
 
 /// A campaign and its number in this file.
 #[derive(Clone, Debug)]
@@ -176,7 +180,7 @@ pub(crate) struct CouponRow<'a> {
     pub(crate) record: &'a [u8],
 }
 
-/// From [`select_coupon`].
+/// From [`coupon_columns`].
 pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<CouponRow<'a>> {
     Ok(CouponRow {
         number: row.get(0)?,

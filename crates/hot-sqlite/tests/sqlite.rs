@@ -4,6 +4,8 @@
 
 #[path = "sqlite/damage.rs"]
 mod damage;
+#[path = "sqlite/imported.rs"]
+mod imported;
 #[path = "sqlite/lists.rs"]
 mod lists;
 #[path = "sqlite/shrink.rs"]

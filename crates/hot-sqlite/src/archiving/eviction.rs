@@ -5,6 +5,7 @@ use coupon::time::Day;
 use rusqlite::params;
 
 use crate::columns::signed;
+use crate::coupons::writing;
 use crate::partitions;
 use crate::rows::number_of;
 use crate::txn::Txn;
@@ -21,15 +22,9 @@ pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite
         return Ok(evicted);
     }
     for (code, version) in copied {
-        let removed = txn.first(
-            concat!(
-                "DELETE FROM coupon WHERE number = ",
-                number_of!(),
-                " AND version = ?3 AND state >= 2 RETURNING number, state"
-            ),
-            params![day.0, code.as_str(), signed(*version)],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
+        let which = concat!("number = ", number_of!(), " AND version = ?3 AND state >= 2");
+        let asked = params![day.0, code.as_str(), signed(*version)];
+        let removed = writing::delete_where(txn, which, asked)?;
         let Some((number, state)) = removed else { continue };
         partitions::mark_archived(txn, day, code, *version)?;
         txn.count_archived(number, state)?;

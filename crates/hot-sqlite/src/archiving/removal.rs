@@ -5,6 +5,7 @@ use hot::{Emptying, ListPosition};
 use rusqlite::params;
 
 use crate::columns::signed;
+use crate::coupons::writing;
 use crate::day_order::expiries;
 use crate::failure::damaged;
 use crate::rows::{batch_of, numbers_of};
@@ -37,16 +38,16 @@ pub(crate) fn remove(
         return remove_by_batch(txn, day, so_far, rows).map(Some);
     }
     let (expires_after, until) = expiries(day);
-    let left: Vec<(i64, i64)> = txn.all(
-        "SELECT number, state FROM coupon INDEXED BY coupon_by_expiry \
+    let left: Vec<i64> = txn.all(
+        "SELECT number FROM coupon INDEXED BY coupon_by_expiry \
          WHERE expires_at IS NOT NULL AND expires_at > ?1 AND expires_at <= ?2 \
          AND expiry_day = ?3 LIMIT ?4",
         params![expires_after.0, until.0, day.0, rows],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| row.get(0),
     )?;
     let mut removed = left.len() as u64;
-    for (number, state) in left {
-        remove_row(txn, number, state)?;
+    for number in left {
+        remove_row(txn, number)?;
     }
     if removed == 0 {
         removed = txn
@@ -80,17 +81,17 @@ fn remove_by_batch(
         return Ok(after);
     };
     let numbers = numbers_of(batch);
-    let found: Vec<(i64, i64, i32)> = txn.all(
-        "SELECT number, state, expiry_day FROM coupon WHERE number > ?1 AND number <= ?2 \
+    let found: Vec<(i64, i32)> = txn.all(
+        "SELECT number, expiry_day FROM coupon WHERE number > ?1 AND number <= ?2 \
          ORDER BY number LIMIT ?3",
         params![from.max(*numbers.start()), numbers.end(), rows],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     // The end of the batch leads to the next one.
-    let last = found.last().map_or(*numbers.end() + 1, |(number, ..)| *number);
-    for (number, state, partition) in found {
+    let last = found.last().map_or(*numbers.end() + 1, |(number, _)| *number);
+    for (number, partition) in found {
         if partition == day.0 {
-            remove_row(txn, number, state)?;
+            remove_row(txn, number)?;
             after.removed += 1;
         }
     }
@@ -98,7 +99,9 @@ fn remove_by_batch(
     Ok(after)
 }
 
-fn remove_row(txn: &Txn<'_>, number: i64, state: i64) -> rusqlite::Result<()> {
-    txn.run("DELETE FROM coupon WHERE number = ?1", [number])?;
-    txn.count_archived(number, state)
+fn remove_row(txn: &Txn<'_>, number: i64) -> rusqlite::Result<()> {
+    match writing::delete_where(txn, "number = ?1", [number])? {
+        Some((number, state)) => txn.count_archived(number, state),
+        None => Ok(()),
+    }
 }

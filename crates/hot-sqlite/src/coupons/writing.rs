@@ -3,13 +3,15 @@
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use rusqlite::params;
+use rusqlite::{Params, params};
 
-use super::Located;
+use super::{Located, read};
 use crate::columns::signed;
+use crate::directory;
 use crate::failure::damaged;
-use crate::record::{Common, encode};
-use crate::rows::{columns, first_number, number_of, numbers_of};
+use crate::last_line::Said;
+use crate::record::{Common, encode, has_said};
+use crate::rows::{columns, coupon_columns, coupon_row, first_number, number_of, numbers_of};
 use crate::txn::Txn;
 
 /// Makes the row of a coupon that has none in this partition, and returns its number. The row of an
@@ -18,6 +20,7 @@ pub(crate) fn insert(
     txn: &Txn<'_>,
     batch: i64,
     coupon: &Coupon,
+    said: &Said,
     day: Day,
 ) -> rusqlite::Result<i64> {
     let common = common_of(txn, batch, coupon)?;
@@ -42,7 +45,7 @@ pub(crate) fn insert(
             own_expiry(coupon, &common),
             columns.ended_at.map(|at| at.0),
             columns.history_full,
-            encode(coupon, &common, &columns, txn)?,
+            encode(coupon, said, &common, &columns, txn)?,
             batch,
         ],
         |row| row.get(0),
@@ -51,8 +54,29 @@ pub(crate) fn insert(
 
 /// Deletes the row of a coupon in a partition, if it has one.
 pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<()> {
-    let sql = concat!("DELETE FROM coupon WHERE number = ", number_of!());
-    txn.run(sql, params![day.0, code.as_str()])
+    let which = concat!("number = ", number_of!());
+    delete_where(txn, which, params![day.0, code.as_str()]).map(drop)
+}
+
+/// Deletes at most one row, and returns its number and its state. What the last imported line said of it
+/// goes to the directory, which keeps it.
+pub(crate) fn delete_where(
+    txn: &Txn<'_>,
+    which: &str,
+    asked: impl Params,
+) -> rusqlite::Result<Option<(i64, i64)>> {
+    let sql = format!("DELETE FROM coupon WHERE {which} RETURNING {}", coupon_columns!());
+    txn.first(&sql, asked, |row| {
+        let row = coupon_row(row)?;
+        if has_said(row.record) {
+            // A row that cannot be read has nothing to say. What becomes of it is for the caller.
+            if let Ok((located, _)) = read(txn, &row) {
+                let line = located.here.said.line(&located.coupon);
+                directory::keep_line(txn, located.coupon.code(), &line)?;
+            }
+        }
+        Ok((row.number, row.state))
+    })
 }
 
 /// Writes a row back, into the partition `day`. Fails if its version is no longer the one that was
@@ -83,7 +107,8 @@ pub(crate) fn update(
         }
     };
     let mut statement = txn.statement(sql)?;
-    let (record, ended_at) = (encode(after, &common, &columns, txn)?, columns.ended_at);
+    let said = before.here.said.after(&before.coupon, after);
+    let (record, ended_at) = (encode(after, &said, &common, &columns, txn)?, columns.ended_at);
     let (ended_at, version) = (ended_at.map(|at| at.0), signed(before.coupon.version()));
     let common = params![
         columns.version,

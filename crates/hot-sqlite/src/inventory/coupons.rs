@@ -1,16 +1,20 @@
 //! Rows of coupons and archived markers, and the partitions that have some.
 
+use std::collections::{BTreeMap, HashMap};
+
 use coupon::code::Code;
+use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::inventory::{RowIs, RowItem};
+use router::home;
 use rusqlite::{Row, params};
 
 use crate::coupons::read;
-use crate::day_order::{Found, OfCode, expiries};
+use crate::day_order::{Found, OfCode, expiries, imported_rows};
 use crate::failure::damaged;
 use crate::rows::CouponRow;
 use crate::txn::Txn;
-use crate::{partitions, rows};
+use crate::{directory, partitions, rows};
 
 /// The first partition from `from` on that has a plan, a row or an archived marker.
 pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Option<Day>> {
@@ -111,8 +115,34 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
     is.unwrap_or_else(|error| RowIs::Unreadable(error.to_string()))
 }
 
+/// What these partitions have of these codes.
+pub(super) fn rows_at(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    spots: &[(Day, Code)],
+) -> rusqlite::Result<Vec<Vec<RowItem>>> {
+    let mut all = Vec::with_capacity(spots.len());
+    // Imported codes that the directory has lost: their rows are still there.
+    let mut lost: BTreeMap<Day, HashMap<&str, usize>> = BTreeMap::new();
+    for (at, (day, code)) in spots.iter().enumerate() {
+        let rows = rows_under(txn, *day, code)?;
+        if rows.is_empty() && home(keys, code).is_none() && !directory::has(txn, code)? {
+            lost.entry(*day).or_default().insert(code.as_str(), at);
+        }
+        all.push(rows);
+    }
+    for (day, lost) in lost {
+        let codes = lost.keys().copied().collect();
+        for (code, number) in imported_rows(txn, day, &codes)? {
+            let Some(at) = lost.get(code.as_str()) else { continue };
+            all[*at] = rows_of(txn, day, &[(code, Found::Collected(number))])?;
+        }
+    }
+    Ok(all)
+}
+
 /// The row and the archived marker of a code in a partition.
-pub(super) fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
+fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
     let number: Option<i64> = txn
         .statement(concat!("SELECT ", rows::number_of!()))?
         .query_row(params![day.0, code.as_str()], |row| row.get(0))?;

@@ -16,6 +16,7 @@ use crate::coupons::writing;
 use crate::day_order::expiries;
 use crate::directory::Place;
 use crate::failure::damaged;
+use crate::last_line::Said;
 use crate::rows::{CampaignHere, first_number, is_imported, number_of};
 use crate::txn::Txn;
 use crate::{batches, campaigns, directory, import, partitions, rejected_lines, settings};
@@ -170,7 +171,7 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
     }
     let genesis = coupon.genesis();
     let (_, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
-    let number = writing::insert(txn, batch, coupon, day)?;
+    let number = writing::insert(txn, batch, coupon, &Said::Available, day)?;
     match is_imported(number) {
         true => directory::point(txn, code, &Place { day, number }),
         false => Ok(()),

@@ -2,6 +2,7 @@
 
 use coupon::code::Code;
 use coupon::ids::{CampaignId, IssueRef, UserId};
+use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, Reading,
@@ -14,6 +15,8 @@ use rusqlite::{Row, ToSql, params};
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
+use crate::coupons::row_at_place;
+use crate::directory::Place;
 use crate::failure::damaged;
 use crate::txn::Txn;
 use crate::{claims, directory, last_line, rejected_lines};
@@ -56,7 +59,7 @@ pub(super) fn page(
         Table::Accounts => rows(txn, of, ACCOUNTS, params![at.text(), some], account)?,
         Table::Coupons => return coupons(txn, &mut at, limit),
         Table::Directory => {
-            let item = |row: &Row<'_>| Ok(Item::Entry(entry(row)?));
+            let item = |row: &Row<'_>| Ok(Item::Entry(entry(txn, row, reading)?));
             rows(txn, of, ENTRIES, params![at.text(), some], item)?
         }
         Table::Claims => {
@@ -168,7 +171,7 @@ macro_rules! entries {
         concat!(
             "SELECT directory.code, kind, campaign_id, batch_id, directory.expiry_day, \
              directory.valid_from, directory.expires_at, last_line, batch.valid_from, \
-             batch.expires_at, key_id, directory.code AS position FROM directory \
+             batch.expires_at, key_id, directory.number, directory.code AS position FROM directory \
              LEFT JOIN batch ON batch.number = directory.number >> 36 \
              LEFT JOIN campaign ON campaign.number = coalesce(batch.campaign, directory.campaign) \
              WHERE directory.code ",
@@ -179,12 +182,12 @@ macro_rules! entries {
 
 const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<EntryItem> {
+fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<EntryItem> {
     let code: String = row.get(0)?;
     let is = match row.get(1) {
         Ok(directory::GONE) => Ok(EntryIs::Gone),
         Ok(directory::SHARED) => parsed(row, 2).map(|campaign| EntryIs::Shared { campaign }),
-        Ok(directory::COUPON) => entry_of_coupon(row),
+        Ok(directory::COUPON) => entry_of_coupon(txn, row, &code, reading),
         Ok(other) => Err(damaged("kind", other)),
         Err(error) => Err(error),
     };
@@ -192,7 +195,13 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<EntryItem> {
     Ok(EntryItem { code, is })
 }
 
-fn entry_of_coupon(row: &Row<'_>) -> rusqlite::Result<EntryIs> {
+/// The entry of a coupon. As it is stored, it does not say what the row has of the last line.
+fn entry_of_coupon(
+    txn: &Txn<'_>,
+    row: &Row<'_>,
+    code: &str,
+    reading: Reading,
+) -> rusqlite::Result<EntryIs> {
     let owner = Owner { campaign: parsed(row, 2)?, batch: parsed(row, 3)? };
     let expires_at = millis_or_null(row, 9)?;
     let no_dates = || damaged("batch", "it has coupons and no dates");
@@ -207,7 +216,15 @@ fn entry_of_coupon(row: &Row<'_>) -> rusqlite::Result<EntryIs> {
     );
     let line = match dates {
         (Some(valid_from), Some(expires_at)) if is_imported => {
-            let said = last_line::decode(row.get_ref(7)?.as_blob_or_null()?)?;
+            let said = match (row.get_ref(7)?.as_blob_or_null()?, reading) {
+                (Some(column), _) => last_line::decode(column)?,
+                (None, Reading::AsStored) => ImportedState::Available,
+                (None, Reading::InEffect) => {
+                    let code = code.parse().map_err(|why| damaged("code", why))?;
+                    let located = row_at_place(txn, &Place { day, number: row.get(11)? }, &code)?;
+                    located.map_or(ImportedState::Available, |it| it.here.said.line(&it.coupon))
+                }
+            };
             Some((valid_from, expires_at, imported_state_text::to_json(&said)))
         }
         _ => None,
@@ -216,7 +233,8 @@ fn entry_of_coupon(row: &Row<'_>) -> rusqlite::Result<EntryIs> {
 }
 
 pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryItem>> {
-    txn.first(entries!("= ?1"), [code.as_str()], entry)
+    let read = |row: &Row<'_>| entry(txn, row, Reading::AsStored);
+    txn.first(entries!("= ?1"), [code.as_str()], read)
 }
 
 const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_day, \

@@ -1,4 +1,5 @@
 use coupon::ids::BatchId;
+use coupon::imported::ImportedState;
 use coupon::time::Day;
 
 use super::*;
@@ -93,13 +94,24 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
     ]
 }
 
+/// What lines may have said.
+fn lines() -> [Said; 4] {
+    let other = ImportedState::Issued { holder: "bob".parse().expect("a user"), at: None };
+    [Said::Available, Said::First, Said::Now, Said::Other(Box::new(other))]
+}
+
 #[test]
 fn what_is_written_is_read() {
-    for (name, coupon) in coupons() {
+    let all = coupons().into_iter().flat_map(|(name, coupon)| {
+        lines().map(|said| (format!("{name}, {said:?}"), coupon.clone(), said))
+    });
+    for (name, coupon, said) in all {
         let columns = columns(&coupon, 7, Day(20_000));
-        let bytes = encode(&coupon, &COMMON, &columns, &Two).expect(name);
-        let (record, is_whole) = decode(&bytes, &COMMON, &columns, &Two).expect(name);
+        let bytes = encode(&coupon, &said, &COMMON, &columns, &Two).expect(&name);
+        let (record, is_whole) = decode(&bytes, &COMMON, &columns, &Two).expect(&name);
         assert!(is_whole, "{name}");
+        assert_eq!(record.said, said, "{name}");
+        assert_eq!(has_said(&bytes), said != Said::Available, "{name}");
         let genesis = coupon::coupon::Genesis {
             valid_from: record.valid_from,
             expires_at: record.expires_at,
@@ -120,7 +132,11 @@ fn bytes_of_a_record() {
         let coupons = coupons();
         let (_, coupon) = coupons.iter().find(|(of, _)| *of == name).expect(name);
         let columns = columns(coupon, 7, Day(20_000));
-        assert_eq!(encode(coupon, &COMMON, &columns, &Two).expect(name).len(), want, "{name}");
+        assert_eq!(
+            encode(coupon, &Said::Available, &COMMON, &columns, &Two).expect(name).len(),
+            want,
+            "{name}"
+        );
     }
 }
 
@@ -133,7 +149,7 @@ fn is_whole(bytes: &[u8], common: &Common, columns: &Columns<'_>) -> bool {
 fn every_flipped_bit_is_found() {
     for (name, coupon) in coupons() {
         let columns = columns(&coupon, 7, Day(20_000));
-        let mut bytes = encode(&coupon, &COMMON, &columns, &Two).expect(name);
+        let mut bytes = encode(&coupon, &Said::Available, &COMMON, &columns, &Two).expect(name);
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 bytes[at] ^= 1 << bit;
@@ -150,7 +166,7 @@ fn every_column_is_in_the_checksum() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
     let here = || columns(coupon, 7, Day(20_000));
-    let bytes = encode(coupon, &COMMON, &here(), &Two).expect("a record");
+    let bytes = encode(coupon, &Said::Available, &COMMON, &here(), &Two).expect("a record");
     let others = [
         ("batch", Columns { batch: 8, ..here() }),
         ("day", Columns { day: 20_001, ..here() }),
@@ -180,12 +196,12 @@ fn what_is_damaged_is_an_error() {
     let coupons = coupons();
     let (_, coupon) = &coupons[4];
     let columns = columns(coupon, 7, Day(20_000));
-    let bytes = encode(coupon, &COMMON, &columns, &Two).expect("a record");
+    let bytes = encode(coupon, &Said::Available, &COMMON, &columns, &Two).expect("a record");
     for end in 0..bytes.len() {
         assert!(!is_whole(&bytes[..end], &COMMON, &columns), "its first {end} bytes");
     }
     let cases: [(&str, &[u8]); 6] = [
-        ("unknown flags", &[0x20, 0, 0, 0, 0]),
+        ("unknown flags", &[0x80, 0, 0, 0, 0]),
         ("a first event without an operation", &[0, 4, 2, 5, 0, 0, 0, 0]),
         ("an unknown kind", &[0, 7, 2, 2, 0, 0, 0, 0]),
         ("a user of no kind", &[0, 0b11_000, 2, 0, 0, 0, 0]),

@@ -10,6 +10,7 @@ use rusqlite::{Connection, params};
 
 use super::old_rows::{self, OldEntry, OldRow};
 use crate::coupons::writing;
+use crate::last_line::Said;
 use crate::schema::{OpenError, SCHEMA, finish_step, in_transaction, partly, version};
 use crate::settings;
 use crate::txn::{Seen, Txn};
@@ -146,7 +147,10 @@ fn move_rows(conn: &Connection) -> rusqlite::Result<i64> {
     while let Some(row) = found.next()? {
         let old = OldRow::of(&txn, row)?;
         match old.coupon() {
-            Ok(coupon) => drop(writing::insert(&txn, old.batch, coupon, old.day)?),
+            // What its last line said comes with its entry in the directory.
+            Ok(coupon) => {
+                writing::insert(&txn, old.batch, coupon, &Said::Available, old.day)?;
+            }
             Err(why) => {
                 tracing::error!(code = old.code, why, "a row was damaged before the upgrade");
                 old.keep_damaged(&txn)?;
