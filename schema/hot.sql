@@ -98,6 +98,12 @@ CREATE TABLE actor (
     name   TEXT NOT NULL UNIQUE
 ) STRICT;
 
+-- Operations of imports, in 16 bytes. A record has the number instead.
+CREATE TABLE operation (
+    number    INTEGER PRIMARY KEY,
+    operation BLOB NOT NULL UNIQUE
+) STRICT;
+
 -- A coupon that was changed or imported. A minted code without a row is available.
 CREATE TABLE coupon (
     -- The number of its batch times 2^36, plus a number within the batch: 1 for the first coupon of the

@@ -4,10 +4,10 @@
 //! imported line said, the events, and four bytes of checksum. Numbers are LEB128, signed ones as zigzag. Dates are written
 //! as what they are later than another one. A text is its length and its bytes.
 //!
-//! An event is one byte (its kind, and which fields it has), when, its user, its actor, its operation
-//! in 16 bytes, and the other fields. A user is often the holder, whom the row has in a column. An actor
-//! is the number of its name in the table `actor`; a bit of it says that the operation is that of the
-//! event before.
+//! An event is one byte (its kind, and which fields it has), when, its user, its actor, its operation, and
+//! the other fields. A user is often the holder, whom the row has in a column. An actor is the number of
+//! its name in the table `actor`. Two bits of it say of the operation that it is that of the event before,
+//! or that its number in the table `operation` follows, or its 16 bytes.
 
 use coupon::coupon::{Coupon, Event, Hold};
 use coupon::flat::Flat;
@@ -62,12 +62,17 @@ pub(crate) struct Columns<'a> {
     pub(crate) history_full: bool,
 }
 
-/// The names of actors and their numbers.
-pub(crate) trait Actors {
-    /// The number of a name; `None` if it gets none.
-    fn number(&self, name: &str) -> rusqlite::Result<Option<u64>>;
+/// Actors and operations that many rows have, by their numbers.
+pub(crate) trait Dictionary {
+    /// The number of an actor's name; `None` if it gets none.
+    fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>>;
 
-    fn name(&self, number: u64) -> rusqlite::Result<Actor>;
+    fn actor(&self, number: u64) -> rusqlite::Result<Actor>;
+
+    /// The number of an operation; `None` if it has none, or if nobody has asked for it yet.
+    fn number_of_operation(&self, operation: OperationId) -> Option<u64>;
+
+    fn operation(&self, number: u64) -> rusqlite::Result<OperationId>;
 }
 
 const VALID_FROM: u8 = 1;
@@ -104,6 +109,12 @@ const THE_USER: u64 = 1;
 /// The role of users who act for themselves.
 const USER_ROLE: &str = "user:";
 
+/// How an event has its operation, in the lowest bits of its actor.
+const OPERATION_BITS: u32 = 2;
+const OPERATION: u64 = 0;
+const SAME_OPERATION: u64 = 1;
+const NUMBERED_OPERATION: u64 = 2;
+
 const CHECKSUM_BYTES: usize = 4;
 
 /// The record of `coupon`, with the checksum of its row.
@@ -112,7 +123,7 @@ pub(crate) fn encode(
     said: &Said,
     common: &Common,
     columns: &Columns<'_>,
-    actors: &dyn Actors,
+    dictionary: &dyn Dictionary,
 ) -> rusqlite::Result<Vec<u8>> {
     let genesis = coupon.genesis();
     let mut record = Writer::default();
@@ -150,7 +161,7 @@ pub(crate) fn encode(
     }
     let mut before = Before { at: created_at, operation: None, expires_at: genesis.expires_at };
     for event in coupon.events() {
-        push(&mut record, &Flat::of(event), &before, columns.holder, actors)?;
+        push(&mut record, &Flat::of(event), &before, columns.holder, dictionary)?;
         before = Before { at: event.at, operation: Some(event.operation), ..before };
     }
     let mut record = record.into_bytes();
@@ -179,7 +190,7 @@ fn push(
     event: &Flat<'_>,
     before: &Before,
     holder: Option<&str>,
-    actors: &dyn Actors,
+    dictionary: &dyn Dictionary,
 ) -> rusqlite::Result<()> {
     let kind = KINDS.iter().position(|kind| *kind == event.kind);
     let kind = kind.ok_or_else(|| damaged("kind", event.kind))? as u8;
@@ -202,15 +213,22 @@ fn push(
     let themselves = event.actor.strip_prefix(USER_ROLE);
     let actor = match themselves.is_some() && themselves == event.user {
         true => THE_USER,
-        false => actors.number(event.actor)?.map_or(NAMED, |number| number + THE_USER),
+        false => dictionary.number_of_actor(event.actor)?.map_or(NAMED, |number| number + THE_USER),
     };
-    let is_same = before.operation == Some(event.operation);
-    record.number(actor << 1 | u64::from(is_same));
+    let number = dictionary.number_of_operation(event.operation);
+    let operation = match number {
+        _ if before.operation == Some(event.operation) => SAME_OPERATION,
+        Some(_) => NUMBERED_OPERATION,
+        None => OPERATION,
+    };
+    record.number(actor << OPERATION_BITS | operation);
     if actor == NAMED {
         record.text(event.actor);
     }
-    if !is_same {
-        record.bytes(&event.operation.0.to_be_bytes());
+    match (operation, number) {
+        (SAME_OPERATION, _) => {}
+        (_, Some(number)) => record.number(number),
+        (_, None) => record.bytes(&event.operation.0.to_be_bytes()),
     }
     [event.reference, event.reason].into_iter().flatten().for_each(|text| record.text(text));
     if let Some(expires_at) = event.expires_at {
@@ -227,7 +245,7 @@ pub(crate) fn decode(
     record: &[u8],
     common: &Common,
     columns: &Columns<'_>,
-    actors: &dyn Actors,
+    dictionary: &dyn Dictionary,
 ) -> rusqlite::Result<(Record, bool)> {
     let Some((record, sum)) = record.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(damaged("record", "it has no checksum"));
@@ -264,7 +282,7 @@ pub(crate) fn decode(
     let mut events = Vec::new();
     let mut before = Before { at: created_at, operation: None, expires_at };
     while !left.is_empty() {
-        let event = pull(&mut left, &before, columns.holder, actors)?;
+        let event = pull(&mut left, &before, columns.holder, dictionary)?;
         before = Before { at: event.at, operation: Some(event.operation), ..before };
         events.push(event);
     }
@@ -278,7 +296,7 @@ fn pull(
     left: &mut Reader<'_>,
     before: &Before,
     holder: Option<&str>,
-    actors: &dyn Actors,
+    dictionary: &dyn Dictionary,
 ) -> rusqlite::Result<Event> {
     let head = left.byte()?;
     let kind = head & KIND;
@@ -290,18 +308,19 @@ fn pull(
         _ => return Err(damaged("record", "a user of no kind")),
     };
     let number = left.number()?;
-    let actor = match number >> 1 {
+    let actor = match number >> OPERATION_BITS {
         NAMED => Actor::new(left.text()?),
         THE_USER => {
             let user = user.ok_or_else(|| damaged("record", "a user without a name acted"))?;
             Actor::new(&format!("{USER_ROLE}{user}"))
         }
-        number => actors.name(number - THE_USER)?,
+        number => dictionary.actor(number - THE_USER)?,
     };
-    let operation = match (number & 1, before.operation) {
-        (0, _) => OperationId(u128::from_be_bytes(left.array()?)),
-        (_, Some(before)) => before,
-        (_, None) => return Err(damaged("record", "the first event has no operation")),
+    let operation = match (number & ((1 << OPERATION_BITS) - 1), before.operation) {
+        (OPERATION, _) => OperationId(u128::from_be_bytes(left.array()?)),
+        (SAME_OPERATION, Some(before)) => before,
+        (NUMBERED_OPERATION, _) => dictionary.operation(left.number()?)?,
+        _ => return Err(damaged("record", "an event has no operation")),
     };
     let reference = if head & REFERENCE == 0 { None } else { Some(left.text()?) };
     let reason = if head & REASON == 0 { None } else { Some(left.text()?) };
@@ -324,8 +343,8 @@ fn pull(
     flat.into_event().map_err(|why| damaged("record", why))
 }
 
-/// XXH3-64 of everything that a row says, also of the dates of its batch and the names of actors that it
-/// does not repeat, so that a flipped bit in these is found, too. Its lower half: one damaged row in four
+/// XXH3-64 of everything that a row says, also of the dates of its batch, the names of actors and the
+/// operations that it does not repeat, so that a flipped bit in these is found, too. Its lower half: one damaged row in four
 /// billion passes.
 fn checksum(
     record: &[u8],
@@ -358,6 +377,7 @@ fn checksum(
     for event in events {
         all.push(b' ');
         all.extend_from_slice(event.actor.as_str().as_bytes());
+        all.extend_from_slice(&event.operation.0.to_be_bytes());
     }
     let [a, b, c, d, ..] = xxh3_64(&all).to_le_bytes();
     [a, b, c, d]

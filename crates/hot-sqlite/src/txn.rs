@@ -10,8 +10,8 @@
 //! finds the same number has the same terms. So a look-up reads one small row instead of three
 //! large ones.
 
-mod actors;
 mod counts;
+mod dictionary;
 mod lookups;
 mod seen;
 

@@ -14,7 +14,7 @@ const LEVELS: [&[&str]; 24] = [
     &["txn/seen"],
     // A transaction names no feature of the store.
     &["txn"],
-    &["fair_file_lock", "schema", "settings", "txn/actors", "txn/lookups"],
+    &["fair_file_lock", "schema", "settings", "txn/dictionary", "txn/lookups"],
     &["checkpointer", "day_order", "directory", "partitions", "prefetch", "readers"],
     &["writer/free_space", "writer/health"],
     &["writer/queue"],

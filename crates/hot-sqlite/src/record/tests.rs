@@ -5,19 +5,32 @@ use coupon::time::Day;
 use super::*;
 use crate::rows::columns;
 
-/// Two actors have numbers; all others are written as names.
+/// Two actors and an operation have numbers; all others are written as they are.
 struct Two;
 
-impl Actors for Two {
-    fn number(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+const NUMBERED: OperationId = OperationId(99);
+
+impl Dictionary for Two {
+    fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>> {
         Ok(["shop:till", "admin:a"].iter().position(|it| *it == name).map(|at| at as u64 + 1))
     }
 
-    fn name(&self, number: u64) -> rusqlite::Result<Actor> {
+    fn actor(&self, number: u64) -> rusqlite::Result<Actor> {
         match number {
             1 => Ok(Actor::new("shop:till")),
             2 => Ok(Actor::new("admin:a")),
             number => Err(damaged("actor", number)),
+        }
+    }
+
+    fn number_of_operation(&self, operation: OperationId) -> Option<u64> {
+        (operation == NUMBERED).then_some(7)
+    }
+
+    fn operation(&self, number: u64) -> rusqlite::Result<OperationId> {
+        match number {
+            7 => Ok(NUMBERED),
+            number => Err(damaged("operation", number)),
         }
     }
 }
@@ -83,12 +96,16 @@ fn coupons() -> Vec<(&'static str, Coupon)> {
         created_at: Millis(i64::MIN),
         ..genesis()
     };
+    let of_import = Event { operation: NUMBERED, ..event(issued) };
+    let spent = Event { operation: NUMBERED, ..event(redeemed) };
     vec![
         ("untouched", of(&[], None, 3)),
         ("imported later", of(&[], None, 40)),
         ("issued", of(&[issued], None, 5)),
         ("held", of(&[issued], Some(hold), 6)),
         ("redeemed", of(&[issued, redeemed], None, 6)),
+        ("imported as issued", Coupon::of(genesis(), vec![of_import.clone()], None, 1, Millis(5))),
+        ("imported as redeemed", Coupon::of(genesis(), vec![of_import, spent], None, 1, Millis(6))),
         ("all kinds", of(&[issued, redeemed, cancelled, revoked, extended, voided], None, 9)),
         ("other dates", Coupon::of(odd, vec![event(voided)], None, 1, Millis(4))),
     ]
@@ -127,7 +144,7 @@ fn what_is_written_is_read() {
 #[test]
 fn bytes_of_a_record() {
     // The operation alone has 16 of an event, if it is not that of the event before.
-    let want = [("untouched", 5), ("issued", 29), ("redeemed", 40)];
+    let want = [("untouched", 5), ("issued", 29), ("imported as issued", 14), ("redeemed", 40)];
     for (name, want) in want {
         let coupons = coupons();
         let (_, coupon) = coupons.iter().find(|(of, _)| *of == name).expect(name);
@@ -200,12 +217,14 @@ fn what_is_damaged_is_an_error() {
     for end in 0..bytes.len() {
         assert!(!is_whole(&bytes[..end], &COMMON, &columns), "its first {end} bytes");
     }
-    let cases: [(&str, &[u8]); 6] = [
+    let cases: [(&str, &[u8]); 8] = [
         ("unknown flags", &[0x80, 0, 0, 0, 0]),
-        ("a first event without an operation", &[0, 4, 2, 5, 0, 0, 0, 0]),
-        ("an unknown kind", &[0, 7, 2, 2, 0, 0, 0, 0]),
+        ("a first event without an operation", &[0, 4, 2, 9, 0, 0, 0, 0]),
+        ("an operation of no kind", &[0, 4, 2, 7, 0, 0, 0, 0]),
+        ("an unknown operation", &[0, 4, 2, 6, 8, 0, 0, 0, 0]),
+        ("an unknown kind", &[0, 7, 2, 4, 0, 0, 0, 0]),
         ("a user of no kind", &[0, 0b11_000, 2, 0, 0, 0, 0]),
-        ("an unknown actor", &[0, 4, 2, 9, 0, 0, 0, 0]),
+        ("an unknown actor", &[0, 4, 2, 16, 0, 0, 0, 0]),
         ("no checksum", &[0]),
     ];
     for (name, bytes) in cases {

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use coupon::ids::{Actor, CampaignId};
+use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Day;
 use router::Owner;
 
@@ -25,12 +25,14 @@ pub(crate) struct Seen {
     pub(super) campaigns: RefCell<HashMap<i64, CampaignHere>>,
     pub(super) batches: RefCell<HashMap<i64, BatchHere>>,
     pub(super) sealed: RefCell<HashMap<Day, bool>>,
-    // These never change: a number means the same campaign, batch or actor for ever.
+    // These never change: a number means the same campaign, batch, actor or operation for ever.
     pub(super) numbers: RefCell<HashMap<CampaignId, i64>>,
     pub(super) owners: RefCell<HashMap<i64, Owner>>,
     pub(super) days: RefCell<HashMap<i64, Day>>,
     pub(super) actors: RefCell<HashMap<u64, Actor>>,
     pub(super) actor_numbers: RefCell<HashMap<String, u64>>,
+    pub(super) operations: RefCell<HashMap<u64, OperationId>>,
+    pub(super) operation_numbers: RefCell<HashMap<OperationId, u64>>,
     pub(super) counts: Counts,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,

@@ -124,6 +124,7 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
         "CREATE INDEX batch_by_expiry",
         "CREATE TRIGGER batch_terms",
         "CREATE TABLE actor",
+        "CREATE TABLE operation",
         "CREATE TABLE coupon (",
         "CREATE TABLE directory (",
     ] {

@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use coupon::apply::Asker;
-use hot::{CouponFilter, HotError, ListOrder, ListQuery, ListScope};
+use coupon::imported::ImportedState;
+use hot::{CouponFilter, HotError, ImportLine, ListOrder, ListQuery, ListScope};
 
 use super::{kit_in, options, raw, tempdir};
 use hot_conformance::kit::{NOW, give, redeem};
@@ -60,6 +61,32 @@ async fn a_damaged_row_gives_no_answer() {
         // The other row is answered as before.
         kit.done(&codes[1], give(&kit.user("bob"), None)).await;
     }
+}
+
+/// The operation of an import is in a table of its own, and is part of what a row says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_operation_gives_no_answer() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let batch = kit.open_import(&campaign).await;
+    let lines: Vec<ImportLine> = (0..20)
+        .map(|nth| {
+            let holder = kit.user(&format!("user-{nth}"));
+            kit.line(&campaign, &kit.code(), ImportedState::Issued { holder, at: None })
+        })
+        .collect();
+    kit.import(&campaign, &batch, lines.clone()).await;
+    let router::Found::Coupon(address) = kit.found(&lines[3].code).await else { panic!("found") };
+    let whole = kit.hot.read(&address).await;
+    let conn = raw(folder.path());
+    let change = |sql: &str| assert_eq!(conn.execute(sql, []).unwrap(), 1, "{sql}: one for all");
+    change("UPDATE operation SET operation = zeroblob(16)");
+    drop(kit);
+    let kit = kit_in(folder.path(), options());
+    let read = kit.hot.read(&address).await;
+    assert!(matches!(read, Err(HotError::Damaged(_))), "{read:?}, was {whole:?}");
 }
 
 fn mode(path: &Path) -> u32 {

@@ -1,0 +1,97 @@
+//! The dictionary of actors and operations: a record has their numbers.
+
+use coupon::ids::{Actor, OperationId};
+
+use super::Txn;
+use super::seen::keep;
+use crate::failure::damaged;
+use crate::record::Dictionary;
+
+/// Most names in the dictionary. A service has a few; whoever makes a token for each request fills it,
+/// and from then on records have the names themselves.
+const ACTORS_MAX: i64 = 4_096;
+
+/// Most operations of imports in the dictionary: some three megabytes.
+const OPERATIONS_MAX: i64 = 65_536;
+
+impl Dictionary for Txn<'_> {
+    fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+        let known = self.seen.actor_numbers.borrow().get(name).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let sql = "SELECT number FROM actor WHERE name = ?1";
+        let number: Option<i64> = match self.first(sql, [name], |row| row.get(0))? {
+            Some(number) => Some(number),
+            None => {
+                let sql = "INSERT INTO actor (name) SELECT ?1 \
+                           WHERE (SELECT coalesce(max(number), 0) FROM actor) < ?2 \
+                           RETURNING number";
+                self.first(sql, (name, ACTORS_MAX), |row| row.get(0))?
+            }
+        };
+        let number = number.map(i64::unsigned_abs);
+        if let Some(number) = number {
+            keep(&self.seen.actor_numbers, name.to_owned(), &number);
+        }
+        Ok(number)
+    }
+
+    fn actor(&self, number: u64) -> rusqlite::Result<Actor> {
+        if let Some(actor) = self.seen.actors.borrow().get(&number) {
+            return Ok(actor.clone());
+        }
+        let sql = "SELECT name FROM actor WHERE number = ?1";
+        let name: Option<String> = self.first(sql, [number as i64], |row| row.get(0))?;
+        let name = name.ok_or_else(|| damaged("actor", format!("{number} has no name")))?;
+        let actor = Actor::new(&name);
+        keep(&self.seen.actors, number, &actor);
+        Ok(actor)
+    }
+
+    fn number_of_operation(&self, operation: OperationId) -> Option<u64> {
+        self.seen.operation_numbers.borrow().get(&operation).copied()
+    }
+
+    fn operation(&self, number: u64) -> rusqlite::Result<OperationId> {
+        if let Some(operation) = self.seen.operations.borrow().get(&number) {
+            return Ok(*operation);
+        }
+        let sql = "SELECT operation FROM operation WHERE number = ?1";
+        let bytes: Option<[u8; 16]> = self.first(sql, [number as i64], |row| row.get(0))?;
+        let bytes = bytes.ok_or_else(|| damaged("operation", format!("there is no {number}")))?;
+        let operation = OperationId(u128::from_be_bytes(bytes));
+        self.know_operation(number, operation);
+        Ok(operation)
+    }
+}
+
+impl Txn<'_> {
+    /// Gives an operation a number, because many rows will have it.
+    pub(crate) fn enter_operation(&self, operation: OperationId) -> rusqlite::Result<()> {
+        if self.number_of_operation(operation).is_some() {
+            return Ok(());
+        }
+        let bytes = operation.0.to_be_bytes();
+        let sql = "SELECT number FROM operation WHERE operation = ?1";
+        let number: Option<i64> = match self.first(sql, [bytes], |row| row.get(0))? {
+            Some(number) => Some(number),
+            None => {
+                let sql = "INSERT INTO operation (operation) SELECT ?1 \
+                           WHERE (SELECT coalesce(max(number), 0) FROM operation) < ?2 \
+                           RETURNING number";
+                self.first(sql, (bytes, OPERATIONS_MAX), |row| row.get(0))?
+            }
+        };
+        if let Some(number) = number {
+            self.know_operation(number.unsigned_abs(), operation);
+        }
+        Ok(())
+    }
+
+    /// A row that is read has its operations by number, and then they are known when it is written.
+    fn know_operation(&self, number: u64, operation: OperationId) {
+        keep(&self.seen.operations, number, &operation);
+        keep(&self.seen.operation_numbers, operation, &number);
+    }
+}
