@@ -344,8 +344,8 @@ fn pull(
 }
 
 /// XXH3-64 of everything that a row says, also of the dates of its batch, the names of actors and the
-/// operations that it does not repeat, so that a flipped bit in these is found, too. Its lower half: one damaged row in four
-/// billion passes.
+/// operations that it does not repeat, so that a flipped bit in these is found, too. Its lower half: one
+/// damaged row in four billion passes.
 fn checksum(
     record: &[u8],
     common: &Common,
