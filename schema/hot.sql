@@ -159,19 +159,16 @@ CREATE TABLE archived_marker (
 -- code never becomes free again.
 CREATE TABLE directory (
     code       TEXT PRIMARY KEY,
-    -- 0 coupon; 1 shared; 2 gone: archived, and a restored store does not know its campaign.
-    kind       INTEGER NOT NULL,
-    -- Of a shared code. A coupon has that of its batch.
+    -- Of a shared code. Null: that of the coupon's batch.
     campaign   INTEGER,
     -- The row of a coupon. An archived coupon keeps the number; another coupon of the batch may have it
-    -- later. The row of a minted code is found by the index.
+    -- later. The row of a minted code is found by the index. Neither campaign nor number: the code is
+    -- gone, that is, it was archived and a restored store does not know its campaign.
     number     INTEGER,
     -- Null: the day on which the batch expires.
     expiry_day INTEGER,
-    -- What the last imported line with this code said. Null: the dates of the batch, and available. Null
-    -- for shared and minted codes.
-    valid_from INTEGER,
-    expires_at INTEGER,
+    -- What the last imported line with this code said, if that is not in the row: see
+    -- crates/hot-sqlite/src/last_line.rs. Null for shared and minted codes.
     last_line  BLOB
 ) STRICT, WITHOUT ROWID;
 

@@ -99,7 +99,7 @@ pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     };
     let number = insert(txn, campaign, &new.created_as)?;
     if let Some(word) = &campaign.shared_code {
-        directory::enter_other(txn, word.as_str(), directory::SHARED, Some(number))?;
+        directory::enter_shared(txn, word.as_str(), number)?;
     }
     if let Some((order, run)) = first_batch {
         batches::insert_minted(txn, number, &order.id, run, now)?;

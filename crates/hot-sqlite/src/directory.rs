@@ -7,31 +7,48 @@ use coupon::time::{Day, Millis};
 use router::Entry;
 use rusqlite::params;
 
-use crate::columns::millis_or_null;
 use crate::failure::damaged;
-use crate::last_line;
+use crate::last_line::LastLine;
 use crate::rows::batch_of;
 use crate::txn::Txn;
 
-/// The numbers of the column `kind`.
-pub(crate) const COUPON: i64 = 0;
-pub(crate) const SHARED: i64 = 1;
-pub(crate) const GONE: i64 = 2;
+/// What an entry is of, by its columns `campaign` and `number`.
+pub(crate) enum Kind {
+    /// A shared code, of this campaign.
+    Shared(i64),
+    /// A coupon with this number.
+    Coupon(i64),
+    /// A code that is gone.
+    Gone,
+}
+
+impl Kind {
+    pub(crate) fn of(campaign: Option<i64>, number: Option<i64>) -> rusqlite::Result<Kind> {
+        match (campaign, number) {
+            (Some(campaign), None) => Ok(Kind::Shared(campaign)),
+            (None, Some(number)) => Ok(Kind::Coupon(number)),
+            (None, None) => Ok(Kind::Gone),
+            (Some(_), Some(_)) => Err(damaged("directory", "a shared code with a row")),
+        }
+    }
+}
 
 /// What a code names: a shared code or a coupon.
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
-    let sql = "SELECT kind, campaign, number, expiry_day FROM directory \
-               WHERE code = ?1 AND kind <> 2";
-    txn.first(sql, [code.as_str()], |row| match (row.get(0)?, row.get(1)?, row.get(2)?) {
-        (SHARED, Some(campaign), _) => {
-            Ok(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() })
-        }
-        (COUPON, _, Some(number)) => {
-            let (day, owner) = (day(txn, row.get(3)?, number)?, txn.owner_at(batch_of(number))?);
-            Ok(Entry::Coupon { day, owner })
-        }
-        (kind, ..) => Err(damaged("kind", kind)),
-    })
+    let sql = "SELECT campaign, number, expiry_day FROM directory WHERE code = ?1";
+    let entry =
+        txn.first(sql, [code.as_str()], |row| match Kind::of(row.get(0)?, row.get(1)?)? {
+            Kind::Shared(campaign) => {
+                Ok(Some(Entry::Shared { campaign: txn.campaign_at(campaign)?.terms.id.clone() }))
+            }
+            Kind::Coupon(number) => {
+                let (day, owner) =
+                    (day(txn, row.get(2)?, number)?, txn.owner_at(batch_of(number))?);
+                Ok(Some(Entry::Coupon { day, owner }))
+            }
+            Kind::Gone => Ok(None),
+        })?;
+    Ok(entry.flatten())
 }
 
 /// The partition of an entry, from its columns.
@@ -51,7 +68,7 @@ pub(crate) struct Place {
 
 /// Where the directory says that the coupon of a code is.
 pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Place>> {
-    let sql = "SELECT expiry_day, number FROM directory WHERE code = ?1 AND kind = 0";
+    let sql = "SELECT expiry_day, number FROM directory WHERE code = ?1 AND number IS NOT NULL";
     txn.first(sql, [code.as_str()], |row| {
         let number = row.get(1)?;
         Ok(Place { day: day(txn, row.get(0)?, number)?, number })
@@ -86,23 +103,21 @@ pub(crate) struct EntryOfLine {
 
 /// The entry of a code.
 pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
-    let sql = "SELECT campaign, number, expiry_day, valid_from, expires_at, last_line \
-               FROM directory WHERE code = ?1";
+    let sql = "SELECT campaign, number, expiry_day, last_line FROM directory WHERE code = ?1";
     txn.first(sql, [code.as_str()], |row| {
         let Some(number) = row.get(1)? else {
             let campaign: Option<i64> = row.get(0)?;
             return Ok(EntryOfLine { campaign: campaign.unwrap_or(0), line: None });
         };
         let batch = txn.batch_at(batch_of(number))?;
+        let line = LastLine::decode(row.get_ref(3)?.as_blob_or_null()?)?;
         let dates = (
-            millis_or_null(row, 3)?.or(batch.common.map(|common| common.valid_from)),
-            millis_or_null(row, 4)?.or(batch.common.map(|common| common.expires_at)),
+            line.valid_from.or(batch.common.map(|common| common.valid_from)),
+            line.expires_at.or(batch.common.map(|common| common.expires_at)),
         );
         let line = match dates {
             (Some(valid_from), Some(expires_at)) if batch.imported => {
-                let column = row.get_ref(5)?.as_blob_or_null()?;
-                let imported_state = column.map(last_line::decode).transpose()?;
-                let line = Line { valid_from, expires_at, imported_state };
+                let line = Line { valid_from, expires_at, imported_state: line.state };
                 Some((Place { day: day(txn, row.get(2)?, number)?, number }, line))
             }
             _ => None,
@@ -134,8 +149,8 @@ pub(crate) fn replace(
         code,
         place,
         line,
-        "ON CONFLICT (code) DO UPDATE SET kind = 0, campaign = NULL, number = ?2, expiry_day = ?3, \
-         valid_from = ?4, expires_at = ?5, last_line = ?6",
+        "ON CONFLICT (code) DO UPDATE SET campaign = NULL, number = ?2, expiry_day = ?3, \
+         last_line = ?4",
     )
 }
 
@@ -157,38 +172,41 @@ fn put(
     on_conflict: &str,
 ) -> rusqlite::Result<()> {
     let usual = txn.batch_at(batch_of(number))?.common;
-    let own = |at: Millis, usual: Option<Millis>| Some(at.0).filter(|_| usual != Some(at));
+    let own = |at: Millis, usual: Option<Millis>| Some(at).filter(|_| usual != Some(at));
     let usual_day = usual.map(|usual| Day::expiry_day_of(usual.expires_at));
+    let line = line.and_then(|line| {
+        let line = LastLine {
+            valid_from: own(line.valid_from, usual.map(|usual| usual.valid_from)),
+            expires_at: own(line.expires_at, usual.map(|usual| usual.expires_at)),
+            ..LastLine::of_state(line.imported_state)
+        };
+        line.encode()
+    });
     let sql = format!(
-        "INSERT INTO directory (code, kind, number, expiry_day, valid_from, expires_at, last_line) \
-         VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6) {on_conflict}"
+        "INSERT INTO directory (code, number, expiry_day, last_line) \
+         VALUES (?1, ?2, ?3, ?4) {on_conflict}"
     );
-    txn.run(
-        &sql,
-        params![
-            code,
-            number,
-            Some(day.0).filter(|_| usual_day != Some(day)),
-            line.and_then(|line| own(line.valid_from, usual.map(|usual| usual.valid_from))),
-            line.and_then(|line| own(line.expires_at, usual.map(|usual| usual.expires_at))),
-            line.and_then(|line| last_line::encode(line.imported_state)),
-        ],
-    )
+    txn.run(&sql, params![code, number, Some(day.0).filter(|_| usual_day != Some(day)), line,])
 }
 
 /// Keeps what the last line said of a coupon without a row.
-pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, line: &ImportedState) -> rusqlite::Result<()> {
+pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> rusqlite::Result<()> {
+    let sql = "SELECT last_line FROM directory WHERE code = ?1";
+    let known = txn
+        .first(sql, [code.as_str()], |row| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?))?;
+    let Some(known) = known else { return Ok(()) };
+    let line = LastLine { state: LastLine::of_state(state).state, ..known };
     let sql = "UPDATE directory SET last_line = ?2 WHERE code = ?1";
-    txn.run(sql, params![code.as_str(), last_line::encode(line)])
+    txn.run(sql, params![code.as_str(), line.encode()])
 }
 
-/// Makes an entry that is no coupon's: of a shared code, or of a code that is gone.
-pub(crate) fn enter_other(
-    txn: &Txn<'_>,
-    code: &str,
-    kind: i64,
-    campaign: Option<i64>,
-) -> rusqlite::Result<()> {
-    let sql = "INSERT OR REPLACE INTO directory (code, kind, campaign) VALUES (?1, ?2, ?3)";
-    txn.run(sql, params![code, kind, campaign])
+/// Makes the entry of a shared code.
+pub(crate) fn enter_shared(txn: &Txn<'_>, code: &str, campaign: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO directory (code, campaign) VALUES (?1, ?2)";
+    txn.run(sql, params![code, campaign])
+}
+
+/// Makes the entry of a code that is gone, unless the code has one.
+pub(crate) fn enter_gone(txn: &Txn<'_>, code: &str) -> rusqlite::Result<()> {
+    txn.run("INSERT INTO directory (code) VALUES (?1) ON CONFLICT (code) DO NOTHING", [code])
 }

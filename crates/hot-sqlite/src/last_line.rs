@@ -5,7 +5,8 @@
 //! they never decide what another line does.
 //!
 //! Otherwise, and in the directory: one byte (the state, and which fields follow), then the holder, when
-//! it was issued, when it was redeemed, and for which order. Null is an available coupon.
+//! it was issued, when it was redeemed, for which order, from when it works, and until when. A line has the
+//! last two if they are not those of the batch. A column is null if it would have nothing.
 
 use coupon::coupon::{Coupon, EventKind};
 use coupon::imported::ImportedState;
@@ -15,6 +16,7 @@ use hot::protocol::imported_state_of;
 use crate::bytes::{Reader, Writer};
 use crate::failure::damaged;
 
+const AVAILABLE: u8 = 0;
 const ISSUED: u8 = 1;
 const REDEEMED: u8 = 2;
 const VOID: u8 = 3;
@@ -22,8 +24,22 @@ const STATE: u8 = 0b11;
 const HOLDER: u8 = 1 << 2;
 const ISSUED_AT: u8 = 1 << 3;
 const ORDER: u8 = 1 << 4;
+const VALID_FROM: u8 = 1 << 5;
+const EXPIRES_AT: u8 = 1 << 6;
+const ALL_FLAGS: u8 = STATE | HOLDER | ISSUED_AT | ORDER | VALID_FROM | EXPIRES_AT;
 
 const EPOCH: Millis = Millis(0);
+
+/// A line, as the directory has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastLine {
+    /// `None`: that of the batch.
+    pub(crate) valid_from: Option<Millis>,
+    /// `None`: that of the batch.
+    pub(crate) expires_at: Option<Millis>,
+    /// `None`: the row of the coupon has it, or else it was available.
+    pub(crate) state: Option<ImportedState>,
+}
 
 /// What the last line said of a coupon that has a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,63 +96,92 @@ fn issued_first(coupon: &Coupon) -> Option<ImportedState> {
     }
 }
 
-/// The value of the column.
-pub(crate) fn encode(said: &ImportedState) -> Option<Vec<u8>> {
-    let (state, holder, issued_at, redeemed_at, order) = match said {
-        ImportedState::Available => return None,
-        ImportedState::Void => (VOID, None, None, None, None),
-        ImportedState::Issued { holder, at } => (ISSUED, Some(holder), *at, None, None),
-        ImportedState::Redeemed { holder, issued_at, at, order } => {
-            (REDEEMED, holder.as_ref(), *issued_at, Some(*at), order.as_ref())
+impl LastLine {
+    /// A line that said nothing but a state.
+    pub(crate) fn of_state(state: &ImportedState) -> LastLine {
+        let state = Some(state.clone()).filter(|state| *state != ImportedState::Available);
+        LastLine { state, ..LastLine::default() }
+    }
+
+    /// The value of the column.
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        if *self == LastLine::default() {
+            return None;
         }
-    };
-    let flag = |flag, is_there| if is_there { flag } else { 0 };
-    let mut text = Writer::default();
-    text.byte(
-        state
-            | flag(HOLDER, holder.is_some())
-            | flag(ISSUED_AT, issued_at.is_some())
-            | flag(ORDER, order.is_some()),
-    );
-    if let Some(holder) = holder {
-        text.text(holder.as_str());
+        let (state, holder, issued_at, redeemed_at, order) = match &self.state {
+            None | Some(ImportedState::Available) => (AVAILABLE, None, None, None, None),
+            Some(ImportedState::Void) => (VOID, None, None, None, None),
+            Some(ImportedState::Issued { holder, at }) => (ISSUED, Some(holder), *at, None, None),
+            Some(ImportedState::Redeemed { holder, issued_at, at, order }) => {
+                (REDEEMED, holder.as_ref(), *issued_at, Some(*at), order.as_ref())
+            }
+        };
+        let flag = |flag, is_there| if is_there { flag } else { 0 };
+        let mut text = Writer::default();
+        text.byte(
+            state
+                | flag(HOLDER, holder.is_some())
+                | flag(ISSUED_AT, issued_at.is_some())
+                | flag(ORDER, order.is_some())
+                | flag(VALID_FROM, self.valid_from.is_some())
+                | flag(EXPIRES_AT, self.expires_at.is_some()),
+        );
+        if let Some(holder) = holder {
+            text.text(holder.as_str());
+        }
+        [issued_at, redeemed_at].into_iter().flatten().for_each(|at| text.later(at, EPOCH));
+        if let Some(order) = order {
+            text.text(order.as_str());
+        }
+        let dates = [self.valid_from, self.expires_at];
+        dates.into_iter().flatten().for_each(|at| text.later(at, EPOCH));
+        Some(text.into_bytes())
     }
-    [issued_at, redeemed_at].into_iter().flatten().for_each(|at| text.later(at, EPOCH));
-    if let Some(order) = order {
-        text.text(order.as_str());
+
+    /// What [`encode`](Self::encode) made the column of.
+    pub(crate) fn decode(column: Option<&[u8]>) -> rusqlite::Result<LastLine> {
+        let Some(bytes) = column else { return Ok(LastLine::default()) };
+        let mut left = Reader::of(bytes);
+        let head = left.byte()?;
+        if head & !ALL_FLAGS != 0 {
+            return Err(damaged("last_line", "an unknown flag"));
+        }
+        let holder = match head & HOLDER {
+            0 => None,
+            _ => Some(left.parsed("user")?),
+        };
+        let issued_at = date(head & ISSUED_AT, &mut left)?;
+        let no_holder = || damaged("last_line", "it was issued to nobody");
+        let state = match head & STATE {
+            ISSUED => {
+                let holder = holder.ok_or_else(no_holder)?;
+                Some(ImportedState::Issued { holder, at: issued_at })
+            }
+            REDEEMED => {
+                let at = left.later(EPOCH)?;
+                let order = match head & ORDER {
+                    0 => None,
+                    _ => Some(left.parsed("order")?),
+                };
+                Some(ImportedState::Redeemed { holder, issued_at, at, order })
+            }
+            VOID => Some(ImportedState::Void),
+            _ => None,
+        };
+        let valid_from = date(head & VALID_FROM, &mut left)?;
+        let expires_at = date(head & EXPIRES_AT, &mut left)?;
+        match left.is_empty() {
+            true => Ok(LastLine { valid_from, expires_at, state }),
+            false => Err(damaged("last_line", "something follows its fields")),
+        }
     }
-    Some(text.into_bytes())
 }
 
-/// What [`encode`] was given.
-pub(crate) fn decode(bytes: &[u8]) -> rusqlite::Result<ImportedState> {
-    let mut left = Reader::of(bytes);
-    let head = left.byte()?;
-    let holder = match head & HOLDER {
-        0 => None,
-        _ => Some(left.parsed("user")?),
-    };
-    let issued_at = match head & ISSUED_AT {
-        0 => None,
-        _ => Some(left.later(EPOCH)?),
-    };
-    let no_holder = || damaged("last_line", "it was issued to nobody");
-    let said = match head & STATE {
-        ISSUED => ImportedState::Issued { holder: holder.ok_or_else(no_holder)?, at: issued_at },
-        REDEEMED => {
-            let at = left.later(EPOCH)?;
-            let order = match head & ORDER {
-                0 => None,
-                _ => Some(left.parsed("order")?),
-            };
-            ImportedState::Redeemed { holder, issued_at, at, order }
-        }
-        VOID => ImportedState::Void,
-        _ => return Err(damaged("last_line", "an unknown state")),
-    };
-    match left.is_empty() {
-        true => Ok(said),
-        false => Err(damaged("last_line", "it has more than a state")),
+/// The next date, if its flag is set.
+fn date(flag: u8, left: &mut Reader<'_>) -> rusqlite::Result<Option<Millis>> {
+    match flag {
+        0 => Ok(None),
+        _ => left.later(EPOCH).map(Some),
     }
 }
 
@@ -164,11 +209,15 @@ mod tests {
                 order: Some(order),
             },
         ];
-        for said in states {
-            let column = encode(&said);
-            let read = column.as_deref().map(decode).transpose().expect("a state");
-            assert_eq!(read.unwrap_or(ImportedState::Available), said);
-            assert_eq!(column.is_none(), said == ImportedState::Available);
+        let dates =
+            [(None, None), (Some(at), None), (None, Some(at)), (Some(Millis(-5)), Some(at))];
+        for state in &states {
+            for (valid_from, expires_at) in dates {
+                let line = LastLine { valid_from, expires_at, ..LastLine::of_state(state) };
+                let column = line.encode();
+                assert_eq!(LastLine::decode(column.as_deref()).expect("a line"), line);
+                assert_eq!(column.is_none(), line == LastLine::default());
+            }
         }
     }
 
@@ -240,15 +289,16 @@ mod tests {
 
     #[test]
     fn what_is_damaged_is_an_error() {
-        let cases: [(&str, &[u8]); 5] = [
+        let cases: [(&str, &[u8]); 6] = [
             ("nothing", &[]),
+            ("an unknown flag", &[1 << 7]),
             ("issued to nobody", &[ISSUED]),
-            ("an unknown state", &[0]),
             ("redeemed at no time", &[REDEEMED]),
+            ("from no time", &[VALID_FROM]),
             ("something after its end", &[VOID, 1]),
         ];
         for (name, bytes) in cases {
-            assert!(decode(bytes).is_err(), "{name}");
+            assert!(LastLine::decode(Some(bytes)).is_err(), "{name}");
         }
     }
 }

@@ -132,10 +132,7 @@ fn claim(
 /// cannot be imported as new either.
 fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
     if home(keys, code).is_none() {
-        txn.run(
-            "INSERT INTO directory (code, kind) VALUES (?1, ?2) ON CONFLICT (code) DO NOTHING",
-            params![code.as_str(), directory::GONE],
-        )?;
+        directory::enter_gone(txn, code.as_str())?;
     }
     Ok(())
 }

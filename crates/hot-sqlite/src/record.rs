@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bytes::{Reader, Writer};
 use crate::failure::damaged;
-use crate::last_line::{self, Said};
+use crate::last_line::{LastLine, Said};
 
 /// What the coupons of a batch have in common. A row says what is different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub(crate) fn encode(
         record.later(hold.until, hold.since);
     }
     if let Said::Other(line) = said {
-        record.counted(&last_line::encode(line).unwrap_or_default());
+        record.counted(&LastLine::of_state(line).encode().unwrap_or_default());
     }
     let mut before = Before { at: created_at, operation: None, expires_at: genesis.expires_at };
     for event in coupon.events() {
@@ -277,7 +277,11 @@ pub(crate) fn decode(
         0 => Said::Available,
         SAID_FIRST => Said::First,
         SAID_NOW => Said::Now,
-        _ => Said::Other(Box::new(last_line::decode(left.counted()?)?)),
+        _ => {
+            let line = LastLine::decode(Some(left.counted()?))?;
+            let no_state = || damaged("record", "its last line said nothing");
+            Said::Other(Box::new(line.state.ok_or_else(no_state)?))
+        }
     };
     let mut events = Vec::new();
     let mut before = Before { at: created_at, operation: None, expires_at };

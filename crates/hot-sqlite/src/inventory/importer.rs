@@ -189,11 +189,11 @@ fn put_archived_marker(txn: &Txn<'_>, day: Day, code: &str, version: u64) -> rus
 
 fn put_entry(txn: &Txn<'_>, it: &EntryItem) -> rusqlite::Result<()> {
     match &it.is {
-        EntryIs::Gone => directory::enter_other(txn, &it.code, directory::GONE, None),
+        EntryIs::Gone => directory::enter_gone(txn, &it.code),
         EntryIs::Shared { campaign } => {
             let gone = || damaged("campaign", format!("{campaign} was not copied"));
             let number = txn.campaign(campaign)?.ok_or_else(gone)?.number;
-            directory::enter_other(txn, &it.code, directory::SHARED, Some(number))
+            directory::enter_shared(txn, &it.code, number)
         }
         EntryIs::Coupon { owner, day, line } => {
             let (_, batch) = batch_here(txn, &owner.campaign, &owner.batch)?;

@@ -16,10 +16,11 @@ use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
 use crate::columns::{millis_or_null, parsed, signed, unsigned};
 use crate::coupons::row_at_place;
-use crate::directory::Place;
+use crate::directory::{Kind, Place};
 use crate::failure::damaged;
+use crate::last_line::LastLine;
 use crate::txn::Txn;
-use crate::{claims, directory, last_line, rejected_lines};
+use crate::{claims, directory, rejected_lines};
 
 /// The first word of a position among archived markers. They come after the rows.
 const ARCHIVED_MARKERS: &str = "archived_markers";
@@ -169,9 +170,9 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Item> {
 macro_rules! entries {
     ($rest:literal) => {
         concat!(
-            "SELECT directory.code, kind, campaign_id, batch_id, directory.expiry_day, \
-             directory.valid_from, directory.expires_at, last_line, batch.valid_from, \
-             batch.expires_at, key_id, directory.number, directory.code AS position FROM directory \
+            "SELECT directory.code, directory.campaign, directory.number, campaign_id, batch_id, \
+             directory.expiry_day, last_line, batch.valid_from, batch.expires_at, key_id, \
+             directory.code AS position FROM directory \
              LEFT JOIN batch ON batch.number = directory.number >> 36 \
              LEFT JOIN campaign ON campaign.number = coalesce(batch.campaign, directory.campaign) \
              WHERE directory.code ",
@@ -184,11 +185,10 @@ const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
 
 fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<EntryItem> {
     let code: String = row.get(0)?;
-    let is = match row.get(1) {
-        Ok(directory::GONE) => Ok(EntryIs::Gone),
-        Ok(directory::SHARED) => parsed(row, 2).map(|campaign| EntryIs::Shared { campaign }),
-        Ok(directory::COUPON) => entry_of_coupon(txn, row, &code, reading),
-        Ok(other) => Err(damaged("kind", other)),
+    let is = match Kind::of(row.get(1)?, row.get(2)?) {
+        Ok(Kind::Gone) => Ok(EntryIs::Gone),
+        Ok(Kind::Shared(_)) => parsed(row, 3).map(|campaign| EntryIs::Shared { campaign }),
+        Ok(Kind::Coupon(number)) => entry_of_coupon(txn, row, (&code, number), reading),
         Err(error) => Err(error),
     };
     let is = is.unwrap_or_else(|error| EntryIs::Unreadable(error.to_string()));
@@ -199,29 +199,27 @@ fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<Ent
 fn entry_of_coupon(
     txn: &Txn<'_>,
     row: &Row<'_>,
-    code: &str,
+    (code, number): (&str, i64),
     reading: Reading,
 ) -> rusqlite::Result<EntryIs> {
-    let owner = Owner { campaign: parsed(row, 2)?, batch: parsed(row, 3)? };
-    let expires_at = millis_or_null(row, 9)?;
+    let owner = Owner { campaign: parsed(row, 3)?, batch: parsed(row, 4)? };
+    let expires_at = millis_or_null(row, 8)?;
     let no_dates = || damaged("batch", "it has coupons and no dates");
-    let day = match (row.get::<_, Option<i32>>(4)?, expires_at) {
+    let day = match (row.get::<_, Option<i32>>(5)?, expires_at) {
         (Some(day), _) => Day(day),
         (None, expires_at) => Day::expiry_day_of(expires_at.ok_or_else(no_dates)?),
     };
-    let is_imported = row.get_ref(10)?.as_str_or_null()?.is_none();
-    let dates = (
-        millis_or_null(row, 5)?.or(millis_or_null(row, 8)?),
-        millis_or_null(row, 6)?.or(expires_at),
-    );
+    let is_imported = row.get_ref(9)?.as_str_or_null()?.is_none();
+    let line = LastLine::decode(row.get_ref(6)?.as_blob_or_null()?)?;
+    let dates = (line.valid_from.or(millis_or_null(row, 7)?), line.expires_at.or(expires_at));
     let line = match dates {
         (Some(valid_from), Some(expires_at)) if is_imported => {
-            let said = match (row.get_ref(7)?.as_blob_or_null()?, reading) {
-                (Some(column), _) => last_line::decode(column)?,
+            let said = match (line.state, reading) {
+                (Some(state), _) => state,
                 (None, Reading::AsStored) => ImportedState::Available,
                 (None, Reading::InEffect) => {
                     let code = code.parse().map_err(|why| damaged("code", why))?;
-                    let located = row_at_place(txn, &Place { day, number: row.get(11)? }, &code)?;
+                    let located = row_at_place(txn, &Place { day, number }, &code)?;
                     located.map_or(ImportedState::Available, |it| it.here.said.line(&it.coupon))
                 }
             };

@@ -20,7 +20,7 @@ use rusqlite::{Row, params};
 use serde::Deserialize;
 
 use crate::columns::{millis_or_null, unsigned};
-use crate::directory::{self, GONE, Line, Place, SHARED};
+use crate::directory::{self, Line, Place};
 use crate::failure::damaged;
 use crate::rows::{columns, first_number, numbers_of, state_name, state_number};
 use crate::txn::Txn;
@@ -120,9 +120,8 @@ impl OldEntry {
     /// Writes the entry. One that cannot be read stays without what its line said: then no line may
     /// bring its code again.
     pub(super) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
-        let other = |kind, campaign| directory::enter_other(txn, &self.code, kind, campaign);
         match (self.kind.as_str(), self.batch, self.day) {
-            ("shared", ..) => other(SHARED, Some(self.campaign)),
+            ("shared", ..) => directory::enter_shared(txn, &self.code, self.campaign),
             ("coupon", Some(batch), Some(day)) => {
                 let line = self.line.as_ref().and_then(|line| {
                     let said = imported_state_text::from_json(&line.imported_state).ok()?;
@@ -138,7 +137,7 @@ impl OldEntry {
                 let place = Place { day: Day(day), number };
                 directory::enter(txn, &self.named()?, &place, line.as_ref())
             }
-            _ => other(GONE, None),
+            _ => directory::enter_gone(txn, &self.code),
         }
     }
 

@@ -171,8 +171,7 @@ async fn a_dry_run_skips_serials_in_parts() {
         let code = kit.code_at(&run, offset);
         let mut insert = write
             .prepare_cached(
-                "INSERT INTO directory (code, kind, number, expiry_day) \
-                 VALUES (?1, 0, 1 << 36, ?2)",
+                "INSERT INTO directory (code, number, expiry_day) VALUES (?1, 1 << 36, ?2)",
             )
             .unwrap();
         insert.execute(rusqlite::params![code.as_str(), run.day.0]).unwrap();
