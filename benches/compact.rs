@@ -407,7 +407,7 @@ async fn redeem(
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let code = key.mint(OPEN, number);
                 let (owner, bucket_key) = (owner.clone(), OPEN.into());
-                let address = Address { code, bucket_key, owner, minted: true };
+                let address = Address { code, bucket_key, owner, minted: true, hint: None };
                 let (by, order) = (format!("u{number}").parse()?, format!("o{number}").parse()?);
                 let change = Change {
                     action: Action::Redeem { by, order },

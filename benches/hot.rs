@@ -299,7 +299,7 @@ async fn hot(
 
 fn found(plan: &Plan, ticket: &Ticket) -> Found {
     let (code, owner) = (ticket.code.clone(), plan.owner.clone());
-    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: false })
+    Found::Coupon(Address { code, bucket_key: DAY.into(), owner, minted: false, hint: None })
 }
 
 /// Checks that the counts of the store equal the redemptions.

@@ -132,7 +132,7 @@ pub(crate) async fn an_unknown_coupon_is_not_found(kit: &Kit) {
     let code = kit.code();
     let day = campaign.expiry_day();
     let owner = Owner { campaign: campaign.id.clone(), batch: batch.id };
-    let address = Address { code, bucket_key: day.into(), owner, minted: false };
+    let address = Address { code, bucket_key: day.into(), owner, minted: false, hint: None };
     let found = Found::Coupon(address.clone());
     assert_eq!(kit.hot.read(&address).await.unwrap(), None);
     for action in [redeem(&kit.user("ann"), "1"), void(), extend(campaign.expires_at)] {

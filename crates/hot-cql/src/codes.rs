@@ -148,7 +148,7 @@ impl Store {
             ("shared", _, _) => Ok(Some(Entry::Shared { campaign })),
             ("coupon", Some(batch), Some(expiry_day)) => {
                 let owner = Owner { campaign, batch: parsed("batch_id", &batch)? };
-                Ok(Some(Entry::Coupon { day: day(expiry_day), owner }))
+                Ok(Some(Entry::Coupon { day: day(expiry_day), owner, hint: None }))
             }
             (kind, _, _) => Err(HotError::Damaged(format!("directory: {code} is {kind}"))),
         }

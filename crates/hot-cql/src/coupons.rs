@@ -175,7 +175,9 @@ impl Store {
     pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
         if let Some((owner, day)) = self.owner_of(code).await? {
             let (code, bucket_key) = (code.clone(), day.into());
-            return self.locate(&Address { code, bucket_key, owner, minted: true }).await;
+            return self
+                .locate(&Address { code, bucket_key, owner, minted: true, hint: None })
+                .await;
         }
         match self.directory_day(code).await? {
             Some(day) => self.stored(day.into(), code).await,

@@ -48,7 +48,12 @@ pub(crate) type Located = protocol::Located<Here>;
 pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
     let (day, code) = (address.bucket_key.expiry_day, &address.code);
     if !address.minted {
-        return as_the_directory_says(txn, day, code);
+        let hinted = address.hint.map(|number| Place { day, number });
+        let row = hinted.map(|place| row_at_place(txn, &place, code)).transpose()?.flatten();
+        return match row {
+            None => as_the_directory_says(txn, day, code),
+            found => Ok(found),
+        };
     }
     match stored(txn, day, code)? {
         None => untouched(txn, code, &address.owner, day),

@@ -44,7 +44,7 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
             Kind::Coupon(number) => {
                 let (day, owner) =
                     (day(txn, row.get(2)?, number)?, txn.owner_at(batch_of(number))?);
-                Ok(Some(Entry::Coupon { day, owner }))
+                Ok(Some(Entry::Coupon { day, owner, hint: Some(number) }))
             }
             Kind::Gone => Ok(None),
         })?;

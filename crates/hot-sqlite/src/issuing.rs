@@ -97,7 +97,7 @@ fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Op
     for (key, minted) in openings(keys, code) {
         if let Some((owner, _)) = batches::run_of(txn, key, minted.day, minted.serial)? {
             let (code, bucket_key) = (code.clone(), minted.day.into());
-            return locate(txn, &Address { code, bucket_key, owner, minted: true });
+            return locate(txn, &Address { code, bucket_key, owner, minted: true, hint: None });
         }
     }
     match directory::partition_of(txn, code)? {

@@ -26,6 +26,7 @@ use crate::cold::{Prefetched, Spot, Wanted};
 use crate::failure::{Elsewhere, damaged};
 use counts::{Counts, Shift};
 pub(crate) use seen::Seen;
+use seen::keep;
 
 /// The setting with the number of changes of terms; none before the first change.
 const TERMS_REVISION: &str = "terms_revision";
@@ -163,6 +164,18 @@ impl<'a> Txn<'a> {
     /// one see it.
     pub(crate) fn forget_terms(&self) {
         self.seen.forget();
+    }
+
+    /// The number of the next new row of a batch: `first` the first time, and then one more each time.
+    pub(crate) fn next_number(
+        &self,
+        batch: i64,
+        first: impl FnOnce() -> rusqlite::Result<i64>,
+    ) -> rusqlite::Result<i64> {
+        let known = self.seen.next_numbers.borrow().get(&batch).copied();
+        let number = known.map_or_else(first, Ok)?;
+        keep(&self.seen.next_numbers, batch, &(number + 1));
+        Ok(number)
     }
 
     /// Where the transaction adds up counts.

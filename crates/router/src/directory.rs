@@ -18,6 +18,9 @@ pub enum Entry {
         day: Day,
         /// Whose it is.
         owner: Owner,
+        /// A number by which the store may find the coupon without its entry. It can be wrong by the
+        /// time it is used, so the store checks what it finds.
+        hint: Option<i64>,
     },
     /// The shared code of a campaign.
     Shared {

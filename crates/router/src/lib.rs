@@ -79,7 +79,13 @@ impl Router {
         {
             let bucket_key = self.bucket_key(&code, day, directory).await?;
             let owner = Owner::clone(&owner);
-            return Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: true })));
+            return Ok(Some(Found::Coupon(Address {
+                code,
+                bucket_key,
+                owner,
+                minted: true,
+                hint: None,
+            })));
         }
         if text.is_long() && !directory.has_long_codes().await? {
             return Ok(None);
@@ -88,9 +94,9 @@ impl Router {
         match directory.entry(&code).await? {
             None => Ok(None),
             Some(Entry::Shared { campaign }) => Ok(Some(Found::Shared { campaign })),
-            Some(Entry::Coupon { day, owner }) => {
+            Some(Entry::Coupon { day, owner, hint }) => {
                 let bucket_key = self.bucket_key(&code, day, directory).await?;
-                Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: false })))
+                Ok(Some(Found::Coupon(Address { code, bucket_key, owner, minted: false, hint })))
             }
         }
     }

@@ -65,7 +65,7 @@ fn owner(campaign: &str) -> Owner {
 
 fn directory(key: &CodeKey) -> MemoryDirectory {
     let run = MintedRun { key: key.id(), day: DAY, first: 100, count: 50 };
-    let foreign = Entry::Coupon { day: DAY, owner: owner("foreign") };
+    let foreign = Entry::Coupon { day: DAY, owner: owner("foreign"), hint: Some(7) };
     MemoryDirectory {
         entries: HashMap::from([
             ("OLD0001".into(), foreign),

@@ -25,18 +25,12 @@ pub(crate) fn insert(
 ) -> rusqlite::Result<i64> {
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
-    let before_first = first_number(batch, txn.batch_at(batch)?.imported);
-    // After every row that was offered, also if the last ones are deleted: stock is looked for there.
-    let sql = "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
-         ended_at, history_full, record) \
-         VALUES ((SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
-         (SELECT next_offset FROM batch WHERE number = ?12 AND key_id IS NULL), 0)) + 1 \
-         FROM coupon WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
-         RETURNING number";
-    txn.statement(sql)?.query_row(
+    let number = next_number(txn, batch, txn.batch_at(batch)?.imported)?;
+    txn.run(
+        "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
+         ended_at, history_full, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
-            before_first,
-            numbers_of(batch).end(),
+            number,
             day.0,
             columns.code,
             columns.version,
@@ -46,10 +40,21 @@ pub(crate) fn insert(
             columns.ended_at.map(|at| at.0),
             columns.history_full,
             encode(coupon, said, &common, &columns, txn)?,
-            batch,
         ],
-        |row| row.get(0),
-    )
+    )?;
+    Ok(number)
+}
+
+/// The number of the next new row of a batch: after every row that there is or that was offered, also if
+/// the last ones are deleted, because stock is looked for there. Reads once a transaction.
+pub(crate) fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i64> {
+    txn.next_number(batch, || {
+        let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
+             (SELECT next_offset FROM batch WHERE number = ?3 AND key_id IS NULL), 0)) + 1 \
+             FROM coupon WHERE number BETWEEN ?1 AND ?2";
+        let asked = [first_number(batch, imported), *numbers_of(batch).end(), batch];
+        txn.statement(sql)?.query_row(asked, |row| row.get(0))
+    })
 }
 
 /// Deletes the row of a coupon in a partition, if it has one.

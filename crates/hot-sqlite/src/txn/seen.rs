@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(super) actor_numbers: RefCell<HashMap<String, u64>>,
     pub(super) operations: RefCell<HashMap<u64, OperationId>>,
     pub(super) operation_numbers: RefCell<HashMap<OperationId, u64>>,
+    /// The numbers of the next new rows of batches, in a transaction that writes.
+    pub(super) next_numbers: RefCell<HashMap<i64, i64>>,
     pub(super) counts: Counts,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,

@@ -20,9 +20,10 @@ use rusqlite::{Row, params};
 use serde::Deserialize;
 
 use crate::columns::{millis_or_null, unsigned};
+use crate::coupons::writing::next_number;
 use crate::directory::{self, Line, Place};
 use crate::failure::damaged;
-use crate::rows::{columns, first_number, numbers_of, state_name, state_number};
+use crate::rows::{columns, first_number, state_name, state_number};
 use crate::txn::Txn;
 
 /// Rows after a number, at most so many.
@@ -74,11 +75,9 @@ impl OldRow {
         let imported = txn.batch_at(self.batch).is_ok_and(|batch| batch.imported);
         txn.run(
             "INSERT INTO coupon (number, expiry_day, code, version, state, holder, history_full, \
-             record) VALUES ((SELECT coalesce(max(number), ?1) + 1 FROM coupon \
-             WHERE number BETWEEN ?1 AND ?2), ?3, ?4, ?5, ?6, ?7, 1, x'')",
+             record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, x'')",
             params![
-                first_number(self.batch, imported),
-                numbers_of(self.batch).end(),
+                next_number(txn, self.batch, imported)?,
                 self.day.0,
                 self.code,
                 self.version,
