@@ -8,6 +8,7 @@ use coupon::time::DAY_MS;
 use hot::inventory::RowIs;
 use hot::{ImportLine, ImportOutcome, Tier};
 use hot_conformance::kit::{Kit, NOW, Said, give, redeem, void};
+use router::Found;
 use rusqlite::Connection;
 
 use super::{kit_in, options, raw, tempdir};
@@ -37,12 +38,17 @@ async fn a_number_that_is_used_again_leads_to_one_coupon() {
     kit.done(&archived, void()).await;
     let conn = raw(folder.path());
     let number = number_of(&conn, &archived);
+    let Found::Coupon(before) = kit.found(&archived).await else { panic!("it is a coupon") };
+    assert_eq!(before.hint, Some(number), "the directory says so");
     assert_eq!(kit.archive_closed(campaign.expiry_day(), NOW).await, 1);
     kit.import(&campaign, &batch, vec![available(&later)]).await;
     assert_eq!(number_of(&conn, &later), number, "it is used again");
 
-    let snapshot = kit.see(&archived).await.unwrap();
-    assert_eq!((snapshot.tier, snapshot.coupon.state().as_str()), (Tier::Cold, "void"));
+    let read_by_old_address = kit.hot.read(&before).await.unwrap();
+    for snapshot in [kit.see(&archived).await, read_by_old_address] {
+        let snapshot = snapshot.unwrap();
+        assert_eq!((snapshot.tier, snapshot.coupon.state().as_str()), (Tier::Cold, "void"));
+    }
     let ann = kit.user("ann");
     assert_eq!(kit.said(&archived, give(&ann, None)).await, Said::Refused(Refusal::Voided));
     assert_eq!(kit.see(&later).await.unwrap().tier, Tier::Hot);
