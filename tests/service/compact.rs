@@ -229,7 +229,7 @@ fn beside_serve_under_load() {
 }
 
 fn beside_serve_under_load_once() {
-    const OVER: usize = 30_000;
+    const OVER: usize = 60_000;
     const CLOSED: usize = 300;
     let data = Data::new();
     let server = serve(&data);
@@ -261,7 +261,7 @@ fn beside_serve_under_load_once() {
     let of_closed = counts(&mut admin, "closed");
     let of_over = counts(&mut admin, "over");
     let file = data.path().join("hot.db");
-    wait_until("the whole store in its file", || size(&file) > (OVER as u64) << 8);
+    wait_until("the whole store in its file", || size(&file) > (OVER as u64) << 7);
     let before = size(&file);
 
     let (ended, calls, slowest) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));

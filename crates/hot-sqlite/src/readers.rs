@@ -100,9 +100,11 @@ impl Readers {
             true => tokio::task::block_in_place(read),
             false => read(),
         };
-        // The time that the thread computed says nothing about the disk.
-        let waited = begun.elapsed().saturating_sub(self::computed().saturating_sub(computed));
-        let now = match waited > SLOW {
+        let took = begun.elapsed();
+        // The time that the thread computed says nothing about the disk. To ask for it is a system call.
+        let has_waited =
+            took > SLOW && took.saturating_sub(self::computed().saturating_sub(computed)) > SLOW;
+        let now = match has_waited {
             true => SLOW_MAX.min(slow + 1),
             false => slow.saturating_sub(1),
         };
