@@ -25,7 +25,7 @@ pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite
         let which = concat!("number = ", number_of!(), " AND version = ?3 AND state >= 2");
         let asked = params![day.0, code.as_str(), signed(*version)];
         let removed = writing::delete_where(txn, which, asked)?;
-        let Some((number, state)) = removed else { continue };
+        let Some(&(number, state)) = removed.first() else { continue };
         partitions::mark_archived(txn, day, code, *version)?;
         txn.count_archived(number, state)?;
         evicted += 1;

@@ -2,7 +2,7 @@
 
 use coupon::time::Day;
 use hot::{Emptying, ListPosition};
-use rusqlite::params;
+use rusqlite::{Params, params};
 
 use crate::columns::signed;
 use crate::coupons::writing;
@@ -38,17 +38,13 @@ pub(crate) fn remove(
         return remove_by_batch(txn, day, so_far, rows).map(Some);
     }
     let (expires_after, until) = expiries(day);
-    let left: Vec<i64> = txn.all(
-        "SELECT number FROM coupon INDEXED BY coupon_by_expiry \
+    let mut removed = remove_rows(
+        txn,
+        "number IN (SELECT number FROM coupon INDEXED BY coupon_by_expiry \
          WHERE expires_at IS NOT NULL AND expires_at > ?1 AND expires_at <= ?2 \
-         AND expiry_day = ?3 LIMIT ?4",
+         AND expiry_day = ?3 LIMIT ?4)",
         params![expires_after.0, until.0, day.0, rows],
-        |row| row.get(0),
     )?;
-    let mut removed = left.len() as u64;
-    for number in left {
-        remove_row(txn, number)?;
-    }
     if removed == 0 {
         removed = txn
             .statement(
@@ -81,27 +77,28 @@ fn remove_by_batch(
         return Ok(after);
     };
     let numbers = numbers_of(batch);
-    let found: Vec<(i64, i32)> = txn.all(
-        "SELECT number, expiry_day FROM coupon WHERE number > ?1 AND number <= ?2 \
-         ORDER BY number LIMIT ?3",
-        params![from.max(*numbers.start()), numbers.end(), rows],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    // The end of the batch leads to the next one.
-    let last = found.last().map_or(*numbers.end() + 1, |(number, _)| *number);
-    for (number, partition) in found {
-        if partition == day.0 {
-            remove_row(txn, number)?;
-            after.removed += 1;
-        }
+    let from = from.max(*numbers.start());
+    let last: Option<i64> = txn
+        .statement(
+            "SELECT max(number) FROM (SELECT number FROM coupon WHERE number > ?1 AND number <= ?2 \
+             ORDER BY number LIMIT ?3)",
+        )?
+        .query_row(params![from, numbers.end(), rows], |row| row.get(0))?;
+    if let Some(last) = last {
+        let which = "number > ?1 AND number <= ?2 AND expiry_day = ?3";
+        after.removed += remove_rows(txn, which, params![from, last, day.0])?;
     }
+    // The end of the batch leads to the next one.
+    let last = last.unwrap_or(*numbers.end() + 1);
     after.after = Some(ListPosition { expires_at: day.end(), tie: last.unsigned_abs() });
     Ok(after)
 }
 
-fn remove_row(txn: &Txn<'_>, number: i64) -> rusqlite::Result<()> {
-    match writing::delete_where(txn, "number = ?1", [number])? {
-        Some((number, state)) => txn.count_archived(number, state),
-        None => Ok(()),
+/// Removes the rows and counts them as archived. Returns how many.
+fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> rusqlite::Result<u64> {
+    let removed = writing::delete_where(txn, which, asked)?;
+    for (number, state) in &removed {
+        txn.count_archived(*number, *state)?;
     }
+    Ok(removed.len() as u64)
 }

@@ -63,15 +63,16 @@ pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<(
     delete_where(txn, which, params![day.0, code.as_str()]).map(drop)
 }
 
-/// Deletes at most one row, and returns its number and its state. What the last imported line said of it
-/// goes to the directory, which keeps it.
+/// Deletes rows, and returns the number and the state of each. What the last imported line said of a
+/// coupon goes to the directory, which keeps it.
 pub(crate) fn delete_where(
     txn: &Txn<'_>,
     which: &str,
     asked: impl Params,
-) -> rusqlite::Result<Option<(i64, i64)>> {
+) -> rusqlite::Result<Vec<(i64, i64)>> {
     let sql = format!("DELETE FROM coupon WHERE {which} RETURNING {}", coupon_columns!());
-    txn.first(&sql, asked, |row| {
+    // SQLite deletes all rows before it returns the first.
+    txn.all(&sql, asked, |row| {
         let row = coupon_row(row)?;
         if has_said(row.record) {
             // A row that cannot be read has nothing to say. What becomes of it is for the caller.
