@@ -1,8 +1,9 @@
--- The tables of schema/hot.sql that redeem, issue, look-up and import touch, with the same columns.
--- postgres_indexes.sql has the indexes: they are made after the first coupons were loaded.
+-- What an expert would make for redeem, issue, look-up, import and their lists: the answers of
+-- schema/hot.sql, without what only SQLite or a partition needs. postgres_indexes.sql has the indexes:
+-- they are made after the first coupons were loaded.
 --
--- Left out, in this peer's favour: `number`, which SQLite keeps without an index and which is the
--- ctid here, and `directory`, which tells couponry on which day's partition a foreign code lies.
+-- Left out, in this peer's favour: the directory of foreign codes, since one index finds every code; the
+-- dates that a coupon came with; holds; whether a history is full.
 
 CREATE TABLE campaign (
     number      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -26,14 +27,11 @@ CREATE TABLE coupon (
     holder          TEXT,
     valid_from      BIGINT NOT NULL,
     expires_at      BIGINT NOT NULL,
-    made_expires_at BIGINT NOT NULL,
     issued_at       BIGINT,
     redeemed_at     BIGINT,
     order_ref       TEXT,
-    hold            TEXT,
     -- One JSON object a line, oldest first.
     events          TEXT NOT NULL,
-    history_full    BOOLEAN NOT NULL DEFAULT FALSE,
     created_at      BIGINT NOT NULL,
     modified_at     BIGINT NOT NULL
 -- Room for a third of the rows of a page to be redeemed beside their first version.

@@ -56,6 +56,9 @@ impl Store {
             copy(&mut client, &campaign, header.chain(stream::iter(parts))).await?;
         }
         client.batch_execute(include_str!("../schema/postgres_indexes.sql")).await?;
+        if self.issue == Issue::Pool {
+            client.batch_execute(include_str!("../schema/postgres_pool_index.sql")).await?;
+        }
         client.batch_execute("VACUUM ANALYZE").await?;
         client.batch_execute("CHECKPOINT").await?;
         Ok(())

@@ -22,8 +22,7 @@ impl Rows {
         let (from, until) = (campaign.valid_from.0, campaign.expires_at.0);
         // The order of the columns in COPY; a comma inside of a text has a backslash before it.
         let event = format!(r#"{{"kind":"imported"\,"at":{now}\,"actor":"admin:import"}}\n"#);
-        let behind =
-            format!(",{day},{number},{number},{from},{until},{until},{now},{event},{now},{now}\n");
+        let behind = format!(",{day},{number},{number},{from},{until},{now},{event},{now},{now}\n");
         Rows { begun: Vec::new(), header_seen: None, behind: behind.into_bytes() }
     }
 

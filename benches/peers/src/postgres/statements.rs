@@ -32,8 +32,8 @@ pub(super) const ISSUE_COUNTER: &str = "
         RETURNING campaign
     ), made AS (
         INSERT INTO coupon (expiry_day, code, campaign, batch, state, holder, valid_from,
-            expires_at, made_expires_at, issued_at, events, created_at, modified_at)
-        SELECT $3, $4, campaign, campaign, 'issued', $2, $5, $6, $6, $7, $8, $7, $7 FROM claimed
+            expires_at, issued_at, events, created_at, modified_at)
+        SELECT $3, $4, campaign, campaign, 'issued', $2, $5, $6, $7, $8, $7, $7 FROM claimed
         RETURNING campaign
     )
     UPDATE campaign SET issued = issued + 1 FROM made WHERE number = made.campaign";
@@ -43,8 +43,7 @@ pub(super) const ISSUE_COUNTER: &str = "
 pub(super) const ISSUE_POOL: &str = "
     WITH picked AS (
         SELECT code FROM coupon
-        WHERE batch = $1 AND expires_at = $5 AND version = 1 AND code >= $4
-            AND state = 'available' AND NOT history_full
+        WHERE batch = $1 AND expires_at = $5 AND code >= $4 AND state = 'available'
             AND NOT EXISTS (SELECT FROM claim WHERE campaign = $1 AND user_id = $2)
         ORDER BY code LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -77,5 +76,5 @@ pub(super) const CAMPAIGN_BY_NUMBER: &str =
 /// Rows as [`Rows`](super::lines::Rows) writes them.
 pub(super) const COPY: &str = "
     COPY coupon (code, state, holder, expiry_day, campaign, batch, valid_from, expires_at,
-        made_expires_at, issued_at, events, created_at, modified_at)
+        issued_at, events, created_at, modified_at)
     FROM STDIN (FORMAT text, DELIMITER ',', NULL '')";

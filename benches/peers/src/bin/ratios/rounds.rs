@@ -38,7 +38,7 @@ fn redeems(bench: &mut Bench, ours: &mut Side, counter: &mut Side) -> Result<(),
         if bench.wants(&row) {
             let ours = bench.run(ours, Scenario::Redeem, connections, None)?;
             let theirs = bench.run(counter, Scenario::Redeem, connections, None)?;
-            bench.note(&row, 3.0, false, ours.per_second, theirs.per_second);
+            bench.note(&row, 3.5, false, ours.per_second, theirs.per_second);
         }
     }
     Ok(())
@@ -47,10 +47,10 @@ fn redeems(bench: &mut Bench, ours: &mut Side, counter: &mut Side) -> Result<(),
 fn issues(bench: &mut Bench, ours: &mut Side, peers: &mut Peers) -> Result<(), Failure> {
     let row = |peer: &Side| format!("issue / {}", peer.name);
     let peers = [
-        (&mut peers.counter, 20.0),
+        (&mut peers.counter, 12.0),
         (&mut peers.pool, 5.0),
         (&mut peers.always, 1.0),
-        (&mut peers.everysec, 0.7),
+        (&mut peers.everysec, 0.8),
     ];
     if peers.iter().any(|(peer, _)| bench.wants(&row(peer))) {
         let ours = bench.run(ours, Scenario::IssueRush, 64, None)?;
@@ -69,7 +69,7 @@ fn look_ups(bench: &mut Bench, ours: &mut Side, constant: &mut Side) -> Result<(
     if bench.wants("look-up / constant route") {
         let ours = bench.run(ours, Scenario::LookUp, 64, None)?;
         let theirs = bench.run(constant, Scenario::LookUp, 64, None)?;
-        bench.note("look-up / constant route", 0.6, false, ours.per_second, theirs.per_second);
+        bench.note("look-up / constant route", 0.55, false, ours.per_second, theirs.per_second);
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn imports(bench: &mut Bench, ours: &Side, counter: &Side, round: usize) -> Resu
             Ok(imported?.per_second)
         };
         let (ours, theirs) = (rate(ours)?, rate(counter)?);
-        bench.note("import / COPY", 1.0, false, ours, theirs);
+        bench.note("import / COPY", 0.8, false, ours, theirs);
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ fn latency(bench: &mut Bench, ours: &mut Side) -> Result<(), Failure> {
     if bench.wants(row) {
         let most = bench.run(ours, Scenario::Redeem, 64, None)?.per_second;
         let half = bench.run(ours, Scenario::Redeem, 64, Some(most / 2.0))?;
-        bench.note(row, 5.0, true, half.latency.p99, 1.0);
+        bench.note(row, 4.0, true, half.latency.p99, 1.0);
     }
     Ok(())
 }
