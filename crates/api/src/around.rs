@@ -28,6 +28,7 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
         let body = serde_json::to_vec(&problem.body(&id)).unwrap_or_default();
         problem.headers(response.headers_mut());
         *response.body_mut() = Body::from(body);
+        metrics::problem(problem.code());
         tracing::debug!(request_id = %id, code = problem.code().as_str(), "refused");
     }
     if let Ok(id) = HeaderValue::from_str(&id) {

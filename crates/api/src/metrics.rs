@@ -8,12 +8,15 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics::Histogram;
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::app::App;
+use crate::problem::Code;
 
 const DURATION: &str = "couponry_http_request_duration_seconds";
+
+const PROBLEMS: &str = "couponry_problems_total";
 
 /// Seconds: from a read out of memory to a client that waits for a busy disk.
 const BUCKETS: [f64; 12] =
@@ -69,6 +72,23 @@ pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Du
     all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
 }
 
+/// Counts one problem that was answered.
+pub(crate) fn problem(code: Code) {
+    if let Some(counter) = problem_counters().get(code as usize) {
+        counter.increment(1);
+    }
+}
+
+/// A counter for each problem code, in their order. All begin with the service: whoever looks at the
+/// growth of a counter that comes with the first problem misses that problem.
+fn problem_counters() -> &'static [Counter] {
+    static COUNTERS: LazyLock<Vec<Counter>> = LazyLock::new(|| {
+        let counter = |code: &Code| metrics::counter!(PROBLEMS, "code" => code.as_str());
+        Code::ALL.iter().map(counter).collect()
+    });
+    &COUNTERS
+}
+
 /// A client may send any word as a method; each would be a time series of its own.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"];
@@ -94,6 +114,7 @@ pub fn show_clock(has_jumped: bool) {
 
 pub(crate) fn routes(app: Arc<App>) -> Router {
     recorder();
+    problem_counters();
     tokio::spawn(keep_up());
     Router::new().route("/metrics", get(async move || scrape(&app)))
 }

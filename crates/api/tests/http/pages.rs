@@ -6,7 +6,7 @@ use api::problem::Code;
 use serde_json::{Value, json};
 
 use crate::contract::{DOCUMENT, OPERATIONS};
-use crate::service::{Nobody, Service};
+use crate::service::{Admin, Nobody, Service};
 
 #[tokio::test]
 async fn pages_need_nothing_from_outside() {
@@ -189,6 +189,13 @@ fn every_property_has_a_type() {
     }
 }
 
+/// How many problems of this code the metrics count.
+fn problems_counted(metrics: &str, code: Code) -> u64 {
+    let name = format!("couponry_problems_total{{code=\"{}\"}} ", code.as_str());
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+    count.unwrap_or_else(|| panic!("{name}is not a number in {metrics}"))
+}
+
 #[tokio::test]
 async fn health_and_metrics() {
     let service = Service::new();
@@ -216,6 +223,14 @@ async fn health_and_metrics() {
     ] {
         assert!(metrics.text.contains(name), "{name}");
     }
+    for code in Code::ALL {
+        // It is there before the first problem. Other tests of this process count, too.
+        problems_counted(&metrics.text, *code);
+    }
+    let before = problems_counted(&metrics.text, Code::NotFound);
+    service.get(Admin, "/v1/campaigns/nowhere").await.is("404 NOT_FOUND", "nowhere");
+    let metrics = service.get(Nobody, "/metrics").await;
+    assert!(problems_counted(&metrics.text, Code::NotFound) > before, "one more");
     service.campaign("c", json!({})).await;
     let code = service.issued("c", "ann").await;
     service.coupon(&code).await;
