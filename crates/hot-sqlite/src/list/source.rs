@@ -329,7 +329,7 @@ fn batches_of_all(
         ListOrder::Latest => (
             "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL \
              AND (expires_at, number) <= (?1, ?2) ORDER BY expires_at DESC, number DESC LIMIT ?3",
-            span.before.filter(|before| *before < expires_at).map(|before| (before, i64::MAX)),
+            span.before.filter(|before| *before <= expires_at).map(|before| (before, i64::MIN)),
         ),
     };
     let (expires_at, batch) = from.unwrap_or((expires_at, batch));

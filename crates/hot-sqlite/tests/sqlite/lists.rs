@@ -137,3 +137,35 @@ async fn every_coupon_comes_once_and_in_order() {
         }
     }
 }
+
+/// More batches than are read at a time expire at the exclusive end of the span.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_at_the_end_of_a_span() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let campaign = kit.draft();
+    kit.create(&campaign).await;
+    let end = campaign.expires_at;
+    let mut wanted = Vec::new();
+    for nth in 0..60 {
+        let expires_at = if nth < 40 { end } else { end.plus_ms(-nth) };
+        let code = kit.code();
+        if expires_at < end {
+            wanted.push((expires_at, code.clone()));
+        }
+        let (valid_from, imported_state) = (campaign.valid_from, ImportedState::Available);
+        let line = ImportLine { code, valid_from, expires_at, imported_state };
+        let batch = kit.open_import(&campaign).await;
+        kit.import(&campaign, &batch, vec![line]).await;
+    }
+    wanted.sort();
+    for order in [ListOrder::Soonest, ListOrder::Latest] {
+        let expires = Span { from: None, before: Some(end) };
+        let filter = CouponFilter { expires, ..CouponFilter::default() };
+        let scope = ListScope::Everybody;
+        let query = ListQuery { scope, filter, order, after: None, limit: 7, now: NOW };
+        let mut found = walked(&kit, query).await;
+        found.sort();
+        assert_eq!(found, wanted, "{order:?}");
+    }
+}
