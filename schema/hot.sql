@@ -118,7 +118,7 @@ CREATE TABLE coupon (
     -- that queries can search them.
     state        INTEGER NOT NULL,
     holder       TEXT,
-    -- Null: that of the batch.
+    -- Null: that of the batch, and the partition is the day on which the batch expires.
     expires_at   INTEGER,
     -- When it was redeemed or voided, if it is.
     ended_at     INTEGER,
@@ -135,6 +135,8 @@ CREATE UNIQUE INDEX coupon_by_code ON coupon (expiry_day, code) WHERE number & 3
 CREATE INDEX coupon_by_holder ON coupon (holder, expires_at) WHERE holder IS NOT NULL;
 -- Coupons with an expiry of their own. All others are found by their batch, whose expiry they have.
 CREATE INDEX coupon_by_expiry ON coupon (expires_at) WHERE expires_at IS NOT NULL;
+-- The same by their partition: a coupon may expire before its partition ends.
+CREATE INDEX coupon_by_day ON coupon (expiry_day) WHERE expires_at IS NOT NULL;
 CREATE INDEX coupon_by_batch_expiry ON coupon (batch, expires_at) WHERE expires_at IS NOT NULL;
 -- Stock that has rows, without imported coupons that nothing has happened to: those are found by
 -- next_offset of their batch. Of coupons with one expiry the one with the fewest changes comes first, so

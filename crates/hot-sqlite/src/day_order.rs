@@ -6,8 +6,9 @@
 //! later is not among them; one that is gone is passed over. So nothing is missed in a sealed partition,
 //! where no rows come, and a `verify` sees an open one as it was.
 //!
-//! An imported coupon is in the partition of its expiry, or of that of its batch: the column
-//! `expiry_day` is not read. So a row in which one of them is wrong is found, too.
+//! An imported coupon without an expiry of its own is in the partition of its batch, whatever its column
+//! `expiry_day` says: `verify` finds that the column is wrong. All others are found by that column, since
+//! a coupon may expire before its partition ends.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -28,6 +29,10 @@ const WALK_MAX: i64 = 20_000;
 
 /// How long an order is kept for a reader who does not come back.
 const KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// Most orders that are kept. Each may have some 11 MB in memory and a file; a reader whose order is not
+/// kept collects the rows again.
+const KEPT_MAX: usize = 8;
 
 /// What a partition has of a code.
 #[derive(Clone, Copy)]
@@ -63,13 +68,12 @@ fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> rusqlite::Result<Option<i6
 
 /// How many rows of imported batches a partition has.
 pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
-    let (after, until) = expiries(day);
     let mut count = txn
         .statement(
-            "SELECT count(*) FROM coupon INDEXED BY coupon_by_expiry WHERE expires_at IS NOT NULL \
-             AND expires_at > ?1 AND expires_at <= ?2 AND number & 34359738368 <> 0",
+            "SELECT count(*) FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
+             AND expiry_day = ?1 AND number & 34359738368 <> 0",
         )?
-        .query_row([after.0, until.0], |row| unsigned(row, 0))?;
+        .query_row([day.0], |row| unsigned(row, 0))?;
     let mut from = 0;
     while let Some(batch) = next_import(txn, day, from)? {
         let numbers = numbers_of(batch);
@@ -88,8 +92,8 @@ pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
 enum Next {
     /// Those that expire with their batch, after this number.
     OfBatches(i64),
-    /// Those that have an expiry of their own, after this one and this number.
-    OwnExpiry(Millis, i64),
+    /// Those that have an expiry of their own, after this number.
+    OwnExpiry(i64),
 }
 
 /// A walk over the rows of imported batches of a partition.
@@ -107,7 +111,7 @@ impl Imported {
     fn walk(&mut self, txn: &Txn<'_>, see: &mut dyn FnMut(&str, i64)) -> rusqlite::Result<bool> {
         match self.next {
             Next::OfBatches(after) => self.walk_batches(txn, after, see).map(|()| true),
-            Next::OwnExpiry(expires_at, number) => self.walk_own(txn, expires_at, number, see),
+            Next::OwnExpiry(after) => self.walk_own(txn, after, see),
         }
     }
 
@@ -118,8 +122,7 @@ impl Imported {
         see: &mut dyn FnMut(&str, i64),
     ) -> rusqlite::Result<()> {
         let Some(batch) = next_import(txn, self.day, batch_of(after))? else {
-            let (expires_after, _) = expiries(self.day);
-            self.next = Next::OwnExpiry(expires_after, i64::MAX);
+            self.next = Next::OwnExpiry(0);
             return Ok(());
         };
         let end = *numbers_of(batch).end();
@@ -144,24 +147,21 @@ impl Imported {
     fn walk_own(
         &mut self,
         txn: &Txn<'_>,
-        expires_at: Millis,
-        number: i64,
+        after: i64,
         see: &mut dyn FnMut(&str, i64),
     ) -> rusqlite::Result<bool> {
-        let (_, until) = expiries(self.day);
         let mut statement = txn.statement(
-            "SELECT expires_at, number, code FROM coupon INDEXED BY coupon_by_expiry \
-             WHERE expires_at IS NOT NULL AND (expires_at, number) > (?1, ?2) \
-             AND expires_at <= ?3 ORDER BY expires_at, number LIMIT ?4",
+            "SELECT number, code FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
+             AND expiry_day = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
         )?;
-        let mut found = statement.query(params![expires_at.0, number, until.0, WALK_MAX])?;
+        let mut found = statement.query(params![self.day.0, after, WALK_MAX])?;
         let mut looked_at = 0;
         while let Some(row) = found.next()? {
-            let number = row.get(1)?;
+            let number = row.get(0)?;
             looked_at += 1;
-            self.next = Next::OwnExpiry(Millis(row.get(0)?), number);
+            self.next = Next::OwnExpiry(number);
             if rows::is_imported(number) {
-                see(row.get_ref(2)?.as_str()?, number);
+                see(row.get_ref(1)?.as_str()?, number);
             }
         }
         Ok(looked_at == WALK_MAX)
@@ -189,16 +189,23 @@ pub(crate) fn imported_rows(
 pub(crate) struct Collecting {
     left: Imported,
     rows: Unsorted,
+    /// Whether the partition was sealed when the collecting began.
+    is_of_sealed: Option<bool>,
+    begun: Instant,
 }
 
 impl Collecting {
     pub(crate) fn begin(day: Day, folder: &Path) -> Collecting {
-        Collecting { left: Imported::of(day), rows: Unsorted::new(folder) }
+        let (left, rows) = (Imported::of(day), Unsorted::new(folder));
+        Collecting { left, rows, is_of_sealed: None, begun: Instant::now() }
     }
 
     /// Collects the next rows, and returns whether there may be more.
     pub(crate) fn collect(&mut self, txn: &Txn<'_>) -> rusqlite::Result<bool> {
-        let Collecting { left, rows } = self;
+        let Collecting { left, rows, is_of_sealed, .. } = self;
+        if is_of_sealed.is_none() {
+            *is_of_sealed = Some(txn.is_sealed(left.day)?);
+        }
         left.walk(txn, &mut |code, number| rows.push((code.to_owned(), number)))
     }
 
@@ -217,13 +224,19 @@ impl Collecting {
                 break;
             }
         }
-        Ok(DayOrder { day: self.left.day, after: after.to_owned(), sorted, ahead })
+        let (day, is_of_sealed) = (self.left.day, self.is_of_sealed == Some(true));
+        let (after, begun) = (after.to_owned(), self.begun);
+        Ok(DayOrder { day, is_of_sealed, begun, after, sorted, ahead })
     }
 }
 
 /// A partition in the order of its codes.
 pub(crate) struct DayOrder {
     day: Day,
+    /// Whether the partition was sealed when its rows were collected. Then none came later.
+    is_of_sealed: bool,
+    /// When the collecting began.
+    begun: Instant,
     /// The last code of the last page.
     after: String,
     sorted: Sorted,
@@ -232,6 +245,11 @@ pub(crate) struct DayOrder {
 }
 
 impl DayOrder {
+    /// The last code of the last page.
+    pub(crate) fn into_position(self) -> String {
+        self.after
+    }
+
     /// Reads ahead for a page of `limit`. To be called outside of transactions.
     pub(crate) fn read_ahead(&mut self, limit: usize) -> io::Result<()> {
         while self.ahead.len() < limit
@@ -243,8 +261,16 @@ impl DayOrder {
     }
 
     /// The next page: `limit` rows and archived markers, fewer at the end, and one more if the last code
-    /// has both.
-    pub(crate) fn page(&mut self, txn: &Txn<'_>, limit: usize) -> rusqlite::Result<Vec<OfCode>> {
+    /// has both. `None` if the partition was sealed after its rows were collected: rows that came in between
+    /// are missing, and the compactor would remove them without a copy.
+    pub(crate) fn page(
+        &mut self,
+        txn: &Txn<'_>,
+        limit: usize,
+    ) -> rusqlite::Result<Option<Vec<OfCode>>> {
+        if !self.is_of_sealed && txn.is_sealed(self.day)? {
+            return Ok(None);
+        }
         let asked = params![self.day.0, self.after, limit as i64];
         let mut found: Vec<OfCode> = txn.all(
             concat!(
@@ -276,25 +302,72 @@ impl DayOrder {
                 self.ahead.pop_front();
             }
         }
-        Ok(found)
+        Ok(Some(found))
     }
 }
 
-/// Orders between two pages.
+/// Orders between two pages, and since when each is kept.
 #[derive(Default)]
-pub(crate) struct DayOrders(Mutex<Vec<(Instant, DayOrder)>>);
+pub(crate) struct DayOrders(Mutex<VecDeque<(Instant, DayOrder)>>);
 
 impl DayOrders {
     /// The order of a reader who has read up to `after`.
+    ///
+    /// Several readers may have come as far. The first who comes back gets the order whose rows were collected
+    /// last: it lacks nothing that its own has. The others could only get older ones, so they get none.
     pub(crate) fn take(&self, day: Day, after: &str) -> Option<DayOrder> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(since, _)| since.elapsed() < KEPT);
-        let at = kept.iter().position(|(_, it)| it.day == day && it.after == after)?;
-        Some(kept.swap_remove(at).1)
+        let is_here = |(_, it): &(Instant, DayOrder)| it.day == day && it.after == after;
+        let (here, others): (VecDeque<_>, _) = kept.drain(..).partition(is_here);
+        *kept = others;
+        here.into_iter().map(|(_, it)| it).max_by_key(|it| it.begun)
     }
 
     pub(crate) fn keep(&self, order: DayOrder) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push((Instant::now(), order));
+        if kept.len() >= KEPT_MAX {
+            kept.pop_front();
+        }
+        kept.push_back((Instant::now(), order));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An order of no rows, of a reader who has read up to `after`.
+    fn order(folder: &Path, day: i32, after: &str) -> DayOrder {
+        Collecting::begin(Day(day), folder).sorted(after).expect("no rows")
+    }
+
+    #[test]
+    fn nobody_gets_an_older_order_than_his_own() {
+        let (folder, orders) = (tempfile::tempdir().expect("a folder"), DayOrders::default());
+        let folder = folder.path();
+        let (old, new) = (order(folder, 1, "M"), order(folder, 1, "M"));
+        let begun = new.begun;
+        orders.keep(new);
+        // It came later, and is of an earlier reader.
+        orders.keep(old);
+        orders.keep(order(folder, 1, "N"));
+        orders.keep(order(folder, 2, "M"));
+        let taken = orders.take(Day(1), "M").expect("there are two");
+        assert_eq!(taken.begun, begun, "the one that was collected last");
+        assert!(orders.take(Day(1), "M").is_none(), "the other would be too old for its reader");
+        assert!(orders.take(Day(1), "N").is_some(), "another place");
+        assert!(orders.take(Day(2), "M").is_some(), "another partition");
+    }
+
+    #[test]
+    fn readers_who_do_not_come_back_leave_few_orders() {
+        let (folder, orders) = (tempfile::tempdir().expect("a folder"), DayOrders::default());
+        for day in 0..20 {
+            orders.keep(order(folder.path(), day, "M"));
+        }
+        let kept = (0..20).filter(|day| orders.take(Day(*day), "M").is_some());
+        let newest: Vec<i32> = (20 - KEPT_MAX as i32..20).collect();
+        assert_eq!(kept.collect::<Vec<i32>>(), newest);
     }
 }

@@ -90,10 +90,16 @@ impl SqliteHot {
             let ahead = blocking(move || order.read_ahead(want).map(|()| order)).await?;
             let page = move |txn: &Txn<'_>| {
                 let mut order = ahead;
-                let found = order.page(txn, want)?;
-                Ok((read(txn, day, &found)?, found.len() < want, order))
+                let Some(found) = order.page(txn, want)? else { return Ok(Err(order)) };
+                Ok(Ok((read(txn, day, &found)?, found.len() < want, order)))
             };
-            let (page, is_end, after_page) = self.readers.run(page).await?;
+            let (page, is_end, after_page) = match self.readers.run(page).await? {
+                Ok(page) => page,
+                Err(old) => {
+                    order = self.order(day, old.into_position()).await?;
+                    continue;
+                }
+            };
             all.extend(page);
             if is_end {
                 return Ok(all);

@@ -68,6 +68,14 @@ pub(crate) async fn emptying_leaves_other_partitions(kit: &Kit) {
     let short = Campaign { valid_days: Some(1), expires_at: here.expires_at, ..kit.draft() };
     kit.stocked(&short, 2).await;
     let early = kit.issued(&short, &ann, "a").await;
+    let early_import = kit.imported(&short, 1).await.remove(0);
+    kit.done(&early_import, give(&kit.user("bob"), None)).await;
+    // Moved here, and expired long before the day of this partition and of its batch.
+    let short_before = Campaign { valid_days: Some(1), expires_at: day.start(), ..kit.draft() };
+    kit.create(&short_before).await;
+    let moved_here = kit.imported(&short_before, 1).await.remove(0);
+    kit.done(&moved_here, extend(day.end())).await;
+    kit.done(&moved_here, give(&ann, None)).await;
     // In other partitions, with an expiry at the first and the last instant of this day.
     let later = Campaign { expires_at: here.expires_at.plus_days(2), ..kit.draft() };
     let later = Campaign { valid_days: Some(1), per_user_limit: Some(9), ..later };
@@ -97,20 +105,23 @@ pub(crate) async fn emptying_leaves_other_partitions(kit: &Kit) {
         all_counts
     };
     let counted = all_counts().await;
+    kit.is_sound().await;
 
     assert_eq!(kit.archive_closed(day, NOW).await, 3);
     assert_eq!(all_counts().await, counted);
     let late = kit.time_to_seal(day).await;
     let damaged = kit.hot.remove_residue(day, Emptying::default()).await;
     assert!(matches!(damaged, Err(HotError::Damaged(_))), "it is not sealed: {damaged:?}");
-    // Two rows, three archived markers, and the coupon that expired before.
-    assert_eq!(kit.archive_partition(day, late).await, 6);
+    // Two rows, three archived markers, and the three coupons that expired before.
+    assert_eq!(kit.archive_partition(day, late).await, 8);
     assert_eq!(kit.hot.count(day).await.unwrap(), 0);
     assert_eq!(all_counts().await, counted);
     for (code, before) in others.iter().zip(before) {
         assert_eq!(kit.see(code).await, Some(before), "{code} is in another partition");
     }
-    assert_eq!(kit.see(&early).await.unwrap().tier, Tier::Cold);
+    for code in [&early, &early_import, &moved_here] {
+        assert_eq!(kit.see(code).await.unwrap().tier, Tier::Cold, "{code}");
+    }
     kit.is_sound().await;
     let mut again = Emptying::default();
     while let Some(further) = kit.hot.remove_residue(day, again.clone()).await.unwrap() {

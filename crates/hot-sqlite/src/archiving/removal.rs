@@ -37,13 +37,11 @@ pub(crate) fn remove(
     if !so_far.walked {
         return remove_by_batch(txn, day, so_far, rows).map(Some);
     }
-    let (expires_after, until) = expiries(day);
     let mut removed = remove_rows(
         txn,
-        "number IN (SELECT number FROM coupon INDEXED BY coupon_by_expiry \
-         WHERE expires_at IS NOT NULL AND expires_at > ?1 AND expires_at <= ?2 \
-         AND expiry_day = ?3 LIMIT ?4)",
-        params![expires_after.0, until.0, day.0, rows],
+        "number IN (SELECT number FROM coupon INDEXED BY coupon_by_day \
+         WHERE expires_at IS NOT NULL AND expiry_day = ?1 LIMIT ?2)",
+        params![day.0, rows],
     )?;
     if removed == 0 {
         removed = txn

@@ -2,7 +2,7 @@
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
+use coupon::time::Day;
 use rusqlite::{Params, params};
 
 use super::{Located, read};
@@ -36,7 +36,7 @@ pub(crate) fn insert(
             columns.version,
             columns.state,
             columns.holder,
-            own_expiry(coupon, &common),
+            own_expiry(coupon, &common, day),
             columns.ended_at.map(|at| at.0),
             columns.history_full,
             encode(coupon, said, &common, &columns, txn)?,
@@ -95,7 +95,7 @@ pub(crate) fn update(
 ) -> rusqlite::Result<()> {
     let common = common_of(txn, before.here.batch, after)?;
     let columns = columns(after, before.here.batch, day);
-    let expires_at = own_expiry(after, &common);
+    let expires_at = own_expiry(after, &common, day);
     let same_indexes = before.coupon.holder() == after.holder()
         && before.coupon.expires_at() == after.expires_at()
         && before.day == day;
@@ -151,8 +151,9 @@ fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> rusqlite::Result<Com
     Ok(common)
 }
 
-/// The column `expires_at`.
-fn own_expiry(coupon: &Coupon, common: &Common) -> Option<i64> {
-    let Millis(expires_at) = coupon.expires_at();
-    Some(expires_at).filter(|at| *at != common.expires_at.0)
+/// The column `expires_at`. Without it a row is in the partition of its batch: that is how it is found.
+fn own_expiry(coupon: &Coupon, common: &Common, day: Day) -> Option<i64> {
+    let is_usual =
+        coupon.expires_at() == common.expires_at && day == Day::expiry_day_of(common.expires_at);
+    (!is_usual).then_some(coupon.expires_at().0)
 }

@@ -26,23 +26,19 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Optio
             rows::is_minted!(),
             " AND expiry_day >= ?1"
         ),
+        "SELECT min(expiry_day) FROM coupon INDEXED BY coupon_by_day \
+         WHERE expires_at IS NOT NULL AND expiry_day >= ?1",
         "SELECT min(expiry_day) FROM archived_marker WHERE expiry_day >= ?1",
     ] {
         let day: Option<i32> = txn.statement(sql)?.query_row([from.0], |row| row.get(0))?;
         first = first.into_iter().chain(day.map(Day)).min();
     }
-    // Imported coupons are in the partition of their expiry.
+    // All other imported coupons are in the partition of their batch.
     let (after, _) = expiries(from);
-    for sql in [
-        "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1",
-        "SELECT min(expires_at) FROM coupon INDEXED BY coupon_by_expiry \
-         WHERE expires_at IS NOT NULL AND expires_at > ?1",
-    ] {
-        let at: Option<i64> = txn.statement(sql)?.query_row([after.0], |row| row.get(0))?;
-        let day = at.map(|at| Day::expiry_day_of(Millis(at)));
-        first = first.into_iter().chain(day).min();
-    }
-    Ok(first)
+    let sql = "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1";
+    let at: Option<i64> = txn.statement(sql)?.query_row([after.0], |row| row.get(0))?;
+    let day = at.map(|at| Day::expiry_day_of(Millis(at)));
+    Ok(first.into_iter().chain(day).min())
 }
 
 /// Rows after a number, at most so many: in the order of the table, so that each page of the file is
@@ -95,9 +91,15 @@ pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Res
 /// Whether a row that was collected is still that of the code in the partition. One that cannot be read is.
 fn is_still_there(txn: &Txn<'_>, day: Day, code: &str, row: &Row<'_>) -> bool {
     let is_there = |row: CouponRow<'_>| {
-        let usual = txn.batch_at(row.batch())?.common.map(|common| common.expires_at);
-        let expires_at = row.expires_at.or(usual);
-        Ok(row.code == code && expires_at.is_none_or(|at| Day::expiry_day_of(at) == day))
+        // In the partition in which it was collected.
+        let here = match row.expires_at {
+            Some(_) => Some(row.day),
+            None => {
+                let usual = txn.batch_at(row.batch())?.common;
+                usual.map(|usual| Day::expiry_day_of(usual.expires_at))
+            }
+        };
+        Ok(row.code == code && here.is_none_or(|here| here == day))
     };
     rows::coupon_row(row).and_then(is_there).unwrap_or(true)
 }

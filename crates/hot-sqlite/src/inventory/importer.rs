@@ -94,15 +94,14 @@ fn put_partition(txn: &Txn<'_>, it: &PartitionItem) -> rusqlite::Result<()> {
     if it.emptied {
         // The rows that an earlier pass has brought are archived by now.
         let (after, until) = expiries(it.day);
-        for sql in [
+        txn.run(
             "DELETE FROM coupon WHERE expiry_day = ?1 AND number IN (SELECT coupon.number FROM batch \
              JOIN coupon ON coupon.number BETWEEN batch.number << 36 AND (batch.number + 1) << 36 \
              WHERE batch.expires_at > ?2 AND batch.expires_at <= ?3)",
-            "DELETE FROM coupon WHERE expiry_day = ?1 \
-             AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at <= ?3",
-        ] {
-            txn.run(sql, params![it.day.0, after.0, until.0])?;
-        }
+            params![it.day.0, after.0, until.0],
+        )?;
+        let sql = "DELETE FROM coupon WHERE expires_at IS NOT NULL AND expiry_day = ?1";
+        txn.run(sql, [it.day.0])?;
         txn.run("DELETE FROM archived_marker WHERE expiry_day = ?1", [it.day.0])?;
     }
     Ok(())

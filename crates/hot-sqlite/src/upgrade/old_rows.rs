@@ -40,6 +40,7 @@ pub(super) struct OldRow {
     version: i64,
     state: String,
     holder: Option<String>,
+    expires_at: i64,
     coupon: Result<Coupon, String>,
 }
 
@@ -61,7 +62,8 @@ impl OldRow {
         };
         let (number, code) = (row.get(0)?, row.get(2)?);
         let (version, state) = (row.get(4)?, row.get(5)?);
-        Ok(OldRow { number, day, code, batch, version, state, holder, coupon })
+        let expires_at = row.get(8)?;
+        Ok(OldRow { number, day, code, batch, version, state, holder, expires_at, coupon })
     }
 
     pub(super) fn coupon(&self) -> Result<&Coupon, &str> {
@@ -74,8 +76,8 @@ impl OldRow {
         // A row of a batch that is not there is found by the index, as those of minted batches are.
         let imported = txn.batch_at(self.batch).is_ok_and(|batch| batch.imported);
         txn.run(
-            "INSERT INTO coupon (number, expiry_day, code, version, state, holder, history_full, \
-             record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, x'')",
+            "INSERT INTO coupon (number, expiry_day, code, version, state, holder, expires_at, \
+             history_full, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, x'')",
             params![
                 next_number(txn, self.batch, imported)?,
                 self.day.0,
@@ -83,6 +85,8 @@ impl OldRow {
                 self.version,
                 state_number(&self.state),
                 self.holder,
+                // As if it were its own, so that it is in its partition and in no other.
+                self.expires_at,
             ],
         )
     }

@@ -29,10 +29,11 @@ const POSITION: &str = "upgrade_position";
 const ENTRY_POSITION: &str = "upgrade_entry_position";
 
 /// The indexes of the table, by the first words of their statements.
-const INDEXES: [&str; 6] = [
+const INDEXES: [&str; 7] = [
     "CREATE UNIQUE INDEX coupon_by_code",
     "CREATE INDEX coupon_by_holder",
     "CREATE INDEX coupon_by_expiry",
+    "CREATE INDEX coupon_by_day",
     "CREATE INDEX coupon_by_batch_expiry",
     "CREATE INDEX coupon_available",
     "CREATE INDEX coupon_closed",
