@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -49,6 +50,7 @@ pub struct Progress {
     begun: Instant,
     done: AtomicU64,
     seen: AtomicU64,
+    now: Mutex<&'static str>,
     bar: Option<ProgressBar>,
 }
 
@@ -58,13 +60,19 @@ impl Progress {
     pub fn new(work: Work, bytes: Option<u64>, rows_shown: bool) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !rows_shown).then(|| bar(bytes));
-        Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), bar }
+        let now = Mutex::default();
+        Progress { work, begun: Instant::now(), done: 0.into(), seen: 0.into(), now, bar }
     }
 
     /// Sets the two counts that [`Work`] describes.
     pub fn set(&self, done: u64, seen: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.seen.store(seen, Ordering::Relaxed);
+    }
+
+    /// Says which part of the work is being done.
+    pub(crate) fn now(&self, part: &'static str) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = part;
     }
 
     /// Counts bytes that were read.
@@ -91,7 +99,11 @@ impl Progress {
 
     fn show(&self) {
         let (done, seen) = (self.done.load(Ordering::Relaxed), self.seen.load(Ordering::Relaxed));
-        let sentence = sentence(self.work, done, seen, self.begun.elapsed());
+        let mut sentence = sentence(self.work, done, seen, self.begun.elapsed());
+        let part = *self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if !part.is_empty() {
+            sentence = format!("{part}: {sentence}");
+        }
         match &self.bar {
             Some(bar) => bar.set_message(sentence),
             // The work continues even if standard error is closed.

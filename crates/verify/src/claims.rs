@@ -1,17 +1,21 @@
 //! The claims: whether each entry names a coupon that the user was given.
 
+use std::collections::HashSet;
+
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Reading, Table};
 use hot::protocol::{ClaimIntent, makes_holder};
 
+use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
+use crate::postings;
 use crate::verifier::{PAGE, Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
 
 impl Verifier<'_> {
-    /// Reads every claim, and finds the entries whose coupon is lost or another user's.
+    /// Reads every claim. Without a balance it finds the entries whose coupon is lost or another user's.
     pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
@@ -19,33 +23,66 @@ impl Verifier<'_> {
             self.report.claims += page.items.len() as u64;
             let mut claims = Vec::with_capacity(page.items.len());
             for item in page.items {
-                if let Item::Claim(claim) = item {
-                    claims.push(claim);
-                } else if let Item::Unreadable(row) = item {
-                    self.unreadable(row);
+                match item {
+                    Item::Claim(claim) => claims.push(claim),
+                    Item::Unreadable(row) => self.unreadable(row),
+                    _ => {}
                 }
             }
-            let mut wrong = self.wrong_claims(claims, Look::First).await?;
-            for pause in self.pauses() {
-                if wrong.is_empty() {
-                    break;
-                }
-                tokio::time::sleep(pause).await;
-                let claims: Vec<ClaimItem> = wrong.into_iter().map(|(claim, _)| claim).collect();
-                let asked = claims.iter();
-                let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
-                let there = self.hot.claimed(asked.collect()).await?;
-                let still =
-                    claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
-                wrong = self.wrong_claims(still.collect(), Look::Again).await?;
+            postings::post(&self.balance, &claims, |balance, claim| {
+                balance.add(Side::Table, &postings::claim(claim), claim.day);
+            });
+            if self.balance.is_none() {
+                self.judge_claims(claims).await?;
             }
-            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
             self.tick();
             after = page.next;
             if after.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads every claim once more, and finds those of `fingerprints` whose coupon is lost or another user's.
+    pub(crate) async fn claims_of(
+        &mut self,
+        fingerprints: &HashSet<u64>,
+        of: impl Fn(&ClaimItem) -> u64,
+    ) -> Result<(), VerifyError> {
+        let (mut after, mut found) = (None, Vec::new());
+        loop {
+            let page = self.hot.page(Table::Claims, Reading::AsStored, after, PAGE).await?;
+            found.extend(page.items.into_iter().filter_map(|item| match item {
+                Item::Claim(claim) if fingerprints.contains(&of(&claim)) => Some(claim),
+                _ => None,
+            }));
+            self.tick();
+            after = page.next;
+            if after.is_none() || found.len() >= PAGE {
+                self.judge_claims(std::mem::take(&mut found)).await?;
+            }
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<(), VerifyError> {
+        let mut wrong = self.wrong_claims(claims, Look::First).await?;
+        for pause in self.pauses() {
+            if wrong.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let claims: Vec<ClaimItem> = wrong.into_iter().map(|(claim, _)| claim).collect();
+            let asked = claims.iter();
+            let asked = asked.map(|it| (it.campaign.clone(), it.user.clone(), it.code.clone()));
+            let there = self.hot.claimed(asked.collect()).await?;
+            let still = claims.into_iter().zip(there).filter_map(|(it, there)| there.then_some(it));
+            wrong = self.wrong_claims(still.collect(), Look::Again).await?;
+        }
+        wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+        Ok(())
     }
 
     async fn wrong_claims(

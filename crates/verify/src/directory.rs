@@ -7,13 +7,14 @@ use coupon::code::Code;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, Table};
 
+use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
-use crate::rules;
+use crate::{postings, rules};
 use crate::verifier::{PAGE, Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
 
 impl Verifier<'_> {
-    /// Reads every entry, and finds those that name nothing.
+    /// Reads every entry. Without a balance it finds those that name nothing.
     pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
@@ -23,29 +24,68 @@ impl Verifier<'_> {
                 .filter_map(|item| if let Item::Entry(it) = item { Some(it) } else { None })
                 .collect();
             self.report.entries += entries.len() as u64;
-            let mut wrong = self.wrong_entries(entries, Look::First).await?;
-            for pause in self.pauses() {
-                if wrong.is_empty() {
-                    break;
+            postings::post(&self.balance, &entries, |balance, entry| {
+                if let Some((posting, day)) = postings::entry(entry) {
+                    balance.add(Side::Table, &posting, day);
                 }
-                tokio::time::sleep(pause).await;
-                let codes: Vec<Code> =
-                    wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
-                if codes.len() < wrong.len() {
-                    // An entry whose text is no code cannot be read again by its code.
-                    break;
-                }
-                let again = self.hot.entries_at(codes).await?;
-                wrong =
-                    self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
-            }
-            wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+            });
+            let alone = match self.balance {
+                Some(_) => self.unbalanced(entries).await?,
+                None => entries,
+            };
+            self.entries(alone).await?;
             self.tick();
             after = page.next;
             if after.is_none() {
                 return self.words().await;
             }
         }
+    }
+
+    /// The entries that a balance does not compare: of no coupon, or of a minted one that was moved, whose
+    /// first partition has to be looked at, too.
+    async fn unbalanced(&mut self, entries: Vec<EntryItem>) -> Result<Vec<EntryItem>, VerifyError> {
+        let mut unbalanced = Vec::new();
+        for entry in entries {
+            let is_balanced = match (&entry.is, rules::code_of(&entry.code)) {
+                (EntryIs::Coupon { day, .. }, Some(code)) => {
+                    let serial = self.catalog.serial(self.hot, self.keys, &code).await?;
+                    serial.is_none_or(|serial| serial.run.day == *day)
+                }
+                _ => false,
+            };
+            if !is_balanced {
+                unbalanced.push(entry);
+            }
+        }
+        Ok(unbalanced)
+    }
+
+    /// Finds the entries of these codes that name nothing.
+    pub(crate) async fn entries_of(&mut self, codes: Vec<Code>) -> Result<(), VerifyError> {
+        let entries = self.hot.entries_at(codes).await?;
+        self.entries(entries.into_iter().flatten().collect()).await
+    }
+
+    /// Finds those of some entries that name nothing.
+    async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<(), VerifyError> {
+        let mut wrong = self.wrong_entries(entries, Look::First).await?;
+        for pause in self.pauses() {
+            if wrong.is_empty() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            let codes: Vec<Code> =
+                wrong.iter().filter_map(|(entry, _)| rules::code_of(&entry.code)).collect();
+            if codes.len() < wrong.len() {
+                // An entry whose text is no code cannot be read again by its code.
+                break;
+            }
+            let again = self.hot.entries_at(codes).await?;
+            wrong = self.wrong_entries(again.into_iter().flatten().collect(), Look::Again).await?;
+        }
+        wrong.into_iter().for_each(|(_, finding)| self.tell(finding));
+        Ok(())
     }
 
     /// The entries that name nothing.

@@ -6,17 +6,21 @@
 //! times before it becomes a finding.
 //!
 //! [`rules`] is pure: it turns a view into findings. The rest reads: partition by partition, with hot and
-//! cold merged in the order of codes, then the directory, the claims, the index rows and the counts. A run
-//! holds in memory a chunk of rows, one row group of each file of a partition, and the counts of each
-//! campaign.
+//! cold merged in the order of codes, then the directory, the claims, the index rows and the counts. What the
+//! coupons say of the directory and the claims is not looked up there: a [`balance`] compares it with what is
+//! there, and only what is left over is looked up. A run holds in memory a chunk of rows, one row group of
+//! each file of a partition, the balance, and the counts of each campaign.
 
+mod balance;
 mod catalog;
 mod claims;
 mod counts;
 mod directory;
 mod finding;
 mod index_rows;
+mod left_over;
 mod partition;
+mod postings;
 mod recheck;
 pub mod rules;
 mod serials;
@@ -24,4 +28,4 @@ mod verifier;
 mod whereabouts;
 
 pub use finding::{Finding, KINDS, Kind, NOTES, Note, Said};
-pub use verifier::{Options, Progress, Repair, Report, Tell, Verifier, VerifyError};
+pub use verifier::{Options, Progress, Repair, Report, Step, Tell, Verifier, VerifyError};

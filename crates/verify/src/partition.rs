@@ -12,9 +12,10 @@ use hot::inventory::{RowIs, RowItem};
 use tokio::sync::Mutex;
 
 use crate::catalog::Serial;
+use crate::postings;
 use crate::rules::{self, View};
 use crate::verifier::{Verifier, VerifyError};
-pub(crate) use views::EntryCheck;
+pub(crate) use views::LookUp;
 use walk::Walk;
 
 /// How often the walk over a partition continues after a merge has replaced, and a sweep has deleted, a
@@ -105,10 +106,20 @@ impl Verifier<'_> {
                 }
             }
         }
-        let views = self.views(partition, met, EntryCheck::WhereNeeded).await?;
-        for (view, serial) in views {
+        let look_up = match self.balance {
+            Some(_) => LookUp::Unbalanced,
+            None => LookUp::Needed,
+        };
+        let views = self.views(partition, met, look_up).await?;
+        let judged = views.into_iter().map(|(view, serial)| (rules::judge(&view), view, serial));
+        let judged: Vec<_> = judged.collect();
+        // What looks wrong is looked up, and so is what the tables have of it.
+        let right = judged.iter().filter(|(judged, ..)| judged.findings.is_empty());
+        postings::post(&self.balance, right, |balance, (_, view, _)| {
+            postings::of_view(balance, view);
+        });
+        for (judged, view, serial) in judged {
             self.count(&view, serial.as_ref());
-            let judged = rules::judge(&view);
             for note in judged.notes {
                 self.note(note);
             }

@@ -9,7 +9,7 @@ use coupon::time::Day;
 use hot::inventory::IndexRowKind;
 
 use crate::finding::{Finding, Kind};
-use crate::partition::{EntryCheck, Met, PartitionState};
+use crate::partition::{LookUp, Met, PartitionState};
 use crate::rules::{self, View};
 use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 
@@ -71,7 +71,7 @@ impl Verifier<'_> {
                 met.map(|(code, (rows, copies))| Met { code: code.to_string(), rows, copies });
             let cold_whole = self.cold_is != ColdIs::Damaged;
             let partition = PartitionState { day, plan, cold_archive_commit, cold_whole };
-            for (view, _) in self.views(partition, met.collect(), EntryCheck::All).await? {
+            for (view, _) in self.views(partition, met.collect(), LookUp::All).await? {
                 let judged = rules::judge(&view);
                 if !judged.findings.is_empty() {
                     wrong.push((view, judged.findings));

@@ -6,6 +6,7 @@ mod options;
 mod report;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cold::{ColdError, ColdStore};
@@ -18,9 +19,10 @@ use hot::{HotError, HotStore};
 
 use crate::catalog::Catalog;
 use crate::finding::{Finding, Kind, Note, Said};
+use crate::postings::Balanced;
 pub use options::{Options, Repair};
 use options::{PAUSES, PAUSES_OF_STEPS};
-pub use report::{Progress, Report};
+pub use report::{Progress, Report, Step};
 
 /// Entries, claims or index rows of one read.
 pub(crate) const PAGE: usize = 2_000;
@@ -52,10 +54,12 @@ pub struct Verifier<'a> {
     pub(crate) now: Millis,
     tell: Tell<'a>,
     progress: Box<dyn Fn(Progress) + Send + Sync + 'a>,
+    step: Step,
     /// Kinds of findings that another run has found before this one, which is a part of it.
     found_before: BTreeSet<Kind>,
     pub(crate) report: Report,
     pub(crate) catalog: Catalog,
+    pub(crate) balance: Balanced,
     pub(crate) recheck: BTreeSet<(Day, Code)>,
     /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
@@ -119,9 +123,11 @@ impl<'a> Verifier<'a> {
             now,
             tell,
             progress,
+            step: Step::default(),
             found_before: BTreeSet::new(),
             report: Report::default(),
             catalog: Catalog::default(),
+            balance: None,
             recheck: BTreeSet::new(),
             cold_is: ColdIs::Unused,
             cold_states: HashMap::new(),
@@ -137,6 +143,7 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// Those of both stores; damage is a finding.
     pub async fn run(mut self) -> Result<Report, VerifyError> {
+        self.step(Step::Files);
         self.files().await?;
         if self.options.partitions.is_some() {
             let campaigns = all(self.hot, Table::Campaigns).await?;
@@ -146,13 +153,8 @@ impl<'a> Verifier<'a> {
             self.look_again().await?;
             return Ok(self.report);
         }
-        let before = self.hot.counted_campaigns().await?;
-        self.catalog = Catalog::of(&before);
-        self.begin_counting(&before);
-        self.partitions().await?;
-        self.holder_index().await?;
-        self.directory().await?;
-        self.claims().await?;
+        let before = self.compared().await?;
+        self.step(Step::Rest);
         self.index_rows().await?;
         self.look_again().await?;
         self.counts(&before).await?;
@@ -160,8 +162,56 @@ impl<'a> Verifier<'a> {
         Ok(self.report)
     }
 
+    /// Compares the coupons of both tiers, the directory and the claims: by a balance, or one by one if it
+    /// cannot show all that differs. Returns the campaigns as they were before.
+    async fn compared(&mut self) -> Result<Vec<CampaignItem>, VerifyError> {
+        let (so_far, cold_is) = (self.report.clone(), self.cold_is);
+        let told: Arc<Mutex<BTreeSet<(Kind, String)>>> = Arc::default();
+        let name = |finding: &Finding| (finding.kind, finding.about.clone());
+        let (before, mut tell) = (Arc::clone(&told), std::mem::replace(&mut self.tell, Box::new(|_| {})));
+        self.tell = Box::new(move |finding| {
+            before.lock().unwrap_or_else(PoisonError::into_inner).insert(name(finding));
+            tell(finding);
+        });
+        self.balance = self.options.balanced.then(Arc::default);
+        let campaigns = self.hot.counted_campaigns().await?;
+        if self.compare(&campaigns).await? {
+            return Ok(campaigns);
+        }
+        let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tell = std::mem::replace(&mut self.tell, Box::new(|_| {}));
+        self.tell = Box::new(move |finding| {
+            if !told.contains(&name(finding)) {
+                tell(finding);
+            }
+        });
+        let mended_index_rows = self.report.mended_index_rows;
+        self.report = Report { mended_index_rows, ..so_far };
+        self.cold_is = cold_is;
+        (self.cold_states, self.hot_states) = (States::new(), States::new());
+        (self.recheck, self.followed) = (BTreeSet::new(), 0);
+        let campaigns = self.hot.counted_campaigns().await?;
+        self.compare(&campaigns).await?;
+        Ok(campaigns)
+    }
+
+    /// False if the balance cannot show all that differs.
+    async fn compare(&mut self, campaigns: &[CampaignItem]) -> Result<bool, VerifyError> {
+        self.catalog = Catalog::of(campaigns);
+        self.begin_counting(campaigns);
+        self.partitions().await?;
+        self.holder_index().await?;
+        self.step(Step::Directory);
+        self.directory().await?;
+        self.step(Step::Claims);
+        self.claims().await?;
+        self.step(Step::LeftOver);
+        self.left_over().await
+    }
+
     /// Reads every partition of both tiers that this run is about.
     async fn partitions(&mut self) -> Result<(), VerifyError> {
+        self.step(Step::Coupons);
         let next = tokio::sync::Mutex::new(Day(i32::MIN));
         match self.options.jobs {
             0 | 1 => self.days(&next).await,
@@ -221,6 +271,11 @@ impl<'a> Verifier<'a> {
 
     pub(crate) fn tick(&self) {
         let (looked_at, findings) = (self.report.looked_at(), self.report.found());
-        (self.progress)(Progress { looked_at, findings });
+        (self.progress)(Progress { step: self.step, looked_at, findings });
+    }
+
+    fn step(&mut self, step: Step) {
+        self.step = step;
+        self.tick();
     }
 }

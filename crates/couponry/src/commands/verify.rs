@@ -11,9 +11,7 @@ use compactor::{CompactError, check_pairing};
 use coupon::calendar::{Date, Zone};
 use coupon::time::Day;
 use engine::Engine;
-use verify::{
-    Finding, Kind, Options, Progress as Step, Repair, Report, Said, Verifier, VerifyError,
-};
+use verify::{Finding, Kind, Options, Repair, Report, Said, Verifier, VerifyError};
 
 use self::report::Printer;
 use crate::failure::{CliError, Ended};
@@ -140,7 +138,10 @@ pub(crate) async fn checked(
         engine.now(),
         options,
         Box::new(tell),
-        Box::new(|step: Step| progress.set(step.findings, step.looked_at)),
+        Box::new(|now: verify::Progress| {
+            progress.set(now.findings, now.looked_at);
+            progress.now(now.step.as_str());
+        }),
     );
     progress.during(verifier.run()).await.map_err(cli_error)
 }

@@ -10,12 +10,14 @@ use crate::catalog::Serial;
 use crate::rules::{self, Asked, Home, View};
 use crate::verifier::{Verifier, VerifyError};
 
-/// For which codes the directory is read.
+/// What is looked up for codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EntryCheck {
-    /// For codes that do not say themselves where they are.
-    WhereNeeded,
-    /// For every code.
+pub(crate) enum LookUp {
+    /// What the balance does not compare: the entries of coupons that were moved away.
+    Unbalanced,
+    /// Also the entries of codes that do not say themselves where they are, and the claims.
+    Needed,
+    /// The entry of every code, and the claims.
     All,
 }
 
@@ -25,7 +27,7 @@ impl Verifier<'_> {
         &mut self,
         partition: PartitionState,
         met: Vec<Met>,
-        check: EntryCheck,
+        look_up: LookUp,
     ) -> Result<Vec<(View, Option<Serial>)>, VerifyError> {
         let mut views = Vec::with_capacity(met.len());
         for Met { code, rows, copies } in met {
@@ -59,8 +61,10 @@ impl Verifier<'_> {
             view.home = self.catalog.home(serial.as_ref());
             views.push((view, serial));
         }
-        self.ask_directory(&mut views, check).await?;
-        self.ask_claims(&mut views).await?;
+        self.ask_directory(&mut views, look_up).await?;
+        if look_up != LookUp::Unbalanced {
+            self.ask_claims(&mut views).await?;
+        }
         self.ask_index_rows(&mut views).await?;
         Ok(views)
     }
@@ -68,12 +72,15 @@ impl Verifier<'_> {
     async fn ask_directory(
         &self,
         views: &mut [(View, Option<Serial>)],
-        check: EntryCheck,
+        look_up: LookUp,
     ) -> Result<(), VerifyError> {
         let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
             let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
-            let needed =
-                check == EntryCheck::All || moved || rules::needs_entry(&view.home, view.day);
+            let needed = match look_up {
+                LookUp::Unbalanced => moved,
+                LookUp::Needed => moved || rules::needs_entry(&view.home, view.day),
+                LookUp::All => true,
+            };
             Some((at, rules::code_of(&view.code).filter(|_| needed)?))
         });
         let (at, codes): (Vec<usize>, Vec<Code>) = asked.unzip();

@@ -8,7 +8,7 @@ use std::thread;
 use coupon::time::Day;
 use tokio::runtime::Handle;
 
-use super::report::{Progress, Report};
+use super::report::{Progress, Report, Step};
 use super::{ColdIs, Offered, TOLD_MAX, Tell, Verifier, VerifyError};
 use crate::finding::{Finding, Kind};
 
@@ -64,6 +64,7 @@ impl<'a> Verifier<'a> {
         let offered = offered.map(|(run, it)| (*run, Offered { below: it.below, seen: 0 }));
         Verifier {
             catalog: self.catalog.clone(),
+            balance: self.balance.clone(),
             cold_is: self.cold_is,
             offered: offered.collect(),
             found_before: self.report.findings.keys().copied().collect(),
@@ -137,6 +138,7 @@ fn sum(steps: &Mutex<Vec<Progress>>, before: u64, nth: usize, step: Progress) ->
         *mine = step;
     }
     Progress {
+        step: Step::Coupons,
         looked_at: before + steps.iter().map(|step| step.looked_at).sum::<u64>(),
         findings: steps.iter().map(|step| step.findings).sum(),
     }

@@ -34,6 +34,9 @@ pub struct Options {
     /// Partitions that are read at the same time, each on a thread of its own. With more than one the runtime
     /// must have several threads.
     pub jobs: usize,
+    /// Whether the directory and the claims are compared with the coupons as a whole, and not looked up for
+    /// each. Never with [`Options::partitions`].
+    pub balanced: bool,
 }
 
 /// What a run corrects.
@@ -54,6 +57,7 @@ impl Default for Options {
             lower_counts: false,
             partitions: None,
             jobs: 1,
+            balanced: true,
         }
     }
 }

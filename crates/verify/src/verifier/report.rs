@@ -4,9 +4,43 @@ use std::collections::BTreeMap;
 
 use crate::finding::{KINDS, Kind, NOTES, Note};
 
+/// What a run does now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Step {
+    /// Reads the file of SQLite, and the logs of cold.
+    #[default]
+    Files,
+    /// Reads the coupons of both tiers.
+    Coupons,
+    /// Reads the directory.
+    Directory,
+    /// Reads the claims.
+    Claims,
+    /// Looks up what the coupons, the directory and the claims say differently.
+    LeftOver,
+    /// Reads index rows and counts.
+    Rest,
+}
+
+impl Step {
+    /// The step in a sentence.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Step::Files => "checking the files",
+            Step::Coupons => "reading the coupons",
+            Step::Directory => "reading the directory",
+            Step::Claims => "reading the claims",
+            Step::LeftOver => "looking up what differs",
+            Step::Rest => "reading index rows and counts",
+        }
+    }
+}
+
 /// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// What it does.
+    pub step: Step,
     /// Rows, entries and index rows read so far.
     pub looked_at: u64,
     /// Findings so far.
