@@ -22,7 +22,9 @@ url=http://127.0.0.1:9931
 folder=$(mktemp -d)
 served=
 ended() {
+    local status=$?
     [ -z "$served" ] || kill "$served" 2>/dev/null || true
+    [ "$status" = 0 ] || tail -n 20 "$folder/serve.log" >&2 || true
     rm -rf "$folder"
 }
 trap ended EXIT
@@ -38,7 +40,7 @@ status() { awk -v name="$1:" '$1 == name { printf "%d", $2 / 1024 }' "/proc/$ser
 started() { # milliseconds until it is ready, into `ready`
     local begun
     begun=$(now)
-    "$bin/couponry" serve --listen 127.0.0.1:9931 --compact-every 0 >"$folder/serve.log" 2>&1 &
+    "$bin/couponry" serve --listen 127.0.0.1:9931 --compact-every 0 >>"$folder/serve.log" 2>&1 &
     served=$!
     until curl -sf "$url/readyz" >/dev/null 2>&1; do
         kill -0 "$served" 2>/dev/null || { cat "$folder/serve.log" >&2; exit 1; }
@@ -75,7 +77,7 @@ for count in "$@"; do
     archived=$((count < 10000000 ? count : 10000000))
     export COUPONRY_DATA="$folder/$count" COUPONRY_URL=$url
     started
-    COUPONRY_TOKEN=$("$bin/couponry" token --role admin)
+    COUPONRY_TOKEN=$("$bin/couponry" token --role admin --ttl 1d)
     export COUPONRY_TOKEN
     load() { "$bin/couponry-load" "$@" --closed --seconds "${SECONDS_EACH:-5}" --coupons "$count" 2>&1; }
     rate() { sed -n 's/.* right answers in .*: \([0-9]*\) a second.*/\1/p' "$folder/run"; }

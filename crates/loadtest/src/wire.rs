@@ -149,7 +149,12 @@ impl Connection {
         };
         stream.write_all(head).await?;
         for part in parts {
-            stream.write_all(&part).await?;
+            match stream.write_all(&part).await {
+                Ok(()) => {}
+                // Refused before all of it was sent: the answer says why.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(error),
+            }
         }
         buffer.clear();
         loop {

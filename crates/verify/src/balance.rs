@@ -247,7 +247,11 @@ mod tests {
         type Row<'a> = (&'a str, Vec<(Side, Posting<'a>)>, Option<Vec<(Side, &'a str)>>);
         let rows: Vec<Row<'_>> = vec![
             ("nothing", vec![], Some(vec![])),
-            ("both have it", vec![(Coupon, entry("A00001")), (Table, entry("A00001"))], Some(vec![])),
+            (
+                "both have it",
+                vec![(Coupon, entry("A00001")), (Table, entry("A00001"))],
+                Some(vec![]),
+            ),
             ("it is missing", vec![(Coupon, entry("A00001"))], Some(vec![(Coupon, "A00001")])),
             ("it is alone", vec![(Table, entry("A00001"))], Some(vec![(Table, "A00001")])),
             (
@@ -267,7 +271,11 @@ mod tests {
             ),
             (
                 "one of two",
-                vec![(Coupon, entry("A00001")), (Coupon, entry("A00001")), (Table, entry("A00001"))],
+                vec![
+                    (Coupon, entry("A00001")),
+                    (Coupon, entry("A00001")),
+                    (Table, entry("A00001")),
+                ],
                 Some(vec![(Coupon, "A00001")]),
             ),
             ("two too many", vec![(Table, entry("A00001")), (Table, entry("A00001"))], None),

@@ -9,9 +9,9 @@ use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, Table}
 
 use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
-use crate::{postings, rules};
 use crate::verifier::{PAGE, Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
+use crate::{postings, rules};
 
 impl Verifier<'_> {
     /// Reads every entry. Without a balance it finds those that name nothing.

@@ -168,7 +168,8 @@ impl<'a> Verifier<'a> {
         let (so_far, cold_is) = (self.report.clone(), self.cold_is);
         let told: Arc<Mutex<BTreeSet<(Kind, String)>>> = Arc::default();
         let name = |finding: &Finding| (finding.kind, finding.about.clone());
-        let (before, mut tell) = (Arc::clone(&told), std::mem::replace(&mut self.tell, Box::new(|_| {})));
+        let (before, mut tell) =
+            (Arc::clone(&told), std::mem::replace(&mut self.tell, Box::new(|_| {})));
         self.tell = Box::new(move |finding| {
             before.lock().unwrap_or_else(PoisonError::into_inner).insert(name(finding));
             tell(finding);
