@@ -207,6 +207,30 @@ CREATE TABLE rejected_line (
 
 CREATE INDEX rejected_line_by_age ON rejected_line (at);
 
+-- What happened, in the order of commits: the feed. Old rows are deleted, but never the newest, so that no
+-- number comes twice.
+CREATE TABLE event (
+    number  INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    -- 1 issued, 2 redeemed, 3 redemption cancelled, 4 revoked, 5 voided, 6 extended, 7 held, 8 released.
+    kind    INTEGER NOT NULL,
+    batch   INTEGER NOT NULL,
+    code    TEXT NOT NULL,
+    -- That of the coupon after it.
+    version INTEGER NOT NULL,
+    -- A number of the table actor, or the name itself. Null: the user.
+    actor   ANY,
+    user_id TEXT,
+    -- The issue_ref, the revoke_ref or the order.
+    ref     TEXT,
+    reason  TEXT,
+    -- The expiry that an issue or an extension has decided, or when a hold lapses.
+    until   INTEGER
+) STRICT;
+
+-- Names the events of this store. A restore begins another epoch.
+INSERT INTO setting (name, value) VALUES ('feed_epoch', lower(hex(randomblob(8))));
+
 CREATE TABLE account (
     login_id      TEXT PRIMARY KEY,
     user_id       TEXT NOT NULL UNIQUE,

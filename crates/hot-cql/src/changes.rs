@@ -119,7 +119,7 @@ impl Store {
         attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
         let Decision { applied, writes } = decision;
-        let (Some(Writes { before, entry }), Outcome::Accepted(after)) = (writes, &applied.outcome)
+        let (Some(Writes { before, entry, .. }), Outcome::Accepted(after)) = (writes, &applied.outcome)
         else {
             return Ok(Some(applied));
         };
@@ -171,6 +171,7 @@ impl Store {
         let Some(event) = events.get(known).filter(|event| event.operation == operation) else {
             return Ok(None);
         };
+        let actor = event.actor.clone();
         let done = Coupon::of(
             after.genesis().clone(),
             events[..=known].to_vec(),
@@ -178,6 +179,6 @@ impl Store {
             after.version(),
             event.at,
         );
-        Ok(Some(Decision::accepted(before.clone(), Box::new(done), None).applied))
+        Ok(Some(Decision::accepted(before.clone(), Box::new(done), None, actor).applied))
     }
 }

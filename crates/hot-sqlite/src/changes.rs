@@ -5,6 +5,7 @@
 
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
+use coupon::ids::Actor;
 use coupon::time::Day;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
@@ -55,21 +56,23 @@ pub(crate) fn decide(
 /// Writes a decision, if it has anything to write.
 pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> rusqlite::Result<()> {
     match (&decision.writes, &decision.applied.outcome) {
-        (Some(Writes { before, entry }), Outcome::Accepted(after)) => {
-            write(txn, before, after, entry.as_ref())
+        (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) => {
+            write(txn, before, after, entry.as_ref(), actor)
         }
         _ => Ok(()),
     }
 }
 
-/// Replaces `before` by `after`: the row, its partition, its directory entry, the claim and the
-/// counts.
+/// Replaces `before` by `after`, by a change of `actor`: the row, its partition, its directory entry, the
+/// claim and the counts. The feed tells of it.
 pub(crate) fn write(
     txn: &Txn<'_>,
     before: &Located,
     after: &Coupon,
     entry: Option<&NewEntry<i64>>,
+    actor: &Actor,
 ) -> rusqlite::Result<()> {
+    txn.tell(before.here.batch, &before.coupon, after, actor);
     let (day, number) = (partition_after(before.day, after), before.here.campaign.number);
     if let Some(entry) = entry {
         claims::enter(txn, number, entry, day, after)?;

@@ -146,7 +146,7 @@ impl Target<'_> {
                 if advance.has_new_holder {
                     self.claim(txn, after, place.day)?;
                 }
-                write(txn, &located, after, None)?;
+                write(txn, &located, after, None, &self.run.actor)?;
             }
             None if advance.raises && located.here.row.is_some() => {
                 writing::update(txn, &located, &located.coupon, located.day)?;

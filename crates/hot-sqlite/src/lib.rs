@@ -19,6 +19,7 @@ mod columns;
 mod coupons;
 mod day_order;
 mod directory;
+mod events;
 mod failure;
 mod fair_file_lock;
 mod import;

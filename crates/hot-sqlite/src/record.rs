@@ -107,7 +107,7 @@ const NAMED: u64 = 0;
 const THE_USER: u64 = 1;
 
 /// The role of users who act for themselves.
-const USER_ROLE: &str = "user:";
+pub(crate) const USER_ROLE: &str = "user:";
 
 /// How an event has its operation, in the lowest bits of its actor.
 const OPERATION_BITS: u32 = 2;

@@ -14,6 +14,7 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
+use hot::feed::{Feed, FeedRead, FeedStart};
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -30,7 +31,7 @@ use crate::stock::Supply;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    Result, SqliteHot, accounts, batches, campaigns, changes, coupons, import, issuing, list,
+    Result, SqliteHot, accounts, batches, campaigns, changes, coupons, events, import, issuing, list,
     prefetch, rejected_lines, settings, stock,
 };
 
@@ -43,8 +44,15 @@ const REJECTED_MAX: usize = 500;
 /// Rejected lines that one transaction deletes.
 const DELETED_MAX: usize = 2_000;
 
+/// Events that one transaction deletes: about a millisecond.
+const EVENTS_DELETED_MAX: usize = 2_000;
+
 #[async_trait]
 impl HotStore for SqliteHot {
+    fn feed(&self) -> Option<&dyn Feed> {
+        Some(self)
+    }
+
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {
         self.writer.run(move |txn| campaigns::create(txn, &new)).await
     }
@@ -337,5 +345,16 @@ impl HotStore for SqliteHot {
         let (reads, waiting) = (self.readers.count(), self.writer.waiting());
         let statements = self.statements.load(Ordering::Relaxed);
         Gauge { reads, writes, commits, waiting, statements, ..Gauge::default() }
+    }
+}
+
+#[async_trait]
+impl Feed for SqliteHot {
+    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
+        self.readers.run(move |txn| events::page(txn, &from, limit)).await
+    }
+
+    async fn forget_events(&self, before: Millis) -> Result<usize> {
+        self.background_write(move |txn| events::forget(txn, before, EVENTS_DELETED_MAX)).await
     }
 }

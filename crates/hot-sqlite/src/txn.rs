@@ -12,8 +12,10 @@
 
 mod counts;
 mod dictionary;
+pub(crate) mod events;
 mod lookups;
 mod seen;
+mod told;
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
@@ -183,8 +185,9 @@ impl<'a> Txn<'a> {
         &self.seen.counts
     }
 
-    /// Writes the counts: before the commit, and before they are read.
+    /// Writes the counts and events: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> rusqlite::Result<()> {
+        self.write_events()?;
         for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(

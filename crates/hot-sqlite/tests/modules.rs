@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 const LEVELS: [&[&str]; 24] = [
     &["cold", "failure", "private_files", "sorted_rows", "txn/counts"],
     &["bytes", "columns"],
-    &["last_line"],
+    &["last_line", "txn/told"],
     &["record"],
     &["rows"],
     &["txn/seen"],
     // A transaction names no feature of the store.
     &["txn"],
-    &["fair_file_lock", "schema", "settings", "txn/dictionary", "txn/lookups"],
-    &["checkpointer", "day_order", "directory", "partitions", "prefetch", "readers"],
+    &["fair_file_lock", "schema", "settings", "txn/dictionary", "txn/events", "txn/lookups"],
+    &["checkpointer", "day_order", "directory", "events", "partitions", "prefetch", "readers"],
     &["writer/free_space", "writer/health"],
     &["writer/queue"],
     &["writer/group"],

@@ -4,6 +4,8 @@
 
 #[path = "sqlite/damage.rs"]
 mod damage;
+#[path = "sqlite/events.rs"]
+mod events;
 #[path = "sqlite/imported.rs"]
 mod imported;
 #[path = "sqlite/lists.rs"]

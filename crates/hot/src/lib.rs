@@ -10,6 +10,7 @@ mod archive;
 pub mod clock;
 mod error;
 pub mod facts;
+pub mod feed;
 mod filter;
 pub mod imported_state_text;
 pub mod inventory;

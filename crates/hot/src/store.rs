@@ -10,6 +10,7 @@ use coupon::minted::KeyId;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
+use crate::feed::Feed;
 use crate::inventory::Verifiable;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
@@ -24,6 +25,11 @@ use crate::{
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
 pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Facts {
+    /// What happened; `None` if the store does not keep that.
+    fn feed(&self) -> Option<&dyn Feed> {
+        None
+    }
+
     /// Creates a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 

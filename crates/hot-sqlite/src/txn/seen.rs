@@ -11,6 +11,7 @@ use coupon::time::Day;
 use router::Owner;
 
 use super::counts::Counts;
+use super::told::Told;
 use crate::rows::{BatchHere, CampaignHere};
 
 /// Most campaigns that are remembered, and most batches and days. With the largest metadata all
@@ -36,6 +37,7 @@ pub(crate) struct Seen {
     /// The numbers of the next new rows of batches, in a transaction that writes.
     pub(super) next_numbers: RefCell<HashMap<i64, i64>>,
     pub(super) counts: Counts,
+    pub(super) told: Told,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,
 }

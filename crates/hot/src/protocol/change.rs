@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use coupon::apply::{Action, Change, Outcome};
 use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
-use coupon::ids::UserId;
+use coupon::ids::{Actor, UserId};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 
@@ -29,6 +29,7 @@ pub struct Accepted<H> {
     after: Box<Coupon>,
     later_day: Option<Day>,
     claimant: Option<Claimant>,
+    actor: Actor,
 }
 
 #[derive(Debug)]
@@ -70,7 +71,8 @@ pub fn change<H: Here, S>(
             .map(|user| Claimant { user: user.clone(), becomes_holder: new_holder.is_some() }),
     };
     let later_day = (day != located.day).then_some(day);
-    ChangeStep::Accepted(Box::new(Accepted { before: located, after, later_day, claimant }))
+    let actor = change.actor.clone();
+    ChangeStep::Accepted(Box::new(Accepted { before: located, after, later_day, claimant, actor }))
 }
 
 impl<H: Here> Accepted<H> {
@@ -93,13 +95,13 @@ impl<H: Here> Accepted<H> {
     /// The decision. `is_closing`: of the partition of [`Accepted::later_day`]. `claim`: of
     /// [`Accepted::claimant`]; without it a change that needs one is refused.
     pub fn decide<S: Clone>(self, is_closing: bool, claim: Option<&Claim<H, S>>) -> Admitted<H, S> {
-        let Accepted { before, after, later_day, claimant } = self;
+        let Accepted { before, after, later_day, claimant, actor } = self;
         if later_day.is_some() && is_closing {
             let decision = Decision::refused_at(&before, Refusal::ExpiryDayClosed);
             return Admitted::Decided(Box::new(decision));
         }
         let Some(claimant) = claimant else {
-            return Admitted::Decided(Box::new(Decision::accepted(before, after, None)));
+            return Admitted::Decided(Box::new(Decision::accepted(before, after, None, actor)));
         };
         let refusal = match claim {
             None => Some(Refusal::LimitPerUser),
@@ -111,7 +113,7 @@ impl<H: Here> Accepted<H> {
         let entry = claim
             .filter(|_| claimant.becomes_holder)
             .map(|claim| claim.entry(after.issue_ref().cloned()));
-        Admitted::Decided(Box::new(Decision::accepted(before, after, entry)))
+        Admitted::Decided(Box::new(Decision::accepted(before, after, entry, actor)))
     }
 }
 

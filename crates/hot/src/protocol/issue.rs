@@ -187,7 +187,8 @@ pub fn give<H: Here, S: Clone>(
             }
         }
     };
-    Decision::accepted(offered.clone(), after, Some(claim.entry(reference)))
+    let entry = Some(claim.entry(reference));
+    Decision::accepted(offered.clone(), after, entry, issue.actor.clone())
 }
 
 /// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use coupon::apply::{Change, Outcome};
 use coupon::campaign::Campaign;
 use coupon::coupon::Coupon;
+use coupon::ids::Actor;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
 
@@ -85,6 +86,8 @@ pub struct Writes<H, S> {
     pub before: Located<H>,
     /// The entry in the claim of its new holder, if it has one.
     pub entry: Option<NewEntry<S>>,
+    /// Who made the change.
+    pub actor: Actor,
 }
 
 impl<H: Here, S> Decision<H, S> {
@@ -112,17 +115,24 @@ impl<H: Here, S> Decision<H, S> {
         Decision::without_writes(Outcome::Replayed, Some(located.snapshot()))
     }
 
-    /// `after` replaces `before`, and `entry` goes into the claim of its new holder.
-    pub fn accepted(before: Located<H>, after: Box<Coupon>, entry: Option<NewEntry<S>>) -> Self {
+    /// By a change of `actor`, `after` replaces `before`, and `entry` goes into the claim of its new holder.
+    pub fn accepted(
+        before: Located<H>,
+        after: Box<Coupon>,
+        entry: Option<NewEntry<S>>,
+        actor: Actor,
+    ) -> Self {
         let snapshot = Some(before.snapshot_of(Coupon::clone(&after)));
         let applied = Applied { outcome: Outcome::Accepted(after), snapshot };
-        Decision { applied, writes: Some(Writes { before, entry }) }
+        Decision { applied, writes: Some(Writes { before, entry, actor }) }
     }
 
     /// The answer to a change of a coupon that its user has already: no entry in a claim.
     pub fn of(located: &Located<H>, change: &Change, clock_bound_ms: i64) -> Self {
         match located.apply(change, clock_bound_ms) {
-            Outcome::Accepted(after) => Decision::accepted(located.clone(), after, None),
+            Outcome::Accepted(after) => {
+                Decision::accepted(located.clone(), after, None, change.actor.clone())
+            }
             Outcome::Replayed => Decision::replayed(located),
             Outcome::Refused(refusal) => Decision::refused_at(located, refusal),
         }

@@ -1,0 +1,162 @@
+//! The event feed: reads events in the order of their numbers, and deletes old ones.
+//!
+//! A cursor is the epoch of the store and the number of an event. A restore begins a new epoch, since
+//! events behind the backup did not survive it. Numbers go on: the newest event is never deleted.
+
+use coupon::code::Code;
+use coupon::ids::{Actor, UserId};
+use coupon::time::Millis;
+use hot::feed::{
+    COUPON_EVENT_KINDS, CouponHappened, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
+    Happened,
+};
+use rusqlite::types::ValueRef;
+use rusqlite::{Row, params};
+use uuid::Builder;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::columns::{parsed, unsigned};
+use crate::failure::damaged;
+use crate::record::{Dictionary, USER_ROLE};
+use crate::txn::Txn;
+use crate::txn::events::number_of;
+use crate::settings;
+
+/// The setting with the epoch, 16 hexadecimal digits.
+pub(crate) const EPOCH: &str = "feed_epoch";
+
+/// The setting with the epochs before, and the number of the last event of each that is still here:
+/// `EPOCH.NUMBER`, oldest first, separated by blanks.
+const EPOCHS_BEFORE: &str = "feed_epochs_before";
+
+/// Most epochs that are remembered. A store is restored a few times in its life.
+const EPOCHS_MAX: usize = 64;
+
+/// A place between two events.
+struct Cursor<'a> {
+    epoch: &'a str,
+    number: i64,
+}
+
+impl<'a> Cursor<'a> {
+    fn parse(text: &'a str) -> Option<Cursor<'a>> {
+        let (epoch, number) = text.split_once('.')?;
+        let number = number.parse().ok().filter(|number| *number >= 0)?;
+        Some(Cursor { epoch, number })
+    }
+
+    fn text(&self) -> String {
+        format!("{}.{}", self.epoch, self.number)
+    }
+}
+
+/// At most `limit` events.
+pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
+    let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
+    let end = |sql: &str| txn.statement(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
+    let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
+    let newest = end("SELECT max(number) FROM event")?.unwrap_or(0);
+    let at = |number| Cursor { epoch: &epoch, number }.text();
+    let after = match from {
+        FeedStart::Oldest => oldest,
+        FeedStart::Newest => newest,
+        FeedStart::After(text) => {
+            let Some(cursor) = Cursor::parse(text) else { return Ok(FeedRead::Unknown) };
+            let last = match cursor.epoch == epoch {
+                true => newest,
+                false => match last_of(txn, cursor.epoch)? {
+                    Some(last) => last,
+                    None => return Ok(FeedRead::Unknown),
+                },
+            };
+            if cursor.number > last {
+                return Ok(FeedRead::Gone { why: FeedGone::Restored, go_on: at(last) });
+            }
+            if cursor.number < oldest {
+                return Ok(FeedRead::Gone { why: FeedGone::TooOld, go_on: at(oldest) });
+            }
+            cursor.number
+        }
+    };
+    let events: Vec<FeedEvent> = txn.all(
+        "SELECT number, at, kind, batch, code, version, actor, user_id, ref, reason, until \
+         FROM event WHERE number > ?1 ORDER BY number LIMIT ?2",
+        params![after, limit as i64],
+        |row| event(txn, &epoch, row),
+    )?;
+    let next = events.last().map_or_else(|| at(after), |event| event.cursor.clone());
+    let is_end = next == at(newest);
+    Ok(FeedRead::Page(FeedPage { events, next, is_end }))
+}
+
+/// The number of the last event of an earlier epoch that is still here.
+fn last_of(txn: &Txn<'_>, epoch: &str) -> rusqlite::Result<Option<i64>> {
+    let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
+    let mut before = before.split_whitespace().filter_map(Cursor::parse);
+    Ok(before.find(|it| it.epoch == epoch).map(|it| it.number))
+}
+
+fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEvent> {
+    let (number, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let kind: i64 = row.get(2)?;
+    let kind = COUPON_EVENT_KINDS.into_iter().find(|it| number_of(*it) == kind);
+    let kind = kind.ok_or_else(|| damaged("event.kind", "no such kind"))?;
+    let user: Option<String> = row.get(7)?;
+    let user = user.map(|user| user.parse::<UserId>()).transpose();
+    let user = user.map_err(|why| damaged("event.user_id", why))?;
+    let actor = match row.get_ref(6)? {
+        ValueRef::Integer(number) => txn.actor(number.unsigned_abs())?,
+        ValueRef::Text(name) => Actor::new(&String::from_utf8_lossy(name)),
+        // As in a record: the user themselves.
+        _ => Actor::new(&format!("{USER_ROLE}{}", user.as_ref().map_or("", UserId::as_str))),
+    };
+    let code: Code = parsed(row, 4)?;
+    let name = Cursor { epoch, number }.text();
+    let random = xxh3_128(name.as_bytes()).to_le_bytes();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&random[..10]);
+    Ok(FeedEvent {
+        id: Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid(),
+        cursor: name,
+        at: Millis(at),
+        actor,
+        happened: Happened::Coupon(CouponHappened {
+            code,
+            owner: txn.owner_at(row.get(3)?)?,
+            version: unsigned(row, 5)?,
+            kind,
+            user,
+            reference: row.get(8)?,
+            reason: row.get(9)?,
+            until: row.get::<_, Option<i64>>(10)?.map(Millis),
+        }),
+    })
+}
+
+/// Deletes up to `limit` events before `before`, and never the newest. Returns how many.
+pub(crate) fn forget(txn: &Txn<'_>, before: Millis, limit: usize) -> rusqlite::Result<usize> {
+    // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
+    txn.statement(
+        "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
+         (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \
+         AND at < ?1",
+    )?
+    .execute(params![before.0, limit as i64])
+}
+
+/// Begins a new epoch: what readers saw behind the newest event that is here did not survive.
+pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
+    let newest: i64 = txn
+        .statement("SELECT coalesce(max(number), 0) FROM event")?
+        .query_row([], |row| row.get(0))?;
+    let old = txn.setting(EPOCH)?.unwrap_or_default();
+    let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
+    let mut before: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
+    before.push(Cursor { epoch: &old, number: newest }.text());
+    let skipped = before.len().saturating_sub(EPOCHS_MAX);
+    settings::set(txn, EPOCHS_BEFORE, &before[skipped..].join(" "))?;
+    txn.run(
+        "UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1",
+        [EPOCH],
+    )
+}

@@ -1,0 +1,65 @@
+//! Events of the feed: written by the transaction of the change that they are about, before its commit.
+//!
+//! One writer at a time takes their numbers, inside its transaction. So the order of numbers is the order
+//! of commits, and a reader never sees a number before a lower one.
+
+use coupon::coupon::Coupon;
+use coupon::ids::Actor;
+use hot::feed::{CouponEventKind, steps};
+use rusqlite::params;
+use rusqlite::types::Value;
+
+use super::Txn;
+use super::told::Row;
+use crate::record::{Dictionary, USER_ROLE};
+
+/// The number of a kind in the column `kind`; never changed.
+pub(crate) fn number_of(kind: CouponEventKind) -> i64 {
+    match kind {
+        CouponEventKind::Issued => 1,
+        CouponEventKind::Redeemed => 2,
+        CouponEventKind::RedemptionCancelled => 3,
+        CouponEventKind::Revoked => 4,
+        CouponEventKind::Voided => 5,
+        CouponEventKind::Extended => 6,
+        CouponEventKind::Held => 7,
+        CouponEventKind::Released => 8,
+    }
+}
+
+impl Txn<'_> {
+    /// Tells that a change by `actor` replaced a coupon of `batch`.
+    pub(crate) fn tell(&self, batch: i64, before: &Coupon, after: &Coupon, actor: &Actor) {
+        for step in steps(before, after, actor) {
+            let code = after.code().as_str();
+            self.seen.told.push(batch, code, number_of(step.kind), &step);
+        }
+    }
+
+    /// Writes what was told, and begins again from nothing.
+    pub(super) fn write_events(&self) -> rusqlite::Result<()> {
+        let rows = self.seen.told.take();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut statement = self.statement(
+            "INSERT INTO event (at, kind, batch, code, version, actor, user_id, ref, reason, until) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?;
+        for row in rows {
+            let Row { at, kind, batch, code, version, actor, user, reference, reason, until } = row;
+            let themselves = actor.as_str().strip_prefix(USER_ROLE);
+            let actor = match themselves.is_some() && themselves == user.as_deref() {
+                true => Value::Null,
+                false => match self.number_of_actor(actor.as_str())? {
+                    Some(number) => Value::Integer(number as i64),
+                    None => Value::Text(actor.as_str().to_owned()),
+                },
+            };
+            statement.execute(params![
+                at, kind, batch, code, version, actor, user, reference, reason, until
+            ])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The event feed: every change once, in order, and what became of old ones.
+
+use coupon::campaign::Campaign;
+use coupon::ids::Actor;
+use coupon::time::Millis;
+use hot::feed::{Feed, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
+use hot_conformance::kit::{
+    Kit, NOW, Said, cancel, extend_days, give, hold, of, redeem, reference, release, revoke, void,
+};
+
+use super::{kit_in, options, raw, tempdir};
+
+fn feed(kit: &Kit) -> &dyn Feed {
+    kit.hot.feed().expect("SQLite has one")
+}
+
+/// Reads on behind a cursor until the end, `limit` events at a time.
+async fn read(kit: &Kit, from: FeedStart, limit: usize) -> Vec<FeedEvent> {
+    let (mut from, mut all) = (from, Vec::new());
+    loop {
+        let FeedRead::Page(page) = feed(kit).events(from, limit).await.unwrap() else {
+            panic!("the cursor is of this store");
+        };
+        assert!(page.events.len() <= limit);
+        if let Some(last) = page.events.last() {
+            assert_eq!(page.next, last.cursor);
+        }
+        from = FeedStart::After(page.next);
+        all.extend(page.events);
+        if page.is_end {
+            return all;
+        }
+    }
+}
+
+/// An event as `kind version user reference`, with `-` for nothing.
+fn line(event: &FeedEvent) -> String {
+    let Happened::Coupon(coupon) = &event.happened;
+    let user = coupon.user.as_ref().map_or("-", |user| user.as_str());
+    let user = user.split('-').next().unwrap_or(user);
+    let reference = coupon.reference.as_deref().unwrap_or("-");
+    format!("{} {} {user} {reference}", coupon.kind.as_str(), coupon.version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_told_once_and_in_order() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let [ann, bob] = kit.users();
+    let campaign = Campaign { extend_days: 10, ..kit.draft() };
+    kit.stocked(&campaign, 10).await;
+    let code = kit.issued(&campaign, &ann, "first").await;
+    kit.done(&code, hold(&ann, "cart", 10)).await;
+    kit.done(&code, hold(&ann, "cart", 20)).await;
+    kit.done(&code, release("cart")).await;
+    kit.done(&code, hold(&ann, "cart", 10)).await;
+    kit.done(&code, redeem(&ann, "cart")).await;
+    // A replay and a refusal tell nothing.
+    assert_eq!(kit.said(&code, redeem(&ann, "cart")).await, Said::Replayed);
+    assert!(matches!(kit.said(&code, redeem(&ann, "other")).await, Said::Refused(_)));
+    kit.done(&code, cancel("cart")).await;
+    kit.done(&code, revoke(&ann)).await;
+    kit.done(&code, give(&bob, reference("again"))).await;
+    kit.done(&code, extend_days(&campaign, 5)).await;
+    let last = kit.done(&code, void()).await;
+    let want = [
+        "issued 1 ANN first",
+        "held 2 ANN cart",
+        "held 3 ANN cart",
+        "released 4 ANN cart",
+        "held 5 ANN cart",
+        "redeemed 6 ANN cart",
+        "redemption_cancelled 7 ANN cart",
+        "revoked 8 ANN -",
+        "issued 9 BOB again",
+        "extended 10 BOB -",
+        "voided 11 BOB -",
+    ];
+    let want = want.map(|line| {
+        let name = |user: &coupon::ids::UserId| user.as_str().split('-').next().map(str::to_owned);
+        line.replace("ANN", &name(&ann).unwrap()).replace("BOB", &name(&bob).unwrap())
+    });
+    let all = read(&kit, FeedStart::Oldest, 100).await;
+    assert_eq!(all.iter().map(line).collect::<Vec<_>>(), want);
+    for event in &all {
+        let Happened::Coupon(coupon) = &event.happened;
+        assert_eq!(coupon.code, code);
+        assert_eq!(coupon.owner.campaign, campaign.id);
+        assert_eq!((event.at, &event.actor), (NOW, &Actor::new("shop:till-4")));
+    }
+    assert_eq!(last.version(), 11);
+    // However it is read, an event has one name.
+    for limit in [1, 3, 11] {
+        assert_eq!(read(&kit, FeedStart::Oldest, limit).await, all, "{limit} at a time");
+    }
+    let fourth = FeedStart::After(all[3].cursor.clone());
+    assert_eq!(read(&kit, fourth, 2).await, all[4..]);
+    assert_eq!(read(&kit, FeedStart::Newest, 2).await, []);
+    let names: std::collections::BTreeSet<_> = all.iter().map(|event| event.id).collect();
+    assert_eq!(names.len(), all.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_events_are_forgotten_and_their_cursors_gone() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let [ann] = kit.users();
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    kit.stocked(&campaign, 10).await;
+    for nth in 0..5 {
+        let at = NOW.plus_ms(nth * 1_000);
+        let applied = kit.issue_at(at, &campaign.id, &ann, reference(&format!("no-{nth}"))).await;
+        assert_eq!(of(&applied).version(), 1);
+    }
+    let all = read(&kit, FeedStart::Oldest, 10).await;
+    let forget = |before: Millis| feed(&kit).forget_events(before);
+    assert_eq!(forget(NOW).await.unwrap(), 0, "nothing is older");
+    assert_eq!(forget(NOW.plus_ms(2_000)).await.unwrap(), 2);
+    assert_eq!(read(&kit, FeedStart::Oldest, 10).await, all[2..]);
+    let first = feed(&kit).events(FeedStart::After(all[0].cursor.clone()), 10).await.unwrap();
+    let go_on = all[1].cursor.clone();
+    assert_eq!(first, FeedRead::Gone { why: FeedGone::TooOld, go_on });
+    let second = FeedStart::After(all[1].cursor.clone());
+    assert_eq!(read(&kit, second, 10).await, all[2..], "nothing behind it is gone");
+    // The newest stays, or the next event would have its number.
+    assert_eq!(forget(NOW.plus_ms(60_000)).await.unwrap(), 2);
+    assert_eq!(forget(NOW.plus_ms(60_000)).await.unwrap(), 0);
+    kit.issued(&campaign, &ann, "last").await;
+    let left = read(&kit, FeedStart::Oldest, 10).await;
+    assert_eq!(left[0], all[4]);
+    assert_eq!(left.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_of_another_store_is_unknown() {
+    let (folder, other) = (tempdir(), tempdir());
+    let (kit, other) = (kit_in(folder.path(), options()), kit_in(other.path(), options()));
+    let FeedRead::Page(page) = feed(&other).events(FeedStart::Newest, 1).await.unwrap() else {
+        panic!("an empty feed has an end");
+    };
+    let epoch: String = raw(folder.path())
+        .query_row("SELECT value FROM setting WHERE name = 'feed_epoch'", [], |row| row.get(0))
+        .unwrap();
+    let cases = [
+        ("of another store", page.next),
+        ("of nothing", String::new()),
+        ("without a number", format!("{epoch}.")),
+        ("below the first", format!("{epoch}.-1")),
+    ];
+    for (name, cursor) in cases {
+        let read = feed(&kit).events(FeedStart::After(cursor), 1).await.unwrap();
+        assert_eq!(read, FeedRead::Unknown, "{name}");
+    }
+    let ahead = feed(&kit).events(FeedStart::After(format!("{epoch}.7")), 1).await.unwrap();
+    let go_on = format!("{epoch}.0");
+    assert_eq!(ahead, FeedRead::Gone { why: FeedGone::Restored, go_on });
+}

@@ -1,0 +1,251 @@
+//! The event feed: what happened, each event once, in an order in which nothing is missing.
+//!
+//! A store writes an event together with the change that it is about. So none is lost, none is of a
+//! change that did not happen, and those of one coupon come in the order of its versions. A reader goes
+//! from cursor to cursor. Events are kept for a time.
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::{Coupon, EventKind};
+use coupon::ids::{Actor, IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use coupon::time::Millis;
+use router::Owner;
+use uuid::Uuid;
+
+use crate::HotError;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedEvent {
+    /// Its name, the same whenever it is read: UUIDv7 of the time at which it happened.
+    pub id: Uuid,
+    /// The cursor behind it.
+    pub cursor: String,
+    /// When.
+    pub at: Millis,
+    /// Who did it.
+    pub actor: Actor,
+    /// What.
+    pub happened: Happened,
+}
+
+/// What happened to what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A coupon changed.
+    Coupon(CouponHappened),
+}
+
+/// A change of a coupon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponHappened {
+    /// The coupon.
+    pub code: Code,
+    /// Its campaign and its batch.
+    pub owner: Owner,
+    /// Its version after the change.
+    pub version: u64,
+    /// What was done.
+    pub kind: CouponEventKind,
+    /// Whose it is after the change, or was before if it is nobody's now; of a hold, the user of the order.
+    pub user: Option<UserId>,
+    /// The caller's name for it: the `issue_ref` of an issue, the `revoke_ref` of a revoke, else the order.
+    pub reference: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it expires now, if an issue or an extension has decided that; of a hold, when it lapses.
+    pub until: Option<Millis>,
+}
+
+/// What was done to a coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CouponEventKind {
+    /// A user became the holder.
+    Issued,
+    /// It was redeemed.
+    Redeemed,
+    /// The redemption was cancelled.
+    RedemptionCancelled,
+    /// It was taken back.
+    Revoked,
+    /// It was voided.
+    Voided,
+    /// It expires later.
+    Extended,
+    /// An order reserved it for a time.
+    Held,
+    /// The order let it go.
+    Released,
+}
+
+/// All of them, in the order of the documents.
+pub const COUPON_EVENT_KINDS: [CouponEventKind; 8] = [
+    CouponEventKind::Issued,
+    CouponEventKind::Redeemed,
+    CouponEventKind::RedemptionCancelled,
+    CouponEventKind::Revoked,
+    CouponEventKind::Voided,
+    CouponEventKind::Extended,
+    CouponEventKind::Held,
+    CouponEventKind::Released,
+];
+
+impl CouponEventKind {
+    /// Its name; never changed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CouponEventKind::Issued => "issued",
+            CouponEventKind::Redeemed => "redeemed",
+            CouponEventKind::RedemptionCancelled => "redemption_cancelled",
+            CouponEventKind::Revoked => "revoked",
+            CouponEventKind::Voided => "voided",
+            CouponEventKind::Extended => "extended",
+            CouponEventKind::Held => "held",
+            CouponEventKind::Released => "released",
+        }
+    }
+}
+
+/// A change of a coupon, before a store has given it its place in the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CouponStep<'a> {
+    /// When.
+    pub at: Millis,
+    /// Who did it.
+    pub actor: &'a Actor,
+    /// The version after it.
+    pub version: u64,
+    /// What was done.
+    pub kind: CouponEventKind,
+    /// As in [`CouponHappened::user`].
+    pub user: Option<&'a UserId>,
+    /// As in [`CouponHappened::reference`].
+    pub reference: Option<&'a str>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// As in [`CouponHappened::until`].
+    pub until: Option<Millis>,
+}
+
+/// The steps of a change by `actor` from one version of a coupon to a later one: each event is one, and a hold
+/// that was made, prolonged or released, which has no event.
+pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec<CouponStep<'a>> {
+    let had = before.events().len();
+    let mut version = before.version();
+    let mut steps = Vec::new();
+    let mut holder = before.holder();
+    for event in after.events().get(had..).unwrap_or_default() {
+        version += 1;
+        let (kind, user, reference, reason, until) = match &event.kind {
+            EventKind::Issued { to, reference, expires_at } => {
+                let reference = reference.as_ref().map(IssueRef::as_str);
+                let until = expires_at.or(Some(after.expires_at()));
+                (CouponEventKind::Issued, Some(to), reference, None, until)
+            }
+            EventKind::Redeemed { by, order } => {
+                let user = by.as_ref().or(holder);
+                (CouponEventKind::Redeemed, user, Some(order.as_str()), None, None)
+            }
+            EventKind::RedemptionCancelled { order, reason } => {
+                let (order, reason) = (Some(order.as_str()), reason.as_ref());
+                (CouponEventKind::RedemptionCancelled, holder, order, reason, None)
+            }
+            EventKind::Revoked { from, reference, reason } => {
+                let reference = reference.as_ref().map(RevokeRef::as_str);
+                (CouponEventKind::Revoked, Some(from), reference, reason.as_ref(), None)
+            }
+            EventKind::Voided { reason } => {
+                (CouponEventKind::Voided, holder, None, reason.as_ref(), None)
+            }
+            EventKind::Extended { expires_at, reason, .. } => {
+                (CouponEventKind::Extended, holder, None, reason.as_ref(), Some(*expires_at))
+            }
+        };
+        holder = match kind {
+            CouponEventKind::Issued | CouponEventKind::Redeemed => user,
+            CouponEventKind::Revoked => None,
+            _ => holder,
+        };
+        let (at, actor, reason) = (event.at, &event.actor, reason.map(Reason::as_str));
+        steps.push(CouponStep { at, actor, version, kind, user, reference, reason, until });
+    }
+    let hold = match (before.hold(), after.hold()) {
+        (_, Some(hold)) => Some((CouponEventKind::Held, hold)),
+        (Some(hold), None) => Some((CouponEventKind::Released, hold)),
+        (None, None) => None,
+    };
+    // A redemption ends the hold of its order, in one version.
+    if let Some((kind, hold)) = hold.filter(|_| version < after.version()) {
+        steps.push(CouponStep {
+            at: after.modified_at(),
+            actor,
+            version: after.version(),
+            kind,
+            user: Some(&hold.by),
+            reference: Some(OrderRef::as_str(&hold.order)),
+            reason: None,
+            until: (kind == CouponEventKind::Held).then_some(hold.until),
+        });
+    }
+    steps
+}
+
+/// Where a reader begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedStart {
+    /// At the oldest event that is kept.
+    Oldest,
+    /// Behind the newest.
+    Newest,
+    /// Behind this cursor.
+    After(String),
+}
+
+/// What a read of the feed says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedRead {
+    /// Some events.
+    Page(FeedPage),
+    /// The cursor is none of this store.
+    Unknown,
+    /// The cursor leads to nothing any more.
+    Gone {
+        /// Why.
+        why: FeedGone,
+        /// From where to go on.
+        go_on: String,
+    },
+}
+
+/// Some events, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPage {
+    /// They. There may be none.
+    pub events: Vec<FeedEvent>,
+    /// The cursor behind the last of them, or behind where the read ended.
+    pub next: String,
+    /// Whether there were no more at the time.
+    pub is_end: bool,
+}
+
+/// Why a cursor leads to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedGone {
+    /// Events behind it were deleted for their age.
+    TooOld,
+    /// The store was restored: what the reader saw behind the place to go on from did not survive.
+    Restored,
+}
+
+/// The feed of a store.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// At most `limit` events.
+    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError>;
+
+    /// Deletes some events that are older; how many. 0 if there are none left that may be deleted.
+    async fn forget_events(&self, before: Millis) -> Result<usize, HotError>;
+}
