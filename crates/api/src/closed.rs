@@ -17,6 +17,18 @@ use crate::problem::table::Code;
 /// The states of a coupon.
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
+/// The types of events.
+pub(crate) const EVENT_TYPES: [&str; 8] = [
+    "coupon.issued",
+    "coupon.redeemed",
+    "coupon.redemption_cancelled",
+    "coupon.revoked",
+    "coupon.voided",
+    "coupon.extended",
+    "coupon.held",
+    "coupon.released",
+];
+
 macro_rules! closed {
     ($($(#[doc = $doc:literal])* $name:ident: $words:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -49,6 +61,10 @@ closed! {
     EventKind: [
         "issued", "redeemed", "redemption_cancelled", "revoked", "voided", "extended",
     ];
+
+    /// What happened, as the event feed says it. `coupon.held` and `coupon.released` come only if they are
+    /// asked for.
+    EventType: EVENT_TYPES;
 
     /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
     /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.

@@ -6,6 +6,7 @@ pub(crate) mod batches;
 pub(crate) mod campaigns;
 pub(crate) mod codes;
 pub(crate) mod coupons;
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::closed;
 use crate::handlers::{
-    accounts, admin, batches, campaigns, codes, coupons, health, imports, lists,
+    accounts, admin, batches, campaigns, codes, coupons, events, health, imports, lists,
 };
 use crate::problem::ProblemBody;
 
@@ -33,6 +33,7 @@ use crate::problem::ProblemBody;
         (name = "coupons", description = "What happens to one coupon, and lists of coupons."),
         (name = "campaigns", description = "Offers, their limits and dates, and their coupons."),
         (name = "batches", description = "Where the coupons of a campaign come from."),
+        (name = "events", description = "What happened, for programs that follow it."),
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
         (name = "health", description = "For load balancers and operators."),
     ),
@@ -78,6 +79,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(imports::create_batch, batches::list_batches))
         .routes(routes!(batches::read_batch, batches::change_batch))
         .routes(routes!(codes::list_codes))
+        .routes(routes!(events::list_events))
         .routes(routes!(imports::import_template))
         .routes(routes!(accounts::create_user))
         .routes(routes!(accounts::create_session))

@@ -31,6 +31,7 @@ pub struct Problem {
     retry_at: Option<Millis>,
     retry_after: Option<Duration>,
     coupon: Option<Box<CouponBody>>,
+    next_cursor: Option<String>,
     errors: Vec<Fault>,
 }
 
@@ -43,6 +44,7 @@ impl Problem {
             retry_at: None,
             retry_after: code.retry_after().map(Duration::from_secs),
             coupon: None,
+            next_cursor: None,
             errors: Vec::new(),
         }
     }
@@ -107,6 +109,13 @@ impl From<Failure> for Problem {
             Failure::LoginTaken => {
                 Problem::new(Code::LoginTaken, "this login_id already has an account")
             }
+            Failure::CursorGone { detail, go_on } => {
+                Problem { next_cursor: Some(go_on), ..Problem::new(Code::CursorGone, detail) }
+            }
+            Failure::NoFeed => Problem::new(
+                Code::NoFeed,
+                "a hot store on a cluster keeps no events yet; read GET /v1/coupons instead",
+            ),
             Failure::NoCodeKey => {
                 tracing::error!("there is no code key to mint with");
                 Problem::new(Code::Internal, "see the log of the server")

@@ -7,6 +7,7 @@ mod batch;
 mod campaign;
 mod coupon;
 mod dry_run;
+mod feed;
 mod redemption;
 mod session;
 
@@ -17,8 +18,11 @@ pub use self::batch::{BatchBody, BatchOrDryRun};
 pub use self::campaign::CampaignBody;
 pub use self::coupon::{CouponBody, CouponDetail, EventBody};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
+pub use self::feed::{FeedBody, FeedCouponBody, FeedEventBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};
 pub use self::session::SessionBody;
+
+pub(crate) use self::feed::event_type;
 
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -15,6 +15,7 @@ mod coupons; // what a caller does with one coupon
 pub mod csv;
 mod events; // which part of a coupon's history a caller may see
 mod failure; // how a use case ends if it does not do what was asked
+mod feed; // what happened, for those who follow it
 mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
 mod lists; // which lists of coupons a caller may ask for
@@ -51,7 +52,9 @@ pub use coupons::{
 };
 pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
+pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsRequest, EventsView};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
+pub use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, FeedEvent, FeedStart, Happened};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
 };
@@ -133,14 +136,9 @@ impl Engine {
         &self.cold
     }
 
-    /// The code as people read it: a minted one in groups of four, after its campaign's prefix.
+    /// The code of a coupon as people read it.
     fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
-        let (code, prefix) = (snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref());
-        // No foreign code opens: an import rejects the line of one that does.
-        match self.router.opens(code) {
-            true => code.printed(prefix.map(|prefix| prefix.as_str())),
-            false => code.to_string(),
-        }
+        self.printed_with(snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref())
     }
 
     /// Whether anything was ever archived. If so, checks that cold has all of it: a list must not

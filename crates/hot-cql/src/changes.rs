@@ -119,7 +119,8 @@ impl Store {
         attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
         let Decision { applied, writes } = decision;
-        let (Some(Writes { before, entry, .. }), Outcome::Accepted(after)) = (writes, &applied.outcome)
+        let (Some(Writes { before, entry, .. }), Outcome::Accepted(after)) =
+            (writes, &applied.outcome)
         else {
             return Ok(Some(applied));
         };

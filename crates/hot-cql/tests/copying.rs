@@ -31,7 +31,8 @@ const CASES: [&str; 8] = [
 fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     // Room for a machine that does other things besides.
-    let options = Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60) };
+    let options =
+        Options { free_min_bytes: 0, write_timeout: Duration::from_secs(60), ..Options::default() };
     let archive = Arc::clone(archive);
     let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     (Arc::new(hot), folder)

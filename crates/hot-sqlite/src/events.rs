@@ -18,9 +18,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
 use crate::record::{Dictionary, USER_ROLE};
+use crate::settings;
 use crate::txn::Txn;
 use crate::txn::events::number_of;
-use crate::settings;
 
 /// The setting with the epoch, 16 hexadecimal digits.
 pub(crate) const EPOCH: &str = "feed_epoch";
@@ -155,8 +155,5 @@ pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
     before.push(Cursor { epoch: &old, number: newest }.text());
     let skipped = before.len().saturating_sub(EPOCHS_MAX);
     settings::set(txn, EPOCHS_BEFORE, &before[skipped..].join(" "))?;
-    txn.run(
-        "UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1",
-        [EPOCH],
-    )
+    txn.run("UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1", [EPOCH])
 }

@@ -79,11 +79,13 @@ pub struct Options {
     pub free_min_bytes: u64,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
+    /// Whether the feed tells of each change. A store that was without for a while has a gap there.
+    pub events: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { free_min_bytes: FREE_MIN_BYTES, write_timeout: WRITE_TIMEOUT }
+        Options { free_min_bytes: FREE_MIN_BYTES, write_timeout: WRITE_TIMEOUT, events: true }
     }
 }
 
@@ -142,6 +144,7 @@ impl SqliteHot {
             file_lock,
             folder: folder.to_owned(),
             free_min: options.free_min_bytes,
+            tells: options.events,
             statements: Arc::clone(&statements),
         };
         Ok(SqliteHot {

@@ -31,8 +31,8 @@ use crate::stock::Supply;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    Result, SqliteHot, accounts, batches, campaigns, changes, coupons, events, import, issuing, list,
-    prefetch, rejected_lines, settings, stock,
+    Result, SqliteHot, accounts, batches, campaigns, changes, coupons, events, import, issuing,
+    list, prefetch, rejected_lines, settings, stock,
 };
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -50,7 +50,7 @@ const EVENTS_DELETED_MAX: usize = 2_000;
 #[async_trait]
 impl HotStore for SqliteHot {
     fn feed(&self) -> Option<&dyn Feed> {
-        Some(self)
+        self.options.events.then_some(self as &dyn Feed)
     }
 
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {

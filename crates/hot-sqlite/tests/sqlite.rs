@@ -54,7 +54,7 @@ const SHORT: Duration = Duration::from_millis(200);
 const TRIES: usize = 20;
 
 fn options() -> Options {
-    Options { free_min_bytes: 0, write_timeout: LONG }
+    Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() }
 }
 
 fn short_options() -> Options {

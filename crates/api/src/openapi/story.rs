@@ -20,6 +20,7 @@ pub(super) fn add(document: &mut Value) {
 
 fn example(story: &Value, name: &str) -> Value {
     let later = |what: &str, then: &str| but(&story[what], &story[format!("{what}, {then}")]);
+    let feed_event = || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"]}));
     let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
@@ -40,6 +41,10 @@ fn example(story: &Value, name: &str) -> Value {
             let lines = json!({"rejected_lines": [rejected], "parsed_lines": [parsed]});
             but(&story["ImportDryRun"], &lines)
         }
+        "FeedEvent" => feed_event(),
+        "Events" => json!({
+            "data": [feed_event()], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
+        }),
         "List_Coupon" => page("Coupon"),
         "List_Campaign" => page("Campaign"),
         "List_Batch" => page("Batch"),
@@ -71,6 +76,7 @@ fn problem(redeemed: &Value) -> Value {
         "retry": code.retry().as_str(),
         "retry_at": null,
         "coupon": redeemed,
+        "next_cursor": null,
         "errors": null,
         "request_id": "01981f2c-77a0-7c1e-9b1c-5a2f0c0e9d13",
     })

@@ -35,6 +35,8 @@ pub struct ProblemBody {
     retry_at: Option<String>,
     /// The coupon; null if there is none, or if the caller may not see it.
     coupon: Option<Box<CouponBody>>,
+    /// The cursor to go on from, if the code is `CURSOR_GONE`; otherwise null.
+    next_cursor: Option<String>,
     /// The wrong fields, if the code is `INVALID`; otherwise null.
     errors: Option<Vec<ErrorBody>>,
     /// Names this request in the log of the server. The header `x-request-id` has it as well.
@@ -54,6 +56,7 @@ impl Problem {
             retry: self.code.retry().as_str(),
             retry_at: self.retry_at.map(format_instant),
             coupon: self.coupon.clone(),
+            next_cursor: self.next_cursor.clone(),
             errors: (!self.errors.is_empty())
                 .then(|| self.errors.iter().map(ErrorBody::from).collect()),
             request_id: request_id.to_owned(),

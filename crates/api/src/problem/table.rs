@@ -72,6 +72,9 @@ problems! {
     IssueClosed: Refusal { .. } "ISSUE_CLOSED" 409 Later "The campaign issues no coupons now";
     /// The campaign or the batch is paused.
     Paused: Refusal "PAUSED" 409 Later "The campaign or the batch is paused";
+    /// A cursor of the events leads to nothing any more.
+    CursorGone "CURSOR_GONE" 410 Never "The events behind the cursor are gone"
+        hint "go on from next_cursor, and compare your data with GET /v1/coupons";
     /// The body is too long.
     TooLarge "TOO_LARGE" 413 Never "The body is too large";
     /// The body is of another media type.
@@ -84,6 +87,8 @@ problems! {
         hint "wait for the seconds in Retry-After";
     /// A fault of this server.
     Internal "INTERNAL" 500 Same "The server has a fault";
+    /// The hot store keeps no events.
+    NoFeed "NO_FEED" 501 Never "This store keeps no events";
     /// Too many writes wait.
     Overloaded "OVERLOADED" 503 Later wait 1 "Too many requests are waiting";
     /// The disk takes no writes; somebody has to look after it.
@@ -224,6 +229,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("read_batch", &[codes![NotFound], TOKEN, READ]),
     ("change_batch", &[BODY, TOKEN, codes![NotFound], WRITE]),
     ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
+    ("list_events", &[codes![Invalid, CursorGone, NoFeed], TOKEN, READ]),
     ("import_template", &[codes![Unauthenticated]]),
     ("create_user", &[BODY, codes![Forbidden, LoginTaken, TooMany], WRITE]),
     ("create_session", &[BODY, codes![Unauthenticated, Forbidden, TooMany], READ]),

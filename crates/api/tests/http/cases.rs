@@ -6,6 +6,7 @@ pub(crate) mod contract;
 mod events;
 mod examples;
 mod external;
+mod feed;
 mod guesser;
 mod handout;
 mod history;

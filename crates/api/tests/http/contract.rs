@@ -35,7 +35,8 @@ const WITH_RETRY_AFTER: &[&str] = &[
 /// Problems that have the header in some answers.
 const MAY_HAVE_RETRY_AFTER: &[&str] = &["OUTCOME_UNKNOWN"];
 
-const PROBLEM: &str = "type title status code detail hint retry retry_at coupon errors request_id";
+const PROBLEM: &str =
+    "type title status code detail hint retry retry_at coupon next_cursor errors request_id";
 const COUPON: &str = "code campaign_id batch_id state expired paused holder valid_from expires_at \
     expires_on time_zone held_until issued_at redeemed_at order_ref created_at modified_at \
     version tier";
@@ -77,6 +78,18 @@ const DRY_RUN_SHAPE: Shape = Fields(
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
+const FEED_EVENT: Shape = Fields(
+    "event_id cursor type at actor coupon",
+    &[(
+        "coupon",
+        Fields(
+            "code campaign_id batch_id version user_id order_ref issue_ref revoke_ref reason \
+             expires_at held_until",
+            &[],
+        ),
+    )],
+);
+
 /// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
@@ -112,6 +125,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ("read_batch", Fields(BATCH, &[])),
     ("change_batch", Fields(BATCH, &[])),
     ("list_codes", Other),
+    ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),
     ("import_template", Other),
     ("create_user", Fields("user_id token expires_at", &[])),
     ("create_session", Fields("user_id token expires_at", &[])),

@@ -9,7 +9,7 @@ use hot_sqlite::Options;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Shop, TRIES, options};
+use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Shop, TRIES, code_keys, options};
 
 /// Longest wait for a write, in tests with a store that accepts none.
 const SHORT: Duration = Duration::from_millis(200);
@@ -62,6 +62,15 @@ async fn provoked(code: Code) -> Answer {
             issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
         }
         Code::Paused => paused().await,
+        Code::CursorGone => {
+            let service = Service::new();
+            let end = service.get(Shop, "/v1/events").await.string("next_cursor");
+            service.get(Shop, &format!("/v1/events?after={end}7")).await
+        }
+        Code::NoFeed => {
+            let without = Service::with(Options { events: false, ..options() }, code_keys);
+            without.get(Shop, "/v1/events").await
+        }
         Code::TooLarge => {
             let body = vec![b' '; api::BODY_BYTES_MAX + 1];
             let asked = Asked::new("POST", "/v1/campaigns").typed("application/json", body);

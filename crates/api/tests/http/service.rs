@@ -97,7 +97,7 @@ impl Archiving {
 
 /// Options that ignore how full the disk of the machine is, and that it may stop for a while.
 pub(crate) fn options() -> Options {
-    Options { free_min_bytes: 0, write_timeout: LONG }
+    Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() }
 }
 
 fn tokens(secret: &[u8], external: Option<ExternalIssuer>) -> Tokens {

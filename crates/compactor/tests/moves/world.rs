@@ -86,7 +86,11 @@ pub(crate) fn cold_at(at: &Path) -> Arc<ColdStore> {
 }
 
 pub(crate) fn hot_at(at: &Path, cold: &Arc<ColdStore>) -> Arc<SqliteHot> {
-    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: LONG };
+    let options = hot_sqlite::Options {
+        free_min_bytes: 0,
+        write_timeout: LONG,
+        ..hot_sqlite::Options::default()
+    };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     Arc::new(SqliteHot::open(&hot_folder(at), keys(), archive, options).unwrap())
 }

@@ -97,7 +97,11 @@ impl World {
             ..cold::Options::default()
         };
         let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
-        let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout: long };
+        let options = hot_sqlite::Options {
+            free_min_bytes: 0,
+            write_timeout: long,
+            ..hot_sqlite::Options::default()
+        };
         let keys = || vec![CodeKey::new(*b"the tests' key..")];
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);

@@ -62,7 +62,7 @@ impl World {
         let cold = Arc::new(ColdStore::on_folder(&folder.path().join("cold"), options));
         let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
         let key = || CodeKey::new(*b"a key of 16 byte");
-        let options = Options { free_min_bytes: 0, write_timeout: LONG };
+        let options = Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() };
         let at = folder.path().join("hot");
         let hot = Arc::new(SqliteHot::open(&at, vec![key()], archive, options).unwrap());
         let engine = Arc::new(Engine::new(

@@ -10,7 +10,7 @@ use rusqlite::params;
 use rusqlite::types::Value;
 
 use super::Txn;
-use super::told::Row;
+use super::told::{Row, Told};
 use crate::record::{Dictionary, USER_ROLE};
 
 /// The number of a kind in the column `kind`; never changed.
@@ -30,15 +30,15 @@ pub(crate) fn number_of(kind: CouponEventKind) -> i64 {
 impl Txn<'_> {
     /// Tells that a change by `actor` replaced a coupon of `batch`.
     pub(crate) fn tell(&self, batch: i64, before: &Coupon, after: &Coupon, actor: &Actor) {
+        let Some(told) = &self.seen.told else { return };
         for step in steps(before, after, actor) {
-            let code = after.code().as_str();
-            self.seen.told.push(batch, code, number_of(step.kind), &step);
+            told.push(batch, after.code().as_str(), number_of(step.kind), &step);
         }
     }
 
     /// Writes what was told, and begins again from nothing.
     pub(super) fn write_events(&self) -> rusqlite::Result<()> {
-        let rows = self.seen.told.take();
+        let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
         if rows.is_empty() {
             return Ok(());
         }

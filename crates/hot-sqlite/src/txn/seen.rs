@@ -37,7 +37,8 @@ pub(crate) struct Seen {
     /// The numbers of the next new rows of batches, in a transaction that writes.
     pub(super) next_numbers: RefCell<HashMap<i64, i64>>,
     pub(super) counts: Counts,
-    pub(super) told: Told,
+    /// What the feed will tell of; `None` if it tells nothing.
+    pub(super) told: Option<Told>,
     /// Statements run by the whole store.
     pub(super) statements: Arc<AtomicU64>,
 }
@@ -46,6 +47,11 @@ impl Seen {
     /// Nothing yet; `statements` counts the statements that run.
     pub(crate) fn counting(statements: &Arc<AtomicU64>) -> Seen {
         Seen { statements: Arc::clone(statements), ..Seen::default() }
+    }
+
+    /// The same for a transaction that writes; `tells`: whether the feed tells of its changes.
+    pub(crate) fn of_writer(statements: &Arc<AtomicU64>, tells: bool) -> Seen {
+        Seen { told: tells.then(Told::default), ..Seen::counting(statements) }
     }
 
     /// Drops what can change.

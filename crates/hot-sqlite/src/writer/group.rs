@@ -21,6 +21,8 @@ pub(crate) struct Desk {
     pub(crate) folder: PathBuf,
     /// With fewer free bytes nothing is written.
     pub(crate) free_min: u64,
+    /// Whether the feed tells of changes.
+    pub(crate) tells: bool,
     /// Counts the statements that run.
     pub(crate) statements: Arc<AtomicU64>,
 }
@@ -124,7 +126,7 @@ fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
 }
 
 fn run_all(desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
-    let (conn, seen) = (&desk.conn, Seen::counting(&desk.statements));
+    let (conn, seen) = (&desk.conn, Seen::of_writer(&desk.statements, desk.tells));
     let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;

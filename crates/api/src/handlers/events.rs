@@ -1,0 +1,88 @@
+//! The event feed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use engine::{COUPON_EVENT_KINDS, CouponEventKind, EventsRequest, FeedStart};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::closed::{self, EVENT_TYPES};
+use crate::extract::{Params, Who};
+use crate::paging::LIMITS;
+use crate::problem::Problem;
+use crate::views::{FeedBody, event_type};
+
+/// Which events to read.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventParams {
+    /// The `next_cursor` of the call before, or the `cursor` of the last event that you have dealt with.
+    /// `newest`: only what happens from now on. If it is left out, the oldest events come first.
+    after: Option<String>,
+    /// The most events of a page: 1 to 1,000. If it is left out, it is 100.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 100)]
+    limit: Option<String>,
+    /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and
+    /// `coupon.released`.
+    #[param(value_type = Option<closed::EventType>)]
+    r#type: Option<String>,
+    /// Only events of this campaign.
+    campaign_id: Option<String>,
+}
+
+impl EventParams {
+    fn read(self) -> Result<EventsRequest, Problem> {
+        let mut reading = Reading::default();
+        let kinds = self.r#type.as_deref().and_then(|text| {
+            let kinds = text
+                .split(',')
+                .map(|one| reading.choice("type", Some(one), &EVENT_TYPES.join(", "), kind_of));
+            kinds.collect::<Option<BTreeSet<CouponEventKind>>>()
+        });
+        let request = EventsRequest {
+            from: match self.after.as_deref() {
+                None => FeedStart::Oldest,
+                Some("newest") => FeedStart::Newest,
+                Some(cursor) => FeedStart::After(cursor.to_owned()),
+            },
+            kinds,
+            campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
+            limit: reading.number("limit", self.limit.as_deref(), LIMITS),
+        };
+        reading.done(Some(request))
+    }
+}
+
+fn kind_of(text: &str) -> Option<CouponEventKind> {
+    COUPON_EVENT_KINDS.into_iter().find(|kind| event_type(*kind) == text)
+}
+
+/// Follow what happens
+///
+/// Every accepted change of a coupon, once, in the order in which the store made them; those of one
+/// coupon in the order of its versions. Read on with `after` and the `next_cursor` of the answer, also
+/// if it had no events: then wait a moment before the next call.
+///
+/// Store the cursor together with what you do for its events: after a crash you then begin where you
+/// were. A call that is repeated gets the same events, with the same `event_id`.
+///
+/// Events are kept for `events_keep`, seven days by default. If you come later, or if the store was
+/// restored from a backup, the answer is CURSOR_GONE, with the cursor to go on from.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events", params(EventParams),
+    responses((status = 200, body = FeedBody, description = "Some events, oldest first"))
+)]
+pub(crate) async fn list_events(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(params): Params<EventParams>,
+) -> Result<Answer<FeedBody>, Problem> {
+    let view = app.engine.events(&caller, params.read()?).await?;
+    Ok(Answer(FeedBody::from(view)))
+}

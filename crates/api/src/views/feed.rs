@@ -1,0 +1,128 @@
+//! Events of the feed.
+
+use coupon::calendar::format_instant;
+use engine::{CouponEventKind, EventsView, FeedEvent, Happened};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::closed;
+
+/// Some events.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Events)]
+pub struct FeedBody {
+    /// The events, oldest first. There may be none.
+    #[schema(max_items = 1000)]
+    data: Vec<FeedEventBody>,
+    /// Send it as `after` to get what happened next. It is there also at the end.
+    next_cursor: String,
+    /// Whether there are more already.
+    has_more: bool,
+}
+
+impl From<EventsView> for FeedBody {
+    fn from(view: EventsView) -> FeedBody {
+        FeedBody {
+            data: view.events.into_iter().map(FeedEventBody::from).collect(),
+            next_cursor: view.next,
+            has_more: !view.is_end,
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = FeedEvent)]
+pub struct FeedEventBody {
+    /// Names the event: the same whenever you read it.
+    event_id: String,
+    /// The cursor behind this event.
+    cursor: String,
+    /// What happened.
+    #[schema(value_type = closed::EventType)]
+    r#type: &'static str,
+    /// When it was accepted.
+    at: String,
+    /// Who did it, `role:name`.
+    actor: String,
+    /// The coupon, as far as the event is about it.
+    coupon: FeedCouponBody,
+}
+
+/// The coupon of an event.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = FeedCoupon)]
+pub struct FeedCouponBody {
+    /// Its code as people read it.
+    code: String,
+    /// Its campaign.
+    campaign_id: String,
+    /// Its batch.
+    batch_id: String,
+    /// Its version after the change.
+    version: u64,
+    /// Who has it, or had it before; of a hold, the user of the order. Null: nobody.
+    user_id: Option<String>,
+    /// The order that redeems, cancels, holds or releases it.
+    order_ref: Option<String>,
+    /// The name of the issue, if the caller gave one.
+    issue_ref: Option<String>,
+    /// The name of the revoke, if the caller gave one.
+    revoke_ref: Option<String>,
+    /// Why, if the caller said it.
+    reason: Option<String>,
+    /// First instant at which it no longer works, if it was issued or extended.
+    expires_at: Option<String>,
+    /// When the hold ends, if it was held.
+    held_until: Option<String>,
+}
+
+/// The type of an event; never changed.
+pub(crate) fn event_type(kind: CouponEventKind) -> &'static str {
+    match kind {
+        CouponEventKind::Issued => "coupon.issued",
+        CouponEventKind::Redeemed => "coupon.redeemed",
+        CouponEventKind::RedemptionCancelled => "coupon.redemption_cancelled",
+        CouponEventKind::Revoked => "coupon.revoked",
+        CouponEventKind::Voided => "coupon.voided",
+        CouponEventKind::Extended => "coupon.extended",
+        CouponEventKind::Held => "coupon.held",
+        CouponEventKind::Released => "coupon.released",
+    }
+}
+
+impl From<(String, FeedEvent)> for FeedEventBody {
+    fn from((code, event): (String, FeedEvent)) -> FeedEventBody {
+        let Happened::Coupon(coupon) = event.happened;
+        let kind = coupon.kind;
+        let reference =
+            |kinds: &[CouponEventKind]| coupon.reference.clone().filter(|_| kinds.contains(&kind));
+        let until = coupon.until.map(format_instant);
+        let is_held = kind == CouponEventKind::Held;
+        FeedEventBody {
+            event_id: event.id.to_string(),
+            cursor: event.cursor,
+            r#type: event_type(kind),
+            at: format_instant(event.at),
+            actor: event.actor.as_str().to_owned(),
+            coupon: FeedCouponBody {
+                code,
+                campaign_id: coupon.owner.campaign.to_string(),
+                batch_id: coupon.owner.batch.to_string(),
+                version: coupon.version,
+                user_id: coupon.user.as_ref().map(ToString::to_string),
+                order_ref: reference(&[
+                    CouponEventKind::Redeemed,
+                    CouponEventKind::RedemptionCancelled,
+                    CouponEventKind::Held,
+                    CouponEventKind::Released,
+                ]),
+                issue_ref: reference(&[CouponEventKind::Issued]),
+                revoke_ref: reference(&[CouponEventKind::Revoked]),
+                reason: coupon.reason.clone(),
+                expires_at: until.clone().filter(|_| !is_held),
+                held_until: until.filter(|_| is_held),
+            },
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The event feed: who may follow it, from where, and what it says.
+
+use serde_json::{Value, json};
+
+use crate::service::{ANN, Admin, Operator, Service, Shop, Who};
+
+/// A coupon of ann that is issued, held, redeemed, and cancelled, and one of another campaign that is void.
+async fn lived() -> Service {
+    let service = Service::new();
+    service.campaign("a", json!({"code_prefix": "AA"})).await;
+    service.campaign("b", json!({})).await;
+    let code = service.issued("a", "ann").await;
+    service.clock.pass(1_000);
+    service.does("hold", &code, "o1").await.is("201", "held");
+    service.does("redeem", &code, "o1").await.is("201", "redeemed");
+    let cancelled = json!({"order_ref": "o1", "reason": "sent back"});
+    let path = format!("/v1/coupons/{code}/cancel-redemption");
+    service.post(Shop, &path, cancelled).await.is("200", "cancelled");
+    let other = service.issued("b", "bob").await;
+    service.admin("void", &other, json!({"reason": "stolen"})).await.is("200", "void");
+    service
+}
+
+async fn types(service: &Service, query: &str) -> Vec<String> {
+    service.get(Shop, &format!("/v1/events{query}")).await.data("type")
+}
+
+#[tokio::test]
+async fn what_happened_comes_in_order() {
+    let service = lived().await;
+    let usual = [
+        "coupon.issued",
+        "coupon.redeemed",
+        "coupon.redemption_cancelled",
+        "coupon.issued",
+        "coupon.voided",
+    ];
+    let cases: [(&str, &str, &[&str]); 7] = [
+        ("all but holds", "", &usual),
+        ("of a campaign", "?campaign_id=b", &usual[3..]),
+        ("of a type", "?type=coupon.held", &["coupon.held"]),
+        ("of two types", "?type=coupon.held,coupon.voided", &["coupon.held", "coupon.voided"]),
+        ("of both", "?type=coupon.issued&campaign_id=a", &usual[..1]),
+        ("of a campaign of nobody", "?campaign_id=nowhere", &[]),
+        ("from now on", "?after=newest", &[]),
+    ];
+    for (name, query, want) in cases {
+        assert_eq!(types(&service, query).await, want, "{name}");
+    }
+    let all = service.get(Operator, "/v1/events").await.json.clone();
+    let redeemed = &all["data"][1];
+    assert_eq!(redeemed["actor"], "shop:till-7");
+    let code = redeemed["coupon"]["code"].as_str().unwrap_or_default();
+    assert!(code.starts_with("AA-"), "{code} is as people read it");
+    let coupon = json!({"code": code, "campaign_id": "a",
+        "batch_id": redeemed["coupon"]["batch_id"], "version": 3, "user_id": "ann",
+        "order_ref": "o1", "issue_ref": null, "revoke_ref": null, "reason": null,
+        "expires_at": null, "held_until": null});
+    assert_eq!(redeemed["coupon"], coupon);
+    assert_eq!(all["data"][2]["coupon"]["reason"], "sent back");
+    assert_eq!(all["has_more"], false);
+    assert_eq!(all["next_cursor"], all["data"][4]["cursor"]);
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_where_it_was() {
+    let service = lived().await;
+    let all = service.get(Admin, "/v1/events?limit=1000").await.json.clone();
+    let all = all["data"].as_array().expect("events").clone();
+    for limit in 1..=3 {
+        let (mut after, mut read): (String, Vec<Value>) = (String::new(), Vec::new());
+        loop {
+            let page =
+                service.get(Shop, &format!("/v1/events?limit={limit}{after}")).await.json.clone();
+            let data = page["data"].as_array().expect("events");
+            assert!(data.len() <= limit);
+            read.extend(data.iter().cloned());
+            after = format!("&after={}", page["next_cursor"].as_str().expect("always there"));
+            if page["has_more"] == false {
+                break;
+            }
+        }
+        assert_eq!(read, all, "{limit} at a time");
+        // At the end, the cursor waits for what comes.
+        assert_eq!(types(&service, &format!("?{}", &after[1..])).await, Vec::<String>::new());
+    }
+    let after = all[1]["cursor"].as_str().expect("a cursor");
+    let next = types(&service, &format!("?after={after}")).await;
+    assert_eq!(next, ["coupon.redemption_cancelled", "coupon.issued", "coupon.voided"]);
+}
+
+#[tokio::test]
+async fn who_may_not_and_what_is_wrong() {
+    let service = lived().await;
+    let ahead = service.get(Shop, "/v1/events?after=newest").await.json.clone();
+    let ahead = ahead["next_cursor"].as_str().expect("a cursor").replace('.', ".9");
+    let cases: [(&str, Who, String, &str); 6] = [
+        ("a user", ANN, String::new(), "403 FORBIDDEN null"),
+        ("a cursor of nothing", Shop, "?after=x".to_owned(), "400 INVALID \"after\""),
+        ("behind a backup", Shop, format!("?after={ahead}"), "410 CURSOR_GONE null"),
+        ("no such type", Shop, "?type=coupon.eaten".to_owned(), "400 INVALID \"type\""),
+        ("too many", Shop, "?limit=1001".to_owned(), "400 INVALID \"limit\""),
+        ("no such parameter", Shop, "?since=1".to_owned(), "400 INVALID \"since\""),
+    ];
+    for (name, who, query, want) in cases {
+        let answer = service.get(who, &format!("/v1/events{query}")).await;
+        let field = &answer.json["errors"][0]["field"];
+        assert_eq!(format!("{} {field}", answer.word()), want, "{name}");
+    }
+    let gone = service.get(Shop, &format!("/v1/events?after={ahead}")).await.json.clone();
+    let go_on = gone["next_cursor"].as_str().expect("where to go on");
+    assert_eq!(types(&service, &format!("?after={go_on}")).await, Vec::<String>::new());
+}

@@ -1,0 +1,141 @@
+//! The event feed, as a caller may read it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use coupon::campaign::Prefix;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use hot::feed::{CouponEventKind, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
+
+use crate::campaigns::must_lie;
+use crate::failure::Failure;
+use crate::{Caller, Engine, Role};
+
+/// Events of a page if the caller does not say.
+pub const EVENTS_DEFAULT: usize = 100;
+
+/// Most events of a page: some 500 KB of JSON.
+pub const EVENTS_MAX: usize = 1_000;
+
+/// Most events that one call looks at, of which its filter may leave none: some 20 ms.
+const LOOKED_AT_MAX: usize = 10_000;
+
+/// Which events to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsRequest {
+    /// From where on.
+    pub from: FeedStart,
+    /// Only these kinds. `None`: all but holds and releases, of which a shop makes several for each order.
+    pub kinds: Option<BTreeSet<CouponEventKind>>,
+    /// Only those of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// At most so many; [`EVENTS_DEFAULT`] by default.
+    pub limit: Option<u64>,
+}
+
+/// Some events, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsView {
+    /// Each with its code as people read it.
+    pub events: Vec<(String, FeedEvent)>,
+    /// Where to go on. It has moved also if no event passed the filter.
+    pub next: String,
+    /// Whether there were no more at the time.
+    pub is_end: bool,
+}
+
+impl Engine {
+    /// Reads what happened.
+    ///
+    /// # Errors
+    /// `Forbidden` for users; `CursorGone` with the cursor to go on from; `NoFeed`.
+    pub async fn events(
+        &self,
+        caller: &Caller,
+        request: EventsRequest,
+    ) -> Result<EventsView, Failure> {
+        if caller.role == Role::User {
+            return Err(Failure::Forbidden("users read their own coupons instead".to_owned()));
+        }
+        must_lie("limit", request.limit, 1, EVENTS_MAX as u64)?;
+        let feed = self.hot.feed().ok_or(Failure::NoFeed)?;
+        let limit = request.limit.map_or(EVENTS_DEFAULT, |limit| limit as usize);
+        let (mut from, mut events, mut looked_at) = (request.from.clone(), Vec::new(), 0);
+        loop {
+            // A filter that lets little pass looks at more for each read.
+            let some = match looked_at {
+                0 => limit,
+                _ => EVENTS_MAX,
+            };
+            let page = match feed.events(from, some).await? {
+                FeedRead::Page(page) => page,
+                FeedRead::Unknown => {
+                    return Err(Failure::invalid("after", "is no cursor of this store's events"));
+                }
+                FeedRead::Gone { why, go_on } => {
+                    let detail = match why {
+                        FeedGone::TooOld => "events behind this cursor were deleted for their age",
+                        FeedGone::Restored => {
+                            "the store was restored from a backup: what happened behind \
+                             next_cursor, and you may have read, did not survive"
+                        }
+                    };
+                    return Err(Failure::CursorGone { detail: detail.to_owned(), go_on });
+                }
+            };
+            looked_at += page.events.len();
+            let mut next = page.next;
+            let mut is_end = page.is_end;
+            for event in page.events {
+                if events.len() == limit {
+                    is_end = false;
+                    break;
+                }
+                next.clone_from(&event.cursor);
+                if passes(&request, &event) {
+                    events.push(event);
+                }
+            }
+            if is_end || events.len() == limit || looked_at >= LOOKED_AT_MAX {
+                return Ok(EventsView { events: self.printed(events).await?, next, is_end });
+            }
+            from = FeedStart::After(next);
+        }
+    }
+
+    /// Each event with its code as people read it.
+    async fn printed(&self, events: Vec<FeedEvent>) -> Result<Vec<(String, FeedEvent)>, Failure> {
+        let mut prefixes: HashMap<CampaignId, Option<Prefix>> = HashMap::new();
+        let mut printed = Vec::with_capacity(events.len());
+        for event in events {
+            let Happened::Coupon(coupon) = &event.happened;
+            let campaign = &coupon.owner.campaign;
+            if !prefixes.contains_key(campaign) {
+                let row = self.hot.campaign(campaign, self.now()).await?;
+                let prefix = row.and_then(|row| row.campaign.code_prefix.clone());
+                prefixes.insert(campaign.clone(), prefix);
+            }
+            let prefix = prefixes.get(campaign).and_then(Option::as_ref);
+            printed.push((self.printed_with(&coupon.code, prefix), event));
+        }
+        Ok(printed)
+    }
+
+    /// A code as people read it: a minted one in groups of four, after the prefix of its campaign.
+    pub(crate) fn printed_with(&self, code: &Code, prefix: Option<&Prefix>) -> String {
+        // No foreign code opens: an import rejects the line of one that does.
+        match self.router.opens(code) {
+            true => code.printed(prefix.map(|prefix| prefix.as_str())),
+            false => code.to_string(),
+        }
+    }
+}
+
+fn passes(request: &EventsRequest, event: &FeedEvent) -> bool {
+    let Happened::Coupon(coupon) = &event.happened;
+    let of_kind = match &request.kinds {
+        Some(kinds) => kinds.contains(&coupon.kind),
+        None => !matches!(coupon.kind, CouponEventKind::Held | CouponEventKind::Released),
+    };
+    of_kind && request.campaign.as_ref().is_none_or(|it| *it == coupon.owner.campaign)
+}
