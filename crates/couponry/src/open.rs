@@ -202,8 +202,11 @@ pub(crate) fn sqlite(
     keys: &Keys,
     cold: &Arc<ColdStore>,
 ) -> Result<SqliteHot, CliError> {
-    let options =
-        Options { free_min_bytes: settings.free_min_mib.value << 20, ..Options::default() };
+    let options = Options {
+        free_min_bytes: settings.free_min_mib.value << 20,
+        events: settings.events_keep.value.every.is_some(),
+        ..Options::default()
+    };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));
     let store = SqliteHot::open(&settings.data.value, keys.ring(), archive, options);
     store.map_err(CliError::of)

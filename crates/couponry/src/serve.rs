@@ -28,6 +28,9 @@ use crate::{clock, compaction, files, reload};
 /// How often rejected lines of old imports are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
 pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
@@ -86,6 +89,7 @@ fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> 
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy(engine()));
+    tasks.spawn(forget_events(settings.clone(), engine()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
     if let Some(notices) = notices {
@@ -137,6 +141,25 @@ async fn tidy(engine: Arc<Engine>) {
             }
         }
         tokio::time::sleep(TIDY_EVERY).await;
+    }
+}
+
+/// Deletes events that were kept long enough, while the clock is trusted: one that is a year ahead would
+/// make all of them old.
+async fn forget_events(settings: Settings, engine: Arc<Engine>) {
+    let keep = settings.events_keep.value.every.unwrap_or_default();
+    let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        match clock::would_observe(&settings, &engine).await {
+            Ok(record) if record.jumped_at.is_some() => {}
+            Ok(_) => {
+                if let Err(error) = engine.forget_events(kept_ms).await {
+                    tracing::warn!(error = ?error, "cannot delete old events");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot compare the clock"),
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }
 

@@ -103,6 +103,21 @@ impl Engine {
         }
     }
 
+    /// Deletes events that are older than `kept_ms` milliseconds, and returns how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_events(&self, kept_ms: i64) -> Result<u64, Failure> {
+        let before = self.now().plus_ms(-kept_ms);
+        let mut forgotten = 0;
+        loop {
+            match self.hot.forget_events(before).await? {
+                0 => return Ok(forgotten),
+                more => forgotten += more as u64,
+            }
+        }
+    }
+
     /// Each event with its code as people read it.
     async fn printed(&self, events: Vec<FeedEvent>) -> Result<Vec<(String, FeedEvent)>, Failure> {
         let mut prefixes: HashMap<CampaignId, Option<Prefix>> = HashMap::new();

@@ -53,6 +53,14 @@ impl HotStore for SqliteHot {
         self.options.events.then_some(self as &dyn Feed)
     }
 
+    async fn forget_events(&self, before: Millis) -> Result<usize> {
+        self.background_write(move |txn| events::forget(txn, before, EVENTS_DELETED_MAX)).await
+    }
+
+    async fn begin_feed_epoch(&self) -> Result<()> {
+        self.writer.run(events::begin_epoch).await
+    }
+
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {
         self.writer.run(move |txn| campaigns::create(txn, &new)).await
     }
@@ -352,9 +360,5 @@ impl HotStore for SqliteHot {
 impl Feed for SqliteHot {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
         self.readers.run(move |txn| events::page(txn, &from, limit)).await
-    }
-
-    async fn forget_events(&self, before: Millis) -> Result<usize> {
-        self.background_write(move |txn| events::forget(txn, before, EVENTS_DELETED_MAX)).await
     }
 }

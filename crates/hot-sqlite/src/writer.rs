@@ -159,6 +159,7 @@ mod tests {
             file_lock: FairFileLock::open(folder).expect("lock files"),
             folder: folder.to_owned(),
             free_min: 0,
+            tells: false,
             statements: Arc::default(),
         };
         Writer::start(desk, TIMEOUT).expect("a thread")

@@ -14,7 +14,7 @@ async fn open(archive: Arc<MemoryArchive>) -> Option<(Arc<dyn HotStore>, Ground)
     let folder = tempfile::tempdir().unwrap();
     // Room for a machine that does other things besides.
     let write_timeout = Duration::from_secs(60);
-    let options = Options { free_min_bytes: 0, write_timeout };
+    let options = Options { free_min_bytes: 0, write_timeout, ..Options::default() };
     let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     Some((Arc::new(hot), Box::new(folder)))
 }

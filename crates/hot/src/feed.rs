@@ -245,7 +245,4 @@ pub enum FeedGone {
 pub trait Feed: Send + Sync {
     /// At most `limit` events.
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError>;
-
-    /// Deletes some events that are older; how many. 0 if there are none left that may be deleted.
-    async fn forget_events(&self, before: Millis) -> Result<usize, HotError>;
 }

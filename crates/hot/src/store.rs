@@ -30,6 +30,18 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         None
     }
 
+    /// Deletes some events of the feed that are older; how many. 0 if there are none left that may be
+    /// deleted. Also of a store that keeps no events any more.
+    async fn forget_events(&self, _before: Millis) -> Result<usize, HotError> {
+        Ok(0)
+    }
+
+    /// Begins a new epoch of the feed, after a restore: what a reader saw behind the newest event that is here
+    /// did not survive.
+    async fn begin_feed_epoch(&self) -> Result<(), HotError> {
+        Ok(())
+    }
+
     /// Creates a campaign, its shared code and its first batch, or none of them.
     async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
 

@@ -44,7 +44,11 @@ fn sqlite(archive: &Arc<MemoryArchive>) -> (Arc<SqliteHot>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     tokio::spawn(holds_the_clock_back());
     // The simulated clock runs ahead all the same while the file's own thread writes.
-    let options = Options { free_min_bytes: 0, write_timeout: Duration::from_secs(1_000_000) };
+    let options = Options {
+        free_min_bytes: 0,
+        write_timeout: Duration::from_secs(1_000_000),
+        ..Options::default()
+    };
     let archive = Arc::clone(archive);
     let hot = SqliteHot::open(folder.path(), keys(), archive, options).unwrap();
     (Arc::new(hot), folder)

@@ -112,6 +112,8 @@ async fn brought_together(
     args: &RestoreArgs,
 ) -> Result<Ended, CliError> {
     open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
+    // Before anybody can read the feed: its readers may have seen what the backup does not have.
+    store.begin_feed_epoch().await?;
     let behind = match check_pairing(store, cold).await {
         Ok(()) => None,
         Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),

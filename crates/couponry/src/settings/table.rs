@@ -180,6 +180,9 @@ settings! {
         env "COUPONRY_COMPACT_EVERY", flag "TIME",
         "Let serve compact this often: 15m, 1h or 1d; 0 for never. On a cluster set it for one \
          machine, or run the command compact";
+    events_keep: Every = "7d",
+        env "COUPONRY_EVENTS_KEEP", flag "TIME",
+        "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none; not on a cluster";
     notify_webhook: Option<String> = "",
         env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
         "Let serve post notices to this address once an hour, signed with the secret in \

@@ -113,7 +113,7 @@ async fn old_events_are_forgotten_and_their_cursors_gone() {
         assert_eq!(of(&applied).version(), 1);
     }
     let all = read(&kit, FeedStart::Oldest, 10).await;
-    let forget = |before: Millis| feed(&kit).forget_events(before);
+    let forget = |before: Millis| kit.hot.forget_events(before);
     assert_eq!(forget(NOW).await.unwrap(), 0, "nothing is older");
     assert_eq!(forget(NOW.plus_ms(2_000)).await.unwrap(), 2);
     assert_eq!(read(&kit, FeedStart::Oldest, 10).await, all[2..]);
@@ -154,4 +154,35 @@ async fn a_cursor_of_another_store_is_unknown() {
     let ahead = feed(&kit).events(FeedStart::After(format!("{epoch}.7")), 1).await.unwrap();
     let go_on = format!("{epoch}.0");
     assert_eq!(ahead, FeedRead::Gone { why: FeedGone::Restored, go_on });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_begins_a_new_epoch() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let [ann] = kit.users();
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    kit.stocked(&campaign, 10).await;
+    for nth in 0..3 {
+        kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
+    }
+    let before = read(&kit, FeedStart::Oldest, 10).await;
+    let saw_more = before[2].cursor.replace(".3", ".5");
+    kit.hot.begin_feed_epoch().await.unwrap();
+    kit.issued(&campaign, &ann, "after").await;
+    let all = read(&kit, FeedStart::Oldest, 10).await;
+    assert_eq!(all.len(), 4);
+    // Who has read no more than survived goes on, at the beginning, in the middle or at the end.
+    for nth in 0..3 {
+        let behind = FeedStart::After(before[nth].cursor.clone());
+        assert_eq!(read(&kit, behind, 10).await, all[nth + 1..], "behind event {nth}");
+    }
+    let gone = feed(&kit).events(FeedStart::After(saw_more.clone()), 10).await.unwrap();
+    let go_on = all[2].cursor.clone();
+    assert_eq!(gone, FeedRead::Gone { why: FeedGone::Restored, go_on: go_on.clone() });
+    assert_eq!(read(&kit, FeedStart::After(go_on), 10).await, all[3..]);
+    // Also after another restore.
+    kit.hot.begin_feed_epoch().await.unwrap();
+    let gone = feed(&kit).events(FeedStart::After(saw_more), 10).await.unwrap();
+    assert!(matches!(gone, FeedRead::Gone { why: FeedGone::Restored, .. }), "{gone:?}");
 }

@@ -115,7 +115,8 @@ pub(super) async fn opened(
                 false => Some(serve::only_one(folder)?),
             };
             let free_min_bytes = settings.free_min_mib.value << 20;
-            let options = Options { free_min_bytes, ..Options::default() };
+            let options =
+                Options { free_min_bytes, write_timeout: WRITE_TIMEOUT, ..Options::default() };
             let store = SqliteHot::open(folder, keys.ring(), archive, options);
             let store = store.map_err(|error| CliError::new(error.to_string()))?;
             Ok(Store::File { store: Arc::new(store), _lock: lock })
