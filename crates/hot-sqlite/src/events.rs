@@ -13,7 +13,7 @@ use hot::feed::{
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 use uuid::Builder;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
@@ -32,22 +32,44 @@ const EPOCHS_BEFORE: &str = "feed_epochs_before";
 /// Most epochs that are remembered. A store is restored a few times in its life.
 const EPOCHS_MAX: usize = 64;
 
-/// A place between two events.
+/// A place between two events: behind one of them, or before all.
 struct Cursor<'a> {
     epoch: &'a str,
     number: i64,
+    /// Of the event before it, if it was there: see [`check_of`].
+    check: Option<u32>,
 }
 
 impl<'a> Cursor<'a> {
     fn parse(text: &'a str) -> Option<Cursor<'a>> {
-        let (epoch, number) = text.split_once('.')?;
-        let number = number.parse().ok().filter(|number| *number >= 0)?;
-        Some(Cursor { epoch, number })
+        let mut words = text.split('.');
+        let epoch = words.next()?;
+        let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
+        let check = words.next().map(|check| u32::from_str_radix(check, 16)).transpose().ok()?;
+        words.next().is_none().then_some(Cursor { epoch, number, check })
     }
 
     fn text(&self) -> String {
-        format!("{}.{}", self.epoch, self.number)
+        match self.check {
+            Some(check) => format!("{}.{}.{check:08x}", self.epoch, self.number),
+            None => format!("{}.{}", self.epoch, self.number),
+        }
     }
+}
+
+/// Tells events of one number apart: if somebody puts an old file back without `couponry restore`, the
+/// epoch goes on and numbers come again.
+fn check_of(at: i64, code: &str, version: i64) -> u32 {
+    xxh3_64(format!("{at} {code} {version}").as_bytes()) as u32
+}
+
+/// The cursor behind the event of this number, which may be gone.
+fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result<Cursor<'a>> {
+    let sql = "SELECT at, code, version FROM event WHERE number = ?1";
+    let check = txn.first(sql, [number], |row| {
+        Ok(check_of(row.get(0)?, row.get_ref(1)?.as_str()?, row.get(2)?))
+    })?;
+    Ok(Cursor { epoch, number, check })
 }
 
 /// At most `limit` events.
@@ -56,7 +78,8 @@ pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::R
     let end = |sql: &str| txn.statement(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
     let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
     let newest = end("SELECT max(number) FROM event")?.unwrap_or(0);
-    let at = |number| Cursor { epoch: &epoch, number }.text();
+    let gone =
+        |why, number| Ok(FeedRead::Gone { why, go_on: cursor_at(txn, &epoch, number)?.text() });
     let after = match from {
         FeedStart::Oldest => oldest,
         FeedStart::Newest => newest,
@@ -70,23 +93,31 @@ pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::R
                 },
             };
             if cursor.number > last {
-                return Ok(FeedRead::Gone { why: FeedGone::Restored, go_on: at(last) });
+                return gone(FeedGone::Restored, last);
             }
             if cursor.number < oldest {
-                return Ok(FeedRead::Gone { why: FeedGone::TooOld, go_on: at(oldest) });
+                return gone(FeedGone::TooOld, oldest);
+            }
+            let here = cursor_at(txn, &epoch, cursor.number)?.check;
+            if cursor.check.is_some() && here.is_some() && cursor.check != here {
+                // Nobody knows how far back the events are others.
+                return gone(FeedGone::Restored, oldest);
             }
             cursor.number
         }
     };
-    let events: Vec<FeedEvent> = txn.all(
+    let found: Vec<(i64, FeedEvent)> = txn.all(
         "SELECT number, at, kind, batch, code, version, actor, user_id, ref, reason, until \
          FROM event WHERE number > ?1 ORDER BY number LIMIT ?2",
         params![after, limit as i64],
-        |row| event(txn, &epoch, row),
+        |row| Ok((row.get(0)?, event(txn, &epoch, row)?)),
     )?;
-    let next = events.last().map_or_else(|| at(after), |event| event.cursor.clone());
-    let is_end = next == at(newest);
-    Ok(FeedRead::Page(FeedPage { events, next, is_end }))
+    let (last, next) = match found.last() {
+        Some((number, event)) => (*number, event.cursor.clone()),
+        None => (after, cursor_at(txn, &epoch, after)?.text()),
+    };
+    let events = found.into_iter().map(|(_, event)| event).collect();
+    Ok(FeedRead::Page(FeedPage { events, next, is_end: last >= newest }))
 }
 
 /// The number of the last event of an earlier epoch that is still here.
@@ -111,13 +142,16 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEven
         _ => Actor::new(&format!("{USER_ROLE}{}", user.as_ref().map_or("", UserId::as_str))),
     };
     let code: Code = parsed(row, 4)?;
-    let name = Cursor { epoch, number }.text();
+    let check = Some(check_of(at, code.as_str(), row.get(5)?));
+    let cursor = Cursor { epoch, number, check }.text();
+    // Without the epoch, which a restore changes.
+    let name = format!("{number} {} {}", check.unwrap_or_default(), code);
     let random = xxh3_128(name.as_bytes()).to_le_bytes();
     let mut bytes = [0; 10];
     bytes.copy_from_slice(&random[..10]);
     Ok(FeedEvent {
         id: Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid(),
-        cursor: name,
+        cursor,
         at: Millis(at),
         actor,
         happened: Happened::Coupon(CouponHappened {
@@ -152,7 +186,7 @@ pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
     let old = txn.setting(EPOCH)?.unwrap_or_default();
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before: Vec<String> = before.split_whitespace().map(str::to_owned).collect();
-    before.push(Cursor { epoch: &old, number: newest }.text());
+    before.push(Cursor { epoch: &old, number: newest, check: None }.text());
     let skipped = before.len().saturating_sub(EPOCHS_MAX);
     settings::set(txn, EPOCHS_BEFORE, &before[skipped..].join(" "))?;
     txn.run("UPDATE setting SET value = lower(hex(randomblob(8))) WHERE name = ?1", [EPOCH])

@@ -118,8 +118,8 @@ async fn old_events_are_forgotten_and_their_cursors_gone() {
     assert_eq!(forget(NOW.plus_ms(2_000)).await.unwrap(), 2);
     assert_eq!(read(&kit, FeedStart::Oldest, 10).await, all[2..]);
     let first = feed(&kit).events(FeedStart::After(all[0].cursor.clone()), 10).await.unwrap();
-    let go_on = all[1].cursor.clone();
-    assert_eq!(first, FeedRead::Gone { why: FeedGone::TooOld, go_on });
+    let FeedRead::Gone { why: FeedGone::TooOld, go_on } = first else { panic!("{first:?}") };
+    assert_eq!(read(&kit, FeedStart::After(go_on), 10).await, all[2..]);
     let second = FeedStart::After(all[1].cursor.clone());
     assert_eq!(read(&kit, second, 10).await, all[2..], "nothing behind it is gone");
     // The newest stays, or the next event would have its number.
@@ -146,6 +146,7 @@ async fn a_cursor_of_another_store_is_unknown() {
         ("of nothing", String::new()),
         ("without a number", format!("{epoch}.")),
         ("below the first", format!("{epoch}.-1")),
+        ("with more behind", format!("{epoch}.0.00000000.0")),
     ];
     for (name, cursor) in cases {
         let read = feed(&kit).events(FeedStart::After(cursor), 1).await.unwrap();
@@ -167,7 +168,8 @@ async fn a_restore_begins_a_new_epoch() {
         kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
     }
     let before = read(&kit, FeedStart::Oldest, 10).await;
-    let saw_more = before[2].cursor.replace(".3", ".5");
+    let epoch = before[2].cursor.split('.').next().unwrap();
+    let saw_more = format!("{epoch}.5.0123abcd");
     kit.hot.begin_feed_epoch().await.unwrap();
     kit.issued(&campaign, &ann, "after").await;
     let all = read(&kit, FeedStart::Oldest, 10).await;
@@ -185,4 +187,28 @@ async fn a_restore_begins_a_new_epoch() {
     kit.hot.begin_feed_epoch().await.unwrap();
     let gone = feed(&kit).events(FeedStart::After(saw_more), 10).await.unwrap();
     assert!(matches!(gone, FeedRead::Gone { why: FeedGone::Restored, .. }), "{gone:?}");
+}
+
+/// Somebody puts an old file back without `couponry restore`: numbers come again, with other events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_put_back_is_noticed() {
+    let folder = tempdir();
+    let kit = kit_in(folder.path(), options());
+    let [ann, bob] = kit.users();
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    kit.stocked(&campaign, 10).await;
+    for nth in 0..3 {
+        kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
+    }
+    let lost = read(&kit, FeedStart::Oldest, 10).await;
+    let back = raw(folder.path());
+    back.execute("DELETE FROM event WHERE number = 3", []).unwrap();
+    kit.issued(&campaign, &bob, "another").await;
+    let all = read(&kit, FeedStart::Oldest, 10).await;
+    assert_eq!(all[..2], lost[..2]);
+    let oldest = format!("{}.0", lost[0].cursor.split('.').next().unwrap());
+    let gone = feed(&kit).events(FeedStart::After(lost[2].cursor.clone()), 10).await.unwrap();
+    assert_eq!(gone, FeedRead::Gone { why: FeedGone::Restored, go_on: oldest });
+    let before = FeedStart::After(lost[1].cursor.clone());
+    assert_eq!(read(&kit, before, 10).await, all[2..], "what is the same goes on");
 }
