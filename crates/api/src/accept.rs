@@ -55,6 +55,21 @@ const LAST_ACCEPT: Duration = Duration::from_millis(50);
 /// How long to wait for connections that were cut off: they end at their next await.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 
+/// Whether the service stops. Long answers look at it and end.
+#[derive(Clone, Debug, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// Whether it does.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How a shutdown went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -81,11 +96,11 @@ pub async fn serve(
     let http = http(&limits);
     let mut door = Door::new(Connections::new(limits.clone()));
     let live = GracefulShutdown::new();
-    let closing = Arc::new(AtomicBool::new(false));
+    let closing = Stopping::default();
     let mut tasks = JoinSet::new();
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
         let stream = Timed::new(stream, Arc::clone(slot.seat()), &limits);
-        let app = (app.clone(), Arc::clone(&closing));
+        let app = (app.clone(), closing.clone());
         tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
     let mut stop = std::pin::pin!(stop);
@@ -108,7 +123,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    closing.store(true, Ordering::Relaxed);
+    closing.set();
     let last_call = LAST_CALL.min(limits.drain);
     tokio::time::sleep(last_call).await;
     tracing::info!(%local, connections = tasks.len(), "closing: no new connections");
@@ -127,7 +142,7 @@ fn http(limits: &Limits) -> Builder {
 
 async fn connection(
     http: Builder,
-    (app, closing): (Router, Arc<AtomicBool>),
+    (app, closing): (Router, Stopping),
     stream: Timed,
     peer: SocketAddr,
     watcher: Watcher,
@@ -138,12 +153,13 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         let busy = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(closing.clone());
         let watch = Arriving(Arc::clone(&its));
         let request = request.map(|inner| Body::new(Watched { inner, watch }));
-        let (app, closing) = (app.clone(), Arc::clone(&closing));
+        let (app, closing) = (app.clone(), closing.clone());
         async move {
             let mut answer = app.oneshot(request).await;
-            if let (true, Ok(answer)) = (closing.load(Ordering::Relaxed), &mut answer) {
+            if let (true, Ok(answer)) = (closing.is_set(), &mut answer) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             answer.map(|answer| answer.map(|inner| Watched { inner, watch: busy }))

@@ -1,13 +1,19 @@
 //! The event feed.
 
+mod follow;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use engine::{COUPON_EVENT_KINDS, CouponEventKind, EventsRequest, FeedStart};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::accept::Stopping;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
@@ -72,6 +78,10 @@ fn kind_of(text: &str) -> Option<CouponEventKind> {
 /// Store the cursor together with what you do for its events: after a crash you then begin where you
 /// were. A call that is repeated gets the same events, with the same `event_id`.
 ///
+/// With the header `Accept: text/event-stream` the answer is a stream of server-sent events: each has its
+/// cursor as `id`, its type as `event`, and what is an item of `data` here as `data`. It goes on for
+/// 15 minutes, then ask again with the last `id` as `Last-Event-ID`; a browser's `EventSource` does so by itself.
+///
 /// Events are kept for `events_keep`, seven days by default. If you come later, or if the store was
 /// restored from a backup, the answer is CURSOR_GONE, with the cursor to go on from.
 #[utoipa::path(
@@ -81,8 +91,22 @@ fn kind_of(text: &str) -> Option<CouponEventKind> {
 pub(crate) async fn list_events(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    stopping: Option<Extension<Stopping>>,
+    headers: HeaderMap,
     Params(params): Params<EventParams>,
-) -> Result<Answer<FeedBody>, Problem> {
-    let view = app.engine.events(&caller, params.read()?).await?;
-    Ok(Answer(FeedBody::from(view)))
+) -> Result<Response, Problem> {
+    let mut request = params.read()?;
+    let is_stream = follow::is_wanted(&headers);
+    if let Some(seen) = follow::last_seen(&headers).filter(|_| is_stream) {
+        request.from = seen;
+    }
+    // What goes wrong at once is an answer of its own, not a stream that breaks off.
+    let view = app.engine.events(&caller, request.clone()).await?;
+    match is_stream {
+        false => Ok(Answer(FeedBody::from(view)).into_response()),
+        true => {
+            let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
+            Ok(follow::stream(app, caller, request, view, stopping))
+        }
+    }
 }

@@ -77,6 +77,14 @@ pub struct FeedCouponBody {
     held_until: Option<String>,
 }
 
+impl FeedEventBody {
+    /// The event in a stream. No field has a line break: JSON writes it as two characters.
+    pub(crate) fn as_sent(&self) -> String {
+        let data = serde_json::to_string(self).unwrap_or_default();
+        format!("id: {}\nevent: {}\ndata: {data}\n\n", self.cursor, self.r#type)
+    }
+}
+
 /// The type of an event; never changed.
 pub(crate) fn event_type(kind: CouponEventKind) -> &'static str {
     match kind {

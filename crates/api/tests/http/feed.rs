@@ -112,3 +112,26 @@ async fn who_may_not_and_what_is_wrong() {
     let go_on = gone["next_cursor"].as_str().expect("where to go on");
     assert_eq!(types(&service, &format!("?after={go_on}")).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_stream_waits_for_what_comes() {
+    let service = lived().await;
+    let all = service.get(Shop, "/v1/events").await.json.clone();
+    let mut stream = service.stream("/v1/events?limit=2", None).await;
+    for want in all["data"].as_array().expect("events") {
+        let event = stream.next().await;
+        assert_eq!(event["id"], want["cursor"].as_str().unwrap_or_default());
+        assert_eq!(event["event"], want["type"].as_str().unwrap_or_default());
+        let data: Value = serde_json::from_str(&event["data"]).expect("JSON");
+        assert_eq!(&data, want);
+    }
+    // At the end: the next event comes when it happens.
+    let code = service.issued("b", "cat").await;
+    let event = stream.next().await;
+    assert_eq!(event["event"], "coupon.issued");
+    assert!(event["data"].contains(&code), "{}", event["data"]);
+    // Who was cut off goes on behind the last event that came.
+    let third = all["data"][2]["cursor"].as_str().expect("a cursor");
+    let mut again = service.stream("/v1/events?after=newest", Some(third)).await;
+    assert_eq!(again.next().await["id"], all["data"][3]["cursor"].as_str().unwrap_or_default());
+}

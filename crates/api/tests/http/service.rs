@@ -4,6 +4,7 @@
 //! test. If [`crate::ARCHIVED`] is set, it archives finished coupons before each request, also in
 //! tests that are not about cold.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -280,6 +281,21 @@ impl Service {
         answer
     }
 
+    /// Opens a stream of events, behind the event `seen` if there is one.
+    pub(crate) async fn stream(&self, target: &str, seen: Option<&str>) -> Stream {
+        let token = self.authorization(Shop).expect("a token");
+        let mut request = Request::builder().uri(target).header(header::AUTHORIZATION, token);
+        request = request.header(header::ACCEPT, "text/event-stream");
+        if let Some(seen) = seen {
+            request = request.header("last-event-id", seen);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let Ok(response) = self.app.clone().oneshot(request).await;
+        assert_eq!(response.status(), 200, "{target}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        Stream { body: response.into_body() }
+    }
+
     pub(crate) async fn get(&self, who: Who<'_>, target: &str) -> Answer {
         for _ in 0..TRIES {
             let answer = self.send(who, Asked::new("GET", target)).await;
@@ -399,6 +415,23 @@ impl Asked {
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<Vec<u8>>) -> Asked {
         self.headers.push((name, value.into()));
         self
+    }
+}
+
+/// A stream of server-sent events.
+pub(crate) struct Stream {
+    body: Body,
+}
+
+impl Stream {
+    /// The next event: its lines by name.
+    pub(crate) async fn next(&mut self) -> BTreeMap<String, String> {
+        let piece = self.body.frame().await.expect("a stream goes on").expect("a whole piece");
+        let piece = piece.into_data().expect("no trailers");
+        let text = String::from_utf8(piece.to_vec()).expect("UTF-8");
+        assert!(text.ends_with("\n\n"), "{text:?} is a whole event");
+        let lines = text.trim_end().lines().filter_map(|line| line.split_once(": "));
+        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 

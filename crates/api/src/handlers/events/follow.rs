@@ -1,0 +1,108 @@
+//! The event feed as a stream (`text/event-stream`, the WHATWG standard of server-sent events).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use engine::{Caller, EventsRequest, EventsView, FeedStart};
+use futures::stream::unfold;
+
+use crate::accept::Stopping;
+use crate::app::App;
+use crate::views::FeedEventBody;
+
+/// How often a stream looks for what happened.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a stream is silent: shorter than proxies wait.
+const SILENT_MAX: Duration = Duration::from_secs(15);
+
+/// How long a stream lasts. Then the client asks again, with a token that is still good, and goes on.
+const LASTS: Duration = Duration::from_secs(15 * 60);
+
+/// Whether the caller asks for a stream.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+/// The last event that a client which asks again has seen.
+pub(super) fn last_seen(headers: &HeaderMap) -> Option<FeedStart> {
+    let seen = headers.get("last-event-id")?.to_str().ok()?;
+    (!seen.is_empty()).then(|| FeedStart::After(seen.to_owned()))
+}
+
+/// One stream.
+struct Following {
+    app: Arc<App>,
+    caller: Caller,
+    request: EventsRequest,
+    /// What is to be sent.
+    ready: VecDeque<String>,
+    has_more: bool,
+    begun: Instant,
+    said: Instant,
+    stopping: Stopping,
+}
+
+/// What follows `first`, until the stream has lasted long enough, the service stops, or the store fails: the
+/// client asks again then, with the id of the last event.
+pub(super) fn stream(
+    app: Arc<App>,
+    caller: Caller,
+    request: EventsRequest,
+    first: EventsView,
+    stopping: Stopping,
+) -> Response {
+    let now = Instant::now();
+    let ready = VecDeque::new();
+    let mut following =
+        Following { app, caller, request, ready, has_more: false, begun: now, said: now, stopping };
+    following.take(first);
+    let pieces = unfold(following, |mut following| async move {
+        let piece = following.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), following))
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Following {
+    fn take(&mut self, view: EventsView) {
+        self.has_more = !view.is_end;
+        for event in view.events {
+            let body = FeedEventBody::from(event);
+            self.ready.push_back(body.as_sent());
+        }
+        self.request.from = FeedStart::After(view.next);
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                self.said = Instant::now();
+                return Some(piece);
+            }
+            if self.begun.elapsed() > LASTS || self.stopping.is_set() {
+                return None;
+            }
+            if self.said.elapsed() > SILENT_MAX {
+                self.said = Instant::now();
+                // Without data it is no event, but the client remembers the cursor.
+                let FeedStart::After(cursor) = &self.request.from else { return None };
+                return Some(format!("id: {cursor}\n\n"));
+            }
+            if !self.has_more {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            let read = self.app.engine.events(&self.caller, self.request.clone()).await;
+            self.take(read.ok()?);
+        }
+    }
+}
