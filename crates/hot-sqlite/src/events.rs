@@ -26,7 +26,7 @@ use crate::txn::events::number_of;
 pub(crate) const EPOCH: &str = "feed_epoch";
 
 /// The setting with the epochs before, and the number of the last event of each that is still here:
-/// `EPOCH.NUMBER`, oldest first, separated by blanks.
+/// `EPOCH-NUMBER`, oldest first, separated by blanks.
 const EPOCHS_BEFORE: &str = "feed_epochs_before";
 
 /// Most epochs that are remembered. A store is restored a few times in its life.
@@ -42,7 +42,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn parse(text: &'a str) -> Option<Cursor<'a>> {
-        let mut words = text.split('.');
+        let mut words = text.split('-');
         let epoch = words.next()?;
         let number = words.next()?.parse().ok().filter(|number| *number >= 0)?;
         let check = words.next().map(|check| u32::from_str_radix(check, 16)).transpose().ok()?;
@@ -51,8 +51,8 @@ impl<'a> Cursor<'a> {
 
     fn text(&self) -> String {
         match self.check {
-            Some(check) => format!("{}.{}.{check:08x}", self.epoch, self.number),
-            None => format!("{}.{}", self.epoch, self.number),
+            Some(check) => format!("{}-{}-{check:08x}", self.epoch, self.number),
+            None => format!("{}-{}", self.epoch, self.number),
         }
     }
 }

@@ -30,13 +30,14 @@ use crate::views::{FeedBody, event_type};
 pub(crate) struct EventParams {
     /// The `next_cursor` of the call before, or the `cursor` of the last event that you have dealt with.
     /// `newest`: only what happens from now on. If it is left out, the oldest events come first.
+    #[param(example = "8a6f03b1c2d4e597-1042-5be90c17")]
     after: Option<String>,
     /// The most events of a page: 1 to 1,000. If it is left out, it is 100.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 100)]
     limit: Option<String>,
     /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and
     /// `coupon.released`.
-    #[param(value_type = Option<closed::EventType>)]
+    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false)]
     r#type: Option<String>,
     /// Only events of this campaign.
     campaign_id: Option<String>,

@@ -93,8 +93,8 @@ async fn a_reader_goes_on_where_it_was() {
 async fn who_may_not_and_what_is_wrong() {
     let service = lived().await;
     let ahead = service.get(Shop, "/v1/events?after=newest").await.json.clone();
-    let epoch = ahead["next_cursor"].as_str().and_then(|cursor| cursor.split('.').next());
-    let ahead = format!("{}.900", epoch.expect("a cursor"));
+    let epoch = ahead["next_cursor"].as_str().and_then(|cursor| cursor.split('-').next());
+    let ahead = format!("{}-900", epoch.expect("a cursor"));
     let cases: [(&str, Who, String, &str); 6] = [
         ("a user", ANN, String::new(), "403 FORBIDDEN null"),
         ("a cursor of nothing", Shop, "?after=x".to_owned(), "400 INVALID \"after\""),

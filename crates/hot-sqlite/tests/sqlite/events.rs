@@ -144,16 +144,16 @@ async fn a_cursor_of_another_store_is_unknown() {
     let cases = [
         ("of another store", page.next),
         ("of nothing", String::new()),
-        ("without a number", format!("{epoch}.")),
-        ("below the first", format!("{epoch}.-1")),
-        ("with more behind", format!("{epoch}.0.00000000.0")),
+        ("without a number", format!("{epoch}-")),
+        ("below the first", format!("{epoch}--1")),
+        ("with more behind", format!("{epoch}-0-00000000-0")),
     ];
     for (name, cursor) in cases {
         let read = feed(&kit).events(FeedStart::After(cursor), 1).await.unwrap();
         assert_eq!(read, FeedRead::Unknown, "{name}");
     }
-    let ahead = feed(&kit).events(FeedStart::After(format!("{epoch}.7")), 1).await.unwrap();
-    let go_on = format!("{epoch}.0");
+    let ahead = feed(&kit).events(FeedStart::After(format!("{epoch}-7")), 1).await.unwrap();
+    let go_on = format!("{epoch}-0");
     assert_eq!(ahead, FeedRead::Gone { why: FeedGone::Restored, go_on });
 }
 
@@ -168,8 +168,8 @@ async fn a_restore_begins_a_new_epoch() {
         kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
     }
     let before = read(&kit, FeedStart::Oldest, 10).await;
-    let epoch = before[2].cursor.split('.').next().unwrap();
-    let saw_more = format!("{epoch}.5.0123abcd");
+    let epoch = before[2].cursor.split('-').next().unwrap();
+    let saw_more = format!("{epoch}-5-0123abcd");
     kit.hot.begin_feed_epoch().await.unwrap();
     kit.issued(&campaign, &ann, "after").await;
     let all = read(&kit, FeedStart::Oldest, 10).await;
@@ -206,7 +206,7 @@ async fn a_file_that_was_put_back_is_noticed() {
     kit.issued(&campaign, &bob, "another").await;
     let all = read(&kit, FeedStart::Oldest, 10).await;
     assert_eq!(all[..2], lost[..2]);
-    let oldest = format!("{}.0", lost[0].cursor.split('.').next().unwrap());
+    let oldest = format!("{}-0", lost[0].cursor.split('-').next().unwrap());
     let gone = feed(&kit).events(FeedStart::After(lost[2].cursor.clone()), 10).await.unwrap();
     assert_eq!(gone, FeedRead::Gone { why: FeedGone::Restored, go_on: oldest });
     let before = FeedStart::After(lost[1].cursor.clone());
