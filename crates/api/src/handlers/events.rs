@@ -37,7 +37,7 @@ pub(crate) struct EventParams {
     limit: Option<String>,
     /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and
     /// `coupon.released`.
-    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 8)]
     r#type: Option<String>,
     /// Only events of this campaign.
     campaign_id: Option<String>,

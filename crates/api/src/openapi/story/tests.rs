@@ -131,7 +131,7 @@ fn every_number_and_parameter_has_its_limits() {
             let name = &parameter["name"];
             assert!(parameter["description"].is_string(), "{id} {name} is not described");
             let schema = &parameter["schema"];
-            let limited = ["format", "pattern", "$ref", "maximum", "maxLength"]
+            let limited = ["format", "pattern", "$ref", "maximum", "maxLength", "maxItems"]
                 .iter()
                 .any(|key| !schema[*key].is_null());
             let free = schema["type"] == "boolean" || name == "columns";
