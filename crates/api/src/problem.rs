@@ -64,6 +64,11 @@ impl Problem {
         Problem { retry_after: Some(wait), ..Problem::new(Code::TooMany, detail) }
     }
 
+    /// The events behind a cursor are gone; the caller may go on from another.
+    pub(crate) fn cursor_gone(detail: &str, go_on: String) -> Problem {
+        Problem { next_cursor: Some(go_on), ..Problem::new(Code::CursorGone, detail) }
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.code
@@ -109,13 +114,6 @@ impl From<Failure> for Problem {
             Failure::LoginTaken => {
                 Problem::new(Code::LoginTaken, "this login_id already has an account")
             }
-            Failure::CursorGone { detail, go_on } => {
-                Problem { next_cursor: Some(go_on), ..Problem::new(Code::CursorGone, detail) }
-            }
-            Failure::NoFeed => Problem::new(
-                Code::NoFeed,
-                "a hot store on a cluster keeps no events yet; read GET /v1/coupons instead",
-            ),
             Failure::NoCodeKey => {
                 tracing::error!("there is no code key to mint with");
                 Problem::new(Code::Internal, "see the log of the server")

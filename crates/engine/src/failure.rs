@@ -43,15 +43,6 @@ pub enum Failure {
     BrokenOff(String),
     /// The login has an account already.
     LoginTaken,
-    /// A cursor of the event feed leads to nothing any more.
-    CursorGone {
-        /// Why.
-        detail: String,
-        /// The cursor to go on from.
-        go_on: String,
-    },
-    /// The store keeps no events.
-    NoFeed,
     /// There is no code key to mint with.
     NoCodeKey,
     /// The store failed.

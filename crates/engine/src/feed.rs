@@ -44,21 +44,37 @@ pub struct EventsView {
     pub is_end: bool,
 }
 
+/// What a reader of the feed gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventsAnswer {
+    /// Some events.
+    Events(EventsView),
+    /// The cursor leads to nothing any more.
+    Gone {
+        /// Why.
+        detail: &'static str,
+        /// The cursor to go on from.
+        go_on: String,
+    },
+    /// The store keeps no events.
+    NoFeed,
+}
+
 impl Engine {
     /// Reads what happened.
     ///
     /// # Errors
-    /// `Forbidden` for users; `CursorGone` with the cursor to go on from; `NoFeed`.
+    /// `Forbidden` for users; `Invalid` for a cursor of another store.
     pub async fn events(
         &self,
         caller: &Caller,
         request: EventsRequest,
-    ) -> Result<EventsView, Failure> {
+    ) -> Result<EventsAnswer, Failure> {
         if caller.role == Role::User {
             return Err(Failure::Forbidden("users read their own coupons instead".to_owned()));
         }
         must_lie("limit", request.limit, 1, EVENTS_MAX as u64)?;
-        let feed = self.hot.feed().ok_or(Failure::NoFeed)?;
+        let Some(feed) = self.hot.feed() else { return Ok(EventsAnswer::NoFeed) };
         let limit = request.limit.map_or(EVENTS_DEFAULT, |limit| limit as usize);
         let (mut from, mut events, mut looked_at) = (request.from.clone(), Vec::new(), 0);
         loop {
@@ -80,7 +96,7 @@ impl Engine {
                              next_cursor, and you may have read, did not survive"
                         }
                     };
-                    return Err(Failure::CursorGone { detail: detail.to_owned(), go_on });
+                    return Ok(EventsAnswer::Gone { detail, go_on });
                 }
             };
             looked_at += page.events.len();
@@ -97,7 +113,8 @@ impl Engine {
                 }
             }
             if is_end || events.len() == limit || looked_at >= LOOKED_AT_MAX {
-                return Ok(EventsView { events: self.printed(events).await?, next, is_end });
+                let events = self.printed(events).await?;
+                return Ok(EventsAnswer::Events(EventsView { events, next, is_end }));
             }
             from = FeedStart::After(next);
         }

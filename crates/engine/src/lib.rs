@@ -52,7 +52,7 @@ pub use coupons::{
 };
 pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
-pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsRequest, EventsView};
+pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, FeedEvent, FeedStart, Happened};
 pub use hot::{

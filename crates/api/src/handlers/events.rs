@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use engine::{COUPON_EVENT_KINDS, CouponEventKind, EventsRequest, FeedStart};
+use engine::{COUPON_EVENT_KINDS, CouponEventKind, EventsAnswer, EventsRequest, FeedStart};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,7 +20,7 @@ use crate::bodies::Reading;
 use crate::closed::{self, EVENT_TYPES};
 use crate::extract::{Params, Who};
 use crate::paging::LIMITS;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::views::{FeedBody, event_type};
 
 /// Which events to read.
@@ -102,7 +102,14 @@ pub(crate) async fn list_events(
         request.from = seen;
     }
     // What goes wrong at once is an answer of its own, not a stream that breaks off.
-    let view = app.engine.events(&caller, request.clone()).await?;
+    let view = match app.engine.events(&caller, request.clone()).await? {
+        EventsAnswer::Events(view) => view,
+        EventsAnswer::Gone { detail, go_on } => return Err(Problem::cursor_gone(detail, go_on)),
+        EventsAnswer::NoFeed => {
+            let detail = "events_keep is 0, or the hot store is on a cluster";
+            return Err(Problem::new(Code::NoFeed, detail));
+        }
+    };
     match is_stream {
         false => Ok(Answer(FeedBody::from(view)).into_response()),
         true => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use engine::{Caller, EventsRequest, EventsView, FeedStart};
+use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
 
 use crate::accept::Stopping;
@@ -101,8 +101,11 @@ impl Following {
             if !self.has_more {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            let read = self.app.engine.events(&self.caller, self.request.clone()).await;
-            self.take(read.ok()?);
+            match self.app.engine.events(&self.caller, self.request.clone()).await {
+                Ok(EventsAnswer::Events(view)) => self.take(view),
+                // The next request gets the problem.
+                Ok(EventsAnswer::Gone { .. } | EventsAnswer::NoFeed) | Err(_) => return None,
+            }
         }
     }
 }
