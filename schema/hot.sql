@@ -207,16 +207,34 @@ CREATE TABLE rejected_line (
 
 CREATE INDEX rejected_line_by_age ON rejected_line (at);
 
+-- Who changed what, besides coupons: campaigns, batches and the store itself. Never deleted.
+CREATE TABLE audit (
+    number      INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    actor       TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    -- Null: the store.
+    campaign_id TEXT,
+    batch_id    TEXT,
+    reason      TEXT,
+    -- JSON: the name of each field, and its value before and after.
+    changes     TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_campaign ON audit (campaign_id) WHERE campaign_id IS NOT NULL;
+
 -- What happened, in the order of commits: the feed. Old rows are deleted, but never the newest, so that no
 -- number comes twice.
 CREATE TABLE event (
     number  INTEGER PRIMARY KEY,
     at      INTEGER NOT NULL,
-    -- 1 issued, 2 redeemed, 3 redemption cancelled, 4 revoked, 5 voided, 6 extended, 7 held, 8 released.
+    -- 1 issued, 2 redeemed, 3 redemption cancelled, 4 revoked, 5 voided, 6 extended, 7 held, 8 released,
+    -- 20 a row of the table audit.
     kind    INTEGER NOT NULL,
-    batch   INTEGER NOT NULL,
-    code    TEXT NOT NULL,
-    -- That of the coupon after it.
+    -- Of a coupon.
+    batch   INTEGER,
+    code    TEXT,
+    -- That of the coupon after it, or the number of the row of the table audit.
     version INTEGER NOT NULL,
     -- A number of the table actor, or the name itself. Null: the user.
     actor   ANY,

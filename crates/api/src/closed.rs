@@ -17,18 +17,6 @@ use crate::problem::table::Code;
 /// The states of a coupon.
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
-/// The types of events.
-pub(crate) const EVENT_TYPES: [&str; 8] = [
-    "coupon.issued",
-    "coupon.redeemed",
-    "coupon.redemption_cancelled",
-    "coupon.revoked",
-    "coupon.voided",
-    "coupon.extended",
-    "coupon.held",
-    "coupon.released",
-];
-
 macro_rules! closed {
     ($($(#[doc = $doc:literal])* $name:ident: $words:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -64,7 +52,10 @@ closed! {
 
     /// What happened, as the event feed says it. `coupon.held` and `coupon.released` come only if they are
     /// asked for.
-    EventType: EVENT_TYPES;
+    EventType: engine::EventType::all().map(engine::EventType::as_str);
+
+    /// What was done to a campaign, a batch or the store itself.
+    AuditType: engine::DEED_KINDS.map(engine::DeedKind::as_str);
 
     /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
     /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod campaigns;
 pub(crate) mod codes;

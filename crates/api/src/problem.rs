@@ -69,6 +69,11 @@ impl Problem {
         Problem { next_cursor: Some(go_on), ..Problem::new(Code::CursorGone, detail) }
     }
 
+    /// The store does not keep what was asked for.
+    pub(crate) fn not_kept(why: &str) -> Problem {
+        Problem::new(Code::NotKept, why)
+    }
+
     /// Its code.
     pub fn code(&self) -> Code {
         self.code

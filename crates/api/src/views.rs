@@ -3,6 +3,7 @@
 //! What a name such as `user_id` looks like is not said here: `openapi::names` adds it to each
 //! field.
 
+mod audit;
 mod batch;
 mod campaign;
 mod coupon;
@@ -14,15 +15,14 @@ mod session;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::audit::{AuditBody, FieldChangeBody};
 pub use self::batch::{BatchBody, BatchOrDryRun};
 pub use self::campaign::CampaignBody;
 pub use self::coupon::{CouponBody, CouponDetail, EventBody};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
-pub use self::feed::{FeedBody, FeedCouponBody, FeedEventBody};
+pub use self::feed::{FeedBody, FeedChangeBody, FeedCouponBody, FeedEventBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};
 pub use self::session::SessionBody;
-
-pub(crate) use self::feed::event_type;
 
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -51,7 +51,8 @@ impl Compactor {
                     archive_commit.number
                 };
             report.removed = self.empty(day, total).await?;
-            self.with_retries(|| self.hot.finish_archive_commit(day, archive_commit, true)).await?;
+            let finish = || self.hot.finish_archive_commit(day, archive_commit, Some(now));
+            self.with_retries(finish).await?;
             return Ok(report);
         }
         Err(CompactError::Conflict { day })

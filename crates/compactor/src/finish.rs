@@ -47,7 +47,7 @@ impl Compactor {
             }
         }
         self.with_retries(|| {
-            self.hot.finish_archive_commit(partition.day, partition.archive_commit, false)
+            self.hot.finish_archive_commit(partition.day, partition.archive_commit, None)
         })
         .await?;
         Ok(evicted)

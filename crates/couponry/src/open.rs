@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use api::token::Tokens;
 use cold::{ColdStore, Patience};
-use engine::{Caller, ColdArchive, Engine, Role, SystemClock};
+use coupon::ids::Actor;
+use engine::{Caller, Clock, ColdArchive, Deed, Engine, Role, SystemClock};
 use hot::HotStore;
+use hot::audit::Act;
 use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 
 use crate::cql::{self, NotOpen, OpenCql, Waiting};
 use crate::failure::CliError;
 use crate::keys::Keys;
+use crate::output;
 use crate::settings::{Cold, Hot, Settings};
 
 pub(crate) use checks::{
@@ -40,6 +43,28 @@ pub(crate) enum Purpose {
 pub(crate) fn caller() -> Caller {
     let subject = "cli".parse().expect("a word makes a name");
     Caller { role: Role::Admin, subject }
+}
+
+/// What they do now.
+pub(crate) fn act() -> Act {
+    Act { actor: Actor::new(&caller().to_string()), at: SystemClock.now(), reason: None }
+}
+
+/// Enters something that a command did to the store in the audit, if there is a store. The command has
+/// done its work: where the entry cannot be made, it only says so.
+pub(crate) async fn record(settings: &Settings, deed: Deed) {
+    let is_there = match settings.hot.value {
+        Hot::Sqlite => settings.data.value.join(hot_sqlite::FILE_NAME).is_file(),
+        // It keeps no audit yet.
+        Hot::Cql(_) => false,
+    };
+    if !is_there {
+        return;
+    }
+    let work = async |engine: &Arc<Engine>| Ok(engine.record(&caller(), None, deed).await?);
+    if let Err(error) = with(settings, Purpose::Write, work).await {
+        output::note(&format!("the audit has no entry of this: {error}"));
+    }
 }
 
 /// What a process works with: both tiers, and the keys.

@@ -37,7 +37,7 @@ impl Engine {
         must_lie("count", Some(request.count), 1, STOCK_MAX)?;
         let id = request.id.unwrap_or_else(made_batch_id);
         let order = MintOrder { id, count: request.count, key: self.newest_key()? };
-        Done::of(self.hot.mint(campaign, order, self.now()).await?)
+        Done::of(self.hot.mint(campaign, order, &self.act(caller, None)).await?)
     }
 
     /// Reads the batches of a campaign in the order of their creation, after `after`.
@@ -98,8 +98,8 @@ impl Engine {
         reason: Option<Reason>,
     ) -> Result<Batch, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let reason = reason.map(|reason| reason.as_str().to_owned());
-        found(self.hot.pause_batch(campaign, id, paused, reason).await?)
+        let act = self.act(caller, reason);
+        found(self.hot.pause_batch(campaign, id, paused, &act).await?)
     }
 
     pub(crate) fn newest_key(&self) -> Result<KeyId, Failure> {

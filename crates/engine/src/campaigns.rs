@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coupon::campaign::{Campaign, CampaignCounts, PER_USER_LIMIT_MAX};
 use coupon::code::Code;
-use coupon::ids::CampaignId;
+use coupon::ids::{CampaignId, Reason};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
@@ -71,11 +71,11 @@ impl Engine {
             }
         };
         let new = NewCampaign { campaign, created_as, first_batch };
-        let done = Done::of(self.hot.create_campaign(new).await?)?;
+        let done = Done::of(self.hot.create_campaign(new, &self.act(caller, None)).await?)?;
         Ok(done.map(|row| CampaignView::of(row, caller)))
     }
 
-    /// Changes the fields of a campaign that may change.
+    /// Changes the fields of a campaign that may change. The audit keeps the reason.
     ///
     /// # Errors
     /// `Invalid` for a limit that is not raised, or an issue window that would be empty.
@@ -84,6 +84,7 @@ impl Engine {
         caller: &Caller,
         id: &CampaignId,
         patch: CampaignPatch,
+        reason: Option<Reason>,
     ) -> Result<CampaignView, Failure> {
         caller.must_be(&[Role::Admin])?;
         let mut faults = Vec::new();
@@ -94,7 +95,7 @@ impl Engine {
         if !faults.is_empty() {
             return Err(Failure::Invalid(faults));
         }
-        match self.hot.patch_campaign(id, patch, self.now()).await? {
+        match self.hot.patch_campaign(id, patch, &self.act(caller, reason)).await? {
             Patched::Done(row) => Ok(CampaignView::of(row, caller)),
             Patched::NotFound => Err(Failure::refused(Refusal::NotFound)),
             Patched::LimitNotRaised { present } => {

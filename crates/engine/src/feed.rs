@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use coupon::campaign::Prefix;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
-use hot::feed::{CouponEventKind, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
+use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
 use crate::campaigns::must_lie;
 use crate::failure::Failure;
@@ -25,8 +25,8 @@ const LOOKED_AT_MAX: usize = 10_000;
 pub struct EventsRequest {
     /// From where on.
     pub from: FeedStart,
-    /// Only these kinds. `None`: all but holds and releases, of which a shop makes several for each order.
-    pub kinds: Option<BTreeSet<CouponEventKind>>,
+    /// Only these types. `None`: all but those of [`EventType::is_left_out`].
+    pub types: Option<BTreeSet<EventType>>,
     /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// At most so many; [`EVENTS_DEFAULT`] by default.
@@ -36,8 +36,8 @@ pub struct EventsRequest {
 /// Some events, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventsView {
-    /// Each with its code as people read it.
-    pub events: Vec<(String, FeedEvent)>,
+    /// Each with the code as people read it, if it is about a coupon.
+    pub events: Vec<(Option<String>, FeedEvent)>,
     /// Where to go on. It has moved also if no event passed the filter.
     pub next: String,
     /// Whether there were no more at the time.
@@ -57,7 +57,7 @@ pub enum EventsAnswer {
         go_on: String,
     },
     /// The store keeps no events.
-    NoFeed,
+    NotKept,
 }
 
 impl Engine {
@@ -74,7 +74,7 @@ impl Engine {
             return Err(Failure::Forbidden("users read their own coupons instead".to_owned()));
         }
         must_lie("limit", request.limit, 1, EVENTS_MAX as u64)?;
-        let Some(feed) = self.hot.feed() else { return Ok(EventsAnswer::NoFeed) };
+        let Some(feed) = self.hot.feed() else { return Ok(EventsAnswer::NotKept) };
         let limit = request.limit.map_or(EVENTS_DEFAULT, |limit| limit as usize);
         let (mut from, mut events, mut looked_at) = (request.from.clone(), Vec::new(), 0);
         loop {
@@ -135,12 +135,18 @@ impl Engine {
         }
     }
 
-    /// Each event with its code as people read it.
-    async fn printed(&self, events: Vec<FeedEvent>) -> Result<Vec<(String, FeedEvent)>, Failure> {
+    /// Each event with the code of its coupon as people read it.
+    async fn printed(
+        &self,
+        events: Vec<FeedEvent>,
+    ) -> Result<Vec<(Option<String>, FeedEvent)>, Failure> {
         let mut prefixes: HashMap<CampaignId, Option<Prefix>> = HashMap::new();
         let mut printed = Vec::with_capacity(events.len());
         for event in events {
-            let Happened::Coupon(coupon) = &event.happened;
+            let Happened::Coupon(coupon) = &event.happened else {
+                printed.push((None, event));
+                continue;
+            };
             let campaign = &coupon.owner.campaign;
             if !prefixes.contains_key(campaign) {
                 let row = self.hot.campaign(campaign, self.now()).await?;
@@ -148,7 +154,7 @@ impl Engine {
                 prefixes.insert(campaign.clone(), prefix);
             }
             let prefix = prefixes.get(campaign).and_then(Option::as_ref);
-            printed.push((self.printed_with(&coupon.code, prefix), event));
+            printed.push((Some(self.printed_with(&coupon.code, prefix)), event));
         }
         Ok(printed)
     }
@@ -164,10 +170,10 @@ impl Engine {
 }
 
 fn passes(request: &EventsRequest, event: &FeedEvent) -> bool {
-    let Happened::Coupon(coupon) = &event.happened;
-    let of_kind = match &request.kinds {
-        Some(kinds) => kinds.contains(&coupon.kind),
-        None => !matches!(coupon.kind, CouponEventKind::Held | CouponEventKind::Released),
+    let event_type = event.happened.event_type();
+    let of_type = match &request.types {
+        Some(types) => types.contains(&event_type),
+        None => !event_type.is_left_out(),
     };
-    of_kind && request.campaign.as_ref().is_none_or(|it| *it == coupon.owner.campaign)
+    of_type && request.campaign.as_ref().is_none_or(|it| event.happened.campaign() == Some(it))
 }

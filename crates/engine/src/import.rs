@@ -83,7 +83,8 @@ impl Engine {
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(request.format.columns.as_ref()).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
-        let opened = Done::of(self.hot.open_import(&campaign.id, &id, self.now()).await?)?;
+        let opened =
+            Done::of(self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?)?;
         let parser = self.parser(&campaign, begin.header);
         let mut import = Import::begin(self, caller, parser, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;

@@ -6,6 +6,7 @@
 
 mod accounts; // people who sign in here
 mod archive; // the cold tier, as the hot store looks up archived coupons in it
+mod audit; // who changed what besides coupons
 mod batches;
 mod caller; // who asks, and what their role allows
 mod campaigns;
@@ -54,7 +55,8 @@ pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
-pub use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, FeedEvent, FeedStart, Happened};
+pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, changed};
+pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
 };

@@ -6,22 +6,23 @@ use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::coupon::State;
 use coupon::refusal::Refusal;
+use hot::audit::Act;
 use hot::{MintOrder, Named};
 use router::Found;
 
-use super::kit::{Kit, NOW, Said, give, run_of, void};
+use super::kit::{ACT, Kit, NOW, Said, give, run_of, void};
 
 pub(crate) async fn minted_once(kit: &Kit) {
     let campaign = kit.draft();
     kit.create(&campaign).await;
     let order = kit.order_of(10);
-    let mint = |order: &MintOrder| kit.hot.mint(&campaign.id, order.clone(), NOW);
+    let mint = |order: &MintOrder| kit.hot.mint(&campaign.id, order.clone(), &ACT);
     let Named::Created(batch) = mint(&order).await.unwrap() else { panic!() };
     assert_eq!((batch.count, batch.paused, run_of(&batch).count), (10, false, 10));
     assert_eq!(mint(&order).await.unwrap(), Named::Same(batch.clone()));
     let more = MintOrder { count: 11, ..order.clone() };
     assert_eq!(mint(&more).await.unwrap(), Named::Refused(Refusal::NameTaken), "another count");
-    let import = kit.hot.open_import(&campaign.id, &order.id, NOW).await.unwrap();
+    let import = kit.hot.open_import(&campaign.id, &order.id, &ACT).await.unwrap();
     assert_eq!(
         import,
         Named::Refused(Refusal::NameTaken),
@@ -30,9 +31,9 @@ pub(crate) async fn minted_once(kit: &Kit) {
     let imported = kit.open_import(&campaign).await;
     let named_like_it = MintOrder { id: imported.clone(), ..kit.order_of(1) };
     assert_eq!(mint(&named_like_it).await.unwrap(), Named::Refused(Refusal::NameTaken));
-    let nowhere = kit.hot.mint(&kit.draft().id, kit.order_of(1), NOW).await.unwrap();
+    let nowhere = kit.hot.mint(&kit.draft().id, kit.order_of(1), &ACT).await.unwrap();
     assert_eq!(nowhere, Named::Refused(Refusal::NotFound));
-    let nowhere = kit.hot.open_import(&kit.draft().id, &kit.batch_id(), NOW).await.unwrap();
+    let nowhere = kit.hot.open_import(&kit.draft().id, &kit.batch_id(), &ACT).await.unwrap();
     assert_eq!(nowhere, Named::Refused(Refusal::NotFound));
 
     let second = kit.mint(&campaign, 5).await;
@@ -48,7 +49,7 @@ pub(crate) async fn minted_once(kit: &Kit) {
     let elsewhere = kit.draft();
     kit.create(&elsewhere).await;
     assert_eq!(kit.hot.batch(&elsewhere.id, &batch.id).await.unwrap(), None);
-    let paused = kit.hot.pause_batch(&elsewhere.id, &batch.id, true, None).await.unwrap();
+    let paused = kit.hot.pause_batch(&elsewhere.id, &batch.id, true, &ACT).await.unwrap();
     assert_eq!(paused, None, "a batch belongs to its campaign");
 }
 
@@ -62,7 +63,7 @@ pub(crate) async fn batches_of_a_day_share_no_code(kit: &Kit) {
     for (campaign, count) in [(&first, 3), (&second, 5), (&first, 1), (&second, 2)] {
         for key in [kit.router.keys()[0].id(), old] {
             let order = MintOrder { key, ..kit.order_of(count) };
-            let minted = kit.hot.mint(&campaign.id, order, NOW).await.unwrap();
+            let minted = kit.hot.mint(&campaign.id, order, &ACT).await.unwrap();
             let Named::Created(batch) = minted else { panic!("{minted:?}") };
             for code in kit.codes(&batch) {
                 let Found::Coupon(address) = kit.found(&code).await else { panic!() };
@@ -117,10 +118,11 @@ pub(crate) async fn untouched_coupons_are_found(kit: &Kit) {
     assert_eq!(snapshot.coupon.expires_at(), campaign.expires_at);
     assert_eq!((snapshot.coupon.version(), snapshot.coupon.events().len()), (0, 0));
 
-    kit.hot.pause_batch(&campaign.id, &batch.id, true, Some("a leak".into())).await.unwrap();
+    let leaked = Act { reason: Some("a leak".parse().unwrap()), ..ACT.clone() };
+    kit.hot.pause_batch(&campaign.id, &batch.id, true, &leaked).await.unwrap();
     assert!(kit.see(&codes[1]).await.unwrap().batch_paused);
     assert!(kit.hot.batch(&campaign.id, &batch.id).await.unwrap().unwrap().paused);
-    kit.hot.pause_batch(&campaign.id, &batch.id, false, None).await.unwrap();
+    kit.hot.pause_batch(&campaign.id, &batch.id, false, &ACT).await.unwrap();
     assert!(!kit.see(&codes[1]).await.unwrap().batch_paused);
     assert_eq!(kit.find(&kit.code()).await, None, "a code that does not exist");
 }

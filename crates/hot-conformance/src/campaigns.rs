@@ -4,9 +4,10 @@ use coupon::campaign::{Campaign, CampaignCounts, Handout};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
+use hot::audit::Act;
 use hot::{CampaignPatch, MintOrder, Named, NewCampaign, Patched};
 
-use super::kit::{Kit, NOW, reference, run_of};
+use super::kit::{ACT, Kit, NOW, reference, run_of};
 
 fn named(campaign: &Campaign, created_as: &str, first_batch: Option<MintOrder>) -> NewCampaign {
     NewCampaign { campaign: campaign.clone(), created_as: created_as.into(), first_batch }
@@ -24,13 +25,13 @@ pub(crate) async fn created_once(kit: &Kit) {
     };
     let order = kit.order_of(7);
     let new = || named(&campaign, "{}", Some(order.clone()));
-    let Named::Created(row) = kit.hot.create_campaign(new()).await.unwrap() else { panic!() };
+    let Named::Created(row) = kit.hot.create_campaign(new(), &ACT).await.unwrap() else { panic!() };
     assert_eq!(*row.campaign, campaign);
     assert_eq!(row.counts, CampaignCounts { stock: 7, ..CampaignCounts::default() });
     assert_eq!(row.created_as, "{}");
-    let again = kit.hot.create_campaign(new()).await.unwrap();
+    let again = kit.hot.create_campaign(new(), &ACT).await.unwrap();
     assert_eq!(again, Named::Same(row.clone()), "the same body is a replay");
-    let other = kit.hot.create_campaign(named(&campaign, "{ }", None)).await.unwrap();
+    let other = kit.hot.create_campaign(named(&campaign, "{ }", None), &ACT).await.unwrap();
     assert_eq!(other, Named::Refused(Refusal::NameTaken), "another body is not");
     assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), Some(row));
     let batches = kit.hot.batches(&campaign.id, None, 10).await.unwrap();
@@ -46,7 +47,7 @@ pub(crate) async fn a_shared_code_is_taken_once(kit: &Kit) {
     kit.create(&first).await;
     let second = shared();
     let order = Some(kit.order_of(5));
-    let taken = kit.hot.create_campaign(named(&second, "x", order)).await.unwrap();
+    let taken = kit.hot.create_campaign(named(&second, "x", order), &ACT).await.unwrap();
     assert_eq!(taken, Named::Refused(Refusal::NameTaken), "another campaign has the shared code");
     assert_eq!(
         kit.hot.campaign(&second.id, NOW).await.unwrap(),
@@ -58,7 +59,7 @@ pub(crate) async fn a_shared_code_is_taken_once(kit: &Kit) {
     kit.create(&other).await;
     let code = kit.imported(&other, 1).await.remove(0);
     let third = Campaign { shared_code: Some(code), ..shared() };
-    let taken = kit.hot.create_campaign(named(&third, "x", None)).await.unwrap();
+    let taken = kit.hot.create_campaign(named(&third, "x", None), &ACT).await.unwrap();
     assert_eq!(taken, Named::Refused(Refusal::NameTaken), "an imported coupon has the code");
 
     let batch = kit.open_import(&other).await;
@@ -70,13 +71,14 @@ pub(crate) async fn a_shared_code_is_taken_once(kit: &Kit) {
 pub(crate) async fn an_expired_campaign_has_no_stock(kit: &Kit) {
     let campaign = Campaign { expires_at: NOW, ..kit.draft() };
     let new = named(&campaign, "x", Some(kit.order_of(5)));
-    let refused = kit.hot.create_campaign(new).await.unwrap();
+    let refused = kit.hot.create_campaign(new, &ACT).await.unwrap();
     assert_eq!(refused, Named::Refused(Refusal::Expired));
     assert_eq!(kit.hot.campaign(&campaign.id, NOW).await.unwrap(), None);
     kit.create(&campaign).await;
-    let minted = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
+    let minted = kit.hot.mint(&campaign.id, kit.order_of(1), &ACT).await.unwrap();
     assert_eq!(minted, Named::Refused(Refusal::Expired));
-    let early = kit.hot.mint(&campaign.id, kit.order_of(1), NOW.plus_ms(-1)).await.unwrap();
+    let before = Act { at: NOW.plus_ms(-1), ..ACT.clone() };
+    let early = kit.hot.mint(&campaign.id, kit.order_of(1), &before).await.unwrap();
     assert!(matches!(early, Named::Created(_)), "a millisecond before its end");
 }
 
@@ -84,7 +86,7 @@ pub(crate) async fn serials_of_a_day_run_out(kit: &Kit) {
     let campaign = kit.draft();
     let all = coupon::minted::SERIALS_PER_DAY;
     let new = named(&campaign, "x", Some(kit.order_of(all + 1)));
-    let refused = kit.hot.create_campaign(new).await.unwrap();
+    let refused = kit.hot.create_campaign(new, &ACT).await.unwrap();
     assert_eq!(refused, Named::Refused(Refusal::SoldOut));
     assert_eq!(
         kit.hot.campaign(&campaign.id, NOW).await.unwrap(),
@@ -94,7 +96,7 @@ pub(crate) async fn serials_of_a_day_run_out(kit: &Kit) {
     kit.create(&campaign).await;
     let batch = kit.mint(&campaign, all).await;
     assert_eq!(run_of(&batch).first, 0, "a refused batch takes no serials");
-    let more = kit.hot.mint(&campaign.id, kit.order_of(1), NOW).await.unwrap();
+    let more = kit.hot.mint(&campaign.id, kit.order_of(1), &ACT).await.unwrap();
     assert_eq!(more, Named::Refused(Refusal::SoldOut));
 }
 
@@ -122,7 +124,7 @@ pub(crate) async fn listed_by_name(kit: &Kit) {
 pub(crate) async fn patched(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(3), ..kit.draft() };
     let code = kit.stocked(&campaign, 2).await.remove(0);
-    let patch = |patch| kit.hot.patch_campaign(&campaign.id, patch, NOW);
+    let patch = |patch| kit.hot.patch_campaign(&campaign.id, patch, &ACT);
     let nothing = CampaignPatch::default;
     let (from, until) = (NOW.plus_ms(-10), NOW.plus_ms(10));
     let refused = [
@@ -171,13 +173,13 @@ pub(crate) async fn patched(kit: &Kit) {
     };
     assert_eq!(*row.campaign, want, "other fields stay as they are");
     assert_eq!(*kit.see(&code).await.unwrap().campaign, want, "and applies at once");
-    let unknown = kit.hot.patch_campaign(&kit.draft().id, nothing(), NOW).await.unwrap();
+    let unknown = kit.hot.patch_campaign(&kit.draft().id, nothing(), &ACT).await.unwrap();
     assert_eq!(unknown, Patched::NotFound);
 
     let free = Campaign { handout: Handout::Bearer, per_user_limit: None, ..kit.draft() };
     kit.create(&free).await;
     let limit = CampaignPatch { per_user_limit: Some(Some(100)), ..nothing() };
-    let present = kit.hot.patch_campaign(&free.id, limit, NOW).await.unwrap();
+    let present = kit.hot.patch_campaign(&free.id, limit, &ACT).await.unwrap();
     assert_eq!(
         present,
         Patched::LimitNotRaised { present: None },
@@ -199,7 +201,7 @@ pub(crate) async fn a_patch_returns_exact_counts(kit: &Kit) {
                 kit.issue_at(NOW, &campaign.id, user, reference(&format!("{n}:{turn}"))).await;
             }
             let patch = CampaignPatch { paused: Some(false), ..CampaignPatch::default() };
-            match kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap() {
+            match kit.hot.patch_campaign(&campaign.id, patch, &ACT).await.unwrap() {
                 Patched::Done(row) => row.counts.issued,
                 other => panic!("{other:?}"),
             }

@@ -13,8 +13,8 @@ use hot::ImportOutcome;
 use router::{Address, Found, Owner};
 
 use super::kit::{
-    Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke,
-    said, void,
+    ACT, Kit, MINUTE, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release,
+    revoke, said, void,
 };
 
 /// The same life for a minted coupon and for an imported one.
@@ -296,16 +296,16 @@ pub(crate) async fn the_current_terms_decide(kit: &Kit) {
     kit.done(&codes[1], give(&bob, None)).await;
     let early = kit.at(NOW.plus_ms(-1), &codes[0], redeem(&ann, "1")).await;
     assert_eq!(said(&early), Said::Refused(Refusal::NotStarted { valid_from: NOW }));
-    kit.hot.pause_batch(&campaign.id, &batch.id, true, None).await.unwrap();
+    kit.hot.pause_batch(&campaign.id, &batch.id, true, &ACT).await.unwrap();
     let paused = Said::Refused(Refusal::Paused);
     assert_eq!(kit.said(&codes[0], redeem(&ann, "1")).await, paused);
-    kit.hot.pause_batch(&campaign.id, &batch.id, false, None).await.unwrap();
+    kit.hot.pause_batch(&campaign.id, &batch.id, false, &ACT).await.unwrap();
     kit.done(&codes[0], redeem(&ann, "1")).await;
     let closed = kit.at(NOW.plus_ms(2 * DAY_MS), &codes[0], cancel("1")).await;
     assert_eq!(said(&closed), Said::Refused(Refusal::CancelClosed));
     let open = kit.at(NOW.plus_ms(2 * DAY_MS - 1), &codes[0], cancel("1")).await;
     assert_eq!(said(&open), Said::Accepted);
     let pause = hot::CampaignPatch { paused: Some(true), ..hot::CampaignPatch::default() };
-    kit.hot.patch_campaign(&campaign.id, pause, NOW).await.unwrap();
+    kit.hot.patch_campaign(&campaign.id, pause, &ACT).await.unwrap();
     assert_eq!(kit.said(&codes[1], hold(&bob, "1", 5)).await, paused);
 }

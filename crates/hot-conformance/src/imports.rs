@@ -10,7 +10,7 @@ use coupon::time::{DAY_MS, Day, Millis};
 use hot::{ImportLine, ImportOutcome, Named, RejectedLine};
 
 use super::kit::{
-    Kit, NOW, Said, cancel, give, hold, redeem, reference, release, revoke, said, void,
+    ACT, Kit, NOW, Said, cancel, give, hold, redeem, reference, release, revoke, said, void,
 };
 
 const THERE: ImportOutcome = ImportOutcome::AlreadyThere;
@@ -303,15 +303,17 @@ pub(crate) async fn rejected_lines(kit: &Kit) {
     assert_eq!(numbers(&batch, 40, 9).await, [0; 0]);
     kit.hot.forget_rejected(at(2)).await.unwrap();
     assert_eq!(numbers(&batch, 0, 9).await, [3], "kept before the instant, not at it");
-    let again = kit.hot.open_import(&campaign.id, &batch, NOW).await.unwrap();
+    let again = kit.hot.open_import(&campaign.id, &batch, &ACT).await.unwrap();
     assert!(matches!(again, Named::Same(_)), "{again:?}");
     assert_eq!(numbers(&batch, 0, 9).await, [0; 0], "a new run starts without them");
     assert_eq!(numbers(&other, 0, 9).await, [1]);
 
     let counts = ImportCounts { lines: 9, imported: 5, already_there: 3, rejected: 1 };
-    let closed = kit.hot.close_import(&campaign.id, &batch, counts).await.unwrap().unwrap();
+    let closed =
+        kit.hot.close_import(&campaign.id, &batch, counts, Some(&ACT)).await.unwrap().unwrap();
     assert_eq!(closed.import, counts);
     assert_eq!(kit.hot.batch(&campaign.id, &batch).await.unwrap(), Some(closed));
-    let nobody = kit.hot.close_import(&campaign.id, &kit.batch_id(), counts).await.unwrap();
+    let nobody =
+        kit.hot.close_import(&campaign.id, &kit.batch_id(), counts, Some(&ACT)).await.unwrap();
     assert_eq!(nobody, None);
 }

@@ -6,8 +6,8 @@
 mod actions;
 mod archive;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::apply::{Action, Asker, Change, Outcome, apply};
@@ -19,6 +19,7 @@ use coupon::ids::{Actor, BatchId, CampaignId, IssueRef, OperationId, UserId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{DAY_MS, Day, Millis};
+use hot::audit::Act;
 use hot::{
     Applied, CLOSED_BOUND_MS, CouponSnapshot, Emptying, HotStore, ImportLine, ImportOutcome,
     MintOrder, Named, NewCampaign, Residue,
@@ -35,6 +36,9 @@ use crate::soundness::{Contradictions, contradictions};
 
 /// The moment of every case: noon of 2026-11-20.
 pub const NOW: Millis = Millis(20_777 * DAY_MS + DAY_MS / 2);
+
+/// Who makes campaigns and batches in the cases, at [`NOW`].
+pub static ACT: LazyLock<Act> = LazyLock::new(|| Act::of_system("test", NOW));
 
 pub const MINUTE: i64 = 60_000;
 
@@ -141,13 +145,13 @@ impl Kit {
             created_as: "a request".into(),
             first_batch: None,
         };
-        let made = self.hot.create_campaign(new).await.unwrap();
+        let made = self.hot.create_campaign(new, &ACT).await.unwrap();
         assert!(matches!(made, Named::Created(_)), "{made:?}");
     }
 
     pub async fn mint(&self, campaign: &Campaign, count: u64) -> Batch {
         let order = self.order_of(count);
-        match self.hot.mint(&campaign.id, order, NOW).await.unwrap() {
+        match self.hot.mint(&campaign.id, order, &ACT).await.unwrap() {
             Named::Created(batch) => batch,
             other => panic!("{other:?}"),
         }
@@ -271,7 +275,7 @@ impl Kit {
 
     pub async fn open_import(&self, campaign: &Campaign) -> BatchId {
         let id = self.batch_id();
-        let opened = self.hot.open_import(&campaign.id, &id, NOW).await.unwrap();
+        let opened = self.hot.open_import(&campaign.id, &id, &ACT).await.unwrap();
         assert!(matches!(opened, Named::Created(_)), "{opened:?}");
         id
     }
@@ -339,7 +343,7 @@ impl Kit {
             let some = self.hot.evict(day, copied).await.unwrap();
             assert_eq!(some, coupons.len() as u64, "a closed coupon does not change");
             evicted += some;
-            self.hot.finish_archive_commit(day, archive_commit, false).await.unwrap();
+            self.hot.finish_archive_commit(day, archive_commit, None).await.unwrap();
         }
     }
 
@@ -353,7 +357,7 @@ impl Kit {
         while let Some(further) = self.hot.remove_residue(day, emptying.clone()).await.unwrap() {
             emptying = further;
         }
-        self.hot.finish_archive_commit(day, archive_commit, true).await.unwrap();
+        self.hot.finish_archive_commit(day, archive_commit, Some(now)).await.unwrap();
         emptying.removed
     }
 

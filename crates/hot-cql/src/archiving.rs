@@ -124,9 +124,9 @@ impl Partitions for CqlHot {
         &self,
         day: Day,
         archive_commit: u64,
-        emptied: bool,
+        emptied: Option<Millis>,
     ) -> Result<()> {
-        let store = &self.store;
+        let (store, emptied) = (&self.store, emptied.is_some());
         if let Ok(mut gone) = store.gone.lock() {
             gone.retain(|(of, _)| *of != day || !emptied);
         }

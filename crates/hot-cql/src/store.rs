@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::{Batch, ImportCounts, MintedRun};
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId, UserId};
+use coupon::ids::{BatchId, CampaignId, Reason, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
+use hot::audit::Act;
 use hot::settings::TOUCHED_AT;
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -62,7 +63,7 @@ impl CqlHot {
 
 #[async_trait]
 impl HotStore for CqlHot {
-    async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {
+    async fn create_campaign(&self, new: NewCampaign, _act: &Act) -> Result<Named<CampaignRow>> {
         self.store.clock_is_right()?;
         self.store.make_campaign(&new).await
     }
@@ -97,29 +98,30 @@ impl HotStore for CqlHot {
         &self,
         id: &CampaignId,
         patch: CampaignPatch,
-        now: Millis,
+        act: &Act,
     ) -> Result<Patched> {
         self.store.clock_is_right()?;
-        self.store.patch(id, &patch, now).await
+        self.store.patch(id, &patch, act.at).await
     }
 
     async fn mint(
         &self,
         campaign: &CampaignId,
         order: MintOrder,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
         self.store.clock_is_right()?;
-        self.store.mint_batch(campaign, &order, now).await
+        self.store.mint_batch(campaign, &order, act.at).await
     }
 
     async fn open_import(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
         self.store.clock_is_right()?;
+        let now = act.at;
         let named = self.store.open_import_batch(campaign, batch, now).await?;
         if matches!(named, Named::Same(_)) {
             // Those of earlier runs.
@@ -162,6 +164,7 @@ impl HotStore for CqlHot {
         campaign: &CampaignId,
         batch: &BatchId,
         counts: ImportCounts,
+        _ended: Option<&Act>,
     ) -> Result<Option<Batch>> {
         self.store.count_import(campaign, batch, counts).await
     }
@@ -210,10 +213,11 @@ impl HotStore for CqlHot {
         campaign: &CampaignId,
         id: &BatchId,
         paused: bool,
-        reason: Option<String>,
+        act: &Act,
     ) -> Result<Option<Batch>> {
         self.store.clock_is_right()?;
-        self.store.pause(campaign, id, paused, reason.as_deref()).await
+        let reason = act.reason.as_ref().map(Reason::as_str);
+        self.store.pause(campaign, id, paused, reason).await
     }
 
     async fn announce_long_codes(&self) -> Result<()> {

@@ -9,7 +9,9 @@ pub(crate) mod shrink;
 
 use coupon::time::{Day, Millis};
 use hot::PartitionPlan;
+use hot::audit::{Act, Deed, DeedKind, changed};
 use rusqlite::{Row, params};
+use serde_json::Value;
 
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
@@ -65,11 +67,20 @@ pub(crate) fn finish(
     txn: &Txn<'_>,
     day: Day,
     archive_commit: u64,
-    emptied: bool,
+    emptied: Option<Millis>,
 ) -> rusqlite::Result<()> {
+    let before = plan_of(txn, day)?;
     txn.run(
         "UPDATE partition_plan SET archive_commit = max(archive_commit, ?2), \
          emptied = max(emptied, ?3) WHERE expiry_day = ?1",
-        params![day.0, signed(archive_commit), emptied],
-    )
+        params![day.0, signed(archive_commit), emptied.is_some()],
+    )?;
+    match (emptied, before) {
+        (Some(at), Some(plan)) if !plan.emptied => {
+            let changes = vec![changed("expiry_day", Value::Null, day.to_string().into())];
+            let deed = Deed::of_store(DeedKind::DayArchived, changes);
+            txn.audit(&Act::of_system("compact", at), &deed)
+        }
+        _ => Ok(()),
+    }
 }

@@ -2,10 +2,11 @@
 //! none.
 
 use coupon::campaign::{Batch, Campaign, MintedRun};
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
+use hot::audit::{Act, Deed};
 use hot::protocol::{batch_before, may_mint};
 use hot::{MintOrder, Named};
 use router::Owner;
@@ -22,7 +23,7 @@ pub(crate) fn mint(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     order: &MintOrder,
-    now: Millis,
+    act: &Act,
 ) -> rusqlite::Result<Named<Batch>> {
     let Some(here) = txn.campaign(campaign)? else {
         return Ok(Named::Refused(Refusal::NotFound));
@@ -30,10 +31,11 @@ pub(crate) fn mint(
     if let Some(named) = before(txn, &here, &order.id, Some(order.count))? {
         return Ok(named);
     }
-    match reserve(txn, &here.terms, order, now)? {
+    match reserve(txn, &here.terms, order, act.at)? {
         Err(refusal) => Ok(Named::Refused(refusal)),
         Ok(run) => {
-            insert_minted(txn, here.number, &order.id, run, now)?;
+            insert_minted(txn, here.number, &order.id, run, act.at)?;
+            txn.audit(act, &Deed::batch_created(campaign, &order.id, Some(run.count)))?;
             made(txn, campaign, &order.id)
         }
     }
@@ -120,7 +122,7 @@ pub(crate) fn open_import(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     id: &BatchId,
-    now: Millis,
+    act: &Act,
 ) -> rusqlite::Result<Named<Batch>> {
     let Some(here) = txn.campaign(campaign)? else {
         return Ok(Named::Refused(Refusal::NotFound));
@@ -128,7 +130,8 @@ pub(crate) fn open_import(
     if let Some(named) = before(txn, &here, id, None)? {
         return Ok(named);
     }
-    insert(txn, here.number, id, None, now)?;
+    insert(txn, here.number, id, None, act.at)?;
+    txn.audit(act, &Deed::batch_created(campaign, id, None))?;
     made(txn, campaign, id)
 }
 
@@ -165,15 +168,23 @@ pub(crate) fn pause_batch(
     campaign: &CampaignId,
     id: &BatchId,
     paused: bool,
-    reason: Option<&str>,
+    act: &Act,
 ) -> rusqlite::Result<Option<Batch>> {
+    let before = batch(txn, campaign, id)?;
+    let reason = act.reason.as_ref().map(Reason::as_str);
     txn.run(
         "UPDATE batch SET paused = ?3, paused_reason = ?4 WHERE batch_id = ?2 AND campaign = \
          (SELECT number FROM campaign WHERE campaign_id = ?1)",
         params![campaign.as_str(), id.as_str(), paused, reason],
     )?;
     txn.forget_terms();
-    batch(txn, campaign, id)
+    let after = batch(txn, campaign, id)?;
+    if let Some(after) = &after
+        && before.is_some_and(|before| before.paused != after.paused)
+    {
+        txn.audit(act, &Deed::batch_paused(after))?;
+    }
+    Ok(after)
 }
 
 /// The keys of all minted batches.

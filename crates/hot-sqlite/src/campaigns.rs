@@ -8,6 +8,7 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use hot::audit::{Act, Deed};
 use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 use rusqlite::params;
@@ -73,7 +74,11 @@ pub(crate) fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i6
 }
 
 /// Makes a campaign, its shared code and its first batch, or none of them.
-pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named<CampaignRow>> {
+pub(crate) fn create(
+    txn: &Txn<'_>,
+    new: &NewCampaign,
+    act: &Act,
+) -> rusqlite::Result<Named<CampaignRow>> {
     let campaign = &new.campaign;
     let now = campaign.created_at;
     match row(txn, &campaign.id, now)? {
@@ -101,8 +106,10 @@ pub(crate) fn create(txn: &Txn<'_>, new: &NewCampaign) -> rusqlite::Result<Named
     if let Some(word) = &campaign.shared_code {
         directory::enter_shared(txn, word.as_str(), number)?;
     }
+    txn.audit(act, &Deed::campaign_created(campaign))?;
     if let Some((order, run)) = first_batch {
         batches::insert_minted(txn, number, &order.id, run, now)?;
+        txn.audit(act, &Deed::batch_created(&campaign.id, &order.id, Some(run.count)))?;
     }
     match row(txn, &campaign.id, now)? {
         Some(row) => Ok(Named::Created(row)),
@@ -149,7 +156,7 @@ pub(crate) fn patch(
     txn: &Txn<'_>,
     id: &CampaignId,
     patch: &CampaignPatch,
-    now: Millis,
+    act: &Act,
 ) -> rusqlite::Result<Patched> {
     let Some(here) = txn.campaign(id)? else { return Ok(Patched::NotFound) };
     let campaign = match patched(&here.terms, patch) {
@@ -157,7 +164,10 @@ pub(crate) fn patch(
         Err(refused) => return Ok(refused),
     };
     write_terms(txn, here.number, &campaign)?;
-    Ok(row(txn, id, now)?.map_or(Patched::NotFound, Patched::Done))
+    for deed in Deed::campaign_changed(&here.terms, &campaign) {
+        txn.audit(act, &deed)?;
+    }
+    Ok(row(txn, id, act.at)?.map_or(Patched::NotFound, Patched::Done))
 }
 
 /// Writes those terms that can change.

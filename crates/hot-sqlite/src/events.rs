@@ -3,9 +3,9 @@
 //! A cursor is the epoch of the store and the number of an event. A restore begins a new epoch, since
 //! events behind the backup did not survive it. Numbers go on: the newest event is never deleted.
 
-use coupon::code::Code;
 use coupon::ids::{Actor, UserId};
 use coupon::time::Millis;
+use hot::audit::{Act, AuditEntry};
 use hot::feed::{
     COUPON_EVENT_KINDS, CouponHappened, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
@@ -20,7 +20,8 @@ use crate::failure::damaged;
 use crate::record::{Dictionary, USER_ROLE};
 use crate::settings;
 use crate::txn::Txn;
-use crate::txn::events::number_of;
+use crate::txn::audit::{entry, select_audit};
+use crate::txn::events::{OF_AUDIT, number_of};
 
 /// The setting with the epoch, 16 hexadecimal digits.
 pub(crate) const EPOCH: &str = "feed_epoch";
@@ -67,7 +68,7 @@ fn check_of(at: i64, code: &str, version: i64) -> u32 {
 fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result<Cursor<'a>> {
     let sql = "SELECT at, code, version FROM event WHERE number = ?1";
     let check = txn.first(sql, [number], |row| {
-        Ok(check_of(row.get(0)?, row.get_ref(1)?.as_str()?, row.get(2)?))
+        Ok(check_of(row.get(0)?, row.get_ref(1)?.as_str_or_null()?.unwrap_or(""), row.get(2)?))
     })?;
     Ok(Cursor { epoch, number, check })
 }
@@ -128,8 +129,28 @@ fn last_of(txn: &Txn<'_>, epoch: &str) -> rusqlite::Result<Option<i64>> {
 }
 
 fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEvent> {
-    let (number, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let kind: i64 = row.get(2)?;
+    let (number, at, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let code = row.get_ref(4)?.as_str_or_null()?.unwrap_or("");
+    let check = check_of(at, code, row.get(5)?);
+    let cursor = Cursor { epoch, number, check: Some(check) }.text();
+    // Without the epoch, which a restore changes.
+    let random = xxh3_128(format!("{number} {check} {code}").as_bytes()).to_le_bytes();
+    let mut bytes = [0; 10];
+    bytes.copy_from_slice(&random[..10]);
+    let id = Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid();
+    if kind == OF_AUDIT {
+        let sql = select_audit!("WHERE number = ?1");
+        let found = txn.first(sql, [row.get::<_, i64>(5)?], entry)?;
+        let found = found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
+        let AuditEntry { act: Act { actor, reason, .. }, deed } = found.entry;
+        let happened = Happened::Deed { deed, reason };
+        return Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened });
+    }
+    let (actor, happened) = of_coupon(txn, row, kind)?;
+    Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened: Happened::Coupon(happened) })
+}
+
+fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor, CouponHappened)> {
     let kind = COUPON_EVENT_KINDS.into_iter().find(|it| number_of(*it) == kind);
     let kind = kind.ok_or_else(|| damaged("event.kind", "no such kind"))?;
     let user: Option<String> = row.get(7)?;
@@ -141,30 +162,17 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEven
         // As in a record: the user themselves.
         _ => Actor::new(&format!("{USER_ROLE}{}", user.as_ref().map_or("", UserId::as_str))),
     };
-    let code: Code = parsed(row, 4)?;
-    let check = Some(check_of(at, code.as_str(), row.get(5)?));
-    let cursor = Cursor { epoch, number, check }.text();
-    // Without the epoch, which a restore changes.
-    let name = format!("{number} {} {}", check.unwrap_or_default(), code);
-    let random = xxh3_128(name.as_bytes()).to_le_bytes();
-    let mut bytes = [0; 10];
-    bytes.copy_from_slice(&random[..10]);
-    Ok(FeedEvent {
-        id: Builder::from_unix_timestamp_millis(at.unsigned_abs(), &bytes).into_uuid(),
-        cursor,
-        at: Millis(at),
-        actor,
-        happened: Happened::Coupon(CouponHappened {
-            code,
-            owner: txn.owner_at(row.get(3)?)?,
-            version: unsigned(row, 5)?,
-            kind,
-            user,
-            reference: row.get(8)?,
-            reason: row.get(9)?,
-            until: row.get::<_, Option<i64>>(10)?.map(Millis),
-        }),
-    })
+    let happened = CouponHappened {
+        code: parsed(row, 4)?,
+        owner: txn.owner_at(row.get(3)?)?,
+        version: unsigned(row, 5)?,
+        kind,
+        user,
+        reference: row.get(8)?,
+        reason: row.get(9)?,
+        until: row.get::<_, Option<i64>>(10)?.map(Millis),
+    };
+    Ok((actor, happened))
 }
 
 /// Deletes up to `limit` events before `before`, and never the newest. Returns how many.

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod archiving;
+mod audit;
 mod backup;
 mod batches;
 mod bytes;

@@ -127,7 +127,7 @@ impl Partitions for SqliteHot {
         &self,
         day: Day,
         archive_commit: u64,
-        emptied: bool,
+        emptied: Option<Millis>,
     ) -> Result<()> {
         self.writer.run(move |txn| archiving::finish(txn, day, archive_commit, emptied)).await
     }

@@ -14,6 +14,7 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
+use hot::audit::{Act, Audit, AuditEntry, Audited, Deed};
 use hot::feed::{Feed, FeedRead, FeedStart};
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{
@@ -31,8 +32,8 @@ use crate::stock::Supply;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    Result, SqliteHot, accounts, batches, campaigns, changes, coupons, events, import, issuing,
-    list, prefetch, rejected_lines, settings, stock,
+    Result, SqliteHot, accounts, audit, batches, campaigns, changes, coupons, events, import,
+    issuing, list, prefetch, rejected_lines, settings, stock,
 };
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -61,8 +62,13 @@ impl HotStore for SqliteHot {
         self.writer.run(events::begin_epoch).await
     }
 
-    async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>> {
-        self.writer.run(move |txn| campaigns::create(txn, &new)).await
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+
+    async fn create_campaign(&self, new: NewCampaign, act: &Act) -> Result<Named<CampaignRow>> {
+        let act = act.clone();
+        self.writer.run(move |txn| campaigns::create(txn, &new, &act)).await
     }
 
     async fn campaign(&self, id: &CampaignId, now: Millis) -> Result<Option<CampaignRow>> {
@@ -82,30 +88,31 @@ impl HotStore for SqliteHot {
         &self,
         id: &CampaignId,
         patch: CampaignPatch,
-        now: Millis,
+        act: &Act,
     ) -> Result<Patched> {
-        let id = id.clone();
-        self.writer.run(move |txn| campaigns::patch(txn, &id, &patch, now)).await
+        let (id, act) = (id.clone(), act.clone());
+        self.writer.run(move |txn| campaigns::patch(txn, &id, &patch, &act)).await
     }
 
     async fn mint(
         &self,
         campaign: &CampaignId,
         order: MintOrder,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
-        let campaign = campaign.clone();
-        self.writer.run(move |txn| batches::mint(txn, &campaign, &order, now)).await
+        let (campaign, act) = (campaign.clone(), act.clone());
+        self.writer.run(move |txn| batches::mint(txn, &campaign, &order, &act)).await
     }
 
     async fn open_import(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
-        let names = (campaign.clone(), batch.clone());
-        let open = move |txn: &Txn<'_>| batches::open_import(txn, &names.0, &names.1, now);
+        let now = act.at;
+        let names = (campaign.clone(), batch.clone(), act.clone());
+        let open = move |txn: &Txn<'_>| batches::open_import(txn, &names.0, &names.1, &names.2);
         let named = self.writer.run(open).await?;
         // A file may have left ten million lines, too many for one transaction. Lines that another
         // import into the batch keeps from now on stay.
@@ -181,11 +188,15 @@ impl HotStore for SqliteHot {
         campaign: &CampaignId,
         batch: &BatchId,
         counts: ImportCounts,
+        ended: Option<&Act>,
     ) -> Result<Option<Batch>> {
-        let (campaign, batch) = (campaign.clone(), batch.clone());
+        let (campaign, batch, ended) = (campaign.clone(), batch.clone(), ended.cloned());
         let close = move |txn: &Txn<'_>| {
             if let Some((_, number)) = txn.batch(&campaign, &batch)? {
                 import::close(txn, number, &counts)?;
+                if let Some(act) = &ended {
+                    txn.audit(act, &Deed::batch_imported(&campaign, &batch, &counts))?;
+                }
             }
             batches::batch(txn, &campaign, &batch)
         };
@@ -230,12 +241,10 @@ impl HotStore for SqliteHot {
         campaign: &CampaignId,
         id: &BatchId,
         paused: bool,
-        reason: Option<String>,
+        act: &Act,
     ) -> Result<Option<Batch>> {
-        let (campaign, id) = (campaign.clone(), id.clone());
-        self.writer
-            .run(move |txn| batches::pause_batch(txn, &campaign, &id, paused, reason.as_deref()))
-            .await
+        let (campaign, id, act) = (campaign.clone(), id.clone(), act.clone());
+        self.writer.run(move |txn| batches::pause_batch(txn, &campaign, &id, paused, &act)).await
     }
 
     async fn announce_long_codes(&self) -> Result<()> {
@@ -360,5 +369,23 @@ impl HotStore for SqliteHot {
 impl Feed for SqliteHot {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
         self.readers.run(move |txn| events::page(txn, &from, limit)).await
+    }
+}
+
+#[async_trait]
+impl Audit for SqliteHot {
+    async fn record(&self, entry: AuditEntry) -> Result<()> {
+        self.writer.run(move |txn| txn.audit(&entry.act, &entry.deed)).await
+    }
+
+    async fn audit(
+        &self,
+        campaign: Option<CampaignId>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Audited>> {
+        self.readers
+            .run(move |txn| audit::page(txn, campaign.as_ref(), after.as_deref(), limit))
+            .await
     }
 }

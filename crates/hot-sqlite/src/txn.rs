@@ -10,6 +10,7 @@
 //! finds the same number has the same terms. So a look-up reads one small row instead of three
 //! large ones.
 
+pub(crate) mod audit;
 mod counts;
 mod dictionary;
 pub(crate) mod events;
@@ -21,7 +22,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
 use coupon::coupon::Coupon;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
+use hot::audit::{Act, Deed, DeedKind};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::cold::{Prefetched, Spot, Wanted};
@@ -187,7 +189,7 @@ impl<'a> Txn<'a> {
 
     /// Writes the counts and events: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> rusqlite::Result<()> {
-        self.write_events()?;
+        let told_at = self.write_events()?;
         for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(
@@ -197,11 +199,25 @@ impl<'a> Txn<'a> {
                  WHERE number = ?1",
                 params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
             )?;
+            if let Some(at) = told_at.filter(|_| stock < issued + redeemed + void) {
+                self.tell_if_sold_out(campaign, at)?;
+            }
         }
         for (batch, count) in self.seen.counts.take_arrivals() {
             let sql = "UPDATE batch SET count = count + ?2 WHERE number = ?1";
             self.run(sql, params![batch, count])?;
         }
         Ok(())
+    }
+
+    /// To be called after coupons of a campaign have left its stock.
+    fn tell_if_sold_out(&self, campaign: i64, at: Millis) -> rusqlite::Result<()> {
+        let sql = "SELECT stock - issued - redeemed - void FROM campaign WHERE number = ?1";
+        if self.first(sql, [campaign], |row| row.get::<_, i64>(0))? != Some(0) {
+            return Ok(());
+        }
+        let id = self.campaign_at(campaign)?.terms.id.clone();
+        let deed = Deed::of_campaign(DeedKind::CampaignSoldOut, &id, Vec::new());
+        self.audit(&Act::of_system("store", at), &deed)
     }
 }

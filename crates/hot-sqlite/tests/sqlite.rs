@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
+#[path = "sqlite/audit.rs"]
+mod audit;
 #[path = "sqlite/damage.rs"]
 mod damage;
 #[path = "sqlite/events.rs"]
@@ -31,8 +33,8 @@ use coupon::refusal::Refusal;
 use futures::future::join_all;
 use hot::{CampaignPatch, Emptying, HotError, ImportOutcome, Named, NewCampaign};
 use hot_conformance::kit::{
-    Kit, MemoryArchive, NOW, Said, extend, extend_days, give, keys, of, redeem, reference, revoke,
-    said, void,
+    ACT, Kit, MemoryArchive, NOW, Said, extend, extend_days, give, keys, of, redeem, reference,
+    revoke, said, void,
 };
 use hot_conformance::soundness::contradictions;
 use hot_sqlite::{FILE_NAME, OpenError, Options, SqliteHot};
@@ -220,11 +222,11 @@ async fn nothing_enters_a_closing_partition() {
     assert_eq!(kit.find(&line.code).await, None, "and has no directory entry");
     assert_eq!(kit.said(&code, extend(closing.expires_at)).await, Said::Refused(closed));
     assert_eq!(kit.coupon(&code).await.version(), 0);
-    let mint = kit.hot.mint(&closing.id, kit.order_of(1), NOW).await.unwrap();
+    let mint = kit.hot.mint(&closing.id, kit.order_of(1), &ACT).await.unwrap();
     assert_eq!(mint, Named::Refused(closed));
     let new = Campaign { expires_at: closing.expires_at, ..kit.draft() };
     let new = NewCampaign { campaign: new, created_as: String::new(), first_batch: None };
-    assert_eq!(kit.hot.create_campaign(new).await.unwrap(), Named::Refused(closed));
+    assert_eq!(kit.hot.create_campaign(new, &ACT).await.unwrap(), Named::Refused(closed));
     // Coupons in the partition can still change, and may leave it.
     kit.done(&codes[0], redeem(&ann, "1")).await;
     kit.done(&codes[1], extend_days(&closing, 1)).await;
@@ -325,11 +327,11 @@ async fn terms_changed_by_another_process() {
     assert_eq!(seen().await, (name.clone(), false, false));
     let pause = |paused| CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     for paused in [true, false] {
-        there.hot.patch_campaign(&campaign.id, pause(paused), NOW).await.unwrap();
+        there.hot.patch_campaign(&campaign.id, pause(paused), &ACT).await.unwrap();
         assert_eq!(seen().await, (name.clone(), paused, false), "the campaign: {paused}");
-        there.hot.pause_batch(&campaign.id, &batch, !paused, None).await.unwrap();
+        there.hot.pause_batch(&campaign.id, &batch, !paused, &ACT).await.unwrap();
         assert_eq!(seen().await, (name.clone(), paused, !paused), "the batch: {}", !paused);
-        there.hot.pause_batch(&campaign.id, &batch, false, None).await.unwrap();
+        there.hot.pause_batch(&campaign.id, &batch, false, &ACT).await.unwrap();
     }
     // By hand, or by a process of another release.
     raw(folder.path()).execute("UPDATE campaign SET name = 'Another'", []).unwrap();

@@ -7,12 +7,13 @@
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
-use coupon::ids::{Actor, IssueRef, OrderRef, Reason, RevokeRef, UserId};
+use coupon::ids::{Actor, CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use coupon::time::Millis;
 use router::Owner;
 use uuid::Uuid;
 
 use crate::HotError;
+use crate::audit::{DEED_KINDS, Deed, DeedKind};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,13 @@ pub struct FeedEvent {
 pub enum Happened {
     /// A coupon changed.
     Coupon(CouponHappened),
+    /// A campaign, a batch or the store changed.
+    Deed {
+        /// What was done.
+        deed: Deed,
+        /// Why, if somebody said it.
+        reason: Option<Reason>,
+    },
 }
 
 /// A change of a coupon.
@@ -90,18 +98,60 @@ pub const COUPON_EVENT_KINDS: [CouponEventKind; 8] = [
     CouponEventKind::Released,
 ];
 
-impl CouponEventKind {
+/// What an event can tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventType {
+    /// A change of a coupon.
+    Coupon(CouponEventKind),
+    /// A change of something else. Not of every kind: see [`DeedKind::is_told`].
+    Deed(DeedKind),
+}
+
+impl EventType {
+    /// All types, in the order of the documents.
+    pub fn all() -> impl Iterator<Item = EventType> {
+        let deeds = DEED_KINDS.into_iter().filter(|kind| kind.is_told());
+        COUPON_EVENT_KINDS.into_iter().map(EventType::Coupon).chain(deeds.map(EventType::Deed))
+    }
+
     /// Its name; never changed.
     pub fn as_str(self) -> &'static str {
         match self {
-            CouponEventKind::Issued => "issued",
-            CouponEventKind::Redeemed => "redeemed",
-            CouponEventKind::RedemptionCancelled => "redemption_cancelled",
-            CouponEventKind::Revoked => "revoked",
-            CouponEventKind::Voided => "voided",
-            CouponEventKind::Extended => "extended",
-            CouponEventKind::Held => "held",
-            CouponEventKind::Released => "released",
+            EventType::Coupon(CouponEventKind::Issued) => "coupon.issued",
+            EventType::Coupon(CouponEventKind::Redeemed) => "coupon.redeemed",
+            EventType::Coupon(CouponEventKind::RedemptionCancelled) => {
+                "coupon.redemption_cancelled"
+            }
+            EventType::Coupon(CouponEventKind::Revoked) => "coupon.revoked",
+            EventType::Coupon(CouponEventKind::Voided) => "coupon.voided",
+            EventType::Coupon(CouponEventKind::Extended) => "coupon.extended",
+            EventType::Coupon(CouponEventKind::Held) => "coupon.held",
+            EventType::Coupon(CouponEventKind::Released) => "coupon.released",
+            EventType::Deed(kind) => kind.as_str(),
+        }
+    }
+
+    /// Whether a reader must ask for it by name: a shop makes several holds for each order.
+    pub fn is_left_out(self) -> bool {
+        let holds = [CouponEventKind::Held, CouponEventKind::Released];
+        holds.into_iter().any(|kind| self == EventType::Coupon(kind))
+    }
+}
+
+impl Happened {
+    /// Its type.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Happened::Coupon(coupon) => EventType::Coupon(coupon.kind),
+            Happened::Deed { deed, .. } => EventType::Deed(deed.kind),
+        }
+    }
+
+    /// The campaign that it is about, if it is one.
+    pub fn campaign(&self) -> Option<&CampaignId> {
+        match self {
+            Happened::Coupon(coupon) => Some(&coupon.owner.campaign),
+            Happened::Deed { deed, .. } => deed.campaign.as_ref(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! [`protocol`].
 
 mod archive;
+pub mod audit;
 pub mod clock;
 mod error;
 pub mod facts;

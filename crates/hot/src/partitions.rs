@@ -168,13 +168,13 @@ pub trait Partitions: Send + Sync + 'static {
         so_far: Emptying,
     ) -> Result<Option<Emptying>, HotError>;
 
-    /// Records that the coupons of `archive_commit` were copied to cold and deleted here, and whether
-    /// the partition is empty now.
+    /// Records that the coupons of `archive_commit` were copied to cold and deleted here, and since when
+    /// the partition is empty, if it is.
     async fn finish_archive_commit(
         &self,
         day: Day,
         archive_commit: u64,
-        emptied: bool,
+        emptied: Option<Millis>,
     ) -> Result<(), HotError>;
 
     /// Gives a bounded amount of free space back to the disk; returns whether there is more.

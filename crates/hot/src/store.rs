@@ -10,6 +10,7 @@ use coupon::minted::KeyId;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
+use crate::audit::{Act, Audit};
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
 use crate::{
@@ -42,8 +43,17 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         Ok(())
     }
 
+    /// Who changed what, besides coupons; `None` if the store does not keep that.
+    fn audit(&self) -> Option<&dyn Audit> {
+        None
+    }
+
     /// Creates a campaign, its shared code and its first batch, or none of them.
-    async fn create_campaign(&self, new: NewCampaign) -> Result<Named<CampaignRow>, HotError>;
+    async fn create_campaign(
+        &self,
+        new: NewCampaign,
+        act: &Act,
+    ) -> Result<Named<CampaignRow>, HotError>;
 
     /// One campaign.
     async fn campaign(&self, id: &CampaignId, now: Millis)
@@ -62,7 +72,7 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         &self,
         id: &CampaignId,
         patch: CampaignPatch,
-        now: Millis,
+        act: &Act,
     ) -> Result<Patched, HotError>;
 
     /// Reserves `order.count` serials for a batch: one small write, whatever the count.
@@ -70,7 +80,7 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         &self,
         campaign: &CampaignId,
         order: MintOrder,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>, HotError>;
 
     /// Creates the batch that an import goes into, or finds it again. Deletes the rejected lines of an
@@ -79,7 +89,7 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>, HotError>;
 
     /// Most lines of one call of [`HotStore::import`]. They are one write: more lines would make other
@@ -104,12 +114,13 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         now: Millis,
     ) -> Result<(), HotError>;
 
-    /// Stores the counts with which an import ended.
+    /// Stores the counts of an import: so far, or with `ended` those with which it ended.
     async fn close_import(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
         counts: ImportCounts,
+        ended: Option<&Act>,
     ) -> Result<Option<Batch>, HotError>;
 
     /// The rejected lines of a batch after line `after`, at most `limit`.
@@ -142,7 +153,7 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         campaign: &CampaignId,
         id: &BatchId,
         paused: bool,
-        reason: Option<String>,
+        act: &Act,
     ) -> Result<Option<Batch>, HotError>;
 
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it

@@ -1,6 +1,7 @@
 //! Requests that create and change campaigns.
 
 use coupon::calendar::{Date, Zone};
+use coupon::ids::Reason;
 use engine::{CampaignDraft, CampaignPatch};
 use serde::Deserialize;
 use serde_json::Value;
@@ -125,10 +126,13 @@ pub struct CampaignChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u16>, minimum = 1, maximum = 100)]
     per_user_limit: Option<Option<u16>>,
+    /// Why, for people who read the audit later: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    reason: Option<String>,
 }
 
 impl CampaignChanges {
-    pub(crate) fn into_patch(self) -> Result<CampaignPatch, Problem> {
+    pub(crate) fn into_patch(self) -> Result<(CampaignPatch, Option<Reason>), Problem> {
         let mut reading = Reading::default();
         let mut instant = |field, text: Option<Option<String>>| match text {
             None => None,
@@ -143,6 +147,7 @@ impl CampaignChanges {
             paused: self.paused,
             per_user_limit: self.per_user_limit,
         };
-        reading.done(Some(patch))
+        let reason = reading.may("reason", self.reason.as_deref());
+        reading.done(Some((patch, reason)))
     }
 }

@@ -36,8 +36,8 @@ pub(crate) async fn create_campaign(
 
 /// Change a campaign
 ///
-/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. After the
-/// answer, every server of a cluster uses the new terms. Only an admin may call it.
+/// Changes its name, metadata, pause, issue window and limit. The limit can only grow. The audit keeps the
+/// `reason`. After the answer, every server of a cluster uses the new terms. Only an admin may call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
     params(("campaign_id" = String, Path)),
@@ -49,7 +49,8 @@ pub(crate) async fn change_campaign(
     CampaignInPath(id): CampaignInPath,
     Json(body): Json<CampaignChanges>,
 ) -> Result<Answer<CampaignBody>, Problem> {
-    let view = app.engine.patch_campaign(&caller, &id, body.into_patch()?).await;
+    let (patch, reason) = body.into_patch()?;
+    let view = app.engine.patch_campaign(&caller, &id, patch, reason).await;
     let view = view.map_err(named(CAMPAIGN))?;
     Ok(Answer(CampaignBody::from(&view)))
 }

@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use engine::{COUPON_EVENT_KINDS, CouponEventKind, EventsAnswer, EventsRequest, FeedStart};
+use engine::{EventType, EventsAnswer, EventsRequest, FeedStart};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,11 +17,11 @@ use crate::accept::Stopping;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
-use crate::closed::{self, EVENT_TYPES};
+use crate::closed;
 use crate::extract::{Params, Who};
 use crate::paging::LIMITS;
-use crate::problem::{Code, Problem};
-use crate::views::{FeedBody, event_type};
+use crate::problem::Problem;
+use crate::views::FeedBody;
 
 /// Which events to read.
 #[derive(Deserialize, IntoParams)]
@@ -37,7 +37,7 @@ pub(crate) struct EventParams {
     limit: Option<String>,
     /// Only events of these types, separated by commas. If it is left out, all but `coupon.held` and
     /// `coupon.released`.
-    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 8)]
+    #[param(value_type = Option<Vec<closed::EventType>>, style = Form, explode = false, max_items = 18)]
     r#type: Option<String>,
     /// Only events of this campaign.
     campaign_id: Option<String>,
@@ -46,11 +46,12 @@ pub(crate) struct EventParams {
 impl EventParams {
     fn read(self) -> Result<EventsRequest, Problem> {
         let mut reading = Reading::default();
-        let kinds = self.r#type.as_deref().and_then(|text| {
-            let kinds = text
+        let types = self.r#type.as_deref().and_then(|text| {
+            let words: Vec<&str> = EventType::all().map(EventType::as_str).collect();
+            let types = text
                 .split(',')
-                .map(|one| reading.choice("type", Some(one), &EVENT_TYPES.join(", "), kind_of));
-            kinds.collect::<Option<BTreeSet<CouponEventKind>>>()
+                .map(|one| reading.choice("type", Some(one), &words.join(", "), type_of));
+            types.collect::<Option<BTreeSet<EventType>>>()
         });
         let request = EventsRequest {
             from: match self.after.as_deref() {
@@ -58,7 +59,7 @@ impl EventParams {
                 Some("newest") => FeedStart::Newest,
                 Some(cursor) => FeedStart::After(cursor.to_owned()),
             },
-            kinds,
+            types,
             campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
             limit: reading.number("limit", self.limit.as_deref(), LIMITS),
         };
@@ -66,14 +67,14 @@ impl EventParams {
     }
 }
 
-fn kind_of(text: &str) -> Option<CouponEventKind> {
-    COUPON_EVENT_KINDS.into_iter().find(|kind| event_type(*kind) == text)
+fn type_of(text: &str) -> Option<EventType> {
+    EventType::all().find(|event_type| event_type.as_str() == text)
 }
 
 /// Follow what happens
 ///
-/// Every accepted change of a coupon, once, in the order in which the store made them; those of one
-/// coupon in the order of its versions. Read on with `after` and the `next_cursor` of the answer, also
+/// Every accepted change of a coupon, a campaign and a batch, once, in the order in which the store made
+/// them; those of one coupon in the order of its versions. Read on with `after` and the `next_cursor` of the answer, also
 /// if it had no events: then wait a moment before the next call.
 ///
 /// Store the cursor together with what you do for its events: after a crash you then begin where you
@@ -105,9 +106,9 @@ pub(crate) async fn list_events(
     let view = match app.engine.events(&caller, request.clone()).await? {
         EventsAnswer::Events(view) => view,
         EventsAnswer::Gone { detail, go_on } => return Err(Problem::cursor_gone(detail, go_on)),
-        EventsAnswer::NoFeed => {
-            let detail = "events_keep is 0, or the hot store is on a cluster";
-            return Err(Problem::new(Code::NoFeed, detail));
+        EventsAnswer::NotKept => {
+            let why = "it keeps no events: events_keep is 0, or the hot store is on a cluster";
+            return Err(Problem::not_kept(why));
         }
     };
     match is_stream {

@@ -87,8 +87,8 @@ problems! {
         hint "wait for the seconds in Retry-After";
     /// A fault of this server.
     Internal "INTERNAL" 500 Same "The server has a fault";
-    /// The hot store keeps no events.
-    NoFeed "NO_FEED" 501 Never "This store keeps no events";
+    /// The hot store does not keep what is asked for.
+    NotKept "NOT_KEPT" 501 Never "This store does not keep that";
     /// Too many writes wait.
     Overloaded "OVERLOADED" 503 Later wait 1 "Too many requests are waiting";
     /// The disk takes no writes; somebody has to look after it.
@@ -229,7 +229,9 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("read_batch", &[codes![NotFound], TOKEN, READ]),
     ("change_batch", &[BODY, TOKEN, codes![NotFound], WRITE]),
     ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
-    ("list_events", &[codes![Invalid, CursorGone, NoFeed], TOKEN, READ]),
+    ("list_events", &[codes![Invalid, CursorGone, NotKept], TOKEN, READ]),
+    ("list_audit", &[codes![Invalid, NotKept], TOKEN, READ]),
+    ("list_campaign_audit", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("import_template", &[codes![Unauthenticated]]),
     ("create_user", &[BODY, codes![Forbidden, LoginTaken, TooMany], WRITE]),
     ("create_session", &[BODY, codes![Unauthenticated, Forbidden, TooMany], READ]),

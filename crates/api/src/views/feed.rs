@@ -1,10 +1,12 @@
 //! Events of the feed.
 
 use coupon::calendar::format_instant;
-use engine::{CouponEventKind, EventsView, FeedEvent, Happened};
+use coupon::ids::Reason;
+use engine::{CouponEventKind, CouponHappened, Deed, EventsView, FeedEvent, Happened};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::audit::FieldChangeBody;
 use crate::closed;
 
 /// Some events.
@@ -45,8 +47,25 @@ pub struct FeedEventBody {
     at: String,
     /// Who did it, `role:name`.
     actor: String,
-    /// The coupon, as far as the event is about it.
-    coupon: FeedCouponBody,
+    /// The coupon, as far as the event is about it. Null if it is about something else.
+    coupon: Option<FeedCouponBody>,
+    /// The change of a campaign, a batch or the store. Null if it is about a coupon.
+    change: Option<FeedChangeBody>,
+}
+
+/// The change of a campaign, a batch or the store that an event is about.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = FeedChange)]
+pub struct FeedChangeBody {
+    /// The campaign. Null: the store itself.
+    campaign_id: Option<String>,
+    /// The batch, if it was one.
+    batch_id: Option<String>,
+    /// Why, if the caller said it.
+    reason: Option<String>,
+    /// What is different now. A pause has none.
+    #[schema(max_items = 50)]
+    changes: Vec<FieldChangeBody>,
 }
 
 /// The coupon of an event.
@@ -85,52 +104,63 @@ impl FeedEventBody {
     }
 }
 
-/// The type of an event; never changed.
-pub(crate) fn event_type(kind: CouponEventKind) -> &'static str {
-    match kind {
-        CouponEventKind::Issued => "coupon.issued",
-        CouponEventKind::Redeemed => "coupon.redeemed",
-        CouponEventKind::RedemptionCancelled => "coupon.redemption_cancelled",
-        CouponEventKind::Revoked => "coupon.revoked",
-        CouponEventKind::Voided => "coupon.voided",
-        CouponEventKind::Extended => "coupon.extended",
-        CouponEventKind::Held => "coupon.held",
-        CouponEventKind::Released => "coupon.released",
+impl From<(Option<String>, FeedEvent)> for FeedEventBody {
+    fn from((code, event): (Option<String>, FeedEvent)) -> FeedEventBody {
+        let event_type = event.happened.event_type().as_str();
+        let (coupon, change) = match event.happened {
+            Happened::Coupon(coupon) => {
+                let code = code.unwrap_or_else(|| coupon.code.to_string());
+                (Some(FeedCouponBody::of(code, &coupon)), None)
+            }
+            Happened::Deed { deed, reason } => (None, Some(FeedChangeBody::of(deed, reason))),
+        };
+        FeedEventBody {
+            event_id: event.id.to_string(),
+            cursor: event.cursor,
+            r#type: event_type,
+            at: format_instant(event.at),
+            actor: event.actor.as_str().to_owned(),
+            coupon,
+            change,
+        }
     }
 }
 
-impl From<(String, FeedEvent)> for FeedEventBody {
-    fn from((code, event): (String, FeedEvent)) -> FeedEventBody {
-        let Happened::Coupon(coupon) = event.happened;
+impl FeedCouponBody {
+    fn of(code: String, coupon: &CouponHappened) -> FeedCouponBody {
         let kind = coupon.kind;
         let reference =
             |kinds: &[CouponEventKind]| coupon.reference.clone().filter(|_| kinds.contains(&kind));
         let until = coupon.until.map(format_instant);
         let is_held = kind == CouponEventKind::Held;
-        FeedEventBody {
-            event_id: event.id.to_string(),
-            cursor: event.cursor,
-            r#type: event_type(kind),
-            at: format_instant(event.at),
-            actor: event.actor.as_str().to_owned(),
-            coupon: FeedCouponBody {
-                code,
-                campaign_id: coupon.owner.campaign.to_string(),
-                batch_id: coupon.owner.batch.to_string(),
-                version: coupon.version,
-                user_id: coupon.user.as_ref().map(ToString::to_string),
-                order_ref: reference(&[
-                    CouponEventKind::Redeemed,
-                    CouponEventKind::RedemptionCancelled,
-                    CouponEventKind::Held,
-                    CouponEventKind::Released,
-                ]),
-                issue_ref: reference(&[CouponEventKind::Issued]),
-                revoke_ref: reference(&[CouponEventKind::Revoked]),
-                reason: coupon.reason.clone(),
-                expires_at: until.clone().filter(|_| !is_held),
-                held_until: until.filter(|_| is_held),
-            },
+        FeedCouponBody {
+            code,
+            campaign_id: coupon.owner.campaign.to_string(),
+            batch_id: coupon.owner.batch.to_string(),
+            version: coupon.version,
+            user_id: coupon.user.as_ref().map(ToString::to_string),
+            order_ref: reference(&[
+                CouponEventKind::Redeemed,
+                CouponEventKind::RedemptionCancelled,
+                CouponEventKind::Held,
+                CouponEventKind::Released,
+            ]),
+            issue_ref: reference(&[CouponEventKind::Issued]),
+            revoke_ref: reference(&[CouponEventKind::Revoked]),
+            reason: coupon.reason.clone(),
+            expires_at: until.clone().filter(|_| !is_held),
+            held_until: until.filter(|_| is_held),
+        }
+    }
+}
+
+impl FeedChangeBody {
+    fn of(deed: Deed, reason: Option<Reason>) -> FeedChangeBody {
+        FeedChangeBody {
+            campaign_id: deed.campaign.as_ref().map(ToString::to_string),
+            batch_id: deed.batch.as_ref().map(ToString::to_string),
+            reason: reason.as_ref().map(|reason| reason.as_str().to_owned()),
+            changes: deed.changes.into_iter().map(FieldChangeBody::from).collect(),
         }
     }
 }

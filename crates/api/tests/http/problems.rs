@@ -67,7 +67,7 @@ async fn provoked(code: Code) -> Answer {
             let end = service.get(Shop, "/v1/events").await.string("next_cursor");
             service.get(Shop, &format!("/v1/events?after={end}7")).await
         }
-        Code::NoFeed => {
+        Code::NotKept => {
             let without = Service::with(Options { events: false, ..options() }, code_keys);
             without.get(Shop, "/v1/events").await
         }

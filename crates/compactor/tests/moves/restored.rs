@@ -12,8 +12,8 @@ use hot_sqlite::FILE_NAME;
 use tempfile::TempDir;
 
 use super::world::{
-    Said, World, ago, copied, give, hot_folder, now, open_partition, over_partition, redeem, said,
-    spent,
+    Said, World, acts_at, ago, copied, give, hot_folder, now, open_partition, over_partition,
+    redeem, said, spent,
 };
 
 /// Reconciles the store with everything in cold, as `couponry restore` does.
@@ -201,7 +201,7 @@ async fn codes_made_after_the_backup_stay_taken() {
     reconciles(&world).await;
     // Imported after the backup, one of them into a campaign that is not in the backup.
     let batch = "again".parse().unwrap();
-    world.hot.open_import(&past.campaign.id, &batch, now()).await.unwrap();
+    world.hot.open_import(&past.campaign.id, &batch, &acts_at(now())).await.unwrap();
     for (code, want) in
         [(&past.spent[4], ImportOutcome::AlreadyThere), (&past.strange, ImportOutcome::CodeTaken)]
     {

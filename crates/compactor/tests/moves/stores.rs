@@ -623,7 +623,7 @@ impl Partitions for SteppedHot {
         &self,
         day: Day,
         archive_commit: u64,
-        emptied: bool,
+        emptied: Option<Millis>,
     ) -> std::result::Result<(), HotError> {
         self.writes(
             "finish_archive_commit",

@@ -20,6 +20,7 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{DAY_MS, Day, Millis};
 use engine::ColdArchive;
+use hot::audit::Act;
 use hot::{
     Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
     ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
@@ -318,7 +319,8 @@ impl World {
             created_as: "a request".into(),
             first_batch: None,
         };
-        let made = self.hot.create_campaign(new).await.unwrap();
+        let act = acts_at(campaign.created_at);
+        let made = self.hot.create_campaign(new, &act).await.unwrap();
         assert!(matches!(made, Named::Created(_)), "{made:?}");
     }
 
@@ -326,8 +328,8 @@ impl World {
     pub(crate) async fn minted(&self, campaign: &Campaign, name: &str, count: u64) -> Vec<Code> {
         let key = self.router.keys()[0].id();
         let order = MintOrder { id: name.parse().unwrap(), count, key };
-        let at = campaign.created_at;
-        match self.hot.mint(&campaign.id, order, at).await.unwrap() {
+        let act = acts_at(campaign.created_at);
+        match self.hot.mint(&campaign.id, order, &act).await.unwrap() {
             Named::Created(Batch { kind: BatchKind::Minted(run), .. }) => {
                 let keys = self.router.keys();
                 let key = keys.iter().find(|key| key.id() == run.key).unwrap();
@@ -346,7 +348,8 @@ impl World {
         imported_states: Vec<ImportedState>,
     ) -> Vec<Code> {
         let batch: BatchId = word.parse().unwrap();
-        self.hot.open_import(&campaign.id, &batch, campaign.created_at).await.unwrap();
+        let act = acts_at(campaign.created_at);
+        self.hot.open_import(&campaign.id, &batch, &act).await.unwrap();
         let line = |(nth, imported_state): (usize, ImportedState)| {
             self.line(campaign, word, nth, imported_state)
         };
@@ -739,4 +742,9 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
     let more = world.imported(&over, "BULK", (0..bulk).map(imported_state).collect()).await;
     cast.codes.extend(more.into_iter().step_by(50));
     (disk, cast)
+}
+
+/// Who makes campaigns and batches in the tests.
+pub(crate) fn acts_at(at: Millis) -> Act {
+    Act::of_system("test", at)
 }

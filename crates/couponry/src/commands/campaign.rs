@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use api::views::{BatchBody, CampaignBody};
 use clap::Subcommand;
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::{BatchId, CampaignId, Reason};
 use engine::{BatchRequest, CampaignPatch, CampaignView, Done, Engine, Failure};
 
 use self::create::CreateFlags;
@@ -51,10 +51,13 @@ Example:
 Exit codes: 0 paused, 1 no such campaign, or failed; 2 usage error.
 
 Example:
-  couponry campaign pause spring-2027")]
+  couponry campaign pause spring-2027 --reason 'codes leaked'")]
     Pause {
         /// Campaign to pause
         id: CampaignId,
+        /// Reason, for people who read the audit later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
     /// Resume a paused campaign
     ///
@@ -67,6 +70,9 @@ Example:
     Resume {
         /// Campaign to resume
         id: CampaignId,
+        /// Reason, for people who read the audit later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
     /// Mint a batch of coupons for a campaign
     ///
@@ -105,8 +111,8 @@ pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Resul
                 async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
             open::with(settings, Purpose::Read, work).await?;
         }
-        CampaignCommand::Pause { id } => pause(settings, id, true).await?,
-        CampaignCommand::Resume { id } => pause(settings, id, false).await?,
+        CampaignCommand::Pause { id, reason } => pause(settings, id, true, reason).await?,
+        CampaignCommand::Resume { id, reason } => pause(settings, id, false, reason).await?,
         CampaignCommand::Generate { id, count, batch } => {
             let request = BatchRequest { id: batch.clone(), count: *count };
             generate(settings, id, request).await?;
@@ -115,10 +121,15 @@ pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Resul
     Ok(Ended::Done)
 }
 
-async fn pause(settings: &Settings, id: &CampaignId, paused: bool) -> Result<(), CliError> {
+async fn pause(
+    settings: &Settings,
+    id: &CampaignId,
+    paused: bool,
+    reason: &Option<Reason>,
+) -> Result<(), CliError> {
     let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
     let work = async |engine: &Arc<Engine>| {
-        show(engine.patch_campaign(&open::caller(), id, patch).await, id)
+        show(engine.patch_campaign(&open::caller(), id, patch, reason.clone()).await, id)
     };
     open::with(settings, Purpose::Write, work).await
 }

@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 use coupon::calendar::format_instant;
+use engine::{Deed, DeedKind, changed};
+use serde_json::Value;
 
 use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
@@ -59,7 +61,7 @@ Example:
     },
 }
 
-pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, CliError> {
     let data = &settings.data.value;
     let there = || match data.join("keys").is_dir() {
         true => Keys::load(data),
@@ -77,11 +79,13 @@ pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, Cl
         KeyCommand::Add { kind } => {
             let mut keys = open::keys(settings)?;
             let key = keys.add(*kind)?;
+            open::record(settings, deed(DeedKind::KeyAdded, &key)).await;
             (keys, vec![key])
         }
         KeyCommand::Retire { id } => {
             let mut keys = there()?;
             let key = keys.retire(id)?;
+            open::record(settings, deed(DeedKind::KeyRetired, &key)).await;
             (keys, vec![key])
         }
     };
@@ -91,6 +95,14 @@ pub(crate) fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, Cl
         Hot::Cql(_) => COPY_TO_ALL,
     };
     output::done(&format!("\n{next}"))
+}
+
+fn deed(kind: DeedKind, key: &Key) -> Deed {
+    let changes = vec![
+        changed("kind", Value::Null, key.kind.as_str().into()),
+        changed("id", Value::Null, key.id.as_str().into()),
+    ];
+    Deed::of_store(kind, changes)
 }
 
 fn listed(keys: &Keys, shown: &[Key]) -> String {

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use clap::Args;
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
+use hot::audit::{AuditEntry, Deed, DeedKind, changed};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
+use serde_json::Value;
 
 use crate::compaction::{self, Alone};
 use crate::cql::{NotOpen, Waiting};
@@ -114,6 +116,15 @@ async fn brought_together(
     open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
     // Before anybody can read the feed: its readers may have seen what the backup does not have.
     store.begin_feed_epoch().await?;
+    if let Some(audit) = store.audit() {
+        let act = open::act();
+        let from = args.folder.as_ref().map(|from| from.display().to_string());
+        let deed = Deed::of_store(
+            DeedKind::StoreRestored,
+            vec![changed("backup", Value::Null, from.into())],
+        );
+        audit.record(AuditEntry { act, deed }).await?;
+    }
     let behind = match check_pairing(store, cold).await {
         Ok(()) => None,
         Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),

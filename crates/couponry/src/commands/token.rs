@@ -3,7 +3,8 @@
 use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
-use engine::{Clock, Role, SystemClock};
+use engine::{Clock, Deed, DeedKind, Role, SystemClock, changed};
+use serde_json::Value;
 
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
@@ -13,7 +14,7 @@ use crate::{open, output};
 /// Print a token for the HTTP interface
 ///
 /// Signs the token with the newest token key of the data folder, and makes that key on first use.
-/// Prints only the token, so that a variable can take it.
+/// Prints only the token, so that a variable can take it. The audit says that it was made.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 printed, 1 failed, 2 usage error.
@@ -33,7 +34,7 @@ pub(crate) struct TokenArgs {
     ttl: i64,
 }
 
-pub(crate) fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliError> {
+pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliError> {
     let name = match (&args.user, args.role) {
         (Some(user), _) => user.as_str(),
         (None, Role::User) => {
@@ -45,6 +46,15 @@ pub(crate) fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, CliErr
     let tokens = open::tokens(settings, &keys)?;
     let minted = tokens.mint(name, args.role, args.ttl, SystemClock.now().0);
     let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
+    let deed = Deed::of_store(
+        DeedKind::TokenMade,
+        vec![
+            changed("role", Value::Null, args.role.as_str().into()),
+            changed("user", Value::Null, name.into()),
+            changed("ttl_seconds", Value::Null, (args.ttl / 1_000).into()),
+        ],
+    );
+    open::record(settings, deed).await;
     output::done(&token)
 }
 

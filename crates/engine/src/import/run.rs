@@ -30,7 +30,7 @@ pub(super) struct Import<'a> {
     pub(super) engine: &'a Engine,
     pub(super) campaign: CampaignId,
     pub(super) batch: BatchId,
-    run: ImportRun,
+    pub(super) run: ImportRun,
     parser: Parser<'a>,
     pub(super) counts: ImportCounts,
     /// The counts in the batch's row.
@@ -198,6 +198,7 @@ impl Import<'_> {
         // The lines that the last window rejected.
         self.flush().await?;
         let hot = &self.engine.hot;
-        found(hot.close_import(&self.campaign, &self.batch, self.counts).await?)
+        let act = self.act();
+        found(hot.close_import(&self.campaign, &self.batch, self.counts, Some(&act)).await?)
     }
 }

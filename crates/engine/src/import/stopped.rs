@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coupon::campaign::ImportCounts;
 use coupon::ids::{BatchId, CampaignId};
+use hot::audit::Act;
 use hot::{HotError, HotStore};
 use tokio::sync::Semaphore;
 
@@ -54,10 +55,19 @@ impl Import<'_> {
     /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the
     /// process stops.
     pub(super) async fn count(&mut self) -> Result<(), Failure> {
+        self.count_as(None).await
+    }
+
+    async fn count_as(&mut self, ended: Option<&Act>) -> Result<(), Failure> {
         let counts = self.so_far();
-        self.engine.hot.close_import(&self.campaign, &self.batch, counts).await?;
+        self.engine.hot.close_import(&self.campaign, &self.batch, counts, ended).await?;
         self.counted = counts;
         Ok(())
+    }
+
+    /// The end of the import, which is now.
+    pub(super) fn act(&self) -> Act {
+        Act { actor: self.run.actor.clone(), at: self.engine.now(), reason: None }
     }
 
     /// The counts of the lines that have ended.
@@ -73,13 +83,15 @@ impl Import<'_> {
         self.is_over = true;
         let _ = self.settle().await;
         let counts = self.so_far();
-        if self.count().await.is_err() {
+        let act = self.act();
+        if self.count_as(Some(&act)).await.is_err() {
             count_later(Late {
                 hot: Arc::clone(&self.engine.hot),
                 campaign: self.campaign.clone(),
                 batch: self.batch.clone(),
                 was: self.counted,
                 counts,
+                act,
             });
         }
         Failure::ImportStopped(Box::new(ImportStopped { error, batch: self.batch, counts }))
@@ -95,6 +107,7 @@ struct Late {
     /// the batch wrote them.
     was: ImportCounts,
     counts: ImportCounts,
+    act: Act,
 }
 
 fn count_later(late: Late) {
@@ -115,10 +128,10 @@ fn count_later(late: Late) {
 impl Late {
     /// Tries once; `true` if there is nothing left to do.
     async fn is_done(&self) -> bool {
-        let Late { hot, campaign, batch, was, counts } = self;
+        let Late { hot, campaign, batch, was, counts, act } = self;
         match hot.batch(campaign, batch).await {
             Ok(Some(row)) if row.import == *was => {
-                hot.close_import(campaign, batch, *counts).await.is_ok()
+                hot.close_import(campaign, batch, *counts, Some(act)).await.is_ok()
             }
             Ok(_) => true,
             Err(_) => false,

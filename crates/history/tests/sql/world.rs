@@ -19,6 +19,7 @@ use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
 use history::{History, HistoryError, Limits};
+use hot::audit::Act;
 use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Partitions};
 use hot_sqlite::{Options, SqliteHot};
 use router::Router;
@@ -108,9 +109,10 @@ impl World {
             created_at: Millis(NOW.0 - 400 * DAY_MS),
         };
         let new = NewCampaign { campaign, created_as: String::new(), first_batch: None };
-        self.hot.create_campaign(new).await.unwrap();
+        let act = Act::of_system("test", NOW);
+        self.hot.create_campaign(new, &act).await.unwrap();
         let (id, batch): (CampaignId, _) = (id.parse().unwrap(), "file".parse().unwrap());
-        self.hot.open_import(&id, &batch, NOW).await.unwrap();
+        self.hot.open_import(&id, &batch, &act).await.unwrap();
         let lines = numbers.map(|number| line(number, day)).collect();
         let run =
             ImportRun { actor: Actor::new("admin:test"), operation: OperationId(7 << 64), at: NOW };

@@ -12,7 +12,7 @@ use router::Found;
 
 use super::{CLOSED, closed_ones, is_cold, open_ones};
 use crate::kit::{
-    Kit, NOW, Said, extend, give, of, redeem, reference, release, run_of, said, void,
+    ACT, Kit, NOW, Said, extend, give, of, redeem, reference, release, run_of, said, void,
 };
 
 pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
@@ -57,7 +57,7 @@ pub(crate) async fn archived_coupons_are_read(kit: &Kit) {
     }
     // The campaign beside the coupon is the current one.
     let batch = &before[0].coupon.genesis().batch;
-    kit.hot.pause_batch(&campaign.id, batch, true, None).await.unwrap();
+    kit.hot.pause_batch(&campaign.id, batch, true, &ACT).await.unwrap();
     assert!(kit.see(&closed[0].1).await.unwrap().batch_paused);
 }
 

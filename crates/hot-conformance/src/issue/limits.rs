@@ -9,7 +9,7 @@ use coupon::refusal::Refusal;
 use hot::CampaignPatch;
 
 use super::SOLD_OUT;
-use crate::kit::{Kit, NOW, Said, cancel, give, of, redeem, reference, revoke, said};
+use crate::kit::{ACT, Kit, NOW, Said, cancel, give, of, redeem, reference, revoke, said};
 
 pub(crate) async fn one_each(kit: &Kit) {
     let campaign = kit.draft();
@@ -53,7 +53,7 @@ pub(crate) async fn three_each(kit: &Kit) {
     let again = kit.issue(&campaign, &ann, reference("a")).await;
     assert_eq!((said(&again), of(&again).code()), (Said::Replayed, &first), "a redeemed one, too");
     let patch = CampaignPatch { per_user_limit: Some(Some(4)), ..CampaignPatch::default() };
-    kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap();
+    kit.hot.patch_campaign(&campaign.id, patch, &ACT).await.unwrap();
     kit.issued(&campaign, &ann, "d").await;
     let fifth = kit.issue(&campaign, &ann, reference("e")).await;
     assert_eq!(said(&fifth), Said::Refused(Refusal::LimitPerUser), "a redeemed one counts");
@@ -141,7 +141,7 @@ pub(crate) async fn sixteen_issue_refs_are_stored(kit: &Kit) {
         assert_eq!(issue_as(kit, &campaign, Asker::Shop, &bob, &name).await, Said::Replayed);
     }
     let patch = CampaignPatch { per_user_limit: Some(Some(2)), ..CampaignPatch::default() };
-    kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap();
+    kit.hot.patch_campaign(&campaign.id, patch, &ACT).await.unwrap();
     let asks = [
         ("the sixteenth", &ann, "name-16", Said::Replayed),
         ("a shop's eighteenth", &bob, "name-18", Said::Replayed),

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use hot::CampaignPatch;
 
 use super::SOLD_OUT;
-use crate::kit::{Kit, NOW, Said, extend, give, of, redeem, reference, revoke, said, void};
+use crate::kit::{ACT, Kit, NOW, Said, extend, give, of, redeem, reference, revoke, said, void};
 
 pub(crate) async fn a_revoked_coupon_is_issued_again(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(2), ..kit.draft() };
@@ -87,7 +87,7 @@ pub(crate) async fn paused_stock_is_not_issued(kit: &Kit) {
     kit.create(&campaign).await;
     let (first, second) = (kit.mint(&campaign, 2).await, kit.mint(&campaign, 1).await);
     let ann = kit.user("ann");
-    let pause = |paused| kit.hot.pause_batch(&campaign.id, &first.id, paused, None);
+    let pause = |paused| kit.hot.pause_batch(&campaign.id, &first.id, paused, &ACT);
     pause(true).await.unwrap();
     let code = kit.issued(&campaign, &ann, "a").await;
     assert_eq!(kit.coupon(&code).await.genesis().batch, second.id, "the batch that is not paused");
@@ -104,7 +104,7 @@ pub(crate) async fn paused_stock_is_not_issued(kit: &Kit) {
     assert_eq!(said(&back), paused, "a revoked one is left, too");
     pause(false).await.unwrap();
     let stop = CampaignPatch { paused: Some(true), ..CampaignPatch::default() };
-    kit.hot.patch_campaign(&campaign.id, stop, NOW).await.unwrap();
+    kit.hot.patch_campaign(&campaign.id, stop, &ACT).await.unwrap();
     assert_eq!(
         said(&kit.issue(&campaign, &ann, reference("d")).await),
         paused,

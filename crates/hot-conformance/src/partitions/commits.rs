@@ -32,7 +32,7 @@ pub(crate) async fn archive_commits_are_stored(kit: &Kit) {
         ("an emptied partition stays emptied", 4, false, 4, true),
     ];
     for (name, archive_commit, all, want, emptied) in steps {
-        kit.hot.finish_archive_commit(day, archive_commit, all).await.unwrap();
+        kit.hot.finish_archive_commit(day, archive_commit, all.then_some(NOW)).await.unwrap();
         let plan = kit.hot.partition(day).await.unwrap().unwrap();
         assert_eq!((plan.archive_commit, plan.emptied), (want, emptied), "{name}");
         assert_eq!(is_listed().await, !emptied, "{name}");

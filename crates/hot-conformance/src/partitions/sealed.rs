@@ -10,7 +10,7 @@ use futures::future::join_all;
 use hot::{ImportLine, ImportOutcome, Named, NewCampaign, PartitionPlan, Residue};
 use router::Found;
 
-use crate::kit::{Kit, MINUTE, NOW, Said, extend, give, hold, redeem, release, said, void};
+use crate::kit::{ACT, Kit, MINUTE, NOW, Said, extend, give, hold, redeem, release, said, void};
 
 pub(crate) async fn sealed_only_when_its_time_is_over(kit: &Kit) {
     let campaign = Campaign { cancel_days: 3, extend_days: 7, ..kit.draft() };
@@ -152,11 +152,11 @@ pub(crate) async fn nothing_enters_a_sealed_partition(kit: &Kit) {
             closed,
             "its first millisecond"
         );
-        let mint = kit.hot.mint(&sealed.id, kit.order_of(1), NOW).await.unwrap();
+        let mint = kit.hot.mint(&sealed.id, kit.order_of(1), &ACT).await.unwrap();
         assert_eq!(mint, Named::Refused(Refusal::ExpiryDayClosed));
         let new = Campaign { expires_at: sealed.expires_at, ..kit.draft() };
         let new = NewCampaign { campaign: new, created_as: String::new(), first_batch: None };
-        let new = kit.hot.create_campaign(new).await.unwrap();
+        let new = kit.hot.create_campaign(new, &ACT).await.unwrap();
         assert_eq!(new, Named::Refused(Refusal::ExpiryDayClosed));
     }
     let after = kit.hot.partition(day).await.unwrap();

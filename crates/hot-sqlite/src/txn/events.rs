@@ -5,6 +5,7 @@
 
 use coupon::coupon::Coupon;
 use coupon::ids::Actor;
+use coupon::time::Millis;
 use hot::feed::{CouponEventKind, steps};
 use rusqlite::params;
 use rusqlite::types::Value;
@@ -12,6 +13,9 @@ use rusqlite::types::Value;
 use super::Txn;
 use super::told::{Row, Told};
 use crate::record::{Dictionary, USER_ROLE};
+
+/// The number in the column `kind` of events that are about a row of the table `audit`; never changed.
+pub(crate) const OF_AUDIT: i64 = 20;
 
 /// The number of a kind in the column `kind`; never changed.
 pub(crate) fn number_of(kind: CouponEventKind) -> i64 {
@@ -36,12 +40,21 @@ impl Txn<'_> {
         }
     }
 
-    /// Writes what was told, and begins again from nothing.
-    pub(super) fn write_events(&self) -> rusqlite::Result<()> {
-        let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
-        if rows.is_empty() {
+    /// Tells of a row of the table `audit`, behind what was told before.
+    pub(super) fn tell_of_audit(&self, number: i64, at: Millis) -> rusqlite::Result<()> {
+        if self.seen.told.is_none() {
             return Ok(());
         }
+        self.write_events()?;
+        let sql = "INSERT INTO event (at, kind, version) VALUES (?1, ?2, ?3)";
+        self.run(sql, params![at.0, OF_AUDIT, number])
+    }
+
+    /// Writes what was told, and begins again from nothing. Returns when the last of it happened.
+    pub(super) fn write_events(&self) -> rusqlite::Result<Option<Millis>> {
+        let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
+        let Some(last) = rows.last() else { return Ok(None) };
+        let last_at = Millis(last.at);
         let mut statement = self.statement(
             "INSERT INTO event (at, kind, batch, code, version, actor, user_id, ref, reason, until) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -60,6 +73,6 @@ impl Txn<'_> {
                 at, kind, batch, code, version, actor, user, reference, reason, until
             ])?;
         }
-        Ok(())
+        Ok(Some(last_at))
     }
 }

@@ -126,6 +126,8 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
         "CREATE TRIGGER batch_terms",
         "CREATE TABLE actor",
         "CREATE TABLE operation",
+        "CREATE TABLE audit (",
+        "CREATE INDEX audit_by_campaign",
         "CREATE TABLE event (",
         "INSERT INTO setting (name, value) VALUES ('feed_epoch'",
         "CREATE TABLE coupon (",

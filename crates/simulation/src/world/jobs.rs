@@ -158,7 +158,7 @@ pub(crate) async fn imported(
     {
         return false;
     }
-    if machine.hot.open_import(id, batch, machine.now()).await.is_err() {
+    if machine.hot.open_import(id, batch, &machine.act()).await.is_err() {
         return false;
     }
     world.scene.opened(nth, batch);
@@ -180,5 +180,5 @@ pub(crate) async fn imported(
             }
         }
     }
-    machine.hot.close_import(id, batch, counts).await.is_ok()
+    machine.hot.close_import(id, batch, counts, Some(&machine.act())).await.is_ok()
 }

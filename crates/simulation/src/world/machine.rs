@@ -10,6 +10,7 @@ use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use cql_session::{ConnectError, KeyspaceAddress};
 use engine::ColdArchive;
+use hot::audit::Act;
 use hot::{Archive, NoArchive};
 use hot_cql::CqlHot;
 use router::Router;
@@ -185,6 +186,11 @@ impl Machine {
     /// The time by its own clock.
     pub(crate) fn now(&self) -> Millis {
         Millis(self.life.process.now_ms())
+    }
+
+    /// What somebody who makes or changes campaigns says.
+    pub(crate) fn act(&self) -> Act {
+        Act::of_system("simulate", self.now())
     }
 
     /// Writes what it has in memory, as at the end of every command; whether it could.

@@ -46,7 +46,8 @@ pub(crate) async fn administers(world: Arc<World>, burst: usize, mut rng: Rng) {
             }
             None => continue,
         };
-        let mint = machine.hot.mint(world.scene.id(next.nth), next.order.clone(), machine.now());
+        let act = machine.act();
+        let mint = machine.hot.mint(world.scene.id(next.nth), next.order.clone(), &act);
         match machine.life.alive(mint).await {
             Some(Ok(Named::Created(batch) | Named::Same(batch))) => {
                 world.scene.minted(next.nth, &batch);
@@ -77,7 +78,8 @@ async fn changes(world: &World, machine: &Machine, nth: usize, rng: &mut Rng) {
             }
             let (of, batch) = rng.pick(&batches);
             world.scene.changes(*of);
-            let paused = machine.hot.pause_batch(world.scene.id(*of), batch, pauses, None);
+            let act = machine.act();
+            let paused = machine.hot.pause_batch(world.scene.id(*of), batch, pauses, &act);
             let _ = machine.life.alive(paused).await;
             return;
         }
@@ -91,6 +93,7 @@ async fn changes(world: &World, machine: &Machine, nth: usize, rng: &mut Rng) {
         },
     };
     world.scene.changes(nth);
-    let patched = machine.hot.patch_campaign(world.scene.id(nth), patch, machine.now());
+    let act = machine.act();
+    let patched = machine.hot.patch_campaign(world.scene.id(nth), patch, &act);
     let _ = machine.life.alive(patched).await;
 }

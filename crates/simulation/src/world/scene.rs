@@ -99,7 +99,9 @@ impl Scene {
             let campaign = stocked.campaign.clone();
             let created_as = format!("{:?}", campaign.id);
             let new = NewCampaign { campaign, created_as, first_batch };
-            let made = patiently(async || machine.hot.create_campaign(new.clone()).await).await;
+            let made =
+                patiently(async || machine.hot.create_campaign(new.clone(), &machine.act()).await)
+                    .await;
             match made {
                 Ok(Named::Created(_) | Named::Same(_)) => {}
                 other => return Err(format!("creating {}: {other:?}", stocked.campaign.id)),

@@ -9,11 +9,12 @@ use coupon::coupon::Coupon;
 use coupon::ids::{BatchId, UserId};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
+use hot::audit::Act;
 use hot::{Account, ImportLine, ImportOutcome, NewCampaign, RejectedLine, Tier};
 
 use hot_conformance::kit::{
-    Kit, NOW, Said, cancel, extend_days, give, hold, of, redeem, reference, release, revoke, said,
-    void,
+    ACT, Kit, NOW, Said, cancel, extend_days, give, hold, of, redeem, reference, release, revoke,
+    said, void,
 };
 
 const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
@@ -73,8 +74,8 @@ impl World {
         kit.done(&cancelled, redeem(&bob, "1")).await;
         kit.done(&cancelled, cancel("1")).await;
         let paused = kit.mint(&campaign, 7).await;
-        let why = Some("a misprint".to_owned());
-        kit.hot.pause_batch(&campaign.id, &paused.id, true, why).await.unwrap();
+        let why = Act { reason: Some("a misprint".parse().unwrap()), ..ACT.clone() };
+        kit.hot.pause_batch(&campaign.id, &paused.id, true, &why).await.unwrap();
 
         let expires_at = campaign.expires_at.plus_days(11);
         let closed = Campaign { cancel_days: 0, expires_at, ..kit.draft() };
@@ -103,7 +104,7 @@ impl World {
             created_as: "with a word".into(),
             first_batch: Some(kit.order_of(5)),
         };
-        kit.hot.create_campaign(new).await.unwrap();
+        kit.hot.create_campaign(new, &ACT).await.unwrap();
         assert_eq!(said(&behind_the_word(kit, &word, &ann, "word").await), Said::Accepted);
 
         let import = Campaign { per_user_limit: Some(2), ..kit.draft() };
@@ -216,7 +217,7 @@ impl World {
             created_as: "a request".into(),
             first_batch: None,
         };
-        let same = kit.hot.create_campaign(replay).await.unwrap();
+        let same = kit.hot.create_campaign(replay, &ACT).await.unwrap();
         assert!(matches!(same, hot::Named::Same(_)), "{same:?}");
         let fresh = kit.mint(campaign, 3).await;
         let codes: HashSet<Code> = self.codes.iter().cloned().collect();
@@ -327,8 +328,8 @@ impl World {
             per_user_limit: Some(Some(5)),
             ..hot::CampaignPatch::default()
         };
-        kit.hot.patch_campaign(&campaign.id, patch, NOW).await.unwrap();
-        kit.hot.pause_batch(&campaign.id, &self.paused.id, false, None).await.unwrap();
+        kit.hot.patch_campaign(&campaign.id, patch, &ACT).await.unwrap();
+        kit.hot.pause_batch(&campaign.id, &self.paused.id, false, &ACT).await.unwrap();
         kit.mint(campaign, 4).await;
         assert!(kit.hot.remove_account(&self.account.user_id).await.unwrap());
         assert!(kit.hot.forget_rejected(NOW.plus_ms(1)).await.unwrap() > 0);

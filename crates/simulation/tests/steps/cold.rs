@@ -38,7 +38,7 @@ async fn closed_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now:
             hot.partition(day).await?.expect("the day has a plan").archive_commit + 1;
         let copied = coupons.iter().map(|it| (it.code().clone(), it.version())).collect();
         hot.evict(day, copied).await?;
-        hot.finish_archive_commit(day, archive_commit, false).await?;
+        hot.finish_archive_commit(day, archive_commit, None).await?;
     }
     panic!("the closed pass does not end");
 }
@@ -67,7 +67,7 @@ async fn expired_pass(hot: &dyn HotStore, archive: &MemoryArchive, day: Day, now
     while let Some(further) = hot.remove_residue(day, emptying).await? {
         emptying = further;
     }
-    hot.finish_archive_commit(day, archive_commit, true).await
+    hot.finish_archive_commit(day, archive_commit, Some(now)).await
 }
 
 /// How the second process picks up.

@@ -20,7 +20,7 @@ use hot_cql::CqlHot;
 
 use super::stage::{Process, Stage, Stop, Sweep, patiently};
 use hot_conformance::kit::{
-    NOW, Said, extend, give, hold, of, redeem, reference, release, said, void,
+    ACT, NOW, Said, extend, give, hold, of, redeem, reference, release, said, void,
 };
 
 type Made = Result<Named<CampaignRow>, HotError>;
@@ -171,9 +171,9 @@ pub(crate) async fn a_campaign_made_step_by_step(stage: &Stage) {
         NewCampaign { campaign, created_as: "another".into(), ..new.clone() }
     };
     let make = async |new: NewCampaign| {
-        patiently(async || kit.hot.create_campaign(new.clone()).await).await
+        patiently(async || kit.hot.create_campaign(new.clone(), &ACT).await).await
     };
-    let act = async |hot: &CqlHot, new: &NewCampaign| hot.create_campaign(new.clone()).await;
+    let act = async |hot: &CqlHot, new: &NewCampaign| hot.create_campaign(new.clone(), &ACT).await;
     let pick_up = async |new: &NewCampaign, by: By| match by {
         By::SameAgain => {
             let made = make(new.clone()).await;

@@ -104,7 +104,7 @@ impl Following {
             match self.app.engine.events(&self.caller, self.request.clone()).await {
                 Ok(EventsAnswer::Events(view)) => self.take(view),
                 // The next request gets the problem.
-                Ok(EventsAnswer::Gone { .. } | EventsAnswer::NoFeed) | Err(_) => return None,
+                Ok(EventsAnswer::Gone { .. } | EventsAnswer::NotKept) | Err(_) => return None,
             }
         }
     }

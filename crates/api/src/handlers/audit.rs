@@ -1,0 +1,63 @@
+//! Who changed campaigns, batches and the store, and when.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use coupon::ids::CampaignId;
+use engine::Caller;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
+use crate::paging::{Page, named_page};
+use crate::problem::Problem;
+use crate::views::{AuditBody, List};
+
+/// List who changed what
+///
+/// Every change of a campaign, of a batch and of the store itself, newest first: who made it, when, why,
+/// and what is different now. Entries are never deleted. Changes of coupons are in their own events.
+/// An operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/audit", tag = "audit", params(Page),
+    responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
+)]
+pub(crate) async fn list_audit(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(page): Params<Page>,
+) -> Result<Answer<List<AuditBody>>, Problem> {
+    entries(&app, &caller, None, &page).await
+}
+
+/// List who changed a campaign
+///
+/// Every change of the campaign and of its batches, as in `GET /v1/audit`. An operator and an admin may
+/// call it.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/audit", tag = "audit",
+    params(("campaign_id" = String, Path), Page),
+    responses((status = 200, body = List<AuditBody>, description = "One page of entries"))
+)]
+pub(crate) async fn list_campaign_audit(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(page): Params<Page>,
+) -> Result<Answer<List<AuditBody>>, Problem> {
+    entries(&app, &caller, Some(&campaign), &page).await
+}
+
+async fn entries(
+    app: &App,
+    caller: &Caller,
+    campaign: Option<&CampaignId>,
+    page: &Page,
+) -> Result<Answer<List<AuditBody>>, Problem> {
+    let query = format!("audit of {}", campaign.map_or("all", CampaignId::as_str));
+    let (after, limit) = page.read::<String>(&query)?;
+    let found = app.engine.audit(caller, campaign, after, limit).await.map_err(named(CAMPAIGN))?;
+    let not_kept = || Problem::not_kept("it keeps no audit: the hot store is on a cluster");
+    let found = found.ok_or_else(not_kept)?;
+    Ok(Answer(named_page(&query, &found, limit, |entry| entry.place.as_str())))
+}

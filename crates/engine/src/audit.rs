@@ -1,0 +1,49 @@
+//! Who changed what besides coupons, and when.
+
+use coupon::ids::{Actor, CampaignId, Reason};
+use hot::audit::{Act, AuditEntry, Audited, Deed};
+
+use crate::failure::{Failure, found};
+use crate::lists::PAGE_MAX;
+use crate::{Caller, Engine, Role};
+
+impl Engine {
+    /// Entries of the audit, newest first, behind the place `after`: of one campaign and its batches, or all.
+    /// `None`: the store keeps none.
+    ///
+    /// # Errors
+    /// `Forbidden` for users and shops; `NotFound` for the campaign.
+    pub async fn audit(
+        &self,
+        caller: &Caller,
+        campaign: Option<&CampaignId>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Option<Vec<Audited>>, Failure> {
+        caller.must_be(&[Role::Operator, Role::Admin])?;
+        let Some(audit) = self.hot.audit() else { return Ok(None) };
+        if let Some(id) = campaign {
+            found(self.hot.campaign(id, self.now()).await?)?;
+        }
+        Ok(Some(audit.audit(campaign.cloned(), after, limit.min(PAGE_MAX)).await?))
+    }
+
+    /// Enters something that was done to the store itself, if the store keeps that.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn record(
+        &self,
+        caller: &Caller,
+        reason: Option<Reason>,
+        deed: Deed,
+    ) -> Result<(), Failure> {
+        let Some(audit) = self.hot.audit() else { return Ok(()) };
+        Ok(audit.record(AuditEntry { act: self.act(caller, reason), deed }).await?)
+    }
+
+    /// What `caller` does now.
+    pub(crate) fn act(&self, caller: &Caller, reason: Option<Reason>) -> Act {
+        Act { actor: Actor::new(&caller.to_string()), at: self.now(), reason }
+    }
+}

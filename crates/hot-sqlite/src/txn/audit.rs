@@ -1,0 +1,69 @@
+//! The audit: who changed what besides coupons, written by the transaction of the change itself. The
+//! feed tells of most of it, too.
+
+use coupon::ids::Actor;
+use coupon::time::Millis;
+use hot::audit::{Act, AuditEntry, Audited, Deed, DeedKind};
+use rusqlite::{Row, params};
+
+use super::Txn;
+use crate::columns::parsed;
+use crate::failure::damaged;
+
+/// The columns of the table `audit` that [`entry`] reads.
+macro_rules! select_audit {
+    ($rest:literal) => {
+        concat!(
+            "SELECT number, at, actor, kind, campaign_id, batch_id, reason, changes FROM audit ",
+            $rest
+        )
+    };
+}
+pub(crate) use select_audit;
+
+/// Reads one of the rows that [`select_audit`] finds.
+pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
+    let number: i64 = row.get(0)?;
+    let kind = DeedKind::named(row.get_ref(3)?.as_str()?);
+    let changes = serde_json::from_str(row.get_ref(7)?.as_str()?);
+    let may = |at| row.get::<_, Option<String>>(at);
+    let entry = AuditEntry {
+        act: Act {
+            at: Millis(row.get(1)?),
+            actor: Actor::new(row.get_ref(2)?.as_str()?),
+            reason: may(6)?.map(|_| parsed(row, 6)).transpose()?,
+        },
+        deed: Deed {
+            kind: kind.ok_or_else(|| damaged("audit.kind", "no such kind"))?,
+            campaign: may(4)?.map(|_| parsed(row, 4)).transpose()?,
+            batch: may(5)?.map(|_| parsed(row, 5)).transpose()?,
+            changes: changes.map_err(|why| damaged("audit.changes", why))?,
+        },
+    };
+    Ok(Audited { place: number.to_string(), entry })
+}
+
+impl Txn<'_> {
+    /// Enters what this transaction does.
+    pub(crate) fn audit(&self, act: &Act, deed: &Deed) -> rusqlite::Result<()> {
+        let changes = serde_json::to_string(&deed.changes);
+        let number = self
+            .statement(
+                "INSERT INTO audit (at, actor, kind, campaign_id, batch_id, reason, changes) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .insert(params![
+                act.at.0,
+                act.actor.as_str(),
+                deed.kind.as_str(),
+                deed.campaign.as_ref().map(|id| id.as_str()),
+                deed.batch.as_ref().map(|id| id.as_str()),
+                act.reason.as_ref().map(|reason| reason.as_str()),
+                changes.map_err(|why| damaged("audit.changes", why))?,
+            ])?;
+        match deed.kind.is_told() {
+            true => self.tell_of_audit(number, act.at),
+            false => Ok(()),
+        }
+    }
+}

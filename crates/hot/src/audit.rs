@@ -1,0 +1,331 @@
+//! Who changed what, besides coupons: campaigns, batches, and the store itself.
+//!
+//! A store writes an entry together with the change that it is about. Entries are never deleted.
+
+use async_trait::async_trait;
+use coupon::calendar::format_instant;
+use coupon::campaign::{Batch, Campaign, ImportCounts};
+use coupon::ids::{Actor, BatchId, CampaignId, Reason};
+use coupon::time::Millis;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::HotError;
+
+/// Who changes something, when and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Millis,
+    /// Why, if they say it.
+    pub reason: Option<Reason>,
+}
+
+impl Act {
+    /// Something that couponry does by itself.
+    pub fn of_system(part: &str, at: Millis) -> Act {
+        Act { actor: Actor::new(&format!("system:{part}")), at, reason: None }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Who did it, when and why.
+    pub act: Act,
+    /// What.
+    pub deed: Deed,
+}
+
+/// A change of something that is no coupon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// Its kind.
+    pub kind: DeedKind,
+    /// The campaign, if it was one or belongs to one.
+    pub campaign: Option<CampaignId>,
+    /// The batch, if it was one.
+    pub batch: Option<BatchId>,
+    /// What is different now.
+    pub changes: Vec<FieldChange>,
+}
+
+/// A field before and after a change. `Null`: it had no value, or was not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// Its name, as the API has it.
+    pub field: String,
+    /// Its value before.
+    pub from: Value,
+    /// Its value now.
+    pub to: Value,
+}
+
+/// The kinds of deeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeedKind {
+    /// A campaign was created.
+    CampaignCreated,
+    /// Terms of a campaign changed.
+    CampaignUpdated,
+    /// A campaign was paused.
+    CampaignPaused,
+    /// A campaign was resumed.
+    CampaignResumed,
+    /// A campaign's last available coupon found a holder.
+    CampaignSoldOut,
+    /// A batch was minted, or opened for an import.
+    BatchCreated,
+    /// An import into a batch ended.
+    BatchImported,
+    /// A batch was paused.
+    BatchPaused,
+    /// A batch was resumed.
+    BatchResumed,
+    /// All coupons of an expiry day are in cold.
+    DayArchived,
+    /// A token was made.
+    TokenMade,
+    /// A code key was added.
+    KeyAdded,
+    /// A code key was retired.
+    KeyRetired,
+    /// The store was restored from a backup.
+    StoreRestored,
+}
+
+/// All kinds, in the order of the documents.
+pub const DEED_KINDS: [DeedKind; 14] = [
+    DeedKind::CampaignCreated,
+    DeedKind::CampaignUpdated,
+    DeedKind::CampaignPaused,
+    DeedKind::CampaignResumed,
+    DeedKind::CampaignSoldOut,
+    DeedKind::BatchCreated,
+    DeedKind::BatchImported,
+    DeedKind::BatchPaused,
+    DeedKind::BatchResumed,
+    DeedKind::DayArchived,
+    DeedKind::TokenMade,
+    DeedKind::KeyAdded,
+    DeedKind::KeyRetired,
+    DeedKind::StoreRestored,
+];
+
+impl DeedKind {
+    /// Its name; never changed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeedKind::CampaignCreated => "campaign.created",
+            DeedKind::CampaignUpdated => "campaign.updated",
+            DeedKind::CampaignPaused => "campaign.paused",
+            DeedKind::CampaignResumed => "campaign.resumed",
+            DeedKind::CampaignSoldOut => "campaign.sold_out",
+            DeedKind::BatchCreated => "batch.created",
+            DeedKind::BatchImported => "batch.imported",
+            DeedKind::BatchPaused => "batch.paused",
+            DeedKind::BatchResumed => "batch.resumed",
+            DeedKind::DayArchived => "day.archived",
+            DeedKind::TokenMade => "token.made",
+            DeedKind::KeyAdded => "key.added",
+            DeedKind::KeyRetired => "key.retired",
+            DeedKind::StoreRestored => "store.restored",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<DeedKind> {
+        DEED_KINDS.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether the event feed tells of it. Tokens and keys are for auditors alone.
+    pub fn is_told(self) -> bool {
+        self <= DeedKind::DayArchived
+    }
+}
+
+impl Deed {
+    /// Something done to the store itself.
+    pub fn of_store(kind: DeedKind, changes: Vec<FieldChange>) -> Deed {
+        Deed { kind, campaign: None, batch: None, changes }
+    }
+
+    /// Something done to a campaign.
+    pub fn of_campaign(kind: DeedKind, id: &CampaignId, changes: Vec<FieldChange>) -> Deed {
+        Deed { kind, campaign: Some(id.clone()), batch: None, changes }
+    }
+
+    /// A campaign that was made.
+    pub fn campaign_created(campaign: &Campaign) -> Deed {
+        let changes = terms(campaign)
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(field, to)| changed(field, Value::Null, to))
+            .collect();
+        Deed::of_campaign(DeedKind::CampaignCreated, &campaign.id, changes)
+    }
+
+    /// What a change of terms has done: a pause or its end by itself, and everything else together.
+    pub fn campaign_changed(before: &Campaign, after: &Campaign) -> Vec<Deed> {
+        let mut deeds = Vec::new();
+        let changes: Vec<FieldChange> = terms(before)
+            .into_iter()
+            .zip(terms(after))
+            .filter(|((_, from), (_, to))| from != to)
+            .map(|((field, from), (_, to))| changed(field, from, to))
+            .collect();
+        if !changes.is_empty() {
+            deeds.push(Deed::of_campaign(DeedKind::CampaignUpdated, &after.id, changes));
+        }
+        if before.paused != after.paused {
+            let kind = match after.paused {
+                true => DeedKind::CampaignPaused,
+                false => DeedKind::CampaignResumed,
+            };
+            deeds.push(Deed::of_campaign(kind, &after.id, Vec::new()));
+        }
+        deeds
+    }
+
+    /// A batch that was made.
+    pub fn batch_created(campaign: &CampaignId, batch: &BatchId, minted: Option<u64>) -> Deed {
+        let kind = if minted.is_some() { "minted" } else { "imported" };
+        let mut changes = vec![changed("kind", Value::Null, kind.into())];
+        changes.extend(minted.map(|count| changed("count", Value::Null, count.into())));
+        Deed::of_batch(DeedKind::BatchCreated, campaign, batch, changes)
+    }
+
+    /// A batch that was paused or resumed.
+    pub fn batch_paused(batch: &Batch) -> Deed {
+        let kind = match batch.paused {
+            true => DeedKind::BatchPaused,
+            false => DeedKind::BatchResumed,
+        };
+        Deed::of_batch(kind, &batch.campaign, &batch.id, Vec::new())
+    }
+
+    /// A batch that a file was imported into.
+    pub fn batch_imported(campaign: &CampaignId, batch: &BatchId, counts: &ImportCounts) -> Deed {
+        let changes = [
+            ("lines", counts.lines),
+            ("imported", counts.imported),
+            ("already_there", counts.already_there),
+            ("rejected", counts.rejected),
+        ];
+        let changes = changes.map(|(field, count)| changed(field, Value::Null, count.into()));
+        Deed::of_batch(DeedKind::BatchImported, campaign, batch, changes.into())
+    }
+
+    fn of_batch(
+        kind: DeedKind,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        changes: Vec<FieldChange>,
+    ) -> Deed {
+        Deed { batch: Some(batch.clone()), ..Deed::of_campaign(kind, campaign, changes) }
+    }
+}
+
+/// A field that had one value and has another now.
+pub fn changed(field: &str, from: Value, to: Value) -> FieldChange {
+    FieldChange { field: field.to_owned(), from, to }
+}
+
+/// The terms of a campaign without its pause.
+fn terms(campaign: &Campaign) -> Vec<(&'static str, Value)> {
+    let instant = |at: Millis| Value::from(format_instant(at));
+    let metadata = campaign.metadata.as_deref();
+    let metadata =
+        metadata.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+    vec![
+        ("name", campaign.name.as_str().into()),
+        ("handout", campaign.handout.as_str().into()),
+        ("shared_code", campaign.shared_code.as_ref().map(ToString::to_string).into()),
+        ("code_prefix", campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()).into()),
+        ("valid_from", instant(campaign.valid_from)),
+        ("expires_at", instant(campaign.expires_at)),
+        ("time_zone", campaign.zone.name().into()),
+        ("valid_days", campaign.valid_days.into()),
+        ("issue_from", campaign.issue_from.map(instant).into()),
+        ("issue_until", campaign.issue_until.map(instant).into()),
+        ("per_user_limit", campaign.per_user_limit.into()),
+        ("cancel_days", campaign.cancel_days.into()),
+        ("extend_days", campaign.extend_days.into()),
+        ("metadata", metadata.into()),
+    ]
+}
+
+/// An entry at its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited {
+    /// Its place in the list that was read: the next read may begin behind it.
+    pub place: String,
+    /// The entry.
+    pub entry: AuditEntry,
+}
+
+/// The entries of a store.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Audit: Send + Sync {
+    /// Writes an entry about the store itself.
+    async fn record(&self, entry: AuditEntry) -> Result<(), HotError>;
+
+    /// At most `limit` entries, newest first, behind the place `after`: of one campaign and its batches, or
+    /// all.
+    async fn audit(
+        &self,
+        campaign: Option<CampaignId>,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Audited>, HotError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::campaign;
+
+    #[test]
+    fn kinds_by_name() {
+        for kind in DEED_KINDS {
+            assert_eq!(DeedKind::named(kind.as_str()), Some(kind));
+        }
+        assert_eq!(DeedKind::named("campaign.deleted"), None);
+        assert!(DeedKind::DayArchived.is_told() && !DeedKind::TokenMade.is_told());
+    }
+
+    #[test]
+    fn changes_of_terms() {
+        let before = campaign();
+        let renamed = Campaign { name: "Other".into(), ..before.clone() };
+        let both = Campaign { paused: true, per_user_limit: Some(9), ..renamed.clone() };
+        // The terms after, and what was done: its kind and the fields.
+        let cases: [(&str, &Campaign, &[(&str, &[&str])]); 3] = [
+            ("nothing", &before, &[]),
+            ("a name", &renamed, &[("campaign.updated", &["name"])]),
+            (
+                "a name, a limit and a pause",
+                &both,
+                &[("campaign.updated", &["name", "per_user_limit"]), ("campaign.paused", &[])],
+            ),
+        ];
+        for (name, after, want) in cases {
+            let deeds = Deed::campaign_changed(&before, after);
+            let got: Vec<(&str, Vec<&str>)> = deeds
+                .iter()
+                .map(|deed| {
+                    let fields = deed.changes.iter().map(|change| change.field.as_str());
+                    (deed.kind.as_str(), fields.collect())
+                })
+                .collect();
+            let want: Vec<(&str, Vec<&str>)> =
+                want.iter().map(|(kind, fields)| (*kind, fields.to_vec())).collect();
+            assert_eq!(got, want, "{name}");
+        }
+    }
+}
