@@ -55,7 +55,7 @@ pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
-pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, changed};
+pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,

@@ -9,9 +9,8 @@ pub(crate) mod shrink;
 
 use coupon::time::{Day, Millis};
 use hot::PartitionPlan;
-use hot::audit::{Act, Deed, DeedKind, changed};
+use hot::audit::{Act, Deed, DeedKind, given};
 use rusqlite::{Row, params};
-use serde_json::Value;
 
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
@@ -77,7 +76,7 @@ pub(crate) fn finish(
     )?;
     match (emptied, before) {
         (Some(at), Some(plan)) if !plan.emptied => {
-            let changes = vec![changed("expiry_day", Value::Null, day.to_string().into())];
+            let changes = vec![given("expiry_day", day)];
             let deed = Deed::of_store(DeedKind::DayArchived, changes);
             txn.audit(&Act::of_system("compact", at), &deed)
         }

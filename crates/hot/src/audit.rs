@@ -8,7 +8,6 @@ use coupon::campaign::{Batch, Campaign, ImportCounts};
 use coupon::ids::{Actor, BatchId, CampaignId, Reason};
 use coupon::time::Millis;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::HotError;
 
@@ -52,15 +51,15 @@ pub struct Deed {
     pub changes: Vec<FieldChange>,
 }
 
-/// A field before and after a change. `Null`: it had no value, or was not there.
+/// A field before and after a change, as text. `None`: it had no value, or was not there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldChange {
     /// Its name, as the API has it.
     pub field: String,
     /// Its value before.
-    pub from: Value,
+    pub from: Option<String>,
     /// Its value now.
-    pub to: Value,
+    pub to: Option<String>,
 }
 
 /// The kinds of deeds.
@@ -159,11 +158,8 @@ impl Deed {
 
     /// A campaign that was made.
     pub fn campaign_created(campaign: &Campaign) -> Deed {
-        let changes = terms(campaign)
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(field, to)| changed(field, Value::Null, to))
-            .collect();
+        let changes =
+            terms(campaign).into_iter().filter_map(|(field, to)| Some(given(field, to?))).collect();
         Deed::of_campaign(DeedKind::CampaignCreated, &campaign.id, changes)
     }
 
@@ -174,7 +170,7 @@ impl Deed {
             .into_iter()
             .zip(terms(after))
             .filter(|((_, from), (_, to))| from != to)
-            .map(|((field, from), (_, to))| changed(field, from, to))
+            .map(|((field, from), (_, to))| FieldChange { field: field.to_owned(), from, to })
             .collect();
         if !changes.is_empty() {
             deeds.push(Deed::of_campaign(DeedKind::CampaignUpdated, &after.id, changes));
@@ -192,8 +188,8 @@ impl Deed {
     /// A batch that was made.
     pub fn batch_created(campaign: &CampaignId, batch: &BatchId, minted: Option<u64>) -> Deed {
         let kind = if minted.is_some() { "minted" } else { "imported" };
-        let mut changes = vec![changed("kind", Value::Null, kind.into())];
-        changes.extend(minted.map(|count| changed("count", Value::Null, count.into())));
+        let mut changes = vec![given("kind", kind)];
+        changes.extend(minted.map(|count| given("count", count)));
         Deed::of_batch(DeedKind::BatchCreated, campaign, batch, changes)
     }
 
@@ -214,7 +210,7 @@ impl Deed {
             ("already_there", counts.already_there),
             ("rejected", counts.rejected),
         ];
-        let changes = changes.map(|(field, count)| changed(field, Value::Null, count.into()));
+        let changes = changes.map(|(field, count)| given(field, count));
         Deed::of_batch(DeedKind::BatchImported, campaign, batch, changes.into())
     }
 
@@ -228,32 +224,29 @@ impl Deed {
     }
 }
 
-/// A field that had one value and has another now.
-pub fn changed(field: &str, from: Value, to: Value) -> FieldChange {
-    FieldChange { field: field.to_owned(), from, to }
+/// A field that has this value now, and had none before.
+pub fn given(field: &str, to: impl ToString) -> FieldChange {
+    FieldChange { field: field.to_owned(), from: None, to: Some(to.to_string()) }
 }
 
-/// The terms of a campaign without its pause.
-fn terms(campaign: &Campaign) -> Vec<(&'static str, Value)> {
-    let instant = |at: Millis| Value::from(format_instant(at));
-    let metadata = campaign.metadata.as_deref();
-    let metadata =
-        metadata.map(|text| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+/// The terms of a campaign without its pause, as text.
+fn terms(campaign: &Campaign) -> Vec<(&'static str, Option<String>)> {
+    let number = |number: u16| number.to_string();
     vec![
-        ("name", campaign.name.as_str().into()),
-        ("handout", campaign.handout.as_str().into()),
-        ("shared_code", campaign.shared_code.as_ref().map(ToString::to_string).into()),
-        ("code_prefix", campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()).into()),
-        ("valid_from", instant(campaign.valid_from)),
-        ("expires_at", instant(campaign.expires_at)),
-        ("time_zone", campaign.zone.name().into()),
-        ("valid_days", campaign.valid_days.into()),
-        ("issue_from", campaign.issue_from.map(instant).into()),
-        ("issue_until", campaign.issue_until.map(instant).into()),
-        ("per_user_limit", campaign.per_user_limit.into()),
-        ("cancel_days", campaign.cancel_days.into()),
-        ("extend_days", campaign.extend_days.into()),
-        ("metadata", metadata.into()),
+        ("name", Some(campaign.name.clone())),
+        ("handout", Some(campaign.handout.as_str().to_owned())),
+        ("shared_code", campaign.shared_code.as_ref().map(ToString::to_string)),
+        ("code_prefix", campaign.code_prefix.as_ref().map(ToString::to_string)),
+        ("valid_from", Some(format_instant(campaign.valid_from))),
+        ("expires_at", Some(format_instant(campaign.expires_at))),
+        ("time_zone", Some(campaign.zone.name().to_owned())),
+        ("valid_days", campaign.valid_days.map(number)),
+        ("issue_from", campaign.issue_from.map(format_instant)),
+        ("issue_until", campaign.issue_until.map(format_instant)),
+        ("per_user_limit", campaign.per_user_limit.map(number)),
+        ("cancel_days", Some(number(campaign.cancel_days))),
+        ("extend_days", Some(number(campaign.extend_days))),
+        ("metadata", campaign.metadata.clone()),
     ]
 }
 

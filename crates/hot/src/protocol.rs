@@ -20,7 +20,7 @@ mod shared;
 mod state_counts;
 mod stock;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use change::{Accepted, Admitted, ChangeStep, change};
 pub use choice::{CHOICES_MAX, Choice, Choices, SharedStep, shared_step};

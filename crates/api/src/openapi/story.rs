@@ -20,7 +20,9 @@ pub(super) fn add(document: &mut Value) {
 
 fn example(story: &Value, name: &str) -> Value {
     let later = |what: &str, then: &str| but(&story[what], &story[format!("{what}, {then}")]);
-    let feed_event = || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"]}));
+    let feed_event =
+        || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"], "change": null}));
+    let changes = || json!({"changes": [story["FieldChange"]]});
     let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
@@ -42,6 +44,11 @@ fn example(story: &Value, name: &str) -> Value {
             but(&story["ImportDryRun"], &lines)
         }
         "FeedEvent" => feed_event(),
+        "FeedChange" => but(&story["FeedChange"], &changes()),
+        "AuditEntry" => but(&story["AuditEntry"], &changes()),
+        "List_AuditEntry" => json!({
+            "data": [but(&story["AuditEntry"], &changes())], "next_cursor": null,
+        }),
         "Events" => json!({
             "data": [feed_event()], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
         }),

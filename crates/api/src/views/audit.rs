@@ -3,7 +3,6 @@
 use coupon::calendar::format_instant;
 use engine::{Audited, FieldChange};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::closed;
@@ -30,16 +29,16 @@ pub struct AuditBody {
     changes: Vec<FieldChangeBody>,
 }
 
-/// A field before and after a change.
+/// A field before and after a change: instants, numbers and JSON as text.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = FieldChange)]
 pub struct FieldChangeBody {
     /// The name of the field.
     field: String,
     /// Its value before. Null: it had none.
-    from: Value,
+    from: Option<String>,
     /// Its value now. Null: it has none.
-    to: Value,
+    to: Option<String>,
 }
 
 impl From<FieldChange> for FieldChangeBody {

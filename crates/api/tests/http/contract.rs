@@ -79,14 +79,36 @@ const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
 const FEED_EVENT: Shape = Fields(
-    "event_id cursor type at actor coupon",
-    &[(
-        "coupon",
-        Fields(
-            "code campaign_id batch_id version user_id order_ref issue_ref revoke_ref reason \
-             expires_at held_until",
-            &[],
+    "event_id cursor type at actor coupon change",
+    &[
+        (
+            "coupon",
+            Maybe(&Fields(
+                "code campaign_id batch_id version user_id order_ref issue_ref revoke_ref reason \
+                 expires_at held_until",
+                &[],
+            )),
         ),
+        (
+            "change",
+            Maybe(&Fields(
+                "campaign_id batch_id reason changes",
+                &[("changes", Each(&FIELD_CHANGE))],
+            )),
+        ),
+    ],
+);
+
+const FIELD_CHANGE: Shape = Fields("field from to", &[]);
+
+const AUDIT: Shape = Fields(
+    "data next_cursor",
+    &[(
+        "data",
+        Each(&Fields(
+            "type at actor campaign_id batch_id reason changes",
+            &[("changes", Each(&FIELD_CHANGE))],
+        )),
     )],
 );
 
@@ -125,6 +147,8 @@ const SHAPES: &[(&str, Shape)] = &[
     ("read_batch", Fields(BATCH, &[])),
     ("change_batch", Fields(BATCH, &[])),
     ("list_codes", Other),
+    ("list_audit", AUDIT),
+    ("list_campaign_audit", AUDIT),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),
     ("import_template", Other),
     ("create_user", Fields("user_id token expires_at", &[])),

@@ -29,18 +29,24 @@ async fn types(service: &Service, query: &str) -> Vec<String> {
 async fn what_happened_comes_in_order() {
     let service = lived().await;
     let usual = [
+        "campaign.created",
+        "batch.created",
+        "campaign.created",
+        "batch.created",
         "coupon.issued",
         "coupon.redeemed",
         "coupon.redemption_cancelled",
         "coupon.issued",
         "coupon.voided",
     ];
-    let cases: [(&str, &str, &[&str]); 7] = [
+    let of_b = [&usual[2..4], &usual[7..]].concat();
+    let cases: [(&str, &str, &[&str]); 8] = [
         ("all but holds", "", &usual),
-        ("of a campaign", "?campaign_id=b", &usual[3..]),
+        ("of a campaign", "?campaign_id=b", &of_b),
+        ("of campaigns", "?type=campaign.created", &[usual[0], usual[2]]),
         ("of a type", "?type=coupon.held", &["coupon.held"]),
         ("of two types", "?type=coupon.held,coupon.voided", &["coupon.held", "coupon.voided"]),
-        ("of both", "?type=coupon.issued&campaign_id=a", &usual[..1]),
+        ("of both", "?type=coupon.issued&campaign_id=a", &usual[4..5]),
         ("of a campaign of nobody", "?campaign_id=nowhere", &[]),
         ("from now on", "?after=newest", &[]),
     ];
@@ -48,7 +54,7 @@ async fn what_happened_comes_in_order() {
         assert_eq!(types(&service, query).await, want, "{name}");
     }
     let all = service.get(Operator, "/v1/events").await.json.clone();
-    let redeemed = &all["data"][1];
+    let redeemed = &all["data"][5];
     assert_eq!(redeemed["actor"], "shop:till-7");
     let code = redeemed["coupon"]["code"].as_str().unwrap_or_default();
     assert!(code.starts_with("AA-"), "{code} is as people read it");
@@ -57,9 +63,13 @@ async fn what_happened_comes_in_order() {
         "order_ref": "o1", "issue_ref": null, "revoke_ref": null, "reason": null,
         "expires_at": null, "held_until": null});
     assert_eq!(redeemed["coupon"], coupon);
-    assert_eq!(all["data"][2]["coupon"]["reason"], "sent back");
+    assert_eq!(all["data"][6]["coupon"]["reason"], "sent back");
+    assert_eq!((&redeemed["change"], &all["data"][0]["coupon"]), (&Value::Null, &Value::Null));
+    let minted = json!({"campaign_id": "a", "batch_id": "first", "reason": null, "changes": [
+        {"field": "kind", "from": null, "to": "minted"}, {"field": "count", "from": null, "to": "10"}]});
+    assert_eq!(all["data"][1]["change"], minted);
     assert_eq!(all["has_more"], false);
-    assert_eq!(all["next_cursor"], all["data"][4]["cursor"]);
+    assert_eq!(all["next_cursor"], all["data"][8]["cursor"]);
 }
 
 #[tokio::test]
@@ -84,7 +94,7 @@ async fn a_reader_goes_on_where_it_was() {
         // At the end, the cursor waits for what comes.
         assert_eq!(types(&service, &format!("?{}", &after[1..])).await, Vec::<String>::new());
     }
-    let after = all[1]["cursor"].as_str().expect("a cursor");
+    let after = all[5]["cursor"].as_str().expect("a cursor");
     let next = types(&service, &format!("?after={after}")).await;
     assert_eq!(next, ["coupon.redemption_cancelled", "coupon.issued", "coupon.voided"]);
 }

@@ -78,6 +78,8 @@ fn rows() -> Vec<Row> {
         row("change_batch", Nothing, json!({"paused": true}), [403, 403, 403, 403, 200]),
         row("list_codes", Nothing, Value::Null, [403, 403, 403, 403, 200]),
         row("list_events", Issued, Value::Null, [403, 403, 200, 200, 200]),
+        row("list_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("list_campaign_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
         // Only the user themselves (see `accounts`) and an admin.

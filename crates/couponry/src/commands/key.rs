@@ -2,8 +2,7 @@
 
 use clap::Subcommand;
 use coupon::calendar::format_instant;
-use engine::{Deed, DeedKind, changed};
-use serde_json::Value;
+use engine::{Deed, DeedKind, given};
 
 use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
@@ -98,10 +97,7 @@ pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<End
 }
 
 fn deed(kind: DeedKind, key: &Key) -> Deed {
-    let changes = vec![
-        changed("kind", Value::Null, key.kind.as_str().into()),
-        changed("id", Value::Null, key.id.as_str().into()),
-    ];
+    let changes = vec![given("kind", key.kind.as_str()), given("id", &key.id)];
     Deed::of_store(kind, changes)
 }
 

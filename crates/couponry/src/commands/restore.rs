@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use clap::Args;
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
-use hot::audit::{AuditEntry, Deed, DeedKind, changed};
+use hot::audit::{AuditEntry, Deed, DeedKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
-use serde_json::Value;
 
 use crate::compaction::{self, Alone};
 use crate::cql::{NotOpen, Waiting};
@@ -77,7 +76,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     ended
 }
 
-/// Refuses what cannot be restored, before anything is changed.
+/// Refuses what cannot be restored, before anything is given.
 fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
     let data = &settings.data.value;
     let Some(from) = &args.folder else {
@@ -117,13 +116,9 @@ async fn brought_together(
     // Before anybody can read the feed: its readers may have seen what the backup does not have.
     store.begin_feed_epoch().await?;
     if let Some(audit) = store.audit() {
-        let act = open::act();
-        let from = args.folder.as_ref().map(|from| from.display().to_string());
-        let deed = Deed::of_store(
-            DeedKind::StoreRestored,
-            vec![changed("backup", Value::Null, from.into())],
-        );
-        audit.record(AuditEntry { act, deed }).await?;
+        let from = args.folder.iter().map(|from| given("backup", from.display())).collect();
+        let deed = Deed::of_store(DeedKind::StoreRestored, from);
+        audit.record(AuditEntry { act: open::act(), deed }).await?;
     }
     let behind = match check_pairing(store, cold).await {
         Ok(()) => None,

@@ -3,8 +3,7 @@
 use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
-use engine::{Clock, Deed, DeedKind, Role, SystemClock, changed};
-use serde_json::Value;
+use engine::{Clock, Deed, DeedKind, Role, SystemClock, given};
 
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
@@ -48,11 +47,7 @@ pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, 
     let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
     let deed = Deed::of_store(
         DeedKind::TokenMade,
-        vec![
-            changed("role", Value::Null, args.role.as_str().into()),
-            changed("user", Value::Null, name.into()),
-            changed("ttl_seconds", Value::Null, (args.ttl / 1_000).into()),
-        ],
+        vec![given("role", args.role), given("user", name), given("ttl_seconds", args.ttl / 1_000)],
     );
     open::record(settings, deed).await;
     output::done(&token)

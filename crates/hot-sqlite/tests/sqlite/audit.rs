@@ -77,7 +77,7 @@ async fn every_change_of_terms_is_entered_once() {
     let all = read(&kit, Some(&campaign.id), 100).await;
     assert_eq!(all.iter().map(line).collect::<Vec<_>>(), want);
     let renamed = &all[2].deed.changes[0];
-    assert_eq!((renamed.from.as_str(), renamed.to.as_str()), (Some("Spring"), Some("Summer")));
+    assert_eq!((renamed.from.as_deref(), renamed.to.as_deref()), (Some("Spring"), Some("Summer")));
     assert_eq!(all[2].act, act);
     let whole = read(&kit, None, 100).await;
     assert_eq!(whole.len(), all.len() + 3, "the other campaign, its batch, and the token");

@@ -51,7 +51,7 @@ pub(super) fn code(text: &str) -> Code {
 }
 
 /// Each user gets one; a redemption can be cancelled and a coupon extended for 30 days.
-pub(super) fn campaign() -> Campaign {
+pub(crate) fn campaign() -> Campaign {
     Campaign {
         id: "summer".parse().unwrap(),
         name: "Summer".to_owned(),
