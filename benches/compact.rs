@@ -25,6 +25,7 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use engine::ColdArchive;
+use hot::audit::Act;
 use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Partitions};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use parquet::arrow::ArrowWriter;
@@ -158,13 +159,18 @@ fn code(number: u64) -> Result<Code, Failure> {
     Ok(text.parse()?)
 }
 
+/// Who makes the campaigns.
+fn acts() -> Act {
+    Act::of_system("bench", NOW)
+}
+
 /// Coupons as in a file of another system, in random order.
 async fn import(stores: &Stores, rows: u64, kind: Kind) -> Result<(), Failure> {
     let (id, batch): (CampaignId, _) = ("past".parse()?, "file".parse()?);
     let new = campaign("past", OPEN, Handout::Bearer)?;
     let new = NewCampaign { campaign: new, created_as: String::new(), first_batch: None };
-    stores.hot.create_campaign(new).await?;
-    stores.hot.open_import(&id, &batch, NOW).await?;
+    stores.hot.create_campaign(new, &acts()).await?;
+    stores.hot.open_import(&id, &batch, &acts()).await?;
     stores.hot.announce_long_codes().await?;
     for first in (0..rows).step_by(GROUP as usize) {
         let lines = (first..rows.min(first + GROUP)).map(|number| line(number, kind));
@@ -365,7 +371,7 @@ async fn beside(stores: &Stores, rows: u64) -> Result<(), Failure> {
     let order = MintOrder { id: "stock".parse()?, count: 4_000_000, key: CodeKey::new(KEY).id() };
     let campaign = campaign("live", OPEN, Handout::Bearer)?;
     let new = NewCampaign { campaign, created_as: String::new(), first_batch: Some(order) };
-    stores.hot.create_campaign(new).await?;
+    stores.hot.create_campaign(new, &acts()).await?;
     let owner = Owner { campaign: id, batch: "stock".parse()? };
     let next = Arc::new(AtomicU64::new(0));
     println!();

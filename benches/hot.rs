@@ -19,6 +19,7 @@ use coupon::ids::{Actor, BatchId, OperationId, OrderRef, UserId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
+use hot::audit::Act;
 use hot::{HotStore, ImportLine, NewCampaign};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use router::{Address, Found, Owner};
@@ -148,8 +149,9 @@ enum Line {
 async fn import(store: &SqliteHot, rows: u64, line: Line) -> Result<Plan, Failure> {
     let new = campaign()?;
     let (campaign, batch): (_, BatchId) = (new.campaign.id.clone(), "stock".parse()?);
-    store.create_campaign(new).await?;
-    store.open_import(&campaign, &batch, NOW).await?;
+    let act = Act::of_system("bench", NOW);
+    store.create_campaign(new, &act).await?;
+    store.open_import(&campaign, &batch, &act).await?;
     let ticket = |number| {
         let code = format!("{:010}", number * 7_368_787 % 10_000_000_019).parse()?;
         Ok(Ticket { code, user: format!("user-{number:09}").parse()? })

@@ -10,7 +10,7 @@ use hot::audit::Act;
 use hot::{MintOrder, Named};
 use router::Found;
 
-use super::kit::{ACT, Kit, NOW, Said, give, run_of, void};
+use super::kit::{ACT, Kit, Said, give, run_of, void};
 
 pub(crate) async fn minted_once(kit: &Kit) {
     let campaign = kit.draft();
