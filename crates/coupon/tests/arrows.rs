@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -17,7 +17,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("compactor", &["coupon", "hot", "cold"]),
     ("engine", &["coupon", "router", "hot", "cold"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
-    ("api", &["coupon", "engine"]),
+    ("attempts", &[]),
+    ("api", &["attempts", "coupon", "engine"]),
     (
         "couponry",
         &[
@@ -31,6 +32,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "compactor",
             "engine",
             "verify",
+            "attempts",
             "api",
         ],
     ),
@@ -62,7 +64,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 11] = [
-    ("rusqlite", &["hot-sqlite"]),
+    ("rusqlite", &["attempts", "hot-sqlite"]),
     ("scylla", &["cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),

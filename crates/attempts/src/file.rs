@@ -1,0 +1,220 @@
+//! The file: its table, and every statement.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+
+use crate::{Attempt, Kept, Wanted};
+
+/// Of this file; another one is of another release.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE attempt (
+    number   INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    action   TEXT NOT NULL,
+    code     TEXT,
+    campaign TEXT,
+    user_id  TEXT,
+    order_ref TEXT,
+    actor    TEXT,
+    peer     TEXT,
+    problem  TEXT NOT NULL,
+    unknown  TEXT
+) STRICT;
+CREATE INDEX attempt_by_code ON attempt (code) WHERE code IS NOT NULL;
+CREATE INDEX attempt_by_user ON attempt (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX attempt_by_order ON attempt (order_ref) WHERE order_ref IS NOT NULL;
+CREATE INDEX attempt_by_problem ON attempt (problem);
+CREATE INDEX attempt_by_actor ON attempt (actor) WHERE actor IS NOT NULL;
+-- How many were dropped before they were written, or deleted before their time, by the hour.
+CREATE TABLE dropped (hour INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+";
+
+/// An hour in milliseconds.
+const HOUR_MS: i64 = 3_600_000;
+
+/// Rows that one transaction deletes.
+const DELETED_MAX: usize = 2_000;
+
+/// How long a statement waits for another one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be opened.
+    #[error("the file of refused attempts: {0}")]
+    File(#[from] std::io::Error),
+    /// SQLite says no.
+    #[error("the file of refused attempts: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// It is of a newer release.
+    #[error(
+        "the file of refused attempts has version {found}, this release knows {VERSION}: move it away"
+    )]
+    Version {
+        /// What it says.
+        found: i64,
+    },
+}
+
+/// Writes; one thread has it.
+pub(crate) struct Writer(Connection);
+
+impl Writer {
+    pub(crate) fn open(path: &Path) -> Result<Writer, OpenError> {
+        // Users and orders are in it: for its owner alone.
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let conn = Connection::open(path)?;
+        conn.busy_timeout(BUSY)?;
+        let version = |conn: &Connection| -> rusqlite::Result<i64> {
+            conn.pragma_query_value(None, "user_version", |row| row.get(0))
+        };
+        // Nobody redeems by what is here: a power cut may take the last second.
+        conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")?;
+        if version(&conn)? == 0 {
+            conn.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))?;
+        }
+        match version(&conn)? {
+            VERSION => Ok(Writer(conn)),
+            found => Err(OpenError::Version { found }),
+        }
+    }
+
+    /// Writes some attempts, and that `dropped` were not; then deletes some that are too many or too old.
+    /// Returns whether there is more to delete.
+    pub(crate) fn write(
+        &mut self,
+        attempts: &[Attempt],
+        dropped: u64,
+        now: i64,
+        keep_ms: i64,
+        rows_max: u64,
+    ) -> rusqlite::Result<bool> {
+        let txn = self.0.transaction()?;
+        let mut last = 0;
+        {
+            let mut insert = txn.prepare_cached(
+                "INSERT INTO attempt (at, action, code, campaign, user_id, order_ref, actor, \
+                 peer, problem, unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?;
+            for it in attempts {
+                last = insert.insert(params![
+                    it.at,
+                    it.action,
+                    it.code,
+                    it.campaign,
+                    it.user,
+                    it.order,
+                    it.actor,
+                    it.peer,
+                    it.problem,
+                    it.unknown
+                ])?;
+            }
+        }
+        if last == 0 {
+            let newest = "SELECT coalesce(max(number), 0) FROM attempt";
+            last = txn.query_row(newest, [], |row| row.get(0))?;
+        }
+        let most = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        // Numbers have no gaps, and the oldest go first.
+        let too_many = txn.execute(
+            "DELETE FROM attempt WHERE number IN \
+             (SELECT number FROM attempt WHERE number <= ?1 ORDER BY number LIMIT ?2)",
+            params![last.saturating_sub(most), DELETED_MAX as i64],
+        )?;
+        // The newest stays, or its number would come again.
+        let too_old = txn.execute(
+            "DELETE FROM attempt WHERE number < ?1 AND at < ?2 AND number IN \
+             (SELECT number FROM attempt ORDER BY number LIMIT ?3)",
+            params![last, now.saturating_sub(keep_ms), DELETED_MAX as i64],
+        )?;
+        let gone = i64::try_from(dropped).unwrap_or(i64::MAX).saturating_add(too_many as i64);
+        if gone > 0 {
+            txn.execute(
+                "INSERT INTO dropped (hour, count) VALUES (?1, ?2) \
+                 ON CONFLICT (hour) DO UPDATE SET count = count + excluded.count",
+                params![now / HOUR_MS, gone],
+            )?;
+        }
+        let kept_since = now.saturating_sub(keep_ms) / HOUR_MS;
+        txn.execute("DELETE FROM dropped WHERE hour < ?1", [kept_since])?;
+        txn.commit()?;
+        Ok(too_many.max(too_old) == DELETED_MAX)
+    }
+}
+
+/// Reads, one caller at a time.
+pub(crate) struct Reader(Mutex<Connection>);
+
+impl Reader {
+    /// The file must be there.
+    pub(crate) fn open(path: &Path) -> Result<Reader, OpenError> {
+        let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        conn.busy_timeout(BUSY)?;
+        Ok(Reader(Mutex::new(conn)))
+    }
+
+    /// At most `limit` attempts, newest first, and how many were dropped.
+    pub(crate) fn find(&self, wanted: &Wanted, limit: usize) -> rusqlite::Result<(Vec<Kept>, u64)> {
+        let (mut sql, mut values) = (String::from(SELECT), Vec::new());
+        let fields = [
+            ("user_id", &wanted.user),
+            ("order_ref", &wanted.order),
+            ("problem", &wanted.problem),
+            ("actor", &wanted.actor),
+        ];
+        for (column, value) in fields {
+            if let Some(value) = value {
+                sql.push_str(&format!(" AND {column} = ?"));
+                values.push(Value::Text(value.clone()));
+            }
+        }
+        if let Some(codes) = &wanted.codes {
+            sql.push_str(&format!(" AND code IN ({})", vec!["?"; codes.len()].join(", ")));
+            values.extend(codes.iter().cloned().map(Value::Text));
+        }
+        if let Some(before) = wanted.before {
+            sql.push_str(" AND number < ?");
+            values.push(Value::Integer(before));
+        }
+        sql.push_str(" ORDER BY number DESC LIMIT ?");
+        values.push(Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX)));
+        let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statement = conn.prepare_cached(&sql)?;
+        let found = statement.query_map(params_from_iter(values), kept)?;
+        let found: Vec<Kept> = found.collect::<rusqlite::Result<_>>()?;
+        let dropped: i64 =
+            conn.query_row("SELECT coalesce(sum(count), 0) FROM dropped", [], |row| row.get(0))?;
+        Ok((found, dropped.unsigned_abs()))
+    }
+}
+
+const SELECT: &str = "SELECT number, at, action, code, campaign, user_id, order_ref, actor, peer, \
+                      problem, unknown FROM attempt WHERE true";
+
+fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept {
+        number: row.get(0)?,
+        at: row.get(1)?,
+        action: row.get(2)?,
+        code: row.get(3)?,
+        campaign: row.get(4)?,
+        user: row.get(5)?,
+        order: row.get(6)?,
+        actor: row.get(7)?,
+        peer: row.get(8)?,
+        problem: row.get(9)?,
+        unknown: row.get(10)?,
+    })
+}

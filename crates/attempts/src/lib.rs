@@ -1,0 +1,154 @@
+//! Refused attempts: who tried what with which code, and why it failed. A support agent looks there when
+//! a customer says that a coupon does not work.
+//!
+//! They are in a SQLite file of their own, so that a flood of refusals never makes a redemption wait. A call
+//! only puts its attempt into memory; a thread writes it within a fraction of a second. Neither a full
+//! disk nor a slow one reaches the caller: then the oldest of those in memory are dropped, and counted.
+//! After a kill the last fraction of a second is missing.
+
+mod file;
+mod keeper;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use crate::file::OpenError;
+use crate::file::Reader;
+use crate::keeper::Keeper;
+
+/// Something that was tried and refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// What: one of the API's words.
+    pub action: &'static str,
+    /// The code as it is shown: a part of it if no coupon has it.
+    pub code: Option<String>,
+    /// The campaign, of an issue from its stock.
+    pub campaign: Option<String>,
+    /// For whom.
+    pub user: Option<String>,
+    /// The order.
+    pub order: Option<String>,
+    /// By whom, `role:name`; of a sign-in nobody yet.
+    pub actor: Option<String>,
+    /// From which address.
+    pub peer: Option<String>,
+    /// Why it was refused: a problem code.
+    pub problem: &'static str,
+    /// What is known of a code that no coupon has.
+    pub unknown: Option<&'static str>,
+}
+
+/// An attempt as it was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number: later ones have higher numbers.
+    pub number: i64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// What.
+    pub action: String,
+    /// See [`Attempt::code`].
+    pub code: Option<String>,
+    /// See [`Attempt::campaign`].
+    pub campaign: Option<String>,
+    /// See [`Attempt::user`].
+    pub user: Option<String>,
+    /// See [`Attempt::order`].
+    pub order: Option<String>,
+    /// See [`Attempt::actor`].
+    pub actor: Option<String>,
+    /// See [`Attempt::peer`].
+    pub peer: Option<String>,
+    /// See [`Attempt::problem`].
+    pub problem: String,
+    /// See [`Attempt::unknown`].
+    pub unknown: Option<String>,
+}
+
+/// Which attempts to find. What is `None` may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// With one of these codes, as they are shown.
+    pub codes: Option<Vec<String>>,
+    /// For this user.
+    pub user: Option<String>,
+    /// Of this order.
+    pub order: Option<String>,
+    /// Refused for this reason.
+    pub problem: Option<String>,
+    /// By this actor.
+    pub actor: Option<String>,
+    /// Older than the one with this number.
+    pub before: Option<i64>,
+}
+
+/// Some attempts, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// They.
+    pub attempts: Vec<Kept>,
+    /// How many of the time that is kept were dropped, because there were too many.
+    pub dropped: u64,
+}
+
+/// How many attempts are kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For how long, in milliseconds.
+    pub keep_ms: i64,
+    /// At most so many: the file takes about 250 bytes for each.
+    pub rows_max: u64,
+    /// At most so many wait in memory for the thread.
+    pub waiting_max: usize,
+}
+
+impl Default for Options {
+    /// 30 days; a million, some 250 MB; 10,000 in memory, some 4 MB.
+    fn default() -> Options {
+        Options { keep_ms: 30 * 86_400_000, rows_max: 1_000_000, waiting_max: 10_000 }
+    }
+}
+
+/// The attempts of one process's data folder.
+pub struct AttemptLog {
+    keeper: Arc<Keeper>,
+    reader: Reader,
+}
+
+impl AttemptLog {
+    /// Opens the file at `path`, or makes it, and starts the thread.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, or is of another release.
+    pub fn open(path: &Path, options: Options) -> Result<AttemptLog, OpenError> {
+        let keeper = Keeper::start(file::Writer::open(path)?, options)?;
+        Ok(AttemptLog { keeper, reader: Reader::open(path)? })
+    }
+
+    /// Keeps an attempt. Takes some hundred nanoseconds, and never fails.
+    pub fn keep(&self, attempt: Attempt) {
+        self.keeper.keep(attempt);
+    }
+
+    /// At most `limit` attempts, newest first, also those of a moment ago. Waits for the disk.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn find(&self, wanted: &Wanted, limit: usize) -> Result<Found, rusqlite::Error> {
+        self.keeper.flush();
+        let (attempts, dropped) = self.reader.find(wanted, limit)?;
+        Ok(Found { attempts, dropped: dropped + self.keeper.dropped() })
+    }
+}
+
+impl Drop for AttemptLog {
+    fn drop(&mut self) {
+        self.keeper.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests;
