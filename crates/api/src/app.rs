@@ -4,6 +4,7 @@ use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use attempts::AttemptLog;
 use coupon::ids::UserId;
 use engine::{Caller, Engine, Failure};
 
@@ -13,7 +14,9 @@ use crate::peer::TrustedProxies;
 use crate::problem::Problem;
 use crate::sign_in_limits::SignInLimits;
 use crate::stream_limit::StreamLimit;
+use crate::throttle::Throttle;
 use crate::token::Tokens;
+use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
@@ -25,6 +28,8 @@ pub struct Access {
     pub trusted_proxies: TrustedProxies,
     /// Whether anyone may make an account; on by default.
     pub sign_up: SignUp,
+    /// Where refused attempts are kept; nowhere by default.
+    pub attempts: Option<Arc<AttemptLog>>,
 }
 
 /// Whether anyone may make an account here.
@@ -64,6 +69,8 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_limits: SignInLimits,
     pub(crate) stream_limit: StreamLimit,
+    /// Unknown codes that were looked at more closely.
+    pub(crate) unknown_looked_at: Throttle,
     guesses: Guesses,
 }
 
@@ -76,6 +83,7 @@ impl App {
             passwords: Passwords::new(),
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
             stream_limit: StreamLimit::new(),
+            unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),
         }
     }

@@ -54,6 +54,14 @@ closed! {
     /// asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
 
+    /// What was tried.
+    AttemptAction: crate::tried::ACTIONS;
+
+    /// What a code may be that no coupon has. `mistyped`: a minted code with one wrong character, or two
+    /// neighbours changed for each other. `forged`: it looks like a minted code, and this server has not
+    /// minted it. `other`: it does not look like a minted code.
+    UnknownCode: ["mistyped", "forged", "other"];
+
     /// What was done to a campaign, a batch or the store itself.
     AuditType: engine::DEED_KINDS.map(engine::DeedKind::as_str);
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod admin;
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod campaigns;

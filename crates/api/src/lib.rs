@@ -32,6 +32,7 @@ mod sign_in_limits;
 mod stream_limit;
 pub mod throttle;
 pub mod token;
+mod tried;
 pub mod views;
 
 pub use app::{Access, App, BadSignUp, SignUp};

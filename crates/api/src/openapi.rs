@@ -19,7 +19,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::closed;
 use crate::handlers::{
-    accounts, admin, audit, batches, campaigns, codes, coupons, events, health, imports, lists,
+    accounts, admin, attempts, audit, batches, campaigns, codes, coupons, events, health, imports,
+    lists,
 };
 use crate::problem::ProblemBody;
 
@@ -34,6 +35,7 @@ use crate::problem::ProblemBody;
         (name = "campaigns", description = "Offers, their limits and dates, and their coupons."),
         (name = "batches", description = "Where the coupons of a campaign come from."),
         (name = "events", description = "What happened, for programs that follow it."),
+        (name = "attempts", description = "What was refused, for people who look why a coupon did not work."),
         (name = "audit", description = "Who changed campaigns, batches and the store, and when."),
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
         (name = "health", description = "For load balancers and operators."),
@@ -81,6 +83,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(batches::read_batch, batches::change_batch))
         .routes(routes!(codes::list_codes))
         .routes(routes!(events::list_events))
+        .routes(routes!(attempts::list_attempts))
         .routes(routes!(audit::list_audit))
         .routes(routes!(audit::list_campaign_audit))
         .routes(routes!(imports::import_template))

@@ -3,6 +3,7 @@
 //! What a name such as `user_id` looks like is not said here: `openapi::names` adds it to each
 //! field.
 
+mod attempt;
 mod audit;
 mod batch;
 mod campaign;
@@ -15,6 +16,7 @@ mod session;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::attempt::{AttemptBody, AttemptsBody};
 pub use self::audit::{AuditBody, FieldChangeBody};
 pub use self::batch::{BatchBody, BatchOrDryRun};
 pub use self::campaign::CampaignBody;

@@ -1,6 +1,7 @@
 //! The thread that writes what callers have put into memory.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,6 +42,7 @@ pub(crate) struct Keeper {
     /// Something was done.
     progress: Condvar,
     waiting_max: usize,
+    forgets: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -52,6 +54,7 @@ impl Keeper {
             work: Condvar::new(),
             progress: Condvar::new(),
             waiting_max: options.waiting_max.max(1),
+            forgets: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
         let mine = Arc::clone(&keeper);
@@ -78,6 +81,11 @@ impl Keeper {
         if shared.waiting.len() == 1 {
             self.work.notify_one();
         }
+    }
+
+    /// See [`crate::AttemptLog::forget_old`].
+    pub(crate) fn forget_old(&self, may: bool) {
+        self.forgets.store(may, Ordering::Relaxed);
     }
 
     /// How many were dropped and are not counted in the file yet.
@@ -109,8 +117,9 @@ impl Keeper {
         let (mut has_more, mut failed) = (false, false);
         loop {
             let (attempts, dropped, stops) = self.next(has_more);
-            let written =
-                writer.write(&attempts, dropped, now(), options.keep_ms, options.rows_max);
+            let forgets = self.forgets.load(Ordering::Relaxed);
+            let keep_ms = if forgets { options.keep_ms } else { i64::MAX };
+            let written = writer.write(&attempts, dropped, now(), keep_ms, options.rows_max);
             match written {
                 Ok(more) => (has_more, failed) = (more, false),
                 Err(error) => {

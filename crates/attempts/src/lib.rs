@@ -9,8 +9,11 @@
 mod file;
 mod keeper;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+pub use rusqlite::Error as FileError;
 
 pub use crate::file::OpenError;
 use crate::file::Reader;
@@ -133,14 +136,26 @@ impl AttemptLog {
         self.keeper.keep(attempt);
     }
 
+    /// Whether attempts that were kept long enough may be deleted; at first they may not. Say yes while the
+    /// clock is trusted: one that is a year ahead would make all of them old.
+    pub fn forget_old(&self, may: bool) {
+        self.keeper.forget_old(may);
+    }
+
     /// At most `limit` attempts, newest first, also those of a moment ago. Waits for the disk.
     ///
     /// # Errors
     /// Those of the file.
-    pub fn find(&self, wanted: &Wanted, limit: usize) -> Result<Found, rusqlite::Error> {
+    pub fn find(&self, wanted: &Wanted, limit: usize) -> Result<Found, FileError> {
         self.keeper.flush();
         let (attempts, dropped) = self.reader.find(wanted, limit)?;
         Ok(Found { attempts, dropped: dropped + self.keeper.dropped() })
+    }
+}
+
+impl fmt::Debug for AttemptLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptLog").finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use api::Access;
 use api::accept::{self, Limits};
+use attempts::AttemptLog;
 use cold::Patience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
@@ -28,6 +29,9 @@ use crate::{clock, compaction, files, reload};
 /// How often rejected lines of old imports are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
+/// The file of refused attempts in the data folder.
+const ATTEMPTS: &str = "attempts.db";
+
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -39,11 +43,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let access = Access {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
+        attempts: None,
     };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
+    let access = Access { attempts: refused_attempts(settings), ..access };
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
         opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
@@ -55,7 +61,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
-    let mut background = background(settings, &opened, notices);
+    let mut background = background(settings, &opened, &access, notices);
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
@@ -85,11 +91,16 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
 }
 
 /// The tasks of the service in the background, which run until the set is dropped.
-fn background(settings: &Settings, opened: &Opened, notices: Option<Rounds>) -> JoinSet<()> {
+fn background(
+    settings: &Settings,
+    opened: &Opened,
+    access: &Access,
+    notices: Option<Rounds>,
+) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy(engine()));
-    tasks.spawn(forget_events(settings.clone(), engine()));
+    tasks.spawn(forget(settings.clone(), engine(), access.attempts.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
     if let Some(notices) = notices {
@@ -144,13 +155,31 @@ async fn tidy(engine: Arc<Engine>) {
     }
 }
 
-/// Deletes events that were kept long enough, while the clock is trusted: one that is a year ahead would
-/// make all of them old.
-async fn forget_events(settings: Settings, engine: Arc<Engine>) {
+/// Opens the file of refused attempts. The service runs without it where that is impossible.
+fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
+    let keep = settings.attempts_keep.value.every?;
+    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    let path = settings.data.value.join(ATTEMPTS);
+    match AttemptLog::open(&path, attempts::Options { keep_ms, ..Default::default() }) {
+        Ok(log) => Some(Arc::new(log)),
+        Err(error) => {
+            tracing::warn!(%error, "refused attempts are not kept");
+            None
+        }
+    }
+}
+
+/// Deletes events and refused attempts that were kept long enough, while the clock is trusted: one that is a
+/// year ahead would make all of them old.
+async fn forget(settings: Settings, engine: Arc<Engine>, attempts: Option<Arc<AttemptLog>>) {
     let keep = settings.events_keep.value.every.unwrap_or_default();
     let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {
-        match clock::would_observe(&settings, &engine).await {
+        let record = clock::would_observe(&settings, &engine).await;
+        if let Some(attempts) = &attempts {
+            attempts.forget_old(record.as_ref().is_ok_and(|record| record.jumped_at.is_none()));
+        }
+        match record {
             Ok(record) if record.jumped_at.is_some() => {}
             Ok(_) => {
                 if let Err(error) = engine.forget_events(kept_ms).await {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use coupon::campaign::Prefix;
-use coupon::code::Code;
+use coupon::code::{Code, CodeText};
 use coupon::ids::CampaignId;
 use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
@@ -157,6 +157,14 @@ impl Engine {
             printed.push((Some(self.printed_with(&coupon.code, prefix)), event));
         }
         Ok(printed)
+    }
+
+    /// What was typed as a code, as people read it: without a prefix if it is a minted one.
+    pub fn printed_text(&self, text: &CodeText) -> String {
+        match text.minted().filter(|code| self.router.opens(code)) {
+            Some(code) => code.printed(None),
+            None => text.foreign().to_string(),
+        }
     }
 
     /// A code as people read it: a minted one in groups of four, after the prefix of its campaign.

@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::problem::{Code, Problem};
 use crate::throttle::Throttle;
 use crate::token::Role;
+use crate::tried::Trial;
 use crate::views::SessionBody;
 
 /// How long a user's token is good for: an evening of shopping.
@@ -118,7 +119,7 @@ pub(crate) async fn create_session(
     let wrong = || unauthenticated("the login_id or the password is wrong".into());
     // What can be no password costs nothing to refuse, so it is not counted either.
     let password = Password::new(body.password).map_err(|_| wrong())?;
-    let peer = peer.to_string();
+    let (address, peer) = (peer, peer.to_string());
     let _under_way = under_way(&app.sign_in_limits.signing_in, &peer, app.engine.now().0)?;
     let login = body.login_id.parse::<UserId>().ok();
     let account = async || match &login {
@@ -128,8 +129,26 @@ pub(crate) async fn create_session(
     let right = is_right(&app, Purpose::SignIn, &peer, &body.login_id, password, account);
     match right.await? {
         Some(account) => session(&app, &account.user_id).map(Answer),
-        None => Err(wrong()),
+        None => {
+            keep_refused(&app, address, login);
+            Err(wrong())
+        }
     }
+}
+
+/// Keeps that somebody could not sign in, with the account if there is one. What they typed as a login is
+/// not kept: it may be their password. Beside the answer: it must take the same time for any login.
+fn keep_refused(app: &Arc<App>, peer: Peer, login: Option<UserId>) {
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        let account = match &login {
+            Some(login) => app.engine.account_of_login(login).await.ok().flatten(),
+            None => None,
+        };
+        let user = account.as_ref().map(|account| &account.user_id);
+        let trial = Trial { action: "sign-in", code: None, campaign: None, user, order: None };
+        app.refused(None, peer, &trial, Code::Unauthenticated);
+    });
 }
 
 /// The account of `login` if `password` is its password, unless `peer` has tried too often.

@@ -10,7 +10,9 @@ use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, named, renamed};
 use crate::paging::{Page, named_page};
+use crate::peer::Peer;
 use crate::problem::Problem;
+use crate::tried::Trial;
 use crate::views::{CampaignBody, CouponBody, List};
 
 /// Create a campaign
@@ -116,12 +118,18 @@ pub(crate) async fn read_campaign(
 pub(crate) async fn issue(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CampaignInPath(id): CampaignInPath,
     Json(body): Json<IssueRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read()?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
     let done = app.one_of_few(&caller, user.as_ref(), issue).await;
+    if let Err(problem) = &done {
+        let (code, campaign) = (None, Some(&id));
+        let trial = Trial { action: "issue", code, campaign, user: user.as_ref(), order: None };
+        app.refused(Some(&caller), peer, &trial, problem.code());
+    }
     let done = done.map_err(renamed("campaign, or no such coupon to replace"))?;
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }

@@ -13,7 +13,9 @@ use crate::bodies::{
     ReleaseRequest,
 };
 use crate::extract::{CodeInPath, Json, Params, Who};
+use crate::peer::Peer;
 use crate::problem::Problem;
+use crate::tried::Trial;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
 
 /// The query of a read.
@@ -64,12 +66,14 @@ pub(crate) async fn read_coupon(
 pub(crate) async fn issue_coupon(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CodeInPath(code): CodeInPath,
     Json(body): Json<IssueCouponRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
     let user = body.read()?;
+    let trial = Trial::of_code("issue", &code, user.as_ref(), None);
     let issue = app.engine.issue_code(&caller, &code, user.clone());
-    let done = app.unless_guessing(&caller, user.as_ref(), issue).await?;
+    let done = app.tried(&caller, peer, &trial, issue).await?;
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }
 
@@ -86,12 +90,17 @@ pub(crate) async fn issue_coupon(
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
 ) -> Result<Answer<CheckBody>, Problem> {
     let (user, order) = body.read()?;
-    let check = app.engine.check(&caller, &code, user.clone(), order);
-    let view = app.unless_guessing(&caller, user.as_ref(), check).await?;
+    let trial = Trial::of_code("check", &code, user.as_ref(), Some(&order));
+    let check = app.engine.check(&caller, &code, user.clone(), order.clone());
+    let view = app.tried(&caller, peer, &trial, check).await?;
+    if let Some(refusal) = view.refusal {
+        app.refused(Some(&caller), peer, &trial, refusal.into());
+    }
     Ok(Answer(CheckBody::from(&view)))
 }
 
@@ -111,12 +120,14 @@ pub(crate) async fn check(
 pub(crate) async fn hold(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
 ) -> Result<Made<HoldBody>, Problem> {
     let (user, order) = body.read()?;
-    let hold = app.engine.hold(&caller, &code, user.clone(), order, body.seconds);
-    let done = app.unless_guessing(&caller, user.as_ref(), hold).await?;
+    let trial = Trial::of_code("hold", &code, user.as_ref(), Some(&order));
+    let hold = app.engine.hold(&caller, &code, user.clone(), order.clone(), body.seconds);
+    let done = app.tried(&caller, peer, &trial, hold).await?;
     Ok(Made(done.map(|view| HoldBody::from(&view))))
 }
 
@@ -155,12 +166,14 @@ pub(crate) async fn release(
 pub(crate) async fn redeem(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
 ) -> Result<Made<RedemptionBody>, Problem> {
     let (user, order) = body.read()?;
-    let redeem = app.engine.redeem(&caller, &code, user.clone(), order);
-    let done = app.unless_guessing(&caller, user.as_ref(), redeem).await?;
+    let trial = Trial::of_code("redeem", &code, user.as_ref(), Some(&order));
+    let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone());
+    let done = app.tried(&caller, peer, &trial, redeem).await?;
     Ok(Made(done.map(|view| RedemptionBody::from(&view))))
 }
 
@@ -178,12 +191,14 @@ pub(crate) async fn redeem(
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,
     Who(caller): Who,
+    peer: Peer,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,
 ) -> Result<Answer<CancelledBody>, Problem> {
     let (order, reason) = body.read()?;
-    let cancel = app.engine.cancel_redemption(&caller, &code, order, reason);
-    let done = app.unless_guessing(&caller, None, cancel).await?;
+    let trial = Trial::of_code("cancel-redemption", &code, None, Some(&order));
+    let cancel = app.engine.cancel_redemption(&caller, &code, order.clone(), reason);
+    let done = app.tried(&caller, peer, &trial, cancel).await?;
     let (redemption, coupon) = done.into_inner();
     let redemption = RedemptionBody::from(&redemption);
     Ok(Answer(CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))

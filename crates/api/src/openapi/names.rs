@@ -44,7 +44,7 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ("cursor", "WyI4ZjE0ZTQ1ZmNlZWExNjdhIixbInNwcmluZy0yMDI3Il1d", ""),
 ];
 
-/// Numbers of coupons or lines. A campaign has no more, so neither has a part of it.
+/// Numbers of coupons, lines or attempts. A campaign has no more, so neither has a part of it.
 const COUNTS: &[&str] = &[
     "stock",
     "issued",
@@ -59,6 +59,7 @@ const COUNTS: &[&str] = &[
     "known",
     "unchecked",
     "line",
+    "dropped",
 ];
 
 /// The largest whole number that every reader of JSON takes.

@@ -43,6 +43,7 @@ fn example(story: &Value, name: &str) -> Value {
             let lines = json!({"rejected_lines": [rejected], "parsed_lines": [parsed]});
             but(&story["ImportDryRun"], &lines)
         }
+        "Attempts" => json!({"data": [story["Attempt"]], "next_cursor": null, "dropped": 0}),
         "FeedEvent" => feed_event(),
         "FeedChange" => but(&story["FeedChange"], &changes()),
         "AuditEntry" => but(&story["AuditEntry"], &changes()),

@@ -230,6 +230,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("change_batch", &[BODY, TOKEN, codes![NotFound], WRITE]),
     ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
     ("list_events", &[codes![Invalid, CursorGone, NotKept], TOKEN, READ]),
+    ("list_attempts", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("list_audit", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("list_campaign_audit", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("import_template", &[codes![Unauthenticated]]),

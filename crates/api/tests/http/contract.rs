@@ -147,6 +147,19 @@ const SHAPES: &[(&str, Shape)] = &[
     ("read_batch", Fields(BATCH, &[])),
     ("change_batch", Fields(BATCH, &[])),
     ("list_codes", Other),
+    (
+        "list_attempts",
+        Fields(
+            "data next_cursor dropped",
+            &[(
+                "data",
+                Each(&Fields(
+                    "at action code unknown campaign_id user_id order_ref actor peer problem",
+                    &[],
+                )),
+            )],
+        ),
+    ),
     ("list_audit", AUDIT),
     ("list_campaign_audit", AUDIT),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),

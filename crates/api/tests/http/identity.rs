@@ -78,6 +78,7 @@ fn rows() -> Vec<Row> {
         row("change_batch", Nothing, json!({"paused": true}), [403, 403, 403, 403, 200]),
         row("list_codes", Nothing, Value::Null, [403, 403, 403, 403, 200]),
         row("list_events", Issued, Value::Null, [403, 403, 200, 200, 200]),
+        row("list_attempts", Nothing, Value::Null, [403, 403, 200, 200, 200]),
         row("list_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("list_campaign_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use api::Access;
 use api::token::{ExternalIssuer, LocalKey, LocalKeys, Tokens};
+use attempts::AttemptLog;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -136,7 +137,12 @@ impl Service {
         let store: Arc<dyn HotStore> = Arc::new(store);
         let its = Arc::clone(&clock);
         let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
-        let app = api::app(Arc::clone(&engine), Arc::new(tokens(SECRET, None)));
+        let log =
+            AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
+        let attempts = Some(Arc::new(log.expect("a log")));
+        let access = Access { attempts, ..Access::default() };
+        let tokens = Arc::new(tokens(SECRET, None));
+        let app = api::app_with(Arc::clone(&engine), tokens, access);
         Service { clock, engine, app, folder, archiving: Archiving::of_these_tests() }
     }
 

@@ -183,6 +183,9 @@ settings! {
     events_keep: Every = "7d",
         env "COUPONRY_EVENTS_KEEP", flag "TIME",
         "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none; not on a cluster";
+    attempts_keep: Every = "30d",
+        env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
+        "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
     notify_webhook: Option<String> = "",
         env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
         "Let serve post notices to this address once an hour, signed with the secret in \

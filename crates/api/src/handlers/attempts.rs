@@ -1,0 +1,118 @@
+//! Refused attempts, for people who look why a coupon did not work.
+
+use std::sync::Arc;
+
+use attempts::Wanted;
+use axum::extract::State;
+use coupon::code::CodeText;
+use coupon::ids::{OrderRef, UserId};
+use engine::{Caller, PAGE_DEFAULT, PAGE_MAX, Role};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::closed;
+use crate::cursor;
+use crate::extract::{Params, Who};
+use crate::paging::LIMITS;
+use crate::problem::{Code, Problem};
+use crate::tried::masked;
+use crate::views::AttemptsBody;
+
+/// The list that a cursor belongs to.
+const QUERY: &str = "attempts";
+
+/// Which attempts to find: those that fit all of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AttemptParams {
+    /// Only attempts with this code, also if no coupon has it.
+    code: Option<String>,
+    /// Only attempts for this user.
+    user_id: Option<String>,
+    /// Only attempts of this order.
+    order_ref: Option<String>,
+    /// Only attempts that were refused with this problem code.
+    #[param(value_type = Option<closed::ProblemCode>)]
+    problem: Option<String>,
+    /// The most attempts of a page: 1 to 1,000. If it is left out, it is 50.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl AttemptParams {
+    fn read(&self, app: &App, caller: &Caller) -> Result<(Wanted, usize), Problem> {
+        let mut reading = Reading::default();
+        let before = match &self.cursor {
+            None => None,
+            Some(text) => {
+                let words = cursor::position(QUERY, text)?;
+                reading.must::<i64>("cursor", words.first().map(String::as_str))
+            }
+        };
+        let code: Option<CodeText> = reading.may("code", self.code.as_deref());
+        let user: Option<UserId> = reading.may("user_id", self.user_id.as_deref());
+        let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
+        let words: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let named = |text: &str| words.iter().find(|word| **word == text).copied();
+        let problem = self
+            .problem
+            .as_deref()
+            .and_then(|problem| reading.choice("problem", Some(problem), "a problem code", named));
+        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
+        let codes = code.map(|code| {
+            let shown = app.engine.printed_text(&code);
+            vec![masked(&shown), shown]
+        });
+        let wanted = Wanted {
+            codes,
+            user: user.map(|user| user.to_string()),
+            order: order.map(|order| order.to_string()),
+            problem: problem.map(str::to_owned),
+            actor: (caller.role == Role::Shop).then(|| caller.to_string()),
+            before,
+        };
+        reading.done(Some((wanted, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
+    }
+}
+
+/// List refused attempts
+///
+/// Who tried to issue, check, hold, redeem or cancel what, or to sign in, and was refused: newest first.
+/// Attempts are kept for `attempts_keep`, 30 days by default, and at most a million of them. Of a code
+/// that no coupon has only a part is kept. Not kept: answers 429 and those from 500 on.
+///
+/// On a cluster each server has those that it refused itself. An operator and an admin may call it; a shop
+/// gets its own attempts.
+#[utoipa::path(
+    get, path = "/v1/attempts", tag = "attempts", params(AttemptParams),
+    responses((status = 200, body = AttemptsBody, description = "One page of attempts"))
+)]
+pub(crate) async fn list_attempts(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(params): Params<AttemptParams>,
+) -> Result<Answer<AttemptsBody>, Problem> {
+    caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
+    let (wanted, limit) = params.read(&app, &caller)?;
+    let Some(log) = app.access.attempts.clone() else {
+        return Err(Problem::not_kept("it keeps no refused attempts: attempts_keep is 0"));
+    };
+    let found = tokio::task::spawn_blocking(move || log.find(&wanted, limit.min(PAGE_MAX))).await;
+    let found = match found {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            tracing::error!(error = %error, "the file of refused attempts did not answer");
+            return Err(Problem::new(Code::StoreUnavailable, "their file did not answer"));
+        }
+        Err(_) => return Err(Problem::new(Code::Internal, "see the log of the server")),
+    };
+    let last = found.attempts.last().filter(|_| found.attempts.len() == limit);
+    let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.number.to_string()]));
+    Ok(Answer(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
+}

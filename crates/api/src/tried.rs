@@ -1,0 +1,158 @@
+//! Refused attempts: what is kept of them, for people who look why a coupon did not work.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use attempts::{Attempt, AttemptLog};
+use coupon::code::CodeText;
+use coupon::ids::{CampaignId, OrderRef, UserId};
+use engine::{Caller, Failure, Role};
+
+use crate::app::App;
+use crate::peer::Peer;
+use crate::problem::{Code, Problem};
+
+/// Unknown codes of a second that are looked at more closely, 0.1 ms each.
+pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
+
+/// The one key of a throttle for the whole process.
+const EVERYBODY: &str = "";
+
+/// The names of what can be tried, as `action` has them.
+pub(crate) const ACTIONS: [&str; 6] =
+    ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in"];
+
+/// Characters of an unknown code that are shown at its beginning, and at its end.
+const SHOWN: (usize, usize) = (4, 2);
+
+/// Fewest characters that are hidden.
+const HIDDEN_MIN: usize = 4;
+
+/// What somebody tries.
+pub(crate) struct Trial<'a> {
+    /// One of [`ACTIONS`].
+    pub(crate) action: &'static str,
+    pub(crate) code: Option<&'a CodeText>,
+    pub(crate) campaign: Option<&'a CampaignId>,
+    /// Whom the caller names.
+    pub(crate) user: Option<&'a UserId>,
+    pub(crate) order: Option<&'a OrderRef>,
+}
+
+impl<'a> Trial<'a> {
+    /// Something tried with a code.
+    pub(crate) fn of_code(
+        action: &'static str,
+        code: &'a CodeText,
+        user: Option<&'a UserId>,
+        order: Option<&'a OrderRef>,
+    ) -> Trial<'a> {
+        Trial { action, code: Some(code), campaign: None, user, order }
+    }
+}
+
+impl App {
+    /// Does `work`, which is about a code, unless its user guesses; keeps that it was refused.
+    pub(crate) async fn tried<T>(
+        &self,
+        caller: &Caller,
+        peer: Peer,
+        trial: &Trial<'_>,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Problem> {
+        let done = self.unless_guessing(caller, trial.user, work).await;
+        if let Err(problem) = &done {
+            self.refused(Some(caller), peer, trial, problem.code());
+        }
+        done
+    }
+
+    /// Keeps that something was refused.
+    pub(crate) fn refused(
+        &self,
+        caller: Option<&Caller>,
+        peer: Peer,
+        trial: &Trial<'_>,
+        problem: Code,
+    ) {
+        let Some(log) = &self.access.attempts else { return };
+        if !is_kept(problem) {
+            return;
+        }
+        let own = caller.filter(|caller| caller.role == Role::User).map(|caller| &caller.subject);
+        let unknown = trial.code.filter(|_| problem == Code::NotFound);
+        let shown = trial.code.map(|code| self.engine.printed_text(code));
+        let attempt = Attempt {
+            at: self.engine.now().0,
+            action: trial.action,
+            code: shown.map(|shown| if unknown.is_some() { masked(&shown) } else { shown }),
+            campaign: trial.campaign.map(ToString::to_string),
+            user: trial.user.or(own).map(ToString::to_string),
+            order: trial.order.map(ToString::to_string),
+            actor: caller.map(ToString::to_string),
+            peer: (peer != Peer::NOWHERE).then(|| peer.to_string()),
+            problem: problem.as_str(),
+            unknown: None,
+        };
+        let now = attempt.at;
+        match unknown.filter(|_| self.unknown_looked_at.blocked(EVERYBODY, now).is_none()) {
+            Some(code) => {
+                self.unknown_looked_at.count(EVERYBODY, now);
+                self.keep_unknown(log, code.clone(), attempt);
+            }
+            None => log.keep(attempt),
+        }
+    }
+
+    /// Keeps an attempt with an unknown code. Beside the answer, not before it: the time would tell a
+    /// guesser how close they are.
+    fn keep_unknown(&self, log: &Arc<AttemptLog>, code: CodeText, attempt: Attempt) {
+        let (log, engine) = (Arc::clone(log), Arc::clone(&self.engine));
+        tokio::spawn(async move {
+            log.keep(Attempt { unknown: Some(engine.unknown(&code)), ..attempt });
+        });
+    }
+}
+
+/// Whether a problem is kept. How often somebody asks too often is only up to them, and an outage would
+/// fill the file with everybody's attempts: the metrics count both.
+fn is_kept(problem: Code) -> bool {
+    problem.status() < 500 && problem != Code::TooMany
+}
+
+/// A code that no coupon has, without most of its characters: it may be of another shop, or a password.
+pub(crate) fn masked(code: &str) -> String {
+    let all = code.chars().filter(char::is_ascii_alphanumeric).count();
+    let (first, last) = match all >= SHOWN.0 + SHOWN.1 + HIDDEN_MIN {
+        true => SHOWN,
+        false => (2, 0),
+    };
+    let mut seen = 0;
+    let shown = |character: char| {
+        if !character.is_ascii_alphanumeric() {
+            return character;
+        }
+        seen += 1;
+        if seen <= first || seen > all - last { character } else { '*' }
+    };
+    code.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_of_an_unknown_code_is_hidden() {
+        let cases = [
+            ("as it is printed", "7K2M-9QXD-4TRB-H0VE", "7K2M-****-****-**VE"),
+            ("a word", "SUMMER2026", "SUMM****26"),
+            ("a short word", "SUMMER202", "SU*******"),
+            ("the shortest", "ABCD", "AB**"),
+        ];
+        for (name, code, want) in cases {
+            assert_eq!(masked(code), want, "{name}");
+            assert_eq!(masked(&masked(code)).len(), code.len(), "{name}");
+        }
+    }
+}

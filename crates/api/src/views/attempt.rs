@@ -1,0 +1,80 @@
+//! Refused attempts.
+
+use attempts::{Found, Kept};
+use coupon::calendar::format_instant;
+use coupon::time::Millis;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::closed;
+
+/// Some refused attempts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempts)]
+pub struct AttemptsBody {
+    /// The attempts, newest first.
+    #[schema(max_items = 1000)]
+    data: Vec<AttemptBody>,
+    /// Send it as `cursor` to get the next page; null if this is the last page.
+    next_cursor: Option<String>,
+    /// How many attempts of the time that is kept are missing, of whatever code and user: there were too many.
+    dropped: u64,
+}
+
+/// Something that was tried and refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub struct AttemptBody {
+    /// When.
+    at: String,
+    /// What was tried.
+    #[schema(value_type = closed::AttemptAction)]
+    action: String,
+    /// The code as people read it, without the prefix of its campaign; null if none was named. A part of it
+    /// if no coupon has it: `*` stands for the others.
+    #[schema(min_length = 4, max_length = 79)]
+    code: Option<String>,
+    /// What a code that no coupon has may be. Null for a shop, for other codes, and if there were too many
+    /// to look.
+    #[schema(value_type = Option<closed::UnknownCode>)]
+    unknown: Option<String>,
+    /// The campaign, if a coupon of its stock was asked for.
+    campaign_id: Option<String>,
+    /// For which user; null if nobody was named, or nobody has the login.
+    user_id: Option<String>,
+    /// For which order.
+    order_ref: Option<String>,
+    /// Who asked, `role:name`; null for a sign-in.
+    actor: Option<String>,
+    /// From which IP address: of a shop, that of its server. Of IPv6 the first 64 bits.
+    #[schema(max_length = 45)]
+    peer: Option<String>,
+    /// Why it was refused.
+    #[schema(value_type = closed::ProblemCode)]
+    problem: String,
+}
+
+impl AttemptsBody {
+    /// `says_unknown`: whether the caller may know what is known of codes that no coupon has. A shop could find
+    /// codes with it.
+    pub(crate) fn of(
+        found: Found,
+        next_cursor: Option<String>,
+        says_unknown: bool,
+    ) -> AttemptsBody {
+        let body = |kept: Kept| AttemptBody {
+            at: format_instant(Millis(kept.at)),
+            action: kept.action,
+            code: kept.code,
+            unknown: kept.unknown.filter(|_| says_unknown),
+            campaign_id: kept.campaign,
+            user_id: kept.user,
+            order_ref: kept.order,
+            actor: kept.actor,
+            peer: kept.peer,
+            problem: kept.problem,
+        };
+        let data = found.attempts.into_iter().map(body).collect();
+        AttemptsBody { data, next_cursor, dropped: found.dropped }
+    }
+}
