@@ -151,7 +151,7 @@ fn a_file_of_another_release() {
     let conn = rusqlite::Connection::open(&path).unwrap();
     conn.pragma_update(None, "user_version", 2).unwrap();
     drop(conn);
-    let error = AttemptLog::open(&path, Options::default()).err().expect("it is newer");
+    let error = AttemptLog::open(&path, Options::default()).expect_err("it is newer");
     assert_eq!(
         error.to_string(),
         "the file of refused attempts has version 2, this release knows 1: move it away"
