@@ -207,6 +207,19 @@ CREATE TABLE rejected_line (
 
 CREATE INDEX rejected_line_by_age ON rejected_line (at);
 
+-- How often something was done in a quarter of an hour, from which days and hours of every time zone are
+-- added up.
+CREATE TABLE activity (
+    -- 0: all campaigns together.
+    campaign  INTEGER NOT NULL,
+    -- The number of the quarter since 1970.
+    quarter   INTEGER NOT NULL,
+    issued    INTEGER NOT NULL,
+    redeemed  INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL,
+    PRIMARY KEY (campaign, quarter)
+) STRICT, WITHOUT ROWID;
+
 -- Who changed what, besides coupons: campaigns, batches and the store itself. Never deleted.
 CREATE TABLE audit (
     number      INTEGER PRIMARY KEY,

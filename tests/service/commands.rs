@@ -62,6 +62,47 @@ fn campaign() {
     server.stop();
 }
 
+/// What commands did is in the audit, and what was refused is in the attempts, also after a kill.
+#[test]
+fn who_did_it_and_what_failed() {
+    let data = Data::new();
+    let token = data.token("admin", "root");
+    let server = data.serve();
+    let mut admin = server.client(&token);
+    let create =
+        ["campaign", "create", "--campaign-id", "c", "--stock", "5", "--expires-on", "2031-12-31"];
+    made(&data, &create);
+    made(&data, &["campaign", "pause", "c", "--reason", "codes leaked"]);
+    let refused = json!({"user_id": "ann"});
+    admin.post("/v1/campaigns/c/issue", &refused).refused(409, "PAUSED");
+    data.token("shop", "till-7");
+    assert_eq!(data.run(&["key", "add", "--kind", "code"]).code, Some(0));
+    let attempts = "/v1/attempts?problem=PAUSED";
+    assert_eq!(admin.get(attempts).must(200).json()["data"][0]["user_id"], "ann");
+    server.kill();
+
+    let server = data.serve();
+    let mut admin = server.client(&token);
+    let audit = admin.get("/v1/audit").must(200).json();
+    let entries = audit["data"].as_array().expect("entries");
+    let line = |entry: &Value| {
+        let text = |field: &str| entry[field].as_str().unwrap_or("-").to_owned();
+        format!("{} {} {}", text("type"), text("actor"), text("reason"))
+    };
+    let want = [
+        "key.added admin:cli -",
+        "token.made admin:cli -",
+        "campaign.paused admin:cli codes leaked",
+        "batch.created admin:cli -",
+        "campaign.created admin:cli -",
+    ];
+    assert_eq!(entries.iter().map(line).collect::<Vec<_>>(), want);
+    let made = entries[1]["changes"].as_array().expect("changes");
+    assert_eq!(made[1], json!({"field": "user", "from": null, "to": "till-7"}));
+    assert_eq!(admin.get(attempts).must(200).json()["data"][0]["user_id"], "ann");
+    server.stop();
+}
+
 #[test]
 fn coupon() {
     let data = Data::new();

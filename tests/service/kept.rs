@@ -1,5 +1,5 @@
 //! `kill -9`: an acknowledged change is kept, a refused one never happened, and one without an
-//! answer is permanently one or the other.
+//! answer is permanently one or the other. The event feed and the counts say the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -277,6 +277,70 @@ fn check_all(admin: &mut Client, all: &BTreeMap<String, ExpectedCoupon>, round: 
     assert_eq!(seen, all.len(), "round {round}: acknowledged coupons");
 }
 
+/// A reader of the event feed, who goes on behind each kill.
+#[derive(Default)]
+struct Follower {
+    cursor: Option<String>,
+    names: BTreeSet<String>,
+    days: BTreeSet<String>,
+    /// The events of each coupon: version, kind, reference.
+    told: BTreeMap<String, Vec<(u64, String, String)>>,
+}
+
+impl Follower {
+    fn follow(&mut self, admin: &mut Client) {
+        loop {
+            let after = self.cursor.as_ref().map_or(String::new(), |it| format!("&after={it}"));
+            let page = admin.get(&format!("/v1/events?limit=1000{after}")).must(200).json();
+            for event in page["data"].as_array().expect("events") {
+                self.take(event);
+            }
+            self.cursor = page["next_cursor"].as_str().map(str::to_owned);
+            if page["has_more"] == false {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: &Value) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        assert!(self.names.insert(text(&event["event_id"]).expect("a name")), "twice: {event}");
+        self.days.extend(text(&event["at"]).map(|at| at[..10].to_owned()));
+        let coupon = &event["coupon"];
+        let Some(code) = text(&coupon["code"]) else { return };
+        let kind = text(&event["type"]).expect("a type").replace("coupon.", "");
+        let fields = ["order_ref", "issue_ref", "revoke_ref", "reason"];
+        let reference = fields.iter().find_map(|field| text(&coupon[*field]));
+        let version = coupon["version"].as_u64().expect("a version");
+        let told = self.told.entry(code).or_default();
+        assert!(told.last().is_none_or(|last| last.0 < version), "out of order: {event}");
+        told.push((version, kind, reference.unwrap_or_default()));
+    }
+
+    /// The events of a coupon as the feed has told them.
+    fn of(&self, code: &str) -> Vec<(String, String)> {
+        let told = self.told.get(code).into_iter().flatten();
+        told.map(|(_, kind, reference)| (kind.clone(), reference.clone())).collect()
+    }
+
+    /// The counts by the day have as many as the feed has told.
+    fn compare_counts(&self, admin: &mut Client) {
+        let (from, to) = (self.days.first().expect("a day"), self.days.last().expect("a day"));
+        let counts = admin.get(&format!("/v1/counts?from={from}&to={to}")).must(200).json();
+        let days = counts["data"].as_array().expect("days");
+        let rows = [
+            ("issued", "issued"),
+            ("redeemed", "redeemed"),
+            ("redemption_cancelled", "redemptions_cancelled"),
+        ];
+        for (kind, field) in rows {
+            let told = self.told.values().flatten().filter(|(_, it, _)| it == kind).count() as u64;
+            let counted: u64 = days.iter().filter_map(|day| day[field].as_u64()).sum();
+            assert_eq!(counted, told, "{field}");
+        }
+    }
+}
+
 #[test]
 fn kill_9_fifty_times() {
     let data = Data::new();
@@ -289,6 +353,7 @@ fn kill_9_fifty_times() {
     let mut all: BTreeMap<String, ExpectedCoupon> = BTreeMap::new();
     let mut dice = Dice(SEED);
     let (mut answered, mut unknown) = (0, 0);
+    let mut follower = Follower::default();
     for round in 0..ROUNDS {
         let contended = contended(&mut admin, round);
         let (tell, told) = mpsc::channel();
@@ -343,6 +408,7 @@ fn kill_9_fifty_times() {
             }
             all.append(&mut brought.known);
         }
+        follower.follow(&mut admin);
         check_contended(&mut admin, contended, round);
         check_all(&mut admin, &all, round);
     }
@@ -350,7 +416,13 @@ fn kill_9_fifty_times() {
     assert!(answered > ROUNDS && unknown > 0, "there was no load");
     for (code, known) in &mut all {
         settle(&mut admin, code, known, ROUNDS);
+        assert!(
+            same(&follower.of(code), &known.happened),
+            "{code}: the feed has {:?}, {known:?}",
+            follower.of(code)
+        );
     }
+    follower.compare_counts(&mut admin);
     server.kill();
     let doctor = data.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "doctor: {}{}", doctor.stdout, doctor.stderr);

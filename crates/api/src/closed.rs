@@ -54,6 +54,9 @@ closed! {
     /// asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
 
+    /// Over which time to add up.
+    CountsBy: ["hour", "day"];
+
     /// What was tried.
     AttemptAction: crate::tried::ACTIONS;
 

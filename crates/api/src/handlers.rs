@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod batches;
 pub(crate) mod campaigns;
 pub(crate) mod codes;
+pub(crate) mod counts;
 pub(crate) mod coupons;
 pub(crate) mod events;
 pub(crate) mod health;

@@ -19,8 +19,8 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::closed;
 use crate::handlers::{
-    accounts, admin, attempts, audit, batches, campaigns, codes, coupons, events, health, imports,
-    lists,
+    accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
+    imports, lists,
 };
 use crate::problem::ProblemBody;
 
@@ -36,11 +36,12 @@ use crate::problem::ProblemBody;
         (name = "batches", description = "Where the coupons of a campaign come from."),
         (name = "events", description = "What happened, for programs that follow it."),
         (name = "attempts", description = "What was refused, for people who look why a coupon did not work."),
+        (name = "counts", description = "How often something happened, by the hour and the day."),
         (name = "audit", description = "Who changed campaigns, batches and the store, and when."),
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
         (name = "health", description = "For load balancers and operators."),
     ),
-    components(schemas(ProblemBody, closed::ListOrder)),
+    components(schemas(ProblemBody, closed::CountsBy, closed::ListOrder)),
     security(("token" = [])),
     modifiers(&Bearer)
 )]
@@ -84,6 +85,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(codes::list_codes))
         .routes(routes!(events::list_events))
         .routes(routes!(attempts::list_attempts))
+        .routes(routes!(counts::read_counts))
+        .routes(routes!(counts::read_campaign_counts))
         .routes(routes!(audit::list_audit))
         .routes(routes!(audit::list_campaign_audit))
         .routes(routes!(imports::import_template))

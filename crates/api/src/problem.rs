@@ -79,6 +79,11 @@ impl Problem {
         self.code
     }
 
+    /// The campaign of the coupon that it is about, if the caller may see it.
+    pub(crate) fn campaign_id(&self) -> Option<&str> {
+        self.coupon.as_ref().map(|coupon| coupon.campaign_id())
+    }
+
     /// The same with another sentence about this case.
     pub(crate) fn about(self, detail: &str) -> Problem {
         Problem { detail: detail.to_owned(), ..self }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use attempts::{Attempt, AttemptLog};
 use coupon::code::CodeText;
-use coupon::ids::{CampaignId, OrderRef, UserId};
+use coupon::ids::{OrderRef, UserId};
 use engine::{Caller, Failure, Role};
 
 use crate::app::App;
@@ -33,7 +33,6 @@ pub(crate) struct Trial<'a> {
     /// One of [`ACTIONS`].
     pub(crate) action: &'static str,
     pub(crate) code: Option<&'a CodeText>,
-    pub(crate) campaign: Option<&'a CampaignId>,
     /// Whom the caller names.
     pub(crate) user: Option<&'a UserId>,
     pub(crate) order: Option<&'a OrderRef>,
@@ -47,7 +46,7 @@ impl<'a> Trial<'a> {
         user: Option<&'a UserId>,
         order: Option<&'a OrderRef>,
     ) -> Trial<'a> {
-        Trial { action, code: Some(code), campaign: None, user, order }
+        Trial { action, code: Some(code), user, order }
     }
 }
 
@@ -62,18 +61,19 @@ impl App {
     ) -> Result<T, Problem> {
         let done = self.unless_guessing(caller, trial.user, work).await;
         if let Err(problem) = &done {
-            self.refused(Some(caller), peer, trial, problem.code());
+            self.refused(Some(caller), peer, trial, problem.code(), problem.campaign_id());
         }
         done
     }
 
-    /// Keeps that something was refused.
+    /// Keeps that something was refused; `campaign_id` is that of the coupon, if the caller may see it.
     pub(crate) fn refused(
         &self,
         caller: Option<&Caller>,
         peer: Peer,
         trial: &Trial<'_>,
         problem: Code,
+        campaign_id: Option<&str>,
     ) {
         let Some(log) = &self.access.attempts else { return };
         if !is_kept(problem) {
@@ -86,7 +86,8 @@ impl App {
             at: self.engine.now().0,
             action: trial.action,
             code: shown.map(|shown| if unknown.is_some() { masked(&shown) } else { shown }),
-            campaign: trial.campaign.map(ToString::to_string),
+            // An unknown one has no sums.
+            campaign: campaign_id.filter(|_| problem != Code::NotFound).map(str::to_owned),
             user: trial.user.or(own).map(ToString::to_string),
             order: trial.order.map(ToString::to_string),
             actor: caller.map(ToString::to_string),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use crate::{Attempt, Kept, Wanted};
+use crate::keeper::Work;
+use crate::{Kept, Options, QUARTER_MS, Refused, Wanted};
 
 /// Of this file; another one is of another release.
 const VERSION: i64 = 1;
@@ -33,12 +34,23 @@ CREATE INDEX attempt_by_user ON attempt (user_id) WHERE user_id IS NOT NULL;
 CREATE INDEX attempt_by_order ON attempt (order_ref) WHERE order_ref IS NOT NULL;
 CREATE INDEX attempt_by_problem ON attempt (problem);
 CREATE INDEX attempt_by_actor ON attempt (actor) WHERE actor IS NOT NULL;
+-- How many were refused in a quarter of an hour; without a campaign, in all together.
+CREATE TABLE refused (
+    campaign TEXT NOT NULL,
+    quarter  INTEGER NOT NULL,
+    problem  TEXT NOT NULL,
+    count    INTEGER NOT NULL,
+    PRIMARY KEY (campaign, quarter, problem)
+) STRICT, WITHOUT ROWID;
 -- How many were dropped before they were written, or deleted before their time, by the hour.
 CREATE TABLE dropped (hour INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 ";
 
 /// An hour in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
+
+/// How long the sums of refused attempts are kept: two years.
+const SUMS_KEPT_QUARTERS: i64 = 731 * 96;
 
 /// Rows that one transaction deletes.
 const DELETED_MAX: usize = 2_000;
@@ -66,7 +78,11 @@ pub enum OpenError {
 }
 
 /// Writes; one thread has it.
-pub(crate) struct Writer(Connection);
+pub(crate) struct Writer {
+    conn: Connection,
+    /// The quarter in which old sums were last looked for.
+    cleaned: i64,
+}
 
 impl Writer {
     pub(crate) fn open(path: &Path) -> Result<Writer, OpenError> {
@@ -85,22 +101,36 @@ impl Writer {
             ))?;
         }
         match version(&conn)? {
-            VERSION => Ok(Writer(conn)),
+            VERSION => Ok(Writer { conn, cleaned: 0 }),
             found => Err(OpenError::Version { found }),
         }
     }
 
-    /// Writes some attempts, and that `dropped` were not; then deletes some that are too many or too old.
-    /// Returns whether there is more to delete.
+    /// Writes some attempts and sums, and that `dropped` were not; then deletes some that are too many or too
+    /// old. Returns whether there is more to delete.
     pub(crate) fn write(
         &mut self,
-        attempts: &[Attempt],
-        dropped: u64,
+        work: &Work,
         now: i64,
-        keep_ms: i64,
-        rows_max: u64,
+        options: &Options,
     ) -> rusqlite::Result<bool> {
-        let txn = self.0.transaction()?;
+        let Work { attempts, sums, dropped, forgets } = work;
+        let Options { keep_ms, rows_max, .. } = *options;
+        let keep_ms = if *forgets { keep_ms } else { i64::MAX };
+        let txn = self.conn.transaction()?;
+        for (sum, count) in sums {
+            let mut add = txn.prepare_cached(
+                "INSERT INTO refused (campaign, quarter, problem, count) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (campaign, quarter, problem) DO UPDATE SET \
+                 count = count + excluded.count",
+            )?;
+            add.execute(params![sum.campaign, sum.quarter, sum.problem, *count as i64])?;
+        }
+        let quarter = now / QUARTER_MS;
+        if *forgets && quarter != self.cleaned {
+            self.cleaned = quarter;
+            txn.execute("DELETE FROM refused WHERE quarter < ?1", [quarter - SUMS_KEPT_QUARTERS])?;
+        }
         let mut last = 0;
         {
             let mut insert = txn.prepare_cached(
@@ -139,7 +169,7 @@ impl Writer {
              (SELECT number FROM attempt ORDER BY number LIMIT ?3)",
             params![last, now.saturating_sub(keep_ms), DELETED_MAX as i64],
         )?;
-        let gone = i64::try_from(dropped).unwrap_or(i64::MAX).saturating_add(too_many as i64);
+        let gone = i64::try_from(*dropped).unwrap_or(i64::MAX).saturating_add(too_many as i64);
         if gone > 0 {
             txn.execute(
                 "INSERT INTO dropped (hour, count) VALUES (?1, ?2) \
@@ -197,6 +227,27 @@ impl Reader {
         let dropped: i64 =
             conn.query_row("SELECT coalesce(sum(count), 0) FROM dropped", [], |row| row.get(0))?;
         Ok((found, dropped.unsigned_abs()))
+    }
+
+    /// How many were refused from the quarter `from` on and before `until`, by quarter and problem.
+    pub(crate) fn refused(
+        &self,
+        campaign: Option<&str>,
+        from: i64,
+        until: i64,
+    ) -> rusqlite::Result<Vec<Refused>> {
+        let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statement = conn.prepare_cached(
+            "SELECT quarter, problem, count FROM refused \
+             WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3",
+        )?;
+        let refused = |row: &rusqlite::Row<'_>| {
+            let count: i64 = row.get(2)?;
+            let (quarter, problem) = (row.get(0)?, row.get(1)?);
+            Ok(Refused { quarter, problem, count: count.unsigned_abs() })
+        };
+        let asked = params![campaign.unwrap_or_default(), from, until];
+        statement.query_map(asked, refused)?.collect()
     }
 }
 

@@ -1,13 +1,13 @@
 //! The thread that writes what callers have put into memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::file::Writer;
-use crate::{Attempt, Options};
+use crate::{Attempt, Options, QUARTER_MS};
 
 /// Longest time for which an attempt is only in memory.
 const WRITE_EVERY: Duration = Duration::from_millis(200);
@@ -25,6 +25,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Shared {
     waiting: VecDeque<Attempt>,
+    sums: BTreeMap<Sum, u64>,
     /// Dropped since the last write.
     dropped: u64,
     /// Of the last `keep`, and of the last that was written, failed to be written, or dropped.
@@ -33,6 +34,40 @@ struct Shared {
     /// Somebody waits for what is in memory.
     hurry: bool,
     stops: bool,
+}
+
+/// What the thread writes in one transaction.
+pub(crate) struct Work {
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) sums: BTreeMap<Sum, u64>,
+    /// How many were dropped before them.
+    pub(crate) dropped: u64,
+    /// Whether old ones may be deleted.
+    pub(crate) forgets: bool,
+}
+
+/// What is counted together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Sum {
+    /// Empty: all campaigns, and none.
+    pub(crate) campaign: String,
+    pub(crate) quarter: i64,
+    pub(crate) problem: &'static str,
+}
+
+/// Most sums in memory: a campaign has a few. While the file takes no writes, further ones are not counted.
+const SUMS_MAX: usize = 10_000;
+
+impl Shared {
+    fn count(&mut self, attempt: &Attempt) {
+        let (quarter, problem) = (attempt.at.div_euclid(QUARTER_MS), attempt.problem);
+        for campaign in attempt.campaign.iter().cloned().chain([String::new()]) {
+            let sum = Sum { campaign, quarter, problem };
+            if self.sums.len() < SUMS_MAX || self.sums.contains_key(&sum) {
+                *self.sums.entry(sum).or_default() += 1;
+            }
+        }
+    }
 }
 
 pub(crate) struct Keeper {
@@ -72,6 +107,7 @@ impl Keeper {
     pub(crate) fn keep(&self, attempt: Attempt) {
         let mut shared = self.lock();
         shared.begun += 1;
+        shared.count(&attempt);
         if shared.waiting.len() >= self.waiting_max {
             shared.waiting.pop_front();
             shared.dropped += 1;
@@ -116,10 +152,8 @@ impl Keeper {
     fn write_all(&self, mut writer: Writer, options: &Options) {
         let (mut has_more, mut failed) = (false, false);
         loop {
-            let (attempts, dropped, stops) = self.next(has_more);
-            let forgets = self.forgets.load(Ordering::Relaxed);
-            let keep_ms = if forgets { options.keep_ms } else { i64::MAX };
-            let written = writer.write(&attempts, dropped, now(), keep_ms, options.rows_max);
+            let (work, stops) = self.next(has_more);
+            let written = writer.write(&work, now(), options);
             match written {
                 Ok(more) => (has_more, failed) = (more, false),
                 Err(error) => {
@@ -131,9 +165,12 @@ impl Keeper {
                 }
             }
             let mut shared = self.lock();
-            shared.done += attempts.len() as u64;
+            shared.done += work.attempts.len() as u64;
             if failed {
-                shared.dropped += dropped + attempts.len() as u64;
+                shared.dropped += work.dropped + work.attempts.len() as u64;
+                for (sum, count) in work.sums {
+                    *shared.sums.entry(sum).or_default() += count;
+                }
             }
             let is_empty = shared.waiting.is_empty();
             drop(shared);
@@ -144,9 +181,9 @@ impl Keeper {
         }
     }
 
-    /// What to write next, how many were dropped before it, and whether the log is closed. Waits until
-    /// there is something, or old ones may have to be deleted.
-    fn next(&self, has_more: bool) -> (Vec<Attempt>, u64, bool) {
+    /// What to write next, and whether the log is closed. Waits until there is something, or old ones may
+    /// have to be deleted.
+    fn next(&self, has_more: bool) -> (Work, bool) {
         let mut shared = self.lock();
         if !has_more {
             let idle =
@@ -163,7 +200,13 @@ impl Keeper {
         if shared.waiting.is_empty() {
             shared.hurry = false;
         }
-        (attempts, std::mem::take(&mut shared.dropped), shared.stops)
+        let work = Work {
+            attempts,
+            sums: std::mem::take(&mut shared.sums),
+            dropped: std::mem::take(&mut shared.dropped),
+            forgets: self.forgets.load(Ordering::Relaxed),
+        };
+        (work, shared.stops)
     }
 }
 

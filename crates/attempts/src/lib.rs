@@ -28,7 +28,7 @@ pub struct Attempt {
     pub action: &'static str,
     /// The code as it is shown: a part of it if no coupon has it.
     pub code: Option<String>,
-    /// The campaign, of an issue from its stock.
+    /// The campaign, if the caller may know it. It must exist: each has sums of its own.
     pub campaign: Option<String>,
     /// For whom.
     pub user: Option<String>,
@@ -97,6 +97,20 @@ pub struct Found {
     pub dropped: u64,
 }
 
+/// How many attempts were refused in a quarter of an hour, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The number of the quarter since 1970.
+    pub quarter: i64,
+    /// The problem code.
+    pub problem: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A quarter of an hour, in milliseconds.
+pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
+
 /// How many attempts are kept.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -150,6 +164,21 @@ impl AttemptLog {
         self.keeper.flush();
         let (attempts, dropped) = self.reader.find(wanted, limit)?;
         Ok(Found { attempts, dropped: dropped + self.keeper.dropped() })
+    }
+
+    /// How many attempts were refused from the quarter of an hour `from` on and before `until`: of one campaign,
+    /// or all, also those that were dropped. Kept for two years. Waits for the disk.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn refused(
+        &self,
+        campaign: Option<&str>,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<Refused>, FileError> {
+        self.keeper.flush();
+        self.reader.refused(campaign, from, until)
     }
 }
 

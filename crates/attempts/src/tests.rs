@@ -107,6 +107,42 @@ fn old_ones_are_deleted_and_not_counted() {
     assert_eq!((numbers(&found), found.dropped), (vec!["1".to_owned()], 0));
 }
 
+#[test]
+fn refusals_are_counted_by_the_quarter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attempts.db");
+    let options = Options { waiting_max: 1, ..Options::default() };
+    let log = AttemptLog::open(&path, options).unwrap();
+    let quarter = now() / QUARTER_MS;
+    let of = |campaign: &str, quarter: i64, problem| Attempt {
+        at: quarter * QUARTER_MS,
+        campaign: (!campaign.is_empty()).then(|| campaign.to_owned()),
+        problem,
+        ..attempt(0)
+    };
+    for _ in 0..3 {
+        log.keep(of("a", quarter, "HELD"));
+        log.keep(of("a", quarter - 1, "EXPIRED"));
+        log.keep(of("b", quarter, "HELD"));
+        log.keep(of("", quarter, "NOT_FOUND"));
+        log.keep(of("b", quarter - 800 * 96, "HELD"));
+    }
+    let counts = |campaign, from| {
+        let refused = log.refused(campaign, from, quarter + 1).unwrap();
+        let line = |it: &Refused| format!("{} {} {}", quarter - it.quarter, it.problem, it.count);
+        refused.iter().map(line).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(counts(Some("a"), 0), "1 EXPIRED 3, 0 HELD 3");
+    assert_eq!(counts(Some("a"), quarter), "0 HELD 3");
+    assert_eq!(counts(Some("b"), quarter), "0 HELD 3");
+    assert_eq!(counts(None, quarter), "0 HELD 6, 0 NOT_FOUND 3", "also the dropped ones");
+    // Those of more than two years ago go.
+    assert_eq!(counts(Some("b"), 0), "76800 HELD 3, 0 HELD 3");
+    log.forget_old(true);
+    log.keep(of("b", quarter, "HELD"));
+    assert_eq!(counts(Some("b"), 0), "0 HELD 4");
+}
+
 /// A flood never waits for the disk: of what does not fit into memory the oldest are dropped.
 #[test]
 fn a_flood_is_bounded() {

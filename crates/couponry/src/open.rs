@@ -11,7 +11,7 @@ use cold::{ColdStore, Patience};
 use coupon::ids::Actor;
 use engine::{Caller, Clock, ColdArchive, Deed, Engine, Role, SystemClock};
 use hot::HotStore;
-use hot::audit::Act;
+use hot::audit::{Act, AuditEntry};
 use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 
@@ -50,9 +50,9 @@ pub(crate) fn act() -> Act {
     Act { actor: Actor::new(&caller().to_string()), at: SystemClock.now(), reason: None }
 }
 
-/// Enters something that a command did to the store in the audit, if there is a store. The command has
-/// done its work: where the entry cannot be made, it only says so.
-pub(crate) async fn record(settings: &Settings, deed: Deed) {
+/// Enters something that a command did in the audit, if there is a store. The command has done its work: where
+/// the entry cannot be made, it only says so. Does not read the cold tier, which may be far away.
+pub(crate) async fn record(settings: &Settings, keys: &Keys, deed: Deed) {
     let is_there = match settings.hot.value {
         Hot::Sqlite => settings.data.value.join(hot_sqlite::FILE_NAME).is_file(),
         // It keeps no audit yet.
@@ -61,8 +61,15 @@ pub(crate) async fn record(settings: &Settings, deed: Deed) {
     if !is_there {
         return;
     }
-    let work = async |engine: &Arc<Engine>| Ok(engine.record(&caller(), None, deed).await?);
-    if let Err(error) = with(settings, Purpose::Write, work).await {
+    let record = async {
+        must_not_be_half_restored(&settings.data.value)?;
+        let store = sqlite(settings, keys, &cold(settings, Patience::Caller)?)?;
+        match store.audit() {
+            Some(audit) => Ok(audit.record(AuditEntry { act: act(), deed }).await?),
+            None => Ok::<_, CliError>(()),
+        }
+    };
+    if let Err(error) = record.await {
         output::note(&format!("the audit has no entry of this: {error}"));
     }
 }

@@ -182,8 +182,13 @@ async fn forget(settings: Settings, engine: Arc<Engine>, attempts: Option<Arc<At
         match record {
             Ok(record) if record.jumped_at.is_some() => {}
             Ok(_) => {
-                if let Err(error) = engine.forget_events(kept_ms).await {
-                    tracing::warn!(error = ?error, "cannot delete old events");
+                let forgotten = async {
+                    engine.count_activity().await?;
+                    engine.forget_events(kept_ms).await?;
+                    engine.forget_activity().await
+                };
+                if let Err(error) = forgotten.await {
+                    tracing::warn!(error = ?error, "cannot delete old events and counts");
                 }
             }
             Err(error) => tracing::debug!(%error, "cannot compare the clock"),

@@ -1,7 +1,7 @@
 //! Who changed what besides coupons, and when.
 
 use coupon::ids::{Actor, CampaignId, Reason};
-use hot::audit::{Act, AuditEntry, Audited, Deed};
+use hot::audit::{Act, Audited};
 
 use crate::failure::{Failure, found};
 use crate::lists::PAGE_MAX;
@@ -26,20 +26,6 @@ impl Engine {
             found(self.hot.campaign(id, self.now()).await?)?;
         }
         Ok(Some(audit.audit(campaign.cloned(), after, limit.min(PAGE_MAX)).await?))
-    }
-
-    /// Enters something that was done to the store itself, if the store keeps that.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn record(
-        &self,
-        caller: &Caller,
-        reason: Option<Reason>,
-        deed: Deed,
-    ) -> Result<(), Failure> {
-        let Some(audit) = self.hot.audit() else { return Ok(()) };
-        Ok(audit.record(AuditEntry { act: self.act(caller, reason), deed }).await?)
     }
 
     /// What `caller` does now.

@@ -5,6 +5,7 @@
 //! may see. Absent on purpose: HTTP, JSON of requests and answers, SQL, environment variables.
 
 mod accounts; // people who sign in here
+mod activity; // how often something was done
 mod archive; // the cold tier, as the hot store looks up archived coupons in it
 mod audit; // who changed what besides coupons
 mod batches;
@@ -41,6 +42,7 @@ use router::{Found, REMEMBERED_MAX, Router};
 use failure::found;
 
 pub use accounts::ACCOUNT_PREFIX;
+pub use activity::{By, CountsOfTime, CountsRequest, CountsView};
 pub use archive::ColdArchive;
 pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
@@ -55,6 +57,7 @@ pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
+pub use hot::activity::Activity;
 pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{

@@ -175,15 +175,21 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor
     Ok((actor, happened))
 }
 
-/// Deletes up to `limit` events before `before`, and never the newest. Returns how many.
-pub(crate) fn forget(txn: &Txn<'_>, before: Millis, limit: usize) -> rusqlite::Result<usize> {
+/// Deletes up to `limit` events before `before`, and never the newest, nor one with a number above `up_to`.
+/// Returns how many.
+pub(crate) fn forget(
+    txn: &Txn<'_>,
+    before: Millis,
+    up_to: i64,
+    limit: usize,
+) -> rusqlite::Result<usize> {
     // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
     txn.statement(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
          (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \
-         AND at < ?1",
+         AND at < ?1 AND number <= ?3",
     )?
-    .execute(params![before.0, limit as i64])
+    .execute(params![before.0, limit as i64, up_to])
 }
 
 /// Begins a new epoch: what readers saw behind the newest event that is here did not survive.

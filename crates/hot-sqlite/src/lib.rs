@@ -6,6 +6,7 @@
 //! names only those of lower levels: `tests/modules.rs` lists the levels.
 
 mod accounts;
+mod activity;
 mod archiving;
 mod audit;
 mod backup;

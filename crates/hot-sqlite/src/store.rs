@@ -14,6 +14,7 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
+use hot::activity::{Activities, Activity};
 use hot::audit::{Act, Audit, AuditEntry, Audited, Deed};
 use hot::feed::{Feed, FeedRead, FeedStart};
 use hot::settings::{LONG_CODES, TOUCHED_AT};
@@ -32,8 +33,8 @@ use crate::stock::Supply;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    Result, SqliteHot, accounts, audit, batches, campaigns, changes, coupons, events, import,
-    issuing, list, prefetch, rejected_lines, settings, stock,
+    Result, SqliteHot, accounts, activity, audit, batches, campaigns, changes, coupons, events,
+    import, issuing, list, prefetch, rejected_lines, settings, stock,
 };
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -45,6 +46,12 @@ const REJECTED_MAX: usize = 500;
 /// Rejected lines that one transaction deletes.
 const DELETED_MAX: usize = 2_000;
 
+/// Events that one transaction counts: some 3 ms.
+const COUNTED_MAX: usize = 5_000;
+
+/// Sums of quarters that one transaction deletes: about a millisecond.
+const QUARTERS_DELETED_MAX: usize = 2_000;
+
 /// Events that one transaction deletes: about a millisecond.
 const EVENTS_DELETED_MAX: usize = 2_000;
 
@@ -55,11 +62,21 @@ impl HotStore for SqliteHot {
     }
 
     async fn forget_events(&self, before: Millis) -> Result<usize> {
-        self.background_write(move |txn| events::forget(txn, before, EVENTS_DELETED_MAX)).await
+        let counts = self.options.events;
+        let forget = move |txn: &Txn<'_>| {
+            // Counts are only kept while there is a feed.
+            let up_to = activity::counted(txn)?.max(if counts { 0 } else { i64::MAX });
+            events::forget(txn, before, up_to, EVENTS_DELETED_MAX)
+        };
+        self.background_write(forget).await
     }
 
     async fn begin_feed_epoch(&self) -> Result<()> {
         self.writer.run(events::begin_epoch).await
+    }
+
+    fn activities(&self) -> Option<&dyn Activities> {
+        self.options.events.then_some(self as &dyn Activities)
     }
 
     fn audit(&self) -> Option<&dyn Audit> {
@@ -387,5 +404,45 @@ impl Audit for SqliteHot {
         self.readers
             .run(move |txn| audit::page(txn, campaign.as_ref(), after.as_deref(), limit))
             .await
+    }
+}
+
+#[async_trait]
+impl Activities for SqliteHot {
+    async fn activity(
+        &self,
+        campaign: Option<CampaignId>,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<(i64, Activity)>> {
+        self.count_activity().await?;
+        self.readers.run(move |txn| activity::read(txn, campaign.as_ref(), from, until)).await
+    }
+
+    async fn count_activity(&self) -> Result<()> {
+        if self.readers.run(activity::is_behind).await? {
+            while self.background_write(|txn| activity::count(txn, COUNTED_MAX)).await? {}
+        }
+        Ok(())
+    }
+
+    async fn forget_activity(&self, before: i64) -> Result<u64> {
+        let (mut forgotten, mut after) = (0, -1);
+        // One campaign after the other: no index has all old ones together.
+        while let Some(campaign) =
+            self.readers.run(move |txn| activity::next_campaign(txn, after)).await?
+        {
+            loop {
+                let forget = move |txn: &Txn<'_>| {
+                    activity::forget(txn, campaign, before, QUARTERS_DELETED_MAX)
+                };
+                match self.background_write(forget).await? {
+                    0 => break,
+                    some => forgotten += some as u64,
+                }
+            }
+            after = campaign;
+        }
+        Ok(forgotten)
     }
 }

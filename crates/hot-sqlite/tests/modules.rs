@@ -24,6 +24,7 @@ const LEVELS: [&[&str]; 24] = [
         "txn/lookups",
     ],
     &[
+        "activity",
         "audit",
         "checkpointer",
         "day_order",

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
 
+#[path = "sqlite/activity.rs"]
+mod activity;
 #[path = "sqlite/audit.rs"]
 mod audit;
 #[path = "sqlite/damage.rs"]

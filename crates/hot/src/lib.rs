@@ -6,6 +6,7 @@
 //! does. Both see this crate and nothing above it; what every store decides in the same way is in
 //! [`protocol`].
 
+pub mod activity;
 mod archive;
 pub mod audit;
 pub mod clock;

@@ -10,6 +10,7 @@ use coupon::minted::KeyId;
 use coupon::time::Millis;
 use router::{Address, Directory, Found};
 
+use crate::activity::Activities;
 use crate::audit::{Act, Audit};
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
@@ -45,6 +46,11 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
 
     /// Who changed what, besides coupons; `None` if the store does not keep that.
     fn audit(&self) -> Option<&dyn Audit> {
+        None
+    }
+
+    /// How often something was done; `None` if the store does not count that.
+    fn activities(&self) -> Option<&dyn Activities> {
         None
     }
 

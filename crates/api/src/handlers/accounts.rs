@@ -146,8 +146,8 @@ fn keep_refused(app: &Arc<App>, peer: Peer, login: Option<UserId>) {
             None => None,
         };
         let user = account.as_ref().map(|account| &account.user_id);
-        let trial = Trial { action: "sign-in", code: None, campaign: None, user, order: None };
-        app.refused(None, peer, &trial, Code::Unauthenticated);
+        let trial = Trial { action: "sign-in", code: None, user, order: None };
+        app.refused(None, peer, &trial, Code::Unauthenticated, None);
     });
 }
 

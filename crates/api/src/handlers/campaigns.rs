@@ -126,9 +126,8 @@ pub(crate) async fn issue(
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
     let done = app.one_of_few(&caller, user.as_ref(), issue).await;
     if let Err(problem) = &done {
-        let (code, campaign) = (None, Some(&id));
-        let trial = Trial { action: "issue", code, campaign, user: user.as_ref(), order: None };
-        app.refused(Some(&caller), peer, &trial, problem.code());
+        let trial = Trial { action: "issue", code: None, user: user.as_ref(), order: None };
+        app.refused(Some(&caller), peer, &trial, problem.code(), Some(id.as_str()));
     }
     let done = done.map_err(renamed("campaign, or no such coupon to replace"))?;
     Ok(Made(done.map(|view| CouponBody::from(&view))))

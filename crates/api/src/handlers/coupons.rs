@@ -99,7 +99,8 @@ pub(crate) async fn check(
     let check = app.engine.check(&caller, &code, user.clone(), order.clone());
     let view = app.tried(&caller, peer, &trial, check).await?;
     if let Some(refusal) = view.refusal {
-        app.refused(Some(&caller), peer, &trial, refusal.into());
+        let campaign = view.campaign.as_ref().map(|view| view.campaign.id.as_str());
+        app.refused(Some(&caller), peer, &trial, refusal.into(), campaign);
     }
     Ok(Answer(CheckBody::from(&view)))
 }

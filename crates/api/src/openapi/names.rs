@@ -60,6 +60,7 @@ const COUNTS: &[&str] = &[
     "unchecked",
     "line",
     "dropped",
+    "redemptions_cancelled",
 ];
 
 /// The largest whole number that every reader of JSON takes.

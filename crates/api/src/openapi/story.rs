@@ -23,6 +23,7 @@ fn example(story: &Value, name: &str) -> Value {
     let feed_event =
         || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"], "change": null}));
     let changes = || json!({"changes": [story["FieldChange"]]});
+    let counts_of_time = || but(&story["CountsOfTime"], &json!({"refused": [story["Refused"]]}));
     let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
@@ -43,6 +44,8 @@ fn example(story: &Value, name: &str) -> Value {
             let lines = json!({"rejected_lines": [rejected], "parsed_lines": [parsed]});
             but(&story["ImportDryRun"], &lines)
         }
+        "CountsOfTime" => counts_of_time(),
+        "Counts" => json!({"time_zone": "Asia/Seoul", "data": [counts_of_time()]}),
         "Attempts" => json!({"data": [story["Attempt"]], "next_cursor": null, "dropped": 0}),
         "FeedEvent" => feed_event(),
         "FeedChange" => but(&story["FeedChange"], &changes()),

@@ -231,6 +231,8 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
     ("list_events", &[codes![Invalid, CursorGone, NotKept], TOKEN, READ]),
     ("list_attempts", &[codes![Invalid, NotKept], TOKEN, READ]),
+    ("read_counts", &[codes![Invalid, NotKept], TOKEN, READ]),
+    ("read_campaign_counts", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("list_audit", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("list_campaign_audit", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("import_template", &[codes![Unauthenticated]]),

@@ -38,7 +38,7 @@ pub struct AttemptBody {
     /// to look.
     #[schema(value_type = Option<closed::UnknownCode>)]
     unknown: Option<String>,
-    /// The campaign, if a coupon of its stock was asked for.
+    /// The campaign, if it is known.
     campaign_id: Option<String>,
     /// For which user; null if nobody was named, or nobody has the login.
     user_id: Option<String>,

@@ -53,6 +53,13 @@ pub struct CouponBody {
     tier: &'static str,
 }
 
+impl CouponBody {
+    /// Its campaign.
+    pub(crate) fn campaign_id(&self) -> &str {
+        &self.campaign_id
+    }
+}
+
 impl From<&CouponView> for CouponBody {
     fn from(view: &CouponView) -> CouponBody {
         let coupon = &view.coupon;

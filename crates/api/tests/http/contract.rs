@@ -101,6 +101,17 @@ const FEED_EVENT: Shape = Fields(
 
 const FIELD_CHANGE: Shape = Fields("field from to", &[]);
 
+const COUNTS: Shape = Fields(
+    "time_zone data",
+    &[(
+        "data",
+        Each(&Fields(
+            "begins_at on issued redeemed redemptions_cancelled refused",
+            &[("refused", Each(&Fields("problem count", &[])))],
+        )),
+    )],
+);
+
 const AUDIT: Shape = Fields(
     "data next_cursor",
     &[(
@@ -160,6 +171,8 @@ const SHAPES: &[(&str, Shape)] = &[
             )],
         ),
     ),
+    ("read_counts", COUNTS),
+    ("read_campaign_counts", COUNTS),
     ("list_audit", AUDIT),
     ("list_campaign_audit", AUDIT),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),

@@ -78,13 +78,13 @@ pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<End
         KeyCommand::Add { kind } => {
             let mut keys = open::keys(settings)?;
             let key = keys.add(*kind)?;
-            open::record(settings, deed(DeedKind::KeyAdded, &key)).await;
+            open::record(settings, &keys, deed(DeedKind::KeyAdded, &key)).await;
             (keys, vec![key])
         }
         KeyCommand::Retire { id } => {
             let mut keys = there()?;
             let key = keys.retire(id)?;
-            open::record(settings, deed(DeedKind::KeyRetired, &key)).await;
+            open::record(settings, &keys, deed(DeedKind::KeyRetired, &key)).await;
             (keys, vec![key])
         }
     };

@@ -49,7 +49,7 @@ pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, 
         DeedKind::TokenMade,
         vec![given("role", args.role), given("user", name), given("ttl_seconds", args.ttl / 1_000)],
     );
-    open::record(settings, deed).await;
+    open::record(settings, &keys, deed).await;
     output::done(&token)
 }
 

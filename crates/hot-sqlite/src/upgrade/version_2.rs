@@ -126,6 +126,7 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
         "CREATE TRIGGER batch_terms",
         "CREATE TABLE actor",
         "CREATE TABLE operation",
+        "CREATE TABLE activity (",
         "CREATE TABLE audit (",
         "CREATE INDEX audit_by_campaign",
         "CREATE TABLE event (",

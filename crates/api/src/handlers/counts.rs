@@ -1,0 +1,125 @@
+//! How often coupons were issued, redeemed, given back and refused.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use axum::extract::State;
+use coupon::calendar::{Date, Zone};
+use coupon::ids::CampaignId;
+use engine::{By, Caller, CountsRequest};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::closed;
+use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
+use crate::problem::{Code, Problem};
+use crate::views::CountsBody;
+
+/// Which sums to read.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CountsParams {
+    /// Add up by the hour or by the day. If it is left out, by the day.
+    #[param(value_type = Option<closed::CountsBy>)]
+    by: Option<String>,
+    /// The first day.
+    #[param(value_type = String, format = Date)]
+    from: Option<String>,
+    /// The last day: by the hour at most 31 days, by the day at most 731.
+    #[param(value_type = String, format = Date)]
+    to: Option<String>,
+    /// The time zone of the days. If it is left out, that of the campaign, or UTC.
+    time_zone: Option<String>,
+}
+
+impl CountsParams {
+    fn read(&self, campaign: Option<&CampaignId>) -> Result<CountsRequest, Problem> {
+        let mut reading = Reading::default();
+        let by = |text: &str| match text {
+            "hour" => Some(By::Hour),
+            "day" => Some(By::Day),
+            _ => None,
+        };
+        let by = match self.by.as_deref() {
+            None => Some(By::Day),
+            by_text => reading.choice("by", by_text, "hour or day", by),
+        };
+        let from: Option<Date> = reading.must("from", self.from.as_deref());
+        let to: Option<Date> = reading.must("to", self.to.as_deref());
+        let zone: Option<Zone> = reading.may("time_zone", self.time_zone.as_deref());
+        let days = from.zip(to).map(|(from, to)| RangeInclusive::new(from, to));
+        let request = by.zip(days).map(|(by, days)| {
+            let campaign = campaign.cloned();
+            CountsRequest { campaign, by, days, zone }
+        });
+        reading.done(request)
+    }
+}
+
+/// Count what happened in all campaigns
+///
+/// How often coupons were issued and redeemed, redemptions cancelled, and attempts refused, for each hour or
+/// day, also for those in which nothing happened. Changes that an import made are not counted. Sums are
+/// kept for two years. A shop, an operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/counts", tag = "counts", params(CountsParams),
+    responses((status = 200, body = CountsBody, description = "The sums, oldest first"))
+)]
+pub(crate) async fn read_counts(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(params): Params<CountsParams>,
+) -> Result<Answer<CountsBody>, Problem> {
+    counts(&app, &caller, None, &params).await
+}
+
+/// Count what happened in a campaign
+///
+/// As in `GET /v1/counts`. An attempt that was refused counts here if its coupon is known; all of them are in
+/// the sums of all campaigns. A shop, an operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/campaigns/{campaign_id}/counts", tag = "counts",
+    params(("campaign_id" = String, Path), CountsParams),
+    responses((status = 200, body = CountsBody, description = "The sums, oldest first"))
+)]
+pub(crate) async fn read_campaign_counts(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    CampaignInPath(campaign): CampaignInPath,
+    Params(params): Params<CountsParams>,
+) -> Result<Answer<CountsBody>, Problem> {
+    counts(&app, &caller, Some(&campaign), &params).await
+}
+
+async fn counts(
+    app: &App,
+    caller: &Caller,
+    campaign: Option<&CampaignId>,
+    params: &CountsParams,
+) -> Result<Answer<CountsBody>, Problem> {
+    let request = params.read(campaign)?;
+    let view = app.engine.activity(caller, request).await.map_err(named(CAMPAIGN))?;
+    let not_kept = || Problem::not_kept("it counts nothing by the hour: it is on a cluster");
+    let mut view = view.ok_or_else(not_kept)?;
+    let refused = match app.access.attempts.clone() {
+        None => Vec::new(),
+        Some(log) => {
+            let (from, until) = view.quarters();
+            let campaign = campaign.map(ToString::to_string);
+            let read = move || log.refused(campaign.as_deref(), from, until);
+            match tokio::task::spawn_blocking(read).await {
+                Ok(Ok(refused)) => refused,
+                Ok(Err(error)) => {
+                    tracing::error!(error = %error, "the file of refused attempts did not answer");
+                    return Err(Problem::new(Code::StoreUnavailable, "their file did not answer"));
+                }
+                Err(_) => return Err(Problem::new(Code::Internal, "see the log of the server")),
+            }
+        }
+    };
+    Ok(Answer(CountsBody::of(&mut view, refused)))
+}

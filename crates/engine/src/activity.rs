@@ -1,0 +1,232 @@
+//! How often coupons were issued, redeemed and given back, by the hour or the day of a time zone.
+
+use std::ops::RangeInclusive;
+
+use coupon::calendar::{Date, Zone};
+use coupon::ids::CampaignId;
+use coupon::time::Millis;
+use hot::activity::{Activity, QUARTER_MS, quarter_of};
+
+use crate::failure::{Failure, found};
+use crate::{Caller, Engine, Role};
+
+/// Most days of one request by the hour: 744 hours.
+const HOURLY_DAYS_MAX: usize = 31;
+
+/// Most days of one request by the day: as long as sums are kept, two years.
+const DAILY_DAYS_MAX: usize = 731;
+
+/// Over which time sums are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// An hour, counted from the first instant of the day.
+    Hour,
+    /// A day of the zone.
+    Day,
+}
+
+/// Which sums to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountsRequest {
+    /// Of one campaign, or of all together.
+    pub campaign: Option<CampaignId>,
+    /// By the hour or the day.
+    pub by: By,
+    /// The days, both ends inclusive.
+    pub days: RangeInclusive<Date>,
+    /// The zone of the days. Without it, that of the campaign if one is named, else UTC.
+    pub zone: Option<Zone>,
+}
+
+/// The sums of one hour or day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountsOfTime {
+    /// Its first instant.
+    pub begins_at: Millis,
+    /// The first instant after it.
+    pub ends_at: Millis,
+    /// The day that it is, or is in.
+    pub on: Date,
+    /// What was done how often.
+    pub activity: Activity,
+}
+
+/// Sums, oldest first, also of hours and days in which nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountsView {
+    /// The zone of the days.
+    pub zone: Zone,
+    /// They.
+    pub counts: Vec<CountsOfTime>,
+}
+
+impl CountsView {
+    /// The quarters of an hour from which on, and before which, they are, by their numbers since 1970.
+    pub fn quarters(&self) -> (i64, i64) {
+        let from = self.counts.first().map_or(0, |first| quarter_of(first.begins_at));
+        let until = self.counts.last().map_or(0, |last| quarter_of(last.ends_at));
+        (from, until)
+    }
+
+    /// The hour or day that this quarter is in.
+    pub fn of_quarter(&mut self, quarter: i64) -> Option<&mut CountsOfTime> {
+        let at = quarter * QUARTER_MS;
+        let behind = self.counts.partition_point(|it| it.begins_at.0 <= at);
+        self.counts.get_mut(behind.checked_sub(1)?).filter(|it| at < it.ends_at.0)
+    }
+}
+
+impl Engine {
+    /// How often coupons were issued, redeemed and given back. `None`: the store does not count that.
+    ///
+    /// # Errors
+    /// `Forbidden` for users; `NotFound` for the campaign; `Invalid` for too many days.
+    pub async fn activity(
+        &self,
+        caller: &Caller,
+        request: CountsRequest,
+    ) -> Result<Option<CountsView>, Failure> {
+        caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
+        let Some(activities) = self.hot.activities() else { return Ok(None) };
+        let of_campaign = match &request.campaign {
+            Some(id) => {
+                let row = found(self.hot.campaign(id, self.now()).await?)?;
+                Some(row.campaign.zone.clone())
+            }
+            None => None,
+        };
+        let zone = request.zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let counts = times(request.by, &request.days, &zone)?;
+        let mut view = CountsView { zone, counts };
+        let (from, until) = view.quarters();
+        for (quarter, activity) in activities.activity(request.campaign, from, until).await? {
+            if let Some(it) = view.of_quarter(quarter) {
+                it.activity.add(activity);
+            }
+        }
+        Ok(Some(view))
+    }
+
+    /// Adds up what happened, so that its events may be deleted.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn count_activity(&self) -> Result<(), Failure> {
+        match self.hot.activities() {
+            Some(activities) => Ok(activities.count_activity().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes sums that are older than two years, if the store has any. Returns how many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_activity(&self) -> Result<u64, Failure> {
+        let Some(activities) = self.hot.activities() else { return Ok(0) };
+        let before = quarter_of(self.now()) - DAILY_DAYS_MAX as i64 * 96;
+        Ok(activities.forget_activity(before).await?)
+    }
+}
+
+/// Every hour or day of these days, with nothing done.
+fn times(by: By, days: &RangeInclusive<Date>, zone: &Zone) -> Result<Vec<CountsOfTime>, Failure> {
+    let most = match by {
+        By::Hour => HOURLY_DAYS_MAX,
+        By::Day => DAILY_DAYS_MAX,
+    };
+    let (mut times, mut on, mut count) = (Vec::new(), *days.start(), 0);
+    if days.is_empty() {
+        return Err(Failure::invalid("to", "is before from"));
+    }
+    while on <= *days.end() {
+        count += 1;
+        if count > most {
+            let detail = format!("is more than {most} days after from");
+            return Err(Failure::invalid("to", detail));
+        }
+        let (mut begins_at, end) = (on.first_instant(zone), on.end(zone));
+        while begins_at < end {
+            let ends_at = match by {
+                By::Hour => begins_at.plus_ms(4 * QUARTER_MS).min(end),
+                By::Day => end,
+            };
+            times.push(CountsOfTime { begins_at, ends_at, on, activity: Activity::default() });
+            begins_at = ends_at;
+        }
+        let next = on.plus_days(1);
+        if next == on {
+            break;
+        }
+        on = next;
+    }
+    Ok(times)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn hours_and_days_of_a_zone() {
+        // By what, the first and the last day, the zone; how many, and the length of the shortest and the
+        // longest in quarters.
+        let cases = [
+            ("a day", By::Hour, "2027-03-08", "2027-03-08", "UTC", Ok((24, 4, 4))),
+            (
+                "clocks put forward",
+                By::Hour,
+                "2027-03-28",
+                "2027-03-28",
+                "Europe/Berlin",
+                Ok((23, 4, 4)),
+            ),
+            (
+                "clocks put back",
+                By::Hour,
+                "2027-10-31",
+                "2027-10-31",
+                "Europe/Berlin",
+                Ok((25, 4, 4)),
+            ),
+            (
+                "half an hour",
+                By::Hour,
+                "2027-04-04",
+                "2027-04-04",
+                "Australia/Lord_Howe",
+                Ok((25, 2, 4)),
+            ),
+            (
+                "three quarters",
+                By::Day,
+                "2027-03-08",
+                "2027-03-09",
+                "Asia/Kathmandu",
+                Ok((2, 96, 96)),
+            ),
+            ("a month", By::Day, "2027-03-01", "2027-03-31", "Europe/Berlin", Ok((31, 92, 96))),
+            ("the most days", By::Day, "2026-01-01", "2028-01-01", "UTC", Ok((731, 96, 96))),
+            ("one too many", By::Day, "2026-01-01", "2028-01-02", "UTC", Err("to")),
+            ("too many for hours", By::Hour, "2027-01-01", "2027-02-01", "UTC", Err("to")),
+            ("the wrong way round", By::Day, "2027-03-02", "2027-03-01", "UTC", Err("to")),
+        ];
+        for (name, by, from, to, zone, want) in cases {
+            let found = times(by, &(day(from)..=day(to)), &zone.parse().unwrap());
+            let found = found.as_deref().map(|times| {
+                let quarters = times.iter().map(|it| (it.ends_at.0 - it.begins_at.0) / QUARTER_MS);
+                let (least, most) = (quarters.clone().min(), quarters.max());
+                (times.len(), least.unwrap_or(0), most.unwrap_or(0))
+            });
+            let found = found.map_err(|failure| match failure {
+                Failure::Invalid(faults) => faults[0].field.clone(),
+                other => panic!("{name}: {other:?}"),
+            });
+            assert_eq!(found, want.map_err(str::to_owned), "{name}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How often something was done: added up from the events of the feed, each once.
+//!
+//! A setting has the number of the last event that is in the sums, and is written with them. So neither a
+//! kill nor a second process counts an event twice. Nobody who redeems waits for it.
+
+use coupon::ids::CampaignId;
+use hot::activity::{Activity, QUARTER_MS};
+use hot::feed::CouponEventKind;
+use rusqlite::params;
+
+use crate::columns::unsigned;
+use crate::settings;
+use crate::txn::Txn;
+use crate::txn::events::number_of;
+
+/// The setting with the number of the last event that was counted.
+const COUNTED: &str = "activity_counted";
+
+/// The number under which all campaigns together are counted.
+const ALL_CAMPAIGNS: i64 = 0;
+
+/// Counts up to `limit` of the events that were not counted yet. Returns whether there are more.
+pub(crate) fn count(txn: &Txn<'_>, limit: usize) -> rusqlite::Result<bool> {
+    // Those of the jobs of this group before this one, too.
+    txn.flush()?;
+    let counted = counted(txn)?;
+    let (found, last): (i64, Option<i64>) = txn
+        .statement(
+            "SELECT count(*), max(number) FROM \
+             (SELECT number FROM event WHERE number > ?1 ORDER BY number LIMIT ?2)",
+        )?
+        .query_row(params![counted, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(last) = last else { return Ok(false) };
+    let kinds =
+        [CouponEventKind::Issued, CouponEventKind::Redeemed, CouponEventKind::RedemptionCancelled];
+    let [issued, redeemed, cancelled] = kinds.map(number_of);
+    txn.run(
+        "INSERT INTO activity (campaign, quarter, issued, redeemed, cancelled) \
+         SELECT batch.campaign, event.at / ?3, sum(event.kind = ?4), sum(event.kind = ?5), \
+         sum(event.kind = ?6) FROM event JOIN batch ON batch.number = event.batch \
+         WHERE event.number > ?1 AND event.number <= ?2 AND event.kind IN (?4, ?5, ?6) \
+         GROUP BY batch.campaign, event.at / ?3 \
+         ON CONFLICT (campaign, quarter) DO UPDATE SET issued = issued + excluded.issued, \
+         redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled",
+        params![counted, last, QUARTER_MS, issued, redeemed, cancelled],
+    )?;
+    txn.run(
+        "INSERT INTO activity (campaign, quarter, issued, redeemed, cancelled) \
+         SELECT ?7, at / ?3, sum(kind = ?4), sum(kind = ?5), sum(kind = ?6) FROM event \
+         WHERE number > ?1 AND number <= ?2 AND kind IN (?4, ?5, ?6) GROUP BY at / ?3 \
+         ON CONFLICT (campaign, quarter) DO UPDATE SET issued = issued + excluded.issued, \
+         redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled",
+        params![counted, last, QUARTER_MS, issued, redeemed, cancelled, ALL_CAMPAIGNS],
+    )?;
+    settings::set(txn, COUNTED, &last.to_string())?;
+    Ok(found == limit as i64)
+}
+
+/// Whether there are events that were not counted yet.
+pub(crate) fn is_behind(txn: &Txn<'_>) -> rusqlite::Result<bool> {
+    let newest = "SELECT coalesce(max(number), 0) FROM event";
+    let newest: i64 = txn.statement(newest)?.query_row([], |row| row.get(0))?;
+    Ok(newest > counted(txn)?)
+}
+
+/// The number of the last event that was counted; 0 before the first.
+pub(crate) fn counted(txn: &Txn<'_>) -> rusqlite::Result<i64> {
+    Ok(txn.setting_number(COUNTED)?.unwrap_or(0).cast_signed())
+}
+
+/// The quarters from `from` on and before `until`: of one campaign, or of all together.
+pub(crate) fn read(
+    txn: &Txn<'_>,
+    campaign: Option<&CampaignId>,
+    from: i64,
+    until: i64,
+) -> rusqlite::Result<Vec<(i64, Activity)>> {
+    let number = match campaign {
+        None => ALL_CAMPAIGNS,
+        Some(id) => match txn.campaign(id)? {
+            Some(here) => here.number,
+            None => return Ok(Vec::new()),
+        },
+    };
+    txn.all(
+        "SELECT quarter, issued, redeemed, cancelled FROM activity \
+         WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3 ORDER BY quarter",
+        params![number, from, until],
+        |row| {
+            let (issued, redeemed) = (unsigned(row, 1)?, unsigned(row, 2)?);
+            Ok((row.get(0)?, Activity { issued, redeemed, cancelled: unsigned(row, 3)? }))
+        },
+    )
+}
+
+/// The next campaign that has sums, behind `after`.
+pub(crate) fn next_campaign(txn: &Txn<'_>, after: i64) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT min(campaign) FROM activity WHERE campaign > ?1";
+    txn.first(sql, [after], |row| row.get(0)).map(Option::flatten)
+}
+
+/// Deletes up to `limit` sums of a campaign before the quarter `before`, and returns how many.
+pub(crate) fn forget(
+    txn: &Txn<'_>,
+    campaign: i64,
+    before: i64,
+    limit: usize,
+) -> rusqlite::Result<usize> {
+    txn.statement(
+        "DELETE FROM activity WHERE campaign = ?1 AND quarter IN (SELECT quarter FROM activity \
+         WHERE campaign = ?1 AND quarter < ?2 ORDER BY quarter LIMIT ?3)",
+    )?
+    .execute(params![campaign, before, limit as i64])
+}
