@@ -10,12 +10,12 @@ async fn lines(service: &Service, target: &str) -> Vec<String> {
     let data = answer.json["data"].as_array().unwrap_or_else(|| panic!("{}", answer.text));
     let line = |it: &Value| {
         let refused = it["refused"].as_array().expect("a list").iter();
-        let refused =
-            refused.map(|it| format!(" {} {}", it["problem"].as_str().unwrap(), it["count"]));
+        let refused = refused
+            .map(|it| format!(" {} {}", it["problem"].as_str().expect("a code"), it["count"]));
         let refused: String = refused.collect();
         let counts =
             ["issued", "redeemed", "redemptions_cancelled"].map(|name| it[name].to_string());
-        format!("{} {}{refused}", it["begins_at"].as_str().unwrap(), counts.join(" "))
+        format!("{} {}{refused}", it["begins_at"].as_str().expect("an instant"), counts.join(" "))
     };
     data.iter().map(line).filter(|line| !line.ends_with("Z 0 0 0")).collect()
 }

@@ -13,7 +13,9 @@ fn sums(kit: &Kit) -> &dyn Activities {
 }
 
 /// Quarter after [`NOW`], issued, redeemed, cancelled.
-fn line((quarter, it): &(i64, Activity)) -> (i64, u64, u64, u64) {
+type Line = (i64, u64, u64, u64);
+
+fn line((quarter, it): &(i64, Activity)) -> Line {
     (quarter - quarter_of(NOW), it.issued, it.redeemed, it.cancelled)
 }
 
@@ -53,12 +55,13 @@ async fn each_event_is_counted_once() {
         let found = sums(kit).activity(campaign, from, until).await.unwrap();
         found.iter().map(line).collect::<Vec<_>>()
     };
-    let cases: [(&str, Option<&Campaign>, (i64, i64), &[(i64, u64, u64, u64)]); 5] = [
-        ("of the first", Some(&campaign), (0, 9), &[(0, 5_100, 0, 0)]),
-        ("of the second", Some(&second), (0, 9), &[(0, 1, 1, 1), (2, 1, 0, 0)]),
-        ("of all", None, (0, 9), &[(0, 5_101, 1, 1), (2, 1, 0, 0)]),
-        ("not the last quarter", None, (0, 2), &[(0, 5_101, 1, 1)]),
-        ("of nobody", Some(&kit.draft()), (0, 9), &[]),
+    let (one, two, nobody) = (Some(&campaign), Some(&second), kit.draft());
+    let cases = [
+        ("of the first", one, (0, 9), vec![(0, 5_100, 0, 0)]),
+        ("of the second", two, (0, 9), vec![(0, 1, 1, 1), (2, 1, 0, 0)]),
+        ("of all", None, (0, 9), vec![(0, 5_101, 1, 1), (2, 1, 0, 0)]),
+        ("not the last quarter", None, (0, 2), vec![(0, 5_101, 1, 1)]),
+        ("of nobody", Some(&nobody), (0, 9), vec![]),
     ];
     for (name, campaign, (from, until), want) in cases {
         assert_eq!(read(&kit, campaign, from, until).await, want, "{name}");
