@@ -249,6 +249,9 @@ fn small_commands() {
     let address = server.address.to_string();
     let openapi: Value = serde_json::from_str(&data.run(&["openapi"]).stdout).expect("JSON");
     assert_eq!(openapi, server.client("").get("/openapi.json").must(200).json());
+    let shape = |name: &str| data.run(&["openapi", "--shape", name]);
+    assert!(shape("FeedEvent").stdout.contains("json-schema.org"));
+    assert_eq!(shape("Nothing").code, Some(2));
     // It waits two seconds for an answer.
     wait_until("healthy", || data.run(&["healthcheck", "--listen", &address]).code == Some(0));
     server.stop();

@@ -2,6 +2,7 @@
 //! what their attributes do not say.
 
 mod headers;
+mod json_schema;
 mod names;
 mod problems;
 mod shapes;
@@ -96,6 +97,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }
+
+pub use self::json_schema::json_schema;
 
 /// The whole document, as `/openapi.json` serves it.
 pub fn document() -> Value {

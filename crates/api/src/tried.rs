@@ -84,7 +84,7 @@ impl App {
         let shown = trial.code.map(|code| self.engine.printed_text(code));
         let attempt = Attempt {
             at: self.engine.now().0,
-            action: trial.action,
+            action: trial.action.into(),
             code: shown.map(|shown| if unknown.is_some() { masked(&shown) } else { shown }),
             // An unknown one has no sums.
             campaign: campaign_id.filter(|_| problem != Code::NotFound).map(str::to_owned),
@@ -92,7 +92,7 @@ impl App {
             order: trial.order.map(ToString::to_string),
             actor: caller.map(ToString::to_string),
             peer: (peer != Peer::NOWHERE).then(|| peer.to_string()),
-            problem: problem.as_str(),
+            problem: problem.as_str().into(),
             unknown: None,
         };
         let now = attempt.at;
@@ -110,7 +110,8 @@ impl App {
     fn keep_unknown(&self, log: &Arc<AttemptLog>, code: CodeText, attempt: Attempt) {
         let (log, engine) = (Arc::clone(log), Arc::clone(&self.engine));
         tokio::spawn(async move {
-            log.keep(Attempt { unknown: Some(engine.unknown(&code)), ..attempt });
+            let unknown = Some(engine.unknown(&code).into());
+            log.keep(Attempt { unknown, ..attempt });
         });
     }
 }

@@ -1,5 +1,7 @@
 //! The file: its table, and every statement.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,8 +11,8 @@ use std::time::Duration;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
-use crate::keeper::Work;
-use crate::{Kept, Options, QUARTER_MS, Refused, Wanted};
+use crate::keeper::{Sum, Work};
+use crate::{Attempt, Kept, Options, QUARTER_MS, Refused, Wanted};
 
 /// Of this file; another one is of another release.
 const VERSION: i64 = 1;
@@ -118,40 +120,13 @@ impl Writer {
         let Options { keep_ms, rows_max, .. } = *options;
         let keep_ms = if *forgets { keep_ms } else { i64::MAX };
         let txn = self.conn.transaction()?;
-        for (sum, count) in sums {
-            let mut add = txn.prepare_cached(
-                "INSERT INTO refused (campaign, quarter, problem, count) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (campaign, quarter, problem) DO UPDATE SET \
-                 count = count + excluded.count",
-            )?;
-            add.execute(params![sum.campaign, sum.quarter, sum.problem, *count as i64])?;
-        }
+        add_up(&txn, sums)?;
         let quarter = now / QUARTER_MS;
         if *forgets && quarter != self.cleaned {
             self.cleaned = quarter;
             txn.execute("DELETE FROM refused WHERE quarter < ?1", [quarter - SUMS_KEPT_QUARTERS])?;
         }
-        let mut last = 0;
-        {
-            let mut insert = txn.prepare_cached(
-                "INSERT INTO attempt (at, action, code, campaign, user_id, order_ref, actor, \
-                 peer, problem, unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?;
-            for it in attempts {
-                last = insert.insert(params![
-                    it.at,
-                    it.action,
-                    it.code,
-                    it.campaign,
-                    it.user,
-                    it.order,
-                    it.actor,
-                    it.peer,
-                    it.problem,
-                    it.unknown
-                ])?;
-            }
-        }
+        let mut last = insert(&txn, attempts)?;
         if last == 0 {
             let newest = "SELECT coalesce(max(number), 0) FROM attempt";
             last = txn.query_row(newest, [], |row| row.get(0))?;
@@ -182,6 +157,43 @@ impl Writer {
         txn.commit()?;
         Ok(too_many.max(too_old) == DELETED_MAX)
     }
+}
+
+/// Writes some attempts, and returns the number of the last one; 0 if there are none.
+fn insert(txn: &Connection, attempts: &[Attempt]) -> rusqlite::Result<i64> {
+    let mut last = 0;
+    let mut insert = txn.prepare_cached(
+        "INSERT INTO attempt (at, action, code, campaign, user_id, order_ref, actor, peer, problem, \
+         unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for it in attempts {
+        last = insert.insert(params![
+            it.at,
+            it.action,
+            it.code,
+            it.campaign,
+            it.user,
+            it.order,
+            it.actor,
+            it.peer,
+            it.problem,
+            it.unknown
+        ])?;
+    }
+    Ok(last)
+}
+
+/// Adds to the sums of refused attempts.
+fn add_up(txn: &Connection, sums: &BTreeMap<Sum, u64>) -> rusqlite::Result<()> {
+    let mut add = txn.prepare_cached(
+        "INSERT INTO refused (campaign, quarter, problem, count) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (campaign, quarter, problem) DO UPDATE SET count = count + excluded.count",
+    )?;
+    for (sum, count) in sums {
+        let count = i64::try_from(*count).unwrap_or(i64::MAX);
+        add.execute(params![sum.campaign, sum.quarter, sum.problem, count])?;
+    }
+    Ok(())
 }
 
 /// Reads, one caller at a time.
@@ -255,17 +267,18 @@ const SELECT: &str = "SELECT number, at, action, code, campaign, user_id, order_
                       problem, unknown FROM attempt WHERE true";
 
 fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
-    Ok(Kept {
-        number: row.get(0)?,
+    let owned = |text: String| Cow::Owned(text);
+    let attempt = Attempt {
         at: row.get(1)?,
-        action: row.get(2)?,
+        action: owned(row.get(2)?),
         code: row.get(3)?,
         campaign: row.get(4)?,
         user: row.get(5)?,
         order: row.get(6)?,
         actor: row.get(7)?,
         peer: row.get(8)?,
-        problem: row.get(9)?,
-        unknown: row.get(10)?,
-    })
+        problem: owned(row.get(9)?),
+        unknown: row.get::<_, Option<String>>(10)?.map(owned),
+    };
+    Ok(Kept { number: row.get(0)?, attempt })
 }

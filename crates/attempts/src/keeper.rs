@@ -1,5 +1,6 @@
 //! The thread that writes what callers have put into memory.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -52,7 +53,7 @@ pub(crate) struct Sum {
     /// Empty: all campaigns, and none.
     pub(crate) campaign: String,
     pub(crate) quarter: i64,
-    pub(crate) problem: &'static str,
+    pub(crate) problem: Cow<'static, str>,
 }
 
 /// Most sums in memory: a campaign has a few. While the file takes no writes, further ones are not counted.
@@ -60,9 +61,9 @@ const SUMS_MAX: usize = 10_000;
 
 impl Shared {
     fn count(&mut self, attempt: &Attempt) {
-        let (quarter, problem) = (attempt.at.div_euclid(QUARTER_MS), attempt.problem);
+        let quarter = attempt.at.div_euclid(QUARTER_MS);
         for campaign in attempt.campaign.iter().cloned().chain([String::new()]) {
-            let sum = Sum { campaign, quarter, problem };
+            let sum = Sum { campaign, quarter, problem: attempt.problem.clone() };
             if self.sums.len() < SUMS_MAX || self.sums.contains_key(&sum) {
                 *self.sums.entry(sum).or_default() += 1;
             }

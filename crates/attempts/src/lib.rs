@@ -9,6 +9,7 @@
 mod file;
 mod keeper;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub struct Attempt {
     /// When, in milliseconds since 1970.
     pub at: i64,
     /// What: one of the API's words.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// The code as it is shown: a part of it if no coupon has it.
     pub code: Option<String>,
     /// The campaign, if the caller may know it. It must exist: each has sums of its own.
@@ -39,9 +40,9 @@ pub struct Attempt {
     /// From which address.
     pub peer: Option<String>,
     /// Why it was refused: a problem code.
-    pub problem: &'static str,
+    pub problem: Cow<'static, str>,
     /// What is known of a code that no coupon has.
-    pub unknown: Option<&'static str>,
+    pub unknown: Option<Cow<'static, str>>,
 }
 
 /// An attempt as it was kept.
@@ -49,26 +50,8 @@ pub struct Attempt {
 pub struct Kept {
     /// Its number: later ones have higher numbers.
     pub number: i64,
-    /// When, in milliseconds since 1970.
-    pub at: i64,
-    /// What.
-    pub action: String,
-    /// See [`Attempt::code`].
-    pub code: Option<String>,
-    /// See [`Attempt::campaign`].
-    pub campaign: Option<String>,
-    /// See [`Attempt::user`].
-    pub user: Option<String>,
-    /// See [`Attempt::order`].
-    pub order: Option<String>,
-    /// See [`Attempt::actor`].
-    pub actor: Option<String>,
-    /// See [`Attempt::peer`].
-    pub peer: Option<String>,
-    /// See [`Attempt::problem`].
-    pub problem: String,
-    /// See [`Attempt::unknown`].
-    pub unknown: Option<String>,
+    /// The attempt.
+    pub attempt: Attempt,
 }
 
 /// Which attempts to find. What is `None` may be anything.

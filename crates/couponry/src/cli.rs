@@ -86,15 +86,7 @@ Exit codes: 0 printed, 2 a setting cannot be used.
 Example:
   COUPONRY_LISTEN=0.0.0.0:8080 couponry config")]
     Config,
-    /// Print the OpenAPI document of the HTTP interface
-    ///
-    /// Prints the same JSON that a running service returns at /openapi.json.
-    #[command(after_help = "\
-Exit codes: 0 printed, 2 usage error.
-
-Example:
-  couponry openapi > openapi.json")]
-    Openapi,
+    Openapi(commands::openapi::OpenapiArgs),
     Completion(commands::completion::CompletionArgs),
     /// List the settings: flag, environment variable, key in the settings file, default
     #[command(hide = true, long_about = help::topic(), help_template = "{about}")]

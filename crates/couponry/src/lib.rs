@@ -52,7 +52,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
     };
     match &cli.command {
         // These three work without settings.
-        Command::Openapi => commands::openapi::run(),
+        Command::Openapi(args) => commands::openapi::run(args),
         Command::Completion(args) => commands::completion::run(args),
         Command::Settings => commands::config::topic(),
         Command::Serve => serve::run(&settings()?).await,

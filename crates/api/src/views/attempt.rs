@@ -1,5 +1,7 @@
 //! Refused attempts.
 
+use std::borrow::Cow;
+
 use attempts::{Found, Kept};
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
@@ -62,17 +64,17 @@ impl AttemptsBody {
         next_cursor: Option<String>,
         says_unknown: bool,
     ) -> AttemptsBody {
-        let body = |kept: Kept| AttemptBody {
-            at: format_instant(Millis(kept.at)),
-            action: kept.action,
-            code: kept.code,
-            unknown: kept.unknown.filter(|_| says_unknown),
-            campaign_id: kept.campaign,
-            user_id: kept.user,
-            order_ref: kept.order,
-            actor: kept.actor,
-            peer: kept.peer,
-            problem: kept.problem,
+        let body = |Kept { attempt: it, .. }: Kept| AttemptBody {
+            at: format_instant(Millis(it.at)),
+            action: it.action.into_owned(),
+            code: it.code,
+            unknown: it.unknown.filter(|_| says_unknown).map(Cow::into_owned),
+            campaign_id: it.campaign,
+            user_id: it.user,
+            order_ref: it.order,
+            actor: it.actor,
+            peer: it.peer,
+            problem: it.problem.into_owned(),
         };
         let data = found.attempts.into_iter().map(body).collect();
         AttemptsBody { data, next_cursor, dropped: found.dropped }
