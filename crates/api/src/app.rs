@@ -7,6 +7,7 @@ use std::sync::Arc;
 use attempts::AttemptLog;
 use coupon::ids::UserId;
 use engine::{Caller, Engine, Failure};
+use tokio::sync::Semaphore;
 
 use crate::guesses::Guesses;
 use crate::password::Passwords;
@@ -20,6 +21,10 @@ use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
 /// Most users, and most logins, that are counted at a time: some 10 MB.
 const COUNTED_MAX: usize = 100_000;
+
+/// Streams of events at a time. Each looks for what happened twice a second: all together take a twentieth
+/// of a core.
+pub(crate) const EVENT_STREAMS_MAX: usize = 256;
 
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +74,8 @@ pub struct App {
     pub(crate) passwords: Passwords,
     pub(crate) sign_in_limits: SignInLimits,
     pub(crate) stream_limit: StreamLimit,
+    /// A permit for each stream of events.
+    pub(crate) event_streams: Arc<Semaphore>,
     /// Unknown codes that were looked at more closely.
     pub(crate) unknown_looked_at: Throttle,
     guesses: Guesses,
@@ -83,6 +90,7 @@ impl App {
             passwords: Passwords::new(),
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
             stream_limit: StreamLimit::new(),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),
         }

@@ -179,11 +179,13 @@ async fn forget(settings: Settings, engine: Arc<Engine>, attempts: Option<Arc<At
         if let Some(attempts) = &attempts {
             attempts.forget_old(record.as_ref().is_ok_and(|record| record.jumped_at.is_none()));
         }
+        if let Err(error) = engine.count_activity().await {
+            tracing::debug!(error = ?error, "cannot count what happened");
+        }
         match record {
             Ok(record) if record.jumped_at.is_some() => {}
             Ok(_) => {
                 let forgotten = async {
-                    engine.count_activity().await?;
                     engine.forget_events(kept_ms).await?;
                     engine.forget_activity().await
                 };

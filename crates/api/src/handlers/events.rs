@@ -82,7 +82,7 @@ fn type_of(text: &str) -> Option<EventType> {
 ///
 /// With the header `Accept: text/event-stream` the answer is a stream of server-sent events: each has its
 /// cursor as `id`, its type as `event`, and what is an item of `data` here as `data`. It goes on for
-/// 15 minutes, then ask again with the last `id` as `Last-Event-ID`; a browser's `EventSource` does so by itself.
+/// 15 minutes, and a server has at most 256 of them; then ask again with the last `id` as `Last-Event-ID`; a browser's `EventSource` does so by itself.
 ///
 /// Events are kept for `events_keep`, seven days by default. If you come later, or if the store was
 /// restored from a backup, the answer is CURSOR_GONE, with the cursor to go on from.
@@ -115,7 +115,10 @@ pub(crate) async fn list_events(
         false => Ok(Answer(FeedBody::from(view)).into_response()),
         true => {
             let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
-            Ok(follow::stream(app, caller, request, view, stopping))
+            let permit = Arc::clone(&app.event_streams).try_acquire_owned();
+            let permit =
+                permit.map_err(|_| Problem::too_many("too many streams of events", 5_000))?;
+            Ok(follow::stream(app, caller, request, view, stopping, permit))
         }
     }
 }

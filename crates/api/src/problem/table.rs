@@ -229,7 +229,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("read_batch", &[codes![NotFound], TOKEN, READ]),
     ("change_batch", &[BODY, TOKEN, codes![NotFound], WRITE]),
     ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
-    ("list_events", &[codes![Invalid, CursorGone, NotKept], TOKEN, READ]),
+    ("list_events", &[codes![Invalid, CursorGone, NotKept, TooMany], TOKEN, READ]),
     ("list_attempts", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("read_counts", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("read_campaign_counts", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),

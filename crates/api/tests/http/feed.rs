@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{ANN, Admin, Operator, Service, Shop, Who};
+use crate::service::{ANN, Admin, Asked, Operator, Service, Shop, Who};
 
 /// A coupon of ann that is issued, held, redeemed, and cancelled, and one of another campaign that is void.
 async fn lived() -> Service {
@@ -144,4 +144,20 @@ async fn a_stream_waits_for_what_comes() {
     let third = all["data"][2]["cursor"].as_str().expect("a cursor");
     let mut again = service.stream("/v1/events?after=newest", Some(third)).await;
     assert_eq!(again.next().await["id"], all["data"][3]["cursor"].as_str().unwrap_or_default());
+}
+
+#[tokio::test]
+async fn streams_are_bounded() {
+    let service = lived().await;
+    let streams: Vec<_> =
+        (0..256).map(|_| service.stream("/v1/events?after=newest", None)).collect();
+    let streams = futures::future::join_all(streams).await;
+    let asked = Asked::new("GET", "/v1/events").header("accept", "text/event-stream");
+    let refused = service.send(Shop, asked).await;
+    refused.is("429 TOO_MANY", "one more");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    service.get(Shop, "/v1/events").await.is("200", "a page needs no place");
+    drop(streams);
+    let again = service.stream("/v1/events", None).await.next().await;
+    assert_eq!(again["event"], "campaign.created");
 }

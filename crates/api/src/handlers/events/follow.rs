@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::accept::Stopping;
 use crate::app::App;
@@ -46,6 +47,8 @@ struct Following {
     begun: Instant,
     said: Instant,
     stopping: Stopping,
+    /// Its place among all streams.
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What follows `first`, until the stream has lasted long enough, the service stops, or the store fails: the
@@ -56,11 +59,21 @@ pub(super) fn stream(
     request: EventsRequest,
     first: EventsView,
     stopping: Stopping,
+    permit: OwnedSemaphorePermit,
 ) -> Response {
     let now = Instant::now();
     let ready = VecDeque::new();
-    let mut following =
-        Following { app, caller, request, ready, has_more: false, begun: now, said: now, stopping };
+    let mut following = Following {
+        app,
+        caller,
+        request,
+        ready,
+        has_more: false,
+        begun: now,
+        said: now,
+        stopping,
+        _permit: permit,
+    };
     following.take(first);
     let pieces = unfold(following, |mut following| async move {
         let piece = following.next().await?;
