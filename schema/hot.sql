@@ -207,6 +207,28 @@ CREATE TABLE rejected_line (
 
 CREATE INDEX rejected_line_by_age ON rejected_line (at);
 
+-- Redemptions that were cancelled. Those that were not are found by coupon_closed. A row stays until some
+-- time after that of its coupon is gone.
+CREATE TABLE cancelled_redemption (
+    redeemed_at INTEGER NOT NULL,
+    -- The row of the coupon.
+    number      INTEGER NOT NULL,
+    campaign    INTEGER NOT NULL,
+    PRIMARY KEY (redeemed_at, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cancelled_redemption_by_campaign ON cancelled_redemption (campaign, redeemed_at, number);
+
+-- Which coupons an order has redeemed, in either tier: written some time after the redemption.
+CREATE TABLE redeemed_by_order (
+    -- The low 32 bits of the XXH3-64 of the order_ref.
+    order_hash INTEGER NOT NULL,
+    code       TEXT NOT NULL,
+    -- The UTC day of the redemption, since 1970. Old rows are deleted.
+    redeemed_on INTEGER NOT NULL,
+    PRIMARY KEY (order_hash, code)
+) STRICT, WITHOUT ROWID;
+
 -- How often something was done in a quarter of an hour, from which days and hours of every time zone are
 -- added up.
 CREATE TABLE activity (

@@ -2,10 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coupon::time::Millis;
+use engine::{Fault, Tie};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::problem::Problem;
-use engine::Fault;
 
 /// Longest cursor looked at, in bytes; ours have about 150.
 pub(crate) const CURSOR_BYTES_MAX: usize = 512;
@@ -14,6 +15,27 @@ pub(crate) const CURSOR_BYTES_MAX: usize = 512;
 pub(crate) fn cursor(query: &str, position: &[&str]) -> String {
     let text = serde_json::json!([format!("{:016x}", xxh3_64(query.as_bytes())), position]);
     URL_SAFE_NO_PAD.encode(text.to_string())
+}
+
+/// The cursor behind an item of a list over both tiers, which is in the order of an instant.
+pub(crate) fn tied(query: &str, at: Millis, tie: &Tie) -> String {
+    let (tier, tie) = match tie {
+        Tie::Hot(number) => ("hot", number.to_string()),
+        Tie::Cold(code) => ("cold", code.to_string()),
+    };
+    cursor(query, &[&at.0.to_string(), tier, &tie])
+}
+
+/// The position in a cursor that [`tied`] made.
+pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, Tie), Problem> {
+    let words = position(query, text)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let position = match words.as_slice() {
+        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(Tie::Hot)),
+        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
+        _ => None,
+    };
+    position.map(|(at, tie)| (Millis(at), tie)).ok_or_else(other)
 }
 
 /// The answer to a cursor that no page of this list ended with.

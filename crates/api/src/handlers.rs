@@ -13,3 +13,4 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;
+pub(crate) mod redemptions;

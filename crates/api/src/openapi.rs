@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::closed;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
-    imports, lists,
+    imports, lists, redemptions,
 };
 use crate::problem::ProblemBody;
 
@@ -37,6 +37,7 @@ use crate::problem::ProblemBody;
         (name = "batches", description = "Where the coupons of a campaign come from."),
         (name = "events", description = "What happened, for programs that follow it."),
         (name = "attempts", description = "What was refused, for people who look why a coupon did not work."),
+        (name = "redemptions", description = "What an order has redeemed, and lists for accounts."),
         (name = "counts", description = "How often something happened, by the hour and the day."),
         (name = "audit", description = "Who changed campaigns, batches and the store, and when."),
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
@@ -88,6 +89,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(attempts::list_attempts))
         .routes(routes!(counts::read_counts))
         .routes(routes!(counts::read_campaign_counts))
+        .routes(routes!(redemptions::list_redemptions))
         .routes(routes!(audit::list_audit))
         .routes(routes!(audit::list_campaign_audit))
         .routes(routes!(imports::import_template))

@@ -17,6 +17,10 @@ pub struct Bounds {
     pub expires_at: Option<(Millis, Millis)>,
     /// The first and the last change.
     pub modified_at: Option<(Millis, Millis)>,
+    /// The first and the last redemption that was not cancelled; the first is the later one if there is none.
+    pub redeemed_at: Option<(Millis, Millis)>,
+    /// The lowest and the highest version.
+    pub version: Option<(u64, u64)>,
     /// The archive commits that brought the rows to cold.
     pub archived_in: Option<(u64, u64)>,
 }
@@ -44,11 +48,19 @@ impl Bounds {
             holder: ends("holder"),
             expires_at: instants("expires_at"),
             modified_at: instants("modified_at"),
+            redeemed_at: match stats["nullCount"]["redeemed_at"].as_u64() {
+                Some(nulls) if nulls == rows => Some(NEVER),
+                Some(_) | None => instants("redeemed_at"),
+            },
+            version: numbers("version"),
             archived_in: numbers("archived_in"),
         };
         Some((rows, bounds))
     }
 }
+
+/// The bounds of instants where there is none.
+pub(crate) const NEVER: (Millis, Millis) = (Millis(i64::MAX), Millis(i64::MIN));
 
 /// Whether `value` may lie within `ends`.
 pub(crate) fn may_hold(ends: Option<&(String, String)>, value: &str) -> bool {

@@ -12,7 +12,7 @@ use arrow::array::{ListArray, RecordBatch};
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Genesis};
 use coupon::ids::UserId;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
 
 use crate::index::Row;
 use columns::{Zones, column};
@@ -41,6 +41,27 @@ pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coup
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         if archived_in.unsigned(row)? > after {
+            found.push(rows.coupon(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Decodes those coupons of a batch that may have a redemption, live or cancelled, made from `from` on and
+/// before `before`, and if there are two copies of one of them in the table, in both.
+pub(crate) fn coupons_redeemed(
+    batch: &RecordBatch,
+    from: Millis,
+    before: Millis,
+) -> Result<Vec<Coupon>, BadRow> {
+    let rows = Rows::of(batch)?;
+    let redeemed_at = instants(batch, "redeemed_at")?;
+    let mut found = Vec::new();
+    for row in 0..batch.num_rows() {
+        let live = redeemed_at.get(row).is_some_and(|at| (from..before).contains(&at));
+        // Its last change was the redemption or came later. What was cancelled has two changes at least.
+        let may = live || rows.versions.unsigned(row)? >= 2;
+        if may && rows.modified_at.needed(row)? >= from {
             found.push(rows.coupon(row)?);
         }
     }

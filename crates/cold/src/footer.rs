@@ -19,7 +19,7 @@ use parquet::file::metadata::{
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, NEVER};
 use crate::checksums;
 use crate::encode::MICROS;
 use crate::schema::TableSchema;
@@ -170,6 +170,11 @@ fn group(group: &RowGroupMetaData, file_bytes: u64) -> ParquetResult<Group> {
         holder: text_ends(statistics("holder")),
         expires_at: instant_ends(statistics("expires_at")),
         modified_at: instant_ends(statistics("modified_at")),
+        redeemed_at: match statistics("redeemed_at").and_then(Statistics::null_count_opt) {
+            Some(nulls) if nulls == group.num_rows().unsigned_abs() => Some(NEVER),
+            Some(_) | None => instant_ends(statistics("redeemed_at")),
+        },
+        version: number_ends(statistics("version")),
         archived_in: None,
     };
     let chunks = chunks.collect::<ParquetResult<_>>()?;
@@ -195,6 +200,11 @@ fn text_ends(statistics: Option<&Statistics>) -> Option<(String, String)> {
     let end = |bytes: Option<&[u8]>| String::from_utf8(bytes?.to_vec()).ok();
     let statistics = statistics?;
     Some((end(statistics.min_bytes_opt())?, end(statistics.max_bytes_opt())?))
+}
+
+fn number_ends(statistics: Option<&Statistics>) -> Option<(u64, u64)> {
+    let Statistics::Int64(values) = statistics? else { return None };
+    Some((values.min_opt()?.unsigned_abs(), values.max_opt()?.unsigned_abs()))
 }
 
 fn instant_ends(statistics: Option<&Statistics>) -> Option<(Millis, Millis)> {

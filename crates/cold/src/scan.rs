@@ -6,7 +6,7 @@ mod partition;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use coupon::coupon::Coupon;
+use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 
@@ -33,6 +33,8 @@ pub struct ScanFilter {
     pub expires_before: Option<Millis>,
     /// Only changed at this instant or later.
     pub modified_from: Option<Millis>,
+    /// Only with a redemption, live or cancelled, made at the first instant or later and before the second.
+    pub redeemed: Option<(Millis, Millis)>,
     /// Only in the partitions of these days, both included.
     pub days: Option<(Day, Day)>,
     /// Fail before reading if the statistics do not exclude more rows than this.
@@ -49,6 +51,11 @@ impl ScanFilter {
             && self.expires_from.is_none_or(|from| from <= coupon.expires_at())
             && self.expires_before.is_none_or(|before| coupon.expires_at() < before)
             && self.modified_from.is_none_or(|from| from <= coupon.modified_at())
+            && self.redeemed.is_none_or(|(from, before)| {
+                let mut made =
+                    coupon.events().iter().filter(|event| (from..before).contains(&event.at));
+                made.any(|event| matches!(event.kind, EventKind::Redeemed { .. }))
+            })
     }
 
     /// Whether a row within `bounds` may match by what no later version can undo: the campaign
@@ -57,6 +64,7 @@ impl ScanFilter {
         let campaign = self.campaign.as_ref();
         campaign.is_none_or(|campaign| may_hold(bounds.campaign.as_ref(), campaign.as_str()))
             && self.modified_from.zip(bounds.modified_at).is_none_or(|(from, (_, to))| from <= to)
+            && self.redeemed.is_none_or(|span| may_be_redeemed(bounds, span))
     }
 
     /// Whether a row within `bounds` may match by its expiry. A later version may have another
@@ -88,6 +96,14 @@ impl ColdStore {
         }
         Ok(scan)
     }
+}
+
+/// Whether a row within `bounds` may have a redemption of this span of time. A cancelled one needs two changes,
+/// and what was redeemed did not change last before that.
+fn may_be_redeemed(bounds: &Bounds, (from, before): (Millis, Millis)) -> bool {
+    let live = bounds.redeemed_at.is_none_or(|(first, last)| first < before && from <= last);
+    let cancelled = bounds.version.is_none_or(|(_, highest)| highest >= 2);
+    (live || cancelled) && bounds.modified_at.is_none_or(|(_, last)| from <= last)
 }
 
 /// A running scan.
@@ -165,7 +181,13 @@ impl Scan {
     async fn open(&self, day: Day) -> Result<Merge<Coupon>, ColdError> {
         let Inner { location, coupons, files, .. } = &*self.store.inner;
         let rows = self.parts(day).await?.into_iter().map(|Part { file, footer, groups }| {
-            let (object, reading) = (file.object(), Reading::all(decode::coupons));
+            let reading = match self.filter.redeemed {
+                None => Reading::all(decode::coupons),
+                Some((from, before)) => {
+                    Reading::all(move |batch| decode::coupons_redeemed(batch, from, before))
+                }
+            };
+            let object = file.object();
             let cursor = Cursor::new(location, files, object, &file, footer, reading, groups);
             FileRows::new(coupons, &file, cursor)
         });

@@ -7,12 +7,16 @@
 
 mod state;
 
+use crate::code::Code;
 use crate::coupon::{Coupon, EVENTS_OPEN_MAX, Event, EventKind, Genesis, Hold, State};
 use crate::ids::{Actor, OperationId, OrderRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
 pub use state::ImportedState;
+
+/// What the order of a redemption begins with that an import brought without one.
+const IMPORT_ORDER: &str = "import:";
 
 /// One run of an import, for the history of the coupons that it writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,10 +130,18 @@ fn is_so_already(coupon: &Coupon, line: &ImportedState) -> bool {
 }
 
 fn order_or_import(order: Option<&OrderRef>, coupon: &Coupon) -> OrderRef {
-    order.cloned().unwrap_or_else(|| {
-        // `import:` and a code are visible characters within the limit of a reference.
-        format!("import:{}", coupon.code()).parse().expect("a code is visible ASCII")
-    })
+    order.cloned().unwrap_or_else(|| import_order(coupon.code()))
+}
+
+/// The order of a redemption that an import brought without one.
+pub fn import_order(code: &Code) -> OrderRef {
+    // `import:` and a code are visible characters within the limit of a reference.
+    format!("{IMPORT_ORDER}{code}").parse().expect("a code is visible ASCII")
+}
+
+/// The code of a coupon that `order` has redeemed if it was made by [`import_order`].
+pub fn code_of_import_order(order: &OrderRef) -> Option<Code> {
+    order.as_str().strip_prefix(IMPORT_ORDER)?.parse().ok()
 }
 
 fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec<Event> {

@@ -237,6 +237,7 @@ pub(crate) fn sqlite(
     let options = Options {
         free_min_bytes: settings.free_min_mib.value << 20,
         events: settings.events_keep.value.every.is_some(),
+        orders: settings.orders_keep.value.every.is_some(),
         ..Options::default()
     };
     let archive = Arc::new(ColdArchive(Arc::clone(cold)));

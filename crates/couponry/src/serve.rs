@@ -99,7 +99,7 @@ fn background(
 ) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
-    tasks.spawn(tidy(engine()));
+    tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.attempts.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
@@ -142,8 +142,15 @@ pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
 }
 
 /// Deletes what is kept only for a time.
-async fn tidy(engine: Arc<Engine>) {
+async fn tidy(settings: Settings, engine: Arc<Engine>) {
+    let keep = settings.orders_keep.value.every.unwrap_or_default();
+    let orders_days = i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX);
     loop {
+        if clock::would_observe(&settings, &engine).await.is_ok_and(|it| it.jumped_at.is_none())
+            && let Err(error) = engine.forget_orders(orders_days).await
+        {
+            tracing::warn!(error = ?error, "cannot delete old orders of redemptions");
+        }
         match engine.forget_rejected_lines(REJECTED_KEPT_DAYS).await {
             Ok(0) => {}
             Ok(lines) => tracing::info!(lines, "deleted old rejected lines of imports"),

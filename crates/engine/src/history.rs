@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::walk::{Sifted, Walk};
 
 pub use coupons::{CouponsRequest, DayOf};
+pub(crate) use redemptions::redemptions_of;
 pub use redemptions::{RedemptionEntry, RedemptionsRequest};
 
 /// The rows of a coupon.

@@ -23,6 +23,7 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
+mod redemptions; // the list of redemptions, and what an order has redeemed
 mod walk; // every coupon of both tiers, once each
 
 use std::collections::HashMap;
@@ -66,6 +67,9 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
 pub use pages::{Position, Tie};
+pub use redemptions::{
+    REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
+};
 pub use walk::{PartitionCoupons, Sifted};
 
 /// Everything that couponry does with coupons.

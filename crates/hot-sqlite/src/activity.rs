@@ -1,4 +1,5 @@
-//! How often something was done: added up from the events of the feed, each once.
+//! How often something was done: added up from the events of the feed, each once. The orders of redemptions
+//! are entered with them.
 //!
 //! A setting has the number of the last event that is in the sums, and is written with them. So neither a
 //! kill nor a second process counts an event twice. Nobody who redeems waits for it.
@@ -9,6 +10,7 @@ use hot::feed::CouponEventKind;
 use rusqlite::params;
 
 use crate::columns::unsigned;
+use crate::orders;
 use crate::settings;
 use crate::txn::Txn;
 use crate::txn::events::number_of;
@@ -19,8 +21,9 @@ const COUNTED: &str = "activity_counted";
 /// The number under which all campaigns together are counted.
 const ALL_CAMPAIGNS: i64 = 0;
 
-/// Counts up to `limit` of the events that were not counted yet. Returns whether there are more.
-pub(crate) fn count(txn: &Txn<'_>, limit: usize) -> rusqlite::Result<bool> {
+/// Counts up to `limit` of the events that were not counted yet, and enters the `orders` of redemptions.
+/// Returns whether there are more.
+pub(crate) fn count(txn: &Txn<'_>, limit: usize, orders: bool) -> rusqlite::Result<bool> {
     // Those of the jobs of this group before this one, too.
     txn.flush()?;
     let counted = counted(txn)?;
@@ -52,6 +55,9 @@ pub(crate) fn count(txn: &Txn<'_>, limit: usize) -> rusqlite::Result<bool> {
          redeemed = redeemed + excluded.redeemed, cancelled = cancelled + excluded.cancelled",
         params![counted, last, QUARTER_MS, issued, redeemed, cancelled, ALL_CAMPAIGNS],
     )?;
+    if orders {
+        orders::enter_events(txn, counted, last)?;
+    }
     settings::set(txn, COUNTED, &last.to_string())?;
     Ok(found == limit as i64)
 }

@@ -16,7 +16,7 @@ use crate::directory::Place;
 use crate::failure::damaged;
 use crate::last_line::Said;
 use crate::txn::Txn;
-use crate::{directory, partitions};
+use crate::{cancelled, directory, partitions};
 
 /// A decision. The next entry of a claim gets the number after the newest one.
 pub(crate) type Decision = protocol::Decision<Here, i64>;
@@ -78,6 +78,9 @@ pub(crate) fn write(
         claims::enter(txn, number, entry, day, after)?;
     }
     txn.counts().change(number, before.coupon.state(), after.state());
+    if let Some(row) = before.here.row {
+        cancelled::enter(txn, row, number, after, before.coupon.events().len())?;
+    }
     if day != before.day {
         move_to(txn, before, after, day)
     } else if before.coupon.version() == 0 {

@@ -20,7 +20,7 @@ use crate::failure::{Elsewhere, damaged, elsewhere};
 use crate::last_line::Said;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, directory, partitions};
+use crate::{claims, directory, orders, partitions};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
@@ -101,6 +101,9 @@ impl Target<'_> {
         txn.counts().arrive(campaign, self.batch, 1);
         txn.counts().change(campaign, &State::Available, coupon.state());
         self.claim(txn, &coupon, day)?;
+        if txn.tells() {
+            orders::enter_all(txn, &coupon)?;
+        }
         Ok(ImportOutcome::Imported)
     }
 

@@ -13,6 +13,7 @@ mod backup;
 mod batches;
 mod bytes;
 mod campaigns;
+mod cancelled;
 mod changes;
 mod checkpointer;
 mod claims;
@@ -31,12 +32,15 @@ mod jobs;
 mod last_line;
 mod list;
 mod moves;
+mod orders;
 mod partitions;
 mod prefetch;
 mod private_files;
 mod readers;
 mod reconcile;
 mod record;
+mod redeemed;
+mod redemptions;
 mod rejected_lines;
 mod rows;
 mod schema;
@@ -83,11 +87,18 @@ pub struct Options {
     pub write_timeout: Duration,
     /// Whether the feed tells of each change. A store that was without for a while has a gap there.
     pub events: bool,
+    /// Whether the store keeps which coupons an order has redeemed. It needs the feed.
+    pub orders: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { free_min_bytes: FREE_MIN_BYTES, write_timeout: WRITE_TIMEOUT, events: true }
+        Options {
+            free_min_bytes: FREE_MIN_BYTES,
+            write_timeout: WRITE_TIMEOUT,
+            events: true,
+            orders: true,
+        }
     }
 }
 

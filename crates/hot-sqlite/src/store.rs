@@ -1,6 +1,7 @@
 //! The trait `HotStore` of the store: each method runs its protocol by the writer or a reader.
 
 mod changing;
+mod reports;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,9 +15,10 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
-use hot::activity::{Activities, Activity};
-use hot::audit::{Act, Audit, AuditEntry, Audited, Deed};
-use hot::feed::{Feed, FeedRead, FeedStart};
+use hot::activity::Activities;
+use hot::audit::{Act, Audit, Deed};
+use hot::feed::Feed;
+use hot::redemptions::Redemptions;
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -33,8 +35,8 @@ use crate::stock::Supply;
 use crate::txn::Txn;
 use crate::writer::{Unwell, free_space};
 use crate::{
-    Result, SqliteHot, accounts, activity, audit, batches, campaigns, changes, coupons, events,
-    import, issuing, list, prefetch, rejected_lines, settings, stock,
+    Result, SqliteHot, accounts, activity, batches, campaigns, changes, coupons, events, import,
+    issuing, list, prefetch, rejected_lines, settings, stock,
 };
 
 /// How long a caller that asks whether the store is writable waits for a commit that shows it.
@@ -45,12 +47,6 @@ const REJECTED_MAX: usize = 500;
 
 /// Rejected lines that one transaction deletes.
 const DELETED_MAX: usize = 2_000;
-
-/// Events that one transaction counts: some 3 ms.
-const COUNTED_MAX: usize = 5_000;
-
-/// Sums of quarters that one transaction deletes: about a millisecond.
-const QUARTERS_DELETED_MAX: usize = 2_000;
 
 /// Events that one transaction deletes: about a millisecond.
 const EVENTS_DELETED_MAX: usize = 2_000;
@@ -80,6 +76,10 @@ impl HotStore for SqliteHot {
     }
 
     fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+
+    fn redemptions(&self) -> Option<&dyn Redemptions> {
         Some(self)
     }
 
@@ -379,73 +379,5 @@ impl HotStore for SqliteHot {
         let (reads, waiting) = (self.readers.count(), self.writer.waiting());
         let statements = self.statements.load(Ordering::Relaxed);
         Gauge { reads, writes, commits, waiting, statements, ..Gauge::default() }
-    }
-}
-
-#[async_trait]
-impl Feed for SqliteHot {
-    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
-        self.readers.run(move |txn| events::page(txn, &from, limit)).await
-    }
-}
-
-#[async_trait]
-impl Audit for SqliteHot {
-    async fn record(&self, entry: AuditEntry) -> Result<()> {
-        self.writer.run(move |txn| txn.audit(&entry.act, &entry.deed)).await
-    }
-
-    async fn audit(
-        &self,
-        campaign: Option<CampaignId>,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Vec<Audited>> {
-        self.readers
-            .run(move |txn| audit::page(txn, campaign.as_ref(), after.as_deref(), limit))
-            .await
-    }
-}
-
-#[async_trait]
-impl Activities for SqliteHot {
-    async fn activity(
-        &self,
-        campaign: Option<CampaignId>,
-        from: i64,
-        until: i64,
-    ) -> Result<Vec<(i64, Activity)>> {
-        if let Err(error) = self.count_activity().await {
-            // A full disk takes no sums. What was counted before can be read.
-            tracing::warn!(error = %error, "the newest events are not in the counts");
-        }
-        self.readers.run(move |txn| activity::read(txn, campaign.as_ref(), from, until)).await
-    }
-
-    async fn count_activity(&self) -> Result<()> {
-        if self.readers.run(activity::is_behind).await? {
-            while self.background_write(|txn| activity::count(txn, COUNTED_MAX)).await? {}
-        }
-        Ok(())
-    }
-
-    async fn forget_activity(&self, before: i64) -> Result<u64> {
-        let (mut forgotten, mut after) = (0, -1);
-        // One campaign after the other: no index has all old ones together.
-        while let Some(campaign) =
-            self.readers.run(move |txn| activity::next_campaign(txn, after)).await?
-        {
-            loop {
-                let forget = move |txn: &Txn<'_>| {
-                    activity::forget(txn, campaign, before, QUARTERS_DELETED_MAX)
-                };
-                match self.background_write(forget).await? {
-                    0 => break,
-                    some => forgotten += some as u64,
-                }
-            }
-            after = campaign;
-        }
-        Ok(forgotten)
     }
 }

@@ -14,6 +14,8 @@ mod events;
 mod imported;
 #[path = "sqlite/lists.rs"]
 mod lists;
+#[path = "sqlite/redemptions.rs"]
+mod redemptions;
 #[path = "sqlite/shrink.rs"]
 mod shrink;
 #[path = "sqlite/writer.rs"]

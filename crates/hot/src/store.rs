@@ -14,6 +14,7 @@ use crate::activity::Activities;
 use crate::audit::{Act, Audit};
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
+use crate::redemptions::Redemptions;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
@@ -51,6 +52,11 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
 
     /// How often something was done; `None` if the store does not count that.
     fn activities(&self) -> Option<&dyn Activities> {
+        None
+    }
+
+    /// Who redeemed what for which order; `None` if the store cannot find that.
+    fn redemptions(&self) -> Option<&dyn Redemptions> {
         None
     }
 

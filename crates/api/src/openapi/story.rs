@@ -59,6 +59,7 @@ fn example(story: &Value, name: &str) -> Value {
         "List_Coupon" => page("Coupon"),
         "List_Campaign" => page("Campaign"),
         "List_Batch" => page("Batch"),
+        "List_Redemption" => page("Redemption"),
         "Problem" => problem(&later("Coupon", "redeemed")),
         "Ready" => but(&story["Ready"], &json!({"version": env!("CARGO_PKG_VERSION")})),
         name => story[name].clone(),

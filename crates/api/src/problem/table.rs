@@ -233,6 +233,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("list_attempts", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("read_counts", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("read_campaign_counts", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
+    ("list_redemptions", &[codes![Invalid, NotKept], COLD, TOKEN, READ]),
     ("list_audit", &[codes![Invalid, NotKept], TOKEN, READ]),
     ("list_campaign_audit", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("import_template", &[codes![Unauthenticated]]),

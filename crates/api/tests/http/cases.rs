@@ -22,5 +22,6 @@ mod pages;
 mod pause;
 mod problems;
 mod races;
+mod redemptions;
 pub(crate) mod service;
 mod time;

@@ -173,6 +173,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ),
     ("read_counts", COUNTS),
     ("read_campaign_counts", COUNTS),
+    ("list_redemptions", Fields(LIST, &[("data", Each(&Fields(REDEMPTION, &[])))])),
     ("list_audit", AUDIT),
     ("list_campaign_audit", AUDIT),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),

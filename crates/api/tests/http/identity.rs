@@ -84,6 +84,10 @@ fn rows() -> Vec<Row> {
             query: DAY,
             ..row("read_campaign_counts", Nothing, Value::Null, [403, 403, 200, 200, 200])
         },
+        Row {
+            query: DAY,
+            ..row("list_redemptions", Nothing, Value::Null, [403, 403, 200, 200, 200])
+        },
         row("list_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("list_campaign_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use jiff::fmt::temporal::DateTimeParser;
 
-use super::{DAY_SECONDS, EPOCH, SECOND_MS};
+use super::{DAY_SECONDS, EPOCH, SECOND_MS, Zone};
 use crate::time::{DAY_MS, Millis};
 
 /// Longest instant accepted, in bytes: nine decimals, an offset and some to spare.
@@ -80,6 +80,15 @@ pub fn parse_instant(text: &str) -> Result<Millis, BadInstant> {
         Ok(ms) if !since.is_negative() && ms <= LAST_INSTANT => Ok(Millis(ms)),
         _ => Err(BadInstant::Year { found: text.into() }),
     }
+}
+
+/// `2027-01-01 00:00:00`: what clocks of `zone` show at `instant`, as spreadsheets read it. Without the
+/// milliseconds.
+pub fn format_local(instant: Millis, zone: &Zone) -> String {
+    let second = instant.0.div_euclid(SECOND_MS);
+    let shown = format_instant(Millis((second + zone.offset_at(second)) * SECOND_MS));
+    // The same text with a blank, up to the decimals.
+    shown.replacen('T', " ", 1).split('.').next().unwrap_or_default().to_owned()
 }
 
 /// `2026-12-31T15:00:00.000Z`, always with three decimals and in UTC. Stays within the years 1

@@ -30,6 +30,8 @@ pub struct RedemptionEntry {
     pub code: String,
     /// Its campaign.
     pub campaign: CampaignId,
+    /// The name of the campaign.
+    pub campaign_name: String,
     /// Its batch.
     pub batch: BatchId,
     /// The redemption.
@@ -61,39 +63,53 @@ impl Engine {
         let (asked_days, asked_zone) = (days.clone(), zone.clone());
         let takes = move |coupon: &Coupon| {
             campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
-                && redemptions_of(coupon, &asked_days, &asked_zone).next().is_some()
+                && made_on(coupon, &asked_days, &asked_zone).next().is_some()
         };
         let rows = move |engine: &Engine, snapshot: &CouponSnapshot| {
-            let genesis = snapshot.coupon.genesis();
-            let made = redemptions_of(&snapshot.coupon, &days, &zone);
-            let entry =
-                |(redemption, cancel_reason): (Redemption, Option<Reason>)| RedemptionEntry {
-                    code: engine.printed_of(snapshot),
-                    campaign: genesis.campaign.clone(),
-                    batch: genesis.batch.clone(),
-                    on: Date::of(redemption.at, &zone),
-                    redemption,
-                    cancel_reason,
-                };
-            made.map(entry).collect::<Vec<_>>()
+            let made = made_on(&snapshot.coupon, &days, &zone);
+            made.map(|(redemption, why)| engine.redemption_entry(snapshot, redemption, why, &zone))
+                .collect::<Vec<_>>()
         };
         Ok(History { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
     }
+
+    /// A redemption of a coupon; `zone` decides on which day it was made.
+    pub(crate) fn redemption_entry(
+        &self,
+        snapshot: &CouponSnapshot,
+        redemption: Redemption,
+        cancel_reason: Option<Reason>,
+        zone: &Zone,
+    ) -> RedemptionEntry {
+        let genesis = snapshot.coupon.genesis();
+        RedemptionEntry {
+            code: self.printed_of(snapshot),
+            campaign: genesis.campaign.clone(),
+            campaign_name: snapshot.campaign.name.clone(),
+            batch: genesis.batch.clone(),
+            on: Date::of(redemption.at, zone),
+            redemption,
+            cancel_reason,
+        }
+    }
 }
 
-/// The redemptions of a coupon that were made on `days`, oldest first, each with the reason of its
-/// cancellation.
-pub(super) fn redemptions_of(
+/// The redemptions of a coupon that were made on `days`, as [`redemptions_of`] has them.
+pub(super) fn made_on(
     coupon: &Coupon,
     days: &RangeInclusive<Date>,
     zone: &Zone,
 ) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
+    redemptions_of(coupon).filter(move |(made, _)| days.contains(&Date::of(made.at, zone)))
+}
+
+/// The redemptions of a coupon, oldest first, each with the reason of its cancellation.
+pub(crate) fn redemptions_of(
+    coupon: &Coupon,
+) -> impl Iterator<Item = (Redemption, Option<Reason>)> {
     let events = coupon.events();
     events.iter().enumerate().filter_map(move |(nth, event)| {
         let EventKind::Redeemed { by, order } = &event.kind else { return None };
-        if !days.contains(&Date::of(event.at, zone)) {
-            return None;
-        }
         // A coupon has one live redemption at a time, so the next cancellation is that of this one.
         let cancelled = events[nth + 1..].iter().find_map(|event| match &event.kind {
             EventKind::RedemptionCancelled { reason, .. } => Some((event.at, reason.clone())),

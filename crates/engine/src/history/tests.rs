@@ -4,7 +4,7 @@ use coupon::ids::{Actor, OperationId};
 use coupon::time::{DAY_MS, Day, Millis};
 
 use super::coupons::{first_partition, last_partition};
-use super::redemptions::redemptions_of;
+use super::redemptions::made_on;
 use super::*;
 
 fn at(text: &str) -> Millis {
@@ -66,7 +66,7 @@ fn days_of_redemptions() {
         let coupon = coupon(at("2027-01-01T00:00:00Z"), vec![redeemed(at(instant), "1")]);
         for offset in -3..=3 {
             let on = Date::of(Millis(at(instant).0 + offset * DAY_MS), &zone("UTC"));
-            let found = redemptions_of(&coupon, &(on..=on), &zone(zone_name)).count();
+            let found = made_on(&coupon, &(on..=on), &zone(zone_name)).count();
             assert_eq!(found, usize::from(on == day(want)), "{name}: on {on}");
         }
     }
@@ -86,7 +86,7 @@ fn each_redemption_with_its_cancellation() {
     let coupon = coupon(at("2027-01-01T00:00:00Z"), events);
     let story = |from: &str, to: &str| {
         let days = day(from)..=day(to);
-        redemptions_of(&coupon, &days, &Zone::utc())
+        made_on(&coupon, &days, &Zone::utc())
             .map(|(made, why)| {
                 let why = why.map(|why| why.as_str().to_owned());
                 (made.order.to_string(), made.at, made.cancelled_at, why)

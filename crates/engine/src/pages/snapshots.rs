@@ -18,20 +18,31 @@ impl Engine {
         &self,
         mut archived: Vec<Archived>,
     ) -> Result<Vec<Archived>, Failure> {
-        let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
-        for Archived { day, coupon, .. } in &archived {
-            by_day.entry(*day).or_default().push(coupon.code().clone());
-        }
-        let mut versions: HashMap<Code, u64> = HashMap::new();
-        for (day, mut codes) in by_day {
-            codes.sort_unstable();
-            let rows = self.hot.coupons_of(day, codes).await?;
-            versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
-        }
+        let keys = archived.iter().map(|archived| (archived.day, archived.coupon.code()));
+        let versions = self.versions_in_hot(keys).await?;
         archived.retain(|Archived { coupon, .. }| {
             versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
         });
         Ok(archived)
+    }
+
+    /// The versions of those coupons that have rows in hot, in the partitions that are named.
+    pub(crate) async fn versions_in_hot<'a>(
+        &self,
+        keys: impl Iterator<Item = (Day, &'a Code)>,
+    ) -> Result<HashMap<Code, u64>, Failure> {
+        let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
+        for (day, code) in keys {
+            by_day.entry(day).or_default().push(code.clone());
+        }
+        let mut versions: HashMap<Code, u64> = HashMap::new();
+        for (day, mut codes) in by_day {
+            codes.sort_unstable();
+            codes.dedup();
+            let rows = self.hot.coupons_of(day, codes).await?;
+            versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
+        }
+        Ok(versions)
     }
 
     /// Archived coupons with their positions and their terms.

@@ -19,7 +19,9 @@ use crate::failure::damaged;
 use crate::last_line::Said;
 use crate::rows::{CampaignHere, first_number, is_imported, number_of};
 use crate::txn::Txn;
-use crate::{batches, campaigns, directory, import, partitions, rejected_lines, settings};
+use crate::{
+    batches, campaigns, cancelled, directory, import, orders, partitions, rejected_lines, settings,
+};
 
 /// Writes one item. A second pass brings only what is newer than here.
 pub(super) fn put(txn: &Txn<'_>, item: &Item, pass: Pass) -> rusqlite::Result<()> {
@@ -169,8 +171,10 @@ fn put_coupon(txn: &Txn<'_>, day: Day, coupon: &Coupon, pass: Pass) -> rusqlite:
         }
     }
     let genesis = coupon.genesis();
-    let (_, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
+    let (campaign, batch) = batch_here(txn, &genesis.campaign, &genesis.batch)?;
     let number = writing::insert(txn, batch, coupon, &Said::Available, day)?;
+    cancelled::enter(txn, number, campaign.number, coupon, 0)?;
+    orders::enter_all(txn, coupon)?;
     match is_imported(number) {
         true => directory::point(txn, code, &Place { day, number }),
         false => Ok(()),

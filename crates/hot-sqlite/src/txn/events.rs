@@ -32,6 +32,11 @@ pub(crate) fn number_of(kind: CouponEventKind) -> i64 {
 }
 
 impl Txn<'_> {
+    /// Whether the feed tells of the changes of this transaction.
+    pub(crate) fn tells(&self) -> bool {
+        self.seen.told.is_some()
+    }
+
     /// Tells that a change by `actor` replaced a coupon of `batch`.
     pub(crate) fn tell(&self, batch: i64, before: &Coupon, after: &Coupon, actor: &Actor) {
         let Some(told) = &self.seen.told else { return };

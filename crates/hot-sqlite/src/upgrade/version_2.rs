@@ -14,6 +14,7 @@ use crate::last_line::Said;
 use crate::schema::{OpenError, SCHEMA, finish_step, in_transaction, partly, version};
 use crate::settings;
 use crate::txn::{Seen, Txn};
+use crate::{cancelled, orders};
 
 /// The version that this step makes.
 const MADE: i64 = 2;
@@ -126,6 +127,9 @@ fn begin(conn: &Connection) -> rusqlite::Result<()> {
         "CREATE TRIGGER batch_terms",
         "CREATE TABLE actor",
         "CREATE TABLE operation",
+        "CREATE TABLE cancelled_redemption (",
+        "CREATE INDEX cancelled_redemption_by_campaign",
+        "CREATE TABLE redeemed_by_order (",
         "CREATE TABLE activity (",
         "CREATE TABLE audit (",
         "CREATE INDEX audit_by_campaign",
@@ -156,7 +160,10 @@ fn move_rows(conn: &Connection) -> rusqlite::Result<i64> {
         match old.coupon() {
             // What its last line said comes with its entry in the directory.
             Ok(coupon) => {
-                writing::insert(&txn, old.batch, coupon, &Said::Available, old.day)?;
+                let number = writing::insert(&txn, old.batch, coupon, &Said::Available, old.day)?;
+                let campaign = txn.batch_at(old.batch)?.campaign;
+                cancelled::enter(&txn, number, campaign, coupon, 0)?;
+                orders::enter_all(&txn, coupon)?;
             }
             Err(why) => {
                 tracing::error!(code = old.code, why, "a row was damaged before the upgrade");

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use coupon::calendar::{Date, Zone};
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::DAY_MS;
 use engine::{
-    Caller, CouponFilter, Fault, ListOrder, ListRequest, Position, Role, SPAN_DAYS_MAX, Span, Tie,
+    Caller, CouponFilter, Fault, ListOrder, ListRequest, Position, Role, SPAN_DAYS_MAX, Span,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -150,27 +150,19 @@ pub(super) fn half_a_range(caller: &Caller, ask: &ListRequest) -> Option<Fault> 
 }
 
 fn position(query: &str, text: &str) -> Result<Position, Problem> {
-    let words = cursor::position(query, text)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let position = match words.as_slice() {
-        [at, "hot", number] => at.parse().ok().zip(number.parse().ok().map(Tie::Hot)),
-        [at, "cold", code] => at.parse().ok().zip(code.parse().ok().map(Tie::Cold)),
-        _ => None,
-    };
-    let position = position.map(|(at, tie)| Position { expires_at: Millis(at), tie });
-    position.ok_or_else(cursor::other)
+    let (expires_at, tie) = cursor::tied_position(query, text)?;
+    Ok(Position { expires_at, tie })
 }
 
 pub(super) fn cursor_behind(query: &str, position: &Position) -> String {
-    let (tier, tie) = match &position.tie {
-        Tie::Hot(number) => ("hot", number.to_string()),
-        Tie::Cold(code) => ("cold", code.to_string()),
-    };
-    cursor::cursor(query, &[&position.expires_at.0.to_string(), tier, &tie])
+    cursor::tied(query, position.expires_at, &position.tie)
 }
 
 #[cfg(test)]
 mod tests {
+    use coupon::time::Millis;
+    use engine::Tie;
+
     use super::*;
 
     /// Clients in the middle of a list have cursors of these texts. Two releases that work at the

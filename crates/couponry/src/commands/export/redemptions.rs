@@ -107,6 +107,7 @@ mod tests {
         let entry = RedemptionEntry {
             code: "A-B".into(),
             campaign: "c".parse().unwrap(),
+            campaign_name: "C".into(),
             batch: "b".parse().unwrap(),
             redemption: Redemption {
                 by: None,

@@ -1,0 +1,187 @@
+//! Redemptions: what an order has redeemed, and lists for accounts.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use coupon::calendar::{Date, Zone};
+use coupon::ids::{CampaignId, OrderRef};
+use engine::{
+    Caller, Failure, PAGE_DEFAULT, RedeemedPosition, RedemptionListRequest, RedemptionListView,
+};
+use futures::stream::{StreamExt, once, try_unfold};
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::answer::{Answer, csv};
+use crate::app::App;
+use crate::bodies::Reading;
+use crate::cursor;
+use crate::extract::{CAMPAIGN, Params, Who, named};
+use crate::paging::LIMITS;
+use crate::problem::Problem;
+use crate::views::{List, REDEMPTION_COLUMNS, RedemptionBody, redemption_row};
+
+/// Redemptions that a download reads at a time: some 2 MB. Each reads the statistics of the archive again.
+const PIECE: usize = 10_000;
+
+/// Most rows of a download. A sheet of a spreadsheet has 1,048,576.
+const ROWS_MAX: usize = 1_000_000;
+
+/// A byte-order mark, by which spreadsheets know that a file is UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Which redemptions to list.
+#[derive(Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RedemptionParams {
+    /// Only the redemptions of this order. All of them are on one page.
+    order_ref: Option<String>,
+    /// Only the redemptions of this campaign.
+    campaign_id: Option<String>,
+    /// The first day on which they were made. Needed without `order_ref`.
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<String>,
+    /// The last day, at most 366 days after the first. Needed without `order_ref`.
+    #[param(value_type = Option<String>, format = Date)]
+    to: Option<String>,
+    /// The time zone of the days, and of the times in a CSV file. If it is left out, that of the campaign, or
+    /// UTC.
+    time_zone: Option<String>,
+    /// The most redemptions of a page: 1 to 1,000. If it is left out, it is 50. Not for a CSV file.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
+    #[serde(skip_serializing)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before. Not for a CSV file.
+    #[serde(skip_serializing)]
+    cursor: Option<String>,
+}
+
+impl RedemptionParams {
+    /// The query that a cursor belongs to.
+    fn query(&self) -> String {
+        serde_json::json!(["redemptions", self]).to_string()
+    }
+
+    fn read(&self, is_file: bool) -> Result<RedemptionListRequest, Problem> {
+        let mut reading = Reading::default();
+        let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
+        let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
+        let zone: Option<Zone> = reading.may("time_zone", self.time_zone.as_deref());
+        let days = match (&self.from, &self.to) {
+            (None, None) => None,
+            (from, to) => {
+                let from: Option<Date> = reading.must("from", from.as_deref());
+                let to: Option<Date> = reading.must("to", to.as_deref());
+                from.zip(to).map(|(from, to)| from..=to)
+            }
+        };
+        for (field, text) in [("limit", &self.limit), ("cursor", &self.cursor)] {
+            if is_file && text.is_some() {
+                reading.fault(field, "a CSV file has all of it: leave it out");
+            }
+        }
+        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
+        let limit =
+            if is_file { PIECE } else { limit.map_or(PAGE_DEFAULT, |limit| limit as usize) };
+        let after = match &self.cursor {
+            None => None,
+            Some(text) => {
+                let (at, tie) = cursor::tied_position(&self.query(), text)?;
+                Some(RedeemedPosition { at, tie })
+            }
+        };
+        reading.done(Some(RedemptionListRequest { order, campaign, days, zone, after, limit }))
+    }
+}
+
+/// List redemptions
+///
+/// What an order has redeemed, or what was redeemed on some days: newest first, of active and archived coupons,
+/// with the cancelled ones. Give `order_ref`, or `from` and `to`.
+///
+/// With `Accept: text/csv` the answer is a file for a spreadsheet: UTF-8 with a byte-order mark, times of the
+/// time zone, names of campaigns, and at most 1,000,000 rows. A cell that a spreadsheet would take for a
+/// formula starts with an apostrophe.
+///
+/// An order is found for `orders_keep` after it redeemed, 400 days by default. A shop, an operator and an
+/// admin may call it.
+#[utoipa::path(
+    get, path = "/v1/redemptions", tag = "redemptions", params(RedemptionParams),
+    responses((status = 200, description = "One page of redemptions, or all of them as CSV", content(
+        (List<RedemptionBody> = "application/json"),
+        (String = "text/csv"),
+    )))
+)]
+pub(crate) async fn list_redemptions(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(params): Params<RedemptionParams>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/csv")) {
+        return file(app, caller, params.read(true)?).await;
+    }
+    let view = page(&app, &caller, params.read(false)?).await?;
+    let query = params.query();
+    let data = view.redemptions.iter().map(RedemptionBody::from).collect();
+    let next_cursor = view.next.map(|next| cursor::tied(&query, next.at, &next.tie));
+    Ok(Answer(List { data, next_cursor }).into_response())
+}
+
+async fn page(
+    app: &App,
+    caller: &Caller,
+    request: RedemptionListRequest,
+) -> Result<RedemptionListView, Problem> {
+    let view = app.engine.redemptions(caller, request).await.map_err(named(CAMPAIGN))?;
+    view.ok_or_else(|| {
+        Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0, or it is on a cluster")
+    })
+}
+
+/// The next piece of a download.
+struct Rest {
+    app: Arc<App>,
+    caller: Caller,
+    request: RedemptionListRequest,
+    rows: usize,
+}
+
+async fn file(
+    app: Arc<App>,
+    caller: Caller,
+    request: RedemptionListRequest,
+) -> Result<Response, Problem> {
+    // What goes wrong at once is an answer of its own, not a file that breaks off.
+    let first = page(&app, &caller, request.clone()).await?;
+    let header = engine::csv::row(REDEMPTION_COLUMNS);
+    let begin = format!("{BYTE_ORDER_MARK}{header}{}", rows(&first));
+    let rest = first.next.map(|after| {
+        let request = RedemptionListRequest { after: Some(after), ..request };
+        Rest { app: Arc::clone(&app), caller, request, rows: first.redemptions.len() }
+    });
+    let rest = try_unfold(rest, |rest| async { Rest::piece(rest).await });
+    let rest = app.stream_limit.wrap(rest.boxed());
+    Ok(csv(once(async move { Ok(begin) }).chain(rest).boxed()))
+}
+
+impl Rest {
+    async fn piece(rest: Option<Rest>) -> Result<Option<(String, Option<Rest>)>, Failure> {
+        let Some(mut rest) = rest.filter(|rest| rest.rows < ROWS_MAX) else { return Ok(None) };
+        rest.request.limit = PIECE.min(ROWS_MAX - rest.rows);
+        let view = rest.app.engine.redemptions(&rest.caller, rest.request.clone()).await?;
+        let Some(mut view) = view else { return Ok(None) };
+        rest.rows += view.redemptions.len();
+        rest.request.after = view.next.take();
+        let is_end = rest.request.after.is_none();
+        Ok(Some((rows(&view), (!is_end).then_some(rest))))
+    }
+}
+
+fn rows(view: &RedemptionListView) -> String {
+    view.redemptions.iter().map(|entry| redemption_row(entry, &view.zone)).collect()
+}

@@ -1,0 +1,388 @@
+//! Redemptions, for people who look one up: by the order that made it, or newest first.
+//!
+//! A page over both tiers obeys the invariants of [`crate::pages`]: it reads hot first and cold after it, and
+//! of redemptions of one instant those of hot come first.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use cold::ScanFilter;
+use coupon::calendar::{Date, Zone};
+use coupon::coupon::Coupon;
+use coupon::ids::{CampaignId, OrderRef};
+use coupon::imported::code_of_import_order;
+use coupon::time::{Day, Millis};
+use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions};
+use hot::{CouponSnapshot, Tier};
+use router::Found;
+
+use crate::archive::in_time;
+use crate::failure::{Failure, found};
+use crate::history::{RedemptionEntry, redemptions_of};
+use crate::pages::Tie;
+use crate::{Caller, Engine, Role};
+
+/// Longest span of one request, in days.
+pub const REDEMPTION_DAYS_MAX: usize = 366;
+
+/// Most archived coupons that one page may look at, by the statistics of their files: some seconds.
+const ARCHIVED_MAX: u64 = 10_000_000;
+
+/// Which redemptions to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionListRequest {
+    /// Only those of this order.
+    pub order: Option<OrderRef>,
+    /// Only those of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// The days on which they were made, both ends inclusive. Needed without an order.
+    pub days: Option<RangeInclusive<Date>>,
+    /// The zone of the days. Without it, that of the campaign if one is named, else UTC.
+    pub zone: Option<Zone>,
+    /// Only those after this position. Those of an order are all on one page.
+    pub after: Option<RedeemedPosition>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Where a page of redemptions ended: the next page begins after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedeemedPosition {
+    /// When the last redemption was made.
+    pub at: Millis,
+    /// Orders redemptions of one instant.
+    pub tie: Tie,
+}
+
+/// Some redemptions, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionListView {
+    /// They.
+    pub redemptions: Vec<RedemptionEntry>,
+    /// The zone of the days.
+    pub zone: Zone,
+    /// Where the next page begins.
+    pub next: Option<RedeemedPosition>,
+}
+
+/// A span of time in a zone.
+struct Within {
+    campaign: Option<CampaignId>,
+    days: Option<RangeInclusive<Date>>,
+    zone: Zone,
+}
+
+/// A redemption of a coupon, at its place in the list.
+struct Listed {
+    position: RedeemedPosition,
+    order: OrderRef,
+    snapshot: CouponSnapshot,
+}
+
+/// The redemptions of archived coupons for a page, and how far cold was read if there are more.
+type ArchivedListed = (Vec<Listed>, Option<RedeemedPosition>);
+
+impl RedeemedPosition {
+    /// Which of two positions comes first in the list.
+    fn order(&self, other: &RedeemedPosition) -> Ordering {
+        let newer = other.at.cmp(&self.at);
+        newer.then_with(|| match (&self.tie, &other.tie) {
+            (Tie::Hot(one), Tie::Hot(other)) => other.cmp(one),
+            (one, other) => one.cmp(other),
+        })
+    }
+
+    /// The position in hot after which everything lies that is after this one.
+    fn in_hot(&self) -> RedemptionPosition {
+        let tie = match self.tie {
+            Tie::Hot(tie) => tie,
+            // The pages so far have all of hot's redemptions of this instant.
+            Tie::Cold(_) => 0,
+        };
+        RedemptionPosition { at: self.at, tie }
+    }
+}
+
+impl Engine {
+    /// Reads one page of redemptions, live and cancelled. `None`: the store cannot find them.
+    ///
+    /// # Errors
+    /// `Forbidden` for users; `NotFound` for the campaign; `Invalid` for a request that would look at
+    /// everything.
+    pub async fn redemptions(
+        &self,
+        caller: &Caller,
+        request: RedemptionListRequest,
+    ) -> Result<Option<RedemptionListView>, Failure> {
+        caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
+        let Some(store) = self.hot.redemptions() else { return Ok(None) };
+        let RedemptionListRequest { order, campaign, days, zone, after, limit } = request;
+        let of_campaign = match &campaign {
+            Some(id) => {
+                Some(found(self.hot.campaign(id, self.now()).await?)?.campaign.zone.clone())
+            }
+            None => None,
+        };
+        let zone = zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        if let Some(days) = &days {
+            must_be_short(days)?;
+        }
+        let within = Within { campaign, days, zone };
+        let (listed, next) = match (order, within.instants()) {
+            (Some(order), _) => match self.of_order(store, &order, &within).await? {
+                Some(listed) => (listed, None),
+                None => return Ok(None),
+            },
+            (None, Some(span)) => self.page_of(store, &within, span, after, limit).await?,
+            (None, None) => {
+                let detail = "is missing: give order_ref, or from and to";
+                return Err(Failure::invalid("from", detail));
+            }
+        };
+        let redemptions = listed.iter().filter_map(|it| self.entry(it, &within.zone)).collect();
+        Ok(Some(RedemptionListView { redemptions, zone: within.zone, next }))
+    }
+
+    /// Deletes what is known of the orders of redemptions that were made more than `days` days ago.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_orders(&self, days: i32) -> Result<u64, Failure> {
+        let Some(store) = self.hot.redemptions() else { return Ok(0) };
+        Ok(store.forget_orders(Day(self.now().day().0.saturating_sub(days))).await?)
+    }
+
+    /// What an order has redeemed, newest first; `None` if the store does not keep that.
+    async fn of_order(
+        &self,
+        store: &dyn Redemptions,
+        order: &OrderRef,
+        within: &Within,
+    ) -> Result<Option<Vec<Listed>>, Failure> {
+        let Some(mut codes) = store.codes_of_order(order).await? else { return Ok(None) };
+        codes.extend(code_of_import_order(order));
+        let mut listed = Vec::new();
+        for code in codes {
+            let Ok(text) = code.as_str().parse() else { continue };
+            let address = match self.router.find(&text, self.hot.as_ref()).await? {
+                Some(Found::Coupon(address)) => address,
+                Some(Found::Shared { .. }) | None => continue,
+            };
+            let Some(snapshot) = self.hot.read(&address).await? else { continue };
+            let Some(redemption) = snapshot.coupon.redemption_of(order) else { continue };
+            if within.has(&snapshot.coupon, redemption.at) {
+                let position = RedeemedPosition { at: redemption.at, tie: Tie::Cold(code) };
+                listed.push(Listed { position, order: order.clone(), snapshot });
+            }
+        }
+        listed.sort_by(|one, other| one.position.order(&other.position));
+        Ok(Some(listed))
+    }
+
+    /// One page over both tiers.
+    async fn page_of(
+        &self,
+        store: &dyn Redemptions,
+        within: &Within,
+        (from, before): (Millis, Millis),
+        after: Option<RedeemedPosition>,
+        limit: usize,
+    ) -> Result<(Vec<Listed>, Option<RedeemedPosition>), Failure> {
+        let query = RedemptionQuery {
+            campaign: within.campaign.clone(),
+            from,
+            before,
+            after: after.as_ref().map(RedeemedPosition::in_hot),
+            limit,
+        };
+        let hot = store.redemptions(query).await?;
+        let hot: Vec<Listed> = hot.into_iter().map(Listed::from).collect();
+        let end_of_hot = hot.last().filter(|_| hot.len() >= limit).map(|it| it.position.clone());
+        let (cold, end_of_cold) =
+            self.archived_redemptions(within, (from, before), after, limit).await?;
+        // What lies after `end` has not been read in one of the two tiers.
+        let ends = [end_of_hot, end_of_cold];
+        let end = ends.into_iter().flatten().min_by(RedeemedPosition::order);
+        let mut all: Vec<Listed> = hot.into_iter().chain(cold).collect();
+        all.retain(|it| end.as_ref().is_none_or(|end| it.position.order(end).is_le()));
+        all.sort_by(|one, other| one.position.order(&other.position));
+        let mut seen = HashSet::new();
+        all.retain(|it| seen.insert((it.snapshot.coupon.code().clone(), it.order.clone())));
+        let on_page = whole(&all, limit, |it| &it.position);
+        let next = match all.len() > on_page {
+            true => all.get(on_page - 1).map(|last| last.position.clone()),
+            false => end,
+        };
+        all.truncate(on_page);
+        Ok((all, next))
+    }
+
+    /// The first redemptions of archived coupons after a position.
+    async fn archived_redemptions(
+        &self,
+        within: &Within,
+        (from, before): (Millis, Millis),
+        after: Option<RedeemedPosition>,
+        limit: usize,
+    ) -> Result<ArchivedListed, Failure> {
+        if !in_time(&self.cold, 0, self.has_cold()).await? {
+            return Ok((Vec::new(), None));
+        }
+        let before = after.as_ref().map_or(before, |after| before.min(after.at.plus_ms(1)));
+        let filter = ScanFilter {
+            campaign: within.campaign.clone(),
+            redeemed: Some((from, before)),
+            rows_max: Some(ARCHIVED_MAX),
+            ..ScanFilter::default()
+        };
+        let is_wanted = |position: &RedeemedPosition| {
+            after.as_ref().is_none_or(|after| position.order(after).is_gt())
+        };
+        let mut scan = in_time(&self.cold, 0, self.cold.scan(filter)).await?;
+        let mut found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)> = Vec::new();
+        while let Some(chunk) = in_time(&self.cold, 0, scan.next()).await? {
+            for (day, coupon) in chunk {
+                for (at, order) in made(&coupon, from, before) {
+                    let position = RedeemedPosition { at, tie: Tie::Cold(coupon.code().clone()) };
+                    if is_wanted(&position) {
+                        found.push((position, order, day, coupon.clone()));
+                    }
+                }
+            }
+            found.sort_by(|one, other| one.0.order(&other.0));
+            found.truncate(whole(&found, limit, |it| &it.0) + 1);
+        }
+        let on_page = whole(&found, limit, |it| &it.0);
+        let is_more = found.len() > on_page;
+        found.truncate(on_page);
+        let end = found.last().filter(|_| is_more).map(|last| last.0.clone());
+        // Those whose rows hot still has are in its list, at another position.
+        let keys = found.iter().map(|(_, _, day, coupon)| (*day, coupon.code()));
+        let in_hot = self.versions_in_hot(keys).await?;
+        found.retain(|(_, _, _, coupon)| {
+            in_hot.get(coupon.code()).is_none_or(|version| *version < coupon.version())
+        });
+        Ok((self.listed(found).await?, end))
+    }
+
+    /// Archived redemptions with their terms, without those of campaigns that a restored hot store does not
+    /// know.
+    async fn listed(
+        &self,
+        found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)>,
+    ) -> Result<Vec<Listed>, Failure> {
+        let mut listed = Vec::with_capacity(found.len());
+        let coupons = found.iter().map(|(.., coupon)| (coupon.clone(), Tier::Cold)).collect();
+        let mut snapshots = self.snapshots_of(coupons).await?.into_iter().peekable();
+        for (position, order, _, coupon) in found {
+            if let Some(snapshot) = snapshots.next_if(|it| it.coupon.code() == coupon.code()) {
+                listed.push(Listed { position, order, snapshot });
+            }
+        }
+        Ok(listed)
+    }
+
+    fn entry(&self, listed: &Listed, zone: &Zone) -> Option<RedemptionEntry> {
+        let Listed { order, snapshot, .. } = listed;
+        let mut all = redemptions_of(&snapshot.coupon);
+        let (redemption, cancel_reason) = all.find(|(redemption, _)| redemption.order == *order)?;
+        Some(self.redemption_entry(snapshot, redemption, cancel_reason, zone))
+    }
+}
+
+impl From<RedemptionRow> for Listed {
+    fn from(row: RedemptionRow) -> Listed {
+        let RedemptionPosition { at, tie } = row.position;
+        let position = RedeemedPosition { at, tie: Tie::Hot(tie) };
+        Listed { position, order: row.redemption.order, snapshot: row.snapshot }
+    }
+}
+
+impl Within {
+    /// The first instant, and the first after it.
+    fn instants(&self) -> Option<(Millis, Millis)> {
+        let days = self.days.as_ref()?;
+        Some((days.start().first_instant(&self.zone), days.end().end(&self.zone)))
+    }
+
+    fn has(&self, coupon: &Coupon, at: Millis) -> bool {
+        self.campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)
+            && self.instants().is_none_or(|(from, before)| (from..before).contains(&at))
+    }
+}
+
+/// How many of the sorted `items` are a page: `limit`, or a few more if they have one position. A coupon may be
+/// redeemed twice at one instant, since clocks are put back.
+fn whole<T>(items: &[T], limit: usize, position: impl Fn(&T) -> &RedeemedPosition) -> usize {
+    let Some(last) = limit.checked_sub(1).and_then(|at| items.get(at)) else { return items.len() };
+    let more = items[limit..].iter().take_while(|item| position(item) == position(last));
+    limit + more.count()
+}
+
+/// When redemptions of a coupon were made from `from` on and before `before`, and by which orders.
+fn made(coupon: &Coupon, from: Millis, before: Millis) -> impl Iterator<Item = (Millis, OrderRef)> {
+    let all = redemptions_of(coupon).map(|(redemption, _)| (redemption.at, redemption.order));
+    all.filter(move |(at, _)| (from..before).contains(at))
+}
+
+fn must_be_short(days: &RangeInclusive<Date>) -> Result<(), Failure> {
+    if days.is_empty() {
+        return Err(Failure::invalid("to", "is before from"));
+    }
+    match days.start().plus_days(REDEMPTION_DAYS_MAX as u16 - 1) < *days.end() {
+        true => {
+            let detail = format!("is more than {REDEMPTION_DAYS_MAX} days after from");
+            Err(Failure::invalid("to", detail))
+        }
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coupon::code::Code;
+
+    use super::*;
+
+    fn code(text: &str) -> Code {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn positions() {
+        let at = |at, tie| RedeemedPosition { at: Millis(at), tie };
+        let cold = |text| Tie::Cold(code(text));
+        let cases = [
+            ("the newer one first", at(5, Tie::Hot(1)), at(4, Tie::Hot(9)), Ordering::Less),
+            ("hot: the higher row first", at(5, Tie::Hot(9)), at(5, Tie::Hot(1)), Ordering::Less),
+            ("hot before cold", at(5, Tie::Hot(1)), at(5, cold("AAAA")), Ordering::Less),
+            ("cold: by code", at(5, cold("AAAA")), at(5, cold("AAAB")), Ordering::Less),
+            ("the same", at(5, cold("AAAA")), at(5, cold("AAAA")), Ordering::Equal),
+        ];
+        for (name, one, other, want) in cases {
+            assert_eq!(one.order(&other), want, "{name}");
+            assert_eq!(other.order(&one), want.reverse(), "{name}, the other way round");
+        }
+        assert_eq!(at(5, cold("AAAA")).in_hot().tie, 0);
+    }
+
+    #[test]
+    fn spans() {
+        let cases = [
+            ("a day", "2027-03-01", "2027-03-01", None),
+            ("a year", "2027-01-01", "2028-01-01", None),
+            ("one day more", "2027-01-01", "2028-01-02", Some("to")),
+            ("the wrong way round", "2027-03-02", "2027-03-01", Some("to")),
+        ];
+        for (name, from, to, want) in cases {
+            let days = from.parse().unwrap()..=to.parse().unwrap();
+            let field = match must_be_short(&days) {
+                Ok(()) => None,
+                Err(Failure::Invalid(faults)) => Some(faults[0].field.clone()),
+                Err(other) => panic!("{name}: {other:?}"),
+            };
+            assert_eq!(field.as_deref(), want, "{name}");
+        }
+    }
+}

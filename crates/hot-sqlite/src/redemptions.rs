@@ -1,0 +1,109 @@
+//! Redemptions newest first, with the cancelled ones.
+//!
+//! The index `coupon_closed` has the redeemed coupons of each batch and expiry day by time, so a page asks each
+//! of these for its newest and keeps the first of all. It looks at no coupon that it does not return.
+
+use coupon::coupon::{EventKind, Redemption};
+use coupon::time::Millis;
+use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow};
+use rusqlite::params;
+
+use crate::cancelled;
+use crate::coupons::{Located, row_at};
+use crate::redeemed::{Latest, Window};
+use crate::txn::Txn;
+
+/// At most `query.limit` redemptions.
+pub(crate) fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<RedemptionRow>> {
+    let campaign = match &query.campaign {
+        None => None,
+        Some(id) => match txn.campaign(id)? {
+            Some(here) => Some(here.number),
+            None => return Ok(Vec::new()),
+        },
+    };
+    let parts = parts(txn, campaign)?;
+    let (mut window, mut rows) = (Window::of(query), Vec::new());
+    loop {
+        let limit = query.limit - rows.len();
+        let mut latest = Latest::new(limit);
+        for part in &parts {
+            latest.add(live(txn, *part, &window, latest.from(&window), limit)?);
+        }
+        latest.add(cancelled::latest(txn, campaign, &window, limit)?);
+        let found = latest.into_found();
+        for (at, number) in &found {
+            if let Some(located) = row_at(txn, *number)? {
+                rows.extend(rows_of(&located, *at, *number));
+            }
+        }
+        // Of cancelled ones some may be gone: then there is room for more.
+        match found.last() {
+            Some(last) if found.len() == limit && rows.len() < query.limit => {
+                window = window.behind(*last);
+            }
+            Some(_) | None => return Ok(rows),
+        }
+    }
+}
+
+/// A batch, and an expiry day on which it has coupons.
+type Part = (i32, i64);
+
+/// The parts in which redeemed coupons may be.
+fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> rusqlite::Result<Vec<Part>> {
+    let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let Some(campaign) = campaign else {
+        // From one entry of the index to the first of the next part.
+        let mut parts: Vec<Part> = Vec::new();
+        while let Some(part) = txn.first(
+            "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND (expiry_day, batch) > (?1, ?2) \
+             ORDER BY expiry_day, batch LIMIT 1",
+            parts.last().map_or((i32::MIN, 0), |part| *part),
+            pair,
+        )? {
+            parts.push(part);
+        }
+        return Ok(parts);
+    };
+    txn.all(
+        "SELECT partition_plan.expiry_day, batch.number FROM batch JOIN partition_plan \
+         WHERE batch.campaign = ?1 AND NOT partition_plan.emptied",
+        [campaign],
+        pair,
+    )
+}
+
+/// The newest live redemptions of a part, at most `limit`.
+fn live(
+    txn: &Txn<'_>,
+    (day, batch): Part,
+    window: &Window,
+    from: Millis,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Millis, i64)>> {
+    txn.all(
+        "SELECT ended_at, number FROM coupon INDEXED BY coupon_closed \
+         WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+         AND ended_at >= ?3 AND ended_at <= ?4 AND (ended_at < ?4 OR number < ?5) \
+         ORDER BY ended_at DESC, number DESC LIMIT ?6",
+        params![day, batch, from.0, window.last.0, window.below, limit as i64],
+        |row| Ok((Millis(row.get(0)?), row.get(1)?)),
+    )
+}
+
+/// The redemptions of a coupon that were made at this instant.
+fn rows_of(located: &Located, at: Millis, number: i64) -> impl Iterator<Item = RedemptionRow> {
+    let coupon = &located.coupon;
+    let made = coupon.events().iter().filter(move |event| event.at == at);
+    let made = made.filter_map(|event| match &event.kind {
+        EventKind::Redeemed { order, .. } => coupon.redemption_of(order),
+        _ => None,
+    });
+    made.map(move |redemption: Redemption| RedemptionRow {
+        position: RedemptionPosition { at, tie: number.unsigned_abs() },
+        redemption,
+        snapshot: located.snapshot(),
+    })
+}

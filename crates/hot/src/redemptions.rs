@@ -1,0 +1,64 @@
+//! Redemptions that a store still has rows of: by the order that made them, and newest first.
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Redemption;
+use coupon::ids::{CampaignId, OrderRef};
+use coupon::time::{Day, Millis};
+
+use crate::{CouponSnapshot, HotError};
+
+/// Where a page of redemptions ended: the next one begins after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedemptionPosition {
+    /// When the last redemption was made.
+    pub at: Millis,
+    /// Orders redemptions of one instant. Only the store reads it.
+    pub tie: u64,
+}
+
+/// A request for one page of redemptions.
+#[derive(Clone, Debug)]
+pub struct RedemptionQuery {
+    /// Only those of one campaign.
+    pub campaign: Option<CampaignId>,
+    /// Made at this instant or later.
+    pub from: Millis,
+    /// Made before this instant.
+    pub before: Millis,
+    /// The end of the page before; `None` for the first page.
+    pub after: Option<RedemptionPosition>,
+    /// Most redemptions on the page.
+    pub limit: usize,
+}
+
+/// A redemption, live or cancelled, and its coupon.
+#[derive(Clone, Debug)]
+pub struct RedemptionRow {
+    /// Where it is in the list.
+    pub position: RedemptionPosition,
+    /// The redemption.
+    pub redemption: Redemption,
+    /// The coupon.
+    pub snapshot: CouponSnapshot,
+}
+
+/// The redemptions of a store.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait Redemptions: Send + Sync {
+    /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: at most
+    /// `limit`, and fewer only at the end. Its cost depends on how many batches and expiry days there are,
+    /// not on how many coupons.
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>, HotError>;
+
+    /// The codes of coupons, in whichever tier, that this order may have redeemed. There may be too many, so
+    /// look at each coupon. `None`: the store does not keep that.
+    async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>, HotError>;
+
+    /// Deletes what [`Redemptions::codes_of_order`] knows of redemptions made before `before`, and returns how
+    /// much. Looks at everything that it knows.
+    async fn forget_orders(&self, before: Day) -> Result<u64, HotError>;
+}
