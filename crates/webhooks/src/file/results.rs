@@ -28,8 +28,6 @@ pub(crate) struct Moment {
     pub(crate) now: i64,
     /// Whether the clock is trusted: only then is anything given up for its age.
     pub(crate) trusted: bool,
-    /// A random number.
-    pub(crate) chance: u8,
 }
 
 /// What follows from some results.
@@ -98,7 +96,7 @@ fn failed(
     let attempts = |row: &Row<'_>| row.get::<_, i64>(0);
     let attempt = txn.prepare_cached(sql)?.query_row([tried.number], attempts).optional()?;
     let Some(attempt) = attempt else { return Ok(()) };
-    let pause = retry::pause(attempt.unsigned_abs(), asked, options, moment.chance);
+    let pause = retry::pause(attempt.unsigned_abs(), asked, options, retry::chance());
     let (state, ended_at) = match pause {
         Some(_) => (0, None),
         None => (2, Some(moment.now)),

@@ -1,6 +1,6 @@
 //! Reads the feed for all endpoints, and queues what they ask for.
 //!
-//! Endpoints at the same cursor share a read. One that is behind joins the others where it meets their cursor.
+//! Endpoints at the same cursor share a read. Those that are less than a page behind others join them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +46,12 @@ pub(super) async fn read_all(
     }
 }
 
+/// Where endpoints stand after a read.
+struct Moved {
+    next: String,
+    is_end: bool,
+}
+
 struct Reading<'a> {
     webhooks: &'a Webhooks,
     source: &'a dyn Source,
@@ -62,29 +68,38 @@ impl Reading<'_> {
         for reader in readers {
             groups.entry(reader.cursor.clone()).or_default().push(reader);
         }
-        let cursors: Vec<String> = groups.keys().flatten().cloned().collect();
-        let mut has_more = false;
-        for (cursor, group) in groups {
-            has_more |= self.page(cursor.as_deref(), group, &cursors).await?;
+        let (mut has_more, mut ahead) = (false, Vec::new());
+        while let Some((cursor, group)) = groups.pop_first() {
+            let others = groups.keys().flatten().chain(&ahead).cloned().collect::<Vec<String>>();
+            let Some(page) = self.page(cursor.as_deref(), group, &others).await? else { continue };
+            // Those that stand there wait, and go on together with these.
+            let meets = groups.remove(&Some(page.next.clone())).is_some();
+            has_more |= meets || !page.is_end;
+            ahead.push(page.next);
         }
         Ok(has_more)
     }
 
-    /// Reads a page for the endpoints at `cursor`. Returns whether there is more to read.
+    /// Reads a page for the endpoints at `cursor`, at most until `others` stand there. Returns `None` if they did not
+    /// move.
     async fn page(
         &mut self,
         cursor: Option<&str>,
         group: Vec<Reader>,
-        cursors: &[String],
-    ) -> Result<bool, WebhookError> {
+        others: &[String],
+    ) -> Result<Option<Moved>, WebhookError> {
         let start = cursor.map_or(Start::Newest, Start::After);
         let (found, next, is_end) = match self.source.read(start, self.webhooks.options.page).await
         {
             Read::Page { events, next, is_end } => {
                 // An endpoint that begins gets nothing that was before.
                 let events = if cursor.is_some() { events } else { Vec::new() };
-                let (events, next, is_end) = until_others(events, next, is_end, cursors);
+                let (events, next, is_end) = until_others(events, next, is_end, others);
                 (Found::Events(events), next, is_end)
+            }
+            Read::Gone { next, why } if cursor == Some(next.as_str()) => {
+                self.trouble.say(&why);
+                return Ok(None);
             }
             Read::Gone { next, why } => {
                 tracing::warn!(error = %why, endpoints = group.len(), "webhooks miss events");
@@ -92,15 +107,15 @@ impl Reading<'_> {
             }
             Read::Unavailable { why } => {
                 self.trouble.say(&why);
-                return Ok(false);
+                return Ok(None);
             }
         };
         self.trouble.over();
-        let moves = cursor != Some(next.as_str());
-        if moves {
-            self.queue(group, found, next).await?;
+        if cursor == Some(next.as_str()) {
+            return Ok(None);
         }
-        Ok(moves && !is_end)
+        self.queue(group, found, next.clone()).await?;
+        Ok(Some(Moved { next, is_end }))
     }
 
     async fn queue(
@@ -136,9 +151,9 @@ fn until_others(
     mut events: Vec<Event>,
     next: String,
     is_end: bool,
-    cursors: &[String],
+    others: &[String],
 ) -> (Vec<Event>, String, bool) {
-    match events.iter().position(|event| cursors.contains(&event.cursor)) {
+    match events.iter().position(|event| others.contains(&event.cursor)) {
         Some(at) if at + 1 < events.len() => {
             events.truncate(at + 1);
             let next = events.last().map_or(next, |event| event.cursor.clone());
@@ -165,15 +180,15 @@ mod tests {
             data: serde_json::Value::Null,
         };
         let cases: [(_, &[&str], _, _, _); 4] = [
-            ("alone", &["c0"], 3, "c3", true),
-            ("another one on the way", &["c0", "c2"], 2, "c2", false),
-            ("two on the way", &["c0", "c1", "c2"], 1, "c1", false),
-            ("another one at the end", &["c0", "c3"], 3, "c3", true),
+            ("alone", &[], 3, "c3", true),
+            ("another one on the way", &["c2"], 2, "c2", false),
+            ("two on the way", &["c1", "c2"], 1, "c1", false),
+            ("another one at the end", &["c3"], 3, "c3", true),
         ];
-        for (name, cursors, count, want, want_end) in cases {
-            let cursors: Vec<String> = cursors.iter().map(|&it| it.to_owned()).collect();
+        for (name, others, count, want, want_end) in cases {
+            let others: Vec<String> = others.iter().map(|&it| it.to_owned()).collect();
             let events = ["1", "2", "3"].map(event).to_vec();
-            let (events, next, is_end) = until_others(events, "c3".to_owned(), true, &cursors);
+            let (events, next, is_end) = until_others(events, "c3".to_owned(), true, &others);
             assert_eq!((events.len(), next.as_str(), is_end), (count, want, want_end), "{name}");
         }
     }

@@ -27,6 +27,8 @@ struct Lane {
     own: Option<i64>,
     /// Until when to leave it alone, unless it is changed after this generation.
     quiet: Option<(Instant, i64)>,
+    /// Until when nothing is due, unless something is queued or ends.
+    idle: Option<Instant>,
     is_down: bool,
 }
 
@@ -57,8 +59,8 @@ pub(super) async fn send_all(webhooks: &Arc<Webhooks>, held: &Held, mut stopping
                 sends.collect(joined);
                 tokio::time::sleep(TOGETHER).await;
             }
-            () = webhooks.queued.notified() => {}
-            () = held.sends.notified() => {}
+            () = webhooks.queued.notified() => sends.look_again(),
+            () = held.sends.notified() => sends.look_again(),
             () = tokio::time::sleep(webhooks.options.look_every) => {}
         }
         if !sends.write().await && stopping.wait(webhooks.options.look_every, &held.sends).await {
@@ -100,17 +102,27 @@ impl<'a> Sends<'a> {
         if wants.is_empty() {
             return;
         }
+        let idle = Instant::now() + self.webhooks.options.look_every;
+        for want in &wants {
+            self.lanes.entry(want.webhook).or_default().idle = Some(idle);
+        }
         let found = look(self.webhooks, wants).await;
         for (target, due) in self.looking.of(found).unwrap_or_default() {
             self.post_some(&target, due);
         }
     }
 
+    fn look_again(&mut self) {
+        self.lanes.values_mut().for_each(|lane| lane.idle = None);
+    }
+
     fn want(&mut self, webhook: i64) -> Option<Want> {
         let lane = self.lanes.entry(webhook).or_default();
         lane.quiet = lane.quiet.filter(|(until, _)| Instant::now() < *until);
         let quiet = lane.quiet.map(|(_, generation)| generation);
-        let free = lane.in_flight.len() < self.webhooks.options.in_flight_each;
+        lane.idle = lane.idle.filter(|until| Instant::now() < *until);
+        let free =
+            lane.in_flight.len() < self.webhooks.options.in_flight_each && lane.idle.is_none();
         free.then(|| Want { webhook, in_flight: lane.in_flight.clone(), quiet })
     }
 
@@ -173,6 +185,7 @@ impl<'a> Sends<'a> {
         let options = &self.webhooks.options;
         let lane = self.lanes.entry(way.webhook).or_default();
         lane.in_flight.remove(&way.number);
+        lane.idle = None;
         lane.own = lane.own.filter(|number| *number != way.number);
         let failures = written.failures.get(&way.webhook).copied().unwrap_or_default();
         let probe = retry::probe_pause(failures, options, retry::chance());
@@ -258,8 +271,7 @@ async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Result<Written, WebhookE
     };
     let tried: Vec<Tried> = ended.iter().map(tried).collect();
     let options = webhooks.options.clone();
-    let moment =
-        Moment { now: options.now(), trusted: webhooks.trusts_clock(), chance: retry::chance() };
+    let moment = Moment { now: options.now(), trusted: webhooks.trusts_clock() };
     let write = move |conn: &mut _| results::write(conn, &tried, moment, &options);
     let written = webhooks.file.quick(write).await?;
     let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
