@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("engine", &["coupon", "router", "hot", "cold"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
+    ("webhooks", &[]),
     ("api", &["attempts", "coupon", "engine"]),
     (
         "couponry",
@@ -64,7 +65,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 11] = [
-    ("rusqlite", &["attempts", "hot-sqlite"]),
+    ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
     ("scylla", &["cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),

@@ -1,0 +1,109 @@
+//! The log of deliveries.
+
+/// One event for one endpoint, with the result of its last attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its number: later ones have higher numbers.
+    pub number: i64,
+    /// The endpoint.
+    pub webhook_id: String,
+    /// How far it is.
+    pub state: DeliveryState,
+    /// The id of the event: the header `webhook-id`. `None` for a gap.
+    pub event_id: Option<String>,
+    /// The type of the event. `None` for a gap.
+    pub event_type: Option<String>,
+    /// The code that the event is about, if it is about one.
+    pub code: Option<String>,
+    /// When it was queued, in milliseconds since 1970.
+    pub created_at: i64,
+    /// Attempts so far, since it was last delivered again by hand.
+    pub attempts: u64,
+    /// How often it was delivered again by hand.
+    pub redelivered: u64,
+    /// When the last attempt ended.
+    pub tried_at: Option<i64>,
+    /// Of the last attempt: the status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Of the last attempt: why it failed. Of a gap: what is missing.
+    pub error: Option<String>,
+    /// Of the last attempt: how long it took.
+    pub duration_ms: Option<u64>,
+    /// When the next attempt is due, if it is pending.
+    pub next_at: Option<i64>,
+    /// When it was delivered or given up.
+    pub ended_at: Option<i64>,
+}
+
+/// How far a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryState {
+    /// It waits for its first or its next attempt.
+    Pending,
+    /// The receiver answered with a 2xx.
+    Delivered,
+    /// No attempt of three days was successful. It can be delivered again by hand.
+    Failed,
+    /// No delivery: the feed had lost events behind the cursor of the endpoint.
+    Gap,
+}
+
+impl DeliveryState {
+    /// All of them.
+    pub const ALL: [DeliveryState; 4] = [
+        DeliveryState::Pending,
+        DeliveryState::Delivered,
+        DeliveryState::Failed,
+        DeliveryState::Gap,
+    ];
+
+    /// Its name; never changed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Pending => "pending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Failed => "failed",
+            DeliveryState::Gap => "gap",
+        }
+    }
+
+    /// Its number in the file; never changed.
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            DeliveryState::Pending => 0,
+            DeliveryState::Delivered => 1,
+            DeliveryState::Failed => 2,
+            DeliveryState::Gap => 3,
+        }
+    }
+
+    pub(crate) fn of(number: i64) -> Option<DeliveryState> {
+        DeliveryState::ALL.into_iter().find(|state| state.number() == number)
+    }
+}
+
+/// Which deliveries to find. What is `None` may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// So far.
+    pub state: Option<DeliveryState>,
+    /// Older than the one with this number.
+    pub before: Option<i64>,
+}
+
+/// The result of [`crate::Webhooks::test`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tested {
+    /// Whether the receiver answered with a 2xx.
+    pub is_delivered: bool,
+    /// The number of the delivery in the log.
+    pub number: i64,
+    /// The header `webhook-id`.
+    pub event_id: String,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+}

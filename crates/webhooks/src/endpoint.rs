@@ -1,0 +1,286 @@
+//! Endpoints: what they ask for, and which values are accepted.
+
+use std::collections::BTreeSet;
+
+use crate::WebhookError;
+use crate::guard;
+
+/// Most endpoints of a data folder: each is read, leased and sent to on its own.
+pub const ENDPOINTS_MAX: usize = 100;
+
+/// Longest name of an endpoint, in characters.
+pub const WEBHOOK_ID_LEN_MAX: usize = 64;
+
+/// Longest description of an endpoint, in bytes of UTF-8: a sentence.
+pub const DESCRIPTION_LEN_MAX: usize = 200;
+
+/// Most types of events that an endpoint names.
+pub const TYPES_MAX: usize = 50;
+
+/// Longest type of an event, in characters.
+pub const TYPE_LEN_MAX: usize = 64;
+
+/// Longest id of a campaign, in characters.
+pub const CAMPAIGN_LEN_MAX: usize = 64;
+
+/// What a caller says of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEndpoint {
+    /// Its name; a new one is made if the caller names none. A repeat with the same name and values returns
+    /// the endpoint that is there.
+    pub webhook_id: Option<String>,
+    /// Where to post.
+    pub url: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Only events of these types. `None`: all but those that must be asked for by name
+    /// ([`crate::Event::only_by_name`]). Whether a type exists is for the caller to check.
+    pub types: Option<BTreeSet<String>>,
+    /// Only events of this campaign.
+    pub campaign: Option<String>,
+    /// Whether events of one code are posted one after the other.
+    pub ordered: bool,
+    /// The cursor behind which it begins. `None`: at what is the newest event when `run` first sees it. Read
+    /// the newest cursor before the call, so that no event after the answer is missing.
+    pub cursor: Option<String>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name.
+    pub webhook_id: String,
+    /// Where to post.
+    pub url: String,
+    /// For people.
+    pub description: Option<String>,
+    /// As in [`NewEndpoint::types`].
+    pub types: Option<BTreeSet<String>>,
+    /// As in [`NewEndpoint::campaign`].
+    pub campaign: Option<String>,
+    /// As in [`NewEndpoint::ordered`].
+    pub ordered: bool,
+    /// Whether it is sent to.
+    pub state: EndpointState,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at: i64,
+    /// Deliveries that wait for their first or their next attempt.
+    pub pending: u64,
+    /// Attempts that failed since the last good one.
+    pub failures: u64,
+    /// When the first of them failed.
+    pub failing_since: Option<i64>,
+    /// Its secrets, oldest first; without the secrets themselves.
+    pub secrets: Vec<SecretTimes>,
+}
+
+/// Whether an endpoint is sent to. Deliveries that wait stay until it is again; events since then are read from
+/// the feed, as far as it keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointState {
+    /// It is.
+    Active,
+    /// A caller paused it.
+    Paused {
+        /// When, in milliseconds since 1970.
+        since: i64,
+    },
+    /// The receiver said that it is gone: 410.
+    Disabled {
+        /// Why.
+        why: String,
+        /// When, in milliseconds since 1970.
+        since: i64,
+    },
+}
+
+/// From when to when a secret signs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretTimes {
+    /// When it was made, in milliseconds since 1970.
+    pub created_at: i64,
+    /// When it ends, if a newer one replaces it.
+    pub until: Option<i64>,
+}
+
+/// What to change of an endpoint. What is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointChanges {
+    /// Where to post.
+    pub url: Option<String>,
+    /// `Some(None)` removes it.
+    pub description: Option<Option<String>>,
+    /// Applies to events that are read from now on.
+    pub types: Option<Option<BTreeSet<String>>>,
+    /// The same.
+    pub campaign: Option<Option<String>>,
+    /// Whether events of one code are posted one after the other.
+    pub ordered: Option<bool>,
+}
+
+impl NewEndpoint {
+    /// # Errors
+    /// [`WebhookError::Invalid`] with the first field that is not accepted.
+    pub(crate) fn check(&self, allow_private: bool) -> Result<(), WebhookError> {
+        if let Some(name) = &self.webhook_id {
+            check_name(name)?;
+        }
+        check_url(&self.url, allow_private)?;
+        check_description(self.description.as_deref())?;
+        check_types(self.types.as_ref())?;
+        check_campaign(self.campaign.as_deref())
+    }
+
+    /// What a repeat must have, too.
+    pub(crate) fn request(&self) -> String {
+        let NewEndpoint { webhook_id: _, url, description, types, campaign, ordered, cursor: _ } =
+            self;
+        serde_json::json!([url, description, types, campaign, ordered]).to_string()
+    }
+}
+
+impl EndpointChanges {
+    /// # Errors
+    /// [`WebhookError::Invalid`] with the first field that is not accepted.
+    pub(crate) fn check(&self, allow_private: bool) -> Result<(), WebhookError> {
+        if let Some(url) = &self.url {
+            check_url(url, allow_private)?;
+        }
+        check_description(self.description.as_ref().and_then(Option::as_deref))?;
+        check_types(self.types.as_ref().and_then(Option::as_ref))?;
+        check_campaign(self.campaign.as_ref().and_then(Option::as_deref))
+    }
+
+    /// The endpoint after the change.
+    pub(crate) fn applied(self, mut endpoint: Endpoint) -> Endpoint {
+        let EndpointChanges { url, description, types, campaign, ordered } = self;
+        endpoint.url = url.unwrap_or(endpoint.url);
+        endpoint.description = description.unwrap_or(endpoint.description);
+        endpoint.types = types.unwrap_or(endpoint.types);
+        endpoint.campaign = campaign.unwrap_or(endpoint.campaign);
+        endpoint.ordered = ordered.unwrap_or(endpoint.ordered);
+        endpoint
+    }
+}
+
+fn invalid(field: &'static str, why: impl Into<String>) -> WebhookError {
+    WebhookError::Invalid { field, why: why.into() }
+}
+
+fn check_length(field: &'static str, found: usize, max: usize) -> Result<(), WebhookError> {
+    match (1..=max).contains(&found) {
+        true => Ok(()),
+        false => Err(invalid(field, format!("has a length of {found}, want 1 to {max}"))),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), WebhookError> {
+    check_length("webhook_id", name.chars().count(), WEBHOOK_ID_LEN_MAX)?;
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.~:".contains(c);
+    match name.chars().find(|&c| !good(c)) {
+        Some(found) => {
+            Err(invalid("webhook_id", format!("has {found:?}, want A-Z a-z 0-9 - _ . ~ :")))
+        }
+        // A client removes these from a path before it sends it.
+        None if [".", ".."].contains(&name) => Err(invalid("webhook_id", "is a step of a path")),
+        None => Ok(()),
+    }
+}
+
+fn check_url(url: &str, allow_private: bool) -> Result<(), WebhookError> {
+    guard::checked(url, allow_private).map(|_| ()).map_err(|bad| invalid("url", bad.to_string()))
+}
+
+fn check_description(description: Option<&str>) -> Result<(), WebhookError> {
+    let Some(text) = description else { return Ok(()) };
+    if text.chars().any(char::is_control) {
+        return Err(invalid("description", "has a control character"));
+    }
+    check_length("description", text.len(), DESCRIPTION_LEN_MAX)
+}
+
+fn check_types(types: Option<&BTreeSet<String>>) -> Result<(), WebhookError> {
+    let Some(types) = types else { return Ok(()) };
+    if !(1..=TYPES_MAX).contains(&types.len()) {
+        return Err(invalid("types", format!("has {} types, want 1 to {TYPES_MAX}", types.len())));
+    }
+    types.iter().try_for_each(|name| check_type("types", name))
+}
+
+pub(crate) fn check_type(field: &'static str, name: &str) -> Result<(), WebhookError> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
+    check_length(field, name.len(), TYPE_LEN_MAX)?;
+    match name.chars().all(good) {
+        true => Ok(()),
+        false => Err(invalid(field, format!("has {name:?}, want A-Z a-z 0-9 . _"))),
+    }
+}
+
+fn check_campaign(campaign: Option<&str>) -> Result<(), WebhookError> {
+    campaign.map_or(Ok(()), |id| check_length("campaign_id", id.chars().count(), CAMPAIGN_LEN_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> NewEndpoint {
+        NewEndpoint {
+            webhook_id: None,
+            url: "https://hooks.example/".to_owned(),
+            description: None,
+            types: None,
+            campaign: None,
+            ordered: false,
+            cursor: None,
+        }
+    }
+
+    #[test]
+    fn values() {
+        let named = |name: &str| NewEndpoint { webhook_id: Some(name.to_owned()), ..new() };
+        let described = |text: &str| NewEndpoint { description: Some(text.to_owned()), ..new() };
+        let typed = |types: &[&str]| NewEndpoint {
+            types: Some(types.iter().map(|&name| name.to_owned()).collect()),
+            ..new()
+        };
+        let many = |count: usize| NewEndpoint {
+            types: Some((0..count).map(|nth| format!("t{nth}")).collect()),
+            ..new()
+        };
+        let of = |length: usize| NewEndpoint { campaign: Some("x".repeat(length)), ..new() };
+        let at = |url: &str| NewEndpoint { url: url.to_owned(), ..new() };
+        let text = |length: usize| "x".repeat(length);
+        let cases = [
+            ("the plain one", new(), None),
+            ("a name", named("whk_A-z.~:9"), None),
+            ("the longest name", named(&text(WEBHOOK_ID_LEN_MAX)), None),
+            ("a longer name", named(&text(WEBHOOK_ID_LEN_MAX + 1)), Some("webhook_id")),
+            ("no name", named(""), Some("webhook_id")),
+            ("a slash", named("a/b"), Some("webhook_id")),
+            ("a step of a path", named(".."), Some("webhook_id")),
+            ("the longest description", described(&text(DESCRIPTION_LEN_MAX)), None),
+            ("a longer one", described(&text(DESCRIPTION_LEN_MAX + 1)), Some("description")),
+            ("two lines", described("a\nb"), Some("description")),
+            ("a type", typed(&["coupon.redeemed"]), None),
+            ("no types", typed(&[]), Some("types")),
+            ("a type with a space", typed(&["coupon redeemed"]), Some("types")),
+            ("the longest type", typed(&[&text(TYPE_LEN_MAX)]), None),
+            ("a longer type", typed(&[&text(TYPE_LEN_MAX + 1)]), Some("types")),
+            ("as many types as there may be", many(TYPES_MAX), None),
+            ("one more", many(TYPES_MAX + 1), Some("types")),
+            ("the longest campaign", of(CAMPAIGN_LEN_MAX), None),
+            ("a longer campaign", of(CAMPAIGN_LEN_MAX + 1), Some("campaign_id")),
+            ("no https", at("http://hooks.example/"), Some("url")),
+            ("a private address", at("https://10.0.0.1/"), Some("url")),
+        ];
+        for (name, endpoint, want) in cases {
+            let found = match endpoint.check(false) {
+                Ok(()) => None,
+                Err(WebhookError::Invalid { field, .. }) => Some(field),
+                Err(other) => panic!("{name}: {other}"),
+            };
+            assert_eq!(found, want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Statements that queue deliveries, and move cursors.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Row, params};
+
+use super::endpoints::types_at;
+use super::writing;
+use crate::event::Matter;
+use crate::{Announced, FileError, WebhookError};
+
+/// An endpoint that reads the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reader {
+    pub(crate) webhook: i64,
+    pub(crate) cursor: Option<String>,
+}
+
+/// Those of the endpoints `held` that read on: active ones with room for more deliveries.
+pub(crate) fn readers(
+    conn: &Connection,
+    held: &[i64],
+    pending_max: u64,
+) -> Result<Vec<Reader>, WebhookError> {
+    let sql = "SELECT number, cursor FROM webhook WHERE state = 0 AND pending < ?1 ORDER BY number";
+    let mut statement = conn.prepare_cached(sql)?;
+    let most = i64::try_from(pending_max).unwrap_or(i64::MAX);
+    let reader = |row: &Row<'_>| Ok(Reader { webhook: row.get(0)?, cursor: row.get(1)? });
+    let all = statement.query_map([most], reader)?.collect::<rusqlite::Result<Vec<Reader>>>()?;
+    Ok(all.into_iter().filter(|reader| held.contains(&reader.webhook)).collect())
+}
+
+/// What endpoints that stood at one cursor read.
+#[derive(Debug)]
+pub(crate) enum Passage<'a> {
+    /// Events.
+    Events(&'a [Matter<'a>]),
+    /// Events are missing, and why.
+    Gap(&'a str),
+}
+
+/// Queues what endpoints ask for, and moves their cursors to `next`. In the same transaction, so that a kill neither
+/// loses nor doubles anything. One that does not stand at its cursor any more is skipped: another process
+/// has read on for it. Returns how many deliveries were queued.
+pub(crate) fn read_on(
+    conn: &mut Connection,
+    readers: &[Reader],
+    passage: &Passage<'_>,
+    next: &str,
+    now: i64,
+) -> Result<usize, WebhookError> {
+    let txn = writing(conn)?;
+    let mut queued = 0;
+    for Reader { webhook, cursor } in readers {
+        let moved = txn
+            .prepare_cached(
+                "UPDATE webhook SET cursor = ?3 WHERE number = ?1 AND cursor IS ?2 AND state = 0",
+            )?
+            .execute(params![webhook, cursor, next])?;
+        if moved == 0 {
+            continue;
+        }
+        queued += match passage {
+            Passage::Events(matters) => queue_events(&txn, *webhook, matters, now)?,
+            Passage::Gap(why) => queue_gap(&txn, *webhook, why, now)?,
+        };
+    }
+    txn.commit()?;
+    Ok(queued)
+}
+
+fn queue_events(
+    txn: &Connection,
+    webhook: i64,
+    matters: &[Matter<'_>],
+    now: i64,
+) -> Result<usize, FileError> {
+    let Asks { types, campaign, .. } = txn
+        .prepare_cached("SELECT number, pending, types, campaign FROM webhook WHERE number = ?1")?
+        .query_row([webhook], asks)?;
+    let mut queued = 0;
+    for matter in matters {
+        if matter.is_for(types.as_ref(), campaign.as_deref()) {
+            let message = message(txn, matter)?;
+            queued += queue_one(txn, webhook, message, matter.code, now)?;
+        }
+    }
+    Ok(queued)
+}
+
+fn queue_gap(txn: &Connection, webhook: i64, why: &str, now: i64) -> Result<usize, FileError> {
+    txn.execute(
+        "INSERT INTO delivery (webhook, state, created_at, next_at, error, ended_at) \
+         VALUES (?1, 3, ?2, ?2, ?3, ?2)",
+        params![webhook, now, why],
+    )
+}
+
+/// What an endpoint asks for.
+struct Asks {
+    webhook: i64,
+    pending: i64,
+    types: Option<BTreeSet<String>>,
+    campaign: Option<String>,
+}
+
+fn asks(row: &Row<'_>) -> rusqlite::Result<Asks> {
+    Ok(Asks {
+        webhook: row.get(0)?,
+        pending: row.get(1)?,
+        types: types_at(row, 2)?,
+        campaign: row.get(3)?,
+    })
+}
+
+/// The number of a message, which is written unless it is there.
+pub(crate) fn message(txn: &Connection, matter: &Matter<'_>) -> Result<i64, FileError> {
+    let found = || {
+        txn.prepare_cached("SELECT number FROM message WHERE id = ?1")?
+            .query_row([matter.id], |row| row.get(0))
+    };
+    match found() {
+        Err(FileError::QueryReturnedNoRows) => txn
+            .prepare_cached("INSERT INTO message (id, type, body) VALUES (?1, ?2, ?3)")?
+            .insert(params![matter.id, matter.event_type, matter.body()]),
+        found => found,
+    }
+}
+
+/// Queues a message for an endpoint, once.
+fn queue_one(
+    txn: &Connection,
+    webhook: i64,
+    message: i64,
+    code: Option<&str>,
+    now: i64,
+) -> Result<usize, FileError> {
+    txn.prepare_cached(
+        "INSERT INTO delivery (webhook, message, code, state, created_at, next_at) \
+         VALUES (?1, ?2, ?3, 0, ?4, ?4) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![webhook, message, code, now])
+}
+
+/// Queues an announcement for all endpoints that ask for it and are not disabled.
+pub(crate) fn announce(
+    conn: &mut Connection,
+    matter: &Matter<'_>,
+    pending_max: u64,
+    now: i64,
+) -> Result<Announced, WebhookError> {
+    let txn = writing(conn)?;
+    let mut announced = Announced::default();
+    {
+        let sql = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
+        let mut statement = txn.prepare_cached(sql)?;
+        for asked in statement.query_map([], asks)? {
+            let Asks { webhook, pending, types, campaign } = asked?;
+            if !matter.is_for(types.as_ref(), campaign.as_deref()) {
+                continue;
+            }
+            if pending.unsigned_abs() >= pending_max && !has(&txn, webhook, matter.id)? {
+                announced.full += 1;
+                continue;
+            }
+            queue_one(&txn, webhook, message(&txn, matter)?, matter.code, now)?;
+            announced.endpoints += 1;
+        }
+    }
+    txn.commit()?;
+    Ok(announced)
+}
+
+fn has(txn: &Connection, webhook: i64, id: &str) -> Result<bool, FileError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM delivery WHERE webhook = ?1 AND message = \
+               (SELECT number FROM message WHERE id = ?2))";
+    txn.query_row(sql, params![webhook, id], |row| row.get(0))
+}

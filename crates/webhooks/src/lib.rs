@@ -1,0 +1,416 @@
+//! Webhooks: posts the events of the event feed to the endpoints of others, signed as in Standard Webhooks 1.0,
+//! each event at least once.
+//!
+//! An *endpoint* is a URL with secrets and filters. A *delivery* is one event for one endpoint: it is queued, tried
+//! until the receiver answers with a 2xx, and stays in the log of deliveries. Everything is in a SQLite file of its
+//! own, so nothing here makes a redemption wait.
+//!
+//! 1. [`Webhooks::run`] leases endpoints, so that several processes on one file share the work.
+//! 2. It reads the feed behind the cursor of each endpoint. One transaction queues what the endpoint asks for, and
+//!    moves the cursor. An endpoint with [`Options::pending_max`] deliveries that wait does not read on: the feed keeps
+//!    the events until then.
+//! 3. It posts what is due, and writes the results, many in one transaction. A process that is killed between the two
+//!    posts again, with the same `webhook-id` and body: a receiver drops what it has seen.
+//!
+//! No endpoint delays another: each has a place of its own to send from ([`Options::in_flight_each`],
+//! [`Options::in_flight_shared`]), and an endpoint at which everything fails is only tried now and then.
+//!
+//! The order is that of the feed as long as nothing fails, but several deliveries are under way at a time. With
+//! [`Endpoint::ordered`], a delivery waits for all earlier ones of its code. After a failed delivery that was given
+//! up, or one that is delivered again by hand, later ones may have arrived first.
+//!
+//! A request goes only to public addresses, see [`BadUrl`] and `guard.rs`. No redirect is followed.
+//!
+//! Methods are `async` and wait for the disk on another thread; only [`Webhooks::open`] and [`backup`] block.
+
+mod delivery;
+mod endpoint;
+mod error;
+mod event;
+mod file;
+mod guard;
+mod options;
+mod post;
+mod retry;
+mod run;
+mod signature;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{Notify, Semaphore};
+use uuid::Uuid;
+
+pub use crate::delivery::{Delivery, DeliveryFilter, DeliveryState, Tested};
+pub use crate::endpoint::{
+    CAMPAIGN_LEN_MAX, DESCRIPTION_LEN_MAX, ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState,
+    NewEndpoint, SecretTimes, TYPE_LEN_MAX, TYPES_MAX, WEBHOOK_ID_LEN_MAX,
+};
+pub use crate::error::{FileError, OpenError, WebhookError};
+pub use crate::event::{
+    Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start, TEST_TYPE,
+};
+pub use crate::file::backup;
+pub use crate::guard::{BadUrl, URL_LEN_MAX};
+pub use crate::options::Options;
+pub use crate::post::ANSWER_BYTES_MAX;
+pub use crate::retry::{
+    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
+};
+pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
+
+use crate::event::Matter;
+use crate::file::endpoints::Turn;
+use crate::file::{File, endpoints, log, queue, secrets};
+use crate::post::{Letter, Poster, Verdict};
+
+/// Most endpoints or deliveries of one answer.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Longest overlap of a rotation.
+pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// Overlap of a rotation if the caller says nothing.
+pub const OVERLAP: Duration = Duration::from_secs(86_400);
+
+/// Longest id of an announcement, and longest name of a rotation, in characters.
+pub const REF_LEN_MAX: usize = 100;
+
+/// Calls of [`Webhooks::test`] that wait for a receiver at a time.
+const TESTS_MAX: usize = 16;
+
+/// A rotation of secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The caller's name for it: a repeat with the same name returns the same secret.
+    pub rotate_ref: Option<String>,
+    /// How long the secrets of before go on signing, at most [`OVERLAP_MAX`]. With zero they end at once.
+    pub overlap: Duration,
+}
+
+/// What is the matter with all endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Endpoints that are sent to.
+    pub active: u64,
+    /// Endpoints that a caller paused.
+    pub paused: u64,
+    /// Endpoints whose receiver answered 410.
+    pub disabled: u64,
+    /// Active endpoints at which the last attempts all failed.
+    pub down: u64,
+    /// Deliveries that wait, of all endpoints.
+    pub pending: u64,
+    /// For how long the oldest delivery of an active endpoint has waited.
+    pub oldest_pending: Option<Duration>,
+    /// Deliveries of this process since it began.
+    pub delivered: u64,
+    /// Deliveries that this process gave up.
+    pub failed: u64,
+    /// Attempts of this process that failed.
+    pub attempts_failed: u64,
+}
+
+/// What this process has done.
+#[derive(Debug, Default)]
+struct Totals {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    attempts_failed: AtomicU64,
+}
+
+/// The endpoints of one data folder.
+#[derive(Debug)]
+pub struct Webhooks {
+    file: Arc<File>,
+    options: Options,
+    poster: Poster,
+    totals: Totals,
+    trusts_clock: AtomicBool,
+    tests: Semaphore,
+    /// Endpoints changed: lease and read at once.
+    endpoints_changed: Notify,
+    /// Deliveries were queued: look at once.
+    queued: Notify,
+}
+
+impl Webhooks {
+    /// Opens the file at `path`, or makes it. Blocks. Makes ring the TLS provider of this process, if there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, or is of another release.
+    pub fn open(path: &Path, options: Options) -> Result<Webhooks, OpenError> {
+        Ok(Webhooks {
+            file: Arc::new(File::open(path)?),
+            poster: Poster::new(&options)?,
+            options,
+            totals: Totals::default(),
+            trusts_clock: AtomicBool::new(false),
+            tests: Semaphore::new(TESTS_MAX),
+            endpoints_changed: Notify::new(),
+            queued: Notify::new(),
+        })
+    }
+
+    /// Whether the clock is trusted; at first it is not. Only then are old deliveries deleted from the log or given
+    /// up for their age, and old secrets end: a clock that is a year ahead would make all of them old.
+    pub fn trust_clock(&self, trusts: bool) {
+        self.trusts_clock.store(trusts, Ordering::Relaxed);
+    }
+
+    /// Makes an endpoint. Returns it, its newest secret, and whether it was made: a repeat with the same name and
+    /// values returns the one that is there.
+    ///
+    /// # Errors
+    /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the file.
+    pub async fn create(&self, new: NewEndpoint) -> Result<(Endpoint, Secret, bool), WebhookError> {
+        new.check(self.options.allow_private)?;
+        let made = || format!("whk_{}", Uuid::now_v7().simple());
+        let name = new.webhook_id.clone().unwrap_or_else(made);
+        let now = self.options.now();
+        let made = self.file.sure(move |conn| endpoints::create(conn, &name, &new, now)).await?;
+        self.endpoints_changed.notify_one();
+        Ok(made)
+    }
+
+    /// At most `limit` endpoints (and [`PAGE_MAX`]) in the order of their names, behind the name `after`.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub async fn list(
+        &self,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Endpoint>, WebhookError> {
+        let limit = limit.min(PAGE_MAX);
+        self.file.sure(move |conn| endpoints::list(conn, after.as_deref(), limit)).await
+    }
+
+    /// An endpoint.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], and those of the file.
+    pub async fn get(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
+        let name = webhook_id.to_owned();
+        self.file.sure(move |conn| endpoints::get(conn, &name)).await
+    }
+
+    /// Changes an endpoint. Filters apply to events that are read from now on; what is queued already is sent. With
+    /// another URL, what waits is tried at once.
+    ///
+    /// # Errors
+    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], and those of the file.
+    pub async fn update(
+        &self,
+        webhook_id: &str,
+        changes: EndpointChanges,
+    ) -> Result<Endpoint, WebhookError> {
+        changes.check(self.options.allow_private)?;
+        let (name, now) = (webhook_id.to_owned(), self.options.now());
+        let endpoint =
+            self.file.sure(move |conn| endpoints::update(conn, &name, changes, now)).await?;
+        self.queued.notify_one();
+        Ok(endpoint)
+    }
+
+    /// Pauses an endpoint, also a disabled one: nothing is sent to it. Its deliveries wait.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], and those of the file.
+    pub async fn pause(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
+        self.turn(webhook_id, Turn::Pause).await
+    }
+
+    /// Sends to an endpoint again that was paused or disabled. What waited is tried at once.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], and those of the file.
+    pub async fn resume(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
+        self.turn(webhook_id, Turn::Resume).await
+    }
+
+    async fn turn(&self, webhook_id: &str, turn: Turn) -> Result<Endpoint, WebhookError> {
+        let (name, now) = (webhook_id.to_owned(), self.options.now());
+        let endpoint = self.file.sure(move |conn| endpoints::turn(conn, &name, turn, now)).await?;
+        self.endpoints_changed.notify_one();
+        Ok(endpoint)
+    }
+
+    /// Deletes an endpoint with its secrets and its log. A delivery that is under way may still arrive.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], and those of the file.
+    pub async fn delete(&self, webhook_id: &str) -> Result<(), WebhookError> {
+        let name = webhook_id.to_owned();
+        self.file.sure(move |conn| endpoints::delete(conn, &name)).await?;
+        self.endpoints_changed.notify_one();
+        Ok(())
+    }
+
+    /// Makes a new secret, which signs from now on. The others go on signing for a time, so that a receiver can
+    /// change from one to the other.
+    ///
+    /// # Errors
+    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], [`WebhookError::TooManySecrets`], and those of the
+    /// file.
+    pub async fn rotate_secret(
+        &self,
+        webhook_id: &str,
+        rotation: Rotation,
+    ) -> Result<Secret, WebhookError> {
+        if rotation.overlap > OVERLAP_MAX {
+            let why = format!("is {:?}, want at most {OVERLAP_MAX:?}", rotation.overlap);
+            return Err(WebhookError::Invalid { field: "overlap", why });
+        }
+        check_ref("rotate_ref", rotation.rotate_ref.as_deref())?;
+        let (name, now) = (webhook_id.to_owned(), self.options.now());
+        self.file.sure(move |conn| secrets::rotate(conn, &name, &rotation, now)).await
+    }
+
+    /// Posts one event of type [`TEST_TYPE`] now, also to an endpoint that is paused or disabled, and logs it. It
+    /// is not tried again.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], [`WebhookError::Busy`], and those of the file.
+    pub async fn test(&self, webhook_id: &str) -> Result<Tested, WebhookError> {
+        let _permit = self.tests.try_acquire().map_err(|_| WebhookError::Busy)?;
+        let now = self.options.now();
+        let (name, trusted) = (webhook_id.to_owned(), self.trusts_clock());
+        let found = move |conn: &mut _| {
+            let number = endpoints::number_of(conn, &name)?;
+            let url = endpoints::get(conn, &name)?.url;
+            Ok((number, url, secrets::signing(conn, number, now, trusted)?))
+        };
+        let (number, url, secrets) = self.file.sure(found).await?;
+        let event_id = Uuid::now_v7().to_string();
+        let data = json!({ "webhook_id": webhook_id });
+        let body = test_matter(&event_id, &data, now).body();
+        let url = guard::checked(&url, self.options.allow_private);
+        let url = url.map_err(|bad| format!("the URL {bad}"));
+        let letter = Letter { id: &event_id, body: &body, timestamp: now.div_euclid(1_000) };
+        let answered = self.poster.post(url, &secrets, letter).await;
+        let (id, kept, ended) = (event_id.clone(), answered.clone(), self.options.now());
+        let log = move |conn: &mut _| {
+            log::tested(conn, number, &test_matter(&id, &data, now), &kept, ended)
+        };
+        let number = self.file.sure(log).await?;
+        Ok(Tested {
+            is_delivered: answered.verdict == Verdict::Delivered,
+            number,
+            event_id,
+            status: answered.status,
+            error: answered.error,
+            duration_ms: u64::try_from(answered.duration.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// At most `limit` deliveries of an endpoint (and [`PAGE_MAX`]), newest first.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], and those of the file.
+    pub async fn deliveries(
+        &self,
+        webhook_id: &str,
+        filter: DeliveryFilter,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, WebhookError> {
+        let (name, limit) = (webhook_id.to_owned(), limit.min(PAGE_MAX));
+        self.file.sure(move |conn| log::list(conn, &name, &filter, limit)).await
+    }
+
+    /// A delivery, and the body of its POST; a gap has none.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], and those of the file.
+    pub async fn delivery(
+        &self,
+        webhook_id: &str,
+        number: i64,
+    ) -> Result<(Delivery, Option<String>), WebhookError> {
+        let name = webhook_id.to_owned();
+        self.file.sure(move |conn| log::get(conn, &name, number)).await
+    }
+
+    /// Delivers again, with the same `webhook-id` and body. One that has ended begins anew; one that waits is tried
+    /// at once. If the endpoint is paused or disabled, it waits until it is resumed.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], also for a gap, and those of the file.
+    pub async fn redeliver(&self, webhook_id: &str, number: i64) -> Result<Delivery, WebhookError> {
+        let (name, now) = (webhook_id.to_owned(), self.options.now());
+        let delivery = self.file.sure(move |conn| log::redeliver(conn, &name, number, now)).await?;
+        self.queued.notify_one();
+        Ok(delivery)
+    }
+
+    /// Queues something that is not in the feed, for all endpoints that ask for it and are not disabled. It
+    /// survives a power cut when this returns. A repeat with the same id adds nothing where it is queued or in
+    /// the log. Any process may call it, also one without `run`.
+    ///
+    /// # Errors
+    /// [`WebhookError::Invalid`], and those of the file.
+    pub async fn announce(&self, announcement: Announcement) -> Result<Announced, WebhookError> {
+        endpoint::check_type("type", &announcement.event_type)?;
+        check_ref("id", Some(&announcement.id))?;
+        let length = announcement.data.to_string().len();
+        if length > DATA_BYTES_MAX {
+            let why = format!("has {length} bytes, want at most {DATA_BYTES_MAX}");
+            return Err(WebhookError::Invalid { field: "data", why });
+        }
+        let (most, now) = (self.options.announced_max, self.options.now());
+        let queue =
+            move |conn: &mut _| queue::announce(conn, &Matter::from(&announcement), most, now);
+        let announced = self.file.sure(queue).await?;
+        self.queued.notify_one();
+        Ok(announced)
+    }
+
+    /// What is the matter with all endpoints; totals are of this process.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
+        let (now, down) = (self.options.now(), self.options.failures_until_down);
+        let gauge = self.file.sure(move |conn| log::gauge(conn, now, down)).await?;
+        let total = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Ok(Gauge {
+            delivered: total(&self.totals.delivered),
+            failed: total(&self.totals.failed),
+            attempts_failed: total(&self.totals.attempts_failed),
+            ..gauge
+        })
+    }
+
+    /// Sends until `stop` ends; then waits a moment for what is under way, and gives the leases back. Reads the feed
+    /// from `source`. Never fails: while the file or the feed does not answer, it warns and tries again. Call it
+    /// once in a process.
+    pub async fn run(
+        self: Arc<Self>,
+        source: Arc<dyn Source>,
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        run::run(&self, &*source, stop).await;
+    }
+
+    fn trusts_clock(&self) -> bool {
+        self.trusts_clock.load(Ordering::Relaxed)
+    }
+}
+
+fn test_matter<'a>(id: &'a str, data: &'a serde_json::Value, at_ms: i64) -> Matter<'a> {
+    let (event_type, only_by_name, campaigns, code) = (TEST_TYPE, true, &[], None);
+    Matter { id, event_type, only_by_name, at_ms, campaigns, code, data }
+}
+
+/// Visible ASCII fits in a header.
+fn check_ref(field: &'static str, text: Option<&str>) -> Result<(), WebhookError> {
+    let Some(text) = text else { return Ok(()) };
+    if !(1..=REF_LEN_MAX).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
+        let why = format!("is no name of 1 to {REF_LEN_MAX} visible ASCII characters");
+        return Err(WebhookError::Invalid { field, why });
+    }
+    Ok(())
+}

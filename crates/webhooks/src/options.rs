@@ -1,0 +1,100 @@
+//! Limits and times.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::retry::{
+    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
+};
+
+/// Limits and times of [`crate::Webhooks`]. The default is for production.
+#[derive(Clone)]
+pub struct Options {
+    /// Whether endpoints may have private addresses, and `http`. Then the guard accepts every address, also those of
+    /// the metadata of clouds.
+    pub allow_private: bool,
+    /// For how long the log keeps deliveries that have ended.
+    pub log_keep: Duration,
+    /// At most so many, of all endpoints: the file takes about 1 kB for each.
+    pub log_rows_max: u64,
+    /// An endpoint with so many deliveries that wait reads no further events. One page may come on top.
+    pub pending_max: u64,
+    /// An endpoint with so many deliveries that wait gets no further announcements.
+    pub announced_max: u64,
+    /// Longest attempt, from the name look-up to the last byte: Standard Webhooks asks for 15 to 30 s.
+    pub timeout: Duration,
+    /// Pauses between the attempts of a delivery.
+    pub retry_pauses: Vec<Duration>,
+    /// Longest pause that a receiver may ask for.
+    pub retry_after_max: Duration,
+    /// From how many failures in a row on an endpoint is down.
+    pub failures_until_down: u64,
+    /// First pause between two attempts at an endpoint that is down.
+    pub probe_pause: Duration,
+    /// Longest one.
+    pub probe_pause_max: Duration,
+    /// Most deliveries under way to one endpoint.
+    pub in_flight_each: usize,
+    /// Most deliveries under way beside one of each endpoint.
+    pub in_flight_shared: usize,
+    /// How long a process holds an endpoint without renewing: so long one that was killed delays the others.
+    pub lease: Duration,
+    /// How often to look for events, and for deliveries that are due.
+    pub look_every: Duration,
+    /// Events of one read of the feed.
+    pub page: usize,
+    /// How often old rows are deleted.
+    pub clean_every: Duration,
+    /// How long to wait for deliveries under way when it stops. They are tried again later.
+    pub stop_within: Duration,
+    /// The wall clock, in milliseconds since 1970. Pauses are also measured by the monotonic one.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Options {
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)()
+    }
+}
+
+impl Default for Options {
+    /// 30 days and a million deliveries in the log; 10,000 that wait at an endpoint, or 100,000 with announcements; 17
+    /// attempts of 15 s in three days; 8 under way to an endpoint, and 128 to all beside one to each.
+    fn default() -> Options {
+        Options {
+            allow_private: false,
+            log_keep: Duration::from_secs(30 * 86_400),
+            log_rows_max: 1_000_000,
+            pending_max: 10_000,
+            announced_max: 100_000,
+            timeout: Duration::from_secs(15),
+            retry_pauses: RETRY_PAUSES.to_vec(),
+            retry_after_max: RETRY_AFTER_MAX,
+            failures_until_down: FAILURES_UNTIL_DOWN,
+            probe_pause: PROBE_PAUSE,
+            probe_pause_max: PROBE_PAUSE_MAX,
+            in_flight_each: 8,
+            in_flight_shared: 128,
+            lease: Duration::from_secs(15),
+            look_every: Duration::from_millis(500),
+            page: 500,
+            clean_every: Duration::from_secs(60),
+            stop_within: Duration::from_secs(5),
+            clock: Arc::new(now),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("allow_private", &self.allow_private)
+            .finish_non_exhaustive()
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,163 @@
+//! One signed POST.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use tokio::time::Instant;
+
+use crate::guard::GuardedResolver;
+use crate::signature::Secrets;
+use crate::{Options, retry};
+
+/// Most bytes of an answer that are read, so that the connection can be used again. Of a longer one the
+/// connection is closed.
+pub const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+/// Characters of an answer that the log shows.
+const ANSWER_SHOWN: usize = 200;
+
+/// Connections to one receiver that stay open.
+const IDLE_EACH: usize = 8;
+
+/// For how long they do.
+const IDLE_FOR: Duration = Duration::from_secs(30);
+
+/// What follows from an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The receiver has it: 2xx.
+    Delivered,
+    /// It may or may not have it. It may have asked for a pause.
+    Failed { asked: Option<Duration> },
+    /// It wants nothing any more: 410.
+    Gone,
+}
+
+/// The result of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) verdict: Verdict,
+    pub(crate) status: Option<u16>,
+    /// Why it failed.
+    pub(crate) error: Option<String>,
+    pub(crate) duration: Duration,
+}
+
+/// What is posted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Letter<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) body: &'a str,
+    /// Seconds since 1970.
+    pub(crate) timestamp: i64,
+}
+
+/// Posts to all endpoints.
+#[derive(Clone, Debug)]
+pub(crate) struct Poster {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Poster {
+    /// Makes ring the TLS provider of this process, if there is none.
+    pub(crate) fn new(options: &Options) -> Result<Poster, reqwest::Error> {
+        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
+        let resolver = GuardedResolver { allow_private: options.allow_private };
+        let client = Client::builder()
+            .user_agent(concat!("couponry/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Arc::new(resolver))
+            // Both would lead past the resolver.
+            .no_proxy()
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(IDLE_EACH)
+            .pool_idle_timeout(IDLE_FOR)
+            .timeout(options.timeout)
+            .build()?;
+        Ok(Poster { client, timeout: options.timeout })
+    }
+
+    /// Posts a letter, once. The guard must have accepted `url`.
+    pub(crate) async fn post(
+        &self,
+        url: Result<Url, String>,
+        secrets: &Secrets,
+        letter: Letter<'_>,
+    ) -> Answered {
+        let begun = Instant::now();
+        let (verdict, status, error) = match url {
+            Ok(url) => self.answer(url, secrets, letter).await,
+            Err(why) => (Verdict::Failed { asked: None }, None, Some(why)),
+        };
+        Answered { verdict, status, error, duration: begun.elapsed() }
+    }
+
+    async fn answer(
+        &self,
+        url: Url,
+        secrets: &Secrets,
+        letter: Letter<'_>,
+    ) -> (Verdict, Option<u16>, Option<String>) {
+        let Letter { id, body, timestamp } = letter;
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", secrets.sign(id, timestamp, body))
+            .body(body.to_owned());
+        match request.send().await {
+            Ok(answer) => heard(answer).await,
+            Err(error) => {
+                (Verdict::Failed { asked: None }, None, Some(no_answer(error, self.timeout)))
+            }
+        }
+    }
+}
+
+async fn heard(answer: Response) -> (Verdict, Option<u16>, Option<String>) {
+    let asked = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+    let asked = asked.and_then(|text| retry::retry_after(text, SystemTime::now()));
+    let status = answer.status();
+    let said = said(answer).await;
+    let (verdict, error) = match status.as_u16() {
+        200..=299 => (Verdict::Delivered, None),
+        300..=399 => {
+            let why = format!("{status}: a redirect, which is not followed");
+            (Verdict::Failed { asked: None }, Some(why))
+        }
+        410 => (Verdict::Gone, Some(format!("{status} {said}"))),
+        _ => (Verdict::Failed { asked }, Some(format!("{status} {said}"))),
+    };
+    (verdict, Some(status.as_u16()), error.map(|error| error.trim_end().to_owned()))
+}
+
+/// The begin of an answer's body. It is only for people, so whatever goes wrong does not matter.
+async fn said(mut answer: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(piece)) = answer.chunk().await {
+        body.extend_from_slice(&piece);
+        if body.len() > ANSWER_BYTES_MAX {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    text.chars().filter(|c| !c.is_control()).take(ANSWER_SHOWN).collect()
+}
+
+/// Why there was no answer, without the URL: it may have a secret of the receiver in it.
+fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {timeout:?}");
+    }
+    let error = error.without_url();
+    let mut deepest: &dyn std::error::Error = &error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

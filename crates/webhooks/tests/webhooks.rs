@@ -1,0 +1,22 @@
+//! Endpoints, and real receivers on this machine: what arrives, when, and what the log says of it.
+
+#[path = "webhooks/calls.rs"]
+mod calls;
+#[path = "webhooks/failing.rs"]
+mod failing;
+#[path = "webhooks/isolation.rs"]
+mod isolation;
+#[path = "webhooks/kills.rs"]
+mod kills;
+#[path = "webhooks/log.rs"]
+mod log;
+#[path = "webhooks/order.rs"]
+mod order;
+#[path = "webhooks/reading.rs"]
+mod reading;
+#[path = "webhooks/receiver.rs"]
+mod receiver;
+#[path = "webhooks/sending.rs"]
+mod sending;
+#[path = "webhooks/world.rs"]
+mod world;

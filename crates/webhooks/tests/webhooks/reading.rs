@@ -1,0 +1,125 @@
+//! Where an endpoint begins, and several processes on one file.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use webhooks::{NewEndpoint, Options};
+
+use crate::receiver::{Answer, Receiver};
+use crate::world::{World, endpoint, endpoint_until, log_until, quick};
+
+#[tokio::test]
+async fn begins_at_its_cursor_or_at_the_newest() {
+    let [from_two, newest] = [Receiver::good().await, Receiver::good().await];
+    let world = World::new(quick());
+    let webhooks = world.open();
+    world.feed.push_many(5);
+    let new = |name: &str, receiver: &Receiver, cursor: Option<&str>| NewEndpoint {
+        cursor: cursor.map(str::to_owned),
+        ..endpoint(name, &receiver.url())
+    };
+    webhooks.create(new("two", &from_two, Some("2"))).await.unwrap();
+    webhooks.create(new("newest", &newest, None)).await.unwrap();
+    let running = world.run(&webhooks);
+    from_two.accepts(3).await;
+    // It has begun when it is at the end: events that come then are seen.
+    let mut pushed = Vec::new();
+    while newest.accepted().is_empty() {
+        pushed.extend(world.feed.push_many(1));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    from_two.accepts(3 + pushed.len()).await;
+    let first = newest.accepted()[0].clone();
+    assert!(pushed.contains(&first), "{first}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn two_processes_share_the_endpoints() {
+    let receivers: Vec<Receiver> =
+        [Receiver::good().await, Receiver::good().await, Receiver::good().await].into();
+    let world = World::new(quick());
+    let first = world.open();
+    for nth in 0..12 {
+        let url = receivers[nth % 3].url();
+        first.create(endpoint(&format!("e{nth}"), &url)).await.unwrap();
+    }
+    let second = world.open();
+    let running = [world.run(&first), world.run(&second)];
+    let ids: BTreeSet<String> = world.feed.push_many(50).into_iter().collect();
+    for receiver in &receivers {
+        // Four endpoints each.
+        let seen = receiver.sees(4 * 50).await;
+        assert_eq!(seen.len(), 4 * 50, "nothing twice while nobody stalls");
+        let found: BTreeSet<String> = seen.iter().map(|it| it.id().to_owned()).collect();
+        assert_eq!(found, ids);
+    }
+    for nth in 0..12 {
+        let ended = |found: &[webhooks::Delivery]| found.iter().all(|it| it.ended_at.is_some());
+        log_until(&first, &format!("e{nth}"), ended).await;
+    }
+    let [one, two] = [first.gauge().await.unwrap(), second.gauge().await.unwrap()];
+    assert_eq!(one.delivered + two.delivered, 12 * 50);
+    assert!(one.delivered > 0 && two.delivered > 0, "{one:?} {two:?}");
+    // One ends in good order, the other one takes over at once; then without order.
+    let [a, b] = running;
+    a.stop().await;
+    world.feed.push_many(10);
+    receivers[0].accepts(60).await;
+    b.abort().await;
+    let running = world.run(&first);
+    world.feed.push_many(10);
+    receivers[1].accepts(70).await;
+    running.stop().await;
+}
+
+/// A process that is frozen goes on when its lease has been taken over.
+#[tokio::test]
+async fn two_processes_that_both_believe_to_hold_a_lease_are_harmless() {
+    let receiver = Receiver::start(|_, nth| match nth % 5 {
+        0 => Answer::Status(500),
+        _ => Answer::Status(200),
+    })
+    .await;
+    // A lease that always seems to be too long: each takes it from the other one again and again.
+    let world = World::new(Options { lease: Duration::from_millis(6), ..quick() });
+    let [first, second] = [world.open(), world.open()];
+    let new = NewEndpoint { ordered: true, ..endpoint("a", &receiver.url()) };
+    first.create(new).await.unwrap();
+    let running = [world.run(&first), world.run(&second)];
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        ids.push(world.feed.push("coupon.redeemed", None, Some("CODE")));
+    }
+    assert_eq!(receiver.accepts(100).await, ids, "in order");
+    endpoint_until(&first, "a", |found| found.pending == 0).await;
+    let logged = log_until(&first, "a", |found| found.iter().all(|it| it.ended_at.is_some())).await;
+    assert_eq!(logged.len(), 100, "each is queued once");
+    for one in running {
+        one.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn cut_off_in_the_middle() {
+    let receiver = Receiver::start(|_, nth| match nth % 3 {
+        0 => Answer::Status(500),
+        1 => Answer::Close,
+        _ => Answer::Status(200),
+    })
+    .await;
+    let world = World::new(Options { page: 13, lease: Duration::from_millis(50), ..quick() });
+    let ids: BTreeSet<String> = world.feed.push_many(300).into_iter().collect();
+    world.open().create(endpoint("a", &receiver.url())).await.unwrap();
+    for nth in 0..30 {
+        let webhooks = world.open();
+        let running = world.run(&webhooks);
+        receiver.sees(nth * 7).await;
+        running.abort().await;
+    }
+    let webhooks = world.open();
+    let running = world.run(&webhooks);
+    let accepted: BTreeSet<String> = receiver.accepts(300).await.into_iter().collect();
+    assert_eq!(accepted, ids);
+    running.stop().await;
+}
