@@ -8,6 +8,7 @@ use attempts::AttemptLog;
 use coupon::ids::UserId;
 use engine::{Caller, Engine, Failure};
 use tokio::sync::Semaphore;
+use webhooks::Webhooks;
 
 use crate::guesses::Guesses;
 use crate::password::Passwords;
@@ -35,6 +36,8 @@ pub struct Access {
     pub sign_up: SignUp,
     /// Where refused attempts are kept; nowhere by default.
     pub attempts: Option<Arc<AttemptLog>>,
+    /// The endpoints to which events are posted; none by default.
+    pub webhooks: Option<Arc<Webhooks>>,
 }
 
 /// Whether anyone may make an account here.

@@ -9,6 +9,7 @@ mod batch;
 mod campaign;
 mod coupon;
 mod reading;
+mod webhook;
 
 pub use self::account::Credentials;
 pub use self::batch::{BatchChanges, NewBatch};
@@ -18,4 +19,7 @@ pub use self::coupon::{
     RedeemRequest, ReleaseRequest, RevokeRequest, VoidRequest,
 };
 
+pub use self::webhook::{NewWebhook, SecretRotation, WebhookChanges};
+
 pub(crate) use self::reading::Reading;
+pub(crate) use self::webhook::types as webhook_types;

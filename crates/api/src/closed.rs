@@ -54,6 +54,18 @@ closed! {
     /// asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
 
+    /// What a webhook may ask for: the types of the event feed, and `coupons.expiring` for notices of coupons that
+    /// expire soon.
+    WebhookType: crate::bodies::webhook_types();
+
+    /// Whether events are posted to a webhook. `paused`: somebody paused it. `disabled`: its receiver answered 410.
+    WebhookState: ["active", "paused", "disabled"];
+
+    /// How far a delivery is. `pending`: it waits for its first or its next attempt. `delivered`: the receiver
+    /// answered with a 2xx. `failed`: no attempt of three days was successful. `gap`: events were missing in the
+    /// feed, because the webhook was behind for too long or the store was restored.
+    DeliveryState: webhooks::DeliveryState::ALL.map(webhooks::DeliveryState::as_str);
+
     /// Over which time to add up.
     CountsBy: ["hour", "day"];
 

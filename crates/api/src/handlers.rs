@@ -14,3 +14,4 @@ pub(crate) mod health;
 pub(crate) mod imports;
 pub(crate) mod lists;
 pub(crate) mod redemptions;
+pub(crate) mod webhooks;

@@ -34,6 +34,7 @@ pub mod throttle;
 pub mod token;
 mod tried;
 pub mod views;
+mod webhook_feed;
 
 pub use app::{Access, App, BadSignUp, SignUp};
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
@@ -45,3 +46,4 @@ pub use routes::{app, app_with};
 pub use sign_in_limits::{
     SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,
 };
+pub use webhook_feed::WebhookFeed;

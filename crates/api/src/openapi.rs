@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::closed;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
-    imports, lists, redemptions,
+    imports, lists, redemptions, webhooks,
 };
 use crate::problem::ProblemBody;
 
@@ -36,6 +36,7 @@ use crate::problem::ProblemBody;
         (name = "campaigns", description = "Offers, their limits and dates, and their coupons."),
         (name = "batches", description = "Where the coupons of a campaign come from."),
         (name = "events", description = "What happened, for programs that follow it."),
+        (name = "webhooks", description = "Endpoints of others, to which the server posts events."),
         (name = "attempts", description = "What was refused, for people who look why a coupon did not work."),
         (name = "redemptions", description = "What an order has redeemed, and lists for accounts."),
         (name = "counts", description = "How often something happened, by the hour and the day."),
@@ -92,6 +93,12 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(redemptions::list_redemptions))
         .routes(routes!(audit::list_audit))
         .routes(routes!(audit::list_campaign_audit))
+        .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
+        .routes(routes!(webhooks::read_webhook, webhooks::change_webhook, webhooks::delete_webhook))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::redeliver))
         .routes(routes!(imports::import_template))
         .routes(routes!(accounts::create_user))
         .routes(routes!(accounts::create_session))

@@ -13,6 +13,7 @@ mod dry_run;
 mod feed;
 mod redemption;
 mod session;
+mod webhook;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +29,7 @@ pub use self::feed::{FeedBody, FeedChangeBody, FeedCouponBody, FeedEventBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};
 pub(crate) use self::redemption::{REDEMPTION_COLUMNS, redemption_row};
 pub use self::session::SessionBody;
+pub use self::webhook::{DeliveryBody, SecretBody, SecretTimesBody, WebhookBody, WebhookTestBody};
 
 /// One page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]

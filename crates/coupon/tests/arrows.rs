@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
     ("webhooks", &[]),
-    ("api", &["attempts", "coupon", "engine"]),
+    ("api", &["attempts", "coupon", "engine", "webhooks"]),
     (
         "couponry",
         &[
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "engine",
             "verify",
             "attempts",
+            "webhooks",
             "api",
         ],
     ),

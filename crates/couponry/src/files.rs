@@ -9,6 +9,9 @@ use tokio::io::AsyncRead;
 
 use crate::failure::CliError;
 
+/// The file of webhooks in the data folder.
+pub(crate) const WEBHOOKS: &str = "webhooks.db";
+
 /// Folders of the data folder that belong to the hot store and are copied with it.
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
 

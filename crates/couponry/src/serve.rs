@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Access;
 use api::accept::{self, Limits};
+use api::{Access, WebhookFeed};
 use attempts::AttemptLog;
 use cold::Patience;
 use engine::Engine;
@@ -17,13 +17,15 @@ use engine::import::REJECTED_KEPT_DAYS;
 use hot::HotStore;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use webhooks::Webhooks;
 
 use crate::commands::notify::Rounds;
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, OpenHot, Opened, Purpose};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 use crate::{clock, compaction, files, reload};
 
 /// How often rejected lines of old imports are deleted.
@@ -44,12 +46,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
         attempts: None,
+        webhooks: None,
     };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
-    let access = Access { attempts: refused_attempts(settings), ..access };
+    let (attempts, webhooks) = (refused_attempts(settings), webhooks(settings)?);
+    let access = Access { attempts, webhooks, ..access };
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
         opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
@@ -62,6 +66,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
     let mut background = background(settings, &opened, &access, notices);
+    let posting = access.webhooks.clone().map(|it| Posting::start(it, Arc::clone(&engine)));
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
@@ -78,6 +83,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let served = accept::serve(listener, app, limits, stop).await;
     // Each of these continues where it stopped, so it may be cut off.
     drop(background);
+    if let Some(posting) = posting {
+        posting.stop().await;
+    }
     opened.close().await;
     if let Some(error) = wrong_store {
         return Err(error);
@@ -100,7 +108,7 @@ fn background(
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy(settings.clone(), engine()));
-    tasks.spawn(forget(settings.clone(), engine(), access.attempts.clone()));
+    tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
     if let Some(notices) = notices {
@@ -176,15 +184,58 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
     }
 }
 
+/// Opens the file of webhooks, if the store keeps events. They are not on a cluster yet: each machine would post
+/// every event.
+fn webhooks(settings: &Settings) -> Result<Option<Arc<Webhooks>>, CliError> {
+    match (&settings.hot.value, settings.events_keep.value.every) {
+        (Hot::Sqlite, Some(_)) => {}
+        (Hot::Sqlite, None) | (Hot::Cql(_), _) => return Ok(None),
+    }
+    let allow_private = settings.webhook_allow_private.value;
+    let options = webhooks::Options { allow_private, ..webhooks::Options::default() };
+    let opened = Webhooks::open(&settings.data.value.join(files::WEBHOOKS), options);
+    opened.map(|webhooks| Some(Arc::new(webhooks))).map_err(CliError::of)
+}
+
+/// The posting of events to webhooks.
+struct Posting {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Posting {
+    fn start(webhooks: Arc<Webhooks>, engine: Arc<Engine>) -> Posting {
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            // A sender that is dropped stops it too.
+            let _ = stopped.await;
+        };
+        let feed = Arc::new(WebhookFeed::new(engine));
+        Posting { stop, task: tokio::spawn(webhooks.run(feed, stopped)) }
+    }
+
+    /// Waits a moment for what is under way: what is cut off is posted again after the next start.
+    async fn stop(self) {
+        drop(self.stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "posting to webhooks ended early");
+        }
+    }
+}
+
 /// Deletes events and refused attempts that were kept long enough, while the clock is trusted: one that is a
 /// year ahead would make all of them old.
-async fn forget(settings: Settings, engine: Arc<Engine>, attempts: Option<Arc<AttemptLog>>) {
+async fn forget(settings: Settings, engine: Arc<Engine>, access: Access) {
     let keep = settings.events_keep.value.every.unwrap_or_default();
     let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
     loop {
         let record = clock::would_observe(&settings, &engine).await;
-        if let Some(attempts) = &attempts {
-            attempts.forget_old(record.as_ref().is_ok_and(|record| record.jumped_at.is_none()));
+        let is_trusted = record.as_ref().is_ok_and(|record| record.jumped_at.is_none());
+        if let Some(attempts) = &access.attempts {
+            attempts.forget_old(is_trusted);
+        }
+        if let Some(webhooks) = &access.webhooks {
+            webhooks.trust_clock(is_trusted);
         }
         if let Err(error) = engine.count_activity().await {
             tracing::debug!(error = ?error, "cannot count what happened");

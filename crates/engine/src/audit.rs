@@ -1,7 +1,7 @@
 //! Who changed what besides coupons, and when.
 
 use coupon::ids::{Actor, CampaignId, Reason};
-use hot::audit::{Act, Audited};
+use hot::audit::{Act, AuditEntry, Audited, Deed};
 
 use crate::failure::{Failure, found};
 use crate::lists::PAGE_MAX;
@@ -26,6 +26,20 @@ impl Engine {
             found(self.hot.campaign(id, self.now()).await?)?;
         }
         Ok(Some(audit.audit(campaign.cloned(), after, limit.min(PAGE_MAX)).await?))
+    }
+
+    /// Enters something that `caller` has done outside of the store. Does nothing if the store keeps no audit.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn record(&self, caller: &Caller, deed: Deed) -> Result<(), Failure> {
+        match self.hot.audit() {
+            Some(audit) => {
+                let act = self.act(caller, None);
+                Ok(audit.record(AuditEntry { act, deed }).await?)
+            }
+            None => Ok(()),
+        }
     }
 
     /// What `caller` does now.

@@ -93,10 +93,18 @@ pub enum DeedKind {
     KeyRetired,
     /// The store was restored from a backup.
     StoreRestored,
+    /// A webhook was created.
+    WebhookCreated,
+    /// A webhook was changed, paused or resumed.
+    WebhookUpdated,
+    /// A webhook was deleted.
+    WebhookDeleted,
+    /// A webhook got a new secret.
+    WebhookSecretRotated,
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 14] = [
+pub const DEED_KINDS: [DeedKind; 18] = [
     DeedKind::CampaignCreated,
     DeedKind::CampaignUpdated,
     DeedKind::CampaignPaused,
@@ -111,6 +119,10 @@ pub const DEED_KINDS: [DeedKind; 14] = [
     DeedKind::KeyAdded,
     DeedKind::KeyRetired,
     DeedKind::StoreRestored,
+    DeedKind::WebhookCreated,
+    DeedKind::WebhookUpdated,
+    DeedKind::WebhookDeleted,
+    DeedKind::WebhookSecretRotated,
 ];
 
 impl DeedKind {
@@ -131,6 +143,10 @@ impl DeedKind {
             DeedKind::KeyAdded => "key.added",
             DeedKind::KeyRetired => "key.retired",
             DeedKind::StoreRestored => "store.restored",
+            DeedKind::WebhookCreated => "webhook.created",
+            DeedKind::WebhookUpdated => "webhook.updated",
+            DeedKind::WebhookDeleted => "webhook.deleted",
+            DeedKind::WebhookSecretRotated => "webhook.secret_rotated",
         }
     }
 
@@ -139,7 +155,7 @@ impl DeedKind {
         DEED_KINDS.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Whether the event feed tells of it. Tokens and keys are for auditors alone.
+    /// Whether the event feed tells of it. Tokens, keys and webhooks are for auditors alone.
     pub fn is_told(self) -> bool {
         self <= DeedKind::DayArchived
     }

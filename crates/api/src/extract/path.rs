@@ -27,6 +27,8 @@ fn absent(name: &str) -> Problem {
         "campaign_id" => no_such(CAMPAIGN),
         "batch_id" => no_such(BATCH),
         "user_id" => no_such("account"),
+        "webhook_id" => no_such("webhook"),
+        "delivery_id" => no_such("delivery of this webhook"),
         _ => no_such_coupon(),
     }
 }
@@ -62,4 +64,12 @@ in_path!(
 in_path!(
     /// `{user_id}`.
     UserInPath, UserId, "user_id"
+);
+in_path!(
+    /// `{webhook_id}`.
+    WebhookInPath, String, "webhook_id"
+);
+in_path!(
+    /// `{delivery_id}`.
+    DeliveryInPath, i64, "delivery_id"
 );

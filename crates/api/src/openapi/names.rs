@@ -15,11 +15,11 @@ use crate::token::TOKEN_BYTES_MAX;
 
 /// Texts that look the same wherever they stand: their names, their length and their pattern.
 const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
-    (&["campaign_id", "batch_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
+    (&["campaign_id", "batch_id", "webhook_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
     (&["user_id", "holder", "login_id"], 1..=NAME_LEN_MAX, "^[!-~]+$"),
     (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
     (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
-    (&["order_ref", "issue_ref", "revoke_ref"], 1..=REF_LEN_MAX, "^[!-~]+$"),
+    (&["order_ref", "issue_ref", "revoke_ref", "rotate_ref"], 1..=REF_LEN_MAX, "^[!-~]+$"),
     (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
     (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
     (&["token"], 1..=TOKEN_BYTES_MAX, "^[A-Za-z0-9._-]+$"),
@@ -29,6 +29,7 @@ const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
 const PARAMETERS: &[(&str, &str, &str)] = &[
     ("campaign_id", "spring-2027", "The id of the campaign."),
     ("batch_id", "first", "The id of the batch. It is unique within its campaign."),
+    ("webhook_id", "orders", "The id of the webhook."),
     (
         "user_id",
         "ann",
@@ -60,6 +61,11 @@ const COUNTS: &[&str] = &[
     "unchecked",
     "line",
     "dropped",
+    "pending",
+    "failures",
+    "attempts",
+    "redelivered",
+    "duration_ms",
     "redemptions_cancelled",
 ];
 
@@ -112,7 +118,7 @@ fn limit(name: &str, schema: &mut Value) {
 fn format_of(name: &str) -> Option<&'static str> {
     let is_instant = ["_at", "_from", "_until", "_before"].iter().any(|end| name.ends_with(end));
     match name {
-        "at" | "until" => Some("date-time"),
+        "at" | "until" | "failing_since" => Some("date-time"),
         "expires_on" => Some("date"),
         _ => is_instant.then_some("date-time"),
     }
@@ -166,13 +172,13 @@ mod tests {
 
         let takes = |name: &str, text: &str| match name {
             "campaign_id" => text.parse::<CampaignId>().is_ok(),
-            "batch_id" => text.parse::<BatchId>().is_ok(),
+            "batch_id" | "webhook_id" => text.parse::<BatchId>().is_ok(),
             "user_id" | "holder" | "login_id" => text.parse::<UserId>().is_ok(),
             "code" | "after" | "shared_code" => text.parse::<CodeText>().is_ok(),
             "code_prefix" => text.parse::<Prefix>().is_ok(),
             "order_ref" => text.parse::<OrderRef>().is_ok(),
             "issue_ref" => text.parse::<IssueRef>().is_ok(),
-            "revoke_ref" => text.parse::<RevokeRef>().is_ok(),
+            "revoke_ref" | "rotate_ref" => text.parse::<RevokeRef>().is_ok(),
             "time_zone" => text.parse::<Zone>().is_ok(),
             "cursor" | "next_cursor" | "token" => true,
             other => panic!("{other} is of no kind here"),

@@ -24,6 +24,7 @@ fn example(story: &Value, name: &str) -> Value {
         || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"], "change": null}));
     let changes = || json!({"changes": [story["FieldChange"]]});
     let counts_of_time = || but(&story["CountsOfTime"], &json!({"refused": [story["Refused"]]}));
+    let webhook = || but(&story["Webhook"], &json!({"secrets": [story["SecretTimes"]]}));
     let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
@@ -59,6 +60,9 @@ fn example(story: &Value, name: &str) -> Value {
         "List_Coupon" => page("Coupon"),
         "List_Campaign" => page("Campaign"),
         "List_Batch" => page("Batch"),
+        "Webhook" => webhook(),
+        "List_Webhook" => json!({"data": [webhook()], "next_cursor": null}),
+        "List_Delivery" => page("Delivery"),
         "List_Redemption" => page("Redemption"),
         "Problem" => problem(&later("Coupon", "redeemed")),
         "Ready" => but(&story["Ready"], &json!({"version": env!("CARGO_PKG_VERSION")})),

@@ -123,6 +123,18 @@ const AUDIT: Shape = Fields(
     )],
 );
 
+const WEBHOOK: Shape = Fields(
+    "webhook_id url description types campaign_id ordered state stopped_at stopped_reason created_at \
+     pending failures failing_since secrets secret",
+    &[("secrets", Each(&Fields("created_at signs_until", &[])))],
+);
+
+const DELIVERY: Shape = Fields(
+    "delivery_id state event_id type code created_at attempts redelivered tried_at status error \
+     duration_ms next_at ended_at",
+    &[],
+);
+
 /// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
@@ -176,6 +188,15 @@ const SHAPES: &[(&str, Shape)] = &[
     ("list_redemptions", Fields(LIST, &[("data", Each(&Fields(REDEMPTION, &[])))])),
     ("list_audit", AUDIT),
     ("list_campaign_audit", AUDIT),
+    ("create_webhook", WEBHOOK),
+    ("list_webhooks", Fields(LIST, &[("data", Each(&WEBHOOK))])),
+    ("read_webhook", WEBHOOK),
+    ("change_webhook", WEBHOOK),
+    ("delete_webhook", Other),
+    ("rotate_secret", Fields("secret", &[])),
+    ("test_webhook", Fields("delivered delivery_id event_id status error duration_ms", &[])),
+    ("list_deliveries", Fields(LIST, &[("data", Each(&DELIVERY))])),
+    ("redeliver", DELIVERY),
     ("list_events", Fields("data next_cursor has_more", &[("data", Each(&FEED_EVENT))])),
     ("import_template", Other),
     ("create_user", Fields("user_id token expires_at", &[])),

@@ -90,6 +90,15 @@ fn rows() -> Vec<Row> {
         },
         row("list_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("list_campaign_audit", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("create_webhook", Nothing, json!({"url": HOOK}), [403, 403, 403, 403, 201]),
+        row("list_webhooks", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("read_webhook", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("change_webhook", Nothing, json!({"paused": true}), [403, 403, 403, 403, 200]),
+        row("rotate_secret", Nothing, json!({"rotate_ref": "1"}), [403, 403, 403, 403, 200]),
+        row("test_webhook", Nothing, Value::Null, [403, 403, 403, 403, 200]),
+        row("list_deliveries", Nothing, Value::Null, [403, 403, 403, 200, 200]),
+        row("redeliver", Nothing, Value::Null, [403, 403, 403, 403, 200]),
+        row("delete_webhook", Nothing, Value::Null, [403, 403, 403, 403, 204]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
         // Only the user themselves (see `accounts`) and an admin.
@@ -98,6 +107,9 @@ fn rows() -> Vec<Row> {
         open(row("readyz", Nothing, Value::Null, [200, 200, 200, 200, 200])),
     ]
 }
+
+/// An address at which nobody listens.
+const HOOK: &str = "http://127.0.0.1:9/";
 
 /// What the sums of a day need.
 const DAY: &str = "?from=2027-03-08&to=2027-03-08";
@@ -128,6 +140,9 @@ async fn every_route_and_every_identity() {
     let service = Service::new();
     let old = json!({"login_id": "old@example.com", "password": "correct horse"});
     service.post(Nobody, "/v1/users", old).await.is("201", "an account");
+    let hook = json!({"webhook_id": "hook", "url": HOOK});
+    service.post(Admin, "/v1/webhooks", hook).await.is("201", "a webhook");
+    service.send(Admin, Asked::new("POST", "/v1/webhooks/hook/test")).await.is("200", "a test");
     let mut cell = 0;
     for row in &rows {
         for (nth, (name, who)) in KNOWN.iter().enumerate() {
@@ -171,7 +186,9 @@ async fn asked(service: &Service, row: &Row, who: Who<'_>, cell: usize) -> Answe
         .replace("{code}", &code)
         .replace("{campaign_id}", &campaign)
         .replace("{batch_id}", "first")
-        .replace("{user_id}", &account);
+        .replace("{user_id}", &account)
+        .replace("{webhook_id}", "hook")
+        .replace("{delivery_id}", "1");
     let names_a_user = row.query.contains("user_id");
     let target = if user && names_a_user { path } else { path + row.query };
     let method = ["GET", "POST", "PATCH", "DELETE"].into_iter();

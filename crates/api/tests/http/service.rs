@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tower::ServiceExt;
+use webhooks::Webhooks;
 
 use crate::contract;
 
@@ -140,7 +141,10 @@ impl Service {
         let log =
             AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
         let attempts = Some(Arc::new(log.expect("a log")));
-        let access = Access { attempts, ..Access::default() };
+        let private = webhooks::Options { allow_private: true, ..webhooks::Options::default() };
+        let webhooks = Webhooks::open(&folder.path().join("webhooks.db"), private);
+        let webhooks = Some(Arc::new(webhooks.expect("webhooks")));
+        let access = Access { attempts, webhooks, ..Access::default() };
         let tokens = Arc::new(tokens(SECRET, None));
         let app = api::app_with(Arc::clone(&engine), tokens, access);
         Service { clock, engine, app, folder, archiving: Archiving::of_these_tests() }

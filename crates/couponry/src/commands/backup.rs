@@ -22,6 +22,8 @@ use crate::{files, open};
 /// Keep the backup in a safe place. Anyone with the keys can make valid codes. If you lose the keys,
 /// all codes stop working.
 ///
+/// The backup contains the webhooks with their secrets, if there are any.
+///
 /// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
 /// backup, or mirror it all the time; its files never change, except the small files
 /// `_delta_log/_last_checkpoint`. `couponry restore` needs both.
@@ -72,6 +74,8 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     drop(progress);
     // The file may be copied to a folder that others can open.
     files::make_private(&part.join(FILE_NAME))?;
+    // After the store: a cursor of a webhook behind its last event says so when it is restored.
+    copy_webhooks(data, &part)?;
     // After the store, so that the copy has the key of every batch in it.
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;
@@ -88,12 +92,19 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     ))
 }
 
+/// Copies the file of webhooks, if there is one.
+fn copy_webhooks(data: &Path, part: &Path) -> Result<(), CliError> {
+    let (file, copy) = (data.join(files::WEBHOOKS), part.join(files::WEBHOOKS));
+    webhooks::backup(&file, &copy).map(drop).map_err(CliError::of)
+}
+
 /// Whether a folder has only what a killed backup leaves behind.
 fn is_unfinished(part: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let beside = files::BESIDE_THE_STORE.iter().any(|folder| name == *folder);
-        beside || name.as_encoded_bytes().starts_with(b"hot.")
+        beside
+            || [&b"hot."[..], b"webhooks."].iter().any(|it| name.as_encoded_bytes().starts_with(it))
     };
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }

@@ -190,6 +190,11 @@ settings! {
     attempts_keep: Every = "30d",
         env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
+    webhook_allow_private: bool = "false",
+        env "COUPONRY_WEBHOOK_ALLOW_PRIVATE",
+        flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        "Let webhooks have private addresses, and http; then whoever may create one reaches what \
+         this machine reaches";
     notify_webhook: Option<String> = "",
         env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
         "Let serve post notices to this address once an hour, signed with the secret in \

@@ -14,6 +14,9 @@ use crate::{files, open};
 /// The files of a hot store: those that SQLite keeps beside it belong to it.
 const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
 
+/// The same of the file of webhooks.
+const WEBHOOK_FILES: [&str; 3] = [files::WEBHOOKS, "webhooks.db-wal", "webhooks.db-shm"];
+
 /// Copies the backup into a folder of its own and makes it ready. Then moves the old data aside and
 /// the copy into place, the store last. Until it ends, no command opens the data folder: see
 /// [`open::RESTORING`].
@@ -25,7 +28,8 @@ pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
     stage(&staging, from)?;
     files::sync_folder(data)?;
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let old = STORE_FILES.iter().rev().chain(&files::BESIDE_THE_STORE);
+    let old = STORE_FILES.iter().rev().chain(WEBHOOK_FILES.iter().rev());
+    let old = old.chain(&files::BESIDE_THE_STORE);
     for name in old.filter(|name| data.join(name).exists()) {
         files::private_folder(&aside)?;
         rename(&data.join(name), &aside.join(name))?;
@@ -33,7 +37,7 @@ pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
     if aside.exists() {
         files::sync_folder(&aside)?;
     }
-    let new = files::BESIDE_THE_STORE.iter().chain(&[FILE_NAME]);
+    let new = files::BESIDE_THE_STORE.iter().chain(&[files::WEBHOOKS, FILE_NAME]);
     for name in new.filter(|name| staging.join(name).exists()) {
         rename(&staging.join(name), &data.join(name))?;
     }
@@ -52,6 +56,10 @@ fn stage(staging: &Path, from: &Path) -> Result<(), CliError> {
     let store = staging.join(FILE_NAME);
     files::copy_file(&from.join(FILE_NAME), &store)?;
     make_ready(&store).map_err(CliError::of)?;
+    let webhooks = from.join(files::WEBHOOKS);
+    if webhooks.exists() {
+        files::copy_file(&webhooks, &staging.join(files::WEBHOOKS))?;
+    }
     files::sync_folder(staging)
 }
 

@@ -1,0 +1,118 @@
+//! Requests that create and change webhooks.
+
+use std::collections::BTreeSet;
+
+use coupon::ids::CampaignId;
+use engine::EventType;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use webhooks::{EndpointChanges, NewEndpoint};
+
+use super::Reading;
+use super::reading::present;
+use crate::closed;
+use crate::problem::Problem;
+
+/// The types of events that a webhook may name, besides those of the feed.
+pub(crate) const OTHER_TYPES: [&str; 1] = ["coupons.expiring"];
+
+/// A webhook to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    /// The id of the webhook. If it is left out, the server chooses one.
+    webhook_id: Option<String>,
+    /// Where to post: `https` to a public address.
+    #[schema(max_length = 2048)]
+    url: String,
+    /// For people: 1 to 200 bytes.
+    #[schema(min_length = 1, max_length = 200)]
+    description: Option<String>,
+    /// Only events of these types. If it is left out, all but `coupon.held` and `coupon.released`.
+    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
+    types: Option<BTreeSet<String>>,
+    /// Only events of this campaign.
+    campaign_id: Option<String>,
+    /// Whether events of one coupon are posted one after the other, in their order. If it is left out, false.
+    ordered: Option<bool>,
+}
+
+impl NewWebhook {
+    pub(crate) fn into_new(self) -> Result<NewEndpoint, Problem> {
+        let mut reading = Reading::default();
+        let campaign: Option<CampaignId> = reading.may("campaign_id", self.campaign_id.as_deref());
+        known(&mut reading, self.types.as_ref());
+        reading.done(Some(NewEndpoint {
+            webhook_id: self.webhook_id,
+            url: self.url,
+            description: self.description,
+            types: self.types,
+            campaign: campaign.map(|id| id.to_string()),
+            ordered: self.ordered.unwrap_or(false),
+            cursor: None,
+        }))
+    }
+}
+
+/// The changes of a webhook. What is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookChanges {
+    /// Where to post.
+    #[schema(max_length = 2048)]
+    url: Option<String>,
+    /// For people. Null deletes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    description: Option<Option<String>>,
+    /// Only events of these types, from now on. Null: all but `coupon.held` and `coupon.released`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
+    types: Option<Option<BTreeSet<String>>>,
+    /// Only events of this campaign, from now on. Null: of all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    campaign_id: Option<Option<String>>,
+    /// Whether events of one coupon are posted one after the other.
+    ordered: Option<bool>,
+    /// `true` pauses the webhook, `false` resumes it: then what waited is sent.
+    paused: Option<bool>,
+}
+
+impl WebhookChanges {
+    /// The changes, and whether to pause or to resume.
+    pub(crate) fn into_changes(self) -> Result<(EndpointChanges, Option<bool>), Problem> {
+        let mut reading = Reading::default();
+        let id = self.campaign_id.as_ref().and_then(Option::as_deref);
+        let _checked: Option<CampaignId> = reading.may("campaign_id", id);
+        known(&mut reading, self.types.as_ref().and_then(Option::as_ref));
+        let WebhookChanges { url, description, types, campaign_id, ordered, paused } = self;
+        let changes = EndpointChanges { url, description, types, campaign: campaign_id, ordered };
+        reading.done(Some((changes, paused)))
+    }
+}
+
+/// A rotation of secrets.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRotation {
+    /// The caller's name for the rotation: a repeat with the same name returns the same secret.
+    pub(crate) rotate_ref: Option<String>,
+    /// How long the secrets before it go on signing, in seconds: at most 2,592,000, which is 30 days. If it is left
+    /// out, a day. 0: they end at once.
+    #[schema(maximum = 2_592_000)]
+    pub(crate) overlap_seconds: Option<u64>,
+}
+
+/// Every type that a webhook may name.
+pub(crate) fn types() -> impl Iterator<Item = &'static str> {
+    EventType::all().map(EventType::as_str).chain(OTHER_TYPES)
+}
+
+fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
+    let unknown = |name: &&String| !types().any(|known| known == name.as_str());
+    if let Some(name) = named.into_iter().flatten().find(unknown) {
+        let all: Vec<&str> = types().collect();
+        reading.fault("types", format!("has {name:?}, want {}", all.join(", ")));
+    }
+}

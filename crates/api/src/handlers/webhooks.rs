@@ -1,0 +1,358 @@
+//! Webhooks: endpoints of others to which the service posts events.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use engine::{
+    Caller, Deed, DeedKind, Done, EventsAnswer, EventsRequest, FeedStart, FieldChange, Role,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use webhooks::{
+    DeliveryFilter, DeliveryState, Endpoint, EndpointState, NewEndpoint, Rotation, WebhookError,
+    Webhooks,
+};
+
+use crate::answer::{Answer, Made};
+use crate::app::App;
+use crate::bodies::{NewWebhook, Reading, SecretRotation, WebhookChanges};
+use crate::closed;
+use crate::cursor;
+use crate::extract::{DeliveryInPath, Json, Params, WebhookInPath, Who};
+use crate::paging::{LIMITS, Page};
+use crate::problem::{Code, Problem};
+use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
+use engine::Fault;
+
+/// The list that a cursor belongs to.
+const QUERY: &str = "webhooks";
+
+/// Create a webhook
+///
+/// The server posts each event of `GET /v1/events` to the URL, signed as in Standard Webhooks 1.0, until the
+/// receiver answers with a 2xx, for three days. The first event is the first one after the call. `secret` is only in
+/// the answer of this call. If a webhook of this name was created with the same values, returns it with 200.
+/// Only an admin may call it.
+#[utoipa::path(
+    post, path = "/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
+    responses(
+        (status = 201, body = WebhookBody, description = "The webhook and its secret"),
+        (status = 200, body = WebhookBody, description = "It was created before"),
+    )
+)]
+pub(crate) async fn create_webhook(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Json(body): Json<NewWebhook>,
+) -> Result<Made<WebhookBody>, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    let webhooks = kept(&app)?;
+    let cursor = newest(&app, &caller).await?;
+    let new = NewEndpoint { cursor: Some(cursor), ..body.into_new()? };
+    let (endpoint, secret, is_made) = webhooks.create(new).await.map_err(refused)?;
+    let mut body = WebhookBody::of(&endpoint);
+    body.secret = Some(secret.reveal().to_owned());
+    if !is_made {
+        return Ok(Made(Done::Same(body)));
+    }
+    let changes = differences(None, Some(&endpoint));
+    enter(&app, &caller, DeedKind::WebhookCreated, changes).await;
+    Ok(Made(Done::Created(body)))
+}
+
+/// List webhooks
+///
+/// An operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/webhooks", tag = "webhooks", params(Page),
+    responses((status = 200, body = List<WebhookBody>, description = "One page of webhooks"))
+)]
+pub(crate) async fn list_webhooks(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    Params(page): Params<Page>,
+) -> Result<Answer<List<WebhookBody>>, Problem> {
+    caller.must_be(&[Role::Operator, Role::Admin])?;
+    let (after, limit) = page.read::<String>(QUERY)?;
+    let found = kept(&app)?.list(after, limit).await.map_err(refused)?;
+    let last = found.last().filter(|_| found.len() == limit);
+    let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.webhook_id]));
+    Ok(Answer(List { data: found.iter().map(WebhookBody::of).collect(), next_cursor }))
+}
+
+/// Read a webhook
+///
+/// An operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
+    params(("webhook_id" = String, Path)),
+    responses((status = 200, body = WebhookBody, description = "The webhook"))
+)]
+pub(crate) async fn read_webhook(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+) -> Result<Answer<WebhookBody>, Problem> {
+    caller.must_be(&[Role::Operator, Role::Admin])?;
+    let endpoint = kept(&app)?.get(&id).await.map_err(refused)?;
+    Ok(Answer(WebhookBody::of(&endpoint)))
+}
+
+/// Change a webhook
+///
+/// Changes what the body names. `types` and `campaign_id` apply to events from now on. With another `url`, or if
+/// `paused` ends, what waits is sent at once; `"paused": false` also starts a webhook again that the receiver has
+/// disabled with 410. Only an admin may call it.
+#[utoipa::path(
+    patch, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
+    params(("webhook_id" = String, Path)), request_body = WebhookChanges,
+    responses((status = 200, body = WebhookBody, description = "The webhook after the change"))
+)]
+pub(crate) async fn change_webhook(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+    Json(body): Json<WebhookChanges>,
+) -> Result<Answer<WebhookBody>, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    let webhooks = kept(&app)?;
+    let before = webhooks.get(&id).await.map_err(refused)?;
+    let (changes, paused) = body.into_changes()?;
+    let mut after = webhooks.update(&id, changes).await.map_err(refused)?;
+    let is_active = after.state == EndpointState::Active;
+    after = match paused {
+        Some(true) if is_active => webhooks.pause(&id).await.map_err(refused)?,
+        Some(false) if !is_active => webhooks.resume(&id).await.map_err(refused)?,
+        Some(_) | None => after,
+    };
+    let changes = differences(Some(&before), Some(&after));
+    if !changes.is_empty() {
+        enter(&app, &caller, DeedKind::WebhookUpdated, named(&id, changes)).await;
+    }
+    Ok(Answer(WebhookBody::of(&after)))
+}
+
+/// Delete a webhook
+///
+/// Its secrets and its log of deliveries are deleted too. Only an admin may call it.
+#[utoipa::path(
+    delete, path = "/v1/webhooks/{webhook_id}", tag = "webhooks",
+    params(("webhook_id" = String, Path)),
+    responses((status = 204, description = "It is deleted"))
+)]
+pub(crate) async fn delete_webhook(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+) -> Result<StatusCode, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    kept(&app)?.delete(&id).await.map_err(refused)?;
+    enter(&app, &caller, DeedKind::WebhookDeleted, named(&id, Vec::new())).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Rotate the secret of a webhook
+///
+/// Makes a new secret, which signs from now on. The secrets before it go on signing for `overlap_seconds`, so that
+/// the receiver can change from one to the other. A repeat with the same `rotate_ref` returns the same secret. Only
+/// an admin may call it.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks",
+    params(("webhook_id" = String, Path)), request_body = SecretRotation,
+    responses((status = 200, body = SecretBody, description = "The new secret"))
+)]
+pub(crate) async fn rotate_secret(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+    Json(body): Json<SecretRotation>,
+) -> Result<Answer<SecretBody>, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    let overlap = body.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
+    let rotation = Rotation { rotate_ref: body.rotate_ref, overlap };
+    let secret = kept(&app)?.rotate_secret(&id, rotation).await.map_err(refused)?;
+    enter(&app, &caller, DeedKind::WebhookSecretRotated, named(&id, Vec::new())).await;
+    Ok(Answer(SecretBody { secret: secret.reveal().to_owned() }))
+}
+
+/// Send a test event
+///
+/// Posts one event of type `webhook.test` now, also if the webhook is paused or disabled, and waits for the
+/// receiver, at most 15 seconds. Only an admin may call it.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{webhook_id}/test", tag = "webhooks",
+    params(("webhook_id" = String, Path)),
+    responses((status = 200, body = WebhookTestBody, description = "What the receiver answered"))
+)]
+pub(crate) async fn test_webhook(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+) -> Result<Answer<WebhookTestBody>, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    let tested = kept(&app)?.test(&id).await.map_err(refused)?;
+    Ok(Answer(WebhookTestBody::from(tested)))
+}
+
+/// Which deliveries to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeliveryParams {
+    /// Only deliveries in this state.
+    #[param(value_type = Option<closed::DeliveryState>)]
+    state: Option<String>,
+    /// The most deliveries of a page: 1 to 1,000. If it is left out, it is 50.
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List deliveries
+///
+/// What was posted to a webhook, newest first, with the result of the last attempt. Deliveries that have ended are
+/// kept for 30 days, and at most a million of them. An operator and an admin may call it.
+#[utoipa::path(
+    get, path = "/v1/webhooks/{webhook_id}/deliveries", tag = "webhooks",
+    params(("webhook_id" = String, Path), DeliveryParams),
+    responses((status = 200, body = List<DeliveryBody>, description = "One page of deliveries"))
+)]
+pub(crate) async fn list_deliveries(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+    Params(params): Params<DeliveryParams>,
+) -> Result<Answer<List<DeliveryBody>>, Problem> {
+    caller.must_be(&[Role::Operator, Role::Admin])?;
+    let query = format!("deliveries of {id} {}", params.state.as_deref().unwrap_or("all"));
+    let mut reading = Reading::default();
+    let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
+    let of = |text: &str| DeliveryState::ALL.into_iter().find(|it| it.as_str() == text);
+    let state = reading.choice("state", params.state.as_deref(), &words, of);
+    let limit = reading.number("limit", params.limit.as_deref(), LIMITS);
+    let before = match &params.cursor {
+        None => None,
+        Some(text) => {
+            let words = cursor::position(&query, text)?;
+            reading.must::<i64>("cursor", words.first().map(String::as_str))
+        }
+    };
+    let filter = reading.done(Some(DeliveryFilter { state, before }))?;
+    let limit = limit.map_or(engine::PAGE_DEFAULT, |limit| limit as usize);
+    let found = kept(&app)?.deliveries(&id, filter, limit).await.map_err(refused)?;
+    let last = found.last().filter(|_| found.len() == limit);
+    let next_cursor = last.map(|last| cursor::cursor(&query, &[&last.number.to_string()]));
+    Ok(Answer(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
+}
+
+/// Deliver again
+///
+/// Posts the same event with the same `webhook-id` and body again, and begins its attempts anew. Only an admin may
+/// call it.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
+    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, minimum = 1)),
+    responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
+)]
+pub(crate) async fn redeliver(
+    State(app): State<Arc<App>>,
+    Who(caller): Who,
+    WebhookInPath(id): WebhookInPath,
+    DeliveryInPath(number): DeliveryInPath,
+) -> Result<Answer<DeliveryBody>, Problem> {
+    caller.must_be(&[Role::Admin])?;
+    let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
+    Ok(Answer(DeliveryBody::from(&delivery)))
+}
+
+fn kept(app: &App) -> Result<&Arc<Webhooks>, Problem> {
+    let why = "it has no webhooks: events_keep is 0, or the hot store is on a cluster";
+    app.access.webhooks.as_ref().ok_or_else(|| Problem::not_kept(why))
+}
+
+/// The cursor behind what has happened so far.
+async fn newest(app: &App, caller: &Caller) -> Result<String, Problem> {
+    let request =
+        EventsRequest { from: FeedStart::Newest, types: None, campaign: None, limit: Some(1) };
+    match app.engine.events(caller, request).await? {
+        EventsAnswer::Events(view) => Ok(view.next),
+        EventsAnswer::Gone { go_on, .. } => Ok(go_on),
+        EventsAnswer::NotKept => Err(Problem::not_kept("it keeps no events: events_keep is 0")),
+    }
+}
+
+/// Enters a change in the audit. It has happened: where that is impossible, the log says so.
+async fn enter(app: &App, caller: &Caller, kind: DeedKind, changes: Vec<FieldChange>) {
+    if let Err(error) = app.engine.record(caller, Deed::of_store(kind, changes)).await {
+        tracing::error!(error = ?error, kind = kind.as_str(), "the audit has no entry of this");
+    }
+}
+
+/// The changes, and of which webhook they are.
+fn named(id: &str, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
+    let id = Some(id.to_owned());
+    changes.insert(0, FieldChange { field: "webhook_id".into(), from: id.clone(), to: id });
+    changes
+}
+
+/// What is different between two endpoints, as text.
+fn differences(before: Option<&Endpoint>, after: Option<&Endpoint>) -> Vec<FieldChange> {
+    let fields = |endpoint: &Endpoint| {
+        let types = endpoint.types.as_ref().map(|it: &BTreeSet<String>| {
+            it.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+        });
+        let paused = matches!(endpoint.state, EndpointState::Paused { .. });
+        [
+            ("webhook_id", Some(endpoint.webhook_id.clone())),
+            ("url", Some(endpoint.url.clone())),
+            ("description", endpoint.description.clone()),
+            ("types", types),
+            ("campaign_id", endpoint.campaign.clone()),
+            ("ordered", Some(endpoint.ordered.to_string())),
+            ("paused", Some(paused.to_string())),
+        ]
+    };
+    let (from, to) = (before.map(fields), after.map(fields));
+    let names = to.iter().chain(&from).next().map(|of| of.each_ref().map(|(name, _)| *name));
+    let value = |of: &Option<[(&str, Option<String>); 7]>, at: usize| {
+        of.as_ref().and_then(|of| of.get(at)).and_then(|(_, value)| value.clone())
+    };
+    names
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter_map(|(at, name)| {
+            let (from, to) = (value(&from, at), value(&to, at));
+            (from != to).then(|| FieldChange { field: name.to_owned(), from, to })
+        })
+        .collect()
+}
+
+fn refused(error: WebhookError) -> Problem {
+    let text = error.to_string();
+    match error {
+        WebhookError::NotFound => Problem::new(Code::NotFound, text),
+        WebhookError::NoDelivery => Problem::new(Code::NotFound, text),
+        WebhookError::NameTaken => Problem::new(Code::NameTaken, text),
+        WebhookError::Invalid { field: "overlap", why } => {
+            Problem::invalid(vec![Fault::new("overlap_seconds", why)])
+        }
+        WebhookError::Invalid { field: "campaign", why } => {
+            Problem::invalid(vec![Fault::new("campaign_id", why)])
+        }
+        WebhookError::Invalid { field, why } => Problem::invalid(vec![Fault::new(field, why)]),
+        WebhookError::TooMany => Problem::invalid(vec![Fault::new("webhook_id", text)]),
+        WebhookError::TooManySecrets => Problem::invalid(vec![Fault::new("overlap_seconds", text)]),
+        WebhookError::Busy => Problem::too_many(&text, 1_000),
+        WebhookError::NoRandom => Problem::new(Code::Internal, text),
+        WebhookError::Ending => Problem::new(Code::StoreUnavailable, text),
+        WebhookError::File(error) => {
+            tracing::error!(error = %error, "the file of webhooks did not answer");
+            Problem::new(Code::StoreUnavailable, "the file of webhooks did not answer")
+        }
+    }
+}
