@@ -57,7 +57,8 @@ async fn two_processes_share_the_endpoints() {
     for receiver in &receivers {
         // Four endpoints each.
         let seen = receiver.sees(4 * ids.len()).await;
-        assert_eq!(seen.len(), 4 * ids.len(), "nothing twice while nobody stalls");
+        // A machine that stalls may cause a few repeats.
+        assert!(seen.len() < 5 * ids.len(), "{} requests for {} events", seen.len(), ids.len());
         let found: BTreeSet<String> = seen.iter().map(|it| it.id().to_owned()).collect();
         assert_eq!(found, ids);
     }
