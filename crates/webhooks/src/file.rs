@@ -53,6 +53,7 @@ CREATE TABLE webhook (
     -- Raised by each call that changes it.
     generation  INTEGER NOT NULL DEFAULT 0,
     leased_to   TEXT,
+    -- Nobody may take it before.
     leased_until INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE secret (
@@ -109,6 +110,8 @@ END;
 CREATE TRIGGER pending_gone AFTER DELETE ON delivery WHEN OLD.state = 0 BEGIN
     UPDATE webhook SET pending = pending - 1 WHERE number = OLD.webhook;
 END;
+-- Processes that send.
+CREATE TABLE dispatcher (name TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 -- Endpoints whose deliveries are still to be deleted.
 CREATE TABLE deleted (webhook INTEGER PRIMARY KEY) STRICT;
 ";

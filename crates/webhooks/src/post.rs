@@ -161,3 +161,31 @@ fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
     }
     deepest.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::Secret;
+
+    /// Whatever has checked the URL before: the connection itself goes to no private address.
+    #[tokio::test]
+    async fn a_name_with_a_private_address_gets_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+        let secret = Secret::random().unwrap();
+        for (allow_private, want) in [(false, "not a public address"), (true, "no answer within")] {
+            let timeout = Duration::from_millis(300);
+            let poster = Poster::new(&Options { allow_private, timeout, ..Options::default() });
+            let letter = Letter { id: "e1", body: "{}", timestamp: 1 };
+            let secrets = Secrets::from(vec![secret.clone()]);
+            let url = Url::parse(&url).unwrap();
+            let answered = poster.unwrap().post(Ok(url), &secrets, letter).await;
+            let error = answered.error.unwrap();
+            assert!(error.contains(want), "{error}");
+            assert_eq!(listener.accept().is_ok(), allow_private, "a connection came");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Endpoints, and real receivers on this machine: what arrives, when, and what the log says of it.
 
+#![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
+
 #[path = "webhooks/calls.rs"]
 mod calls;
 #[path = "webhooks/failing.rs"]
@@ -12,6 +14,8 @@ mod kills;
 mod log;
 #[path = "webhooks/order.rs"]
 mod order;
+#[path = "webhooks/property.rs"]
+mod property;
 #[path = "webhooks/reading.rs"]
 mod reading;
 #[path = "webhooks/receiver.rs"]

@@ -6,55 +6,82 @@
 use rusqlite::{Connection, Row, params};
 
 use super::writing;
-use crate::WebhookError;
+use crate::{FileError, WebhookError};
 
-/// How to lease.
+/// How to lease. All in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    pub(crate) now: i64,
-    /// How long a lease lasts, in milliseconds.
+    /// How long a lease lasts.
     pub(crate) lasts: i64,
-    /// How many endpoints to take at most, so that processes that start together share them.
-    pub(crate) take_max: usize,
-    /// How far ahead a delivery may be due, in milliseconds.
+    /// How long an endpoint rests that a process gives to another one, so that what is under way arrives.
+    pub(crate) rest: i64,
+    /// How far ahead a delivery may be due.
     pub(crate) ahead_max: i64,
 }
 
-/// The endpoints that a process holds now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Leased {
-    pub(crate) held: Vec<i64>,
-    /// How many of them were taken just now.
-    pub(crate) taken: usize,
-}
-
-/// Renews the leases of the process `me`, and takes some that nobody holds.
-pub(crate) fn lease(conn: &mut Connection, me: &str, terms: Terms) -> Result<Leased, WebhookError> {
-    let Terms { now, lasts, take_max, ahead_max } = terms;
-    let until = now.saturating_add(lasts);
+/// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
+/// Returns the endpoints that it holds now.
+///
+/// Reads the clock when no other process can lease: with one of before it would believe that a newer lease
+/// was written while the clock was wrong.
+pub(crate) fn lease(
+    conn: &mut Connection,
+    me: &str,
+    terms: Terms,
+    clock: impl Fn() -> i64,
+) -> Result<Vec<i64>, WebhookError> {
     let txn = writing(conn)?;
+    let now = clock();
+    let until = now.saturating_add(terms.lasts);
+    let share = share(&txn, me, terms, now)?;
     txn.execute(
         "UPDATE webhook SET leased_until = ?2 WHERE leased_to = ?1 AND state = 0",
         params![me, until],
     )?;
-    // One that ends later than any lease of now was written while the clock was wrong.
-    let taken = txn.execute(
+    for webhook in held(&txn, me)?.into_iter().skip(share) {
+        let sql = "UPDATE webhook SET leased_to = NULL, leased_until = ?2 WHERE number = ?1";
+        txn.execute(sql, params![webhook, now.saturating_add(terms.rest)])?;
+    }
+    let free = share.saturating_sub(held(&txn, me)?.len());
+    txn.execute(
         "UPDATE webhook SET leased_to = ?1, leased_until = ?2 WHERE number IN (SELECT number FROM webhook \
-         WHERE state = 0 AND leased_to IS NOT ?1 \
-         AND (leased_to IS NULL OR leased_until <= ?3 OR leased_until > ?2) ORDER BY number LIMIT ?4)",
-        params![me, until, now, i64::try_from(take_max).unwrap_or(i64::MAX)],
+         WHERE state = 0 AND leased_to IS NOT ?1 AND (leased_until <= ?3 OR leased_until > ?4) \
+         ORDER BY number LIMIT ?5)",
+        params![me, until, now, too_late(now, terms), free as i64],
     )?;
-    let held: Vec<i64> = {
-        let sql = "SELECT number FROM webhook WHERE leased_to = ?1 AND state = 0 ORDER BY number";
-        let mut statement = txn.prepare_cached(sql)?;
-        let number = |row: &Row<'_>| row.get(0);
-        statement.query_map([me], number)?.collect::<rusqlite::Result<_>>()?
-    };
+    let held = held(&txn, me)?;
     for webhook in &held {
-        mend_due(&txn, *webhook, now, ahead_max)?;
+        mend_due(&txn, *webhook, now, terms.ahead_max)?;
     }
     txn.commit()?;
-    Ok(Leased { held, taken })
+    Ok(held)
+}
+
+/// What ends later was written while the clock was wrong.
+fn too_late(now: i64, terms: Terms) -> i64 {
+    now.saturating_add(terms.lasts.saturating_mul(2))
+}
+
+/// How many endpoints each process may hold. Notes that this one lives.
+fn share(txn: &Connection, me: &str, terms: Terms, now: i64) -> Result<usize, FileError> {
+    txn.execute(
+        "DELETE FROM dispatcher WHERE until <= ?1 OR until > ?2",
+        params![now, too_late(now, terms)],
+    )?;
+    txn.execute(
+        "INSERT OR REPLACE INTO dispatcher (name, until) VALUES (?1, ?2)",
+        params![me, now.saturating_add(terms.lasts)],
+    )?;
+    let sql = "SELECT (SELECT count(*) FROM webhook WHERE state = 0), count(*) FROM dispatcher";
+    let counts = |row: &Row<'_>| -> rusqlite::Result<[i64; 2]> { Ok([row.get(0)?, row.get(1)?]) };
+    let [active, processes] = txn.query_row(sql, [], counts)?.map(i64::unsigned_abs);
+    let share = active.div_ceil(processes.max(1));
+    Ok(usize::try_from(share).unwrap_or(usize::MAX))
+}
+
+fn held(txn: &Connection, me: &str) -> Result<Vec<i64>, FileError> {
+    let sql = "SELECT number FROM webhook WHERE leased_to = ?1 AND state = 0 ORDER BY number";
+    txn.prepare_cached(sql)?.query_map([me], |row| row.get(0))?.collect()
 }
 
 /// Makes deliveries due that were queued or postponed while the clock was ahead.
@@ -73,9 +100,11 @@ fn mend_due(
 
 /// Gives all leases of a process back.
 pub(crate) fn release(conn: &mut Connection, me: &str) -> Result<(), WebhookError> {
+    let txn = writing(conn)?;
     let sql = "UPDATE webhook SET leased_to = NULL, leased_until = 0 WHERE leased_to = ?1";
-    conn.execute(sql, [me])?;
-    Ok(())
+    txn.execute(sql, [me])?;
+    txn.execute("DELETE FROM dispatcher WHERE name = ?1", [me])?;
+    Ok(txn.commit()?)
 }
 
 #[cfg(test)]
@@ -97,31 +126,33 @@ mod tests {
         conn
     }
 
+    const TERMS: Terms = Terms { lasts: 100, rest: 30, ahead_max: 1_000 };
+
     #[test]
     fn leases() {
-        const LASTS: i64 = 100;
         let mut conn = two();
-        let mut held = |me: &str, now: i64, take_max: usize| {
-            let terms = Terms { now, lasts: LASTS, take_max, ahead_max: 1_000 };
-            lease(&mut conn, me, terms).unwrap().held
-        };
-        let steps = [
-            ("one takes one", "ann", 0, 1, vec![1]),
-            ("another one takes the other", "bob", 10, 9, vec![2]),
-            ("none is free", "cid", 20, 9, vec![]),
-            ("the first renews", "ann", 99, 9, vec![1]),
-            ("the second is late by nothing", "cid", 109, 9, vec![]),
-            ("the second is late", "cid", 110, 9, vec![2]),
-            ("it has lost its lease", "bob", 111, 9, vec![]),
-            ("the clock jumps ahead", "bob", 10_000, 9, vec![1, 2]),
-            ("and back", "ann", 200, 9, vec![1, 2]),
+        let steps: [(_, _, _, &[i64]); 15] = [
+            ("one takes all", "ann", 0, &[1, 2]),
+            ("another one comes, and none is free", "bob", 10, &[]),
+            ("the first gives one back", "ann", 20, &[1]),
+            ("which rests", "bob", 49, &[]),
+            ("until it may be taken", "bob", 50, &[2]),
+            ("a third one comes, for which there is none", "cid", 60, &[]),
+            ("the first renews", "ann", 119, &[1]),
+            ("the others are there for nobody", "ann", 149, &[1]),
+            ("the second is late", "ann", 160, &[1, 2]),
+            ("it has lost its lease", "bob", 161, &[]),
+            ("all are late", "bob", 10_000, &[1, 2]),
+            ("the clock jumps back", "ann", 200, &[1, 2]),
+            ("and a little, which is no jump", "bob", 199, &[]),
+            ("the first gives one back again", "ann", 201, &[1]),
+            ("the second takes it", "bob", 240, &[2]),
         ];
-        for (name, me, now, take_max, want) in steps {
-            assert_eq!(held(me, now, take_max), want, "{name}");
+        for (name, me, now, want) in steps {
+            assert_eq!(lease(&mut conn, me, TERMS, || now).unwrap(), want, "{name}");
         }
-        release(&mut conn, "ann").unwrap();
-        let terms = Terms { now: 201, lasts: LASTS, take_max: 9, ahead_max: 1_000 };
-        assert_eq!(lease(&mut conn, "dan", terms).unwrap(), Leased { held: vec![1, 2], taken: 2 });
+        release(&mut conn, "bob").unwrap();
+        assert_eq!(lease(&mut conn, "ann", TERMS, || 241).unwrap(), [1, 2], "at once");
     }
 
     #[test]
@@ -140,8 +171,7 @@ mod tests {
                 params![next_at, attempts],
             )
             .unwrap();
-            let terms = Terms { now: 100, lasts: 100, take_max: 9, ahead_max: 1_000 };
-            lease(&mut conn, "ann", terms).unwrap();
+            lease(&mut conn, "ann", TERMS, || 100).unwrap();
             let found: i64 =
                 conn.query_row("SELECT next_at FROM delivery", [], |row| row.get(0)).unwrap();
             assert_eq!(found, want, "{name}");

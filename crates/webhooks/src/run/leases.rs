@@ -1,15 +1,14 @@
 //! Leases endpoints for this process, and deletes old rows.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{Held, Stopping, Trouble};
-use crate::file::leases::{self, Leased, Terms};
+use crate::file::leases::{self, Terms};
 use crate::file::log;
 use crate::file::results::millis;
-use crate::{Webhooks, retry};
-
-/// Most endpoints that are taken at a time: processes that start together share them.
-const TAKEN_MAX: usize = 8;
+use crate::{WebhookError, Webhooks, retry};
 
 /// Renewals in the time of one lease.
 const RENEWALS: u32 = 3;
@@ -20,30 +19,27 @@ pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stoppin
     let mut cleaning = Cleaning::new();
     loop {
         let begun = Instant::now();
-        let leased = trouble.of(lease(webhooks, me).await).unwrap_or_default();
-        let has_more = leased.taken == TAKEN_MAX;
-        if !trouble.is_said {
-            held.set(leased.held, begun + webhooks.options.lease);
+        if let Some(leased) = trouble.of(lease(webhooks, me).await) {
+            held.set(leased, begun + webhooks.options.lease);
         }
         cleaning.clean(webhooks).await;
         let options = &webhooks.options;
-        let pause = if has_more { options.look_every } else { options.lease / RENEWALS };
-        if stopping.wait(pause.min(options.clean_every), &webhooks.endpoints_changed).await {
+        let pause = (options.lease / RENEWALS).min(cleaning.pause());
+        if stopping.wait(pause, &webhooks.endpoints_changed).await {
             return;
         }
     }
 }
 
-async fn lease(webhooks: &Webhooks, me: &str) -> Result<Leased, crate::WebhookError> {
-    let options = &webhooks.options;
+async fn lease(webhooks: &Webhooks, me: &str) -> Result<Vec<i64>, WebhookError> {
+    let options = webhooks.options.clone();
     let terms = Terms {
-        now: options.now(),
         lasts: millis(options.lease),
-        take_max: TAKEN_MAX,
-        ahead_max: millis(retry::ahead_max(options)),
+        rest: millis(options.lease / RENEWALS),
+        ahead_max: millis(retry::ahead_max(&options)),
     };
     let me = me.to_owned();
-    webhooks.file.quick(move |conn| leases::lease(conn, &me, terms)).await
+    webhooks.file.quick(move |conn| leases::lease(conn, &me, terms, || options.now())).await
 }
 
 /// Gives the leases back, so that another process need not wait until they lapse.
@@ -63,6 +59,11 @@ impl Cleaning {
     fn new() -> Cleaning {
         let trouble = Trouble::with("old deliveries of webhooks cannot be deleted");
         Cleaning { next: Instant::now(), trouble }
+    }
+
+    /// Until the next time.
+    fn pause(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
     }
 
     async fn clean(&mut self, webhooks: &Webhooks) {

@@ -40,15 +40,7 @@ async fn of_one_code_under_failures() {
             accepted.iter().filter(|id| wanted.contains(id)).cloned().collect();
         assert_eq!(found, want, "{code}");
     }
-    // Not even the attempts overtake each other.
-    let mut accepted = BTreeSet::new();
-    let seen = receiver.seen();
-    for one in &seen {
-        if one.status == Some(200) {
-            accepted.insert(one.id().to_owned());
-        }
-    }
-    assert!(seen.len() > 300, "some failed");
+    assert!(receiver.seen().len() > 300, "some failed");
     running.stop().await;
 }
 
