@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::cli::Brokers;
 use crate::error::BridgeError;
@@ -81,14 +83,21 @@ pub(crate) fn consumer(brokers: &Brokers, group: &str) -> ClientConfig {
 }
 
 /// A consumer of assigned partitions, which joins no group.
-pub(crate) fn reader(brokers: &Brokers, group: &str, isolation: &str) -> ClientConfig {
+///
+/// # Errors
+/// A property is wrong.
+pub(crate) fn reader(
+    brokers: &Brokers,
+    group: &str,
+    isolation: &str,
+) -> Result<Reader, BridgeError> {
     let mut config = consumer(brokers, group);
     config
         .set("enable.partition.eof", "true")
         .set("isolation.level", isolation)
         .set("queued.max.messages.kbytes", "8192")
         .set("statistics.interval.ms", "0");
-    config
+    config.create_with_context(Quiet).map_err(unusable)
 }
 
 /// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
@@ -115,8 +124,24 @@ pub(crate) fn transactional(brokers: &Brokers, id: &str, transaction_ms: u64) ->
     config
 }
 
+/// What a reader does with the messages of librdkafka: the end of a partition is no error.
+pub(crate) struct Quiet;
+
+/// A consumer of assigned partitions.
+pub(crate) type Reader = BaseConsumer<Quiet>;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            tracing::warn!(error = %error, "{reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// Turns the error of a client that cannot be made into a usage error: a property is wrong.
-pub(crate) fn unusable(error: rdkafka::error::KafkaError) -> BridgeError {
+pub(crate) fn unusable(error: KafkaError) -> BridgeError {
     BridgeError::Usage(format!("librdkafka does not take the settings: {error}"))
 }
 

@@ -20,6 +20,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A connection that was silent for longer is not used again: couponry closes it after ten seconds.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
 /// Bytes of the longest answer that is read: a page of a thousand events with room to spare.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
@@ -84,6 +87,7 @@ impl Api {
         let client = Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_MAX)
             .redirect(Policy::none())
             .tls_built_in_root_certs(service.url.scheme() == "https");
         let client = if is_loopback(&service.url) { client.no_proxy() } else { client };

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Runtime;
 
 use crate::cli::Brokers;
-use crate::config::{self, unusable};
+use crate::config::{self, Reader, unusable};
 use crate::error::BridgeError;
 use crate::stop::Stop;
 
@@ -28,7 +28,7 @@ const BROKER_DEFAULT: i32 = -1;
 pub(crate) struct Topics<'a> {
     admin: AdminClient<DefaultClientContext>,
     /// Only a consumer asks for a topic without making it.
-    asker: BaseConsumer,
+    asker: Reader,
     runtime: &'a Runtime,
     stop: &'a Stop,
 }
@@ -42,7 +42,7 @@ impl<'a> Topics<'a> {
         stop: &'a Stop,
     ) -> Result<Topics<'a>, BridgeError> {
         let admin = config::producer(brokers).create().map_err(unusable)?;
-        let asker = config::reader(brokers, group, "read_committed").create().map_err(unusable)?;
+        let asker = config::reader(brokers, group, "read_committed")?;
         Ok(Topics { admin, asker, runtime, stop })
     }
 

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -20,7 +20,7 @@ use super::answer::Source;
 use super::limits::SPREAD_MAX;
 use super::writer::Names;
 use crate::cli::Brokers;
-use crate::config::{self, unusable};
+use crate::config::{self, Reader};
 use crate::error::BridgeError;
 
 /// Results that are read before commands are looked at again.
@@ -31,7 +31,7 @@ const AHEAD: i64 = 2 * SPREAD_MAX;
 
 /// The results of the assigned partitions.
 pub(crate) struct Memory {
-    reader: BaseConsumer,
+    reader: Reader,
     names: Names,
     partitions: HashMap<i32, Recall>,
 }
@@ -96,8 +96,7 @@ impl Recall {
 impl Memory {
     /// Without partitions.
     pub(crate) fn new(brokers: &Brokers, group: &str, names: Names) -> Result<Memory, BridgeError> {
-        let reader =
-            config::reader(brokers, group, "read_uncommitted").create().map_err(unusable)?;
+        let reader = config::reader(brokers, group, "read_uncommitted")?;
         Ok(Memory { reader, names, partitions: HashMap::new() })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::feed::Page;
 use super::session::Names;
 use crate::cli::Brokers;
-use crate::config::{self, unusable};
+use crate::config;
 use crate::error::BridgeError;
 use crate::stop::Stop;
 use crate::topics::Topics;
@@ -148,8 +148,7 @@ pub(crate) fn read(
     names: &Names,
     stop: &Stop,
 ) -> Result<Option<Option<Cursor>>, BridgeError> {
-    let config = config::reader(brokers, &names.transactional_id(), "read_committed");
-    let reader: BaseConsumer = config.create().map_err(unusable)?;
+    let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
     let mut from = TopicPartitionList::new();
     let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
     from.add_partition_offset(&names.cursor, PARTITION, Offset::Beginning).map_err(because)?;

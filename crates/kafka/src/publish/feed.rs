@@ -86,6 +86,14 @@ impl Feed<'_> {
                         (408 | 429 | 500 | 502..=504, _) => {
                             tracing::warn!("the server cannot answer: {}: {detail}", problem.code);
                         }
+                        (400, _) if cursor.after().is_some() => {
+                            let why =
+                                "if the cursor is of another server, use another cursor topic";
+                            return Err(BridgeError::failed(
+                                problem.code,
+                                format!("{detail}; {why}"),
+                            ));
+                        }
                         (_, _) => {
                             return Err(BridgeError::failed(problem.code, detail));
                         }
