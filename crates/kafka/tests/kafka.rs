@@ -37,13 +37,15 @@ const COUPONRY: [&str; 2] = ["serve", "token"];
 type Test = fn(&Broker);
 
 /// All tests share one broker, and run one after the other.
-const TESTS: [(&str, Test); 8] = [
+const TESTS: [(&str, Test); 10] = [
     ("commands::each_command_has_an_answer", commands::each_command_has_an_answer),
     (
         "commands::what_is_no_command_is_a_dead_letter",
         commands::what_is_no_command_is_a_dead_letter,
     ),
     ("commands::a_second_reading_changes_nothing", commands::a_second_reading_changes_nothing),
+    ("commands::a_busy_user_only_waits", commands::a_busy_user_only_waits),
+    ("commands::a_new_token_is_read", commands::a_new_token_is_read),
     ("commands::wrong_calls", commands::wrong_calls),
     ("publishing::events_are_cloud_events", publishing::events_are_cloud_events),
     (
@@ -55,8 +57,10 @@ const TESTS: [(&str, Test); 8] = [
 ];
 
 /// Only with `--ignored`.
-const LONG: [(&str, Test); 1] =
-    [("measure::through_kafka_and_directly", measure::through_kafka_and_directly)];
+const LONG: [(&str, Test); 2] = [
+    ("faults::the_broker_is_away", faults::the_broker_is_away),
+    ("measure::through_kafka_and_directly", measure::through_kafka_and_directly),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -168,3 +168,47 @@ pub(crate) fn wrong_calls(broker: &Broker) {
         assert!(text.contains(part), "{name}: {text}");
     }
 }
+
+/// couponry serves one user at most 64 requests at the same time, and answers 429 to the others.
+pub(crate) fn a_busy_user_only_waits(broker: &Broker) {
+    const COMMANDS: u64 = 600;
+    let (service, desk) = (Service::start(&[]), Desk::new(broker));
+    script::prepare(&service, COMMANDS);
+    for nth in 0..COMMANDS {
+        let code = script::life(nth).code.expect("a code");
+        let body = json!({"user_id": "busy", "order_ref": "1"});
+        let redeem = json!({"command": "redeem", "code": code, "body": body});
+        desk.sender.send(&code, &redeem.to_string());
+    }
+    desk.sender.flush();
+    let bridge = Bridge::start(broker, &service, "consume", &desk.topic, &["--in-flight", "400"]);
+    wait_until("all answers", || desk.results.count() as u64 == COMMANDS);
+    assert!(outcomes(&desk.results.records()).iter().all(|it| it == "NOT_ISSUED"));
+    assert!(bridge.log().contains("TOO_MANY"), "nobody had to wait");
+    bridge.stop();
+}
+
+/// The token in the file has ended; later somebody writes a new one into it.
+pub(crate) fn a_new_token_is_read(broker: &Broker) {
+    let (service, desk) = (Service::start(&[]), Desk::new(broker));
+    script::prepare(&service, 4);
+    let events = unique("events");
+    topics::make(broker, &events, 1, &[]);
+    let published = Reader::new(broker, &events, 1);
+    let token = service.new_token("admin");
+    std::fs::write(service.token_file(), "an.old.token").expect("a file");
+    let consumer = Bridge::start(broker, &service, "consume", &desk.topic, &[]);
+    let publisher = Bridge::start(broker, &service, "publish", &events, &[]);
+    desk.sender.send("KAFKA0000000", r#"{"command": "void", "code": "KAFKA0000000"}"#);
+    wait_until("two refused tokens", || {
+        let is_refused = |bridge: &Bridge, part: &str| bridge.log().contains(part);
+        is_refused(&consumer, "UNAUTHENTICATED") && is_refused(&publisher, "not accepted")
+    });
+    assert_eq!((desk.results.count(), published.count()), (0, 0));
+    std::fs::write(service.token_file(), token).expect("a file");
+    wait_until("an answer", || desk.results.count() == 1);
+    assert_eq!(outcomes(&desk.results.records()), ["accepted"]);
+    wait_until("all events", || published.count() == service.events(None).len());
+    consumer.stop();
+    publisher.stop();
+}

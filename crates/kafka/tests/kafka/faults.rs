@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bridge::Bridge;
 use crate::broker::Broker;
@@ -120,6 +120,12 @@ pub(crate) fn everything_is_killed(broker: &Broker) {
         let due = part * nth as u64 - dice.below(part.max(1));
         wait_until("the next kill", || results.answered() as u64 >= due);
         let victim = VICTIMS[nth % VICTIMS.len()];
+        println!(
+            "{:.1} s: {} of {sent} commands are answered, {} answers; kills {victim:?}",
+            begun.elapsed().as_secs_f64(),
+            results.answered(),
+            results.count()
+        );
         *killed.entry(victim).or_default() += 1;
         world.kill(victim);
     }
@@ -241,4 +247,45 @@ fn a_second_reading_changes_nothing(world: &World<'_>, topic: &str, results: &Re
         );
     }
     assert_eq!(first.len(), sent);
+}
+
+/// Longer than a transaction may take: its events are sent again in another one.
+const AWAY: std::time::Duration = std::time::Duration::from_secs(100);
+
+pub(crate) fn the_broker_is_away(broker: &Broker) {
+    let service = Service::start(&[]);
+    script::prepare(&service, 200);
+    let (topic, events) = (unique("commands"), unique("events"));
+    for (name, partitions) in
+        [(topic.clone(), 2), (format!("{topic}.results"), 2), (events.clone(), 1)]
+    {
+        topics::make(broker, &name, partitions, &[]);
+    }
+    let results = Reader::new(broker, &format!("{topic}.results"), 2);
+    let published = Reader::new(broker, &events, 1);
+    let consumer = Bridge::start(broker, &service, "consume", &topic, &[]);
+    let publisher = Bridge::start(broker, &service, "publish", &events, &[]);
+    let sender = Sender::new(broker, &topic);
+    let issue = |nth: u64| {
+        let code = script::life(nth).code.expect("a code");
+        service.post(&format!("/v1/coupons/{code}/issue"), json!({"user_id": code}));
+    };
+    let command = |nth: u64| {
+        let life = script::life(nth);
+        sender.send(&life.steps[0].key, &life.steps[0].value.to_string());
+    };
+    (0..20).for_each(command);
+    wait_until("the first answers", || results.count() == 20);
+    broker.kill();
+    (20..40).for_each(command);
+    (100..150).for_each(issue);
+    // It must be away for a time: there is nothing to wait for.
+    std::thread::sleep(AWAY);
+    broker.start_again();
+    wait_until("all answers", || results.answered() == 40);
+    events_are_there_once(&service.events(None), &published);
+    (150..200).for_each(issue);
+    events_are_there_once(&service.events(None), &published);
+    consumer.stop();
+    publisher.stop();
 }
