@@ -1,6 +1,7 @@
 //! What the consumer does when its group changes, and when librdkafka has something to say.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
@@ -18,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) topic: String,
     pub(crate) desk: Arc<Desk>,
     pub(crate) counts: Arc<Counts>,
+    /// Whether a commit has failed since the last one was sent.
+    pub(crate) is_uncommitted: AtomicBool,
 }
 
 /// The consumer of commands.
@@ -58,6 +61,7 @@ impl ConsumerContext for Group {
 
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
         if let Err(error) = result {
+            self.is_uncommitted.store(true, Ordering::Relaxed);
             tracing::warn!(error = %error, "offsets are not committed; commands may be answered twice");
         }
     }

@@ -43,8 +43,8 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// of them is executed behind the next member's back.
 pub(crate) const LEAVE_WAIT: Duration = REQUEST_TIMEOUT.saturating_add(Duration::from_secs(10));
 
-/// Time between two commits of offsets.
-pub(crate) const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Time between two commits of offsets: what is answered within it is answered again after a crash.
+pub(crate) const COMMIT_EVERY: Duration = Duration::from_millis(500);
 
 /// Time between two lines of progress.
 pub(crate) const REPORT_EVERY: Duration = Duration::from_secs(10);

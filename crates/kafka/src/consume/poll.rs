@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -71,6 +72,7 @@ impl<'a> Bridge<'a> {
             topic: args.topic.clone(),
             desk: Arc::clone(&workers.desk),
             counts: Arc::clone(&workers.counts),
+            is_uncommitted: AtomicBool::new(false),
         };
         let config = config::consumer(&args.brokers, &args.group);
         let consumer: GroupConsumer = config.create_with_context(group).map_err(unusable)?;
@@ -238,13 +240,14 @@ impl<'a> Bridge<'a> {
         Ok(())
     }
 
-    /// Commits what is new.
+    /// Commits what is new, and everything again after a commit that failed.
     fn commit(&mut self) {
         self.committed_at = Instant::now();
+        let has_failed = self.consumer.context().is_uncommitted.swap(false, Ordering::Relaxed);
         let mut news = Vec::new();
         for (number, position) in self.workers.desk.positions() {
             if let Some(known) = self.known.get_mut(&number)
-                && known.committed != Some(position.offset)
+                && (has_failed || known.committed != Some(position.offset))
             {
                 known.committed = Some(position.offset);
                 news.push((number, position));
