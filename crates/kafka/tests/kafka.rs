@@ -44,7 +44,7 @@ const TESTS: [(&str, Test); 10] = [
         commands::what_is_no_command_is_a_dead_letter,
     ),
     ("commands::a_second_reading_changes_nothing", commands::a_second_reading_changes_nothing),
-    ("commands::a_busy_user_only_waits", commands::a_busy_user_only_waits),
+    ("commands::a_user_who_guesses_only_waits", commands::a_user_who_guesses_only_waits),
     ("commands::a_new_token_is_read", commands::a_new_token_is_read),
     ("commands::wrong_calls", commands::wrong_calls),
     ("publishing::events_are_cloud_events", publishing::events_are_cloud_events),

@@ -46,23 +46,19 @@ impl Workers {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Works off a lane until it is empty. The next command begins when the producer has taken the answer
-    /// to the one before: it keeps the order, so nobody has to wait for the acknowledgement.
+    /// Works off a lane until it is empty. The next command begins only after the brokers have
+    /// acknowledged the answer to the one before: otherwise, after a crash, the next owner would send
+    /// that one again behind it.
     pub(crate) async fn work_off(self: Arc<Workers>, lane: NewLane) {
         while let Some(job) = self.desk.next_of(&lane) {
-            let sent = match self.answer(job, &lane.ticket).await {
-                Ok(Some(sent)) => sent,
-                Ok(None) => {
-                    self.desk.gave_up(&lane.ticket);
-                    continue;
-                }
+            match self.answer(job, &lane.ticket).await {
+                Ok(Some(sent)) => self.finish(sent, &lane.ticket).await,
+                Ok(None) => self.desk.gave_up(&lane.ticket),
                 Err(error) => {
                     self.fail(&error);
                     self.desk.gave_up(&lane.ticket);
-                    return;
                 }
-            };
-            tokio::spawn(Arc::clone(&self).finish(sent, lane.ticket.clone()));
+            }
         }
     }
 
@@ -95,15 +91,15 @@ impl Workers {
     }
 
     /// Waits for the acknowledgement; only then the offset may be committed.
-    async fn finish(self: Arc<Workers>, sent: Sent, ticket: Ticket) {
+    async fn finish(&self, sent: Sent, ticket: &Ticket) {
         match sent.written.acknowledged().await {
             Ok(at) => {
                 let at = Some(at).filter(|_| sent.is_result);
-                self.desk.answered(&ticket, sent.offset, at, sent.first_at);
+                self.desk.answered(ticket, sent.offset, at, sent.first_at);
             }
             Err(error) => {
                 self.fail(&error);
-                self.desk.gave_up(&ticket);
+                self.desk.gave_up(ticket);
             }
         }
     }

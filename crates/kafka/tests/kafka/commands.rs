@@ -169,22 +169,34 @@ pub(crate) fn wrong_calls(broker: &Broker) {
     }
 }
 
-/// couponry serves one user at most 64 requests at the same time, and answers 429 to the others.
-pub(crate) fn a_busy_user_only_waits(broker: &Broker) {
-    const COMMANDS: u64 = 600;
+/// After 20 unknown codes, couponry answers 429 to every request for that user, for ten minutes.
+pub(crate) fn a_user_who_guesses_only_waits(broker: &Broker) {
+    const UNKNOWN: usize = 20;
     let (service, desk) = (Service::start(&[]), Desk::new(broker));
-    script::prepare(&service, COMMANDS);
-    for nth in 0..COMMANDS {
-        let code = script::life(nth).code.expect("a code");
-        let body = json!({"user_id": "busy", "order_ref": "1"});
+    script::prepare(&service, 4);
+    std::fs::write(service.token_file(), service.new_token("shop")).expect("a file");
+    let bridge = Bridge::start(broker, &service, "consume", &desk.topic, &["--in-flight", "2"]);
+    let redeem = |code: &str, user: &str| {
+        let body = json!({"user_id": user, "order_ref": "1"});
         let redeem = json!({"command": "redeem", "code": code, "body": body});
-        desk.sender.send(&code, &redeem.to_string());
-    }
-    desk.sender.flush();
-    let bridge = Bridge::start(broker, &service, "consume", &desk.topic, &["--in-flight", "400"]);
-    wait_until("all answers", || desk.results.count() as u64 == COMMANDS);
-    assert!(outcomes(&desk.results.records()).iter().all(|it| it == "NOT_ISSUED"));
-    assert!(bridge.log().contains("TOO_MANY"), "nobody had to wait");
+        desk.sender.send(code, &redeem.to_string());
+    };
+    (0..UNKNOWN).for_each(|nth| redeem(&format!("NOSUCH{nth}"), "guesser"));
+    wait_until("the refusals", || desk.results.count() == UNKNOWN);
+    redeem("KAFKA0000000", "guesser");
+    wait_until("the limit", || bridge.log().contains("TOO_MANY"));
+    // Other codes go on, behind it in the same partition, too.
+    (0..UNKNOWN).for_each(|nth| redeem("KAFKA0000001", &format!("user{nth}")));
+    (0..UNKNOWN).for_each(|nth| redeem("KAFKA0000002", &format!("user{nth}")));
+    wait_until("the other answers", || desk.results.count() == 3 * UNKNOWN);
+    let answers = outcomes(&desk.results.records());
+    assert_eq!(answers.iter().filter(|it| *it == "NOT_FOUND").count(), UNKNOWN, "{answers:?}");
+    assert_eq!(answers.iter().filter(|it| *it == "NOT_ISSUED").count(), 2 * UNKNOWN, "{answers:?}");
+    // It does not hold up the end. The command that waits is not lost: the next bridge has it.
+    bridge.stop();
+    let bridge = Bridge::start(broker, &service, "consume", &desk.topic, &[]);
+    wait_until("the limit again", || bridge.log().contains("TOO_MANY"));
+    assert!(of_key(desk.results.records(), "KAFKA0000000").is_empty(), "it has no answer yet");
     bridge.stop();
 }
 
