@@ -65,13 +65,23 @@ pub(crate) fn each_command_has_an_answer(broker: &Broker) {
     assert_eq!((&first["status"], &first["problem"]), (&json!(201), &Value::Null), "{first}");
     assert_eq!((&first["command"], &first["code"]), (&json!("issue"), &json!("KAFKA0000000")));
     assert_eq!(desk.dead_letters.count(), 0);
-    // The bridge left the group, and its offsets are committed: another one has nothing to do.
+    // It commits while it runs, so after a kill nothing is answered again.
+    let is_committed = |count: usize| {
+        topics::committed(broker, "couponry", &desk.topic, 2) == i64::try_from(count).expect("few")
+    };
+    wait_until("the commit", || is_committed(sent));
+    let mut bridge = bridge;
+    bridge.kill();
+    bridge.start_again();
+    desk.sender.send("next", r#"{"command": "void", "code": "KAFKA0000000"}"#);
+    wait_until("the next answer", || desk.results.count() > sent);
+    // It commits when it ends.
     bridge.stop();
+    assert!(is_committed(sent + 1), "an end commits");
     let bridge = Bridge::start(broker, &service, "consume", &desk.topic, &[]);
-    desk.sender
-        .send("last", r#"{"command": "void", "code": "KAFKA0000000", "command_id": "last"}"#);
-    wait_until("the last answer", || desk.results.count() > sent);
-    assert_eq!(desk.results.count(), sent + 1, "only the new command was answered");
+    desk.sender.send("last", r#"{"command": "void", "code": "KAFKA0000000"}"#);
+    wait_until("the last answer", || desk.results.count() > sent + 1);
+    assert_eq!(desk.results.count(), sent + 2, "only the new commands were answered");
     bridge.stop();
 }
 

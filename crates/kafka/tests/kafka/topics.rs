@@ -63,6 +63,17 @@ pub(crate) fn make(broker: &Broker, topic: &str, partitions: i32, settings: &[(&
     }
 }
 
+/// How many messages of a topic a group has behind it, as it has committed.
+pub(crate) fn committed(broker: &Broker, group: &str, topic: &str, partitions: i32) -> i64 {
+    let mut config = config(broker);
+    let consumer: BaseConsumer = config.set("group.id", group).create().expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, partitions - 1);
+    let found = consumer.committed_offsets(list, PATIENCE).expect("the offsets");
+    let elements = found.elements();
+    elements.iter().filter_map(|it| it.offset().to_raw()).filter(|offset| *offset > 0).sum()
+}
+
 /// A producer of commands, which loses none and keeps their order.
 pub(crate) struct Sender {
     producer: ThreadedProducer<DefaultProducerContext>,
