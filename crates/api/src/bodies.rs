@@ -19,7 +19,6 @@ pub use self::coupon::{
     RedeemRequest, ReleaseRequest, RevokeRequest, VoidRequest,
 };
 
-pub use self::webhook::{NewWebhook, SecretRotation, WebhookChanges};
+pub use self::webhook::{NewWebhook, NoFields, SecretRotation, WebhookChanges};
 
 pub(crate) use self::reading::Reading;
-pub(crate) use self::webhook::types as webhook_types;

@@ -54,10 +54,6 @@ closed! {
     /// asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
 
-    /// What a webhook may ask for: the types of the event feed, and `coupons.expiring` for notices of coupons that
-    /// expire soon.
-    WebhookType: crate::bodies::webhook_types();
-
     /// Whether events are posted to a webhook. `paused`: somebody paused it. `disabled`: its receiver answered 410.
     WebhookState: ["active", "paused", "disabled"];
 

@@ -27,6 +27,7 @@ pub mod password;
 mod patient;
 pub mod peer;
 pub mod problem;
+mod receiver;
 mod routes;
 mod sign_in_limits;
 mod stream_limit;
@@ -42,6 +43,7 @@ pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;
 pub use handlers::imports::IMPORT_IDLE;
 pub use metrics::show_clock;
+pub use receiver::{Arrived, receiver};
 pub use routes::{app, app_with};
 pub use sign_in_limits::{
     SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,

@@ -40,8 +40,9 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ),
     // A second binary over the same stores. It uses the settings of the first.
     ("history", &["coupon", "hot", "cold", "engine", "api", "couponry"]),
-    // Speaks HTTP only.
+    // These two speak HTTP only.
     ("loadtest", &[]),
+    ("kafka", &[]),
     // Only for tests and measurements.
     ("peers", &["loadtest"]),
     ("hot-conformance", &["coupon", "router", "hot"]),
@@ -65,7 +66,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
 
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
 /// HTTP front end, which is measured.
-const ALONE: [(&str, &[&str]); 11] = [
+const ALONE: [(&str, &[&str]); 12] = [
     ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
     ("scylla", &["cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
@@ -75,8 +76,9 @@ const ALONE: [(&str, &[&str]); 11] = [
     ("jsonwebtoken", &["api"]),
     ("hyper", &["api"]),
     ("utoipa", &["api"]),
-    ("clap", &["couponry", "history", "loadtest", "simulation", "peers"]),
+    ("clap", &["couponry", "history", "kafka", "loadtest", "simulation", "peers"]),
     ("datafusion", &["history"]),
+    ("rdkafka", &["kafka"]),
 ];
 
 fn cargo(arguments: &[&str]) -> String {

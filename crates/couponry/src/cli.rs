@@ -76,6 +76,9 @@ Examples:
     Doctor(commands::doctor::DoctorArgs),
     Verify(commands::verify::VerifyArgs),
     Healthcheck(commands::healthcheck::HealthArgs),
+    /// Try webhooks on your machine
+    #[command(subcommand)]
+    Webhook(commands::webhook::WebhookCommand),
     /// Print the settings that a command would use, and where each comes from
     ///
     /// Prints one line for each setting: name = value  # origin. Flags override COUPONRY_* variables,

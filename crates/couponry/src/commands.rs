@@ -19,3 +19,4 @@ pub(crate) mod restore;
 pub(crate) mod schema;
 pub(crate) mod token;
 pub(crate) mod verify;
+pub(crate) mod webhook;

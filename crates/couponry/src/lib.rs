@@ -51,9 +51,10 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         Ok(settings)
     };
     match &cli.command {
-        // These three work without settings.
+        // These four work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
         Command::Completion(args) => commands::completion::run(args),
+        Command::Webhook(command) => commands::webhook::run(command).await,
         Command::Settings => commands::config::topic(),
         Command::Serve => serve::run(&settings()?).await,
         Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,

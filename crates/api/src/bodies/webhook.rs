@@ -13,9 +13,6 @@ use super::reading::present;
 use crate::closed;
 use crate::problem::Problem;
 
-/// The types of events that a webhook may name, besides those of the feed.
-pub(crate) const OTHER_TYPES: [&str; 1] = ["coupons.expiring"];
-
 /// A webhook to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +26,7 @@ pub struct NewWebhook {
     #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
     /// Only events of these types. If it is left out, all but `coupon.held` and `coupon.released`.
-    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
+    #[schema(value_type = Option<Vec<closed::EventType>>, min_items = 1, max_items = 50)]
     types: Option<BTreeSet<String>>,
     /// Only events of this campaign.
     campaign_id: Option<String>,
@@ -67,7 +64,7 @@ pub struct WebhookChanges {
     description: Option<Option<String>>,
     /// Only events of these types, from now on. Null: all but `coupon.held` and `coupon.released`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
+    #[schema(value_type = Option<Vec<closed::EventType>>, min_items = 1, max_items = 50)]
     types: Option<Option<BTreeSet<String>>>,
     /// Only events of this campaign, from now on. Null: of all.
     #[serde(default, deserialize_with = "present")]
@@ -104,12 +101,13 @@ pub struct SecretRotation {
     pub(crate) overlap_seconds: Option<u64>,
 }
 
-/// Every type that a webhook may name.
-pub(crate) fn types() -> impl Iterator<Item = &'static str> {
-    EventType::all().map(EventType::as_str).chain(OTHER_TYPES)
-}
+/// A call that takes nothing: `{}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
 
 fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
+    let types = || EventType::all().map(EventType::as_str);
     let unknown = |name: &&String| !types().any(|known| known == name.as_str());
     if let Some(name) = named.into_iter().flatten().find(unknown) {
         let all: Vec<&str> = types().collect();

@@ -18,7 +18,7 @@ use webhooks::{
 
 use crate::answer::{Answer, Made};
 use crate::app::App;
-use crate::bodies::{NewWebhook, Reading, SecretRotation, WebhookChanges};
+use crate::bodies::{NewWebhook, NoFields, Reading, SecretRotation, WebhookChanges};
 use crate::closed;
 use crate::cursor;
 use crate::extract::{DeliveryInPath, Json, Params, WebhookInPath, Who};
@@ -184,13 +184,14 @@ pub(crate) async fn rotate_secret(
 /// receiver, at most 15 seconds. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/test", tag = "webhooks",
-    params(("webhook_id" = String, Path)),
+    params(("webhook_id" = String, Path)), request_body = NoFields,
     responses((status = 200, body = WebhookTestBody, description = "What the receiver answered"))
 )]
 pub(crate) async fn test_webhook(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     WebhookInPath(id): WebhookInPath,
+    Json(NoFields {}): Json<NoFields>,
 ) -> Result<Answer<WebhookTestBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
@@ -255,7 +256,8 @@ pub(crate) async fn list_deliveries(
 /// call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
-    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, minimum = 1)),
+    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, minimum = 1, maximum = 9_007_199_254_740_991_i64)),
+    request_body = NoFields,
     responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
 )]
 pub(crate) async fn redeliver(
@@ -263,6 +265,7 @@ pub(crate) async fn redeliver(
     Who(caller): Who,
     WebhookInPath(id): WebhookInPath,
     DeliveryInPath(number): DeliveryInPath,
+    Json(NoFields {}): Json<NoFields>,
 ) -> Result<Answer<DeliveryBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;

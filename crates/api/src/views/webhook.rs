@@ -19,7 +19,7 @@ pub struct WebhookBody {
     /// For people.
     description: Option<String>,
     /// Only events of these types. Null: all but `coupon.held` and `coupon.released`.
-    #[schema(value_type = Option<Vec<closed::WebhookType>>, max_items = 50)]
+    #[schema(value_type = Option<Vec<closed::EventType>>, max_items = 50)]
     types: Option<Vec<String>>,
     /// Only events of this campaign.
     campaign_id: Option<String>,
@@ -70,6 +70,7 @@ pub struct SecretBody {
 #[schema(as = Delivery)]
 pub struct DeliveryBody {
     /// The number of the delivery. Later ones have higher numbers.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     delivery_id: i64,
     /// How far it is.
     #[schema(value_type = closed::DeliveryState)]
@@ -89,6 +90,7 @@ pub struct DeliveryBody {
     /// When the last attempt ended.
     tried_at: Option<String>,
     /// The status that the receiver answered.
+    #[schema(minimum = 100, maximum = 999)]
     status: Option<u16>,
     /// Why the last attempt failed. Of a gap: what is missing.
     error: Option<String>,
@@ -107,10 +109,12 @@ pub struct WebhookTestBody {
     /// Whether the answer was a 2xx.
     delivered: bool,
     /// The number of the delivery.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     delivery_id: i64,
     /// The header `webhook-id`.
     event_id: String,
     /// The status that the receiver answered.
+    #[schema(minimum = 100, maximum = 999)]
     status: Option<u16>,
     /// Why it failed.
     error: Option<String>,

@@ -12,8 +12,14 @@ async fn service() -> (Service, String) {
     let body = json!({"user_id": "ann", "issue_ref": "r0"});
     let issued = service.post(Shop, "/v1/campaigns/c/issue", body).await;
     let code = issued.is("201", "a coupon").string("code");
+    let hook = json!({"webhook_id": "hook", "url": HOOK});
+    service.post(Admin, "/v1/webhooks", hook).await.is("201", "a webhook");
+    service.post(Admin, "/v1/webhooks/hook/test", json!({})).await.is("200", "a test");
     (service, code)
 }
+
+/// An address at which nobody listens.
+const HOOK: &str = "http://127.0.0.1:9/";
 
 /// Every operation with a JSON body: its path for `code`, a good body, and who may call it.
 fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
@@ -28,6 +34,11 @@ fn bodies(code: &str) -> Vec<(&'static str, String, Value)> {
         ("PATCH", "/v1/campaigns/c".into(), json!({"name": "n"})),
         ("POST", "/v1/campaigns/c/batches".into(), json!({"count": 1})),
         ("PATCH", "/v1/campaigns/c/batches/first".into(), json!({"paused": false})),
+        ("POST", "/v1/webhooks".into(), json!({"webhook_id": "other", "url": HOOK})),
+        ("PATCH", "/v1/webhooks/hook".into(), json!({"paused": false})),
+        ("POST", "/v1/webhooks/hook/rotate-secret".into(), json!({"rotate_ref": "r1"})),
+        ("POST", "/v1/webhooks/hook/test".into(), json!({})),
+        ("POST", "/v1/webhooks/hook/deliveries/1/redeliver".into(), json!({})),
         ("POST", "/v1/campaigns/c/issue".into(), json!({"user_id": "ann", "issue_ref": "r1"})),
         ("POST", at("issue"), json!({"user_id": "ann"})),
         ("POST", at("check"), order.clone()),
@@ -183,7 +194,9 @@ async fn every_field_with_odd_values() {
 /// The path of the document that a target of [`bodies`] for `{code}` stands for.
 fn template(target: &str) -> String {
     let target = target.replace("campaigns/c", "campaigns/{campaign_id}");
-    target.replace("batches/first", "batches/{batch_id}")
+    let target = target.replace("batches/first", "batches/{batch_id}");
+    let target = target.replace("webhooks/hook", "webhooks/{webhook_id}");
+    target.replace("deliveries/1/", "deliveries/{delivery_id}/")
 }
 
 /// The fields of the JSON body that an operation takes.
@@ -191,8 +204,9 @@ fn fields_of(path: &str, method: &str) -> Vec<String> {
     let operation = &DOCUMENT["paths"][path][method.to_lowercase()];
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     let name = schema["$ref"].as_str().and_then(|it| it.rsplit('/').next()).unwrap_or("?");
-    let properties = DOCUMENT["components"]["schemas"][name]["properties"].as_object();
-    properties.unwrap_or_else(|| panic!("{method} {path} takes {schema}")).keys().cloned().collect()
+    let taken = &DOCUMENT["components"]["schemas"][name];
+    assert!(taken.is_object(), "{method} {path} takes {schema}");
+    taken["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned()).collect()
 }
 
 #[tokio::test]

@@ -25,3 +25,4 @@ mod races;
 mod redemptions;
 pub(crate) mod service;
 mod time;
+mod webhooks;

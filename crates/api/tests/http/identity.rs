@@ -95,9 +95,9 @@ fn rows() -> Vec<Row> {
         row("read_webhook", Nothing, Value::Null, [403, 403, 403, 200, 200]),
         row("change_webhook", Nothing, json!({"paused": true}), [403, 403, 403, 403, 200]),
         row("rotate_secret", Nothing, json!({"rotate_ref": "1"}), [403, 403, 403, 403, 200]),
-        row("test_webhook", Nothing, Value::Null, [403, 403, 403, 403, 200]),
+        row("test_webhook", Nothing, json!({}), [403, 403, 403, 403, 200]),
         row("list_deliveries", Nothing, Value::Null, [403, 403, 403, 200, 200]),
-        row("redeliver", Nothing, Value::Null, [403, 403, 403, 403, 200]),
+        row("redeliver", Nothing, json!({}), [403, 403, 403, 403, 200]),
         row("delete_webhook", Nothing, Value::Null, [403, 403, 403, 403, 204]),
         open(row("create_user", Nothing, login(), [201, 201, 201, 201, 201])),
         open(row("create_session", Nothing, old(), [200, 200, 200, 200, 200])),
@@ -142,7 +142,7 @@ async fn every_route_and_every_identity() {
     service.post(Nobody, "/v1/users", old).await.is("201", "an account");
     let hook = json!({"webhook_id": "hook", "url": HOOK});
     service.post(Admin, "/v1/webhooks", hook).await.is("201", "a webhook");
-    service.send(Admin, Asked::new("POST", "/v1/webhooks/hook/test")).await.is("200", "a test");
+    service.post(Admin, "/v1/webhooks/hook/test", json!({})).await.is("200", "a test");
     let mut cell = 0;
     for row in &rows {
         for (nth, (name, who)) in KNOWN.iter().enumerate() {

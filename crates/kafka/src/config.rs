@@ -1,0 +1,170 @@
+//! Settings of librdkafka: those of the command line, and those on which the promises rest.
+
+use std::str::FromStr;
+
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, ClientContext};
+
+use crate::cli::Brokers;
+use crate::error::BridgeError;
+
+/// Properties that `--property` may not set: what this program promises depends on them.
+const RESERVED: [&str; 14] = [
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "isolation.level",
+    "max.in.flight.requests.per.connection",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "request.required.acks",
+    "transactional.id",
+];
+
+/// One `--property NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Property {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Property {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Property, String> {
+        let (name, value) = text.split_once('=').ok_or("want NAME=VALUE")?;
+        if RESERVED.contains(&name) {
+            return Err(format!("{name} cannot be changed: what is promised depends on it"));
+        }
+        Ok(Property { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// A client of these brokers, with what every client here has in common.
+fn base(brokers: &Brokers) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", &brokers.brokers)
+        .set("client.id", "couponry-kafka")
+        // A broker that was restarted is used again within a second.
+        .set("reconnect.backoff.max.ms", "1000");
+    config
+}
+
+fn with_properties(mut config: ClientConfig, brokers: &Brokers) -> ClientConfig {
+    for Property { name, value } in &brokers.properties {
+        config.set(name, value);
+    }
+    config
+}
+
+/// A consumer that never commits by itself, of this group.
+pub(crate) fn consumer(brokers: &Brokers, group: &str) -> ClientConfig {
+    let mut config = base(brokers);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        // Eager: at each rebalance every command in flight ends before another member begins.
+        .set("partition.assignment.strategy", "range,roundrobin")
+        // Longer than the ten seconds after which couponry gives up a write, so the last requests of a
+        // process that was killed have ended when another member takes its partitions.
+        .set("session.timeout.ms", "20000")
+        .set("queued.max.messages.kbytes", "16384")
+        .set("statistics.interval.ms", "2000");
+    with_properties(config, brokers)
+}
+
+/// A consumer of assigned partitions, which joins no group.
+///
+/// # Errors
+/// A property is wrong.
+pub(crate) fn reader(
+    brokers: &Brokers,
+    group: &str,
+    isolation: &str,
+) -> Result<Reader, BridgeError> {
+    let mut config = consumer(brokers, group);
+    config
+        .set("enable.partition.eof", "true")
+        .set("isolation.level", isolation)
+        .set("queued.max.messages.kbytes", "8192")
+        .set("statistics.interval.ms", "0");
+    config.create_with_context(Quiet).map_err(unusable)
+}
+
+/// An idempotent producer. What it has taken is delivered once, in order, however long the brokers
+/// are away.
+pub(crate) fn producer(brokers: &Brokers) -> ClientConfig {
+    let mut config = base(brokers);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("linger.ms", "2")
+        .set("message.timeout.ms", "0")
+        // The partitioner of the Java clients, so that a key is in the same partition for all.
+        .set("partitioner", "murmur2_random");
+    with_properties(config, brokers)
+}
+
+/// A producer of transactions. `transaction_ms` is their limit, and that of their messages.
+pub(crate) fn transactional(brokers: &Brokers, id: &str, transaction_ms: u64) -> ClientConfig {
+    let mut config = producer(brokers);
+    config
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", transaction_ms.to_string())
+        .set("message.timeout.ms", transaction_ms.to_string());
+    config
+}
+
+/// What a reader does with the messages of librdkafka: the end of a partition is no error.
+pub(crate) struct Quiet;
+
+/// A consumer of assigned partitions.
+pub(crate) type Reader = BaseConsumer<Quiet>;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::PartitionEOF(_)) {
+            tracing::warn!(error = %error, "{reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+/// Turns the error of a client that cannot be made into a usage error: a property is wrong.
+pub(crate) fn unusable(error: KafkaError) -> BridgeError {
+    BridgeError::Usage(format!("librdkafka does not take the settings: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties() {
+        let good = |name: &str, value: &str| {
+            Ok(Property { name: name.to_owned(), value: value.to_owned() })
+        };
+        let cases = [
+            ("plain", "linger.ms=5", good("linger.ms", "5")),
+            ("a value with =", "sasl.password=a=b", good("sasl.password", "a=b")),
+            ("empty value", "ssl.ca.location=", good("ssl.ca.location", "")),
+            ("no =", "linger.ms", Err("want NAME=VALUE".to_owned())),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(text.parse(), want, "{name}");
+        }
+        for name in RESERVED {
+            assert!(format!("{name}=x").parse::<Property>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Sends a command until couponry answers it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::answer::Outcome;
+use super::command::Command;
+use super::desk::Ticket;
+use super::progress::Counts;
+use super::verdict::{Again, Verdict, Who, verdict};
+use crate::http::{Api, NoAnswer, Reply};
+
+/// After the gate opens, requests begin within this time, not all at once.
+const GATE_SPREAD: Duration = Duration::from_millis(500);
+
+/// A line is logged at the first try without an answer, and at each so many tries.
+const LOG_EVERY: u32 = 10;
+
+/// The requests of a process, and what bounds them.
+pub(crate) struct Caller {
+    api: Api,
+    /// One for each request that may be in flight.
+    permits: Semaphore,
+    /// Before this instant nobody sends.
+    gate: Mutex<Instant>,
+    counts: Arc<Counts>,
+}
+
+/// What couponry answered.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: u16,
+    pub(crate) document: Box<RawValue>,
+}
+
+impl Caller {
+    /// At most `in_flight` requests at the same time.
+    pub(crate) fn new(api: Api, in_flight: usize, counts: Arc<Counts>) -> Caller {
+        let permits = Semaphore::new(in_flight);
+        Caller { api, permits, gate: Mutex::new(Instant::now()), counts }
+    }
+
+    /// The answer to the command, whenever couponry gives one. `None` if the partition is left before:
+    /// then no request is in flight.
+    pub(crate) async fn answer(
+        &self,
+        command: &Command,
+        ticket: &Ticket,
+        seed: i64,
+    ) -> Option<Answered> {
+        for tries in 1.. {
+            if self.waits_for_gate(ticket, seed).await {
+                return None;
+            }
+            let reply = {
+                let _permit = self.permits.acquire().await.ok()?;
+                if ticket.is_closing() {
+                    return None;
+                }
+                self.api.post(&command.path(), &command.body).await
+            };
+            let verdict = verdict(&reply, tries);
+            let outcome = match verdict {
+                Verdict::Accepted => Outcome::Accepted,
+                Verdict::Refused => Outcome::Refused,
+                Verdict::Unknown => Outcome::Unknown,
+                Verdict::Again(again) => {
+                    self.log(command, &reply, tries);
+                    if self.pauses(&again, ticket).await {
+                        return None;
+                    }
+                    continue;
+                }
+            };
+            return answered(reply, outcome);
+        }
+        None
+    }
+
+    /// Waits while the gate is closed. Whether the partition is left.
+    async fn waits_for_gate(&self, ticket: &Ticket, seed: i64) -> bool {
+        loop {
+            let open_at = *self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = open_at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return ticket.is_closing();
+            }
+            let share = seed.rem_euclid(64) as u32;
+            if ticket.sleep(left + GATE_SPREAD * share / 64).await {
+                return true;
+            }
+        }
+    }
+
+    /// Pauses before the next try. Whether the partition is left.
+    async fn pauses(&self, again: &Again, ticket: &Ticket) -> bool {
+        self.counts.again();
+        match again.who {
+            Who::Lane => return ticket.sleep(again.wait).await,
+            Who::All => {}
+            Who::AllWithNewToken => {
+                if let Err(why) = self.api.read_token() {
+                    tracing::error!("{why}");
+                }
+            }
+        }
+        let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        *gate = (*gate).max(Instant::now() + again.wait);
+        ticket.is_closing()
+    }
+
+    fn log(&self, command: &Command, reply: &Result<Reply, NoAnswer>, tries: u32) {
+        if tries % LOG_EVERY != 1 {
+            return;
+        }
+        let verb = command.verb.as_str();
+        match reply {
+            Ok(Reply::Problem { problem, .. }) => {
+                let (code, detail) = (&problem.code, problem.detail.as_deref().unwrap_or_default());
+                tracing::warn!(verb, tries, code, "sending a command again: {code}: {detail}");
+            }
+            Ok(Reply::Done { .. }) => {}
+            Err(error) => tracing::warn!(verb, tries, "sending a command again: {error}"),
+        }
+    }
+}
+
+fn answered(reply: Result<Reply, NoAnswer>, outcome: Outcome) -> Option<Answered> {
+    match reply {
+        Ok(Reply::Done { status, body }) => Some(Answered { outcome, status, document: body }),
+        Ok(Reply::Problem { problem, body, .. }) => {
+            Some(Answered { outcome, status: problem.status, document: body })
+        }
+        // No verdict ends without an answer.
+        Err(_) => None,
+    }
+}

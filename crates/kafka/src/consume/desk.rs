@@ -1,0 +1,206 @@
+//! The partitions of this process, shared by the thread of the consumer and the workers of lanes.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::partition::{Job, Partition, Position, Taken};
+
+/// All partitions that are assigned to this process.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    state: Mutex<State>,
+    /// A command has ended.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    partitions: BTreeMap<i32, Assigned>,
+    epochs: u64,
+}
+
+#[derive(Debug)]
+struct Assigned {
+    partition: Partition,
+    closing: watch::Sender<bool>,
+}
+
+/// One assignment of a partition. A worker shows it with every call; after the revocation it opens
+/// nothing any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) partition: i32,
+    epoch: u64,
+    closing: watch::Receiver<bool>,
+}
+
+/// A job of a new lane, for a new worker.
+#[derive(Debug)]
+pub(crate) struct NewLane {
+    pub(crate) ticket: Ticket,
+    pub(crate) lane: String,
+}
+
+/// How many commands there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) partitions: usize,
+    pub(crate) taken: usize,
+    pub(crate) running: usize,
+}
+
+impl Ticket {
+    /// Waits for `time`, or until the partition is to be left. Whether it is.
+    pub(crate) async fn sleep(&self, time: Duration) -> bool {
+        let mut closing = self.closing.clone();
+        tokio::time::timeout(time, closing.wait_for(|it| *it)).await.is_ok()
+    }
+
+    /// Whether the partition is to be left: no new request may begin.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+}
+
+impl Desk {
+    /// Without partitions.
+    pub(crate) fn new() -> Desk {
+        Desk { state: Mutex::default(), ended: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These partitions are assigned.
+    pub(crate) fn join(&self, partitions: &[i32]) {
+        let mut state = self.state();
+        for &partition in partitions {
+            state.epochs += 1;
+            let assigned = Assigned {
+                partition: Partition::new(state.epochs),
+                closing: watch::Sender::new(false),
+            };
+            state.partitions.insert(partition, assigned);
+        }
+    }
+
+    /// Ends the work for these partitions: commands that are not begun are dropped, and running ones are
+    /// waited for at most so long. Returns what may be committed.
+    pub(crate) fn leave(&self, partitions: &[i32], wait: Duration) -> Vec<(i32, Position)> {
+        let mut state = self.state();
+        for number in partitions {
+            if let Some(assigned) = state.partitions.get_mut(number) {
+                assigned.closing.send_replace(true);
+                assigned.partition.close();
+            }
+        }
+        let until = Instant::now() + wait;
+        let is_running = |state: &State| {
+            let of = |number| state.partitions.get(number).map_or(0, |it| it.partition.running());
+            partitions.iter().any(|number| of(number) > 0)
+        };
+        while is_running(&state) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                tracing::error!("leaving partitions although commands are still running");
+                break;
+            }
+            let woken = self.ended.wait_timeout(state, left);
+            state = woken.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        }
+        let gone = |number: &i32| Some((*number, state.partitions.remove(number)?));
+        let gone: Vec<_> = partitions.iter().filter_map(gone).collect();
+        let position = |(number, it): (i32, Assigned)| Some((number, it.partition.position()?));
+        gone.into_iter().filter_map(position).collect()
+    }
+
+    /// The assigned partitions, each with its epoch: another one after each assignment.
+    pub(crate) fn assigned(&self) -> Vec<(i32, u64)> {
+        let state = self.state();
+        let all = state.partitions.iter();
+        all.map(|(number, assigned)| (*number, assigned.partition.epoch)).collect()
+    }
+
+    /// Whether commands wait that are not begun yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state().partitions.values().any(|assigned| assigned.partition.waiting() > 0)
+    }
+
+    /// Adds a message, unless its partition is gone.
+    pub(crate) fn take(&self, partition: i32, taken: Taken) {
+        if let Some(assigned) = self.state().partitions.get_mut(&partition) {
+            assigned.partition.take(taken);
+        }
+    }
+
+    /// Looks at one partition, or changes it.
+    pub(crate) fn with<T>(
+        &self,
+        partition: i32,
+        look: impl FnOnce(&mut Partition) -> T,
+    ) -> Option<T> {
+        self.state().partitions.get_mut(&partition).map(|it| look(&mut it.partition))
+    }
+
+    /// Begins a job. Returns its lane if it needs a worker.
+    pub(crate) fn begin(&self, number: i32, job: Job, lane: &str) -> Option<NewLane> {
+        let mut state = self.state();
+        let Assigned { partition, closing } = state.partitions.get_mut(&number)?;
+        let needs_worker = partition.begin(job, lane);
+        let (epoch, closing) = (partition.epoch, closing.subscribe());
+        let ticket = Ticket { partition: number, epoch, closing };
+        needs_worker.then(|| NewLane { ticket, lane: lane.to_owned() })
+    }
+
+    /// Changes the partition of a ticket, if it is still assigned.
+    fn of<T>(&self, ticket: &Ticket, change: impl FnOnce(&mut Partition) -> T) -> Option<T> {
+        let mut state = self.state();
+        let partition = &mut state.partitions.get_mut(&ticket.partition)?.partition;
+        (partition.epoch == ticket.epoch).then(|| change(partition))
+    }
+
+    /// The next job of a lane.
+    pub(crate) fn next_of(&self, NewLane { ticket, lane }: &NewLane) -> Option<Job> {
+        self.of(ticket, |partition| partition.next_of(lane)).flatten()
+    }
+
+    /// See [`Partition::answered`].
+    pub(crate) fn answered(
+        &self,
+        ticket: &Ticket,
+        offset: i64,
+        written_at: Option<i64>,
+        first_at: Option<i64>,
+    ) {
+        self.of(ticket, |partition| partition.answered(offset, written_at, first_at));
+        self.ended.notify_all();
+    }
+
+    /// See [`Partition::gave_up`].
+    pub(crate) fn gave_up(&self, ticket: &Ticket) {
+        self.of(ticket, Partition::gave_up);
+        self.ended.notify_all();
+    }
+
+    /// What may be committed of each partition.
+    pub(crate) fn positions(&self) -> Vec<(i32, Position)> {
+        let state = self.state();
+        let all = state.partitions.iter();
+        all.filter_map(|(number, it)| Some((*number, it.partition.position()?))).collect()
+    }
+
+    /// How much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        let state = self.state();
+        let mut load = Load { partitions: state.partitions.len(), ..Load::default() };
+        for assigned in state.partitions.values() {
+            load.taken += assigned.partition.taken();
+            load.running += assigned.partition.running();
+        }
+        load
+    }
+}

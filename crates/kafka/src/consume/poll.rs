@@ -1,0 +1,264 @@
+//! The loop of the consumer's thread: take messages, begin commands, commit, pause and resume.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, TopicPartitionList};
+use tokio::runtime::Handle;
+
+use super::answer::Source;
+use super::command::Command;
+use super::group::{self, Group, GroupConsumer};
+use super::limits::{COMMIT_EVERY, LEAVE_WAIT, SPREAD_MAX, TAKEN_MAX};
+use super::memory::Memory;
+use super::partition::{Job, Position, Taken, Work};
+use super::progress::Report;
+use super::worker::Workers;
+use super::writer::Names;
+use crate::cli::ConsumeArgs;
+use crate::config::{self, unusable};
+use crate::error::BridgeError;
+use crate::stop::Stop;
+
+/// The longest wait for a message: how late a command may begin that waits for another one.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The same while commands wait for their turn.
+const POLL_BUSY: Duration = Duration::from_millis(2);
+
+/// Messages that are taken before commands are begun.
+const TAKE_MAX: usize = 500;
+
+/// The longest question about a commit of an earlier owner. It is asked again.
+const ASK: Duration = Duration::from_secs(5);
+
+/// The consumer and all that it needs.
+pub(crate) struct Bridge<'a> {
+    args: &'a ConsumeArgs,
+    consumer: GroupConsumer,
+    workers: Arc<Workers>,
+    memory: Memory,
+    runtime: &'a Handle,
+    /// What this thread knows of each assigned partition.
+    known: HashMap<i32, Known>,
+    committed_at: Instant,
+    is_full: bool,
+    report: Report,
+}
+
+/// What the consumer's thread knows of one assignment.
+#[derive(Debug, Default)]
+struct Known {
+    epoch: u64,
+    /// The offset of the last commit.
+    committed: Option<i64>,
+    is_paused: bool,
+}
+
+impl<'a> Bridge<'a> {
+    /// Joins the group.
+    pub(crate) fn new(
+        args: &'a ConsumeArgs,
+        names: Names,
+        workers: Arc<Workers>,
+        runtime: &'a Handle,
+    ) -> Result<Bridge<'a>, BridgeError> {
+        let group = Group {
+            topic: args.topic.clone(),
+            desk: Arc::clone(&workers.desk),
+            counts: Arc::clone(&workers.counts),
+            is_uncommitted: AtomicBool::new(false),
+        };
+        let config = config::consumer(&args.brokers, &args.group);
+        let consumer: GroupConsumer = config.create_with_context(group).map_err(unusable)?;
+        consumer.subscribe(&[&args.topic]).map_err(unusable)?;
+        let memory = Memory::new(&args.brokers, &args.group, names)?;
+        Ok(Bridge {
+            args,
+            consumer,
+            workers,
+            memory,
+            runtime,
+            known: HashMap::new(),
+            committed_at: Instant::now(),
+            is_full: false,
+            report: Report::new(),
+        })
+    }
+
+    /// Works until the end is asked for, then finishes what is in flight.
+    pub(crate) fn run(mut self, stop: &Stop) -> Result<(), BridgeError> {
+        let mut failure = None;
+        while !stop.is_asked() && failure.is_none() {
+            failure = self.step().err().or_else(|| self.workers.failure());
+        }
+        let desk = &self.workers.desk;
+        let numbers: Vec<i32> = desk.assigned().into_iter().map(|(number, _)| number).collect();
+        let positions = desk.leave(&numbers, LEAVE_WAIT);
+        self.workers.writer.flush(LEAVE_WAIT);
+        group::commit(&self.consumer, &self.args.topic, &positions, CommitMode::Sync);
+        match failure {
+            Some(why) => Err(BridgeError::Failed(why)),
+            None => Ok(()),
+        }
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.take()?;
+        let assigned = self.workers.desk.assigned();
+        self.follow(&assigned).map_err(|error| format!("cannot read earlier results: {error}"))?;
+        for (number, _) in assigned {
+            self.begin(number);
+        }
+        self.steer().map_err(|error| format!("cannot pause a partition: {error}"))?;
+        if self.committed_at.elapsed() >= COMMIT_EVERY {
+            self.commit();
+        }
+        let desk = &self.workers.desk;
+        self.report.line(&self.workers.counts, || {
+            let of = |(number, it): (i32, Position)| (number, it.offset);
+            (desk.load(), desk.positions().into_iter().map(of).collect())
+        });
+        Ok(())
+    }
+
+    /// Takes the messages that are there; waits for the first one.
+    fn take(&self) -> Result<(), String> {
+        let desk = &self.workers.desk;
+        let mut wait = if desk.is_waiting() { POLL_BUSY } else { POLL };
+        for _ in 0..TAKE_MAX {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => desk.take(message.partition(), taken(&message)),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    return Err(format!("cannot read commands: {code}"));
+                }
+                Some(Err(KafkaError::MessageConsumption(
+                    code @ (RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed),
+                ))) => tracing::error!("cannot read commands: {code}"),
+                Some(Err(error)) => tracing::warn!(error = %error, "cannot read commands yet"),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Reads earlier results of the assigned partitions, as far as their commands need them.
+    fn follow(&mut self, assigned: &[(i32, u64)]) -> Result<(), KafkaError> {
+        let is_old = |number: &i32, known: &Known| !assigned.contains(&(*number, known.epoch));
+        let old = self.known.iter().filter(|(number, known)| is_old(number, known));
+        for number in old.map(|(number, _)| *number).collect::<Vec<i32>>() {
+            self.memory.close(number)?;
+            self.known.remove(&number);
+        }
+        for &(number, epoch) in assigned {
+            if self.known.contains_key(&number) {
+                continue;
+            }
+            match group::results_from(&self.consumer, &self.args.topic, number, ASK) {
+                Ok(from) => self.memory.open(number, from)?,
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot read the last commit yet");
+                    break;
+                }
+            }
+            // It may have been paused in an earlier assignment.
+            self.consumer.resume(&self.list(number))?;
+            self.known.insert(number, Known { epoch, ..Known::default() });
+        }
+        let desk = &self.workers.desk;
+        self.memory.read(|number| desk.with(number, |it| it.next()).flatten())?;
+        for &(number, _) in assigned {
+            let floor = self.memory.floor(number);
+            desk.with(number, |partition| partition.remember_from(floor));
+        }
+        Ok(())
+    }
+
+    fn list(&self, number: i32) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.args.topic, number);
+        list
+    }
+
+    /// Begins the commands of a partition that may begin.
+    fn begin(&mut self, number: i32) {
+        let desk = &self.workers.desk;
+        loop {
+            let is_covered = |offset: &i64| self.memory.covers(number, *offset);
+            let next = desk.with(number, |it| it.next()).flatten().filter(is_covered);
+            if next.is_none() {
+                return;
+            }
+            let Some(taken) = desk.with(number, |it| it.next_to_begin()).flatten() else { return };
+            let remembered = self.memory.recall(number, &taken.source);
+            let Taken { source, key, value } = taken;
+            let (lane, work) = match (remembered, Command::read(value.as_deref())) {
+                (_, Err(bad)) => {
+                    let lane = format!("dead letter {}", source.offset);
+                    (lane, Work::DeadLetter { reason: bad.to_string(), value })
+                }
+                (Some(it), Ok(command)) => {
+                    (command.lane, Work::Repeat { value: it.value, at: it.at })
+                }
+                (None, Ok(command)) => (command.lane.clone(), Work::Send(Box::new(command))),
+            };
+            if let Some(lane) = desk.begin(number, Job { source, key, work }, &lane) {
+                self.runtime.spawn(Arc::clone(&self.workers).work_off(lane));
+            }
+        }
+    }
+
+    /// Pauses partitions that have enough to do, and resumes them when half of it is done.
+    fn steer(&mut self) -> Result<(), KafkaError> {
+        let desk = &self.workers.desk;
+        let taken = desk.load().taken;
+        self.is_full = taken >= if self.is_full { TAKEN_MAX / 2 } else { TAKEN_MAX };
+        let most = SPREAD_MAX as usize;
+        let mut turned = Vec::new();
+        for (number, known) in &mut self.known {
+            let waiting = desk.with(*number, |it| it.waiting()).unwrap_or(0);
+            let is_much = waiting >= if known.is_paused { most / 2 } else { most };
+            if known.is_paused != (self.is_full || is_much) {
+                known.is_paused = !known.is_paused;
+                turned.push((*number, known.is_paused));
+            }
+        }
+        for (number, is_paused) in turned {
+            match is_paused {
+                true => self.consumer.pause(&self.list(number))?,
+                false => self.consumer.resume(&self.list(number))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what is new, and everything again after a commit that failed.
+    fn commit(&mut self) {
+        self.committed_at = Instant::now();
+        let has_failed = self.consumer.context().is_uncommitted.swap(false, Ordering::Relaxed);
+        let mut news = Vec::new();
+        for (number, position) in self.workers.desk.positions() {
+            if let Some(known) = self.known.get_mut(&number)
+                && (has_failed || known.committed != Some(position.offset))
+            {
+                known.committed = Some(position.offset);
+                news.push((number, position));
+            }
+        }
+        group::commit(&self.consumer, &self.args.topic, &news, CommitMode::Async);
+    }
+}
+
+fn taken(message: &BorrowedMessage<'_>) -> Taken {
+    let (value, key) = (message.payload(), message.key());
+    let source = Source::of(message.offset(), message.timestamp().to_millis(), value);
+    Taken { source, key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec) }
+}

@@ -1,0 +1,128 @@
+//! Counts for the line of progress.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::answer::Outcome;
+use super::desk::Load;
+use super::limits::REPORT_EVERY;
+
+/// What has happened since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    unknown: AtomicU64,
+    repeated: AtomicU64,
+    dead: AtomicU64,
+    again: AtomicU64,
+    /// Behind the last message of each partition, as the brokers say.
+    ends: Mutex<HashMap<i32, i64>>,
+}
+
+impl Counts {
+    /// A command has this outcome.
+    pub(crate) fn outcome(&self, outcome: Outcome) {
+        let count = match outcome {
+            Outcome::Accepted => &self.accepted,
+            Outcome::Refused => &self.refused,
+            Outcome::Unknown => &self.unknown,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A command got the answer that it had got before.
+    pub(crate) fn repeated(&self) {
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message was no command.
+    pub(crate) fn dead(&self) {
+        self.dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is to be sent again.
+    pub(crate) fn again(&self) {
+        self.again.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A partition has messages up to this offset.
+    pub(crate) fn end(&self, partition: i32, offset: i64) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, offset);
+    }
+
+    /// How many messages of these partitions are behind their positions.
+    fn lag(&self, positions: &[(i32, i64)]) -> i64 {
+        let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |(number, offset): &(i32, i64)| ends.get(number).map_or(0, |end| end - offset);
+        positions.iter().map(of).filter(|lag| *lag > 0).sum()
+    }
+
+    fn done(&self) -> u64 {
+        let all = [&self.accepted, &self.refused, &self.unknown, &self.repeated, &self.dead];
+        all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// When the last line was.
+#[derive(Debug)]
+pub(crate) struct Report {
+    at: Instant,
+    done: u64,
+}
+
+impl Report {
+    /// The first line comes after [`REPORT_EVERY`].
+    pub(crate) fn new() -> Report {
+        Report { at: Instant::now(), done: 0 }
+    }
+
+    /// Logs one line if it is time.
+    pub(crate) fn line(&mut self, counts: &Counts, load: impl FnOnce() -> (Load, Vec<(i32, i64)>)) {
+        if self.at.elapsed() < REPORT_EVERY {
+            return;
+        }
+        let (load, positions) = load();
+        let done = counts.done();
+        let rate = (done - self.done) as f64 / self.at.elapsed().as_secs_f64();
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let lag = counts.lag(&positions);
+        tracing::info!(
+            lag,
+            per_second = rate.round(),
+            partitions = load.partitions,
+            taken = load.taken,
+            running = load.running,
+            accepted = of(&counts.accepted),
+            refused = of(&counts.refused),
+            unknown = of(&counts.unknown),
+            repeated = of(&counts.repeated),
+            dead_letters = of(&counts.dead),
+            sent_again = of(&counts.again),
+            "answered {done} commands, {rate:.0} a second, {lag} behind"
+        );
+        (self.at, self.done) = (Instant::now(), done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_what_is_behind() {
+        let counts = Counts::default();
+        counts.end(0, 10);
+        counts.end(1, 5);
+        let cases = [
+            ("both", &[(0, 7), (1, 5)][..], 3),
+            ("an older end", &[(0, 12)][..], 0),
+            ("no end yet", &[(2, 3)][..], 0),
+        ];
+        for (name, positions, want) in cases {
+            assert_eq!(counts.lag(positions), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What an answer of couponry means for a command. A table without I/O.
+
+use std::time::Duration;
+
+use super::limits::{INTERNAL_TRIES_MAX, WAIT_FIRST, WAIT_MAX, WAIT_MAX_NO_ANSWER};
+use crate::http::{NoAnswer, Reply};
+
+/// What to do with an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the answer: the command was executed.
+    Accepted,
+    /// It is the answer: the command was refused.
+    Refused,
+    /// It is the answer: couponry has a fault at this command.
+    Unknown,
+    /// Send the same request again.
+    Again(Again),
+}
+
+/// How to send a request again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// After this pause.
+    pub(crate) wait: Duration,
+    /// Who waits.
+    pub(crate) who: Who,
+}
+
+/// Who waits before the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// This lane: the answer is about one coupon or one user.
+    Lane,
+    /// Everybody: couponry as a whole has no room, or its store is away.
+    All,
+    /// Everybody, and the token is read again.
+    AllWithNewToken,
+}
+
+/// The verdict on the answer to try number `tries`, counted from 1.
+///
+/// 429 and 503 never end a command, however long they last: couponry executed nothing, or says itself
+/// that the same request finds out.
+pub(crate) fn verdict(reply: &Result<Reply, NoAnswer>, tries: u32) -> Verdict {
+    let (problem, retry_after) = match reply {
+        Ok(Reply::Done { .. }) => return Verdict::Accepted,
+        Ok(Reply::Problem { problem, retry_after, .. }) => (problem, *retry_after),
+        Err(_) => {
+            return Verdict::Again(Again {
+                wait: backoff(tries, WAIT_MAX_NO_ANSWER),
+                who: Who::Lane,
+            });
+        }
+    };
+    let wait = backoff(tries, WAIT_MAX).max(retry_after.unwrap_or_default());
+    let again = |who| Verdict::Again(Again { wait, who });
+    match (problem.status, problem.code.as_str()) {
+        (401, _) => again(Who::AllWithNewToken),
+        (503, "OVERLOADED" | "STORE_FULL" | "STORE_UNAVAILABLE") => again(Who::All),
+        // TOO_MANY is about one user; OUTCOME_UNKNOWN, STORE_DAMAGED and COLD_UNAVAILABLE about one coupon.
+        (408 | 429 | 503, _) => again(Who::Lane),
+        (500.., _) if tries < INTERNAL_TRIES_MAX => again(Who::Lane),
+        (500.., _) => Verdict::Unknown,
+        (_, _) => Verdict::Refused,
+    }
+}
+
+/// Twice as long after each try.
+fn backoff(tries: u32, most: Duration) -> Duration {
+    WAIT_FIRST.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::http::Problem;
+
+    fn problem(status: u16, code: &str, retry_after: Option<u64>) -> Result<Reply, NoAnswer> {
+        let (code, detail, next_cursor) = (code.to_owned(), None, None);
+        let body = RawValue::from_string("{}".to_owned()).expect("JSON");
+        let retry_after = retry_after.map(Duration::from_secs);
+        let problem = Problem { status, code, detail, next_cursor };
+        Ok(Reply::Problem { problem, retry_after, body })
+    }
+
+    #[test]
+    fn verdicts() {
+        let done = || {
+            let body = RawValue::from_string("{}".to_owned()).expect("JSON");
+            Ok(Reply::Done { status: 200, body })
+        };
+        let again = |ms, who| Verdict::Again(Again { wait: Duration::from_millis(ms), who });
+        let cases = [
+            ("done", done(), 1, Verdict::Accepted),
+            ("a rule refuses", problem(409, "ALREADY_REDEEMED", None), 1, Verdict::Refused),
+            ("held: an answer", problem(409, "HELD", None), 1, Verdict::Refused),
+            ("unknown code", problem(404, "NOT_FOUND", None), 1, Verdict::Refused),
+            ("a bad body", problem(400, "INVALID", None), 1, Verdict::Refused),
+            ("the role", problem(403, "FORBIDDEN", None), 1, Verdict::Refused),
+            (
+                "an old token",
+                problem(401, "UNAUTHENTICATED", None),
+                1,
+                again(100, Who::AllWithNewToken),
+            ),
+            ("one user", problem(429, "TOO_MANY", Some(9)), 1, again(9_000, Who::Lane)),
+            ("overloaded", problem(503, "OVERLOADED", Some(1)), 1, again(1_000, Who::All)),
+            ("overloaded again", problem(503, "OVERLOADED", Some(1)), 5, again(1_600, Who::All)),
+            (
+                "for an hour",
+                problem(503, "STORE_UNAVAILABLE", Some(2)),
+                999,
+                again(30_000, Who::All),
+            ),
+            ("one coupon", problem(503, "STORE_DAMAGED", Some(30)), 1, again(30_000, Who::Lane)),
+            ("not known", problem(503, "OUTCOME_UNKNOWN", Some(2)), 1, again(2_000, Who::Lane)),
+            ("a slow body", problem(408, "TIMEOUT", None), 1, again(100, Who::Lane)),
+            (
+                "a fault",
+                problem(500, "INTERNAL", None),
+                INTERNAL_TRIES_MAX - 1,
+                again(30_000, Who::Lane),
+            ),
+            (
+                "a lasting fault",
+                problem(500, "INTERNAL", None),
+                INTERNAL_TRIES_MAX,
+                Verdict::Unknown,
+            ),
+            ("none", Err(NoAnswer::because("broken")), 1, again(100, Who::Lane)),
+            ("none for an hour", Err(NoAnswer::because("broken")), 999, again(2_000, Who::Lane)),
+        ];
+        for (name, reply, tries, want) in cases {
+            assert_eq!(verdict(&reply, tries), want, "{name}");
+        }
+    }
+}

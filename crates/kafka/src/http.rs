@@ -1,0 +1,238 @@
+//! Requests to couponry, and what its answers mean.
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::Service;
+use crate::error::BridgeError;
+
+/// The longest that a request may take, in all. More than the ten seconds after which couponry gives up
+/// a write, so its own answer comes first.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest that a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was silent for longer is not used again: couponry closes it after ten seconds.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// Bytes of the longest answer that is read: a page of a thousand events with room to spare.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of the longest token; couponry's own limit is lower.
+const TOKEN_BYTES_MAX: u64 = 64 << 10;
+
+/// The longest `Retry-After` that is honoured, in seconds. It is longer than any of couponry's; a proxy
+/// that says more is asked again after this time.
+const RETRY_AFTER_SECONDS_MAX: u64 = 900;
+
+/// couponry over HTTP.
+pub(crate) struct Api {
+    client: Client,
+    base: Url,
+    token_file: PathBuf,
+    token: RwLock<String>,
+}
+
+/// An answer of couponry.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// 2xx with this JSON.
+    Done { status: u16, body: Box<RawValue> },
+    /// A problem document.
+    Problem { problem: Problem, retry_after: Option<Duration>, body: Box<RawValue> },
+}
+
+/// What a problem document says, as far as it is needed here.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Problem {
+    /// The status once more.
+    pub(crate) status: u16,
+    /// The problem code, such as `ALREADY_REDEEMED`.
+    pub(crate) code: String,
+    /// One sentence about this case.
+    #[serde(default)]
+    pub(crate) detail: Option<String>,
+    /// From where to go on, with `CURSOR_GONE`.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// There is no answer of couponry: the connection broke, or something else answered. Whether the request
+/// was executed is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoAnswer(String);
+
+impl NoAnswer {
+    /// For this reason.
+    #[cfg(test)]
+    pub(crate) fn because(why: &str) -> NoAnswer {
+        NoAnswer(why.to_owned())
+    }
+}
+
+impl Api {
+    /// A client of this server, with the token of the file.
+    pub(crate) fn new(service: &Service) -> Result<Api, BridgeError> {
+        // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
+        let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_MAX)
+            .redirect(Policy::none())
+            .tls_built_in_root_certs(service.url.scheme() == "https");
+        let client = if is_loopback(&service.url) { client.no_proxy() } else { client };
+        let client = client
+            .build()
+            .map_err(|error| BridgeError::failed("cannot make an HTTP client", error))?;
+        if service.url.cannot_be_a_base() || !["http", "https"].contains(&service.url.scheme()) {
+            return Err(BridgeError::Usage("--url: want http://HOST or https://HOST".to_owned()));
+        }
+        let (base, token_file) = (service.url.clone(), service.token_file.clone());
+        let api = Api { client, base, token_file, token: RwLock::default() };
+        api.read_token().map_err(|why| BridgeError::Usage(format!("--token-file: {why}")))?;
+        Ok(api)
+    }
+
+    /// Reads the token again, after a 401.
+    pub(crate) fn read_token(&self) -> Result<(), String> {
+        let path = self.token_file.display();
+        let because = |error: std::io::Error| format!("cannot read {path}: {error}");
+        let size = std::fs::metadata(&self.token_file).map_err(because)?.len();
+        if size > TOKEN_BYTES_MAX {
+            return Err(format!("{path} has {size} bytes, want at most {TOKEN_BYTES_MAX}"));
+        }
+        let text = std::fs::read_to_string(&self.token_file).map_err(because)?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("{path} has no token"));
+        }
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token.to_owned();
+        Ok(())
+    }
+
+    /// `GET`s a path with a query.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Reply, NoAnswer> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.send(self.client.get(url)).await
+    }
+
+    /// `POST`s JSON to a path.
+    pub(crate) async fn post(&self, path: &[&str], body: &RawValue) -> Result<Reply, NoAnswer> {
+        let request = self.client.post(self.url(path)).header(CONTENT_TYPE, "application/json");
+        self.send(request.body(body.get().to_owned())).await
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, NoAnswer> {
+        let token = self.token.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let response = request.bearer_auth(token).send().await;
+        let response = response.map_err(|error| NoAnswer(said(&error)))?;
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let bytes = whole(response).await?;
+        let body: Box<RawValue> = serde_json::from_slice(&bytes)
+            .map_err(|_| NoAnswer(format!("status {status} without JSON")))?;
+        reply(status, retry_after, body)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// What an answer with this status and this JSON is.
+fn reply(
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: Box<RawValue>,
+) -> Result<Reply, NoAnswer> {
+    if status.is_success() {
+        return Ok(Reply::Done { status: status.as_u16(), body });
+    }
+    let problem: Result<Problem, _> = serde_json::from_str(body.get());
+    match problem {
+        Ok(problem) if problem.status == status.as_u16() => {
+            Ok(Reply::Problem { problem, retry_after, body })
+        }
+        Ok(_) | Err(_) => Err(NoAnswer(format!("status {status} without a problem document"))),
+    }
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds: u64 = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(RETRY_AFTER_SECONDS_MAX)))
+}
+
+async fn whole(mut response: Response) -> Result<Vec<u8>, NoAnswer> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer(said(&error)))? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(NoAnswer(format!("the answer has more than {ANSWER_BYTES_MAX} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// An error with its causes; the first sentence alone says only that a request failed.
+fn said(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies() {
+        let problem = r#"{"status": 409, "code": "HELD", "retry": "later"}"#;
+        let cases = [
+            ("accepted", 201, r#"{"code": "A"}"#, "201"),
+            ("a problem", 409, problem, "HELD"),
+            ("of another status", 502, problem, "none"),
+            ("other JSON", 503, r#"{"error": "upstream"}"#, "none"),
+            ("a redirect", 302, "{}", "none"),
+        ];
+        for (name, status, body, want) in cases {
+            let body = RawValue::from_string(body.to_owned()).expect("JSON");
+            let status = StatusCode::from_u16(status).expect("a status");
+            let found = match reply(status, None, body) {
+                Ok(Reply::Done { status, .. }) => status.to_string(),
+                Ok(Reply::Problem { problem, .. }) => problem.code,
+                Err(NoAnswer(_)) => "none".to_owned(),
+            };
+            assert_eq!(found, want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `couponry-kafka publish`: the event feed to a topic, each event once.
+//!
+//! The loop reads a page of the feed behind the cursor, writes its events and the new cursor in one
+//! transaction, and begins again. The cursor is nowhere but in Kafka. A new publisher first fences older
+//! ones ([`Session::open`]), then reads the cursor that they have left: so no event of an older process
+//! can become visible later.
+
+mod cursor;
+mod event;
+mod feed;
+mod session;
+
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+
+use crate::cli::{AfterGap, From, PublishArgs};
+use crate::error::BridgeError;
+use crate::http::Api;
+use crate::stop::Stop;
+use crate::topics::Topics;
+use cursor::Cursor;
+use feed::{Feed, Page, Read};
+use session::{Sent, Session};
+
+/// Pause at the end of the feed before it is read again.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+
+/// If the feed has nothing to publish, its cursor is written after this time. It must be shorter than
+/// `events_keep`, or the cursor would become too old.
+const CURSOR_EVERY: Duration = Duration::from_secs(60);
+
+/// Time between two lines of progress.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// Pause before a new session, after one that failed.
+const SESSION_AGAIN: Duration = Duration::from_secs(1);
+
+/// Publishes until the end is asked for.
+pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<(), BridgeError> {
+    let api = Api::new(&args.service)?;
+    let cursor_topic =
+        args.cursor_topic.clone().unwrap_or_else(|| format!("{}.cursor", args.topic));
+    let names = session::Names { events: args.topic.clone(), cursor: cursor_topic };
+    let topics = Topics::new(&args.brokers, &names.transactional_id(), runtime, stop)?;
+    if topics.make(&names.events, None, &[])?.is_none() {
+        return Ok(());
+    }
+    if !cursor::topic_is_ready(&topics, &names.cursor)? {
+        return Ok(());
+    }
+    drop(topics);
+    let feed = Feed { api: &api, runtime, stop, types: args.types.as_deref() };
+    let mut publisher =
+        Publisher { args, names: &names, feed, runtime, stop, counts: Counts::new() };
+    while !stop.is_asked() {
+        let Some(session) = Session::open(&args.brokers, &names, stop)? else { break };
+        let ended = publisher.session(&session)?;
+        if let Ended::Again(why) = ended {
+            tracing::warn!("beginning again where the cursor is: {why}");
+            runtime.block_on(stop.sleep(SESSION_AGAIN));
+        }
+    }
+    tracing::info!(events = publisher.counts.all, "stopped");
+    Ok(())
+}
+
+struct Publisher<'a> {
+    args: &'a PublishArgs,
+    names: &'a session::Names,
+    feed: Feed<'a>,
+    runtime: &'a Runtime,
+    stop: &'a Stop,
+    counts: Counts,
+}
+
+/// How a session ended.
+enum Ended {
+    /// The end was asked for.
+    Stopped,
+    /// The transaction is lost; a new session finds out how far it came.
+    Again(String),
+}
+
+impl Publisher<'_> {
+    /// Publishes with one producer.
+    fn session(&mut self, session: &Session<'_>) -> Result<Ended, BridgeError> {
+        let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
+        let Some(stored) = stored else { return Ok(Ended::Stopped) };
+        let mut cursor = stored.unwrap_or_else(|| match self.args.from {
+            From::Oldest => Cursor::oldest(),
+            From::Newest => Cursor::newest(),
+        });
+        tracing::info!(after = cursor.after(), "publishing from {}", cursor.place());
+        let mut written = (cursor.after().map(str::to_owned), Instant::now());
+        loop {
+            let page = match self.feed.read(&cursor)? {
+                Read::Page(page) => page,
+                Read::Gone { detail, next } => {
+                    let next = self.after_gap(&cursor, &detail, next)?;
+                    cursor = next;
+                    continue;
+                }
+                Read::Stopped => return Ok(Ended::Stopped),
+            };
+            let next = cursor.behind(&page);
+            let is_news = next.after() != written.0.as_deref();
+            let is_old = is_news && written.1.elapsed() >= CURSOR_EVERY;
+            if !page.events.is_empty() || is_old || cursor.is_unwritten() {
+                match session.send(&page.events, &self.args.source, &next)? {
+                    Sent::Committed => {}
+                    Sent::Stopped => return Ok(Ended::Stopped),
+                    Sent::Lost(why) => return Ok(Ended::Again(why)),
+                }
+                written = (next.after().map(str::to_owned), Instant::now());
+                self.counts.add(&page);
+            }
+            cursor = next;
+            self.counts.report(&page);
+            if !page.has_more {
+                self.runtime.block_on(self.stop.sleep(POLL_EVERY));
+            }
+            if self.stop.is_asked() {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    /// The cursor behind a gap, if the flag allows to go on.
+    fn after_gap(&self, at: &Cursor, detail: &str, next: String) -> Result<Cursor, BridgeError> {
+        let lost = format!(
+            "the events behind the cursor are gone ({detail}): not published is what happened after {}",
+            at.place()
+        );
+        match self.args.after_gap {
+            AfterGap::Stop => Err(BridgeError::Failed(format!(
+                "CURSOR_GONE: {lost}. Compare the data of your readers with an export (`couponry \
+                 export coupons`), then start once with --after-gap continue"
+            ))),
+            AfterGap::Continue => {
+                tracing::error!(
+                    cursor = at.after(),
+                    last_event_id = at.event_id(),
+                    last_event_at = at.at(),
+                    next_cursor = next,
+                    "{lost}; going on, as --after-gap says"
+                );
+                Ok(at.after_gap(next))
+            }
+        }
+    }
+}
+
+/// How much was published.
+struct Counts {
+    all: u64,
+    reported: u64,
+    since: Instant,
+}
+
+impl Counts {
+    fn new() -> Counts {
+        Counts { all: 0, reported: 0, since: Instant::now() }
+    }
+
+    fn add(&mut self, page: &Page) {
+        self.all += page.events.len() as u64;
+    }
+
+    /// One line after each [`REPORT_EVERY`].
+    fn report(&mut self, page: &Page) {
+        if self.since.elapsed() < REPORT_EVERY {
+            return;
+        }
+        let rate = (self.all - self.reported) as f64 / self.since.elapsed().as_secs_f64();
+        tracing::info!(
+            events = self.all,
+            per_second = rate.round(),
+            is_behind = page.has_more,
+            last_event_at = page.events.last().map(|event| event.at.as_str()),
+            "published {} events, {rate:.0} a second; {}",
+            self.all,
+            if page.has_more { "more are waiting" } else { "at the end of the feed" }
+        );
+        self.reported = self.all;
+        self.since = Instant::now();
+    }
+}

@@ -1,0 +1,212 @@
+//! The position in the feed: a record of a compacted topic, which the transactions of the events write.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+use super::feed::Page;
+use super::session::Names;
+use crate::cli::Brokers;
+use crate::config;
+use crate::error::BridgeError;
+use crate::stop::Stop;
+use crate::topics::Topics;
+
+/// Key of the record. The topic has no other one.
+pub(crate) const KEY: &str = "cursor";
+
+/// One cursor topic has one publisher, so one partition is enough.
+const PARTITION: i32 = 0;
+
+/// How a cursor topic is made. The newest record is kept for ever; older ones are deleted after some
+/// minutes, so that a start reads only a few.
+const SETTINGS: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("segment.ms", "600000"), ("min.cleanable.dirty.ratio", "0.1")];
+
+/// Pause of one poll of the cursor topic.
+const POLL: Duration = Duration::from_millis(200);
+
+/// After this time without a record or the end of the topic, a line is logged.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Where the publisher is in the feed, and the last event that it has published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    after: Option<String>,
+    event_id: Option<String>,
+    at: Option<String>,
+    is_written: bool,
+}
+
+/// The value of the record.
+#[derive(Deserialize, Serialize)]
+struct Record {
+    cursor: String,
+    event_id: Option<String>,
+    at: Option<String>,
+}
+
+impl Cursor {
+    /// Before the first event.
+    pub(crate) fn oldest() -> Cursor {
+        Cursor { after: None, event_id: None, at: None, is_written: false }
+    }
+
+    /// Behind the last event, at the moment of the first read.
+    pub(crate) fn newest() -> Cursor {
+        Cursor { after: Some("newest".to_owned()), ..Cursor::oldest() }
+    }
+
+    /// Behind the events of a page.
+    pub(crate) fn behind(&self, page: &Page) -> Cursor {
+        let last = page.events.last();
+        Cursor {
+            after: Some(page.next_cursor.clone()),
+            event_id: last.map(|event| event.id.clone()).or_else(|| self.event_id.clone()),
+            at: last.map(|event| event.at.clone()).or_else(|| self.at.clone()),
+            is_written: true,
+        }
+    }
+
+    /// Behind events that are gone.
+    pub(crate) fn after_gap(&self, next: String) -> Cursor {
+        Cursor { after: Some(next), is_written: false, ..self.clone() }
+    }
+
+    /// The parameter `after` of the feed.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// The last event that was published.
+    pub(crate) fn event_id(&self) -> Option<&str> {
+        self.event_id.as_deref()
+    }
+
+    /// When the last event that was published happened.
+    pub(crate) fn at(&self) -> Option<&str> {
+        self.at.as_deref()
+    }
+
+    /// Whether Kafka does not have it yet, so that a restart would begin elsewhere.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        !self.is_written
+    }
+
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> String {
+        match (&self.event_id, &self.after) {
+            (Some(id), _) => format!("event {id} of {}", self.at.as_deref().unwrap_or("?")),
+            (None, Some(after)) => format!("cursor {after}"),
+            (None, None) => "the oldest event".to_owned(),
+        }
+    }
+
+    /// The value of its record.
+    pub(crate) fn record(&self) -> String {
+        let record = Record {
+            cursor: self.after.clone().unwrap_or_default(),
+            event_id: self.event_id.clone(),
+            at: self.at.clone(),
+        };
+        serde_json::to_string(&record).unwrap_or_default()
+    }
+
+    fn of_record(value: &[u8]) -> Result<Cursor, serde_json::Error> {
+        let Record { cursor, event_id, at } = serde_json::from_slice(value)?;
+        Ok(Cursor { after: Some(cursor), event_id, at, is_written: true })
+    }
+}
+
+/// Makes the cursor topic unless it exists. `false` if the end was asked for.
+///
+/// # Errors
+/// The topic would delete the cursor, or has several partitions.
+pub(crate) fn topic_is_ready(topics: &Topics<'_>, topic: &str) -> Result<bool, BridgeError> {
+    let Some(partitions) = topics.make(topic, Some(1), &SETTINGS)? else { return Ok(false) };
+    let Some(policy) = topics.setting(topic, "cleanup.policy") else { return Ok(false) };
+    if partitions != 1 {
+        let why = format!("{partitions} partitions, want 1");
+        return Err(BridgeError::failed(format!("the cursor topic {topic} cannot be used"), why));
+    }
+    if policy != "compact" {
+        return Err(BridgeError::Failed(format!(
+            "the cursor topic {topic} cannot be used: its cleanup.policy is {policy}, want compact. It \
+             would delete the cursor, and all events would be published again"
+        )));
+    }
+    Ok(true)
+}
+
+/// The cursor that the last committed transaction has written. Only after older publishers are fenced:
+/// then no transaction of this topic is open. The outer `None`: the end was asked for.
+pub(crate) fn read(
+    brokers: &Brokers,
+    names: &Names,
+    stop: &Stop,
+) -> Result<Option<Option<Cursor>>, BridgeError> {
+    let reader = config::reader(brokers, &names.transactional_id(), "read_committed")?;
+    let mut from = TopicPartitionList::new();
+    let because = |error: KafkaError| BridgeError::failed("cannot read the cursor topic", error);
+    from.add_partition_offset(&names.cursor, PARTITION, Offset::Beginning).map_err(because)?;
+    reader.assign(&from).map_err(because)?;
+    let (mut found, mut heard) = (None, Instant::now());
+    while !stop.is_asked() {
+        match reader.poll(POLL) {
+            Some(Ok(record)) => {
+                heard = Instant::now();
+                found = Some(cursor_of(&record)?);
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(Some(found)),
+            Some(Err(error)) => tracing::warn!(error = %error, "cannot read the cursor topic yet"),
+            None if heard.elapsed() > QUIET => {
+                tracing::warn!("waiting for the cursor topic {}", names.cursor);
+                heard = Instant::now();
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+fn cursor_of(record: &impl Message) -> Result<Cursor, BridgeError> {
+    let value = record.payload().unwrap_or_default();
+    Cursor::of_record(value).map_err(|error| {
+        let place = format!("the record at offset {} of the cursor topic", record.offset());
+        BridgeError::failed(format!("{place} is no cursor"), error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(next: &str) -> Page {
+        Page { events: Vec::new(), next_cursor: next.to_owned(), has_more: false }
+    }
+
+    #[test]
+    fn records() {
+        let written = Cursor {
+            after: Some("8a-7".to_owned()),
+            event_id: Some("e1".to_owned()),
+            at: Some("2027".to_owned()),
+            is_written: true,
+        };
+        assert_eq!(Cursor::of_record(written.record().as_bytes()).expect("a cursor"), written);
+        assert!(Cursor::of_record(b"").is_err() && Cursor::of_record(b"{}").is_err());
+    }
+
+    #[test]
+    fn steps() {
+        let first = Cursor::oldest();
+        assert!(first.is_unwritten() && first.after().is_none());
+        let second = first.behind(&page("a"));
+        assert_eq!((second.after(), second.is_unwritten()), (Some("a"), false));
+        let behind_gap = second.after_gap("b".to_owned());
+        assert_eq!((behind_gap.after(), behind_gap.is_unwritten()), (Some("b"), true));
+    }
+}

@@ -1,0 +1,121 @@
+//! Pages of the event feed over HTTP.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::runtime::Runtime;
+
+use super::cursor::Cursor;
+use super::event::Event;
+use crate::error::BridgeError;
+use crate::http::{Api, Reply};
+use crate::stop::Stop;
+
+/// Events of a page: the most that couponry gives. One page is one transaction.
+const PAGE_EVENTS: &str = "1000";
+
+/// The first pause after a failed request; each later one is twice as long.
+const WAIT_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest pause, unless `Retry-After` says more.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The feed of one server.
+pub(crate) struct Feed<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) stop: &'a Stop,
+    pub(crate) types: Option<&'a str>,
+}
+
+/// Some events, in the order of the feed.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) events: Vec<Event>,
+    /// The cursor behind them.
+    pub(crate) next_cursor: String,
+    /// Whether there are more already.
+    pub(crate) has_more: bool,
+}
+
+/// What a read of the feed led to.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Page(Page),
+    /// The events behind the cursor are gone; `next` is from where to go on.
+    Gone {
+        detail: String,
+        next: String,
+    },
+    /// The end was asked for.
+    Stopped,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    data: Vec<Box<RawValue>>,
+    next_cursor: String,
+    has_more: bool,
+}
+
+impl Feed<'_> {
+    /// The page behind the cursor. Asks until there is an answer.
+    ///
+    /// # Errors
+    /// The server refuses in a way that no repeat changes.
+    pub(crate) fn read(&self, cursor: &Cursor) -> Result<Read, BridgeError> {
+        let mut query = vec![("limit", PAGE_EVENTS)];
+        query.extend(cursor.after().map(|after| ("after", after)));
+        query.extend(self.types.map(|types| ("type", types)));
+        let mut wait = WAIT_FIRST;
+        while !self.stop.is_asked() {
+            let reply = self.runtime.block_on(self.api.get(&["v1", "events"], &query));
+            let pause = match reply {
+                Ok(Reply::Done { body, .. }) => return page(&body).map(Read::Page),
+                Ok(Reply::Problem { problem, retry_after, .. }) => {
+                    let detail = problem.detail.unwrap_or_default();
+                    match (problem.status, problem.next_cursor) {
+                        (410, Some(next)) => return Ok(Read::Gone { detail, next }),
+                        (401, _) => {
+                            tracing::warn!("the token is not accepted; reading its file again");
+                            if let Err(why) = self.api.read_token() {
+                                tracing::error!("{why}");
+                            }
+                        }
+                        (408 | 429 | 500 | 502..=504, _) => {
+                            tracing::warn!("the server cannot answer: {}: {detail}", problem.code);
+                        }
+                        (400, _) if cursor.after().is_some() => {
+                            let why =
+                                "if the cursor is of another server, use another cursor topic";
+                            return Err(BridgeError::failed(
+                                problem.code,
+                                format!("{detail}; {why}"),
+                            ));
+                        }
+                        (_, _) => {
+                            return Err(BridgeError::failed(problem.code, detail));
+                        }
+                    }
+                    retry_after
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "the server does not answer");
+                    None
+                }
+            };
+            self.runtime.block_on(self.stop.sleep(pause.unwrap_or(wait).max(wait)));
+            wait = (wait * 2).min(WAIT_MAX);
+        }
+        Ok(Read::Stopped)
+    }
+}
+
+fn page(body: &RawValue) -> Result<Page, BridgeError> {
+    let because = |error| BridgeError::failed("the server's answer is no page of events", error);
+    let body: Body = serde_json::from_str(body.get()).map_err(because)?;
+    let events = body.data.into_iter().map(Event::read).collect::<Result<_, _>>();
+    let events = events.map_err(because)?;
+    Ok(Page { events, next_cursor: body.next_cursor, has_more: body.has_more })
+}

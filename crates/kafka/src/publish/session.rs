@@ -1,0 +1,184 @@
+//! One producer with its transactions.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+use super::cursor::{self, Cursor};
+use super::event::Event;
+use crate::cli::Brokers;
+use crate::config::{self, unusable};
+use crate::error::BridgeError;
+use crate::stop::Stop;
+
+/// The longest that a transaction may be open before the brokers abort it. Readers of committed records
+/// wait for an open one, so it is short; a page takes some ten milliseconds.
+const TRANSACTION: Duration = Duration::from_secs(60);
+
+/// One call to the brokers; it is repeated until it succeeds.
+const STEP: Duration = Duration::from_secs(5);
+
+/// How long a publisher that is to end still waits for its last transaction. The next one finds out
+/// what became of it.
+const LAST_STEPS: Duration = Duration::from_secs(10);
+
+/// The topics of a publisher.
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) events: String,
+    pub(crate) cursor: String,
+}
+
+impl Names {
+    /// It follows from the cursor topic, so whoever writes one cursor topic fences the others.
+    pub(crate) fn transactional_id(&self) -> String {
+        format!("couponry-publish.{}", self.cursor)
+    }
+}
+
+/// A producer that has fenced all older ones.
+pub(crate) struct Session<'a> {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    names: &'a Names,
+    stop: &'a Stop,
+}
+
+/// What became of a page.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// Its events and the cursor are there, once.
+    Committed,
+    /// The end was asked for; the next publisher finds out.
+    Stopped,
+    /// This producer cannot go on; a new session finds out.
+    Lost(String),
+}
+
+impl<'a> Session<'a> {
+    /// Makes a producer, ends what older ones left open, and fences them. `None`: the end was asked for.
+    pub(crate) fn open(
+        brokers: &Brokers,
+        names: &'a Names,
+        stop: &'a Stop,
+    ) -> Result<Option<Session<'a>>, BridgeError> {
+        let timeout = TRANSACTION.as_millis() as u64;
+        let config = config::transactional(brokers, &names.transactional_id(), timeout);
+        let producer: ThreadedProducer<_> = config.create().map_err(unusable)?;
+        while !stop.is_asked() {
+            match producer.init_transactions(STEP) {
+                Ok(()) => return Ok(Some(Session { producer, names, stop })),
+                Err(error) if is_fatal(&error) => {
+                    return Err(BridgeError::failed("cannot begin transactions", error));
+                }
+                Err(error) => tracing::warn!(error = %error, "cannot begin transactions yet"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the events and the cursor behind them in one transaction.
+    ///
+    /// # Errors
+    /// Another publisher with the same cursor topic has started.
+    pub(crate) fn send(
+        &self,
+        events: &[Event],
+        source: &str,
+        cursor: &Cursor,
+    ) -> Result<Sent, BridgeError> {
+        let begun = Instant::now();
+        loop {
+            let tried = self.begun_with(events, source, cursor);
+            let tried =
+                tried.and_then(|()| self.repeated(|| self.producer.commit_transaction(STEP)));
+            let error = match tried {
+                Ok(Done::Yes) => return Ok(Sent::Committed),
+                Ok(Done::Stopped) => return Ok(Sent::Stopped),
+                Err(error) => error,
+            };
+            if is_fenced(&error) && begun.elapsed() < TRANSACTION {
+                return Err(BridgeError::Failed(format!(
+                    "another publisher with the cursor topic {} has started, so this one ends ({error})",
+                    self.names.cursor
+                )));
+            }
+            if is_fatal(&error) {
+                return Ok(Sent::Lost(error.to_string()));
+            }
+            tracing::warn!(error = %error, "aborting the transaction, and sending its events again");
+            match self.repeated(|| self.producer.abort_transaction(STEP)) {
+                Ok(Done::Yes) => {}
+                Ok(Done::Stopped) => return Ok(Sent::Stopped),
+                Err(error) => return Ok(Sent::Lost(error.to_string())),
+            }
+        }
+    }
+
+    /// Begins a transaction and hands its records to the producer.
+    fn begun_with(
+        &self,
+        events: &[Event],
+        source: &str,
+        cursor: &Cursor,
+    ) -> Result<(), KafkaError> {
+        self.producer.begin_transaction()?;
+        for event in events {
+            let record = BaseRecord::to(&self.names.events)
+                .key(event.key.as_str())
+                .payload(event.json.get())
+                .headers(event.headers(source));
+            self.producer.send(record).map_err(|(error, _)| error)?;
+        }
+        let value = cursor.record();
+        let record =
+            BaseRecord::to(&self.names.cursor).key(cursor::KEY).payload(&value).partition(0);
+        self.producer.send(record).map_err(|(error, _)| error)
+    }
+
+    /// Repeats a step of a transaction as long as a repeat can help.
+    fn repeated(&self, step: impl Fn() -> Result<(), KafkaError>) -> Result<Done, KafkaError> {
+        let mut asked = None;
+        loop {
+            match step() {
+                Ok(()) => return Ok(Done::Yes),
+                Err(error) if !is_retriable(&error) => return Err(error),
+                Err(error) => tracing::warn!(error = %error, "the brokers do not answer"),
+            }
+            if self.stop.is_asked() {
+                let since = *asked.get_or_insert_with(Instant::now);
+                if since.elapsed() > LAST_STEPS {
+                    return Ok(Done::Stopped);
+                }
+            }
+        }
+    }
+}
+
+enum Done {
+    Yes,
+    Stopped,
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(it) if it.is_retriable() && !it.txn_requires_abort())
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(it) => it.is_fatal(),
+        other => matches!(
+            other.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::Fenced)
+        ),
+    }
+}
+
+fn is_fenced(error: &KafkaError) -> bool {
+    let fenced = [
+        RDKafkaErrorCode::Fenced,
+        RDKafkaErrorCode::ProducerFenced,
+        RDKafkaErrorCode::InvalidProducerEpoch,
+    ];
+    error.rdkafka_error_code().is_some_and(|code| fenced.contains(&code))
+}

@@ -1,0 +1,130 @@
+//! Topics: which exist, how many partitions they have, and how missing ones are made.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Runtime;
+
+use crate::cli::Brokers;
+use crate::config::{self, Reader, unusable};
+use crate::error::BridgeError;
+use crate::stop::Stop;
+
+/// The longest that one question to a broker may take. A broker that is away is asked again.
+const ASK: Duration = Duration::from_secs(5);
+
+/// Pause between two questions to brokers that do not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// As many partitions, or as many replicas, as the brokers' own default.
+const BROKER_DEFAULT: i32 = -1;
+
+/// Asks the brokers about topics. Each call waits until they answer, or until the end is asked for:
+/// then it returns `None`.
+pub(crate) struct Topics<'a> {
+    admin: AdminClient<DefaultClientContext>,
+    /// Only a consumer asks for a topic without making it.
+    asker: Reader,
+    runtime: &'a Runtime,
+    stop: &'a Stop,
+}
+
+impl<'a> Topics<'a> {
+    /// For `brokers`; `group` is the name that access lists know.
+    pub(crate) fn new(
+        brokers: &Brokers,
+        group: &str,
+        runtime: &'a Runtime,
+        stop: &'a Stop,
+    ) -> Result<Topics<'a>, BridgeError> {
+        let admin = config::producer(brokers).create().map_err(unusable)?;
+        let asker = config::reader(brokers, group, "read_committed")?;
+        Ok(Topics { admin, asker, runtime, stop })
+    }
+
+    /// Repeats `ask` until the brokers answer.
+    fn until_answered<T>(
+        &self,
+        what: &str,
+        mut ask: impl FnMut() -> Result<T, KafkaError>,
+    ) -> Option<T> {
+        while !self.stop.is_asked() {
+            match ask() {
+                Ok(answer) => return Some(answer),
+                Err(error) => {
+                    tracing::warn!(error = %error, "the brokers do not answer: {what}");
+                    self.runtime.block_on(self.stop.sleep(ASK_AGAIN));
+                }
+            }
+        }
+        None
+    }
+
+    /// How many partitions the topic has; `Some(0)` if there is no such topic.
+    pub(crate) fn partitions(&self, topic: &str) -> Option<usize> {
+        self.until_answered("which partitions a topic has", || {
+            let found = self.asker.fetch_metadata(Some(topic), ASK)?;
+            let found = found.topics().iter().find(|it| it.name() == topic);
+            Ok(found.map_or(0, |it| it.partitions().len()))
+        })
+    }
+
+    /// Makes the topic unless it exists; without `partitions`, as many as the brokers' default.
+    pub(crate) fn make(
+        &self,
+        topic: &str,
+        partitions: Option<usize>,
+        settings: &[(&str, &str)],
+    ) -> Result<Option<usize>, BridgeError> {
+        match self.partitions(topic) {
+            Some(0) => {}
+            found => return Ok(found),
+        }
+        let count = partitions.map_or(BROKER_DEFAULT, |it| i32::try_from(it).unwrap_or(i32::MAX));
+        let mut new = NewTopic::new(topic, count, TopicReplication::Fixed(BROKER_DEFAULT));
+        for (name, value) in settings {
+            new = new.set(name, value);
+        }
+        let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+        let made = self.until_answered("to make a topic", || {
+            self.runtime.block_on(self.admin.create_topics([&new], &options))
+        });
+        for one in made.into_iter().flatten() {
+            match one {
+                Ok(_) => tracing::info!(topic, "made the topic {topic}"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) => {
+                    return Err(BridgeError::failed(
+                        format!("cannot make the topic {topic}"),
+                        code,
+                    ));
+                }
+            }
+        }
+        // The leader of a new topic is not known at once.
+        while !self.stop.is_asked() {
+            match self.partitions(topic) {
+                Some(0) => self.runtime.block_on(self.stop.sleep(ASK_AGAIN / 10)),
+                found => return Ok(found),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The setting `name` of a topic, as the brokers have it.
+    pub(crate) fn setting(&self, topic: &str, name: &str) -> Option<String> {
+        let options = AdminOptions::new().request_timeout(Some(ASK));
+        let asked = [ResourceSpecifier::Topic(topic)];
+        self.until_answered("how a topic is set", || {
+            let found = self.runtime.block_on(self.admin.describe_configs(&asked, &options))?;
+            let found = found.into_iter().next().ok_or(KafkaError::Canceled)?;
+            let found = found.map_err(KafkaError::AdminOp)?;
+            let map: HashMap<&str, _> = found.entry_map();
+            Ok(map.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default())
+        })
+    }
+}
