@@ -1,10 +1,11 @@
 //! Requests that create and change webhooks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coupon::ids::CampaignId;
 use engine::EventType;
-use serde::Deserialize;
+use serde::de::{Error, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use webhooks::{EndpointChanges, NewEndpoint};
 
@@ -102,9 +103,19 @@ pub struct SecretRotation {
 }
 
 /// A call that takes nothing: `{}`.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, ToSchema)]
 pub struct NoFields {}
+
+impl<'de> Deserialize<'de> for NoFields {
+    /// Derived, it would take an empty list as well.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NoFields, D::Error> {
+        let fields: BTreeMap<String, IgnoredAny> = BTreeMap::deserialize(deserializer)?;
+        match fields.keys().next() {
+            None => Ok(NoFields {}),
+            Some(name) => Err(D::Error::unknown_field(name, &[])),
+        }
+    }
+}
 
 fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
     let types = || EventType::all().map(EventType::as_str);

@@ -256,7 +256,7 @@ pub(crate) async fn list_deliveries(
 /// call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
-    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, minimum = 1, maximum = 9_007_199_254_740_991_i64)),
+    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, description = "The number of the delivery.", example = 1042, minimum = 1, maximum = 9_007_199_254_740_991_i64)),
     request_body = NoFields,
     responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
 )]
@@ -349,7 +349,7 @@ fn refused(error: WebhookError) -> Problem {
         }
         WebhookError::Invalid { field, why } => Problem::invalid(vec![Fault::new(field, why)]),
         WebhookError::TooMany => Problem::invalid(vec![Fault::new("webhook_id", text)]),
-        WebhookError::TooManySecrets => Problem::invalid(vec![Fault::new("overlap_seconds", text)]),
+        WebhookError::TooManySecrets => Problem::too_many(&text, 60_000),
         WebhookError::Busy => Problem::too_many(&text, 1_000),
         WebhookError::NoRandom => Problem::new(Code::Internal, text),
         WebhookError::Ending => Problem::new(Code::StoreUnavailable, text),

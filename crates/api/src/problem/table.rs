@@ -241,7 +241,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
     ("read_webhook", &[codes![NotFound, NotKept], TOKEN, READ]),
     ("change_webhook", &[BODY, TOKEN, READ, codes![NotFound, NotKept]]),
     ("delete_webhook", &[codes![NotFound, NotKept], TOKEN, READ]),
-    ("rotate_secret", &[BODY, TOKEN, READ, codes![NotFound, NotKept]]),
+    ("rotate_secret", &[BODY, TOKEN, READ, codes![NotFound, NotKept, TooMany]]),
     ("test_webhook", &[BODY, TOKEN, READ, codes![NotFound, NotKept, TooMany]]),
     ("list_deliveries", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
     ("redeliver", &[BODY, TOKEN, READ, codes![NotFound, NotKept]]),

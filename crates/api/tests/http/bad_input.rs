@@ -421,6 +421,8 @@ async fn a_few_thousand_random_requests() {
         let who = seeded.of(&whos);
         let mut path = operation.path.replace("{code}", seeded.of(&codes));
         path = path.replace("{campaign_id}", seeded.of(&names));
+        path = path.replace("{webhook_id}", seeded.of(&["hook", "hook", "nowhere"]));
+        path = path.replace("{delivery_id}", seeded.of(&["1", "1", "99", "x"]));
         path = path.replace("{batch_id}", seeded.of(&names)) + seeded.of(&queries);
         let method = ["GET", "POST", "PATCH", "DELETE"].into_iter();
         let method = method.into_iter().find(|it| *it == operation.method).unwrap_or("GET");
@@ -438,8 +440,8 @@ async fn a_few_thousand_random_requests() {
             _ => {
                 let good = goods.iter().find(|(template, _)| *template == operation.path);
                 let mut body = good.map_or(json!({}), |(_, good)| good.clone());
-                if seeded.next(2) == 0 {
-                    let fields: Vec<String> = fields_of(&operation.path, method);
+                let fields: Vec<String> = fields_of(&operation.path, method);
+                if seeded.next(2) == 0 && !fields.is_empty() {
                     let field = &fields[seeded.next(fields.len())];
                     body[field] = random_value(&mut seeded, 0);
                 }
