@@ -38,4 +38,5 @@ mod service {
     mod strangers;
     mod synced;
     mod verify;
+    mod webhooks;
 }

@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use webhooks::Webhooks;
 
 use crate::app::App;
 use crate::problem::Code;
@@ -116,10 +117,29 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     recorder();
     problem_counters();
     tokio::spawn(keep_up());
-    Router::new().route("/metrics", get(async move || scrape(&app)))
+    Router::new().route("/metrics", get(async move || scrape(&app).await))
 }
 
-fn scrape(app: &App) -> impl IntoResponse + use<> {
+/// Shows how webhooks are. If their file does not answer, the figures stay as they were.
+async fn show_webhooks(webhooks: &Webhooks) {
+    let Ok(gauge) = webhooks.gauge().await else { return };
+    let states = [("active", gauge.active), ("paused", gauge.paused), ("disabled", gauge.disabled)];
+    for (state, count) in states {
+        metrics::gauge!("couponry_webhooks", "state" => state).set(count as f64);
+    }
+    metrics::gauge!("couponry_webhooks_down").set(gauge.down as f64);
+    metrics::gauge!("couponry_webhook_deliveries_waiting").set(gauge.pending as f64);
+    let oldest = gauge.oldest_pending.unwrap_or_default();
+    metrics::gauge!("couponry_webhook_oldest_waiting_seconds").set(oldest.as_secs_f64());
+    let ended = [("delivered", gauge.delivered), ("failed", gauge.failed)];
+    for (result, count) in ended {
+        metrics::counter!("couponry_webhook_deliveries_total", "result" => result).absolute(count);
+    }
+    let failed = metrics::counter!("couponry_webhook_attempts_failed_total");
+    failed.absolute(gauge.attempts_failed);
+}
+
+async fn scrape(app: &App) -> impl IntoResponse + use<> {
     let gauge = app.engine.gauge();
     metrics::counter!("couponry_hot_reads_total").absolute(gauge.reads);
     metrics::counter!("couponry_hot_writes_total").absolute(gauge.writes);
@@ -134,6 +154,9 @@ fn scrape(app: &App) -> impl IntoResponse + use<> {
         metrics::counter!("couponry_hot_unknown_resolved_total", "how" => how).absolute(count);
     }
     metrics::counter!("couponry_hot_resent_total").absolute(gauge.resent);
+    if let Some(webhooks) = &app.access.webhooks {
+        show_webhooks(webhooks).await;
+    }
     metrics::gauge!("couponry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let text = recorder().map_or_else(String::new, |recorder| {
         recorder.run_upkeep();

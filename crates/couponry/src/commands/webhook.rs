@@ -20,8 +20,8 @@ pub(crate) enum WebhookCommand {
 
 /// Print what a webhook posts
 ///
-/// Listens on an address of this machine, and prints one line of JSON for each POST: its `webhook-id`,
-/// whether the signature is right, and the body. Needs no data and no settings. Ends with Ctrl-C.
+/// Listens on an address of this machine. Prints its URL, and then for each POST the `webhook-id`, whether
+/// the signature is right, and the body, as JSON. Needs no data and no settings. Ends with Ctrl-C.
 ///
 /// `couponry serve --webhook-allow-private` posts to an address of this machine.
 #[derive(Args)]
@@ -54,7 +54,8 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
     let stop = serve::stopped()?;
     let cannot = format!("cannot listen on {}", args.on);
     let listener = TcpListener::bind(args.on).await.map_err(CliError::because(cannot))?;
-    output::note(&format!("listening on http://{}", args.on));
+    let address = listener.local_addr().map_err(CliError::because("cannot listen"))?;
+    output::say_json(&serde_json::json!({"url": format!("http://{address}/")}))?;
     let status = args.status;
     let app = api::receiver(move |arrived| {
         let line = line(&arrived, secrets.as_ref());
