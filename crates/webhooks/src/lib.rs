@@ -58,7 +58,7 @@ pub use crate::guard::{BadUrl, URL_LEN_MAX};
 pub use crate::options::Options;
 pub use crate::post::ANSWER_BYTES_MAX;
 pub use crate::retry::{
-    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
+    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, retry_after,
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 

@@ -82,8 +82,8 @@ pub(crate) fn tried_for(options: &Options) -> Duration {
     options.retry_pauses.iter().sum()
 }
 
-/// Parses `Retry-After`: seconds, or a date.
-pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+/// Parses the header `Retry-After`: seconds, or a date.
+pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     match text.trim().parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {

@@ -256,7 +256,11 @@ pub(crate) async fn list_deliveries(
 /// call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", tag = "webhooks",
-    params(("webhook_id" = String, Path), ("delivery_id" = i64, Path, description = "The number of the delivery.", example = 1042, minimum = 1, maximum = 9_007_199_254_740_991_i64)),
+    params(
+        ("webhook_id" = String, Path),
+        ("delivery_id" = i64, Path, description = "The number of the delivery.", example = 1042,
+            minimum = 1, maximum = 9_007_199_254_740_991_i64),
+    ),
     request_body = NoFields,
     responses((status = 200, body = DeliveryBody, description = "The delivery, which waits now"))
 )]

@@ -10,7 +10,6 @@ mod plan;
 mod posts;
 mod round;
 mod rounds;
-mod signature;
 mod sorter;
 mod webhook;
 

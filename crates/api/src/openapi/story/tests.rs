@@ -137,7 +137,7 @@ fn every_number_and_parameter_has_its_limits() {
             let free = schema["type"] == "boolean" || name == "columns";
             assert!(limited || free, "{id} {name}: {schema}");
             if parameter["in"] == "path" {
-                assert!(parameter["example"].is_string(), "{id} {name} has no example");
+                assert!(!parameter["example"].is_null(), "{id} {name} has no example");
             }
         }
     }

@@ -13,9 +13,9 @@ use engine::{Clock, SystemClock};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
+use webhooks::Secrets;
 
 use super::notice::Notice;
-use super::signature::Secrets;
 use crate::failure::{CliError, cause};
 use retry::{Heard, Next};
 
@@ -114,7 +114,7 @@ impl Webhook {
 
 async fn heard(mut answer: Response) -> Heard {
     let retry_after = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
-    let retry_after = retry_after.and_then(|text| retry::pause_of(text, SystemTime::now()));
+    let retry_after = retry_after.and_then(|text| webhooks::retry_after(text, SystemTime::now()));
     let status = answer.status().as_u16();
     let mut body = Vec::new();
     // The body is only for people.

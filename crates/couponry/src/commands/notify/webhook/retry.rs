@@ -1,6 +1,6 @@
 //! When to try a delivery again, and when to give it up.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -66,17 +66,6 @@ pub(super) fn next(heard: Heard, attempt: u32, chance: u8) -> Next {
     }
 }
 
-/// Parses `Retry-After`: seconds, or a date.
-pub(super) fn pause_of(text: &str, now: SystemTime) -> Option<Duration> {
-    match text.trim().parse::<u64>() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let at = httpdate::parse_http_date(text.trim()).ok()?;
-            Some(at.duration_since(now).unwrap_or_default())
-        }
-    }
-}
-
 /// A random number for [`next`].
 pub(super) fn chance() -> u8 {
     let mut byte = [0];
@@ -131,23 +120,6 @@ mod tests {
         for chance in 0..=u8::MAX {
             let Next::Again { pause, .. } = next(nothing(), 3, chance) else { panic!("an end") };
             assert!((2 * SECOND..=4 * SECOND).contains(&pause), "{chance}: {pause:?}");
-        }
-    }
-
-    #[test]
-    fn pauses() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-        let cases = [
-            ("0", Some(0)),
-            (" 120 ", Some(120)),
-            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
-            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ];
-        for (text, want) in cases {
-            assert_eq!(pause_of(text, now), want.map(Duration::from_secs), "{text:?}");
         }
     }
 }
