@@ -37,7 +37,7 @@ const COUPONRY: [&str; 2] = ["serve", "token"];
 type Test = fn(&Broker);
 
 /// All tests share one broker, and run one after the other.
-const TESTS: [(&str, Test); 10] = [
+const TESTS: [(&str, Test); 9] = [
     ("commands::each_command_has_an_answer", commands::each_command_has_an_answer),
     (
         "commands::what_is_no_command_is_a_dead_letter",
@@ -53,11 +53,12 @@ const TESTS: [(&str, Test); 10] = [
         publishing::a_second_publisher_stops_the_first,
     ),
     ("publishing::a_gap_stops_it", publishing::a_gap_stops_it),
-    ("faults::everything_is_killed", faults::everything_is_killed),
 ];
 
-/// Only with `--ignored`.
-const LONG: [(&str, Test); 2] = [
+/// Only with `--ignored`. The first is not in CI, because once in eight runs librdkafka crashed in the reader of
+/// this test process while a broker was killed.
+const LONG: [(&str, Test); 3] = [
+    ("faults::everything_is_killed", faults::everything_is_killed),
     ("faults::the_broker_is_away", faults::the_broker_is_away),
     ("measure::through_kafka_and_directly", measure::through_kafka_and_directly),
 ];
