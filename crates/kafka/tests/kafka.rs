@@ -55,7 +55,7 @@ const TESTS: [(&str, Test); 9] = [
     ("publishing::a_gap_stops_it", publishing::a_gap_stops_it),
 ];
 
-/// Only with `--ignored`. The first is not in CI, because once in eight runs librdkafka crashed in the reader of
+/// Only with `--ignored`. The first is not in CI, because librdkafka once crashed in the reader of
 /// this test process while a broker was killed.
 const LONG: [(&str, Test); 3] = [
     ("faults::everything_is_killed", faults::everything_is_killed),
