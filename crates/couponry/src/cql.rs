@@ -28,6 +28,7 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options 
         _ => None,
     };
     let mut options = Options::of(target);
+    options.events_keep = settings.events_keep.value.every;
     let connection = &mut options.connection;
     connection.datacenter = settings.cql_datacenter.value.clone();
     connection.login = login;

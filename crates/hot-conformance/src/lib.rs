@@ -28,6 +28,7 @@ mod batches;
 mod bearer;
 mod campaigns;
 mod changes;
+mod feed;
 mod imports;
 mod issue;
 mod lists;
@@ -100,6 +101,10 @@ macro_rules! conforms {
             extended_late an_import_knows_an_extended_coupon
             a_full_history_allows_cancel_and_revoke one_order_redeems issue_by_code_keeps_the_limit
             the_current_terms_decide
+        }
+        feed {
+            every_change_once_and_in_order an_import_tells_what_it_changes
+            other_cursors_are_unknown readers_beside_writers_miss_nothing
         }
         issue {
             one_each three_each a_revoked_coupon_is_issued_again used_serials_are_skipped

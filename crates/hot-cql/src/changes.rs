@@ -119,13 +119,13 @@ impl Store {
         attempts: &mut Attempts,
     ) -> Result<Option<Applied>> {
         let Decision { applied, writes } = decision;
-        let (Some(Writes { before, entry, .. }), Outcome::Accepted(after)) =
+        let (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) =
             (writes, &applied.outcome)
         else {
             return Ok(Some(applied));
         };
         let Some(entry) = entry else {
-            let written = self.write_coupon(&before, after, operation).await;
+            let written = self.write_coupon(&before, after, operation, Some(&actor)).await;
             let written = attempts.looked(written)?;
             return Ok((written == Written::Done).then_some(applied));
         };
@@ -135,7 +135,8 @@ impl Store {
         if attempts.looked(entered.await)? == Written::Conflict {
             return Ok(None);
         }
-        let written = self.write_coupon(&before, after, operation).await.map_err(begun)?;
+        let written = self.write_coupon(&before, after, operation, Some(&actor)).await;
+        let written = written.map_err(begun)?;
         match written {
             Written::Done => Ok(Some(applied)),
             Written::Conflict => {

@@ -20,6 +20,7 @@ mod codes;
 mod counts;
 mod coupon_row;
 mod coupons;
+mod feed;
 mod import;
 mod importer;
 mod index_rows;
@@ -56,7 +57,8 @@ use uuid::Uuid;
 
 pub use about::{About, AboutNode, Answer};
 pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
-pub use options::Options;
+pub use feed::FEED_SHARDS;
+pub use options::{EVENTS_KEEP, Options};
 pub use resolving::CALL_LIMIT;
 pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use spread::PARTITION_ROWS;
@@ -107,6 +109,8 @@ struct Store {
     long_codes: Mutex<Option<(bool, Instant)>>,
     announced: OnceCell<()>,
     clock: clock::Difference,
+    /// `None`: it keeps no events.
+    feed: Option<feed::FeedState>,
 }
 
 impl CqlHot {
@@ -151,6 +155,8 @@ impl CqlHot {
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
         let limit = options.call_limit;
+        let keep = options.events_keep;
+        let feed = keep.map(|keep| feed::FeedState::new(keep, options.feed_shards));
         let store = Store {
             session,
             options,
@@ -177,10 +183,14 @@ impl CqlHot {
             long_codes: Mutex::default(),
             announced: OnceCell::new(),
             clock: clock::Difference::default(),
+            feed,
         };
         let store = Arc::new(store);
         store.compare_clocks().await.map_err(|error| ConnectError::Away(error.into()))?;
         store.clock.check().map_err(ConnectError::Clock)?;
+        if store.feed.is_some() {
+            store.begin_feed().await.map_err(|error| ConnectError::Away(error.into()))?;
+        }
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
         Ok(CqlHot { store, upkeep })
     }

@@ -6,8 +6,12 @@ use cql_session::{Connection, KeyspaceAddress};
 use router::BUCKET_BITS_DEFAULT;
 
 use crate::clock::CLOCK_BOUND_MS;
+use crate::feed::FEED_SHARDS;
 use crate::resolving::CALL_LIMIT;
 use crate::spread::PARTITION_ROWS;
+
+/// How long events of the feed are kept, unless somebody says otherwise.
+pub const EVENTS_KEEP: Duration = Duration::from_secs(7 * 86_400);
 
 /// Options of a store on a cluster.
 #[derive(Clone, Debug)]
@@ -24,6 +28,11 @@ pub struct Options {
     pub call_limit: Duration,
     /// See [`PARTITION_ROWS`]. It is the same in every process of a keyspace. For tests only.
     pub partition_rows: u64,
+    /// How long events of the feed are kept. `None`: none are written. It is the same in every process of
+    /// a keyspace.
+    pub events_keep: Option<Duration>,
+    /// See [`FEED_SHARDS`]. It is the same in every process of a keyspace. For tests only.
+    pub feed_shards: i32,
 }
 
 impl Options {
@@ -35,6 +44,8 @@ impl Options {
             clock_bound_ms: CLOCK_BOUND_MS,
             call_limit: CALL_LIMIT,
             partition_rows: PARTITION_ROWS,
+            events_keep: Some(EVENTS_KEEP),
+            feed_shards: FEED_SHARDS,
         }
     }
 }

@@ -11,6 +11,7 @@ use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
 use hot::audit::Act;
+use hot::feed::Feed;
 use hot::settings::TOUCHED_AT;
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -63,6 +64,17 @@ impl CqlHot {
 
 #[async_trait]
 impl HotStore for CqlHot {
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.store.feed.as_ref().map(|_| self as &dyn Feed)
+    }
+
+    async fn begin_feed_epoch(&self) -> Result<()> {
+        match &self.store.feed {
+            Some(feed) => self.store.begin_epoch(feed).await,
+            None => Ok(()),
+        }
+    }
+
     async fn create_campaign(&self, new: NewCampaign, _act: &Act) -> Result<Named<CampaignRow>> {
         self.store.clock_is_right()?;
         self.store.make_campaign(&new).await

@@ -95,6 +95,11 @@ impl EventValue {
         millis(self.at) == at && self.actor == actor.as_str()
     }
 
+    /// What happened, as [`EventKind::as_str`](coupon::coupon::EventKind::as_str) says it.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
     pub(crate) fn event(&self) -> Result<Event> {
         let flat = Flat {
             kind: &self.kind,

@@ -26,7 +26,7 @@ pub use change::{Accepted, Admitted, ChangeStep, change};
 pub use choice::{CHOICES_MAX, Choice, Choices, SharedStep, shared_step};
 pub use claim::{
     ANY_ISSUE, Claim, ClaimEnd, ClaimIntent, Counting, ENTRIES_MAX, Fate, Finish, NamedEntry,
-    NewEntry, Replacement, claimant, fate, finish, issue_of, makes_holder,
+    NewEntry, Replacement, claimant, fate, fenced, finish, issue_of, makes_holder,
 };
 pub use import::{LineAdvance, advance_line, arrived};
 pub use issue::{

@@ -12,6 +12,7 @@
 mod answers;
 mod authors;
 mod end;
+mod feed;
 pub mod history;
 mod imports;
 mod legal;
@@ -35,6 +36,7 @@ use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use hot::CouponSnapshot;
+use hot::feed::FeedEvent;
 
 use history::Call;
 use story::Story;
@@ -106,6 +108,8 @@ pub struct End {
     pub counts: BTreeMap<CampaignId, CampaignCounts>,
     /// How many coupons a batch has, as the store says; as for `counts`.
     pub batches: BTreeMap<(CampaignId, BatchId), u64>,
+    /// What each reader of the event feed has read, in its order.
+    pub feeds: Vec<Vec<FeedEvent>>,
     /// What `verify` and the look at what is left over have found: each is a violation.
     pub findings: Vec<String>,
 }
@@ -143,6 +147,7 @@ pub fn check(known: &Known, calls: &[Call], end: &End) -> Vec<Violation> {
     limits::check(&story, &mut wrong);
     imports::check(&story, &mut wrong);
     end::check(&story, &mut wrong);
+    feed::check(&story, &mut wrong);
     wrong.found
 }
 

@@ -17,6 +17,7 @@ mod machine;
 mod operators;
 mod plan;
 mod plants;
+mod readers;
 mod restoring;
 mod rushes;
 mod scene;
@@ -42,6 +43,7 @@ use copying::Target;
 use machine::Site;
 pub use plan::Plan;
 use plants::Plants;
+use readers::Reader;
 use scene::Scene;
 use slots::Slot;
 use stops::Stop;
@@ -78,6 +80,7 @@ pub(crate) struct World {
     pub(crate) scene: Scene,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) slots: Vec<Slot>,
+    pub(crate) readers: Vec<Reader>,
     findings: Mutex<Vec<String>>,
 }
 
@@ -126,6 +129,7 @@ impl World {
             scene,
             recorder: Arc::new(Recorder::new(trace.clone())),
             slots: clocks.map(|(number, clock_ms)| Slot::new(number, *clock_ms)).collect(),
+            readers: (0..plan.feed.readers).map(|_| Reader::default()).collect(),
             findings: Mutex::default(),
         }))
     }
@@ -191,6 +195,10 @@ impl World {
         }
         if self.plan.jobs.admin {
             jobs.push(operators::administers(world(), nth, rng("operator", 0)).boxed_local());
+        }
+        for number in 0..self.readers.len() {
+            let rng = rng("reader", number);
+            jobs.push(readers::follows(world(), number, rng).boxed_local());
         }
         if self.plan.jobs.copy {
             let target = Arc::clone(target);

@@ -21,6 +21,7 @@ mod steps {
     pub(crate) mod copied;
     pub(crate) mod exactly;
     pub(crate) mod extend;
+    pub(crate) mod feed;
     pub(crate) mod import;
     pub(crate) mod restored;
     pub(crate) mod seal;
@@ -47,6 +48,7 @@ cases! {
         bearer_put_into_a_wallet shared_code_redeemed shared_code_held replacement
         replacement_without_stock an_order_redeems_one_coupon
     }
+    feed { first_change later_change held extended }
     extend { issued_coupon imported_coupon within_the_partition all_at_once }
     stock {
         lease_of_a_killed_process returned_lease imported_stock revoked_coupon

@@ -107,7 +107,7 @@ pub(crate) async fn list_events(
         EventsAnswer::Events(view) => view,
         EventsAnswer::Gone { detail, go_on } => return Err(Problem::cursor_gone(detail, go_on)),
         EventsAnswer::NotKept => {
-            let why = "it keeps no events: events_keep is 0, or the hot store is on a cluster";
+            let why = "it keeps no events: events_keep is 0";
             return Err(Problem::not_kept(why));
         }
     };

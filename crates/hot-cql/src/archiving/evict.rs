@@ -40,8 +40,8 @@ impl Store {
                 return Ok(false);
             }
             let cql = "UPDATE coupon SET version = ?, state = 'archived', archived_version = ?, \
-                       operation = ?, holder = null, hold = null, events = null WHERE expiry_day = \
-                       ? AND bucket = ? AND code = ? IF version = ? AND sealed = null";
+                       operation = ?, holder = null, hold = null, events = null, made = null WHERE \
+                       expiry_day = ? AND bucket = ? AND code = ? IF version = ? AND sealed = null";
             let (next, version) = (signed(version + 1), signed(version));
             let values = (next, version, operation, date(day), bucket, code.as_str(), version);
             let lock = attempts.looked(self.write_locks.lock((day, bucket)).await)?;

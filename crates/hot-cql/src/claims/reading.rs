@@ -220,7 +220,8 @@ impl Store {
         // The next read shows the outcome of the write, conflict or not.
         match finish(&intent, reference, located, user, change, bound) {
             Finish::Give(after) => {
-                self.write_coupon(located, &after, intent.operation).await?;
+                let actor = Some(&change.actor);
+                self.write_coupon(located, &after, intent.operation, actor).await?;
             }
             Finish::Blocked(why) => return Ok(Finished::Not(why)),
             Finish::Fence(after) => {
@@ -234,7 +235,7 @@ impl Store {
     /// process has begun can no longer be applied.
     pub(crate) async fn fence(&self, located: &Located, after: &Coupon) -> Result<Written> {
         let operation = OperationId(Uuid::now_v7().as_u128());
-        self.write_coupon(located, after, operation).await
+        self.write_coupon(located, after, operation, None).await
     }
 }
 

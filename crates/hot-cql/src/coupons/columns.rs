@@ -10,13 +10,18 @@ use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
 
+use crate::feed::MadeValue;
 use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed, uuid};
+
+/// What a row adds to `made`; unset if the store keeps no events.
+pub(crate) type Made = MaybeUnset<BTreeMap<i32, MadeValue>>;
 
 /// A new row.
 #[derive(SerializeRow)]
 pub(super) struct NewRow<'a> {
     #[scylla(flatten)]
     pub(super) change: ChangedColumns<'a>,
+    pub(super) made: Made,
     #[scylla(flatten)]
     pub(super) genesis: GenesisColumns<'a>,
     #[scylla(flatten)]
@@ -28,6 +33,7 @@ pub(super) struct NewRow<'a> {
 pub(super) struct LaterRow<'a> {
     #[scylla(flatten)]
     pub(super) change: ChangedColumns<'a>,
+    pub(super) made: Made,
     #[scylla(flatten)]
     pub(super) key: CouponKeyColumns<'a>,
     pub(super) before: i64,

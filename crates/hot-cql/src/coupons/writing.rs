@@ -1,28 +1,35 @@
 //! Writes a coupon: the writes before its row, the conditional update of the row, and the writes
 //! after it.
 
+use std::collections::BTreeMap;
+
 use coupon::coupon::Coupon;
-use coupon::ids::OperationId;
+use coupon::ids::{Actor, OperationId};
 use coupon::time::Day;
 use futures::future::OptionFuture;
 use hot::HotError;
 use hot::protocol::{is_stock, partition_after};
+use scylla::value::MaybeUnset;
+use uuid::Uuid;
 
 use super::columns::{ChangedColumns, LaterRow, NewRow};
 use super::resolution::{Resolution, resolved};
 use super::{CouponKeyColumns, GenesisColumns, Located, Written};
 use crate::Store;
+use crate::feed::{MadeValue, News, made_by};
 use crate::resolving::Resolutions;
 use crate::values::signed;
 use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {
-    /// Replaces `before` by `after`, if the store still has `before`.
+    /// Replaces `before` by `after`, if the store still has `before`. `actor` made the change; `None` if it
+    /// is none: the coupon takes its next version as it is.
     pub(crate) async fn write_coupon(
         &self,
         before: &Located,
         after: &Coupon,
         operation: OperationId,
+        actor: Option<&Actor>,
     ) -> Result<Written> {
         let day = partition_after(before.day, after);
         let moves = day != before.day;
@@ -34,7 +41,8 @@ impl Store {
             }
         }
         let returned = self.write_index_rows(before, after, day).await?;
-        if self.write_row(before, after, operation, day).await? == Written::Conflict {
+        let write = RowWrite::of(before, after, operation, day, actor);
+        if self.write_row(write).await? == Written::Conflict {
             self.row_cache.forget(after.code());
             return Ok(Written::Conflict);
         }
@@ -80,21 +88,18 @@ impl Store {
         back.transpose()
     }
 
-    /// The one conditional update of the row, with its outcome resolved.
-    async fn write_row(
-        &self,
-        before: &Located,
-        after: &Coupon,
-        operation: OperationId,
-        day: Day,
-    ) -> Result<Written> {
-        let forward_to = (day != before.day).then_some(day);
+    /// The one conditional update of the row, with its outcome resolved. Its index rows in the feed are
+    /// written before it, and looked after before it is sent again.
+    async fn write_row(&self, mut write: RowWrite<'_>) -> Result<Written> {
+        let RowWrite { before, after, operation, .. } = write;
         let mut attempts = self.attempts("a change of a coupon");
         loop {
+            if let (Some(feed), Some(news)) = (&self.feed, &mut write.news) {
+                attempts.looked(self.announce(feed, news).await)?;
+            }
             let lock =
                 attempts.looked(self.write_locks.lock((before.day, before.here.bucket)).await)?;
-            let sent = self.send_row(attempts.profile(), before, after, operation, forward_to);
-            let cas = sent.await;
+            let cas = self.send_row(attempts.profile(), &write).await;
             drop(lock);
             match attempts.looked(cas)? {
                 Cas::Applied => return Ok(Written::Done),
@@ -140,22 +145,42 @@ impl Store {
         }
     }
 
-    async fn send_row(
-        &self,
-        profile: StatementProfile,
-        before: &Located,
-        after: &Coupon,
-        operation: OperationId,
-        forward_to: Option<Day>,
-    ) -> Result<Cas> {
-        let bucket = before.here.bucket;
+    async fn send_row(&self, profile: StatementProfile, write: &RowWrite<'_>) -> Result<Cas> {
+        let RowWrite { before, after, operation, forward_to, .. } = *write;
+        let (day, bucket) = (before.day, before.here.bucket);
+        let made = match &self.feed {
+            Some(_) => MaybeUnset::Set(write.made()),
+            None => MaybeUnset::Unset,
+        };
         match before.coupon.version() {
-            0 => self.put_row(profile, after, before.day, bucket, operation, forward_to).await,
-            _ => self.update_row(profile, before, after, operation, forward_to).await,
+            0 => {
+                let row = NewRow {
+                    change: ChangedColumns::of(after, None, Some(operation), forward_to),
+                    made,
+                    genesis: GenesisColumns::of(after.genesis()),
+                    key: CouponKeyColumns::of(day, bucket, after.code()),
+                };
+                self.session.change(profile, NEW_ROW, row).await
+            }
+            version => {
+                let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, \
+                           hold = ?, events = events + ?, operation = ?, modified_at = ?, \
+                           forward_to = ?, made = made + ? WHERE expiry_day = ? AND bucket = ? \
+                           AND code = ? IF version = :before AND sealed = null";
+                let known = Some(&before.coupon);
+                let values = LaterRow {
+                    change: ChangedColumns::of(after, known, Some(operation), forward_to),
+                    made,
+                    key: CouponKeyColumns::of(day, bucket, after.code()),
+                    before: signed(version),
+                };
+                self.session.change(profile, cql, values).await
+            }
         }
     }
 
-    /// The row of a coupon that has none in this bucket.
+    /// The row of a coupon that has none in this bucket, and that did not change: it was forwarded to
+    /// here, or from here.
     pub(crate) async fn put_row(
         &self,
         profile: StatementProfile,
@@ -165,37 +190,50 @@ impl Store {
         operation: OperationId,
         forward_to: Option<Day>,
     ) -> Result<Cas> {
-        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
-                   events = events + ?, operation = ?, modified_at = ?, forward_to = ?, \
-                   campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, \
-                   created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ? \
-                   IF version = null AND sealed = null";
         let values = NewRow {
             change: ChangedColumns::of(coupon, None, Some(operation), forward_to),
+            made: MaybeUnset::Unset,
             genesis: GenesisColumns::of(coupon.genesis()),
             key: CouponKeyColumns::of(day, bucket, coupon.code()),
         };
-        self.session.change(profile, cql, values).await
+        self.session.change(profile, NEW_ROW, values).await
+    }
+}
+
+const NEW_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
+    events = events + ?, operation = ?, modified_at = ?, forward_to = ?, made = made + ?, \
+    campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, created_at = ? \
+    WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = null AND sealed = null";
+
+/// One conditional update of a coupon's row.
+struct RowWrite<'a> {
+    before: &'a Located,
+    after: &'a Coupon,
+    operation: OperationId,
+    forward_to: Option<Day>,
+    /// Its name among all writes of the coupon.
+    attempt: Uuid,
+    /// What it has to say in the feed.
+    news: Option<News<'a>>,
+}
+
+impl<'a> RowWrite<'a> {
+    fn of(
+        before: &'a Located,
+        after: &'a Coupon,
+        operation: OperationId,
+        day: Day,
+        actor: Option<&'a Actor>,
+    ) -> RowWrite<'a> {
+        let (forward_to, attempt) = ((day != before.day).then_some(day), Uuid::now_v7());
+        let at = (before.day, attempt);
+        let news = actor.and_then(|it| News::of(&before.coupon, after, operation, it, at));
+        RowWrite { before, after, operation, forward_to, attempt, news }
     }
 
-    async fn update_row(
-        &self,
-        profile: StatementProfile,
-        before: &Located,
-        after: &Coupon,
-        operation: OperationId,
-        forward_to: Option<Day>,
-    ) -> Result<Cas> {
-        let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, hold = ?, \
-                   events = events + ?, operation = ?, modified_at = ?, forward_to = ? \
-                   WHERE expiry_day = ? AND bucket = ? AND code = ? \
-                   IF version = :before AND sealed = null";
-        let values = LaterRow {
-            change: ChangedColumns::of(after, Some(&before.coupon), Some(operation), forward_to),
-            key: CouponKeyColumns::of(before.day, before.here.bucket, after.code()),
-            before: signed(before.coupon.version()),
-        };
-        self.session.change(profile, cql, values).await
+    fn made(&self) -> BTreeMap<i32, MadeValue> {
+        let slot = self.news.as_ref().and_then(News::slot);
+        made_by(self.attempt, slot, &self.before.coupon, self.after)
     }
 }
 

@@ -55,7 +55,8 @@ impl Round<'_> {
                     let (campaign, day) = (&located.here.campaign, located.day);
                     store.claim_for_holder(campaign, day, after, None).await?;
                 }
-                let written = store.write_coupon(&located, after, operation).await?;
+                let written =
+                    store.write_coupon(&located, after, operation, Some(&run.actor)).await?;
                 if written == Written::Conflict {
                     attempts.again().await?;
                     continue;

@@ -369,7 +369,7 @@ fn order_of(action: &Action) -> Option<&OrderRef> {
 }
 
 /// The coupon as it is, in its next version: no write for the present one is accepted any more.
-pub(super) fn fenced(coupon: &Coupon) -> Coupon {
+pub fn fenced(coupon: &Coupon) -> Coupon {
     Coupon::of(
         coupon.genesis().clone(),
         coupon.events().to_vec(),

@@ -74,6 +74,20 @@ pub(super) const EVICT: Which =
 pub(super) const EMPTY: Which =
     Which::of(&["DELETE FROM coupon USING TIMESTAMP ?", " AND code > ?"]);
 
+// The feed.
+
+pub(super) const ANNOUNCE: Which = Which::of(&["UPDATE change USING TTL"]);
+pub(super) const ENTER_SPAN: Which = Which::of(&["UPDATE change_span USING TTL"]);
+pub(super) const MARK: Which = Which::of(&["INSERT INTO feed_progress"]);
+pub(super) const MARK_READ: Which = Which::of(&["SELECT slot FROM feed_progress"]);
+pub(super) const EARLIER: Which =
+    Which::of(&["FROM change WHERE shard = ? AND slot IN ? AND code = ?"]);
+pub(super) const END_VERSION: Which = LATER.with(6, b"feed:version-end");
+pub(super) const END_FIRST_VERSION: Which = NEW.with(6, b"feed:version-end");
+/// A coupon that may still be as it was before a change in the feed.
+pub(super) const SEEN_SERIAL: Which =
+    Which::of(&["SELECT version, state, sealed, events, made"]).sent(StatementProfile::Serial);
+
 // Partitions.
 
 pub(super) const PLAN: Which =

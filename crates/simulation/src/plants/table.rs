@@ -5,18 +5,20 @@ mod cold;
 mod controls;
 mod coupons;
 mod days;
+mod feed;
 mod imports;
 mod stock;
 
 use super::Plant;
 
-static TABLES: [&[Plant]; 7] = [
+static TABLES: [&[Plant]; 8] = [
     coupons::PLANTS,
     claims::PLANTS,
     stock::PLANTS,
     days::PLANTS,
     imports::PLANTS,
     cold::PLANTS,
+    feed::PLANTS,
     controls::CONTROLS,
 ];
 

@@ -65,6 +65,20 @@ const ORDERS: &[Order] = &[
         &["claim: choice is written", "coupon: row is changed"],
     ),
     order(
+        "feed: a change",
+        &["feed: run of slots is listed", "feed: change is announced", "coupon: row is changed"],
+    ),
+    order("feed: a first change", &["feed: change is announced", "coupon: row is made"]),
+    order("feed: a reader", &["feed: slot is marked", "feed: version is ended"]),
+    order(
+        "feed: a reader of a coupon without a row",
+        &[
+            "feed: slot is marked",
+            "expiring: index row is written",
+            "feed: version without a row is ended",
+        ],
+    ),
+    order(
         "change: redeem, void",
         &[
             "coupon: row is changed",
@@ -245,6 +259,7 @@ const ORDERS: &[Order] = &[
             "restore: row becomes a marker",
             "cold mark: commit is announced",
             "cold mark: commit is recorded",
+            "restore: epoch of the feed is begun",
         ],
     ),
     order(

@@ -8,6 +8,12 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("claim: choice is written", "UPDATE claim SET revision = ?, chosen"),
     Step::of("replacement: is won", "INSERT INTO replacement").has(&["IF NOT EXISTS"]),
     // Coupons.
+    Step::of("feed: version without a row is ended", CHANGE)
+        .has(&["IF version = null"])
+        .with(6, "feed:version-end"),
+    Step::of("feed: version is ended", CHANGE)
+        .has(&["IF version = :before"])
+        .with(6, "feed:version-end"),
     Step::of("coupon: first row forwards", CHANGE)
         .has(&["IF version = null"])
         .with(1, "forwarding"),
@@ -44,6 +50,11 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("stock: returned rows are counted", "UPDATE lease SET returned_rows"),
     Step::of("stock: returned coupon is entered", "INSERT INTO returned").lacks(&["USING"]),
     Step::of("stock: returned coupon is dropped", "DELETE FROM returned"),
+    // The feed.
+    Step::of("feed: run of slots is listed", "UPDATE change_span"),
+    Step::of("feed: change is announced", "UPDATE change USING TTL"),
+    Step::of("feed: slot is marked", "INSERT INTO feed_progress"),
+    Step::of("feed: is begun", "UPDATE feed SET epoch = ?, began"),
     // Campaigns and batches.
     Step::of("campaign: name is listed", "INSERT INTO campaign_name (part, campaign_id) VALUES (?"),
     Step::of("campaign: is begun", "UPDATE campaign SET revision = ?, made = ?"),
@@ -86,6 +97,7 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("account: is deleted", "DELETE FROM account WHERE"),
     // A restore, which also makes steps of the others.
     Step::of("restore: serials are skipped", "UPDATE minted_run SET next_serial = ? WHERE"),
+    Step::of("restore: epoch of the feed is begun", "UPDATE feed SET epoch = ?, epochs_before"),
     Step::of("restore: row forwards", "UPDATE coupon SET version = ?, state = 'forwarding'"),
     Step::of("restore: row becomes a marker", "UPDATE coupon SET version = ?, state = 'archived'")
         .lacks(&["AND sealed = null"]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use compactor::{Closed, check_pairing};
 use coupon::campaign::Batch;
 use coupon::code::Code;
+use hot::feed::FeedEvent;
 use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
 use hot::{CampaignRow, CouponSnapshot, HotStore, ImportOutcome, Partitions};
 use tokio::time::sleep;
@@ -15,7 +16,7 @@ use verify::{Finding, Options, Verifier};
 use super::calls::ask;
 use super::copying::Target;
 use super::machine::{Machine, keys};
-use super::{World, copying, jobs, leftovers, unfinished};
+use super::{World, copying, jobs, leftovers, readers, unfinished};
 use crate::check::End;
 use crate::check::history::{Asked, Call, Told};
 
@@ -46,6 +47,8 @@ struct CampaignEnd {
 pub(crate) struct Ended {
     campaigns: Vec<CampaignEnd>,
     coupons: BTreeMap<Code, CouponSnapshot>,
+    /// What was read of the feed.
+    feeds: Vec<Vec<FeedEvent>>,
 }
 
 impl Ended {
@@ -53,6 +56,7 @@ impl Ended {
     pub(crate) fn end(&self, world: &World, calls: &[Call]) -> End {
         let mut end =
             End { coupons: self.coupons.clone(), findings: world.findings(), ..End::default() };
+        end.feeds.clone_from(&self.feeds);
         if has_exact_counts(world, calls) {
             for CampaignEnd { row, batches, .. } in &self.campaigns {
                 let id = &row.campaign.id;
@@ -104,6 +108,12 @@ fn imported_together(calls: &[Call]) -> bool {
 /// Ends every fault, waits, and looks at everything.
 pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     quiet(world).await;
+    if world.plan.feed.before_cold
+        && let Some(machine) = world.site.start("a reader".to_owned(), 0).await
+    {
+        readers::read_on(world, &machine).await;
+        machine.flush().await;
+    }
     if world.plan.jobs.to_the_end {
         to_the_end(world).await;
     }
@@ -118,7 +128,13 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
         compacts(world, &machine).await;
     }
     machine.flush().await;
-    let mut ended = Ended { coupons: reads(world, &machine).await, ..Ended::default() };
+    let feeds = readers::ends(world, &machine).await;
+    if world.plan.jobs.cold {
+        // A reader may have ended the version of a coupon that no queue had: now one has it.
+        compacts(world, &machine).await;
+        machine.flush().await;
+    }
+    let mut ended = Ended { coupons: reads(world, &machine).await, feeds, ..Ended::default() };
     ended.campaigns = campaigns(world, &machine).await;
     let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
     for table in COPIED.into_iter().chain(kinds) {

@@ -36,6 +36,9 @@ const TRIES: usize = 30;
 /// Longest time in which a process writes what it has in memory: it may be frozen.
 const FLUSH_MAX: Duration = Duration::from_secs(60);
 
+/// Longer than any seed lasts, so that everything can be read at its end.
+const EVENTS_KEEP: Duration = Duration::from_secs(1_000 * 86_400);
+
 /// Replaced files are deleted as soon as a person could have read them.
 const RETENTION: Duration = Duration::from_secs(60);
 
@@ -81,6 +84,8 @@ impl Site {
         let options = hot_cql::Options {
             bucket_bits: plan.bucket_bits,
             partition_rows: plan.partition_rows,
+            events_keep: Some(EVENTS_KEEP),
+            feed_shards: plan.feed.shards,
             ..hot_cql::Options::of(&target)
         };
         let cluster =

@@ -59,8 +59,20 @@ pub struct Plan {
     pub(crate) jobs: Jobs,
     pub(crate) bucket_bits: u8,
     pub(crate) partition_rows: u64,
+    pub(crate) feed: FeedPlan,
     /// By how much the clock of each process is ahead, in milliseconds.
     pub(crate) clocks: Vec<i64>,
+}
+
+/// The event feed.
+#[derive(Clone, Debug)]
+pub(crate) struct FeedPlan {
+    pub(crate) shards: i32,
+    pub(crate) readers: usize,
+    /// Longest pause between two reads of one reader.
+    pub(crate) every_ms: u64,
+    /// Whether its readers come to the end before the last compaction.
+    pub(crate) before_cold: bool,
 }
 
 /// One campaign.
@@ -180,6 +192,7 @@ impl Plan {
             jobs,
             bucket_bits: u8::try_from(rng.below(3)).unwrap_or(0),
             partition_rows: *rng.pick(&[4, 32, 10_000]),
+            feed: FeedPlan::draw(&mut root.fork("feed")),
             clocks,
         }
     }
@@ -187,6 +200,17 @@ impl Plan {
     /// An independent stream for one part of the seed.
     pub(crate) fn rng(&self, label: &str) -> Rng {
         Rng::new(self.seed).fork(label)
+    }
+}
+
+impl FeedPlan {
+    fn draw(rng: &mut Rng) -> FeedPlan {
+        FeedPlan {
+            shards: *rng.pick(&[1, 2, 3]),
+            readers: *rng.pick(&[0, 1, 1, 2, 3]),
+            every_ms: *rng.pick(&[300, 2_000, 8_000]),
+            before_cold: rng.chance(500),
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use cold::Since;
 use compactor::{CompactError, StoreMismatch, check_pairing};
-use hot::{ColdMark, Partitions, Reconciled};
+use hot::feed::{FeedRead, FeedStart};
+use hot::{ColdMark, HotStore, Partitions, Reconciled};
 
 use super::World;
 use super::ending;
 use super::machine::{Machine, Site};
+use super::readers;
 use super::stops::Stop;
 use crate::cql::Data;
 use crate::steps::orders::steps_of;
@@ -54,10 +56,28 @@ pub(crate) async fn restores(world: &World, site: &Site, snapshot: &Data) {
             for finding in ending::verified(&machine).await {
                 world.find(format!("restore: {finding}"));
             }
+            feed(world, &machine).await;
         }
         Err(error) => world.find(format!("restore: {error}")),
     }
     machine.flush().await;
+}
+
+/// A reader of the store that was lost goes on, or is told from where to.
+async fn feed(world: &World, machine: &Machine) {
+    for reader in &world.readers {
+        let Some(mut cursor) = reader.cursor() else { continue };
+        for _ in 0..2 {
+            match readers::read(machine, FeedStart::After(cursor.clone()), 10).await {
+                Ok(FeedRead::Page(_)) => break,
+                Ok(FeedRead::Gone { go_on, .. }) => {
+                    world.trace.reached("restore: a cursor of the feed is from before it");
+                    cursor = go_on;
+                }
+                other => return world.find(format!("restore: the feed: {other:?}")),
+            }
+        }
+    }
 }
 
 /// What the command does.
@@ -68,6 +88,7 @@ async fn restored(machine: &Machine) -> Result<Reconciled, CompactError> {
         Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),
         Err(error) => return Err(error),
     };
+    hot.begin_feed_epoch().await?;
     hot.pass_over_serials().await?;
     let mut all = Reconciled::default();
     if cold.version().await?.is_some() {

@@ -9,7 +9,7 @@ use cql_session::StatementProfile;
 
 use crate::plants::request::Value;
 use crate::plants::statements::{
-    CLOSE, CLOSED, CURSOR, EMPTY, END_LEASE, OWN, PLAN_SERIAL, RELEASE, ROW_SERIAL,
+    CLOSE, CLOSED, CURSOR, EMPTY, END_LEASE, OWN, PLAN_SERIAL, RELEASE, ROW_SERIAL, SEEN_SERIAL,
 };
 use crate::plants::{Does, How, Plant};
 
@@ -29,6 +29,11 @@ pub(super) const CONTROLS: &[Plant] = &[
         name: "unknown-is-read-at-a-quorum",
         breaks: "control: the same update is sent again, for the same version, so one is refused",
         how: How::All(&[(ROW_SERIAL, Does::As(StatementProfile::Read))]),
+    },
+    Plant {
+        name: "feed-looks-at-a-quorum",
+        breaks: "control: the end of a version finishes an update that was begun, or is refused",
+        how: How::All(&[(SEEN_SERIAL, Does::As(StatementProfile::Read))]),
     },
     Plant {
         name: "emptied-at-now",

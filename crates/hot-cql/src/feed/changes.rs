@@ -1,0 +1,211 @@
+//! Index rows of changes, as readers read them.
+
+use coupon::code::Code;
+use coupon::ids::Actor;
+use coupon::time::{Day, Millis};
+use hot::HotError;
+use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
+use router::Owner;
+use scylla::DeserializeRow;
+use scylla::value::{CqlDate, CqlTimestamp};
+use uuid::{Builder, Uuid};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::cursor::Behind;
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use crate::values::{day, millis, parsed, signed};
+use cql_session::{Result, StatementProfile};
+
+/// CQL partitions that are read at a time.
+const AT_ONCE: usize = 16;
+
+/// A row of `change`.
+#[derive(Clone, Debug, DeserializeRow)]
+pub(super) struct ChangeRow {
+    slot: i64,
+    code: String,
+    version: i64,
+    number: i32,
+    attempt: Uuid,
+    before: Option<i64>,
+    kind: Option<String>,
+    at: Option<CqlTimestamp>,
+    actor: Option<String>,
+    operation: Option<Uuid>,
+    campaign_id: Option<String>,
+    batch_id: Option<String>,
+    user_id: Option<String>,
+    reference: Option<String>,
+    reason: Option<String>,
+    until: Option<CqlTimestamp>,
+    expiry_day: Option<CqlDate>,
+}
+
+/// A change that was about to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Announced {
+    pub(super) slot: i64,
+    pub(super) code: Code,
+    pub(super) version: u64,
+    /// Of its event in the history of the coupon; 0 of a hold.
+    pub(super) number: i32,
+    pub(super) attempt: Uuid,
+    /// The version that it replaces.
+    pub(super) before: u64,
+    pub(super) kind: CouponEventKind,
+    pub(super) at: Millis,
+    pub(super) actor: Actor,
+    pub(super) operation: Uuid,
+    pub(super) owner: Owner,
+    user: Option<String>,
+    reference: Option<String>,
+    reason: Option<String>,
+    until: Option<Millis>,
+    /// The partition in which the coupon has the version `before`.
+    pub(super) day: Day,
+}
+
+impl ChangeRow {
+    fn announced(self) -> Result<Announced> {
+        let missing = |column| HotError::Damaged(format!("change of {}: no {column}", self.code));
+        let kind = self.kind.ok_or_else(|| missing("kind"))?;
+        let is_it = |it: &CouponEventKind| EventType::Coupon(*it).as_str() == kind;
+        let kind = COUPON_EVENT_KINDS.into_iter().find(is_it);
+        let text = |column: &'static str, value: &Option<String>| {
+            value.clone().ok_or_else(|| missing(column))
+        };
+        Ok(Announced {
+            slot: self.slot,
+            code: parsed("change.code", &self.code)?,
+            version: self.version.unsigned_abs(),
+            number: self.number,
+            attempt: self.attempt,
+            before: self.before.ok_or_else(|| missing("before"))?.unsigned_abs(),
+            kind: kind.ok_or_else(|| missing("kind that is known"))?,
+            at: self.at.map(millis).ok_or_else(|| missing("at"))?,
+            actor: Actor::new(&text("actor", &self.actor)?),
+            operation: self.operation.ok_or_else(|| missing("operation"))?,
+            owner: Owner {
+                campaign: parsed("change.campaign_id", &text("campaign_id", &self.campaign_id)?)?,
+                batch: parsed("change.batch_id", &text("batch_id", &self.batch_id)?)?,
+            },
+            day: self.expiry_day.map(day).ok_or_else(|| missing("expiry_day"))?,
+            user: self.user_id,
+            reference: self.reference,
+            reason: self.reason,
+            until: self.until.map(millis),
+        })
+    }
+}
+
+impl Announced {
+    /// Its place among the rows of its slot and shard.
+    pub(super) fn place(&self) -> Behind {
+        Behind { code: self.code.clone(), version: self.version, number: self.number }
+    }
+
+    /// The name of its kind.
+    pub(super) fn event_type(&self) -> &'static str {
+        EventType::Coupon(self.kind).as_str()
+    }
+
+    /// The name of its event: the same whichever row of the change is read, and whoever reads it.
+    pub(super) fn event_id(&self) -> Uuid {
+        // An archived coupon does not tell the versions of its events.
+        let which = match self.number {
+            0 => signed(self.version),
+            number => -i64::from(number),
+        };
+        let said = format!("{} {which} {}", self.code, self.operation);
+        let mut random = [0; 10];
+        random.copy_from_slice(&xxh3_128(said.as_bytes()).to_le_bytes()[..10]);
+        Builder::from_unix_timestamp_millis(self.at.0.unsigned_abs(), &random).into_uuid()
+    }
+
+    /// What happened, if it did.
+    pub(super) fn happened(self) -> Result<CouponHappened> {
+        Ok(CouponHappened {
+            code: self.code,
+            owner: self.owner,
+            version: self.version,
+            kind: self.kind,
+            user: self.user.map(|user| parsed("change.user_id", &user)).transpose()?,
+            reference: self.reference,
+            reason: self.reason,
+            until: self.until,
+        })
+    }
+}
+
+impl Store {
+    /// Rows of one slot and shard behind `after` in their order, and whether there may be more. All
+    /// rows of one place, or none.
+    pub(super) async fn changes_behind(
+        &self,
+        (slot, shard): (i64, i32),
+        after: Option<&Behind>,
+        limit: usize,
+    ) -> Result<(Vec<Announced>, bool)> {
+        let (code, version, number) = match after {
+            Some(after) => (after.code.as_str(), signed(after.version), after.number),
+            None => ("", 0, 0),
+        };
+        let mut limit = i32::try_from(limit).unwrap_or(i32::MAX).max(2);
+        loop {
+            let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
+                       operation, campaign_id, batch_id, user_id, reference, reason, until, \
+                       expiry_day FROM change WHERE shard = ? AND slot = ? \
+                       AND (code, version, number) > (?, ?, ?) LIMIT ?";
+            let values = (shard, slot, code, version, number, limit);
+            let rows: Vec<ChangeRow> =
+                self.session.rows(StatementProfile::Bulk, cql, values).await?;
+            let is_all = (rows.len() as i64) < i64::from(limit);
+            let rows = rows.into_iter().map(ChangeRow::announced);
+            let mut rows = rows.collect::<Result<Vec<Announced>>>()?;
+            if is_all {
+                return Ok((rows, false));
+            }
+            // Other rows of the last place may follow.
+            let last = rows.last().map(Announced::place);
+            rows.retain(|row| Some(row.place()) != last);
+            if !rows.is_empty() {
+                return Ok((rows, true));
+            }
+            limit = limit.saturating_mul(2);
+        }
+    }
+
+    /// The rows of one coupon in some slots.
+    pub(super) async fn changes_of(
+        &self,
+        shard: i32,
+        slots: &[i64],
+        code: &Code,
+    ) -> Result<Vec<Announced>> {
+        let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
+                   operation, campaign_id, batch_id, user_id, reference, reason, until, \
+                   expiry_day FROM change WHERE shard = ? AND slot IN ? AND code = ?";
+        let values = (shard, slots, code.as_str());
+        let rows: Vec<ChangeRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        rows.into_iter().map(ChangeRow::announced).collect()
+    }
+
+    /// Of some slots, those that have rows, with their shards, in their order.
+    pub(super) async fn slots_with_changes(
+        &self,
+        slots: &[i64],
+        shards: i32,
+    ) -> Result<Vec<(i64, i32)>> {
+        let reads = (0..shards).map(|shard| async move {
+            let cql = "SELECT slot FROM change WHERE shard = ? AND slot IN ? PER PARTITION LIMIT 1";
+            let rows: Vec<(i64,)> =
+                self.session.rows(StatementProfile::Bulk, cql, (shard, slots)).await?;
+            Result::<Vec<(i64, i32)>>::Ok(rows.into_iter().map(|(slot,)| (slot, shard)).collect())
+        });
+        let found: Vec<Vec<(i64, i32)>> = bounded_join(AT_ONCE, reads).await?;
+        let mut found: Vec<(i64, i32)> = found.into_iter().flatten().collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+}

@@ -1,0 +1,104 @@
+//! Cursors: the epoch of the feed and a place in it.
+
+use coupon::code::Code;
+
+/// A row of a slot and a shard.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Behind {
+    pub(super) code: Code,
+    pub(super) version: u64,
+    pub(super) number: i32,
+}
+
+/// A place between two rows: everything before it was read. Slots follow each other, in each the
+/// shards, in each the rows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) slot: i64,
+    pub(super) shard: i32,
+    /// The last row that was read there; none at its beginning.
+    pub(super) after: Option<Behind>,
+}
+
+impl Position {
+    /// Before the first row of a slot.
+    pub(super) fn at(slot: i64) -> Position {
+        Position { slot, shard: 0, after: None }
+    }
+
+    /// The text of a cursor to here.
+    pub(super) fn cursor(&self, epoch: &str) -> String {
+        let Position { slot, shard, after } = self;
+        match after {
+            None => format!("{epoch}-{slot}-{shard}"),
+            Some(Behind { code, version, number }) => {
+                format!("{epoch}-{slot}-{shard}-{code}-{version}-{number}")
+            }
+        }
+    }
+
+    /// The epoch and the place of a cursor; `None` if it is none.
+    pub(super) fn parse(text: &str) -> Option<(&str, Position)> {
+        let mut words = text.split('-');
+        let (epoch, slot, shard) = (words.next()?, words.next()?, words.next()?);
+        let (slot, shard) = (slot.parse().ok()?, shard.parse().ok()?);
+        let after = match words.next() {
+            None => None,
+            Some(code) => {
+                let (version, number) = (words.next()?, words.next()?);
+                let (version, number) = (version.parse().ok()?, number.parse().ok()?);
+                Some(Behind { code: code.parse().ok()?, version, number })
+            }
+        };
+        words.next().is_none().then_some((epoch, Position { slot, shard, after }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_back() {
+        let code = "ABC123".parse().expect("a code");
+        let behind = Behind { code, version: 7, number: 3 };
+        let rows = [
+            ("at a slot", Position::at(1_234)),
+            ("at a shard", Position { shard: 5, ..Position::at(1) }),
+            ("behind a row", Position { shard: 5, after: Some(behind), ..Position::at(1) }),
+        ];
+        for (name, position) in rows {
+            let text = position.cursor("0a");
+            assert_eq!(Position::parse(&text), Some(("0a", position)), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_cursors() {
+        for text in
+            ["", "0a", "0a-1", "0a-x-1", "0a-1-1-ABC123", "0a-1-1-ABC123-1-0-9", "0a-1-1-!-1-0"]
+        {
+            assert_eq!(Position::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_in_the_order_in_which_they_are_read() {
+        let behind = |code: &str, version| {
+            let code = code.parse().expect("a code");
+            Some(Behind { code, version, number: 0 })
+        };
+        let mut rows = vec![
+            Position::at(1),
+            Position { after: behind("AAAAAA", 2), ..Position::at(1) },
+            Position { after: behind("AAAAAA", 10), ..Position::at(1) },
+            Position { after: behind("BBBBBB", 1), ..Position::at(1) },
+            Position { shard: 1, ..Position::at(1) },
+            Position::at(2),
+        ];
+        let want = rows.clone();
+        rows.reverse();
+        rows.sort();
+        assert_eq!(rows, want);
+    }
+}

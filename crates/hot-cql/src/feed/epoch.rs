@@ -1,0 +1,123 @@
+//! The epochs of the feed: a restore begins a new one, since events behind the snapshot did not
+//! survive it.
+
+use uuid::Uuid;
+
+use super::cursor::Position;
+use super::{FeedState, PART, SPAN_SLOTS, slot_of};
+use crate::Store;
+use cql_session::Result;
+use hot::HotError;
+
+/// The feed begins so many slots before the process that makes it says: the clock of another one may be
+/// behind.
+const BEGINS_BEFORE: i64 = 15;
+
+/// So many slots before the last row of a snapshot the old epoch ends, half a minute: the nodes of a
+/// cluster are copied one after the other, and a change may be missing whose index row is there.
+const CUT_SLOTS: i64 = 15;
+
+/// Most epochs that are remembered. A store is restored a few times in its life.
+const EPOCHS_MAX: usize = 64;
+
+/// Runs of slots that one statement lists.
+const SPANS: i32 = 1_000;
+
+/// The row of `feed`.
+pub(super) struct Epochs {
+    pub(super) epoch: String,
+    pub(super) began: i64,
+    /// Each with the slot from which on it did not survive, oldest first.
+    before: Vec<(String, i64)>,
+}
+
+impl Epochs {
+    /// From which slot on an earlier epoch did not survive; `None` if there was no such epoch.
+    pub(super) fn cut_of(&self, epoch: &str) -> Option<i64> {
+        self.before.iter().find(|(of, _)| of == epoch).map(|(_, cut)| *cut)
+    }
+
+    fn before_text(&self, cut: i64) -> String {
+        let cut = (self.epoch.as_str(), cut);
+        let all = self.before.iter().map(|(epoch, cut)| (epoch.as_str(), *cut)).chain([cut]);
+        let all: Vec<String> = all.map(|(epoch, cut)| Position::at(cut).cursor(epoch)).collect();
+        all[all.len().saturating_sub(EPOCHS_MAX)..].join(" ")
+    }
+}
+
+fn new_epoch() -> String {
+    let (_, low) = Uuid::new_v4().as_u64_pair();
+    format!("{low:016x}")
+}
+
+impl Store {
+    pub(super) async fn epochs(&self) -> Result<Option<Epochs>> {
+        let cql = "SELECT epoch, began, epochs_before FROM feed WHERE part = ?";
+        type Row = (Option<String>, Option<i64>, Option<String>);
+        let row: Option<Row> = self.session.row(cql, (PART,)).await?;
+        let Some((Some(epoch), began, before)) = row else { return Ok(None) };
+        let before = before.unwrap_or_default();
+        let before = before.split_whitespace().filter_map(Position::parse);
+        let before = before.map(|(epoch, cut)| (epoch.to_owned(), cut.slot)).collect();
+        Ok(Some(Epochs { epoch, began: began.unwrap_or(0), before }))
+    }
+
+    /// Makes the feed, if there is none: before the first index row.
+    pub(crate) async fn begin_feed(&self) -> Result<()> {
+        let mut attempts = self.attempts("the beginning of the feed");
+        while attempts.looked(self.epochs().await)?.is_none() {
+            let cql = "UPDATE feed SET epoch = ?, began = ? WHERE part = ? IF epoch = null";
+            let began = slot_of(self.session.now_ms()) - BEGINS_BEFORE;
+            let values = (new_epoch(), began, PART);
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new epoch after a restore.
+    pub(crate) async fn begin_epoch(&self, feed: &FeedState) -> Result<()> {
+        let none = || HotError::Damaged("the feed has no epoch".into());
+        let old = self.epochs().await?.ok_or_else(none)?;
+        let newest = self.newest_slot(feed, old.began).await?;
+        let cut = newest.saturating_sub(CUT_SLOTS).max(old.began);
+        let (epoch, before) = (new_epoch(), old.before_text(cut));
+        let mut attempts = self.attempts("a new epoch of the feed");
+        while attempts.looked(self.epochs().await)?.ok_or_else(none)?.epoch == old.epoch {
+            let cql = "UPDATE feed SET epoch = ?, epochs_before = ? WHERE part = ? IF epoch = ?";
+            let values = (epoch.as_str(), before.as_str(), PART, old.epoch.as_str());
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+        Ok(())
+    }
+
+    /// The last slot that has rows, or `began`.
+    async fn newest_slot(&self, feed: &FeedState, began: i64) -> Result<i64> {
+        let mut spans = Vec::new();
+        loop {
+            let from = spans.last().map_or(began.div_euclid(SPAN_SLOTS), |last| last + 1);
+            let (some, is_all) = self.spans_from(from).await?;
+            spans.extend(some);
+            if is_all {
+                break;
+            }
+        }
+        for span in spans.into_iter().rev() {
+            let slots: Vec<i64> = (span * SPAN_SLOTS..(span + 1) * SPAN_SLOTS).collect();
+            if let Some((slot, _)) = self.slots_with_changes(&slots, feed.shards).await?.last() {
+                return Ok(*slot);
+            }
+        }
+        Ok(began)
+    }
+
+    /// The runs of slots from `span` on that may have rows, and whether these are all.
+    pub(super) async fn spans_from(&self, span: i64) -> Result<(Vec<i64>, bool)> {
+        let cql = "SELECT span FROM change_span WHERE part = ? AND span >= ? LIMIT ?";
+        let rows: Vec<(i64,)> = self
+            .session
+            .rows(cql_session::StatementProfile::Read, cql, (PART, span, SPANS))
+            .await?;
+        let is_all = (rows.len() as i64) < i64::from(SPANS);
+        Ok((rows.into_iter().map(|(span,)| span).collect(), is_all))
+    }
+}

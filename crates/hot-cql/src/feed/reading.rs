@@ -1,0 +1,203 @@
+//! Reads the feed: marks what it reads, finds the index rows, and settles each.
+
+use hot::HotError;
+use hot::feed::{FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
+
+use super::changes::Announced;
+use super::cursor::{Behind, Position};
+use super::epoch::Epochs;
+use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
+use crate::Store;
+use crate::bounded_join::bounded_join;
+use cql_session::Result;
+
+/// Coupons that are settled at a time.
+const AT_ONCE: usize = 32;
+
+/// Rows of one slot and shard that are read at a time.
+const ROWS: usize = 500;
+
+/// Runs of slots that one call reads, at most.
+const SPANS_MAX: usize = 64;
+
+/// Where a read of the feed is.
+struct Walk<'a> {
+    epoch: &'a str,
+    position: Position,
+    /// The first slot that is not over.
+    end: i64,
+    limit: usize,
+    events: Vec<FeedEvent>,
+}
+
+impl Walk<'_> {
+    fn is_full(&self) -> bool {
+        self.events.len() >= self.limit
+    }
+
+    fn push(&mut self, change: Announced) -> Result<()> {
+        self.position.after = Some(change.place());
+        let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
+        let cursor = self.position.cursor(self.epoch);
+        let happened = Happened::Coupon(change.happened()?);
+        self.events.push(FeedEvent { id, cursor, at, actor, happened });
+        Ok(())
+    }
+}
+
+impl Store {
+    /// At most `limit` events.
+    pub(crate) async fn events_of_feed(
+        &self,
+        feed: &FeedState,
+        from: FeedStart,
+        limit: usize,
+    ) -> Result<FeedRead> {
+        let none = || HotError::Damaged("the feed has no epoch".into());
+        let epochs = self.epochs().await?.ok_or_else(none)?;
+        let now = self.now_of_cluster().await?;
+        let end = slot_of(now - MARGIN_MS);
+        let position = match start(feed, &epochs, from, now, end) {
+            Ok(position) => position,
+            Err(read) => return Ok(read),
+        };
+        let mut walk = Walk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
+        if walk.position.slot < end {
+            // Before anything is read. A writer that does not see it has its rows there.
+            self.set_mark(&feed.marks, end - 1).await?;
+            self.walk_feed(feed, &mut walk).await?;
+        }
+        let next = walk.position.cursor(&epochs.epoch);
+        let is_end = walk.position.slot >= end;
+        Ok(FeedRead::Page(FeedPage { events: walk.events, next, is_end }))
+    }
+
+    /// The time by the clock of this process, after it was compared: a mark that is ahead would make
+    /// every writer wait for it.
+    async fn now_of_cluster(&self) -> Result<i64> {
+        let now = self.session.now_ms();
+        self.compare_clocks().await?;
+        self.clock_is_right()?;
+        Ok(now)
+    }
+
+    /// Reads until the page is full, everything is read, or it has taken long.
+    async fn walk_feed(&self, feed: &FeedState, walk: &mut Walk<'_>) -> Result<()> {
+        let first = walk.position.slot.div_euclid(SPAN_SLOTS);
+        let (spans, is_all) = self.spans_from(first).await?;
+        let is_all = is_all && spans.len() <= SPANS_MAX;
+        for span in spans.into_iter().take(SPANS_MAX) {
+            let (begins, ends) = (span * SPAN_SLOTS, (span + 1) * SPAN_SLOTS);
+            if begins >= walk.end {
+                break;
+            }
+            if begins > walk.position.slot {
+                walk.position = Position::at(begins);
+            }
+            self.walk_slots(feed, walk, ends.min(walk.end)).await?;
+            if walk.is_full() {
+                return Ok(());
+            }
+        }
+        if is_all {
+            walk.position = Position::at(walk.end);
+        }
+        Ok(())
+    }
+
+    /// Reads the slots of one run, up to `until`.
+    async fn walk_slots(&self, feed: &FeedState, walk: &mut Walk<'_>, until: i64) -> Result<()> {
+        let slots: Vec<i64> = (walk.position.slot..until).collect();
+        for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
+            if (slot, shard) < (walk.position.slot, walk.position.shard) {
+                continue;
+            }
+            if (slot, shard) != (walk.position.slot, walk.position.shard) {
+                walk.position = Position { slot, shard, after: None };
+            }
+            self.walk_rows(walk).await?;
+            if walk.is_full() {
+                return Ok(());
+            }
+        }
+        walk.position = Position::at(until);
+        Ok(())
+    }
+
+    /// Reads the rows of one slot and shard behind the position.
+    async fn walk_rows(&self, walk: &mut Walk<'_>) -> Result<()> {
+        let (slot, shard) = (walk.position.slot, walk.position.shard);
+        let mut after: Option<Behind> = walk.position.after.clone();
+        loop {
+            let (rows, has_more) = self.changes_behind((slot, shard), after.as_ref(), ROWS).await?;
+            after = rows.last().map(Announced::place).or(after);
+            let coupons = by_coupon(rows).into_iter();
+            let settled = coupons.map(|changes| self.settled(shard, changes));
+            let settled: Vec<Vec<Announced>> = bounded_join(AT_ONCE, settled).await?;
+            for change in settled.into_iter().flatten() {
+                if walk.is_full() {
+                    return Ok(());
+                }
+                // An earlier change that was put before another one comes at its own place, too.
+                if walk.position.after.as_ref().is_none_or(|last| *last < change.place()) {
+                    walk.push(change)?;
+                }
+            }
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where a read begins, or its answer.
+fn start(
+    feed: &FeedState,
+    epochs: &Epochs,
+    from: FeedStart,
+    now: i64,
+    end: i64,
+) -> std::result::Result<Position, FeedRead> {
+    let keep = i64::try_from(feed.keep.as_millis()).unwrap_or(i64::MAX);
+    let oldest = slot_of(now.saturating_sub(keep)).max(epochs.began);
+    let gone = |why, slot| {
+        let go_on = Position::at(slot).cursor(&epochs.epoch);
+        Err(FeedRead::Gone { why, go_on })
+    };
+    match from {
+        FeedStart::Oldest => Ok(Position::at(oldest)),
+        FeedStart::Newest => Ok(Position::at(end)),
+        FeedStart::After(text) => {
+            let Some((epoch, position)) = Position::parse(&text) else {
+                return Err(FeedRead::Unknown);
+            };
+            if epoch != epochs.epoch {
+                match epochs.cut_of(epoch) {
+                    None => return Err(FeedRead::Unknown),
+                    Some(cut) if position >= Position::at(cut) => {
+                        return gone(FeedGone::Restored, cut.max(oldest));
+                    }
+                    Some(_) => {}
+                }
+            }
+            match position.slot < oldest {
+                true => gone(FeedGone::TooOld, oldest),
+                false => Ok(position),
+            }
+        }
+    }
+}
+
+/// The changes of each coupon, in their order.
+fn by_coupon(rows: Vec<Announced>) -> Vec<Vec<Announced>> {
+    let mut all: Vec<Vec<Announced>> = Vec::new();
+    for row in rows {
+        match all.last_mut() {
+            Some(last) if last.first().is_some_and(|first| first.code == row.code) => {
+                last.push(row)
+            }
+            _ => all.push(vec![row]),
+        }
+    }
+    all
+}

@@ -1,0 +1,268 @@
+//! Whether a change that was announced has happened: the coupon says it.
+//!
+//! A coupon that still has the version before the change says nothing: the writer may be frozen, and its
+//! update may be under way. Then the reader *ends* that version: the coupon takes the next one as it is,
+//! and nothing can come of the row any more.
+
+use std::collections::BTreeMap;
+
+use coupon::coupon::Coupon;
+use coupon::ids::OperationId;
+use hot::HotError;
+use hot::protocol::fenced;
+use scylla::DeserializeRow;
+
+use super::changes::Announced;
+use super::writing::{MADE, MadeValue, place_of};
+use crate::Store;
+use crate::coupons::{Located, Written};
+use crate::values::{EventValue, date, signed, uuid};
+use cql_session::{Result, StatementProfile};
+
+/// The change that ends a version: always this one, so that it does not matter which reader did it.
+const ENDS: OperationId = OperationId(u128::from_be_bytes(*b"feed:version-end"));
+
+/// Slots behind an event in which an earlier one of its coupon may be, if the coupon does not say where:
+/// twice the clock bound.
+const LOOK_AHEAD: i64 = 5;
+
+/// A coupon's row, as far as readers of the feed need it.
+#[derive(Debug, DeserializeRow)]
+struct SeenRow {
+    version: Option<i64>,
+    state: Option<String>,
+    sealed: Option<bool>,
+    events: Option<BTreeMap<i32, EventValue>>,
+    made: Option<BTreeMap<i32, MadeValue>>,
+}
+
+/// A coupon as a reader of the feed sees it.
+struct Seen {
+    version: u64,
+    /// Nothing changes it any more.
+    is_final: bool,
+    history: History,
+    made: BTreeMap<i32, MadeValue>,
+}
+
+enum History {
+    Row(BTreeMap<i32, EventValue>),
+    Coupon(Box<Coupon>),
+}
+
+impl Seen {
+    fn of_coupon(located: Located) -> Seen {
+        Seen {
+            version: located.coupon.version(),
+            is_final: located.frozen,
+            history: History::Coupon(Box::new(located.coupon)),
+            made: BTreeMap::new(),
+        }
+    }
+
+    /// The write that made a version; `None` if the coupon does not say.
+    fn made(&self, version: u64) -> Option<&MadeValue> {
+        self.made.get(&place_of(version)).filter(|made| made.version == signed(version))
+    }
+
+    /// Whether a change of a version that is gone has happened.
+    fn has(&self, change: &Announced) -> bool {
+        if change.version > self.version {
+            return false;
+        }
+        match self.made(change.version) {
+            Some(made) => made.attempt == change.attempt,
+            None => self.has_event(change),
+        }
+    }
+
+    /// Whether the history has the event of a change. A hold has none.
+    fn has_event(&self, change: &Announced) -> bool {
+        // A try that was refused may have had another event in this place: a change behind a shared code
+        // has two.
+        let is_kind = |kind: &str| change.event_type().strip_prefix("coupon.") == Some(kind);
+        match &self.history {
+            History::Row(events) => events.get(&change.number).is_some_and(|event| {
+                event.operation == change.operation
+                    && event.is_at_and_by(change.at, &change.actor)
+                    && is_kind(event.kind())
+            }),
+            History::Coupon(coupon) => {
+                let at = usize::try_from(change.number - 1).ok();
+                let event = at.and_then(|at| coupon.events().get(at));
+                event.is_some_and(|event| {
+                    let same = (event.at, &event.actor) == (change.at, &change.actor);
+                    uuid(event.operation) == change.operation
+                        && same
+                        && is_kind(event.kind.as_str())
+                })
+            }
+        }
+    }
+
+    /// Where the changes just before this one are, if that is behind its slot.
+    fn earlier(&self, change: &Announced) -> Earlier {
+        let (mut slots, mut attempts) = (Vec::new(), Vec::new());
+        for version in (1..=change.before).rev().take(MADE as usize) {
+            match self.made(version).map(|made| (made.slot, made.attempt)) {
+                Some((Some(slot), attempt)) if slot > change.slot => {
+                    slots.push(slot);
+                    attempts.push(attempt);
+                }
+                // It came before this slot, and so did those before it.
+                Some((Some(_), _)) => break,
+                Some((None, _)) => {}
+                None => return Earlier::Unknown,
+            }
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        Earlier::In(slots, attempts)
+    }
+}
+
+/// Where earlier changes of a coupon are that come later in the feed.
+enum Earlier {
+    /// In these slots, by these writes.
+    In(Vec<i64>, Vec<uuid::Uuid>),
+    /// The coupon does not say.
+    Unknown,
+}
+
+impl Store {
+    /// Those of some changes of one coupon, all of one slot and in their order, that have happened. Before
+    /// each there are earlier ones whose place in the feed is behind it.
+    pub(super) async fn settled(
+        &self,
+        shard: i32,
+        changes: Vec<Announced>,
+    ) -> Result<Vec<Announced>> {
+        let mut all: Vec<Announced> = Vec::new();
+        for change in changes {
+            let Some(seen) = self.seen_behind(&change).await? else { continue };
+            if !seen.has(&change) {
+                continue;
+            }
+            for earlier in self.earlier_changes(shard, &seen, &change).await? {
+                if all.iter().all(|it| it.place() != earlier.place()) {
+                    all.push(earlier);
+                }
+            }
+            if all.iter().all(|it| it.place() != change.place()) {
+                all.push(change);
+            }
+        }
+        all.sort_by_key(Announced::place);
+        Ok(all)
+    }
+
+    /// The changes of a coupon before `change` that come behind it in the feed: the clocks of their
+    /// writers were ahead.
+    async fn earlier_changes(
+        &self,
+        shard: i32,
+        seen: &Seen,
+        change: &Announced,
+    ) -> Result<Vec<Announced>> {
+        let (slots, attempts) = match seen.earlier(change) {
+            Earlier::In(slots, attempts) => (slots, Some(attempts)),
+            Earlier::Unknown => ((change.slot + 1..=change.slot + LOOK_AHEAD).collect(), None),
+        };
+        if slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut found = self.changes_of(shard, &slots, &change.code).await?;
+        found.retain(|it| {
+            it.version <= change.before
+                && match &attempts {
+                    Some(attempts) => attempts.contains(&it.attempt),
+                    None => seen.has(it),
+                }
+        });
+        found.sort_by_key(Announced::place);
+        Ok(found)
+    }
+
+    /// The coupon, in a version behind the one that `change` replaces; `None` if nothing has come of the
+    /// change, and never will.
+    async fn seen_behind(&self, change: &Announced) -> Result<Option<Seen>> {
+        let mut attempts = self.attempts("a change in the feed");
+        let mut was_final = false;
+        loop {
+            let seen = attempts.looked(self.seen(StatementProfile::Read, change).await)?;
+            let Some(seen) = seen else { return Ok(None) };
+            if seen.version > change.before {
+                return Ok(Some(seen));
+            }
+            if seen.version < change.before || was_final {
+                return Ok(None);
+            }
+            if seen.is_final {
+                // The row may be older than the seal: it is read again, behind the seal.
+                was_final = true;
+                continue;
+            }
+            // The update may be accepted by some nodes: a read through Paxos finishes it or ends it.
+            let seen = attempts.looked(self.seen(StatementProfile::Serial, change).await)?;
+            let Some(seen) = seen else { return Ok(None) };
+            if seen.version == change.before && !seen.is_final {
+                if attempts.looked(self.end_version(change).await)? {
+                    return Ok(None);
+                }
+                // The next read shows the outcome.
+                attempts.again().await?;
+            }
+        }
+    }
+
+    /// Ends the version that a change replaces, if the coupon still has it; whether that was done.
+    async fn end_version(&self, change: &Announced) -> Result<bool> {
+        let (code, day) = (&change.code, change.day);
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
+        let located = match self.row_of(StatementProfile::Read, day, bucket, code).await? {
+            Some(row) if row.is_coupon() => Some(self.located(&row, bucket).await?),
+            Some(_) => None,
+            None => self.untouched_at(code, &change.owner, day.into()).await?,
+        };
+        let is_there = |it: &Located| it.coupon.version() == change.before && !it.frozen;
+        let Some(located) = located.filter(is_there) else { return Ok(false) };
+        match self.write_coupon(&located, &fenced(&located.coupon), ENDS, None).await {
+            Ok(written) => Ok(written == Written::Done),
+            Err(HotError::Unknown(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The coupon of a change, in the partition that the change names: a row that forwards it has its
+    /// history until then.
+    async fn seen(&self, profile: StatementProfile, change: &Announced) -> Result<Option<Seen>> {
+        let (code, day) = (&change.code, change.day);
+        let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
+        let cql = "SELECT version, state, sealed, events, made FROM coupon \
+                   WHERE expiry_day = ? AND bucket = ? AND code = ?";
+        let values = (date(day), bucket, code.as_str());
+        let row: Option<SeenRow> = self.session.row_with(profile, cql, values).await?;
+        match row {
+            Some(row) if row.state.as_deref() != Some("archived") => Ok(Some(Seen {
+                version: row.version.unwrap_or(0).unsigned_abs(),
+                is_final: row.sealed == Some(true),
+                history: History::Row(row.events.unwrap_or_default()),
+                made: row.made.unwrap_or_default(),
+            })),
+            row => {
+                if let Some(located) = self.stored(day.into(), code).await? {
+                    return Ok(Some(Seen::of_coupon(located)));
+                }
+                // A coupon that was archived is not untouched.
+                let is_untouched = row.is_none() && change.before == 0;
+                match is_untouched {
+                    true => {
+                        let found = self.untouched_at(code, &change.owner, day.into()).await?;
+                        Ok(found.map(Seen::of_coupon))
+                    }
+                    false => Ok(None),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The index rows of a change, written before it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use coupon::coupon::Coupon;
+use coupon::ids::{Actor, OperationId};
+use coupon::time::Day;
+use hot::HotError;
+use hot::feed::{CouponEventKind, CouponStep, EventType, steps};
+use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
+use scylla::{DeserializeValue, SerializeRow, SerializeValue};
+use uuid::Uuid;
+
+use super::{FeedState, PART, SPAN_SLOTS, slot_of};
+use crate::Store;
+use crate::values::{date, instant, signed, uuid};
+use cql_session::Result;
+
+/// How often a change that came too late for its slot is announced in a later one.
+const TRIES: u32 = 10;
+
+/// Versions of a coupon whose writes its row names, some 45 bytes each; most coupons have three.
+pub(super) const MADE: u64 = 32;
+
+/// The type `made`.
+#[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
+pub(crate) struct MadeValue {
+    pub(super) version: i64,
+    pub(super) attempt: Uuid,
+    /// `None` of a write that has no index row.
+    pub(super) slot: Option<i64>,
+}
+
+/// The place of a version in the column `made`.
+pub(super) fn place_of(version: u64) -> i32 {
+    i32::try_from(version % MADE).unwrap_or(0)
+}
+
+/// What the row of a coupon says of the write `attempt`, which makes every version behind `before`.
+pub(crate) fn made_by(
+    attempt: Uuid,
+    slot: Option<i64>,
+    before: &Coupon,
+    after: &Coupon,
+) -> BTreeMap<i32, MadeValue> {
+    let versions = (before.version() + 1..=after.version()).rev().take(MADE as usize);
+    let made = |version| (place_of(version), MadeValue { version: signed(version), attempt, slot });
+    versions.map(made).collect()
+}
+
+/// The index rows of one write of a coupon.
+pub(crate) struct News<'a> {
+    before: &'a Coupon,
+    steps: Vec<(i32, CouponStep<'a>)>,
+    operation: Uuid,
+    expiry_day: Day,
+    attempt: Uuid,
+    /// Where they are, once they are written.
+    slot: Option<i64>,
+}
+
+impl<'a> News<'a> {
+    /// Of a change by `actor` of a coupon in the partition `day`; `None` if it is no event.
+    pub(crate) fn of(
+        before: &'a Coupon,
+        after: &'a Coupon,
+        operation: OperationId,
+        actor: &'a Actor,
+        (day, attempt): (Day, Uuid),
+    ) -> Option<News<'a>> {
+        let mut number = i32::try_from(before.events().len()).unwrap_or(i32::MAX);
+        let mut numbered = |step: CouponStep<'a>| {
+            let is_hold = matches!(step.kind, CouponEventKind::Held | CouponEventKind::Released);
+            number += i32::from(!is_hold);
+            // A line of an import makes two events in one version.
+            let version = step.version.min(after.version());
+            (if is_hold { 0 } else { number }, CouponStep { version, ..step })
+        };
+        let steps: Vec<_> = steps(before, after, actor).into_iter().map(&mut numbered).collect();
+        let (operation, expiry_day, slot) = (uuid(operation), day, None);
+        (!steps.is_empty()).then_some(News { before, steps, operation, expiry_day, attempt, slot })
+    }
+
+    /// Where its index rows are.
+    pub(crate) fn slot(&self) -> Option<i64> {
+        self.slot
+    }
+
+    fn rows(&self, shard: i32, slot: i64, ttl: i32) -> Vec<NewChange<'_>> {
+        let genesis = self.before.genesis();
+        let row = |(number, step): &'_ (i32, CouponStep<'a>)| NewChange {
+            ttl,
+            before: signed(self.before.version()),
+            kind: EventType::Coupon(step.kind).as_str(),
+            at: instant(step.at),
+            actor: step.actor.as_str().to_owned(),
+            operation: self.operation,
+            campaign_id: genesis.campaign.as_str(),
+            batch_id: genesis.batch.as_str(),
+            user_id: MaybeUnset::from_option(step.user.map(ToString::to_string)),
+            reference: MaybeUnset::from_option(step.reference.map(str::to_owned)),
+            reason: MaybeUnset::from_option(step.reason.map(str::to_owned)),
+            until: MaybeUnset::from_option(step.until.map(instant)),
+            expiry_day: date(self.expiry_day),
+            shard,
+            slot,
+            code: self.before.code().as_str(),
+            version: signed(step.version),
+            number: *number,
+            attempt: self.attempt,
+        };
+        self.steps.iter().map(row).collect()
+    }
+}
+
+const NEW_CHANGE: &str = "UPDATE change USING TTL :ttl SET before = ?, kind = ?, at = ?, actor = ?, \
+    operation = ?, campaign_id = ?, batch_id = ?, user_id = ?, reference = ?, reason = ?, until = ?, \
+    expiry_day = ? WHERE shard = ? AND slot = ? AND code = ? AND version = ? AND number = ? \
+    AND attempt = ?";
+
+/// A row of `change`. It is written once: a null is left unset.
+#[derive(Clone, SerializeRow)]
+struct NewChange<'a> {
+    ttl: i32,
+    before: i64,
+    kind: &'a str,
+    at: CqlTimestamp,
+    actor: String,
+    operation: Uuid,
+    campaign_id: &'a str,
+    batch_id: &'a str,
+    user_id: MaybeUnset<String>,
+    reference: MaybeUnset<String>,
+    reason: MaybeUnset<String>,
+    until: MaybeUnset<CqlTimestamp>,
+    expiry_day: CqlDate,
+    shard: i32,
+    slot: i64,
+    code: &'a str,
+    version: i64,
+    number: i32,
+    attempt: Uuid,
+}
+
+impl Store {
+    /// Writes the index rows of a change, and sees to it that no reader has passed them: only then the
+    /// change may be sent, and only then it may be sent again.
+    ///
+    /// In this order: the rows are acknowledged, then a read of the mark begins. A reader marks first
+    /// and reads then.
+    pub(crate) async fn announce(&self, feed: &FeedState, news: &mut News<'_>) -> Result<()> {
+        let shard = feed.shard_of(news.before.code());
+        for _ in 0..TRIES {
+            let slot = match news.slot {
+                Some(slot) => slot,
+                None => {
+                    // A slow clock would be too late again and again.
+                    let behind = feed.marks.seen().saturating_add(1);
+                    let slot = slot_of(self.session.now_ms()).max(behind);
+                    self.enter_span(feed, slot).await?;
+                    self.put_changes(news.rows(shard, slot, feed.ttl())).await?;
+                    slot
+                }
+            };
+            let mark = self.mark_now(&feed.marks).await?;
+            news.slot = (mark < slot).then_some(slot);
+            if news.slot.is_some() {
+                return Ok(());
+            }
+        }
+        Err(HotError::Unavailable("readers of the feed were faster each time".into()))
+    }
+
+    async fn put_changes(&self, mut rows: Vec<NewChange<'_>>) -> Result<()> {
+        match rows.len() {
+            1 => self.session.write(NEW_CHANGE, rows.remove(0)).await,
+            _ => self.session.write_all(NEW_CHANGE, rows).await,
+        }
+    }
+
+    /// Lists the run of slots in which a row is about to be written; once for each process.
+    async fn enter_span(&self, feed: &FeedState, slot: i64) -> Result<()> {
+        let span = slot.div_euclid(SPAN_SLOTS);
+        if feed.span.load(Ordering::SeqCst) == span {
+            return Ok(());
+        }
+        let cql = "UPDATE change_span USING TTL ? SET at = ? WHERE part = ? AND span = ?";
+        let at = CqlTimestamp(self.session.now_ms());
+        self.session.write(cql, (feed.ttl(), at, PART, span)).await?;
+        feed.span.store(span, Ordering::SeqCst);
+        Ok(())
+    }
+}
