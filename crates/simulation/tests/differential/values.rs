@@ -109,6 +109,7 @@ impl Lane {
         let small = u32::try_from(number).unwrap();
         match of {
             ColumnType::Native(NativeType::Int) => CqlValue::Int(i32::try_from(small).unwrap()),
+            ColumnType::Native(NativeType::BigInt) => CqlValue::BigInt(i64::from(small)),
             ColumnType::Native(NativeType::Date) => CqlValue::Date(CqlDate((1 << 31) + small)),
             ColumnType::Native(NativeType::Text) => {
                 CqlValue::Text(format!("{:x}-{}-{which}", self.seed, self.number))

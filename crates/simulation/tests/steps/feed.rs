@@ -1,6 +1,5 @@
 //! The event feed: a process is stopped before each step of a change, and a reader passes it.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use hot::feed::{CouponHappened, FeedRead, FeedStart, Happened};
 use hot::{Applied, HotError, HotStore};
 use hot_cql::CqlHot;
 use router::Found;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::stage::{Answer, Stage, Sweep, patiently};
@@ -38,7 +38,7 @@ struct Scene {
     found: Found,
     user: UserId,
     change: Change,
-    reader: RefCell<Reader>,
+    reader: Mutex<Reader>,
 }
 
 /// A reader and its cursor.
@@ -91,7 +91,7 @@ impl Scene {
         let found = kit.found(&code).await;
         let change = kit.change(action(&user, &campaign), Asker::Shop, NOW);
         let reader = Reader { from: FeedStart::After(page.next), seen: Vec::new() };
-        Scene { code, found, user, change, reader: RefCell::new(reader) }
+        Scene { code, found, user, change, reader: Mutex::new(reader) }
     }
 
     async fn picked_up(&self, stage: &Stage, way: Way) {
@@ -105,13 +105,13 @@ impl Scene {
         if way != Way::ReadsEarly {
             sleep(OVER).await;
         }
-        self.reader.borrow_mut().reads(hot, &self.code).await;
+        self.reader.lock().await.reads(hot, &self.code).await;
     }
 
     /// The events of the history were read, each once and in their order.
     async fn is_told(&self, stage: &Stage, answer: Option<Answer>) {
         sleep(OVER).await;
-        let mut reader = self.reader.borrow_mut();
+        let mut reader = self.reader.lock().await;
         reader.reads(&*stage.kit.hot, &self.code).await;
         let now = stage.kit.coupon(&self.code).await;
         if let Some(answer) = &answer {
