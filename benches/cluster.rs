@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cql_session::KeyspaceAddress;
-use hot_cql::{Keyspace, Options, SchemaOptions};
+use cql_session::{Keyspace, SchemaOptions};
+use hot_cql::Options;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::prepared::PreparedStatement;
@@ -55,7 +56,7 @@ fn main() -> Result<(), Failure> {
 async fn run(cluster: &TestCluster, rows: usize) -> Result<(), Failure> {
     let target: KeyspaceAddress = format!("cql://{}/bench", cluster.addresses()).parse()?;
     let options = Options::of(&target);
-    Keyspace::connect(&options).await?.apply(&SchemaOptions::default()).await?;
+    Keyspace::connect(&options.connection).await?.apply(&SchemaOptions::default()).await?;
     let session = SessionBuilder::new()
         .known_nodes(&options.connection.nodes)
         .use_keyspace(&options.connection.keyspace, true)

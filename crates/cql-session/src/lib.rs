@@ -1,19 +1,27 @@
 //! The session with a cluster: it sends the statements of the store, and knows how the driver
-//! behaves. Only the schema and what each node says of itself are asked of the driver directly.
+//! behaves. Only the schema and what each node says of itself are asked of the driver directly. What
+//! every protocol on a cluster needs is here as well: [`Attempts`] resolves a write whose outcome is
+//! unknown, [`KeyedLock`] keeps the writers of one CQL partition apart.
 //!
 //! Every statement is prepared once and sent with one of six profiles ([`StatementProfile`]), to the
 //! driver, or to the [`CqlCluster`] of the simulator. No conditional update is retried here;
 //! `outcome` says what is known after an error.
 
+mod about;
+mod bounded_join;
+mod clock;
 mod cluster;
 mod connection;
 mod driver;
 mod engine;
+mod keyed_lock;
 mod keyspace_address;
 mod outcome;
 mod profiles;
+mod resolving;
 mod results;
 mod routing;
+mod schema;
 mod tls;
 
 use std::collections::HashMap;
@@ -29,15 +37,21 @@ use scylla::serialize::row::SerializeRow;
 use scylla::value::Row;
 
 use crate::outcome::of_conditional;
+pub use about::{About, AboutNode, Answer};
+pub use bounded_join::{BoundedJoin, bounded_join};
+pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS, COMPARED_EVERY_ROUNDS, ClockDifference};
 pub use cluster::{Bound, CqlCluster, Page, Prepared, Request};
 pub use connection::{ConnectError, Connection, Tls};
 use driver::Driver;
 pub use engine::{CqlEngine, engine_of};
+pub use keyed_lock::KeyedLock;
 pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
 pub use outcome::Cas;
 pub use profiles::StatementProfile;
+pub use resolving::{Attempts, CALL_LIMIT, Resolutions};
 pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};
+pub use schema::{Difference, Keyspace, SchemaOptions};
 
 /// What a statement of a hot store returns.
 pub type Result<T> = std::result::Result<T, HotError>;

@@ -21,10 +21,10 @@ use hot::{
 };
 
 use crate::CqlHot;
-use crate::bounded_join::bounded_join;
 use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
 use crate::values::{date, signed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 pub(crate) use residue::{Listed, Merges};
 

@@ -10,7 +10,7 @@ use router::Address;
 use crate::Store;
 use crate::claims::{ClaimSlot, Need};
 use crate::coupons::{Here, Located, Written, begun};
-use crate::resolving::Attempts;
+use cql_session::Attempts;
 use cql_session::{Result, StatementProfile};
 
 pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;

@@ -21,9 +21,9 @@ use coupon::time::Day;
 use hot::{HotError, ImportLine, ImportOutcome, Tier};
 
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Located, Trace};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 use entry::EntryOfLine;
 

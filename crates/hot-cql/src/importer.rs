@@ -18,10 +18,10 @@ use coupon::time::Millis;
 use hot::inventory::{CopiedSetting, Importer, Item, Pass, RowIs, RowItem};
 use hot::{Account, HotError};
 
-use crate::bounded_join::bounded_join;
 use crate::values::{instant, parsed, signed};
 use crate::{CqlHot, Store};
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// The write time of an item, in microseconds, without its version: one second after 1970 began.
 const LONG_AGO: i64 = 1_000_000;

@@ -11,11 +11,11 @@ use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::spread::Spread;
 use crate::values::{date, instant, signed, tie};
 pub(crate) use closed::Closed;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;

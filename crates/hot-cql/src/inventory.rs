@@ -21,9 +21,9 @@ use hot::inventory::{
     Reading, RowItem, Table, Verifiable, all,
 };
 
-use crate::bounded_join::bounded_join;
 use crate::values::parsed;
 use crate::{CqlHot, Store};
+use cql_session::bounded_join;
 use cql_session::{OwnedRow, Result, StatementProfile};
 
 /// Rows that are processed at a time.

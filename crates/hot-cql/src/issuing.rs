@@ -14,8 +14,8 @@ use crate::campaigns::CampaignHere;
 use crate::changes::Decision;
 use crate::claims::{Claim, Need, NewEntry, ReadClaim};
 use crate::coupons::{Located, Written};
-use crate::resolving::Attempts;
 use crate::stock::{Next, Offer, Still};
+use cql_session::Attempts;
 use cql_session::Result;
 use replacing::Taken;
 

@@ -8,14 +8,11 @@
 //! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Keyed lock*:
 //! within one process, one conditional update at a time in each CQL partition.
 
-mod about;
 mod accounts;
 mod archiving;
-mod bounded_join;
 mod campaigns;
 mod changes;
 mod claims;
-mod clock;
 mod codes;
 mod counts;
 mod coupon_row;
@@ -26,15 +23,12 @@ mod importer;
 mod index_rows;
 mod inventory;
 mod issuing;
-mod keyed_lock;
 mod lists;
 mod merging;
 mod options;
 mod partitions;
 mod reconcile;
-mod resolving;
 mod row_cache;
-mod schema;
 mod spread;
 mod stock;
 mod store;
@@ -47,7 +41,10 @@ use std::sync::{Arc, Mutex, RwLock};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
-use cql_session::{ConnectError, CqlCluster, CqlEngine, CqlSession};
+use cql_session::{
+    About, Attempts, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
+    CqlSession, KeyedLock, Resolutions,
+};
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -55,12 +52,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use about::{About, AboutNode, Answer};
-pub use clock::{CLOCK_BOUND_MS, CLOCK_DIFFERENCE_MAX_MS};
 pub use feed::FEED_SHARDS;
 pub use options::{EVENTS_KEEP, Options};
-pub use resolving::CALL_LIMIT;
-pub use schema::{Difference, Keyspace, SchemaOptions};
 pub use spread::PARTITION_ROWS;
 
 /// A hot store on a cluster.
@@ -83,12 +76,12 @@ struct Store {
     archive: Arc<dyn Archive>,
     /// The name of this process among the others; a restart makes a new one.
     process: Uuid,
-    write_locks: keyed_lock::KeyedLock,
+    write_locks: KeyedLock,
     /// One change of a coupon at a time.
-    coupon_locks: keyed_lock::KeyedLock,
+    coupon_locks: KeyedLock,
     /// One request at a time of a user who is given a coupon.
-    user_locks: keyed_lock::KeyedLock,
-    resolved: resolving::Resolutions,
+    user_locks: KeyedLock,
+    resolved: Resolutions,
     known: campaigns::CampaignCache,
     row_cache: row_cache::RowCache,
     bits: RwLock<HashMap<Day, u8>>,
@@ -108,7 +101,7 @@ struct Store {
     /// Whether there are long codes, and when that was read.
     long_codes: Mutex<Option<(bool, Instant)>>,
     announced: OnceCell<()>,
-    clock: clock::Difference,
+    clock: ClockDifference,
     /// `None`: it keeps no events.
     feed: Option<feed::FeedState>,
 }
@@ -125,12 +118,7 @@ impl CqlHot {
         archive: Arc<dyn Archive>,
     ) -> Result<CqlHot, ConnectError> {
         let session = CqlSession::connect(&options.connection).await?;
-        let keyspace = &options.connection.keyspace;
-        if let Some(driver) = session.driver()
-            && let Some(name) = schema::first_missing(driver, keyspace).await?
-        {
-            return Err(ConnectError::Schema(format!("{keyspace} has no {name}")));
-        }
+        session.has_schema(&options.connection.keyspace).await?;
         CqlHot::open(session, options, keys.into(), archive).await
     }
 
@@ -163,10 +151,10 @@ impl CqlHot {
             keys,
             archive,
             process: Uuid::now_v7(),
-            write_locks: keyed_lock::KeyedLock::new(limit),
-            coupon_locks: keyed_lock::KeyedLock::new(limit),
-            user_locks: keyed_lock::KeyedLock::new(limit),
-            resolved: resolving::Resolutions::default(),
+            write_locks: KeyedLock::new(limit),
+            coupon_locks: KeyedLock::new(limit),
+            user_locks: KeyedLock::new(limit),
+            resolved: Resolutions::default(),
             known: campaigns::CampaignCache::default(),
             row_cache: row_cache::RowCache::default(),
             bits: RwLock::default(),
@@ -182,11 +170,15 @@ impl CqlHot {
             merge: archiving::Merges::default(),
             long_codes: Mutex::default(),
             announced: OnceCell::new(),
-            clock: clock::Difference::default(),
+            clock: ClockDifference::default(),
             feed,
         };
         let store = Arc::new(store);
-        store.compare_clocks().await.map_err(|error| ConnectError::Away(error.into()))?;
+        store
+            .clock
+            .measure(&store.session)
+            .await
+            .map_err(|error| ConnectError::Away(error.into()))?;
         store.clock.check().map_err(ConnectError::Clock)?;
         if store.feed.is_some() {
             store.begin_feed().await.map_err(|error| ConnectError::Away(error.into()))?;
@@ -203,6 +195,14 @@ impl CqlHot {
         self.store.session.version().await
     }
 
+    /// What each known node says of itself. Takes as long as the slowest one, some seconds at most.
+    ///
+    /// # Errors
+    /// Those of a read. A node that does not answer is not an error.
+    pub async fn about(&self) -> Result<About, HotError> {
+        self.store.session.about(&self.store.options.connection.keyspace).await
+    }
+
     /// Writes what is only in memory, which is counts and the queues of closed coupons, and gives
     /// back what this process has leased. No protocol depends on it; the next process is only
     /// quicker.
@@ -210,6 +210,18 @@ impl CqlHot {
         self.store.counts.write_down(&self.store).await;
         self.store.write_closed().await;
         self.store.give_back_all().await;
+    }
+}
+
+impl Store {
+    /// The attempts of a call that begins now.
+    fn attempts(&self, what: &'static str) -> Attempts {
+        Attempts::new(what, self.options.call_limit)
+    }
+
+    /// Refuses to write while the clocks differ.
+    fn clock_is_right(&self) -> Result<(), HotError> {
+        self.clock.check().map_err(|why| HotError::Unavailable(why.into()))
     }
 }
 
@@ -227,8 +239,8 @@ async fn upkeep(store: Arc<Store>) {
         if round.is_multiple_of(stock::RENEWED_EVERY_ROUNDS) {
             store.renew_leases().await;
         }
-        if round.is_multiple_of(clock::COMPARED_EVERY_ROUNDS)
-            && let Err(error) = store.compare_clocks().await
+        if round.is_multiple_of(COMPARED_EVERY_ROUNDS)
+            && let Err(error) = store.clock.measure(&store.session).await
         {
             tracing::debug!(error = %error, "the cluster's clock could not be read");
         }

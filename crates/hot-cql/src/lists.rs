@@ -8,9 +8,9 @@ use hot::{ListOrder, ListPosition, ListQuery, ListScope, ListedPage, Tier};
 use scylla::value::CqlDate;
 
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupons::Located;
 use crate::values::day;
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 use slices::{Bounds, IndexRow, SLICE, position};
 

@@ -12,10 +12,10 @@ use hot::settings::SERIAL_FLOOR;
 use router::home;
 
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
 use crate::values::{date, signed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Coupons reconciled at a time.

@@ -21,9 +21,9 @@ use hot::{
 use router::{Address, Directory, Entry, Found, Owner};
 
 use crate::CqlHot;
-use crate::resolving::Resolutions;
 use crate::stock;
 use crate::values::parsed;
+use cql_session::Resolutions;
 use cql_session::{Result, StatementProfile};
 
 #[async_trait]

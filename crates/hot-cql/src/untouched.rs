@@ -20,9 +20,9 @@ use scylla::response::PagingState;
 use tokio::time::Instant;
 
 use super::Store;
-use super::bounded_join::bounded_join;
 use super::coupons::{BUCKETS_OF_A_READ, Trace};
 use super::values::{date, parsed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Statements of one scan under way.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cql_session::KeyspaceAddress;
+use cql_session::{Keyspace, SchemaOptions};
 use hot::HotStore;
 use hot_conformance::kit::{MemoryArchive, keys};
 use hot_conformance::{Ground, conforms};
-use hot_cql::{CqlHot, Keyspace, Options, SchemaOptions};
+use hot_cql::{CqlHot, Options};
 use testcluster::TestCluster;
 
 /// One node of Apache Cassandra, or three, with a keyspace of its own.
@@ -32,7 +33,7 @@ async fn open_cassandra(
         ..Options::of(&target)
     };
     options.connection.patience = testcluster::STEADY_PATIENCE;
-    let keyspace = Keyspace::connect(&options).await.unwrap();
+    let keyspace = Keyspace::connect(&options.connection).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let hot = CqlHot::connect(options, keys(), archive).await.unwrap();
     Some((Arc::new(hot), Box::new(cluster)))

@@ -9,10 +9,11 @@ use std::time::Duration;
 use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::imported::ImportedState;
 use cql_session::KeyspaceAddress;
+use cql_session::{Keyspace, SchemaOptions};
 use hot::inventory::{Compared, Copied, Importer, Inventory, compare, copy};
 use hot_conformance::Case;
 use hot_conformance::kit::{Kit, MemoryArchive, NOW, keys};
-use hot_cql::{self as cql, CqlHot, Keyspace, SchemaOptions};
+use hot_cql::{self as cql, CqlHot};
 use hot_sqlite::{Options, SqliteHot};
 use tempfile::TempDir;
 
@@ -51,7 +52,7 @@ async fn cassandra(name: &str, archive: &Arc<MemoryArchive>) -> Option<Arc<CqlHo
         ..cql::Options::of(&target)
     };
     options.connection.patience = testcluster::STEADY_PATIENCE;
-    let keyspace = Keyspace::connect(&options).await.unwrap();
+    let keyspace = Keyspace::connect(&options.connection).await.unwrap();
     keyspace.apply(&SchemaOptions::default()).await.unwrap();
     let hot = CqlHot::connect(options, keys(), Arc::clone(archive) as _).await.unwrap();
     Some(Arc::new(hot))

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use cql_session::KeyspaceAddress;
-use hot_cql::{Difference, Keyspace, SchemaOptions};
+use cql_session::{Difference, Keyspace, SchemaOptions};
 
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended, cause};
@@ -55,7 +55,7 @@ pub(crate) async fn run(settings: &Settings, command: &SchemaCommand) -> Result<
     };
     let options = cql::options(settings, target);
     let attempt = async || {
-        let connected = Keyspace::connect(&options).await;
+        let connected = Keyspace::connect(&options.connection).await;
         connected.map_err(|error| cql::not_open(target, error))
     };
     let keyspace = cql::patiently(target, Waiting::Command, attempt).await?;

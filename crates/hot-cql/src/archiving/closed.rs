@@ -12,11 +12,11 @@ use scylla::value::CqlTimestamp;
 
 use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
 use crate::partitions::PlanRow;
 use crate::spread::Spread;
 use crate::values::{date, instant, millis, parsed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Partitions whose queues are read at a time.

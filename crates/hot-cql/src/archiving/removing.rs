@@ -6,10 +6,10 @@ use hot::{Emptying, HotError, ListPosition};
 
 use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::values::{date, millis};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.

@@ -7,11 +7,11 @@ use coupon::time::Day;
 
 use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::CouponRow;
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::merging::{Page, Wanted, Window, together};
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Buckets that are read at a time. The node that gets a statement reads all its buckets at once.
 const BUCKETS_AT_ONCE: usize = 4 * BUCKETS_OF_A_READ;

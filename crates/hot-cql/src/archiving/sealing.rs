@@ -4,9 +4,9 @@ use coupon::time::{Day, Millis};
 
 use super::AT_ONCE;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::values::{date, instant};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 impl Store {

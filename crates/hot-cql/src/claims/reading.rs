@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use super::{ClaimRow, ClaimSlot, EntryValue, Need, ReadClaim};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Here, Located, Written};
 use crate::values::parsed;
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Coupons of one claim that are read at a time.

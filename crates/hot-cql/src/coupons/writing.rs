@@ -17,8 +17,8 @@ use super::resolution::{Resolution, resolved};
 use super::{CouponKeyColumns, GenesisColumns, Located, Written};
 use crate::Store;
 use crate::feed::{MadeValue, News, made_by};
-use crate::resolving::Resolutions;
 use crate::values::signed;
+use cql_session::Resolutions;
 use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {

@@ -13,8 +13,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::cursor::Behind;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::values::{day, millis, parsed, signed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// CQL partitions that are read at a time.

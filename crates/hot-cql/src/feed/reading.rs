@@ -8,8 +8,8 @@ use super::cursor::{Behind, Position};
 use super::epoch::Epochs;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Coupons that are settled at a time.
 const AT_ONCE: usize = 32;
@@ -76,7 +76,7 @@ impl Store {
     /// every writer wait for it.
     async fn now_of_cluster(&self) -> Result<i64> {
         let now = self.session.now_ms();
-        self.compare_clocks().await?;
+        self.clock.measure(&self.session).await?;
         self.clock_is_right()?;
         Ok(now)
     }

@@ -12,11 +12,11 @@ use hot::{HotError, ImportLine, Tier};
 
 use super::entry::EntryOfLine;
 use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE, Round};
-use crate::bounded_join::bounded_join;
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
 use cql_session::Result;
+use cql_session::bounded_join;
 
 impl Round<'_> {
     /// The coupon of a line, as it arrived.

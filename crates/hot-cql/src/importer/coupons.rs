@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
 use crate::values::{date, signed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Rows of one write to one CQL partition.

@@ -12,11 +12,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::coupons::Located;
 use crate::stock::CHUNK;
 use crate::values::signed;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;

@@ -8,10 +8,10 @@ use hot::protocol::StateCounts;
 
 use super::Position;
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::counts::as_written;
 use crate::stock::RUN;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Campaigns of one page: each is several reads.
 pub(super) const CAMPAIGNS_MAX: usize = 50;

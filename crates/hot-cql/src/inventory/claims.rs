@@ -8,11 +8,11 @@ use scylla::DeserializeRow;
 
 use super::{AT_ONCE, Position};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::claims::EntryValue;
 use crate::coupons::Located;
 use crate::values::{day, parsed};
 use cql_session::Result;
+use cql_session::bounded_join;
 
 impl Store {
     pub(super) async fn page_of_claims(

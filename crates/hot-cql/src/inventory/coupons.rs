@@ -8,10 +8,10 @@ use hot::inventory::{Item, Page, Reading, RowIs, RowItem};
 use super::{AT_ONCE, Position, limit_of};
 use crate::Store;
 use crate::archiving::Listed;
-use crate::bounded_join::bounded_join;
 use crate::coupon_row::{CouponRow, disagreement};
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::values::parsed;
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Buckets that are read at a time at the most, where they have few rows, ...

@@ -8,8 +8,8 @@ use scylla::value::{CqlDate, CqlTimestamp};
 
 use super::{AT_ONCE, Position};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::values::{day, millis, parsed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile, damaged};
 
 macro_rules! entry_columns {

@@ -10,9 +10,9 @@ use scylla::value::CqlDate;
 
 use super::{AT_ONCE, Position};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::values::day;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 impl Store {
     pub(super) async fn page_of_partitions(&self, at: &Position<'_>, limit: usize) -> Result<Page> {

@@ -9,9 +9,9 @@ use hot::{ListOrder, ListPosition, ListQuery};
 use scylla::value::{CqlDate, CqlTimestamp};
 
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::spread::Spread;
 use crate::values::{date, day, instant, millis, parsed, signed};
+use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 /// Index rows that are read at a time from one CQL partition.

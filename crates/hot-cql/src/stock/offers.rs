@@ -14,12 +14,12 @@ use router::Owner;
 use super::counter::{Counter, InHand, LastWalk};
 use super::{Lease, RUN, Row, WALKED_AT_ONCE, Waiting, is_entered};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::campaigns::CampaignHere;
-use crate::clock::CLOCK_BOUND_MS;
 use crate::coupons::{Here, Located};
 use crate::values::signed;
+use cql_session::CLOCK_BOUND_MS;
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// Returned codes that wait in a queue, some 100 bytes each.
 const WAITING_MAX: usize = 50_000;

@@ -14,12 +14,12 @@ use super::counter::Counter;
 use super::walk::{Seen, Walk};
 use super::{WALKED_AT_ONCE, Waiting};
 use crate::Store;
-use crate::bounded_join::bounded_join;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::Located;
 use crate::spread::Spread;
 use crate::values::{parsed, signed};
 use cql_session::Result;
+use cql_session::bounded_join;
 
 /// A page of one CQL partition of `returned`.
 pub(crate) const RETURNED: &str =

@@ -6,8 +6,8 @@ use coupon::coupon::EventKind;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
+use cql_session::CLOCK_BOUND_MS;
 use hot::{Applied, CouponSnapshot, Tier};
-use hot_cql::CLOCK_BOUND_MS;
 
 use super::authors::{change_of, leaves_event, makes, user_of};
 use super::history::{Asked, Call, Told};

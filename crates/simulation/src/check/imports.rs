@@ -4,8 +4,8 @@ use coupon::coupon::{Coupon, EventKind};
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
+use cql_session::CLOCK_BOUND_MS;
 use hot::ImportOutcome;
-use hot_cql::CLOCK_BOUND_MS;
 
 use super::Wrong;
 use super::authors::line_makes;

@@ -7,7 +7,7 @@ use coupon::apply::{Action, Asker, Change};
 use coupon::coupon::{Event, EventKind, Hold};
 use coupon::ids::{OrderRef, UserId};
 use coupon::time::DAY_MS;
-use hot_cql::CLOCK_BOUND_MS;
+use cql_session::CLOCK_BOUND_MS;
 
 use super::KnownCampaign;
 use super::life::{Kind, Life};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cql_session::KeyspaceAddress;
-use hot_cql::{Keyspace, Options, SchemaOptions};
+use cql_session::{Keyspace, SchemaOptions};
+use hot_cql::Options;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::Table;
@@ -37,7 +38,7 @@ impl Engine {
         let address: KeyspaceAddress = format!("cql://{nodes}/{KEYSPACE}").parse().unwrap();
         let mut options = Options::of(&address);
         options.connection.patience = testcluster::STEADY_PATIENCE;
-        let keyspace = Keyspace::connect(&options).await.unwrap();
+        let keyspace = Keyspace::connect(&options.connection).await.unwrap();
         keyspace.apply(&SchemaOptions::default()).await.unwrap();
         let builder =
             SessionBuilder::new().known_nodes(address.nodes()).use_keyspace(KEYSPACE, false);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cql_session::CqlEngine;
-use hot_cql::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Keyspace};
+use cql_session::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Keyspace};
 
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};
@@ -39,7 +39,7 @@ pub(super) async fn report(
         Err(error) => report.add("cluster", Verdict::Fail(error.to_string()))?,
     }
     let options = cql::options(settings, &cql.target);
-    let verdicts = match Keyspace::connect(&options).await {
+    let verdicts = match Keyspace::connect(&options.connection).await {
         Ok(keyspace) => match keyspace.differences().await {
             Ok(differences) => schema(&differences),
             Err(error) => vec![Verdict::Fail(error.to_string())],

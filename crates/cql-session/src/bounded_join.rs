@@ -4,16 +4,13 @@ use std::vec::IntoIter;
 
 use futures::stream::{self, Buffered, Iter, StreamExt, TryCollect, TryStreamExt};
 
-use cql_session::Result;
+use crate::Result;
 
 /// The calls of [`bounded_join`] under way.
-pub(super) type BoundedJoin<F, T> = TryCollect<Buffered<Iter<IntoIter<F>>>, Vec<T>>;
+pub type BoundedJoin<F, T> = TryCollect<Buffered<Iter<IntoIter<F>>>, Vec<T>>;
 
 /// The results of `calls` in their order, `at_once` of them at a time, or the first error.
-pub(super) fn bounded_join<T, F>(
-    at_once: usize,
-    calls: impl IntoIterator<Item = F>,
-) -> BoundedJoin<F, T>
+pub fn bounded_join<T, F>(at_once: usize, calls: impl IntoIterator<Item = F>) -> BoundedJoin<F, T>
 where
     F: Future<Output = Result<T>>,
 {

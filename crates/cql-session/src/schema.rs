@@ -5,11 +5,10 @@ mod tables;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use cql_session::{ConnectError, CqlEngine, OwnedRow, engine_of, rows_of};
 use hot::HotError;
 use scylla::client::session::Session;
 
-use crate::options::Options;
+use crate::{ConnectError, Connection, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of};
 use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
 /// How a keyspace is made.
@@ -38,14 +37,21 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The first table, type, column or field that this release needs and the keyspace does not have.
-pub(crate) async fn first_missing(
-    session: &Session,
-    keyspace: &str,
-) -> Result<Option<String>, ConnectError> {
-    let there = columns(session, keyspace).await;
-    let there = there.map_err(|error| ConnectError::Away(error.into()))?;
-    Ok(missing(&there).into_iter().next())
+impl CqlSession {
+    /// Whether the keyspace has every table, type, column and field that this release needs.
+    ///
+    /// # Errors
+    /// [`ConnectError::Schema`] with the first that it does not have.
+    pub async fn has_schema(&self, keyspace: &str) -> Result<(), ConnectError> {
+        // The cluster of the simulator has them all.
+        let Some(driver) = self.driver() else { return Ok(()) };
+        let there = columns(driver, keyspace).await;
+        let there = there.map_err(|error| ConnectError::Away(error.into()))?;
+        match missing(&there).first() {
+            Some(name) => Err(ConnectError::Schema(format!("{keyspace} has no {name}"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A keyspace as an operator works on it, whether it exists or not.
@@ -60,8 +66,7 @@ impl Keyspace {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn connect(options: &Options) -> Result<Keyspace, ConnectError> {
-        let connection = &options.connection;
+    pub async fn connect(connection: &Connection) -> Result<Keyspace, ConnectError> {
         // One statement after the other: all nodes agree on each before the next.
         let builder = connection.builder()?.auto_await_schema_agreement(true);
         let session = builder.build().await.map_err(ConnectError::of)?;

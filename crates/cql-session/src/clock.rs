@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use scylla::value::CqlTimestamp;
 
-use super::Store;
-use cql_session::Result;
-use hot::HotError;
+use crate::{CqlSession, Result};
 
 /// How far the clocks of two processes may differ, in milliseconds. Other processes wait so much
 /// longer for a hold to end, and a coupon is final so much later.
@@ -21,18 +19,32 @@ pub const CLOCK_DIFFERENCE_MAX_MS: i64 = CLOCK_BOUND_MS / 2;
 const _: () = assert!(2 * CLOCK_DIFFERENCE_MAX_MS <= CLOCK_BOUND_MS);
 
 /// Rounds of the upkeep, a second each, between two comparisons.
-pub(super) const COMPARED_EVERY_ROUNDS: u32 = 10;
+pub const COMPARED_EVERY_ROUNDS: u32 = 10;
 
 /// The last difference that was measured, in milliseconds; positive when ours is ahead.
 #[derive(Default)]
-pub(super) struct Difference(AtomicI64);
+pub struct ClockDifference(AtomicI64);
 
-impl Difference {
+impl ClockDifference {
+    /// Measures it.
+    ///
+    /// # Errors
+    /// Those of a read.
+    pub async fn measure(&self, session: &CqlSession) -> Result<()> {
+        let before = session.now_ms();
+        let cql = "SELECT toTimestamp(now()) FROM system.local";
+        let there: Option<CqlTimestamp> = session.value(cql, ()).await?;
+        if let Some(there) = there {
+            self.0.store(ahead_of(there, before, session.now_ms()), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Whether the clocks agree well enough.
     ///
     /// # Errors
     /// A sentence for operators.
-    pub(super) fn check(&self) -> std::result::Result<(), String> {
+    pub fn check(&self) -> std::result::Result<(), String> {
         let ahead = self.0.load(Ordering::Relaxed);
         if ahead.abs() <= CLOCK_DIFFERENCE_MAX_MS {
             return Ok(());
@@ -55,30 +67,11 @@ fn seconds(ms: i64) -> String {
 
 /// How far our clock is ahead of another one, in milliseconds. The other one was read at some instant
 /// between `before` and `after`: the nearer end counts.
-pub(super) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
+pub(crate) fn ahead_of(there: CqlTimestamp, before: i64, after: i64) -> i64 {
     match there.0 {
         there if there < before => before - there,
         there if there > after => after - there,
         _ => 0,
-    }
-}
-
-impl Store {
-    pub(super) async fn compare_clocks(&self) -> Result<()> {
-        let before = self.session.now_ms();
-        let cql = "SELECT toTimestamp(now()) FROM system.local";
-        let there: Option<CqlTimestamp> = self.session.value(cql, ()).await?;
-        if let Some(there) = there {
-            let ahead = ahead_of(there, before, self.session.now_ms());
-            self.clock.0.store(ahead, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Refuses to write while the clocks differ.
-    pub(super) fn clock_is_right(&self) -> Result<()> {
-        let right = self.clock.check();
-        right.map_err(|why| HotError::Unavailable(why.into()))
     }
 }
 
@@ -87,7 +80,7 @@ mod tests {
     use super::*;
 
     fn allowed(ahead: i64) -> bool {
-        let difference = Difference::default();
+        let difference = ClockDifference::default();
         difference.0.store(ahead, Ordering::Relaxed);
         difference.check().is_ok()
     }

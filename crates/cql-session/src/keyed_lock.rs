@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use cql_session::Result;
+use crate::Result;
 use hot::HotError;
 
 /// Queues. Two keys that share one by chance wait for each other, which is harmless.
 const QUEUES: usize = 4_096;
 
-pub(super) struct KeyedLock {
+/// Locks of one process, by what they are about.
+pub struct KeyedLock {
     queues: Vec<Mutex<()>>,
     hasher: RandomState,
     limit: Duration,
@@ -23,13 +24,16 @@ pub(super) struct KeyedLock {
 
 impl KeyedLock {
     /// Queues in which a task waits `limit` at most.
-    pub(super) fn new(limit: Duration) -> KeyedLock {
+    pub fn new(limit: Duration) -> KeyedLock {
         let queues = (0..QUEUES).map(|_| Mutex::new(())).collect();
         KeyedLock { queues, hasher: RandomState::new(), limit }
     }
 
     /// Waits until no other task of this process holds the lock of `what`.
-    pub(super) async fn lock(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
+    ///
+    /// # Errors
+    /// `Unavailable` after the limit.
+    pub async fn lock(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
         let at = self.hasher.hash_one(what) as usize % QUEUES;
         let lock = tokio::time::timeout(self.limit, self.queues[at].lock()).await;
         lock.map_err(|_| {

@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Store;
-use cql_session::{Cas, Result, StatementProfile};
+use crate::{Cas, Result, StatementProfile};
 use hot::HotError;
 
 /// How long one call retries before it answers that the outcome is unknown; it waits for the try
@@ -22,17 +21,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// How writes ended whose outcome was unknown at first.
 #[derive(Default)]
-pub(super) struct Resolutions {
+pub struct Resolutions {
     /// They were applied.
-    pub(super) applied: AtomicU64,
+    pub applied: AtomicU64,
     /// They were not applied and never will be.
-    pub(super) refused: AtomicU64,
+    pub refused: AtomicU64,
     /// It was not found out in time, and the caller was answered so.
-    pub(super) unknown: AtomicU64,
+    pub unknown: AtomicU64,
 }
 
 impl Resolutions {
-    pub(super) fn count(counter: &AtomicU64) {
+    /// Counts one more.
+    pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -55,7 +55,7 @@ impl Deadline {
 
 /// One call that reads the state and writes what is missing, until nothing is missing. So the
 /// outcome of an earlier write does not matter.
-pub(super) struct Attempts {
+pub struct Attempts {
     what: &'static str,
     deadline: Deadline,
     try_number: u32,
@@ -65,22 +65,20 @@ pub(super) struct Attempts {
 
 type Why = Box<dyn std::error::Error + Send + Sync>;
 
-impl Store {
-    /// The attempts of a call that begins now.
-    pub(super) fn attempts(&self, what: &'static str) -> Attempts {
-        let deadline = Deadline(Instant::now() + self.options.call_limit);
+impl Attempts {
+    /// The attempts of a call that begins now and may take `limit`: see [`CALL_LIMIT`].
+    pub fn new(what: &'static str, limit: Duration) -> Attempts {
+        let deadline = Deadline(Instant::now() + limit);
         Attempts { what, deadline, try_number: 0, unknown: None }
     }
-}
 
-impl Attempts {
     /// Whether the outcome of an earlier write of this call is unknown: it may be applied later.
-    pub(super) fn has_unknown_write(&self) -> bool {
+    pub fn has_unknown_write(&self) -> bool {
         self.unknown.is_some()
     }
 
     /// The profile of the next conditional update.
-    pub(super) fn profile(&self) -> StatementProfile {
+    pub fn profile(&self) -> StatementProfile {
         match self.has_unknown_write() {
             true => StatementProfile::Again,
             false => StatementProfile::Change,
@@ -88,7 +86,10 @@ impl Attempts {
     }
 
     /// The result of a read, or the error that ends the call.
-    pub(super) fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
+    ///
+    /// # Errors
+    /// That of the read, or `Unknown` if an earlier write of this call may still be applied.
+    pub fn looked<T>(&mut self, result: Result<T>) -> Result<T> {
         result.map_err(|error| match error {
             HotError::Unavailable(why) => self.given_up(why),
             // This error, too, says that nothing was written.
@@ -99,13 +100,16 @@ impl Attempts {
 
     /// After a conflict in the middle of a protocol: another process may have finished what this
     /// call began, or may still do so.
-    pub(super) fn has_begun(&mut self) {
+    pub fn has_begun(&mut self) {
         let why = "another process may have finished what was begun";
         self.unknown.get_or_insert_with(|| why.into());
     }
 
     /// After a write: `true` when it was applied; otherwise the caller reads the state again.
-    pub(super) async fn wrote(&mut self, cas: Result<Cas>) -> Result<bool> {
+    ///
+    /// # Errors
+    /// What ends the call: `Unavailable` if nothing was written, `Unknown` if something may have been.
+    pub async fn wrote(&mut self, cas: Result<Cas>) -> Result<bool> {
         match self.looked(cas)? {
             Cas::Applied => return Ok(true),
             Cas::Refused => {}
@@ -116,7 +120,10 @@ impl Attempts {
     }
 
     /// Waits before the next read, or ends a call that has taken too long.
-    pub(super) async fn again(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Attempts::wrote`].
+    pub async fn again(&mut self) -> Result<()> {
         if self.deadline.is_over() {
             let late = format!("{} was not resolved in time", self.what);
             return Err(self.given_up(late.into()));

@@ -12,9 +12,8 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
 
-use super::CqlHot;
-use super::clock::ahead_of;
-use cql_session::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
+use crate::clock::ahead_of;
+use crate::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
 use hot::HotError;
 
 /// How long one node may take to answer for itself.
@@ -55,21 +54,22 @@ pub struct Answer {
     pub paxos: Option<String>,
 }
 
-impl CqlHot {
-    /// Asks every known node. Takes as long as the slowest one, some seconds at most.
+impl CqlSession {
+    /// Asks every known node about itself and `keyspace`. Takes as long as the slowest one, some seconds
+    /// at most.
     ///
-    /// # Errors Those of a read. A node that does not answer is not an error.
-    pub async fn about(&self) -> Result<About> {
-        let (session, keyspace) = (&self.store.session, &self.store.options.connection.keyspace);
-        let (engine, keyspace) = (session.engine(), keyspace.clone());
-        let Some(driver) = session.driver() else {
+    /// # Errors
+    /// Those of a read. A node that does not answer is not an error.
+    pub async fn about(&self, keyspace: &str) -> Result<About> {
+        let (engine, keyspace) = (self.engine(), keyspace.to_owned());
+        let Some(driver) = self.driver() else {
             return Ok(About { engine, keyspace, copies: BTreeMap::new(), nodes: Vec::new() });
         };
         let state = driver.get_cluster_state();
         let asked = state.get_nodes_info().iter().map(|node| ask(driver, engine, node));
         let mut nodes = join_all(asked).await;
         nodes.sort_by(|a, b| (&a.datacenter, &a.address).cmp(&(&b.datacenter, &b.address)));
-        let copies = copies(session, &keyspace).await?;
+        let copies = copies(self, &keyspace).await?;
         Ok(About { engine, keyspace, copies, nodes })
     }
 }
