@@ -288,6 +288,49 @@ fn days_of_the_coupons_zone() {
     assert_eq!(first["metadata"], json!({"percent": 10}), "{first}");
 }
 
+/// A webhook that asks for notices gets each of them once; one that asks for nothing gets none.
+#[test]
+fn webhooks_of_the_store() {
+    let shop = Shop::new();
+    let receiver = Receiver::new(|_, _| TAKEN);
+    let serve = || {
+        shop.data.serve_with(|command| {
+            command.arg("--webhook-allow-private");
+        })
+    };
+    let token = shop.data.token("admin", "root");
+    let server = serve();
+    let mut admin = server.client(&token);
+    let url = receiver.url();
+    for (name, types) in [("asks", json!(["coupons.expiring"])), ("all", Value::Null)] {
+        let mut new = json!({"webhook_id": name, "url": format!("{url}/{name}")});
+        if !types.is_null() {
+            new["types"] = types;
+        }
+        admin.post("/v1/webhooks", &new).must(201);
+    }
+    server.stop();
+    let utc = Zone::utc();
+    shop.campaign("c", &utc);
+    let last = in_days(3, &utc);
+    shop.issued("c", &[("CARD1".to_owned(), "ann".to_owned(), last)]);
+    let notify = || shop.does(&["notify", "--days", "3", "--webhooks"]).stderr;
+    assert!(notify().contains("sent 1 notices about 1 coupons"));
+    assert!(notify().contains("sent 0 notices"), "it is queued");
+    let server = serve();
+    wait_until("the notice", || receiver.posts().iter().any(|post| post.body.contains("CARD1")));
+    server.stop();
+    let posts = receiver.posts();
+    let is_notice = |post: &&Post| post.body.contains("coupons.expiring");
+    let notices: Vec<&Post> = posts.iter().filter(is_notice).collect();
+    assert_eq!(notices.len(), 1, "{posts:?}");
+    let body: Value = serde_json::from_str(&notices[0].body).expect("JSON");
+    assert_eq!(body["type"], "coupons.expiring");
+    assert_eq!(body["data"]["user_id"], "ann");
+    assert_eq!(body["data"]["coupons"][0]["code"], "CARD1");
+    assert_eq!(body["data"]["notice_id"], notices[0].headers["webhook-id"]);
+}
+
 /// Which coupons are in notices, and each destination once.
 #[test]
 fn who_is_told() {

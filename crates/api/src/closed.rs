@@ -17,6 +17,11 @@ use crate::problem::table::Code;
 /// The states of a coupon.
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
+/// What a webhook can ask for.
+pub(crate) fn webhook_types() -> impl Iterator<Item = &'static str> {
+    engine::EventType::all().map(engine::EventType::as_str).chain([engine::NOTICE_TYPE])
+}
+
 macro_rules! closed {
     ($($(#[doc = $doc:literal])* $name:ident: $words:expr;)*) => {$(
         $(#[doc = $doc])*
@@ -53,6 +58,10 @@ closed! {
     /// What happened, as the event feed says it. `coupon.held` and `coupon.released` come only if they are
     /// asked for.
     EventType: engine::EventType::all().map(engine::EventType::as_str);
+
+    /// What a webhook can ask for: an event of the feed, or `coupons.expiring`, the notice of a user whose coupons
+    /// expire soon. `coupon.held`, `coupon.released` and `coupons.expiring` come only if they are asked for.
+    WebhookType: webhook_types();
 
     /// Whether events are posted to a webhook. `paused`: somebody paused it. `disabled`: its receiver answered 410.
     WebhookState: ["active", "paused", "disabled"];

@@ -41,7 +41,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
     tokio::pin!(stop);
-    let notices = Rounds::of(settings)?;
+    let mut notices = Vec::from_iter(Rounds::of(settings)?);
     let access = Access {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
@@ -53,6 +53,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
     let (attempts, webhooks) = (refused_attempts(settings), webhooks(settings)?);
+    if let Some(webhooks) = &webhooks {
+        notices.push(Rounds::to_webhooks(settings, Arc::clone(webhooks))?);
+    }
     let access = Access { attempts, webhooks, ..access };
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
@@ -103,7 +106,7 @@ fn background(
     settings: &Settings,
     opened: &Opened,
     access: &Access,
-    notices: Option<Rounds>,
+    notices: Vec<Rounds>,
 ) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
@@ -111,8 +114,8 @@ fn background(
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
-    if let Some(notices) = notices {
-        tasks.spawn(notices.go(settings.clone(), engine()));
+    for rounds in notices {
+        tasks.spawn(rounds.go(settings.clone(), engine()));
     }
     match &opened.hot {
         OpenHot::Sqlite => {}
@@ -186,7 +189,7 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
 
 /// Opens the file of webhooks, if the store keeps events. They are not on a cluster yet: each machine would post
 /// every event.
-fn webhooks(settings: &Settings) -> Result<Option<Arc<Webhooks>>, CliError> {
+pub(crate) fn webhooks(settings: &Settings) -> Result<Option<Arc<Webhooks>>, CliError> {
     match (&settings.hot.value, settings.events_keep.value.every) {
         (Hot::Sqlite, Some(_)) => {}
         (Hot::Sqlite, None) | (Hot::Cql(_), _) => return Ok(None),

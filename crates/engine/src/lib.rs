@@ -65,7 +65,7 @@ pub use hot::{
     Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
-pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, Watch};
+pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,

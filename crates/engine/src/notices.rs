@@ -18,6 +18,9 @@ use crate::{Caller, Engine, Role};
 /// Most days between a notice and the last day: a year.
 pub const NOTICE_DAYS_MAX: u16 = 366;
 
+/// The type of a notice, where events have theirs.
+pub const NOTICE_TYPE: &str = "coupons.expiring";
+
 /// Days by which a coupon's expiry can be later than the last day of its watch: that day itself,
 /// and clocks that are put back in between.
 const SLACK_DAYS: u16 = 2;

@@ -216,3 +216,19 @@ pub fn backup(file: &Path, copy: &Path) -> Result<bool, OpenError> {
     std::fs::File::open(copy)?.sync_all()?;
     Ok(true)
 }
+
+/// Two endpoints in memory, for the tests of statements.
+#[cfg(test)]
+fn two_endpoints() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch(SCHEMA).unwrap();
+    for name in ["a", "b"] {
+        conn.execute(
+            "INSERT INTO webhook (name, request, url, ordered, state, since, created_at, cursor) \
+             VALUES (?1, '', '', 0, 0, 0, 0, '5')",
+            [name],
+        )
+        .unwrap();
+    }
+    conn
+}

@@ -58,7 +58,8 @@ pub use crate::guard::{BadUrl, URL_LEN_MAX};
 pub use crate::options::Options;
 pub use crate::post::ANSWER_BYTES_MAX;
 pub use crate::retry::{
-    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, retry_after,
+    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, chance,
+    retry_after,
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 
@@ -251,7 +252,8 @@ impl Webhooks {
     }
 
     /// Makes a new secret, which signs from now on. The others go on signing for a time, so that a receiver can
-    /// change from one to the other.
+    /// change from one to the other. Returns it, and whether it was made: a repeat of the same rotation returns the
+    /// one that is there.
     ///
     /// # Errors
     /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], [`WebhookError::TooManySecrets`], and those of the
@@ -260,7 +262,7 @@ impl Webhooks {
         &self,
         webhook_id: &str,
         rotation: Rotation,
-    ) -> Result<Secret, WebhookError> {
+    ) -> Result<(Secret, bool), WebhookError> {
         if rotation.overlap > OVERLAP_MAX {
             let why = format!("is {:?}, want at most {OVERLAP_MAX:?}", rotation.overlap);
             return Err(WebhookError::Invalid { field: "overlap", why });
@@ -366,6 +368,15 @@ impl Webhooks {
         let announced = self.file.sure(queue).await?;
         self.queued.notify_one();
         Ok(announced)
+    }
+
+    /// Whether [`Webhooks::announce`] has somebody to tell something of this type, whatever its campaigns.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError> {
+        let named = event_type.to_owned();
+        self.file.sure(move |conn| queue::has_asked(conn, &named)).await
     }
 
     /// What is the matter with all endpoints; totals are of this process.

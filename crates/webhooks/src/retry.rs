@@ -93,8 +93,8 @@ pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A random number for the pauses.
-pub(crate) fn chance() -> u8 {
+/// A random number for the jitter of a pause.
+pub fn chance() -> u8 {
     let mut byte = [u8::MAX / 2];
     // If the system has none, the pause is the one of the table.
     let _ = SystemRandom::new().fill(&mut byte);

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coupon::ids::CampaignId;
-use engine::EventType;
 use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -26,8 +25,9 @@ pub struct NewWebhook {
     /// For people: 1 to 200 bytes.
     #[schema(min_length = 1, max_length = 200)]
     description: Option<String>,
-    /// Only events of these types. If it is left out, all but `coupon.held` and `coupon.released`.
-    #[schema(value_type = Option<Vec<closed::EventType>>, min_items = 1, max_items = 50)]
+    /// Only events of these types. If it is left out, all but `coupon.held`,
+    /// `coupon.released` and `coupons.expiring`.
+    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<BTreeSet<String>>,
     /// Only events of this campaign.
     campaign_id: Option<String>,
@@ -63,9 +63,10 @@ pub struct WebhookChanges {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     description: Option<Option<String>>,
-    /// Only events of these types, from now on. Null: all but `coupon.held` and `coupon.released`.
+    /// Only events of these types, from now on. Null: all but `coupon.held`,
+    /// `coupon.released` and `coupons.expiring`.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<Vec<closed::EventType>>, min_items = 1, max_items = 50)]
+    #[schema(value_type = Option<Vec<closed::WebhookType>>, min_items = 1, max_items = 50)]
     types: Option<Option<BTreeSet<String>>>,
     /// Only events of this campaign, from now on. Null: of all.
     #[serde(default, deserialize_with = "present")]
@@ -118,10 +119,9 @@ impl<'de> Deserialize<'de> for NoFields {
 }
 
 fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
-    let types = || EventType::all().map(EventType::as_str);
-    let unknown = |name: &&String| !types().any(|known| known == name.as_str());
+    let unknown = |name: &&String| !closed::webhook_types().any(|known| known == name.as_str());
     if let Some(name) = named.into_iter().flatten().find(unknown) {
-        let all: Vec<&str> = types().collect();
+        let all: Vec<&str> = closed::webhook_types().collect();
         reading.fault("types", format!("has {name:?}, want {}", all.join(", ")));
     }
 }

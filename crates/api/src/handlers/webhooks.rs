@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::{
-    Caller, Deed, DeedKind, Done, EventsAnswer, EventsRequest, FeedStart, FieldChange, Role,
+    Caller, Deed, DeedKind, Done, EventsAnswer, EventsRequest, Fault, FeedStart, FieldChange, Role,
+    given,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -25,7 +26,6 @@ use crate::extract::{DeliveryInPath, Json, Params, WebhookInPath, Who};
 use crate::paging::{LIMITS, Page};
 use crate::problem::{Code, Problem};
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
-use engine::Fault;
 
 /// The list that a cursor belongs to.
 const QUERY: &str = "webhooks";
@@ -34,7 +34,8 @@ const QUERY: &str = "webhooks";
 ///
 /// The server posts each event of `GET /v1/events` to the URL, signed as in Standard Webhooks 1.0, until the
 /// receiver answers with a 2xx, for three days. The first event is the first one after the call. `secret` is only in
-/// the answer of this call. If a webhook of this name was created with the same values, returns it with 200.
+/// the answer of this call. If a webhook of this name was created with the same values, returns it with 200, and its
+/// secret too.
 /// Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
@@ -58,7 +59,8 @@ pub(crate) async fn create_webhook(
     if !is_made {
         return Ok(Made(Done::Same(body)));
     }
-    let changes = differences(None, Some(&endpoint));
+    let changes = fields(&endpoint).into_iter().filter_map(|(field, to)| Some(given(field, to?)));
+    let changes = changes.collect();
     enter(&app, &caller, DeedKind::WebhookCreated, changes).await;
     Ok(Made(Done::Created(body)))
 }
@@ -128,7 +130,7 @@ pub(crate) async fn change_webhook(
         Some(false) if !is_active => webhooks.resume(&id).await.map_err(refused)?,
         Some(_) | None => after,
     };
-    let changes = differences(Some(&before), Some(&after));
+    let changes = differences(&before, &after);
     if !changes.is_empty() {
         enter(&app, &caller, DeedKind::WebhookUpdated, named(&id, changes)).await;
     }
@@ -173,8 +175,10 @@ pub(crate) async fn rotate_secret(
     caller.must_be(&[Role::Admin])?;
     let overlap = body.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
     let rotation = Rotation { rotate_ref: body.rotate_ref, overlap };
-    let secret = kept(&app)?.rotate_secret(&id, rotation).await.map_err(refused)?;
-    enter(&app, &caller, DeedKind::WebhookSecretRotated, named(&id, Vec::new())).await;
+    let (secret, is_made) = kept(&app)?.rotate_secret(&id, rotation).await.map_err(refused)?;
+    if is_made {
+        enter(&app, &caller, DeedKind::WebhookSecretRotated, named(&id, Vec::new())).await;
+    }
     Ok(Answer(SecretBody { secret: secret.reveal().to_owned() }))
 }
 
@@ -307,36 +311,29 @@ fn named(id: &str, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
 }
 
 /// What is different between two endpoints, as text.
-fn differences(before: Option<&Endpoint>, after: Option<&Endpoint>) -> Vec<FieldChange> {
-    let fields = |endpoint: &Endpoint| {
-        let types = endpoint.types.as_ref().map(|it: &BTreeSet<String>| {
-            it.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-        });
-        let paused = matches!(endpoint.state, EndpointState::Paused { .. });
-        [
-            ("webhook_id", Some(endpoint.webhook_id.clone())),
-            ("url", Some(endpoint.url.clone())),
-            ("description", endpoint.description.clone()),
-            ("types", types),
-            ("campaign_id", endpoint.campaign.clone()),
-            ("ordered", Some(endpoint.ordered.to_string())),
-            ("paused", Some(paused.to_string())),
-        ]
-    };
-    let (from, to) = (before.map(fields), after.map(fields));
-    let names = to.iter().chain(&from).next().map(|of| of.each_ref().map(|(name, _)| *name));
-    let value = |of: &Option<[(&str, Option<String>); 7]>, at: usize| {
-        of.as_ref().and_then(|of| of.get(at)).and_then(|(_, value)| value.clone())
-    };
-    names
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .filter_map(|(at, name)| {
-            let (from, to) = (value(&from, at), value(&to, at));
-            (from != to).then(|| FieldChange { field: name.to_owned(), from, to })
-        })
+fn differences(before: &Endpoint, after: &Endpoint) -> Vec<FieldChange> {
+    let changed = fields(before).into_iter().zip(fields(after)).filter(|(from, to)| from != to);
+    changed
+        .map(|((name, from), (_, to))| FieldChange { field: name.to_owned(), from, to })
         .collect()
+}
+
+/// What an auditor sees of an endpoint, as text.
+fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
+    let types = endpoint
+        .types
+        .as_ref()
+        .map(|it: &BTreeSet<String>| it.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+    let paused = matches!(endpoint.state, EndpointState::Paused { .. });
+    [
+        ("webhook_id", Some(endpoint.webhook_id.clone())),
+        ("url", Some(endpoint.url.clone())),
+        ("description", endpoint.description.clone()),
+        ("types", types),
+        ("campaign_id", endpoint.campaign.clone()),
+        ("ordered", Some(endpoint.ordered.to_string())),
+        ("paused", Some(paused.to_string())),
+    ]
 }
 
 fn refused(error: WebhookError) -> Problem {

@@ -18,8 +18,9 @@ pub struct WebhookBody {
     url: String,
     /// For people.
     description: Option<String>,
-    /// Only events of these types. Null: all but `coupon.held` and `coupon.released`.
-    #[schema(value_type = Option<Vec<closed::EventType>>, max_items = 50)]
+    /// Only events of these types. Null: all but `coupon.held`, `coupon.released` and
+    /// `coupons.expiring`.
+    #[schema(value_type = Option<Vec<closed::WebhookType>>, max_items = 50)]
     types: Option<Vec<String>>,
     /// Only events of this campaign.
     campaign_id: Option<String>,

@@ -50,6 +50,10 @@ pub(crate) use rounds::Rounds;
 /// After 408, 409, 425, 429, 5xx or no answer, the run tries up to 5 times and the next run again.
 /// Any other status refuses the notice, and the next run makes a new one.
 ///
+/// To the webhooks of the store (--webhooks): each notice is queued once for each webhook that asks
+/// for coupons.expiring, and `serve` posts it as it posts events. `serve` runs such a round once an
+/// hour by itself as long as there is such a webhook.
+///
 /// To standard output: the notices count as sent when the run ends. After a run that was
 /// interrupted, the next one prints all of them again, with the same notice_id.
 #[derive(Args)]
@@ -77,6 +81,9 @@ pub(crate) struct NotifyFlags {
     /// Post to this address: https, or http on this machine
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
+    /// Hand them to the webhooks of /v1/webhooks that ask for coupons.expiring: `serve` posts them
+    #[arg(long, conflicts_with_all = ["to", "webhook"])]
+    webhooks: bool,
     /// File with the secret that signs the posts: whsec_ and base64, or 24 to 64 other characters.
     /// Two lines for two secrets, while one replaces the other [default: the environment variable
     /// COUPONRY_NOTIFY_SECRET]
@@ -93,7 +100,7 @@ pub(crate) struct NotifyFlags {
 
 pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
     let days = options::days(&flags.days)?;
-    let target = options::destination(flags)?;
+    let target = options::destination(settings, flags)?;
     let work = async |engine: &Arc<Engine>| sent(settings, flags, &days, &target, engine).await;
     open::with(settings, Purpose::Write, work).await
 }

@@ -110,27 +110,13 @@ pub(crate) fn release(conn: &mut Connection, me: &str) -> Result<(), WebhookErro
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Two endpoints, without their other tables.
-    fn two() -> Connection {
-        let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(crate::file::SCHEMA).unwrap();
-        for name in ["a", "b"] {
-            conn.execute(
-                "INSERT INTO webhook (name, request, url, ordered, state, since, created_at) \
-                 VALUES (?1, '', '', 0, 0, 0, 0)",
-                [name],
-            )
-            .unwrap();
-        }
-        conn
-    }
+    use crate::file::two_endpoints;
 
     const TERMS: Terms = Terms { lasts: 100, rest: 30, ahead_max: 1_000 };
 
     #[test]
     fn leases() {
-        let mut conn = two();
+        let mut conn = two_endpoints();
         let steps: [(_, _, _, &[i64]); 15] = [
             ("one takes all", "ann", 0, &[1, 2]),
             ("another one comes, and none is free", "bob", 10, &[]),
@@ -164,7 +150,7 @@ mod tests {
             ("to be repeated too late", 1, 1_101, 100),
         ];
         for (name, attempts, next_at, want) in cases {
-            let mut conn = two();
+            let mut conn = two_endpoints();
             conn.execute(
                 "INSERT INTO delivery (webhook, message, state, created_at, next_at, attempts) \
                  VALUES (1, 1, 0, 0, ?1, ?2)",

@@ -171,8 +171,46 @@ pub(crate) fn announce(
     Ok(announced)
 }
 
+/// Whether an endpoint that is not disabled names this type.
+pub(crate) fn has_asked(conn: &Connection, event_type: &str) -> Result<bool, WebhookError> {
+    let sql = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
+    let mut statement = conn.prepare_cached(sql)?;
+    for asked in statement.query_map([], asks)? {
+        if asked?.types.is_some_and(|types| types.contains(event_type)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn has(txn: &Connection, webhook: i64, id: &str) -> Result<bool, FileError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM delivery WHERE webhook = ?1 AND message = \
                (SELECT number FROM message WHERE id = ?2))";
     txn.query_row(sql, params![webhook, id], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::two_endpoints;
+
+    /// A process that was frozen must not move a cursor back, or over what it has not queued.
+    #[test]
+    fn only_from_where_the_endpoint_stands() {
+        let cases = [
+            ("it stands there", "5", 1, "7"),
+            ("another process has read on", "4", 0, "5"),
+            ("nobody has begun", "", 0, "5"),
+        ];
+        for (name, read_at, queued, want) in cases {
+            let mut conn = two_endpoints();
+            let cursor = (!read_at.is_empty()).then(|| read_at.to_owned());
+            let readers = [Reader { webhook: 1, cursor }];
+            let found = read_on(&mut conn, &readers, &Passage::Gap("why"), "7", 0).unwrap();
+            assert_eq!(found, queued, "{name}");
+            let cursor = "SELECT cursor FROM webhook WHERE number = 1";
+            let cursor: String = conn.query_row(cursor, [], |row| row.get(0)).unwrap();
+            assert_eq!(cursor, want, "{name}");
+        }
+    }
 }

@@ -60,14 +60,14 @@ pub(crate) fn rotate(
     name: &str,
     rotation: &Rotation,
     now: i64,
-) -> Result<Secret, WebhookError> {
+) -> Result<(Secret, bool), WebhookError> {
     let txn = writing(conn)?;
     let webhook = number_of(&txn, name)?;
     let made = "SELECT secret FROM secret WHERE webhook = ?1 AND rotation = ?2";
     let named = rotation.rotate_ref.as_deref();
     let made = txn.query_row(made, params![webhook, named], |row| secret_at(row, 0)).optional()?;
     if let Some(secret) = made {
-        return Ok(secret);
+        return Ok((secret, false));
     }
     end_others(&txn, webhook, i64::try_from(rotation.overlap.as_millis()).unwrap_or(0), now)?;
     if times(&txn, webhook)?.len() >= SECRETS_MAX {
@@ -76,7 +76,7 @@ pub(crate) fn rotate(
     let secret = add(&txn, webhook, named, now)?;
     txn.execute("UPDATE webhook SET generation = generation + 1 WHERE number = ?1", [webhook])?;
     txn.commit()?;
-    Ok(secret)
+    Ok((secret, true))
 }
 
 fn end_others(txn: &Connection, webhook: i64, overlap: i64, now: i64) -> Result<(), FileError> {

@@ -110,9 +110,10 @@ async fn secrets_change_without_a_break() {
         webhooks
             .rotate_secret("a", Rotation { rotate_ref, overlap: Duration::from_millis(overlap) })
     };
-    let second = rotate(1_000, Some("r1")).await.unwrap();
-    let again = rotate(1_000, Some("r1")).await.unwrap();
+    let (second, is_made) = rotate(1_000, Some("r1")).await.unwrap();
+    let (again, is_made_again) = rotate(1_000, Some("r1")).await.unwrap();
     assert_eq!(second.reveal(), again.reveal(), "a repeat is no second rotation");
+    assert_eq!([is_made, is_made_again], [true, false]);
     assert_ne!(first.reveal(), second.reveal());
     let both = format!("{}\n{}", second.reveal(), first.reveal());
     world.feed.push_many(1);
@@ -131,7 +132,7 @@ async fn secrets_change_without_a_break() {
     assert!(matches!(rotate(1_000, None).await, Err(WebhookError::TooManySecrets)));
     let last = rotate(0, None).await.unwrap();
     world.feed.push_many(1);
-    assert_signed(&receiver.sees(4).await[3], last.reveal());
+    assert_signed(&receiver.sees(4).await[3], last.0.reveal());
     running.stop().await;
 }
 

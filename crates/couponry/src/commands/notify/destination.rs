@@ -1,8 +1,10 @@
 //! Where notices go, and the folder that remembers which of them were sent there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ring::digest::{SHA256, digest};
+use webhooks::Webhooks;
 
 use super::notice::hex;
 use super::webhook::Webhook;
@@ -16,6 +18,8 @@ pub(super) enum NoticeDestination {
     File(PathBuf),
     /// An address.
     Webhook(Box<Webhook>),
+    /// The webhooks of `/v1/webhooks` that ask for notices.
+    Webhooks(Arc<Webhooks>),
 }
 
 impl NoticeDestination {
@@ -24,6 +28,7 @@ impl NoticeDestination {
         let folder = match (name, self) {
             (Some(name), _) => format!("as-{name}"),
             (None, NoticeDestination::Standard) => "stdout".to_owned(),
+            (None, NoticeDestination::Webhooks(_)) => "webhooks".to_owned(),
             (None, NoticeDestination::File(path)) => {
                 let path = whole(path);
                 let name = path.file_name().unwrap_or_default().to_string_lossy();

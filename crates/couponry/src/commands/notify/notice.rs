@@ -1,12 +1,16 @@
 //! A notice: what one user learns at a time, as one line of JSON. The only module that writes and
 //! reads this line.
 
+use std::collections::BTreeSet;
+
 use coupon::calendar::{Date, format_instant, parse_instant};
 use coupon::ids::UserId;
 use coupon::time::Millis;
+use engine::NOTICE_TYPE;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use webhooks::Announcement;
 
 use crate::failure::CliError;
 
@@ -113,7 +117,7 @@ impl Notice {
         let (id, user) = (id(&keys), keys[0].user.clone());
         let body = Body {
             notice_id: id.clone(),
-            r#type: "coupons.expiring".to_owned(),
+            r#type: NOTICE_TYPE.to_owned(),
             timestamp: format_instant(at),
             user_id: user.to_string(),
             days_left: coupons.iter().map(|it| it.days_left).min().unwrap_or(0),
@@ -123,6 +127,29 @@ impl Notice {
         let ends = body.coupons.iter().filter_map(|it| parse_instant(&it.expires_at).ok());
         let expires_at = ends.max().unwrap_or(at);
         Ok(Notice { id, user, keys, expires_at, line })
+    }
+
+    /// The notice for webhooks, which ask for it by name: its type and time are around it there.
+    ///
+    /// # Errors
+    /// Its line is no JSON.
+    pub(super) fn announcement(&self) -> Result<Announcement, CliError> {
+        let body: Body = serde_json::from_str(&self.line).map_err(CliError::of)?;
+        let campaigns: BTreeSet<String> =
+            body.coupons.iter().map(|coupon| coupon.campaign_id.clone()).collect();
+        Ok(Announcement {
+            id: self.id.clone(),
+            event_type: body.r#type,
+            only_by_name: true,
+            at_ms: parse_instant(&body.timestamp).map_err(CliError::of)?.0,
+            campaigns: campaigns.into_iter().collect(),
+            data: json!({
+                "notice_id": body.notice_id,
+                "user_id": body.user_id,
+                "days_left": body.days_left,
+                "coupons": body.coupons,
+            }),
+        })
     }
 
     /// Parses a line; `None` if it is not a notice.

@@ -8,6 +8,7 @@ use super::NotifyFlags;
 use super::destination::NoticeDestination;
 use super::webhook::Webhook;
 use crate::failure::CliError;
+use crate::serve;
 use crate::settings::Settings;
 
 /// Most numbers of days: nobody wants more notices about one coupon.
@@ -54,11 +55,21 @@ pub(super) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
 }
 
 /// The destination that the flags name.
-pub(super) fn destination(flags: &NotifyFlags) -> Result<NoticeDestination, CliError> {
+pub(super) fn destination(
+    settings: &Settings,
+    flags: &NotifyFlags,
+) -> Result<NoticeDestination, CliError> {
     match (&flags.to, &flags.webhook) {
         (Some(path), _) => Ok(NoticeDestination::File(path.clone())),
-        (None, None) => Ok(NoticeDestination::Standard),
         (None, Some(address)) => webhook(address, flags.webhook_secret_file.as_deref()),
+        (None, None) if flags.webhooks => match serve::webhooks(settings)? {
+            Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
+            None => Err(CliError::usage(
+                "--webhooks: this store has no webhooks, because it keeps no events \
+                 (docs/problems/NOT_KEPT.md)",
+            )),
+        },
+        (None, None) => Ok(NoticeDestination::Standard),
     }
 }
 

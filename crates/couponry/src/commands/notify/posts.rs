@@ -1,9 +1,10 @@
-//! Posts the notices of a round to a webhook, several at a time.
+//! Posts the notices of a round to a webhook, or hands them to the webhooks of the store; several at a time.
 
 use std::collections::VecDeque;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use webhooks::{Announced, Webhooks};
 
 use super::counts::NoticeCounts;
 use super::memory::{Memory, Record};
@@ -23,10 +24,41 @@ const FAILED_IN_A_ROW_MAX: u64 = 20;
 /// Most notices that may or may not have arrived: they are remembered in full.
 const UNKNOWN_MAX: usize = 1_000;
 
+/// Who takes the notices.
+#[derive(Clone, Copy)]
+pub(super) enum Receiver<'a> {
+    Address(&'a Webhook),
+    /// Taken as soon as they are queued for all endpoints that ask for them: `serve` posts them.
+    Endpoints(&'a Webhooks),
+}
+
+impl Receiver<'_> {
+    async fn deliver(self, notice: Notice) -> (Notice, Delivery) {
+        match self {
+            Receiver::Address(webhook) => webhook.deliver(notice).await,
+            Receiver::Endpoints(webhooks) => {
+                let announcement = match notice.announcement() {
+                    Ok(announcement) => announcement,
+                    Err(error) => return (notice, Delivery::Refused(error.to_string())),
+                };
+                let delivery = match webhooks.announce(announcement).await {
+                    Ok(Announced { full: 0, .. }) => Delivery::Taken,
+                    Ok(Announced { full, .. }) => {
+                        let why = format!("{full} webhooks have too many deliveries that wait");
+                        Delivery::Failed(why)
+                    }
+                    Err(error) => Delivery::Failed(error.to_string()),
+                };
+                (notice, delivery)
+            }
+        }
+    }
+}
+
 /// The posts of a round.
 pub(super) struct Posts<'a> {
     pub(super) round: &'a Round<'a>,
-    pub(super) webhook: &'a Webhook,
+    pub(super) receiver: Receiver<'a>,
     pub(super) memory: Memory,
     pub(super) counts: &'a mut NoticeCounts,
 }
@@ -39,7 +71,7 @@ impl Posts<'_> {
         plan: &mut Plan<'_>,
         pending: Vec<Notice>,
     ) -> Result<(), CliError> {
-        let webhook = self.webhook;
+        let receiver = self.receiver;
         let (mut fresh, mut pending) = (VecDeque::new(), VecDeque::from(pending));
         let mut in_flight = FuturesUnordered::new();
         let (mut failed_in_a_row, mut unknown) = (0, pending.len());
@@ -50,7 +82,7 @@ impl Posts<'_> {
                     unknown += fresh.len();
                 }
                 let Some(notice) = fresh.pop_front().or_else(|| pending.pop_front()) else { break };
-                in_flight.push(webhook.deliver(notice));
+                in_flight.push(receiver.deliver(notice));
             }
             let Some((notice, delivery)) = in_flight.next().await else { break };
             match delivery {

@@ -13,7 +13,7 @@ use super::file::NoticeFile;
 use super::memory::{Memory, Recalled, Record, sent_lines};
 use super::notice::Notice;
 use super::plan::{self, Plan};
-use super::posts::Posts;
+use super::posts::{Posts, Receiver};
 use super::sorter::{SORTED_BYTES_MAX, Sorter};
 use crate::failure::CliError;
 use crate::output::Out;
@@ -49,7 +49,9 @@ impl Round<'_> {
         let mut sorter = Sorter::new(self.data, SORTED_BYTES_MAX);
         let mut file = match self.target {
             NoticeDestination::File(path) => Some(NoticeFile::open(path)?),
-            NoticeDestination::Standard | NoticeDestination::Webhook(_) => None,
+            NoticeDestination::Standard
+            | NoticeDestination::Webhook(_)
+            | NoticeDestination::Webhooks(_) => None,
         };
         let mut push = |key: &_| sorter.push(&plan::sent_line(key));
         let folder = self.target.memory(self.data, self.name);
@@ -127,7 +129,13 @@ impl Round<'_> {
     ) -> Result<(), CliError> {
         match (self.target, file) {
             (NoticeDestination::Webhook(webhook), _) => {
-                let mut posts = Posts { round: self, webhook, memory, counts };
+                let receiver = Receiver::Address(webhook);
+                let mut posts = Posts { round: self, receiver, memory, counts };
+                posts.all(plan, pending).await
+            }
+            (NoticeDestination::Webhooks(webhooks), _) => {
+                let receiver = Receiver::Endpoints(webhooks);
+                let mut posts = Posts { round: self, receiver, memory, counts };
                 posts.all(plan, pending).await
             }
             (_, Some(mut file)) => {

@@ -1,9 +1,11 @@
-//! The rounds of notices that `serve` runs by itself.
+//! The rounds of notices that `serve` runs by itself: to the address of a setting, and to webhooks that
+//! ask for notices.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::Engine;
+use engine::{Engine, NOTICE_TYPE};
+use webhooks::Webhooks;
 
 use super::counts::NoticeCounts;
 use super::destination::NoticeDestination;
@@ -15,7 +17,10 @@ use crate::settings::Settings;
 /// How often `serve` runs a round: a day begins at different hours in different time zones.
 const ROUND_EVERY: Duration = Duration::from_secs(3_600);
 
-/// The rounds that the settings ask for.
+/// How often `serve` looks whether a webhook asks for notices.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Rounds to one destination.
 pub(crate) struct Rounds {
     days: Vec<u16>,
     target: NoticeDestination,
@@ -31,9 +36,34 @@ impl Rounds {
         Ok(Some(Rounds { days: options::days_of(settings)?, target }))
     }
 
+    /// The rounds to webhooks: each takes place if a webhook asks for notices at the time.
+    ///
+    /// # Errors
+    /// Usage: days that cannot be used.
+    pub(crate) fn to_webhooks(
+        settings: &Settings,
+        webhooks: Arc<Webhooks>,
+    ) -> Result<Rounds, CliError> {
+        let target = NoticeDestination::Webhooks(webhooks);
+        Ok(Rounds { days: options::days_of(settings)?, target })
+    }
+
+    /// Whether anybody is there to take notices.
+    async fn has_takers(&self) -> bool {
+        let NoticeDestination::Webhooks(webhooks) = &self.target else { return true };
+        webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read who asks for notices");
+            false
+        })
+    }
+
     /// Runs one round after the other, until it is dropped.
     pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
         loop {
+            if !self.has_takers().await {
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
             let round = Round {
                 engine: &engine,
                 data: &settings.data.value,

@@ -76,7 +76,7 @@ impl Webhook {
         for attempt in 1.. {
             tokio::time::sleep_until(self.quiet_until()).await;
             let heard = self.post(&notice).await;
-            match retry::next(heard, attempt, retry::chance()) {
+            match retry::next(heard, attempt, webhooks::chance()) {
                 Next::End(delivery) => return (notice, delivery),
                 Next::Again { pause, for_all: false } => tokio::time::sleep(pause).await,
                 Next::Again { pause, for_all: true } => self.be_quiet(pause),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use super::Delivery;
 
 /// Most attempts to deliver one notice in a run; the next run tries again.
@@ -64,14 +62,6 @@ pub(super) fn next(heard: Heard, attempt: u32, chance: u8) -> Next {
             Next::Again { pause, for_all: false }
         }
     }
-}
-
-/// A random number for [`next`].
-pub(super) fn chance() -> u8 {
-    let mut byte = [0];
-    // If the system has none, the pause is the longest.
-    let _ = SystemRandom::new().fill(&mut byte);
-    byte[0]
 }
 
 #[cfg(test)]
