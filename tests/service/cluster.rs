@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testcluster::TestCluster;
 
 use super::data::{Data, despite_stalls};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
+use super::webhooks::Program;
 
 /// No statement is given up in less time.
 const NODE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,6 +75,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     upgraded(&data, cluster.addresses());
     let scene = Scene::of(data, &token);
     let data = &scene.data;
+    webhooks(data);
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
     for (what, at_least) in
@@ -133,6 +135,33 @@ fn on_this_cluster(cluster: &TestCluster) {
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
     }
+}
+
+/// A machine of a cluster that keeps webhooks posts each event of the cluster; the others have none.
+fn webhooks(data: &Data) {
+    let token = data.token("admin", "root");
+    let server = serve(data);
+    server.client(&token).get("/v1/webhooks").refused(501, "NOT_KEPT");
+    server.stop();
+    let listener = Program::start(data.command(["webhook", "listen", "--on", "127.0.0.1:0"]));
+    let listening: Value = serde_json::from_str(&listener.line()).expect("its address");
+    let server = data.serve_with(|command| {
+        command.args(["--post-webhooks", "--webhook-allow-private"]);
+    });
+    let mut admin = server.client(&token);
+    let new = json!({"webhook_id": "w", "url": listening["url"], "types": ["coupon.redeemed"]});
+    admin.post("/v1/webhooks", &new).must(201);
+    redeemed(&mut admin, "c", "posted", 1);
+    // Changes of the seconds before the webhook come as well.
+    while !listener.line().contains("order-posted") {}
+    // Killed before it is posted: the next one posts it.
+    redeemed(&mut admin, "c", "killed", 1);
+    server.kill();
+    let server = data.serve_with(|command| {
+        command.args(["--post-webhooks", "--webhook-allow-private"]);
+    });
+    while !listener.line().contains("order-killed") {}
+    server.stop();
 }
 
 /// Applies the schema to a keyspace as an earlier release would have left it: first without a field of

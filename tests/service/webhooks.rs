@@ -22,13 +22,13 @@ const IN_PYTHON: &str = include_str!("webhooks/verify.py");
 const IN_JAVASCRIPT: &str = include_str!("webhooks/verify.mjs");
 
 /// A process that prints a line for each event. It ends when this is dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Program {
-    fn start(mut command: Command) -> Program {
+    pub(super) fn start(mut command: Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the receiver starts");
         let stdout = child.stdout.take().expect("stdout is piped");
@@ -42,7 +42,7 @@ impl Program {
         Program { child, lines }
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line of the receiver")
     }
 }

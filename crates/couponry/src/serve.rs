@@ -25,7 +25,7 @@ use crate::commands::notify::Rounds;
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, OpenHot, Opened, Purpose};
-use crate::settings::{Hot, Settings};
+use crate::settings::Settings;
 use crate::{clock, compaction, files, reload};
 
 /// How often rejected lines of old imports are deleted.
@@ -187,12 +187,10 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
     }
 }
 
-/// Opens the file of webhooks, if the store keeps events. They are not on a cluster yet: each machine would post
-/// every event.
+/// Opens the file of webhooks, if this machine posts to them and the store keeps events.
 pub(crate) fn webhooks(settings: &Settings) -> Result<Option<Arc<Webhooks>>, CliError> {
-    match (&settings.hot.value, settings.events_keep.value.every) {
-        (Hot::Sqlite, Some(_)) => {}
-        (Hot::Sqlite, None) | (Hot::Cql(_), _) => return Ok(None),
+    if !settings.post_webhooks.value || settings.events_keep.value.every.is_none() {
+        return Ok(None);
     }
     let allow_private = settings.webhook_allow_private.value;
     let options = webhooks::Options { allow_private, ..webhooks::Options::default() };

@@ -281,7 +281,7 @@ pub(crate) async fn redeliver(
 }
 
 fn kept(app: &App) -> Result<&Arc<Webhooks>, Problem> {
-    let why = "it has no webhooks: events_keep is 0, or the hot store is on a cluster";
+    let why = "it has no webhooks: events_keep is 0, or post_webhooks is false on this machine";
     app.access.webhooks.as_ref().ok_or_else(|| Problem::not_kept(why))
 }
 
