@@ -37,6 +37,7 @@ mod service {
     mod shutdown;
     mod strangers;
     mod synced;
+    mod units;
     mod verify;
     mod webhooks;
 }
