@@ -10,6 +10,7 @@ use engine::{Caller, Engine, Failure};
 use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
+use crate::cors::AllowedOrigins;
 use crate::guesses::Guesses;
 use crate::password::Passwords;
 use crate::peer::TrustedProxies;
@@ -32,6 +33,8 @@ pub(crate) const EVENT_STREAMS_MAX: usize = 256;
 pub struct Access {
     /// Whose word about the address of a client counts; nobody's by default.
     pub trusted_proxies: TrustedProxies,
+    /// Pages of which other origins may call; of none by default.
+    pub cors_origins: AllowedOrigins,
     /// Whether anyone may make an account; on by default.
     pub sign_up: SignUp,
     /// Where refused attempts are kept; nowhere by default.

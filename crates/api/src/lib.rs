@@ -10,6 +10,7 @@ mod app;
 mod around;
 pub mod bodies;
 mod closed;
+mod cors;
 mod cursor;
 pub mod docs;
 mod extract;
@@ -38,6 +39,7 @@ pub mod views;
 mod webhook_feed;
 
 pub use app::{Access, App, BadSignUp, SignUp};
+pub use cors::{AllowedOrigins, BadOrigins, ORIGINS_MAX};
 pub use extract::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;

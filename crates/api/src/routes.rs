@@ -21,10 +21,11 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
 
 /// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
+    let cors = access.cors_origins.layer();
     let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
-    routes
+    let routes = routes
         .with_state(Arc::clone(&app))
         .merge(pages::routes(&document))
         .merge(metrics::routes(app))
@@ -33,5 +34,9 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
             Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
         })
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(around))
+        .layer(from_fn(around));
+    match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
 }

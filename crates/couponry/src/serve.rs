@@ -44,6 +44,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let mut notices = Vec::from_iter(Rounds::of(settings)?);
     let access = Access {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        cors_origins: settings.cors_origins.parsed("cors_origins")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
         attempts: None,
         webhooks: None,

@@ -5,6 +5,7 @@ mod attempts;
 mod audit;
 mod bad_input;
 pub(crate) mod contract;
+mod cors;
 mod counts;
 mod events;
 mod examples;

@@ -265,6 +265,20 @@ impl Service {
     /// Sends one request, and checks its answer against the contract.
     pub(crate) async fn send(&self, who: Who<'_>, asked: Asked) -> Answer {
         self.archive_what_is_finished().await;
+        let (method, target) = (asked.method, asked.target.clone());
+        let answer = self.answer(who, asked).await;
+        if !answer.is_hasty() {
+            contract::check(method, &target, &answer);
+        }
+        answer
+    }
+
+    /// Asks as a browser does before it calls. It is no operation of the contract.
+    pub(crate) async fn preflight(&self, asked: Asked) -> Answer {
+        self.answer(Nobody, asked).await
+    }
+
+    async fn answer(&self, who: Who<'_>, asked: Asked) -> Answer {
         let mut request = Request::builder().method(asked.method).uri(&asked.target);
         if let Some(value) = self.authorization(who) {
             request = request.header(header::AUTHORIZATION, value);
@@ -279,16 +293,12 @@ impl Service {
         let Ok(response) = self.app.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
-        let answer = Answer {
+        Answer {
             status: parts.status.as_u16(),
             json: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             headers: parts.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
-        };
-        if !answer.is_hasty() {
-            contract::check(asked.method, &asked.target, &answer);
         }
-        answer
     }
 
     /// Opens a stream of events, behind the event `seen` if there is one.

@@ -146,6 +146,10 @@ settings! {
         env "COUPONRY_TRUSTED_PROXIES", flag "LIST",
         "Believe the X-Forwarded-For and Forwarded headers of these proxies: IP addresses, and \
          networks such as 10.0.0.0/8, separated by commas; their connections are not limited";
+    cors_origins: String = "",
+        env "COUPONRY_CORS_ORIGINS", flag "LIST",
+        "Let pages of these other origins call the API from a browser: such as https://shop.example, \
+         separated by commas";
     sign_up: String = "on",
         env "COUPONRY_SIGN_UP", flag "on|off",
         "Let anyone make an account with POST /v1/users: on or off";
