@@ -116,7 +116,7 @@ impl Desk {
     }
 
     /// Whether they may do this: for what a page offers. The guard has decided about the page itself.
-    pub(crate) fn may(&self, action: &Action) -> bool {
+    pub(crate) fn may(&self, action: Action) -> bool {
         self.member.as_ref().is_some_and(|member| action.is_for(member.role))
     }
 
@@ -143,6 +143,16 @@ impl Desk {
     /// An instant in the zone of the desk.
     pub(crate) fn at(&self, at: &Millis) -> String {
         self.t.moment(*at, &self.zone)
+    }
+
+    /// The themes that one can choose.
+    pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
+        let t = self.t;
+        [
+            (Theme::System.as_str(), t.theme_system()),
+            (Theme::Light.as_str(), t.theme_light()),
+            (Theme::Dark.as_str(), t.theme_dark()),
+        ]
     }
 
     /// The page with one field of its query changed.

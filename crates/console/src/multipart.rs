@@ -18,8 +18,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest short field, in bytes.
 const FIELD_BYTES_MAX: usize = 4_096;
 
-/// Most short fields.
-const FIELDS_MAX: usize = 10;
+/// The short fields, which come before the file. The form of the page has them in this order.
+const SHORT: [&str; 5] = ["csrf", "mode", "encoding", "columns", "batch_id"];
 
 /// An upload whose token was checked.
 pub(crate) struct Upload {
@@ -43,25 +43,23 @@ impl Upload {
         desk: &Desk,
     ) -> Result<(Fields, BoxStream<'_, Result<Bytes, String>>), Trouble> {
         let mut fields = Fields::default();
-        // Each part borrows the whole, so it is read before the next one is asked for.
-        for _ in 0..FIELDS_MAX {
-            let part = self.multipart.next_field().await;
-            let part = part.map_err(|error| Trouble::field("file", error.to_string()))?;
-            let Some(mut part) = part else { break };
-            let name = part.name().unwrap_or_default().to_owned();
-            if name == "file" {
-                let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
-                if !is_token(desk, member, fields.shown("csrf")) {
-                    return Err(Trouble::SignedOut(None));
-                }
-                // The borrow checker does not see that the loop ends here; so the part goes out of the
-                // function with the stream that reads it.
-                return Ok((fields, pieces(part)));
-            }
-            let value = short(&mut part).await?;
-            fields.0.push((name, value));
+        for name in SHORT {
+            let mut part = self.part(name).await?;
+            fields.0.push((name.to_owned(), short(&mut part).await?));
         }
-        Err(Trouble::field("file", "is missing"))
+        let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
+        if !is_token(desk, member, fields.shown("csrf")) {
+            return Err(Trouble::SignedOut(None));
+        }
+        Ok((fields, pieces(self.part("file").await?)))
+    }
+
+    /// The next part, which has to be this one.
+    async fn part(&mut self, name: &str) -> Result<Field<'_>, Trouble> {
+        let part = self.multipart.next_field().await;
+        let part = part.map_err(|error| Trouble::field("file", error.to_string()))?;
+        let is_it = |part: &Field<'_>| part.name() == Some(name);
+        part.filter(is_it).ok_or_else(|| Trouble::field(name, "is missing"))
     }
 }
 

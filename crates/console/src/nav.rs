@@ -31,7 +31,7 @@ impl Desk {
         ];
         let path = self.path.split('?').next().unwrap_or_default();
         let path = path.trim_end_matches('/');
-        let shown = all.into_iter().filter(|(.., action)| self.may(action));
+        let shown = all.into_iter().filter(|(.., action)| self.may(*action));
         let entry = |(href, label, icon, _): (&'static str, _, _, _)| {
             let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
             let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");

@@ -12,6 +12,7 @@ mod operations;
 mod people;
 mod words;
 
+use std::borrow::Borrow;
 use std::fmt;
 
 use coupon::calendar::{Date, Zone, format_local};
@@ -89,8 +90,12 @@ macro_rules! texts {
         }
     };
     (@one $name:ident [$n:ident $(, $more:ident)*] $one:literal, $other:literal, $ko:literal) => {
-        pub(crate) fn $name(self, $n: u64 $(, $more: impl std::fmt::Display)*) -> String {
-            let is_one = $n == 1;
+        pub(crate) fn $name(
+            self,
+            $n: impl std::borrow::Borrow<u64>
+            $(, $more: impl std::fmt::Display)*
+        ) -> String {
+            let is_one = *$n.borrow() == 1;
             let $n = self.number($n);
             match self.lang() {
                 $crate::text::Lang::En if is_one => format!($one),
@@ -113,8 +118,8 @@ impl Texts {
     }
 
     /// A number with groups of three: both languages write a comma.
-    pub(crate) fn number(self, number: u64) -> String {
-        let digits = number.to_string();
+    pub(crate) fn number(self, number: impl Borrow<u64>) -> String {
+        let digits = number.borrow().to_string();
         let mut grouped = String::with_capacity(digits.len() * 4 / 3);
         for (at, digit) in digits.chars().enumerate() {
             if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -131,8 +136,8 @@ impl Texts {
     }
 
     /// An instant in a zone, to the minute.
-    pub(crate) fn moment(self, at: Millis, zone: &Zone) -> String {
-        let local = format_local(at, zone);
+    pub(crate) fn moment(self, at: impl Borrow<Millis>, zone: &Zone) -> String {
+        let local = format_local(*at.borrow(), zone);
         let (Some(day), Some(time)) = (local.get(..10), local.get(11..16)) else { return local };
         format!("{} {time}", self.civil(day))
     }
@@ -165,8 +170,8 @@ impl Texts {
     }
 
     /// A role of the console.
-    pub(crate) fn role(self, role: StaffRole) -> &'static str {
-        match role {
+    pub(crate) fn role(self, role: impl Borrow<StaffRole>) -> &'static str {
+        match role.borrow() {
             StaffRole::Viewer => self.role_viewer(),
             StaffRole::Marketer => self.role_marketer(),
             StaffRole::Support => self.role_support(),

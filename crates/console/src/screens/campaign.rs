@@ -70,7 +70,7 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let by_hour = desk.query.get("by") == Some("hour");
     let counted = counted(&desk, &view, by_hour).await?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
-    let audited = match desk.may(&Action::ReadAudit) {
+    let audited = match desk.may(Action::ReadAudit) {
         true => entries(&desk, Some(&id), None, AUDITED).await?.unwrap_or_default(),
         false => Vec::new(),
     };
@@ -171,15 +171,15 @@ fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
         (t.field_time_zone(), zone.name().to_owned()),
         (
             t.field_per_user_limit(),
-            campaign.per_user_limit.map_or(t.unlimited().to_owned(), |it| t.number(it.into())),
+            campaign.per_user_limit.map_or(t.unlimited().to_owned(), |it| t.number(u64::from(it))),
         ),
-        (t.field_cancel_days(), t.days(campaign.cancel_days.into())),
-        (t.field_extend_days(), t.days(campaign.extend_days.into())),
+        (t.field_cancel_days(), t.days(u64::from(campaign.cancel_days))),
+        (t.field_extend_days(), t.days(u64::from(campaign.extend_days))),
     ];
     let mut may = |name, value: Option<String>| terms.extend(value.map(|value| (name, value)));
     may(t.field_shared_code(), campaign.shared_code.as_ref().map(ToString::to_string));
     may(t.field_code_prefix(), campaign.code_prefix.as_ref().map(ToString::to_string));
-    may(t.field_valid_days(), campaign.valid_days.map(|days| t.days(days.into())));
+    may(t.field_valid_days(), campaign.valid_days.map(|days| t.days(u64::from(days))));
     may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
     may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
     may(t.field_metadata(), campaign.metadata.clone());

@@ -1,5 +1,7 @@
 //! All campaigns: filter, search, sort.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use axum::response::Response;
 use coupon::time::Millis;
@@ -8,7 +10,6 @@ use engine::CampaignView;
 use crate::chart::stacked;
 use crate::desk::Desk;
 use crate::index::Counted;
-use crate::roles::Action;
 use crate::roles::Action;
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -41,7 +42,8 @@ impl Phase {
         }
     }
 
-    pub(crate) fn label(self, t: Texts) -> &'static str {
+    pub(crate) fn label(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
         match self {
             Phase::Planned => t.phase_planned(),
             Phase::Running => t.phase_running(),

@@ -159,7 +159,7 @@ impl TermsPage<'_> {
             (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
             (t.field_expires_on(), t.date(terms.expires_on())),
             (t.field_handout(), t.handout(terms.handout).to_owned()),
-            (t.field_cancel_days(), t.days(terms.cancel_days.into())),
+            (t.field_cancel_days(), t.days(u64::from(terms.cancel_days))),
         ]
     }
 }

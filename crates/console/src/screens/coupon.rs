@@ -1,5 +1,7 @@
 //! One coupon: its state in a sentence, what happened to it, what was refused, and what may be done.
 
+use std::borrow::Borrow;
+
 use askama::Template;
 use attempts::Wanted;
 use axum::extract::Path;
@@ -77,7 +79,8 @@ impl Deed {
         }
     }
 
-    fn label(self, t: Texts) -> &'static str {
+    fn label(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
         match self {
             Deed::Issue => t.deed_issue(),
             Deed::Revoke => t.deed_revoke(),
@@ -87,7 +90,8 @@ impl Deed {
         }
     }
 
-    fn means(self, t: Texts) -> &'static str {
+    fn means(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
         match self {
             Deed::Issue => t.deed_issue_means(),
             Deed::Revoke => t.deed_revoke_means(),
@@ -128,7 +132,7 @@ pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Respon
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
     let state = view.coupon.state();
-    let offers = Deed::ALL.into_iter().filter(|it| it.fits(state) && desk.may(&it.action()));
+    let offers = Deed::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
     let page = CouponPage {
         d: &desk,
         t,

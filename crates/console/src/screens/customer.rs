@@ -55,7 +55,7 @@ pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Respons
     let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
     let list = desk.coupons(Some(user.clone()), None, None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
-    let campaigns = match desk.may(&Action::Issue) {
+    let campaigns = match desk.may(Action::Issue) {
         true => offered(&desk).await?,
         false => Vec::new(),
     };

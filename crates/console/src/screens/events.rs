@@ -101,7 +101,7 @@ pub(crate) async fn tail(desk: Desk) -> Result<Response, Trouble> {
     let permit = Arc::clone(&desk.console.tails).try_acquire_owned();
     let permit = permit.map_err(|_| Trouble::Busy)?;
     let caller = desk.reader()?;
-    let tail = Tail { desk, caller, from: FeedStart::Now, _permit: permit };
+    let tail = Tail { desk, caller, from: FeedStart::Newest, _permit: permit };
     let events = stream(tail).take_until(sleep(TAIL_MAX));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
@@ -112,7 +112,7 @@ fn stream(tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
         let lines = tail.look().await?;
         Ok::<_, Trouble>(Some((lines, tail)))
     });
-    let lines = steps.map_ok(|lines| futures::stream::iter(lines.into_iter().map(Ok)));
+    let lines = steps.map_ok(|lines| futures::stream::iter(lines.into_iter().map(Ok::<_, Trouble>)));
     // A store that fails ends the stream; the browser asks again.
     lines.try_flatten().take_while(|line| std::future::ready(line.is_ok())).map(|line| {
         Ok(Event::default().data(line.unwrap_or_default()))

@@ -188,15 +188,15 @@ fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
         said.push(t.preview_valid(t.date(from), t.date(on), zone.name()));
     }
     if let Some(days) = draft.valid_days {
-        said.push(t.preview_valid_days(days.into()));
+        said.push(t.preview_valid_days(u64::from(days)));
     }
     said.push(match draft.per_user_limit.unwrap_or(Some(1)) {
-        Some(limit) => t.preview_limit(limit.into()),
+        Some(limit) => t.preview_limit(u64::from(limit)),
         None => t.preview_no_limit().to_owned(),
     });
     said.push(match draft.cancel_days.unwrap_or(coupon::campaign::OPEN_DAYS_DEFAULT) {
         0 => t.preview_no_cancel().to_owned(),
-        days => t.preview_cancel(days.into()),
+        days => t.preview_cancel(u64::from(days)),
     });
     said
 }

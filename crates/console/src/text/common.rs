@@ -27,8 +27,6 @@ texts! {
     time_zone => "Time zone", "시간대";
     save => "Save", "저장";
     cancel => "Cancel", "취소";
-    back => "Back", "뒤로";
-    more => "More", "더 보기";
     first_page => "First page", "첫 페이지";
     next_page => "Next page", "다음 페이지";
     sign_out => "Sign out", "로그아웃";
@@ -100,7 +98,6 @@ texts! {
     keyboard_close => "Close", "닫기";
     as_table => "As a table", "표로 보기";
     in_zone(zone) => "Times in {zone}.", "시간대: {zone}";
-    none => "none", "없음";
     yes => "Yes", "예";
     no => "No", "아니요";
     state_available => "Available", "발급 전";
@@ -118,7 +115,5 @@ texts! {
     order => "Order", "주문";
     state => "State", "상태";
     day => "Day", "날짜";
-    hour => "Hour", "시각";
-    total => "Total", "합계";
     unlimited => "no limit", "제한 없음";
 }
