@@ -101,7 +101,9 @@ pub(crate) async fn tail(desk: Desk) -> Result<Response, Trouble> {
     let permit = Arc::clone(&desk.console.tails).try_acquire_owned();
     let permit = permit.map_err(|_| Trouble::Busy)?;
     let caller = desk.reader()?;
-    let tail = Tail { desk, caller, from: FeedStart::Newest, _permit: permit };
+    let mut tail = Tail { desk, caller, from: FeedStart::Newest, _permit: permit };
+    // Now, not with the first look: what happens in between belongs to the tail.
+    tail.look().await?;
     let events = stream(tail).take_until(sleep(TAIL_MAX));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
