@@ -5,13 +5,11 @@
 
 use std::fmt::Write;
 
-/// Width and height of a line chart, in its own units.
-const LINE: (f64, f64) = (720.0, 220.0);
+/// Width and height of the plot of a line chart, in its own units. The page stretches it to its width; strokes
+/// keep their own.
+const PLOT: (f64, f64) = (1_000.0, 200.0);
 
-/// What the numbers of the axis and the labels below take.
-const MARGIN: (f64, f64, f64, f64) = (10.0, 10.0, 26.0, 52.0);
-
-/// Most labels below a line chart.
+/// Most labels below a line chart; a phone shows every other one.
 const LABELS_MAX: usize = 8;
 
 /// A line: the class that colours it, and its values.
@@ -20,70 +18,53 @@ pub(crate) struct Line {
     pub(crate) values: Vec<u64>,
 }
 
-/// Lines over labels. `number` writes the numbers of the axis.
+/// Lines over labels. `number` writes the numbers of the axis. The labels are text of the page, beside the
+/// drawing, so that they have the size of text on every screen.
 pub(crate) fn lines(
     labels: &[String],
     lines: &[Line],
     title: &str,
     number: impl Fn(u64) -> String,
 ) -> String {
-    let (width, height) = LINE;
-    let (top, right, bottom, left) = MARGIN;
+    let (width, height) = PLOT;
     let most = lines.iter().flat_map(|line| &line.values).copied().max().unwrap_or(0);
-    let top_value = rounded_up(most);
-    let steps = labels.len().saturating_sub(1).max(1) as f64;
-    let x = |at: usize| left + (width - left - right) * at as f64 / steps;
-    let y = |value: u64| {
-        height - bottom - (height - top - bottom) * value as f64 / top_value.max(1) as f64
-    };
-    let mut svg = format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
+    let top = rounded_up(most);
+    let axis = [top, top / 2, 0].map(|value| format!("<li>{}</li>", escaped(&number(value))));
+    let mut chart = format!(
+        "<div class=\"chart\"><ul class=\"axis\" aria-hidden=\"true\">{}</ul>\
+         <svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        axis.concat(),
         escaped(title)
     );
-    for part in 0..=2 {
-        let value = top_value * part / 2;
-        let _ = write!(
-            svg,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
-             <text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            width - right,
-            y(value),
-            y(value),
-            left - 8.0,
-            y(value) + 4.0,
-            escaped(&number(value)),
-        );
+    for y in [0.0, height / 2.0, height] {
+        let _ = write!(chart, "<line class=\"grid\" x2=\"{width}\" y1=\"{y}\" y2=\"{y}\"/>");
     }
-    let every = labels.len().div_ceil(LABELS_MAX).max(1);
-    for (at, label) in labels.iter().enumerate().step_by(every) {
-        let anchor = match at {
-            0 => "start",
-            at if at + 1 == labels.len() => "end",
-            _ => "middle",
-        };
-        let _ = write!(
-            svg,
-            "<text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
-            x(at),
-            height - 6.0,
-            escaped(label),
-        );
-    }
+    // Each value stands over the middle of its label.
+    let x = |at: usize| width * (at as f64 + 0.5) / labels.len().max(1) as f64;
+    let y = |value: u64| height - height * value as f64 / top.max(1) as f64;
     for Line { class, values } in lines {
-        let points = values.iter().enumerate().map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)));
+        let points = values.iter().enumerate();
+        let points = points.map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)));
         let points = points.collect::<Vec<_>>().join(" ");
-        let _ = write!(svg, "<polyline class=\"line {class}\" points=\"{points}\"/>");
+        let _ = write!(chart, "<polyline class=\"{class}\" points=\"{points}\"/>");
         if let Some((at, value)) = values.iter().enumerate().next_back() {
-            let _ = write!(
-                svg,
-                "<circle class=\"dot {class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"/>",
-                x(at),
-                y(*value)
-            );
+            let (x, y) = (x(at), y(*value));
+            let _ = write!(chart, "<path class=\"dot {class}\" d=\"M{x:.1} {y:.1}h0\"/>");
         }
     }
-    svg.push_str("</svg>");
-    svg
+    let _ = write!(chart, "</svg><ul class=\"labels\" aria-hidden=\"true\">{}</ul></div>", named(labels));
+    chart
+}
+
+/// An item for each label; most of them are empty, so that the others do not touch.
+fn named(labels: &[String]) -> String {
+    let every = labels.len().div_ceil(LABELS_MAX).max(1);
+    let item = |(at, label): (usize, &String)| match (at % every, (at / every) % 2) {
+        (0, 0) => format!("<li><span>{}</span></li>", escaped(label)),
+        (0, _) => format!("<li class=\"other\"><span>{}</span></li>", escaped(label)),
+        _ => "<li></li>".to_owned(),
+    };
+    labels.iter().enumerate().map(item).collect()
 }
 
 /// One bar of parts, each with the class that colours it.

@@ -20,6 +20,9 @@ use crate::trouble::Trouble;
 /// How long a list is good.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How old a list may be that is shown while the next one is read. After a quiet hour, people wait for it.
+const SHOWN_MAX: Duration = Duration::from_secs(60);
+
 /// Most campaigns of the list: some 20 MB.
 const CAMPAIGNS_MAX: usize = 50_000;
 
@@ -60,7 +63,12 @@ impl Desk {
     /// Those of the store.
     pub(crate) async fn all_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
         let index = &self.console.index;
-        let known = index.listed().filter(|_| !index.is_stale.load(Ordering::Acquire));
+        // An empty list is read at once, and whoever sees it waits for the first campaign.
+        let is_good = |known: &Arc<Listed>| {
+            let may_be_shown = known.read.elapsed() <= SHOWN_MAX && !known.campaigns.is_empty();
+            may_be_shown && !index.is_stale.load(Ordering::Acquire)
+        };
+        let known = index.listed().filter(is_good);
         if let Some(known) = known {
             if known.read.elapsed() > FRESH {
                 let desk = self.clone();
@@ -74,7 +82,7 @@ impl Desk {
             return Ok(known);
         }
         let _only = index.reading.lock().await;
-        match index.listed().filter(|_| !index.is_stale.load(Ordering::Acquire)) {
+        match index.listed().filter(is_good) {
             Some(known) => Ok(known),
             None => self.read_campaigns().await,
         }

@@ -20,7 +20,7 @@ impl Desk {
         let all = [
             ("/console", t.overview(), "overview", Action::Look),
             ("/console/campaigns", t.campaigns(), "campaigns", Action::Look),
-            ("/console/coupons", t.coupons_and_customers(), "search", Action::Look),
+            ("/console/coupons", t.find(), "search", Action::Look),
             ("/console/reports", t.reports(), "reports", Action::Look),
             ("/console/calendar", t.calendar(), "calendar", Action::Look),
             ("/console/import", t.import(), "import", Action::Import),

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
+use coupon::calendar::parse_instant;
 use coupon::ids::CampaignId;
 use engine::Audited;
 use serde_json::json;
@@ -41,7 +42,11 @@ pub(crate) async fn entries(
 
 fn entry(desk: &Desk, audited: Audited) -> Entry {
     let Audited { place, entry } = audited;
-    let text = |text: Option<String>| text.unwrap_or_default();
+    // The audit has instants as the API writes them.
+    let text = |text: Option<String>| match text.as_deref().map(parse_instant) {
+        Some(Ok(at)) => desk.at(&at),
+        _ => text.unwrap_or_default(),
+    };
     let change = |it: engine::FieldChange| {
         (desk.t.field(&it.field).to_owned(), text(it.from), text(it.to))
     };

@@ -51,6 +51,14 @@ struct CampaignPage<'a> {
     curl: String,
 }
 
+impl CampaignPage<'_> {
+    fn period(&self) -> String {
+        let (t, campaign) = (self.t, &self.view.campaign);
+        let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
+        t.period(first, t.date(campaign.expires_on()))
+    }
+}
+
 /// A batch on a page.
 pub(crate) struct BatchRow {
     id: String,

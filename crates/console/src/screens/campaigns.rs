@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 
 use askama::Template;
 use axum::response::Response;
+use coupon::calendar::Date;
 use coupon::time::Millis;
 use engine::CampaignView;
 
@@ -175,7 +176,7 @@ fn row(desk: &Desk, view: &CampaignView) -> Row {
         name: campaign.name.clone(),
         phase: phase(view, desk.now),
         period: t.period(
-            t.moment(campaign.valid_from, &campaign.zone),
+            t.date(Date::of(campaign.valid_from, &campaign.zone)),
             t.date(campaign.expires_on()),
         ),
         bar: bar(t, view),

@@ -9,6 +9,7 @@ texts! {
     overview => "Overview", "개요";
     campaigns => "Campaigns", "캠페인";
     coupons_and_customers => "Coupons and customers", "쿠폰·고객";
+    find => "Find a coupon", "쿠폰 찾기";
     reports => "Reports", "보고서";
     calendar => "Calendar", "달력";
     import => "Import", "가져오기";
