@@ -2,7 +2,7 @@
 //!
 //! A handler extracts, calls the engine and answers; what a status means is in one table
 //! ([`problem`]), and the document of the interface is generated from the handlers ([`openapi`]).
-//! This is the only crate that knows axum and jsonwebtoken.
+//! Only this crate knows jsonwebtoken, and only `console` beside it knows axum.
 
 pub mod accept;
 mod answer;
