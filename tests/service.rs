@@ -19,6 +19,7 @@ mod service {
     mod codes;
     mod commands;
     mod compact;
+    mod console;
     mod copy;
     mod damage;
     mod disk;

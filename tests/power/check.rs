@@ -168,7 +168,7 @@ async fn has(engine: &Arc<Engine>, known: &[Known]) -> Result<(), String> {
 }
 
 async fn every_coupon(engine: &Arc<Engine>) -> Result<BTreeMap<String, CouponView>, String> {
-    let caller = Caller { role: Role::Admin, subject: "test".parse().expect("a name") };
+    let caller = Caller::new(Role::Admin, "test".parse().expect("a name"));
     let begun = Arc::clone(engine).every_coupon(&caller, CouponsRequest::default()).await;
     let mut stream = begun.map_err(|error| format!("{error:?}"))?;
     let mut all = BTreeMap::new();

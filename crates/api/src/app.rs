@@ -7,17 +7,17 @@ use std::sync::Arc;
 use attempts::AttemptLog;
 use coupon::ids::UserId;
 use engine::{Caller, Engine, Failure};
+use passwords::Passwords;
+use passwords::throttle::Throttle;
 use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use crate::cors::AllowedOrigins;
 use crate::guesses::Guesses;
-use crate::password::Passwords;
 use crate::peer::TrustedProxies;
 use crate::problem::Problem;
 use crate::sign_in_limits::SignInLimits;
 use crate::stream_limit::StreamLimit;
-use crate::throttle::Throttle;
 use crate::token::Tokens;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::accept::PER_PEER_MAX;
 use crate::pace::Pace;
 use crate::problem::Problem;
-use crate::throttle::Throttle;
+use passwords::throttle::Throttle;
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;
@@ -229,14 +229,14 @@ mod tests {
     const NOON: i64 = 1_763_596_800_000;
 
     fn user(name: &str) -> Caller {
-        Caller { role: Role::User, subject: name.parse().unwrap() }
+        Caller::new(Role::User, name.parse().unwrap())
     }
 
     #[tokio::test]
     async fn one_user_has_few_requests_under_way() {
         let guesses = Guesses::new(10);
         let (ann, bob) = (user("ann"), user("bob"));
-        let shop = Caller { role: Role::Shop, subject: "till".parse().unwrap() };
+        let shop = Caller::new(Role::Shop, "till".parse().unwrap());
         let named = "ann".parse::<UserId>().unwrap();
         // Issues and requests about codes, by herself and by a shop for her, count together.
         let mut under_way = Vec::new();
@@ -273,7 +273,7 @@ mod tests {
     fn one_user_is_paced() {
         let guesses = Guesses::new(10);
         let (ann, bob) = (user("ann"), user("bob"));
-        let shop = Caller { role: Role::Shop, subject: "till".parse().unwrap() };
+        let shop = Caller::new(Role::Shop, "till".parse().unwrap());
         let named = "ann".parse::<UserId>().unwrap();
         let waits = |caller: &Caller, named: Option<&UserId>| {
             let issue = guesses.one_of_few(caller, named, NOON, ready(Ok(()))).boxed_local();

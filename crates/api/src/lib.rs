@@ -2,7 +2,7 @@
 //!
 //! A handler extracts, calls the engine and answers; what a status means is in one table
 //! ([`problem`]), and the document of the interface is generated from the handlers ([`openapi`]).
-//! This is the only crate that knows axum and jsonwebtoken.
+//! Only this crate knows jsonwebtoken, and only `console` beside it knows axum.
 
 pub mod accept;
 mod answer;
@@ -24,7 +24,6 @@ pub mod outbound;
 mod pace;
 mod pages;
 mod paging;
-pub mod password;
 mod patient;
 pub mod peer;
 pub mod problem;
@@ -32,7 +31,6 @@ mod receiver;
 mod routes;
 mod sign_in_limits;
 mod stream_limit;
-pub mod throttle;
 pub mod token;
 mod tried;
 pub mod views;

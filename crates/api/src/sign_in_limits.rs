@@ -1,7 +1,7 @@
 //! Limits for callers who have no token yet: how often they sign in, and how many accounts they
 //! make.
 
-use crate::throttle::Throttle;
+use passwords::throttle::Throttle;
 
 /// Wrong passwords for one login from one peer after which this peer is refused under this login
 /// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.

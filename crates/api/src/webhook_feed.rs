@@ -22,7 +22,7 @@ impl WebhookFeed {
     /// The feed of `engine`.
     pub fn new(engine: Arc<Engine>) -> WebhookFeed {
         let subject = "webhooks".parse().expect("a word makes a name");
-        let caller = Caller { role: Role::Operator, subject };
+        let caller = Caller::new(Role::Operator, subject);
         WebhookFeed { engine, caller, types: EventType::all().collect() }
     }
 }

@@ -8,6 +8,7 @@
 
 mod file;
 mod keeper;
+mod masked;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +20,7 @@ pub use rusqlite::Error as FileError;
 pub use crate::file::OpenError;
 use crate::file::Reader;
 use crate::keeper::Keeper;
+pub use crate::masked::masked;
 
 /// Something that was tried and refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

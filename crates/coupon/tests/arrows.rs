@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -19,7 +19,9 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
     ("webhooks", &[]),
-    ("api", &["attempts", "coupon", "engine", "webhooks"]),
+    ("passwords", &[]),
+    ("api", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
+    ("console", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
     (
         "couponry",
         &[
@@ -36,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "attempts",
             "webhooks",
             "api",
+            "console",
         ],
     ),
     // A second binary over the same stores. It uses the settings of the first.
@@ -72,7 +75,7 @@ const ALONE: [(&str, &[&str]); 12] = [
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold", "simulation"]),
-    ("axum", &["api", "peers"]),
+    ("axum", &["api", "console", "peers"]),
     ("jsonwebtoken", &["api"]),
     ("hyper", &["api"]),
     ("utoipa", &["api"]),

@@ -67,6 +67,7 @@ Examples:
     Schema(commands::schema::SchemaCommand),
     Notify(commands::notify::NotifyFlags),
     Token(commands::token::TokenArgs),
+    Console(commands::console::ConsoleArgs),
     /// List, add and retire keys
     ///
     /// A code key mints codes, and a token key signs tokens. couponry mints and signs with the newest

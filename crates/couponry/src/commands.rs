@@ -5,6 +5,7 @@ pub(crate) mod campaign;
 pub(crate) mod compact;
 pub(crate) mod completion;
 pub(crate) mod config;
+pub(crate) mod console;
 pub(crate) mod copy;
 pub(crate) mod coupon;
 pub(crate) mod doctor;

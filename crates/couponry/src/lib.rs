@@ -69,6 +69,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         Command::Schema(command) => commands::schema::run(&settings()?, command).await,
         Command::Notify(flags) => commands::notify::run(&settings()?, flags).await,
         Command::Token(args) => commands::token::run(&settings()?, args).await,
+        Command::Console(args) => commands::console::run(&settings()?, args),
         Command::Key(command) => commands::key::run(&settings()?, command).await,
         Command::Doctor(args) => commands::doctor::run(&settings()?, args).await,
         Command::Verify(args) => commands::verify::run(&settings()?, args).await,

@@ -42,7 +42,7 @@ pub(crate) enum Purpose {
 /// The admin in whose name the commands act.
 pub(crate) fn caller() -> Caller {
     let subject = "cli".parse().expect("a word makes a name");
-    Caller { role: Role::Admin, subject }
+    Caller::new(Role::Admin, subject)
 }
 
 /// What they do now.

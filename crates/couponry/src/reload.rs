@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use api::token::Tokens;
+use console::Console;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open;
+use crate::serve::console::signing_keys;
 
 /// How often the folder is checked. An operator who adds a key and at once tries a token waits no
 /// longer than this.
@@ -21,7 +23,7 @@ type Print = Vec<(PathBuf, u64, Option<SystemTime>)>;
 /// Reloads the keys when the folder changes, and at every SIGHUP, until it is dropped. Keeps the
 /// keys as they are if the folder cannot be read, has no token key, or has lost a code key: a slip
 /// of an operator must not make codes unknown.
-pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>) {
+pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>, console: Option<Arc<Console>>) {
     let mut hangup = signal(SignalKind::hangup()).ok();
     let mut seen = print(keys.folder());
     loop {
@@ -36,7 +38,12 @@ pub(crate) async fn watch(mut keys: Keys, tokens: Arc<Tokens>) {
         // Log the result once for each state of the folder.
         seen = now;
         match read_again(&mut keys, &tokens) {
-            Ok(()) => tracing::info!(keys = keys.all.len(), "the keys were read again"),
+            Ok(()) => {
+                if let Some(console) = &console {
+                    console.replace_keys(signing_keys(&keys));
+                }
+                tracing::info!(keys = keys.all.len(), "the keys were read again");
+            }
             Err(error) => {
                 tracing::error!(%error, "cannot reload the keys: the old ones stay in use")
             }

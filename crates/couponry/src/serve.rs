@@ -1,6 +1,7 @@
 //! `couponry serve`: runs the service on one address until a signal stops it.
 
 pub(crate) mod banner;
+pub(crate) mod console;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -69,14 +70,19 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
+    let console = console::console(settings, &opened, &access)?;
     let mut background = background(settings, &opened, &access, notices);
     let posting = access.webhooks.clone().map(|it| Posting::start(it, Arc::clone(&engine)));
-    background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens)));
+    background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone()));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
     let moved_away = open::moved_away(Arc::clone(&engine));
     let limits = Limits { trusted_proxies: access.trusted_proxies.clone(), ..Limits::default() };
     let app = api::app_with(engine, tokens, access);
+    let app = match console {
+        Some(console) => ::console::mounted(app, console),
+        None => app,
+    };
     let stop = async {
         tokio::select! {
             () = stop => {}

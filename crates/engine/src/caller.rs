@@ -7,6 +7,9 @@ use coupon::ids::UserId;
 
 use crate::failure::Failure;
 
+/// What stands before the name of a person at the console, in histories and in the audit.
+const STAFF: &str = "staff";
+
 /// What a token lets its bearer do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -59,18 +62,33 @@ impl FromStr for Role {
 pub struct Caller {
     /// What they may do.
     pub role: Role,
-    /// Their name in the token.
+    /// Their name in the token, or their name in the console.
     pub subject: UserId,
+    /// Whether it is a person at the console. Private: no token can say so.
+    is_staff: bool,
 }
 
 impl fmt::Display for Caller {
-    /// `role:name`, as a coupon's history shows it.
+    /// `role:name`, as a coupon's history shows it; `staff:name` of a person at the console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.role, self.subject)
+        match self.is_staff {
+            true => write!(f, "{STAFF}:{}", self.subject),
+            false => write!(f, "{}:{}", self.role, self.subject),
+        }
     }
 }
 
 impl Caller {
+    /// The bearer of a token.
+    pub fn new(role: Role, subject: UserId) -> Caller {
+        Caller { role, subject, is_staff: false }
+    }
+
+    /// A person at the console. The console decides which role of the engine their own role needs.
+    pub fn staff(role: Role, name: UserId) -> Caller {
+        Caller { role, subject: name, is_staff: true }
+    }
+
     /// Refuses every other role.
     ///
     /// # Errors

@@ -75,6 +75,15 @@ impl Engine {
         Ok(done.map(|row| CampaignView::of(row, caller)))
     }
 
+    /// Whether a draft would become a campaign, as far as one can say without the store.
+    ///
+    /// # Errors
+    /// `Invalid` with every field that is wrong.
+    pub fn check_draft(&self, caller: &Caller, draft: CampaignDraft) -> Result<(), Failure> {
+        caller.must_be(&[Role::Admin])?;
+        self.campaign_of(draft, self.now()).map(|_| ())
+    }
+
     /// Changes the fields of a campaign that may change. The audit keeps the reason.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
+mod staff; // people who sign in to the console
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod walk; // every coupon of both tiers, once each
 
@@ -37,7 +38,7 @@ use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Millis;
 use hot::clock::clock_record;
-use hot::{CouponSnapshot, Gauge, HotStore, Partitions};
+use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
 use failure::found;
@@ -62,7 +63,7 @@ pub use hot::activity::Activity;
 pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
-    Account, CampaignPatch, CouponFilter, HotError, ListOrder, RejectedLine, Span, Tier,
+    Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine, Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
@@ -70,6 +71,7 @@ pub use pages::{Position, Tie};
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
+pub use staff::{BadStaffRole, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole};
 pub use walk::{PartitionCoupons, Sifted};
 
 /// Everything that couponry does with coupons.
@@ -133,6 +135,11 @@ impl Engine {
     /// What a code that no coupon has may be, for people who look why it was refused. About 0.1 ms.
     pub fn unknown(&self, text: &CodeText) -> &'static str {
         self.router.unknown(text).as_str()
+    }
+
+    /// The code that may be meant by one that no coupon has, as people read it. About 0.1 ms.
+    pub fn meant(&self, text: &CodeText) -> Option<String> {
+        Some(self.router.meant(text)?.printed(None))
     }
 
     /// The hot store, for the commands of operators.

@@ -101,10 +101,18 @@ pub enum DeedKind {
     WebhookDeleted,
     /// A webhook got a new secret.
     WebhookSecretRotated,
+    /// Somebody got an account of the console.
+    StaffAdded,
+    /// Somebody got another role or password, or was signed out everywhere.
+    StaffUpdated,
+    /// An account of the console was deleted.
+    StaffRemoved,
+    /// Somebody signed in to the console.
+    StaffSignedIn,
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 18] = [
+pub const DEED_KINDS: [DeedKind; 22] = [
     DeedKind::CampaignCreated,
     DeedKind::CampaignUpdated,
     DeedKind::CampaignPaused,
@@ -123,6 +131,10 @@ pub const DEED_KINDS: [DeedKind; 18] = [
     DeedKind::WebhookUpdated,
     DeedKind::WebhookDeleted,
     DeedKind::WebhookSecretRotated,
+    DeedKind::StaffAdded,
+    DeedKind::StaffUpdated,
+    DeedKind::StaffRemoved,
+    DeedKind::StaffSignedIn,
 ];
 
 impl DeedKind {
@@ -147,6 +159,10 @@ impl DeedKind {
             DeedKind::WebhookUpdated => "webhook.updated",
             DeedKind::WebhookDeleted => "webhook.deleted",
             DeedKind::WebhookSecretRotated => "webhook.secret_rotated",
+            DeedKind::StaffAdded => "staff.added",
+            DeedKind::StaffUpdated => "staff.updated",
+            DeedKind::StaffRemoved => "staff.removed",
+            DeedKind::StaffSignedIn => "staff.signed_in",
         }
     }
 

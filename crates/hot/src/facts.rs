@@ -1,5 +1,5 @@
-//! Facts that a store keeps about itself: the record of its clock, and from where and to where it was
-//! copied.
+//! Facts that a store keeps about itself: the record of its clock, from where and to where it was copied,
+//! and who may sign in to its console.
 
 use async_trait::async_trait;
 
@@ -20,6 +20,8 @@ pub enum Fact {
     CopyPosition,
     /// When `serve` started last.
     TouchedAt,
+    /// The people who may sign in to the console, as JSON.
+    Staff,
 }
 
 impl Fact {
@@ -32,6 +34,7 @@ impl Fact {
             Fact::CopiedFrom => "copied_from",
             Fact::CopyPosition => "copy_position",
             Fact::TouchedAt => settings::TOUCHED_AT,
+            Fact::Staff => "staff",
         }
     }
 }

@@ -35,7 +35,7 @@ pub use directory::{Directory, Entry};
 pub use openings::{home, openings};
 pub use ring::KeyRing;
 pub use unknown::Unknown;
-use unknown::unknown;
+use unknown::{meant, unknown};
 
 /// Finds coupons by what people type.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ impl Router {
     /// What `text`, which no coupon has, may be. About 0.1 ms for each key.
     pub fn unknown(&self, text: &CodeText) -> Unknown {
         unknown(&self.keys(), text)
+    }
+
+    /// The minted code that was meant by `text`, which no coupon has, if it was mistyped. About 0.1 ms for each key.
+    pub fn meant(&self, text: &CodeText) -> Option<Code> {
+        meant(&self.keys(), &text.minted()?)
     }
 
     /// What `text` stands for; `None` if it can stand for nothing.

@@ -33,35 +33,40 @@ impl Unknown {
 
 /// What `text`, which no coupon has, may be under these keys. Tries 511 codes: about 0.1 ms for each key.
 pub(crate) fn unknown(keys: &[CodeKey], text: &CodeText) -> Unknown {
-    let Some(code) = text.minted() else { return Unknown::Other };
-    if home(keys, &code).is_some() {
-        return Unknown::Other;
+    match text.minted() {
+        Some(code) if home(keys, &code).is_none() => match meant(keys, &code) {
+            Some(_) => Unknown::Mistyped,
+            None => Unknown::Forged,
+        },
+        Some(_) | None => Unknown::Other,
     }
+}
+
+/// The minted code of which `code` has one wrong character, or two neighbours changed for each other.
+pub(crate) fn meant(keys: &[CodeKey], code: &Code) -> Option<Code> {
     let opens = |characters: &[u8; MINTED_LEN]| {
         let text = std::str::from_utf8(characters).unwrap_or_default();
-        text.parse::<Code>().is_ok_and(|code| home(keys, &code).is_some())
+        text.parse::<Code>().ok().filter(|code| home(keys, code).is_some())
     };
-    let Ok(right) = <[u8; MINTED_LEN]>::try_from(code.as_str().as_bytes()) else {
-        return Unknown::Other;
-    };
+    let right = <[u8; MINTED_LEN]>::try_from(code.as_str().as_bytes()).ok()?;
     let mut tried = right;
     for at in 0..MINTED_LEN {
-        for character in CHARACTERS {
+        for character in CHARACTERS.iter().filter(|it| **it != right[at]) {
             tried[at] = *character;
-            if *character != right[at] && opens(&tried) {
-                return Unknown::Mistyped;
+            if let Some(code) = opens(&tried) {
+                return Some(code);
             }
         }
         tried = right;
         if at > 0 {
             tried.swap(at - 1, at);
-            if opens(&tried) {
-                return Unknown::Mistyped;
+            if let Some(code) = opens(&tried).filter(|_| tried != right) {
+                return Some(code);
             }
             tried = right;
         }
     }
-    Unknown::Forged
+    None
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl FromRequestParts<Arc<App>> for Who {
         if !app.engine.is_known(&subject).await? {
             return Err(unauthenticated("the token's account is gone".into()));
         }
-        Ok(Who(Caller { role: claims.role, subject }))
+        Ok(Who(Caller::new(claims.role, subject)))
     }
 }
 

@@ -8,16 +8,16 @@ use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{Account, Done, Failure};
+use passwords::throttle::Throttle;
+use passwords::{Password, PasswordError, Purpose};
 
 use crate::answer::{Answer, Made};
 use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, Reading};
 use crate::extract::{Json, UserInPath, Who, named, unauthenticated};
 use crate::guesses::UnderWay;
-use crate::password::{Password, PasswordError, Purpose};
 use crate::peer::Peer;
 use crate::problem::{Code, Problem};
-use crate::throttle::Throttle;
 use crate::token::Role;
 use crate::tried::Trial;
 use crate::views::SessionBody;

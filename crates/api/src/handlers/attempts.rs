@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attempts::Wanted;
+use attempts::{Wanted, masked};
 use axum::extract::State;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
@@ -18,7 +18,6 @@ use crate::cursor;
 use crate::extract::{Params, Who};
 use crate::paging::LIMITS;
 use crate::problem::{Code, Problem};
-use crate::tried::masked;
 use crate::views::AttemptsBody;
 
 /// The list that a cursor belongs to.

@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::{Path, absolute};
 use std::time::{Duration, Instant};
 
-use engine::Engine;
+use ::console::FIRST_LINK_MS;
+use engine::{Engine, StaffRole};
 use tokio::net::TcpListener;
 
 use crate::failure::CliError;
 use crate::keys::Kind;
 use crate::open::{OpenHot, Opened};
+use crate::serve::console;
 use crate::settings::{Cold, Settings};
 
 /// Prints the banner.
@@ -33,6 +35,7 @@ pub(super) async fn print(
         "couponry {version}\n\
          \n  address    http://{address}\
          \n  API page   http://{address}/docs\
+         \n  console    {console}\
          \n  data       {data}: {kept}\
          \n  hot store  {hot}\
          \n  cold tier  {cold}: {compacts}\
@@ -40,6 +43,10 @@ pub(super) async fn print(
          \n\nTo make an admin token that is valid for an hour:\n\
          \n  TOKEN=$({program} token --role admin --data {data})\n",
         version = env!("CARGO_PKG_VERSION"),
+        console = match console::is_on(settings)? {
+            true => format!("http://{address}/console"),
+            false => "off".to_owned(),
+        },
         kept = match opened.hot {
             OpenHot::Sqlite => "on disk, kept over restarts",
             OpenHot::Cql(_) => "keys and locks; the coupons are on the cluster",
@@ -55,9 +62,30 @@ pub(super) async fn print(
             OpenHot::Cql(_) => "every machine needs the same; back them up",
         },
     );
+    let first = first_link(settings, opened, &format!("http://{address}")).await?;
     // The service runs even if standard output is closed.
-    let _ = writeln!(std::io::stdout(), "{banner}");
+    let _ = writeln!(std::io::stdout(), "{banner}{first}");
     Ok(())
+}
+
+/// How to make the first account of the console, while there is none.
+async fn first_link(
+    settings: &Settings,
+    opened: &Opened,
+    address: &str,
+) -> Result<String, CliError> {
+    let staff = opened.engine.staff().await;
+    // A store that does not answer now is no reason not to start.
+    let has_none = staff.is_ok_and(|staff| staff.people().is_empty());
+    if !console::is_on(settings)? || !has_none {
+        return Ok(String::new());
+    }
+    let keys = console::signing_keys(&opened.keys);
+    let now = opened.engine.now();
+    let link = ::console::link(keys, StaffRole::Admin, None, now, FIRST_LINK_MS);
+    Ok(format!(
+        "\nTo make the first account of the console, open this once within an hour:\n\n  {address}{link}\n"
+    ))
 }
 
 fn whole(path: &Path) -> String {

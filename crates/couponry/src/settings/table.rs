@@ -153,6 +153,12 @@ settings! {
     sign_up: String = "on",
         env "COUPONRY_SIGN_UP", flag "on|off",
         "Let anyone make an account with POST /v1/users: on or off";
+    console: String = "on",
+        env "COUPONRY_CONSOLE", flag "on|off",
+        "Serve pages for people at /console: on or off";
+    console_time_zone: String = "UTC",
+        env "COUPONRY_CONSOLE_TIME_ZONE", flag "ZONE",
+        "Show times of the console in this zone, such as Asia/Seoul, to whoever has chosen no other";
     hot: Hot = "sqlite",
         env "COUPONRY_HOT", flag "STORE",
         "Keep active coupons here: sqlite, in the data folder, or \

@@ -67,7 +67,7 @@ pub(super) async fn meanwhile(read: Read) {
 }
 
 fn admin() -> Caller {
-    Caller { role: Role::Admin, subject: "cli".parse().unwrap() }
+    Caller::new(Role::Admin, "cli".parse().unwrap())
 }
 
 /// A little after the clock of the machine that writes the files, so that replaced files are swept

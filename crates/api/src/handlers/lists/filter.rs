@@ -169,7 +169,7 @@ mod tests {
     /// same time must agree on them.
     #[test]
     fn a_cursor_is_bound_to_what_is_set() {
-        let ann = Caller { role: Role::User, subject: "ann".parse().unwrap() };
+        let ann = Caller::new(Role::User, "ann".parse().unwrap());
         let some = |text: &str| Some(text.to_owned());
         let cases = [
             ("nothing is set", CouponParams::default(), r#"["user:ann",{}]"#),

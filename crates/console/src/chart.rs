@@ -1,0 +1,128 @@
+//! Charts as SVG, made on the server. Each stands beside a table with the same numbers.
+//!
+//! Lines differ by colour and by dashes, parts of a bar by colour and by pattern. No attribute of style: the
+//! style sheet has the colours, for light and dark.
+
+use std::fmt::Write;
+
+/// Width and height of the plot of a line chart, in its own units. The page stretches it to its width; strokes
+/// keep their own.
+const PLOT: (f64, f64) = (1_000.0, 200.0);
+
+/// Most labels below a line chart; a phone shows every other one.
+const LABELS_MAX: usize = 8;
+
+/// A line: the class that colours it, and its values.
+pub(crate) struct Line {
+    pub(crate) class: &'static str,
+    pub(crate) values: Vec<u64>,
+}
+
+/// Lines over labels. `number` writes the numbers of the axis. The labels are text of the page, beside the
+/// drawing, so that they have the size of text on every screen.
+pub(crate) fn lines(
+    labels: &[String],
+    lines: &[Line],
+    title: &str,
+    number: impl Fn(u64) -> String,
+) -> String {
+    let (width, height) = PLOT;
+    let most = lines.iter().flat_map(|line| &line.values).copied().max().unwrap_or(0);
+    let top = rounded_up(most);
+    let axis = [top, top / 2, 0].map(|value| format!("<li>{}</li>", escaped(&number(value))));
+    let mut chart = format!(
+        "<div class=\"chart\"><ul class=\"axis\" aria-hidden=\"true\">{}</ul>\
+         <svg viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+        axis.concat(),
+        escaped(title)
+    );
+    for y in [0.0, height / 2.0, height] {
+        let _ = write!(chart, "<line class=\"grid\" x2=\"{width}\" y1=\"{y}\" y2=\"{y}\"/>");
+    }
+    // Each value stands over the middle of its label.
+    let x = |at: usize| width * (at as f64 + 0.5) / labels.len().max(1) as f64;
+    let y = |value: u64| height - height * value as f64 / top.max(1) as f64;
+    for Line { class, values } in lines {
+        let points = values.iter().enumerate();
+        let points = points.map(|(at, value)| format!("{:.1},{:.1}", x(at), y(*value)));
+        let points = points.collect::<Vec<_>>().join(" ");
+        let _ = write!(chart, "<polyline class=\"{class}\" points=\"{points}\"/>");
+        if let Some((at, value)) = values.iter().enumerate().next_back() {
+            let (x, y) = (x(at), y(*value));
+            let _ = write!(chart, "<path class=\"dot {class}\" d=\"M{x:.1} {y:.1}h0\"/>");
+        }
+    }
+    let _ = write!(chart, "</svg><ul class=\"labels\" aria-hidden=\"true\">{}</ul></div>", named(labels));
+    chart
+}
+
+/// An item for each label; most of them are empty, so that the others do not touch.
+fn named(labels: &[String]) -> String {
+    let every = labels.len().div_ceil(LABELS_MAX).max(1);
+    let item = |(at, label): (usize, &String)| match (at % every, (at / every) % 2) {
+        (0, 0) => format!("<li><span>{}</span></li>", escaped(label)),
+        (0, _) => format!("<li class=\"other\"><span>{}</span></li>", escaped(label)),
+        _ => "<li></li>".to_owned(),
+    };
+    labels.iter().enumerate().map(item).collect()
+}
+
+/// One bar of parts, each with the class that colours it.
+pub(crate) fn stacked(parts: &[(&'static str, u64)], title: &str) -> String {
+    let total: u64 = parts.iter().map(|(_, value)| value).sum();
+    let mut svg = format!(
+        "<svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">\
+         <rect class=\"bar-empty\" width=\"100\" height=\"8\"/>",
+        escaped(title)
+    );
+    let mut x = 0.0;
+    for (class, value) in parts.iter().filter(|(_, value)| *value > 0) {
+        let width = 100.0 * *value as f64 / total.max(1) as f64;
+        let _ = write!(
+            svg,
+            "<rect class=\"part {class}\" x=\"{x:.2}\" width=\"{width:.2}\" height=\"8\"/>"
+        );
+        x += width;
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+/// The next even number of which the half is easy to read: 2, 4, 10, 20, 40, 100 and so on.
+fn rounded_up(value: u64) -> u64 {
+    let mut size = 1_u64;
+    loop {
+        for step in [2, 4, 6, 8, 10] {
+            let top = size.saturating_mul(step);
+            if top >= value {
+                return top;
+            }
+        }
+        size = size.saturating_mul(10);
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tops() {
+        let cases = [(0, 2), (2, 2), (3, 4), (10, 10), (11, 20), (41, 60), (999, 1_000), (1_001, 2_000)];
+        for (value, want) in cases {
+            assert_eq!(rounded_up(value), want, "{value}");
+        }
+        assert_eq!(rounded_up(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn nothing_to_draw() {
+        let empty = lines(&[], &[], "a \"<b>\"", |it| it.to_string());
+        assert!(empty.contains("a &quot;&lt;b&gt;&quot;") && !empty.contains("NaN"), "{empty}");
+        assert!(!stacked(&[("issued", 0)], "x").contains("part"));
+    }
+}

@@ -1,0 +1,238 @@
+//! A desk: who looks at a page, and how they want to see it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use coupon::calendar::{Date, Zone};
+use coupon::ids::UserId;
+use coupon::time::Millis;
+use engine::{Caller, Engine, StaffRole};
+
+use crate::Console;
+use crate::fields::{Fields, encoded};
+use crate::roles::Action;
+use crate::signing::{SESSION_MS, Session};
+use crate::text::{Lang, Texts};
+use crate::trouble::Trouble;
+
+/// The cookie of the session.
+pub(crate) const SESSION: &str = "couponry_session";
+
+/// Dark or light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// As the system has it.
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Theme::System => "system",
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Theme> {
+        [Theme::System, Theme::Light, Theme::Dark].into_iter().find(|it| it.as_str() == name)
+    }
+}
+
+/// Who is signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: UserId,
+    pub(crate) role: StaffRole,
+    pub(crate) session: Session,
+}
+
+/// Who looks, and how.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) console: Arc<Console>,
+    pub(crate) t: Texts,
+    pub(crate) theme: Theme,
+    /// The zone of days and times that belong to no campaign.
+    pub(crate) zone: Zone,
+    /// The address of this server, as the browser has it.
+    pub(crate) host: String,
+    /// The path and the query of the page.
+    pub(crate) path: String,
+    pub(crate) query: Fields,
+    pub(crate) now: Millis,
+    pub(crate) member: Option<Member>,
+    /// The token of forms.
+    pub(crate) csrf: String,
+}
+
+impl Desk {
+    /// The desk of a request. Reads the list of staff once if there is a session.
+    pub(crate) async fn of(console: &Arc<Console>, parts: &Parts) -> Result<Desk, Trouble> {
+        let headers = &parts.headers;
+        let cookie = |name: &str| cookie(headers, name);
+        let text = |name: header::HeaderName| {
+            headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
+        let lang = cookie("couponry_lang").and_then(|tag| Lang::of_tag(&tag));
+        let lang = lang.unwrap_or_else(|| Lang::preferred(text(header::ACCEPT_LANGUAGE)));
+        let theme = cookie("couponry_theme").and_then(|name| Theme::named(&name));
+        let zone = cookie("couponry_zone").and_then(|name| name.replace(':', "/").parse().ok());
+        let session = cookie(SESSION).and_then(|signed| console.signer.read::<Session>(&signed));
+        let now = console.engine.now();
+        let member = match session {
+            Some(session) => member(console, session, now).await?,
+            None => None,
+        };
+        let csrf = member.as_ref().map(|member| console.signer.form_token(&member.session));
+        let host = text(header::HOST);
+        let scheme = match text(header::HeaderName::from_static("x-forwarded-proto")) {
+            "https" => "https",
+            _ => "http",
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        Ok(Desk {
+            console: Arc::clone(console),
+            t: Texts::new(lang),
+            theme: theme.unwrap_or(Theme::System),
+            zone: zone.unwrap_or_else(|| console.zone.clone()),
+            host: format!("{scheme}://{host}"),
+            path: parts.uri.to_string(),
+            query: Fields::parse(query),
+            now,
+            member,
+            csrf: csrf.unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.console.engine
+    }
+
+    /// Whether they may do this: for what a page offers. The guard has decided about the page itself.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        self.member.as_ref().is_some_and(|member| action.is_for(member.role))
+    }
+
+    /// They as the engine knows them, for this action.
+    ///
+    /// # Errors
+    /// [`Trouble::Forbidden`].
+    pub(crate) fn caller(&self, action: Action) -> Result<Caller, Trouble> {
+        let member = self.member.as_ref().filter(|member| action.is_for(member.role));
+        let member = member.ok_or(Trouble::Forbidden)?;
+        Ok(Caller::staff(action.engine_role(), member.name.clone()))
+    }
+
+    /// They as somebody who looks.
+    pub(crate) fn reader(&self) -> Result<Caller, Trouble> {
+        self.caller(Action::Look)
+    }
+
+    /// Today in the zone of the desk.
+    pub(crate) fn today(&self) -> Date {
+        Date::of(self.now, &self.zone)
+    }
+
+    /// An instant in the zone of the desk.
+    pub(crate) fn at(&self, at: &Millis) -> String {
+        self.t.moment(*at, &self.zone)
+    }
+
+    /// The themes that one can choose.
+    pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
+        let t = self.t;
+        [
+            (Theme::System.as_str(), t.theme_system()),
+            (Theme::Light.as_str(), t.theme_light()),
+            (Theme::Dark.as_str(), t.theme_dark()),
+        ]
+    }
+
+    /// The page with one field of its query changed.
+    pub(crate) fn with(&self, name: &str, value: &str) -> String {
+        let mut fields = self.query.0.clone();
+        fields.retain(|(field, _)| field != name && field != "cursor" && field != "done");
+        if !value.is_empty() {
+            fields.push((name.to_owned(), value.to_owned()));
+        }
+        let path = self.path.split('?').next().unwrap_or_default();
+        match fields.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{}", Fields(fields).encoded()),
+        }
+    }
+
+    /// The path of the page within a query, to come back to.
+    pub(crate) fn here(&self) -> String {
+        encoded(&self.path)
+    }
+
+    /// A page.
+    pub(crate) fn page(&self, template: &impl Template) -> Result<Response, Trouble> {
+        let html = template.render().map_err(|error| {
+            tracing::error!(%error, "a page of the console");
+            Trouble::Broken
+        })?;
+        let mut response = (StatusCode::OK, html).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        Ok(response)
+    }
+}
+
+/// The account of a session that is still good.
+async fn member(
+    console: &Console,
+    session: Session,
+    now: Millis,
+) -> Result<Option<Member>, Trouble> {
+    if !(session.since..session.since + SESSION_MS).contains(&now.0) {
+        return Ok(None);
+    }
+    let list = console.engine.staff().await?;
+    let account = list.member(&session.name).filter(|it| it.generation == session.generation);
+    Ok(account.and_then(|account| {
+        Some(Member { name: account.name.parse().ok()?, role: account.role, session })
+    }))
+}
+
+/// The value of a cookie.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|it| it.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+}
+
+/// The guard has put the desk there.
+impl<S: Sync> FromRequestParts<S> for Desk {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Desk, Trouble> {
+        parts.extensions.get::<Desk>().cloned().ok_or(Trouble::Broken)
+    }
+}
+
+/// The guard has read the form.
+impl<S: Sync> FromRequestParts<S> for Fields {
+    type Rejection = Trouble;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Fields, Trouble> {
+        parts.extensions.get::<Fields>().cloned().ok_or(Trouble::Broken)
+    }
+}
+
+/// To another page, after something was done.
+pub(crate) fn to(path: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
+    response
+}

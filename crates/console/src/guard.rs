@@ -1,0 +1,165 @@
+//! The guard of every route: it knows who asks, asks the table of roles, checks where a form comes from, and
+//! writes out what went wrong.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::Console;
+use crate::desk::{Desk, Member, SESSION, to};
+use crate::fields::Fields;
+use crate::roles::Action;
+use crate::screens::sign_in;
+use crate::signing::{ROTATE_MS, SESSION_MS, Session};
+use crate::trouble::Trouble;
+
+/// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
+const FORM_BYTES_MAX: usize = 64 * 1_024;
+
+/// What a route is for. `None`: anyone may ask, also without an account.
+pub(crate) type Guarded = (Arc<Console>, Option<Action>);
+
+/// The guard of one route.
+pub(crate) async fn guard(
+    State((console, action)): State<Guarded>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let desk = match Desk::of(&console, &parts).await {
+        Ok(desk) => desk,
+        Err(trouble) => return trouble.without_desk(),
+    };
+    let request = Request::from_parts(parts, body);
+    let mut response = match let_in(&desk, action, request).await {
+        Ok(request) => next.run(request).await,
+        Err(trouble) => trouble.into_response(),
+    };
+    if let Some(trouble) = response.extensions_mut().remove::<Arc<Trouble>>() {
+        response = match &*trouble {
+            Trouble::SignedOut(kept) => sign_in::again(&desk, kept),
+            other => other.page(&desk),
+        };
+    }
+    if let Some(member) = &desk.member
+        && desk.now.0 - member.session.at >= ROTATE_MS
+        && !response.headers().contains_key(header::SET_COOKIE)
+    {
+        sign(&console, &desk, &member.session, &mut response);
+    }
+    response
+}
+
+/// The request with its desk and its form, if it may go on.
+async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result<Request, Trouble> {
+    let (mut parts, body) = request.into_parts();
+    let is_form = parts.method == Method::POST;
+    if is_form && is_foreign(&parts.headers) {
+        return Err(Trouble::Foreign);
+    }
+    let is_encoded = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let (fields, body) = match is_form && is_encoded {
+        true => {
+            let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Trouble::TooLong)?;
+            (Fields::parse(&String::from_utf8_lossy(&bytes)), Body::empty())
+        }
+        false => (Fields::default(), body),
+    };
+    if let Some(action) = action {
+        let Some(member) = &desk.member else { return Err(signed_out(is_form, fields)) };
+        if !action.is_for(member.role) {
+            return Err(Trouble::Forbidden);
+        }
+        // The form of an upload has its token in its first part.
+        if is_form && is_encoded && !has_token(desk, member, &fields) {
+            return Err(signed_out(is_form, fields));
+        }
+    }
+    parts.extensions.insert(desk.clone());
+    parts.extensions.insert(fields);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// What becomes of somebody without a session: a page waits behind the sign-in, and a form keeps its input.
+fn signed_out(is_form: bool, fields: Fields) -> Trouble {
+    Trouble::SignedOut(is_form.then_some(fields))
+}
+
+fn has_token(desk: &Desk, member: &Member, fields: &Fields) -> bool {
+    is_token(desk, member, fields.shown("csrf"))
+}
+
+pub(crate) fn is_token(desk: &Desk, member: &Member, token: &str) -> bool {
+    desk.console.signer.is_form_of(&member.session, token)
+}
+
+/// Whether a browser says that another site has sent the form. One that says nothing is old, or no browser; the
+/// token of the form and the cookie, which no other site can send, decide then.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    match (text("origin"), text("host")) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_none_or(|(_, from)| from != host),
+        _ => false,
+    }
+}
+
+/// Gives the browser a session, signed now.
+pub(crate) fn sign(console: &Console, desk: &Desk, session: &Session, response: &mut Response) {
+    let salt = uuid::Uuid::new_v4().as_u128();
+    let session = Session { at: desk.now.0, salt, ..session.clone() };
+    let left = (session.since + SESSION_MS - desk.now.0).max(0) / 1_000;
+    let signed = console.signer.sign(&session);
+    let secure = if desk.host.starts_with("https") { "; Secure" } else { "" };
+    let cookie = format!(
+        "{SESSION}={signed}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={left}{secure}"
+    );
+    set_cookie(response, &cookie);
+}
+
+/// Adds a cookie to a response.
+pub(crate) fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Where whoever is signed out goes: to the sign-in, and back afterwards.
+pub(crate) fn to_sign_in(desk: &Desk) -> Response {
+    to(&format!("/console/sign-in?next={}", desk.here()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_other_sites() {
+        let cases: [(&str, &[(&str, &str)], bool); 8] = [
+            ("the same origin", &[("sec-fetch-site", "same-origin")], false),
+            ("typed", &[("sec-fetch-site", "none")], false),
+            ("a sister site", &[("sec-fetch-site", "same-site")], true),
+            ("another site", &[("sec-fetch-site", "cross-site")], true),
+            ("an older browser", &[("origin", "http://a:1"), ("host", "a:1")], false),
+            ("an older browser, elsewhere", &[("origin", "http://b"), ("host", "a:1")], true),
+            ("an opaque origin", &[("origin", "null"), ("host", "a:1")], true),
+            ("no browser", &[("host", "a:1")], false),
+        ];
+        for (name, headers, want) in cases {
+            let mut map = HeaderMap::new();
+            for (header, value) in headers {
+                map.insert(*header, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_foreign(&map), want, "{name}");
+        }
+    }
+}

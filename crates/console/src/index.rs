@@ -1,0 +1,128 @@
+//! All campaigns of the store as one list in memory, for screens that sort, filter or search them.
+//!
+//! The store has campaigns only in the order of their ids. So the list is read whole, a page of the store at a
+//! time, at most once in [`FRESH`] whatever the number of people who look; whoever comes meanwhile gets the list
+//! that there is. What this process changes is in the list at once; what another one changes, a moment later.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use coupon::campaign::CampaignCounts;
+use coupon::time::Millis;
+use engine::{CampaignView, PAGE_MAX};
+use tokio::sync::Mutex;
+
+use crate::Console;
+use crate::desk::Desk;
+use crate::trouble::Trouble;
+
+/// How long a list is good.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// How old a list may be that is shown while the next one is read. After a quiet hour, people wait for it.
+const SHOWN_MAX: Duration = Duration::from_secs(60);
+
+/// Most campaigns of the list: some 20 MB.
+const CAMPAIGNS_MAX: usize = 50_000;
+
+/// The campaigns, as they were.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) campaigns: Vec<CampaignView>,
+    /// When they were read.
+    pub(crate) at: Millis,
+    read: Instant,
+}
+
+/// The list of a process.
+#[derive(Default)]
+pub(crate) struct CampaignIndex {
+    listed: RwLock<Option<Arc<Listed>>>,
+    /// Whether this process has changed a campaign since.
+    is_stale: AtomicBool,
+    /// One reader at a time.
+    reading: Mutex<()>,
+}
+
+impl CampaignIndex {
+    fn listed(&self) -> Option<Arc<Listed>> {
+        self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// This process has changed a campaign.
+    pub(crate) fn has_changed(&self) {
+        self.is_stale.store(true, Ordering::Release);
+    }
+}
+
+impl Desk {
+    /// All campaigns.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn all_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
+        let index = &self.console.index;
+        // An empty list is read at once, and whoever sees it waits for the first campaign.
+        let is_good = |known: &Arc<Listed>| {
+            let may_be_shown = known.read.elapsed() <= SHOWN_MAX && !known.campaigns.is_empty();
+            may_be_shown && !index.is_stale.load(Ordering::Acquire)
+        };
+        let known = index.listed().filter(is_good);
+        if let Some(known) = known {
+            if known.read.elapsed() > FRESH {
+                let desk = self.clone();
+                tokio::spawn(async move {
+                    let Ok(_only) = desk.console.index.reading.try_lock() else { return };
+                    if let Err(error) = desk.read_campaigns().await {
+                        tracing::debug!(?error, "cannot read the campaigns again");
+                    }
+                });
+            }
+            return Ok(known);
+        }
+        let _only = index.reading.lock().await;
+        match index.listed().filter(is_good) {
+            Some(known) => Ok(known),
+            None => self.read_campaigns().await,
+        }
+    }
+
+    async fn read_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
+        let Console { engine, index, .. } = &*self.console;
+        // Before the read: a change during it makes the list stale again.
+        index.is_stale.store(false, Ordering::Release);
+        let reader = self.reader()?;
+        let (mut campaigns, mut after) = (Vec::new(), None);
+        while campaigns.len() < CAMPAIGNS_MAX {
+            let page = engine.campaigns(&reader, after, PAGE_MAX).await?;
+            let is_last = page.len() < PAGE_MAX;
+            after = page.last().map(|last| last.campaign.id.clone());
+            campaigns.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        let listed = Arc::new(Listed { campaigns, at: engine.now(), read: Instant::now() });
+        *index.listed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
+        Ok(listed)
+    }
+}
+
+/// What the counts of a campaign say.
+pub(crate) trait Counted {
+    /// Its counts; nothing if the caller may not see them.
+    fn counts(&self) -> CampaignCounts;
+
+    /// Coupons that nobody has got.
+    fn available(&self) -> u64 {
+        let CampaignCounts { stock, issued, redeemed, void } = self.counts();
+        stock.saturating_sub(issued + redeemed + void)
+    }
+}
+
+impl Counted for CampaignView {
+    fn counts(&self) -> CampaignCounts {
+        self.counts.map(|(counts, _)| counts).unwrap_or_default()
+    }
+}

@@ -1,0 +1,55 @@
+//! One-time links, with which somebody makes an account or sets a new password.
+//!
+//! A link is signed and names a role; the store keeps which ones were used. So the command line makes one
+//! without `serve`, and each link is good once, whichever process gets it.
+
+use coupon::time::Millis;
+use engine::{Invitation, StaffRole};
+use uuid::Uuid;
+
+use crate::Console;
+use crate::signing::{Link, Signer, SigningKeys};
+
+/// How long a link of the banner or of `couponry console` is good, in milliseconds: an hour.
+pub const FIRST_LINK_MS: i64 = 3_600 * 1_000;
+
+/// How long an invitation is good, in milliseconds: three days.
+pub const INVITATION_MS: i64 = 3 * 86_400 * 1_000;
+
+/// The path and query of a new link, good for `ttl_ms`, with which somebody gets this role.
+pub fn link(
+    keys: SigningKeys,
+    role: StaffRole,
+    name: Option<String>,
+    now: Millis,
+    ttl_ms: i64,
+) -> String {
+    signed(&Signer::new(keys), role, name, now, ttl_ms)
+}
+
+pub(crate) fn signed(
+    signer: &Signer,
+    role: StaffRole,
+    name: Option<String>,
+    now: Millis,
+    ttl_ms: i64,
+) -> String {
+    let link = Link {
+        id: Uuid::now_v7().simple().to_string(),
+        expires_at: now.plus_ms(ttl_ms).0,
+        role: role.as_str().to_owned(),
+        name,
+    };
+    format!("/console/welcome?link={}", signer.sign(&link))
+}
+
+impl Console {
+    /// The invitation of a link and the name it is for, if it was signed here and is still good.
+    pub(crate) fn invitation(&self, signed: &str) -> Option<(Invitation, Option<String>)> {
+        let link: Link = self.signer.read(signed)?;
+        let expires_at = Millis(link.expires_at);
+        let role = link.role.parse().ok()?;
+        (expires_at > self.engine.now())
+            .then_some((Invitation { id: link.id, expires_at, role }, link.name))
+    }
+}

@@ -1,0 +1,118 @@
+//! The console: pages for marketers, support agents and operators, over the engine.
+//!
+//! A handler reads what one screen shows, and gives it to a compiled template. Everything that a page needs is
+//! in the binary, and no page asks another server for anything. The console can do only what the engine can;
+//! [`roles`] has who may do what, [`text`] has all words, and `signing` has sessions. It keeps nothing in
+//! memory that another process would need, so a proxy may send each request to any `serve`.
+//!
+//! Absent on purpose: rules of coupons, SQL, and scripts or styles within a page.
+
+mod assets;
+mod chart;
+mod curl;
+mod desk;
+mod fields;
+mod guard;
+mod index;
+mod invitation;
+mod multipart;
+mod nav;
+pub mod roles;
+mod routes;
+mod screens;
+mod signing;
+pub mod text;
+mod trouble;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use attempts::AttemptLog;
+use axum::http::HeaderMap;
+use coupon::calendar::Zone;
+use engine::Engine;
+use passwords::Passwords;
+use passwords::throttle::Throttle;
+use tokio::sync::Semaphore;
+use webhooks::Webhooks;
+
+use index::CampaignIndex;
+use screens::overview::Live;
+use signing::Signer;
+
+pub use invitation::{FIRST_LINK_MS, INVITATION_MS, link};
+pub use routes::mounted;
+pub use signing::{SESSION_MS, SigningKeys};
+
+/// Wrong passwords for one name from one address after which this address is refused under this name for the
+/// rest of [`SIGN_IN_WINDOW_MS`].
+pub const SIGN_INS_MAX: u32 = 5;
+
+/// The window in which wrong passwords are counted, in milliseconds.
+pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+
+/// Most names and addresses that are counted at a time: some 1 MB.
+const COUNTED_MAX: usize = 10_000;
+
+/// Live tails of the feed at a time; each looks for what happened once a second.
+const TAILS_MAX: usize = 256;
+
+/// Who is behind the address of a connection, by the headers of a request.
+pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
+
+/// What the console works with.
+pub struct Setup {
+    /// The use cases.
+    pub engine: Arc<Engine>,
+    /// The keys that sign sessions, the newest last.
+    pub keys: SigningKeys,
+    /// Where refused attempts are kept, if they are.
+    pub attempts: Option<Arc<AttemptLog>>,
+    /// The endpoints to which events are posted, if there are any.
+    pub webhooks: Option<Arc<Webhooks>>,
+    /// The zone of days and times that belong to no campaign, unless a person chooses another.
+    pub zone: Zone,
+    /// Who is behind the address of a connection: whoever calls, or whom a trusted proxy names.
+    pub client: Box<ClientOf>,
+}
+
+/// The console of one process.
+pub struct Console {
+    engine: Arc<Engine>,
+    signer: Signer,
+    attempts: Option<Arc<AttemptLog>>,
+    webhooks: Option<Arc<Webhooks>>,
+    zone: Zone,
+    client: Box<ClientOf>,
+    passwords: Passwords,
+    /// Wrong passwords, by address and name.
+    wrong: Throttle,
+    index: CampaignIndex,
+    tails: Arc<Semaphore>,
+    live: Live,
+}
+
+impl Console {
+    /// A console over the engine of `setup`.
+    pub fn new(setup: Setup) -> Console {
+        let Setup { engine, keys, attempts, webhooks, zone, client } = setup;
+        Console {
+            engine,
+            signer: Signer::new(keys),
+            attempts,
+            webhooks,
+            zone,
+            client,
+            passwords: Passwords::new(),
+            wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            index: CampaignIndex::default(),
+            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            live: Live::default(),
+        }
+    }
+
+    /// Puts other keys in the place of those that sign. Sessions of a key that is not among them are over.
+    pub fn replace_keys(&self, keys: SigningKeys) {
+        self.signer.replace(keys);
+    }
+}

@@ -1,0 +1,88 @@
+//! The form of an upload: short fields, then the file as a stream.
+
+use std::time::Duration;
+
+use axum::extract::multipart::Field;
+use axum::extract::{FromRequest, Multipart, Request};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt, try_unfold};
+
+use crate::desk::Desk;
+use crate::fields::Fields;
+use crate::guard::is_token;
+use crate::trouble::Trouble;
+
+/// Longest pause between two pieces of a file.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Longest short field, in bytes.
+const FIELD_BYTES_MAX: usize = 4_096;
+
+/// The short fields, which come before the file. The form of the page has them in this order.
+const SHORT: [&str; 5] = ["csrf", "mode", "encoding", "columns", "batch_id"];
+
+/// An upload whose token was checked.
+pub(crate) struct Upload {
+    multipart: Multipart,
+}
+
+impl Upload {
+    /// The upload of a request, which the guard has not read.
+    pub(crate) async fn of(request: Request) -> Result<Upload, Trouble> {
+        let multipart = Multipart::from_request(request, &()).await;
+        let multipart = multipart.map_err(|_| Trouble::field("file", "is missing"))?;
+        Ok(Upload { multipart })
+    }
+
+    /// The short fields and the file. They come in the order of the form, so the file is the last.
+    ///
+    /// # Errors
+    /// [`Trouble::SignedOut`] if the token is not that of the session; [`Trouble::Fields`].
+    pub(crate) async fn read(
+        &mut self,
+        desk: &Desk,
+    ) -> Result<(Fields, BoxStream<'_, Result<Bytes, String>>), Trouble> {
+        let mut fields = Fields::default();
+        for name in SHORT {
+            let mut part = self.part(name).await?;
+            fields.0.push((name.to_owned(), short(&mut part).await?));
+        }
+        let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
+        if !is_token(desk, member, fields.shown("csrf")) {
+            return Err(Trouble::SignedOut(None));
+        }
+        Ok((fields, pieces(self.part("file").await?)))
+    }
+
+    /// The next part, which has to be this one.
+    async fn part(&mut self, name: &str) -> Result<Field<'_>, Trouble> {
+        let part = self.multipart.next_field().await;
+        let part = part.map_err(|error| Trouble::field("file", error.to_string()))?;
+        let is_it = |part: &Field<'_>| part.name() == Some(name);
+        part.filter(is_it).ok_or_else(|| Trouble::field(name, "is missing"))
+    }
+}
+
+async fn short(part: &mut Field<'_>) -> Result<String, Trouble> {
+    let mut value = Vec::new();
+    while let Ok(Some(piece)) = part.chunk().await {
+        value.extend_from_slice(&piece);
+        if value.len() > FIELD_BYTES_MAX {
+            return Err(Trouble::TooLong);
+        }
+    }
+    Ok(String::from_utf8_lossy(&value).into_owned())
+}
+
+/// The file piece by piece; a browser that falls silent is cut off.
+fn pieces(part: Field<'_>) -> BoxStream<'_, Result<Bytes, String>> {
+    try_unfold(part, |mut part| async move {
+        match tokio::time::timeout(IDLE, part.chunk()).await {
+            Err(_) => Err(format!("nothing arrived for {} s", IDLE.as_secs())),
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(error)) => Err(format!("the upload broke off: {error}")),
+            Ok(Ok(Some(piece))) => Ok(Some((piece, part))),
+        }
+    })
+    .boxed()
+}

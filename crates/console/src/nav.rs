@@ -1,0 +1,99 @@
+//! The frame of every page: where one can go, and what was just done.
+
+use crate::desk::Desk;
+use crate::roles::Action;
+use crate::text::Texts;
+
+/// One entry of the navigation.
+pub(crate) struct Entry {
+    pub(crate) href: &'static str,
+    pub(crate) label: &'static str,
+    /// The name of its icon.
+    pub(crate) icon: &'static str,
+    pub(crate) is_here: bool,
+}
+
+impl Desk {
+    /// Where one can go.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let t = self.t;
+        let all = [
+            ("/console", t.overview(), "overview", Action::Look),
+            ("/console/campaigns", t.campaigns(), "campaigns", Action::Look),
+            ("/console/coupons", t.find(), "search", Action::Look),
+            ("/console/reports", t.reports(), "reports", Action::Look),
+            ("/console/calendar", t.calendar(), "calendar", Action::Look),
+            ("/console/import", t.import(), "import", Action::Import),
+            ("/console/events", t.events(), "events", Action::Look),
+            ("/console/store", t.store(), "store", Action::Look),
+            ("/console/staff", t.staff(), "staff", Action::ManageStaff),
+            ("/console/audit", t.audit(), "audit", Action::ReadAudit),
+        ];
+        let path = self.path.split('?').next().unwrap_or_default();
+        let path = path.trim_end_matches('/');
+        let shown = all.into_iter().filter(|(.., action)| self.may(*action));
+        let entry = |(href, label, icon, _): (&'static str, _, _, _)| {
+            let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+            let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");
+            let is_here = path == href || (is_below && href != "/console") || of_customer;
+            Entry { href, label, icon, is_here }
+        };
+        shown.map(entry).collect()
+    }
+
+    /// What was just done, as the address says.
+    pub(crate) fn notice(&self) -> Option<&'static str> {
+        let t = self.t;
+        Some(match self.query.get("done")? {
+            "created" => t.done_created(),
+            "changed" => t.done_changed(),
+            "paused" => t.done_paused(),
+            "resumed" => t.done_resumed(),
+            "stock" => t.done_stock(),
+            "issued" => t.done_issued(),
+            "revoked" => t.done_revoked(),
+            "voided" => t.done_voided(),
+            "extended" => t.done_extended(),
+            "cancelled" => t.done_cancelled(),
+            "imported" => t.done_imported(),
+            "redelivered" => t.done_redelivered(),
+            "tested" => t.done_tested(),
+            "removed" => t.done_removed(),
+            "signed-out" => t.done_signed_out(),
+            _ => return None,
+        })
+    }
+}
+
+impl Texts {
+    /// What people call a field of a form.
+    pub(crate) fn field<'a>(self, name: &'a str) -> &'a str {
+        match name {
+            "campaign_id" => self.field_campaign_id(),
+            "name" => self.field_name(),
+            "stock" | "count" => self.field_stock(),
+            "handout" => self.field_handout(),
+            "shared_code" => self.field_shared_code(),
+            "code_prefix" => self.field_code_prefix(),
+            "valid_from" => self.field_valid_from(),
+            "expires_at" | "expires_on" => self.field_expires_on(),
+            "time_zone" => self.field_time_zone(),
+            "valid_days" => self.field_valid_days(),
+            "issue_from" => self.field_issue_from(),
+            "issue_until" => self.field_issue_until(),
+            "per_user_limit" => self.field_per_user_limit(),
+            "cancel_days" => self.field_cancel_days(),
+            "extend_days" => self.field_extend_days(),
+            "metadata" => self.field_metadata(),
+            "reason" => self.field_reason(),
+            "user_id" => self.field_user(),
+            "order_ref" => self.field_order(),
+            "password" => self.field_password(),
+            "role" => self.field_role(),
+            "from" => self.field_from(),
+            "to" => self.field_to(),
+            other => other,
+        }
+    }
+}
+

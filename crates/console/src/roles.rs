@@ -1,0 +1,99 @@
+//! Who may do what at the console: the one table of roles and actions.
+//!
+//! Every route names its [`Action`], and the guard asks this table before the handler runs. The engine is
+//! called with the smallest of its roles that can do the action, so a route with a wrong row could still not
+//! write for somebody who may only look.
+
+use engine::{Role, StaffRole};
+
+/// Something that a person does at the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Look at every screen but the two below.
+    Look,
+    /// Read the audit, and who has an account.
+    ReadAudit,
+    /// Create a campaign.
+    CreateCampaign,
+    /// Change the terms of a campaign.
+    ChangeCampaign,
+    /// Pause or resume a campaign or a batch.
+    PauseCampaign,
+    /// Mint another batch.
+    AddStock,
+    /// Download the codes of a campaign.
+    DownloadCodes,
+    /// Check or import a file.
+    Import,
+    /// Give a coupon to a customer.
+    Issue,
+    /// Take a coupon back.
+    Revoke,
+    /// Void a coupon.
+    Void,
+    /// Extend a coupon.
+    Extend,
+    /// Cancel a redemption.
+    CancelRedemption,
+    /// Download redemptions.
+    DownloadReport,
+    /// Pause, resume, test webhooks and redeliver.
+    ManageWebhooks,
+    /// Invite and remove people, and change their roles.
+    ManageStaff,
+    /// Sign out, here or everywhere.
+    SignOut,
+}
+
+use StaffRole::{Admin, Marketer, Operator, Support, Viewer};
+
+const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
+
+/// The table. A route refuses every role that its row does not name.
+pub const TABLE: [(Action, &[StaffRole]); 17] = [
+    (Action::Look, EVERYBODY),
+    (Action::ReadAudit, &[Operator, Admin]),
+    (Action::CreateCampaign, &[Marketer, Admin]),
+    (Action::ChangeCampaign, &[Marketer, Admin]),
+    (Action::PauseCampaign, &[Marketer, Operator, Admin]),
+    (Action::AddStock, &[Marketer, Admin]),
+    (Action::DownloadCodes, &[Marketer, Admin]),
+    (Action::Import, &[Marketer, Admin]),
+    (Action::Issue, &[Support, Admin]),
+    (Action::Revoke, &[Support, Admin]),
+    (Action::Void, &[Support, Admin]),
+    (Action::Extend, &[Support, Admin]),
+    (Action::CancelRedemption, &[Support, Admin]),
+    (Action::DownloadReport, &[Marketer, Support, Operator, Admin]),
+    (Action::ManageWebhooks, &[Operator, Admin]),
+    (Action::ManageStaff, &[Admin]),
+    (Action::SignOut, EVERYBODY),
+];
+
+impl Action {
+    /// Whether the table lets this role do it.
+    pub fn is_for(self, role: StaffRole) -> bool {
+        TABLE.iter().any(|(action, roles)| *action == self && roles.contains(&role))
+    }
+
+    /// The role of the engine that it takes.
+    pub(crate) fn engine_role(self) -> Role {
+        match self {
+            Action::Look | Action::ReadAudit | Action::SignOut => Role::Operator,
+            Action::CreateCampaign
+            | Action::ChangeCampaign
+            | Action::PauseCampaign
+            | Action::AddStock
+            | Action::DownloadCodes
+            | Action::Import
+            | Action::Issue
+            | Action::Revoke
+            | Action::Void
+            | Action::Extend
+            | Action::CancelRedemption
+            | Action::DownloadReport
+            | Action::ManageWebhooks
+            | Action::ManageStaff => Role::Admin,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A month: what ends on each day.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::calendar::{Date, Zone};
+use serde_json::json;
+
+use crate::desk::Desk;
+use crate::index::Counted;
+use crate::screens::customer::{CouponRow, coupon_row, cursor};
+use crate::text::Texts;
+use crate::trouble::Trouble;
+
+/// Campaigns that a day names; the page of the day has all.
+const NAMED: usize = 3;
+
+#[derive(Template)]
+#[template(path = "calendar.html")]
+struct CalendarPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    month: String,
+    before: String,
+    after: String,
+    weekdays: [&'static str; 7],
+    weeks: Vec<Vec<Option<Day>>>,
+}
+
+struct Day {
+    date: String,
+    number: u16,
+    is_today: bool,
+    campaigns: Vec<(String, String)>,
+    more: u64,
+    outstanding: u64,
+}
+
+/// A month, as `2027-03`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Month {
+    year: u16,
+    month: u16,
+}
+
+impl Month {
+    fn parse(text: &str) -> Option<Month> {
+        let (year, month) = text.split_once('-')?;
+        let (year, month) = (year.parse().ok()?, month.parse().ok()?);
+        ((2000..=2200).contains(&year) && (1..=12).contains(&month)).then_some(Month { year, month })
+    }
+
+    fn plus(self, months: i32) -> Month {
+        let all = i32::from(self.year) * 12 + i32::from(self.month) - 1 + months;
+        let part = |number: i32| u16::try_from(number).unwrap_or(0);
+        Month { year: part(all.div_euclid(12)), month: part(all.rem_euclid(12)) + 1 }
+    }
+
+    fn text(self) -> String {
+        format!("{:04}-{:02}", self.year, self.month)
+    }
+
+    /// Its days, and the weekday of the first: 0 is Monday.
+    fn days(self) -> Result<(Vec<Date>, usize), Trouble> {
+        let first: Date = format!("{}-01", self.text()).parse().map_err(|_| Trouble::NotFound)?;
+        // 1 January 1970 was a Thursday.
+        let number = first.first_instant(&Zone::utc()).day().0;
+        let weekday = usize::try_from((number + 3).rem_euclid(7)).unwrap_or(0);
+        let month = self.text();
+        let days = (0..31).map(|nth| first.plus_days(nth));
+        Ok((days.filter(|day| day.to_string().starts_with(&month)).collect(), weekday))
+    }
+}
+
+/// `GET /console/calendar`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let today = desk.today().to_string();
+    let this = today.get(..7).and_then(Month::parse).ok_or(Trouble::NotFound)?;
+    let month = desk.query.get("month").and_then(Month::parse).unwrap_or(this);
+    let (days, weekday) = month.days()?;
+    let listed = desk.all_campaigns().await?;
+    let mut cells: Vec<Option<Day>> = (0..weekday).map(|_| None).collect();
+    for date in days {
+        let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == date);
+        let (mut campaigns, mut more, mut outstanding) = (Vec::new(), 0, 0);
+        for view in ending {
+            outstanding += view.counts().issued;
+            match campaigns.len() < NAMED {
+                true => campaigns.push((view.campaign.id.to_string(), view.campaign.name.clone())),
+                false => more += 1,
+            }
+        }
+        let date = date.to_string();
+        let number = date.get(8..).and_then(|day| day.parse().ok()).unwrap_or(0);
+        let is_today = date == today;
+        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding }));
+    }
+    let mut weeks: Vec<Vec<Option<Day>>> = Vec::new();
+    for (at, cell) in cells.into_iter().enumerate() {
+        if at % 7 == 0 {
+            weeks.push(Vec::with_capacity(7));
+        }
+        if let Some(week) = weeks.last_mut() {
+            week.push(cell);
+        }
+    }
+    if let Some(week) = weeks.last_mut() {
+        week.resize_with(7, || None);
+    }
+    let page = CalendarPage {
+        d: &desk,
+        t,
+        month: t.month(month.year, month.month),
+        before: month.plus(-1).text(),
+        after: month.plus(1).text(),
+        weekdays: t.weekdays(),
+        weeks,
+    };
+    desk.page(&page)
+}
+
+#[derive(Template)]
+#[template(path = "day.html")]
+struct DayPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    day: String,
+    campaigns: Vec<(String, String, String)>,
+    coupons: Vec<CouponRow>,
+    next: Option<String>,
+    curl: String,
+}
+
+/// `GET /console/calendar/{day}`: what ends on a day.
+pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let day: Date = day.parse().map_err(|_| Trouble::NotFound)?;
+    let listed = desk.all_campaigns().await?;
+    let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == day);
+    let campaigns = ending.map(|it| {
+        let detail = t.still_out(it.counts().issued);
+        (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
+    });
+    let list = desk.coupons(None, None, Some((day, desk.zone.clone()))).await?;
+    let zone = crate::fields::encoded(desk.zone.name());
+    let page = DayPage {
+        d: &desk,
+        t,
+        day: t.date(day),
+        campaigns: campaigns.collect(),
+        coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
+        next: list.next.as_ref().map(|next| desk.with("cursor", &cursor(next))),
+        curl: desk.curl("GET", &format!("/v1/coupons?expires_on={day}&time_zone={zone}"), &json!(null)),
+    };
+    desk.page(&page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months() {
+        // The days, and the weekday of the first, Monday being 0.
+        let cases = [("2026-11", 30, 6), ("2027-02", 28, 0), ("2028-02", 29, 1), ("2027-12", 31, 2)];
+        for (text, days, weekday) in cases {
+            let month = Month::parse(text).unwrap();
+            let (found, first) = month.days().unwrap();
+            assert_eq!((found.len(), first), (days, weekday), "{text}");
+        }
+        let december = Month { year: 2026, month: 12 };
+        assert_eq!(december.plus(1).text(), "2027-01");
+        assert_eq!(Month { year: 2027, month: 1 }.plus(-1), december);
+        for text in ["", "2027", "2027-13", "2027-00", "1999-01", "x-1"] {
+            assert_eq!(Month::parse(text), None, "{text}");
+        }
+    }
+}

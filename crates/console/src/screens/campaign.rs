@@ -1,0 +1,252 @@
+//! One campaign: how it goes, its stock, its terms, and one of its batches.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::calendar::Date;
+use coupon::campaign::{Batch, BatchKind};
+use coupon::ids::{BatchId, CampaignId};
+use coupon::time::DAY_MS;
+use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
+use serde_json::Value;
+
+use crate::desk::Desk;
+use crate::index::Counted;
+use crate::roles::Action;
+use crate::screens::audit::{Entry, entries};
+use crate::screens::campaigns::{Phase, bar, phase};
+use crate::screens::overview::activity_chart;
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Days of the chart by the day.
+const DAYS: i64 = 30;
+
+/// Batches of the page; the API lists all.
+const BATCHES: usize = 100;
+
+/// Rejected lines that a batch shows; the download has all.
+const REJECTED: usize = 100;
+
+/// Entries of the audit that the page shows.
+const AUDITED: usize = 10;
+
+const DAY_HOURS: u64 = 24;
+
+#[derive(Template)]
+#[template(path = "campaign.html")]
+struct CampaignPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CampaignView,
+    phase: Phase,
+    bar: String,
+    chart: Option<String>,
+    times: Vec<(String, Activity)>,
+    by_hour: bool,
+    forecast: Option<String>,
+    terms: Vec<(&'static str, String)>,
+    batches: Vec<BatchRow>,
+    audited: Vec<Entry>,
+    curl: String,
+}
+
+impl CampaignPage<'_> {
+    fn period(&self) -> String {
+        let (t, campaign) = (self.t, &self.view.campaign);
+        let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
+        t.period(first, t.date(campaign.expires_on()))
+    }
+}
+
+/// A batch on a page.
+pub(crate) struct BatchRow {
+    id: String,
+    kind: &'static str,
+    count: String,
+    created: String,
+    paused: bool,
+    is_import: bool,
+    rejected: u64,
+}
+
+/// `GET /console/campaigns/{id}`
+pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
+    let id = campaign_id(&id)?;
+    let view = engine.campaign(&reader, &id).await?;
+    let by_hour = desk.query.get("by") == Some("hour");
+    let counted = counted(&desk, &view, by_hour).await?;
+    let batches = engine.batches(&reader, &id, None, BATCHES).await?;
+    let audited = match desk.may(Action::ReadAudit) {
+        true => entries(&desk, Some(&id), None, AUDITED).await?.unwrap_or_default(),
+        false => Vec::new(),
+    };
+    let page = CampaignPage {
+        d: &desk,
+        t,
+        phase: phase(&view, desk.now),
+        bar: bar(t, &view),
+        chart: counted.as_ref().map(|it| drawn(t, it, by_hour)),
+        times: counted.as_ref().map(|it| times(t, it, by_hour)).unwrap_or_default(),
+        by_hour,
+        forecast: forecast(&desk, &view).await?,
+        terms: terms(t, &view),
+        batches: batches.iter().map(|batch| batch_row(&desk, batch)).collect(),
+        audited,
+        curl: desk.curl("GET", &format!("/v1/campaigns/{id}"), &Value::Null),
+        view: &view,
+    };
+    desk.page(&page)
+}
+
+/// The id in a path; text that cannot be one is no page.
+pub(crate) fn campaign_id(text: &str) -> Result<CampaignId, Trouble> {
+    text.parse().map_err(|_| Trouble::NotFound)
+}
+
+/// Sums of today by the hour, or of a month by the day, in the zone of the campaign.
+async fn counted(
+    desk: &Desk,
+    view: &CampaignView,
+    by_hour: bool,
+) -> Result<Option<CountsView>, Trouble> {
+    let zone = &view.campaign.zone;
+    let (by, days) = if by_hour { (By::Hour, 1) } else { (By::Day, DAYS) };
+    let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
+    let request = CountsRequest {
+        campaign: Some(view.campaign.id.clone()),
+        by,
+        days: first..=Date::of(desk.now, zone),
+        zone: None,
+    };
+    Ok(desk.engine().activity(&desk.reader()?, request).await?)
+}
+
+fn drawn(t: Texts, view: &CountsView, by_hour: bool) -> String {
+    let label = |it: &engine::CountsOfTime| match by_hour {
+        true => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
+        false => t.short_date(it.on),
+    };
+    let labels: Vec<String> = view.counts.iter().map(label).collect();
+    let title = if by_hour { t.chart_of_hours() } else { t.chart_of_days() };
+    activity_chart(t, &labels, view, title)
+}
+
+fn times(t: Texts, view: &CountsView, by_hour: bool) -> Vec<(String, Activity)> {
+    let name = |it: &engine::CountsOfTime| match by_hour {
+        true => t.moment(it.begins_at, &view.zone),
+        false => t.date(it.on),
+    };
+    view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
+}
+
+/// When the stock is gone at the rate of the last day; `None` if nothing was issued or nothing is left.
+async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Trouble> {
+    let left = view.available();
+    if left == 0 || phase(view, desk.now) != Phase::Running {
+        return Ok(None);
+    }
+    let days = Date::of(desk.now.plus_ms(-DAY_MS), &desk.zone)..=desk.today();
+    let campaign = Some(view.campaign.id.clone());
+    let zone = Some(desk.zone.clone());
+    let request = CountsRequest { campaign, by: By::Hour, days, zone };
+    let Some(hours) = desk.engine().activity(&desk.reader()?, request).await? else {
+        return Ok(None);
+    };
+    let since = desk.now.plus_ms(-DAY_MS);
+    let last_day = hours.counts.iter().filter(|it| it.ends_at > since);
+    let issued: u64 = last_day.map(|it| it.activity.issued).sum();
+    if issued == 0 {
+        return Ok(None);
+    }
+    let hours = left.saturating_mul(DAY_HOURS) / issued;
+    let t = desk.t;
+    Ok(Some(match hours {
+        0..48 => t.sold_out_in_hours(hours.max(1)),
+        _ => t.sold_out_in_days(hours / DAY_HOURS),
+    }))
+}
+
+/// The terms in the words of a marketer.
+fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
+    let campaign = &view.campaign;
+    let zone = &campaign.zone;
+    let mut terms = vec![
+        (t.field_handout(), t.handout(campaign.handout).to_owned()),
+        (t.field_valid_from(), t.moment(campaign.valid_from, zone)),
+        (t.field_expires_on(), t.date(campaign.expires_on())),
+        (t.field_time_zone(), zone.name().to_owned()),
+        (
+            t.field_per_user_limit(),
+            campaign.per_user_limit.map_or(t.unlimited().to_owned(), |it| t.number(u64::from(it))),
+        ),
+        (t.field_cancel_days(), t.days(u64::from(campaign.cancel_days))),
+        (t.field_extend_days(), t.days(u64::from(campaign.extend_days))),
+    ];
+    let mut may = |name, value: Option<String>| terms.extend(value.map(|value| (name, value)));
+    may(t.field_shared_code(), campaign.shared_code.as_ref().map(ToString::to_string));
+    may(t.field_code_prefix(), campaign.code_prefix.as_ref().map(ToString::to_string));
+    may(t.field_valid_days(), campaign.valid_days.map(|days| t.days(u64::from(days))));
+    may(t.field_issue_from(), campaign.issue_from.map(|at| t.moment(at, zone)));
+    may(t.field_issue_until(), campaign.issue_until.map(|at| t.moment(at, zone)));
+    may(t.field_metadata(), campaign.metadata.clone());
+    terms
+}
+
+fn batch_row(desk: &Desk, batch: &Batch) -> BatchRow {
+    let t = desk.t;
+    let (kind, is_import) = match batch.kind {
+        BatchKind::Minted(_) => (t.batch_minted(), false),
+        BatchKind::Imported => (t.batch_imported(), true),
+    };
+    BatchRow {
+        id: batch.id.to_string(),
+        kind,
+        count: t.number(batch.count),
+        created: desk.at(&batch.created_at),
+        paused: batch.paused,
+        is_import,
+        rejected: batch.import.rejected,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "batch.html")]
+struct BatchPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    campaign: String,
+    batch: BatchRow,
+    lines: String,
+    imported: String,
+    already_there: String,
+    rejected: Vec<(u64, String, String)>,
+}
+
+/// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.
+pub(crate) async fn batch(
+    desk: Desk,
+    Path((campaign, batch)): Path<(String, String)>,
+) -> Result<Response, Trouble> {
+    let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
+    let campaign = campaign_id(&campaign)?;
+    let id: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
+    let batch = engine.batch(&reader, &campaign, &id).await?;
+    let rejected = match batch.import.rejected {
+        0 => Vec::new(),
+        _ => engine.rejected_lines(&reader, &campaign, &id, 0).await?,
+    };
+    let rejected = rejected.into_iter().take(REJECTED);
+    let page = BatchPage {
+        d: &desk,
+        t,
+        campaign: campaign.to_string(),
+        lines: t.number(batch.import.lines),
+        imported: t.number(batch.import.imported),
+        already_there: t.number(batch.import.already_there),
+        rejected: rejected.map(|it| (it.line, it.text, t.rejected_because(Said(it.detail)))).collect(),
+        batch: batch_row(&desk, &batch),
+    };
+    desk.page(&page)
+}

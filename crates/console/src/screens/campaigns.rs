@@ -1,0 +1,201 @@
+//! All campaigns: filter, search, sort.
+
+use std::borrow::Borrow;
+
+use askama::Template;
+use axum::response::Response;
+use coupon::calendar::Date;
+use coupon::time::Millis;
+use engine::CampaignView;
+
+use crate::chart::stacked;
+use crate::desk::Desk;
+use crate::index::Counted;
+use crate::roles::Action;
+use crate::text::Texts;
+use crate::trouble::Trouble;
+
+/// Campaigns of a page.
+const PAGE: usize = 50;
+
+/// How far a campaign is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Planned,
+    Running,
+    SoldOut,
+    Paused,
+    Ended,
+}
+
+/// All of them, in the order of the filter.
+pub(crate) const PHASES: [Phase; 5] =
+    [Phase::Running, Phase::Planned, Phase::SoldOut, Phase::Paused, Phase::Ended];
+
+impl Phase {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Phase::Planned => "planned",
+            Phase::Running => "running",
+            Phase::SoldOut => "sold-out",
+            Phase::Paused => "paused",
+            Phase::Ended => "ended",
+        }
+    }
+
+    pub(crate) fn label(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
+        match self {
+            Phase::Planned => t.phase_planned(),
+            Phase::Running => t.phase_running(),
+            Phase::SoldOut => t.phase_sold_out(),
+            Phase::Paused => t.phase_paused(),
+            Phase::Ended => t.phase_ended(),
+        }
+    }
+}
+
+/// How far a campaign is at `now`.
+pub(crate) fn phase(view: &CampaignView, now: Millis) -> Phase {
+    let campaign = &view.campaign;
+    if campaign.expires_at <= now {
+        Phase::Ended
+    } else if campaign.paused {
+        Phase::Paused
+    } else if campaign.valid_from > now {
+        Phase::Planned
+    } else if view.counts().stock > 0 && view.available() == 0 {
+        Phase::SoldOut
+    } else {
+        Phase::Running
+    }
+}
+
+/// The bar of a campaign: what became of its coupons.
+pub(crate) fn bar(t: Texts, view: &CampaignView) -> String {
+    let counts = view.counts();
+    let title = t.bar_title(
+        t.number(counts.redeemed),
+        t.number(counts.issued),
+        t.number(view.available()),
+        t.number(counts.void),
+    );
+    let parts = [
+        ("redeemed", counts.redeemed),
+        ("issued", counts.issued),
+        ("available", view.available()),
+        ("void", counts.void),
+    ];
+    stacked(&parts, &title)
+}
+
+#[derive(Template)]
+#[template(path = "campaigns.html")]
+struct CampaignsPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    rows: Vec<Row>,
+    shown: String,
+    at: String,
+    q: &'a str,
+    state: &'a str,
+    sort: &'a str,
+    next: Option<String>,
+    is_first: bool,
+    is_empty: bool,
+    curl: String,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    phase: Phase,
+    period: String,
+    bar: String,
+    available: String,
+    stock: String,
+    redeemed: String,
+}
+
+/// `GET /console/campaigns`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let listed = desk.all_campaigns().await?;
+    let (q, state) = (desk.query.shown("q"), desk.query.shown("state"));
+    let sort = desk.query.get("sort").unwrap_or("created");
+    let wanted = q.to_lowercase();
+    let mut found: Vec<&CampaignView> = listed
+        .campaigns
+        .iter()
+        .filter(|it| state.is_empty() || phase(it, desk.now).as_str() == state)
+        .filter(|it| fits(it, &wanted))
+        .collect();
+    sort_by(&mut found, sort);
+    let skip = desk.query.may::<usize>("from")?.unwrap_or(0);
+    let rows: Vec<Row> = found.iter().skip(skip).take(PAGE).map(|it| row(&desk, it)).collect();
+    let next = (found.len() > skip + PAGE).then(|| desk.with("from", &(skip + PAGE).to_string()));
+    let page = CampaignsPage {
+        d: &desk,
+        t,
+        rows,
+        shown: t.campaigns_shown(found.len() as u64),
+        at: t.clock(listed.at, &desk.zone),
+        q,
+        state,
+        sort,
+        next,
+        is_first: skip == 0,
+        is_empty: listed.campaigns.is_empty(),
+        curl: desk.curl("GET", "/v1/campaigns?limit=50", &serde_json::Value::Null),
+    };
+    desk.page(&page)
+}
+
+fn fits(view: &CampaignView, wanted: &str) -> bool {
+    let campaign = &view.campaign;
+    wanted.is_empty()
+        || campaign.name.to_lowercase().contains(wanted)
+        || campaign.id.as_str().to_lowercase().contains(wanted)
+        || campaign.shared_code.as_ref().is_some_and(|it| it.as_str().to_lowercase() == wanted)
+}
+
+fn sort_by(found: &mut [&CampaignView], sort: &str) {
+    match sort {
+        "name" => found.sort_by(|one, other| one.campaign.name.cmp(&other.campaign.name)),
+        "ends" => found.sort_by_key(|it| it.campaign.expires_at),
+        "left" => found.sort_by_key(|it| it.available()),
+        "redeemed" => found.sort_by_key(|it| u64::MAX - it.counts().redeemed),
+        _ => found.sort_by_key(|it| -it.campaign.created_at.0),
+    }
+}
+
+fn row(desk: &Desk, view: &CampaignView) -> Row {
+    let (t, campaign) = (desk.t, &view.campaign);
+    Row {
+        id: campaign.id.to_string(),
+        name: campaign.name.clone(),
+        phase: phase(view, desk.now),
+        period: t.period(
+            t.date(Date::of(campaign.valid_from, &campaign.zone)),
+            t.date(campaign.expires_on()),
+        ),
+        bar: bar(t, view),
+        available: t.number(view.available()),
+        stock: t.number(view.counts().stock),
+        redeemed: t.number(view.counts().redeemed),
+    }
+}
+
+impl CampaignsPage<'_> {
+    /// The columns by which one can sort.
+    fn sorts(&self) -> [(&'static str, &'static str); 5] {
+        let t = self.t;
+        [
+            ("created", t.sort_created()),
+            ("name", t.sort_name()),
+            ("ends", t.sort_ends()),
+            ("left", t.sort_left()),
+            ("redeemed", t.sort_redeemed()),
+        ]
+    }
+}

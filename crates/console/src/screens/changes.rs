@@ -1,0 +1,182 @@
+//! Changes of a campaign: pause it, add stock, change its terms. Each is a page of its own with its reason, so
+//! that it has an address and works without JavaScript.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::calendar::Date;
+use coupon::ids::{BatchId, Reason};
+use engine::{BatchRequest, CampaignPatch, CampaignView};
+use serde_json::json;
+
+use crate::desk::{Desk, to};
+use crate::fields::{Fields, encoded};
+use crate::index::Counted;
+use crate::roles::Action;
+use crate::screens::campaign::campaign_id;
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+#[derive(Template)]
+#[template(path = "pause.html")]
+struct PausePage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CampaignView,
+    curl: String,
+}
+
+#[derive(Template)]
+#[template(path = "stock.html")]
+struct StockPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CampaignView,
+    /// Names the batch before it is made: a form that is sent twice makes one.
+    batch: String,
+    curl: String,
+}
+
+#[derive(Template)]
+#[template(path = "terms.html")]
+struct TermsPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CampaignView,
+    issue_from: String,
+    issue_until: String,
+    limit: String,
+    curl: String,
+}
+
+async fn campaign(desk: &Desk, id: &str) -> Result<CampaignView, Trouble> {
+    Ok(desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?)
+}
+
+fn done(desk: &Desk, id: &str, done: &str) -> Response {
+    desk.console.index.has_changed();
+    to(&format!("/console/campaigns/{}?done={done}", encoded(id)))
+}
+
+/// `GET /console/campaigns/{id}/pause`
+pub(crate) async fn pause(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let view = campaign(&desk, &id).await?;
+    let body = json!({"paused": !view.campaign.paused, "reason": "…"});
+    let curl = desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body);
+    desk.page(&PausePage { d: &desk, t: desk.t, view: &view, curl })
+}
+
+/// `POST /console/campaigns/{id}/pause`: to the state that the form names, so that two people who press it at
+/// once do not undo each other.
+pub(crate) async fn save_pause(
+    desk: Desk,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let paused: bool = fields.must("paused")?;
+    let reason: Option<Reason> = fields.may("reason")?;
+    let caller = desk.caller(Action::PauseCampaign)?;
+    let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
+    desk.engine().patch_campaign(&caller, &campaign_id(&id)?, patch, reason).await?;
+    Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
+}
+
+/// `GET /console/campaigns/{id}/stock`
+pub(crate) async fn stock(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let view = campaign(&desk, &id).await?;
+    let batch = format!("bat_{}", uuid::Uuid::now_v7());
+    let body = json!({"batch_id": batch, "count": 1000});
+    let curl = desk.curl("POST", &format!("/v1/campaigns/{id}/batches"), &body);
+    desk.page(&StockPage { d: &desk, t: desk.t, view: &view, batch, curl })
+}
+
+/// `POST /console/campaigns/{id}/stock`
+pub(crate) async fn save_stock(
+    desk: Desk,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let count = fields.shown("count").replace([',', ' '], "");
+    let count = count.parse().map_err(|_| Trouble::field("count", desk.t.want_number()))?;
+    let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
+    let caller = desk.caller(Action::AddStock)?;
+    desk.engine().mint_batch(&caller, &campaign_id(&id)?, request).await?;
+    Ok(done(&desk, &id, "stock"))
+}
+
+/// `GET /console/campaigns/{id}/terms`
+pub(crate) async fn terms(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let view = campaign(&desk, &id).await?;
+    let terms = &view.campaign;
+    let body = json!({"name": terms.name, "per_user_limit": terms.per_user_limit});
+    let page = TermsPage {
+        d: &desk,
+        t: desk.t,
+        issue_from: terms.issue_from.map(|at| Date::of(at, &terms.zone).to_string()).unwrap_or_default(),
+        // The end is the first instant after the last day.
+        issue_until: terms
+            .issue_until
+            .map(|at| Date::last_of(at, &terms.zone).to_string())
+            .unwrap_or_default(),
+        limit: terms.per_user_limit.map(|limit| limit.to_string()).unwrap_or_default(),
+        curl: desk.curl("PATCH", &format!("/v1/campaigns/{id}"), &body),
+        view: &view,
+    };
+    desk.page(&page)
+}
+
+/// `POST /console/campaigns/{id}/terms`: only what is different.
+pub(crate) async fn save_terms(
+    desk: Desk,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let view = campaign(&desk, &id).await?;
+    let (terms, zone) = (&view.campaign, &view.campaign.zone);
+    let issue_from = fields.may::<Date>("issue_from")?.map(|date| date.first_instant(zone));
+    let issue_until = fields.may::<Date>("issue_until")?.map(|date| date.end(zone));
+    let limit = fields.may::<u16>("per_user_limit")?;
+    let metadata = fields.get("metadata").map(str::to_owned);
+    let patch = CampaignPatch {
+        name: Some(fields.must::<String>("name")?).filter(|name| *name != terms.name),
+        metadata: (metadata != terms.metadata).then_some(metadata),
+        paused: None,
+        issue_from: (issue_from != terms.issue_from).then_some(issue_from),
+        issue_until: (issue_until != terms.issue_until).then_some(issue_until),
+        per_user_limit: (limit != terms.per_user_limit).then_some(limit),
+    };
+    let reason: Option<Reason> = fields.may("reason")?;
+    let caller = desk.caller(Action::ChangeCampaign)?;
+    desk.engine().patch_campaign(&caller, &terms.id, patch, reason).await?;
+    Ok(done(&desk, &id, "changed"))
+}
+
+impl TermsPage<'_> {
+    /// Terms that cannot change.
+    fn fixed(&self) -> Vec<(&'static str, String)> {
+        let (t, terms) = (self.t, &self.view.campaign);
+        vec![
+            (t.field_valid_from(), t.moment(terms.valid_from, &terms.zone)),
+            (t.field_expires_on(), t.date(terms.expires_on())),
+            (t.field_handout(), t.handout(terms.handout).to_owned()),
+            (t.field_cancel_days(), t.days(u64::from(terms.cancel_days))),
+        ]
+    }
+}
+
+impl StockPage<'_> {
+    fn present(&self) -> String {
+        let t = self.t;
+        t.stock_at_present(t.number(self.view.available()), t.number(self.view.counts().stock))
+    }
+}
+
+impl PausePage<'_> {
+    fn asked(&self) -> String {
+        let name = Said(&self.view.campaign.name);
+        match self.view.campaign.paused {
+            true => self.t.ask_resume(name),
+            false => self.t.ask_pause(name),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! One coupon: its state in a sentence, what happened to it, what was refused, and what may be done.
+
+use std::borrow::Borrow;
+
+use askama::Template;
+use attempts::Wanted;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::calendar::{Date, Zone};
+use coupon::code::CodeText;
+use coupon::coupon::{Event, EventKind, State};
+use coupon::ids::{OrderRef, Reason, UserId};
+use coupon::time::DAY_MS;
+use engine::{AdminChange, CouponView, Expiry, Tier};
+use serde_json::json;
+
+use crate::desk::{Desk, to};
+use crate::fields::{Fields, encoded};
+use crate::roles::Action;
+use crate::screens::refused::Refused;
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+#[derive(Template)]
+#[template(path = "coupon.html")]
+struct CouponPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CouponView,
+    campaign_name: String,
+    sentence: String,
+    more: Vec<String>,
+    facts: Vec<(&'static str, String)>,
+    happened: Vec<Happened>,
+    refused: Vec<Refused>,
+    offers: Vec<Deed>,
+    curl: String,
+}
+
+struct Happened {
+    what: String,
+    when: String,
+    actor: String,
+    reason: Option<String>,
+}
+
+/// Something that can be done to a coupon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Issue,
+    Revoke,
+    Void,
+    Extend,
+    CancelRedemption,
+}
+
+impl Deed {
+    const ALL: [Deed; 5] =
+        [Deed::Issue, Deed::Extend, Deed::CancelRedemption, Deed::Revoke, Deed::Void];
+
+    /// Its name in addresses, here and in the API.
+    fn as_str(self) -> &'static str {
+        match self {
+            Deed::Issue => "issue",
+            Deed::Revoke => "revoke",
+            Deed::Void => "void",
+            Deed::Extend => "extend",
+            Deed::CancelRedemption => "cancel-redemption",
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Deed::Issue => Action::Issue,
+            Deed::Revoke => Action::Revoke,
+            Deed::Void => Action::Void,
+            Deed::Extend => Action::Extend,
+            Deed::CancelRedemption => Action::CancelRedemption,
+        }
+    }
+
+    fn label(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
+        match self {
+            Deed::Issue => t.deed_issue(),
+            Deed::Revoke => t.deed_revoke(),
+            Deed::Void => t.deed_void(),
+            Deed::Extend => t.deed_extend(),
+            Deed::CancelRedemption => t.deed_cancel(),
+        }
+    }
+
+    fn means(self, t: impl Borrow<Texts>) -> &'static str {
+        let t = *t.borrow();
+        match self {
+            Deed::Issue => t.deed_issue_means(),
+            Deed::Revoke => t.deed_revoke_means(),
+            Deed::Void => t.deed_void_means(),
+            Deed::Extend => t.deed_extend_means(),
+            Deed::CancelRedemption => t.deed_cancel_means(),
+        }
+    }
+
+    /// Whether a coupon in this state can be asked for it. The rules decide in the end.
+    fn fits(self, state: &State) -> bool {
+        match (self, state) {
+            (Deed::Issue, State::Available) => true,
+            (Deed::Revoke, State::Issued { .. }) => true,
+            (Deed::Void | Deed::Extend, State::Available | State::Issued { .. }) => true,
+            (Deed::CancelRedemption, State::Redeemed { .. }) => true,
+            (_, State::Available | State::Issued { .. } | State::Redeemed { .. } | State::Void { .. }) => {
+                false
+            }
+        }
+    }
+
+    fn is_dangerous(self) -> bool {
+        matches!(self, Deed::Revoke | Deed::Void)
+    }
+}
+
+/// The code in a path.
+pub(crate) fn code(text: &str) -> Result<CodeText, Trouble> {
+    text.parse().map_err(|_| Trouble::NotFound)
+}
+
+/// `GET /console/coupons/{code}`
+pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Response, Trouble> {
+    let (t, engine, reader) = (desk.t, desk.engine(), desk.reader()?);
+    let text = code(&typed)?;
+    let view = engine.coupon(&reader, &text, None).await?;
+    let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
+    let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
+    let state = view.coupon.state();
+    let offers = Deed::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
+    let page = CouponPage {
+        d: &desk,
+        t,
+        campaign_name: campaign.name.clone(),
+        sentence: sentence(&desk, &view),
+        more: more(&desk, &view, campaign.cancel_days),
+        facts: facts(&desk, &view),
+        happened: view.coupon.events().iter().rev().map(|it| happened(&desk, it)).collect(),
+        refused: desk.refused(wanted).await?,
+        offers: offers.collect(),
+        curl: desk.curl("GET", &format!("/v1/coupons/{}", view.code), &json!(null)),
+        view: &view,
+    };
+    desk.page(&page)
+}
+
+/// The state as one sentence.
+fn sentence(desk: &Desk, view: &CouponView) -> String {
+    let (t, coupon) = (desk.t, &view.coupon);
+    let last = t.date(coupon.expires_on());
+    match coupon.state() {
+        State::Available if view.expired => t.is_available_expired(last),
+        State::Available => t.is_available(last),
+        State::Issued { holder } if view.expired => t.is_issued_expired(Said(holder), last),
+        State::Issued { holder } => t.is_issued(Said(holder), last),
+        State::Redeemed { redemption, .. } => {
+            let (order, at) = (Said(&redemption.order), desk.at(&redemption.at));
+            match &redemption.by {
+                Some(by) => t.is_redeemed(Said(by), order, at),
+                None => t.is_redeemed_by_nobody(order, at),
+            }
+        }
+        State::Void { .. } => t.is_void(desk.at(&coupon.modified_at())),
+    }
+}
+
+/// What else decides whether it works, as sentences.
+fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
+    let (t, coupon) = (desk.t, &view.coupon);
+    let mut more = Vec::new();
+    if view.paused {
+        more.push(t.refused_paused().to_owned());
+    }
+    if coupon.genesis().valid_from > desk.now {
+        more.push(t.works_from(t.moment(coupon.genesis().valid_from, coupon.zone())));
+    }
+    if let Some(until) = &view.held_until {
+        let order = view.order.as_ref().map(ToString::to_string).unwrap_or_default();
+        more.push(t.is_held(Said(order), desk.at(until)));
+    }
+    if let Some(redemption) = coupon.redemption() {
+        let until = redemption.at.plus_ms(i64::from(cancel_days) * DAY_MS);
+        more.push(match until > desk.now {
+            true => t.can_be_cancelled(desk.at(&until)),
+            false => t.cannot_be_cancelled().to_owned(),
+        });
+    }
+    more
+}
+
+fn facts(desk: &Desk, view: &CouponView) -> Vec<(&'static str, String)> {
+    let (t, coupon) = (desk.t, &view.coupon);
+    let tier = match view.tier {
+        Tier::Hot => t.tier_hot().to_owned(),
+        Tier::Cold => t.tier_cold(coupon.expires_on()),
+    };
+    vec![
+        (t.field_valid_from(), t.moment(coupon.genesis().valid_from, coupon.zone())),
+        (t.field_expires_on(), t.date(coupon.expires_on())),
+        (t.field_time_zone(), coupon.zone().name().to_owned()),
+        (t.batch(), coupon.genesis().batch.to_string()),
+        (t.tier(), tier),
+        (t.version(), coupon.version().to_string()),
+    ]
+}
+
+fn happened(desk: &Desk, event: &Event) -> Happened {
+    let t = desk.t;
+    let (what, reason) = match &event.kind {
+        EventKind::Issued { to, .. } => (t.was_issued(Said(to)), None),
+        EventKind::Redeemed { by: Some(by), order } => (t.was_redeemed(Said(by), Said(order)), None),
+        EventKind::Redeemed { by: None, order } => (t.was_redeemed_by_nobody(Said(order)), None),
+        EventKind::RedemptionCancelled { order, reason } => (t.was_cancelled(Said(order)), reason.as_ref()),
+        EventKind::Revoked { from, reason, .. } => (t.was_revoked(Said(from)), reason.as_ref()),
+        EventKind::Voided { reason } => (t.was_voided().to_owned(), reason.as_ref()),
+        EventKind::Extended { expires_at, zone, reason } => {
+            (t.was_extended(t.date(Date::last_of(*expires_at, zone))), reason.as_ref())
+        }
+    };
+    Happened {
+        what,
+        when: desk.at(&event.at),
+        actor: event.actor.as_str().to_owned(),
+        reason: reason.map(|reason| reason.as_str().to_owned()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deed.html")]
+struct DeedPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    view: &'a CouponView,
+    deed: Deed,
+    sentence: String,
+    /// Who has it.
+    holder: String,
+    /// The order of its redemption.
+    order: String,
+    /// The last day at present.
+    last: String,
+    curl: String,
+}
+
+/// `GET /console/coupons/{code}/…`: a second look, with the reason. The page names the version that it shows,
+/// so that nothing is done to a coupon that has changed meanwhile.
+pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Response, Trouble> {
+    let view = desk.engine().coupon(&desk.reader()?, &code(&typed)?, None).await?;
+    let name = desk.path.split('?').next().and_then(|path| path.rsplit('/').next());
+    let deed = Deed::ALL.into_iter().find(|deed| Some(deed.as_str()) == name);
+    let deed = deed.ok_or(Trouble::NotFound)?;
+    let coupon = &view.coupon;
+    let holder = coupon.holder().map(ToString::to_string).unwrap_or_default();
+    let order = coupon.redemption().map(|it| it.order.to_string()).unwrap_or_default();
+    let last = coupon.expires_on().to_string();
+    let body = match deed {
+        Deed::Issue => json!({"user_id": "…"}),
+        Deed::Revoke => json!({"user_id": holder, "reason": "…"}),
+        Deed::Void => json!({"reason": "…"}),
+        Deed::Extend => json!({"expires_on": last, "time_zone": coupon.zone().name(), "reason": "…"}),
+        Deed::CancelRedemption => json!({"order_ref": order, "reason": "…"}),
+    };
+    let path = format!("/v1/coupons/{}/{}", view.code, deed.as_str());
+    let page = DeedPage {
+        d: &desk,
+        t: desk.t,
+        sentence: sentence(&desk, &view),
+        deed,
+        holder,
+        order,
+        last,
+        curl: desk.curl("POST", &path, &body),
+        view: &view,
+    };
+    desk.page(&page)
+}
+
+fn done(typed: &str, done: &str) -> Response {
+    to(&format!("/console/coupons/{}?done={done}", encoded(typed)))
+}
+
+/// The reason, which the console wants although the API does not, and the version that the page has shown.
+fn with(fields: &Fields) -> Result<AdminChange, Trouble> {
+    Ok(AdminChange { reason: Some(reason(fields)?), if_version: fields.may("version")? })
+}
+
+fn reason(fields: &Fields) -> Result<Reason, Trouble> {
+    fields.must("reason")
+}
+
+/// `POST /console/coupons/{code}/issue`
+pub(crate) async fn issue(
+    desk: Desk,
+    Path(typed): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let user: UserId = fields.must("user_id")?;
+    let caller = desk.caller(Action::Issue)?;
+    desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
+    desk.console.index.has_changed();
+    Ok(done(&typed, "issued"))
+}
+
+/// `POST /console/coupons/{code}/revoke`
+pub(crate) async fn revoke(
+    desk: Desk,
+    Path(typed): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let user: UserId = fields.must("user_id")?;
+    let caller = desk.caller(Action::Revoke)?;
+    desk.engine().revoke(&caller, &code(&typed)?, user, None, with(&fields)?).await?;
+    desk.console.index.has_changed();
+    Ok(done(&typed, "revoked"))
+}
+
+/// `POST /console/coupons/{code}/void`
+pub(crate) async fn void(
+    desk: Desk,
+    Path(typed): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let caller = desk.caller(Action::Void)?;
+    desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
+    desk.console.index.has_changed();
+    Ok(done(&typed, "voided"))
+}
+
+/// `POST /console/coupons/{code}/extend`
+pub(crate) async fn extend(
+    desk: Desk,
+    Path(typed): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
+    let caller = desk.caller(Action::Extend)?;
+    let expiry = Expiry::On(on, zone);
+    desk.engine().extend(&caller, &code(&typed)?, expiry, with(&fields)?).await?;
+    Ok(done(&typed, "extended"))
+}
+
+/// `POST /console/coupons/{code}/cancel-redemption`
+pub(crate) async fn cancel_redemption(
+    desk: Desk,
+    Path(typed): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let order: OrderRef = fields.must("order_ref")?;
+    let caller = desk.caller(Action::CancelRedemption)?;
+    let reason = Some(reason(&fields)?);
+    desk.engine().cancel_redemption(&caller, &code(&typed)?, order, reason).await?;
+    desk.console.index.has_changed();
+    Ok(done(&typed, "cancelled"))
+}

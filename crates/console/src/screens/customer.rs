@@ -1,0 +1,189 @@
+//! One customer: what they have, what they used, what was refused; and a coupon as goodwill.
+
+use askama::Template;
+use attempts::Wanted;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::coupon::State;
+use coupon::ids::{CampaignId, IssueRef, UserId};
+use engine::{CouponFilter, CouponView, ListOrder, ListRequest, ListView, Position, Tie};
+use serde_json::json;
+
+use crate::desk::{Desk, to};
+use crate::fields::{Fields, encoded};
+use crate::index::Counted;
+use crate::roles::Action;
+use crate::screens::campaigns::{Phase, phase};
+use crate::screens::refused::Refused;
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Coupons of a page.
+const PAGE: u64 = 50;
+
+/// Campaigns that a coupon can be given of without typing.
+const OFFERED: usize = 200;
+
+#[derive(Template)]
+#[template(path = "customer.html")]
+struct CustomerPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    user: String,
+    coupons: Vec<CouponRow>,
+    next: Option<String>,
+    refused: Vec<Refused>,
+    campaigns: Vec<(String, String)>,
+    /// Names the gift before it is made: a form that is sent twice gives one.
+    gift: String,
+    curl: String,
+}
+
+/// A coupon in a list.
+pub(crate) struct CouponRow {
+    pub(crate) code: String,
+    pub(crate) campaign: String,
+    pub(crate) state: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) holder: Option<String>,
+    pub(crate) detail: String,
+    pub(crate) last: String,
+}
+
+/// `GET /console/customers/{user}`
+pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Response, Trouble> {
+    let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
+    let list = desk.coupons(Some(user.clone()), None, None).await?;
+    let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
+    let campaigns = match desk.may(Action::Issue) {
+        true => offered(&desk).await?,
+        false => Vec::new(),
+    };
+    let gift = format!("console:{}", uuid::Uuid::now_v7());
+    let path = format!("/v1/coupons?user_id={}&limit={PAGE}", encoded(user.as_str()));
+    let page = CustomerPage {
+        d: &desk,
+        t: desk.t,
+        coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
+        next: list.next.as_ref().map(|next| desk.with("cursor", &cursor(next))),
+        refused: desk.refused(wanted).await?,
+        campaigns,
+        gift,
+        curl: desk.curl("GET", &path, &json!(null)),
+        user: user.to_string(),
+    };
+    desk.page(&page)
+}
+
+/// Campaigns that have coupons to give.
+async fn offered(desk: &Desk) -> Result<Vec<(String, String)>, Trouble> {
+    let listed = desk.all_campaigns().await?;
+    let has = listed.campaigns.iter().filter(|it| {
+        phase(it, desk.now) == Phase::Running
+            && it.available() > 0
+            && matches!(it.campaign.handout.as_str(), "shop" | "self")
+    });
+    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
+    Ok(has.take(OFFERED).map(pair).collect())
+}
+
+impl Desk {
+    /// One page of the coupons of a user, or of those that expire on a day.
+    pub(crate) async fn coupons(
+        &self,
+        user: Option<UserId>,
+        campaign: Option<CampaignId>,
+        expires_on: Option<(coupon::calendar::Date, coupon::calendar::Zone)>,
+    ) -> Result<ListView, Trouble> {
+        let after = self.query.get("cursor").and_then(position);
+        let request = ListRequest {
+            user,
+            campaign,
+            filter: CouponFilter::default(),
+            expires_on,
+            order: ListOrder::Latest,
+            after,
+            limit: Some(PAGE),
+        };
+        Ok(self.engine().list(&self.reader()?, request).await?)
+    }
+}
+
+/// A position as a part of an address.
+pub(crate) fn cursor(position: &Position) -> String {
+    let (tier, tie) = match &position.tie {
+        Tie::Hot(number) => ("hot", number.to_string()),
+        Tie::Cold(code) => ("cold", code.to_string()),
+    };
+    format!("{}~{tier}~{tie}", position.expires_at.0)
+}
+
+/// The position of such a part; a text that is none begins at the front.
+fn position(text: &str) -> Option<Position> {
+    let mut parts = text.splitn(3, '~');
+    let expires_at = coupon::time::Millis(parts.next()?.parse().ok()?);
+    let tie = match (parts.next()?, parts.next()?) {
+        ("hot", number) => Tie::Hot(number.parse().ok()?),
+        ("cold", code) => Tie::Cold(code.parse().ok()?),
+        _ => return None,
+    };
+    Some(Position { expires_at, tie })
+}
+
+pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
+    let (t, coupon) = (desk.t, &view.coupon);
+    let state = coupon.state();
+    let label = match state {
+        State::Available | State::Issued { .. } if view.expired => t.state_expired(),
+        State::Available => t.state_available(),
+        State::Issued { .. } => t.state_issued(),
+        State::Redeemed { .. } => t.state_redeemed(),
+        State::Void { .. } => t.state_void(),
+    };
+    let detail = match coupon.redemption() {
+        Some(redemption) => t.for_order(Said(&redemption.order), desk.at(&redemption.at)),
+        None => String::new(),
+    };
+    CouponRow {
+        code: view.code.clone(),
+        campaign: coupon.genesis().campaign.to_string(),
+        state: if label == t.state_expired() { "ended" } else { state.as_str() },
+        label,
+        holder: coupon.holder().map(ToString::to_string),
+        detail,
+        last: t.date(coupon.expires_on()),
+    }
+}
+
+/// `POST /console/customers/{user}/give`
+pub(crate) async fn give(
+    desk: Desk,
+    Path(user): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
+    let campaign: CampaignId = fields.must("campaign_id")?;
+    let gift: IssueRef = fields.must("issue_ref")?;
+    let caller = desk.caller(Action::Issue)?;
+    desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
+    desk.console.index.has_changed();
+    Ok(to(&format!("/console/customers/{}?done=issued", encoded(user.as_str()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_there_and_back() {
+        let at = coupon::time::Millis(1_800_000_000_000);
+        let cases = [Tie::Hot(7), Tie::Cold("7K2M9QXD4TRBH0VE".parse().unwrap())];
+        for tie in cases {
+            let there = Position { expires_at: at, tie };
+            assert_eq!(position(&cursor(&there)), Some(there));
+        }
+        for text in ["", "x", "1~hot", "1~warm~2", "1~hot~x", "x~hot~1"] {
+            assert_eq!(position(text), None, "{text}");
+        }
+    }
+}

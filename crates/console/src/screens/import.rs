@@ -1,0 +1,205 @@
+//! Imports: check a file, then import it while it arrives.
+//!
+//! The file is never stored here. A browser sends it once to check it, and once to import it; so any `serve`
+//! can take either, and an import that broke off goes on when the same file is sent again.
+
+use askama::Template;
+use axum::extract::{Path, Request};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use coupon::ids::{BatchId, CampaignId};
+use engine::import::columns::ColumnMap;
+use engine::import::encoding::Encoding;
+use engine::import::record::{REJECT_HEADER, reject_row};
+use engine::import::{DryRun, FileFormat, ImportRequest, TEMPLATE};
+use engine::{Caller, Engine, Failure, RejectedLine};
+use futures::stream::{StreamExt, once, try_unfold};
+use serde_json::json;
+use std::sync::Arc;
+
+use crate::desk::{Desk, to};
+use crate::fields::{Fields, encoded};
+use crate::multipart::Upload;
+use crate::roles::Action;
+use crate::screens::campaign::campaign_id;
+use crate::screens::campaigns::{Phase, phase};
+use crate::screens::codes::{BYTE_ORDER_MARK, file};
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Campaigns that are offered without a search.
+const OFFERED: usize = 100;
+
+#[derive(Template)]
+#[template(path = "import_choose.html")]
+struct ChoosePage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    campaigns: Vec<(String, String)>,
+}
+
+/// `GET /console/import`: into which campaign?
+pub(crate) async fn choose(desk: Desk) -> Result<Response, Trouble> {
+    let listed = desk.all_campaigns().await?;
+    let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != Phase::Ended);
+    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
+    let campaigns = open.take(OFFERED).map(pair).collect();
+    desk.page(&ChoosePage { d: &desk, t: desk.t, campaigns })
+}
+
+/// `GET /console/import/template.csv`
+pub(crate) async fn template(_: Desk) -> Response {
+    let text = format!("{BYTE_ORDER_MARK}{TEMPLATE}");
+    let kind = HeaderValue::from_static("text/csv; charset=utf-8");
+    let name = HeaderValue::from_static("attachment; filename=\"import-template.csv\"");
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], text).into_response()
+}
+
+#[derive(Template)]
+#[template(path = "import.html")]
+struct ImportPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    campaign: String,
+    name: String,
+    batch: String,
+    columns: String,
+    encoding: String,
+    checked: Option<Checked>,
+    curl: String,
+}
+
+/// What a dry run found, for people.
+struct Checked {
+    summary: String,
+    format: String,
+    rejected: Vec<(u64, String, String)>,
+    parsed: Vec<(u64, String, &'static str, String)>,
+    is_good: bool,
+}
+
+/// `GET /console/campaigns/{id}/import`
+pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    show(&desk, &campaign_id(&id)?, &desk.query.clone(), None).await
+}
+
+async fn show(
+    desk: &Desk,
+    id: &CampaignId,
+    fields: &Fields,
+    checked: Option<Checked>,
+) -> Result<Response, Trouble> {
+    let view = desk.engine().campaign(&desk.reader()?, id).await?;
+    let batch = match fields.get("batch_id") {
+        Some(batch) => batch.to_owned(),
+        None => format!("imp_{}", uuid::Uuid::now_v7()),
+    };
+    let path = format!("/v1/campaigns/{id}/batches?batch_id={batch}");
+    let curl = desk.curl("POST", &path, &json!({}));
+    let page = ImportPage {
+        d: desk,
+        t: desk.t,
+        campaign: id.to_string(),
+        name: view.campaign.name.clone(),
+        columns: fields.shown("columns").to_owned(),
+        encoding: fields.shown("encoding").to_owned(),
+        checked,
+        curl: curl.replace("application/json", "text/csv").replace("-d '{}'", "--data-binary @codes.csv"),
+        batch,
+    };
+    desk.page(&page)
+}
+
+/// `POST /console/campaigns/{id}/import`
+pub(crate) async fn send(
+    desk: Desk,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Trouble> {
+    let id = campaign_id(&id)?;
+    let caller = desk.caller(Action::Import)?;
+    let mut upload = Upload::of(request).await?;
+    let (fields, pieces) = upload.read(&desk).await?;
+    let batch: BatchId = fields.must("batch_id")?;
+    let format = FileFormat {
+        columns: fields.may::<ColumnMap>("columns")?,
+        encoding: fields.may::<Encoding>("encoding")?,
+    };
+    let request = ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format };
+    if fields.get("mode") != Some("import") {
+        let found = desk.engine().dry_run_import(&caller, request, pieces).await?;
+        return show(&desk, &id, &fields, Some(checked(desk.t, &found))).await;
+    }
+    desk.engine().import(&caller, request, pieces, |_| {}).await?;
+    desk.console.index.has_changed();
+    let (id, batch) = (encoded(id.as_str()), encoded(batch.as_str()));
+    Ok(to(&format!("/console/campaigns/{id}/batches/{batch}?done=imported")))
+}
+
+fn checked(t: Texts, found: &DryRun) -> Checked {
+    let counts = found.counts;
+    let separator = match found.separator {
+        Some('\t') => t.separator_tab(),
+        Some(';') => t.separator_semicolon(),
+        Some(_) | None => t.separator_comma(),
+    };
+    let columns: Vec<&str> =
+        found.columns.iter().map(|column| column.map_or("–", |column| column.name())).collect();
+    let rejected = found.rejected.iter();
+    let parsed = found.parsed.iter();
+    Checked {
+        summary: t.checked(
+            t.number(counts.lines),
+            t.number(counts.new),
+            t.number(counts.known),
+            t.number(counts.unchecked),
+            t.number(counts.rejected),
+        ),
+        format: t.file_format(found.encoding.name(), separator, Said(columns.join(", "))),
+        rejected: rejected
+            .map(|it| (it.line, it.text.clone(), t.rejected_because(Said(&it.detail))))
+            .collect(),
+        parsed: parsed
+            .map(|it| {
+                let last = coupon::calendar::Date::last_of(it.read.expires_at, &found.zone);
+                (it.line, it.read.code.to_string(), it.state(), t.date(last))
+            })
+            .collect(),
+        is_good: counts.rejected == 0 && counts.lines > 0,
+    }
+}
+
+/// `GET /console/campaigns/{id}/batches/{batch}/rejected.csv`
+pub(crate) async fn rejected(
+    desk: Desk,
+    Path((campaign, batch)): Path<(String, String)>,
+) -> Result<Response, Trouble> {
+    let campaign = campaign_id(&campaign)?;
+    let batch: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
+    let caller = desk.caller(Action::Import)?;
+    desk.engine().batch(&caller, &campaign, &batch).await?;
+    let name = format!("rejected-{campaign}.csv");
+    let of = Rejects { engine: Arc::clone(desk.engine()), caller, campaign, batch, after: 0 };
+    let head = once(async { Ok(format!("{BYTE_ORDER_MARK}{REJECT_HEADER}")) });
+    Ok(file(&name, head.chain(try_unfold(of, Rejects::page)).boxed()))
+}
+
+/// Where a download of rejected lines stands.
+struct Rejects {
+    engine: Arc<Engine>,
+    caller: Caller,
+    campaign: CampaignId,
+    batch: BatchId,
+    after: u64,
+}
+
+impl Rejects {
+    async fn page(mut self) -> Result<Option<(String, Rejects)>, Failure> {
+        let Rejects { engine, caller, campaign, batch, after } = &self;
+        let lines = engine.rejected_lines(caller, campaign, batch, *after).await?;
+        let Some(last) = lines.last() else { return Ok(None) };
+        self.after = last.line;
+        let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
+        Ok(Some((lines.iter().map(row).collect(), self)))
+    }
+}

@@ -1,0 +1,219 @@
+//! A new campaign: a form in the words of a marketer, then what it means in sentences, then the campaign.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use coupon::calendar::{Date, Zone};
+use coupon::campaign::Handout;
+use coupon::time::Millis;
+use engine::{CampaignDraft, Failure};
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, to};
+use crate::fields::{Fields, encoded};
+use crate::roles::Action;
+use crate::screens::campaign::campaign_id;
+use crate::text::{Said, Texts};
+use crate::trouble::{Trouble, faults_said};
+
+#[derive(Template)]
+#[template(path = "new_campaign.html")]
+struct NewCampaignPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    f: &'a Fields,
+    wrong: Option<String>,
+    /// What the campaign means, once the form is right; then it can be created.
+    preview: Vec<String>,
+    curl: String,
+}
+
+impl NewCampaignPage<'_> {
+    fn handouts(&self) -> [(&'static str, &'static str, &'static str); 4] {
+        let t = self.t;
+        [
+            ("shop", t.handout_shop(), t.handout_shop_hint()),
+            ("self", t.handout_self(), t.handout_self_hint()),
+            ("bearer", t.handout_bearer(), t.handout_bearer_hint()),
+            ("shared", t.handout_shared(), t.handout_shared_hint()),
+        ]
+    }
+
+    fn is_handout(&self, value: &str) -> bool {
+        self.f.get("handout").unwrap_or("shop") == value
+    }
+}
+
+/// `GET /console/new-campaign`, empty or like another campaign.
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let mut fields = match desk.query.get("like") {
+        Some(id) => like(&desk, id).await?,
+        None => Fields::default(),
+    };
+    if fields.get("time_zone").is_none() {
+        fields.0.push(("time_zone".to_owned(), desk.zone.name().to_owned()));
+    }
+    show(&desk, &fields, None, Vec::new(), StatusCode::OK)
+}
+
+/// The fields of another campaign, without its dates and names.
+async fn like(desk: &Desk, id: &str) -> Result<Fields, Trouble> {
+    let view = desk.engine().campaign(&desk.reader()?, &campaign_id(id)?).await?;
+    let campaign = &view.campaign;
+    let number = |number: Option<u16>| number.map(|number| number.to_string());
+    let all = [
+        ("name", Some(campaign.name.clone())),
+        ("handout", Some(campaign.handout.as_str().to_owned())),
+        ("code_prefix", campaign.code_prefix.as_ref().map(ToString::to_string)),
+        ("stock", view.counts.map(|(counts, _)| counts.stock.to_string())),
+        ("time_zone", Some(campaign.zone.name().to_owned())),
+        ("valid_days", number(campaign.valid_days)),
+        ("per_user_limit", number(campaign.per_user_limit)),
+        ("cancel_days", Some(campaign.cancel_days.to_string())),
+        ("extend_days", Some(campaign.extend_days.to_string())),
+        ("metadata", campaign.metadata.clone()),
+    ];
+    let given = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Ok(Fields(given.collect()))
+}
+
+/// `POST /console/new-campaign`: first the preview, then the campaign.
+pub(crate) async fn create(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let draft = match draft(&fields) {
+        Ok(draft) => draft,
+        Err(Trouble::Fields(faults)) => {
+            let wrong = Some(faults_said(t, &faults));
+            return show(&desk, &fields, wrong, Vec::new(), StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        Err(other) => return Err(other),
+    };
+    let caller = desk.caller(Action::CreateCampaign)?;
+    if fields.get("create").is_none() {
+        let preview = preview(t, &draft, desk.now);
+        return match desk.engine().check_draft(&caller, draft) {
+            Ok(()) => show(&desk, &fields, None, preview, StatusCode::OK),
+            Err(failure) => wrong(&desk, &fields, failure),
+        };
+    }
+    match desk.engine().create_campaign(&caller, draft).await {
+        Ok(done) => {
+            desk.console.index.has_changed();
+            let id = done.into_inner().campaign.id.clone();
+            Ok(to(&format!("/console/campaigns/{}?done=created", encoded(id.as_str()))))
+        }
+        Err(failure) => wrong(&desk, &fields, failure),
+    }
+}
+
+fn wrong(desk: &Desk, fields: &Fields, failure: Failure) -> Result<Response, Trouble> {
+    let said = match failure {
+        Failure::Invalid(faults) => faults_said(desk.t, &faults),
+        Failure::Refused { refusal, .. } => desk.t.refusal(refusal).to_owned(),
+        other => return Err(other.into()),
+    };
+    show(desk, fields, Some(said), Vec::new(), StatusCode::UNPROCESSABLE_ENTITY)
+}
+
+fn show(
+    desk: &Desk,
+    fields: &Fields,
+    wrong: Option<String>,
+    preview: Vec<String>,
+    status: StatusCode,
+) -> Result<Response, Trouble> {
+    let curl = desk.curl("POST", "/v1/campaigns", &as_json(fields));
+    let page = NewCampaignPage { d: desk, t: desk.t, f: fields, wrong, preview, curl };
+    let mut response = desk.page(&page)?;
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+fn draft(fields: &Fields) -> Result<CampaignDraft, Trouble> {
+    let zone: Option<Zone> = fields.may("time_zone")?;
+    let of_zone = zone.clone().unwrap_or_else(Zone::utc);
+    let first = |name: &str| -> Result<Option<Millis>, Trouble> {
+        Ok(fields.may::<Date>(name)?.map(|date| date.first_instant(&of_zone)))
+    };
+    let last = |name: &str| -> Result<Option<Millis>, Trouble> {
+        Ok(fields.may::<Date>(name)?.map(|date| date.end(&of_zone)))
+    };
+    let handout: Option<Handout> = fields.may("handout")?;
+    let per_user_limit = match (fields.may::<u16>("per_user_limit")?, handout) {
+        (Some(limit), _) => Some(Some(limit)),
+        (None, Some(Handout::Bearer)) => Some(None),
+        (None, _) => None,
+    };
+    Ok(CampaignDraft {
+        id: fields.may("campaign_id")?,
+        name: Some(fields.must::<String>("name")?),
+        stock: fields.may("stock")?,
+        handout,
+        shared_code: fields.may("shared_code")?,
+        code_prefix: fields.may("code_prefix")?,
+        valid_from: first("valid_from")?,
+        expires_at: None,
+        expires_on: Some(fields.must::<Date>("expires_on")?),
+        issue_from: first("issue_from")?,
+        issue_until: last("issue_until")?,
+        time_zone: zone,
+        valid_days: fields.may("valid_days")?,
+        per_user_limit,
+        cancel_days: fields.may("cancel_days")?,
+        extend_days: fields.may("extend_days")?,
+        metadata: fields.may("metadata")?,
+    })
+}
+
+/// What the campaign means, as sentences.
+fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
+    let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
+    let from = Date::of(draft.valid_from.unwrap_or(now), &zone);
+    let name = Said(draft.name.clone().unwrap_or_default());
+    let stock = draft.stock.unwrap_or(0);
+    let mut said = vec![match stock {
+        0 => t.preview_no_stock(name),
+        stock => t.preview_stock(stock, name),
+    }];
+    said.push(match draft.handout.unwrap_or(Handout::Shop) {
+        Handout::Shop => t.preview_shop().to_owned(),
+        Handout::SelfService => t.preview_self().to_owned(),
+        Handout::Bearer => t.preview_bearer().to_owned(),
+        Handout::Shared => {
+            let word = draft.shared_code.as_ref().map(|it| it.foreign().to_string());
+            t.preview_shared(Said(word.unwrap_or_default()))
+        }
+    });
+    if let Some(on) = draft.expires_on {
+        said.push(t.preview_valid(t.date(from), t.date(on), zone.name()));
+    }
+    if let Some(days) = draft.valid_days {
+        said.push(t.preview_valid_days(u64::from(days)));
+    }
+    said.push(match draft.per_user_limit.unwrap_or(Some(1)) {
+        Some(limit) => t.preview_limit(u64::from(limit)),
+        None => t.preview_no_limit().to_owned(),
+    });
+    said.push(match draft.cancel_days.unwrap_or(coupon::campaign::OPEN_DAYS_DEFAULT) {
+        0 => t.preview_no_cancel().to_owned(),
+        days => t.preview_cancel(u64::from(days)),
+    });
+    said
+}
+
+/// The request of the API that makes the same campaign.
+fn as_json(fields: &Fields) -> Value {
+    let texts = ["campaign_id", "name", "handout", "shared_code", "code_prefix", "expires_on", "time_zone"];
+    let numbers = ["stock", "valid_days", "per_user_limit", "cancel_days", "extend_days"];
+    let mut body = json!({});
+    for name in texts {
+        body[name] = fields.get(name).into();
+    }
+    for name in numbers {
+        body[name] = fields.get(name).and_then(|text| text.parse::<u64>().ok()).into();
+    }
+    if let Some(metadata) = fields.get("metadata").and_then(|it| serde_json::from_str(it).ok()) {
+        body["metadata"] = metadata;
+    }
+    body
+}

@@ -1,0 +1,235 @@
+//! The overview: what happens today, and what needs somebody.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use coupon::calendar::Date;
+use coupon::time::{DAY_MS, Millis};
+use engine::{Activity, By, CampaignView, CountsRequest, CountsView, PartitionPlan};
+use serde_json::json;
+
+use crate::chart::{self, Line};
+use crate::desk::Desk;
+use crate::index::Counted;
+use crate::roles::Action;
+use crate::screens::campaigns::{Phase, phase};
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Days of the chart.
+const DAYS: i64 = 14;
+
+/// Campaigns of a list on this page.
+const SHOWN: usize = 6;
+
+/// A campaign runs out soon with less than a tenth of its stock left.
+const LOW: u64 = 10;
+
+/// How late a compaction may be before somebody should look, in milliseconds.
+const LATE_MS: i64 = 2 * DAY_MS;
+
+/// Endpoints that are looked at.
+const WEBHOOKS: usize = 100;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    today: Option<Activity>,
+    refused: Vec<(String, u64)>,
+    refused_total: u64,
+    chart: Option<String>,
+    days: Vec<(String, Activity)>,
+    attention: Vec<Attention>,
+    ending: Vec<Row>,
+    low: Vec<Row>,
+    running: usize,
+    is_empty: bool,
+}
+
+/// Something that needs somebody.
+struct Attention {
+    text: String,
+    href: &'static str,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    detail: String,
+}
+
+/// `GET /console`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let listed = desk.all_campaigns().await?;
+    let view = counts(&desk, By::Day, DAYS).await?;
+    let refused = refused(&desk, view.as_ref()).await?;
+    let running: Vec<&CampaignView> = listed
+        .campaigns
+        .iter()
+        .filter(|it| matches!(phase(it, desk.now), Phase::Running | Phase::SoldOut))
+        .collect();
+    let page = OverviewPage {
+        d: &desk,
+        t,
+        today: view.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
+        refused_total: refused.iter().map(|(_, count)| count).sum(),
+        refused,
+        chart: view.as_ref().map(|view| drawn(&desk, view)),
+        days: view.as_ref().map(|view| days(t, view)).unwrap_or_default(),
+        attention: attention(&desk).await?,
+        ending: ending(&desk, &running),
+        low: low(&desk, &running),
+        running: running.len(),
+        is_empty: listed.campaigns.is_empty(),
+    };
+    desk.page(&page)
+}
+
+/// Sums of the last `days` days, today too.
+pub(crate) async fn counts(desk: &Desk, by: By, days: i64) -> Result<Option<CountsView>, Trouble> {
+    let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), &desk.zone);
+    let zone = Some(desk.zone.clone());
+    let request = CountsRequest { campaign: None, by, days: first..=desk.today(), zone };
+    Ok(desk.engine().activity(&desk.reader()?, request).await?)
+}
+
+/// Attempts of today that were refused, by reason, the most frequent first.
+async fn refused(desk: &Desk, view: Option<&CountsView>) -> Result<Vec<(String, u64)>, Trouble> {
+    let from = desk.today().first_instant(&desk.zone);
+    let quarter = |at: Millis| at.0.div_euclid(15 * 60 * 1_000);
+    let until = view.and_then(|view| Some(view.counts.last()?.ends_at)).unwrap_or(desk.now);
+    let read = desk.of_attempts(move |log| log.refused(None, quarter(from), quarter(until) + 1));
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for one in read.await?.unwrap_or_default() {
+        *sums.entry(one.problem).or_default() += one.count;
+    }
+    let mut sums: Vec<(String, u64)> =
+        sums.into_iter().map(|(problem, count)| (desk.t.problem(&problem), count)).collect();
+    sums.sort_by(|one, other| other.1.cmp(&one.1));
+    Ok(sums)
+}
+
+fn drawn(desk: &Desk, view: &CountsView) -> String {
+    let t = desk.t;
+    let labels: Vec<String> = view.counts.iter().map(|it| t.short_date(it.on)).collect();
+    activity_chart(t, &labels, view, t.chart_of_days())
+}
+
+/// Issued and redeemed, as two lines.
+pub(crate) fn activity_chart(
+    t: Texts,
+    labels: &[String],
+    view: &CountsView,
+    title: &str,
+) -> String {
+    let values = |of: fn(&Activity) -> u64| view.counts.iter().map(|it| of(&it.activity)).collect();
+    let lines = [
+        Line { class: "issued", values: values(|it| it.issued) },
+        Line { class: "redeemed", values: values(|it| it.redeemed) },
+    ];
+    chart::lines(labels, &lines, title, |number| t.number(number))
+}
+
+fn days(t: Texts, view: &CountsView) -> Vec<(String, Activity)> {
+    view.counts.iter().rev().map(|it| (t.date(it.on), it.activity)).collect()
+}
+
+fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
+    let mut soon: Vec<&&CampaignView> = running
+        .iter()
+        .filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS)
+        .collect();
+    soon.sort_by_key(|it| it.campaign.expires_at);
+    let row = |it: &&&CampaignView| {
+        let outstanding = it.counts().issued;
+        row(it, desk.t.ends_on(desk.t.date(it.campaign.expires_on()), desk.t.number(outstanding)))
+    };
+    soon.iter().take(SHOWN).map(row).collect()
+}
+
+fn low(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
+    let mut low: Vec<&&CampaignView> = running
+        .iter()
+        .filter(|it| it.counts().stock > 0 && it.available() * LOW < it.counts().stock)
+        .collect();
+    low.sort_by_key(|it| it.available());
+    let t = desk.t;
+    let row = |it: &&&CampaignView| {
+        row(it, t.left_of(t.number(it.available()), t.number(it.counts().stock)))
+    };
+    low.iter().take(SHOWN).map(row).collect()
+}
+
+fn row(view: &CampaignView, detail: String) -> Row {
+    Row { id: view.campaign.id.to_string(), name: view.campaign.name.clone(), detail }
+}
+
+async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
+    let (t, engine) = (desk.t, desk.engine());
+    let mut all = Vec::new();
+    let mut add = |text: String, href| all.push(Attention { text, href });
+    if let Err(why) = engine.writable().await {
+        add(t.attention_writable(Said(why)), "/console/store");
+    }
+    if let Some(why) = engine.clock_warning().await {
+        add(t.attention_clock(Said(why)), "/console/store");
+    }
+    let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
+    match plans.iter().filter(|plan| is_late(plan, desk.now)).count() as u64 {
+        0 => {}
+        late => add(t.attention_late(late), "/console/store"),
+    }
+    if let Some(webhooks) = &desk.console.webhooks {
+        for endpoint in webhooks.list(None, WEBHOOKS).await? {
+            if endpoint.failures > 0 {
+                let id = Said(&endpoint.webhook_id);
+                add(t.attention_webhook(endpoint.failures, id), "/console/events");
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a partition should have been archived long ago.
+pub(crate) fn is_late(plan: &PartitionPlan, now: Millis) -> bool {
+    !plan.emptied && plan.seal_after.0 + LATE_MS < now.0
+}
+
+/// How long the numbers of `live` are good: however many look, the store is asked so often.
+const LIVE_FRESH: Duration = Duration::from_secs(2);
+
+/// The numbers of today, as the last request got them.
+pub(crate) type Live = tokio::sync::Mutex<Option<(std::time::Instant, String, String)>>;
+
+/// `GET /console/live`: the numbers of today, for an open page that asks again and again.
+pub(crate) async fn live(desk: Desk) -> Result<Response, Trouble> {
+    let mut known = desk.console.live.lock().await;
+    let key = format!("{} {}", desk.zone.name(), desk.t.lang().tag());
+    let fresh = known.as_ref().filter(|(at, of, _)| at.elapsed() < LIVE_FRESH && *of == key);
+    let text = match fresh {
+        Some((_, _, text)) => text.clone(),
+        None => {
+            let view = counts(&desk, By::Day, 1).await?;
+            let refused: u64 = refused(&desk, view.as_ref()).await?.iter().map(|(_, n)| n).sum();
+            let today = view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
+            let number = |number| desk.t.number(number);
+            let text = json!({
+                "issued": number(today.issued),
+                "redeemed": number(today.redeemed),
+                "cancelled": number(today.cancelled),
+                "refused": number(refused),
+            })
+            .to_string();
+            *known = Some((std::time::Instant::now(), key, text.clone()));
+            text
+        }
+    };
+    let kind = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}

@@ -1,0 +1,64 @@
+//! Language, theme and time zone: cookies of a browser, for people with and without an account.
+
+use axum::response::Response;
+use coupon::calendar::Zone;
+
+use crate::desk::{Desk, Theme, to};
+use crate::fields::Fields;
+use crate::guard::set_cookie;
+use crate::text::Lang;
+use crate::trouble::Trouble;
+
+/// How long a browser keeps them, in seconds: a year.
+const KEPT_S: u32 = 365 * 86_400;
+
+/// `POST /console/preferences`: keeps those that the form has.
+pub(crate) async fn save(_: Desk, fields: Fields) -> Result<Response, Trouble> {
+    let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    let mut response = to(next);
+    let mut keep = |name: &str, value: &str| {
+        let cookie = format!(
+            "couponry_{name}={value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={KEPT_S}"
+        );
+        set_cookie(&mut response, &cookie);
+    };
+    if let Some(lang) = fields.get("lang").and_then(Lang::of_tag) {
+        keep("lang", lang.tag());
+    }
+    if let Some(theme) = fields.get("theme").and_then(Theme::named) {
+        keep("theme", theme.as_str());
+    }
+    if let Some(zone) = fields.may::<Zone>("zone")? {
+        // A slash is not for a cookie's value.
+        keep("zone", &zone.name().replace('/', ":"));
+    }
+    Ok(response)
+}
+
+/// Whether an address is a page of this console, and not one elsewhere.
+pub(crate) fn is_here(next: &str) -> bool {
+    let path = next.split(['?', '#']).next().unwrap_or_default();
+    let is_below = path == "/console" || path.starts_with("/console/");
+    is_below && !next.contains(['\\', '\r', '\n']) && next.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_to_go_on() {
+        let cases = [
+            ("the overview", "/console", true),
+            ("a page", "/console/campaigns?state=live", true),
+            ("the API", "/v1/campaigns", false),
+            ("another server", "https://b.example/console", false),
+            ("another server, without a scheme", "//b.example/console", false),
+            ("a name that begins like it", "/consoles", false),
+            ("a second header", "/console\r\nx: y", false),
+        ];
+        for (name, next, want) in cases {
+            assert_eq!(is_here(next), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Refused attempts, as screens show them.
+
+use attempts::{AttemptLog, Attempt, Wanted};
+use coupon::time::Millis;
+
+use crate::desk::Desk;
+use crate::trouble::Trouble;
+
+/// Most attempts of a screen.
+const SHOWN_MAX: usize = 50;
+
+/// One attempt.
+pub(crate) struct Refused {
+    pub(crate) when: String,
+    pub(crate) action: String,
+    pub(crate) why: String,
+    /// A code that no coupon has: what may be wrong with it.
+    pub(crate) unknown: &'static str,
+    pub(crate) code: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) order: Option<String>,
+    pub(crate) actor: Option<String>,
+}
+
+impl Desk {
+    /// The newest attempts that fit; none where they are not kept.
+    ///
+    /// # Errors
+    /// Those of their file.
+    pub(crate) async fn refused(&self, wanted: Wanted) -> Result<Vec<Refused>, Trouble> {
+        let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
+        let kept = found.map(|found| found.attempts).unwrap_or_default();
+        Ok(kept.into_iter().map(|kept| self.refused_row(kept.attempt)).collect())
+    }
+
+    /// Reads the file of attempts on a thread where it may take its time.
+    pub(crate) async fn of_attempts<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&AttemptLog) -> Result<T, attempts::FileError> + Send + 'static,
+    ) -> Result<Option<T>, Trouble> {
+        let Some(log) = self.console.attempts.clone() else { return Ok(None) };
+        match tokio::task::spawn_blocking(move || read(&log)).await {
+            Ok(Ok(found)) => Ok(Some(found)),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the file of refused attempts did not answer");
+                Err(Trouble::Broken)
+            }
+            Err(_) => Err(Trouble::Broken),
+        }
+    }
+
+    fn refused_row(&self, attempt: Attempt) -> Refused {
+        let t = self.t;
+        let action = match &*attempt.action {
+            "issue" => t.tried_issue().to_owned(),
+            "check" => t.tried_check().to_owned(),
+            "hold" => t.tried_hold().to_owned(),
+            "redeem" => t.tried_redeem().to_owned(),
+            "cancel-redemption" => t.tried_cancel().to_owned(),
+            "sign-in" => t.tried_sign_in().to_owned(),
+            other => other.to_owned(),
+        };
+        let unknown = match attempt.unknown.as_deref() {
+            Some("mistyped") => t.unknown_mistyped(),
+            Some("forged") => t.unknown_forged(),
+            Some(_) => t.unknown_other(),
+            None => "",
+        };
+        Refused {
+            when: self.at(&Millis(attempt.at)),
+            action,
+            why: t.problem(&attempt.problem),
+            unknown,
+            code: attempt.code,
+            user: attempt.user,
+            order: attempt.order,
+            actor: attempt.actor,
+        }
+    }
+}

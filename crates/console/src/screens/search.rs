@@ -1,0 +1,142 @@
+//! One box for everything: a code in any spelling, a customer, an order, a campaign.
+
+use askama::Template;
+use attempts::Wanted;
+use axum::response::Response;
+use coupon::code::CodeText;
+use coupon::ids::{OrderRef, UserId};
+use engine::{Failure, RedemptionListRequest};
+
+use crate::desk::{Desk, to};
+use crate::fields::encoded;
+use crate::screens::refused::Refused;
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Campaigns that a search shows.
+const CAMPAIGNS: usize = 8;
+
+/// Redemptions of an order that a search shows.
+const REDEMPTIONS: usize = 50;
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct SearchPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    q: &'a str,
+    /// A customer with coupons, and how to say so.
+    customer: Option<String>,
+    /// What the order has redeemed: the code, and a sentence.
+    redeemed: Vec<(String, String)>,
+    campaigns: Vec<(String, String)>,
+    /// The code that was meant.
+    meant: Option<String>,
+    refused: Vec<Refused>,
+    is_empty: bool,
+}
+
+/// `GET /console/coupons?q=…`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let q = desk.query.shown("q");
+    let mut found = SearchPage {
+        d: &desk,
+        t: desk.t,
+        q,
+        customer: None,
+        redeemed: Vec::new(),
+        campaigns: Vec::new(),
+        meant: None,
+        refused: Vec::new(),
+        is_empty: false,
+    };
+    if q.is_empty() {
+        return desk.page(&found);
+    }
+    let text = q.parse::<CodeText>().ok();
+    if let Some(text) = &text {
+        match desk.engine().coupon(&desk.reader()?, text, None).await {
+            Ok(view) => return Ok(to(&format!("/console/coupons/{}", encoded(&view.code)))),
+            Err(Failure::Refused { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    found.redeemed = of_order(&desk, q).await?;
+    found.customer = customer(&desk, q).await?;
+    found.campaigns = campaigns(&desk, q).await?;
+    if let Some(text) = &text {
+        found.meant = meant(&desk, text).await?;
+        found.refused = of_code(&desk, text).await?;
+    }
+    found.is_empty = found.customer.is_none()
+        && found.redeemed.is_empty()
+        && found.campaigns.is_empty()
+        && found.meant.is_none()
+        && found.refused.is_empty();
+    desk.page(&found)
+}
+
+/// What an order has redeemed.
+async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
+    let Ok(order) = q.parse::<OrderRef>() else { return Ok(Vec::new()) };
+    let request = RedemptionListRequest {
+        order: Some(order),
+        campaign: None,
+        days: None,
+        zone: Some(desk.zone.clone()),
+        after: None,
+        limit: REDEMPTIONS,
+    };
+    let found = desk.engine().redemptions(&desk.reader()?, request).await?;
+    let rows = found.map(|found| found.redemptions).unwrap_or_default();
+    let row = |entry: engine::RedemptionEntry| {
+        let at = desk.at(&entry.redemption.at);
+        let said = match entry.redemption.cancelled_at {
+            None => desk.t.order_redeemed(at, Said(&entry.campaign_name)),
+            Some(_) => desk.t.order_cancelled(at, Said(&entry.campaign_name)),
+        };
+        (entry.code, said)
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
+    let Ok(user) = q.parse::<UserId>() else { return Ok(None) };
+    let list = desk.coupons(Some(user), None, None).await?;
+    let count = list.coupons.len() as u64;
+    Ok((count > 0).then(|| match list.next {
+        None => desk.t.has_coupons(count),
+        Some(_) => desk.t.has_many_coupons().to_owned(),
+    }))
+}
+
+async fn campaigns(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
+    let wanted = q.to_lowercase();
+    let listed = desk.all_campaigns().await?;
+    let fits = listed.campaigns.iter().filter(|it| {
+        let campaign = &it.campaign;
+        campaign.name.to_lowercase().contains(&wanted)
+            || campaign.id.as_str().to_lowercase().contains(&wanted)
+            || campaign.shared_code.as_ref().is_some_and(|it| it.as_str().eq_ignore_ascii_case(q))
+    });
+    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
+    Ok(fits.take(CAMPAIGNS).map(pair).collect())
+}
+
+/// The code that was meant, if there is such a coupon.
+async fn meant(desk: &Desk, text: &CodeText) -> Result<Option<String>, Trouble> {
+    let Some(code) = desk.engine().meant(text) else { return Ok(None) };
+    let Ok(text) = code.parse() else { return Ok(None) };
+    match desk.engine().coupon(&desk.reader()?, &text, None).await {
+        Ok(view) => Ok(Some(view.code)),
+        Err(Failure::Refused { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// What was refused with a code that no coupon has, of which only a part is kept.
+async fn of_code(desk: &Desk, text: &CodeText) -> Result<Vec<Refused>, Trouble> {
+    let shown = desk.engine().printed_text(text);
+    let codes = Some(vec![attempts::masked(&shown), shown]);
+    desk.refused(Wanted { codes, ..Wanted::default() }).await
+}

@@ -1,0 +1,251 @@
+//! Signing in and out, and making an account with a one-time link.
+
+use std::net::{IpAddr, SocketAddr};
+
+use askama::Template;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::Extension;
+use coupon::ids::UserId;
+use engine::{Caller, Role, StaffMember};
+use passwords::{Password, PasswordError, Purpose};
+
+use crate::desk::{Desk, SESSION, to};
+use crate::fields::Fields;
+use crate::guard::{set_cookie, sign, to_sign_in};
+use crate::screens::preferences::is_here;
+use crate::signing::Session;
+use crate::text::Texts;
+use crate::trouble::Trouble;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    next: &'a str,
+    /// What was typed into a form when the session ended, as the body of a form.
+    kept: &'a str,
+    name: &'a str,
+    wrong: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "go_on.html")]
+struct GoOnPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    next: &'a str,
+    /// The fields that are sent again.
+    fields: Vec<(String, String)>,
+    csrf: String,
+}
+
+#[derive(Template)]
+#[template(path = "welcome.html")]
+struct WelcomePage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    link: &'a str,
+    /// The role and the name of the link; `None` if it is good no more.
+    invited: Option<(&'static str, Option<String>)>,
+    wrong: Option<String>,
+    name: &'a str,
+}
+
+/// `GET /console/sign-in`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let next = desk.query.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    if desk.member.is_some() {
+        return Ok(to(next));
+    }
+    desk.page(&SignInPage { d: &desk, t: desk.t, next, kept: "", name: "", wrong: None })
+}
+
+/// Where somebody whose session is over goes: a form keeps its input.
+pub(crate) fn again(desk: &Desk, form: &Option<Fields>) -> Response {
+    let Some(fields) = form else { return to_sign_in(desk) };
+    let mut fields = fields.clone();
+    fields.0.retain(|(name, _)| name != "csrf");
+    let next = desk.path.as_str();
+    let kept = fields.encoded();
+    let wrong = Some(desk.t.session_over().to_owned());
+    let page = SignInPage { d: desk, t: desk.t, next, kept: &kept, name: "", wrong };
+    with_status(desk.page(&page), StatusCode::UNAUTHORIZED)
+}
+
+/// `POST /console/sign-in`
+pub(crate) async fn sign_in(
+    desk: Desk,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
+    let (name, kept) = (fields.shown("name"), fields.shown("kept"));
+    let peer = peer.map(|Extension(ConnectInfo(address))| address.ip());
+    match checked(&desk, peer, &headers, &fields).await? {
+        Ok(account) => {
+            let session = session(&desk, &account);
+            let mut response = match kept.is_empty() {
+                true => to(next),
+                false => {
+                    let fields = Fields::parse(kept).0;
+                    let csrf = desk.console.signer.form_token(&session);
+                    desk.page(&GoOnPage { d: &desk, t: desk.t, next, fields, csrf })?
+                }
+            };
+            let caller = Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
+            desk.engine().staff_signed_in(&caller).await?;
+            sign(&desk.console, &desk, &session, &mut response);
+            Ok(response)
+        }
+        Err(wrong) => {
+            let page = SignInPage { d: &desk, t: desk.t, next, kept, name, wrong: Some(wrong) };
+            Ok(with_status(desk.page(&page), StatusCode::UNAUTHORIZED))
+        }
+    }
+}
+
+/// The account, or why not, as a sentence.
+async fn checked(
+    desk: &Desk,
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Result<StaffMember, String>, Trouble> {
+    let (t, console) = (desk.t, &desk.console);
+    let name = fields.shown("name");
+    let typed = fields.0.iter().find(|(field, _)| field == "password");
+    let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
+        return Ok(Err(t.sign_in_wrong().to_owned()));
+    };
+    let client = peer.map(|from| (console.client)(from, headers).to_string());
+    let key = format!("{} {name}", client.unwrap_or_default());
+    if let Some(wait) = console.wrong.blocked(&key, desk.now.0) {
+        let minutes = u64::try_from(wait).unwrap_or(0).div_ceil(60_000);
+        return Ok(Err(t.sign_in_blocked(minutes)));
+    }
+    // Counted before the slow part, so that attempts side by side do not get past the limit.
+    console.wrong.count(&key, desk.now.0);
+    let list = console.engine.staff().await?;
+    let account = list.member(name).cloned();
+    let hash = account.as_ref().map(|account| account.password_hash.as_str());
+    match console.passwords.verify(Purpose::SignIn, password, hash).await {
+        Ok(true) => {
+            console.wrong.forget(&key);
+            Ok(account.ok_or_else(|| t.sign_in_wrong().to_owned()))
+        }
+        Ok(false) => Ok(Err(t.sign_in_wrong().to_owned())),
+        Err(error) => {
+            console.wrong.take_back(&key);
+            busy(t, &error)
+        }
+    }
+}
+
+fn busy<T>(t: Texts, error: &PasswordError) -> Result<Result<T, String>, Trouble> {
+    match error {
+        PasswordError::TooMany => Ok(Err(t.sign_in_busy().to_owned())),
+        other => {
+            tracing::error!(error = %other, "a password of the console");
+            Err(Trouble::Broken)
+        }
+    }
+}
+
+fn session(desk: &Desk, account: &StaffMember) -> Session {
+    let (name, generation) = (account.name.clone(), account.generation);
+    Session { name, generation, since: desk.now.0, at: desk.now.0, salt: 0 }
+}
+
+/// `GET /console/welcome`: looks at a link and does not use it, since programs look at links in messages.
+pub(crate) async fn welcome(desk: Desk) -> Result<Response, Trouble> {
+    let link = desk.query.shown("link");
+    let invited = invited(&desk, link).await?;
+    welcome_page(&desk, link, invited, "", None)
+}
+
+async fn invited(
+    desk: &Desk,
+    link: &str,
+) -> Result<Option<(&'static str, Option<String>)>, Trouble> {
+    let Some((invitation, name)) = desk.console.invitation(link) else { return Ok(None) };
+    let is_used = desk.engine().staff().await?.is_used(&invitation.id);
+    Ok((!is_used).then(|| (desk.t.role(invitation.role), name)))
+}
+
+fn welcome_page(
+    desk: &Desk,
+    link: &str,
+    invited: Option<(&'static str, Option<String>)>,
+    name: &str,
+    wrong: Option<String>,
+) -> Result<Response, Trouble> {
+    let status = match (&invited, &wrong) {
+        (None, _) => StatusCode::GONE,
+        (Some(_), Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+        (Some(_), None) => StatusCode::OK,
+    };
+    let page = WelcomePage { d: desk, t: desk.t, link, invited, wrong, name };
+    Ok(with_status(desk.page(&page), status))
+}
+
+/// `POST /console/welcome`: uses a link.
+pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+    let (t, link) = (desk.t, fields.shown("link"));
+    let Some((invitation, named)) = desk.console.invitation(link) else {
+        return welcome_page(&desk, link, None, "", None);
+    };
+    let Some(shown) = invited(&desk, link).await? else {
+        return welcome_page(&desk, link, None, "", None);
+    };
+    let typed = named.unwrap_or_else(|| fields.shown("name").to_owned());
+    let name: UserId = match typed.parse() {
+        Ok(name) => name,
+        Err(_) => {
+            let wrong = Some(t.name_rule().to_owned());
+            return welcome_page(&desk, link, Some(shown), &typed, wrong);
+        }
+    };
+    let password = fields.0.iter().find(|(field, _)| field == "password");
+    let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
+        let wrong = Some(t.password_rule().to_owned());
+        return welcome_page(&desk, link, Some(shown), &typed, wrong);
+    };
+    let hash = match desk.console.passwords.hash(password).await {
+        Ok(hash) => hash,
+        Err(error) => {
+            let wrong: Result<(), String> = busy(t, &error)?;
+            return welcome_page(&desk, link, Some(shown), &typed, wrong.err());
+        }
+    };
+    let account = desk.engine().enroll_staff(invitation, name, hash).await?;
+    let mut response = to("/console");
+    sign(&desk.console, &desk, &session(&desk, &account), &mut response);
+    Ok(response)
+}
+
+/// `POST /console/sign-out`, of this browser or everywhere.
+pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+    if fields.get("everywhere").is_some()
+        && let Some(member) = &desk.member
+    {
+        let caller = Caller::staff(Role::Operator, member.name.clone());
+        desk.engine().sign_staff_out(&caller, &member.name).await?;
+    }
+    let mut response = to("/console/sign-in");
+    set_cookie(&mut response, &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"));
+    Ok(response)
+}
+
+fn with_status(page: Result<Response, Trouble>, status: StatusCode) -> Response {
+    match page {
+        Ok(mut response) => {
+            *response.status_mut() = status;
+            response
+        }
+        Err(trouble) => trouble.into_response(),
+    }
+}

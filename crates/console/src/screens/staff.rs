@@ -1,0 +1,99 @@
+//! People who may sign in: invite, change roles, sign out, remove.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::Response;
+use coupon::ids::UserId;
+use coupon::time::Millis;
+use engine::{STAFF_ROLES, StaffRole};
+
+use crate::desk::{Desk, to};
+use crate::fields::Fields;
+use crate::invitation::{INVITATION_MS, signed};
+use crate::roles::{Action, TABLE};
+use crate::text::Texts;
+use crate::trouble::Trouble;
+
+#[derive(Template)]
+#[template(path = "staff.html")]
+struct StaffPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    people: Vec<Person>,
+    /// An invitation that was just made; it is shown once.
+    invitation: Option<String>,
+    table: Vec<(&'static str, Vec<bool>)>,
+}
+
+struct Person {
+    name: String,
+    role: StaffRole,
+    added: String,
+    is_me: bool,
+}
+
+/// `GET /console/staff`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    show(&desk, None).await
+}
+
+async fn show(desk: &Desk, invitation: Option<String>) -> Result<Response, Trouble> {
+    let list = desk.engine().staff().await?;
+    let me = desk.member.as_ref().map(|member| member.name.to_string());
+    let person = |it: &engine::StaffMember| Person {
+        name: it.name.clone(),
+        role: it.role,
+        added: desk.at(&Millis(it.added_at)),
+        is_me: Some(&it.name) == me.as_ref(),
+    };
+    let row = |(action, _): (Action, _)| {
+        (desk.t.action(action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())
+    };
+    let page = StaffPage {
+        d: desk,
+        t: desk.t,
+        people: list.people().iter().map(person).collect(),
+        invitation,
+        table: TABLE.into_iter().map(row).collect(),
+    };
+    desk.page(&page)
+}
+
+/// `POST /console/staff/invite`: makes a link and shows it.
+pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+    let role: StaffRole = fields.must("role")?;
+    let name: Option<UserId> = fields.may("name")?;
+    let name = name.map(|name| name.to_string());
+    let path = signed(&desk.console.signer, role, name, desk.now, INVITATION_MS);
+    show(&desk, Some(format!("{}{path}", desk.host))).await
+}
+
+/// `POST /console/staff/{name}/role`
+pub(crate) async fn change_role(
+    desk: Desk,
+    Path(name): Path<String>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let role: StaffRole = fields.must("role")?;
+    let caller = desk.caller(Action::ManageStaff)?;
+    desk.engine().change_staff_role(&caller, &named(&name)?, role).await?;
+    Ok(to("/console/staff?done=changed"))
+}
+
+/// `POST /console/staff/{name}/sign-out`
+pub(crate) async fn sign_out(desk: Desk, Path(name): Path<String>) -> Result<Response, Trouble> {
+    let caller = desk.caller(Action::ManageStaff)?;
+    desk.engine().sign_staff_out(&caller, &named(&name)?).await?;
+    Ok(to("/console/staff?done=signed-out"))
+}
+
+/// `POST /console/staff/{name}/remove`
+pub(crate) async fn remove(desk: Desk, Path(name): Path<String>) -> Result<Response, Trouble> {
+    let caller = desk.caller(Action::ManageStaff)?;
+    desk.engine().remove_staff(&caller, &named(&name)?).await?;
+    Ok(to("/console/staff?done=removed"))
+}
+
+fn named(name: &str) -> Result<UserId, Trouble> {
+    name.parse().map_err(|_| Trouble::NotFound)
+}

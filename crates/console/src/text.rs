@@ -1,0 +1,316 @@
+//! Texts for people, in English and in Korean: the only place that knows a language.
+//!
+//! Each message is one row of [`texts`] with both languages, so one that lacks a language does not compile, and
+//! so does one that does not use what it was given. No sentence is put together from pieces. `[n]` counts
+//! something: English has a form for one and a form for more.
+
+mod campaigns;
+mod common;
+mod coupons;
+mod forms;
+mod operations;
+mod people;
+mod words;
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use coupon::calendar::{Date, Zone, format_local};
+use coupon::time::Millis;
+use engine::StaffRole;
+
+/// A language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Korean.
+    Ko,
+}
+
+impl Lang {
+    /// Its tag in HTML.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+            Lang::Ko => "ko",
+        }
+    }
+
+    /// The language of this tag.
+    pub(crate) fn of_tag(tag: &str) -> Option<Lang> {
+        match tag {
+            "en" => Some(Lang::En),
+            "ko" => Some(Lang::Ko),
+            _ => None,
+        }
+    }
+
+    /// The one that a browser prefers, by its `Accept-Language`; English if it names neither.
+    pub(crate) fn preferred(header: &str) -> Lang {
+        let weighted = header.split(',').filter_map(|entry| {
+            let mut parts = entry.split(';').map(str::trim);
+            let lang = Lang::of_tag(&parts.next()?.get(..2)?.to_ascii_lowercase())?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
+            Some((weight.parse().unwrap_or(0.0_f32), lang))
+        });
+        // Of equal weights the first counts.
+        let best = weighted.reduce(|best, other| if other.0 > best.0 { other } else { best });
+        best.map_or(Lang::En, |(_, lang)| lang)
+    }
+}
+
+/// The texts in one language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Texts {
+    lang: Lang,
+}
+
+/// Makes a method of [`Texts`] of each row.
+macro_rules! texts {
+    ($($name:ident $(($($arg:ident),+))? $([$n:ident $(, $more:ident)*])? => $($text:literal),+;)*) => {
+        impl $crate::text::Texts {
+            $($crate::text::texts!(@one $name $(($($arg),+))? $([$n $(, $more)*])? $($text),+);)*
+        }
+    };
+    (@one $name:ident $en:literal, $ko:literal) => {
+        pub(crate) fn $name(self) -> &'static str {
+            match self.lang() {
+                $crate::text::Lang::En => $en,
+                $crate::text::Lang::Ko => $ko,
+            }
+        }
+    };
+    (@one $name:ident ($($arg:ident),+) $en:literal, $ko:literal) => {
+        pub(crate) fn $name(self, $($arg: impl std::fmt::Display),+) -> String {
+            match self.lang() {
+                $crate::text::Lang::En => format!($en),
+                $crate::text::Lang::Ko => $crate::text::with_particles(&format!($ko)),
+            }
+        }
+    };
+    (@one $name:ident [$n:ident $(, $more:ident)*] $one:literal, $other:literal, $ko:literal) => {
+        pub(crate) fn $name(
+            self,
+            $n: impl std::borrow::Borrow<u64>
+            $(, $more: impl std::fmt::Display)*
+        ) -> String {
+            let is_one = *$n.borrow() == 1;
+            let $n = self.number($n);
+            match self.lang() {
+                $crate::text::Lang::En if is_one => format!($one),
+                $crate::text::Lang::En => format!($other),
+                $crate::text::Lang::Ko => $crate::text::with_particles(&format!($ko)),
+            }
+        }
+    };
+}
+pub(crate) use texts;
+
+impl Texts {
+    /// The texts in `lang`.
+    pub fn new(lang: Lang) -> Texts {
+        Texts { lang }
+    }
+
+    pub(crate) fn lang(self) -> Lang {
+        self.lang
+    }
+
+    /// A number with groups of three: both languages write a comma.
+    pub(crate) fn number(self, number: impl Borrow<u64>) -> String {
+        let digits = number.borrow().to_string();
+        let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        grouped
+    }
+
+    /// A day.
+    pub(crate) fn date(self, date: Date) -> String {
+        self.civil(&date.to_string())
+    }
+
+    /// An instant in a zone, to the minute.
+    pub(crate) fn moment(self, at: impl Borrow<Millis>, zone: &Zone) -> String {
+        let local = format_local(*at.borrow(), zone);
+        let (Some(day), Some(time)) = (local.get(..10), local.get(11..16)) else { return local };
+        format!("{} {time}", self.civil(day))
+    }
+
+    /// The time of day of an instant in a zone, to the second.
+    pub(crate) fn clock(self, at: Millis, zone: &Zone) -> String {
+        let local = format_local(at, zone);
+        local.get(11..19).map_or(local.clone(), str::to_owned)
+    }
+
+    fn civil(self, day: &str) -> String {
+        let mut parts = day.splitn(3, '-').map(|part| part.parse::<u16>().unwrap_or(0));
+        let mut next = || parts.next().unwrap_or(0);
+        let (year, month, day) = (next(), next(), next());
+        match self.lang {
+            Lang::En => format!("{day} {} {year}", short_month(month)),
+            Lang::Ko => format!("{year}년 {month}월 {day}일"),
+        }
+    }
+
+    /// A day of a chart, without its year.
+    pub(crate) fn short_date(self, date: Date) -> String {
+        let day = date.to_string();
+        let mut parts = day.splitn(3, '-').skip(1).map(|part| part.parse::<u16>().unwrap_or(0));
+        let (month, day) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        match self.lang {
+            Lang::En => format!("{day} {}", short_month(month)),
+            Lang::Ko => format!("{month}. {day}."),
+        }
+    }
+
+    /// A role of the console.
+    pub(crate) fn role(self, role: impl Borrow<StaffRole>) -> &'static str {
+        match role.borrow() {
+            StaffRole::Viewer => self.role_viewer(),
+            StaffRole::Marketer => self.role_marketer(),
+            StaffRole::Support => self.role_support(),
+            StaffRole::Operator => self.role_operator(),
+            StaffRole::Admin => self.role_admin(),
+        }
+    }
+
+    /// A month of a year.
+    pub(crate) fn month(self, year: u16, month: u16) -> String {
+        match self.lang {
+            Lang::En => format!("{} {year}", short_month(month)),
+            Lang::Ko => format!("{year}년 {month}월"),
+        }
+    }
+}
+
+fn short_month(month: u16) -> &'static str {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("?")
+}
+
+/// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left do
+/// not turn the words around them.
+pub(crate) struct Said<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Said<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\u{2068}{}\u{2069}", self.0)
+    }
+}
+
+/// The forms of a Korean particle: behind a consonant, behind a vowel.
+const PARTICLES: [(&str, &str, &str); 4] = [
+    ("⟨은/는⟩", "은", "는"),
+    ("⟨이/가⟩", "이", "가"),
+    ("⟨을/를⟩", "을", "를"),
+    ("⟨으로/로⟩", "으로", "로"),
+];
+
+/// Puts the form of each particle that its word takes. The last letter or digit in front of it decides.
+pub(crate) fn with_particles(text: &str) -> String {
+    let mut done = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('⟨') {
+        let (before, behind) = rest.split_at(at);
+        done.push_str(before);
+        match PARTICLES.iter().find(|(mark, ..)| behind.starts_with(mark)) {
+            Some((mark, consonant, vowel)) => {
+                let is_direction = *vowel == "로";
+                done.push_str(if takes_consonant(&done, is_direction) { consonant } else { vowel });
+                rest = &behind[mark.len()..];
+            }
+            None => {
+                done.push('⟨');
+                rest = &behind['⟨'.len_utf8()..];
+            }
+        }
+    }
+    done.push_str(rest);
+    done
+}
+
+/// Whether the last sound of a text is a consonant. Before `로` a final ㄹ counts as a vowel.
+fn takes_consonant(text: &str, is_direction: bool) -> bool {
+    let Some(last) = text.chars().rev().find(|c| c.is_alphanumeric()) else { return false };
+    match last {
+        '가'..='힣' => {
+            let tail = (u32::from(last) - u32::from('가')) % 28;
+            tail != 0 && !(is_direction && tail == 8)
+        }
+        // As they are read: 영 일 이 삼 사 오 육 칠 팔 구.
+        '1' | '7' | '8' => !is_direction,
+        '0' | '3' | '6' => true,
+        '2' | '4' | '5' | '9' => false,
+        // As they are spelt: 엘 엠 엔 알; other words of English end as they are written.
+        'l' | 'L' | 'r' | 'R' => !is_direction,
+        'm' | 'M' | 'n' | 'N' => true,
+        'b' | 'c' | 'k' | 'p' | 't' => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn particles() {
+        let cases = [
+            ("a consonant", "쿠폰⟨은/는⟩", "쿠폰은"),
+            ("a vowel", "캠페인 코드⟨은/는⟩", "캠페인 코드는"),
+            ("a subject", "여름⟨이/가⟩", "여름이"),
+            ("an object", "사유⟨을/를⟩ 쓰세요", "사유를 쓰세요"),
+            ("behind a bracket", "\u{2068}봄\u{2069}⟨을/를⟩", "\u{2068}봄\u{2069}을"),
+            ("a final ㄹ", "서울⟨으로/로⟩", "서울로"),
+            ("another consonant", "부산⟨으로/로⟩", "부산으로"),
+            ("zero", "10⟨을/를⟩", "10을"),
+            ("two", "2⟨을/를⟩", "2를"),
+            ("one, of direction", "1⟨으로/로⟩", "1로"),
+            ("a Latin word", "eva⟨이/가⟩", "eva가"),
+            ("a Latin consonant", "min⟨이/가⟩", "min이"),
+            ("two of them", "봄⟨이/가⟩ 코드⟨을/를⟩", "봄이 코드를"),
+            ("no particle", "⟨x⟩", "⟨x⟩"),
+            ("nothing before it", "⟨은/는⟩", "는"),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(with_particles(text), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn languages() {
+        let cases = [
+            ("nothing", "", Lang::En),
+            ("Korean", "ko-KR,ko;q=0.9,en;q=0.8", Lang::Ko),
+            ("English first", "en-GB,ko;q=0.9", Lang::En),
+            ("by weight", "en;q=0.3,ko;q=0.7", Lang::Ko),
+            ("neither", "fr,de;q=0.5", Lang::En),
+            ("the second one that we have", "fr,ko;q=0.5", Lang::Ko),
+            ("rubbish", ";;q=,ö", Lang::En),
+        ];
+        for (name, header, want) in cases {
+            assert_eq!(Lang::preferred(header), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_dates() {
+        let (en, ko) = (Texts::new(Lang::En), Texts::new(Lang::Ko));
+        let numbers = [(0, "0"), (999, "999"), (1_000, "1,000"), (100_000_000, "100,000,000")];
+        for (number, want) in numbers {
+            assert_eq!(en.number(number), want);
+        }
+        let seoul: Zone = "Asia/Seoul".parse().unwrap();
+        let at = coupon::calendar::parse_instant("2027-03-08T15:30:00Z").unwrap();
+        assert_eq!(en.moment(at, &seoul), "9 Mar 2027 00:30");
+        assert_eq!(ko.moment(at, &seoul), "2027년 3월 9일 00:30");
+        assert_eq!(ko.month(2027, 3), "2027년 3월");
+    }
+}

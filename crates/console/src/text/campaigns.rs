@@ -1,0 +1,102 @@
+//! The overview and campaigns.
+
+use coupon::campaign::Handout;
+
+use crate::text::{Texts, texts};
+
+texts! {
+    today => "Today", "오늘";
+    new_campaign => "New campaign", "새 캠페인";
+    no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";
+    no_campaigns_hint => "A campaign is an offer: how many coupons, for whom and until when. Make the first one, then give its coupons to customers.", "캠페인은 쿠폰을 몇 장, 누구에게, 언제까지 줄지 정한 것입니다. 첫 캠페인을 만든 뒤 고객에게 쿠폰을 발급하세요.";
+    needs_attention => "Needs attention", "확인이 필요합니다";
+    attention_writable(why) => "The store takes no writes: {why}", "저장소에 쓸 수 없습니다: {why}";
+    attention_clock(why) => "The clock: {why}", "시계: {why}";
+    attention_late[days] => "{days} expiry day is not archived, two days after it could be.", "{days} expiry days are not archived, two days after they could be.", "보관할 수 있게 된 지 이틀이 지난 만료일이 {days}일 있습니다.";
+    attention_webhook[failures, id] => "Webhook {id}: {failures} delivery failed in a row.", "Webhook {id}: {failures} deliveries failed in a row.", "웹훅 {id}: 연속 {failures}번 전송에 실패했습니다.";
+    issued_today => "Issued", "발급";
+    redeemed_today => "Redeemed", "사용";
+    cancelled_today => "Redemptions cancelled", "사용 취소";
+    refused_today => "Refused", "거부";
+    running_campaigns => "Running campaigns", "진행 중인 캠페인";
+    cancelled => "Cancelled", "취소";
+    last_days => "The last 14 days", "최근 14일";
+    chart_of_days => "Issued and redeemed, by the day", "일별 발급과 사용";
+    chart_of_hours => "Issued and redeemed today, by the hour", "오늘의 시간별 발급과 사용";
+    by_day => "By the day", "일별";
+    by_hour => "By the hour", "시간별";
+    ending_soon => "Ending this week", "이번 주 종료";
+    ending_none => "No campaign ends within seven days.", "7일 안에 끝나는 캠페인이 없습니다.";
+    ends_on(day, outstanding) => "until {day}; {outstanding} still out", "{day}까지, 미사용 {outstanding}장";
+    running_out => "Running out", "곧 소진";
+    running_out_none => "Every running campaign has a tenth of its stock left.", "진행 중인 모든 캠페인에 수량이 10% 이상 남아 있습니다.";
+    left_of(left, stock) => "{left} of {stock} left", "{stock}장 중 {left}장 남음";
+    refused_by_reason => "Refused today, by reason", "오늘 거부된 이유";
+    refused_none => "Nothing was refused today.", "오늘 거부된 시도가 없습니다.";
+    campaigns_shown[count] => "{count} campaign", "{count} campaigns", "캠페인 {count}개";
+    as_of(at) => "as of {at}", "{at} 기준";
+    all => "All", "전체";
+    sort => "Sort by", "정렬";
+    apply => "Apply", "적용";
+    nothing_fits => "Nothing fits", "조건에 맞는 항목이 없습니다";
+    clear_filter => "Clear the filter", "조건 지우기";
+    use_of_stock => "Use of the stock", "사용 현황";
+    left => "Left", "남은 수량";
+    valid => "Valid", "사용 기간";
+    period(from, until) => "{from} to {until}", "{from} ~ {until}";
+    sort_created => "Newest first", "최근 생성순";
+    sort_name => "Name", "이름순";
+    sort_ends => "Ends soonest", "먼저 끝나는 순";
+    sort_left => "Least left", "남은 수량 적은 순";
+    sort_redeemed => "Most redeemed", "사용 많은 순";
+    phase_planned => "Planned", "예정";
+    phase_running => "Running", "진행 중";
+    phase_sold_out => "Sold out", "소진";
+    phase_paused => "Paused", "일시 중지";
+    phase_ended => "Ended", "종료";
+    bar_title(redeemed, issued, available, void) => "{redeemed} redeemed, {issued} issued, {available} available, {void} void", "사용 {redeemed}, 발급 {issued}, 발급 전 {available}, 폐기 {void}";
+    pause => "Pause", "일시 중지";
+    resume => "Resume", "다시 시작";
+    more_stock => "More coupons", "쿠폰 추가";
+    change_terms => "Change the terms", "조건 변경";
+    duplicate => "Duplicate", "복제";
+    stock_total => "All", "전체";
+    sold_out_in_hours[hours] => "Sold out in about {hours} hour at the rate of the last 24 hours.", "Sold out in about {hours} hours at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {hours}시간 뒤 소진됩니다.";
+    sold_out_in_days[days] => "Sold out in about {days} day at the rate of the last 24 hours.", "Sold out in about {days} days at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {days}일 뒤 소진됩니다.";
+    terms => "Terms", "조건";
+    batches => "Batches", "묶음";
+    batch => "Batch", "묶음";
+    kind => "Kind", "종류";
+    created => "Created", "생성";
+    batch_minted => "made here", "생성";
+    batch_imported => "imported", "가져옴";
+    no_batches => "No coupons yet: add some, or import codes.", "아직 쿠폰이 없습니다. 쿠폰을 추가하거나 코드를 가져오세요.";
+    download_codes => "Download codes", "코드 내려받기";
+    who_did_what => "Who did what", "작업 기록";
+    lines => "Lines", "전체 줄";
+    lines_imported => "Imported", "가져옴";
+    lines_known => "Already there", "이미 있음";
+    lines_rejected => "Rejected", "거부됨";
+    line => "Line", "줄";
+    text => "Text", "내용";
+    download_rejected => "Download rejected lines", "거부된 줄 내려받기";
+    repair_hint => "Download them, repair them in the sheet, and import the file again. The reasons are for people: the import skips that column.", "내려받아 고친 뒤 다시 가져오세요. 사유 열은 사람이 보기 위한 것입니다.";
+    rejected_because(why) => "{why}", "{why}";
+    days[count] => "{count} day", "{count} days", "{count}일";
+    handout_shop => "The shop gives them out", "쇼핑몰이 발급";
+    handout_self => "Customers take one themselves, too", "고객이 직접 받기";
+    handout_bearer => "Whoever shows the code", "코드를 가진 사람 누구나";
+    handout_shared => "One word for everybody", "모두 같은 코드";
+}
+
+impl Texts {
+    /// How coupons reach people.
+    pub(crate) fn handout(self, handout: Handout) -> &'static str {
+        match handout {
+            Handout::Shop => self.handout_shop(),
+            Handout::SelfService => self.handout_self(),
+            Handout::Bearer => self.handout_bearer(),
+            Handout::Shared => self.handout_shared(),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! People, roles and the audit.
+
+use engine::DeedKind;
+
+use crate::roles::Action;
+use crate::text::{Texts, texts};
+
+texts! {
+    staff_hint => "People who may sign in to the console. A role is good from the next page on.", "콘솔에 로그인할 수 있는 사람입니다. 역할은 다음 화면부터 적용됩니다.";
+    invitation => "Invitation", "초대 링크";
+    invitation_hint => "Send this link to the person. It works once, for three days, and is shown only now.", "이 링크를 상대에게 보내세요. 3일 동안 한 번만 쓸 수 있고 지금만 표시됩니다.";
+    invite => "Invite somebody", "초대하기";
+    since => "Since", "추가한 날";
+    you => "you", "나";
+    remove => "Delete", "삭제";
+    remove_ask(name) => "Delete the account {name}?", "{name} 계정을 삭제할까요?";
+    who_may_what => "Who may do what", "역할별 권한";
+    audit_hint => "Every change of a campaign, a batch, a key, a webhook and an account, newest first. What was done to a coupon is on its page.", "캠페인, 묶음, 키, 웹훅, 계정의 모든 변경을 최근 순으로 보여 줍니다. 쿠폰에 한 일은 쿠폰 화면에 있습니다.";
+    audit_none => "Nothing was changed yet.", "아직 변경된 것이 없습니다.";
+    action_look => "Look at campaigns, coupons, customers, reports and the store", "캠페인, 쿠폰, 고객, 보고서, 저장소 조회";
+    action_read_audit => "Read the audit", "감사 기록 조회";
+    action_create_campaign => "Create a campaign", "캠페인 만들기";
+    action_change_campaign => "Change the terms of a campaign", "캠페인 조건 변경";
+    action_pause_campaign => "Pause and resume a campaign", "캠페인 일시 중지와 다시 시작";
+    action_add_stock => "Add coupons", "쿠폰 추가";
+    action_download_codes => "Download codes", "코드 내려받기";
+    action_import => "Import codes", "코드 가져오기";
+    action_issue => "Give a coupon to a customer", "고객에게 쿠폰 발급";
+    action_revoke => "Take a coupon back", "쿠폰 회수";
+    action_void => "Void a coupon", "쿠폰 폐기";
+    action_extend => "Extend a coupon", "쿠폰 기간 연장";
+    action_cancel_redemption => "Cancel a redemption", "사용 취소";
+    action_download_report => "Download redemptions", "사용 내역 내려받기";
+    action_manage_webhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 시험, 재전송";
+    action_manage_staff => "Invite and delete people, change roles", "직원 초대와 삭제, 역할 변경";
+    action_sign_out => "Sign out", "로그아웃";
+    deed_campaign_created => "Campaign created", "캠페인 생성";
+    deed_campaign_updated => "Terms changed", "조건 변경";
+    deed_campaign_paused => "Campaign paused", "캠페인 일시 중지";
+    deed_campaign_resumed => "Campaign resumed", "캠페인 다시 시작";
+    deed_campaign_sold_out => "Campaign sold out", "캠페인 소진";
+    deed_batch_created => "Batch created", "묶음 생성";
+    deed_batch_imported => "File imported", "파일 가져옴";
+    deed_batch_paused => "Batch paused", "묶음 일시 중지";
+    deed_batch_resumed => "Batch resumed", "묶음 다시 시작";
+    deed_day_archived => "Expiry day archived", "만료일 보관 완료";
+    deed_token_made => "Token made", "토큰 발급";
+    deed_key_added => "Key added", "키 추가";
+    deed_key_retired => "Key retired", "키 폐기";
+    deed_store_restored => "Store restored from a backup", "백업에서 저장소 복원";
+    deed_webhook_created => "Webhook created", "웹훅 생성";
+    deed_webhook_updated => "Webhook changed", "웹훅 변경";
+    deed_webhook_deleted => "Webhook deleted", "웹훅 삭제";
+    deed_webhook_rotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
+    deed_staff_added => "Account added", "계정 추가";
+    deed_staff_updated => "Account changed", "계정 변경";
+    deed_staff_removed => "Account deleted", "계정 삭제";
+    deed_staff_signed_in => "Signed in", "로그인";
+}
+
+impl Texts {
+    /// What an action is, in the table of roles.
+    pub(crate) fn action(self, action: Action) -> &'static str {
+        match action {
+            Action::Look => self.action_look(),
+            Action::ReadAudit => self.action_read_audit(),
+            Action::CreateCampaign => self.action_create_campaign(),
+            Action::ChangeCampaign => self.action_change_campaign(),
+            Action::PauseCampaign => self.action_pause_campaign(),
+            Action::AddStock => self.action_add_stock(),
+            Action::DownloadCodes => self.action_download_codes(),
+            Action::Import => self.action_import(),
+            Action::Issue => self.action_issue(),
+            Action::Revoke => self.action_revoke(),
+            Action::Void => self.action_void(),
+            Action::Extend => self.action_extend(),
+            Action::CancelRedemption => self.action_cancel_redemption(),
+            Action::DownloadReport => self.action_download_report(),
+            Action::ManageWebhooks => self.action_manage_webhooks(),
+            Action::ManageStaff => self.action_manage_staff(),
+            Action::SignOut => self.action_sign_out(),
+        }
+    }
+
+    /// What was done, in the audit.
+    pub(crate) fn deed(self, kind: DeedKind) -> &'static str {
+        match kind {
+            DeedKind::CampaignCreated => self.deed_campaign_created(),
+            DeedKind::CampaignUpdated => self.deed_campaign_updated(),
+            DeedKind::CampaignPaused => self.deed_campaign_paused(),
+            DeedKind::CampaignResumed => self.deed_campaign_resumed(),
+            DeedKind::CampaignSoldOut => self.deed_campaign_sold_out(),
+            DeedKind::BatchCreated => self.deed_batch_created(),
+            DeedKind::BatchImported => self.deed_batch_imported(),
+            DeedKind::BatchPaused => self.deed_batch_paused(),
+            DeedKind::BatchResumed => self.deed_batch_resumed(),
+            DeedKind::DayArchived => self.deed_day_archived(),
+            DeedKind::TokenMade => self.deed_token_made(),
+            DeedKind::KeyAdded => self.deed_key_added(),
+            DeedKind::KeyRetired => self.deed_key_retired(),
+            DeedKind::StoreRestored => self.deed_store_restored(),
+            DeedKind::WebhookCreated => self.deed_webhook_created(),
+            DeedKind::WebhookUpdated => self.deed_webhook_updated(),
+            DeedKind::WebhookDeleted => self.deed_webhook_deleted(),
+            DeedKind::WebhookSecretRotated => self.deed_webhook_rotated(),
+            DeedKind::StaffAdded => self.deed_staff_added(),
+            DeedKind::StaffUpdated => self.deed_staff_updated(),
+            DeedKind::StaffRemoved => self.deed_staff_removed(),
+            DeedKind::StaffSignedIn => self.deed_staff_signed_in(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why something was refused or did not work.
+
+use crate::text::texts;
+
+texts! {
+    signed_out => "You are signed out.", "로그아웃되었습니다.";
+    role_may_not => "Your role may not do this.", "현재 역할로는 할 수 없는 작업입니다.";
+    ask_an_admin => "Ask an admin of the console for another role.", "콘솔 관리자에게 역할 변경을 요청하세요.";
+    ask_an_operator => "Ask whoever runs the server.", "서버 운영 담당자에게 문의하세요.";
+    form_is_foreign => "The form came from another site, so nothing was changed.", "다른 사이트에서 보낸 요청이어서 아무것도 변경하지 않았습니다.";
+    open_again => "Open the console again and send the form from there.", "콘솔을 다시 열고 그 화면에서 보내세요.";
+    form_too_long => "The form is too long.", "입력 내용이 너무 깁니다.";
+    go_back => "Go back, correct it and send it again. Your input is still there.", "뒤로 가서 고친 뒤 다시 보내세요. 입력한 내용은 그대로 있습니다.";
+    no_such_page => "There is no such page.", "없는 페이지입니다.";
+    search_instead => "Check the address, or search for it.", "주소를 확인하거나 검색해 보세요.";
+    not_kept => "This store does not keep what the page shows.", "이 저장소는 이 화면의 정보를 보관하지 않습니다.";
+    not_kept_hint => "A store on a cluster keeps no audit and no counts by the hour yet; other stores keep them unless a setting says no.", "클러스터 저장소는 아직 감사 기록과 시간별 집계를 보관하지 않습니다. 다른 저장소는 설정으로 끄지 않는 한 보관합니다.";
+    too_many => "Too many requests at the moment.", "지금은 요청이 너무 많습니다.";
+    try_later => "Nothing was changed. Try again in a moment.", "변경된 내용은 없습니다. 잠시 후 다시 시도하세요.";
+    broken => "The page cannot be shown.", "페이지를 표시할 수 없습니다.";
+    see_log => "The log of the server says why.", "서버 로그에서 원인을 확인하세요.";
+    nothing_changed => "Nothing was changed.", "변경된 내용은 없습니다.";
+    webhook_said(why) => "The webhook answers: {why}", "웹훅 응답: {why}";
+    field_is_wrong(field, why) => "{field}: {why}.", "{field}: {why}.";
+    bad_file(why) => "The file cannot be imported: {why}", "파일을 가져올 수 없습니다: {why}";
+    upload_broke_off => "The upload broke off. The lines that arrived are imported.", "업로드가 중단되었습니다. 도착한 줄은 가져왔습니다.";
+    send_file_again => "Send the same file again: it goes on where it stopped, and nothing is imported twice.", "같은 파일을 다시 보내세요. 멈춘 곳부터 이어지며 두 번 가져오지 않습니다.";
+    import_stopped(imported, rejected) => "The import stopped: {imported} lines are imported, {rejected} are rejected.", "가져오기가 중단되었습니다. {imported}줄을 가져왔고 {rejected}줄은 거부되었습니다.";
+    no_code_key => "The server has no key to make codes with.", "서버에 코드를 만들 키가 없습니다.";
+    store_unavailable => "The store does not answer.", "저장소가 응답하지 않습니다.";
+    store_full => "The store takes no writes: its disk is full or read-only.", "저장소에 쓸 수 없습니다. 디스크가 가득 찼거나 읽기 전용입니다.";
+    outcome_unknown => "Nobody knows yet whether it was done.", "처리되었는지 아직 알 수 없습니다.";
+    send_again => "Send the same again: it is done once at most.", "같은 요청을 다시 보내세요. 최대 한 번만 처리됩니다.";
+    cold_unavailable => "The archive does not answer.", "보관 저장소가 응답하지 않습니다.";
+    store_damaged => "A part of the store is damaged.", "저장소 일부가 손상되었습니다.";
+    refused_not_found => "There is no such coupon, campaign or account.", "해당 쿠폰, 캠페인 또는 계정이 없습니다.";
+    refused_not_issued => "Nobody has been given this coupon yet.", "아직 아무에게도 발급되지 않은 쿠폰입니다.";
+    refused_already_issued => "The coupon belongs to somebody else.", "다른 고객에게 발급된 쿠폰입니다.";
+    refused_already_redeemed => "The coupon has been redeemed already.", "이미 사용된 쿠폰입니다.";
+    refused_redemption_cancelled => "The redemption of this order was cancelled; a new purchase needs a new order number.", "이 주문의 사용은 취소되었습니다. 다시 구매하려면 새 주문 번호가 필요합니다.";
+    refused_not_redeemed => "This order has not redeemed the coupon.", "이 주문은 이 쿠폰을 사용하지 않았습니다.";
+    refused_cancel_closed => "The time in which the redemption could be cancelled is over.", "사용을 취소할 수 있는 기간이 지났습니다.";
+    refused_voided => "The coupon is void.", "폐기된 쿠폰입니다.";
+    refused_held => "Another order holds the coupon at the moment.", "지금 다른 주문이 쿠폰을 잡고 있습니다.";
+    refused_not_started => "The coupon does not work yet.", "아직 사용 기간이 시작되지 않았습니다.";
+    refused_expired => "The coupon or the link has expired.", "쿠폰 또는 링크의 기간이 지났습니다.";
+    refused_paused => "The campaign or the batch is paused.", "캠페인 또는 묶음이 일시 중지되어 있습니다.";
+    refused_issue_closed => "The campaign gives out no coupons now.", "지금은 이 캠페인에서 쿠폰을 발급하지 않습니다.";
+    refused_not_later => "The new last day is not later than the present one.", "새 만료일이 현재 만료일보다 늦지 않습니다.";
+    refused_expiry_day_closed => "The expiry day of the coupon is closed: nothing about it can change.", "만료일이 마감되어 이 쿠폰은 더 이상 바꿀 수 없습니다.";
+    refused_version_conflict => "Somebody changed the coupon meanwhile. Look at it again first.", "그 사이 다른 사람이 쿠폰을 변경했습니다. 다시 확인하세요.";
+    refused_history_full => "The history of the coupon is full.", "쿠폰 이력이 가득 찼습니다.";
+    refused_sold_out => "The campaign has no coupon left.", "캠페인에 남은 쿠폰이 없습니다.";
+    refused_limit_per_user => "The customer has as many coupons of this campaign as it allows.", "고객이 이 캠페인에서 받을 수 있는 만큼 이미 받았습니다.";
+    refused_not_issuable => "The coupons of this campaign are not given out in this way.", "이 캠페인의 쿠폰은 이 방법으로 발급하지 않습니다.";
+    refused_name_taken => "The name or the link was used for something else.", "이름 또는 링크가 이미 사용되었습니다.";
+    problem_invalid => "The request had wrong fields.", "요청의 항목이 잘못되었습니다.";
+    problem_unauthenticated => "The password or the token was wrong.", "비밀번호 또는 토큰이 잘못되었습니다.";
+    problem_forbidden => "The caller may not do that.", "호출자에게 권한이 없습니다.";
+}

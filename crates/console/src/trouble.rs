@@ -1,0 +1,245 @@
+//! Trouble: why a page is not there, and what people read then.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use coupon::refusal::Refusal;
+use engine::{BadFile, Failure, Fault, HotError};
+use webhooks::WebhookError;
+
+use crate::desk::Desk;
+use crate::fields::Fields;
+use crate::text::{Lang, Said, Texts};
+
+/// Why a page is not there.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Nobody is signed in; the form that was sent, if one was.
+    SignedOut(Option<Fields>),
+    /// Their role may not do this.
+    Forbidden,
+    /// Another site has sent the form.
+    Foreign,
+    /// The form is too long.
+    TooLong,
+    /// There is no such page.
+    NotFound,
+    /// Fields of the form are wrong.
+    Fields(Vec<Fault>),
+    /// The store, or a rule, does not do it.
+    Failure(Failure),
+    /// A webhook cannot do it.
+    Webhook(WebhookError),
+    /// This store does not keep what the page shows.
+    NotKept,
+    /// Too many at a time.
+    Busy,
+    /// A mistake of ours; the log has it.
+    Broken,
+}
+
+impl Trouble {
+    /// One field that is wrong.
+    pub(crate) fn field(name: &str, detail: impl Into<String>) -> Trouble {
+        Trouble::Fields(vec![Fault::new(name, detail)])
+    }
+
+    /// The status, what happened, and what to do.
+    fn said(&self, t: Texts) -> (StatusCode, String, String) {
+        let plain = |status, what: &str, next: &str| (status, what.to_owned(), next.to_owned());
+        match self {
+            Trouble::SignedOut(_) => plain(StatusCode::UNAUTHORIZED, t.signed_out(), ""),
+            Trouble::Forbidden => {
+                plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin())
+            }
+            Trouble::Foreign => plain(StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again()),
+            Trouble::TooLong => plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back()),
+            Trouble::NotFound => plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
+            Trouble::Fields(faults) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())
+            }
+            Trouble::Failure(failure) => failure_said(t, failure),
+            Trouble::Webhook(error) => {
+                let status = match error {
+                    WebhookError::NotFound | WebhookError::NoDelivery => StatusCode::NOT_FOUND,
+                    _ => StatusCode::CONFLICT,
+                };
+                (status, t.webhook_said(Said(error)), t.go_back().to_owned())
+            }
+            Trouble::NotKept => plain(StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint()),
+            Trouble::Busy => plain(StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
+            Trouble::Broken => plain(StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log()),
+        }
+    }
+
+    /// The page about it.
+    pub(crate) fn page(&self, desk: &Desk) -> Response {
+        let (status, what, next) = self.said(desk.t);
+        if status.is_server_error() {
+            tracing::error!(trouble = ?self, path = %desk.path, "the console cannot show a page");
+        }
+        let page = TroublePage { d: desk, t: desk.t, status: status.as_u16(), what, next };
+        match desk.page(&page) {
+            Ok(mut response) => {
+                *response.status_mut() = status;
+                response
+            }
+            Err(_) => status.into_response(),
+        }
+    }
+
+    /// A page where not even the list of people could be read.
+    pub(crate) fn without_desk(&self) -> Response {
+        tracing::error!(trouble = ?self, "the console cannot read who is signed in");
+        let (status, what, next) = self.said(Texts::new(Lang::En));
+        let mut response = (status, format!("{what}\n{next}\n")).into_response();
+        let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl IntoResponse for Trouble {
+    /// The guard writes the page: it knows the language.
+    fn into_response(self) -> Response {
+        let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        match failure {
+            Failure::Invalid(faults) => Trouble::Fields(faults),
+            other => Trouble::Failure(other),
+        }
+    }
+}
+
+impl From<WebhookError> for Trouble {
+    fn from(error: WebhookError) -> Trouble {
+        Trouble::Webhook(error)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "trouble.html")]
+struct TroublePage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    status: u16,
+    what: String,
+    next: String,
+}
+
+/// The faults of fields: in English as the engine has them, with the names that forms use.
+pub(crate) fn faults_said(t: Texts, faults: &[Fault]) -> String {
+    let said = faults.iter().map(|fault| {
+        t.field_is_wrong(Said(t.field(&fault.field)), Said(&fault.detail))
+    });
+    said.collect::<Vec<_>>().join(" ")
+}
+
+fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
+    let (status, what, next) = match failure {
+        Failure::Refused { refusal: Refusal::NotFound, .. } => {
+            (StatusCode::NOT_FOUND, t.refused_not_found().to_owned(), t.search_instead())
+        }
+        Failure::Refused { refusal, .. } => {
+            (StatusCode::CONFLICT, t.refusal(*refusal).to_owned(), t.nothing_changed())
+        }
+        Failure::Invalid(faults) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back())
+        }
+        Failure::Forbidden(_) => (StatusCode::FORBIDDEN, t.role_may_not().to_owned(), t.ask_an_admin()),
+        Failure::BadFile(BadFile::Kind(why) | BadFile::Header(why)) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(Said(why)), t.nothing_changed())
+        }
+        Failure::BrokenOff(_) => {
+            (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
+        }
+        Failure::LoginTaken => (StatusCode::CONFLICT, t.refused_name_taken().to_owned(), t.go_back()),
+        Failure::NoCodeKey => (StatusCode::CONFLICT, t.no_code_key().to_owned(), t.ask_an_operator()),
+        Failure::ImportStopped(stopped) => {
+            let counts = stopped.counts;
+            let what = t.import_stopped(t.number(counts.imported), t.number(counts.rejected));
+            (StatusCode::SERVICE_UNAVAILABLE, what, t.send_file_again())
+        }
+        Failure::Store(error) => {
+            let (what, next) = match error {
+                HotError::Unavailable(_) | HotError::Overloaded { .. } => {
+                    (t.store_unavailable(), t.try_later())
+                }
+                HotError::Full(_) => (t.store_full(), t.ask_an_operator()),
+                HotError::Unknown(_) => (t.outcome_unknown(), t.send_again()),
+                HotError::Cold(_) => (t.cold_unavailable(), t.try_later()),
+                HotError::Damaged(_) => (t.store_damaged(), t.ask_an_operator()),
+            };
+            (StatusCode::SERVICE_UNAVAILABLE, what.to_owned(), next)
+        }
+    };
+    (status, what, next.to_owned())
+}
+
+impl Texts {
+    /// A refusal as a sentence.
+    pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
+        match refusal {
+            Refusal::NotFound => self.refused_not_found(),
+            Refusal::NotIssued => self.refused_not_issued(),
+            Refusal::AlreadyIssued => self.refused_already_issued(),
+            Refusal::AlreadyRedeemed => self.refused_already_redeemed(),
+            Refusal::RedemptionCancelled => self.refused_redemption_cancelled(),
+            Refusal::NotRedeemed => self.refused_not_redeemed(),
+            Refusal::CancelClosed => self.refused_cancel_closed(),
+            Refusal::Voided => self.refused_voided(),
+            Refusal::Held { .. } => self.refused_held(),
+            Refusal::NotStarted { .. } => self.refused_not_started(),
+            Refusal::Expired => self.refused_expired(),
+            Refusal::Paused => self.refused_paused(),
+            Refusal::IssueClosed { .. } => self.refused_issue_closed(),
+            Refusal::NotLater => self.refused_not_later(),
+            Refusal::ExpiryDayClosed => self.refused_expiry_day_closed(),
+            Refusal::VersionConflict => self.refused_version_conflict(),
+            Refusal::HistoryFull => self.refused_history_full(),
+            Refusal::SoldOut => self.refused_sold_out(),
+            Refusal::LimitPerUser => self.refused_limit_per_user(),
+            Refusal::NotIssuable => self.refused_not_issuable(),
+            Refusal::NameTaken => self.refused_name_taken(),
+        }
+    }
+
+    /// A problem code of the API as a sentence; the code itself if it is none of a coupon.
+    pub(crate) fn problem(self, code: &str) -> String {
+        let all = [
+            ("NOT_FOUND", self.refused_not_found()),
+            ("NOT_ISSUED", self.refused_not_issued()),
+            ("ALREADY_ISSUED", self.refused_already_issued()),
+            ("ALREADY_REDEEMED", self.refused_already_redeemed()),
+            ("REDEMPTION_CANCELLED", self.refused_redemption_cancelled()),
+            ("NOT_REDEEMED", self.refused_not_redeemed()),
+            ("CANCEL_CLOSED", self.refused_cancel_closed()),
+            ("VOIDED", self.refused_voided()),
+            ("HELD", self.refused_held()),
+            ("NOT_STARTED", self.refused_not_started()),
+            ("EXPIRED", self.refused_expired()),
+            ("PAUSED", self.refused_paused()),
+            ("ISSUE_CLOSED", self.refused_issue_closed()),
+            ("NOT_LATER", self.refused_not_later()),
+            ("EXPIRY_DAY_CLOSED", self.refused_expiry_day_closed()),
+            ("HISTORY_FULL", self.refused_history_full()),
+            ("SOLD_OUT", self.refused_sold_out()),
+            ("LIMIT_PER_USER", self.refused_limit_per_user()),
+            ("NOT_ISSUABLE", self.refused_not_issuable()),
+            ("NAME_TAKEN", self.refused_name_taken()),
+            ("INVALID", self.problem_invalid()),
+            ("UNAUTHENTICATED", self.problem_unauthenticated()),
+            ("FORBIDDEN", self.problem_forbidden()),
+        ];
+        let found = all.into_iter().find(|(known, _)| *known == code);
+        found.map_or_else(|| code.to_owned(), |(_, text)| text.to_owned())
+    }
+}

@@ -1,0 +1,18 @@
+//! The console through HTTP, over a real store.
+
+#[path = "http/actions.rs"]
+mod actions;
+#[path = "http/browser.rs"]
+mod browser;
+#[path = "http/downloads.rs"]
+mod downloads;
+#[path = "http/many.rs"]
+mod many;
+#[path = "http/place.rs"]
+mod place;
+#[path = "http/roles.rs"]
+mod roles;
+#[path = "http/screens.rs"]
+mod screens;
+#[path = "http/sessions.rs"]
+mod sessions;

@@ -1,0 +1,191 @@
+//! What people do: it happens, with their name, and once.
+
+use coupon::code::CodeText;
+use engine::{CouponView, StaffRole};
+
+use crate::place::{Place, admin};
+
+async fn coupon(place: &Place, code: &str) -> CouponView {
+    let text: CodeText = code.parse().unwrap();
+    place.engine.coupon(&admin(), &text, None).await.unwrap()
+}
+
+async fn campaign(place: &Place, id: &str) -> engine::CampaignView {
+    place.engine.campaign(&admin(), &id.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_campaign_from_the_form() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let mut fields = vec![
+        ("name", "Autumn"),
+        ("campaign_id", "autumn"),
+        ("stock", "100000000"),
+        ("handout", "shop"),
+        ("expires_on", "2026-12-31"),
+        ("time_zone", "Asia/Seoul"),
+        ("per_user_limit", "2"),
+        ("cancel_days", "0"),
+    ];
+    let path = "/console/new-campaign";
+    let page = browser.submit(path, &fields).await.must(200);
+    for sentence in [
+        "100,000,000 coupons",
+        "from 20 Nov 2026 to the end of 31 Dec 2026 (Asia/Seoul)",
+        "can have 2 coupons",
+        "cannot be cancelled",
+        "&#34;stock&#34;:100000000",
+    ] {
+        page.has(sentence);
+    }
+    assert!(place.engine.campaigns(&admin(), None, 9).await.unwrap().is_empty(), "only a preview");
+    fields.push(("create", "1"));
+    // Pressed twice: the same campaign.
+    for _ in 0..2 {
+        let page = browser.submit(path, &fields).await.must(303);
+        assert_eq!(page.to(), "/console/campaigns/autumn?done=created");
+    }
+    let made = campaign(&place, "autumn").await;
+    assert_eq!(made.counts.unwrap().0.stock, 100_000_000);
+    assert_eq!(made.campaign.expires_on().to_string(), "2026-12-31");
+    browser.get("/console/campaigns").await.must(200).has("Autumn");
+}
+
+#[tokio::test]
+async fn a_wrong_form_keeps_its_input() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let cases = [
+        ("no last day", vec![("name", "A"), ("stock", "7")], "Last day"),
+        ("a day that has passed", vec![("name", "A"), ("stock", "7"), ("expires_on", "2026-01-01")], "has passed"),
+        ("no number", vec![("name", "A"), ("stock", "seven"), ("expires_on", "2027-01-01")], "How many"),
+        (
+            "a word that is missing",
+            vec![("name", "A"), ("stock", "7"), ("expires_on", "2027-01-01"), ("handout", "shared")],
+            "shared word",
+        ),
+    ];
+    for (name, fields, want) in cases {
+        let page = browser.submit("/console/new-campaign", &fields).await;
+        assert_eq!(page.status, 422, "{name}");
+        assert!(page.text.contains(want), "{name}: {}", page.text);
+        assert_eq!(page.value("name"), "", "{name}: the name has attributes between");
+        page.has("value=\"A\"");
+    }
+}
+
+#[tokio::test]
+async fn changes_of_a_campaign() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let pause = "/console/campaigns/spring/pause";
+    let fields = [("paused", "true"), ("reason", "leaked")];
+    browser.submit(pause, &fields).await.must(303);
+    // A colleague who presses it at the same moment does not undo it.
+    browser.submit(pause, &fields).await.must(303);
+    assert!(campaign(&place, "spring").await.campaign.paused);
+    browser.submit(pause, &[("paused", "false")]).await.must(303);
+    let page = browser.get("/console/campaigns/spring/stock").await.must(200);
+    let batch = page.value("batch_id");
+    for _ in 0..2 {
+        let fields = [("batch_id", batch.as_str()), ("count", "1,000")];
+        browser.submit("/console/campaigns/spring/stock", &fields).await.must(303);
+    }
+    assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 1_020);
+    let terms = "/console/campaigns/spring/terms";
+    let fields = [("name", "Spring"), ("per_user_limit", "3"), ("issue_until", "2027-02-28")];
+    browser.submit(terms, &fields).await.must(303);
+    let changed = campaign(&place, "spring").await;
+    assert_eq!((changed.campaign.name.as_str(), changed.campaign.per_user_limit), ("Spring", Some(3)));
+    browser.get(terms).await.must(200).has("value=\"2027-02-28\"");
+    let fields = [("name", "Spring"), ("per_user_limit", "1"), ("issue_until", "2027-02-28")];
+    browser.submit(terms, &fields).await.must(422);
+    let page = browser.get("/console/audit?campaign=spring").await.must(200);
+    for text in ["leaked", "staff:admin", "Campaign paused", "Campaign resumed", "Terms changed"] {
+        page.has(text);
+    }
+}
+
+#[tokio::test]
+async fn a_support_call() {
+    let place = Place::new();
+    let (issued, redeemed) = place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let page = browser.get(&format!("/console/coupons/{issued}/extend")).await.must(200);
+    let version = page.value("version");
+    let extend = format!("/console/coupons/{issued}/extend");
+    let fields = [("expires_on", "2027-04-30"), ("time_zone", "UTC"), ("version", &version)];
+    browser.submit(&extend, &fields).await.must(422).has("Reason");
+    let with_reason = |reason| [fields[0], fields[1], fields[2], ("reason", reason)];
+    browser.submit(&extend, &with_reason("shipped late")).await.must(303);
+    // The page that was open shows an older version: nothing happens to the coupon.
+    let void = [("version", version.as_str()), ("reason", "too late")];
+    browser.submit(&format!("/console/coupons/{issued}/void"), &void).await.must(409);
+    let after = coupon(&place, &issued).await;
+    assert_eq!(after.coupon.expires_on().to_string(), "2027-04-30");
+    let event = after.coupon.events().last().unwrap();
+    assert_eq!((event.actor.as_str(), event.reference()), ("staff:support", Some("shipped late")));
+    let revoke = [("user_id", "ann"), ("reason", "wrong person")];
+    browser.submit(&format!("/console/coupons/{issued}/revoke"), &revoke).await.must(303);
+    assert_eq!(coupon(&place, &issued).await.coupon.holder(), None);
+    let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
+    browser.submit(&format!("/console/coupons/{redeemed}/cancel-redemption"), &cancel).await.must(303);
+    assert_eq!(coupon(&place, &redeemed).await.coupon.state().as_str(), "issued");
+    let page = browser.get(&format!("/console/coupons/{redeemed}")).await.must(200);
+    for text in ["Redemption of order", "returned", "staff:support"] {
+        page.has(text);
+    }
+}
+
+#[tokio::test]
+async fn goodwill_is_given_once() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let page = browser.get("/console/customers/cyd").await.must(200);
+    let gift = page.value("issue_ref");
+    let fields = [("campaign_id", "spring"), ("issue_ref", gift.as_str())];
+    for _ in 0..2 {
+        browser.submit("/console/customers/cyd/give", &fields).await.must(303);
+    }
+    browser.get("/console/customers/cyd").await.must(200).has("Issued");
+    assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.issued, 2);
+}
+
+#[tokio::test]
+async fn a_file_is_checked_and_imported() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let path = "/console/campaigns/spring/import";
+    let file = "code\nOLD-0001\nOLD-0002\n=1+1\n";
+    let page = browser.upload(path, "check", "old", file).await.must(200);
+    page.has("3 lines: 2 new, 0 known already, 0 not compared, 1 would be rejected.");
+    assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 20, "only a check");
+    let page = browser.upload(path, "import", "old", file).await.must(303);
+    assert_eq!(page.to(), "/console/campaigns/spring/batches/old?done=imported");
+    // Sent again after a connection broke: nothing twice.
+    browser.upload(path, "import", "old", file).await.must(303);
+    assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 22);
+    browser.get("/console/campaigns/spring/batches/old").await.must(200).has("=1+1");
+    let page = browser.upload(path, "import", "x", "no header, no code!\n").await.must(422);
+    page.has("cannot be imported");
+    // Without its token the form goes nowhere.
+    browser.upload_with(path, "", "import", "y", file).await.must(303);
+    browser.get("/console/campaigns/spring/batches/y").await.must(404);
+}
+
+#[tokio::test]
+async fn webhooks_are_managed() {
+    let place = Place::new();
+    let webhooks = place.webhook().await;
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    browser.submit("/console/webhooks/shop/state", &[("paused", "true")]).await.must(303);
+    assert!(matches!(webhooks.get("shop").await.unwrap().state, webhooks::EndpointState::Paused { .. }));
+    browser.submit("/console/webhooks/shop/state", &[("paused", "false")]).await.must(303);
+    browser.submit("/console/webhooks/shop/redeliver", &[("number", "7")]).await.must(404);
+    browser.get("/console/audit").await.must(200).has("Webhook changed");
+    browser.get("/console/webhooks/none").await.must(404);
+}

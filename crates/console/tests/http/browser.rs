@@ -1,0 +1,147 @@
+//! A browser without scripts: cookies, forms and their tokens.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Method, Request, header};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+pub(crate) struct Browser {
+    app: Router,
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) lang: &'static str,
+    /// Headers that this browser adds to each request.
+    pub(crate) extra: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Page {
+    #[track_caller]
+    pub(crate) fn must(self, status: u16) -> Page {
+        assert_eq!(self.status, status, "{}: {}", self.path, self.text);
+        self
+    }
+
+    pub(crate) fn to(&self) -> &str {
+        self.headers.get(header::LOCATION).and_then(|it| it.to_str().ok()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn has(&self, text: &str) {
+        assert!(self.text.contains(text), "{} lacks {text:?}: {}", self.path, self.text);
+    }
+
+    /// The value of the first field of this name.
+    pub(crate) fn value(&self, name: &str) -> String {
+        let field = self.text.split(&format!("name=\"{name}\" value=\"")).nth(1);
+        field.and_then(|rest| rest.split('"').next()).unwrap_or_default().to_owned()
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+impl Browser {
+    pub(crate) fn new(app: Router) -> Browser {
+        Browser { app, cookies: BTreeMap::new(), lang: "en", extra: Vec::new() }
+    }
+
+    /// The same browser, whose next request goes to another process.
+    pub(crate) fn at(&self, other: &Browser) -> Browser {
+        let cookies = self.cookies.clone();
+        Browser { app: other.app.clone(), cookies, lang: self.lang, extra: self.extra.clone() }
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> Page {
+        self.send(Method::GET, path, None, Body::empty()).await
+    }
+
+    /// Sends a form as it is.
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let pairs = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+        let body = pairs.collect::<Vec<_>>().join("&");
+        let kind = Some("application/x-www-form-urlencoded");
+        self.send(Method::POST, path, kind, Body::from(body)).await
+    }
+
+    /// Sends a form with the token of this session.
+    pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = self.csrf().await;
+        let mut all = vec![("csrf", csrf.as_str())];
+        all.extend(fields);
+        self.post(path, &all).await
+    }
+
+    /// The token of the forms of this session.
+    pub(crate) async fn csrf(&mut self) -> String {
+        self.get("/console/store").await.value("csrf")
+    }
+
+    /// Sends the form of an import.
+    pub(crate) async fn upload(&mut self, path: &str, mode: &str, batch: &str, file: &str) -> Page {
+        let csrf = self.csrf().await;
+        self.upload_with(path, &csrf, mode, batch, file).await
+    }
+
+    pub(crate) async fn upload_with(
+        &mut self,
+        path: &str,
+        csrf: &str,
+        mode: &str,
+        batch: &str,
+        file: &str,
+    ) -> Page {
+        let fields =
+            [("csrf", csrf), ("mode", mode), ("encoding", ""), ("columns", ""), ("batch_id", batch)];
+        let mut body = String::new();
+        for (name, value) in fields {
+            body.push_str(&format!(
+                "--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            ));
+        }
+        body.push_str(&format!(
+            "--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"codes.csv\"\r\n\
+             Content-Type: text/csv\r\n\r\n{file}\r\n--cut--\r\n"
+        ));
+        let kind = Some("multipart/form-data; boundary=cut");
+        self.send(Method::POST, path, kind, Body::from(body)).await
+    }
+
+    async fn send(&mut self, method: Method, path: &str, kind: Option<&str>, body: Body) -> Page {
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookies = cookies.collect::<Vec<_>>().join("; ");
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header(header::HOST, "shop.example").header(header::COOKIE, cookies);
+        request = request.header(header::ACCEPT_LANGUAGE, self.lang);
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        for (name, value) in &self.extra {
+            request = request.header(*name, *value);
+        }
+        let peer: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        let request = request.extension(ConnectInfo(peer)).body(body).expect("a request");
+        let response = self.app.clone().oneshot(request).await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let pair = cookie.to_str().expect("text").split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').expect("a pair");
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        Page { path: path.to_owned(), status, headers, text }
+    }
+}

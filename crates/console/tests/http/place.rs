@@ -1,0 +1,152 @@
+//! A store with consoles over it, and a clock that the test moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use attempts::AttemptLog;
+use axum::Router;
+use console::{Console, FIRST_LINK_MS, Setup, SigningKeys, mounted};
+use coupon::calendar::parse_instant;
+use coupon::minted::CodeKey;
+use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
+use hot::HotStore;
+use hot_sqlite::{Options, SqliteHot};
+use tempfile::TempDir;
+use webhooks::{NewEndpoint, Webhooks};
+
+use crate::browser::Browser;
+
+/// The instant at which every test begins.
+pub(crate) const NOON: &str = "2026-11-20T12:00:00Z";
+
+/// Longer than the machine stops for while it does other things.
+const LONG: Duration = Duration::from_secs(300);
+
+/// What somebody may write who wants to do harm, or has a name like that.
+pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" '\u{202e}x 😀";
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
+
+pub(crate) struct Place {
+    pub(crate) clock: Arc<SetClock>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) console: Arc<Console>,
+    app: Router,
+    folder: Arc<TempDir>,
+}
+
+fn keys() -> Vec<CodeKey> {
+    vec![CodeKey::new(*b"sixteen bytes ok")]
+}
+
+pub(crate) fn signing() -> SigningKeys {
+    SigningKeys::new([("k1", SECRET)])
+}
+
+pub(crate) fn admin() -> Caller {
+    Caller::new(Role::Admin, "root".parse().expect("a name"))
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        let folder = Arc::new(TempDir::new().expect("a folder"));
+        let clock = Arc::new(SetClock::at(parse_instant(NOON).expect("an instant")));
+        Place::over(folder, clock)
+    }
+
+    fn over(folder: Arc<TempDir>, clock: Arc<SetClock>) -> Place {
+        let options = cold::Options { look_up_max: LONG, ..cold::Options::default() };
+        let cold = Arc::new(cold::ColdStore::on_folder(&folder.path().join("cold"), options));
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let options = Options { free_min_bytes: 0, write_timeout: LONG, ..Options::default() };
+        let store = SqliteHot::open(folder.path(), keys(), archive, options).expect("a store");
+        let store: Arc<dyn HotStore> = Arc::new(store);
+        let its = Arc::clone(&clock);
+        let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
+        let log = AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
+        let webhooks = Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
+        let console = Arc::new(Console::new(Setup {
+            engine: Arc::clone(&engine),
+            keys: signing(),
+            attempts: Some(Arc::new(log.expect("a log"))),
+            webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
+            zone: "Asia/Seoul".parse().expect("a zone"),
+            client: Box::new(|from, _| from),
+        }));
+        let app = mounted(Router::new(), Arc::clone(&console));
+        Place { clock, engine, console, app, folder }
+    }
+
+    /// A second process on the same store, as behind a proxy.
+    pub(crate) fn beside(&self) -> Place {
+        Place::over(Arc::clone(&self.folder), Arc::clone(&self.clock))
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.app.clone())
+    }
+
+    pub(crate) fn link(&self, role: StaffRole, name: Option<&str>) -> String {
+        let now = self.engine.now();
+        console::link(signing(), role, name.map(str::to_owned), now, FIRST_LINK_MS)
+    }
+
+    /// A browser in which somebody of this role is signed in. Their name is that of the role.
+    pub(crate) async fn signed_in(&self, role: StaffRole) -> Browser {
+        if self.engine.staff().await.expect("the list").people().is_empty() && role != StaffRole::Admin {
+            // Somebody has to be an admin.
+            Box::pin(self.signed_in(StaffRole::Admin)).await;
+        }
+        let mut browser = self.browser();
+        let link = self.link(role, Some(role.as_str()));
+        let signed = link.split_once("link=").expect("a link").1.to_owned();
+        let fields = [("link", signed.as_str()), ("password", PASSWORD)];
+        browser.post("/console/welcome", &fields).await.must(303);
+        browser
+    }
+
+    /// A campaign with coupons, one of them issued to ann, and one redeemed by bob. Returns their codes.
+    pub(crate) async fn seeded(&self) -> (String, String) {
+        let draft = CampaignDraft {
+            id: Some("spring".parse().expect("an id")),
+            name: Some(HOSTILE.to_owned()),
+            stock: Some(20),
+            expires_on: Some("2027-03-31".parse().expect("a day")),
+            ..CampaignDraft::default()
+        };
+        self.engine.create_campaign(&admin(), draft).await.expect("a campaign");
+        let issued = self.issued("ann").await;
+        let redeemed = self.issued("bob").await;
+        let order = "=1+1".parse().expect("an order");
+        let code = redeemed.parse().expect("a code");
+        let by = Some("bob".parse().expect("a name"));
+        self.engine.redeem(&admin(), &code, by, order).await.expect("redeemed");
+        (issued, redeemed)
+    }
+
+    pub(crate) async fn issued(&self, user: &str) -> String {
+        let campaign = "spring".parse().expect("an id");
+        let user = Some(user.parse().expect("a name"));
+        let done = self.engine.issue(&admin(), &campaign, user, None).await.expect("issued");
+        done.into_inner().code
+    }
+
+    /// An endpoint that nothing is posted to.
+    pub(crate) async fn webhook(&self) -> Arc<Webhooks> {
+        let webhooks = Webhooks::open(&self.folder.path().join("webhooks.db"), webhooks::Options::default());
+        let webhooks = Arc::new(webhooks.expect("webhooks"));
+        let new = NewEndpoint {
+            webhook_id: Some("shop".to_owned()),
+            url: "https://shop.example.com/hooks".to_owned(),
+            description: None,
+            types: None,
+            campaign: None,
+            ordered: false,
+            cursor: None,
+        };
+        webhooks.create(new).await.expect("an endpoint");
+        webhooks
+    }
+}

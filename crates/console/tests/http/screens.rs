@@ -1,0 +1,126 @@
+//! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
+
+use axum::http::header;
+use engine::StaffRole;
+
+use crate::place::{HOSTILE, Place};
+use crate::roles::ROUTES;
+
+/// Most bytes of a page, without its style.
+const PAGE_BYTES_MAX: usize = 60_000;
+
+#[tokio::test]
+async fn every_screen_in_both_languages() {
+    let place = Place::new();
+    let (issued, redeemed) = place.seeded().await;
+    place.webhook().await;
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    admin
+        .submit("/console/campaigns/spring/pause", &[("paused", "true"), ("reason", HOSTILE)])
+        .await
+        .must(303);
+    let file = format!("code\nOLD-0001\n{HOSTILE}\n");
+    admin.upload("/console/campaigns/spring/import", "import", "old", &file).await.must(303);
+    let screens = ROUTES.iter().filter(|(_, method, _)| *method == "GET").map(|(_, _, path)| *path);
+    let screens = screens.chain(["/console/campaigns/spring/batches/old", "/console/nowhere"]);
+    for path in screens.filter(|path| !path.ends_with(".csv") && !path.ends_with("/live")) {
+        let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
+        for lang in ["en", "ko"] {
+            admin.lang = lang;
+            let page = admin.get(&path).await;
+            let want = if path == "/console/nowhere" { 404 } else { 200 };
+            let page = page.must(want);
+            page.has(&format!("<html lang=\"{lang}\""));
+            assert!(!page.text.contains("<b>Bold"), "{path} does not escape");
+            assert!(!page.text.contains(" style="), "{path}: the policy forbids styles in a page");
+            assert!(!page.text.contains(" onclick"), "{path}: and scripts");
+            assert!(page.text.len() < PAGE_BYTES_MAX, "{path}: {} bytes", page.text.len());
+            let other = if lang == "en" { "캠페인" } else { "Campaigns" };
+            assert!(!page.text.contains(&format!("{other}</a>")), "{path} in {lang}");
+            assert!(!page.text.contains('⟨'), "{path}: a particle was not chosen");
+            assert_eq!(page.headers[header::CONTENT_TYPE], "text/html; charset=utf-8", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn headers() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    let page = browser.get("/console").await.must(200);
+    let policy = page.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+    let rows = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, want) in rows {
+        assert_eq!(page.headers[&name], want, "{name}");
+    }
+    let style = page.text.split("href=\"").find(|it| it.contains("console.css")).unwrap();
+    let style = browser.get(style.split('"').next().unwrap()).await.must(200);
+    assert_eq!(style.headers[header::CONTENT_TYPE], "text/css; charset=utf-8");
+    assert!(style.headers[header::CACHE_CONTROL].to_str().unwrap().contains("immutable"));
+    browser.get("/console/assets/other.css").await.must(404);
+}
+
+#[tokio::test]
+async fn preferences_are_kept() {
+    let place = Place::new();
+    let mut browser = place.browser();
+    let fields = [("lang", "ko"), ("theme", "dark"), ("zone", "Europe/Berlin"), ("next", "/console/sign-in")];
+    let page = browser.post("/console/preferences", &fields).await.must(303);
+    assert_eq!(page.to(), "/console/sign-in");
+    let page = browser.get("/console/sign-in").await.must(200);
+    page.has("<html lang=\"ko\" data-theme=\"dark\"");
+    page.has("value=\"Europe/Berlin\"");
+    browser.post("/console/preferences", &[("zone", "Nowhere/Else")]).await.must(422);
+    let away = browser.post("/console/preferences", &[("next", "//evil.example")]).await;
+    assert_eq!(away.must(303).to(), "/console");
+}
+
+#[tokio::test]
+async fn an_empty_store_says_what_to_do_next() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let rows = [
+        ("/console", "No campaigns yet"),
+        ("/console/campaigns", "No campaigns yet"),
+        ("/console/coupons", "What are you looking for?"),
+        ("/console/customers/ann", "No coupons"),
+        ("/console/reports", "Nothing was redeemed"),
+        ("/console/import", "No campaigns yet"),
+        ("/console/events", "No webhook yet"),
+        ("/console/store", "No campaign yet"),
+    ];
+    for (path, want) in rows {
+        browser.get(path).await.must(200).has(want);
+    }
+}
+
+#[tokio::test]
+async fn a_search_finds() {
+    let place = Place::new();
+    let (issued, redeemed) = place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let last = issued.chars().last().unwrap();
+    let mistyped = format!("{}{}", &issued[..issued.len() - 1], if last == '0' { '1' } else { '0' });
+    let spelt = issued.to_lowercase().replace('-', "%20");
+    let rows = [
+        ("a code in another spelling", spelt.as_str(), 303, ""),
+        ("a mistyped code", mistyped.as_str(), 200, issued.as_str()),
+        ("a customer", "ann", 200, "1 coupon"),
+        ("an order", "%3D1%2B1", 200, redeemed.as_str()),
+        ("a part of a campaign's name", "bold", 200, "/console/campaigns/spring"),
+        ("nothing", "zzzz-zzzz", 200, "Nothing found"),
+    ];
+    for (name, q, status, want) in rows {
+        let page = browser.get(&format!("/console/coupons?q={q}")).await;
+        assert_eq!(page.status, status, "{name}: {}", page.text);
+        assert!(page.text.contains(want), "{name}: {}", page.text);
+        if status == 303 {
+            assert_eq!(page.to(), format!("/console/coupons/{issued}"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Signing in and out: links, passwords, sessions, and the tokens of forms.
+
+use axum::http::header;
+use engine::StaffRole;
+
+use crate::place::{PASSWORD, Place, signing};
+
+const NAME: &str = "admin";
+
+#[tokio::test]
+async fn a_link_makes_one_account() {
+    let place = Place::new();
+    let mut browser = place.browser();
+    browser.get("/console/campaigns").await.must(303);
+    let link = place.link(StaffRole::Admin, None);
+    // Programs that look at links in messages do not use them up.
+    for _ in 0..2 {
+        browser.get(&link).await.must(200).has("role Admin");
+    }
+    let signed = link.split_once("link=").unwrap().1;
+    let cases = [
+        ("a short password", [("link", signed), ("name", "eva"), ("password", "short")], 422),
+        ("a name with blanks", [("link", signed), ("name", "e v a"), ("password", PASSWORD)], 422),
+        ("another signature", [("link", &signed[1..]), ("name", "eva"), ("password", PASSWORD)], 410),
+        ("as it should be", [("link", signed), ("name", "eva"), ("password", PASSWORD)], 303),
+        ("a second time", [("link", signed), ("name", "bob"), ("password", PASSWORD)], 410),
+    ];
+    for (name, fields, want) in cases {
+        let page = browser.post("/console/welcome", &fields).await;
+        assert_eq!(page.status, want, "{name}: {}", page.text);
+    }
+    browser.get("/console/campaigns").await.must(200).has("eva");
+    let people = place.engine.staff().await.unwrap();
+    assert_eq!(people.people().iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["eva"]);
+}
+
+#[tokio::test]
+async fn a_link_ends_after_an_hour() {
+    let place = Place::new();
+    let link = place.link(StaffRole::Admin, None);
+    place.clock.pass(console::FIRST_LINK_MS - 1);
+    place.browser().get(&link).await.must(200);
+    place.clock.pass(1);
+    place.browser().get(&link).await.must(410);
+}
+
+#[tokio::test]
+async fn passwords() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    let cases = [
+        ("a wrong password", NAME, "wrong horse battery", 401),
+        ("an unknown name", "nobody", PASSWORD, 401),
+        ("no password", NAME, "", 401),
+        ("as it should be", NAME, PASSWORD, 303),
+    ];
+    for (name, login, password, want) in cases {
+        let mut browser = place.browser();
+        let fields = [("name", login), ("password", password), ("next", "/console/store")];
+        let page = browser.post("/console/sign-in", &fields).await;
+        assert_eq!(page.status, want, "{name}");
+        assert_eq!(page.to() == "/console/store", want == 303, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_counted() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    let mut browser = place.browser();
+    let wrong = [("name", NAME), ("password", "wrong horse battery")];
+    for _ in 0..console::SIGN_INS_MAX {
+        browser.post("/console/sign-in", &wrong).await.must(401).has("is wrong");
+    }
+    let right = [("name", NAME), ("password", PASSWORD)];
+    browser.post("/console/sign-in", &right).await.must(401).has("Too many wrong passwords");
+    place.clock.pass(console::SIGN_IN_WINDOW_MS);
+    browser.post("/console/sign-in", &right).await.must(303);
+}
+
+#[tokio::test]
+async fn the_cookie() {
+    let place = Place::new();
+    let mut browser = place.browser();
+    let signed = place.link(StaffRole::Admin, Some(NAME));
+    let signed = signed.split_once("link=").unwrap().1.to_owned();
+    let page = browser.post("/console/welcome", &[("link", &signed), ("password", PASSWORD)]).await;
+    let cookie = page.headers[header::SET_COOKIE].to_str().unwrap().to_owned();
+    for part in ["; Path=/console", "; HttpOnly", "; SameSite=Strict", "; Max-Age=43200"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "over http a browser would drop it: {cookie}");
+    browser.extra = vec![("x-forwarded-proto", "https")];
+    place.clock.pass(31 * 60_000);
+    let page = browser.get("/console/store").await.must(200);
+    let newer = page.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(newer.contains("; Secure") && newer.split(';').next() != cookie.split(';').next());
+    let page = browser.get("/console/store").await.must(200);
+    assert!(!page.headers.contains_key(header::SET_COOKIE), "not with every page");
+}
+
+#[tokio::test]
+async fn a_session_ends() {
+    let place = Place::new();
+    let mut one = place.signed_in(StaffRole::Admin).await;
+    let mut two = one.at(&one);
+    place.clock.pass(console::SESSION_MS - 1);
+    one.get("/console/store").await.must(200);
+    place.clock.pass(1);
+    one.get("/console/store").await.must(303);
+    let sign_in = [("name", NAME), ("password", PASSWORD)];
+    one.post("/console/sign-in", &sign_in).await.must(303);
+    two.post("/console/sign-in", &sign_in).await.must(303);
+    one.submit("/console/sign-out", &[]).await.must(303);
+    one.get("/console/store").await.must(303);
+    two.get("/console/store").await.must(200);
+    one.post("/console/sign-in", &sign_in).await.must(303);
+    one.submit("/console/sign-out", &[("everywhere", "1")]).await.must(303);
+    two.get("/console/store").await.must(303);
+}
+
+#[tokio::test]
+async fn several_processes() {
+    let place = Place::new();
+    let browser = place.signed_in(StaffRole::Admin).await;
+    let other = place.beside();
+    let mut there = browser.at(&other.browser());
+    there.get("/console/store").await.must(200);
+    // A form of one process is good at the other.
+    let csrf = browser.at(&browser).csrf().await;
+    there.post("/console/sign-out", &[("csrf", &csrf), ("everywhere", "1")]).await.must(303);
+    browser.at(&browser).get("/console/store").await.must(303);
+    // And a link that one has used is used for both.
+    let link = place.link(StaffRole::Viewer, Some("vera"));
+    let signed = link.split_once("link=").unwrap().1;
+    let fields = [("link", signed), ("password", PASSWORD)];
+    other.browser().post("/console/welcome", &fields).await.must(303);
+    place.browser().post("/console/welcome", &fields).await.must(410);
+}
+
+#[tokio::test]
+async fn a_retired_key_signs_nobody_in() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let other: (&str, &[u8]) = ("k2", b"another one of thirty-two bytes!");
+    place.console.replace_keys(console::SigningKeys::new([other]));
+    browser.get("/console/store").await.must(303);
+    place.console.replace_keys(signing());
+    browser.get("/console/store").await.must(200);
+}
+
+#[tokio::test]
+async fn people() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let mut mina = place.signed_in(StaffRole::Support).await;
+    mina.get("/console/staff").await.must(403);
+    admin.submit("/console/staff/support/role", &[("role", "admin")]).await.must(303);
+    mina.get("/console/staff").await.must(200).has("support");
+    admin.submit("/console/staff/support/role", &[("role", "viewer")]).await.must(303);
+    mina.get("/console/staff").await.must(403);
+    admin.submit("/console/staff/admin/role", &[("role", "viewer")]).await.must(422);
+    admin.submit("/console/staff/admin/remove", &[]).await.must(422).has("last admin");
+    admin.submit("/console/staff/support/sign-out", &[]).await.must(303);
+    mina.get("/console/store").await.must(303);
+    admin.submit("/console/staff/support/remove", &[]).await.must(303);
+    let sign_in = [("name", "support"), ("password", PASSWORD)];
+    mina.post("/console/sign-in", &sign_in).await.must(401);
+    let page = admin.submit("/console/staff/invite", &[("role", "viewer"), ("name", "vera")]).await;
+    let page = page.must(200);
+    let link = page.text.split("readonly value=\"http://shop.example").nth(1).unwrap();
+    let link = link.split('"').next().unwrap();
+    place.browser().get(link).await.must(200).has("vera");
+    let audit = admin.get("/console/audit").await.must(200);
+    for text in ["Account added", "Account changed", "Account deleted", "staff:admin"] {
+        audit.has(text);
+    }
+}
+
+#[tokio::test]
+async fn a_form_without_its_token_changes_nothing() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let path = "/console/campaigns/spring/pause";
+    let good = browser.csrf().await;
+    let other = place.signed_in(StaffRole::Operator).await.csrf().await;
+    let cases = [
+        ("no token", vec![("paused", "true")], vec![], 401),
+        ("somebody else's", vec![("csrf", other.as_str()), ("paused", "true")], vec![], 401),
+        (
+            "from another site",
+            vec![("csrf", good.as_str()), ("paused", "true")],
+            vec![("sec-fetch-site", "cross-site")],
+            403,
+        ),
+        (
+            "from another site, in an older browser",
+            vec![("csrf", good.as_str()), ("paused", "true")],
+            vec![("origin", "https://evil.example")],
+            403,
+        ),
+        (
+            "its own",
+            vec![("csrf", good.as_str()), ("paused", "true")],
+            vec![("sec-fetch-site", "same-origin")],
+            303,
+        ),
+    ];
+    let is_paused = async || {
+        let id = "spring".parse().unwrap();
+        place.engine.campaign(&crate::place::admin(), &id).await.unwrap().campaign.paused
+    };
+    for (name, fields, extra, want) in cases {
+        browser.extra = extra;
+        let page = browser.post(path, &fields).await;
+        assert_eq!(page.status, want, "{name}");
+        assert_eq!(is_paused().await, want == 303, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_survives_the_end_of_the_session() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let path = "/console/campaigns/spring/pause";
+    let csrf = browser.csrf().await;
+    place.clock.pass(console::SESSION_MS);
+    let fields = [("csrf", csrf.as_str()), ("paused", "true"), ("reason", "a <typo> & more")];
+    let page = browser.post(path, &fields).await.must(401);
+    page.has("what you typed is kept");
+    let (next, kept) = (page.value("next"), page.value("kept"));
+    assert_eq!(next, path);
+    let sign_in = [("name", NAME), ("password", PASSWORD), ("next", &next), ("kept", &kept)];
+    let page = browser.post("/console/sign-in", &sign_in).await.must(200);
+    page.has("a &#60;typo&#62; &#38; more");
+    let again = [("csrf", &*page.value("csrf")), ("paused", "true"), ("reason", "a <typo> & more")];
+    browser.post(path, &again).await.must(303);
+}

@@ -1,0 +1,49 @@
+//! The console of `serve`: pages for people, beside the API.
+
+use std::sync::Arc;
+
+use ::console::{Console, Setup, SigningKeys};
+use api::Access;
+
+use crate::failure::CliError;
+use crate::keys::Keys;
+use crate::open::Opened;
+use crate::settings::Settings;
+
+/// The console, unless a setting turns it off.
+pub(super) fn console(
+    settings: &Settings,
+    opened: &Opened,
+    access: &Access,
+) -> Result<Option<Arc<Console>>, CliError> {
+    if !is_on(settings)? {
+        return Ok(None);
+    }
+    let proxies = access.trusted_proxies.clone();
+    Ok(Some(Arc::new(Console::new(Setup {
+        engine: Arc::clone(&opened.engine),
+        keys: signing_keys(&opened.keys),
+        attempts: access.attempts.clone(),
+        webhooks: access.webhooks.clone(),
+        zone: settings.console_time_zone.parsed("console_time_zone")?,
+        client: Box::new(move |from, headers| proxies.client(from, headers)),
+    }))))
+}
+
+/// Whether the setting `console` is on.
+pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
+    match settings.console.value.as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => {
+            let why = format!("it is {other:?}, want on or off");
+            Err(settings.console.unusable("console", why))
+        }
+    }
+}
+
+/// The keys that sign sessions and links: the token keys in use, the newest last.
+pub(crate) fn signing_keys(keys: &Keys) -> SigningKeys {
+    let active = keys.token_keys().filter(|key| key.retired_at.is_none());
+    SigningKeys::new(active.map(|key| (key.id.as_str(), key.secret())))
+}

@@ -1,0 +1,287 @@
+//! People who may sign in to the console, as one short list that all processes share.
+//!
+//! The list is one fact of the store: each change replaces it if nobody else has changed it meanwhile. So it
+//! works in the same way on SQLite and on a cluster, and a backup has it. The front end hashes passwords and
+//! signs sessions; a session is good while the account has the *generation* that the session names.
+
+use std::str::FromStr;
+
+use coupon::ids::UserId;
+use coupon::refusal::Refusal;
+use coupon::time::Millis;
+use hot::Fact;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, found};
+use crate::{Caller, Deed, DeedKind, Engine, Role, given};
+
+/// Most people in the list: it is read for every page, so it stays within 64 KiB.
+pub const STAFF_MAX: usize = 200;
+
+/// How often the list is read again because another process was changing it.
+const TRIES: u32 = 16;
+
+/// What a person may do at the console. The console has the table of actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StaffRole {
+    /// Looks at everything.
+    Viewer,
+    /// Runs campaigns.
+    Marketer,
+    /// Helps customers.
+    Support,
+    /// Looks after the store.
+    Operator,
+    /// Everything, other people's accounts too.
+    Admin,
+}
+
+/// All of them, the weakest first.
+pub const STAFF_ROLES: [StaffRole; 5] = [
+    StaffRole::Viewer,
+    StaffRole::Marketer,
+    StaffRole::Support,
+    StaffRole::Operator,
+    StaffRole::Admin,
+];
+
+impl StaffRole {
+    /// Its name in links and forms.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StaffRole::Viewer => "viewer",
+            StaffRole::Marketer => "marketer",
+            StaffRole::Support => "support",
+            StaffRole::Operator => "operator",
+            StaffRole::Admin => "admin",
+        }
+    }
+}
+
+/// The text is no role of the console.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is {0:?}, want viewer, marketer, support, operator or admin")]
+pub struct BadStaffRole(String);
+
+impl FromStr for StaffRole {
+    type Err = BadStaffRole;
+
+    fn from_str(text: &str) -> Result<StaffRole, BadStaffRole> {
+        let found = STAFF_ROLES.into_iter().find(|role| role.as_str() == text);
+        found.ok_or_else(|| BadStaffRole(text.chars().take(20).collect()))
+    }
+}
+
+/// One person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaffMember {
+    /// Their name, with which they sign in.
+    pub name: String,
+    /// What they may do.
+    pub role: StaffRole,
+    /// The hash of their password.
+    pub password_hash: String,
+    /// Sessions that name another generation are over.
+    pub generation: u64,
+    /// When the account was made, in milliseconds since 1970.
+    pub added_at: i64,
+}
+
+/// Everybody, and the one-time links that were used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaffList {
+    people: Vec<StaffMember>,
+    /// Each link that was used and would still be good, with the time at which it expires.
+    used: Vec<(String, i64)>,
+}
+
+/// A one-time link, as it was checked by the front end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its own name: it is used once.
+    pub id: String,
+    /// When it is good no more.
+    pub expires_at: Millis,
+    /// What the person may do.
+    pub role: StaffRole,
+}
+
+impl StaffList {
+    /// Everybody, in the order of their names.
+    pub fn people(&self) -> &[StaffMember] {
+        &self.people
+    }
+
+    /// The account of this name.
+    pub fn member(&self, name: &str) -> Option<&StaffMember> {
+        self.people.iter().find(|member| member.name == name)
+    }
+
+    /// Whether a one-time link was used.
+    pub fn is_used(&self, link: &str) -> bool {
+        self.used.iter().any(|(used, _)| used == link)
+    }
+
+    fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {
+        found(self.people.iter_mut().find(|member| member.name == name.as_str()))
+    }
+
+    fn must_have_an_admin(&self) -> Result<(), Failure> {
+        match self.people.iter().any(|member| member.role == StaffRole::Admin) {
+            true => Ok(()),
+            false => Err(Failure::invalid("role", "is the last admin: make another one first")),
+        }
+    }
+}
+
+impl Engine {
+    /// Everybody who may sign in. One read.
+    ///
+    /// # Errors
+    /// Those of the store; damaged, if what it has is no such list.
+    pub async fn staff(&self) -> Result<StaffList, Failure> {
+        read(self.hot.fact(Fact::Staff).await?.as_deref())
+    }
+
+    /// Makes an account with a one-time link, or gives an account a new password and the role of the link.
+    /// Signs the old sessions of the account out.
+    ///
+    /// # Errors
+    /// `NameTaken` if the link was used; `Invalid` if there are too many people.
+    pub async fn enroll_staff(
+        &self,
+        link: Invitation,
+        name: UserId,
+        password_hash: String,
+    ) -> Result<StaffMember, Failure> {
+        let now = self.now();
+        if link.expires_at <= now {
+            return Err(Failure::refused(Refusal::Expired));
+        }
+        let list = self
+            .change_staff(|list| {
+                if list.is_used(&link.id) {
+                    return Err(Failure::refused(Refusal::NameTaken));
+                }
+                list.used.retain(|(_, expires_at)| *expires_at > now.0);
+                list.used.push((link.id.clone(), link.expires_at.0));
+                let generation = list.member(name.as_str()).map_or(1, |it| it.generation + 1);
+                list.people.retain(|member| member.name != name.as_str());
+                if list.people.len() >= STAFF_MAX {
+                    let detail = format!("there are {STAFF_MAX} people, which is the most");
+                    return Err(Failure::invalid("name", detail));
+                }
+                let password_hash = password_hash.clone();
+                let (name, role) = (name.to_string(), link.role);
+                let added_at = now.0;
+                list.people.push(StaffMember { name, role, password_hash, generation, added_at });
+                list.people.sort_by(|one, other| one.name.cmp(&other.name));
+                list.must_have_an_admin()
+            })
+            .await?;
+        let member = found(list.member(name.as_str()))?.clone();
+        let kind = match member.generation {
+            1 => DeedKind::StaffAdded,
+            _ => DeedKind::StaffUpdated,
+        };
+        let caller = Caller::staff(Role::Admin, name);
+        self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
+        Ok(member)
+    }
+
+    /// Enters that somebody has signed in.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn staff_signed_in(&self, caller: &Caller) -> Result<(), Failure> {
+        self.record_staff(caller, DeedKind::StaffSignedIn, caller.subject.as_str(), None).await
+    }
+
+    /// Gives a person another role, from their next page on.
+    ///
+    /// # Errors
+    /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
+    pub async fn change_staff_role(
+        &self,
+        caller: &Caller,
+        name: &UserId,
+        role: StaffRole,
+    ) -> Result<(), Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let changed = self.change_staff(|list| {
+            list.member_mut(name)?.role = role;
+            list.must_have_an_admin()
+        });
+        changed.await?;
+        self.record_staff(caller, DeedKind::StaffUpdated, name.as_str(), Some(role)).await
+    }
+
+    /// Signs a person out everywhere. Anyone may do that for themselves.
+    ///
+    /// # Errors
+    /// `Forbidden` unless an admin or they themselves ask; `NotFound`.
+    pub async fn sign_staff_out(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
+        if caller.subject != *name {
+            caller.must_be(&[Role::Admin])?;
+        }
+        let changed = self.change_staff(|list| {
+            list.member_mut(name)?.generation += 1;
+            Ok(())
+        });
+        changed.await?;
+        self.record_staff(caller, DeedKind::StaffUpdated, name.as_str(), None).await
+    }
+
+    /// Deletes an account. Its sessions are over with the next page.
+    ///
+    /// # Errors
+    /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
+    pub async fn remove_staff(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let changed = self.change_staff(|list| {
+            list.member_mut(name)?;
+            list.people.retain(|member| member.name != name.as_str());
+            list.must_have_an_admin()
+        });
+        changed.await?;
+        self.record_staff(caller, DeedKind::StaffRemoved, name.as_str(), None).await
+    }
+
+    async fn record_staff(
+        &self,
+        caller: &Caller,
+        kind: DeedKind,
+        name: &str,
+        role: Option<StaffRole>,
+    ) -> Result<(), Failure> {
+        let mut changes = vec![given("name", name)];
+        changes.extend(role.map(|role| given("role", role.as_str())));
+        self.record(caller, Deed::of_store(kind, changes)).await
+    }
+
+    /// Changes the list, again if another process has changed it meanwhile.
+    async fn change_staff(
+        &self,
+        change: impl Fn(&mut StaffList) -> Result<(), Failure>,
+    ) -> Result<StaffList, Failure> {
+        for _ in 0..TRIES {
+            let seen = self.hot.fact(Fact::Staff).await?;
+            let mut list = read(seen.as_deref())?;
+            change(&mut list)?;
+            let next = serde_json::to_string(&list).map_err(damaged)?;
+            if self.hot.set_fact(Fact::Staff, seen, Some(next)).await? {
+                return Ok(list);
+            }
+        }
+        Err(Failure::Store(hot::HotError::Unavailable("others change the list of staff at the moment".into())))
+    }
+}
+
+fn read(text: Option<&str>) -> Result<StaffList, Failure> {
+    text.map_or(Ok(StaffList::default()), |text| serde_json::from_str(text).map_err(damaged))
+}
+
+fn damaged(error: serde_json::Error) -> Failure {
+    Failure::Store(hot::HotError::Damaged(format!("the list of staff: {error}")))
+}

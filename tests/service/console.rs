@@ -1,0 +1,60 @@
+//! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there.
+//! The files in `console/` pin what drives the browser, which is downloaded once.
+//!
+//! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::data::{Data, may_run};
+use super::downloads::{node_modules, or_not_run};
+use super::finished::serve;
+
+const SUITE: &str = "console in a browser";
+const PACKAGE: &str = include_str!("console/package.json");
+const LOCK: &str = include_str!("console/package-lock.json");
+const SCRIPT: &str = include_str!("console/suite.mjs");
+
+/// The browser of this machine.
+fn chromium() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let mut paths = std::env::split_paths(&folders).flat_map(|it| names.map(|name| it.join(name)));
+    paths.find(|path| path.is_file())
+}
+
+#[test]
+fn every_screen_and_the_stories() {
+    if std::env::var("COUPONRY_BROWSER").is_ok_and(|it| it == "none") {
+        return eprintln!("NOT RUN: {SUITE}: there is no Chromium on this machine");
+    }
+    let browser = chromium();
+    if !may_run(SUITE, "Chromium, as Debian's package `chromium` has it", browser.is_some()) {
+        return;
+    }
+    let what = "`node` with `npm`, and the packages that it installs";
+    let modules = node_modules("console", PACKAGE, LOCK);
+    let (Some(modules), Some(browser)) = (or_not_run(SUITE, what, modules), browser) else { return };
+    let data = Data::new();
+    let server = serve(&data);
+    let address = format!("http://{}", server.address);
+    let link = data.run(&["console", "--address", &address]);
+    assert_eq!(link.code, Some(0), "{}", link.stderr);
+    symlink(modules, data.folder().join("node_modules")).expect("the packages");
+    fs::write(data.folder().join("suite.mjs"), SCRIPT).expect("the suite");
+    let mut command = Command::new("node");
+    command.arg("suite.mjs").current_dir(data.folder()).stdin(Stdio::null());
+    command.env("COUPONRY", &address).env("LINK", link.stdout.trim());
+    command.env("TOKEN", data.token("admin", "root")).env("CHROMIUM", browser);
+    if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
+        command.env("SHOTS", shots);
+    }
+    // The server is on this machine.
+    command.env("NO_PROXY", "*").env("no_proxy", "*");
+    let ran = data.run_command(command);
+    eprintln!("{}", ran.stdout);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    server.stop();
+}

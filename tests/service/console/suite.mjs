@@ -1,0 +1,287 @@
+// Opens every screen of the console in a browser: in both languages and themes, on a desk, a tablet and a
+// phone. axe-core finds nothing, nothing is logged as an error, no request leaves the origin, nothing is wider
+// than the screen, and no page is larger than it may be. Then the stories: a marketer's day, a support call,
+// an expired session in the middle of a form.
+//
+// COUPONRY is the address, LINK a one-time link for an admin, TOKEN an admin's token of the API. SHOTS is a
+// folder for pictures; without it none are made.
+
+import assert from "node:assert/strict";
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, CHROMIUM: executablePath } = process.env;
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TRANSFERRED_MAX = 100_000;
+const HOSTILE = "<b>Bold</b> & \"quotes\" '\u202eright-to-left 😀";
+
+const call = async (method, path, body, type = "application/json") => {
+  const answer = await fetch(base + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, "content-type": type },
+    body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+  });
+  return answer.json();
+};
+const day = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+
+/** Fills the store with what the screens show. */
+const seed = async () => {
+  const campaigns = [
+    { campaign_id: "spring", name: "봄맞이 10% 할인", stock: 1000, expires_on: day(90), time_zone: "Asia/Seoul" },
+    { campaign_id: "welcome", name: "Welcome: 10 % off the first order", stock: 100_000_000, expires_on: day(365) },
+    { campaign_id: "friday", name: "Flash Friday", stock: 20, handout: "self", expires_on: day(3) },
+    { campaign_id: "mail", name: "Newsletter", stock: 0, handout: "bearer", per_user_limit: null, expires_on: day(6) },
+    { campaign_id: "summer", name: "SUMMER for everybody", stock: 100, handout: "shared", shared_code: "SUMMER", expires_on: day(40) },
+    { campaign_id: "nasty", name: HOSTILE, stock: 50, expires_on: day(30) },
+    { campaign_id: "birthday", name: "생일 축하 쿠폰", stock: 300, expires_on: day(60), time_zone: "Asia/Seoul" },
+  ];
+  for (const campaign of campaigns) await call("POST", "/v1/campaigns", campaign);
+  const codes = [];
+  for (let nth = 0; nth < 40; nth += 1) {
+    const campaign = ["spring", "welcome", "friday", "nasty"][nth % 4];
+    const coupon = await call("POST", `/v1/campaigns/${campaign}/issue`, { user_id: `user-${nth % 25}`, issue_ref: `r${nth}` });
+    if (coupon.code) codes.push([coupon.code, `user-${nth % 25}`]);
+  }
+  for (const [nth, [code, user_id]] of codes.entries()) {
+    if (nth % 3 === 0) await call("POST", `/v1/coupons/${code}/redeem`, { user_id, order_ref: `order-${nth}` });
+    if (nth % 9 === 0) await call("POST", `/v1/coupons/${code}/cancel-redemption`, { order_ref: `order-${nth}`, reason: HOSTILE });
+    if (nth % 5 === 0) await call("POST", `/v1/coupons/${code}/redeem`, { user_id: "mallory", order_ref: `bad-${nth}` });
+  }
+  await call("POST", "/v1/campaigns/mail/batches?batch_id=old", "code,expires_at\nOLD-0001,2027-12-31\nno code!,x\n=1+1,2027\n", "text/csv");
+  await call("POST", "/v1/webhooks", { webhook_id: "shop", url: "https://shop.example.com/hooks" });
+  await call("PATCH", "/v1/campaigns/birthday", { paused: true, reason: HOSTILE });
+  return { redeemed: codes[3], issued: codes[1] };
+};
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+const problems = [];
+const watched = (page) => {
+  page.on("console", (said) => said.type() === "error" && !/status of 4\d\d/.test(said.text()) && problems.push(`${page.url()}: ${said.text()}`));
+  page.on("pageerror", (error) => problems.push(`${page.url()}: ${error}`));
+  page.on("request", (asked) => !asked.url().startsWith(base) && !asked.url().startsWith("data:") && problems.push(`${page.url()} asks ${asked.url()}`));
+  return page;
+};
+
+const SIZES = { desk: [1440, 900], tablet: [1024, 768], phone: [390, 844] };
+const context = (lang, theme, size, session) => browser.newContext({
+  locale: lang === "ko" ? "ko-KR" : "en-GB",
+  colorScheme: theme,
+  viewport: { width: SIZES[size][0], height: SIZES[size][1] },
+  storageState: session,
+});
+
+/** Looks at the page as it is. */
+const check = async (page, name, withAxe) => {
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (wide > 0) problems.push(`${name}: ${wide} pixels wider than the screen`);
+  if (withAxe) {
+    await page.evaluate(axe);
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const found = await page.evaluate((values) => window.axe.run(document, { runOnly: { type: "tag", values } }), tags);
+    for (const { id, nodes } of found.violations) problems.push(`${name}: axe ${id}: ${nodes.map((node) => `${node.target} ${node.any?.[0]?.message ?? ""}`).slice(0, 3).join(" | ")}`);
+  }
+  if (shots) {
+    await mkdir(shots, { recursive: true });
+    await page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+  }
+};
+
+const signIn = async () => {
+  const home = await context("en", "light", "desk");
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console`);
+  assert.match(page.url(), /sign-in/, "nobody is signed in");
+  await check(page, "sign-in-en-light-desk", true);
+  await page.goto(link);
+  await check(page, "welcome-en-light-desk", true);
+  await page.fill("[name=name]", "eva@example.com");
+  await page.fill("[name=password]", "correct horse battery");
+  await page.click("main button");
+  await page.waitForURL(`${base}/console`);
+  await check(page, "overview-empty-en-light-desk", true);
+  await page.goto(link);
+  assert.equal(await page.locator("form.stack").count(), 0, "a link works once");
+  const state = await home.storageState();
+  await home.close();
+  return state;
+};
+
+const everyScreen = async (session, { redeemed, issued }) => {
+  const screens = {
+    overview: "/console",
+    campaigns: "/console/campaigns",
+    campaign: "/console/campaigns/spring",
+    "campaign-hours": "/console/campaigns/friday?by=hour",
+    "campaign-hostile": "/console/campaigns/nasty",
+    "new-campaign": "/console/new-campaign?like=spring",
+    pause: "/console/campaigns/spring/pause",
+    stock: "/console/campaigns/spring/stock",
+    terms: "/console/campaigns/spring/terms",
+    search: "/console/coupons",
+    "search-none": "/console/coupons?q=nobody-knows-this",
+    coupon: `/console/coupons/${redeemed[0]}`,
+    "coupon-issued": `/console/coupons/${issued[0]}`,
+    "coupon-void": `/console/coupons/${issued[0]}/void`,
+    "coupon-extend": `/console/coupons/${issued[0]}/extend`,
+    customer: `/console/customers/${redeemed[1]}`,
+    reports: "/console/reports",
+    calendar: "/console/calendar",
+    day: `/console/calendar/${day(90)}`,
+    import: "/console/import",
+    "import-file": "/console/campaigns/mail/import",
+    batch: "/console/campaigns/mail/batches/old",
+    events: "/console/events",
+    webhook: "/console/webhooks/shop",
+    store: "/console/store",
+    staff: "/console/staff",
+    audit: "/console/audit",
+    nowhere: "/console/nowhere",
+  };
+  let [opened, largest] = [0, ["", 0]];
+  for (const lang of ["en", "ko"]) {
+    for (const theme of ["light", "dark"]) {
+      for (const size of Object.keys(SIZES)) {
+        // Every size in one look, and every look on the desk: the rest only for pictures.
+        if (!shots && size !== "desk" && (lang === "ko" || theme === "dark")) continue;
+        const home = await context(lang, theme, size, session);
+        const page = watched(await home.newPage());
+        let bytes = 0;
+        page.on("response", async (answer) => {
+          bytes += (await answer.request().sizes().catch(() => ({ responseBodySize: 0 }))).responseBodySize;
+        });
+        for (const [name, path] of Object.entries(screens)) {
+          bytes = 0;
+          const answer = await page.goto(base + path, { waitUntil: "load" });
+          const want = name === "nowhere" ? 404 : 200;
+          if (answer.status() !== want) problems.push(`${path}: ${answer.status()}`);
+          const html = await page.locator("html").getAttribute("lang");
+          assert.equal(html, lang, path);
+          await check(page, `${name}-${lang}-${theme}-${size}`, size === "desk" || (lang === "en" && theme === "light"));
+          if (bytes > largest[1]) largest = [`${name} ${lang}`, bytes];
+          if (bytes > TRANSFERRED_MAX) problems.push(`${path}: ${bytes} bytes transferred`);
+          opened += 1;
+        }
+        await home.close();
+      }
+    }
+  }
+  console.log(`opened ${opened} pages; the largest, ${largest[0]}, is ${largest[1]} bytes with its style`);
+};
+
+/** A marketer makes a campaign with the keyboard alone, and pauses it. */
+const marketersDay = async (session) => {
+  const home = await context("ko", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console`);
+  await page.keyboard.press("/");
+  await page.keyboard.type("SUMMER");
+  await page.keyboard.press("Enter");
+  await page.getByRole("link", { name: "SUMMER for everybody" }).waitFor();
+  await page.goto(`${base}/console/new-campaign`);
+  await page.fill("[name=name]", "가을 세일");
+  await page.fill("[name=campaign_id]", "autumn");
+  await page.fill("[name=stock]", "1000");
+  await page.fill("[name=expires_on]", day(20));
+  await page.locator("[name=stock]").press("Enter");
+  await page.getByText("쿠폰 1,000장이 있습니다.").waitFor();
+  await check(page, "preview-ko-light-desk", true);
+  await page.getByRole("button", { name: "캠페인 만들기" }).click();
+  await page.waitForURL(/campaigns\/autumn/);
+  await page.getByRole("link", { name: "일시 중지" }).click();
+  await page.fill("[name=reason]", "문구 오류");
+  // A colleague pauses it at the same moment: both find it paused.
+  await call("PATCH", "/v1/campaigns/autumn", { paused: true, reason: "the same" });
+  await page.getByRole("button", { name: "일시 중지" }).click();
+  await page.waitForURL(/done=paused/);
+  assert.equal((await call("GET", "/v1/campaigns/autumn")).paused, true);
+  await home.close();
+};
+
+/** A customer calls: their code does not work. */
+const supportCall = async (session, { issued }) => {
+  const home = await context("en", "light", "phone", session);
+  const page = watched(await home.newPage());
+  const code = issued[0];
+  const wrong = code.slice(0, -1) + (code.endsWith("0") ? "1" : "0");
+  await page.goto(`${base}/console/coupons`);
+  await page.fill("#ask", wrong.toLowerCase());
+  await page.locator("#ask").press("Enter");
+  await check(page, "mistyped-en-light-phone", true);
+  await page.getByRole("link", { name: code }).click();
+  await page.getByRole("link", { name: "Extend" }).click();
+  await page.fill("[name=expires_on]", day(400));
+  await page.fill("[name=reason]", "shipped late");
+  await page.getByRole("button", { name: "Extend" }).click();
+  await page.waitForURL(/done=extended/);
+  const coupon = await call("GET", `/v1/coupons/${code}`);
+  assert.equal(coupon.events.at(-1).actor, "staff:eva@example.com");
+  await home.close();
+};
+
+/** A session ends in the middle of a form: the input survives. */
+const expiredSession = async (session) => {
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console/campaigns/welcome/stock`);
+  await page.fill("[name=count]", "5");
+  await home.clearCookies();
+  await page.locator("main form button").click();
+  await page.fill("[name=name]", "eva@example.com");
+  await page.fill("[name=password]", "correct horse battery");
+  await check(page, "session-over-en-light-desk", true);
+  await page.locator("main form button").click();
+  await page.getByRole("button", { name: "Send it now" }).click();
+  await page.waitForURL(/done=stock/);
+  assert.equal((await call("GET", "/v1/campaigns/welcome")).stock, 100_000_005);
+  await home.close();
+};
+
+/** A file is checked, then imported, without being chosen twice. */
+const importing = async (session) => {
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console/campaigns/mail/import`);
+  const lines = Array.from({ length: 2000 }, (_, nth) => `NEWS-${String(nth).padStart(5, "0")}`);
+  await page.setInputFiles("[name=file]", { name: "codes.csv", mimeType: "text/csv", buffer: Buffer.from(["code", ...lines, "bad code!"].join("\n")) });
+  await page.getByRole("button", { name: "Send the file" }).click();
+  await page.getByText("2,001 lines: 2,000 new").waitFor();
+  await check(page, "checked-en-light-desk", true);
+  await page.locator("[name=mode][value=import]").check();
+  await page.getByRole("button", { name: "Send the file" }).click();
+  await page.waitForURL(/done=imported/);
+  await page.getByText("bad code!").waitFor();
+  await home.close();
+};
+
+/** What happens is seen as it happens. */
+const liveTail = async (session) => {
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console/events`);
+  const begun = page.waitForResponse(/events\/tail/);
+  await page.getByRole("button", { name: "Start" }).click();
+  await begun;
+  await call("POST", "/v1/campaigns/welcome/issue", { user_id: "tail-1", issue_ref: "tail" });
+  await page.locator("#tail").getByText("tail-1").waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.keyboard.press("?");
+  await page.getByRole("heading", { name: "Keyboard" }).waitFor();
+  await home.close();
+};
+
+const began = Date.now();
+console.log(`console suite: Chromium ${browser.version()}, axe-core ${JSON.parse(await readFile(createRequire(import.meta.url).resolve("axe-core/package.json"), "utf8")).version}, ${base}`);
+const session = await signIn();
+const seeded = await seed();
+await everyScreen(session, seeded);
+for (const story of [marketersDay, supportCall, expiredSession, importing, liveTail]) {
+  await story(session, seeded);
+  console.log(`story ${story.name}: done`);
+}
+await browser.close();
+const different = [...new Set(problems)];
+console.log(different.join("\n"));
+console.log(`${different.length} problems in ${Math.round((Date.now() - began) / 1000)} s`);
+process.exit(different.length ? 1 : 0);
