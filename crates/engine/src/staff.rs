@@ -274,7 +274,9 @@ impl Engine {
                 return Ok(list);
             }
         }
-        Err(Failure::Store(hot::HotError::Unavailable("others change the list of staff at the moment".into())))
+        Err(Failure::Store(hot::HotError::Unavailable(
+            "others change the list of staff at the moment".into(),
+        )))
     }
 }
 

@@ -245,7 +245,9 @@ pub(crate) async fn batch(
         lines: t.number(batch.import.lines),
         imported: t.number(batch.import.imported),
         already_there: t.number(batch.import.already_there),
-        rejected: rejected.map(|it| (it.line, it.text, t.rejected_because(Said(it.detail)))).collect(),
+        rejected: rejected
+            .map(|it| (it.line, it.text, t.rejected_because(Said(it.detail))))
+            .collect(),
         batch: batch_row(&desk, &batch),
     };
     desk.page(&page)

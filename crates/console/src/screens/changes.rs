@@ -112,7 +112,10 @@ pub(crate) async fn terms(desk: Desk, Path(id): Path<String>) -> Result<Response
     let page = TermsPage {
         d: &desk,
         t: desk.t,
-        issue_from: terms.issue_from.map(|at| Date::of(at, &terms.zone).to_string()).unwrap_or_default(),
+        issue_from: terms
+            .issue_from
+            .map(|at| Date::of(at, &terms.zone).to_string())
+            .unwrap_or_default(),
         // The end is the first instant after the last day.
         issue_until: terms
             .issue_until

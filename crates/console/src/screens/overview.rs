@@ -141,10 +141,8 @@ fn days(t: Texts, view: &CountsView) -> Vec<(String, Activity)> {
 }
 
 fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
-    let mut soon: Vec<&&CampaignView> = running
-        .iter()
-        .filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS)
-        .collect();
+    let mut soon: Vec<&&CampaignView> =
+        running.iter().filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS).collect();
     soon.sort_by_key(|it| it.campaign.expires_at);
     let row = |it: &&&CampaignView| {
         let outstanding = it.counts().issued;
@@ -217,7 +215,8 @@ pub(crate) async fn live(desk: Desk) -> Result<Response, Trouble> {
         None => {
             let view = counts(&desk, By::Day, 1).await?;
             let refused: u64 = refused(&desk, view.as_ref()).await?.iter().map(|(_, n)| n).sum();
-            let today = view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
+            let today =
+                view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
             let number = |number| desk.t.number(number);
             let text = json!({
                 "issued": number(today.issued),

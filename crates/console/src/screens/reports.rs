@@ -31,7 +31,8 @@ const PAGE: usize = 50;
 const DAYS: i64 = 30;
 
 /// The header of the file.
-const COLUMNS: &str = "code,campaign_id,campaign,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason\n";
+const COLUMNS: &str =
+    "code,campaign_id,campaign,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason\n";
 
 /// What is asked for.
 struct Asked {

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use coupon::ids::UserId;
 use engine::{Caller, Role, StaffMember};
 use passwords::{Password, PasswordError, Purpose};
@@ -96,7 +96,8 @@ pub(crate) async fn sign_in(
                     desk.page(&GoOnPage { d: &desk, t: desk.t, next, fields, csrf })?
                 }
             };
-            let caller = Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
+            let caller =
+                Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
             desk.engine().staff_signed_in(&caller).await?;
             sign(&desk.console, &desk, &session, &mut response);
             Ok(response)
@@ -236,7 +237,10 @@ pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Tro
         desk.engine().sign_staff_out(&caller, &member.name).await?;
     }
     let mut response = to("/console/sign-in");
-    set_cookie(&mut response, &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"));
+    set_cookie(
+        &mut response,
+        &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"),
+    );
     Ok(response)
 }
 

@@ -21,7 +21,11 @@ async fn a_link_makes_one_account() {
     let cases = [
         ("a short password", [("link", signed), ("name", "eva"), ("password", "short")], 422),
         ("a name with blanks", [("link", signed), ("name", "e v a"), ("password", PASSWORD)], 422),
-        ("another signature", [("link", &signed[1..]), ("name", "eva"), ("password", PASSWORD)], 410),
+        (
+            "another signature",
+            [("link", &signed[1..]), ("name", "eva"), ("password", PASSWORD)],
+            410,
+        ),
         ("as it should be", [("link", signed), ("name", "eva"), ("password", PASSWORD)], 303),
         ("a second time", [("link", signed), ("name", "bob"), ("password", PASSWORD)], 410),
     ];
