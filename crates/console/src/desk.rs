@@ -145,6 +145,19 @@ impl Desk {
         self.t.moment(*at, &self.zone)
     }
 
+    /// A name as a part of a path: it may have any sign.
+    pub(crate) fn within_path(&self, name: impl ToString) -> String {
+        encoded(&name.to_string())
+    }
+
+    /// Whether the session is still good: for whatever goes on behind its page.
+    pub(crate) async fn is_signed_in(&self) -> Result<bool, Trouble> {
+        let Some(session) = self.member.as_ref().map(|member| member.session.clone()) else {
+            return Ok(false);
+        };
+        Ok(member(&self.console, session, self.engine().now()).await?.is_some())
+    }
+
     /// The themes that one can choose.
     pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
         let t = self.t;

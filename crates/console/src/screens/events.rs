@@ -126,6 +126,9 @@ fn stream(tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
 impl Tail {
     /// What has happened since the last look, each as JSON.
     async fn look(&mut self) -> Result<Vec<String>, Trouble> {
+        if !self.desk.is_signed_in().await? {
+            return Err(Trouble::SignedOut(None));
+        }
         let request = EventsRequest {
             from: self.from.clone(),
             types: None,

@@ -111,7 +111,9 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         to: asked.days.end().to_string(),
         campaign: desk.query.shown("campaign"),
         zone: asked.zone.name().to_owned(),
-        chart: counts.as_ref().map(|it| activity_chart(t, &labels(it), it, t.chart_of_days())),
+        chart: counts
+            .as_ref()
+            .map(|it| activity_chart(t, &labels(it), it, t.chart_of_days(), desk.now)),
         days: counts
             .iter()
             .flat_map(|counts| counts.counts.iter().rev())

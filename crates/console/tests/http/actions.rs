@@ -6,12 +6,12 @@ use engine::{CouponView, StaffRole};
 use crate::place::{Place, admin};
 
 async fn coupon(place: &Place, code: &str) -> CouponView {
-    let text: CodeText = code.parse().unwrap();
-    place.engine.coupon(&admin(), &text, None).await.unwrap()
+    let text: CodeText = code.parse().expect("a code");
+    place.engine.coupon(&admin(), &text, None).await.expect("a coupon")
 }
 
 async fn campaign(place: &Place, id: &str) -> engine::CampaignView {
-    place.engine.campaign(&admin(), &id.parse().unwrap()).await.unwrap()
+    place.engine.campaign(&admin(), &id.parse().expect("an id")).await.expect("a campaign")
 }
 
 #[tokio::test]
