@@ -90,6 +90,11 @@ impl Routes {
                 get(changes::pause).post(changes::save_pause),
             )
             .does(
+                Action::PauseCampaign,
+                "/console/campaigns/{id}/batches/{batch}/pause",
+                post(changes::pause_batch),
+            )
+            .does(
                 Action::AddStock,
                 "/console/campaigns/{id}/stock",
                 get(changes::stock).post(changes::save_stock),

@@ -8,7 +8,7 @@ use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 use crate::index::Counted;
@@ -223,6 +223,7 @@ struct BatchPage<'a> {
     imported: String,
     already_there: String,
     rejected: Vec<(u64, String, String)>,
+    curl: String,
 }
 
 /// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.
@@ -249,6 +250,11 @@ pub(crate) async fn batch(
         rejected: rejected
             .map(|it| (it.line, it.text, t.rejected_because(Said(it.detail))))
             .collect(),
+        curl: desk.curl(
+            "PATCH",
+            &format!("/v1/campaigns/{campaign}/batches/{id}"),
+            &json!({"paused": !batch.paused, "reason": "…"}),
+        ),
         batch: batch_row(&desk, &batch),
     };
     desk.page(&page)

@@ -107,6 +107,10 @@ async fn changes_of_a_campaign() {
         browser.submit("/console/campaigns/spring/stock", &fields).await.must(303);
     }
     assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 1_020);
+    let first = "/console/campaigns/spring/batches/first";
+    let fields = [("paused", "true"), ("reason", "its list has leaked")];
+    browser.submit(&format!("{first}/pause"), &fields).await.must(303);
+    browser.get(first).await.must(200).has("Paused");
     let terms = "/console/campaigns/spring/terms";
     let fields = [("name", "Spring"), ("per_user_limit", "3"), ("issue_until", "2027-02-28")];
     browser.submit(terms, &fields).await.must(303);
@@ -119,7 +123,14 @@ async fn changes_of_a_campaign() {
     let fields = [("name", "Spring"), ("per_user_limit", "1"), ("issue_until", "2027-02-28")];
     browser.submit(terms, &fields).await.must(422);
     let page = browser.get("/console/audit?campaign=spring").await.must(200);
-    for text in ["leaked", "staff:admin", "Campaign paused", "Campaign resumed", "Terms changed"] {
+    for text in [
+        "leaked",
+        "staff:admin",
+        "Campaign paused",
+        "Campaign resumed",
+        "Batch paused",
+        "Terms changed",
+    ] {
         page.has(text);
     }
 }
