@@ -36,7 +36,9 @@ fn every_screen_and_the_stories() {
     }
     let what = "`node` with `npm`, and the packages that it installs";
     let modules = node_modules("console", PACKAGE, LOCK);
-    let (Some(modules), Some(browser)) = (or_not_run(SUITE, what, modules), browser) else { return };
+    let (Some(modules), Some(browser)) = (or_not_run(SUITE, what, modules), browser) else {
+        return;
+    };
     let data = Data::new();
     let server = serve(&data);
     let address = format!("http://{}", server.address);

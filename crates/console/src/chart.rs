@@ -52,7 +52,11 @@ pub(crate) fn lines(
             let _ = write!(chart, "<path class=\"dot {class}\" d=\"M{x:.1} {y:.1}h0\"/>");
         }
     }
-    let _ = write!(chart, "</svg><ul class=\"labels\" aria-hidden=\"true\">{}</ul></div>", named(labels));
+    let _ = write!(
+        chart,
+        "</svg><ul class=\"labels\" aria-hidden=\"true\">{}</ul></div>",
+        named(labels)
+    );
     chart
 }
 
@@ -112,7 +116,8 @@ mod tests {
 
     #[test]
     fn tops() {
-        let cases = [(0, 2), (2, 2), (3, 4), (10, 10), (11, 20), (41, 60), (999, 1_000), (1_001, 2_000)];
+        let cases =
+            [(0, 2), (2, 2), (3, 4), (10, 10), (11, 20), (41, 60), (999, 1_000), (1_001, 2_000)];
         for (value, want) in cases {
             assert_eq!(rounded_up(value), want, "{value}");
         }

@@ -12,7 +12,11 @@ impl Desk {
         let given = match body.as_object() {
             Some(members) => {
                 let is_given = |value: &Value| !value.is_null() && value.as_str() != Some("");
-                members.iter().filter(|(_, value)| is_given(value)).map(|(k, v)| (k.clone(), v.clone())).collect()
+                members
+                    .iter()
+                    .filter(|(_, value)| is_given(value))
+                    .map(|(k, v)| (k.clone(), v.clone()))
+                    .collect()
             }
             None => serde_json::Map::new(),
         };
@@ -37,7 +41,8 @@ mod tests {
 
     #[test]
     fn words_of_a_shell() {
-        let cases = [("plain", "a b", "'a b'"), ("a quote", "it's", "'it'\\''s'"), ("$", "$(x)", "'$(x)'")];
+        let cases =
+            [("plain", "a b", "'a b'"), ("a quote", "it's", "'it'\\''s'"), ("$", "$(x)", "'$(x)'")];
         for (name, text, want) in cases {
             assert_eq!(quoted(text), want, "{name}");
         }

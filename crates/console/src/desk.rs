@@ -145,6 +145,19 @@ impl Desk {
         self.t.moment(*at, &self.zone)
     }
 
+    /// A name as a part of a path: it may have any sign.
+    pub(crate) fn within_path(&self, name: impl ToString) -> String {
+        encoded(&name.to_string())
+    }
+
+    /// Whether the session is still good: for whatever goes on behind its page.
+    pub(crate) async fn is_signed_in(&self) -> Result<bool, Trouble> {
+        let Some(session) = self.member.as_ref().map(|member| member.session.clone()) else {
+            return Ok(false);
+        };
+        Ok(member(&self.console, session, self.engine().now()).await?.is_some())
+    }
+
     /// The themes that one can choose.
     pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
         let t = self.t;
@@ -206,7 +219,8 @@ async fn member(
 /// The value of a cookie.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|it| it.trim().split_once('='));
+    let mut pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|it| it.trim().split_once('='));
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }
 

@@ -24,32 +24,38 @@ pub fn link(
     now: Millis,
     ttl_ms: i64,
 ) -> String {
-    signed(&Signer::new(keys), role, name, now, ttl_ms)
+    let link = new(role, name, None, now.plus_ms(ttl_ms));
+    signed(&Signer::new(keys), &link)
 }
 
-pub(crate) fn signed(
-    signer: &Signer,
+/// A new link that nobody has used.
+pub(crate) fn new(
     role: StaffRole,
     name: Option<String>,
-    now: Millis,
-    ttl_ms: i64,
-) -> String {
-    let link = Link {
-        id: Uuid::now_v7().simple().to_string(),
-        expires_at: now.plus_ms(ttl_ms).0,
-        role: role.as_str().to_owned(),
-        name,
-    };
-    format!("/console/welcome?link={}", signer.sign(&link))
+    by: Option<(String, u64)>,
+    expires_at: Millis,
+) -> Link {
+    let id = Uuid::now_v7().simple().to_string();
+    Link { id, expires_at: expires_at.0, role: role.as_str().to_owned(), name, by }
+}
+
+pub(crate) fn signed(signer: &Signer, link: &Link) -> String {
+    format!("/console/welcome?link={}", signer.sign(link))
 }
 
 impl Console {
-    /// The invitation of a link and the name it is for, if it was signed here and is still good.
-    pub(crate) fn invitation(&self, signed: &str) -> Option<(Invitation, Option<String>)> {
+    /// The invitation of a link, if it was signed here and has not expired.
+    pub(crate) fn invitation(&self, signed: &str) -> Option<Invitation> {
         let link: Link = self.signer.read(signed)?;
         let expires_at = Millis(link.expires_at);
         let role = link.role.parse().ok()?;
-        (expires_at > self.engine.now())
-            .then_some((Invitation { id: link.id, expires_at, role }, link.name))
+        let name = link.name.map(|name| name.parse()).transpose().ok()?;
+        (expires_at > self.engine.now()).then_some(Invitation {
+            id: link.id,
+            expires_at,
+            role,
+            name,
+            by: link.by,
+        })
     }
 }

@@ -67,7 +67,7 @@ impl Desk {
 
 impl Texts {
     /// What people call a field of a form.
-    pub(crate) fn field<'a>(self, name: &'a str) -> &'a str {
+    pub(crate) fn field(self, name: &str) -> &str {
         match name {
             "campaign_id" => self.field_campaign_id(),
             "name" => self.field_name(),
@@ -96,4 +96,3 @@ impl Texts {
         }
     }
 }
-

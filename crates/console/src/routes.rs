@@ -69,7 +69,11 @@ impl Routes {
             .look("/console/campaigns", get(campaigns::page))
             .look("/console/campaigns/{id}", get(campaign::page))
             .look("/console/campaigns/{id}/batches/{batch}", get(campaign::batch))
-            .does(Action::Import, "/console/campaigns/{id}/batches/{batch}/rejected.csv", get(import::rejected))
+            .does(
+                Action::Import,
+                "/console/campaigns/{id}/batches/{batch}/rejected.csv",
+                get(import::rejected),
+            )
             .does(
                 Action::CreateCampaign,
                 "/console/new-campaign",
@@ -86,6 +90,11 @@ impl Routes {
                 get(changes::pause).post(changes::save_pause),
             )
             .does(
+                Action::PauseCampaign,
+                "/console/campaigns/{id}/batches/{batch}/pause",
+                post(changes::pause_batch),
+            )
+            .does(
                 Action::AddStock,
                 "/console/campaigns/{id}/stock",
                 get(changes::stock).post(changes::save_stock),
@@ -96,7 +105,9 @@ impl Routes {
             .does(
                 Action::Import,
                 "/console/campaigns/{id}/import",
-                get(import::page).post(import::send).layer(axum::extract::DefaultBodyLimit::disable()),
+                get(import::page)
+                    .post(import::send)
+                    .layer(axum::extract::DefaultBodyLimit::disable()),
             )
     }
 
@@ -105,10 +116,22 @@ impl Routes {
             .look("/console/coupons/{code}", get(coupon::page))
             .look("/console/customers/{user}", get(customer::page))
             .does(Action::Issue, "/console/customers/{user}/give", post(customer::give))
-            .does(Action::Issue, "/console/coupons/{code}/issue", get(coupon::ask).post(coupon::issue))
-            .does(Action::Revoke, "/console/coupons/{code}/revoke", get(coupon::ask).post(coupon::revoke))
+            .does(
+                Action::Issue,
+                "/console/coupons/{code}/issue",
+                get(coupon::ask).post(coupon::issue),
+            )
+            .does(
+                Action::Revoke,
+                "/console/coupons/{code}/revoke",
+                get(coupon::ask).post(coupon::revoke),
+            )
             .does(Action::Void, "/console/coupons/{code}/void", get(coupon::ask).post(coupon::void))
-            .does(Action::Extend, "/console/coupons/{code}/extend", get(coupon::ask).post(coupon::extend))
+            .does(
+                Action::Extend,
+                "/console/coupons/{code}/extend",
+                get(coupon::ask).post(coupon::extend),
+            )
             .does(
                 Action::CancelRedemption,
                 "/console/coupons/{code}/cancel-redemption",
@@ -118,7 +141,11 @@ impl Routes {
 
     fn operations(self) -> Routes {
         self.look("/console/reports", get(reports::page))
-            .does(Action::DownloadReport, "/console/reports/redemptions.csv", get(reports::download))
+            .does(
+                Action::DownloadReport,
+                "/console/reports/redemptions.csv",
+                get(reports::download),
+            )
             .look("/console/calendar", get(calendar::page))
             .look("/console/calendar/{day}", get(calendar::day))
             .look("/console/store", get(store::page))
@@ -127,7 +154,11 @@ impl Routes {
             .look("/console/webhooks/{id}", get(webhooks::page))
             .does(Action::ManageWebhooks, "/console/webhooks/{id}/state", post(webhooks::set_state))
             .does(Action::ManageWebhooks, "/console/webhooks/{id}/test", post(webhooks::test))
-            .does(Action::ManageWebhooks, "/console/webhooks/{id}/redeliver", post(webhooks::redeliver))
+            .does(
+                Action::ManageWebhooks,
+                "/console/webhooks/{id}/redeliver",
+                post(webhooks::redeliver),
+            )
     }
 
     fn people(self) -> Routes {

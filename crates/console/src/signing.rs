@@ -75,6 +75,8 @@ pub(crate) struct Link {
     pub(crate) role: String,
     /// The name of the account; the person chooses one if there is none.
     pub(crate) name: Option<String>,
+    /// Who made it; nobody if it was made with the keys of the store.
+    pub(crate) by: Option<(String, u64)>,
 }
 
 impl Signed for Link {

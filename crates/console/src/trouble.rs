@@ -51,11 +51,11 @@ impl Trouble {
         let plain = |status, what: &str, next: &str| (status, what.to_owned(), next.to_owned());
         match self {
             Trouble::SignedOut(_) => plain(StatusCode::UNAUTHORIZED, t.signed_out(), ""),
-            Trouble::Forbidden => {
-                plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin())
-            }
+            Trouble::Forbidden => plain(StatusCode::FORBIDDEN, t.role_may_not(), t.ask_an_admin()),
             Trouble::Foreign => plain(StatusCode::FORBIDDEN, t.form_is_foreign(), t.open_again()),
-            Trouble::TooLong => plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back()),
+            Trouble::TooLong => {
+                plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back())
+            }
             Trouble::NotFound => plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
             Trouble::Fields(faults) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())
@@ -137,9 +137,9 @@ struct TroublePage<'a> {
 
 /// The faults of fields: in English as the engine has them, with the names that forms use.
 pub(crate) fn faults_said(t: Texts, faults: &[Fault]) -> String {
-    let said = faults.iter().map(|fault| {
-        t.field_is_wrong(Said(t.field(&fault.field)), Said(&fault.detail))
-    });
+    let said = faults
+        .iter()
+        .map(|fault| t.field_is_wrong(Said(t.field(&fault.field)), Said(&fault.detail)));
     said.collect::<Vec<_>>().join(" ")
 }
 
@@ -154,15 +154,21 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
         Failure::Invalid(faults) => {
             (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back())
         }
-        Failure::Forbidden(_) => (StatusCode::FORBIDDEN, t.role_may_not().to_owned(), t.ask_an_admin()),
+        Failure::Forbidden(_) => {
+            (StatusCode::FORBIDDEN, t.role_may_not().to_owned(), t.ask_an_admin())
+        }
         Failure::BadFile(BadFile::Kind(why) | BadFile::Header(why)) => {
             (StatusCode::UNPROCESSABLE_ENTITY, t.bad_file(Said(why)), t.nothing_changed())
         }
         Failure::BrokenOff(_) => {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
         }
-        Failure::LoginTaken => (StatusCode::CONFLICT, t.refused_name_taken().to_owned(), t.go_back()),
-        Failure::NoCodeKey => (StatusCode::CONFLICT, t.no_code_key().to_owned(), t.ask_an_operator()),
+        Failure::LoginTaken => {
+            (StatusCode::CONFLICT, t.refused_name_taken().to_owned(), t.go_back())
+        }
+        Failure::NoCodeKey => {
+            (StatusCode::CONFLICT, t.no_code_key().to_owned(), t.ask_an_operator())
+        }
         Failure::ImportStopped(stopped) => {
             let counts = stopped.counts;
             let what = t.import_stopped(t.number(counts.imported), t.number(counts.rejected));

@@ -23,8 +23,8 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
-mod staff; // people who sign in to the console
 mod redemptions; // the list of redemptions, and what an order has redeemed
+mod staff; // people who sign in to the console
 mod walk; // every coupon of both tiers, once each
 
 use std::collections::HashMap;
@@ -63,7 +63,8 @@ pub use hot::activity::Activity;
 pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
-    Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine, Span, Tier,
+    Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine,
+    Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
@@ -71,7 +72,9 @@ pub use pages::{Position, Tie};
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
-pub use staff::{BadStaffRole, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole};
+pub use staff::{
+    BadStaffRole, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole,
+};
 pub use walk::{PartitionCoupons, Sifted};
 
 /// Everything that couponry does with coupons.

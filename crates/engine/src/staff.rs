@@ -105,6 +105,12 @@ pub struct Invitation {
     pub expires_at: Millis,
     /// What the person may do.
     pub role: StaffRole,
+    /// The name that the link is for. Only such a link may give an account that there is a new password: whoever
+    /// got another one could otherwise take the name of an admin.
+    pub name: Option<UserId>,
+    /// Who made the link, and the generation of their account then. It is good while they are that admin still.
+    /// `None`: somebody with the keys of the store.
+    pub by: Option<(String, u64)>,
 }
 
 impl StaffList {
@@ -118,9 +124,14 @@ impl StaffList {
         self.people.iter().find(|member| member.name == name)
     }
 
-    /// Whether a one-time link was used.
-    pub fn is_used(&self, link: &str) -> bool {
-        self.used.iter().any(|(used, _)| used == link)
+    /// Whether a one-time link can be used still.
+    pub fn is_open(&self, link: &Invitation) -> bool {
+        let is_used = self.used.iter().any(|(used, _)| *used == link.id);
+        let by_admin = link.by.as_ref().is_none_or(|(name, generation)| {
+            self.member(name)
+                .is_some_and(|by| by.role == StaffRole::Admin && by.generation == *generation)
+        });
+        !is_used && by_admin
     }
 
     fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {
@@ -148,7 +159,8 @@ impl Engine {
     /// Signs the old sessions of the account out.
     ///
     /// # Errors
-    /// `NameTaken` if the link was used; `Invalid` if there are too many people.
+    /// `NameTaken` if the link was used, or names nobody and the name has an account; `Invalid` if there are too
+    /// many people.
     pub async fn enroll_staff(
         &self,
         link: Invitation,
@@ -159,14 +171,20 @@ impl Engine {
         if link.expires_at <= now {
             return Err(Failure::refused(Refusal::Expired));
         }
+        let was_there = self.staff().await?.member(name.as_str()).is_some();
         let list = self
             .change_staff(|list| {
-                if list.is_used(&link.id) {
+                let known = list.member(name.as_str()).map(|known| known.generation);
+                let may = link.name.as_ref().map_or(known.is_none(), |named| *named == name);
+                if !list.is_open(&link) || !may {
                     return Err(Failure::refused(Refusal::NameTaken));
                 }
                 list.used.retain(|(_, expires_at)| *expires_at > now.0);
                 list.used.push((link.id.clone(), link.expires_at.0));
-                let generation = list.member(name.as_str()).map_or(1, |it| it.generation + 1);
+                // By the clock, so that an account that was deleted and made again has another one than any
+                // session that is still around.
+                let generation =
+                    u64::try_from(now.0).unwrap_or(0).max(known.map_or(0, |it| it + 1));
                 list.people.retain(|member| member.name != name.as_str());
                 if list.people.len() >= STAFF_MAX {
                     let detail = format!("there are {STAFF_MAX} people, which is the most");
@@ -181,9 +199,9 @@ impl Engine {
             })
             .await?;
         let member = found(list.member(name.as_str()))?.clone();
-        let kind = match member.generation {
-            1 => DeedKind::StaffAdded,
-            _ => DeedKind::StaffUpdated,
+        let kind = match was_there {
+            false => DeedKind::StaffAdded,
+            true => DeedKind::StaffUpdated,
         };
         let caller = Caller::staff(Role::Admin, name);
         self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
@@ -274,7 +292,9 @@ impl Engine {
                 return Ok(list);
             }
         }
-        Err(Failure::Store(hot::HotError::Unavailable("others change the list of staff at the moment".into())))
+        Err(Failure::Store(hot::HotError::Unavailable(
+            "others change the list of staff at the moment".into(),
+        )))
     }
 }
 

@@ -562,8 +562,7 @@ async fn an_import_on_a_full_disk() {
     let file = format!("code\n{file}");
     let away = service.folder().with_extension("away");
     let first = "FULL00000".parse().expect("a code");
-    let admin =
-        engine::Caller::new(engine::Role::Admin, "root".parse().expect("a name"));
+    let admin = engine::Caller::new(engine::Role::Admin, "root".parse().expect("a name"));
     let breaks = async {
         while service.engine.coupon(&admin, &first, None).await.is_err() {
             tokio::task::yield_now().await;

@@ -47,9 +47,8 @@ fn entry(desk: &Desk, audited: Audited) -> Entry {
         Some(Ok(at)) => desk.at(&at),
         _ => text.unwrap_or_default(),
     };
-    let change = |it: engine::FieldChange| {
-        (desk.t.field(&it.field).to_owned(), text(it.from), text(it.to))
-    };
+    let change =
+        |it: engine::FieldChange| (desk.t.field(&it.field).to_owned(), text(it.from), text(it.to));
     Entry {
         what: desk.t.deed(entry.deed.kind),
         when: desk.at(&entry.act.at),

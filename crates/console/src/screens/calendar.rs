@@ -47,7 +47,8 @@ impl Month {
     fn parse(text: &str) -> Option<Month> {
         let (year, month) = text.split_once('-')?;
         let (year, month) = (year.parse().ok()?, month.parse().ok()?);
-        ((2000..=2200).contains(&year) && (1..=12).contains(&month)).then_some(Month { year, month })
+        ((2000..=2200).contains(&year) && (1..=12).contains(&month))
+            .then_some(Month { year, month })
     }
 
     fn plus(self, months: i32) -> Month {
@@ -151,7 +152,11 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         campaigns: campaigns.collect(),
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
         next: list.next.as_ref().map(|next| desk.with("cursor", &cursor(next))),
-        curl: desk.curl("GET", &format!("/v1/coupons?expires_on={day}&time_zone={zone}"), &json!(null)),
+        curl: desk.curl(
+            "GET",
+            &format!("/v1/coupons?expires_on={day}&time_zone={zone}"),
+            &json!(null),
+        ),
     };
     desk.page(&page)
 }
@@ -163,7 +168,8 @@ mod tests {
     #[test]
     fn months() {
         // The days, and the weekday of the first, Monday being 0.
-        let cases = [("2026-11", 30, 6), ("2027-02", 28, 0), ("2028-02", 29, 1), ("2027-12", 31, 2)];
+        let cases =
+            [("2026-11", 30, 6), ("2027-02", 28, 0), ("2028-02", 29, 1), ("2027-12", 31, 2)];
         for (text, days, weekday) in cases {
             let month = Month::parse(text).unwrap();
             let (found, first) = month.days().unwrap();

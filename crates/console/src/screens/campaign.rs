@@ -8,7 +8,7 @@ use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::desk::Desk;
 use crate::index::Counted;
@@ -87,7 +87,7 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
         t,
         phase: phase(&view, desk.now),
         bar: bar(t, &view),
-        chart: counted.as_ref().map(|it| drawn(t, it, by_hour)),
+        chart: counted.as_ref().map(|it| drawn(&desk, it, by_hour)),
         times: counted.as_ref().map(|it| times(t, it, by_hour)).unwrap_or_default(),
         by_hour,
         forecast: forecast(&desk, &view).await?,
@@ -123,14 +123,15 @@ async fn counted(
     Ok(desk.engine().activity(&desk.reader()?, request).await?)
 }
 
-fn drawn(t: Texts, view: &CountsView, by_hour: bool) -> String {
+fn drawn(desk: &Desk, view: &CountsView, by_hour: bool) -> String {
+    let t = desk.t;
     let label = |it: &engine::CountsOfTime| match by_hour {
         true => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
         false => t.short_date(it.on),
     };
     let labels: Vec<String> = view.counts.iter().map(label).collect();
     let title = if by_hour { t.chart_of_hours() } else { t.chart_of_days() };
-    activity_chart(t, &labels, view, title)
+    activity_chart(t, &labels, view, title, desk.now)
 }
 
 fn times(t: Texts, view: &CountsView, by_hour: bool) -> Vec<(String, Activity)> {
@@ -222,6 +223,7 @@ struct BatchPage<'a> {
     imported: String,
     already_there: String,
     rejected: Vec<(u64, String, String)>,
+    curl: String,
 }
 
 /// `GET /console/campaigns/{id}/batches/{batch}`: how an import ended.
@@ -245,7 +247,14 @@ pub(crate) async fn batch(
         lines: t.number(batch.import.lines),
         imported: t.number(batch.import.imported),
         already_there: t.number(batch.import.already_there),
-        rejected: rejected.map(|it| (it.line, it.text, t.rejected_because(Said(it.detail)))).collect(),
+        rejected: rejected
+            .map(|it| (it.line, it.text, t.rejected_because(Said(it.detail))))
+            .collect(),
+        curl: desk.curl(
+            "PATCH",
+            &format!("/v1/campaigns/{campaign}/batches/{id}"),
+            &json!({"paused": !batch.paused, "reason": "…"}),
+        ),
         batch: batch_row(&desk, &batch),
     };
     desk.page(&page)

@@ -81,6 +81,23 @@ pub(crate) async fn save_pause(
     Ok(done(&desk, &id, if paused { "paused" } else { "resumed" }))
 }
 
+/// `POST /console/campaigns/{id}/batches/{batch}/pause`, in the same way.
+pub(crate) async fn pause_batch(
+    desk: Desk,
+    Path((campaign, batch)): Path<(String, String)>,
+    fields: Fields,
+) -> Result<Response, Trouble> {
+    let paused: bool = fields.must("paused")?;
+    let reason: Option<Reason> = fields.may("reason")?;
+    let id: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
+    let caller = desk.caller(Action::PauseCampaign)?;
+    let campaign = campaign_id(&campaign)?;
+    desk.engine().pause_batch(&caller, &campaign, &id, paused, reason).await?;
+    let (campaign, id) = (encoded(campaign.as_str()), encoded(id.as_str()));
+    let done = if paused { "paused" } else { "resumed" };
+    Ok(to(&format!("/console/campaigns/{campaign}/batches/{id}?done={done}")))
+}
+
 /// `GET /console/campaigns/{id}/stock`
 pub(crate) async fn stock(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let view = campaign(&desk, &id).await?;
@@ -112,7 +129,10 @@ pub(crate) async fn terms(desk: Desk, Path(id): Path<String>) -> Result<Response
     let page = TermsPage {
         d: &desk,
         t: desk.t,
-        issue_from: terms.issue_from.map(|at| Date::of(at, &terms.zone).to_string()).unwrap_or_default(),
+        issue_from: terms
+            .issue_from
+            .map(|at| Date::of(at, &terms.zone).to_string())
+            .unwrap_or_default(),
         // The end is the first instant after the last day.
         issue_until: terms
             .issue_until

@@ -108,9 +108,13 @@ impl Deed {
             (Deed::Revoke, State::Issued { .. }) => true,
             (Deed::Void | Deed::Extend, State::Available | State::Issued { .. }) => true,
             (Deed::CancelRedemption, State::Redeemed { .. }) => true,
-            (_, State::Available | State::Issued { .. } | State::Redeemed { .. } | State::Void { .. }) => {
-                false
-            }
+            (
+                _,
+                State::Available
+                | State::Issued { .. }
+                | State::Redeemed { .. }
+                | State::Void { .. },
+            ) => false,
         }
     }
 
@@ -213,9 +217,13 @@ fn happened(desk: &Desk, event: &Event) -> Happened {
     let t = desk.t;
     let (what, reason) = match &event.kind {
         EventKind::Issued { to, .. } => (t.was_issued(Said(to)), None),
-        EventKind::Redeemed { by: Some(by), order } => (t.was_redeemed(Said(by), Said(order)), None),
+        EventKind::Redeemed { by: Some(by), order } => {
+            (t.was_redeemed(Said(by), Said(order)), None)
+        }
         EventKind::Redeemed { by: None, order } => (t.was_redeemed_by_nobody(Said(order)), None),
-        EventKind::RedemptionCancelled { order, reason } => (t.was_cancelled(Said(order)), reason.as_ref()),
+        EventKind::RedemptionCancelled { order, reason } => {
+            (t.was_cancelled(Said(order)), reason.as_ref())
+        }
         EventKind::Revoked { from, reason, .. } => (t.was_revoked(Said(from)), reason.as_ref()),
         EventKind::Voided { reason } => (t.was_voided().to_owned(), reason.as_ref()),
         EventKind::Extended { expires_at, zone, reason } => {
@@ -262,7 +270,9 @@ pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Respons
         Deed::Issue => json!({"user_id": "…"}),
         Deed::Revoke => json!({"user_id": holder, "reason": "…"}),
         Deed::Void => json!({"reason": "…"}),
-        Deed::Extend => json!({"expires_on": last, "time_zone": coupon.zone().name(), "reason": "…"}),
+        Deed::Extend => {
+            json!({"expires_on": last, "time_zone": coupon.zone().name(), "reason": "…"})
+        }
         Deed::CancelRedemption => json!({"order_ref": order, "reason": "…"}),
     };
     let path = format!("/v1/coupons/{}/{}", view.code, deed.as_str());

@@ -114,16 +114,21 @@ fn stream(tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
         let lines = tail.look().await?;
         Ok::<_, Trouble>(Some((lines, tail)))
     });
-    let lines = steps.map_ok(|lines| futures::stream::iter(lines.into_iter().map(Ok::<_, Trouble>)));
+    let lines =
+        steps.map_ok(|lines| futures::stream::iter(lines.into_iter().map(Ok::<_, Trouble>)));
     // A store that fails ends the stream; the browser asks again.
-    lines.try_flatten().take_while(|line| std::future::ready(line.is_ok())).map(|line| {
-        Ok(Event::default().data(line.unwrap_or_default()))
-    })
+    lines
+        .try_flatten()
+        .take_while(|line| std::future::ready(line.is_ok()))
+        .map(|line| Ok(Event::default().data(line.unwrap_or_default())))
 }
 
 impl Tail {
     /// What has happened since the last look, each as JSON.
     async fn look(&mut self) -> Result<Vec<String>, Trouble> {
+        if !self.desk.is_signed_in().await? {
+            return Err(Trouble::SignedOut(None));
+        }
         let request = EventsRequest {
             from: self.from.clone(),
             types: None,
@@ -133,7 +138,8 @@ impl Tail {
         match self.desk.engine().events(&self.caller, request).await? {
             EventsAnswer::Events(view) => {
                 self.from = FeedStart::After(view.next);
-                let lines = view.events.iter().map(|(code, event)| self.line(code.as_deref(), event));
+                let lines =
+                    view.events.iter().map(|(code, event)| self.line(code.as_deref(), event));
                 Ok(lines.collect())
             }
             EventsAnswer::Gone { go_on, .. } => {

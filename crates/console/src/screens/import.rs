@@ -104,7 +104,9 @@ async fn show(
         columns: fields.shown("columns").to_owned(),
         encoding: fields.shown("encoding").to_owned(),
         checked,
-        curl: curl.replace("application/json", "text/csv").replace("-d '{}'", "--data-binary @codes.csv"),
+        curl: curl
+            .replace("application/json", "text/csv")
+            .replace("-d '{}'", "--data-binary @codes.csv"),
         batch,
     };
     desk.page(&page)

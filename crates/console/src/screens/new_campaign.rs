@@ -203,7 +203,8 @@ fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
 
 /// The request of the API that makes the same campaign.
 fn as_json(fields: &Fields) -> Value {
-    let texts = ["campaign_id", "name", "handout", "shared_code", "code_prefix", "expires_on", "time_zone"];
+    let texts =
+        ["campaign_id", "name", "handout", "shared_code", "code_prefix", "expires_on", "time_zone"];
     let numbers = ["stock", "valid_days", "per_user_limit", "cancel_days", "extend_days"];
     let mut body = json!({});
     for name in texts {

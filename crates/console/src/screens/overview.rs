@@ -1,5 +1,6 @@
 //! The overview: what happens today, and what needs somebody.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -111,14 +112,14 @@ async fn refused(desk: &Desk, view: Option<&CountsView>) -> Result<Vec<(String, 
     }
     let mut sums: Vec<(String, u64)> =
         sums.into_iter().map(|(problem, count)| (desk.t.problem(&problem), count)).collect();
-    sums.sort_by(|one, other| other.1.cmp(&one.1));
+    sums.sort_by_key(|(_, count)| Reverse(*count));
     Ok(sums)
 }
 
 fn drawn(desk: &Desk, view: &CountsView) -> String {
     let t = desk.t;
     let labels: Vec<String> = view.counts.iter().map(|it| t.short_date(it.on)).collect();
-    activity_chart(t, &labels, view, t.chart_of_days())
+    activity_chart(t, &labels, view, t.chart_of_days(), desk.now)
 }
 
 /// Issued and redeemed, as two lines.
@@ -127,8 +128,11 @@ pub(crate) fn activity_chart(
     labels: &[String],
     view: &CountsView,
     title: &str,
+    now: Millis,
 ) -> String {
-    let values = |of: fn(&Activity) -> u64| view.counts.iter().map(|it| of(&it.activity)).collect();
+    // Hours to come have a label and no value.
+    let past = || view.counts.iter().filter(|it| it.begins_at <= now);
+    let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
     let lines = [
         Line { class: "issued", values: values(|it| it.issued) },
         Line { class: "redeemed", values: values(|it| it.redeemed) },
@@ -141,10 +145,8 @@ fn days(t: Texts, view: &CountsView) -> Vec<(String, Activity)> {
 }
 
 fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
-    let mut soon: Vec<&&CampaignView> = running
-        .iter()
-        .filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS)
-        .collect();
+    let mut soon: Vec<&&CampaignView> =
+        running.iter().filter(|it| it.campaign.expires_at.0 - desk.now.0 <= 7 * DAY_MS).collect();
     soon.sort_by_key(|it| it.campaign.expires_at);
     let row = |it: &&&CampaignView| {
         let outstanding = it.counts().issued;
@@ -217,7 +219,8 @@ pub(crate) async fn live(desk: Desk) -> Result<Response, Trouble> {
         None => {
             let view = counts(&desk, By::Day, 1).await?;
             let refused: u64 = refused(&desk, view.as_ref()).await?.iter().map(|(_, n)| n).sum();
-            let today = view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
+            let today =
+                view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();
             let number = |number| desk.t.number(number);
             let text = json!({
                 "issued": number(today.issued),

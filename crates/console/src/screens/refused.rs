@@ -1,6 +1,6 @@
 //! Refused attempts, as screens show them.
 
-use attempts::{AttemptLog, Attempt, Wanted};
+use attempts::{Attempt, AttemptLog, Wanted};
 use coupon::time::Millis;
 
 use crate::desk::Desk;

@@ -31,7 +31,8 @@ const PAGE: usize = 50;
 const DAYS: i64 = 30;
 
 /// The header of the file.
-const COLUMNS: &str = "code,campaign_id,campaign,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason\n";
+const COLUMNS: &str =
+    "code,campaign_id,campaign,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason\n";
 
 /// What is asked for.
 struct Asked {
@@ -110,7 +111,9 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         to: asked.days.end().to_string(),
         campaign: desk.query.shown("campaign"),
         zone: asked.zone.name().to_owned(),
-        chart: counts.as_ref().map(|it| activity_chart(t, &labels(it), it, t.chart_of_days())),
+        chart: counts
+            .as_ref()
+            .map(|it| activity_chart(t, &labels(it), it, t.chart_of_days(), desk.now)),
         days: counts
             .iter()
             .flat_map(|counts| counts.counts.iter().rev())

@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use coupon::ids::UserId;
-use engine::{Caller, Role, StaffMember};
+use coupon::refusal::Refusal;
+use engine::{Caller, Failure, Role, StaffMember};
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::desk::{Desk, SESSION, to};
@@ -96,7 +97,8 @@ pub(crate) async fn sign_in(
                     desk.page(&GoOnPage { d: &desk, t: desk.t, next, fields, csrf })?
                 }
             };
-            let caller = Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
+            let caller =
+                Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
             desk.engine().staff_signed_in(&caller).await?;
             sign(&desk.console, &desk, &session, &mut response);
             Ok(response)
@@ -171,9 +173,10 @@ async fn invited(
     desk: &Desk,
     link: &str,
 ) -> Result<Option<(&'static str, Option<String>)>, Trouble> {
-    let Some((invitation, name)) = desk.console.invitation(link) else { return Ok(None) };
-    let is_used = desk.engine().staff().await?.is_used(&invitation.id);
-    Ok((!is_used).then(|| (desk.t.role(invitation.role), name)))
+    let Some(invitation) = desk.console.invitation(link) else { return Ok(None) };
+    let is_open = desk.engine().staff().await?.is_open(&invitation);
+    let name = invitation.name.as_ref().map(ToString::to_string);
+    Ok(is_open.then(|| (desk.t.role(invitation.role), name)))
 }
 
 fn welcome_page(
@@ -195,12 +198,13 @@ fn welcome_page(
 /// `POST /console/welcome`: uses a link.
 pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
     let (t, link) = (desk.t, fields.shown("link"));
-    let Some((invitation, named)) = desk.console.invitation(link) else {
+    let Some(invitation) = desk.console.invitation(link) else {
         return welcome_page(&desk, link, None, "", None);
     };
     let Some(shown) = invited(&desk, link).await? else {
         return welcome_page(&desk, link, None, "", None);
     };
+    let named = invitation.name.as_ref().map(ToString::to_string);
     let typed = named.unwrap_or_else(|| fields.shown("name").to_owned());
     let name: UserId = match typed.parse() {
         Ok(name) => name,
@@ -221,7 +225,13 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
             return welcome_page(&desk, link, Some(shown), &typed, wrong.err());
         }
     };
-    let account = desk.engine().enroll_staff(invitation, name, hash).await?;
+    let account = match desk.engine().enroll_staff(invitation, name, hash).await {
+        Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {
+            let wrong = Some(t.name_taken().to_owned());
+            return welcome_page(&desk, link, Some(shown), &typed, wrong);
+        }
+        other => other?,
+    };
     let mut response = to("/console");
     sign(&desk.console, &desk, &session(&desk, &account), &mut response);
     Ok(response)
@@ -236,7 +246,10 @@ pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Tro
         desk.engine().sign_staff_out(&caller, &member.name).await?;
     }
     let mut response = to("/console/sign-in");
-    set_cookie(&mut response, &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"));
+    set_cookie(
+        &mut response,
+        &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"),
+    );
     Ok(response)
 }
 

@@ -9,7 +9,7 @@ use engine::{STAFF_ROLES, StaffRole};
 
 use crate::desk::{Desk, to};
 use crate::fields::Fields;
-use crate::invitation::{INVITATION_MS, signed};
+use crate::invitation::{INVITATION_MS, new, signed};
 use crate::roles::{Action, TABLE};
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -64,7 +64,10 @@ pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Troub
     let role: StaffRole = fields.must("role")?;
     let name: Option<UserId> = fields.may("name")?;
     let name = name.map(|name| name.to_string());
-    let path = signed(&desk.console.signer, role, name, desk.now, INVITATION_MS);
+    let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
+    let by = Some((member.name.to_string(), member.session.generation));
+    let link = new(role, name, by, desk.now.plus_ms(INVITATION_MS));
+    let path = signed(&desk.console.signer, &link);
     show(&desk, Some(format!("{}{path}", desk.host))).await
 }
 

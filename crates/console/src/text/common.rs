@@ -43,7 +43,7 @@ texts! {
     go_on => "Send it now", "지금 보내기";
     welcome_title => "Make your account", "계정 만들기";
     welcome_text(role) => "With this link you get an account with the role {role}. It works once.", "이 링크로 {role} 역할의 계정을 만들 수 있습니다. 한 번만 사용할 수 있습니다.";
-    welcome_again => "If the name has an account already, it gets the new password and is signed out everywhere.", "이미 있는 이름이면 새 비밀번호로 바뀌고 모든 기기에서 로그아웃됩니다.";
+    name_taken => "The name has an account already: choose another. A link for this name can give it a new password.", "이미 있는 이름입니다. 다른 이름을 고르세요. 이 이름을 지정한 링크로만 새 비밀번호를 정할 수 있습니다.";
     welcome_bad => "The link was used, has expired, or is not whole.", "이미 사용했거나 기간이 지났거나 온전하지 않은 링크입니다.";
     welcome_bad_hint => "Run `couponry console` for a new one, or ask an admin.", "`couponry console` 명령으로 새 링크를 만들거나 관리자에게 요청하세요.";
     password_rule => "8 to 128 characters; a sentence is good.", "8~128자. 문장을 쓰면 좋습니다.";

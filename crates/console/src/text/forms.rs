@@ -39,6 +39,7 @@ texts! {
     ask_resume(name) => "Resume {name}?", "{name}⟨을/를⟩ 다시 시작할까요?";
     pause_means => "Nothing of it can be issued or redeemed until it is resumed. An order that holds a coupon can still redeem it.", "다시 시작할 때까지 발급도 사용도 되지 않습니다. 이미 쿠폰을 잡은 주문은 사용할 수 있습니다.";
     resume_means => "Its coupons can be issued and redeemed again at once.", "바로 발급하고 사용할 수 있습니다.";
+    pause_batch_means => "While a batch is paused, none of its coupons can be issued or redeemed: for example if its list of codes has leaked.", "묶음을 중지하면 그 쿠폰은 발급도 사용도 되지 않습니다. 예를 들어 코드 목록이 유출되었을 때 사용하세요.";
     stock_at_present(left, stock) => "{left} of {stock} coupons are available at present.", "현재 {stock}장 중 {left}장이 발급 전입니다.";
     limit_upwards => "It can only be raised: nobody loses a coupon.", "늘릴 수만 있습니다. 이미 받은 쿠폰은 사라지지 않습니다.";
     terms_fixed => "What cannot change", "바꿀 수 없는 조건";

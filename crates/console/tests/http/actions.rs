@@ -6,12 +6,12 @@ use engine::{CouponView, StaffRole};
 use crate::place::{Place, admin};
 
 async fn coupon(place: &Place, code: &str) -> CouponView {
-    let text: CodeText = code.parse().unwrap();
-    place.engine.coupon(&admin(), &text, None).await.unwrap()
+    let text: CodeText = code.parse().expect("a code");
+    place.engine.coupon(&admin(), &text, None).await.expect("a coupon")
 }
 
 async fn campaign(place: &Place, id: &str) -> engine::CampaignView {
-    place.engine.campaign(&admin(), &id.parse().unwrap()).await.unwrap()
+    place.engine.campaign(&admin(), &id.parse().expect("an id")).await.expect("a campaign")
 }
 
 #[tokio::test]
@@ -58,11 +58,24 @@ async fn a_wrong_form_keeps_its_input() {
     let mut browser = place.signed_in(StaffRole::Marketer).await;
     let cases = [
         ("no last day", vec![("name", "A"), ("stock", "7")], "Last day"),
-        ("a day that has passed", vec![("name", "A"), ("stock", "7"), ("expires_on", "2026-01-01")], "has passed"),
-        ("no number", vec![("name", "A"), ("stock", "seven"), ("expires_on", "2027-01-01")], "How many"),
+        (
+            "a day that has passed",
+            vec![("name", "A"), ("stock", "7"), ("expires_on", "2026-01-01")],
+            "has passed",
+        ),
+        (
+            "no number",
+            vec![("name", "A"), ("stock", "seven"), ("expires_on", "2027-01-01")],
+            "How many",
+        ),
         (
             "a word that is missing",
-            vec![("name", "A"), ("stock", "7"), ("expires_on", "2027-01-01"), ("handout", "shared")],
+            vec![
+                ("name", "A"),
+                ("stock", "7"),
+                ("expires_on", "2027-01-01"),
+                ("handout", "shared"),
+            ],
             "shared word",
         ),
     ];
@@ -94,16 +107,30 @@ async fn changes_of_a_campaign() {
         browser.submit("/console/campaigns/spring/stock", &fields).await.must(303);
     }
     assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 1_020);
+    let first = "/console/campaigns/spring/batches/first";
+    let fields = [("paused", "true"), ("reason", "its list has leaked")];
+    browser.submit(&format!("{first}/pause"), &fields).await.must(303);
+    browser.get(first).await.must(200).has("Paused");
     let terms = "/console/campaigns/spring/terms";
     let fields = [("name", "Spring"), ("per_user_limit", "3"), ("issue_until", "2027-02-28")];
     browser.submit(terms, &fields).await.must(303);
     let changed = campaign(&place, "spring").await;
-    assert_eq!((changed.campaign.name.as_str(), changed.campaign.per_user_limit), ("Spring", Some(3)));
+    assert_eq!(
+        (changed.campaign.name.as_str(), changed.campaign.per_user_limit),
+        ("Spring", Some(3))
+    );
     browser.get(terms).await.must(200).has("value=\"2027-02-28\"");
     let fields = [("name", "Spring"), ("per_user_limit", "1"), ("issue_until", "2027-02-28")];
     browser.submit(terms, &fields).await.must(422);
     let page = browser.get("/console/audit?campaign=spring").await.must(200);
-    for text in ["leaked", "staff:admin", "Campaign paused", "Campaign resumed", "Terms changed"] {
+    for text in [
+        "leaked",
+        "staff:admin",
+        "Campaign paused",
+        "Campaign resumed",
+        "Batch paused",
+        "Terms changed",
+    ] {
         page.has(text);
     }
 }
@@ -131,7 +158,10 @@ async fn a_support_call() {
     browser.submit(&format!("/console/coupons/{issued}/revoke"), &revoke).await.must(303);
     assert_eq!(coupon(&place, &issued).await.coupon.holder(), None);
     let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
-    browser.submit(&format!("/console/coupons/{redeemed}/cancel-redemption"), &cancel).await.must(303);
+    browser
+        .submit(&format!("/console/coupons/{redeemed}/cancel-redemption"), &cancel)
+        .await
+        .must(303);
     assert_eq!(coupon(&place, &redeemed).await.coupon.state().as_str(), "issued");
     let page = browser.get(&format!("/console/coupons/{redeemed}")).await.must(200);
     for text in ["Redemption of order", "returned", "staff:support"] {
@@ -183,7 +213,10 @@ async fn webhooks_are_managed() {
     let webhooks = place.webhook().await;
     let mut browser = place.signed_in(StaffRole::Operator).await;
     browser.submit("/console/webhooks/shop/state", &[("paused", "true")]).await.must(303);
-    assert!(matches!(webhooks.get("shop").await.unwrap().state, webhooks::EndpointState::Paused { .. }));
+    assert!(matches!(
+        webhooks.get("shop").await.unwrap().state,
+        webhooks::EndpointState::Paused { .. }
+    ));
     browser.submit("/console/webhooks/shop/state", &[("paused", "false")]).await.must(303);
     browser.submit("/console/webhooks/shop/redeliver", &[("number", "7")]).await.must(404);
     browser.get("/console/audit").await.must(200).has("Webhook changed");

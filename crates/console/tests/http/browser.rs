@@ -103,8 +103,13 @@ impl Browser {
         batch: &str,
         file: &str,
     ) -> Page {
-        let fields =
-            [("csrf", csrf), ("mode", mode), ("encoding", ""), ("columns", ""), ("batch_id", batch)];
+        let fields = [
+            ("csrf", csrf),
+            ("mode", mode),
+            ("encoding", ""),
+            ("columns", ""),
+            ("batch_id", batch),
+        ];
         let mut body = String::new();
         for (name, value) in fields {
             body.push_str(&format!(

@@ -65,8 +65,10 @@ impl Place {
         let store: Arc<dyn HotStore> = Arc::new(store);
         let its = Arc::clone(&clock);
         let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
-        let log = AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
-        let webhooks = Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
+        let log =
+            AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
+        let webhooks =
+            Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
         let console = Arc::new(Console::new(Setup {
             engine: Arc::clone(&engine),
             keys: signing(),
@@ -95,7 +97,9 @@ impl Place {
 
     /// A browser in which somebody of this role is signed in. Their name is that of the role.
     pub(crate) async fn signed_in(&self, role: StaffRole) -> Browser {
-        if self.engine.staff().await.expect("the list").people().is_empty() && role != StaffRole::Admin {
+        if self.engine.staff().await.expect("the list").people().is_empty()
+            && role != StaffRole::Admin
+        {
             // Somebody has to be an admin.
             Box::pin(self.signed_in(StaffRole::Admin)).await;
         }
@@ -135,7 +139,8 @@ impl Place {
 
     /// An endpoint that nothing is posted to.
     pub(crate) async fn webhook(&self) -> Arc<Webhooks> {
-        let webhooks = Webhooks::open(&self.folder.path().join("webhooks.db"), webhooks::Options::default());
+        let webhooks =
+            Webhooks::open(&self.folder.path().join("webhooks.db"), webhooks::Options::default());
         let webhooks = Arc::new(webhooks.expect("webhooks"));
         let new = NewEndpoint {
             webhook_id: Some("shop".to_owned()),

@@ -6,7 +6,7 @@ use engine::{STAFF_ROLES, StaffRole};
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes.
-pub(crate) const ROUTES: [(Action, &str, &str); 56] = [
+pub(crate) const ROUTES: [(Action, &str, &str); 57] = [
     (Action::Look, "GET", "/console"),
     (Action::Look, "GET", "/console/live"),
     (Action::Look, "GET", "/console/campaigns"),
@@ -21,6 +21,7 @@ pub(crate) const ROUTES: [(Action, &str, &str); 56] = [
     (Action::ChangeCampaign, "POST", "/console/campaigns/spring/terms"),
     (Action::PauseCampaign, "GET", "/console/campaigns/spring/pause"),
     (Action::PauseCampaign, "POST", "/console/campaigns/spring/pause"),
+    (Action::PauseCampaign, "POST", "/console/campaigns/spring/batches/first/pause"),
     (Action::AddStock, "GET", "/console/campaigns/spring/stock"),
     (Action::AddStock, "POST", "/console/campaigns/spring/stock"),
     (Action::DownloadCodes, "GET", "/console/campaigns/spring/codes.csv"),

@@ -69,7 +69,12 @@ async fn headers() {
 async fn preferences_are_kept() {
     let place = Place::new();
     let mut browser = place.browser();
-    let fields = [("lang", "ko"), ("theme", "dark"), ("zone", "Europe/Berlin"), ("next", "/console/sign-in")];
+    let fields = [
+        ("lang", "ko"),
+        ("theme", "dark"),
+        ("zone", "Europe/Berlin"),
+        ("next", "/console/sign-in"),
+    ];
     let page = browser.post("/console/preferences", &fields).await.must(303);
     assert_eq!(page.to(), "/console/sign-in");
     let page = browser.get("/console/sign-in").await.must(200);
@@ -105,7 +110,8 @@ async fn a_search_finds() {
     let (issued, redeemed) = place.seeded().await;
     let mut browser = place.signed_in(StaffRole::Support).await;
     let last = issued.chars().last().unwrap();
-    let mistyped = format!("{}{}", &issued[..issued.len() - 1], if last == '0' { '1' } else { '0' });
+    let mistyped =
+        format!("{}{}", &issued[..issued.len() - 1], if last == '0' { '1' } else { '0' });
     let spelt = issued.to_lowercase().replace('-', "%20");
     let rows = [
         ("a code in another spelling", spelt.as_str(), 303, ""),

@@ -21,7 +21,11 @@ async fn a_link_makes_one_account() {
     let cases = [
         ("a short password", [("link", signed), ("name", "eva"), ("password", "short")], 422),
         ("a name with blanks", [("link", signed), ("name", "e v a"), ("password", PASSWORD)], 422),
-        ("another signature", [("link", &signed[1..]), ("name", "eva"), ("password", PASSWORD)], 410),
+        (
+            "another signature",
+            [("link", &signed[1..]), ("name", "eva"), ("password", PASSWORD)],
+            410,
+        ),
         ("as it should be", [("link", signed), ("name", "eva"), ("password", PASSWORD)], 303),
         ("a second time", [("link", signed), ("name", "bob"), ("password", PASSWORD)], 410),
     ];
@@ -237,4 +241,44 @@ async fn what_was_typed_survives_the_end_of_the_session() {
     page.has("a &#60;typo&#62; &#38; more");
     let again = [("csrf", &*page.value("csrf")), ("paused", "true"), ("reason", "a <typo> & more")];
     browser.post(path, &again).await.must(303);
+}
+
+#[tokio::test]
+async fn a_link_that_names_nobody_takes_no_account() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let link = place.link(StaffRole::Viewer, None);
+    let signed = link.split_once("link=").unwrap().1;
+    let fields = |name| [("link", signed), ("name", name), ("password", "another password")];
+    let mut stranger = place.browser();
+    stranger.post("/console/welcome", &fields(NAME)).await.must(422).has("has an account already");
+    admin.get("/console/staff").await.must(200);
+    stranger.post("/console/welcome", &fields("vera")).await.must(303);
+}
+
+#[tokio::test]
+async fn an_invitation_ends_with_its_admin() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let invited = async |admin: &mut crate::browser::Browser| {
+        let page = admin.submit("/console/staff/invite", &[("role", "admin")]).await.must(200);
+        let link = page.text.split("readonly value=\"http://shop.example").nth(1).unwrap();
+        link.split('"').next().unwrap().to_owned()
+    };
+    let link = invited(&mut admin).await;
+    place.browser().get(&link).await.must(200);
+    admin.submit("/console/sign-out", &[("everywhere", "1")]).await.must(303);
+    place.browser().get(&link).await.must(410);
+}
+
+#[tokio::test]
+async fn a_new_account_of_an_old_name_has_none_of_its_sessions() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let mut mina = place.signed_in(StaffRole::Support).await;
+    admin.submit("/console/staff/support/remove", &[]).await.must(303);
+    mina.get("/console/store").await.must(303);
+    place.clock.pass(1_000);
+    place.signed_in(StaffRole::Support).await.get("/console/store").await.must(200);
+    mina.get("/console/store").await.must(303);
 }

@@ -12,9 +12,9 @@ use crate::{open, output};
 
 /// Print a one-time link to the console
 ///
-/// Whoever opens the link within an hour chooses a name and a password, and gets an account with the role. If
-/// the name has an account, it gets the new password and the role, and is signed out everywhere: so this is also
-/// what to do if every admin has lost their password.
+/// Whoever opens the link within an hour chooses a name and a password, and gets an account with the role. With
+/// --name, if the name has an account, it gets the new password and the role, and is signed out everywhere: so
+/// this is also what to do if every admin has lost their password.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 printed, 1 failed, 2 usage error.
