@@ -20,6 +20,9 @@ use crate::trouble::Trouble;
 /// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
 
+/// The kind of a form that is no upload.
+const ENCODED: &[u8] = b"application/x-www-form-urlencoded";
+
 /// What a route is for. `None`: anyone may ask, also without an account.
 pub(crate) type Guarded = (Arc<Console>, Option<Action>);
 
@@ -61,10 +64,10 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
     if is_form && is_foreign(&parts.headers) {
         return Err(Trouble::Foreign);
     }
-    let is_encoded = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let is_encoded = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().get(..ENCODED.len());
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(ENCODED))
+    });
     let (fields, body) = match is_form && is_encoded {
         true => {
             let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Trouble::TooLong)?;
@@ -77,9 +80,14 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
         if !action.is_for(member.role) {
             return Err(Trouble::Forbidden);
         }
-        // The form of an upload has its token in its first part.
-        if is_form && is_encoded && !has_token(desk, member, &fields) {
-            return Err(signed_out(is_form, fields));
+        // The form of an upload has its token in its first part. No other form may be of another kind: it
+        // would have none.
+        match is_encoded {
+            true if is_form && !has_token(desk, member, &fields) => {
+                return Err(signed_out(is_form, fields));
+            }
+            false if is_form && action != Action::Import => return Err(Trouble::Foreign),
+            _ => {}
         }
     }
     parts.extensions.insert(desk.clone());

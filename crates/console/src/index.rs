@@ -23,6 +23,10 @@ const FRESH: Duration = Duration::from_secs(10);
 /// How old a list may be that is shown while the next one is read. After a quiet hour, people wait for it.
 const SHOWN_MAX: Duration = Duration::from_secs(60);
 
+/// The list is read again at once when this process has changed a campaign, and then not for so long: who
+/// changes one after the other must not make everybody read all of them for each.
+const STALE_MAX: Duration = Duration::from_secs(2);
+
 /// Most campaigns of the list: some 20 MB.
 const CAMPAIGNS_MAX: usize = 50_000;
 
@@ -33,6 +37,8 @@ pub(crate) struct Listed {
     /// When they were read.
     pub(crate) at: Millis,
     read: Instant,
+    /// Whether it was read because this process had changed a campaign.
+    after_change: bool,
 }
 
 /// The list of a process.
@@ -66,7 +72,9 @@ impl Desk {
         // An empty list is read at once, and whoever sees it waits for the first campaign.
         let is_good = |known: &Arc<Listed>| {
             let may_be_shown = known.read.elapsed() <= SHOWN_MAX && !known.campaigns.is_empty();
-            may_be_shown && !index.is_stale.load(Ordering::Acquire)
+            let is_stale = index.is_stale.load(Ordering::Acquire);
+            let was_just_read_again = known.after_change && known.read.elapsed() <= STALE_MAX;
+            may_be_shown && (!is_stale || was_just_read_again)
         };
         let known = index.listed().filter(is_good);
         if let Some(known) = known {
@@ -91,19 +99,24 @@ impl Desk {
     async fn read_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
         let Console { engine, index, .. } = &*self.console;
         // Before the read: a change during it makes the list stale again.
-        index.is_stale.store(false, Ordering::Release);
-        let reader = self.reader()?;
-        let (mut campaigns, mut after) = (Vec::new(), None);
-        while campaigns.len() < CAMPAIGNS_MAX {
-            let page = engine.campaigns(&reader, after, PAGE_MAX).await?;
-            let is_last = page.len() < PAGE_MAX;
-            after = page.last().map(|last| last.campaign.id.clone());
-            campaigns.extend(page);
-            if is_last {
-                break;
+        let after_change = index.is_stale.swap(false, Ordering::AcqRel);
+        let read = async {
+            let reader = self.reader()?;
+            let (mut campaigns, mut after) = (Vec::new(), None);
+            while campaigns.len() < CAMPAIGNS_MAX {
+                let page = engine.campaigns(&reader, after, PAGE_MAX).await?;
+                let is_last = page.len() < PAGE_MAX;
+                after = page.last().map(|last| last.campaign.id.clone());
+                campaigns.extend(page);
+                if is_last {
+                    break;
+                }
             }
-        }
-        let listed = Arc::new(Listed { campaigns, at: engine.now(), read: Instant::now() });
+            Ok(campaigns)
+        };
+        let campaigns = read.await.inspect_err(|_: &Trouble| index.has_changed())?;
+        let (at, read) = (engine.now(), Instant::now());
+        let listed = Arc::new(Listed { campaigns, at, read, after_change });
         *index.listed.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&listed));
         Ok(listed)
     }

@@ -28,6 +28,12 @@ pub fn link(
     signed(&Signer::new(keys), &link)
 }
 
+/// A link for the first admin. It is good only while nobody has an account: it stands in logs.
+pub fn first_link(keys: SigningKeys, now: Millis, ttl_ms: i64) -> String {
+    let link = new(StaffRole::Admin, None, None, now.plus_ms(ttl_ms));
+    signed(&Signer::new(keys), &Link { only_first: true, ..link })
+}
+
 /// A new link that nobody has used.
 pub(crate) fn new(
     role: StaffRole,
@@ -36,7 +42,14 @@ pub(crate) fn new(
     expires_at: Millis,
 ) -> Link {
     let id = Uuid::now_v7().simple().to_string();
-    Link { id, expires_at: expires_at.0, role: role.as_str().to_owned(), name, by }
+    Link {
+        id,
+        expires_at: expires_at.0,
+        role: role.as_str().to_owned(),
+        name,
+        by,
+        only_first: false,
+    }
 }
 
 pub(crate) fn signed(signer: &Signer, link: &Link) -> String {
@@ -56,6 +69,7 @@ impl Console {
             role,
             name,
             by: link.by,
+            only_first: link.only_first,
         })
     }
 }

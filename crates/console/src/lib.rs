@@ -40,7 +40,7 @@ use index::CampaignIndex;
 use screens::overview::Live;
 use signing::Signer;
 
-pub use invitation::{FIRST_LINK_MS, INVITATION_MS, link};
+pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
 pub use routes::mounted;
 pub use signing::{SESSION_MS, SigningKeys};
 

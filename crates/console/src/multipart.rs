@@ -1,7 +1,10 @@
 //! The form of an upload: short fields, then the file as a stream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
 use bytes::Bytes;
@@ -18,20 +21,40 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Longest short field, in bytes.
 const FIELD_BYTES_MAX: usize = 4_096;
 
+/// Most bytes before the file begins: a few short fields, and the first piece of the file.
+const BEFORE_FILE_MAX: usize = 1 << 20;
+
 /// The short fields, which come before the file. The form of the page has them in this order.
 const SHORT: [&str; 5] = ["csrf", "mode", "encoding", "columns", "batch_id"];
 
 /// An upload whose token was checked.
 pub(crate) struct Upload {
     multipart: Multipart,
+    /// Whether the file has begun.
+    has_begun: Arc<AtomicBool>,
 }
 
 impl Upload {
     /// The upload of a request, which the guard has not read.
     pub(crate) async fn of(request: Request) -> Result<Upload, Trouble> {
+        let (parts, body) = request.into_parts();
+        let (has_begun, mut before) = (Arc::new(AtomicBool::new(false)), 0);
+        let file_has_begun = Arc::clone(&has_begun);
+        // A body without an end of its first part would be kept in memory as long as it comes.
+        let body = body.into_data_stream().map(move |piece| {
+            let piece = piece.map_err(std::io::Error::other)?;
+            if !file_has_begun.load(Ordering::Relaxed) {
+                before += piece.len();
+                if before > BEFORE_FILE_MAX {
+                    return Err(std::io::Error::other("no file begins in time"));
+                }
+            }
+            Ok(piece)
+        });
+        let request = Request::from_parts(parts, Body::from_stream(body));
         let multipart = Multipart::from_request(request, &()).await;
         let multipart = multipart.map_err(|_| Trouble::field("file", "is missing"))?;
-        Ok(Upload { multipart })
+        Ok(Upload { multipart, has_begun })
     }
 
     /// The short fields and the file. They come in the order of the form, so the file is the last.
@@ -43,15 +66,24 @@ impl Upload {
         desk: &Desk,
     ) -> Result<(Fields, BoxStream<'_, Result<Bytes, String>>), Trouble> {
         let mut fields = Fields::default();
-        for name in SHORT {
-            let mut part = self.part(name).await?;
-            fields.0.push((name.to_owned(), short(&mut part).await?));
-        }
+        let read = async {
+            for name in SHORT {
+                let mut part = self.part(name).await?;
+                fields.0.push((name.to_owned(), short(&mut part).await?));
+            }
+            Ok(())
+        };
+        let read = tokio::time::timeout(IDLE, read).await;
+        read.unwrap_or_else(|_| Err(Trouble::field("file", "did not begin in time")))?;
         let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
         if !is_token(desk, member, fields.shown("csrf")) {
             return Err(Trouble::SignedOut(None));
         }
-        Ok((fields, pieces(self.part("file").await?)))
+        let has_begun = Arc::clone(&self.has_begun);
+        let file = tokio::time::timeout(IDLE, self.part("file")).await;
+        let file = file.unwrap_or_else(|_| Err(Trouble::field("file", "did not begin in time")))?;
+        has_begun.store(true, Ordering::Relaxed);
+        Ok((fields, pieces(file)))
     }
 
     /// The next part, which has to be this one.

@@ -77,6 +77,8 @@ pub(crate) struct Link {
     pub(crate) name: Option<String>,
     /// Who made it; nobody if it was made with the keys of the store.
     pub(crate) by: Option<(String, u64)>,
+    /// Whether it is good only while nobody has an account.
+    pub(crate) only_first: bool,
 }
 
 impl Signed for Link {

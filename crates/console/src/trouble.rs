@@ -78,7 +78,9 @@ impl Trouble {
     pub(crate) fn page(&self, desk: &Desk) -> Response {
         let (status, what, next) = self.said(desk.t);
         if status.is_server_error() {
-            tracing::error!(trouble = ?self, path = %desk.path, "the console cannot show a page");
+            // Without the query, which may have a one-time link or a name.
+            let path = desk.path.split('?').next().unwrap_or_default();
+            tracing::error!(trouble = ?self, path, "the console cannot show a page");
         }
         let page = TroublePage { d: desk, t: desk.t, status: status.as_u16(), what, next };
         match desk.page(&page) {

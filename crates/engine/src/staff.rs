@@ -111,6 +111,8 @@ pub struct Invitation {
     /// Who made the link, and the generation of their account then. It is good while they are that admin still.
     /// `None`: somebody with the keys of the store.
     pub by: Option<(String, u64)>,
+    /// Whether it is good only while nobody has an account.
+    pub only_first: bool,
 }
 
 impl StaffList {
@@ -131,7 +133,7 @@ impl StaffList {
             self.member(name)
                 .is_some_and(|by| by.role == StaffRole::Admin && by.generation == *generation)
         });
-        !is_used && by_admin
+        !is_used && by_admin && (!link.only_first || self.people.is_empty())
     }
 
     fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {

@@ -4,10 +4,12 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
+use coupon::coupon::State;
 use serde_json::json;
 
 use crate::desk::Desk;
 use crate::index::Counted;
+use crate::roles::Action;
 use crate::screens::customer::{CouponRow, coupon_row, cursor};
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -143,7 +145,11 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         let detail = t.still_out(it.counts().issued);
         (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
     });
-    let list = desk.coupons(None, None, Some((day, desk.zone.clone()))).await?;
+    let mut list = desk.coupons(None, None, Some((day, desk.zone.clone()))).await?;
+    if !desk.may(Action::DownloadCodes) {
+        // Whoever has a code that nobody holds may be able to use it.
+        list.coupons.retain(|view| !matches!(view.coupon.state(), State::Available));
+    }
     let zone = crate::fields::encoded(desk.zone.name());
     let page = DayPage {
         d: &desk,

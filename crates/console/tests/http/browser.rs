@@ -124,7 +124,13 @@ impl Browser {
         self.send(Method::POST, path, kind, Body::from(body)).await
     }
 
-    async fn send(&mut self, method: Method, path: &str, kind: Option<&str>, body: Body) -> Page {
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: Body,
+    ) -> Page {
         let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         let mut request = Request::builder().method(method).uri(path);

@@ -1,6 +1,8 @@
 //! Signing in and out: links, passwords, sessions, and the tokens of forms.
 
-use axum::http::header;
+use axum::body::Body;
+use axum::http::{Method, header};
+use console::FIRST_LINK_MS;
 use engine::StaffRole;
 
 use crate::place::{PASSWORD, Place, signing};
@@ -182,6 +184,19 @@ async fn people() {
 }
 
 #[tokio::test]
+async fn the_link_of_the_log_is_for_the_first_admin() {
+    let place = Place::new();
+    let links = [(); 2].map(|()| console::first_link(signing(), place.engine.now(), FIRST_LINK_MS));
+    let signed = links.each_ref().map(|link| link.split_once("link=").unwrap().1);
+    let cases = [("the first", signed[0], "eva", 303), ("another one", signed[1], "mallory", 410)];
+    for (name, link, person, want) in cases {
+        let fields = [("link", link), ("name", person), ("password", PASSWORD)];
+        let page = place.browser().post("/console/welcome", &fields).await;
+        assert_eq!(page.status, want, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_without_its_token_changes_nothing() {
     let place = Place::new();
     place.seeded().await;
@@ -220,6 +235,12 @@ async fn a_form_without_its_token_changes_nothing() {
         let page = browser.post(path, &fields).await;
         assert_eq!(page.status, want, "{name}");
         assert_eq!(is_paused().await, want == 303, "{name}");
+    }
+    // A form of another kind would have no token.
+    browser.extra = Vec::new();
+    for kind in [Some("text/plain"), Some("multipart/form-data; boundary=x"), None] {
+        let page = browser.send(Method::POST, path, kind, Body::from("paused=false")).await;
+        assert_eq!((page.status, is_paused().await), (403, true), "{kind:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, absolute};
 use std::time::{Duration, Instant};
 
 use ::console::FIRST_LINK_MS;
-use engine::{Engine, StaffRole};
+use engine::Engine;
 use tokio::net::TcpListener;
 
 use crate::failure::CliError;
@@ -82,7 +82,7 @@ async fn first_link(
     }
     let keys = console::signing_keys(&opened.keys);
     let now = opened.engine.now();
-    let link = ::console::link(keys, StaffRole::Admin, None, now, FIRST_LINK_MS);
+    let link = ::console::first_link(keys, now, FIRST_LINK_MS);
     Ok(format!(
         "\nTo make the first account of the console, open this once within an hour:\n\n  {address}{link}\n"
     ))
