@@ -6,12 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 23] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
     ("hot-sqlite", &["coupon", "router", "hot"]),
-    ("cql-session", &["hot"]),
+    ("cql-session", &["coupon", "hot"]),
+    ("cql-records", &["coupon", "hot", "cql-session"]),
     ("hot-cql", &["coupon", "router", "hot", "cql-session"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
@@ -28,6 +29,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "hot",
             "hot-sqlite",
             "cql-session",
+            "cql-records",
             "hot-cql",
             "cold",
             "compactor",
@@ -53,6 +55,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
             "router",
             "hot",
             "cql-session",
+            "cql-records",
             "hot-cql",
             "cold",
             "compactor",
@@ -68,7 +71,7 @@ const ARROWS: [(&str, &[&str]); 22] = [
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 12] = [
     ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
-    ("scylla", &["cql-session", "hot-cql", "simulation"]),
+    ("scylla", &["cql-records", "cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold", "simulation"]),

@@ -8,6 +8,7 @@
 //! `outcome` says what is known after an error.
 
 mod about;
+mod accounts;
 mod bounded_join;
 mod clock;
 mod cluster;
@@ -18,11 +19,14 @@ mod keyed_lock;
 mod keyspace_address;
 mod outcome;
 mod profiles;
+mod rejected;
 mod resolving;
 mod results;
 mod routing;
 mod schema;
+mod settings;
 mod tls;
+pub mod values;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

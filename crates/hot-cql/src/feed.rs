@@ -7,6 +7,7 @@
 
 mod changes;
 mod cursor;
+mod deeds;
 mod epoch;
 mod marks;
 mod reading;
@@ -22,7 +23,7 @@ use hot::HotError;
 use hot::feed::{Feed, FeedRead, FeedStart};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::CqlHot;
+use crate::Store;
 pub(crate) use writing::{MadeValue, News, made_by};
 
 /// The one CQL partition of a table that has one.
@@ -75,15 +76,21 @@ impl FeedState {
     }
 }
 
+/// Whether one cursor is behind another one; `true` also if that is none.
+pub(crate) fn is_behind(cursor: &str, other: &str) -> bool {
+    let place = |text| cursor::Position::parse(text).map(|(_, position)| position);
+    place(cursor) > place(other)
+}
+
 fn slot_of(now_ms: i64) -> i64 {
     now_ms.div_euclid(SLOT_MS)
 }
 
 #[async_trait]
-impl Feed for CqlHot {
+impl Feed for Store {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError> {
         let none = || HotError::Damaged("the store keeps no events".into());
-        let feed = self.store.feed.as_ref().ok_or_else(none)?;
-        self.store.events_of_feed(feed, from, limit).await
+        let feed = self.feed.as_ref().ok_or_else(none)?;
+        self.events_of_feed(feed, from, limit).await
     }
 }

@@ -1,39 +1,19 @@
 //! Conversions between CQL values and the types of `coupon` and `hot`.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use coupon::code::Code;
 use coupon::coupon::{Coupon, Event, Hold};
 use coupon::flat::Flat;
 use coupon::ids::{Actor, OperationId};
-use coupon::time::{Day, Millis};
-use hot::HotError;
-use scylla::value::{CqlDate, CqlTimestamp};
+use coupon::time::Millis;
+use scylla::value::CqlTimestamp;
 use scylla::{DeserializeValue, SerializeValue};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub(crate) use cql_session::values::{date, day, instant, millis, parsed, signed};
 use cql_session::{Result, damaged};
-
-/// CQL counts its days from the lowest date: 1970-01-01 is the middle of the range.
-const EPOCH: u32 = 1 << 31;
-
-pub(crate) fn date(day: Day) -> CqlDate {
-    CqlDate(EPOCH.wrapping_add_signed(day.0))
-}
-
-pub(crate) fn day(date: CqlDate) -> Day {
-    Day(date.0.wrapping_sub(EPOCH).cast_signed())
-}
-
-pub(crate) fn instant(at: Millis) -> CqlTimestamp {
-    CqlTimestamp(at.0)
-}
-
-pub(crate) fn millis(at: CqlTimestamp) -> Millis {
-    Millis(at.0)
-}
 
 pub(crate) fn uuid(operation: OperationId) -> Uuid {
     Uuid::from_u128(operation.0)
@@ -42,19 +22,6 @@ pub(crate) fn uuid(operation: OperationId) -> Uuid {
 /// Orders coupons of one expiry; never negative, so that it is the same number as a `bigint`.
 pub(crate) fn tie(code: &Code) -> u64 {
     xxh3_64(code.as_str().as_bytes()) >> 1
-}
-
-pub(crate) fn signed(number: u64) -> i64 {
-    number.cast_signed()
-}
-
-/// Parses a text column.
-pub(crate) fn parsed<T>(column: &str, text: &str) -> Result<T>
-where
-    T: FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|why| HotError::Damaged(format!("{column}: {why}")))
 }
 
 /// The type `event`. No field is `allow_missing`: the store does not open while the type lacks one, and

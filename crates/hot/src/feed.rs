@@ -28,6 +28,9 @@ pub struct FeedEvent {
     pub actor: Actor,
     /// What.
     pub happened: Happened,
+    /// Whether the same event comes again behind this one: here it only comes before a later change of its
+    /// coupon. Who counts events counts it there.
+    pub comes_again: bool,
 }
 
 /// What happened to what.
