@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use coupon::time::Millis;
+use cql_session::feed_cursor::is_behind;
 use cql_session::values::{instant, signed};
 use cql_session::{Result, StatementProfile};
 use hot::HotError;
@@ -117,7 +118,7 @@ impl ClusterRecords {
         loop {
             let (mut sum, counted_to) = attempts.looked(self.sum(campaign, quarter).await)?;
             let is_new = |event: &FeedEvent| {
-                counted_to.as_ref().is_none_or(|to| self.source.is_behind(&event.cursor, to))
+                counted_to.as_ref().is_none_or(|to| is_behind(&event.cursor, to))
             };
             let new = events.iter().filter(|(event, _)| is_new(event));
             let Some((last, _)) = new.clone().next_back() else { return Ok(()) };
@@ -174,7 +175,7 @@ fn one(kind: CouponEventKind) -> Activity {
 /// The coupon of an event that counts here.
 pub(crate) fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
     match &event.happened {
-        Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.comes_again),
+        Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.is_repeat),
         Happened::Deed { .. } => None,
     }
 }

@@ -2,9 +2,11 @@
 
 use std::str::FromStr;
 
+use coupon::ids::OperationId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
 use scylla::value::{CqlDate, CqlTimestamp};
+use uuid::Uuid;
 
 use crate::Result;
 
@@ -34,6 +36,11 @@ pub fn millis(at: CqlTimestamp) -> Millis {
 /// A number as a `bigint`.
 pub fn signed(number: u64) -> i64 {
     number.cast_signed()
+}
+
+/// The name of a change as a `uuid`.
+pub fn uuid(operation: OperationId) -> Uuid {
+    Uuid::from_u128(operation.0)
 }
 
 /// Parses a text column.

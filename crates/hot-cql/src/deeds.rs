@@ -150,10 +150,6 @@ impl RecordSource for Store {
         self.feed.as_ref().map(|_| self as &dyn Feed)
     }
 
-    fn is_behind(&self, cursor: &str, other: &str) -> bool {
-        crate::feed::is_behind(cursor, other)
-    }
-
     async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {
         match self.campaign_now(campaign).await? {
             Some(here) => self.enter_last(&here).await.map(drop),

@@ -6,10 +6,8 @@
 //! for rows behind its mark. So at least one of the two sees the other, whichever was frozen in between.
 
 mod changes;
-mod cursor;
 mod deeds;
 mod epoch;
-mod marks;
 mod reading;
 mod settling;
 mod writing;
@@ -24,6 +22,7 @@ use hot::feed::{Feed, FeedRead, FeedStart};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Store;
+use cql_session::FeedMarks;
 pub(crate) use writing::{MadeValue, News, made_by};
 
 /// The one CQL partition of a table that has one.
@@ -51,7 +50,7 @@ const KEPT_LONGER: Duration = Duration::from_secs(2 * 86_400);
 pub(crate) struct FeedState {
     keep: Duration,
     shards: i32,
-    marks: marks::Marks,
+    marks: FeedMarks,
     /// The last run of slots that this process has entered.
     span: AtomicI64,
 }
@@ -59,7 +58,7 @@ pub(crate) struct FeedState {
 impl FeedState {
     /// Of a store that keeps events for a time.
     pub(crate) fn new(keep: Duration, shards: i32) -> FeedState {
-        let (marks, span) = (marks::Marks::default(), AtomicI64::new(i64::MIN));
+        let (marks, span) = (FeedMarks::default(), AtomicI64::new(i64::MIN));
         FeedState { keep, shards: shards.max(1), marks, span }
     }
 
@@ -74,12 +73,6 @@ impl FeedState {
         // ScyllaDB and Cassandra take twenty years at most.
         i32::try_from(seconds).unwrap_or(i32::MAX).min(630_720_000)
     }
-}
-
-/// Whether one cursor is behind another one; `true` also if that is none.
-pub(crate) fn is_behind(cursor: &str, other: &str) -> bool {
-    let place = |text| cursor::Position::parse(text).map(|(_, position)| position);
-    place(cursor) > place(other)
 }
 
 fn slot_of(now_ms: i64) -> i64 {

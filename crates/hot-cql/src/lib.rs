@@ -25,7 +25,6 @@ mod index_rows;
 mod inventory;
 mod issuing;
 mod lists;
-mod merging;
 mod options;
 mod partitions;
 mod reconcile;

@@ -28,9 +28,9 @@ pub struct FeedEvent {
     pub actor: Actor,
     /// What.
     pub happened: Happened,
-    /// Whether the same event comes again behind this one: here it only comes before a later change of its
-    /// coupon. Who counts events counts it there.
-    pub comes_again: bool,
+    /// Whether its own place in the feed is another one, where it comes, too. Who counts events counts it
+    /// there.
+    pub is_repeat: bool,
 }
 
 /// What happened to what.

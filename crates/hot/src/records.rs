@@ -152,9 +152,6 @@ pub trait RecordSource: Send + Sync {
     /// The events of coupons; `None`: the store keeps none.
     fn feed(&self) -> Option<&dyn Feed>;
 
-    /// Which of two cursors of the feed comes later; `true` also if the second one is none.
-    fn is_behind(&self, cursor: &str, other: &str) -> bool;
-
     /// Enters the deeds that the row of a campaign carries, if it carries any.
     ///
     /// # Errors

@@ -12,11 +12,11 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::cursor::Behind;
 use super::deeds::AnnouncedDeed;
 use crate::Store;
 use crate::values::{day, millis, parsed, signed};
 use cql_session::bounded_join;
+use cql_session::feed_cursor::Behind;
 use cql_session::{Result, StatementProfile, damaged};
 
 /// CQL partitions that are read at a time.
@@ -84,6 +84,8 @@ pub(super) struct Announced {
     until: Option<Millis>,
     /// The partition in which the coupon has the version `before`.
     pub(super) day: Day,
+    /// Whether the coupon says that another index row of the same write is the one that counts.
+    pub(super) is_repeat: bool,
 }
 
 impl ChangeRow {
@@ -144,6 +146,7 @@ impl ChangeRow {
             reference: self.reference,
             reason: self.reason,
             until: self.until.map(millis),
+            is_repeat: false,
         })
     }
 }

@@ -15,10 +15,10 @@ use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FeedState;
-use super::cursor::Behind;
 use super::writing::TRIES;
 use crate::Store;
 use crate::values::{instant, parsed};
+use cql_session::feed_cursor::Behind;
 use cql_session::{Result, StatementProfile, damaged};
 
 /// A deed that was about to be done.

@@ -4,12 +4,12 @@ use hot::HotError;
 use hot::feed::{FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 
 use super::changes::Found;
-use super::cursor::{Behind, Position};
 use super::epoch::Epochs;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::Store;
 use cql_session::Result;
 use cql_session::bounded_join;
+use cql_session::feed_cursor::{Behind, Position};
 
 /// Coupons that are settled at a time.
 const AT_ONCE: usize = 32;
@@ -41,14 +41,14 @@ impl Walk<'_> {
         self.events.push(match found {
             Found::Coupon(change) => {
                 let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
-                let comes_again = change.slot != self.position.slot;
+                let is_repeat = change.is_repeat || change.slot != self.position.slot;
                 let happened = Happened::Coupon(change.happened()?);
-                FeedEvent { id, cursor, at, actor, happened, comes_again }
+                FeedEvent { id, cursor, at, actor, happened, is_repeat }
             }
             Found::Deed(it) => {
                 let (id, at, actor) = (it.event_id(), it.at, it.actor);
                 let happened = Happened::Deed { deed: it.deed, reason: it.reason };
-                FeedEvent { id, cursor, at, actor, happened, comes_again: false }
+                FeedEvent { id, cursor, at, actor, happened, is_repeat: false }
             }
         });
         Ok(())
@@ -74,7 +74,7 @@ impl Store {
         let mut walk = Walk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
         if walk.position.slot < end {
             // Before anything is read. A writer that does not see it has its rows there.
-            self.set_mark(&feed.marks, end - 1).await?;
+            self.session.set_mark(&feed.marks, end - 1).await?;
             self.walk_feed(feed, &mut walk).await?;
         }
         let next = walk.position.cursor(&epochs.epoch);

@@ -186,7 +186,7 @@ impl Store {
 
     /// Whether no reader has passed a slot. To be asked after its rows are acknowledged.
     pub(super) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
-        Ok(self.mark_now(&feed.marks).await? < slot)
+        Ok(self.session.mark_now(&feed.marks).await? < slot)
     }
 
     async fn put_changes(&self, mut rows: Vec<NewChange<'_>>) -> Result<()> {
