@@ -91,7 +91,6 @@ pub(super) const SEEN_SERIAL: Which =
 // The records beside coupons.
 
 pub(super) const ADD: Which = Which::of(&["UPDATE activity SET issued = ?"]);
-pub(super) const MOVE_COUNT: Which = Which::of(&["UPDATE counted SET counted_to = ?"]);
 /// Every update of a campaign.
 pub(super) const DEEDS: Which = Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
 pub(super) const ENTER_DEEDS: Which = Which::of(&["INSERT INTO audit_of_campaign"]);

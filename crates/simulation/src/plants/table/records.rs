@@ -1,6 +1,6 @@
 //! The audit and the counts: what is kept beside coupons.
 
-use crate::plants::statements::{ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, MOVE_COUNT, TELL_DEEDS};
+use crate::plants::statements::{ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, TELL_DEEDS};
 use crate::plants::{Does, How, Plant};
 
 pub(super) const PLANTS: &[Plant] = &[
@@ -18,11 +18,6 @@ pub(super) const PLANTS: &[Plant] = &[
         name: "count-moves-before-its-sums",
         breaks: "the place of the next count moves after all sums are written",
         how: How::All(&[(ADD, Does::Late(6, &Does::Send))]),
-    },
-    Plant {
-        name: "count-does-not-wait",
-        breaks: "the place of the next count moves only from where the count began",
-        how: How::All(&[(MOVE_COUNT, Does::Plain(" IF counted_to = ?"))]),
     },
     Plant {
         name: "deeds-are-not-carried",
