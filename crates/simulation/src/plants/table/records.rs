@@ -5,11 +5,6 @@ use crate::plants::{Does, How, Plant};
 
 pub(super) const PLANTS: &[Plant] = &[
     Plant {
-        name: "counted-over-another",
-        breaks: "a sum is written only over the place in the feed up to which it was read",
-        how: How::All(&[(ADD, Does::Plain(" IF counted_to = ?"))]),
-    },
-    Plant {
         name: "counted-without-its-place",
         breaks: "a sum names the last event that is in it",
         how: How::All(&[(ADD, Does::Strip(", counted_to = ?"))]),
