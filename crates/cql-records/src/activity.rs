@@ -21,10 +21,7 @@ impl Activities for ClusterRecords {
         from: i64,
         until: i64,
     ) -> Result<Vec<(i64, Activity)>> {
-        if let Err(error) = self.count(Skip::Never).await {
-            // What was counted before is read.
-            tracing::warn!(%error, "the newest events are not counted yet");
-        }
+        self.count_for_reader().await;
         let cql = "SELECT quarter, issued, redeemed, cancelled FROM activity WHERE campaign_id = ? \
                    AND quarter >= ? AND quarter < ?";
         type Row = (i64, Option<i64>, Option<i64>, Option<i64>);

@@ -49,6 +49,13 @@ struct Progress {
 }
 
 impl ClusterRecords {
+    /// Counts, for somebody who reads what was counted. If that fails, they read what there is.
+    pub(crate) async fn count_for_reader(&self) {
+        if let Err(error) = self.count(Skip::Never).await {
+            tracing::warn!(%error, "the newest events are not counted yet");
+        }
+    }
+
     /// Counts everything that the feed has.
     pub(crate) async fn count(&self, skip: Skip) -> Result<()> {
         let Some(feed) = self.source.feed() else { return Ok(()) };
@@ -73,6 +80,7 @@ impl ClusterRecords {
                 }
             };
             self.enter_orders(&page.events).await?;
+            self.enter_redemptions(&page.events).await?;
             for ((campaign, quarter), events) in by_row(&page.events) {
                 self.add(&campaign, quarter, &events).await?;
             }

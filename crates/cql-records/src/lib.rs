@@ -1,15 +1,16 @@
 //! What a cluster keeps beside coupons: who changed campaigns ([`Audit`]), how often coupons were issued and
-//! redeemed ([`Activities`]), and which coupons an order redeemed ([`Redemptions`]).
+//! redeemed ([`Activities`]), and who redeemed what ([`Redemptions`]).
 //!
 //! The hot store tells this crate what it is about to do to a campaign ([`DeedLog`]). Everything else is made
 //! from the feed of events, so no change of a coupon waits for it. The crate owns the tables `audit_…`,
-//! `activity`, `counted` and `redeemed_by_order`.
+//! `activity`, `counted`, `redeemed_by_order` and `redemption…`.
 
 mod activity;
 mod audit;
 mod counting;
 mod deed_log;
 mod orders;
+mod redemptions;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -38,6 +39,7 @@ struct ClusterRecords {
     options: Options,
     /// The quarter before which this process has deleted sums.
     forgotten: AtomicI64,
+    days: redemptions::Days,
 }
 
 impl Records for ClusterRecords {}
@@ -56,6 +58,8 @@ pub fn records(
 ) -> (Arc<dyn DeedLog>, Arc<dyn Records>) {
     let log = Arc::new(Log::new(Arc::clone(&session)));
     let forgotten = AtomicI64::new(i64::MIN);
-    let records = ClusterRecords { session, source, log: Arc::clone(&log), options, forgotten };
+    let days = redemptions::Days::default();
+    let records =
+        ClusterRecords { session, source, log: Arc::clone(&log), options, forgotten, days };
     (log, Arc::new(records))
 }

@@ -1,18 +1,15 @@
 //! Which coupons an order has redeemed: a hash of the order, and the code. It is a hint: whoever finds a
 //! coupon by it looks at its history, wherever the coupon is by then.
 
-use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::ids::OrderRef;
-use coupon::time::Day;
 use cql_session::values::{date, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
 use hot::feed::{CouponEventKind, FeedEvent};
-use hot::redemptions::{RedemptionQuery, RedemptionRow, Redemptions};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ClusterRecords;
-use crate::counting::{Skip, counted};
+use crate::counting::counted;
 
 /// Most codes that a search for an order returns. An order redeems a few coupons.
 const CODES_MAX: i32 = 200;
@@ -44,31 +41,12 @@ impl ClusterRecords {
         });
         bounded_join(AT_ONCE, writes).await.map(|_: Vec<()>| ())
     }
-}
 
-#[async_trait]
-impl Redemptions for ClusterRecords {
-    async fn redemptions(&self, _query: RedemptionQuery) -> Result<Option<Vec<RedemptionRow>>> {
-        // No index has them by time.
-        Ok(None)
-    }
-
-    async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {
-        if self.options.orders_keep.is_none() {
-            return Ok(None);
-        }
-        if let Err(error) = self.count(Skip::Never).await {
-            tracing::warn!(%error, "the newest redemptions are not entered yet");
-        }
+    /// The coupons that an order may have redeemed.
+    pub(crate) async fn codes_of(&self, order: &OrderRef) -> Result<Vec<Code>> {
         let cql = "SELECT code FROM redeemed_by_order WHERE order_hash = ? LIMIT ?";
         let values = (hash(order.as_str()), CODES_MAX);
         let rows: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
-        let codes = rows.iter().map(|(code,)| parsed("redeemed_by_order.code", code));
-        codes.collect::<Result<Vec<Code>>>().map(Some)
-    }
-
-    async fn forget_orders(&self, _before: Day) -> Result<u64> {
-        // The rows delete themselves.
-        Ok(0)
+        rows.iter().map(|(code,)| parsed("redeemed_by_order.code", code)).collect()
     }
 }

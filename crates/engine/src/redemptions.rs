@@ -134,10 +134,7 @@ impl Engine {
                 Some(listed) => (listed, None),
                 None => return Ok(None),
             },
-            (None, Some(span)) => match self.page_of(store, &within, span, after, limit).await? {
-                Some(page) => page,
-                None => return Ok(None),
-            },
+            (None, Some(span)) => self.page_of(store, &within, span, after, limit).await?,
             (None, None) => {
                 let detail = "is missing: give order_ref, or from and to";
                 return Err(Failure::invalid("from", detail));
@@ -183,7 +180,7 @@ impl Engine {
         Ok(Some(listed))
     }
 
-    /// One page over both tiers; `None` if the store has no list.
+    /// One page over both tiers.
     async fn page_of(
         &self,
         store: &dyn Redemptions,
@@ -191,7 +188,7 @@ impl Engine {
         (from, before): (Millis, Millis),
         after: Option<RedeemedPosition>,
         limit: usize,
-    ) -> Result<Option<(Vec<Listed>, Option<RedeemedPosition>)>, Failure> {
+    ) -> Result<(Vec<Listed>, Option<RedeemedPosition>), Failure> {
         let query = RedemptionQuery {
             campaign: within.campaign.clone(),
             from,
@@ -199,7 +196,7 @@ impl Engine {
             after: after.as_ref().map(RedeemedPosition::in_hot),
             limit,
         };
-        let Some(hot) = store.redemptions(query).await? else { return Ok(None) };
+        let hot = store.redemptions(query).await?;
         let hot: Vec<Listed> = hot.into_iter().map(Listed::from).collect();
         let end_of_hot = hot.last().filter(|_| hot.len() >= limit).map(|it| it.position.clone());
         let (cold, end_of_cold) =
@@ -218,7 +215,7 @@ impl Engine {
             false => end,
         };
         all.truncate(on_page);
-        Ok(Some((all, next)))
+        Ok((all, next))
     }
 
     /// The first redemptions of archived coupons after a position.

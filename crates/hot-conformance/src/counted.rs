@@ -1,13 +1,14 @@
-//! What stores make from their feed: counts by the quarter of an hour, and the orders of redemptions.
+//! What stores make from their feed: counts by the quarter of an hour, and lists of redemptions.
 
 use std::time::Duration;
 
 use coupon::campaign::Campaign;
-use coupon::time::Millis;
+use coupon::time::{DAY_MS, Millis};
 use hot::activity::{Activity, QUARTER_MS, quarter_of};
+use hot::redemptions::{RedemptionQuery, Redemptions};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{Kit, NOW, cancel, hold, redeem, reference};
+use crate::kit::{Kit, NOW, Said, cancel, hold, redeem, reference, said};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -105,5 +106,60 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
             codes
         };
         becomes(name, want.to_vec(), codes).await;
+    }
+}
+
+/// The orders of all pages of a list, a `*` behind those that were cancelled.
+async fn orders(list: &dyn Redemptions, mut query: RedemptionQuery) -> Vec<String> {
+    let mut found = Vec::new();
+    loop {
+        let page = list.redemptions(query.clone()).await.unwrap();
+        let Some(last) = page.last() else { return found };
+        query.after = Some(last.position.clone());
+        found.extend(page.iter().map(|row| {
+            let cancelled = if row.redemption.cancelled_at.is_some() { "*" } else { "" };
+            format!("{}{cancelled}", row.redemption.order)
+        }));
+    }
+}
+
+pub(crate) async fn redemptions_newest_first(kit: &Kit) {
+    let Some(list) = kit.hot.redemptions() else { return };
+    let [ann] = kit.users();
+    let campaigns = [(); 2].map(|()| Campaign { per_user_limit: None, ..kit.draft() });
+    for campaign in &campaigns {
+        kit.stocked(campaign, 10).await;
+    }
+    // A second apart, and one on the next day.
+    for (nth, of) in [0, 1, 0, 0, 1].into_iter().enumerate() {
+        let (order, day) = (format!("o{nth}"), if nth == 4 { DAY_MS } else { 0 });
+        let code = kit.issued(&campaigns[of], &ann, &order).await;
+        let at = NOW.plus_ms(1_000 * nth as i64 + day);
+        assert_eq!(said(&kit.at(at, &code, redeem(&ann, &order)).await), Said::Accepted);
+        if nth == 1 {
+            let at = NOW.plus_ms(9_000);
+            assert_eq!(said(&kit.at(at, &code, cancel(&order)).await), Said::Accepted);
+        }
+    }
+    let [one, two] = &campaigns;
+    let cases: [(&str, &Campaign, (i64, i64), &[&str]); 4] = [
+        ("of the first", one, (0, 9 * DAY_MS), &["o3", "o2", "o0"]),
+        ("of the second, over two days", two, (0, 9 * DAY_MS), &["o4", "o1*"]),
+        ("the end is excluded", one, (0, 3_000), &["o2", "o0"]),
+        ("nothing then", one, (4_000, 5_000), &[]),
+    ];
+    for (name, campaign, (from, before), want) in cases {
+        for limit in [1, 2, 50] {
+            let query = RedemptionQuery {
+                campaign: Some(campaign.id.clone()),
+                from: NOW.plus_ms(from),
+                before: NOW.plus_ms(before),
+                after: None,
+                limit,
+            };
+            let want: Vec<String> = want.iter().map(|order| (*order).to_owned()).collect();
+            let name = format!("{name}, {limit} a page");
+            becomes(&name, want, async || orders(list, query.clone()).await).await;
+        }
     }
 }

@@ -111,7 +111,7 @@ macro_rules! conforms {
         audit {
             every_deed_is_entered_once the_store_itself sold_out_whenever_the_last_one_goes
         }
-        counted { each_event_is_counted_once an_order_is_found }
+        counted { each_event_is_counted_once an_order_is_found redemptions_newest_first }
         issue {
             one_each three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
             thousands_of_used_serials_are_skipped paused_stock_is_not_issued issue_window

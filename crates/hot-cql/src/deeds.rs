@@ -5,17 +5,19 @@
 //! update is sent, it is announced, in the audit and in the feed; readers of both ask the campaign.
 
 use async_trait::async_trait;
+use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
 use hot::audit::{Act, AuditEntry, Deed, DeedKind, given};
 use hot::feed::Feed;
-use hot::records::{Carried, RecordSource};
+use hot::records::{Carried, RecordSource, Whereabouts};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
+use crate::coupons::Trace;
 use cql_session::Result;
 
 /// Who does something to a campaign, and what.
@@ -148,6 +150,19 @@ impl RecordSource for Store {
 
     fn is_behind(&self, cursor: &str, other: &str) -> bool {
         crate::feed::is_behind(cursor, other)
+    }
+
+    async fn whereabouts(&self, code: &Code) -> std::result::Result<Whereabouts, HotError> {
+        let day = match self.owner_of(code).await? {
+            Some((_, day)) => Some(day),
+            None => self.directory_day(code).await?,
+        };
+        let Some(day) = day else { return Ok(Whereabouts::Nowhere) };
+        Ok(match self.trace(day.into(), code).await? {
+            Trace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
+            Trace::InCold { .. } => Whereabouts::Cold,
+            Trace::Nothing => Whereabouts::Nowhere,
+        })
     }
 
     async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {

@@ -6,16 +6,17 @@
 //! them first, and so does whoever reads the audit.
 
 use async_trait::async_trait;
+use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId};
 use coupon::time::Millis;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::HotError;
 use crate::activity::Activities;
 use crate::audit::{Act, Audit, AuditEntry, Deed, DeedKind, FieldChange};
 use crate::feed::Feed;
 use crate::redemptions::Redemptions;
+use crate::{CouponSnapshot, HotError};
 
 /// The deeds of one update of a campaign, as its row carries them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +147,17 @@ pub trait DeedLog: Send + Sync {
     ) -> Result<(), HotError>;
 }
 
+/// Where a coupon is that the records name.
+#[derive(Clone, Debug)]
+pub enum Whereabouts {
+    /// It has a row in the hot store.
+    Hot(Box<CouponSnapshot>),
+    /// It was archived.
+    Cold,
+    /// There is no such coupon.
+    Nowhere,
+}
+
 /// What those records are made from.
 #[async_trait]
 pub trait RecordSource: Send + Sync {
@@ -154,6 +166,12 @@ pub trait RecordSource: Send + Sync {
 
     /// Which of two cursors of the feed comes later; `true` also if the second one is none.
     fn is_behind(&self, cursor: &str, other: &str) -> bool;
+
+    /// Where a coupon is. Does not read the cold tier.
+    ///
+    /// # Errors
+    /// Any [`HotError`].
+    async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
 
     /// Enters the deeds that the row of a campaign carries, if it carries any.
     ///

@@ -51,11 +51,8 @@ pub struct RedemptionRow {
 pub trait Redemptions: Send + Sync {
     /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: at most
     /// `limit`, and fewer only at the end. Its cost depends on how many batches and expiry days there are,
-    /// not on how many coupons. `None`: the store has no list of them.
-    async fn redemptions(
-        &self,
-        query: RedemptionQuery,
-    ) -> Result<Option<Vec<RedemptionRow>>, HotError>;
+    /// not on how many coupons.
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>, HotError>;
 
     /// The codes of coupons, in whichever tier, that this order may have redeemed. There may be too many, so
     /// look at each coupon. `None`: the store does not keep that.

@@ -90,8 +90,8 @@ impl Activities for SqliteHot {
 
 #[async_trait]
 impl Redemptions for SqliteHot {
-    async fn redemptions(&self, query: RedemptionQuery) -> Result<Option<Vec<RedemptionRow>>> {
-        self.readers.run(move |txn| redemptions::page(txn, &query)).await.map(Some)
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>> {
+        self.readers.run(move |txn| redemptions::page(txn, &query)).await
     }
 
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {

@@ -25,7 +25,7 @@ fn query(campaign: Option<&Campaign>, limit: usize) -> RedemptionQuery {
 async fn orders(kit: &Kit, mut query: RedemptionQuery) -> Vec<String> {
     let mut found = Vec::new();
     loop {
-        let page = list(kit).redemptions(query.clone()).await.unwrap().unwrap();
+        let page = list(kit).redemptions(query.clone()).await.unwrap();
         let Some(last) = page.last() else { return found };
         query.after = Some(last.position.clone());
         found.extend(page.iter().map(|row| {
