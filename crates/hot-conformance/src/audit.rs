@@ -152,10 +152,10 @@ pub(crate) async fn sold_out_whenever_the_last_one_goes(kit: &Kit) {
     assert_eq!(sold_out().await, 1);
     kit.done(&code, revoke(&bob)).await;
     assert_eq!(sold_out().await, 1);
-    kit.done(&code, give(&ann, reference("again"))).await;
-    kit.done(&code, revoke(&ann)).await;
-    let [cai] = kit.users();
-    kit.issued(&campaign, &cai, "third").await;
+    let [cai, dan] = kit.users();
+    kit.done(&code, give(&cai, reference("again"))).await;
+    kit.done(&code, revoke(&cai)).await;
+    kit.issued(&campaign, &dan, "third").await;
     is_refused(kit, &campaign).await;
     assert!(sold_out().await >= 2);
 }

@@ -63,7 +63,9 @@ fn every_statement_of_the_store_prepares() {
 /// The statements in the sources of the store.
 pub(crate) fn statements_of_the_store() -> Vec<String> {
     let mut sources = Vec::new();
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../hot-cql/src"), &mut sources);
+    for of in ["hot-cql", "cql-records", "cql-session"] {
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(of).join("src"), &mut sources);
+    }
     let mut texts: Vec<String> = sources.iter().flat_map(|source| literals(source)).collect();
     texts.retain(|text| BEGINNINGS.iter().all(|beginning| !text.ends_with(beginning)));
     for (name, between) in MACROS {
