@@ -175,11 +175,16 @@ impl Desk {
         if !value.is_empty() {
             fields.push((name.to_owned(), value.to_owned()));
         }
-        let path = self.path.split('?').next().unwrap_or_default();
+        let path = self.path_alone();
         match fields.is_empty() {
             true => path.to_owned(),
             false => format!("{path}?{}", Fields(fields).encoded()),
         }
+    }
+
+    /// The path of the page without its query.
+    pub(crate) fn path_alone(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
     }
 
     /// The path of the page within a query, to come back to.

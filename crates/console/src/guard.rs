@@ -82,12 +82,12 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
         }
         // The form of an upload has its token in its first part. No other form may be of another kind: it
         // would have none.
-        match is_encoded {
-            true if is_form && !has_token(desk, member, &fields) => {
-                return Err(signed_out(is_form, fields));
-            }
-            false if is_form && action != Action::Import => return Err(Trouble::Foreign),
-            _ => {}
+        let may_be_uploaded = action == Action::Import;
+        if is_form && !is_encoded && !may_be_uploaded {
+            return Err(Trouble::Foreign);
+        }
+        if is_form && is_encoded && !has_token(desk, member, &fields) {
+            return Err(signed_out(is_form, fields));
         }
     }
     parts.extensions.insert(desk.clone());

@@ -10,6 +10,7 @@
 mod assets;
 mod chart;
 mod curl;
+mod cursor;
 mod desk;
 mod fields;
 mod guard;

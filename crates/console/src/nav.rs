@@ -29,7 +29,7 @@ impl Desk {
             ("/console/staff", t.staff(), "staff", Action::ManageStaff),
             ("/console/audit", t.audit(), "audit", Action::ReadAudit),
         ];
-        let path = self.path.split('?').next().unwrap_or_default();
+        let path = self.path_alone();
         let path = path.trim_end_matches('/');
         let shown = all.into_iter().filter(|(.., action)| self.may(*action));
         let entry = |(href, label, icon, _): (&'static str, _, _, _)| {

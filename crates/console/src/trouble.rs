@@ -79,7 +79,7 @@ impl Trouble {
         let (status, what, next) = self.said(desk.t);
         if status.is_server_error() {
             // Without the query, which may have a one-time link or a name.
-            let path = desk.path.split('?').next().unwrap_or_default();
+            let path = desk.path_alone();
             tracing::error!(trouble = ?self, path, "the console cannot show a page");
         }
         let page = TroublePage { d: desk, t: desk.t, status: status.as_u16(), what, next };

@@ -1,12 +1,16 @@
 //! Batches: mints, reads and pauses them.
 
+use std::sync::Arc;
+
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::{CodeKey, KeyId};
+use futures::stream::{Stream, StreamExt, once, try_unfold};
 use hot::{MintOrder, RejectedLine};
 
 use crate::campaigns::must_lie;
 use crate::failure::{Done, Failure, found};
+use crate::import::record::{REJECT_HEADER, reject_row};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
@@ -83,6 +87,26 @@ impl Engine {
     ) -> Result<Vec<RejectedLine>, Failure> {
         self.batch(caller, campaign, id).await?;
         Ok(self.hot.rejected(campaign, id, after, PAGE_MAX).await?)
+    }
+
+    /// Streams the rejected lines of a batch's last import as CSV: the header, then a page of lines at a time.
+    /// `NotFound` and all other errors are in the stream.
+    pub fn rejected_rows(
+        self: Arc<Engine>,
+        caller: Caller,
+        campaign: CampaignId,
+        id: BatchId,
+    ) -> impl Stream<Item = Result<String, Failure>> + Send + use<> {
+        let rows = try_unfold(0, move |after| {
+            let (engine, caller) = (Arc::clone(&self), caller.clone());
+            let (campaign, id) = (campaign.clone(), id.clone());
+            async move {
+                let lines = engine.rejected_lines(&caller, &campaign, &id, after).await?;
+                let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
+                Ok(lines.last().map(|last| (lines.iter().map(row).collect(), last.line)))
+            }
+        });
+        once(async { Ok(REJECT_HEADER.to_owned()) }).chain(rows)
     }
 
     /// Pauses or resumes a batch.

@@ -1,5 +1,8 @@
 //! Rows of CSV for people and their spreadsheets.
 
+/// With it in front, a spreadsheet opens UTF-8 rightly, also in Korean.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// A row with its line end, quoted where necessary.
 pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     let mut row = cells.into_iter().map(cell).collect::<Vec<_>>().join(",");

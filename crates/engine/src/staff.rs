@@ -165,7 +165,7 @@ impl Engine {
     /// many people.
     pub async fn enroll_staff(
         &self,
-        link: Invitation,
+        link: &Invitation,
         name: UserId,
         password_hash: String,
     ) -> Result<StaffMember, Failure> {
@@ -173,14 +173,15 @@ impl Engine {
         if link.expires_at <= now {
             return Err(Failure::refused(Refusal::Expired));
         }
-        let was_there = self.staff().await?.member(name.as_str()).is_some();
+        let mut was_there = false;
         let list = self
             .change_staff(|list| {
                 let known = list.member(name.as_str()).map(|known| known.generation);
                 let may = link.name.as_ref().map_or(known.is_none(), |named| *named == name);
-                if !list.is_open(&link) || !may {
+                if !list.is_open(link) || !may {
                     return Err(Failure::refused(Refusal::NameTaken));
                 }
+                was_there = known.is_some();
                 list.used.retain(|(_, expires_at)| *expires_at > now.0);
                 list.used.push((link.id.clone(), link.expires_at.0));
                 // By the clock, so that an account that was deleted and made again has another one than any
@@ -283,7 +284,7 @@ impl Engine {
     /// Changes the list, again if another process has changed it meanwhile.
     async fn change_staff(
         &self,
-        change: impl Fn(&mut StaffList) -> Result<(), Failure>,
+        mut change: impl FnMut(&mut StaffList) -> Result<(), Failure>,
     ) -> Result<StaffList, Failure> {
         for _ in 0..TRIES {
             let seen = self.hot.fact(Fact::Staff).await?;

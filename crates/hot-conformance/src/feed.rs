@@ -11,9 +11,7 @@ use hot::HotError;
 use hot::feed::{CouponHappened, Feed, FeedEvent, FeedPage, FeedRead, FeedStart, Happened};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{
-    Kit, NOW, Said, cancel, extend_days, give, hold, redeem, reference, release, revoke, void,
-};
+use crate::kit::{Kit, NOW, give, redeem, reference};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -86,20 +84,8 @@ pub(crate) async fn every_change_once_and_in_order(kit: &Kit) {
     let campaign = Campaign { extend_days: 10, ..kit.draft() };
     kit.stocked(&campaign, 10).await;
     let from = here(feed).await;
-    let code = kit.issued(&campaign, &ann, "first").await;
-    kit.done(&code, hold(&ann, "cart", 10)).await;
-    kit.done(&code, hold(&ann, "cart", 20)).await;
-    kit.done(&code, release("cart")).await;
-    kit.done(&code, hold(&ann, "cart", 10)).await;
-    kit.done(&code, redeem(&ann, "cart")).await;
-    // A replay and a refusal tell nothing.
-    assert_eq!(kit.said(&code, redeem(&ann, "cart")).await, Said::Replayed);
-    assert!(matches!(kit.said(&code, redeem(&ann, "other")).await, Said::Refused(_)));
-    kit.done(&code, cancel("cart")).await;
-    kit.done(&code, revoke(&ann)).await;
-    kit.done(&code, give(&bob, reference("again"))).await;
-    kit.done(&code, extend_days(&campaign, 5)).await;
-    let last = kit.done(&code, void()).await;
+    let last = kit.every_change(&campaign, [&ann, &bob]).await;
+    let code = last.code().clone();
     let want = [
         format!("coupon.issued {ann} first"),
         format!("coupon.held {ann} cart"),

@@ -273,6 +273,25 @@ impl Kit {
         of(&applied).code().clone()
     }
 
+    /// Everything that can happen to a coupon, at [`NOW`]: its holder is first one and then the other user. The
+    /// campaign allows to extend it by five days.
+    pub async fn every_change(&self, campaign: &Campaign, [ann, bob]: [&UserId; 2]) -> Coupon {
+        let code = self.issued(campaign, ann, "first").await;
+        self.done(&code, hold(ann, "cart", 10)).await;
+        self.done(&code, hold(ann, "cart", 20)).await;
+        self.done(&code, release("cart")).await;
+        self.done(&code, hold(ann, "cart", 10)).await;
+        self.done(&code, redeem(ann, "cart")).await;
+        // A replay and a refusal tell nothing.
+        assert_eq!(self.said(&code, redeem(ann, "cart")).await, Said::Replayed);
+        assert!(matches!(self.said(&code, redeem(ann, "other")).await, Said::Refused(_)));
+        self.done(&code, cancel("cart")).await;
+        self.done(&code, revoke(ann)).await;
+        self.done(&code, give(bob, reference("again"))).await;
+        self.done(&code, extend_days(campaign, 5)).await;
+        self.done(&code, void()).await
+    }
+
     pub async fn open_import(&self, campaign: &Campaign) -> BatchId {
         let id = self.batch_id();
         let opened = self.hot.open_import(&campaign.id, &id, &ACT).await.unwrap();

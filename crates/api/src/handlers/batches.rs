@@ -5,10 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use coupon::ids::{BatchId, CampaignId};
-use engine::import::record;
-use engine::{Caller, Failure, RejectedLine};
-use futures::stream::{StreamExt, once, try_unfold};
+use coupon::ids::BatchId;
+use futures::stream::StreamExt;
 
 use crate::answer::{Answer, csv};
 use crate::app::App;
@@ -63,30 +61,7 @@ pub(crate) async fn read_batch(
     if !accept.is_some_and(|accept| accept.contains("text/csv")) {
         return Ok(Answer(BatchBody::from(&batch)).into_response());
     }
-    let of = Rejects { app, caller, batch: batch.id, campaign, after: 0 };
-    let header = once(async { Ok(record::REJECT_HEADER.to_owned()) });
-    Ok(csv(header.chain(try_unfold(of, Rejects::page)).boxed()))
-}
-
-struct Rejects {
-    app: Arc<App>,
-    caller: Caller,
-    campaign: CampaignId,
-    batch: BatchId,
-    after: u64,
-}
-
-impl Rejects {
-    async fn page(mut self) -> Result<Option<(String, Rejects)>, Failure> {
-        let Rejects { app, caller, campaign, batch, after } = &self;
-        let lines = app.engine.rejected_lines(caller, campaign, batch, *after).await?;
-        let Some(last) = lines.last() else { return Ok(None) };
-        self.after = last.line;
-        let row = |line: &RejectedLine| {
-            record::reject_row(line.line, &line.text, &line.reason, &line.detail)
-        };
-        Ok(Some((lines.iter().map(row).collect(), self)))
-    }
+    Ok(csv(Arc::clone(&app.engine).rejected_rows(caller, campaign, batch.id).boxed()))
 }
 
 /// Pause or resume a batch

@@ -29,9 +29,6 @@ const PIECE: usize = 10_000;
 /// Most rows of a download. A sheet of a spreadsheet has 1,048,576.
 const ROWS_MAX: usize = 1_000_000;
 
-/// A byte-order mark, by which spreadsheets know that a file is UTF-8.
-const BYTE_ORDER_MARK: char = '\u{feff}';
-
 /// Which redemptions to list.
 #[derive(Deserialize, IntoParams, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -159,7 +156,7 @@ async fn file(
     // What goes wrong at once is an answer of its own, not a file that breaks off.
     let first = page(&app, &caller, request.clone()).await?;
     let header = engine::csv::row(REDEMPTION_COLUMNS);
-    let begin = format!("{BYTE_ORDER_MARK}{header}{}", rows(&first));
+    let begin = format!("{}{header}{}", engine::csv::BYTE_ORDER_MARK, rows(&first));
     let rest = first.next.map(|after| {
         let request = RedemptionListRequest { after: Some(after), ..request };
         Rest { app: Arc::clone(&app), caller, request, rows: first.redemptions.len() }

@@ -7,10 +7,11 @@ use coupon::calendar::{Date, Zone};
 use coupon::coupon::State;
 use serde_json::json;
 
+use crate::cursor;
 use crate::desk::Desk;
 use crate::index::Counted;
 use crate::roles::Action;
-use crate::screens::customer::{CouponRow, coupon_row, cursor};
+use crate::screens::customer::{CouponRow, coupon_row};
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
@@ -157,7 +158,10 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         day: t.date(day),
         campaigns: campaigns.collect(),
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
-        next: list.next.as_ref().map(|next| desk.with("cursor", &cursor(next))),
+        next: list
+            .next
+            .as_ref()
+            .map(|next| desk.with("cursor", &cursor::written(next.expires_at, &next.tie))),
         curl: desk.curl(
             "GET",
             &format!("/v1/coupons?expires_on={day}&time_zone={zone}"),

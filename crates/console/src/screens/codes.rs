@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use engine::csv::BYTE_ORDER_MARK;
 use engine::{CodesRequest, Failure};
 use futures::stream::{BoxStream, StreamExt, once};
 use std::sync::Arc;
@@ -12,9 +13,6 @@ use crate::desk::Desk;
 use crate::roles::Action;
 use crate::screens::campaign::campaign_id;
 use crate::trouble::Trouble;
-
-/// With it a spreadsheet opens UTF-8 rightly, also in Korean.
-pub(crate) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// `GET /console/campaigns/{id}/codes.csv`: those that nobody has got.
 pub(crate) async fn download(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {

@@ -33,7 +33,7 @@ struct CouponPage<'a> {
     facts: Vec<(&'static str, String)>,
     happened: Vec<Happened>,
     refused: Vec<Refused>,
-    offers: Vec<Deed>,
+    offers: Vec<CouponAction>,
     curl: String,
 }
 
@@ -46,7 +46,7 @@ struct Happened {
 
 /// Something that can be done to a coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum CouponAction {
     Issue,
     Revoke,
     Void,
@@ -54,60 +54,68 @@ enum Deed {
     CancelRedemption,
 }
 
-impl Deed {
-    const ALL: [Deed; 5] =
-        [Deed::Issue, Deed::Extend, Deed::CancelRedemption, Deed::Revoke, Deed::Void];
+impl CouponAction {
+    const ALL: [CouponAction; 5] = [
+        CouponAction::Issue,
+        CouponAction::Extend,
+        CouponAction::CancelRedemption,
+        CouponAction::Revoke,
+        CouponAction::Void,
+    ];
 
     /// Its name in addresses, here and in the API.
     fn as_str(self) -> &'static str {
         match self {
-            Deed::Issue => "issue",
-            Deed::Revoke => "revoke",
-            Deed::Void => "void",
-            Deed::Extend => "extend",
-            Deed::CancelRedemption => "cancel-redemption",
+            CouponAction::Issue => "issue",
+            CouponAction::Revoke => "revoke",
+            CouponAction::Void => "void",
+            CouponAction::Extend => "extend",
+            CouponAction::CancelRedemption => "cancel-redemption",
         }
     }
 
     fn action(self) -> Action {
         match self {
-            Deed::Issue => Action::Issue,
-            Deed::Revoke => Action::Revoke,
-            Deed::Void => Action::Void,
-            Deed::Extend => Action::Extend,
-            Deed::CancelRedemption => Action::CancelRedemption,
+            CouponAction::Issue => Action::Issue,
+            CouponAction::Revoke => Action::Revoke,
+            CouponAction::Void => Action::Void,
+            CouponAction::Extend => Action::Extend,
+            CouponAction::CancelRedemption => Action::CancelRedemption,
         }
     }
 
     fn label(self, t: impl Borrow<Texts>) -> &'static str {
         let t = *t.borrow();
         match self {
-            Deed::Issue => t.deed_issue(),
-            Deed::Revoke => t.deed_revoke(),
-            Deed::Void => t.deed_void(),
-            Deed::Extend => t.deed_extend(),
-            Deed::CancelRedemption => t.deed_cancel(),
+            CouponAction::Issue => t.coupon_issue(),
+            CouponAction::Revoke => t.coupon_revoke(),
+            CouponAction::Void => t.coupon_void(),
+            CouponAction::Extend => t.coupon_extend(),
+            CouponAction::CancelRedemption => t.coupon_cancel(),
         }
     }
 
     fn means(self, t: impl Borrow<Texts>) -> &'static str {
         let t = *t.borrow();
         match self {
-            Deed::Issue => t.deed_issue_means(),
-            Deed::Revoke => t.deed_revoke_means(),
-            Deed::Void => t.deed_void_means(),
-            Deed::Extend => t.deed_extend_means(),
-            Deed::CancelRedemption => t.deed_cancel_means(),
+            CouponAction::Issue => t.coupon_issue_means(),
+            CouponAction::Revoke => t.coupon_revoke_means(),
+            CouponAction::Void => t.coupon_void_means(),
+            CouponAction::Extend => t.coupon_extend_means(),
+            CouponAction::CancelRedemption => t.coupon_cancel_means(),
         }
     }
 
     /// Whether a coupon in this state can be asked for it. The rules decide in the end.
     fn fits(self, state: &State) -> bool {
         match (self, state) {
-            (Deed::Issue, State::Available) => true,
-            (Deed::Revoke, State::Issued { .. }) => true,
-            (Deed::Void | Deed::Extend, State::Available | State::Issued { .. }) => true,
-            (Deed::CancelRedemption, State::Redeemed { .. }) => true,
+            (CouponAction::Issue, State::Available) => true,
+            (CouponAction::Revoke, State::Issued { .. }) => true,
+            (
+                CouponAction::Void | CouponAction::Extend,
+                State::Available | State::Issued { .. },
+            ) => true,
+            (CouponAction::CancelRedemption, State::Redeemed { .. }) => true,
             (
                 _,
                 State::Available
@@ -119,7 +127,7 @@ impl Deed {
     }
 
     fn is_dangerous(self) -> bool {
-        matches!(self, Deed::Revoke | Deed::Void)
+        matches!(self, CouponAction::Revoke | CouponAction::Void)
     }
 }
 
@@ -136,7 +144,7 @@ pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Respon
     let campaign = engine.campaign(&reader, &view.coupon.genesis().campaign).await?.campaign;
     let wanted = Wanted { codes: Some(vec![view.code.clone()]), ..Wanted::default() };
     let state = view.coupon.state();
-    let offers = Deed::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
+    let offers = CouponAction::ALL.into_iter().filter(|it| it.fits(state) && desk.may(it.action()));
     let page = CouponPage {
         d: &desk,
         t,
@@ -239,12 +247,12 @@ fn happened(desk: &Desk, event: &Event) -> Happened {
 }
 
 #[derive(Template)]
-#[template(path = "deed.html")]
-struct DeedPage<'a> {
+#[template(path = "coupon_action.html")]
+struct ActionPage<'a> {
     d: &'a Desk,
     t: Texts,
     view: &'a CouponView,
-    deed: Deed,
+    asked: CouponAction,
     sentence: String,
     /// Who has it.
     holder: String,
@@ -259,28 +267,28 @@ struct DeedPage<'a> {
 /// so that nothing is done to a coupon that has changed meanwhile.
 pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Response, Trouble> {
     let view = desk.engine().coupon(&desk.reader()?, &code(&typed)?, None).await?;
-    let name = desk.path.split('?').next().and_then(|path| path.rsplit('/').next());
-    let deed = Deed::ALL.into_iter().find(|deed| Some(deed.as_str()) == name);
-    let deed = deed.ok_or(Trouble::NotFound)?;
+    let name = desk.path_alone().rsplit('/').next();
+    let asked = CouponAction::ALL.into_iter().find(|it| Some(it.as_str()) == name);
+    let asked = asked.ok_or(Trouble::NotFound)?;
     let coupon = &view.coupon;
     let holder = coupon.holder().map(ToString::to_string).unwrap_or_default();
     let order = coupon.redemption().map(|it| it.order.to_string()).unwrap_or_default();
     let last = coupon.expires_on().to_string();
-    let body = match deed {
-        Deed::Issue => json!({"user_id": "…"}),
-        Deed::Revoke => json!({"user_id": holder, "reason": "…"}),
-        Deed::Void => json!({"reason": "…"}),
-        Deed::Extend => {
+    let body = match asked {
+        CouponAction::Issue => json!({"user_id": "…"}),
+        CouponAction::Revoke => json!({"user_id": holder, "reason": "…"}),
+        CouponAction::Void => json!({"reason": "…"}),
+        CouponAction::Extend => {
             json!({"expires_on": last, "time_zone": coupon.zone().name(), "reason": "…"})
         }
-        Deed::CancelRedemption => json!({"order_ref": order, "reason": "…"}),
+        CouponAction::CancelRedemption => json!({"order_ref": order, "reason": "…"}),
     };
-    let path = format!("/v1/coupons/{}/{}", view.code, deed.as_str());
-    let page = DeedPage {
+    let path = format!("/v1/coupons/{}/{}", view.code, asked.as_str());
+    let page = ActionPage {
         d: &desk,
         t: desk.t,
         sentence: sentence(&desk, &view),
-        deed,
+        asked,
         holder,
         order,
         last,

@@ -6,9 +6,10 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::coupon::State;
 use coupon::ids::{CampaignId, IssueRef, UserId};
-use engine::{CouponFilter, CouponView, ListOrder, ListRequest, ListView, Position, Tie};
+use engine::{CouponFilter, CouponView, ListOrder, ListRequest, ListView, Position};
 use serde_json::json;
 
+use crate::cursor;
 use crate::desk::{Desk, to};
 use crate::fields::{Fields, encoded};
 use crate::index::Counted;
@@ -65,7 +66,10 @@ pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Respons
         d: &desk,
         t: desk.t,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
-        next: list.next.as_ref().map(|next| desk.with("cursor", &cursor(next))),
+        next: list
+            .next
+            .as_ref()
+            .map(|next| desk.with("cursor", &cursor::written(next.expires_at, &next.tie))),
         refused: desk.refused(wanted).await?,
         campaigns,
         gift,
@@ -95,7 +99,8 @@ impl Desk {
         campaign: Option<CampaignId>,
         expires_on: Option<(coupon::calendar::Date, coupon::calendar::Zone)>,
     ) -> Result<ListView, Trouble> {
-        let after = self.query.get("cursor").and_then(position);
+        let after = self.query.get("cursor").and_then(cursor::read);
+        let after = after.map(|(expires_at, tie)| Position { expires_at, tie });
         let request = ListRequest {
             user,
             campaign,
@@ -107,27 +112,6 @@ impl Desk {
         };
         Ok(self.engine().list(&self.reader()?, request).await?)
     }
-}
-
-/// A position as a part of an address.
-pub(crate) fn cursor(position: &Position) -> String {
-    let (tier, tie) = match &position.tie {
-        Tie::Hot(number) => ("hot", number.to_string()),
-        Tie::Cold(code) => ("cold", code.to_string()),
-    };
-    format!("{}~{tier}~{tie}", position.expires_at.0)
-}
-
-/// The position of such a part; a text that is none begins at the front.
-fn position(text: &str) -> Option<Position> {
-    let mut parts = text.splitn(3, '~');
-    let expires_at = coupon::time::Millis(parts.next()?.parse().ok()?);
-    let tie = match (parts.next()?, parts.next()?) {
-        ("hot", number) => Tie::Hot(number.parse().ok()?),
-        ("cold", code) => Tie::Cold(code.parse().ok()?),
-        _ => return None,
-    };
-    Some(Position { expires_at, tie })
 }
 
 pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
@@ -168,22 +152,4 @@ pub(crate) async fn give(
     desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
     desk.console.index.has_changed();
     Ok(to(&format!("/console/customers/{}?done=issued", encoded(user.as_str()))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_there_and_back() {
-        let at = coupon::time::Millis(1_800_000_000_000);
-        let cases = [Tie::Hot(7), Tie::Cold("7K2M9QXD4TRBH0VE".parse().unwrap())];
-        for tie in cases {
-            let there = Position { expires_at: at, tie };
-            assert_eq!(position(&cursor(&there)), Some(there));
-        }
-        for text in ["", "x", "1~hot", "1~warm~2", "1~hot~x", "x~hot~1"] {
-            assert_eq!(position(text), None, "{text}");
-        }
-    }
 }

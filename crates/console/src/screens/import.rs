@@ -8,12 +8,11 @@ use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use coupon::ids::{BatchId, CampaignId};
+use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::ColumnMap;
 use engine::import::encoding::Encoding;
-use engine::import::record::{REJECT_HEADER, reject_row};
 use engine::import::{DryRun, FileFormat, ImportRequest, TEMPLATE};
-use engine::{Caller, Engine, Failure, RejectedLine};
-use futures::stream::{StreamExt, once, try_unfold};
+use futures::stream::{StreamExt, once};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use crate::multipart::Upload;
 use crate::roles::Action;
 use crate::screens::campaign::campaign_id;
 use crate::screens::campaigns::{Phase, phase};
-use crate::screens::codes::{BYTE_ORDER_MARK, file};
+use crate::screens::codes::file;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
@@ -181,27 +180,7 @@ pub(crate) async fn rejected(
     let caller = desk.caller(Action::Import)?;
     desk.engine().batch(&caller, &campaign, &batch).await?;
     let name = format!("rejected-{campaign}.csv");
-    let of = Rejects { engine: Arc::clone(desk.engine()), caller, campaign, batch, after: 0 };
-    let head = once(async { Ok(format!("{BYTE_ORDER_MARK}{REJECT_HEADER}")) });
-    Ok(file(&name, head.chain(try_unfold(of, Rejects::page)).boxed()))
-}
-
-/// Where a download of rejected lines stands.
-struct Rejects {
-    engine: Arc<Engine>,
-    caller: Caller,
-    campaign: CampaignId,
-    batch: BatchId,
-    after: u64,
-}
-
-impl Rejects {
-    async fn page(mut self) -> Result<Option<(String, Rejects)>, Failure> {
-        let Rejects { engine, caller, campaign, batch, after } = &self;
-        let lines = engine.rejected_lines(caller, campaign, batch, *after).await?;
-        let Some(last) = lines.last() else { return Ok(None) };
-        self.after = last.line;
-        let row = |it: &RejectedLine| reject_row(it.line, &it.text, &it.reason, &it.detail);
-        Ok(Some((lines.iter().map(row).collect(), self)))
-    }
+    let mark = once(async { Ok(BYTE_ORDER_MARK.to_owned()) });
+    let rows = Arc::clone(desk.engine()).rejected_rows(caller, campaign, batch);
+    Ok(file(&name, mark.chain(rows).boxed()))
 }

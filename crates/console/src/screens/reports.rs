@@ -7,19 +7,20 @@ use askama::Template;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone, format_local};
 use coupon::ids::CampaignId;
-use coupon::time::{DAY_MS, Millis};
-use engine::csv;
+use coupon::time::DAY_MS;
+use engine::csv::{self, BYTE_ORDER_MARK};
 use engine::{
     Activity, By, CountsRequest, Failure, History, RedeemedPosition, RedemptionEntry,
-    RedemptionListRequest, RedemptionsRequest, Tie,
+    RedemptionListRequest, RedemptionsRequest,
 };
 use futures::stream::{StreamExt, once, try_unfold};
 use serde_json::json;
 
+use crate::cursor;
 use crate::desk::Desk;
 use crate::fields::encoded;
 use crate::roles::Action;
-use crate::screens::codes::{BYTE_ORDER_MARK, file};
+use crate::screens::codes::file;
 use crate::screens::overview::activity_chart;
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -96,7 +97,11 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         campaign: asked.campaign.clone(),
         days: Some(asked.days.clone()),
         zone: Some(asked.zone.clone()),
-        after: desk.query.get("cursor").and_then(position),
+        after: desk
+            .query
+            .get("cursor")
+            .and_then(cursor::read)
+            .map(|(at, tie)| RedeemedPosition { at, tie }),
         limit: PAGE,
     };
     let found = desk.engine().redemptions(&desk.reader()?, request).await?;
@@ -121,7 +126,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             .collect(),
         sum,
         rows: rows.iter().map(|entry| row(t, entry, &asked.zone)).collect(),
-        next: next.map(|next| desk.with("cursor", &cursor(&next))),
+        next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
         curl: desk.curl("GET", &format!("/v1/redemptions?{}", query(&asked)), &json!(null)),
     };
@@ -156,24 +161,6 @@ fn row(t: Texts, entry: &RedemptionEntry, zone: &Zone) -> Row {
         at: t.moment(entry.redemption.at, zone),
         cancelled: entry.redemption.cancelled_at.map(|at| t.moment(at, zone)),
     }
-}
-
-fn cursor(position: &RedeemedPosition) -> String {
-    match &position.tie {
-        Tie::Hot(number) => format!("{}~hot~{number}", position.at.0),
-        Tie::Cold(code) => format!("{}~cold~{code}", position.at.0),
-    }
-}
-
-fn position(text: &str) -> Option<RedeemedPosition> {
-    let mut parts = text.splitn(3, '~');
-    let at = Millis(parts.next()?.parse().ok()?);
-    let tie = match (parts.next()?, parts.next()?) {
-        ("hot", number) => Tie::Hot(number.parse().ok()?),
-        ("cold", code) => Tie::Cold(code.parse().ok()?),
-        _ => return None,
-    };
-    Some(RedeemedPosition { at, tie })
 }
 
 /// `GET /console/reports/redemptions.csv`: all of them, as a stream.

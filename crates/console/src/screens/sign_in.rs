@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
-use engine::{Caller, Failure, Role, StaffMember};
+use engine::{Caller, Failure, Invitation, Role, StaffMember};
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::desk::{Desk, SESSION, to};
@@ -165,27 +165,28 @@ fn session(desk: &Desk, account: &StaffMember) -> Session {
 /// `GET /console/welcome`: looks at a link and does not use it, since programs look at links in messages.
 pub(crate) async fn welcome(desk: Desk) -> Result<Response, Trouble> {
     let link = desk.query.shown("link");
-    let invited = invited(&desk, link).await?;
-    welcome_page(&desk, link, invited, "", None)
+    let invitation = invited(&desk, link).await?;
+    welcome_page(&desk, link, invitation.as_ref(), "", None)
 }
 
-async fn invited(
-    desk: &Desk,
-    link: &str,
-) -> Result<Option<(&'static str, Option<String>)>, Trouble> {
+/// The invitation of a link that can be used still.
+async fn invited(desk: &Desk, link: &str) -> Result<Option<Invitation>, Trouble> {
     let Some(invitation) = desk.console.invitation(link) else { return Ok(None) };
     let is_open = desk.engine().staff().await?.is_open(&invitation);
-    let name = invitation.name.as_ref().map(ToString::to_string);
-    Ok(is_open.then(|| (desk.t.role(invitation.role), name)))
+    Ok(is_open.then_some(invitation))
 }
 
 fn welcome_page(
     desk: &Desk,
     link: &str,
-    invited: Option<(&'static str, Option<String>)>,
+    invitation: Option<&Invitation>,
     name: &str,
     wrong: Option<String>,
 ) -> Result<Response, Trouble> {
+    let invited = invitation.map(|it| {
+        let name = it.name.as_ref().map(ToString::to_string);
+        (desk.t.role(it.role), name)
+    });
     let status = match (&invited, &wrong) {
         (None, _) => StatusCode::GONE,
         (Some(_), Some(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -198,10 +199,7 @@ fn welcome_page(
 /// `POST /console/welcome`: uses a link.
 pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
     let (t, link) = (desk.t, fields.shown("link"));
-    let Some(invitation) = desk.console.invitation(link) else {
-        return welcome_page(&desk, link, None, "", None);
-    };
-    let Some(shown) = invited(&desk, link).await? else {
+    let Some(invitation) = invited(&desk, link).await? else {
         return welcome_page(&desk, link, None, "", None);
     };
     let named = invitation.name.as_ref().map(ToString::to_string);
@@ -210,25 +208,25 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
         Ok(name) => name,
         Err(_) => {
             let wrong = Some(t.name_rule().to_owned());
-            return welcome_page(&desk, link, Some(shown), &typed, wrong);
+            return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
         }
     };
     let password = fields.0.iter().find(|(field, _)| field == "password");
     let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
         let wrong = Some(t.password_rule().to_owned());
-        return welcome_page(&desk, link, Some(shown), &typed, wrong);
+        return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
     };
     let hash = match desk.console.passwords.hash(password).await {
         Ok(hash) => hash,
         Err(error) => {
             let wrong: Result<(), String> = busy(t, &error)?;
-            return welcome_page(&desk, link, Some(shown), &typed, wrong.err());
+            return welcome_page(&desk, link, Some(&invitation), &typed, wrong.err());
         }
     };
-    let account = match desk.engine().enroll_staff(invitation, name, hash).await {
+    let account = match desk.engine().enroll_staff(&invitation, name, hash).await {
         Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {
             let wrong = Some(t.name_taken().to_owned());
-            return welcome_page(&desk, link, Some(shown), &typed, wrong);
+            return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
         }
         other => other?,
     };

@@ -3,15 +3,17 @@
 mod summary;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
 
 use clap::Args;
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
 use engine::import::encoding::Encoding;
-use engine::import::{FileFormat, ImportRequest, TEMPLATE, record};
+use engine::import::{FileFormat, ImportRequest, TEMPLATE};
 use engine::{Engine, Failure, RejectedLine};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::failure::{CliError, Ended};
@@ -169,16 +171,11 @@ async fn first_rejected(engine: &Engine, batch: &Batch) -> Result<Vec<RejectedLi
     Ok(lines)
 }
 
-async fn write_rejects(engine: &Engine, batch: &Batch, mut out: Out) -> Result<(), CliError> {
-    out.put(record::REJECT_HEADER)?;
-    let mut after = 0;
-    loop {
-        let caller = open::caller();
-        let lines = engine.rejected_lines(&caller, &batch.campaign, &batch.id, after).await?;
-        let Some(last) = lines.last() else { return out.finish() };
-        after = last.line;
-        for line in &lines {
-            out.put(&record::reject_row(line.line, &line.text, &line.reason, &line.detail))?;
-        }
+async fn write_rejects(engine: &Arc<Engine>, batch: &Batch, mut out: Out) -> Result<(), CliError> {
+    let (campaign, id) = (batch.campaign.clone(), batch.id.clone());
+    let mut rows = pin!(Arc::clone(engine).rejected_rows(open::caller(), campaign, id));
+    while let Some(rows) = rows.try_next().await? {
+        out.put(&rows)?;
     }
+    out.finish()
 }

@@ -4,9 +4,7 @@ use coupon::campaign::Campaign;
 use coupon::ids::Actor;
 use coupon::time::Millis;
 use hot::feed::{Feed, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
-use hot_conformance::kit::{
-    Kit, NOW, Said, cancel, extend_days, give, hold, of, redeem, reference, release, revoke, void,
-};
+use hot_conformance::kit::{Kit, NOW, of, reference};
 
 use super::{kit_in, options, raw, tempdir};
 
@@ -52,20 +50,8 @@ async fn every_change_is_told_once_and_in_order() {
     let [ann, bob] = kit.users();
     let campaign = Campaign { extend_days: 10, ..kit.draft() };
     kit.stocked(&campaign, 10).await;
-    let code = kit.issued(&campaign, &ann, "first").await;
-    kit.done(&code, hold(&ann, "cart", 10)).await;
-    kit.done(&code, hold(&ann, "cart", 20)).await;
-    kit.done(&code, release("cart")).await;
-    kit.done(&code, hold(&ann, "cart", 10)).await;
-    kit.done(&code, redeem(&ann, "cart")).await;
-    // A replay and a refusal tell nothing.
-    assert_eq!(kit.said(&code, redeem(&ann, "cart")).await, Said::Replayed);
-    assert!(matches!(kit.said(&code, redeem(&ann, "other")).await, Said::Refused(_)));
-    kit.done(&code, cancel("cart")).await;
-    kit.done(&code, revoke(&ann)).await;
-    kit.done(&code, give(&bob, reference("again"))).await;
-    kit.done(&code, extend_days(&campaign, 5)).await;
-    let last = kit.done(&code, void()).await;
+    let last = kit.every_change(&campaign, [&ann, &bob]).await;
+    let code = last.code().clone();
     let want = [
         "campaign.created",
         "batch.created",

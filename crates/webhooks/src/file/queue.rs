@@ -96,6 +96,9 @@ fn queue_gap(txn: &Connection, webhook: i64, why: &str, now: i64) -> Result<usiz
     )
 }
 
+/// What each endpoint asks for that is not disabled: rows of [`asks`].
+const NOT_DISABLED: &str = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
+
 /// What an endpoint asks for.
 struct Asks {
     webhook: i64,
@@ -152,8 +155,7 @@ pub(crate) fn announce(
     let txn = writing(conn)?;
     let mut announced = Announced::default();
     {
-        let sql = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
-        let mut statement = txn.prepare_cached(sql)?;
+        let mut statement = txn.prepare_cached(NOT_DISABLED)?;
         for asked in statement.query_map([], asks)? {
             let Asks { webhook, pending, types, campaign } = asked?;
             if !matter.is_for(types.as_ref(), campaign.as_deref()) {
@@ -173,8 +175,7 @@ pub(crate) fn announce(
 
 /// Whether an endpoint that is not disabled names this type.
 pub(crate) fn has_asked(conn: &Connection, event_type: &str) -> Result<bool, WebhookError> {
-    let sql = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = conn.prepare_cached(NOT_DISABLED)?;
     for asked in statement.query_map([], asks)? {
         if asked?.types.is_some_and(|types| types.contains(event_type)) {
             return Ok(true);

@@ -127,18 +127,17 @@ impl Round<'_> {
         mut memory: Memory,
         counts: &mut NoticeCounts,
     ) -> Result<(), CliError> {
-        match (self.target, file) {
-            (NoticeDestination::Webhook(webhook), _) => {
-                let receiver = Receiver::Address(webhook);
+        let receiver = match self.target {
+            NoticeDestination::Webhook(webhook) => Some(Receiver::Address(webhook)),
+            NoticeDestination::Webhooks(webhooks) => Some(Receiver::Endpoints(webhooks)),
+            NoticeDestination::Standard | NoticeDestination::File(_) => None,
+        };
+        match (receiver, file) {
+            (Some(receiver), _) => {
                 let mut posts = Posts { round: self, receiver, memory, counts };
                 posts.all(plan, pending).await
             }
-            (NoticeDestination::Webhooks(webhooks), _) => {
-                let receiver = Receiver::Endpoints(webhooks);
-                let mut posts = Posts { round: self, receiver, memory, counts };
-                posts.all(plan, pending).await
-            }
-            (_, Some(mut file)) => {
+            (None, Some(mut file)) => {
                 let mut write = |notices: &[Notice]| {
                     file.append(notices)?;
                     notices.iter().try_for_each(|notice| memory.sent(notice))?;
@@ -148,7 +147,7 @@ impl Round<'_> {
                 self.each_chunk(plan, pending, counts, &mut write).await
             }
             // Standard output proves nothing: its notices are remembered at the end.
-            (_, None) => {
+            (None, None) => {
                 let cannot = || CliError::cannot("write to", self.data);
                 let mut out = Out::standard();
                 let mut printed = tempfile::tempfile_in(self.data).map_err(cannot())?;
