@@ -6,12 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
     ("hot-sqlite", &["coupon", "router", "hot"]),
-    ("cql-session", &["hot"]),
+    ("cql-session", &["coupon", "hot"]),
+    ("cql-records", &["coupon", "hot", "cql-session"]),
     ("hot-cql", &["coupon", "router", "hot", "cql-session"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
@@ -30,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "hot",
             "hot-sqlite",
             "cql-session",
+            "cql-records",
             "hot-cql",
             "cold",
             "compactor",
@@ -56,6 +58,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "router",
             "hot",
             "cql-session",
+            "cql-records",
             "hot-cql",
             "cold",
             "compactor",
@@ -71,7 +74,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 12] = [
     ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
-    ("scylla", &["cql-session", "hot-cql", "simulation"]),
+    ("scylla", &["cql-records", "cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),
     ("object_store", &["cold", "simulation"]),

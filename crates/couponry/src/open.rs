@@ -55,15 +55,15 @@ pub(crate) fn act() -> Act {
 pub(crate) async fn record(settings: &Settings, keys: &Keys, deed: Deed) {
     let is_there = match settings.hot.value {
         Hot::Sqlite => settings.data.value.join(hot_sqlite::FILE_NAME).is_file(),
-        // It keeps no audit yet.
-        Hot::Cql(_) => false,
+        Hot::Cql(_) => true,
     };
     if !is_there {
         return;
     }
     let record = async {
         must_not_be_half_restored(&settings.data.value)?;
-        let store = sqlite(settings, keys, &cold(settings, Patience::Caller)?)?;
+        let cold = cold(settings, Patience::Caller)?;
+        let (store, _) = store(settings, keys, &cold).await.map_err(NotOpen::cli_error)?;
         match store.audit() {
             Some(audit) => Ok(audit.record(AuditEntry { act: act(), deed }).await?),
             None => Ok::<_, CliError>(()),

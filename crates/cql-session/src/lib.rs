@@ -8,21 +8,28 @@
 //! `outcome` says what is known after an error.
 
 mod about;
+mod accounts;
 mod bounded_join;
 mod clock;
 mod cluster;
 mod connection;
+pub mod coupon_values;
 mod driver;
 mod engine;
+pub mod feed_cursor;
+mod feed_marks;
 mod keyed_lock;
 mod keyspace_address;
 mod outcome;
 mod profiles;
+mod rejected;
 mod resolving;
 mod results;
 mod routing;
 mod schema;
+mod settings;
 mod tls;
+pub mod values;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +51,7 @@ pub use cluster::{Bound, CqlCluster, Page, Prepared, Request};
 pub use connection::{ConnectError, Connection, Tls};
 use driver::Driver;
 pub use engine::{CqlEngine, engine_of};
+pub use feed_marks::FeedMarks;
 pub use keyed_lock::KeyedLock;
 pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
 pub use outcome::Cas;

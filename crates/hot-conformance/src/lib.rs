@@ -24,10 +24,12 @@ pub mod soundness;
 
 mod accounts;
 mod archived;
+mod audit;
 mod batches;
 mod bearer;
 mod campaigns;
 mod changes;
+mod counted;
 mod feed;
 mod imports;
 mod issue;
@@ -106,6 +108,10 @@ macro_rules! conforms {
             every_change_once_and_in_order an_import_tells_what_it_changes
             other_cursors_are_unknown readers_beside_writers_miss_nothing
         }
+        audit {
+            every_deed_is_entered_once the_store_itself sold_out_whenever_the_last_one_goes
+        }
+        counted { each_event_is_counted_once an_order_is_found redemptions_newest_first }
         issue {
             one_each three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
             thousands_of_used_serials_are_skipped paused_stock_is_not_issued issue_window

@@ -23,7 +23,7 @@ use hot::{
 use crate::CqlHot;
 use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
-use crate::values::{date, signed};
+use crate::values::{date, instant, signed};
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 pub(crate) use residue::{Listed, Merges};
@@ -126,7 +126,7 @@ impl Partitions for CqlHot {
         archive_commit: u64,
         emptied: Option<Millis>,
     ) -> Result<()> {
-        let (store, emptied) = (&self.store, emptied.is_some());
+        let (store, emptied_at, emptied) = (&self.store, emptied, emptied.is_some());
         if let Ok(mut gone) = store.gone.lock() {
             gone.retain(|(of, _)| *of != day || !emptied);
         }
@@ -138,6 +138,18 @@ impl Partitions for CqlHot {
             let emptied = plan.is_emptied() || emptied;
             if plan.archive_commit() == wanted && plan.is_emptied() == emptied {
                 break;
+            }
+            if let Some(at) = emptied_at.filter(|_| !plan.is_emptied()) {
+                let Some(at) = plan.archived_at() else {
+                    // The first one that says so: whoever goes on from here enters the same.
+                    let cql = "UPDATE partition_plan SET archived_at = ? WHERE expiry_day = ? \
+                               IF archived_at = null";
+                    let values = (instant(at), date(day));
+                    let cas = store.session.change(attempts.profile(), cql, values).await;
+                    attempts.wrote(cas).await?;
+                    continue;
+                };
+                attempts.looked(store.tell_archived(day, at).await)?;
             }
             let cql = "UPDATE partition_plan SET archive_commit = ?, emptied = ? WHERE expiry_day \
                        = ? IF archive_commit = ?";
@@ -171,8 +183,8 @@ impl Partitions for CqlHot {
 
     async fn cold_mark(&self) -> Result<ColdMark> {
         Ok(ColdMark {
-            begun: self.store.setting_number(COLD_BEGUN).await?,
-            committed: self.store.setting_number(COLD_COMMITTED).await?,
+            begun: self.store.session.setting_number(COLD_BEGUN).await?,
+            committed: self.store.session.setting_number(COLD_COMMITTED).await?,
         })
     }
 
@@ -180,7 +192,10 @@ impl Partitions for CqlHot {
         for (name, new) in [(COLD_BEGUN, mark.begun), (COLD_COMMITTED, mark.committed)] {
             let Some(new) = new else { continue };
             let raised = |here: Option<u64>| here.is_none_or(|here| here < new).then_some(new);
-            self.store.change_number(name, raised).await?;
+            self.store
+                .session
+                .change_number(self.store.attempts("a setting"), name, raised)
+                .await?;
         }
         Ok(())
     }

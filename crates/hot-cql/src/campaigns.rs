@@ -42,6 +42,9 @@ pub(super) struct CampaignHere {
     pub(super) created_as: Arc<str>,
     pub(super) revision: i64,
     pub(super) made: bool,
+    /// What its last update carries: see [`crate::deeds`].
+    pub(super) carries: Option<Arc<str>>,
+    pub(super) sold_out: bool,
 }
 
 /// A batch of it.
@@ -101,12 +104,21 @@ impl CampaignCache {
 impl Store {
     /// A campaign as it is now, also one that is not finished.
     pub(super) async fn campaign_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
+        self.campaign_by(StatementProfile::Read, id).await
+    }
+
+    /// The same, read with this profile.
+    pub(super) async fn campaign_by(
+        &self,
+        profile: StatementProfile,
+        id: &CampaignId,
+    ) -> Result<Option<CampaignHere>> {
         let since = Instant::now();
         let cql = "SELECT campaign_id, revision, made, name, handout, shared_code, code_prefix, \
                    valid_from, expires_at, time_zone, valid_days, issue_from, issue_until, \
                    per_user_limit, cancel_days, extend_days, paused, metadata, created_at, \
-                   created_as FROM campaign WHERE campaign_id = ? LIMIT 1";
-        let row: Option<Row> = self.session.row(cql, (id.as_str(),)).await?;
+                   created_as, carries, sold_out FROM campaign WHERE campaign_id = ? LIMIT 1";
+        let row: Option<Row> = self.session.row_with(profile, cql, (id.as_str(),)).await?;
         let Some(row) = row.filter(|row| row.revision.is_some()) else { return Ok(None) };
         let cql = "SELECT batch_id, number, key_id, expiry_day, first_serial, count, batch_paused, \
                    paused_reason, lines, imported, already_there, rejected, batch_made_at FROM \
@@ -123,6 +135,8 @@ impl Store {
             created_as: row.created_as.as_deref().unwrap_or_default().into(),
             revision: row.revision.unwrap_or(0),
             made: row.made == Some(true),
+            carries: row.carries.as_deref().map(Into::into),
+            sold_out: row.sold_out == Some(true),
         };
         if here.made {
             self.known.keep(since, &here);

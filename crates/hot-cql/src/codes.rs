@@ -73,7 +73,7 @@ impl Store {
 
     /// The lowest serial at which the next run of a day may begin.
     pub(super) async fn next_serial(&self, on: Day) -> Result<u64> {
-        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.session.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let cql = concat!(run_columns!(), " LIMIT 1");
         let row: Option<RunRow> = self.session.row(cql, (date(on),)).await?;
         Ok(row.and_then(|row| row.next_serial).map_or(floor, i64::unsigned_abs))
@@ -96,7 +96,7 @@ impl Store {
         }
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.session.write(cql, (order.key.to_string(),)).await?;
-        let floor = self.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
+        let floor = self.session.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);
         let mut attempts = self.attempts("the serials of a batch");
         loop {
             let _lock = attempts.looked(self.write_locks.lock(("serials", on)).await)?;

@@ -6,9 +6,8 @@
 //! for rows behind its mark. So at least one of the two sees the other, whichever was frozen in between.
 
 mod changes;
-mod cursor;
+mod deeds;
 mod epoch;
-mod marks;
 mod reading;
 mod settling;
 mod writing;
@@ -22,7 +21,8 @@ use hot::HotError;
 use hot::feed::{Feed, FeedRead, FeedStart};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::CqlHot;
+use crate::Store;
+use cql_session::FeedMarks;
 pub(crate) use writing::{MadeValue, News, made_by};
 
 /// The one CQL partition of a table that has one.
@@ -50,7 +50,7 @@ const KEPT_LONGER: Duration = Duration::from_secs(2 * 86_400);
 pub(crate) struct FeedState {
     keep: Duration,
     shards: i32,
-    marks: marks::Marks,
+    marks: FeedMarks,
     /// The last run of slots that this process has entered.
     span: AtomicI64,
 }
@@ -58,7 +58,7 @@ pub(crate) struct FeedState {
 impl FeedState {
     /// Of a store that keeps events for a time.
     pub(crate) fn new(keep: Duration, shards: i32) -> FeedState {
-        let (marks, span) = (marks::Marks::default(), AtomicI64::new(i64::MIN));
+        let (marks, span) = (FeedMarks::default(), AtomicI64::new(i64::MIN));
         FeedState { keep, shards: shards.max(1), marks, span }
     }
 
@@ -80,10 +80,10 @@ fn slot_of(now_ms: i64) -> i64 {
 }
 
 #[async_trait]
-impl Feed for CqlHot {
+impl Feed for Store {
     async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError> {
         let none = || HotError::Damaged("the store keeps no events".into());
-        let feed = self.store.feed.as_ref().ok_or_else(none)?;
-        self.store.events_of_feed(feed, from, limit).await
+        let feed = self.feed.as_ref().ok_or_else(none)?;
+        self.events_of_feed(feed, from, limit).await
     }
 }

@@ -7,7 +7,6 @@
 
 mod advance;
 mod entry;
-mod rejected;
 mod rows;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

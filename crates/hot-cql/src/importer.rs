@@ -78,16 +78,20 @@ impl Store {
                 self.session.write(cql, values).await
             }
             Item::Rejected { campaign, batch, line, at } => {
-                self.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
+                self.session.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
             }
             Item::Setting { setting, value } => match setting {
-                CopiedSetting::LongCodes => self.set(setting.name(), &setting.text(*value)).await,
+                CopiedSetting::LongCodes => {
+                    self.session.set(setting.name(), &setting.text(*value)).await
+                }
                 CopiedSetting::SerialFloor
                 | CopiedSetting::ColdBegun
                 | CopiedSetting::ColdCommitted => {
                     let raised =
                         |here: Option<u64>| here.is_none_or(|here| here < *value).then_some(*value);
-                    self.change_number(setting.name(), raised).await
+                    self.session
+                        .change_number(self.attempts("a setting"), setting.name(), raised)
+                        .await
                 }
             },
             Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),

@@ -163,6 +163,10 @@ impl Store {
         match self.carry_out(decision, issue.operation, attempts).await {
             Ok(Some(applied)) => {
                 self.is_taken(id, offer).await;
+                // The last one that comes back and goes again is told again.
+                if let Err(error) = self.note_stock(&campaign, false, issue.at).await {
+                    tracing::debug!(%error, "a campaign that was sold out has coupons again");
+                }
                 Ok(Some(applied))
             }
             Ok(None) => {

@@ -8,7 +8,6 @@
 //! *To resolve* a write whose outcome is unknown: to find out whether it was applied. *Keyed lock*:
 //! within one process, one conditional update at a time in each CQL partition.
 
-mod accounts;
 mod archiving;
 mod campaigns;
 mod changes;
@@ -17,6 +16,8 @@ mod codes;
 mod counts;
 mod coupon_row;
 mod coupons;
+mod deeds;
+mod facts;
 mod feed;
 mod import;
 mod importer;
@@ -24,7 +25,6 @@ mod index_rows;
 mod inventory;
 mod issuing;
 mod lists;
-mod merging;
 mod options;
 mod partitions;
 mod reconcile;
@@ -36,7 +36,7 @@ mod untouched;
 mod values;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
@@ -45,6 +45,7 @@ use cql_session::{
     About, Attempts, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
     CqlSession, KeyedLock, Resolutions,
 };
+use hot::records::{DeedLog, RecordSource, Records};
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -60,6 +61,8 @@ pub use spread::PARTITION_ROWS;
 pub struct CqlHot {
     store: Arc<Store>,
     upkeep: JoinHandle<()>,
+    /// `None`: it keeps none.
+    records: Option<Arc<dyn Records>>,
 }
 
 impl Drop for CqlHot {
@@ -70,7 +73,7 @@ impl Drop for CqlHot {
 
 /// What every protocol works with.
 struct Store {
-    session: CqlSession,
+    session: Arc<CqlSession>,
     options: Options,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
@@ -104,6 +107,8 @@ struct Store {
     clock: ClockDifference,
     /// `None`: it keeps no events.
     feed: Option<feed::FeedState>,
+    /// Set before the first call, if records are kept.
+    log: OnceLock<Arc<dyn DeedLog>>,
 }
 
 impl CqlHot {
@@ -146,7 +151,7 @@ impl CqlHot {
         let keep = options.events_keep;
         let feed = keep.map(|keep| feed::FeedState::new(keep, options.feed_shards));
         let store = Store {
-            session,
+            session: Arc::new(session),
             options,
             keys,
             archive,
@@ -172,6 +177,7 @@ impl CqlHot {
             announced: OnceCell::new(),
             clock: ClockDifference::default(),
             feed,
+            log: OnceLock::new(),
         };
         let store = Arc::new(store);
         store
@@ -184,7 +190,24 @@ impl CqlHot {
             store.begin_feed().await.map_err(|error| ConnectError::Away(error.into()))?;
         }
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
-        Ok(CqlHot { store, upkeep })
+        Ok(CqlHot { store, upkeep, records: None })
+    }
+
+    /// The same store with records beside coupons. `make` gets the session and what the records are made from,
+    /// and returns where the deeds of campaigns go, and the records.
+    pub fn with_records(
+        mut self,
+        make: impl FnOnce(
+            Arc<CqlSession>,
+            Arc<dyn RecordSource>,
+        ) -> (Arc<dyn DeedLog>, Arc<dyn Records>),
+    ) -> CqlHot {
+        let source = Arc::clone(&self.store) as Arc<dyn RecordSource>;
+        let (log, records) = make(Arc::clone(&self.store.session), source);
+        // The store keeps the log, and the records keep the store.
+        let _ = self.store.log.set(log);
+        self.records = Some(records);
+        self
     }
 
     /// Which engine answers, and its version.

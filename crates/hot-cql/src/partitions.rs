@@ -28,6 +28,7 @@ pub(super) struct PlanRow {
     sealed: Option<bool>,
     archive_commit: Option<i64>,
     emptied: Option<bool>,
+    archived_at: Option<CqlTimestamp>,
     entered: Option<Vec<CqlDate>>,
 }
 
@@ -55,6 +56,11 @@ impl PlanRow {
 
     pub(super) fn is_emptied(&self) -> bool {
         self.emptied == Some(true)
+    }
+
+    /// When its last coupon was in cold, once somebody has found that.
+    pub(super) fn archived_at(&self) -> Option<Millis> {
+        self.archived_at.map(millis)
     }
 
     pub(super) fn archive_commit(&self) -> u64 {
@@ -86,7 +92,7 @@ pub(super) fn seal_times(plans: &[PlanRow]) -> BTreeMap<Day, Millis> {
 macro_rules! plan_columns {
     () => {
         "SELECT expiry_day, bucket_bits, seal_after, closing, sealed, archive_commit, emptied, \
-         entered FROM partition_plan"
+         archived_at, entered FROM partition_plan"
     };
 }
 
@@ -196,6 +202,7 @@ mod tests {
             sealed: None,
             archive_commit: None,
             emptied: None,
+            archived_at: None,
             entered: Some(entered.iter().map(|from| date(Day(*from))).collect()),
         }
     }

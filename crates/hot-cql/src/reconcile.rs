@@ -131,7 +131,11 @@ impl Store {
     /// Skips serials, so that codes minted after the backup, which this store does not know, are
     /// never minted again.
     pub(crate) async fn pass_over(&self) -> Result<()> {
-        self.change_number(SERIAL_FLOOR, |floor| Some(floor.unwrap_or(0) + SERIAL_GAP)).await?;
+        self.session
+            .change_number(self.attempts("a setting"), SERIAL_FLOOR, |floor| {
+                Some(floor.unwrap_or(0) + SERIAL_GAP)
+            })
+            .await?;
         for plan in self.plans().await? {
             let day = date(plan.day());
             let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";

@@ -6,12 +6,15 @@ use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::{Batch, ImportCounts, MintedRun};
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId, Reason, UserId};
+use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
-use hot::audit::Act;
+use hot::activity::Activities;
+use hot::audit::{Act, Audit};
 use hot::feed::Feed;
+use hot::records::RecordSource;
+use hot::redemptions::Redemptions;
 use hot::settings::TOUCHED_AT;
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -65,7 +68,21 @@ impl CqlHot {
 #[async_trait]
 impl HotStore for CqlHot {
     fn feed(&self) -> Option<&dyn Feed> {
-        self.store.feed.as_ref().map(|_| self as &dyn Feed)
+        self.store.feed()
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        self.records.as_deref().map(|records| records as &dyn Audit)
+    }
+
+    fn activities(&self) -> Option<&dyn Activities> {
+        let records = self.records.as_deref().filter(|_| self.store.feed.is_some());
+        records.map(|records| records as &dyn Activities)
+    }
+
+    fn redemptions(&self) -> Option<&dyn Redemptions> {
+        let records = self.records.as_deref().filter(|_| self.store.feed.is_some());
+        records.map(|records| records as &dyn Redemptions)
     }
 
     async fn begin_feed_epoch(&self) -> Result<()> {
@@ -75,9 +92,9 @@ impl HotStore for CqlHot {
         }
     }
 
-    async fn create_campaign(&self, new: NewCampaign, _act: &Act) -> Result<Named<CampaignRow>> {
+    async fn create_campaign(&self, new: NewCampaign, act: &Act) -> Result<Named<CampaignRow>> {
         self.store.clock_is_right()?;
-        self.store.make_campaign(&new).await
+        self.store.make_campaign(&new, act).await
     }
 
     async fn campaign(&self, id: &CampaignId, now: Millis) -> Result<Option<CampaignRow>> {
@@ -113,7 +130,7 @@ impl HotStore for CqlHot {
         act: &Act,
     ) -> Result<Patched> {
         self.store.clock_is_right()?;
-        self.store.patch(id, &patch, act.at).await
+        self.store.patch(id, &patch, act).await
     }
 
     async fn mint(
@@ -123,7 +140,7 @@ impl HotStore for CqlHot {
         act: &Act,
     ) -> Result<Named<Batch>> {
         self.store.clock_is_right()?;
-        self.store.mint_batch(campaign, &order, act.at).await
+        self.store.mint_batch(campaign, &order, act).await
     }
 
     async fn open_import(
@@ -133,8 +150,7 @@ impl HotStore for CqlHot {
         act: &Act,
     ) -> Result<Named<Batch>> {
         self.store.clock_is_right()?;
-        let now = act.at;
-        let named = self.store.open_import_batch(campaign, batch, now).await?;
+        let named = self.store.open_import_batch(campaign, batch, act).await?;
         if matches!(named, Named::Same(_)) {
             // Those of earlier runs.
             let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ?";
@@ -166,7 +182,7 @@ impl HotStore for CqlHot {
         now: Millis,
     ) -> Result<()> {
         match self.store.batch_of(campaign, batch).await? {
-            Some(_) => self.store.put_rejected(campaign, batch, &lines, now).await,
+            Some(_) => self.store.session.put_rejected(campaign, batch, &lines, now).await,
             None => Ok(()),
         }
     }
@@ -176,9 +192,9 @@ impl HotStore for CqlHot {
         campaign: &CampaignId,
         batch: &BatchId,
         counts: ImportCounts,
-        _ended: Option<&Act>,
+        ended: Option<&Act>,
     ) -> Result<Option<Batch>> {
-        self.store.count_import(campaign, batch, counts).await
+        self.store.count_import(campaign, batch, counts, ended).await
     }
 
     async fn rejected(
@@ -188,12 +204,12 @@ impl HotStore for CqlHot {
         after: u64,
         limit: usize,
     ) -> Result<Vec<RejectedLine>> {
-        let lines = self.store.rejected_behind(campaign, batch, after, limit).await?;
+        let lines = self.store.session.rejected_behind(campaign, batch, after, limit).await?;
         Ok(lines.into_iter().map(|(line, _)| line).collect())
     }
 
     async fn forget_rejected(&self, before: Millis) -> Result<usize> {
-        self.store.forget_rejected_before(before).await
+        self.store.session.forget_rejected_before(before).await
     }
 
     async fn batches(
@@ -228,8 +244,7 @@ impl HotStore for CqlHot {
         act: &Act,
     ) -> Result<Option<Batch>> {
         self.store.clock_is_right()?;
-        let reason = act.reason.as_ref().map(Reason::as_str);
-        self.store.pause(campaign, id, paused, reason).await
+        self.store.pause(campaign, id, paused, act).await
     }
 
     async fn announce_long_codes(&self) -> Result<()> {
@@ -279,19 +294,19 @@ impl HotStore for CqlHot {
     }
 
     async fn create_account(&self, account: Account, now: Millis) -> Result<bool> {
-        self.store.make_account(&account, now).await
+        self.store.session.make_account(&account, now, self.store.attempts("a new account")).await
     }
 
     async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>> {
-        self.store.account(login_id).await
+        self.store.session.account(login_id).await
     }
 
     async fn has_account(&self, user_id: &UserId) -> Result<bool> {
-        Ok(self.store.account_of(user_id).await?.is_some())
+        Ok(self.store.session.account_of(user_id).await?.is_some())
     }
 
     async fn remove_account(&self, user_id: &UserId) -> Result<bool> {
-        self.store.unmake_account(user_id).await
+        self.store.session.unmake_account(user_id, self.store.attempts("an account's end")).await
     }
 
     async fn writable(&self) -> std::result::Result<(), String> {
@@ -303,7 +318,12 @@ impl HotStore for CqlHot {
 
     async fn touch(&self, now: Millis) -> Result<()> {
         // One small conditional update, whose time a caller may measure.
-        self.store.change_number(TOUCHED_AT, |_| Some(now.0.unsigned_abs())).await
+        self.store
+            .session
+            .change_number(self.store.attempts("a setting"), TOUCHED_AT, |_| {
+                Some(now.0.unsigned_abs())
+            })
+            .await
     }
 
     fn gauge(&self) -> Gauge {

@@ -144,10 +144,11 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEven
         let found = found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
         let AuditEntry { act: Act { actor, reason, .. }, deed } = found.entry;
         let happened = Happened::Deed { deed, reason };
-        return Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened });
+        return Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false });
     }
     let (actor, happened) = of_coupon(txn, row, kind)?;
-    Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened: Happened::Coupon(happened) })
+    let happened = Happened::Coupon(happened);
+    Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false })
 }
 
 fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor, CouponHappened)> {

@@ -28,6 +28,9 @@ pub struct FeedEvent {
     pub actor: Actor,
     /// What.
     pub happened: Happened,
+    /// Whether its own place in the feed is another one, where it comes, too. Who counts events counts it
+    /// there.
+    pub is_repeat: bool,
 }
 
 /// What happened to what.

@@ -18,6 +18,7 @@ pub mod imported_state_text;
 pub mod inventory;
 mod partitions;
 pub mod protocol;
+pub mod records;
 pub mod redemptions;
 pub mod settings;
 mod store;

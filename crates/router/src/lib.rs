@@ -17,6 +17,7 @@ mod address;
 mod bucket_key;
 mod cache;
 mod directory;
+pub mod merging;
 mod openings;
 mod ring;
 mod unknown;

@@ -18,6 +18,7 @@ mod operators;
 mod plan;
 mod plants;
 mod readers;
+mod records;
 mod restoring;
 mod rushes;
 mod scene;
@@ -56,6 +57,9 @@ const LULL: Duration = Duration::from_secs(20);
 
 /// A pause in which a frozen process stays frozen is at most this long.
 const NAP_MAX: Duration = Duration::from_secs(3_700);
+
+/// How many ask for counts and the audit at a time.
+const COUNTERS: usize = 2;
 
 /// Findings of one seed, at most: the first ones say enough.
 const FINDINGS_MAX: usize = 50;
@@ -195,6 +199,9 @@ impl World {
         }
         if self.plan.jobs.admin {
             jobs.push(operators::administers(world(), nth, rng("operator", 0)).boxed_local());
+        }
+        for number in 0..COUNTERS {
+            jobs.push(records::asks(world(), rng("counter", number)).boxed_local());
         }
         for number in 0..self.readers.len() {
             let rng = rng("reader", number);

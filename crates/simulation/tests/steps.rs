@@ -23,6 +23,7 @@ mod steps {
     pub(crate) mod extend;
     pub(crate) mod feed;
     pub(crate) mod import;
+    pub(crate) mod records;
     pub(crate) mod restored;
     pub(crate) mod seal;
     pub(crate) mod stage;
@@ -60,6 +61,7 @@ cases! {
         an_audit_beside_new_days
     }
     cold { closed_step_by_step expired_step_by_step late_writes rows_go_before_their_index_rows }
+    records { a_campaign_is_paused a_campaign_is_created events_are_counted }
     restored { reconciled_step_by_step }
     copied { campaign_step_by_step }
     exactly { minted imported shared rush_on_an_empty_stock }

@@ -57,7 +57,7 @@ async fn entries(
     let query = format!("audit of {}", campaign.map_or("all", CampaignId::as_str));
     let (after, limit) = page.read::<String>(&query)?;
     let found = app.engine.audit(caller, campaign, after, limit).await.map_err(named(CAMPAIGN))?;
-    let not_kept = || Problem::not_kept("it keeps no audit: the hot store is on a cluster");
+    let not_kept = || Problem::not_kept("it keeps no audit");
     let found = found.ok_or_else(not_kept)?;
     Ok(Answer(named_page(&query, &found, limit, |entry| entry.place.as_str())))
 }

@@ -103,7 +103,7 @@ async fn counts(
 ) -> Result<Answer<CountsBody>, Problem> {
     let request = params.read(campaign)?;
     let view = app.engine.activity(caller, request).await.map_err(named(CAMPAIGN))?;
-    let not_kept = || Problem::not_kept("it counts nothing by the hour: it is on a cluster");
+    let not_kept = || Problem::not_kept("it counts nothing by the hour: events_keep is 0");
     let mut view = view.ok_or_else(not_kept)?;
     let refused = match app.access.attempts.clone() {
         None => Vec::new(),

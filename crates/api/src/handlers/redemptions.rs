@@ -136,7 +136,7 @@ async fn page(
 ) -> Result<RedemptionListView, Problem> {
     let view = app.engine.redemptions(caller, request).await.map_err(named(CAMPAIGN))?;
     view.ok_or_else(|| {
-        Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0, or it is on a cluster")
+        Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0, or it is on a cluster and no order is named")
     })
 }
 

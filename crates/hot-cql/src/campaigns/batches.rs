@@ -1,7 +1,7 @@
 //! The batches of a campaign: minted, opened for an import, paused, counted.
 
 use coupon::campaign::{Batch, BatchKind, ImportCounts, MintedRun};
-use coupon::ids::{BatchId, CampaignId};
+use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
@@ -10,6 +10,7 @@ use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::Store;
 use crate::values::{date, instant, signed};
 use cql_session::Result;
+use hot::audit::{Act, Deed};
 use hot::protocol::batch_before;
 use hot::{MintOrder, Named};
 
@@ -21,7 +22,9 @@ impl Store {
         id: &BatchId,
         run: Option<MintedRun>,
         now: Millis,
+        doing: Option<&Act>,
     ) -> Result<CampaignHere> {
+        let deeds = [Deed::batch_created(&here.terms.id, id, run.map(|run| run.count))];
         let mut attempts = self.attempts("a new batch");
         let mut here = here;
         loop {
@@ -30,11 +33,14 @@ impl Store {
                 return Ok(here);
             }
             let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
-            let cql = "UPDATE campaign SET revision = ?, number = ?, key_id = ?, expiry_day = ?, \
-                       first_serial = ?, count = ?, batch_made_at = ? \
+            let doing = doing.map(|act| (act, &deeds[..]));
+            let carries = attempts.looked(self.carried(&here, doing).await)?;
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, number = ?, key_id = ?, \
+                       expiry_day = ?, first_serial = ?, count = ?, batch_made_at = ? \
                        WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
             let values = (
                 here.revision + 1,
+                carries,
                 number,
                 run.map(|run| run.key.to_string()),
                 run.map(|run| date(run.day)),
@@ -55,16 +61,16 @@ impl Store {
         &self,
         campaign: &CampaignId,
         order: &MintOrder,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
         let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
         if let Some(named) = self.before(&here, &order.id, Some(order.count)).await? {
             return Ok(named);
         }
-        match self.reserve(&here.terms, order, now).await? {
+        match self.reserve(&here.terms, order, act.at).await? {
             Err(refusal) => Ok(Named::Refused(refusal)),
-            Ok(run) => self.make_batch(here, &order.id, Some(run), now).await,
+            Ok(run) => self.make_batch(here, &order.id, Some(run), act).await,
         }
     }
 
@@ -72,13 +78,13 @@ impl Store {
         &self,
         campaign: &CampaignId,
         id: &BatchId,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
         let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
         match self.before(&here, id, None).await? {
             Some(named) => Ok(named),
-            None => self.make_batch(here, id, None, now).await,
+            None => self.make_batch(here, id, None, act).await,
         }
     }
 
@@ -101,9 +107,9 @@ impl Store {
         here: CampaignHere,
         id: &BatchId,
         run: Option<MintedRun>,
-        now: Millis,
+        act: &Act,
     ) -> Result<Named<Batch>> {
-        let here = self.put_batch(here, id, run, now).await?;
+        let here = self.put_batch(here, id, run, act.at, Some(act)).await?;
         let batch = here.batches.get(id).ok_or_else(|| absent("batch"))?;
         // Another process may have made another batch of this name meanwhile.
         match batch.run == run {
@@ -133,8 +139,9 @@ impl Store {
         campaign: &CampaignId,
         id: &BatchId,
         paused: bool,
-        reason: Option<&str>,
+        act: &Act,
     ) -> Result<Option<Batch>> {
+        let reason = act.reason.as_ref().map(Reason::as_str);
         let mut attempts = self.attempts("a batch's pause");
         let mut wrote = false;
         loop {
@@ -149,10 +156,14 @@ impl Store {
                 self.known.forget(campaign);
                 return self.batch_row(here, batch).await.map(Some);
             }
-            let cql = "UPDATE campaign SET revision = ?, batch_paused = ?, paused_reason = ? \
-                       WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
-            let values =
-                (here.revision + 1, paused, reason, campaign.as_str(), id.as_str(), here.revision);
+            let after = Batch { paused, ..self.batch_row(here, batch).await? };
+            let deeds = [Deed::batch_paused(&after)];
+            let doing = (batch.paused != paused).then_some((act, &deeds[..]));
+            let carries = attempts.looked(self.carried(here, doing).await)?;
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
+                       paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
+            let (campaign, revision) = (campaign.as_str(), here.revision);
+            let values = (revision + 1, carries, paused, reason, campaign, id.as_str(), revision);
             wrote = true;
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
@@ -163,7 +174,11 @@ impl Store {
         campaign: &CampaignId,
         id: &BatchId,
         counts: ImportCounts,
+        ended: Option<&Act>,
     ) -> Result<Option<Batch>> {
+        let deeds = [Deed::batch_imported(campaign, id, &counts)];
+        let doing = ended.map(|act| (act, &deeds[..]));
+        let mut sent: Option<(i64, String)> = None;
         let mut attempts = self.attempts("an import's counts");
         loop {
             let here = attempts.looked(self.made_now(campaign).await)?;
@@ -172,14 +187,24 @@ impl Store {
             else {
                 return Ok(None);
             };
-            if batch.import == counts {
+            let is_entered = match (&sent, doing) {
+                (_, None) => true,
+                (None, Some(_)) => false,
+                (Some((revision, carries)), Some(_)) => {
+                    attempts.looked(self.has_made(here, *revision, carries).await)?
+                }
+            };
+            if batch.import == counts && is_entered {
                 return self.batch_row(here, batch).await.map(Some);
             }
-            let cql = "UPDATE campaign SET revision = ?, lines = ?, imported = ?, \
+            let carries = attempts.looked(self.carried(here, doing).await)?;
+            sent = carries.clone().map(|carries| (here.revision + 1, carries));
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, lines = ?, imported = ?, \
                        already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
                        IF revision = ?";
             let values = (
                 here.revision + 1,
+                carries,
                 signed(counts.lines),
                 signed(counts.imported),
                 signed(counts.already_there),

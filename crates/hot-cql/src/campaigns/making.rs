@@ -5,7 +5,6 @@ use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
-use coupon::time::Millis;
 use router::Entry;
 
 use super::rows::{Row, absent};
@@ -13,13 +12,18 @@ use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
 use crate::values::instant;
 use cql_session::{Cas, Result, StatementProfile};
+use hot::audit::{Act, Deed};
 use hot::protocol::{may_mint, patched, serials_after};
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 
 impl Store {
     /// Makes a campaign in steps: its row, which is hidden; its shared word; its first batch; then
     /// the row is shown. A call for the same campaign finishes what was begun.
-    pub(crate) async fn make_campaign(&self, new: &NewCampaign) -> Result<Named<CampaignRow>> {
+    pub(crate) async fn make_campaign(
+        &self,
+        new: &NewCampaign,
+        act: &Act,
+    ) -> Result<Named<CampaignRow>> {
         let (campaign, now) = (&new.campaign, new.campaign.created_at);
         let mut here = match self.campaign_now(&campaign.id).await? {
             Some(here) if *here.created_as != *new.created_as => {
@@ -51,11 +55,11 @@ impl Store {
             match self.reserve(&here.terms, order, now).await? {
                 Err(refusal) => return Ok(Named::Refused(self.unmake(&here, refusal).await?)),
                 Ok(run) => {
-                    here = self.put_batch(here, &order.id, Some(run), now).await?;
+                    here = self.put_batch(here, &order.id, Some(run), now, None).await?;
                 }
             }
         }
-        let finished = self.finish_campaign(here).await?;
+        let finished = self.finish_campaign(here, Some(act)).await?;
         Ok(Named::Created(self.campaign_row(&finished, now).await?))
     }
 
@@ -98,7 +102,8 @@ impl Store {
                                expires_at = ?, time_zone = ?, valid_days = ?, issue_from = ?, \
                                issue_until = ?, per_user_limit = ?, cancel_days = ?, \
                                extend_days = ?, paused = ?, metadata = ?, created_at = ?, \
-                               created_as = ? WHERE campaign_id = ? IF revision = null";
+                               created_as = ?, carries = ?, sold_out = ? WHERE campaign_id = ? \
+                               IF revision = null";
                     let values = Row::hidden(campaign, created_as);
                     attempts
                         .wrote(self.session.change(attempts.profile(), cql, values).await)
@@ -143,7 +148,12 @@ impl Store {
         Ok(refusal)
     }
 
-    pub(crate) async fn finish_campaign(&self, here: CampaignHere) -> Result<CampaignHere> {
+    /// Shows a campaign. Its deeds are those of this update: nobody has seen it before.
+    pub(crate) async fn finish_campaign(
+        &self,
+        here: CampaignHere,
+        doing: Option<&Act>,
+    ) -> Result<CampaignHere> {
         let id = &here.terms.id;
         let mut attempts = self.attempts("a new campaign");
         loop {
@@ -152,9 +162,15 @@ impl Store {
             if now.made {
                 return Ok(now);
             }
-            let cql = "UPDATE campaign SET revision = ?, made = true WHERE campaign_id = ? \
-                       IF revision = ?";
-            let values = (now.revision + 1, id.as_str(), now.revision);
+            let batches = now.in_order().into_iter();
+            let made = batches.map(|it| Deed::batch_created(id, &it.id, it.run.map(|it| it.count)));
+            let deeds = [Deed::campaign_created(&now.terms)].into_iter().chain(made);
+            let deeds: Vec<Deed> = deeds.collect();
+            let doing = doing.map(|act| (act, &deeds[..]));
+            let carries = attempts.looked(self.carried(&now, doing).await)?;
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, made = true \
+                       WHERE campaign_id = ? IF revision = ?";
+            let values = (now.revision + 1, carries, id.as_str(), now.revision);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
@@ -163,7 +179,7 @@ impl Store {
         &self,
         id: &CampaignId,
         patch: &CampaignPatch,
-        now: Millis,
+        act: &Act,
     ) -> Result<Patched> {
         let mut attempts = self.attempts("a campaign's terms");
         let mut wanted: Option<Campaign> = None;
@@ -174,13 +190,15 @@ impl Store {
                 // Until then another process may use the old terms.
                 tokio::time::sleep(TERMS_KNOWN).await;
                 self.known.forget(id);
-                return Ok(Patched::Done(self.campaign_row(&here, now).await?));
+                return Ok(Patched::Done(self.campaign_row(&here, act.at).await?));
             }
             let after = match patched(&here.terms, patch) {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };
-            let cas = self.change_terms(&here, &after, attempts.profile()).await;
+            let deeds = Deed::campaign_changed(&here.terms, &after);
+            let carries = attempts.looked(self.carried(&here, Some((act, &deeds))).await)?;
+            let cas = self.change_terms(&here, &after, carries, attempts.profile()).await;
             attempts.wrote(cas).await?;
             wanted = Some(after);
         }
@@ -191,13 +209,15 @@ impl Store {
         &self,
         here: &CampaignHere,
         terms: &Campaign,
+        carries: Option<String>,
         profile: StatementProfile,
     ) -> Result<Cas> {
-        let cql = "UPDATE campaign SET revision = ?, name = ?, metadata = ?, paused = ?, \
-                   issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
+        let cql = "UPDATE campaign SET revision = ?, carries = ?, name = ?, metadata = ?, \
+                   paused = ?, issue_from = ?, issue_until = ?, per_user_limit = ? WHERE campaign_id = ? \
                    IF revision = ?";
         let values = (
             here.revision + 1,
+            carries,
             terms.name.as_str(),
             terms.metadata.as_deref(),
             terms.paused,

@@ -32,6 +32,8 @@ pub(crate) struct Row {
     metadata: Option<String>,
     created_at: Option<CqlTimestamp>,
     pub(super) created_as: Option<String>,
+    pub(super) carries: Option<String>,
+    pub(super) sold_out: Option<bool>,
 }
 
 #[derive(DeserializeRow)]
@@ -84,6 +86,8 @@ impl Row {
             metadata: campaign.metadata.clone(),
             created_at: Some(instant(campaign.created_at)),
             created_as: Some(created_as.to_owned()),
+            carries: None,
+            sold_out: None,
         }
     }
 

@@ -4,6 +4,7 @@ use coupon::code::Code;
 use coupon::ids::Actor;
 use coupon::time::{Day, Millis};
 use hot::HotError;
+use hot::audit::{Deed, DeedKind};
 use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
 use router::Owner;
 use scylla::DeserializeRow;
@@ -11,11 +12,12 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::cursor::Behind;
+use super::deeds::AnnouncedDeed;
 use crate::Store;
 use crate::values::{day, millis, parsed, signed};
 use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::feed_cursor::Behind;
+use cql_session::{Result, StatementProfile, damaged};
 
 /// CQL partitions that are read at a time.
 const AT_ONCE: usize = 16;
@@ -40,6 +42,24 @@ pub(super) struct ChangeRow {
     reason: Option<String>,
     until: Option<CqlTimestamp>,
     expiry_day: Option<CqlDate>,
+    changes: Option<String>,
+}
+
+/// A row of one or the other kind.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    Coupon(Announced),
+    Deed(AnnouncedDeed),
+}
+
+impl Found {
+    /// Its place among the rows of its slot and shard.
+    pub(super) fn place(&self) -> Behind {
+        match self {
+            Found::Coupon(change) => change.place(),
+            Found::Deed(deed) => deed.place(),
+        }
+    }
 }
 
 /// A change that was about to be written.
@@ -64,9 +84,40 @@ pub(super) struct Announced {
     until: Option<Millis>,
     /// The partition in which the coupon has the version `before`.
     pub(super) day: Day,
+    /// Whether the coupon says that another index row of the same write is the one that counts.
+    pub(super) is_repeat: bool,
 }
 
 impl ChangeRow {
+    fn found(self) -> Result<Found> {
+        match &self.changes {
+            Some(_) => self.deed().map(Found::Deed),
+            None => self.announced().map(Found::Coupon),
+        }
+    }
+
+    fn deed(self) -> Result<AnnouncedDeed> {
+        let missing = |column| HotError::Damaged(format!("deed in {}: no {column}", self.slot));
+        let kind = self.kind.as_deref().and_then(DeedKind::named).ok_or_else(|| missing("kind"))?;
+        let changes = serde_json::from_str(self.changes.as_deref().unwrap_or_default());
+        let deed = Deed {
+            kind,
+            campaign: self.campaign_id.map(|id| parsed("change.campaign_id", &id)).transpose()?,
+            batch: self.batch_id.map(|id| parsed("change.batch_id", &id)).transpose()?,
+            changes: changes.map_err(damaged)?,
+        };
+        Ok(AnnouncedDeed {
+            code: parsed("change.code", &self.code)?,
+            revision: self.version,
+            number: self.number,
+            attempt: self.attempt,
+            at: self.at.map(millis).ok_or_else(|| HotError::Damaged("deed: no at".into()))?,
+            actor: Actor::new(self.actor.as_deref().unwrap_or_default()),
+            reason: self.reason.map(|text| parsed("change.reason", &text)).transpose()?,
+            deed,
+        })
+    }
+
     fn announced(self) -> Result<Announced> {
         let missing = |column| HotError::Damaged(format!("change of {}: no {column}", self.code));
         let kind = self.kind.ok_or_else(|| missing("kind"))?;
@@ -95,6 +146,7 @@ impl ChangeRow {
             reference: self.reference,
             reason: self.reason,
             until: self.until.map(millis),
+            is_repeat: false,
         })
     }
 }
@@ -146,7 +198,7 @@ impl Store {
         (slot, shard): (i64, i32),
         after: Option<&Behind>,
         limit: usize,
-    ) -> Result<(Vec<Announced>, bool)> {
+    ) -> Result<(Vec<Found>, bool)> {
         let (code, version, number) = match after {
             Some(after) => (after.code.as_str(), signed(after.version), after.number),
             None => ("", 0, 0),
@@ -155,19 +207,19 @@ impl Store {
         loop {
             let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                        operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                       expiry_day FROM change WHERE shard = ? AND slot = ? \
+                       expiry_day, changes FROM change WHERE shard = ? AND slot = ? \
                        AND (code, version, number) > (?, ?, ?) LIMIT ?";
             let values = (shard, slot, code, version, number, limit);
             let rows: Vec<ChangeRow> =
                 self.session.rows(StatementProfile::Bulk, cql, values).await?;
             let is_all = (rows.len() as i64) < i64::from(limit);
-            let rows = rows.into_iter().map(ChangeRow::announced);
-            let mut rows = rows.collect::<Result<Vec<Announced>>>()?;
+            let rows = rows.into_iter().map(ChangeRow::found);
+            let mut rows = rows.collect::<Result<Vec<Found>>>()?;
             if is_all {
                 return Ok((rows, false));
             }
             // Other rows of the last place may follow.
-            let last = rows.last().map(Announced::place);
+            let last = rows.last().map(Found::place);
             rows.retain(|row| Some(row.place()) != last);
             if !rows.is_empty() {
                 return Ok((rows, true));
@@ -185,7 +237,7 @@ impl Store {
     ) -> Result<Vec<Announced>> {
         let cql = "SELECT slot, code, version, number, attempt, before, kind, at, actor, \
                    operation, campaign_id, batch_id, user_id, reference, reason, until, \
-                   expiry_day FROM change WHERE shard = ? AND slot IN ? AND code = ?";
+                   expiry_day, changes FROM change WHERE shard = ? AND slot IN ? AND code = ?";
         let values = (shard, slots, code.as_str());
         let rows: Vec<ChangeRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         rows.into_iter().map(ChangeRow::announced).collect()

@@ -3,10 +3,10 @@
 
 use uuid::Uuid;
 
-use super::cursor::Position;
 use super::{FeedState, PART, SPAN_SLOTS, slot_of};
 use crate::Store;
 use cql_session::Result;
+use cql_session::feed_cursor::Position;
 use hot::HotError;
 
 /// The feed begins so many slots before the process that makes it says: the clock of another one may be

@@ -3,13 +3,13 @@
 use hot::HotError;
 use hot::feed::{FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 
-use super::changes::Announced;
-use super::cursor::{Behind, Position};
+use super::changes::Found;
 use super::epoch::Epochs;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::Store;
 use cql_session::Result;
 use cql_session::bounded_join;
+use cql_session::feed_cursor::{Behind, Position};
 
 /// Coupons that are settled at a time.
 const AT_ONCE: usize = 32;
@@ -35,12 +35,22 @@ impl Walk<'_> {
         self.events.len() >= self.limit
     }
 
-    fn push(&mut self, change: Announced) -> Result<()> {
-        self.position.after = Some(change.place());
-        let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
+    fn push(&mut self, found: Found) -> Result<()> {
+        self.position.after = Some(found.place());
         let cursor = self.position.cursor(self.epoch);
-        let happened = Happened::Coupon(change.happened()?);
-        self.events.push(FeedEvent { id, cursor, at, actor, happened });
+        self.events.push(match found {
+            Found::Coupon(change) => {
+                let (id, at, actor) = (change.event_id(), change.at, change.actor.clone());
+                let is_repeat = change.is_repeat || change.slot != self.position.slot;
+                let happened = Happened::Coupon(change.happened()?);
+                FeedEvent { id, cursor, at, actor, happened, is_repeat }
+            }
+            Found::Deed(it) => {
+                let (id, at, actor) = (it.event_id(), it.at, it.actor);
+                let happened = Happened::Deed { deed: it.deed, reason: it.reason };
+                FeedEvent { id, cursor, at, actor, happened, is_repeat: false }
+            }
+        });
         Ok(())
     }
 }
@@ -64,7 +74,7 @@ impl Store {
         let mut walk = Walk { epoch: &epochs.epoch, position, end, limit, events: Vec::new() };
         if walk.position.slot < end {
             // Before anything is read. A writer that does not see it has its rows there.
-            self.set_mark(&feed.marks, end - 1).await?;
+            self.session.set_mark(&feed.marks, end - 1).await?;
             self.walk_feed(feed, &mut walk).await?;
         }
         let next = walk.position.cursor(&epochs.epoch);
@@ -124,16 +134,33 @@ impl Store {
         Ok(())
     }
 
+    /// Those rows of one code that have happened, in their order.
+    async fn settled_group(&self, shard: i32, group: Vec<Found>) -> Result<Vec<Found>> {
+        let (mut coupon, mut settled) = (Vec::new(), Vec::new());
+        for found in group {
+            match found {
+                Found::Coupon(change) => coupon.push(change),
+                Found::Deed(deed) => {
+                    if self.deed_happened(&deed).await? {
+                        settled.push(Found::Deed(deed));
+                    }
+                }
+            }
+        }
+        settled.extend(self.settled(shard, coupon).await?.into_iter().map(Found::Coupon));
+        Ok(settled)
+    }
+
     /// Reads the rows of one slot and shard behind the position.
     async fn walk_rows(&self, walk: &mut Walk<'_>) -> Result<()> {
         let (slot, shard) = (walk.position.slot, walk.position.shard);
         let mut after: Option<Behind> = walk.position.after.clone();
         loop {
             let (rows, has_more) = self.changes_behind((slot, shard), after.as_ref(), ROWS).await?;
-            after = rows.last().map(Announced::place).or(after);
-            let coupons = by_coupon(rows).into_iter();
-            let settled = coupons.map(|changes| self.settled(shard, changes));
-            let settled: Vec<Vec<Announced>> = bounded_join(AT_ONCE, settled).await?;
+            after = rows.last().map(Found::place).or(after);
+            let groups = by_code(rows).into_iter();
+            let settled = groups.map(|group| self.settled_group(shard, group));
+            let settled: Vec<Vec<Found>> = bounded_join(AT_ONCE, settled).await?;
             for change in settled.into_iter().flatten() {
                 if walk.is_full() {
                     return Ok(());
@@ -188,12 +215,13 @@ fn start(
     }
 }
 
-/// The changes of each coupon, in their order.
-fn by_coupon(rows: Vec<Announced>) -> Vec<Vec<Announced>> {
-    let mut all: Vec<Vec<Announced>> = Vec::new();
+/// The changes of each coupon, and those of each campaign, in their order.
+fn by_code(rows: Vec<Found>) -> Vec<Vec<Found>> {
+    let mut all: Vec<Vec<Found>> = Vec::new();
     for row in rows {
+        let code = row.place().code;
         match all.last_mut() {
-            Some(last) if last.first().is_some_and(|first| first.code == row.code) => {
+            Some(last) if last.first().is_some_and(|first| first.place().code == code) => {
                 last.push(row)
             }
             _ => all.push(vec![row]),

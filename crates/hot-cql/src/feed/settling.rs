@@ -138,11 +138,14 @@ impl Store {
         changes: Vec<Announced>,
     ) -> Result<Vec<Announced>> {
         let mut all: Vec<Announced> = Vec::new();
-        for change in changes {
+        for mut change in changes {
             let Some(seen) = self.seen_behind(&change).await? else { continue };
             if !seen.has(&change) {
                 continue;
             }
+            // A write that was too late for its slot has a row there, too.
+            let made = seen.made(change.version);
+            change.is_repeat = made.is_some_and(|made| made.slot != Some(change.slot));
             for earlier in self.earlier_changes(shard, &seen, &change).await? {
                 if all.iter().all(|it| it.place() != earlier.place()) {
                     all.push(earlier);

@@ -18,7 +18,7 @@ use crate::values::{date, instant, signed, uuid};
 use cql_session::Result;
 
 /// How often a change that came too late for its slot is announced in a later one.
-const TRIES: u32 = 10;
+pub(super) const TRIES: u32 = 10;
 
 /// Versions of a coupon whose writes its row names, some 45 bytes each; most coupons have three.
 pub(super) const MADE: u64 = 32;
@@ -151,25 +151,42 @@ impl Store {
     /// and reads then.
     pub(crate) async fn announce(&self, feed: &FeedState, news: &mut News<'_>) -> Result<()> {
         let shard = feed.shard_of(news.before.code());
-        for _ in 0..TRIES {
-            let slot = match news.slot {
-                Some(slot) => slot,
-                None => {
-                    // A slow clock would be too late again and again.
-                    let behind = feed.marks.seen().saturating_add(1);
-                    let slot = slot_of(self.session.now_ms()).max(behind);
-                    self.enter_span(feed, slot).await?;
-                    self.put_changes(news.rows(shard, slot, feed.ttl())).await?;
-                    slot
-                }
-            };
-            let mark = self.mark_now(&feed.marks).await?;
-            news.slot = (mark < slot).then_some(slot);
-            if news.slot.is_some() {
-                return Ok(());
-            }
+        if let Some(slot) = news.slot.take()
+            && self.is_in_time(feed, slot).await?
+        {
+            news.slot = Some(slot);
+            return Ok(());
         }
-        Err(HotError::Unavailable("readers of the feed were faster each time".into()))
+        let mut tries = 0..TRIES;
+        while news.slot.is_none() {
+            let slot = self.slot_for(feed, i64::MIN, tries.next()).await?;
+            self.put_changes(news.rows(shard, slot, feed.ttl())).await?;
+            news.slot = self.is_in_time(feed, slot).await?.then_some(slot);
+        }
+        Ok(())
+    }
+
+    /// The slot for new index rows: `first` or a later one. It is listed. Fails after the last try.
+    pub(super) async fn slot_for(
+        &self,
+        feed: &FeedState,
+        first: i64,
+        try_number: Option<u32>,
+    ) -> Result<i64> {
+        if try_number.is_none() {
+            let why = "readers of the feed were faster each time";
+            return Err(HotError::Unavailable(why.into()));
+        }
+        // A slow clock would be too late again and again.
+        let behind = feed.marks.seen().saturating_add(1).max(first);
+        let slot = slot_of(self.session.now_ms()).max(behind);
+        self.enter_span(feed, slot).await?;
+        Ok(slot)
+    }
+
+    /// Whether no reader has passed a slot. To be asked after its rows are acknowledged.
+    pub(super) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
+        Ok(self.session.mark_now(&feed.marks).await? < slot)
     }
 
     async fn put_changes(&self, mut rows: Vec<NewChange<'_>>) -> Result<()> {

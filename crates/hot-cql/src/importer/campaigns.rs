@@ -35,18 +35,19 @@ impl Store {
             }
         };
         if here.terms != *terms {
-            let cas = self.change_terms(&here, terms, StatementProfile::Change).await?;
-            here.revision = next_revision(&here, cas)?;
+            self.enter_last(&here).await?;
+            let cas = self.change_terms(&here, terms, None, StatementProfile::Change).await?;
+            (here.revision, here.carries) = (next_revision(&here, cas)?, None);
         }
         for (number, batch) in (0..).zip(&it.batches) {
             let batch = as_here(number, batch);
             if here.batches.get(&batch.id) != Some(&batch) {
                 let cas = self.put_batch_row(&here, &batch).await?;
-                here.revision = next_revision(&here, cas)?;
+                (here.revision, here.carries) = (next_revision(&here, cas)?, None);
             }
         }
         if !here.made {
-            self.finish_campaign(here).await?;
+            self.finish_campaign(here, None).await?;
         }
         self.known.forget(id);
         Ok(())
@@ -70,7 +71,8 @@ impl Store {
     }
 
     async fn put_batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Cas> {
-        let cql = "UPDATE campaign SET revision = ?, number = ?, batch_paused = ?, \
+        self.enter_last(here).await?;
+        let cql = "UPDATE campaign SET revision = ?, carries = null, number = ?, batch_paused = ?, \
                    paused_reason = ?, key_id = ?, expiry_day = ?, first_serial = ?, count = ?, \
                    lines = ?, imported = ?, already_there = ?, rejected = ?, batch_made_at = ? \
                    WHERE campaign_id = ? AND batch_id = ? IF revision = ?";

@@ -34,7 +34,7 @@ impl Store {
     pub(super) async fn page_of_settings(&self) -> Result<Page> {
         let mut items = Vec::new();
         for setting in COPIED_SETTINGS {
-            if let Some(text) = self.setting(setting.name()).await? {
+            if let Some(text) = self.session.setting(setting.name()).await? {
                 items.push(Item::Setting { setting, value: setting.value(&text)? });
             }
         }
@@ -45,7 +45,7 @@ impl Store {
     pub(super) async fn has_item(&self, item: &Item) -> Result<bool> {
         match item {
             Item::Account { account, .. } => {
-                let here = self.account(&account.login_id).await?;
+                let here = self.session.account(&account.login_id).await?;
                 Ok(here.is_some_and(|here| here.user_id == account.user_id))
             }
             Item::Replacement(it) => self.has_replacement(&it.replaced).await,

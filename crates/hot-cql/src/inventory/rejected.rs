@@ -12,7 +12,7 @@ impl Store {
     pub(super) async fn page_of_rejected(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
         let mut after = (at.name::<CampaignId>(0)?, at.name::<BatchId>(1)?, at.number(2, 0_u64)?);
         if let (Some(campaign), Some(batch), line) = &after {
-            let lines = self.rejected_behind(campaign, batch, *line, limit).await?;
+            let lines = self.session.rejected_behind(campaign, batch, *line, limit).await?;
             let last = lines.last().map_or(*line, |(last, _)| last.line);
             let of = |(line, at)| {
                 let (campaign, batch) = (campaign.clone(), batch.clone());

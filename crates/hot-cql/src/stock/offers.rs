@@ -52,6 +52,17 @@ pub(crate) enum Next {
 impl Store {
     /// The next coupon that can be issued, or why there is none.
     pub(crate) async fn next_offer(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+        let next = self.look_for_stock(campaign, at).await?;
+        if let Next::Nothing(Refusal::SoldOut) = next
+            && let Err(error) = self.note_stock(campaign, true, at).await
+        {
+            // The next caller is refused, too.
+            tracing::debug!(%error, "a campaign is sold out, and that is not entered yet");
+        }
+        Ok(next)
+    }
+
+    async fn look_for_stock(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
         let mut campaign = campaign.clone();
         let counter = self.counter(&campaign.terms.id);
         let mut attempts = self.attempts("a look for stock");

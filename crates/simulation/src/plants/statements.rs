@@ -88,6 +88,15 @@ pub(super) const END_FIRST_VERSION: Which = NEW.with(6, b"feed:version-end");
 pub(super) const SEEN_SERIAL: Which =
     Which::of(&["SELECT version, state, sealed, events, made"]).sent(StatementProfile::Serial);
 
+// The records beside coupons.
+
+pub(super) const ADD: Which = Which::of(&["UPDATE activity SET issued = ?"]);
+/// Every update of a campaign.
+pub(super) const DEEDS: Which = Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
+pub(super) const ENTER_DEEDS: Which = Which::of(&["INSERT INTO audit_of_campaign"]);
+pub(super) const INDEX_DEEDS: Which = Which::of(&["UPDATE audit_entry SET revision = ?"]);
+pub(super) const TELL_DEEDS: Which = Which::of(&["UPDATE change USING TTL ? SET kind = ?"]);
+
 // Partitions.
 
 pub(super) const PLAN: Which =

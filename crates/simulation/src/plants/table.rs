@@ -7,11 +7,12 @@ mod coupons;
 mod days;
 mod feed;
 mod imports;
+mod records;
 mod stock;
 
 use super::Plant;
 
-static TABLES: [&[Plant]; 8] = [
+static TABLES: [&[Plant]; 9] = [
     coupons::PLANTS,
     claims::PLANTS,
     stock::PLANTS,
@@ -19,6 +20,7 @@ static TABLES: [&[Plant]; 8] = [
     imports::PLANTS,
     cold::PLANTS,
     feed::PLANTS,
+    records::PLANTS,
     controls::CONTROLS,
 ];
 

@@ -16,7 +16,7 @@ use verify::{Finding, Options, Verifier};
 use super::calls::ask;
 use super::copying::Target;
 use super::machine::{Machine, keys};
-use super::{World, copying, jobs, leftovers, readers, unfinished};
+use super::{World, copying, jobs, leftovers, readers, records, unfinished};
 use crate::check::End;
 use crate::check::history::{Asked, Call, Told};
 
@@ -136,6 +136,9 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     }
     let mut ended = Ended { coupons: reads(world, &machine).await, feeds, ..Ended::default() };
     ended.campaigns = campaigns(world, &machine).await;
+    let made: Vec<_> = ended.campaigns.iter().map(|it| (&it.row, &it.batches[..])).collect();
+    let whole = ended.feeds.last().map_or(&[][..], Vec::as_slice);
+    records::ends(world, &machine, whole, &made).await;
     let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
     for table in COPIED.into_iter().chain(kinds) {
         if let Err(error) = inventory::all(machine.hot.as_ref(), table).await {

@@ -50,6 +50,12 @@ pub(crate) fn keys() -> Vec<CodeKey> {
     KEYS.map(CodeKey::new).into()
 }
 
+/// The same store with all its records.
+fn with_records(hot: CqlHot, call_limit: Duration) -> CqlHot {
+    let options = cql_records::Options { orders_keep: Some(EVENTS_KEEP), call_limit };
+    hot.with_records(|session, source| cql_records::records(session, source, options))
+}
+
 /// A cluster and an object store.
 #[derive(Clone)]
 pub(crate) struct Site {
@@ -162,6 +168,7 @@ impl Site {
             let (cluster, archive) = (Arc::clone(&cluster), Arc::clone(&archive));
             match CqlHot::on(cluster, self.options.clone(), keys(), archive).await {
                 Ok(hot) => {
+                    let hot = with_records(hot, self.options.call_limit);
                     trace.say(process.name(), "is started");
                     let (hot, router) = (Arc::new(hot), Router::new(keys()));
                     return Some(Arc::new(Machine { life, session, hot, cold, router }));

@@ -58,7 +58,10 @@ impl Simulated {
             Some(tamper) => session.with_tamper(tamper),
             None => session,
         };
+        let orders_keep = Some(Duration::from_secs(400 * 86_400));
+        let records = cql_records::Options { orders_keep, call_limit: options.call_limit };
         let hot = CqlHot::on(Arc::new(session), options, keys(), archive).await;
-        Arc::new(hot.expect("the cluster answers"))
+        let hot = hot.expect("the cluster answers");
+        Arc::new(hot.with_records(|session, source| cql_records::records(session, source, records)))
     }
 }

@@ -24,6 +24,7 @@ fn told(version: u64, kind: CouponEventKind, to: &str) -> FeedEvent {
         at: NOW.plus_ms(1),
         actor: Actor::new("shop:till"),
         happened: Happened::Coupon(happened),
+        is_repeat: false,
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use coupon::code::Code;
 
 /// Rows that all queues hold: some 65 MB of ordinary coupons, 220 MB where each has a full history.
-pub(super) const HELD_ROWS_MAX: usize = 65_536;
+pub const HELD_ROWS_MAX: usize = 65_536;
 
 /// Rows of one bucket at the least: a read for each single row would double the reads.
 const AHEAD_MIN: usize = 4;
@@ -23,7 +23,7 @@ const AHEAD_MAX: usize = 1_000;
 const TOGETHER_ROWS_MAX: usize = 2_000;
 
 /// The queues of all buckets, and which of them has the next code.
-pub(super) struct Window<R> {
+pub struct Window<R> {
     queues: Vec<Queue<R>>,
     next: BinaryHeap<Reverse<(Code, usize)>>,
     /// Rows that a queue has room for.
@@ -41,26 +41,28 @@ struct Queue<R> {
 
 /// A read that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) bucket: usize,
+pub struct Wanted {
+    /// Its number among those that are merged.
+    pub bucket: usize,
     /// Rows after this code.
-    pub(super) after: Option<Code>,
-    pub(super) limit: usize,
+    pub after: Option<Code>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// What a read has found.
-pub(super) struct Page<R> {
+pub struct Page<R> {
     /// Those that are listed, with their codes.
-    pub(super) rows: Vec<(Code, R)>,
+    pub rows: Vec<(Code, R)>,
     /// The last code that was read.
-    pub(super) last: Option<Code>,
+    pub last: Option<Code>,
     /// Whether there are no more rows after it.
-    pub(super) ended: bool,
+    pub ended: bool,
 }
 
 impl<R> Window<R> {
     /// A window that begins after `after`, before anything was read.
-    pub(super) fn new(buckets: usize, after: Option<&Code>) -> Window<R> {
+    pub fn new(buckets: usize, after: Option<&Code>) -> Window<R> {
         let queue = || Queue { rows: VecDeque::new(), last: after.cloned(), ended: false };
         Window {
             queues: (0..buckets).map(|_| queue()).collect(),
@@ -72,7 +74,7 @@ impl<R> Window<R> {
 
     /// The reads that have to be made before the next row is known, and others that are due soon,
     /// so that many run at a time. Empty while every bucket has a row or has ended.
-    pub(super) fn wanted(&self) -> Vec<Wanted> {
+    pub fn wanted(&self) -> Vec<Wanted> {
         if self.dry == 0 {
             return Vec::new();
         }
@@ -87,7 +89,7 @@ impl<R> Window<R> {
     }
 
     /// Takes what a read of [`Window::wanted`] has found.
-    pub(super) fn fill(&mut self, bucket: usize, page: Page<R>) {
+    pub fn fill(&mut self, bucket: usize, page: Page<R>) {
         let queue = &mut self.queues[bucket];
         let was_empty = queue.rows.is_empty();
         let first = page.rows.first().map(|(code, _)| code.clone());
@@ -103,7 +105,7 @@ impl<R> Window<R> {
     }
 
     /// The row with the next code; only where nothing is wanted.
-    pub(super) fn pop(&mut self) -> Option<(Code, R)> {
+    pub fn pop(&mut self) -> Option<(Code, R)> {
         let Reverse((_, bucket)) = self.next.pop()?;
         let queue = &mut self.queues[bucket];
         let (code, row) = queue.rows.pop_front()?;
@@ -123,7 +125,7 @@ impl<R> Window<R> {
 
 /// The same reads, some of which one statement can make, at most `buckets_max`: those of buckets
 /// that continue after the same code, as all do before anything was read.
-pub(super) fn together(wanted: &[Wanted], buckets_max: usize) -> impl Iterator<Item = &[Wanted]> {
+pub fn together(wanted: &[Wanted], buckets_max: usize) -> impl Iterator<Item = &[Wanted]> {
     let alike = wanted.chunk_by(|one, next| (&one.after, one.limit) == (&next.after, next.limit));
     alike.flat_map(move |some| {
         let limit = some.first().map_or(1, |first| first.limit.max(1));

@@ -5,13 +5,15 @@ use coupon::time::Millis;
 use hot::RejectedLine;
 use scylla::value::CqlTimestamp;
 
-use super::ROWS_AT_ONCE;
-use crate::Store;
 use crate::values::{instant, millis, signed};
-use cql_session::{Result, StatementProfile};
+use crate::{CqlSession, Result, StatementProfile};
 
-impl Store {
-    pub(crate) async fn put_rejected(
+/// Lines of one batch of writes.
+const ROWS_AT_ONCE: usize = 50;
+
+impl CqlSession {
+    /// Keeps the lines of a batch.
+    pub async fn put_rejected(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
@@ -32,13 +34,13 @@ impl Store {
                     instant(at),
                 )
             });
-            self.session.write_all(cql, rows.collect()).await?;
+            self.write_all(cql, rows.collect()).await?;
         }
         Ok(())
     }
 
     /// The lines of a batch after line `after`, each with when it was kept.
-    pub(crate) async fn rejected_behind(
+    pub async fn rejected_behind(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
@@ -50,7 +52,7 @@ impl Store {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
         type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
-        let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        let rows: Vec<Row> = self.rows(StatementProfile::Bulk, cql, values).await?;
         let lines = rows.into_iter().map(|(line, text, reason, detail, at)| {
             let line = RejectedLine {
                 line: line.unsigned_abs(),
@@ -64,19 +66,19 @@ impl Store {
     }
 
     /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.
-    pub(crate) async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
+    pub async fn forget_rejected_before(&self, before: Millis) -> Result<usize> {
         /// Lines deleted in one call.
         const FORGET_MAX: usize = 2_000;
         let cql = "SELECT campaign_id, batch_id, line, at FROM rejected_line";
         type Row = (String, String, i64, Option<CqlTimestamp>);
         let (mut forgotten, mut from) = (0, Some(scylla::response::PagingState::start()));
         while let Some(state) = from.filter(|_| forgotten < FORGET_MAX) {
-            let (rows, next) = self.session.page::<Row>(cql, (), state).await?;
+            let (rows, next) = self.page::<Row>(cql, (), state).await?;
             for (campaign, batch, line, at) in rows {
                 if at.map(millis).is_some_and(|at| at < before) {
                     let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? \
                                AND line = ?";
-                    self.session.write(cql, (campaign, batch, line)).await?;
+                    self.write(cql, (campaign, batch, line)).await?;
                     forgotten += 1;
                 }
             }

@@ -1,33 +1,38 @@
-//! Cursors: the epoch of the feed and a place in it.
+//! Cursors of the event feed: its epoch and a place in it.
 
 use coupon::code::Code;
 
 /// A row of a slot and a shard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Behind {
-    pub(super) code: Code,
-    pub(super) version: u64,
-    pub(super) number: i32,
+pub struct Behind {
+    /// The coupon; of a deed, a hash of what was changed.
+    pub code: Code,
+    /// Its version.
+    pub version: u64,
+    /// Orders the rows of one version.
+    pub number: i32,
 }
 
 /// A place between two rows: everything before it was read. Slots follow each other, in each the
 /// shards, in each the rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
-    pub(super) slot: i64,
-    pub(super) shard: i32,
+pub struct Position {
+    /// The slot.
+    pub slot: i64,
+    /// The shard in it.
+    pub shard: i32,
     /// The last row that was read there; none at its beginning.
-    pub(super) after: Option<Behind>,
+    pub after: Option<Behind>,
 }
 
 impl Position {
     /// Before the first row of a slot.
-    pub(super) fn at(slot: i64) -> Position {
+    pub fn at(slot: i64) -> Position {
         Position { slot, shard: 0, after: None }
     }
 
     /// The text of a cursor to here.
-    pub(super) fn cursor(&self, epoch: &str) -> String {
+    pub fn cursor(&self, epoch: &str) -> String {
         let Position { slot, shard, after } = self;
         match after {
             None => format!("{epoch}-{slot}-{shard}"),
@@ -38,7 +43,7 @@ impl Position {
     }
 
     /// The epoch and the place of a cursor; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<(&str, Position)> {
+    pub fn parse(text: &str) -> Option<(&str, Position)> {
         let mut words = text.split('-');
         let (epoch, slot, shard) = (words.next()?, words.next()?, words.next()?);
         let (slot, shard) = (slot.parse().ok()?, shard.parse().ok()?);
@@ -52,6 +57,12 @@ impl Position {
         };
         words.next().is_none().then_some((epoch, Position { slot, shard, after }))
     }
+}
+
+/// Whether one cursor is behind another one; `true` also if that is none.
+pub fn is_behind(cursor: &str, other: &str) -> bool {
+    let place = |text| Position::parse(text).map(|(_, position)| position);
+    place(cursor) > place(other)
 }
 
 #[cfg(test)]

@@ -1,0 +1,205 @@
+//! Goes through the feed and adds up what happened, each event once.
+//!
+//! Any number of processes do this at the same time. Each row of `activity` names the last event that is in
+//! its numbers, and is written together with them by one conditional update. So an event that is in a row is
+//! not added again, by whoever was frozen for however long. The row of `counted` names a place in the feed up
+//! to which all rows have everything: a process begins there. It is only moved from the place at which the
+//! process began.
+
+use std::collections::BTreeMap;
+
+use coupon::time::Millis;
+use cql_session::feed_cursor::is_behind;
+use cql_session::values::{instant, signed};
+use cql_session::{Result, StatementProfile};
+use hot::HotError;
+use hot::activity::{Activity, quarter_of};
+use hot::feed::{CouponEventKind, CouponHappened, FeedEvent, FeedRead, FeedStart, Happened};
+use scylla::value::CqlTimestamp;
+
+use crate::ClusterRecords;
+
+/// The one row of `counted`.
+const PART: i32 = 0;
+
+/// The name under which all campaigns together are counted. No campaign has it.
+pub(crate) const ALL_CAMPAIGNS: &str = "*";
+
+/// Events that are read at a time.
+const EVENTS: usize = 1_000;
+
+/// So long after one process has counted, another one does not begin by itself.
+const COUNTED_EVERY_MS: i64 = 55_000;
+
+/// A row of `activity`, and the events that belong to it, in their order.
+type Rows<'a> = BTreeMap<(String, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
+
+/// When counting is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// Never: somebody waits for it.
+    Never,
+    /// If another process has just done it.
+    IfJustCounted,
+}
+
+/// Where counting is.
+struct Progress {
+    to: Option<String>,
+    at: Millis,
+}
+
+impl ClusterRecords {
+    /// Counts, for somebody who reads what was counted. If that fails, they read what there is.
+    pub(crate) async fn count_for_reader(&self) {
+        if let Err(error) = self.count(Skip::Never).await {
+            tracing::warn!(%error, "the newest events are not counted yet");
+        }
+    }
+
+    /// Counts everything that the feed has.
+    pub(crate) async fn count(&self, skip: Skip) -> Result<()> {
+        let Some(feed) = self.source.feed() else { return Ok(()) };
+        let mut is_first = true;
+        loop {
+            let progress = self.progress().await?;
+            let now = self.session.now_ms();
+            let is_old = now - progress.at.0 >= COUNTED_EVERY_MS;
+            if is_first && skip == Skip::IfJustCounted && !is_old {
+                return Ok(());
+            }
+            is_first = false;
+            let page = match feed.events(start(&progress), EVENTS).await? {
+                FeedRead::Page(page) => page,
+                FeedRead::Gone { why, go_on } => {
+                    tracing::warn!(?why, "some events were not counted: they are gone");
+                    self.advance(&progress, &go_on).await?;
+                    continue;
+                }
+                FeedRead::Unknown => {
+                    return Err(HotError::Damaged("counting is at an unknown cursor".into()));
+                }
+            };
+            self.enter_orders(&page.events).await?;
+            self.enter_redemptions(&page.events).await?;
+            for ((campaign, quarter), events) in by_row(&page.events) {
+                self.add(&campaign, quarter, &events).await?;
+            }
+            // Only now: everything before it is in all rows.
+            if !page.events.is_empty() || is_old {
+                self.advance(&progress, &page.next).await?;
+            }
+            if page.is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn progress(&self) -> Result<Progress> {
+        let cql = "SELECT counted_to, counted_at FROM counted WHERE part = ?";
+        let row: Option<(Option<String>, Option<CqlTimestamp>)> =
+            self.session.row(cql, (PART,)).await?;
+        let (to, at) = row.unwrap_or_default();
+        Ok(Progress { to, at: Millis(at.map_or(0, |at| at.0)) })
+    }
+
+    /// Moves the beginning of the next count, unless another process has moved it.
+    async fn advance(&self, from: &Progress, to: &str) -> Result<()> {
+        let cql = "UPDATE counted SET counted_to = ?, counted_at = ? WHERE part = ? \
+                   IF counted_to = ?";
+        let now = instant(Millis(self.session.now_ms()));
+        let values = (to, now, PART, from.to.as_deref());
+        let mut attempts = self.attempts("a count of events");
+        // If it was refused or is unknown, the next read shows from where to go on.
+        let cas = self.session.change(StatementProfile::Change, cql, values).await;
+        attempts.wrote(cas).await.map(drop)
+    }
+
+    /// Adds those of some events of a row that are not in it.
+    async fn add(
+        &self,
+        campaign: &str,
+        quarter: i64,
+        events: &[(&FeedEvent, CouponEventKind)],
+    ) -> Result<()> {
+        let mut attempts = self.attempts("a count of a quarter of an hour");
+        loop {
+            let (mut sum, counted_to) = attempts.looked(self.sum(campaign, quarter).await)?;
+            let is_new = |event: &FeedEvent| {
+                counted_to.as_ref().is_none_or(|to| is_behind(&event.cursor, to))
+            };
+            let new = events.iter().filter(|(event, _)| is_new(event));
+            let Some((last, _)) = new.clone().next_back() else { return Ok(()) };
+            new.for_each(|(_, kind)| sum.add(one(*kind)));
+            let cql = "UPDATE activity SET issued = ?, redeemed = ?, cancelled = ?, counted_to = ? \
+                       WHERE campaign_id = ? AND quarter = ? IF counted_to = ?";
+            let Activity { issued, redeemed, cancelled } = sum;
+            let values = (
+                signed(issued),
+                signed(redeemed),
+                signed(cancelled),
+                last.cursor.as_str(),
+                campaign,
+                quarter,
+                counted_to.as_deref(),
+            );
+            let cas = self.session.change(attempts.profile(), cql, values).await;
+            if attempts.wrote(cas).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The numbers of a row, and the last event that is in them.
+    async fn sum(&self, campaign: &str, quarter: i64) -> Result<(Activity, Option<String>)> {
+        let cql = "SELECT issued, redeemed, cancelled, counted_to FROM activity \
+                   WHERE campaign_id = ? AND quarter = ?";
+        type Row = (Option<i64>, Option<i64>, Option<i64>, Option<String>);
+        let row: Option<Row> = self.session.row(cql, (campaign, quarter)).await?;
+        let (issued, redeemed, cancelled, to) = row.unwrap_or_default();
+        let number = |column: Option<i64>| column.unwrap_or(0).unsigned_abs();
+        let (issued, redeemed) = (number(issued), number(redeemed));
+        Ok((Activity { issued, redeemed, cancelled: number(cancelled) }, to))
+    }
+}
+
+fn start(progress: &Progress) -> FeedStart {
+    match &progress.to {
+        Some(cursor) => FeedStart::After(cursor.clone()),
+        None => FeedStart::Oldest,
+    }
+}
+
+/// What one event adds.
+fn one(kind: CouponEventKind) -> Activity {
+    let is = |it| u64::from(kind == it);
+    Activity {
+        issued: is(CouponEventKind::Issued),
+        redeemed: is(CouponEventKind::Redeemed),
+        cancelled: is(CouponEventKind::RedemptionCancelled),
+    }
+}
+
+/// The coupon of an event that counts here.
+pub(crate) fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
+    match &event.happened {
+        Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.is_repeat),
+        Happened::Deed { .. } => None,
+    }
+}
+
+/// The events of each row, in their order.
+fn by_row(events: &[FeedEvent]) -> Rows<'_> {
+    let mut rows = Rows::new();
+    for event in events {
+        let Some(coupon) = counted(event) else { continue };
+        if one(coupon.kind) == Activity::default() {
+            continue;
+        }
+        for campaign in [coupon.owner.campaign.as_str(), ALL_CAMPAIGNS] {
+            let row = rows.entry((campaign.to_owned(), quarter_of(event.at))).or_default();
+            row.push((event, coupon.kind));
+        }
+    }
+    rows
+}

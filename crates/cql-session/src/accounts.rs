@@ -1,0 +1,65 @@
+//! Accounts of users who sign in with a password.
+
+use coupon::ids::UserId;
+use coupon::time::Millis;
+use hot::Account;
+
+use crate::values::{instant, parsed};
+use crate::{Attempts, Cas, CqlSession, Result};
+
+impl CqlSession {
+    /// Makes an account; `false` if the login is taken.
+    pub async fn make_account(
+        &self,
+        account: &Account,
+        now: Millis,
+        mut attempts: Attempts,
+    ) -> Result<bool> {
+        let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
+        let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+        self.write(cql, (user, login)).await?;
+        loop {
+            if let Some(here) = attempts.looked(self.account(&account.login_id).await)? {
+                return Ok(here == *account);
+            }
+            let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
+                       VALUES (?, ?, ?, ?) IF NOT EXISTS";
+            let values = (login, user, account.password_hash.as_str(), instant(now));
+            attempts.wrote(self.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    /// The account behind a login.
+    pub async fn account(&self, login: &UserId) -> Result<Option<Account>> {
+        let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
+        let row: Option<(String, Option<String>, Option<String>)> =
+            self.row(cql, (login.as_str(),)).await?;
+        let Some((login, Some(user), Some(password_hash))) = row else { return Ok(None) };
+        let (login_id, user_id) = (parsed("login_id", &login)?, parsed("user_id", &user)?);
+        Ok(Some(Account { login_id, user_id, password_hash }))
+    }
+
+    /// The account of a user.
+    pub async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
+        let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
+        let login: Option<String> = self.value(cql, (user.as_str(),)).await?;
+        let Some(login) = login else { return Ok(None) };
+        let account = self.account(&parsed("login_id", &login)?).await?;
+        Ok(account.filter(|account| account.user_id == *user))
+    }
+
+    /// Deletes an account; `false` if there is none.
+    pub async fn unmake_account(&self, user: &UserId, mut attempts: Attempts) -> Result<bool> {
+        let mut removed = false;
+        loop {
+            let Some(account) = attempts.looked(self.account_of(user).await)? else {
+                return Ok(removed);
+            };
+            let cql = "DELETE FROM account WHERE login_id = ? IF user_id = ?";
+            let values = (account.login_id.as_str(), user.as_str());
+            let cas = self.change(attempts.profile(), cql, values).await;
+            removed |= !matches!(cas, Ok(Cas::Refused));
+            attempts.wrote(cas).await?;
+        }
+    }
+}

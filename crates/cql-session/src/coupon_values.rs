@@ -1,0 +1,122 @@
+//! The CQL types `event` and `hold`: parts of a coupon's row.
+
+use std::collections::BTreeMap;
+
+use coupon::coupon::{Coupon, Event, Hold};
+use coupon::flat::Flat;
+use coupon::ids::{Actor, OperationId};
+use coupon::time::Millis;
+use scylla::value::CqlTimestamp;
+use scylla::{DeserializeValue, SerializeValue};
+use uuid::Uuid;
+
+use crate::values::{instant, millis, parsed, uuid};
+use crate::{Result, damaged};
+
+/// The type `event`. No field is `allow_missing`: the store does not open while the type lacks one, and
+/// with it a field that was added too late would be lost in silence. Rows that are older than a field
+/// read as null, so a new field is an `Option`.
+#[derive(Clone, Debug, SerializeValue, DeserializeValue)]
+pub struct EventValue {
+    kind: String,
+    at: CqlTimestamp,
+    actor: String,
+    /// The change that made it.
+    pub operation: Uuid,
+    user_id: Option<String>,
+    reference: Option<String>,
+    reason: Option<String>,
+    expires_at: Option<CqlTimestamp>,
+    time_zone: Option<String>,
+}
+
+impl EventValue {
+    fn of(event: &Event) -> EventValue {
+        let flat = Flat::of(event);
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        EventValue {
+            kind: flat.kind.to_owned(),
+            at: instant(flat.at),
+            actor: flat.actor.to_owned(),
+            operation: uuid(flat.operation),
+            user_id: text(flat.user),
+            reference: text(flat.reference),
+            reason: text(flat.reason),
+            expires_at: flat.expires_at.map(instant),
+            time_zone: text(flat.time_zone),
+        }
+    }
+
+    /// Whether it happened at this time, and this actor did it.
+    pub fn is_at_and_by(&self, at: Millis, actor: &Actor) -> bool {
+        millis(self.at) == at && self.actor == actor.as_str()
+    }
+
+    /// What happened, as [`EventKind::as_str`](coupon::coupon::EventKind::as_str) says it.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The event.
+    ///
+    /// # Errors
+    /// [`hot::HotError::Damaged`].
+    pub fn event(&self) -> Result<Event> {
+        let flat = Flat {
+            kind: &self.kind,
+            at: millis(self.at),
+            actor: &self.actor,
+            operation: OperationId(self.operation.as_u128()),
+            user: self.user_id.as_deref(),
+            reference: self.reference.as_deref(),
+            reason: self.reason.as_deref(),
+            expires_at: self.expires_at.map(millis),
+            time_zone: self.time_zone.as_deref(),
+        };
+        flat.into_event().map_err(damaged)
+    }
+}
+
+/// The events of `coupon` after the first `known`, by number.
+pub fn events_behind(coupon: &Coupon, known: usize) -> BTreeMap<i32, EventValue> {
+    let numbered = (1..).zip(coupon.events());
+    numbered.skip(known).map(|(number, event)| (number, EventValue::of(event))).collect()
+}
+
+/// The type `hold`.
+#[derive(Clone, Debug, SerializeValue, DeserializeValue)]
+pub struct HoldValue {
+    user_id: String,
+    order_ref: String,
+    /// The change that made it.
+    pub operation: Uuid,
+    since: CqlTimestamp,
+    until: CqlTimestamp,
+}
+
+impl HoldValue {
+    /// As the row has it.
+    pub fn of(hold: &Hold) -> HoldValue {
+        HoldValue {
+            user_id: hold.by.to_string(),
+            order_ref: hold.order.to_string(),
+            operation: uuid(hold.operation),
+            since: instant(hold.since),
+            until: instant(hold.until),
+        }
+    }
+
+    /// The hold.
+    ///
+    /// # Errors
+    /// [`hot::HotError::Damaged`].
+    pub fn hold(&self) -> Result<Hold> {
+        Ok(Hold {
+            by: parsed("hold.user_id", &self.user_id)?,
+            order: parsed("hold.order_ref", &self.order_ref)?,
+            operation: OperationId(self.operation.as_u128()),
+            since: millis(self.since),
+            until: millis(self.until),
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! Settings of the store: a text or a number under a name.
+
+use hot::HotError;
+
+use crate::{Attempts, CqlSession, Result};
+
+impl CqlSession {
+    /// The value of a setting.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>> {
+        self.value("SELECT value FROM setting WHERE name = ?", (name,)).await
+    }
+
+    /// The same of one that is a number.
+    pub async fn setting_number(&self, name: &str) -> Result<Option<u64>> {
+        let text = self.setting(name).await?;
+        text.map(|text| text.parse().map_err(|why| HotError::Damaged(format!("{name}: {why}"))))
+            .transpose()
+    }
+
+    /// Sets it, whatever it was.
+    pub async fn set(&self, name: &str, value: &str) -> Result<()> {
+        let cql = "INSERT INTO setting (name, value) VALUES (?, ?)";
+        self.write(cql, (name, value)).await
+    }
+
+    /// Replaces a number by what `next` returns for it; `None` leaves it.
+    pub async fn change_number(
+        &self,
+        mut attempts: Attempts,
+        name: &str,
+        next: impl Fn(Option<u64>) -> Option<u64> + Send,
+    ) -> Result<()> {
+        let mut wanted = None;
+        loop {
+            let present = attempts.looked(self.setting_number(name).await)?;
+            if wanted.is_some() && present == wanted {
+                return Ok(());
+            }
+            let Some(new) = next(present) else { return Ok(()) };
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (new.to_string(), name, present.map(|number| number.to_string()));
+            wanted = Some(new);
+            if attempts.wrote(self.change(attempts.profile(), cql, values).await).await? {
+                return Ok(());
+            }
+        }
+    }
+}

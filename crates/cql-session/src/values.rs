@@ -1,0 +1,56 @@
+//! Conversions between CQL values and the types of `coupon` that every table needs.
+
+use std::str::FromStr;
+
+use coupon::ids::OperationId;
+use coupon::time::{Day, Millis};
+use hot::HotError;
+use scylla::value::{CqlDate, CqlTimestamp};
+use uuid::Uuid;
+
+use crate::Result;
+
+/// CQL counts its days from the lowest date: 1970-01-01 is the middle of the range.
+const EPOCH: u32 = 1 << 31;
+
+/// A day as a `date`.
+pub fn date(day: Day) -> CqlDate {
+    CqlDate(EPOCH.wrapping_add_signed(day.0))
+}
+
+/// The day of a `date`.
+pub fn day(date: CqlDate) -> Day {
+    Day(date.0.wrapping_sub(EPOCH).cast_signed())
+}
+
+/// An instant as a `timestamp`.
+pub fn instant(at: Millis) -> CqlTimestamp {
+    CqlTimestamp(at.0)
+}
+
+/// The instant of a `timestamp`.
+pub fn millis(at: CqlTimestamp) -> Millis {
+    Millis(at.0)
+}
+
+/// A number as a `bigint`.
+pub fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// The name of a change as a `uuid`.
+pub fn uuid(operation: OperationId) -> Uuid {
+    Uuid::from_u128(operation.0)
+}
+
+/// Parses a text column.
+///
+/// # Errors
+/// [`HotError::Damaged`] with the name of the column.
+pub fn parsed<T>(column: &str, text: &str) -> Result<T>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|why| HotError::Damaged(format!("{column}: {why}")))
+}

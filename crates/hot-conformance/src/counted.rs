@@ -1,0 +1,165 @@
+//! What stores make from their feed: counts by the quarter of an hour, and lists of redemptions.
+
+use std::time::Duration;
+
+use coupon::campaign::Campaign;
+use coupon::time::{DAY_MS, Millis};
+use hot::activity::{Activity, QUARTER_MS, quarter_of};
+use hot::redemptions::{RedemptionQuery, Redemptions};
+use tokio::time::{Instant, sleep};
+
+use crate::kit::{Kit, NOW, Said, cancel, hold, redeem, reference, said};
+
+/// On a cluster events come some seconds after their changes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Quarter after [`NOW`], issued, redeemed, cancelled.
+type Line = (i64, u64, u64, u64);
+
+fn line((quarter, it): &(i64, Activity)) -> Line {
+    (quarter - quarter_of(NOW), it.issued, it.redeemed, it.cancelled)
+}
+
+/// Asks until the answer is what is wanted.
+async fn becomes<T: PartialEq + std::fmt::Debug>(name: &str, want: T, read: impl AsyncFn() -> T) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let found = read().await;
+        if found == want {
+            return;
+        }
+        assert!(Instant::now() < until, "{name}: {found:?}, wanted {want:?}");
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+pub(crate) async fn each_event_is_counted_once(kit: &Kit) {
+    let Some(sums) = kit.hot.activities() else { return };
+    let [ann] = kit.users();
+    let [one, two] = [(); 2].map(|()| Campaign { per_user_limit: None, ..kit.draft() });
+    for campaign in [&one, &two] {
+        kit.stocked(campaign, 10).await;
+    }
+    let issue = async |campaign: &Campaign, nth: usize, at: Millis| {
+        kit.issue_at(at, &campaign.id, &ann, reference(&format!("no-{nth}"))).await
+    };
+    for nth in 0..5 {
+        issue(&one, nth, NOW).await;
+    }
+    issue(&two, 0, NOW.plus_ms(2 * QUARTER_MS)).await;
+    sums.count_activity().await.unwrap();
+    let code = kit.issued(&two, &ann, "last").await;
+    kit.done(&code, hold(&ann, "1", 10)).await;
+    kit.done(&code, redeem(&ann, "1")).await;
+    kit.done(&code, cancel("1")).await;
+    let nobody = kit.draft();
+    let cases = [
+        ("of the first", &one, (0, 9), vec![(0, 5, 0, 0)]),
+        ("of the second", &two, (0, 9), vec![(0, 1, 1, 1), (2, 1, 0, 0)]),
+        ("not the last quarter", &two, (0, 2), vec![(0, 1, 1, 1)]),
+        ("of nobody", &nobody, (0, 9), vec![]),
+    ];
+    let read = async |campaign: &Campaign, (from, until): (i64, i64)| {
+        let (from, until) = (quarter_of(NOW) + from, quarter_of(NOW) + until);
+        let found = sums.activity(Some(campaign.id.clone()), from, until).await.unwrap();
+        found.iter().map(line).collect::<Vec<Line>>()
+    };
+    for (name, campaign, span, want) in &cases {
+        becomes(name, want.clone(), async || read(campaign, *span).await).await;
+    }
+    // Whoever counts again adds nothing.
+    for (name, campaign, span, want) in &cases {
+        assert_eq!(read(campaign, *span).await, *want, "{name}, again");
+    }
+    let (from, until) = (quarter_of(NOW), quarter_of(NOW) + 9);
+    let all = sums.activity(None, from, until).await.unwrap();
+    assert!(all.iter().map(|(_, it)| it.issued).sum::<u64>() >= 7, "{all:?}");
+}
+
+pub(crate) async fn an_order_is_found(kit: &Kit) {
+    let Some(list) = kit.hot.redemptions() else { return };
+    let [ann] = kit.users();
+    let campaign = Campaign { per_user_limit: None, ..kit.draft() };
+    kit.stocked(&campaign, 10).await;
+    let (one, many) = (format!("{ann}-one"), format!("{ann}-many"));
+    let mut redeemed = Vec::new();
+    for (nth, order) in [&one, &many, &many].into_iter().enumerate() {
+        let code = kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
+        kit.done(&code, redeem(&ann, order)).await;
+        redeemed.push(code);
+    }
+    // It is found by the order also afterwards.
+    kit.done(&redeemed[0], cancel(&one)).await;
+    redeemed[1..].sort();
+    let cases = [
+        ("of one coupon", one, &redeemed[..1]),
+        ("of two", many, &redeemed[1..]),
+        ("of none", format!("{ann}-none"), &[]),
+    ];
+    for (name, order, want) in cases {
+        let order = order.parse().unwrap();
+        let codes = async || {
+            let mut codes = list.codes_of_order(&order).await.unwrap().expect("it is kept");
+            codes.sort();
+            codes
+        };
+        becomes(name, want.to_vec(), codes).await;
+    }
+}
+
+/// The orders of all pages of a list, a `*` behind those that were cancelled.
+async fn orders(list: &dyn Redemptions, mut query: RedemptionQuery) -> Vec<String> {
+    let mut found = Vec::new();
+    loop {
+        let page = list.redemptions(query.clone()).await.unwrap();
+        let Some(last) = page.last() else { return found };
+        query.after = Some(last.position.clone());
+        found.extend(page.iter().map(|row| {
+            let cancelled = if row.redemption.cancelled_at.is_some() { "*" } else { "" };
+            format!("{}{cancelled}", row.redemption.order)
+        }));
+    }
+}
+
+pub(crate) async fn redemptions_newest_first(kit: &Kit) {
+    let Some(list) = kit.hot.redemptions() else { return };
+    let [ann] = kit.users();
+    let campaigns = [(); 2].map(|()| Campaign { per_user_limit: None, ..kit.draft() });
+    for campaign in &campaigns {
+        kit.stocked(campaign, 10).await;
+    }
+    // A second apart, and one on the next day.
+    for (nth, of) in [0, 1, 0, 0, 1].into_iter().enumerate() {
+        let (order, day) = (format!("o{nth}"), if nth == 4 { DAY_MS } else { 0 });
+        let code = kit.issued(&campaigns[of], &ann, &order).await;
+        let at = NOW.plus_ms(1_000 * nth as i64 + day);
+        assert_eq!(said(&kit.at(at, &code, redeem(&ann, &order)).await), Said::Accepted);
+        if nth == 1 {
+            let at = NOW.plus_ms(9_000);
+            assert_eq!(said(&kit.at(at, &code, cancel(&order)).await), Said::Accepted);
+        }
+    }
+    let [one, two] = &campaigns;
+    let cases: [(&str, &Campaign, (i64, i64), &[&str]); 4] = [
+        ("of the first", one, (0, 9 * DAY_MS), &["o3", "o2", "o0"]),
+        ("of the second, over two days", two, (0, 9 * DAY_MS), &["o4", "o1*"]),
+        ("the end is excluded", one, (0, 3_000), &["o2", "o0"]),
+        ("nothing then", one, (4_000, 5_000), &[]),
+    ];
+    for (name, campaign, (from, before), want) in cases {
+        for limit in [1, 2, 50] {
+            let query = RedemptionQuery {
+                campaign: Some(campaign.id.clone()),
+                from: NOW.plus_ms(from),
+                before: NOW.plus_ms(before),
+                after: None,
+                limit,
+            };
+            let want: Vec<String> = want.iter().map(|order| (*order).to_owned()).collect();
+            let name = format!("{name}, {limit} a page");
+            becomes(&name, want, async || orders(list, query.clone()).await).await;
+        }
+    }
+}

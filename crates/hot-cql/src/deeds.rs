@@ -1,0 +1,174 @@
+//! Deeds: changes of campaigns and batches, for the audit and the feed.
+//!
+//! Each update of a campaign's row carries its deeds, in the column `carries`. So a deed has happened if and
+//! only if the row carries it, or had carried it: every later update enters it in the audit first. Before the
+//! update is sent, it is announced, in the audit and in the feed; readers of both ask the campaign.
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use coupon::time::{Day, Millis};
+use hot::HotError;
+use hot::audit::{Act, AuditEntry, Deed, DeedKind, given};
+use hot::feed::Feed;
+use hot::records::{Carried, RecordSource, Whereabouts};
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::Store;
+use crate::campaigns::CampaignHere;
+use crate::coupons::Trace;
+use cql_session::Result;
+
+/// Who does something to a campaign, and what.
+pub(crate) type Doing<'a> = Option<(&'a Act, &'a [Deed])>;
+
+impl Store {
+    /// What the next update of a campaign carries. Enters what the last one carries, and announces the
+    /// new deeds: only then the update may be sent, once.
+    pub(crate) async fn carried(
+        &self,
+        here: &CampaignHere,
+        doing: Doing<'_>,
+    ) -> Result<Option<String>> {
+        let Some(log) = self.log.get() else { return Ok(None) };
+        let id = &here.terms.id;
+        let last = self.enter_last(here).await?;
+        let doing = doing.filter(|(_, deeds)| !deeds.is_empty());
+        let mut carried = Carried {
+            attempt: Uuid::now_v7(),
+            told_at: Millis(self.session.now_ms()),
+            slot: last.and_then(|last| last.slot),
+            act: doing.map(|(act, _)| act.clone()),
+            deeds: doing.map(|(_, deeds)| deeds.to_vec()).unwrap_or_default(),
+        };
+        if doing.is_some() {
+            log.announce(id, here.revision + 1, &carried).await?;
+            if let Some(feed) = &self.feed {
+                let slot = self.announce_deeds(feed, id, here.revision + 1, &carried).await?;
+                carried.slot = Some(slot);
+            }
+        }
+        carried.to_text().map(Some)
+    }
+
+    /// Enters what the row of a campaign carries.
+    pub(crate) async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
+        let (id, Some(text)) = (&here.terms.id, &here.carries) else { return Ok(None) };
+        let last = Carried::parse(id, text)?;
+        if let Some(log) = self.log.get().filter(|_| !last.deeds.is_empty()) {
+            log.enter(id, here.revision, &last).await?;
+        }
+        Ok(Some(last))
+    }
+
+    /// Whether the update that carries this made the revision, which is no later one than that of `here`.
+    pub(crate) async fn has_made(
+        &self,
+        here: &CampaignHere,
+        revision: i64,
+        carries: &str,
+    ) -> Result<bool> {
+        if here.revision == revision {
+            return Ok(here.carries.as_deref() == Some(carries));
+        }
+        let carried = Carried::parse(&here.terms.id, carries)?;
+        self.was_made_by(&here.terms.id, revision, carried.attempt).await
+    }
+
+    /// Whether an update made a revision that is over.
+    pub(crate) async fn was_made_by(
+        &self,
+        id: &CampaignId,
+        revision: i64,
+        attempt: Uuid,
+    ) -> Result<bool> {
+        let Some(log) = self.log.get() else { return Ok(false) };
+        Ok(log.attempt_of(id, revision).await? == Some(attempt))
+    }
+
+    /// Notes whether a campaign has a coupon left, as the last caller was told. A process that reads the
+    /// same sends nothing.
+    pub(crate) async fn note_stock(
+        &self,
+        campaign: &CampaignHere,
+        sold_out: bool,
+        at: Millis,
+    ) -> Result<()> {
+        if campaign.sold_out == sold_out || self.log.get().is_none() {
+            return Ok(());
+        }
+        let id = &campaign.terms.id;
+        let _lock = self.write_locks.lock(("sold out", id)).await?;
+        // Of a thousand callers who are refused at once, one reads the campaign again.
+        if self.terms(id).await?.is_none_or(|here| here.sold_out == sold_out) {
+            return Ok(());
+        }
+        let mut attempts = self.attempts("a campaign that is sold out");
+        loop {
+            let here = attempts.looked(self.made_now(id).await)?;
+            let Some(here) = here.filter(|here| here.sold_out != sold_out) else { return Ok(()) };
+            let act = Act::of_system("store", at);
+            let deeds = [Deed::of_campaign(DeedKind::CampaignSoldOut, id, Vec::new())];
+            let doing = sold_out.then_some((&act, &deeds[..]));
+            let carries = attempts.looked(self.carried(&here, doing).await)?;
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, sold_out = ? \
+                       WHERE campaign_id = ? IF revision = ?";
+            let values = (here.revision + 1, carries, sold_out, id.as_str(), here.revision);
+            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    /// Takes the revision of a campaign without a change, so that nothing can come of an update that is
+    /// under way. The caller reads the campaign again.
+    pub(crate) async fn end_revision(&self, here: &CampaignHere) -> Result<()> {
+        let carries = self.carried(here, None).await?;
+        let cql = "UPDATE campaign SET revision = ?, carries = ? WHERE campaign_id = ? \
+                   IF revision = ?";
+        let id = here.terms.id.as_str();
+        let values = (here.revision + 1, carries, id, here.revision);
+        let profile = cql_session::StatementProfile::Change;
+        // Whatever the outcome is, the next read shows it.
+        self.session.change(profile, cql, values).await.map(drop)
+    }
+
+    /// Enters that all coupons of a day are in cold. It is so already, so this may be done again.
+    pub(crate) async fn tell_archived(&self, day: Day, at: Millis) -> Result<()> {
+        let Some(log) = self.log.get() else { return Ok(()) };
+        let name = Uuid::from_u128(xxh3_128(format!("archived {day}").as_bytes()));
+        let deed = Deed::of_store(DeedKind::DayArchived, vec![given("expiry_day", day)]);
+        let entry = AuditEntry { act: Act::of_system("compact", at), deed };
+        log.happened(name, at, &entry).await?;
+        match &self.feed {
+            Some(feed) => self.announce_archived(feed, name, &entry).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl RecordSource for Store {
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.feed.as_ref().map(|_| self as &dyn Feed)
+    }
+
+    async fn whereabouts(&self, code: &Code) -> std::result::Result<Whereabouts, HotError> {
+        let day = match self.owner_of(code).await? {
+            Some((_, day)) => Some(day),
+            None => self.directory_day(code).await?,
+        };
+        let Some(day) = day else { return Ok(Whereabouts::Nowhere) };
+        Ok(match self.trace(day.into(), code).await? {
+            Trace::Here(located) => Whereabouts::Hot(Box::new(located.snapshot())),
+            Trace::InCold { .. } => Whereabouts::Cold,
+            Trace::Nothing => Whereabouts::Nowhere,
+        })
+    }
+
+    async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {
+        match self.campaign_now(campaign).await? {
+            Some(here) => self.enter_last(&here).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Deeds in the feed: changes of campaigns and batches, and days that were archived.
+//!
+//! They go the same way as changes of coupons, with the revision of the campaign for the version. The place of
+//! a campaign is a code that is a hash of its name. Its deeds never go to an earlier slot than the one before,
+//! so they come in the order of the revisions.
+
+use coupon::code::Code;
+use coupon::ids::{Actor, CampaignId, Reason};
+use coupon::time::Millis;
+use hot::HotError;
+use hot::audit::{AuditEntry, Deed};
+use hot::records::Carried;
+use scylla::value::MaybeUnset;
+use uuid::{Builder, Uuid};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::FeedState;
+use super::writing::TRIES;
+use crate::Store;
+use crate::values::{instant, parsed};
+use cql_session::feed_cursor::Behind;
+use cql_session::{Result, StatementProfile, damaged};
+
+/// A deed that was about to be done.
+#[derive(Clone, Debug)]
+pub(super) struct AnnouncedDeed {
+    pub(super) code: Code,
+    pub(super) revision: i64,
+    pub(super) number: i32,
+    pub(super) attempt: Uuid,
+    pub(super) at: Millis,
+    pub(super) actor: Actor,
+    pub(super) reason: Option<Reason>,
+    pub(super) deed: Deed,
+}
+
+impl AnnouncedDeed {
+    pub(super) fn place(&self) -> Behind {
+        let (version, number) = (self.revision.unsigned_abs(), self.number);
+        Behind { code: self.code.clone(), version, number }
+    }
+
+    /// The same whoever reads it.
+    pub(super) fn event_id(&self) -> Uuid {
+        let said = format!("{} {}", self.attempt, self.number);
+        let mut random = [0; 10];
+        random.copy_from_slice(&xxh3_128(said.as_bytes()).to_le_bytes()[..10]);
+        Builder::from_unix_timestamp_millis(self.at.0.unsigned_abs(), &random).into_uuid()
+    }
+}
+
+/// A code that no coupon has: the hash of a name, 26 characters.
+fn code_of(name: &str) -> Result<Code> {
+    let hash = xxh3_128(name.as_bytes());
+    parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])
+}
+
+/// What every row of some deeds has in common.
+struct Rows<'a> {
+    code: Code,
+    revision: i64,
+    attempt: Uuid,
+    act: &'a hot::audit::Act,
+    deeds: &'a [Deed],
+}
+
+impl Store {
+    /// Writes the index rows of what the update that makes `revision` carries, and sees to it that no reader
+    /// has passed them. Returns their slot.
+    pub(crate) async fn announce_deeds(
+        &self,
+        feed: &FeedState,
+        campaign: &CampaignId,
+        revision: i64,
+        carried: &Carried,
+    ) -> Result<i64> {
+        let none = || HotError::Damaged("a deed of nobody".into());
+        let act = carried.act.as_ref().ok_or_else(none)?;
+        let (code, attempt) = (code_of(campaign.as_str())?, carried.attempt);
+        let rows = Rows { code, revision, attempt, act, deeds: &carried.deeds };
+        self.put_deeds(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
+    }
+
+    /// The same of a day that is archived.
+    pub(crate) async fn announce_archived(
+        &self,
+        feed: &FeedState,
+        name: Uuid,
+        entry: &AuditEntry,
+    ) -> Result<()> {
+        let deeds = std::slice::from_ref(&entry.deed);
+        let code = code_of(&name.to_string())?;
+        let rows = Rows { code, revision: 1, attempt: name, act: &entry.act, deeds };
+        self.put_deeds(feed, i64::MIN, &rows).await.map(drop)
+    }
+
+    async fn put_deeds(&self, feed: &FeedState, first: i64, rows: &Rows<'_>) -> Result<i64> {
+        let shard = feed.shard_of(&rows.code);
+        let mut tries = 0..TRIES;
+        loop {
+            let slot = self.slot_for(feed, first, tries.next()).await?;
+            for (number, deed) in (0_i32..).zip(rows.deeds).filter(|(_, deed)| deed.kind.is_told())
+            {
+                let cql = "UPDATE change USING TTL ? SET kind = ?, at = ?, actor = ?, \
+                           campaign_id = ?, batch_id = ?, reason = ?, changes = ? \
+                           WHERE shard = ? AND slot = ? AND code = ? AND version = ? \
+                           AND number = ? AND attempt = ?";
+                let text = |text: Option<String>| MaybeUnset::from_option(text);
+                let values = (
+                    feed.ttl(),
+                    deed.kind.as_str(),
+                    instant(rows.act.at),
+                    rows.act.actor.as_str(),
+                    text(deed.campaign.as_ref().map(ToString::to_string)),
+                    text(deed.batch.as_ref().map(ToString::to_string)),
+                    text(rows.act.reason.as_ref().map(|it| it.as_str().to_owned())),
+                    serde_json::to_string(&deed.changes).map_err(damaged)?,
+                    shard,
+                    slot,
+                    rows.code.as_str(),
+                    rows.revision,
+                    number,
+                    rows.attempt,
+                );
+                self.session.write(cql, values).await?;
+            }
+            if self.is_in_time(feed, slot).await? {
+                return Ok(slot);
+            }
+        }
+    }
+
+    /// Whether a deed has happened. Afterwards it never will if it has not.
+    pub(super) async fn deed_happened(&self, deed: &AnnouncedDeed) -> Result<bool> {
+        // It had happened before it was announced.
+        let Some(id) = &deed.deed.campaign else { return Ok(true) };
+        let mut attempts = self.attempts("a deed in the feed");
+        loop {
+            // Through Paxos: an update that some nodes have accepted is finished or ended.
+            let here = self.campaign_by(StatementProfile::Serial, id).await;
+            let Some(here) = attempts.looked(here)? else { return Ok(false) };
+            if here.revision > deed.revision {
+                return self.was_made_by(id, deed.revision, deed.attempt).await;
+            }
+            if here.revision == deed.revision {
+                let carried = here.carries.as_deref().map(|text| Carried::parse(id, text));
+                return Ok(carried.transpose()?.is_some_and(|it| it.attempt == deed.attempt));
+            }
+            if here.revision + 1 < deed.revision {
+                return Ok(false);
+            }
+            attempts.looked(self.end_revision(&here).await)?;
+            attempts.again().await?;
+        }
+    }
+}

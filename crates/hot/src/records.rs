@@ -1,0 +1,218 @@
+//! What a store keeps beside coupons when it changes one row at a time: the audit, counts and lists of
+//! redemptions. A crate of its own keeps them; this is what the two say to each other.
+//!
+//! A change of a campaign is one conditional update of one row, so no entry of the audit can be written
+//! together with it. The row *carries* its deeds instead ([`Carried`]). Whoever changes the row next enters
+//! them first, and so does whoever reads the audit.
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::ids::{Actor, CampaignId};
+use coupon::time::Millis;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::activity::Activities;
+use crate::audit::{Act, Audit, AuditEntry, Deed, DeedKind, FieldChange};
+use crate::feed::Feed;
+use crate::redemptions::Redemptions;
+use crate::{CouponSnapshot, HotError};
+
+/// The deeds of one update of a campaign, as its row carries them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// The name of the update. No other one has it.
+    pub attempt: Uuid,
+    /// When it was announced, by the clock of its process.
+    pub told_at: Millis,
+    /// Where the last deeds of the campaign are in the feed.
+    pub slot: Option<i64>,
+    /// Who did it, when and why; `None` of an update that is no deed.
+    pub act: Option<Act>,
+    /// What was done.
+    pub deeds: Vec<Deed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CarriedText {
+    attempt: String,
+    told_at: i64,
+    slot: Option<i64>,
+    act: Option<ActText>,
+    deeds: Vec<DeedText>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ActText {
+    actor: String,
+    at: i64,
+    reason: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DeedText {
+    kind: String,
+    batch: Option<String>,
+    changes: Vec<FieldChange>,
+}
+
+impl Carried {
+    /// As the row has it.
+    ///
+    /// # Errors
+    /// None: these are texts and numbers.
+    pub fn to_text(&self) -> Result<String, HotError> {
+        let act = self.act.as_ref().map(|act| ActText {
+            actor: act.actor.as_str().to_owned(),
+            at: act.at.0,
+            reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+        });
+        let deeds = self.deeds.iter().map(|deed| DeedText {
+            kind: deed.kind.as_str().to_owned(),
+            batch: deed.batch.as_ref().map(ToString::to_string),
+            changes: deed.changes.clone(),
+        });
+        let (attempt, told_at, slot) = (self.attempt.to_string(), self.told_at.0, self.slot);
+        let text = CarriedText { attempt, told_at, slot, act, deeds: deeds.collect() };
+        serde_json::to_string(&text).map_err(damaged)
+    }
+
+    /// What the row of a campaign has.
+    ///
+    /// # Errors
+    /// [`HotError::Damaged`]: it is something else.
+    pub fn parse(campaign: &CampaignId, text: &str) -> Result<Carried, HotError> {
+        let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
+        let act = match text.act {
+            Some(act) => {
+                let reason =
+                    act.reason.map(|reason| reason.parse().map_err(damaged)).transpose()?;
+                Some(Act { actor: Actor::new(&act.actor), at: Millis(act.at), reason })
+            }
+            None => None,
+        };
+        let deed = |deed: DeedText| {
+            let batch = deed.batch.map(|batch| batch.parse().map_err(damaged)).transpose()?;
+            let kind = DeedKind::named(&deed.kind).ok_or_else(|| damaged("no such deed"))?;
+            Ok(Deed { kind, campaign: Some(campaign.clone()), batch, changes: deed.changes })
+        };
+        let deeds = text.deeds.into_iter().map(deed).collect::<Result<_, HotError>>()?;
+        let attempt = text.attempt.parse().map_err(damaged)?;
+        let (told_at, slot) = (Millis(text.told_at), text.slot);
+        Ok(Carried { attempt, told_at, slot, act, deeds })
+    }
+}
+
+fn damaged(why: impl ToString) -> HotError {
+    HotError::Damaged(format!("the deeds of a campaign: {}", why.to_string()))
+}
+
+/// Where the store that changes campaigns leaves their deeds.
+///
+/// # Errors
+/// Any [`HotError`], from every method.
+#[async_trait]
+pub trait DeedLog: Send + Sync {
+    /// To be called before the update that makes `revision` is sent, so that readers of all entries find it
+    /// whatever becomes of this process.
+    async fn announce(
+        &self,
+        campaign: &CampaignId,
+        revision: i64,
+        carried: &Carried,
+    ) -> Result<(), HotError>;
+
+    /// To be called for a revision whose row carries this, before another update replaces it. The same again
+    /// changes nothing.
+    async fn enter(
+        &self,
+        campaign: &CampaignId,
+        revision: i64,
+        carried: &Carried,
+    ) -> Result<(), HotError>;
+
+    /// Which update made a revision, if its deeds were entered.
+    async fn attempt_of(
+        &self,
+        campaign: &CampaignId,
+        revision: i64,
+    ) -> Result<Option<Uuid>, HotError>;
+
+    /// Enters something that has happened. The same name and time again change nothing.
+    async fn happened(
+        &self,
+        name: Uuid,
+        told_at: Millis,
+        entry: &AuditEntry,
+    ) -> Result<(), HotError>;
+}
+
+/// Where a coupon is that the records name.
+#[derive(Clone, Debug)]
+pub enum Whereabouts {
+    /// It has a row in the hot store.
+    Hot(Box<CouponSnapshot>),
+    /// It was archived.
+    Cold,
+    /// There is no such coupon.
+    Nowhere,
+}
+
+/// What those records are made from.
+#[async_trait]
+pub trait RecordSource: Send + Sync {
+    /// The events of coupons; `None`: the store keeps none.
+    fn feed(&self) -> Option<&dyn Feed>;
+
+    /// Where a coupon is. Does not read the cold tier.
+    ///
+    /// # Errors
+    /// Any [`HotError`].
+    async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
+
+    /// Enters the deeds that the row of a campaign carries, if it carries any.
+    ///
+    /// # Errors
+    /// Any [`HotError`].
+    async fn enter_carried(&self, campaign: &CampaignId) -> Result<(), HotError>;
+}
+
+/// The records of a store.
+pub trait Records: Audit + Activities + Redemptions {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::given;
+
+    #[test]
+    fn what_a_row_carries_is_read_back() {
+        let campaign: CampaignId = "spring".parse().expect("an id");
+        let changes =
+            vec![given("name", "Spring"), FieldChange { field: "x".into(), from: None, to: None }];
+        let deed = Deed::of_campaign(DeedKind::CampaignUpdated, &campaign, changes);
+        let batch = Deed { batch: Some("b1".parse().expect("an id")), ..deed.clone() };
+        let reason = Some("codes leaked".parse().expect("a reason"));
+        let act = Act { actor: Actor::new("admin:eva"), at: Millis(7), reason };
+        let nothing = Carried {
+            attempt: Uuid::from_u128(9),
+            told_at: Millis(8),
+            slot: None,
+            act: None,
+            deeds: Vec::new(),
+        };
+        let rows = [
+            ("no deed", nothing.clone()),
+            (
+                "two deeds",
+                Carried { slot: Some(-3), act: Some(act), deeds: vec![deed, batch], ..nothing },
+            ),
+        ];
+        for (name, carried) in rows {
+            let text = carried.to_text().expect("a text");
+            let read = Carried::parse(&campaign, &text);
+            assert_eq!(read.ok(), Some(carried), "{name}: {text}");
+        }
+        assert!(Carried::parse(&campaign, "{}").is_err());
+    }
+}

@@ -1,0 +1,37 @@
+//! The audit and the counts: what is kept beside coupons.
+
+use crate::plants::statements::{ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, TELL_DEEDS};
+use crate::plants::{Does, How, Plant};
+
+pub(super) const PLANTS: &[Plant] = &[
+    Plant {
+        name: "counted-without-its-place",
+        breaks: "a sum names the last event that is in it",
+        how: How::All(&[(ADD, Does::Strip(", counted_to = ?"))]),
+    },
+    Plant {
+        name: "count-moves-before-its-sums",
+        breaks: "the place of the next count moves after all sums are written",
+        how: How::All(&[(ADD, Does::Late(6, &Does::Send))]),
+    },
+    Plant {
+        name: "deeds-are-not-carried",
+        breaks: "the row of a campaign carries the deeds of its last update",
+        how: How::All(&[(DEEDS, Does::Strip(", carries = ?"))]),
+    },
+    Plant {
+        name: "deeds-are-not-entered",
+        breaks: "an update of a campaign enters the deeds that it replaces before it is sent",
+        how: How::All(&[(ENTER_DEEDS, Does::Late(6, &Does::Send))]),
+    },
+    Plant {
+        name: "deeds-are-not-announced",
+        breaks: "a deed is announced in the list of all before the update is sent",
+        how: How::All(&[(INDEX_DEEDS, Does::Lose)]),
+    },
+    Plant {
+        name: "deeds-are-not-told",
+        breaks: "a deed is announced in the feed before the update is sent",
+        how: How::All(&[(TELL_DEEDS, Does::Late(6, &Does::Send))]),
+    },
+];

@@ -1,0 +1,245 @@
+//! What is kept beside coupons: any process counts the events of the feed and reads the audit while others
+//! change things, and at the end both must say what happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coupon::campaign::Batch;
+use coupon::ids::{BatchId, CampaignId};
+use hot::activity::{Activity, quarter_of};
+use hot::audit::{AuditEntry, Audited, DeedKind};
+use hot::feed::{CouponEventKind, FeedEvent, Happened};
+use hot::{CampaignRow, HotError, HotStore};
+use tokio::time::{sleep, timeout};
+
+use super::World;
+use super::machine::Machine;
+use super::slots::some_machine;
+use crate::rng::Rng;
+
+/// How long somebody waits for counts. The call goes on all the same.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longest pause between two calls.
+const EVERY_MS: u64 = 8_000;
+
+/// Entries of one answer.
+const PAGE: usize = 50;
+
+/// How often one of the last reads is tried.
+const READS_MAX: usize = 5;
+
+/// Every quarter of an hour.
+const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Asks for counts and reads the audit until the burst ends.
+pub(crate) async fn asks(world: Arc<World>, mut rng: Rng) {
+    loop {
+        sleep(Duration::from_millis(rng.between(1, EVERY_MS))).await;
+        let (_, machine) = some_machine(&world.slots, &mut rng).await;
+        let counts = rng.chance(700);
+        let id = world
+            .scene
+            .id(usize::try_from(rng.below(world.scene.stocked.len() as u64)).unwrap_or(0));
+        let campaign = Some(id.clone()).filter(|_| rng.chance(500));
+        // A process that is frozen goes on with it later, whoever waits.
+        let call = tokio::spawn(async move {
+            let work = async {
+                match counts {
+                    true => counted(&machine, campaign).await.map(drop),
+                    false => audited(&machine, campaign).await.map(drop),
+                }
+            };
+            machine.life.alive(work).await
+        });
+        let _ = timeout(PATIENCE, call).await;
+    }
+}
+
+async fn counted(
+    machine: &Machine,
+    campaign: Option<CampaignId>,
+) -> Result<BTreeMap<i64, Activity>, HotError> {
+    let none = || HotError::Damaged("the store counts nothing".into());
+    let sums = machine.hot.activities().ok_or_else(none)?;
+    let (from, until) = ALWAYS;
+    Ok(sums.activity(campaign, from, until).await?.into_iter().collect())
+}
+
+/// All entries, oldest first.
+async fn audited(
+    machine: &Machine,
+    campaign: Option<CampaignId>,
+) -> Result<Vec<AuditEntry>, HotError> {
+    let none = || HotError::Damaged("the store keeps no audit".into());
+    let audit = machine.hot.audit().ok_or_else(none)?;
+    let (mut after, mut all) = (None, Vec::new());
+    loop {
+        let page = audit.audit(campaign.clone(), after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.place.clone());
+        all.extend(page.into_iter().map(|Audited { entry, .. }| entry));
+    }
+    all.reverse();
+    Ok(all)
+}
+
+/// Checks counts and the audit against the feed and the campaigns.
+pub(crate) async fn ends(
+    world: &World,
+    machine: &Machine,
+    feed: &[FeedEvent],
+    campaigns: &[(&CampaignRow, &[Batch])],
+) {
+    let all = std::iter::once(None).chain(campaigns.iter().map(|(row, _)| Some(&row.campaign.id)));
+    for campaign in all {
+        let name = campaign.map_or("all".to_owned(), ToString::to_string);
+        let found = tried(async || counted(machine, campaign.cloned()).await).await;
+        // A write that was decided twice may be told with two versions after its coupon was archived.
+        let (least, most) = (sums(feed, campaign, false), sums(feed, campaign, true));
+        match found {
+            Ok(found) if is_between(&found, &least, &most) => {}
+            other => world.find(format!("counts of {name}: {other:?}, the feed has {least:?}")),
+        }
+    }
+    let whole = tried(async || audited(machine, None).await).await.unwrap_or_else(|error| {
+        world.find(format!("the audit: {error}"));
+        Vec::new()
+    });
+    for (row, batches) in campaigns {
+        let id = &row.campaign.id;
+        let of_it = tried(async || audited(machine, Some(id.clone())).await).await;
+        let of_it = of_it.unwrap_or_default();
+        let in_all = whole.iter().filter(|it| it.deed.campaign.as_ref() == Some(id));
+        for (name, others) in [("list of all", lines(in_all)), ("feed", told(feed, id))] {
+            if others != lines(of_it.iter()) {
+                world.find(format!("audit of {id}: {of_it:?}, in the {name}: {others:?}"));
+            }
+        }
+        for wrong in wrong_deeds(row, batches, &of_it) {
+            world.find(format!("audit of {id}: {wrong}: {of_it:?}"));
+        }
+    }
+}
+
+async fn tried<T>(call: impl AsyncFn() -> Result<T, HotError>) -> Result<T, HotError> {
+    let mut tries = 0;
+    loop {
+        match call().await {
+            Err(_) if tries < READS_MAX => tries += 1,
+            done => return done,
+        }
+    }
+}
+
+fn is_between(
+    found: &BTreeMap<i64, Activity>,
+    least: &BTreeMap<i64, Activity>,
+    most: &BTreeMap<i64, Activity>,
+) -> bool {
+    let numbers = |sum: &Activity| [sum.issued, sum.redeemed, sum.cancelled];
+    found.len() == least.len()
+        && found.iter().zip(least).zip(most.values()).all(|((found, least), most)| {
+            let (is, from, to) = (numbers(found.1), numbers(least.1), numbers(most));
+            found.0 == least.0 && (0..3).all(|at| (from[at]..=to[at]).contains(&is[at]))
+        })
+}
+
+/// What the events of a feed add up to, each once, or each of its versions once.
+fn sums(
+    feed: &[FeedEvent],
+    campaign: Option<&CampaignId>,
+    by_version: bool,
+) -> BTreeMap<i64, Activity> {
+    let (mut sums, mut known) = (BTreeMap::<i64, Activity>::new(), BTreeSet::new());
+    for event in feed {
+        let Happened::Coupon(coupon) = &event.happened else { continue };
+        let is = |kind| u64::from(coupon.kind == kind);
+        let one = Activity {
+            issued: is(CouponEventKind::Issued),
+            redeemed: is(CouponEventKind::Redeemed),
+            cancelled: is(CouponEventKind::RedemptionCancelled),
+        };
+        let version = if by_version { coupon.version } else { 0 };
+        let is_of_it = campaign.is_none_or(|id| coupon.owner.campaign == *id);
+        if is_of_it && one != Activity::default() && known.insert((event.id, version)) {
+            sums.entry(quarter_of(event.at)).or_default().add(one);
+        }
+    }
+    sums
+}
+
+/// Entries as lines, in an order of their own.
+fn lines<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Vec<String> {
+    let mut lines: Vec<String> = entries
+        .map(|AuditEntry { act, deed }| format!("{} {:?} {deed:?}", act.at.0, act.actor))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn told(feed: &[FeedEvent], id: &CampaignId) -> Vec<String> {
+    let (mut lines, mut known) = (Vec::new(), BTreeSet::new());
+    for event in feed {
+        if let Happened::Deed { deed, .. } = &event.happened
+            && deed.campaign.as_ref() == Some(id)
+            && known.insert(event.id)
+        {
+            lines.push(format!("{} {:?} {deed:?}", event.at.0, event.actor));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+/// The entries of a campaign tell how it came to be what it is: each begins where the one before ended.
+fn wrong_deeds(row: &CampaignRow, batches: &[Batch], entries: &[AuditEntry]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let of = |kind| entries.iter().filter(move |entry| entry.deed.kind == kind);
+    if of(DeedKind::CampaignCreated).count() != 1 {
+        wrong.push("it was not created once".to_owned());
+    }
+    let mut made: Vec<Option<&BatchId>> =
+        of(DeedKind::BatchCreated).map(|entry| entry.deed.batch.as_ref()).collect();
+    let mut there: Vec<Option<&BatchId>> = batches.iter().map(|batch| Some(&batch.id)).collect();
+    made.sort();
+    there.sort();
+    if made != there {
+        wrong.push(format!("its batches are {there:?}"));
+    }
+    let paused = [DeedKind::CampaignPaused, DeedKind::CampaignResumed];
+    let pauses = entries.iter().filter(|entry| paused.contains(&entry.deed.kind));
+    if !alternate(pauses.map(|entry| entry.deed.kind == paused[0]), row.campaign.paused) {
+        wrong.push("its pauses do not follow each other".to_owned());
+    }
+    let paused = [DeedKind::BatchPaused, DeedKind::BatchResumed];
+    for batch in batches {
+        let of_it = |entry: &&AuditEntry| entry.deed.batch.as_ref() == Some(&batch.id);
+        let pauses = entries.iter().filter(of_it);
+        let pauses = pauses.filter(|entry| paused.contains(&entry.deed.kind));
+        if !alternate(pauses.map(|entry| entry.deed.kind == paused[0]), batch.paused) {
+            wrong.push(format!("the pauses of {} do not follow each other", batch.id));
+        }
+    }
+    let changes = of(DeedKind::CampaignUpdated).flat_map(|entry| &entry.deed.changes);
+    let mut values: BTreeMap<&str, &Option<String>> = BTreeMap::new();
+    for change in changes {
+        let before = values.insert(&change.field, &change.to);
+        if before.is_some_and(|before| *before != change.from) {
+            wrong.push(format!("{} was {before:?} before {change:?}", change.field));
+        }
+    }
+    let limit = row.campaign.per_user_limit.map(|limit| limit.to_string());
+    if values.get("per_user_limit").is_some_and(|last| **last != limit) {
+        wrong.push(format!("its limit is {limit:?}"));
+    }
+    wrong
+}
+
+/// Whether pauses and their ends take turns, and the last one says how it is. The first may be either.
+fn alternate(pauses: impl Iterator<Item = bool>, is_paused: bool) -> bool {
+    let pauses: Vec<bool> = pauses.collect();
+    let take_turns = pauses.windows(2).all(|pair| pair[0] != pair[1]);
+    take_turns && pauses.last().is_none_or(|last| *last == is_paused)
+}
