@@ -8,7 +8,7 @@ use cql_session::{Result, StatementProfile};
 use hot::activity::{Activities, Activity};
 
 use crate::ClusterRecords;
-use crate::counting::{ALL_CAMPAIGNS, Skip};
+use crate::counting::ALL_CAMPAIGNS;
 
 /// Quarters of one day: old sums are looked for once a day.
 const DAY_QUARTERS: i64 = 96;
@@ -36,7 +36,7 @@ impl Activities for ClusterRecords {
     }
 
     async fn count_activity(&self) -> Result<()> {
-        self.count(Skip::IfJustCounted).await
+        self.count_if_due().await
     }
 
     /// Looks at all campaigns, and therefore only once a day in each process. No event is so old, so no

@@ -7,17 +7,20 @@
 //! process began.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use coupon::time::Millis;
 use cql_session::feed_cursor::is_behind;
 use cql_session::values::{instant, signed};
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 use hot::HotError;
 use hot::activity::{Activity, quarter_of};
-use hot::feed::{CouponEventKind, CouponHappened, FeedEvent, FeedRead, FeedStart, Happened};
+use hot::feed::{CouponEventKind, CouponHappened, Feed, FeedEvent, FeedRead, FeedStart, Happened};
 use scylla::value::CqlTimestamp;
 
 use crate::ClusterRecords;
+use crate::redemption_index::Redeemed;
 
 /// The one row of `counted`.
 const PART: i32 = 0;
@@ -28,6 +31,12 @@ pub(crate) const ALL_CAMPAIGNS: &str = "*";
 /// Events that are read at a time.
 const EVENTS: usize = 1_000;
 
+/// Rows of `activity` that are written at a time: each is a conditional update.
+const AT_ONCE: usize = 16;
+
+/// How long somebody who reads waits for the newest events to be counted.
+const READER_WAITS: Duration = Duration::from_secs(5);
+
 /// So long after one process has counted, another one does not begin by itself.
 const COUNTED_EVERY_MS: i64 = 55_000;
 
@@ -36,7 +45,7 @@ type Rows<'a> = BTreeMap<(String, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
 
 /// When counting is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Skip {
+enum Skip {
     /// Never: somebody waits for it.
     Never,
     /// If another process has just done it.
@@ -50,15 +59,37 @@ struct Progress {
 }
 
 impl ClusterRecords {
-    /// Counts, for somebody who reads what was counted. If that fails, they read what there is.
+    /// Counts, for somebody who reads what was counted. If that fails or takes long, they read what there is.
     pub(crate) async fn count_for_reader(&self) {
-        if let Err(error) = self.count(Skip::Never).await {
-            tracing::warn!(%error, "the newest events are not counted yet");
+        let asked = self.counts_begun.load(Ordering::SeqCst);
+        let count = async {
+            let mut last = self.counting.lock().await;
+            // A count that began after this request answers it, too.
+            if *last > asked {
+                return Result::Ok(());
+            }
+            let number = self.counts_begun.fetch_add(1, Ordering::SeqCst) + 1;
+            self.count(Skip::Never).await?;
+            *last = number;
+            Ok(())
+        };
+        match tokio::time::timeout(READER_WAITS, count).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the newest events are not counted yet"),
+            Err(_) => tracing::warn!("the newest events are not counted yet: there are many"),
+        }
+    }
+
+    /// The same by a process that does it from time to time. While it is behind, others that read go on.
+    pub(crate) async fn count_if_due(&self) -> Result<()> {
+        match self.counting.try_lock() {
+            Ok(_last) => self.count(Skip::IfJustCounted).await,
+            Err(_) => Ok(()),
         }
     }
 
     /// Counts everything that the feed has.
-    pub(crate) async fn count(&self, skip: Skip) -> Result<()> {
+    async fn count(&self, skip: Skip) -> Result<()> {
         let Some(feed) = self.source.feed() else { return Ok(()) };
         let mut is_first = true;
         loop {
@@ -69,7 +100,7 @@ impl ClusterRecords {
                 return Ok(());
             }
             is_first = false;
-            let page = match feed.events(start(&progress), EVENTS).await? {
+            let page = match self.read(feed, &progress).await? {
                 FeedRead::Page(page) => page,
                 FeedRead::Gone { why, go_on } => {
                     tracing::warn!(?why, "some events were not counted: they are gone");
@@ -77,21 +108,34 @@ impl ClusterRecords {
                     continue;
                 }
                 FeedRead::Unknown => {
-                    return Err(HotError::Damaged("counting is at an unknown cursor".into()));
+                    return Err(HotError::Damaged(
+                        "the feed does not know its oldest event".into(),
+                    ));
                 }
             };
-            self.enter_orders(&page.events).await?;
-            self.enter_redemptions(&page.events).await?;
-            for ((campaign, quarter), events) in by_row(&page.events) {
-                self.add(&campaign, quarter, &events).await?;
-            }
-            // Only now: everything before it is in all rows.
-            if !page.events.is_empty() || is_old {
+            self.index.enter(&redeemed_in(&page.events)).await?;
+            let rows = by_row(&page.events).into_iter();
+            let rows = rows.map(|((campaign, quarter), events)| async move {
+                self.add(&campaign, quarter, &events).await
+            });
+            bounded_join(AT_ONCE, rows).await.map(|_: Vec<()>| ())?;
+            // Only now: everything before it is in all rows. A page without events may be the end of a part of
+            // the feed that has none.
+            if !page.events.is_empty() || is_old || !page.is_end {
                 self.advance(&progress, &page.next).await?;
             }
             if page.is_end {
                 return Ok(());
             }
+        }
+    }
+
+    /// Events from where counting is. A cursor that is none of this feed was of a store that is no more: then
+    /// from the oldest; each row knows what is in it.
+    async fn read(&self, feed: &dyn Feed, progress: &Progress) -> Result<FeedRead> {
+        match feed.events(start(progress), EVENTS).await? {
+            FeedRead::Unknown => feed.events(FeedStart::Oldest, EVENTS).await,
+            known => Ok(known),
         }
     }
 
@@ -180,8 +224,18 @@ fn one(kind: CouponEventKind) -> Activity {
     }
 }
 
+/// The redemptions among events.
+fn redeemed_in(events: &[FeedEvent]) -> Vec<Redeemed<'_>> {
+    let redeemed = events.iter().filter_map(|event| {
+        let coupon = counted(event).filter(|it| it.kind == CouponEventKind::Redeemed)?;
+        let (campaign, order) = (coupon.owner.campaign.as_str(), coupon.reference.as_deref());
+        Some(Redeemed { campaign, code: &coupon.code, at: event.at, order })
+    });
+    redeemed.collect()
+}
+
 /// The coupon of an event that counts here.
-pub(crate) fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
+fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
     match &event.happened {
         Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.is_repeat),
         Happened::Deed { .. } => None,

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use async_trait::async_trait;
+use coupon::coupon::{Coupon, EventKind};
 use coupon::ids::CampaignId;
+use coupon::imported::import_order;
 use coupon::time::Millis;
 use cql_session::values::{date, instant};
 use cql_session::{CqlSession, Result, damaged};
-use hot::audit::{Act, AuditEntry, Deed};
-use hot::records::{Carried, DeedLog};
+use hot::audit::{Act, AuditEntry};
+use hot::records::{Carried, CarriedDeed, DeedLog};
 use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
+
+use crate::redemption_index::{Redeemed, RedemptionIndex};
 
 /// The one CQL partition of `audit_day`.
 pub(crate) const PART: i32 = 0;
@@ -20,6 +24,7 @@ pub(crate) const PART: i32 = 0;
 /// Where deeds go.
 pub(crate) struct Log {
     session: Arc<CqlSession>,
+    index: Arc<RedemptionIndex>,
     /// The last day that this process has listed.
     day: AtomicI32,
 }
@@ -42,8 +47,8 @@ struct NewEntry<'a> {
 }
 
 impl Log {
-    pub(crate) fn new(session: Arc<CqlSession>) -> Log {
-        Log { session, day: AtomicI32::new(i32::MIN) }
+    pub(crate) fn new(session: Arc<CqlSession>, index: Arc<RedemptionIndex>) -> Log {
+        Log { session, index, day: AtomicI32::new(i32::MIN) }
     }
 
     /// Puts deeds into the list of all.
@@ -52,7 +57,8 @@ impl Log {
         (attempt, told_at): (Uuid, Millis),
         revision: Option<i64>,
         act: &Act,
-        deeds: &[Deed],
+        campaign: Option<&CampaignId>,
+        deeds: &[CarriedDeed],
     ) -> Result<()> {
         let day = told_at.day();
         // Before the first row of the day.
@@ -69,9 +75,9 @@ impl Log {
                 revision: MaybeUnset::from_option(revision),
                 at: instant(act.at),
                 actor: act.actor.as_str(),
-                kind: deed.kind.as_str(),
-                campaign_id: MaybeUnset::from_option(deed.campaign.as_ref().map(|id| id.as_str())),
-                batch_id: MaybeUnset::from_option(deed.batch.as_ref().map(|id| id.as_str())),
+                kind: &deed.kind,
+                campaign_id: MaybeUnset::from_option(campaign.map(CampaignId::as_str)),
+                batch_id: MaybeUnset::from_option(deed.batch.as_deref()),
                 reason: MaybeUnset::from_option(act.reason.as_ref().map(|it| it.as_str())),
                 changes: serde_json::to_string(&deed.changes).map_err(damaged)?,
                 day: date(day),
@@ -92,18 +98,13 @@ impl Log {
 
 #[async_trait]
 impl DeedLog for Log {
-    async fn announce(
-        &self,
-        _campaign: &CampaignId,
-        revision: i64,
-        carried: &Carried,
-    ) -> Result<()> {
+    async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<()> {
         let Some(act) = &carried.act else { return Ok(()) };
         let name = (carried.attempt, carried.told_at);
-        self.put(name, Some(revision), act, &carried.deeds).await
+        self.put(name, Some(carried.revision), act, Some(campaign), &carried.deeds).await
     }
 
-    async fn enter(&self, campaign: &CampaignId, revision: i64, carried: &Carried) -> Result<()> {
+    async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<()> {
         let Some(act) = &carried.act else { return Ok(()) };
         let cql = "INSERT INTO audit_of_campaign (campaign_id, revision, number, attempt, at, actor, \
                    kind, batch_id, reason, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -111,13 +112,13 @@ impl DeedLog for Log {
         for (number, deed) in (0_i32..).zip(&carried.deeds) {
             rows.push((
                 campaign.as_str(),
-                revision,
+                carried.revision,
                 number,
                 carried.attempt,
                 instant(act.at),
                 act.actor.as_str(),
                 deed.kind.as_str(),
-                MaybeUnset::from_option(deed.batch.as_ref().map(|id| id.as_str())),
+                MaybeUnset::from_option(deed.batch.as_deref()),
                 MaybeUnset::from_option(act.reason.as_ref().map(|it| it.as_str())),
                 serde_json::to_string(&deed.changes).map_err(damaged)?,
             ));
@@ -133,6 +134,24 @@ impl DeedLog for Log {
     }
 
     async fn happened(&self, name: Uuid, told_at: Millis, entry: &AuditEntry) -> Result<()> {
-        self.put((name, told_at), None, &entry.act, std::slice::from_ref(&entry.deed)).await
+        let AuditEntry { act, deed } = entry;
+        self.put((name, told_at), None, act, deed.campaign.as_ref(), &[deed.into()]).await
+    }
+
+    async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<()> {
+        let redeemed = coupons.iter().flat_map(|&(campaign, coupon)| {
+            coupon.events().iter().filter_map(move |event| match &event.kind {
+                EventKind::Redeemed { order, .. } => {
+                    Some((campaign, coupon.code(), event.at, order))
+                }
+                _ => None,
+            })
+        });
+        let redeemed = redeemed.map(|(campaign, code, at, order)| {
+            // Such an order is made of the code, and so finds it without an entry.
+            let order = Some(order.as_str()).filter(|_| import_order(code) != *order);
+            Redeemed { campaign: campaign.as_str(), code, at, order }
+        });
+        self.index.enter(&redeemed.collect::<Vec<_>>()).await
     }
 }

@@ -9,17 +9,18 @@ mod activity;
 mod audit;
 mod counting;
 mod deed_log;
-mod orders;
+mod redemption_index;
 mod redemptions;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use cql_session::{Attempts, CqlSession};
 use hot::records::{DeedLog, RecordSource, Records};
 
 use deed_log::Log;
+use redemption_index::RedemptionIndex;
 
 /// What the records of a store need to know.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +37,21 @@ struct ClusterRecords {
     session: Arc<CqlSession>,
     source: Arc<dyn RecordSource>,
     log: Arc<Log>,
-    options: Options,
+    call_limit: Duration,
     /// The quarter before which this process has deleted sums.
     forgotten: AtomicI64,
-    days: redemptions::Days,
+    /// One task of a process counts at a time; the number of the last count that has ended.
+    counting: tokio::sync::Mutex<u64>,
+    /// Counts begun so far.
+    counts_begun: AtomicU64,
+    index: Arc<RedemptionIndex>,
 }
 
 impl Records for ClusterRecords {}
 
 impl ClusterRecords {
     fn attempts(&self, what: &'static str) -> Attempts {
-        Attempts::new(what, self.options.call_limit)
+        Attempts::new(what, self.call_limit)
     }
 }
 
@@ -56,10 +61,18 @@ pub fn records(
     source: Arc<dyn RecordSource>,
     options: Options,
 ) -> (Arc<dyn DeedLog>, Arc<dyn Records>) {
-    let log = Arc::new(Log::new(Arc::clone(&session)));
-    let forgotten = AtomicI64::new(i64::MIN);
-    let days = redemptions::Days::default();
-    let records =
-        ClusterRecords { session, source, log: Arc::clone(&log), options, forgotten, days };
+    let Options { orders_keep, call_limit } = options;
+    let index = Arc::new(RedemptionIndex::new(Arc::clone(&session), orders_keep));
+    let log = Arc::new(Log::new(Arc::clone(&session), Arc::clone(&index)));
+    let records = ClusterRecords {
+        session,
+        source,
+        log: Arc::clone(&log),
+        call_limit,
+        forgotten: AtomicI64::new(i64::MIN),
+        counting: tokio::sync::Mutex::default(),
+        counts_begun: AtomicU64::default(),
+        index,
+    };
     (log, Arc::new(records))
 }

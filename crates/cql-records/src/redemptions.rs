@@ -1,40 +1,28 @@
-//! Redemptions newest first, cancelled ones too: index rows by campaign and UTC day, and once more for all
-//! campaigns together.
+//! Redemptions newest first, cancelled ones too.
 //!
 //! An index row stays when its coupon changes or is archived: readers look at the coupon. They delete the row
-//! of a coupon that has left the hot store for the cold one, so that it is looked at once. Which days of a
-//! campaign have rows is listed in `redemption_day`.
+//! of a coupon that has left the hot store for the cold one, so that it is looked at once.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
-use cql_session::values::{date, day, instant, parsed, signed};
+use cql_session::values::{date, day, instant, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
-use hot::feed::{CouponEventKind, FeedEvent};
 use hot::records::Whereabouts;
 use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions};
 use hot::{CouponSnapshot, HotError};
 use scylla::value::{CqlDate, CqlTimestamp};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ClusterRecords;
-use crate::counting::{ALL_CAMPAIGNS, counted};
+use crate::counting::ALL_CAMPAIGNS;
+use crate::redemption_index::shard_of;
 
-/// Over how many CQL partitions the redemptions of a day are spread: of a million, 4 MB in each.
-const SHARDS: u64 = 16;
-
-/// Rows that are read or written at a time.
+/// Rows that are read or deleted at a time.
 const AT_ONCE: usize = 32;
-
-/// How long an index row is kept, in seconds, and with it a redemption of a coupon that is still hot is found:
-/// 800 days. A redeemed coupon is archived when its redemption can no longer be cancelled; one whose redemption
-/// was cancelled, when it expires.
-const KEEP_S: i32 = 800 * 86_400;
 
 /// Fewest index rows that are read at a time: some may be of coupons that were archived.
 const LOOKED_MIN: usize = 64;
@@ -44,15 +32,6 @@ const PAGE_LIMIT_MS: i64 = 20_000;
 
 /// The last instant that somebody may ask for: the end of the year 9999.
 const LAST: Millis = Millis(253_402_300_799_999);
-
-/// Days that this process has listed lately: campaign, day and shard.
-pub(crate) type Days = Mutex<HashSet<(String, i32, i32)>>;
-
-/// Most of them; then it begins again.
-const DAYS_MAX: usize = 100_000;
-
-/// Redemptions of one CQL partition: its campaign, day and shard, and when which code was redeemed.
-type ByPartition<'a> = BTreeMap<(&'a str, i32, i32), Vec<(Millis, &'a Code)>>;
 
 /// An index row: when, the tie, and the code.
 type IndexRow = (Millis, i64, Code);
@@ -77,64 +56,7 @@ impl Window {
     }
 }
 
-/// Orders redemptions of one instant; never negative.
-fn tie(code: &Code) -> i64 {
-    signed(xxh3_64(code.as_str().as_bytes()) >> 1)
-}
-
-fn shard_of(code: &Code) -> i32 {
-    i32::try_from(xxh3_64(code.as_str().as_bytes()) % SHARDS).unwrap_or(0)
-}
-
 impl ClusterRecords {
-    /// Enters index rows of redemptions: first that their days have some.
-    pub(crate) async fn enter_redemptions(&self, events: &[FeedEvent]) -> Result<()> {
-        let redeemed = events.iter().filter_map(|event| {
-            let coupon = counted(event).filter(|it| it.kind == CouponEventKind::Redeemed)?;
-            Some((event.at, coupon))
-        });
-        let redeemed = redeemed.flat_map(|(at, coupon)| {
-            let campaign = coupon.owner.campaign.as_str();
-            [campaign, ALL_CAMPAIGNS].map(|campaign| (campaign, at, &coupon.code))
-        });
-        let mut by_partition = ByPartition::new();
-        for (campaign, at, code) in redeemed {
-            let rows = by_partition.entry((campaign, at.day().0, shard_of(code))).or_default();
-            rows.push((at, code));
-        }
-        let writes = by_partition.into_iter().map(|((campaign, on, shard), rows)| async move {
-            self.list_day(campaign, on, shard).await?;
-            let cql = "UPDATE redemption USING TTL ? SET entered_at = ? WHERE campaign_id = ? \
-                       AND redeemed_on = ? AND shard = ? AND redeemed_at = ? AND tie = ? AND code = ?";
-            let now = CqlTimestamp(self.session.now_ms());
-            let row = |(at, code): &(Millis, &Code)| {
-                let key = (instant(*at), tie(code), code.as_str().to_owned());
-                let (at, tie, code) = key;
-                (KEEP_S, now, campaign, date(Day(on)), shard, at, tie, code)
-            };
-            self.session.write_all(cql, rows.iter().map(row).collect()).await
-        });
-        bounded_join(AT_ONCE, writes).await.map(|done: Vec<()>| drop(done))
-    }
-
-    async fn list_day(&self, campaign: &str, on: i32, shard: i32) -> Result<()> {
-        let key = (campaign.to_owned(), on, shard);
-        if self.days.lock().is_ok_and(|days| days.contains(&key)) {
-            return Ok(());
-        }
-        let cql = "UPDATE redemption_day USING TTL ? SET entered_at = ? WHERE campaign_id = ? \
-                   AND redeemed_on = ? AND shard = ?";
-        let now = CqlTimestamp(self.session.now_ms());
-        self.session.write(cql, (KEEP_S, now, campaign, date(Day(on)), shard)).await?;
-        if let Ok(mut days) = self.days.lock() {
-            if days.len() >= DAYS_MAX {
-                days.clear();
-            }
-            days.insert(key);
-        }
-        Ok(())
-    }
-
     /// The days of a window that have rows, newest first, each with its shards.
     async fn days_in(&self, campaign: &str, window: Window) -> Result<Vec<(Day, Vec<i32>)>> {
         let cql = "SELECT redeemed_on, shard FROM redemption_day WHERE campaign_id = ? \
@@ -249,11 +171,11 @@ impl Redemptions for ClusterRecords {
     }
 
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {
-        if self.options.orders_keep.is_none() {
+        if !self.index.has_orders() {
             return Ok(None);
         }
         self.count_for_reader().await;
-        self.codes_of(order).await.map(Some)
+        self.index.codes_of(order).await.map(Some)
     }
 
     async fn forget_orders(&self, _before: Day) -> Result<u64> {

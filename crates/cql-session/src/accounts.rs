@@ -29,6 +29,23 @@ impl CqlSession {
         }
     }
 
+    /// Writes an account of another store, with a write time in microseconds.
+    pub async fn put_account(&self, account: &Account, at: Millis, written_at: i64) -> Result<()> {
+        let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+        let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
+        self.write(cql, (user, login)).await?;
+        let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
+                   VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+        let hash = account.password_hash.as_str();
+        self.write(cql, (login, user, hash, instant(at), written_at)).await
+    }
+
+    /// Deletes what [`CqlSession::put_account`] has written with this write time or an earlier one.
+    pub async fn forget_account(&self, account: &Account, written_at: i64) -> Result<()> {
+        let cql = "DELETE FROM account USING TIMESTAMP ? WHERE login_id = ?";
+        self.write(cql, (written_at, account.login_id.as_str())).await
+    }
+
     /// The account behind a login.
     pub async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";

@@ -29,13 +29,17 @@ impl KeyedLock {
         KeyedLock { queues, hasher: RandomState::new(), limit }
     }
 
+    /// The lock of `what`, unless another task holds it.
+    pub fn try_lock(&self, what: impl Hash) -> Option<MutexGuard<'_, ()>> {
+        self.queue_of(what).try_lock().ok()
+    }
+
     /// Waits until no other task of this process holds the lock of `what`.
     ///
     /// # Errors
     /// `Unavailable` after the limit.
     pub async fn lock(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
-        let at = self.hasher.hash_one(what) as usize % QUEUES;
-        let lock = tokio::time::timeout(self.limit, self.queues[at].lock()).await;
+        let lock = tokio::time::timeout(self.limit, self.queue_of(what).lock()).await;
         lock.map_err(|_| {
             let why = format!(
                 "no lock within {:?}: other requests of this process change the same",
@@ -43,5 +47,9 @@ impl KeyedLock {
             );
             HotError::Unavailable(why.into())
         })
+    }
+
+    fn queue_of(&self, what: impl Hash) -> &Mutex<()> {
+        &self.queues[self.hasher.hash_one(what) as usize % QUEUES]
     }
 }

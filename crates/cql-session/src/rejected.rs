@@ -76,14 +76,18 @@ impl CqlSession {
             let (rows, next) = self.page::<Row>(cql, (), state).await?;
             for (campaign, batch, line, at) in rows {
                 if at.map(millis).is_some_and(|at| at < before) {
-                    let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? \
-                               AND line = ?";
-                    self.write(cql, (campaign, batch, line)).await?;
+                    self.forget_rejected(&campaign, &batch, line).await?;
                     forgotten += 1;
                 }
             }
             from = next;
         }
         Ok(forgotten)
+    }
+
+    /// Deletes a rejected line.
+    pub async fn forget_rejected(&self, campaign: &str, batch: &str, line: i64) -> Result<()> {
+        let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND line = ?";
+        self.write(cql, (campaign, batch, line)).await
     }
 }

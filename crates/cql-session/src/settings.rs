@@ -23,6 +23,32 @@ impl CqlSession {
         self.write(cql, (name, value)).await
     }
 
+    /// Replaces `seen` by `next`, unless somebody has changed it. `None`: it is not set.
+    pub async fn replace_setting(
+        &self,
+        mut attempts: Attempts,
+        name: &str,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        let mut sent = false;
+        loop {
+            let present = attempts.looked(self.setting(name).await)?;
+            if sent && present == next {
+                return Ok(true);
+            }
+            if present != seen {
+                return Ok(false);
+            }
+            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+            let values = (next.as_deref(), name, seen.as_deref());
+            sent = true;
+            if attempts.wrote(self.change(attempts.profile(), cql, values).await).await? {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Replaces a number by what `next` returns for it; `None` leaves it.
     pub async fn change_number(
         &self,

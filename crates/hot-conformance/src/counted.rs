@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use coupon::campaign::Campaign;
+use coupon::code::Code;
+use coupon::imported::ImportedState;
 use coupon::time::{DAY_MS, Millis};
 use hot::activity::{Activity, QUARTER_MS, quarter_of};
 use hot::redemptions::{RedemptionQuery, Redemptions};
@@ -93,7 +95,11 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
     // It is found by the order also afterwards.
     kit.done(&redeemed[0], cancel(&one)).await;
     redeemed[1..].sort();
+    let (imported, later) = (format!("{ann}-imported"), format!("{ann}-later"));
+    let brought = redeemed_by_import(kit, &campaign, [&imported, &later]).await;
     let cases = [
+        ("of a coupon that was imported", imported, &brought[..1]),
+        ("of one that a later file has redeemed", later, &brought[1..]),
         ("of one coupon", one, &redeemed[..1]),
         ("of two", many, &redeemed[1..]),
         ("of none", format!("{ann}-none"), &[]),
@@ -107,6 +113,28 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
         };
         becomes(name, want.to_vec(), codes).await;
     }
+}
+
+/// Imports a coupon that an order has redeemed, and one that is available; then a later file says of which order
+/// that was redeemed.
+async fn redeemed_by_import(kit: &Kit, campaign: &Campaign, orders: [&str; 2]) -> [Code; 2] {
+    let codes = [kit.code(), kit.code()];
+    let batch = kit.open_import(campaign).await;
+    let spent = |at: i64, order: &str| ImportedState::Redeemed {
+        holder: None,
+        issued_at: None,
+        at: NOW.plus_ms(at),
+        order: Some(order.parse().unwrap()),
+    };
+    let files = [
+        [(0, spent(11_000, orders[0])), (1, ImportedState::Available)],
+        [(0, spent(11_000, orders[0])), (1, spent(12_000, orders[1]))],
+    ];
+    for file in files {
+        let lines = file.map(|(which, state): (usize, _)| kit.line(campaign, &codes[which], state));
+        kit.import(campaign, &batch, lines.into()).await;
+    }
+    codes
 }
 
 /// The orders of all pages of a list, a `*` behind those that were cancelled.
@@ -142,9 +170,11 @@ pub(crate) async fn redemptions_newest_first(kit: &Kit) {
         }
     }
     let [one, two] = &campaigns;
-    let cases: [(&str, &Campaign, (i64, i64), &[&str]); 4] = [
+    redeemed_by_import(kit, two, ["i1", "i2"]).await;
+    type Row<'a> = (&'a str, &'a Campaign, (i64, i64), &'a [&'a str]);
+    let cases: [Row<'_>; 4] = [
         ("of the first", one, (0, 9 * DAY_MS), &["o3", "o2", "o0"]),
-        ("of the second, over two days", two, (0, 9 * DAY_MS), &["o4", "o1*"]),
+        ("of the second, over two days", two, (0, 9 * DAY_MS), &["o4", "i2", "i1", "o1*"]),
         ("the end is excluded", one, (0, 3_000), &["o2", "o0"]),
         ("nothing then", one, (4_000, 5_000), &[]),
     ];

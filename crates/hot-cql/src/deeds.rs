@@ -4,8 +4,12 @@
 //! only if the row carries it, or had carried it: every later update enters it in the audit first. Before the
 //! update is sent, it is announced, in the audit and in the feed; readers of both ask the campaign.
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
@@ -23,72 +27,80 @@ use cql_session::Result;
 /// Who does something to a campaign, and what.
 pub(crate) type Doing<'a> = Option<(&'a Act, &'a [Deed])>;
 
+/// The revision that an update makes, and the name that no other update has.
+pub(crate) type UpdateName = (i64, Uuid);
+
+/// What the row is to carry, and the name of the update that does a deed.
+pub(crate) type Carries = (Option<Arc<str>>, Option<UpdateName>);
+
+impl CampaignHere {
+    /// Whether this update made it what it is.
+    pub(crate) fn is_made_by(&self, attempt: Uuid) -> Result<bool> {
+        let carried = self.carries.as_deref().map(Carried::parse).transpose()?;
+        Ok(carried.is_some_and(|it| it.revision == self.revision && it.attempt == attempt))
+    }
+}
+
 impl Store {
-    /// What the next update of a campaign carries. Enters what the last one carries, and announces the
-    /// new deeds: only then the update may be sent, once.
-    pub(crate) async fn carried(
-        &self,
-        here: &CampaignHere,
-        doing: Doing<'_>,
-    ) -> Result<Option<String>> {
-        let Some(log) = self.log.get() else { return Ok(None) };
+    /// What the next update of a campaign carries, and its name if these are deeds. Enters what the last one
+    /// carries, and announces the new deeds: only then the update may be sent, once.
+    pub(crate) async fn carried(&self, here: &CampaignHere, doing: Doing<'_>) -> Result<Carries> {
+        // A store without records leaves to the others what they have not entered.
+        let Some(log) = self.log.get() else { return Ok((here.carries.clone(), None)) };
         let id = &here.terms.id;
         let last = self.enter_last(here).await?;
         let doing = doing.filter(|(_, deeds)| !deeds.is_empty());
         let mut carried = Carried {
             attempt: Uuid::now_v7(),
+            revision: here.revision + 1,
             told_at: Millis(self.session.now_ms()),
             slot: last.and_then(|last| last.slot),
             act: doing.map(|(act, _)| act.clone()),
-            deeds: doing.map(|(_, deeds)| deeds.to_vec()).unwrap_or_default(),
+            deeds: doing.into_iter().flat_map(|(_, deeds)| deeds).map(Into::into).collect(),
         };
-        if doing.is_some() {
-            log.announce(id, here.revision + 1, &carried).await?;
+        if let Some(doing) = doing {
+            log.announce(id, &carried).await?;
             if let Some(feed) = &self.feed {
-                let slot = self.announce_deeds(feed, id, here.revision + 1, &carried).await?;
-                carried.slot = Some(slot);
+                carried.slot = Some(self.announce_deeds(feed, id, &carried, doing).await?);
             }
         }
-        carried.to_text().map(Some)
+        let name = doing.map(|_| (carried.revision, carried.attempt));
+        Ok((Some(carried.to_text()?.into()), name))
     }
 
     /// Enters what the row of a campaign carries.
     pub(crate) async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
         let (id, Some(text)) = (&here.terms.id, &here.carries) else { return Ok(None) };
-        let last = Carried::parse(id, text)?;
-        if let Some(log) = self.log.get().filter(|_| !last.deeds.is_empty()) {
-            log.enter(id, here.revision, &last).await?;
+        let last = Carried::parse(text)?;
+        if let Some(log) = self.log.get().filter(|_| !last.deeds.is_empty())
+            && log.attempt_of(id, last.revision).await?.is_none()
+        {
+            log.enter(id, &last).await?;
         }
         Ok(Some(last))
     }
 
-    /// Whether the update that carries this made the revision, which is no later one than that of `here`.
-    pub(crate) async fn has_made(
-        &self,
-        here: &CampaignHere,
-        revision: i64,
-        carries: &str,
-    ) -> Result<bool> {
-        if here.revision == revision {
-            return Ok(here.carries.as_deref() == Some(carries));
+    /// Whether an update made its revision, if that is no later one than that of `here`.
+    pub(crate) async fn has_made(&self, here: &CampaignHere, name: UpdateName) -> Result<bool> {
+        match here.revision.cmp(&name.0) {
+            Ordering::Less => Ok(false),
+            Ordering::Equal => here.is_made_by(name.1),
+            Ordering::Greater => self.was_made_by(&here.terms.id, name).await,
         }
-        let carried = Carried::parse(&here.terms.id, carries)?;
-        self.was_made_by(&here.terms.id, revision, carried.attempt).await
     }
 
     /// Whether an update made a revision that is over.
     pub(crate) async fn was_made_by(
         &self,
         id: &CampaignId,
-        revision: i64,
-        attempt: Uuid,
+        (revision, attempt): UpdateName,
     ) -> Result<bool> {
         let Some(log) = self.log.get() else { return Ok(false) };
         Ok(log.attempt_of(id, revision).await? == Some(attempt))
     }
 
-    /// Notes whether a campaign has a coupon left, as the last caller was told. A process that reads the
-    /// same sends nothing.
+    /// Notes whether a campaign has a coupon left, as the last caller was told. Of all requests of a process one
+    /// writes; the others go on.
     pub(crate) async fn note_stock(
         &self,
         campaign: &CampaignHere,
@@ -99,9 +111,10 @@ impl Store {
             return Ok(());
         }
         let id = &campaign.terms.id;
-        let _lock = self.write_locks.lock(("sold out", id)).await?;
-        // Of a thousand callers who are refused at once, one reads the campaign again.
-        if self.terms(id).await?.is_none_or(|here| here.sold_out == sold_out) {
+        let Some(_lock) = self.write_locks.try_lock(("sold out", id)) else { return Ok(()) };
+        let may = sold_out || self.may_note_again(id);
+        // Somebody may have noted it since the caller has read the campaign.
+        if !may || self.terms(id).await?.is_none_or(|here| here.sold_out == sold_out) {
             return Ok(());
         }
         let mut attempts = self.attempts("a campaign that is sold out");
@@ -111,7 +124,7 @@ impl Store {
             let act = Act::of_system("store", at);
             let deeds = [Deed::of_campaign(DeedKind::CampaignSoldOut, id, Vec::new())];
             let doing = sold_out.then_some((&act, &deeds[..]));
-            let carries = attempts.looked(self.carried(&here, doing).await)?;
+            let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, sold_out = ? \
                        WHERE campaign_id = ? IF revision = ?";
             let values = (here.revision + 1, carries, sold_out, id.as_str(), here.revision);
@@ -122,7 +135,7 @@ impl Store {
     /// Takes the revision of a campaign without a change, so that nothing can come of an update that is
     /// under way. The caller reads the campaign again.
     pub(crate) async fn end_revision(&self, here: &CampaignHere) -> Result<()> {
-        let carries = self.carried(here, None).await?;
+        let (carries, _) = self.carried(here, None).await?;
         let cql = "UPDATE campaign SET revision = ?, carries = ? WHERE campaign_id = ? \
                    IF revision = ?";
         let id = here.terms.id.as_str();
@@ -130,6 +143,14 @@ impl Store {
         let profile = cql_session::StatementProfile::Change;
         // Whatever the outcome is, the next read shows it.
         self.session.change(profile, cql, values).await.map(drop)
+    }
+
+    /// Enters the redemptions of coupons that an import or a copy is about to write.
+    pub(crate) async fn tell_brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<()> {
+        match self.log.get() {
+            Some(log) => log.brought(coupons).await,
+            None => Ok(()),
+        }
     }
 
     /// Enters that all coupons of a day are in cold. It is so already, so this may be done again.

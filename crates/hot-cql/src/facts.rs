@@ -24,24 +24,8 @@ impl Facts for CqlHot {
         seen: Option<String>,
         next: Option<String>,
     ) -> Result<bool> {
-        let store = &self.store;
-        let mut attempts = store.attempts("a setting");
-        let mut sent = false;
-        loop {
-            let present = attempts.looked(store.session.setting(fact.name()).await)?;
-            if sent && present == next {
-                return Ok(true);
-            }
-            if present != seen {
-                return Ok(false);
-            }
-            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
-            let values = (next.as_deref(), fact.name(), seen.as_deref());
-            sent = true;
-            if attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await? {
-                return Ok(true);
-            }
-        }
+        let attempts = self.store.attempts("a setting");
+        self.store.session.replace_setting(attempts, fact.name(), seen, next).await
     }
 }
 

@@ -15,10 +15,10 @@ mod stock;
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::time::Millis;
+use hot::HotError;
 use hot::inventory::{CopiedSetting, Importer, Item, Pass, RowIs, RowItem};
-use hot::{Account, HotError};
 
-use crate::values::{instant, parsed, signed};
+use crate::values::{parsed, signed};
 use crate::{CqlHot, Store};
 use cql_session::Result;
 use cql_session::bounded_join;
@@ -58,7 +58,9 @@ impl Store {
         match item {
             Item::Partition(it) => self.put_partition(it).await,
             Item::Campaign(it) => self.put_campaign(it).await,
-            Item::Account { account, created_at } => self.put_account(account, *created_at).await,
+            Item::Account { account, created_at: at } => {
+                self.session.put_account(account, *at, written_at(*at)).await
+            }
             Item::Row(RowItem { day, code, is, .. }) => match is {
                 // Written before, with those of the whole page.
                 RowIs::Coupon { .. } => Ok(()),
@@ -98,35 +100,20 @@ impl Store {
         }
     }
 
-    async fn put_account(&self, account: &Account, created_at: Millis) -> Result<()> {
-        let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
-        let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
-        self.session.write(cql, (user, login)).await?;
-        let cql = "INSERT INTO account (login_id, user_id, password_hash, created_at) \
-                   VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
-        let hash = account.password_hash.as_str();
-        let values = (login, user, hash, instant(created_at), written_at(created_at));
-        self.session.write(cql, values).await
-    }
-
     /// For items that can vanish.
     async fn remove_item(&self, item: &Item) -> Result<()> {
         match item {
-            Item::Account { account, created_at } => {
-                // As old as what it deletes: the same login may have been made again.
-                let cql = "DELETE FROM account USING TIMESTAMP ? WHERE login_id = ?";
-                let values = (written_at(*created_at), account.login_id.as_str());
-                self.session.write(cql, values).await
+            // As old as what it deletes: the same login may have been made again.
+            Item::Account { account, created_at: at } => {
+                self.session.forget_account(account, written_at(*at)).await
             }
             Item::Replacement(it) => {
                 let cql = "DELETE FROM replacement USING TIMESTAMP ? WHERE replaced = ?";
                 self.session.write(cql, (LONG_AGO, it.replaced.as_str())).await
             }
             Item::Rejected { campaign, batch, line, .. } => {
-                let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? \
-                           AND line = ?";
-                let values = (campaign.as_str(), batch.as_str(), signed(line.line));
-                self.session.write(cql, values).await
+                let (campaign, batch) = (campaign.as_str(), batch.as_str());
+                self.session.forget_rejected(campaign, batch, signed(line.line)).await
             }
             Item::Partition(_)
             | Item::Campaign(_)

@@ -7,13 +7,14 @@
 
 use async_trait::async_trait;
 use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::ids::{Actor, CampaignId};
 use coupon::time::Millis;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::activity::Activities;
-use crate::audit::{Act, Audit, AuditEntry, Deed, DeedKind, FieldChange};
+use crate::audit::{Act, Audit, AuditEntry, Deed, FieldChange};
 use crate::feed::Feed;
 use crate::redemptions::Redemptions;
 use crate::{CouponSnapshot, HotError};
@@ -23,6 +24,8 @@ use crate::{CouponSnapshot, HotError};
 pub struct Carried {
     /// The name of the update. No other one has it.
     pub attempt: Uuid,
+    /// The revision that it makes.
+    pub revision: i64,
     /// When it was announced, by the clock of its process.
     pub told_at: Millis,
     /// Where the last deeds of the campaign are in the feed.
@@ -30,16 +33,39 @@ pub struct Carried {
     /// Who did it, when and why; `None` of an update that is no deed.
     pub act: Option<Act>,
     /// What was done.
-    pub deeds: Vec<Deed>,
+    pub deeds: Vec<CarriedDeed>,
+}
+
+/// A deed of a campaign, as its row carries it. Its kind is a word: a process that does not know it yet, while
+/// another one has a newer program, enters it all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedDeed {
+    /// As `DeedKind::as_str` says it.
+    pub kind: String,
+    /// The batch, if it is about one.
+    pub batch: Option<String>,
+    /// What was changed.
+    pub changes: Vec<FieldChange>,
+}
+
+impl From<&Deed> for CarriedDeed {
+    fn from(deed: &Deed) -> CarriedDeed {
+        CarriedDeed {
+            kind: deed.kind.as_str().to_owned(),
+            batch: deed.batch.as_ref().map(ToString::to_string),
+            changes: deed.changes.clone(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct CarriedText {
     attempt: String,
+    revision: i64,
     told_at: i64,
     slot: Option<i64>,
     act: Option<ActText>,
-    deeds: Vec<DeedText>,
+    deeds: Vec<CarriedDeed>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,13 +73,6 @@ struct ActText {
     actor: String,
     at: i64,
     reason: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DeedText {
-    kind: String,
-    batch: Option<String>,
-    changes: Vec<FieldChange>,
 }
 
 impl Carried {
@@ -67,13 +86,14 @@ impl Carried {
             at: act.at.0,
             reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
         });
-        let deeds = self.deeds.iter().map(|deed| DeedText {
-            kind: deed.kind.as_str().to_owned(),
-            batch: deed.batch.as_ref().map(ToString::to_string),
-            changes: deed.changes.clone(),
-        });
-        let (attempt, told_at, slot) = (self.attempt.to_string(), self.told_at.0, self.slot);
-        let text = CarriedText { attempt, told_at, slot, act, deeds: deeds.collect() };
+        let text = CarriedText {
+            attempt: self.attempt.to_string(),
+            revision: self.revision,
+            told_at: self.told_at.0,
+            slot: self.slot,
+            act,
+            deeds: self.deeds.clone(),
+        };
         serde_json::to_string(&text).map_err(damaged)
     }
 
@@ -81,7 +101,7 @@ impl Carried {
     ///
     /// # Errors
     /// [`HotError::Damaged`]: it is something else.
-    pub fn parse(campaign: &CampaignId, text: &str) -> Result<Carried, HotError> {
+    pub fn parse(text: &str) -> Result<Carried, HotError> {
         let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
         let act = match text.act {
             Some(act) => {
@@ -91,15 +111,14 @@ impl Carried {
             }
             None => None,
         };
-        let deed = |deed: DeedText| {
-            let batch = deed.batch.map(|batch| batch.parse().map_err(damaged)).transpose()?;
-            let kind = DeedKind::named(&deed.kind).ok_or_else(|| damaged("no such deed"))?;
-            Ok(Deed { kind, campaign: Some(campaign.clone()), batch, changes: deed.changes })
-        };
-        let deeds = text.deeds.into_iter().map(deed).collect::<Result<_, HotError>>()?;
-        let attempt = text.attempt.parse().map_err(damaged)?;
-        let (told_at, slot) = (Millis(text.told_at), text.slot);
-        Ok(Carried { attempt, told_at, slot, act, deeds })
+        Ok(Carried {
+            attempt: text.attempt.parse().map_err(damaged)?,
+            revision: text.revision,
+            told_at: Millis(text.told_at),
+            slot: text.slot,
+            act,
+            deeds: text.deeds,
+        })
     }
 }
 
@@ -107,29 +126,19 @@ fn damaged(why: impl ToString) -> HotError {
     HotError::Damaged(format!("the deeds of a campaign: {}", why.to_string()))
 }
 
-/// Where the store that changes campaigns leaves their deeds.
+/// Where a store leaves what it does besides changes of coupons.
 ///
 /// # Errors
 /// Any [`HotError`], from every method.
 #[async_trait]
 pub trait DeedLog: Send + Sync {
-    /// To be called before the update that makes `revision` is sent, so that readers of all entries find it
+    /// To be called before the update that makes the revision is sent, so that readers of all entries find it
     /// whatever becomes of this process.
-    async fn announce(
-        &self,
-        campaign: &CampaignId,
-        revision: i64,
-        carried: &Carried,
-    ) -> Result<(), HotError>;
+    async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
 
-    /// To be called for a revision whose row carries this, before another update replaces it. The same again
-    /// changes nothing.
-    async fn enter(
-        &self,
-        campaign: &CampaignId,
-        revision: i64,
-        carried: &Carried,
-    ) -> Result<(), HotError>;
+    /// To be called for what the row carries, before another update replaces it. The same again changes
+    /// nothing.
+    async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
 
     /// Which update made a revision, if its deeds were entered.
     async fn attempt_of(
@@ -145,6 +154,10 @@ pub trait DeedLog: Send + Sync {
         told_at: Millis,
         entry: &AuditEntry,
     ) -> Result<(), HotError>;
+
+    /// Enters the redemptions of coupons that an import or a copy brings: the feed does not tell of them. To be
+    /// called before the coupons are written. The same again changes nothing.
+    async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<(), HotError>;
 }
 
 /// Where a coupon is that the records name.
@@ -183,7 +196,7 @@ pub trait Records: Audit + Activities + Redemptions {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::given;
+    use crate::audit::{DeedKind, given};
 
     #[test]
     fn what_a_row_carries_is_read_back() {
@@ -192,10 +205,13 @@ mod tests {
             vec![given("name", "Spring"), FieldChange { field: "x".into(), from: None, to: None }];
         let deed = Deed::of_campaign(DeedKind::CampaignUpdated, &campaign, changes);
         let batch = Deed { batch: Some("b1".parse().expect("an id")), ..deed.clone() };
+        let deed = CarriedDeed::from(&deed);
+        let later = CarriedDeed { kind: "campaign.of_a_later_program".into(), ..deed.clone() };
         let reason = Some("codes leaked".parse().expect("a reason"));
         let act = Act { actor: Actor::new("admin:eva"), at: Millis(7), reason };
         let nothing = Carried {
             attempt: Uuid::from_u128(9),
+            revision: 4,
             told_at: Millis(8),
             slot: None,
             act: None,
@@ -204,15 +220,20 @@ mod tests {
         let rows = [
             ("no deed", nothing.clone()),
             (
-                "two deeds",
-                Carried { slot: Some(-3), act: Some(act), deeds: vec![deed, batch], ..nothing },
+                "three deeds",
+                Carried {
+                    slot: Some(-3),
+                    act: Some(act),
+                    deeds: vec![deed, CarriedDeed::from(&batch), later],
+                    ..nothing
+                },
             ),
         ];
         for (name, carried) in rows {
             let text = carried.to_text().expect("a text");
-            let read = Carried::parse(&campaign, &text);
+            let read = Carried::parse(&text);
             assert_eq!(read.ok(), Some(carried), "{name}: {text}");
         }
-        assert!(Carried::parse(&campaign, "{}").is_err());
+        assert!(Carried::parse("{}").is_err());
     }
 }

@@ -8,6 +8,7 @@ use coupon::time::Millis;
 use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::Store;
+use crate::deeds::UpdateName;
 use crate::values::{date, instant, signed};
 use cql_session::Result;
 use hot::audit::{Act, Deed};
@@ -34,7 +35,7 @@ impl Store {
             }
             let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
             let doing = doing.map(|act| (act, &deeds[..]));
-            let carries = attempts.looked(self.carried(&here, doing).await)?;
+            let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, number = ?, key_id = ?, \
                        expiry_day = ?, first_serial = ?, count = ?, batch_made_at = ? \
                        WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
@@ -159,7 +160,7 @@ impl Store {
             let after = Batch { paused, ..self.batch_row(here, batch).await? };
             let deeds = [Deed::batch_paused(&after)];
             let doing = (batch.paused != paused).then_some((act, &deeds[..]));
-            let carries = attempts.looked(self.carried(here, doing).await)?;
+            let (carries, _) = attempts.looked(self.carried(here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
                        paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
             let (campaign, revision) = (campaign.as_str(), here.revision);
@@ -178,7 +179,8 @@ impl Store {
     ) -> Result<Option<Batch>> {
         let deeds = [Deed::batch_imported(campaign, id, &counts)];
         let doing = ended.map(|act| (act, &deeds[..]));
-        let mut sent: Option<(i64, String)> = None;
+        // Each update that was sent: any of them may have been applied, and one of them is enough.
+        let mut sent: Vec<UpdateName> = Vec::new();
         let mut attempts = self.attempts("an import's counts");
         loop {
             let here = attempts.looked(self.made_now(campaign).await)?;
@@ -187,18 +189,16 @@ impl Store {
             else {
                 return Ok(None);
             };
-            let is_entered = match (&sent, doing) {
-                (_, None) => true,
-                (None, Some(_)) => false,
-                (Some((revision, carries)), Some(_)) => {
-                    attempts.looked(self.has_made(here, *revision, carries).await)?
-                }
-            };
-            if batch.import == counts && is_entered {
+            let is_deed = doing.is_some() && self.log.get().is_some();
+            let mut is_done = !is_deed && batch.import == counts;
+            for name in &sent {
+                is_done |= attempts.looked(self.has_made(here, *name).await)?;
+            }
+            if is_done {
                 return self.batch_row(here, batch).await.map(Some);
             }
-            let carries = attempts.looked(self.carried(here, doing).await)?;
-            sent = carries.clone().map(|carries| (here.revision + 1, carries));
+            let (carries, name) = attempts.looked(self.carried(here, doing).await)?;
+            sent.extend(name);
             let cql = "UPDATE campaign SET revision = ?, carries = ?, lines = ?, imported = ?, \
                        already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
                        IF revision = ?";

@@ -1,6 +1,8 @@
 //! Making a campaign, in steps that any process may finish, and changing its terms by one
 //! conditional update.
 
+use std::sync::Arc;
+
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
@@ -167,7 +169,7 @@ impl Store {
             let deeds = [Deed::campaign_created(&now.terms)].into_iter().chain(made);
             let deeds: Vec<Deed> = deeds.collect();
             let doing = doing.map(|act| (act, &deeds[..]));
-            let carries = attempts.looked(self.carried(&now, doing).await)?;
+            let (carries, _) = attempts.looked(self.carried(&now, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, made = true \
                        WHERE campaign_id = ? IF revision = ?";
             let values = (now.revision + 1, carries, id.as_str(), now.revision);
@@ -197,7 +199,7 @@ impl Store {
                 Err(refused) => return Ok(refused),
             };
             let deeds = Deed::campaign_changed(&here.terms, &after);
-            let carries = attempts.looked(self.carried(&here, Some((act, &deeds))).await)?;
+            let (carries, _) = attempts.looked(self.carried(&here, Some((act, &deeds))).await)?;
             let cas = self.change_terms(&here, &after, carries, attempts.profile()).await;
             attempts.wrote(cas).await?;
             wanted = Some(after);
@@ -209,7 +211,7 @@ impl Store {
         &self,
         here: &CampaignHere,
         terms: &Campaign,
-        carries: Option<String>,
+        carries: Option<Arc<str>>,
         profile: StatementProfile,
     ) -> Result<Cas> {
         let cql = "UPDATE campaign SET revision = ?, carries = ?, name = ?, metadata = ?, \

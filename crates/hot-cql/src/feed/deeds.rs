@@ -7,8 +7,7 @@
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, Reason};
 use coupon::time::Millis;
-use hot::HotError;
-use hot::audit::{AuditEntry, Deed};
+use hot::audit::{Act, AuditEntry, Deed};
 use hot::records::Carried;
 use scylla::value::MaybeUnset;
 use uuid::{Builder, Uuid};
@@ -60,24 +59,22 @@ struct Rows<'a> {
     code: Code,
     revision: i64,
     attempt: Uuid,
-    act: &'a hot::audit::Act,
+    act: &'a Act,
     deeds: &'a [Deed],
 }
 
 impl Store {
-    /// Writes the index rows of what the update that makes `revision` carries, and sees to it that no reader
-    /// has passed them. Returns their slot.
+    /// Writes the index rows of deeds that an update of a campaign is to carry, and sees to it that no reader has
+    /// passed them. Returns their slot.
     pub(crate) async fn announce_deeds(
         &self,
         feed: &FeedState,
         campaign: &CampaignId,
-        revision: i64,
         carried: &Carried,
+        (act, deeds): (&Act, &[Deed]),
     ) -> Result<i64> {
-        let none = || HotError::Damaged("a deed of nobody".into());
-        let act = carried.act.as_ref().ok_or_else(none)?;
-        let (code, attempt) = (code_of(campaign.as_str())?, carried.attempt);
-        let rows = Rows { code, revision, attempt, act, deeds: &carried.deeds };
+        let Carried { attempt, revision, .. } = *carried;
+        let rows = Rows { code: code_of(campaign.as_str())?, revision, attempt, act, deeds };
         self.put_deeds(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
     }
 
@@ -140,11 +137,10 @@ impl Store {
             let here = self.campaign_by(StatementProfile::Serial, id).await;
             let Some(here) = attempts.looked(here)? else { return Ok(false) };
             if here.revision > deed.revision {
-                return self.was_made_by(id, deed.revision, deed.attempt).await;
+                return self.was_made_by(id, (deed.revision, deed.attempt)).await;
             }
             if here.revision == deed.revision {
-                let carried = here.carries.as_deref().map(|text| Carried::parse(id, text));
-                return Ok(carried.transpose()?.is_some_and(|it| it.attempt == deed.attempt));
+                return here.is_made_by(deed.attempt);
             }
             if here.revision + 1 < deed.revision {
                 return Ok(false);

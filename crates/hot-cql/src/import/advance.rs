@@ -55,6 +55,7 @@ impl Round<'_> {
                     let (campaign, day) = (&located.here.campaign, located.day);
                     store.claim_for_holder(campaign, day, after, None).await?;
                 }
+                store.tell_brought(&[(&located.terms().id, after)]).await?;
                 let written =
                     store.write_coupon(&located, after, operation, Some(&run.actor)).await?;
                 if written == Written::Conflict {

@@ -38,8 +38,11 @@ impl Round<'_> {
             store.write_wallet(coupon, day).await
         });
         bounded_join(AT_ONCE, before).await?;
+        let id = &self.here.terms.id;
+        let brought: Vec<_> = arrived.iter().map(|it| (id, &it.coupon)).collect();
+        store.tell_brought(&brought).await?;
         let coupons: Vec<_> = arrived.iter().map(|it| (&it.coupon, it.day)).collect();
-        store.write_expiring_all(self.here.terms.id.as_str(), &coupons).await?;
+        store.write_expiring_all(id.as_str(), &coupons).await?;
         self.write_stock(arrived).await?;
         let mut rows_by_bucket: BTreeMap<(Day, i32), Vec<&Coupon>> = BTreeMap::new();
         for located in arrived {
@@ -52,7 +55,7 @@ impl Round<'_> {
             coupons.chunks(ROWS_AT_ONCE).map(move |some| self.write_bucket(*bucket, some))
         });
         bounded_join(AT_ONCE, writes).await?;
-        let (id, mut counts) = (&self.here.terms.id, HashMap::new());
+        let mut counts = HashMap::new();
         for located in arrived {
             *counts.entry(located.coupon.genesis().batch.clone()).or_insert(0_i64) += 1;
             store.counts.count_change(id, &State::Available, located.coupon.state());

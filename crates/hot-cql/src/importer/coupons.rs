@@ -53,6 +53,8 @@ impl Store {
         for (id, coupons) in campaigns {
             self.write_expiring_all(id, &coupons).await?;
         }
+        let brought: Vec<_> = located.iter().map(|it| (&it.terms().id, &it.coupon)).collect();
+        self.tell_brought(&brought).await?;
         self.put_stock(located).await?;
         let buckets = located.chunk_by(|a, b| (a.day, a.here.bucket) == (b.day, b.here.bucket));
         let writes = buckets.flat_map(|some| some.chunks(ROWS_AT_ONCE));

@@ -82,7 +82,7 @@ impl Store {
     /// to it, and puts the offer back into the queue.
     async fn dry_run_hand_out(&self, giving: &Giving<'_>) -> Result<Applied> {
         let Giving { campaign, claim, issue, then, .. } = giving;
-        let offer = match self.next_offer(campaign, issue.at).await? {
+        let offer = match self.look_for_stock(campaign, issue.at).await? {
             Next::Offer(offer) => offer,
             Next::Nothing(refusal) => return Ok(Decision::refused(refusal).applied),
         };

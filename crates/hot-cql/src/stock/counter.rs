@@ -17,6 +17,9 @@ use crate::campaigns::CampaignHere;
 /// How long a request waits at a time for codes that other requests of this process are offering.
 const HANDS_MAX: Duration = Duration::from_millis(500);
 
+/// How often a process notes at most that a campaign has stock again.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+
 /// While it lives, a code of this counter is being offered.
 #[derive(Debug)]
 pub(super) struct InHand(Arc<Counter>);
@@ -54,6 +57,8 @@ pub(super) struct Counter {
     /// Whether codes were found to be touched that were never offered: then codes are read before
     /// they are offered.
     pub(super) suspicious: AtomicBool,
+    /// When this process has last noted that a campaign which was sold out has stock again.
+    noted_at: Mutex<Option<Instant>>,
 }
 
 /// The end of the last double walk that found nothing.
@@ -145,6 +150,18 @@ impl Store {
             // Poisoned by a panic elsewhere: a walk finds its leases.
             Err(_) => Arc::default(),
         }
+    }
+
+    /// Whether it may be noted that a campaign has stock again: of coupons that come back to one that is sold
+    /// out, each would cost two updates of the campaign.
+    pub(crate) fn may_note_again(&self, id: &CampaignId) -> bool {
+        let counter = self.counter(id);
+        let Ok(mut noted_at) = counter.noted_at.lock() else { return false };
+        let may = noted_at.is_none_or(|at| at.elapsed() >= NOTED_EVERY);
+        if may {
+            *noted_at = Some(Instant::now());
+        }
+        may
     }
 }
 

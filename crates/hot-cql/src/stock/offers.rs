@@ -62,7 +62,8 @@ impl Store {
         Ok(next)
     }
 
-    async fn look_for_stock(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
+    /// The same without a note that the campaign is sold out.
+    pub(crate) async fn look_for_stock(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
         let mut campaign = campaign.clone();
         let counter = self.counter(&campaign.terms.id);
         let mut attempts = self.attempts("a look for stock");

@@ -84,7 +84,10 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("counting: sum is written", "UPDATE activity SET issued"),
     Step::of("counting: place is moved", "UPDATE counted SET counted_to"),
     Step::of("counting: old sums are deleted", "DELETE FROM activity"),
-    Step::of("counting: order is entered", "UPDATE redeemed_by_order"),
+    Step::of("redemption: order is entered", "UPDATE redeemed_by_order"),
+    Step::of("redemption: day is listed", "UPDATE redemption_day"),
+    Step::of("redemption: is listed", "UPDATE redemption USING TTL"),
+    Step::of("redemption: of an archived coupon is deleted", "DELETE FROM redemption"),
     Step::of("counts: states are written", "INSERT INTO campaign_counts").has(&["issued"]),
     Step::of("counts: arrivals are written", "INSERT INTO campaign_counts").has(&["arrived"]),
     // Imports.
