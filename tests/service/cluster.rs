@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use coupon::calendar::{Date, Zone};
+use coupon::time::{DAY_MS, Millis};
 use serde_json::{Value, json};
 use testcluster::TestCluster;
 
@@ -15,6 +17,9 @@ use super::webhooks::Program;
 
 /// No statement is given up in less time.
 const NODE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Events come some seconds after their changes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A keyspace on one node, with a session to it.
 struct Keyspace {
@@ -75,6 +80,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     upgraded(&data, cluster.addresses());
     let scene = Scene::of(data, &token);
     let data = &scene.data;
+    records(data);
     webhooks(data);
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
@@ -135,6 +141,88 @@ fn on_this_cluster(cluster: &TestCluster) {
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
     }
+}
+
+/// Yesterday to tomorrow by UTC, as a query.
+fn days_about_now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+    let zone: Zone = "UTC".parse().expect("a zone");
+    let [from, to] =
+        [-DAY_MS, DAY_MS].map(|by| Date::of(Millis(now.as_millis() as i64 + by), &zone));
+    format!("from={from}&to={to}")
+}
+
+/// What has happened is counted, listed and entered, also of what is archived and of what an import brought.
+fn records(data: &Data) {
+    let token = data.token("admin", "root");
+    let server = serve(data);
+    let mut admin = server.client(&token);
+    let days = days_about_now();
+    let orders = |list: &Value| {
+        let rows = list["data"].as_array().expect("rows").iter();
+        let said = rows.map(|row| {
+            let end = if row["cancelled_at"].is_null() { "" } else { "*" };
+            format!("{}{end}", row["order_ref"].as_str().unwrap_or_default())
+        });
+        said.collect::<Vec<String>>()
+    };
+    let kinds = |list: &Value| {
+        let entries = list["data"].as_array().expect("entries").iter();
+        entries.map(|it| it["type"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let sum = |list: &Value| {
+        let spans = list["data"].as_array().expect("spans").iter();
+        let of = |name: &str| spans.clone().map(|it| it[name].as_u64().unwrap_or(0)).sum::<u64>();
+        [of("issued"), of("redeemed"), of("redemptions_cancelled")].map(|count| count.to_string())
+    };
+    type Read<'a> = &'a dyn Fn(&Value) -> Vec<String>;
+    let rows: [(&str, String, Read<'_>, &[&str]); 8] = [
+        ("an order", "redemptions?order_ref=e1".into(), &orders, &["e1"]),
+        ("one that was cancelled", "redemptions?order_ref=d1".into(), &orders, &["d1*"]),
+        (
+            "one that is archived",
+            "redemptions?order_ref=order-early-0".into(),
+            &orders,
+            &["order-early-0"],
+        ),
+        ("one of an import", "redemptions?order_ref=o1".into(), &orders, &["o1"]),
+        ("one of a later import", "redemptions?order_ref=o2".into(), &orders, &["o2"]),
+        (
+            "those of these days",
+            format!("redemptions?campaign_id=open&time_zone=UTC&{days}"),
+            &orders,
+            &["e1", "d2", "d1*"],
+        ),
+        (
+            "counts",
+            format!("campaigns/open/counts?time_zone=UTC&{days}"),
+            &|list| sum(list).into(),
+            &["7", "3", "1"],
+        ),
+        (
+            "the audit",
+            "campaigns/open/audit".into(),
+            &kinds,
+            &[
+                "batch.imported",
+                "batch.imported",
+                "batch.created",
+                "batch.created",
+                "campaign.created",
+            ],
+        ),
+    ];
+    let until = Instant::now() + PATIENCE;
+    for (name, path, read, want) in rows {
+        loop {
+            let found = read(&admin.get(&format!("/v1/{path}")).must(200).json());
+            if found == want {
+                break;
+            }
+            assert!(Instant::now() < until, "{name}: {found:?}, want {want:?}");
+        }
+    }
+    server.stop();
 }
 
 /// A machine of a cluster that keeps webhooks posts each event of the cluster; the others have none.

@@ -4,7 +4,6 @@
 //! only if the row carries it, or had carried it: every later update enters it in the audit first. Before the
 //! update is sent, it is announced, in the audit and in the feed; readers of both ask the campaign.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,22 +80,16 @@ impl Store {
     }
 
     /// Whether an update made its revision, if that is no later one than that of `here`.
-    pub(crate) async fn has_made(&self, here: &CampaignHere, name: UpdateName) -> Result<bool> {
-        match here.revision.cmp(&name.0) {
-            Ordering::Less => Ok(false),
-            Ordering::Equal => here.is_made_by(name.1),
-            Ordering::Greater => self.was_made_by(&here.terms.id, name).await,
-        }
-    }
-
-    /// Whether an update made a revision that is over.
-    pub(crate) async fn was_made_by(
+    pub(crate) async fn has_made(
         &self,
-        id: &CampaignId,
+        here: &CampaignHere,
         (revision, attempt): UpdateName,
     ) -> Result<bool> {
+        if here.revision <= revision {
+            return Ok(here.revision == revision && here.is_made_by(attempt)?);
+        }
         let Some(log) = self.log.get() else { return Ok(false) };
-        Ok(log.attempt_of(id, revision).await? == Some(attempt))
+        Ok(log.attempt_of(&here.terms.id, revision).await? == Some(attempt))
     }
 
     /// Notes whether a campaign has a coupon left, as the last caller was told. Of all requests of a process one

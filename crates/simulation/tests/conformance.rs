@@ -19,7 +19,7 @@ use simulation::system::on_seed;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-const SEED: u64 = 15;
+const SEED: u64 = 16;
 
 /// Between the end of one freeze and the beginning of the next, of one node after the other.
 const THAWED: Duration = Duration::from_secs(4);

@@ -136,11 +136,8 @@ impl Store {
             // Through Paxos: an update that some nodes have accepted is finished or ended.
             let here = self.campaign_by(StatementProfile::Serial, id).await;
             let Some(here) = attempts.looked(here)? else { return Ok(false) };
-            if here.revision > deed.revision {
-                return self.was_made_by(id, (deed.revision, deed.attempt)).await;
-            }
-            if here.revision == deed.revision {
-                return here.is_made_by(deed.attempt);
+            if here.revision >= deed.revision {
+                return self.has_made(&here, (deed.revision, deed.attempt)).await;
             }
             if here.revision + 1 < deed.revision {
                 return Ok(false);
