@@ -14,7 +14,7 @@ texts! {
     no_such_page => "There is no such page.", "없는 페이지입니다.";
     search_instead => "Check the address, or search for it.", "주소를 확인하거나 검색해 보세요.";
     not_kept => "This store does not keep what the page shows.", "이 저장소는 이 화면의 정보를 보관하지 않습니다.";
-    not_kept_hint => "A store on a cluster keeps no audit and no counts by the hour yet; other stores keep them unless a setting says no.", "클러스터 저장소는 아직 감사 기록과 시간별 집계를 보관하지 않습니다. 다른 저장소는 설정으로 끄지 않는 한 보관합니다.";
+    not_kept_hint => "A setting says that it is not kept: events_keep, or post_webhooks for webhooks.", "설정에 따라 보관하지 않습니다: events_keep, 웹훅은 post_webhooks.";
     too_many => "Too many requests at the moment.", "지금은 요청이 너무 많습니다.";
     try_later => "Nothing was changed. Try again in a moment.", "변경된 내용은 없습니다. 잠시 후 다시 시도하세요.";
     broken => "The page cannot be shown.", "페이지를 표시할 수 없습니다.";
