@@ -7,20 +7,20 @@
 //! process began.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::time::Millis;
 use cql_session::feed_cursor::is_behind;
 use cql_session::values::{instant, signed};
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Attempts, CqlSession, Result, StatementProfile, bounded_join};
 use hot::HotError;
 use hot::activity::{Activity, quarter_of};
 use hot::feed::{CouponEventKind, CouponHappened, Feed, FeedEvent, FeedRead, FeedStart, Happened};
+use hot::records::RecordSource;
 use scylla::value::CqlTimestamp;
 
-use crate::ClusterRecords;
-use crate::redemption_index::Redeemed;
+use crate::redemption_index::{Redeemed, RedemptionIndex};
 
 /// The one row of `counted`.
 const PART: i32 = 0;
@@ -34,23 +34,11 @@ const EVENTS: usize = 1_000;
 /// Rows of `activity` that are written at a time: each is a conditional update.
 const AT_ONCE: usize = 16;
 
-/// How long somebody who reads waits for the newest events to be counted.
-const READER_WAITS: Duration = Duration::from_secs(5);
-
 /// So long after one process has counted, another one does not begin by itself.
 const COUNTED_EVERY_MS: i64 = 55_000;
 
 /// A row of `activity`, and the events that belong to it, in their order.
 type Rows<'a> = BTreeMap<(String, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
-
-/// When counting is skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Skip {
-    /// Never: somebody waits for it.
-    Never,
-    /// If another process has just done it.
-    IfJustCounted,
-}
 
 /// Where counting is.
 struct Progress {
@@ -58,48 +46,27 @@ struct Progress {
     at: Millis,
 }
 
-impl ClusterRecords {
-    /// Counts, for somebody who reads what was counted. If that fails or takes long, they read what there is.
-    pub(crate) async fn count_for_reader(&self) {
-        let asked = self.counts_begun.load(Ordering::SeqCst);
-        let count = async {
-            let mut last = self.counting.lock().await;
-            // A count that began after this request answers it, too.
-            if *last > asked {
-                return Result::Ok(());
-            }
-            let number = self.counts_begun.fetch_add(1, Ordering::SeqCst) + 1;
-            self.count(Skip::Never).await?;
-            *last = number;
-            Ok(())
-        };
-        match tokio::time::timeout(READER_WAITS, count).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the newest events are not counted yet"),
-            Err(_) => tracing::warn!("the newest events are not counted yet: there are many"),
-        }
-    }
+/// Counts the events of a feed.
+pub(crate) struct Counter {
+    pub(crate) session: Arc<CqlSession>,
+    pub(crate) source: Arc<dyn RecordSource>,
+    pub(crate) index: Arc<RedemptionIndex>,
+    /// How long one call retries.
+    pub(crate) call_limit: Duration,
+}
 
-    /// The same by a process that does it from time to time. While it is behind, others that read go on.
-    pub(crate) async fn count_if_due(&self) -> Result<()> {
-        match self.counting.try_lock() {
-            Ok(_last) => self.count(Skip::IfJustCounted).await,
-            Err(_) => Ok(()),
-        }
+impl Counter {
+    /// Whether some process has counted a moment ago.
+    pub(crate) async fn was_just_here(&self) -> Result<bool> {
+        Ok(self.session.now_ms() - self.progress().await?.at.0 < COUNTED_EVERY_MS)
     }
 
     /// Counts everything that the feed has.
-    async fn count(&self, skip: Skip) -> Result<()> {
+    pub(crate) async fn count(&self) -> Result<()> {
         let Some(feed) = self.source.feed() else { return Ok(()) };
-        let mut is_first = true;
         loop {
             let progress = self.progress().await?;
-            let now = self.session.now_ms();
-            let is_old = now - progress.at.0 >= COUNTED_EVERY_MS;
-            if is_first && skip == Skip::IfJustCounted && !is_old {
-                return Ok(());
-            }
-            is_first = false;
+            let is_old = self.session.now_ms() - progress.at.0 >= COUNTED_EVERY_MS;
             let page = match self.read(feed, &progress).await? {
                 FeedRead::Page(page) => page,
                 FeedRead::Gone { why, go_on } => {
@@ -137,6 +104,10 @@ impl ClusterRecords {
             FeedRead::Unknown => feed.events(FeedStart::Oldest, EVENTS).await,
             known => Ok(known),
         }
+    }
+
+    fn attempts(&self, what: &'static str) -> Attempts {
+        Attempts::new(what, self.call_limit)
     }
 
     async fn progress(&self) -> Result<Progress> {

@@ -7,18 +7,21 @@
 
 mod activity;
 mod audit;
+mod count_task;
 mod counting;
 mod deed_log;
 mod redemption_index;
 mod redemptions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use cql_session::{Attempts, CqlSession};
+use cql_session::CqlSession;
 use hot::records::{DeedLog, RecordSource, Records};
 
+use count_task::CountTask;
+use counting::Counter;
 use deed_log::Log;
 use redemption_index::RedemptionIndex;
 
@@ -32,30 +35,38 @@ pub struct Options {
     pub call_limit: Duration,
 }
 
+/// How long somebody who reads waits for the newest events to be counted.
+const READER_WAITS: Duration = Duration::from_secs(5);
+
 /// The records of a store on a cluster.
 struct ClusterRecords {
     session: Arc<CqlSession>,
     source: Arc<dyn RecordSource>,
     log: Arc<Log>,
-    call_limit: Duration,
+    counter: Arc<Counter>,
+    counts: CountTask,
+    index: Arc<RedemptionIndex>,
     /// The quarter before which this process has deleted sums.
     forgotten: AtomicI64,
-    /// One task of a process counts at a time; the number of the last count that has ended.
-    counting: tokio::sync::Mutex<u64>,
-    /// Counts begun so far.
-    counts_begun: AtomicU64,
-    index: Arc<RedemptionIndex>,
 }
 
 impl Records for ClusterRecords {}
 
 impl ClusterRecords {
-    fn attempts(&self, what: &'static str) -> Attempts {
-        Attempts::new(what, self.call_limit)
+    /// Counts, for somebody who reads what was counted. If that fails or takes long, they read what there is.
+    async fn count_for_reader(&self) {
+        self.counts.counts(READER_WAITS).await;
     }
 }
 
-/// The records of a store, for `hot_cql::CqlHot::with_records`.
+fn count_task(counter: Arc<Counter>) -> CountTask {
+    CountTask::begin(move || {
+        let counter = Arc::clone(&counter);
+        async move { counter.count().await }
+    })
+}
+
+/// The records of a store, for `hot_cql::CqlHot::with_records`. To be called in a runtime.
 pub fn records(
     session: Arc<CqlSession>,
     source: Arc<dyn RecordSource>,
@@ -64,15 +75,20 @@ pub fn records(
     let Options { orders_keep, call_limit } = options;
     let index = Arc::new(RedemptionIndex::new(Arc::clone(&session), orders_keep));
     let log = Arc::new(Log::new(Arc::clone(&session), Arc::clone(&index)));
+    let counter = Arc::new(Counter {
+        session: Arc::clone(&session),
+        source: Arc::clone(&source),
+        index: Arc::clone(&index),
+        call_limit,
+    });
     let records = ClusterRecords {
         session,
         source,
         log: Arc::clone(&log),
-        call_limit,
-        forgotten: AtomicI64::new(i64::MIN),
-        counting: tokio::sync::Mutex::default(),
-        counts_begun: AtomicU64::default(),
+        counts: count_task(Arc::clone(&counter)),
+        counter,
         index,
+        forgotten: AtomicI64::new(i64::MIN),
     };
     (log, Arc::new(records))
 }

@@ -1,40 +1,46 @@
 //! Redemptions newest first, cancelled ones too.
 //!
-//! An index row stays when its coupon changes or is archived: readers look at the coupon. They delete the row
-//! of a coupon that has left the hot store for the cold one, so that it is looked at once.
-
-use std::collections::BTreeMap;
+//! An index row stays when its coupon changes or is archived: readers look at the coupon. So of a time whose
+//! redemptions are all archived, a page may have none, and says up to where it has looked.
 
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::EventKind;
 use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
-use cql_session::values::{date, day, instant, parsed};
+use cql_session::values::{instant, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
+use hot::CouponSnapshot;
 use hot::records::Whereabouts;
-use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions};
-use hot::{CouponSnapshot, HotError};
-use scylla::value::{CqlDate, CqlTimestamp};
+use hot::redemptions::{
+    RedemptionPage, RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions,
+};
+use scylla::value::CqlTimestamp;
 
 use crate::ClusterRecords;
 use crate::counting::ALL_CAMPAIGNS;
-use crate::redemption_index::shard_of;
+use crate::redemption_index::{hour_of, span_of};
 
-/// Rows that are read or deleted at a time.
+/// Rows, and CQL partitions, that are read at a time.
 const AT_ONCE: usize = 32;
 
-/// Fewest index rows that are read at a time: some may be of coupons that were archived.
-const LOOKED_MIN: usize = 64;
+/// So many CQL partitions of a campaign with few redemptions are read together.
+const PARTS_MIN: usize = 64;
 
-/// How long a page may take. What it has deleted by then, the next one does not look at.
-const PAGE_LIMIT_MS: i64 = 20_000;
+/// How many index rows a page looks at for each redemption that it may have: some are of archived coupons.
+const LOOKED_PER_ROW: usize = 2;
+
+/// Fewest index rows that a page looks at if there are more.
+const LOOKED_MIN: usize = 64;
 
 /// The last instant that somebody may ask for: the end of the year 9999.
 const LAST: Millis = Millis(253_402_300_799_999);
 
 /// An index row: when, the tie, and the code.
 type IndexRow = (Millis, i64, Code);
+
+/// Hours with their shards, newest first.
+type Hours = Vec<(i32, i32)>;
 
 /// A part of the list.
 #[derive(Clone, Copy)]
@@ -57,36 +63,32 @@ impl Window {
 }
 
 impl ClusterRecords {
-    /// The days of a window that have rows, newest first, each with its shards.
-    async fn days_in(&self, campaign: &str, window: Window) -> Result<Vec<(Day, Vec<i32>)>> {
-        let cql = "SELECT redeemed_on, shard FROM redemption_day WHERE campaign_id = ? \
-                   AND redeemed_on >= ? AND redeemed_on <= ?";
-        let (from, last) = (date(window.from.day()), date(window.below.0.day()));
-        let rows: Vec<(CqlDate, i32)> = self.session.scan(cql, (campaign, from, last)).await?;
-        let mut days: BTreeMap<Day, Vec<i32>> = BTreeMap::new();
-        for (on, shard) in rows {
-            days.entry(day(on)).or_default().push(shard);
-        }
-        Ok(days.into_iter().rev().collect())
+    /// The hours of one span that have rows in a window, newest first.
+    async fn hours_in(&self, campaign: &str, span: i32, window: Window) -> Result<Hours> {
+        let cql = "SELECT hour, shard FROM redemption_hour WHERE campaign_id = ? AND span = ? \
+                   AND hour >= ? AND hour <= ? ORDER BY hour DESC";
+        let (from, last) = (hour_of(window.from), hour_of(window.below.0));
+        self.session.rows(StatementProfile::Bulk, cql, (campaign, span, from, last)).await
     }
 
-    /// The first rows of a day in a window, at most `limit`.
-    async fn rows_of_day(
+    /// The first index rows of some hours in a window, at most `limit`.
+    async fn rows_of_hours(
         &self,
         campaign: &str,
-        (on, shards): (Day, &[i32]),
+        hours: &[(i32, i32)],
         window: Window,
         limit: usize,
     ) -> Result<Vec<IndexRow>> {
         let most = i32::try_from(limit).unwrap_or(i32::MAX);
-        let reads = shards.iter().map(|shard| {
+        let reads = hours.iter().map(|(hour, shard)| {
             let cql = "SELECT redeemed_at, tie, code FROM redemption WHERE campaign_id = ? \
-                       AND redeemed_on = ? AND shard = ? AND (redeemed_at, tie) > (?, ?) \
+                       AND hour = ? AND shard = ? AND (redeemed_at, tie) > (?, ?) \
                        AND (redeemed_at, tie) < (?, ?) \
                        ORDER BY redeemed_at DESC, tie DESC, code DESC LIMIT ?";
             let (at, below) = window.below;
+            // No tie is negative.
             let (first, at) = (instant(window.from), instant(at));
-            let values = (campaign, date(on), *shard, first, 0_i64, at, below, most);
+            let values = (campaign, *hour, *shard, first, -1_i64, at, below, most);
             self.session.rows(StatementProfile::Read, cql, values)
         });
         let read: Vec<Vec<(CqlTimestamp, i64, String)>> = bounded_join(AT_ONCE, reads).await?;
@@ -99,52 +101,56 @@ impl ClusterRecords {
         Ok(rows)
     }
 
-    /// Deletes index rows of archived coupons.
-    async fn forget_rows(&self, campaign: &str, rows: &[&IndexRow]) -> Result<()> {
-        let deletes = rows.iter().map(|(at, tie, code)| {
-            let cql = "DELETE FROM redemption WHERE campaign_id = ? AND redeemed_on = ? \
-                       AND shard = ? AND redeemed_at = ? AND tie = ? AND code = ?";
-            let (on, shard) = (date(at.day()), shard_of(code));
-            let values = (campaign, on, shard, instant(*at), *tie, code.as_str());
-            self.session.write(cql, values)
-        });
-        bounded_join(AT_ONCE, deletes).await.map(|done: Vec<()>| drop(done))
-    }
-
-    async fn page(&self, query: &RedemptionQuery) -> Result<Vec<RedemptionRow>> {
+    async fn page(&self, query: &RedemptionQuery) -> Result<RedemptionPage> {
         let campaign = query.campaign.as_ref().map_or(ALL_CAMPAIGNS, |campaign| campaign.as_str());
-        let (mut window, mut page) = (Window::of(query), Vec::new());
-        let until = self.session.now_ms() + PAGE_LIMIT_MS;
-        for (on, shards) in self.days_in(campaign, window).await? {
-            loop {
-                let limit = (query.limit - page.len()).max(LOOKED_MIN);
-                let rows = self.rows_of_day(campaign, (on, &shards), window, limit).await?;
-                let coupons = rows.iter().map(|(_, _, code)| self.source.whereabouts(code));
-                let coupons: Vec<Whereabouts> = bounded_join(AT_ONCE, coupons).await?;
-                let archived = rows.iter().zip(&coupons);
-                let archived = archived.filter(|(_, coupon)| matches!(coupon, Whereabouts::Cold));
-                let archived: Vec<&IndexRow> = archived.map(|(row, _)| row).collect();
-                self.forget_rows(campaign, &archived).await?;
-                for (row, coupon) in rows.iter().zip(coupons) {
-                    if let Whereabouts::Hot(coupon) = coupon {
-                        page.extend(rows_of(&coupon, row));
+        let mut window = Window::of(query);
+        let (first, last) = (span_of(hour_of(window.from)), span_of(hour_of(window.below.0)));
+        let mut page = RedemptionPage::default();
+        let mut may_look = (query.limit * LOOKED_PER_ROW).max(LOOKED_MIN);
+        for span in (first..=last).rev() {
+            let hours = self.hours_in(campaign, span, window).await?;
+            for hours in some_at_a_time(&hours) {
+                loop {
+                    let limit = (query.limit - page.rows.len()).min(may_look);
+                    let rows = self.rows_of_hours(campaign, hours, window, limit).await?;
+                    let coupons = rows.iter().map(|(_, _, code)| self.source.whereabouts(code));
+                    let coupons: Vec<Whereabouts> = bounded_join(AT_ONCE, coupons).await?;
+                    for (row, coupon) in rows.iter().zip(coupons) {
+                        if let Whereabouts::Hot(coupon) = coupon {
+                            page.rows.extend(rows_of(&coupon, row));
+                        }
                     }
-                    if page.len() >= query.limit {
+                    let Some((at, tie, _)) = rows.last().filter(|_| rows.len() == limit) else {
+                        break;
+                    };
+                    window.below = (*at, *tie);
+                    may_look -= rows.len();
+                    if page.rows.len() >= query.limit || may_look == 0 {
+                        page.read_to = Some(position(*at, *tie));
                         return Ok(page);
                     }
-                }
-                match rows.last() {
-                    Some((at, tie, _)) if rows.len() == limit => window.below = (*at, *tie),
-                    Some(_) | None => break,
-                }
-                if self.session.now_ms() >= until {
-                    let many = "most redemptions of these days are archived: try again";
-                    return Err(HotError::Unavailable(many.into()));
                 }
             }
         }
         Ok(page)
     }
+}
+
+/// Whole hours, with a number of CQL partitions that is worth a round.
+fn some_at_a_time(hours: &[(i32, i32)]) -> Vec<&[(i32, i32)]> {
+    let (mut some, mut begins) = (Vec::new(), 0);
+    for (at, pair) in hours.windows(2).enumerate() {
+        if pair[0].0 != pair[1].0 && at + 1 - begins >= PARTS_MIN {
+            some.push(&hours[begins..=at]);
+            begins = at + 1;
+        }
+    }
+    some.push(&hours[begins..]);
+    some
+}
+
+fn position(at: Millis, tie: i64) -> RedemptionPosition {
+    RedemptionPosition { at, tie: tie.unsigned_abs() }
 }
 
 /// The redemptions of a coupon that were made at the instant of an index row.
@@ -155,17 +161,16 @@ fn rows_of(snapshot: &CouponSnapshot, (at, tie, _): &IndexRow) -> Vec<Redemption
         EventKind::Redeemed { order, .. } => coupon.redemption_of(order),
         _ => None,
     });
-    let row = |redemption| RedemptionRow {
-        position: RedemptionPosition { at: *at, tie: tie.unsigned_abs() },
-        redemption,
-        snapshot: snapshot.clone(),
+    let row = |redemption| {
+        let (position, snapshot) = (position(*at, *tie), snapshot.clone());
+        RedemptionRow { position, redemption, snapshot }
     };
     made.map(row).collect()
 }
 
 #[async_trait]
 impl Redemptions for ClusterRecords {
-    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>> {
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage> {
         self.count_for_reader().await;
         self.page(&query).await
     }
@@ -181,5 +186,32 @@ impl Redemptions for ClusterRecords {
     async fn forget_orders(&self, _before: Day) -> Result<u64> {
         // The rows delete themselves.
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_read_whole_and_some_together() {
+        let hours = |of: &[(i32, i32)]| {
+            let all =
+                of.iter().flat_map(|&(hour, shards)| (0..shards).map(move |shard| (hour, shard)));
+            all.collect::<Hours>()
+        };
+        type Row<'a> = (&'a str, &'a [(i32, i32)], &'a [usize]);
+        let rows: [Row<'_>; 4] = [
+            ("none", &[], &[0]),
+            ("few", &[(9, 3), (7, 2)], &[5]),
+            ("many in one hour", &[(9, 100), (8, 1), (7, 1)], &[100, 2]),
+            ("many hours", &[(9, 32), (8, 32), (7, 32), (6, 32), (5, 1)], &[64, 64, 1]),
+        ];
+        for (name, of, want) in rows {
+            let hours = hours(of);
+            let some = some_at_a_time(&hours);
+            assert_eq!(some.concat(), hours, "{name}");
+            assert_eq!(some.iter().map(|it| it.len()).collect::<Vec<_>>(), want, "{name}");
+        }
     }
 }

@@ -197,8 +197,8 @@ impl Engine {
             limit,
         };
         let hot = store.redemptions(query).await?;
-        let hot: Vec<Listed> = hot.into_iter().map(Listed::from).collect();
-        let end_of_hot = hot.last().filter(|_| hot.len() >= limit).map(|it| it.position.clone());
+        let end_of_hot = hot.read_to.map(RedeemedPosition::from);
+        let hot: Vec<Listed> = hot.rows.into_iter().map(Listed::from).collect();
         let (cold, end_of_cold) =
             self.archived_redemptions(within, (from, before), after, limit).await?;
         // What lies after `end` has not been read in one of the two tiers.
@@ -291,10 +291,15 @@ impl Engine {
     }
 }
 
+impl From<RedemptionPosition> for RedeemedPosition {
+    fn from(RedemptionPosition { at, tie }: RedemptionPosition) -> RedeemedPosition {
+        RedeemedPosition { at, tie: Tie::Hot(tie) }
+    }
+}
+
 impl From<RedemptionRow> for Listed {
     fn from(row: RedemptionRow) -> Listed {
-        let RedemptionPosition { at, tie } = row.position;
-        let position = RedeemedPosition { at, tie: Tie::Hot(tie) };
+        let position = RedeemedPosition::from(row.position);
         Listed { position, order: row.redemption.order, snapshot: row.snapshot }
     }
 }

@@ -142,12 +142,12 @@ async fn orders(list: &dyn Redemptions, mut query: RedemptionQuery) -> Vec<Strin
     let mut found = Vec::new();
     loop {
         let page = list.redemptions(query.clone()).await.unwrap();
-        let Some(last) = page.last() else { return found };
-        query.after = Some(last.position.clone());
-        found.extend(page.iter().map(|row| {
+        found.extend(page.rows.iter().map(|row| {
             let cancelled = if row.redemption.cancelled_at.is_some() { "*" } else { "" };
             format!("{}{cancelled}", row.redemption.order)
         }));
+        let Some(read_to) = page.read_to else { return found };
+        query.after = Some(read_to);
     }
 }
 

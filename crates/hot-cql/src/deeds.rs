@@ -68,15 +68,21 @@ impl Store {
     }
 
     /// Enters what the row of a campaign carries.
-    pub(crate) async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
-        let (id, Some(text)) = (&here.terms.id, &here.carries) else { return Ok(None) };
+    async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
+        match &here.carries {
+            Some(text) => self.enter_text(&here.terms.id, text).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn enter_text(&self, id: &CampaignId, text: &str) -> Result<Carried> {
         let last = Carried::parse(text)?;
         if let Some(log) = self.log.get().filter(|_| !last.deeds.is_empty())
             && log.attempt_of(id, last.revision).await?.is_none()
         {
             log.enter(id, &last).await?;
         }
-        Ok(Some(last))
+        Ok(last)
     }
 
     /// Whether an update made its revision, if that is no later one than that of `here`.
@@ -89,6 +95,8 @@ impl Store {
             return Ok(here.revision == revision && here.is_made_by(attempt)?);
         }
         let Some(log) = self.log.get() else { return Ok(false) };
+        // A store without records may have made later revisions, and has left the deeds to others.
+        self.enter_last(here).await?;
         Ok(log.attempt_of(&here.terms.id, revision).await? == Some(attempt))
     }
 
@@ -104,12 +112,12 @@ impl Store {
             return Ok(());
         }
         let id = &campaign.terms.id;
-        let Some(_lock) = self.write_locks.try_lock(("sold out", id)) else { return Ok(()) };
-        let may = sold_out || self.may_note_again(id);
         // Somebody may have noted it since the caller has read the campaign.
+        let may = sold_out || self.may_note_again(id);
         if !may || self.terms(id).await?.is_none_or(|here| here.sold_out == sold_out) {
             return Ok(());
         }
+        let Some(_lock) = self.write_locks.try_lock(("sold out", id)) else { return Ok(()) };
         let mut attempts = self.attempts("a campaign that is sold out");
         loop {
             let here = attempts.looked(self.made_now(id).await)?;
@@ -122,6 +130,7 @@ impl Store {
                        WHERE campaign_id = ? IF revision = ?";
             let values = (here.revision + 1, carries, sold_out, id.as_str(), here.revision);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
+            self.has_noted(id, sold_out);
         }
     }
 
@@ -180,8 +189,10 @@ impl RecordSource for Store {
     }
 
     async fn enter_carried(&self, campaign: &CampaignId) -> std::result::Result<(), HotError> {
-        match self.campaign_now(campaign).await? {
-            Some(here) => self.enter_last(&here).await.map(drop),
+        let cql = "SELECT carries FROM campaign WHERE campaign_id = ? LIMIT 1";
+        let carries: Option<String> = self.session.value(cql, (campaign.as_str(),)).await?;
+        match carries {
+            Some(text) => self.enter_text(campaign, &text).await.map(drop),
             None => Ok(()),
         }
     }

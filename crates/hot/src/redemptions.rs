@@ -43,16 +43,25 @@ pub struct RedemptionRow {
     pub snapshot: CouponSnapshot,
 }
 
+/// Some redemptions, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RedemptionPage {
+    /// They. A coupon that was redeemed twice at one instant has both here.
+    pub rows: Vec<RedemptionRow>,
+    /// Up to where the store has looked; `None`: to the end.
+    pub read_to: Option<RedemptionPosition>,
+}
+
 /// The redemptions of a store.
 ///
 /// # Errors
 /// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Redemptions: Send + Sync {
-    /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: at most
-    /// `limit`, and fewer only at the end. Its cost depends on how many batches and expiry days there are,
-    /// not on how many coupons.
-    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>, HotError>;
+    /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: about `limit`, or
+    /// fewer, also none, and more may follow. Its cost depends on how many batches and expiry days there are, on a
+    /// cluster on `limit` and the hours of the span, but not on how many coupons.
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage, HotError>;
 
     /// The codes of coupons, in whichever tier, that this order may have redeemed. There may be too many, so
     /// look at each coupon. `None`: the store does not keep that.

@@ -192,11 +192,11 @@ settings! {
          machine, or run the command compact";
     events_keep: Every = "7d",
         env "COUPONRY_EVENTS_KEEP", flag "TIME",
-        "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none; not on a cluster";
+        "Keep the events of GET /v1/events for this long: 12h or 7d; 0 to keep none";
     orders_keep: Every = "400d",
         env "COUPONRY_ORDERS_KEEP", flag "TIME",
         "Let GET /v1/redemptions find what an order has redeemed for this long: 90d or 400d; 0 for \
-         never; not on a cluster";
+         never";
     attempts_keep: Every = "30d",
         env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";

@@ -240,7 +240,8 @@ impl Store {
                    expiry_day, changes FROM change WHERE shard = ? AND slot IN ? AND code = ?";
         let values = (shard, slots, code.as_str());
         let rows: Vec<ChangeRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        rows.into_iter().map(ChangeRow::announced).collect()
+        // Those of a deed are not of the coupon, even if somebody imported a code that is the hash of its name.
+        rows.into_iter().filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
     }
 
     /// Of some slots, those that have rows, with their shards, in their order.

@@ -48,7 +48,7 @@ impl AnnouncedDeed {
     }
 }
 
-/// A code that no coupon has: the hash of a name, 26 characters.
+/// The hash of a name, 26 characters. No coupon has this code, unless somebody imports it.
 fn code_of(name: &str) -> Result<Code> {
     let hash = xxh3_128(name.as_bytes());
     parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])

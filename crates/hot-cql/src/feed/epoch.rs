@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{FeedState, PART, SPAN_SLOTS, slot_of};
 use crate::Store;
 use cql_session::Result;
-use cql_session::feed_cursor::Position;
 use hot::HotError;
 
 /// The feed begins so many slots before the process that makes it says: the clock of another one may be
@@ -17,33 +16,8 @@ const BEGINS_BEFORE: i64 = 15;
 /// cluster are copied one after the other, and a change may be missing whose index row is there.
 const CUT_SLOTS: i64 = 15;
 
-/// Most epochs that are remembered. A store is restored a few times in its life.
-const EPOCHS_MAX: usize = 64;
-
 /// Runs of slots that one statement lists.
 const SPANS: i32 = 1_000;
-
-/// The row of `feed`.
-pub(super) struct Epochs {
-    pub(super) epoch: String,
-    pub(super) began: i64,
-    /// Each with the slot from which on it did not survive, oldest first.
-    before: Vec<(String, i64)>,
-}
-
-impl Epochs {
-    /// From which slot on an earlier epoch did not survive; `None` if there was no such epoch.
-    pub(super) fn cut_of(&self, epoch: &str) -> Option<i64> {
-        self.before.iter().find(|(of, _)| of == epoch).map(|(_, cut)| *cut)
-    }
-
-    fn before_text(&self, cut: i64) -> String {
-        let cut = (self.epoch.as_str(), cut);
-        let all = self.before.iter().map(|(epoch, cut)| (epoch.as_str(), *cut)).chain([cut]);
-        let all: Vec<String> = all.map(|(epoch, cut)| Position::at(cut).cursor(epoch)).collect();
-        all[all.len().saturating_sub(EPOCHS_MAX)..].join(" ")
-    }
-}
 
 fn new_epoch() -> String {
     let (_, low) = Uuid::new_v4().as_u64_pair();
@@ -51,21 +25,10 @@ fn new_epoch() -> String {
 }
 
 impl Store {
-    pub(super) async fn epochs(&self) -> Result<Option<Epochs>> {
-        let cql = "SELECT epoch, began, epochs_before FROM feed WHERE part = ?";
-        type Row = (Option<String>, Option<i64>, Option<String>);
-        let row: Option<Row> = self.session.row(cql, (PART,)).await?;
-        let Some((Some(epoch), began, before)) = row else { return Ok(None) };
-        let before = before.unwrap_or_default();
-        let before = before.split_whitespace().filter_map(Position::parse);
-        let before = before.map(|(epoch, cut)| (epoch.to_owned(), cut.slot)).collect();
-        Ok(Some(Epochs { epoch, began: began.unwrap_or(0), before }))
-    }
-
     /// Makes the feed, if there is none: before the first index row.
     pub(crate) async fn begin_feed(&self) -> Result<()> {
         let mut attempts = self.attempts("the beginning of the feed");
-        while attempts.looked(self.epochs().await)?.is_none() {
+        while attempts.looked(self.session.feed_epochs().await)?.is_none() {
             let cql = "UPDATE feed SET epoch = ?, began = ? WHERE part = ? IF epoch = null";
             let began = slot_of(self.session.now_ms()) - BEGINS_BEFORE;
             let values = (new_epoch(), began, PART);
@@ -77,12 +40,14 @@ impl Store {
     /// Begins a new epoch after a restore.
     pub(crate) async fn begin_epoch(&self, feed: &FeedState) -> Result<()> {
         let none = || HotError::Damaged("the feed has no epoch".into());
-        let old = self.epochs().await?.ok_or_else(none)?;
+        let old = self.session.feed_epochs().await?.ok_or_else(none)?;
         let newest = self.newest_slot(feed, old.began).await?;
         let cut = newest.saturating_sub(CUT_SLOTS).max(old.began);
         let (epoch, before) = (new_epoch(), old.before_text(cut));
         let mut attempts = self.attempts("a new epoch of the feed");
-        while attempts.looked(self.epochs().await)?.ok_or_else(none)?.epoch == old.epoch {
+        while attempts.looked(self.session.feed_epochs().await)?.ok_or_else(none)?.epoch
+            == old.epoch
+        {
             let cql = "UPDATE feed SET epoch = ?, epochs_before = ? WHERE part = ? IF epoch = ?";
             let values = (epoch.as_str(), before.as_str(), PART, old.epoch.as_str());
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;

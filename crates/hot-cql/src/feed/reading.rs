@@ -4,12 +4,10 @@ use hot::HotError;
 use hot::feed::{FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 
 use super::changes::Found;
-use super::epoch::Epochs;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
 use crate::Store;
-use cql_session::Result;
-use cql_session::bounded_join;
 use cql_session::feed_cursor::{Behind, Position};
+use cql_session::{Epochs, Result, bounded_join};
 
 /// Coupons that are settled at a time.
 const AT_ONCE: usize = 32;
@@ -64,7 +62,7 @@ impl Store {
         limit: usize,
     ) -> Result<FeedRead> {
         let none = || HotError::Damaged("the feed has no epoch".into());
-        let epochs = self.epochs().await?.ok_or_else(none)?;
+        let epochs = self.session.feed_epochs().await?.ok_or_else(none)?;
         let now = self.now_of_cluster().await?;
         let end = slot_of(now - MARGIN_MS);
         let position = match start(feed, &epochs, from, now, end) {
@@ -148,6 +146,7 @@ impl Store {
             }
         }
         settled.extend(self.settled(shard, coupon).await?.into_iter().map(Found::Coupon));
+        settled.sort_by_key(Found::place);
         Ok(settled)
     }
 

@@ -35,15 +35,16 @@ impl Store {
             }
         };
         if here.terms != *terms {
-            self.enter_last(&here).await?;
-            let cas = self.change_terms(&here, terms, None, StatementProfile::Change).await?;
-            (here.revision, here.carries) = (next_revision(&here, cas)?, None);
+            let (carries, _) = self.carried(&here, None).await?;
+            let profile = StatementProfile::Change;
+            let cas = self.change_terms(&here, terms, carries.clone(), profile).await?;
+            (here.revision, here.carries) = (next_revision(&here, cas)?, carries);
         }
         for (number, batch) in (0..).zip(&it.batches) {
             let batch = as_here(number, batch);
             if here.batches.get(&batch.id) != Some(&batch) {
                 let cas = self.put_batch_row(&here, &batch).await?;
-                (here.revision, here.carries) = (next_revision(&here, cas)?, None);
+                here.revision = next_revision(&here, cas)?;
             }
         }
         if !here.made {
@@ -70,9 +71,9 @@ impl Store {
         self.session.write(cql, (LONG_AGO + offered, offered, id.as_str(), batch_id)).await
     }
 
+    /// The row goes on carrying what it carries.
     async fn put_batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Cas> {
-        self.enter_last(here).await?;
-        let cql = "UPDATE campaign SET revision = ?, carries = null, number = ?, batch_paused = ?, \
+        let cql = "UPDATE campaign SET revision = ?, number = ?, batch_paused = ?, \
                    paused_reason = ?, key_id = ?, expiry_day = ?, first_serial = ?, count = ?, \
                    lines = ?, imported = ?, already_there = ?, rejected = ?, batch_made_at = ? \
                    WHERE campaign_id = ? AND batch_id = ? IF revision = ?";

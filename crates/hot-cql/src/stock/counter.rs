@@ -156,12 +156,17 @@ impl Store {
     /// out, each would cost two updates of the campaign.
     pub(crate) fn may_note_again(&self, id: &CampaignId) -> bool {
         let counter = self.counter(id);
-        let Ok(mut noted_at) = counter.noted_at.lock() else { return false };
-        let may = noted_at.is_none_or(|at| at.elapsed() >= NOTED_EVERY);
-        if may {
+        counter.noted_at.lock().is_ok_and(|at| at.is_none_or(|at| at.elapsed() >= NOTED_EVERY))
+    }
+
+    /// It was noted.
+    pub(crate) fn has_noted(&self, id: &CampaignId, sold_out: bool) {
+        let counter = self.counter(id);
+        if let Ok(mut noted_at) = counter.noted_at.lock()
+            && !sold_out
+        {
             *noted_at = Some(Instant::now());
         }
-        may
     }
 }
 

@@ -7,7 +7,7 @@ use coupon::time::Day;
 use hot::activity::{Activities, Activity};
 use hot::audit::{Audit, AuditEntry, Audited};
 use hot::feed::{Feed, FeedRead, FeedStart};
-use hot::redemptions::{RedemptionQuery, RedemptionRow, Redemptions};
+use hot::redemptions::{RedemptionPage, RedemptionQuery, Redemptions};
 
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, activity, audit, cancelled, events, orders, redemptions};
@@ -90,8 +90,11 @@ impl Activities for SqliteHot {
 
 #[async_trait]
 impl Redemptions for SqliteHot {
-    async fn redemptions(&self, query: RedemptionQuery) -> Result<Vec<RedemptionRow>> {
-        self.readers.run(move |txn| redemptions::page(txn, &query)).await
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage> {
+        let limit = query.limit;
+        let rows = self.readers.run(move |txn| redemptions::page(txn, &query)).await?;
+        let last = rows.last().filter(|_| rows.len() >= limit);
+        Ok(RedemptionPage { read_to: last.map(|row| row.position.clone()), rows })
     }
 
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {

@@ -26,12 +26,12 @@ async fn orders(kit: &Kit, mut query: RedemptionQuery) -> Vec<String> {
     let mut found = Vec::new();
     loop {
         let page = list(kit).redemptions(query.clone()).await.unwrap();
-        let Some(last) = page.last() else { return found };
-        query.after = Some(last.position.clone());
-        found.extend(page.iter().map(|row| {
+        found.extend(page.rows.iter().map(|row| {
             let cancelled = if row.redemption.cancelled_at.is_some() { " cancelled" } else { "" };
             format!("{}{cancelled}", row.redemption.order)
         }));
+        let Some(read_to) = page.read_to else { return found };
+        query.after = Some(read_to);
     }
 }
 
