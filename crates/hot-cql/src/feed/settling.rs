@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
-use hot::HotError;
 use hot::protocol::fenced;
+use hot::{HotError, Tier};
 use scylla::DeserializeRow;
 
 use super::changes::Announced;
@@ -34,6 +34,12 @@ struct SeenRow {
     sealed: Option<bool>,
     events: Option<BTreeMap<i32, EventValue>>,
     made: Option<BTreeMap<i32, MadeValue>>,
+}
+
+impl SeenRow {
+    fn is_archived(&self) -> bool {
+        self.state.as_deref() == Some("archived")
+    }
 }
 
 /// A coupon as a reader of the feed sees it.
@@ -244,16 +250,24 @@ impl Store {
         let cql = "SELECT version, state, sealed, events, made FROM coupon \
                    WHERE expiry_day = ? AND bucket = ? AND code = ?";
         let values = (date(day), bucket, code.as_str());
-        let row: Option<SeenRow> = self.session.row_with(profile, cql, values).await?;
+        let mut row: Option<SeenRow> = self.session.row_with(profile, cql, values).await?;
+        let mut stored = None;
+        if row.as_ref().is_none_or(SeenRow::is_archived) {
+            stored = self.stored(day.into(), code).await?;
+            // It was written between the two reads: only the row says by which write.
+            if row.is_none() && stored.as_ref().is_some_and(|it| it.tier == Tier::Hot) {
+                row = self.session.row_with(profile, cql, values).await?;
+            }
+        }
         match row {
-            Some(row) if row.state.as_deref() != Some("archived") => Ok(Some(Seen {
+            Some(row) if !row.is_archived() => Ok(Some(Seen {
                 version: row.version.unwrap_or(0).unsigned_abs(),
                 is_final: row.sealed == Some(true),
                 history: History::Row(row.events.unwrap_or_default()),
                 made: row.made.unwrap_or_default(),
             })),
             row => {
-                if let Some(located) = self.stored(day.into(), code).await? {
+                if let Some(located) = stored {
                     return Ok(Some(Seen::of_coupon(located)));
                 }
                 // A coupon that was archived is not untouched.
