@@ -22,6 +22,7 @@ pub mod roles;
 mod routes;
 mod screens;
 mod signing;
+mod tails;
 pub mod text;
 mod trouble;
 
@@ -34,29 +35,21 @@ use coupon::calendar::Zone;
 use engine::Engine;
 use passwords::Passwords;
 use passwords::throttle::Throttle;
-use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use index::CampaignIndex;
 use screens::overview::Live;
 use signing::Signer;
+use tails::Tails;
 
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
+pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::mounted;
-pub use signing::{SESSION_MS, SigningKeys};
-
-/// Wrong passwords for one name from one address after which this address is refused under this name for the
-/// rest of [`SIGN_IN_WINDOW_MS`].
-pub const SIGN_INS_MAX: u32 = 5;
-
-/// The window in which wrong passwords are counted, in milliseconds.
-pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
+pub use tails::{TAILS_MAX, TAILS_OF_ONE_MAX};
 
 /// Most names and addresses that are counted at a time: some 1 MB.
 const COUNTED_MAX: usize = 10_000;
-
-/// Live tails of the feed at a time; each looks for what happened once a second.
-const TAILS_MAX: usize = 256;
 
 /// Who is behind the address of a connection, by the headers of a request.
 pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
@@ -65,8 +58,10 @@ pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 pub struct Setup {
     /// The use cases.
     pub engine: Arc<Engine>,
-    /// The keys that sign sessions, the newest last.
+    /// The keys that sign sessions.
     pub keys: SigningKeys,
+    /// What hashes passwords: the one of the process, which its API has too.
+    pub passwords: Passwords,
     /// Where refused attempts are kept, if they are.
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted, if there are any.
@@ -89,14 +84,16 @@ pub struct Console {
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
-    tails: Arc<Semaphore>,
+    /// Sign-ins under way, by address.
+    signing_in: Throttle,
+    tails: Arc<Tails>,
     live: Live,
 }
 
 impl Console {
     /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
-        let Setup { engine, keys, attempts, webhooks, zone, client } = setup;
+        let Setup { engine, keys, passwords, attempts, webhooks, zone, client } = setup;
         Console {
             engine,
             signer: Signer::new(keys),
@@ -104,12 +101,18 @@ impl Console {
             webhooks,
             zone,
             client,
-            passwords: Passwords::new(),
+            passwords,
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
-            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            tails: Arc::default(),
             live: Live::default(),
         }
+    }
+
+    /// Ends what would go on for as long as a page is open: the process is stopping.
+    pub fn stop(&self) {
+        self.tails.stop();
     }
 
     /// Puts other keys in the place of those that sign. Sessions of a key that is not among them are over.

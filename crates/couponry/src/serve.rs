@@ -47,8 +47,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         cors_origins: settings.cors_origins.parsed("cors_origins")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
-        attempts: None,
-        webhooks: None,
+        ..Access::default()
     };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
@@ -79,7 +78,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let moved_away = open::moved_away(Arc::clone(&engine));
     let limits = Limits { trusted_proxies: access.trusted_proxies.clone(), ..Limits::default() };
     let app = api::app_with(engine, tokens, access);
-    let app = match console {
+    let app = match console.clone() {
         Some(console) => ::console::mounted(app, console),
         None => app,
     };
@@ -88,6 +87,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
             () = stop => {}
             error = found_older => wrong_store = Some(error),
             error = moved_away => wrong_store = Some(error),
+        }
+        if let Some(console) = console {
+            console.stop();
         }
     };
     let served = accept::serve(listener, app, limits, stop).await;

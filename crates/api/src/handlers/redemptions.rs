@@ -162,7 +162,7 @@ async fn file(
         Rest { app: Arc::clone(&app), caller, request, rows: first.redemptions.len() }
     });
     let rest = try_unfold(rest, |rest| async { Rest::piece(rest).await });
-    let rest = app.stream_limit.wrap(rest.boxed());
+    let rest = app.engine.limited(rest.boxed());
     Ok(csv(once(async move { Ok(begin) }).chain(rest).boxed()))
 }
 

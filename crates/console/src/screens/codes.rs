@@ -20,12 +20,16 @@ pub(crate) async fn download(desk: Desk, Path(id): Path<String>) -> Result<Respo
     let caller = desk.caller(Action::DownloadCodes)?;
     let codes = Arc::clone(desk.engine()).codes(&caller, &id, CodesRequest::default()).await?;
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
-    Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
+    Ok(file(&desk, &format!("codes-{id}.csv"), head.chain(codes).boxed()))
 }
 
 /// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
-pub(crate) fn file(name: &str, rows: BoxStream<'static, Result<String, Failure>>) -> Response {
-    let rows = rows.map(|piece| {
+pub(crate) fn file(
+    desk: &Desk,
+    name: &str,
+    rows: BoxStream<'static, Result<String, Failure>>,
+) -> Response {
+    let rows = desk.engine().limited(rows).map(|piece| {
         piece.map_err(|failure| {
             tracing::error!(?failure, "a download of the console broke off");
             "the store failed"

@@ -58,6 +58,7 @@ impl Desk {
             "redeem" => t.tried_redeem().to_owned(),
             "cancel-redemption" => t.tried_cancel().to_owned(),
             "sign-in" => t.tried_sign_in().to_owned(),
+            "staff-sign-in" => t.tried_staff_sign_in().to_owned(),
             other => other.to_owned(),
         };
         let unknown = match attempt.unknown.as_deref() {

@@ -176,7 +176,7 @@ pub(crate) async fn download(desk: Desk) -> Result<Response, Trouble> {
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}{COLUMNS}")) });
     let rows = try_unfold((history, asked.zone.clone()), lines);
     let name = format!("redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
-    Ok(file(&name, head.chain(rows).boxed()))
+    Ok(file(&desk, &name, head.chain(rows).boxed()))
 }
 
 type Stream = (History<RedemptionEntry>, Zone);

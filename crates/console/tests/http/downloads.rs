@@ -1,7 +1,14 @@
 //! Files for spreadsheets: they open rightly, and nothing in them is run.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::http::header;
 use engine::StaffRole;
+use futures::StreamExt;
+use futures::stream::once;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::place::Place;
 
@@ -31,4 +38,34 @@ async fn files() {
     assert_eq!(codes.text.lines().count(), 1 + 18, "those that nobody has got");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
+}
+
+/// More long streams than the machine makes pieces of at a time.
+const STREAMS: usize = 200;
+
+#[tokio::test]
+async fn downloads_wait_for_other_long_streams() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let go_on = Arc::new(Semaphore::new(0));
+    let streams = (0..STREAMS).map(|_| {
+        let go_on = Arc::clone(&go_on);
+        let piece = once(async move { go_on.acquire().await.expect("it goes on").forget() });
+        tokio::spawn(place.engine.limited(piece.boxed()).collect::<Vec<()>>())
+    });
+    let streams: Vec<_> = streams.collect();
+    let path = "/console/campaigns/spring/codes.csv";
+    let waited = timeout(Duration::from_millis(300), browser.get(path)).await;
+    assert!(waited.is_err(), "it did not wait");
+    go_on.add_permits(STREAMS);
+    for stream in streams {
+        stream.await.expect("it ends");
+    }
+    browser.get(path).await.must(200);
+    let audit = place.engine.audit(&crate::place::admin(), None, None, 9).await.unwrap().unwrap();
+    let codes = audit.iter().find(|it| it.entry.deed.kind.as_str() == "codes.downloaded");
+    let entry = &codes.expect("an entry").entry;
+    assert_eq!(entry.act.actor.as_str(), "staff:marketer");
+    assert_eq!(entry.deed.campaign.as_ref().map(|id| id.as_str()), Some("spring"));
 }

@@ -8,6 +8,7 @@ use axum::Router;
 use console::{Console, FIRST_LINK_MS, Setup, SigningKeys, mounted};
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
+use coupon::time::Millis;
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
@@ -27,12 +28,13 @@ pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" '\u{202e}x 😀";
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
+pub(crate) const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
 
 pub(crate) struct Place {
     pub(crate) clock: Arc<SetClock>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) console: Arc<Console>,
+    pub(crate) attempts: Arc<AttemptLog>,
     app: Router,
     folder: Arc<TempDir>,
 }
@@ -42,7 +44,7 @@ fn keys() -> Vec<CodeKey> {
 }
 
 pub(crate) fn signing() -> SigningKeys {
-    SigningKeys::new([("k1", SECRET)])
+    SigningKeys::new([("k1", SECRET, Millis(0))])
 }
 
 pub(crate) fn admin() -> Caller {
@@ -67,18 +69,20 @@ impl Place {
         let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
         let log =
             AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
+        let log = Arc::new(log.expect("a log"));
         let webhooks =
             Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
         let console = Arc::new(Console::new(Setup {
             engine: Arc::clone(&engine),
             keys: signing(),
-            attempts: Some(Arc::new(log.expect("a log"))),
+            passwords: passwords::Passwords::default(),
+            attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
         }));
         let app = mounted(Router::new(), Arc::clone(&console));
-        Place { clock, engine, console, app, folder }
+        Place { clock, engine, console, attempts: log, app, folder }
     }
 
     /// A second process on the same store, as behind a proxy.

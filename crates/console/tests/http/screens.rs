@@ -92,6 +92,7 @@ async fn an_empty_store_says_what_to_do_next() {
     let rows = [
         ("/console", "No campaigns yet"),
         ("/console/campaigns", "No campaigns yet"),
+        ("/console/campaigns?from=18446744073709551615", "No campaigns yet"),
         ("/console/coupons", "What are you looking for?"),
         ("/console/customers/ann", "No coupons"),
         ("/console/reports", "Nothing was redeemed"),

@@ -23,6 +23,7 @@ pub(super) fn console(
     Ok(Some(Arc::new(Console::new(Setup {
         engine: Arc::clone(&opened.engine),
         keys: signing_keys(&opened.keys),
+        passwords: access.passwords.clone(),
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
         zone: settings.console_time_zone.parsed("console_time_zone")?,
@@ -42,8 +43,8 @@ pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
     }
 }
 
-/// The keys that sign sessions and links: the token keys in use, the newest last.
+/// The keys that sign sessions and links: the token keys in use, oldest first.
 pub(crate) fn signing_keys(keys: &Keys) -> SigningKeys {
     let active = keys.token_keys().filter(|key| key.retired_at.is_none());
-    SigningKeys::new(active.map(|key| (key.id.as_str(), key.secret())))
+    SigningKeys::new(active.map(|key| (key.id.as_str(), key.secret(), key.made_at)))
 }
