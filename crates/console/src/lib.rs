@@ -66,10 +66,21 @@ pub struct Setup {
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted, if there are any.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Which notices the settings ask for.
+    pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
     pub zone: Zone,
     /// Who is behind the address of a connection: whoever calls, or whom a trusted proxy names.
     pub client: Box<ClientOf>,
+}
+
+/// Which notices of coupons that expire soon the settings ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    /// How many days before the last day of a coupon.
+    pub days: Vec<u16>,
+    /// Whether they are sent to an address of the settings; webhooks that ask for them get them anyway.
+    pub has_address: bool,
 }
 
 /// The console of one process.
@@ -78,6 +89,7 @@ pub struct Console {
     signer: Signer,
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
+    notices: Notices,
     zone: Zone,
     client: Box<ClientOf>,
     passwords: Passwords,
@@ -93,12 +105,13 @@ pub struct Console {
 impl Console {
     /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
-        let Setup { engine, keys, passwords, attempts, webhooks, zone, client } = setup;
+        let Setup { engine, keys, passwords, attempts, webhooks, notices, zone, client } = setup;
         Console {
             engine,
             signer: Signer::new(keys),
             attempts,
             webhooks,
+            notices,
             zone,
             client,
             passwords,

@@ -130,6 +130,12 @@ impl Texts {
         grouped
     }
 
+    /// A share of all, in whole percents.
+    pub(crate) fn share(self, part: u64, all: u64) -> String {
+        let percent = u128::from(part) * 100 / u128::from(all.max(1));
+        format!("{percent}%")
+    }
+
     /// A day.
     pub(crate) fn date(self, date: Date) -> String {
         self.civil(&date.to_string())

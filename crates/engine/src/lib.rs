@@ -23,6 +23,7 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
+mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
 mod stream_limit; // how much of the machine long streams may take
@@ -72,6 +73,7 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
+pub use redemption_file::Lines;
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };

@@ -2,6 +2,8 @@
 
 use askama::Template;
 use axum::response::Response;
+use coupon::calendar::{Date, Zone};
+use coupon::time::{DAY_MS, Millis};
 use engine::{Failure, Gauge, PartitionPlan};
 
 use crate::desk::Desk;
@@ -60,7 +62,7 @@ fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
         false => ("running", t.day_open()),
     };
     Row {
-        day: plan.day.to_string(),
+        day: t.date(Date::of(Millis(i64::from(plan.day.0) * DAY_MS), &Zone::utc())),
         state,
         label,
         seal_after: desk.at(&plan.seal_after),

@@ -5,6 +5,10 @@ use coupon::campaign::Handout;
 use crate::text::{Texts, texts};
 
 texts! {
+    funnel => "From stock to use", "발급에서 사용까지";
+    funnel_issued => "Given out so far", "지금까지 발급";
+    cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
+    share_of_stock => "Share of the stock", "전체 수량 대비";
     today => "Today", "오늘";
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";

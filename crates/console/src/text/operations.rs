@@ -37,6 +37,13 @@ texts! {
     month_after => "Next month", "다음 달";
     and_more[count] => "and {count} more", "and {count} more", "외 {count}개";
     still_out[count] => "{count} coupon still out", "{count} coupons still out", "미사용 {count}장";
+    notices => "Notices", "만료 알림";
+    notices_due[count] => "notices of {count} coupon", "notices of {count} coupons", "알림 {count}장";
+    notices_by_settings(days) => "Notices are due {days} days before the last day of a coupon. The numbers are those of campaigns by their last day; whoever sends the notices remembers which were sent.", "만료 알림은 쿠폰 만료 {days}일 전에 보냅니다. 숫자는 캠페인 만료일 기준이며, 이미 보낸 알림은 보내는 쪽에만 기록됩니다.";
+    notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for coupons.expiring, and notify_webhook is not set.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. coupons.expiring을 받는 웹훅도 notify_webhook 설정도 없습니다.";
+    notice_before[days, last] => "{days} day before {last}", "{days} days before {last}", "{last} 만료 {days}일 전";
+    by_campaign => "By campaign", "캠페인별";
+    by_campaign_most => "Of the campaigns with the most redemptions so far. Choose one above to see another.", "지금까지 가장 많이 사용된 캠페인만 표시합니다. 다른 캠페인은 위에서 고르세요.";
     day_hint => "What ends on this day.", "이 날 끝나는 것입니다.";
     day_no_campaigns => "No campaign ends on this day.", "이 날 끝나는 캠페인이 없습니다.";
     day_no_coupons => "No coupon that somebody has ends on this day.", "이 날 끝나는 발급된 쿠폰이 없습니다.";

@@ -12,6 +12,10 @@ use tokio::time::timeout;
 
 use crate::place::Place;
 
+/// The columns of `GET /v1/redemptions` as CSV.
+const REDEMPTIONS: &str = "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,\
+    cancel_reason,time_zone\n";
+
 #[tokio::test]
 async fn files() {
     let place = Place::new();
@@ -22,6 +26,7 @@ async fn files() {
     // The path, what it has, and what it must not have.
     let rows = [
         ("/console/reports/redemptions.csv?from=2026-11-01&to=2026-11-30", "'=1+1", ",=1+1"),
+        ("/console/reports/redemptions.csv", REDEMPTIONS, "campaign,"),
         ("/console/campaigns/spring/batches/old/rejected.csv", "'=cmd", ",=cmd"),
         ("/console/campaigns/spring/codes.csv", "code\n", issued.as_str()),
         ("/console/import/template.csv", "code,", "=1"),

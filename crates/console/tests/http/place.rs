@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use attempts::AttemptLog;
 use axum::Router;
-use console::{Console, FIRST_LINK_MS, Setup, SigningKeys, mounted};
+use console::{Console, FIRST_LINK_MS, Notices, Setup, SigningKeys, mounted};
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
@@ -78,6 +78,7 @@ impl Place {
             passwords: passwords::Passwords::default(),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
+            notices: Notices { days: vec![30, 7], has_address: true },
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
         }));

@@ -1,7 +1,7 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
 use axum::http::header;
-use engine::StaffRole;
+use engine::{CampaignDraft, StaffRole};
 
 use crate::place::{HOSTILE, Place};
 use crate::roles::ROUTES;
@@ -128,6 +128,83 @@ async fn a_search_finds() {
         assert!(page.text.contains(want), "{name}: {}", page.text);
         if status == 303 {
             assert_eq!(page.to(), format!("/console/coupons/{issued}"), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn notices_that_are_due() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    // One of the two coupons is still out; the last day is 31 March.
+    let rows = [
+        ("/console/calendar?month=2027-03", "notices of 1 coupon", true),
+        ("/console/calendar?month=2027-02", "notices of 1 coupon", false),
+        ("/console/calendar/2027-03-01", "30 days before 31 Mar 2027", true),
+        ("/console/calendar/2027-03-24", "7 days before 31 Mar 2027", true),
+        ("/console/calendar/2027-03-25", "days before 31 Mar 2027", false),
+        ("/console/calendar/2027-03-25", "Notices are due 30, 7 days before", true),
+    ];
+    for (path, text, want) in rows {
+        let page = browser.get(path).await.must(200);
+        assert_eq!(page.text.contains(text), want, "{path}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn the_funnel_and_the_report_by_campaign() {
+    let place = Place::new();
+    let (_, redeemed) = place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
+    let path = format!("/console/coupons/{redeemed}/cancel-redemption");
+    browser.submit(&path, &cancel).await.must(303);
+    let page = browser.get("/console/campaigns/spring").await.must(200);
+    for (step, count, share) in [
+        ("Given out so far", "2", "10%"),
+        ("Cancelled since 20 Nov 2026", "1", "5%"),
+        ("row\">All<", "20", "100%"),
+    ] {
+        let row = page.text.split(step).nth(1).unwrap_or_default();
+        let row = row.split("</tr>").next().unwrap_or_default();
+        let has = [count, share].map(|it| row.contains(&format!("<td class=\"n\">{it}</td>")));
+        assert_eq!(has, [true, true], "{step}: {row}");
+    }
+    let page = browser.get("/console/reports").await.must(200);
+    page.has("By campaign");
+    let row = page.text.split("By campaign").nth(2).and_then(|rest| rest.split("</table>").next());
+    let row = row.unwrap_or_default();
+    assert!(row.contains("/console/campaigns/spring") && row.contains("part redeemed"), "{row}");
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_campaign() {
+    let place = Place::new();
+    place.seeded().await;
+    let draft = CampaignDraft {
+        id: Some("paris".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        time_zone: Some("Europe/Paris".parse().unwrap()),
+        stock: Some(5),
+        ..CampaignDraft::default()
+    };
+    place.engine.create_campaign(&crate::place::admin(), draft).await.unwrap();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    // Noon of UTC, in the zone of the campaign on its page, and in that of the reader among all; the terms are
+    // those of the campaign on both.
+    let rows = [
+        ("/console/campaigns/paris", "20 Nov 2026 13:00"),
+        ("/console/audit?campaign=paris", "20 Nov 2026 21:00"),
+        ("/console/audit?campaign=paris", "<bdi>31 Mar 2027</bdi>"),
+        ("/console/campaigns/paris/batches/first", "20 Nov 2026 13:00"),
+        ("/console/store", "31 Mar 2027"),
+    ];
+    for (path, text) in rows {
+        let page = browser.get(path).await.must(200);
+        page.has(text);
+        for raw in ["T12:00", "T22:00", "T15:00", "00.000Z"] {
+            assert!(!page.text.contains(raw), "{path} has a raw instant {raw}");
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use ::console::{Console, Setup, SigningKeys};
+use ::console::{Console, Notices, Setup, SigningKeys};
 use api::Access;
 
+use crate::commands::notify::days_of;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open::Opened;
@@ -26,6 +27,10 @@ pub(super) fn console(
         passwords: access.passwords.clone(),
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
+        notices: Notices {
+            days: days_of(settings)?,
+            has_address: settings.notify_webhook.value.is_some(),
+        },
         zone: settings.console_time_zone.parsed("console_time_zone")?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     }))))
