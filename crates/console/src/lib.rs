@@ -18,6 +18,7 @@ mod index;
 mod invitation;
 mod multipart;
 mod nav;
+mod qr;
 pub mod roles;
 mod routes;
 mod screens;
@@ -25,6 +26,7 @@ mod signing;
 mod tails;
 pub mod text;
 mod trouble;
+mod workbook;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use coupon::calendar::Zone;
 use engine::Engine;
 use passwords::Passwords;
 use passwords::throttle::Throttle;
+use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use index::CampaignIndex;
@@ -99,6 +102,8 @@ pub struct Console {
     /// Sign-ins under way, by address.
     signing_in: Throttle,
     tails: Arc<Tails>,
+    /// Workbooks under way.
+    workbooks: Arc<Semaphore>,
     live: Live,
 }
 
@@ -119,6 +124,7 @@ impl Console {
             index: CampaignIndex::default(),
             signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             tails: Arc::default(),
+            workbooks: Arc::new(Semaphore::new(1)),
             live: Live::default(),
         }
     }

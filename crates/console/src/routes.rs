@@ -100,6 +100,8 @@ impl Routes {
                 get(changes::stock).post(changes::save_stock),
             )
             .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.csv", get(codes::download))
+            .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.xlsx", get(codes::workbook))
+            .does(Action::DownloadCodes, "/console/campaigns/{id}/sheet", get(codes::sheet))
             .does(Action::Import, "/console/import", get(import::choose))
             .does(Action::Import, "/console/import/template.csv", get(import::template))
             .does(

@@ -88,9 +88,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
             error = found_older => wrong_store = Some(error),
             error = moved_away => wrong_store = Some(error),
         }
-        if let Some(console) = console {
-            console.stop();
-        }
+        console.iter().for_each(|console| console.stop());
     };
     let served = accept::serve(listener, app, limits, stop).await;
     // Each of these continues where it stopped, so it may be cut off.

@@ -52,6 +52,11 @@ impl Page {
     }
 }
 
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_none_or(|kind| !kind.contains("spreadsheetml"))
+}
+
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -143,7 +148,10 @@ impl Browser {
             self.cookies.insert(name.to_owned(), value.to_owned());
         }
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let text = match is_text(&headers) {
+            true => String::from_utf8(bytes.to_vec()).expect("UTF-8"),
+            false => String::from_utf8_lossy(&bytes).into_owned(),
+        };
         Page { path: path.to_owned(), status, headers, text }
     }
 

@@ -41,6 +41,15 @@ async fn files() {
     }
     let codes = browser.get("/console/campaigns/spring/codes.csv").await;
     assert_eq!(codes.text.lines().count(), 1 + 18, "those that nobody has got");
+    let sheet = browser.get("/console/campaigns/spring/sheet").await.must(200);
+    assert_eq!(sheet.text.matches("<svg class=\"qr\"").count(), 18);
+    for code in codes.text.lines().skip(1) {
+        sheet.has(&format!("<span class=\"code\">{code}</span>"));
+    }
+    let book = browser.get("/console/campaigns/spring/codes.xlsx").await.must(200);
+    assert!(book.text.starts_with("PK"), "a workbook is an archive");
+    let name = book.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
 }
@@ -73,4 +82,33 @@ async fn downloads_wait_for_other_long_streams() {
     let entry = &codes.expect("an entry").entry;
     assert_eq!(entry.act.actor.as_str(), "staff:marketer");
     assert_eq!(entry.deed.campaign.as_ref().map(|id| id.as_str()), Some("spring"));
+}
+
+#[tokio::test]
+async fn sheets_go_on_where_the_last_one_ended() {
+    let place = Place::new();
+    let draft = engine::CampaignDraft {
+        id: Some("many".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        stock: Some(2_500),
+        ..engine::CampaignDraft::default()
+    };
+    place.engine.create_campaign(&crate::place::admin(), draft).await.unwrap();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let all = browser.get("/console/campaigns/many/codes.csv").await;
+    let (mut path, mut codes) = ("/console/campaigns/many/sheet".to_owned(), Vec::new());
+    let mut sheets = Vec::new();
+    loop {
+        let page = browser.get(&path).await.must(200);
+        let found = page.text.split("<span class=\"code\">").skip(1);
+        let found: Vec<String> =
+            found.filter_map(|rest| Some(rest.split('<').next()?.to_owned())).collect();
+        sheets.push(found.len());
+        codes.extend(found);
+        let next = page.text.split("rel=\"next\" href=\"").nth(1);
+        let Some(next) = next.and_then(|rest| rest.split('"').next()) else { break };
+        path = next.to_owned();
+    }
+    assert_eq!(sheets, [1_000, 1_000, 500]);
+    assert_eq!(codes, all.text.lines().skip(1).collect::<Vec<_>>());
 }

@@ -23,7 +23,8 @@ async fn every_screen_in_both_languages() {
     admin.upload("/console/campaigns/spring/import", "import", "old", &file).await.must(303);
     let screens = ROUTES.iter().filter(|(_, method, _)| *method == "GET").map(|(_, _, path)| *path);
     let screens = screens.chain(["/console/campaigns/spring/batches/old", "/console/nowhere"]);
-    for path in screens.filter(|path| !path.ends_with(".csv") && !path.ends_with("/live")) {
+    let is_page = |path: &&str| ![".csv", ".xlsx", "/live"].iter().any(|end| path.ends_with(end));
+    for path in screens.filter(is_page) {
         let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
         for lang in ["en", "ko"] {
             admin.lang = lang;
