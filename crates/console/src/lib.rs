@@ -16,6 +16,7 @@ mod fields;
 mod guard;
 mod index;
 mod invitation;
+mod machine;
 mod multipart;
 mod nav;
 mod qr;
@@ -41,11 +42,13 @@ use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use index::CampaignIndex;
+use machine::Runs;
 use screens::overview::Live;
 use signing::Signer;
 use tails::Tails;
 
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
+pub use machine::{CompactionRun, KeyInfo, KeyUse, Machine, ReadMachine};
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::mounted;
 pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
@@ -69,6 +72,8 @@ pub struct Setup {
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted, if there are any.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Reads what the machine says of itself.
+    pub machine: Box<ReadMachine>,
     /// Which notices the settings ask for.
     pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
@@ -92,6 +97,8 @@ pub struct Console {
     signer: Signer,
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
+    machine: Box<ReadMachine>,
+    runs: Runs,
     notices: Notices,
     zone: Zone,
     client: Box<ClientOf>,
@@ -110,12 +117,15 @@ pub struct Console {
 impl Console {
     /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
-        let Setup { engine, keys, passwords, attempts, webhooks, notices, zone, client } = setup;
+        let Setup { engine, keys, passwords, attempts, webhooks, machine, notices, zone, client } =
+            setup;
         Console {
             engine,
             signer: Signer::new(keys),
             attempts,
             webhooks,
+            machine,
+            runs: Runs::default(),
             notices,
             zone,
             client,
@@ -132,6 +142,11 @@ impl Console {
     /// Ends what would go on for as long as a page is open: the process is stopping.
     pub fn stop(&self) {
         self.tails.stop();
+    }
+
+    /// Remembers a compaction that has ended, for whoever looks at the store.
+    pub fn compacted(&self, run: CompactionRun) {
+        self.runs.add(run);
     }
 
     /// Puts other keys in the place of those that sign. Sessions of a key that is not among them are over.

@@ -34,8 +34,10 @@ impl Desk {
         let shown = all.into_iter().filter(|(.., action)| self.may(*action));
         let entry = |(href, label, icon, _): (&'static str, _, _, _)| {
             let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+            let of_store = href == "/console/store" && path == "/console/keys";
             let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");
-            let is_here = path == href || (is_below && href != "/console") || of_customer;
+            let is_here =
+                path == href || (is_below && href != "/console") || of_customer || of_store;
             Entry { href, label, icon, is_here }
         };
         shown.map(entry).collect()

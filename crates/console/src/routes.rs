@@ -15,7 +15,7 @@ use crate::assets;
 use crate::guard::guard;
 use crate::roles::Action;
 use crate::screens::{
-    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, import,
+    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, import, keys,
     new_campaign, overview, preferences, reports, search, sign_in, staff, store, webhooks,
 };
 use crate::trouble::Trouble;
@@ -165,6 +165,7 @@ impl Routes {
 
     fn people(self) -> Routes {
         self.does(Action::ReadAudit, "/console/audit", get(audit::page))
+            .does(Action::ReadAudit, "/console/keys", get(keys::page))
             .does(Action::ManageStaff, "/console/staff", get(staff::page))
             .does(Action::ManageStaff, "/console/staff/invite", post(staff::invite))
             .does(Action::ManageStaff, "/console/staff/{name}/role", post(staff::change_role))

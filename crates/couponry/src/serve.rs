@@ -2,6 +2,7 @@
 
 pub(crate) mod banner;
 pub(crate) mod console;
+mod machine;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::console::Console;
 use api::accept::{self, Limits};
 use api::{Access, WebhookFeed};
 use attempts::AttemptLog;
@@ -70,7 +72,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
     let console = console::console(settings, &opened, &access)?;
-    let mut background = background(settings, &opened, &access, notices);
+    let mut background = background(settings, &opened, &access, notices, console.clone());
     let posting = access.webhooks.clone().map(|it| Posting::start(it, Arc::clone(&engine)));
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone()));
     let mut wrong_store = None;
@@ -114,13 +116,14 @@ fn background(
     opened: &Opened,
     access: &Access,
     notices: Vec<Rounds>,
+    console: Option<Arc<Console>>,
 ) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
-    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
+    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), console));
     for rounds in notices {
         tasks.spawn(rounds.go(settings.clone(), engine()));
     }

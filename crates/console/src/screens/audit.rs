@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::ids::CampaignId;
-use engine::{Audited, FieldChange};
+use engine::{Audited, DeedKind, FieldChange};
 use serde_json::json;
 
 use crate::desk::Desk;
@@ -17,6 +17,7 @@ const PAGE: usize = 50;
 
 /// One entry.
 pub(crate) struct Entry {
+    pub(crate) kind: DeedKind,
     pub(crate) what: &'static str,
     pub(crate) when: String,
     pub(crate) actor: String,
@@ -60,6 +61,7 @@ fn entry(t: Texts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Entry {
         (t.field(&it.field).to_owned(), from, to)
     };
     Entry {
+        kind: entry.deed.kind,
         what: t.deed(entry.deed.kind),
         when: t.moment(entry.act.at, zone),
         actor: entry.act.actor.as_str().to_owned(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use attempts::AttemptLog;
 use axum::Router;
-use console::{Console, FIRST_LINK_MS, Notices, Setup, SigningKeys, mounted};
+use console::{
+    Console, FIRST_LINK_MS, KeyInfo, KeyUse, Machine, Notices, Setup, SigningKeys, mounted,
+};
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
@@ -37,6 +39,25 @@ pub(crate) struct Place {
     pub(crate) attempts: Arc<AttemptLog>,
     app: Router,
     folder: Arc<TempDir>,
+}
+
+/// What the machine says.
+fn machine() -> Machine {
+    let key = |use_of, id: &str, retired_at, is_newest| {
+        let (id, made_at) = (id.to_owned(), Millis(1_763_596_800_000));
+        KeyInfo { use_of, id, made_at, retired_at, is_newest }
+    };
+    Machine {
+        store_bytes: Some(1_234_567_890),
+        log_bytes: Some(12_345),
+        free_bytes: Some(999),
+        memory_bytes: None,
+        keys: vec![
+            key(KeyUse::Token, "0ld0ld", Some(Millis(1_795_132_800_000)), false),
+            key(KeyUse::Token, "new1new", None, true),
+            key(KeyUse::Code, "c0de", None, true),
+        ],
+    }
 }
 
 fn keys() -> Vec<CodeKey> {
@@ -78,6 +99,7 @@ impl Place {
             passwords: passwords::Passwords::default(),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
+            machine: Box::new(machine),
             notices: Notices { days: vec![30, 7], has_address: true },
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),

@@ -1,6 +1,7 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
 use axum::http::header;
+use console::CompactionRun;
 use engine::{CampaignDraft, StaffRole};
 
 use crate::place::{HOSTILE, Place};
@@ -207,5 +208,34 @@ async fn times_are_those_of_the_campaign() {
         for raw in ["T12:00", "T22:00", "T15:00", "00.000Z"] {
             assert!(!page.text.contains(raw), "{path} has a raw instant {raw}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_machine() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    let page = browser.get("/console/store").await.must(200);
+    for text in ["<dd>1.2 GB</dd>", "<dd>12 kB</dd>", "<dd>999 B</dd>", "has run none since"] {
+        page.has(text);
+    }
+    assert!(!page.text.contains("Memory"), "what is not known is not there");
+    let run = |failed: Option<&str>| CompactionRun {
+        began_at: place.engine.now(),
+        took_ms: 12_340,
+        days: 2,
+        rows: 1_234_567,
+        bytes: 45_000_000,
+        failed: failed.map(str::to_owned),
+    };
+    place.console.compacted(run(None));
+    place.console.compacted(run(Some(HOSTILE)));
+    let page = browser.get("/console/store").await.must(200);
+    for text in ["12.3 s", "1,234,567", "45 MB", "Failed"] {
+        page.has(text);
+    }
+    let page = browser.get("/console/keys").await.must(200);
+    for text in ["0ld0ld", "Retired", "new1new", "Newest", "365 days", "c0de", "Mints codes"] {
+        page.has(text);
     }
 }

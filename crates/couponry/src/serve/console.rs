@@ -9,6 +9,7 @@ use crate::commands::notify::days_of;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open::Opened;
+use crate::serve::machine::machine;
 use crate::settings::Settings;
 
 /// The console, unless a setting turns it off.
@@ -20,13 +21,14 @@ pub(super) fn console(
     if !is_on(settings)? {
         return Ok(None);
     }
-    let proxies = access.trusted_proxies.clone();
+    let (proxies, data) = (access.trusted_proxies.clone(), settings.data.value.clone());
     Ok(Some(Arc::new(Console::new(Setup {
         engine: Arc::clone(&opened.engine),
         keys: signing_keys(&opened.keys),
         passwords: access.passwords.clone(),
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
+        machine: Box::new(move || machine(&data)),
         notices: Notices {
             days: days_of(settings)?,
             has_address: settings.notify_webhook.value.is_some(),
