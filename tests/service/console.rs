@@ -1,4 +1,5 @@
-//! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there.
+//! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there, and
+//! `console/actions.mjs` does every action of every role.
 //! The files in `console/` pin what drives the browser, which is downloaded once.
 //!
 //! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
@@ -16,6 +17,7 @@ const SUITE: &str = "console in a browser";
 const PACKAGE: &str = include_str!("console/package.json");
 const LOCK: &str = include_str!("console/package-lock.json");
 const SCRIPT: &str = include_str!("console/suite.mjs");
+const ACTIONS: &str = include_str!("console/actions.mjs");
 
 /// The browser of this machine.
 fn chromium() -> Option<PathBuf> {
@@ -46,6 +48,7 @@ fn every_screen_and_the_stories() {
     assert_eq!(link.code, Some(0), "{}", link.stderr);
     symlink(modules, data.folder().join("node_modules")).expect("the packages");
     fs::write(data.folder().join("suite.mjs"), SCRIPT).expect("the suite");
+    fs::write(data.folder().join("actions.mjs"), ACTIONS).expect("the actions");
     let mut command = Command::new("node");
     command.arg("suite.mjs").current_dir(data.folder()).stdin(Stdio::null());
     command.env("COUPONRY", &address).env("LINK", link.stdout.trim());
