@@ -5,10 +5,13 @@
 //! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use super::client::connect;
 use super::data::{Data, may_run};
 use super::downloads::{node_modules, or_not_run};
 use super::finished::serve;
@@ -62,4 +65,42 @@ fn every_screen_and_the_stories() {
     eprintln!("{}", ran.stdout);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     server.stop();
+}
+
+/// Less than running requests get at the end of the service, and much more than it takes.
+const SOON: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_live_view_ends_with_the_service() {
+    let data = Data::new();
+    let mut server = data.serve();
+    let ran = data.run(&["console"]);
+    let (_, link) = ran.stdout.trim().split_once("link=").expect("a link");
+    let form = format!("link={link}&name=eva&password=correct+horse+battery");
+    let mut socket = connect(server.address).expect("connected");
+    write!(
+        socket,
+        "POST /console/welcome HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    let cookie = answer.split("couponry_session=").nth(1).and_then(|rest| rest.split(';').next());
+    let cookie = cookie.unwrap_or_else(|| panic!("no session: {answer}"));
+    let mut socket = connect(server.address).expect("connected");
+    write!(
+        socket,
+        "GET /console/events/tail HTTP/1.1\r\nHost: x\r\nCookie: couponry_session={cookie}\r\n\r\n"
+    )
+    .expect("sent");
+    let mut tail = BufReader::new(socket);
+    let mut status = String::new();
+    tail.read_line(&mut status).expect("a status");
+    assert!(status.contains("200"), "{status}");
+    let began = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+    assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
 }

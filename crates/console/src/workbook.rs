@@ -16,6 +16,8 @@ const WIDTH: u16 = 32;
 /// The disk for temporary files; more than [`ROWS_MAX`] lines.
 pub(crate) fn written(column: &str, mut lines: Receiver<String>) -> Result<Vec<u8>, XlsxError> {
     let mut workbook = Workbook::new();
+    // Says so if there is no such folder: a sheet by itself would panic.
+    workbook.set_tempdir(std::env::temp_dir())?;
     let sheet = workbook.add_worksheet_with_constant_memory();
     sheet.set_column_width(0, WIDTH)?;
     sheet.write_string(0, 0, column)?;

@@ -144,10 +144,11 @@ export const everyAction = async (session, { base, call, codes, day, context, wa
       await page.fill("[name=password]", PASSWORD);
       await page.locator("main form button").click();
       await page.waitForURL(`${base}/console`);
-      acted += await play({ base, page, lang, role, made });
+      const count = await play({ base, page, lang, role, made });
       await place.close();
+      return count;
     });
-    await Promise.all(plays);
+    for (const count of await Promise.all(plays)) acted += count;
   }
   return acted;
 };

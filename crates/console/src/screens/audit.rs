@@ -3,8 +3,9 @@
 use askama::Template;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
-use engine::{Audited, DeedKind, FieldChange};
+use engine::{Audited, DeedKind, FieldChange, StaffRole};
 use serde_json::json;
 
 use crate::desk::Desk;
@@ -79,6 +80,19 @@ fn value(t: Texts, field: &str, text: Option<String>, zone: &Zone) -> String {
     if let Ok(date) = text.parse::<Date>() {
         return t.date(date);
     }
+    let word = match field {
+        "role" => text.parse::<StaffRole>().ok().map(|role| t.role(role)),
+        "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(handout)),
+        "paused" | "delivered" | "ordered" => match text.as_str() {
+            "true" => Some(t.yes()),
+            "false" => Some(t.no()),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(word) = word {
+        return word.to_owned();
+    }
     match parse_instant(&text) {
         // Up to which instant: people say on which day that is the last one.
         Ok(at) if field == "expires_at" => t.date(Date::last_of(at, zone)),
@@ -130,6 +144,10 @@ mod tests {
             ("a day", "day", "2027-03-31", "31 Mar 2027"),
             ("a name", "name", "Spring 2027", "Spring 2027"),
             ("a number", "count", "2027", "2027"),
+            ("a role", "role", "marketer", "Marketer"),
+            ("a role of the API", "role", "shop", "shop"),
+            ("how coupons are given out", "handout", "shop", "The shop gives them out"),
+            ("yes", "paused", "true", "Yes"),
         ];
         for (name, field, text, want) in cases {
             let said = value(Texts::new(Lang::En), field, Some(text.to_owned()), &seoul);

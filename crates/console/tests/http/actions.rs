@@ -221,8 +221,13 @@ async fn webhooks_are_managed() {
     browser.submit("/console/webhooks/shop/redeliver", &[("number", "7")]).await.must(404);
     // Nobody answers at that address; the attempt is in the audit all the same.
     browser.submit("/console/webhooks/shop/test", &[]).await.must(422);
+    let filter = webhooks::DeliveryFilter { state: None, before: None };
+    let tried = webhooks.deliveries("shop", filter, 1).await.unwrap();
+    let number = tried[0].number.to_string();
+    browser.submit("/console/webhooks/shop/redeliver", &[("number", &number)]).await.must(303);
     let audit = browser.get("/console/audit").await.must(200);
-    audit.has("Webhook changed");
-    audit.has("Webhook tested");
+    for text in ["Webhook changed", "Webhook tested", "Delivered again by a webhook"] {
+        audit.has(text);
+    }
     browser.get("/console/webhooks/none").await.must(404);
 }

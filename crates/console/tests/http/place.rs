@@ -14,6 +14,7 @@ use coupon::time::Millis;
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
+use passwords::Passwords;
 use tempfile::TempDir;
 use webhooks::{NewEndpoint, Webhooks};
 
@@ -37,6 +38,7 @@ pub(crate) struct Place {
     pub(crate) engine: Arc<Engine>,
     pub(crate) console: Arc<Console>,
     pub(crate) attempts: Arc<AttemptLog>,
+    pub(crate) passwords: Passwords,
     app: Router,
     folder: Arc<TempDir>,
 }
@@ -93,10 +95,11 @@ impl Place {
         let log = Arc::new(log.expect("a log"));
         let webhooks =
             Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
+        let passwords = Passwords::new();
         let console = Arc::new(Console::new(Setup {
             engine: Arc::clone(&engine),
             keys: signing(),
-            passwords: passwords::Passwords::default(),
+            passwords: passwords.clone(),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),
@@ -105,7 +108,7 @@ impl Place {
             client: Box::new(|from, _| from),
         }));
         let app = mounted(Router::new(), Arc::clone(&console));
-        Place { clock, engine, console, attempts: log, app, folder }
+        Place { clock, engine, console, attempts: log, passwords, app, folder }
     }
 
     /// A second process on the same store, as behind a proxy.

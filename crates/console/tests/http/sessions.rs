@@ -6,6 +6,7 @@ use axum::http::{Method, header};
 use console::{FIRST_LINK_MS, SETTLED_MS, SigningKeys};
 use coupon::time::Millis;
 use engine::StaffRole;
+use passwords::{Password, Purpose};
 
 use crate::place::{PASSWORD, Place, SECRET, signing};
 
@@ -104,6 +105,34 @@ async fn neighbours_of_version_6_share_their_wrong_passwords() {
     let page = sign_in("2001:db8::ffff:1", PASSWORD).await.must(401);
     page.has("Too many wrong passwords");
     sign_in("2001:db8:0:1::1", PASSWORD).await.must(303);
+}
+
+#[tokio::test]
+async fn the_bound_on_hashes_is_that_of_the_process() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    // As many sign-ins elsewhere in the process as may wait, and more.
+    let elsewhere = (0..300).map(|_| {
+        let passwords = place.passwords.clone();
+        tokio::spawn(async move {
+            let password = Password::new(PASSWORD).unwrap();
+            passwords.verify(Purpose::SignIn, password, None).await.is_ok()
+        })
+    });
+    let elsewhere: Vec<_> = elsewhere.collect();
+    tokio::task::yield_now().await;
+    let sign_in = async || {
+        let fields = [("name", NAME), ("password", PASSWORD)];
+        place.browser().post("/console/sign-in", &fields).await
+    };
+    // One of them may get the place of a hash that has just ended.
+    let pages = futures::join!(sign_in(), sign_in(), sign_in());
+    let pages = [pages.0, pages.1, pages.2];
+    assert!(pages.iter().any(|page| page.text.contains("Too many people")), "{pages:?}");
+    for one in elsewhere {
+        one.await.unwrap();
+    }
+    sign_in().await.must(303);
 }
 
 #[tokio::test]
