@@ -1,5 +1,5 @@
 // Every action of every role, in both languages. Whoever may do it finds it on its page, and does it; for everybody
-// else the page does not offer it, and its address answers 403.
+// else the page does not offer it, and its address answers 403. Without scripts: all of it has to work so.
 
 import assert from "node:assert/strict";
 
@@ -11,7 +11,8 @@ const send = async (page, fields, button = "main form .actions button:not(.quiet
   for (const [name, value] of Object.entries(fields)) await page.fill(`main [name=${name}]`, value);
   await page.locator(button).first().click();
 };
-const done = (page, what) => page.waitForURL(new RegExp(`done=${what}`));
+const SOON = { waitUntil: "domcontentloaded" };
+const done = (page, what) => page.waitForURL(new RegExp(`done=${what}`), SOON);
 
 /**
  * Each action: who may do it, the page that offers it, the attribute of what offers it, its address, and how it is
@@ -109,17 +110,17 @@ const play = async ({ base, page, lang, role, made }) => {
       assert.equal(answer.status(), may ? 200 : 403, `${said}: ${row.path}`);
     }
     if (may && row.act) {
-      await page.goto(base + (row.post ? row.from : row.path));
+      await page.goto(base + (row.post ? row.from : row.path), SOON);
       await row.act(page);
       assert.equal(await page.locator("html").getAttribute("lang"), lang, said);
       for (const text of await page.locator("main > .notice").allInnerTexts()) assert.equal(/[가-힣]/.test(text), lang === "ko", `${said}: ${text}`);
     }
     acted += may ? 1 : 0;
   }
-  await page.goto(`${base}/console`);
+  await page.goto(`${base}/console`, SOON);
   await page.locator(".person summary").click();
   await page.locator("form[action='/console/sign-out'] button:not([name])").click();
-  await page.waitForURL(/sign-in/);
+  await page.waitForURL(/sign-in/, SOON);
   return acted;
 };
 
@@ -131,7 +132,7 @@ export const everyAction = async (session, { base, call, codes, day, context, wa
   let acted = 0;
   for (const lang of ["en", "ko"]) {
     const plays = ROLES.map(async (role) => {
-      const place = await context(lang, "light", "desk");
+      const place = await context(lang, "light", "desk", undefined, { javaScriptEnabled: false });
       const page = watched(await place.newPage());
       const made = await seeded(call, codes, `${lang}-${role}`, day);
       await page.goto(links[role]);
@@ -143,7 +144,7 @@ export const everyAction = async (session, { base, call, codes, day, context, wa
       }
       await page.fill("[name=password]", PASSWORD);
       await page.locator("main form button").click();
-      await page.waitForURL(`${base}/console`);
+      await page.waitForURL(`${base}/console`, SOON);
       const count = await play({ base, page, lang, role, made });
       await place.close();
       return count;

@@ -66,7 +66,8 @@ const watched = (page) => {
 };
 
 const SIZES = { desk: [1440, 900], tablet: [1024, 768], phone: [390, 844] };
-const context = (lang, theme, size, session) => browser.newContext({
+const context = (lang, theme, size, session, more = {}) => browser.newContext({
+  ...more,
   locale: lang === "ko" ? "ko-KR" : "en-GB",
   colorScheme: theme,
   viewport: { width: SIZES[size][0], height: SIZES[size][1] },
