@@ -1,6 +1,7 @@
 //! The codes of a campaign that nobody has got: as a file for a mailing, as a workbook, and as sheets to print.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::body::Body;
@@ -15,6 +16,7 @@ use futures::TryStreamExt;
 use futures::stream::{StreamExt, once};
 use tokio::sync::mpsc::channel;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::desk::Desk;
 use crate::fields::encoded;
@@ -27,6 +29,9 @@ use crate::workbook::{self, ROWS_MAX};
 
 /// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
 const SHEET: usize = 1_000;
+
+/// Longest wait for the workbook of somebody else.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Pieces of codes that wait for the writer of a workbook.
 const WAITING: usize = 4;
@@ -74,8 +79,8 @@ fn attached(name: &str, kind: &'static str, body: Body) -> Response {
 pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let id = campaign_id(&id)?;
     // The memory and the disk of one at a time.
-    let permit = Arc::clone(&desk.console.workbooks).try_acquire_owned();
-    let permit = permit.map_err(|_| Trouble::Busy)?;
+    let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
+    let permit = permit.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)?;
     let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
     let (sender, receiver) = channel(WAITING);
     let written = spawn_blocking(move || {

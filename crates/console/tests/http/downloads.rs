@@ -112,3 +112,32 @@ async fn sheets_go_on_where_the_last_one_ended() {
     assert_eq!(sheets, [1_000, 1_000, 500]);
     assert_eq!(codes, all.text.lines().skip(1).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_store_without_a_list_of_redemptions_gives_the_same_file() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let path = "/console/reports/redemptions.csv?from=2026-11-20&to=2026-11-20&zone=Asia/Seoul";
+    let listed = browser.get(path).await.must(200);
+    let day = "2026-11-20".parse().unwrap();
+    let zone = Some("Asia/Seoul".parse().unwrap());
+    let request = engine::RedemptionsRequest { campaign: None, days: day..=day, zone };
+    let (engine, admin) = (Arc::clone(&place.engine), crate::place::admin());
+    let lines = engine.whole_redemption_file(&admin, request).await.unwrap();
+    let lines: Vec<_> = lines.collect().await;
+    let whole: String = lines.into_iter().map(Result::unwrap).collect();
+    assert_eq!((listed.text.lines().count(), whole), (2, listed.text));
+}
+
+#[tokio::test]
+async fn workbooks_wait_for_each_other() {
+    let place = Place::new();
+    place.seeded().await;
+    let browser = place.signed_in(StaffRole::Marketer).await;
+    let book = async || {
+        let mut browser = browser.at(&browser);
+        browser.get("/console/campaigns/spring/codes.xlsx").await.status
+    };
+    assert_eq!(futures::join!(book(), book(), book()), (200, 200, 200));
+}
