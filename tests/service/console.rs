@@ -1,13 +1,17 @@
-//! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there.
+//! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there, and
+//! `console/actions.mjs` does every action of every role.
 //! The files in `console/` pin what drives the browser, which is downloaded once.
 //!
 //! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use super::client::connect;
 use super::data::{Data, may_run};
 use super::downloads::{node_modules, or_not_run};
 use super::finished::serve;
@@ -16,6 +20,7 @@ const SUITE: &str = "console in a browser";
 const PACKAGE: &str = include_str!("console/package.json");
 const LOCK: &str = include_str!("console/package-lock.json");
 const SCRIPT: &str = include_str!("console/suite.mjs");
+const ACTIONS: &str = include_str!("console/actions.mjs");
 
 /// The browser of this machine.
 fn chromium() -> Option<PathBuf> {
@@ -46,6 +51,7 @@ fn every_screen_and_the_stories() {
     assert_eq!(link.code, Some(0), "{}", link.stderr);
     symlink(modules, data.folder().join("node_modules")).expect("the packages");
     fs::write(data.folder().join("suite.mjs"), SCRIPT).expect("the suite");
+    fs::write(data.folder().join("actions.mjs"), ACTIONS).expect("the actions");
     let mut command = Command::new("node");
     command.arg("suite.mjs").current_dir(data.folder()).stdin(Stdio::null());
     command.env("COUPONRY", &address).env("LINK", link.stdout.trim());
@@ -59,4 +65,42 @@ fn every_screen_and_the_stories() {
     eprintln!("{}", ran.stdout);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     server.stop();
+}
+
+/// Less than running requests get at the end of the service, and much more than it takes.
+const SOON: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_live_view_ends_with_the_service() {
+    let data = Data::new();
+    let mut server = data.serve();
+    let ran = data.run(&["console"]);
+    let (_, link) = ran.stdout.trim().split_once("link=").expect("a link");
+    let form = format!("link={link}&name=eva&password=correct+horse+battery");
+    let mut socket = connect(server.address).expect("connected");
+    write!(
+        socket,
+        "POST /console/welcome HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    )
+    .expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    let cookie = answer.split("couponry_session=").nth(1).and_then(|rest| rest.split(';').next());
+    let cookie = cookie.unwrap_or_else(|| panic!("no session: {answer}"));
+    let mut socket = connect(server.address).expect("connected");
+    write!(
+        socket,
+        "GET /console/events/tail HTTP/1.1\r\nHost: x\r\nCookie: couponry_session={cookie}\r\n\r\n"
+    )
+    .expect("sent");
+    let mut tail = BufReader::new(socket);
+    let mut status = String::new();
+    tail.read_line(&mut status).expect("a status");
+    assert!(status.contains("200"), "{status}");
+    let began = Instant::now();
+    server.terminate();
+    assert_eq!(server.ended().code(), Some(0), "{}", server.log());
+    assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
 }

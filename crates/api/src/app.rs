@@ -17,7 +17,6 @@ use crate::guesses::Guesses;
 use crate::peer::TrustedProxies;
 use crate::problem::Problem;
 use crate::sign_in_limits::SignInLimits;
-use crate::stream_limit::StreamLimit;
 use crate::token::Tokens;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
 
@@ -37,6 +36,8 @@ pub struct Access {
     pub cors_origins: AllowedOrigins,
     /// Whether anyone may make an account; on by default.
     pub sign_up: SignUp,
+    /// What hashes passwords. A process has one, so that all front ends together hash only a few at a time.
+    pub passwords: Passwords,
     /// Where refused attempts are kept; nowhere by default.
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted; none by default.
@@ -77,9 +78,7 @@ pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) access: Access,
-    pub(crate) passwords: Passwords,
     pub(crate) sign_in_limits: SignInLimits,
-    pub(crate) stream_limit: StreamLimit,
     /// A permit for each stream of events.
     pub(crate) event_streams: Arc<Semaphore>,
     /// Unknown codes that were looked at more closely.
@@ -93,9 +92,7 @@ impl App {
             engine,
             tokens,
             access,
-            passwords: Passwords::new(),
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
-            stream_limit: StreamLimit::new(),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::accept::PER_PEER_MAX;
 use crate::pace::Pace;
 use crate::problem::Problem;
-use passwords::throttle::Throttle;
+use passwords::throttle::{Throttle, UnderWay};
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;
@@ -191,30 +191,6 @@ fn counted<'a>(caller: &'a Caller, named: Option<&'a UserId>) -> Option<&'a str>
 
 fn is_made_here(user: &str) -> bool {
     user.starts_with(ACCOUNT_PREFIX)
-}
-
-/// One request under way; also one whose client has gone.
-#[derive(Debug)]
-pub(crate) struct UnderWay<'a> {
-    counts: &'a Throttle,
-    key: &'a str,
-}
-
-impl<'a> UnderWay<'a> {
-    /// `None` when `key` has as many as `counts` allows.
-    pub(crate) fn begin(counts: &'a Throttle, key: &'a str, now: i64) -> Option<UnderWay<'a>> {
-        if counts.blocked(key, now).is_some() {
-            return None;
-        }
-        counts.count(key, now);
-        Some(UnderWay { counts, key })
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.counts.take_back(self.key);
-    }
 }
 
 #[cfg(test)]

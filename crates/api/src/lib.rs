@@ -30,7 +30,6 @@ pub mod problem;
 mod receiver;
 mod routes;
 mod sign_in_limits;
-mod stream_limit;
 pub mod token;
 mod tried;
 pub mod views;
@@ -43,9 +42,8 @@ pub use guesses::{ASKING_MAX, GUESS_WINDOW_MS, GUESSES_HERE_MAX, GUESSES_MAX};
 pub use handlers::accounts::USER_TOKEN_TTL_MS;
 pub use handlers::imports::IMPORT_IDLE;
 pub use metrics::show_clock;
+pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use receiver::{Arrived, receiver};
 pub use routes::{app, app_with};
-pub use sign_in_limits::{
-    SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGN_UP_WINDOW_MS, SIGN_UPS_MAX, SIGNING_MAX,
-};
+pub use sign_in_limits::{SIGN_UP_WINDOW_MS, SIGN_UPS_MAX};
 pub use webhook_feed::WebhookFeed;

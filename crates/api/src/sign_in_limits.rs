@@ -1,14 +1,7 @@
 //! Limits for callers who have no token yet: how often they sign in, and how many accounts they
 //! make.
 
-use passwords::throttle::Throttle;
-
-/// Wrong passwords for one login from one peer after which this peer is refused under this login
-/// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
-pub const SIGN_INS_MAX: u32 = 5;
-
-/// The window in which wrong passwords are counted.
-pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX, Throttle};
 
 /// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
 /// office or a phone network behind one address some dozens.
@@ -16,10 +9,6 @@ pub const SIGN_UPS_MAX: u32 = 30;
 
 /// The window in which sign-ups are counted.
 pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
-
-/// Sign-ins, and sign-ups, that one peer may have under way: a quarter of those that may wait, so
-/// that one peer cannot take every place.
-pub const SIGNING_MAX: u32 = 8;
 
 /// Counts for those who have no token yet.
 #[derive(Debug)]

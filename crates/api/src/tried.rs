@@ -18,9 +18,9 @@ pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
 /// The one key of a throttle for the whole process.
 const EVERYBODY: &str = "";
 
-/// The names of what can be tried, as `action` has them.
-pub(crate) const ACTIONS: [&str; 6] =
-    ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in"];
+/// The names of what can be tried, as `action` has them. The last one is a sign-in to the console.
+pub(crate) const ACTIONS: [&str; 7] =
+    ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
 /// What somebody tries.
 pub(crate) struct Trial<'a> {

@@ -27,7 +27,6 @@ pub use self::coupon::{CouponBody, CouponDetail, EventBody};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
 pub use self::feed::{FeedBody, FeedChangeBody, FeedCouponBody, FeedEventBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};
-pub(crate) use self::redemption::{REDEMPTION_COLUMNS, redemption_row};
 pub use self::session::SessionBody;
 pub use self::webhook::{DeliveryBody, SecretBody, SecretTimesBody, WebhookBody, WebhookTestBody};
 

@@ -92,6 +92,17 @@ pub(crate) fn stacked(parts: &[(&'static str, u64)], title: &str) -> String {
     svg
 }
 
+/// A bar that is as long as a share of the most.
+pub(crate) fn share(class: &'static str, value: u64, most: u64, title: &str) -> String {
+    let width = 100.0 * value.min(most) as f64 / most.max(1) as f64;
+    format!(
+        "<svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">\
+         <rect class=\"bar-empty\" width=\"100\" height=\"8\"/>\
+         <rect class=\"part {class}\" width=\"{width:.2}\" height=\"8\"/></svg>",
+        escaped(title)
+    )
+}
+
 /// The next even number of which the half is easy to read: 2, 4, 10, 20, 40, 100 and so on.
 fn rounded_up(value: u64) -> u64 {
     let mut size = 1_u64;
@@ -129,5 +140,9 @@ mod tests {
         let empty = lines(&[], &[], "a \"<b>\"", |it| it.to_string());
         assert!(empty.contains("a &quot;&lt;b&gt;&quot;") && !empty.contains("NaN"), "{empty}");
         assert!(!stacked(&[("issued", 0)], "x").contains("part"));
+        for (value, most, width) in [(0, 0, "0.00"), (1, 4, "25.00"), (9, 4, "100.00")] {
+            let bar = share("issued", value, most, "x");
+            assert!(bar.contains(&format!("part issued\" width=\"{width}\"")), "{bar}");
+        }
     }
 }

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::UserId;
 use coupon::time::Millis;
-use engine::{Caller, Engine, StaffRole};
+use engine::{Caller, Engine, StaffList, StaffRole};
 
 use crate::Console;
 use crate::fields::{Fields, encoded};
 use crate::roles::Action;
-use crate::signing::{SESSION_MS, Session};
+use crate::signing::Session;
 use crate::text::{Lang, Texts};
 use crate::trouble::Trouble;
 
@@ -90,12 +90,9 @@ impl Desk {
             Some(session) => member(console, session, now).await?,
             None => None,
         };
-        let csrf = member.as_ref().map(|member| console.signer.form_token(&member.session));
+        let csrf = member.as_ref().map(|member| console.signer.form_token(&member.session, now));
         let host = text(header::HOST);
-        let scheme = match text(header::HeaderName::from_static("x-forwarded-proto")) {
-            "https" => "https",
-            _ => "http",
-        };
+        let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let query = parts.uri.query().unwrap_or_default();
         Ok(Desk {
             console: Arc::clone(console),
@@ -148,14 +145,6 @@ impl Desk {
     /// A name as a part of a path: it may have any sign.
     pub(crate) fn within_path(&self, name: impl ToString) -> String {
         encoded(&name.to_string())
-    }
-
-    /// Whether the session is still good: for whatever goes on behind its page.
-    pub(crate) async fn is_signed_in(&self) -> Result<bool, Trouble> {
-        let Some(session) = self.member.as_ref().map(|member| member.session.clone()) else {
-            return Ok(false);
-        };
-        Ok(member(&self.console, session, self.engine().now()).await?.is_some())
     }
 
     /// The themes that one can choose.
@@ -211,14 +200,29 @@ async fn member(
     session: Session,
     now: Millis,
 ) -> Result<Option<Member>, Trouble> {
-    if !(session.since..session.since + SESSION_MS).contains(&now.0) {
-        return Ok(None);
+    // Without a read for cookies that are only old.
+    match session.is_within(now) {
+        true => Ok(member_of(&console.engine.staff().await?, session, now)),
+        false => Ok(None),
     }
-    let list = console.engine.staff().await?;
-    let account = list.member(&session.name).filter(|it| it.generation == session.generation);
-    Ok(account.and_then(|account| {
-        Some(Member { name: account.name.parse().ok()?, role: account.role, session })
-    }))
+}
+
+/// The account of a session in a list of people, if the session is still good.
+pub(crate) fn member_of(list: &StaffList, session: Session, now: Millis) -> Option<Member> {
+    let account = list.member(&session.name).filter(|_| session.is_within(now))?;
+    if account.has_ended(session.id, session.generation) {
+        return None;
+    }
+    Some(Member { name: account.name.parse().ok()?, role: account.role, session })
+}
+
+/// The scheme that a browser uses, as proxies say it: each adds its own, the nearest to the browser comes first.
+fn scheme(forwarded: &str) -> &'static str {
+    let first = forwarded.split(',').next().unwrap_or_default().trim();
+    match first.eq_ignore_ascii_case("https") {
+        true => "https",
+        false => "http",
+    }
 }
 
 /// The value of a cookie.
@@ -254,4 +258,24 @@ pub(crate) fn to(path: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, path);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_of_proxies() {
+        let cases = [
+            ("no proxy", "", "http"),
+            ("https", "https", "https"),
+            ("in another spelling", "HTTPS", "https"),
+            ("two proxies", "https, http", "https"),
+            ("two others", "http,https", "http"),
+            ("something else", "httpsx", "http"),
+        ];
+        for (name, forwarded, want) in cases {
+            assert_eq!(scheme(forwarded), want, "{name}");
+        }
+    }
 }

@@ -2,23 +2,28 @@
 //! writes out what went wrong.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
 use crate::Console;
 use crate::desk::{Desk, Member, SESSION, to};
 use crate::fields::Fields;
 use crate::roles::Action;
 use crate::screens::sign_in;
-use crate::signing::{ROTATE_MS, SESSION_MS, Session};
+use crate::signing::{ROTATE_MS, Session};
 use crate::trouble::Trouble;
 
 /// Longest form, in bytes: the largest has some twenty short fields and metadata of 4 KiB.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
+
+/// Longest time in which a form arrives: as long as the API waits for a body.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The kind of a form that is no upload.
 const ENCODED: &[u8] = b"application/x-www-form-urlencoded";
@@ -69,10 +74,7 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
         kind.is_some_and(|kind| kind.eq_ignore_ascii_case(ENCODED))
     });
     let (fields, body) = match is_form && is_encoded {
-        true => {
-            let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| Trouble::TooLong)?;
-            (Fields::parse(&String::from_utf8_lossy(&bytes)), Body::empty())
-        }
+        true => (form(body, FORM_TIMEOUT).await?, Body::empty()),
         false => (Fields::default(), body),
     };
     if let Some(action) = action {
@@ -93,6 +95,13 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
     parts.extensions.insert(desk.clone());
     parts.extensions.insert(fields);
     Ok(Request::from_parts(parts, body))
+}
+
+/// The form of a body that ends `within` a time.
+async fn form(body: Body, within: Duration) -> Result<Fields, Trouble> {
+    let bytes = timeout(within, to_bytes(body, FORM_BYTES_MAX)).await;
+    let bytes = bytes.map_err(|_| Trouble::TooSlow)?.map_err(|_| Trouble::TooLong)?;
+    Ok(Fields::parse(&String::from_utf8_lossy(&bytes)))
 }
 
 /// What becomes of somebody without a session: a page waits behind the sign-in, and a form keeps its input.
@@ -125,8 +134,8 @@ fn is_foreign(headers: &HeaderMap) -> bool {
 pub(crate) fn sign(console: &Console, desk: &Desk, session: &Session, response: &mut Response) {
     let salt = uuid::Uuid::new_v4().as_u128();
     let session = Session { at: desk.now.0, salt, ..session.clone() };
-    let left = (session.since + SESSION_MS - desk.now.0).max(0) / 1_000;
-    let signed = console.signer.sign(&session);
+    let left = (session.ends_at().0 - desk.now.0).max(0) / 1_000;
+    let signed = console.signer.sign(&session, desk.now);
     let secure = if desk.host.starts_with("https") { "; Secure" } else { "" };
     let cookie = format!(
         "{SESSION}={signed}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={left}{secure}"
@@ -149,6 +158,18 @@ pub(crate) fn to_sign_in(desk: &Desk) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn bodies_of_forms() {
+        let moment = Duration::from_millis(10);
+        let endless = futures::stream::pending::<Result<&str, std::io::Error>>();
+        let slow = form(Body::from_stream(endless), moment).await;
+        assert!(matches!(slow, Err(Trouble::TooSlow)), "{slow:?}");
+        let of = |len: usize| Body::from(format!("a={}", "x".repeat(len - 2)));
+        assert!(form(of(FORM_BYTES_MAX), FORM_TIMEOUT).await.is_ok());
+        let long = form(of(FORM_BYTES_MAX + 1), FORM_TIMEOUT).await;
+        assert!(matches!(long, Err(Trouble::TooLong)), "{long:?}");
+    }
 
     #[test]
     fn forms_of_other_sites() {

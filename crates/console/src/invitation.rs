@@ -25,13 +25,13 @@ pub fn link(
     ttl_ms: i64,
 ) -> String {
     let link = new(role, name, None, now.plus_ms(ttl_ms));
-    signed(&Signer::new(keys), &link)
+    signed(&Signer::new(keys), &link, now)
 }
 
 /// A link for the first admin. It is good only while nobody has an account: it stands in logs.
 pub fn first_link(keys: SigningKeys, now: Millis, ttl_ms: i64) -> String {
     let link = new(StaffRole::Admin, None, None, now.plus_ms(ttl_ms));
-    signed(&Signer::new(keys), &Link { only_first: true, ..link })
+    signed(&Signer::new(keys), &Link { only_first: true, ..link }, now)
 }
 
 /// A new link that nobody has used.
@@ -52,8 +52,8 @@ pub(crate) fn new(
     }
 }
 
-pub(crate) fn signed(signer: &Signer, link: &Link) -> String {
-    format!("/console/welcome?link={}", signer.sign(link))
+pub(crate) fn signed(signer: &Signer, link: &Link, now: Millis) -> String {
+    format!("/console/welcome?link={}", signer.sign(link, now))
 }
 
 impl Console {

@@ -16,14 +16,18 @@ mod fields;
 mod guard;
 mod index;
 mod invitation;
+mod machine;
 mod multipart;
 mod nav;
+mod qr;
 pub mod roles;
 mod routes;
 mod screens;
 mod signing;
+mod tails;
 pub mod text;
 mod trouble;
+mod workbook;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,25 +42,20 @@ use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use index::CampaignIndex;
+use machine::Runs;
 use screens::overview::Live;
 use signing::Signer;
+use tails::Tails;
 
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
+pub use machine::{CompactionRun, KeyInfo, KeyUse, Machine, ReadMachine};
+pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::mounted;
-pub use signing::{SESSION_MS, SigningKeys};
-
-/// Wrong passwords for one name from one address after which this address is refused under this name for the
-/// rest of [`SIGN_IN_WINDOW_MS`].
-pub const SIGN_INS_MAX: u32 = 5;
-
-/// The window in which wrong passwords are counted, in milliseconds.
-pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
+pub use tails::{TAILS_MAX, TAILS_OF_ONE_MAX};
 
 /// Most names and addresses that are counted at a time: some 1 MB.
 const COUNTED_MAX: usize = 10_000;
-
-/// Live tails of the feed at a time; each looks for what happened once a second.
-const TAILS_MAX: usize = 256;
 
 /// Who is behind the address of a connection, by the headers of a request.
 pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
@@ -65,16 +64,31 @@ pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 pub struct Setup {
     /// The use cases.
     pub engine: Arc<Engine>,
-    /// The keys that sign sessions, the newest last.
+    /// The keys that sign sessions.
     pub keys: SigningKeys,
+    /// What hashes passwords: the one of the process, which its API has too.
+    pub passwords: Passwords,
     /// Where refused attempts are kept, if they are.
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted, if there are any.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Reads what the machine says of itself.
+    pub machine: Box<ReadMachine>,
+    /// Which notices the settings ask for.
+    pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
     pub zone: Zone,
     /// Who is behind the address of a connection: whoever calls, or whom a trusted proxy names.
     pub client: Box<ClientOf>,
+}
+
+/// Which notices of coupons that expire soon the settings ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Notices {
+    /// How many days before the last day of a coupon.
+    pub days: Vec<u16>,
+    /// Whether they are sent to an address of the settings; webhooks that ask for them get them anyway.
+    pub has_address: bool,
 }
 
 /// The console of one process.
@@ -83,33 +97,56 @@ pub struct Console {
     signer: Signer,
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
+    machine: Box<ReadMachine>,
+    runs: Runs,
+    notices: Notices,
     zone: Zone,
     client: Box<ClientOf>,
     passwords: Passwords,
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
-    tails: Arc<Semaphore>,
+    /// Sign-ins under way, by address.
+    signing_in: Throttle,
+    tails: Arc<Tails>,
+    /// Workbooks under way.
+    workbooks: Arc<Semaphore>,
     live: Live,
 }
 
 impl Console {
     /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
-        let Setup { engine, keys, attempts, webhooks, zone, client } = setup;
+        let Setup { engine, keys, passwords, attempts, webhooks, machine, notices, zone, client } =
+            setup;
         Console {
             engine,
             signer: Signer::new(keys),
             attempts,
             webhooks,
+            machine,
+            runs: Runs::default(),
+            notices,
             zone,
             client,
-            passwords: Passwords::new(),
+            passwords,
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
-            tails: Arc::new(Semaphore::new(TAILS_MAX)),
+            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            tails: Arc::default(),
+            workbooks: Arc::new(Semaphore::new(1)),
             live: Live::default(),
         }
+    }
+
+    /// Ends what would go on for as long as a page is open: the process is stopping.
+    pub fn stop(&self) {
+        self.tails.stop();
+    }
+
+    /// Remembers a compaction that has ended, for whoever looks at the store.
+    pub fn compacted(&self, run: CompactionRun) {
+        self.runs.add(run);
     }
 
     /// Puts other keys in the place of those that sign. Sessions of a key that is not among them are over.

@@ -34,8 +34,10 @@ impl Desk {
         let shown = all.into_iter().filter(|(.., action)| self.may(*action));
         let entry = |(href, label, icon, _): (&'static str, _, _, _)| {
             let is_below = path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/'));
+            let of_store = href == "/console/store" && path == "/console/keys";
             let of_customer = href == "/console/coupons" && path.starts_with("/console/customers");
-            let is_here = path == href || (is_below && href != "/console") || of_customer;
+            let is_here =
+                path == href || (is_below && href != "/console") || of_customer || of_store;
             Entry { href, label, icon, is_here }
         };
         shown.map(entry).collect()
@@ -92,6 +94,19 @@ impl Texts {
             "role" => self.field_role(),
             "from" => self.field_from(),
             "to" => self.field_to(),
+            "kind" => self.kind(),
+            "day" => self.expiry_day(),
+            "format" => self.field_format(),
+            "webhook_id" => self.webhook(),
+            "delivery_id" => self.field_delivery(),
+            "delivered" => self.delivery_delivered(),
+            "paused" => self.phase_paused(),
+            "lines" => self.lines(),
+            "imported" => self.lines_imported(),
+            "already_there" => self.lines_known(),
+            "rejected" => self.lines_rejected(),
+            "id" => self.key(),
+            "seconds" => self.field_seconds(),
             other => other,
         }
     }

@@ -15,7 +15,7 @@ use crate::assets;
 use crate::guard::guard;
 use crate::roles::Action;
 use crate::screens::{
-    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, import,
+    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, import, keys,
     new_campaign, overview, preferences, reports, search, sign_in, staff, store, webhooks,
 };
 use crate::trouble::Trouble;
@@ -100,6 +100,8 @@ impl Routes {
                 get(changes::stock).post(changes::save_stock),
             )
             .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.csv", get(codes::download))
+            .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.xlsx", get(codes::workbook))
+            .does(Action::DownloadCodes, "/console/campaigns/{id}/sheet", get(codes::sheet))
             .does(Action::Import, "/console/import", get(import::choose))
             .does(Action::Import, "/console/import/template.csv", get(import::template))
             .does(
@@ -163,6 +165,7 @@ impl Routes {
 
     fn people(self) -> Routes {
         self.does(Action::ReadAudit, "/console/audit", get(audit::page))
+            .does(Action::ReadAudit, "/console/keys", get(keys::page))
             .does(Action::ManageStaff, "/console/staff", get(staff::page))
             .does(Action::ManageStaff, "/console/staff/invite", post(staff::invite))
             .does(Action::ManageStaff, "/console/staff/{name}/role", post(staff::change_role))

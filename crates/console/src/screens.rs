@@ -10,6 +10,7 @@ pub(crate) mod coupon;
 pub(crate) mod customer;
 pub(crate) mod events;
 pub(crate) mod import;
+pub(crate) mod keys;
 pub(crate) mod new_campaign;
 pub(crate) mod overview;
 pub(crate) mod preferences;

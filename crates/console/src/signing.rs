@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coupon::time::Millis;
 use ring::hmac;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,27 +16,46 @@ use serde::{Deserialize, Serialize};
 /// How long a person stays signed in, in milliseconds: a working day.
 pub const SESSION_MS: i64 = 12 * 3_600 * 1_000;
 
-/// A cookie that is older is signed anew with the next page, by the newest key: so a key can be retired half a
-/// day after the next one was made, and nobody notices.
+/// How old a key is before it signs, in milliseconds: an hour, unless there is no older one. What it signs is good
+/// only where the key is, so there is time to copy it to all machines, as with a code key; and two processes that
+/// read the folder at different times do not refuse each other's sessions.
+pub const SETTLED_MS: i64 = 3_600 * 1_000;
+
+/// A cookie that is older is signed anew with the next page: so a key can be retired half a day after the next
+/// one signs, and nobody notices.
 pub(crate) const ROTATE_MS: i64 = 30 * 60 * 1_000;
 
 /// Longest text that is looked at: ours have some 300 characters.
 const SIGNED_LEN_MAX: usize = 1_024;
 
-/// The keys that sign, the newest last: the token keys of the store that are not retired.
+/// The keys that sign: the token keys of the store that are not retired, the newest last.
 #[derive(Clone)]
-pub struct SigningKeys(Vec<(String, hmac::Key)>);
+pub struct SigningKeys(Vec<SigningKey>);
+
+#[derive(Clone)]
+struct SigningKey {
+    id: String,
+    key: hmac::Key,
+    made_at: Millis,
+}
 
 impl SigningKeys {
-    /// Keys by their ids, each made from a secret that other machines have too.
-    pub fn new<'a>(keys: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> SigningKeys {
-        let key = |(id, secret): (&str, &[u8])| {
+    /// Keys by their ids and when they were made, each from a secret that other machines have too.
+    pub fn new<'a>(keys: impl IntoIterator<Item = (&'a str, &'a [u8], Millis)>) -> SigningKeys {
+        let key = |(id, secret, made_at): (&str, &[u8], Millis)| {
             // The secret also signs tokens of the API: what the console signs has a key of its own.
             let outer = hmac::Key::new(hmac::HMAC_SHA256, secret);
             let own = hmac::sign(&outer, b"couponry console");
-            (id.to_owned(), hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()))
+            let key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
+            SigningKey { id: id.to_owned(), key, made_at }
         };
         SigningKeys(keys.into_iter().map(key).collect())
+    }
+
+    /// The key that signs at `now`: the newest that all machines have, else the oldest.
+    fn signing(&self, now: Millis) -> Option<&SigningKey> {
+        let settled = self.0.iter().rev().find(|key| key.made_at.plus_ms(SETTLED_MS) <= now);
+        settled.or_else(|| self.0.first())
     }
 }
 
@@ -59,8 +79,22 @@ pub(crate) struct Session {
     pub(crate) since: i64,
     /// When this cookie was signed.
     pub(crate) at: i64,
+    /// Names the session: it stays when the cookie is signed anew.
+    pub(crate) id: u64,
     /// Makes every cookie another one.
     pub(crate) salt: u128,
+}
+
+impl Session {
+    /// When it ends.
+    pub(crate) fn ends_at(&self) -> Millis {
+        Millis(self.since).plus_ms(SESSION_MS)
+    }
+
+    /// Whether it has begun and not ended by itself.
+    pub(crate) fn is_within(&self, now: Millis) -> bool {
+        (self.since..self.ends_at().0).contains(&now.0)
+    }
 }
 
 impl Signed for Session {
@@ -90,7 +124,7 @@ impl Signed for Link {
 struct FormToken {
     name: String,
     generation: u64,
-    since: i64,
+    id: u64,
 }
 
 impl Signed for FormToken {
@@ -107,10 +141,10 @@ impl Signer {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
-    /// The text of a value, signed with the newest key.
-    pub(crate) fn sign<T: Signed>(&self, value: &T) -> String {
+    /// The text of a value, signed with the key that signs at `now`.
+    pub(crate) fn sign<T: Signed>(&self, value: &T, now: Millis) -> String {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((id, key)) = keys.0.last() else { return String::new() };
+        let Some(SigningKey { id, key, .. }) = keys.signing(now) else { return String::new() };
         let json = serde_json::to_vec(value).unwrap_or_default();
         let text = format!("{id}.{}", URL_SAFE_NO_PAD.encode(json));
         let tag = hmac::sign(key, format!("{} {text}", T::PURPOSE).as_bytes());
@@ -125,23 +159,23 @@ impl Signer {
         let (text, tag) = signed.rsplit_once('.')?;
         let (id, json) = text.rsplit_once('.')?;
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let (_, key) = keys.0.iter().find(|(known, _)| known == id)?;
+        let SigningKey { key, .. } = keys.0.iter().find(|known| known.id == id)?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         hmac::verify(key, format!("{} {text}", T::PURPOSE).as_bytes(), &tag).ok()?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(json).ok()?).ok()
     }
 
     /// The token of the forms of a session.
-    pub(crate) fn form_token(&self, session: &Session) -> String {
-        let Session { name, generation, since, .. } = session.clone();
-        self.sign(&FormToken { name, generation, since })
+    pub(crate) fn form_token(&self, session: &Session, now: Millis) -> String {
+        let Session { name, generation, id, .. } = session.clone();
+        self.sign(&FormToken { name, generation, id }, now)
     }
 
     /// Whether a form belongs to the session.
     pub(crate) fn is_form_of(&self, session: &Session, token: &str) -> bool {
         self.read::<FormToken>(token).is_some_and(|form| {
-            (form.name, form.generation, form.since)
-                == (session.name.clone(), session.generation, session.since)
+            (form.name, form.generation, form.id)
+                == (session.name.clone(), session.generation, session.id)
         })
     }
 }
@@ -150,43 +184,70 @@ impl Signer {
 mod tests {
     use super::*;
 
+    const NOON: Millis = Millis(1_763_596_800_000);
+
     fn session() -> Session {
-        Session { name: "eva".into(), generation: 3, since: 1, at: 2, salt: 7 }
+        Session { name: "eva".into(), generation: 3, since: 1, at: 2, id: 5, salt: 7 }
     }
+
+    fn keys(made: &[(&'static str, &'static [u8], Millis)]) -> SigningKeys {
+        SigningKeys::new(made.iter().copied())
+    }
+
+    const FIRST: (&str, &[u8], Millis) = ("k1", b"first secret", Millis(0));
+    const SECOND: (&str, &[u8], Millis) = ("k2", b"second", NOON);
 
     #[test]
     fn sessions() {
-        let one = SigningKeys::new([("k1", b"first secret".as_slice())]);
-        let two = SigningKeys::new([("k1", b"first secret".as_slice()), ("k2", b"second")]);
-        let signer = Signer::new(one.clone());
-        let signed = signer.sign(&session());
+        let signer = Signer::new(keys(&[FIRST]));
+        let sign = |signer: &Signer| signer.sign(&session(), NOON);
+        let signed = sign(&signer);
         let forged = format!("{}A", &signed[..signed.len() - 1]);
-        let with_two = Signer::new(two).sign(&session());
         let cases = [
             ("its own", signed.clone(), Some(session())),
-            ("another machine with the key", Signer::new(one).sign(&session()), Some(session())),
-            ("a key that it has not", with_two, None),
+            ("another machine with the key", sign(&Signer::new(keys(&[FIRST]))), Some(session())),
+            ("a key that it has not", sign(&Signer::new(keys(&[SECOND]))), None),
             ("a wrong signature", forged, None),
-            ("a token of a form", signer.form_token(&session()), None),
+            ("a token of a form", signer.form_token(&session(), NOON), None),
             ("no text", String::new(), None),
             ("too long", "a.".repeat(600), None),
         ];
         for (name, text, want) in cases {
             assert_eq!(signer.read::<Session>(&text), want, "{name}");
         }
-        signer.replace(SigningKeys::new([("k2", b"second".as_slice())]));
+        signer.replace(keys(&[SECOND]));
         assert_eq!(signer.read::<Session>(&signed), None, "the key was retired");
     }
 
     #[test]
+    fn a_new_key_signs_when_all_machines_have_it() {
+        let both = Signer::new(keys(&[FIRST, SECOND]));
+        let old = Signer::new(keys(&[FIRST]));
+        let hour = NOON.plus_ms(SETTLED_MS);
+        // When it is signed, and whether a machine without the new key reads it.
+        let cases = [
+            ("at once", NOON, true),
+            ("a moment before the hour", hour.plus_ms(-1), true),
+            ("after the hour", hour, false),
+        ];
+        for (name, now, want) in cases {
+            let signed = both.sign(&session(), now);
+            assert_eq!(old.read::<Session>(&signed).is_some(), want, "{name}");
+            assert!(both.read::<Session>(&signed).is_some(), "{name}");
+        }
+        let alone = Signer::new(keys(&[SECOND])).sign(&session(), NOON);
+        assert!(both.read::<Session>(&alone).is_some(), "the only key signs at once");
+    }
+
+    #[test]
     fn forms() {
-        let signer = Signer::new(SigningKeys::new([("k1", b"first secret".as_slice())]));
-        let token = signer.form_token(&session());
+        let signer = Signer::new(keys(&[FIRST]));
+        let token = signer.form_token(&session(), NOON);
         let cases = [
             ("the session", session(), true),
             ("its cookie signed anew", Session { at: 9, salt: 8, ..session() }, true),
             ("signed out everywhere since", Session { generation: 4, ..session() }, false),
-            ("another sign-in", Session { since: 5, ..session() }, false),
+            ("another sign-in", Session { id: 6, ..session() }, false),
             ("somebody else", Session { name: "bob".into(), ..session() }, false),
         ];
         for (name, session, want) in cases {

@@ -130,6 +130,31 @@ impl Texts {
         grouped
     }
 
+    /// A size, in the largest unit of which there is one.
+    pub(crate) fn bytes(self, bytes: u64) -> String {
+        const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+        let (mut whole, mut tenths, mut unit) = (bytes, 0, 0);
+        while whole >= 1_000 && unit + 1 < UNITS.len() {
+            (whole, tenths, unit) = (whole / 1_000, whole % 1_000 / 100, unit + 1);
+        }
+        let number = self.number(whole);
+        match (unit, whole) {
+            (1.., 0..10) => format!("{number}.{tenths} {}", UNITS[unit]),
+            _ => format!("{number} {}", UNITS[unit]),
+        }
+    }
+
+    /// How long something took, in seconds.
+    pub(crate) fn seconds(self, ms: u64) -> String {
+        self.seconds_short(format!("{}.{}", self.number(ms / 1_000), ms % 1_000 / 100))
+    }
+
+    /// A share of all, in whole percents.
+    pub(crate) fn share(self, part: u64, all: u64) -> String {
+        let percent = u128::from(part) * 100 / u128::from(all.max(1));
+        format!("{percent}%")
+    }
+
     /// A day.
     pub(crate) fn date(self, date: Date) -> String {
         self.civil(&date.to_string())

@@ -24,6 +24,8 @@ pub(crate) enum Trouble {
     Foreign,
     /// The form is too long.
     TooLong,
+    /// The form did not arrive in time.
+    TooSlow,
     /// There is no such page.
     NotFound,
     /// Fields of the form are wrong.
@@ -56,6 +58,7 @@ impl Trouble {
             Trouble::TooLong => {
                 plain(StatusCode::PAYLOAD_TOO_LARGE, t.form_too_long(), t.go_back())
             }
+            Trouble::TooSlow => plain(StatusCode::REQUEST_TIMEOUT, t.form_too_slow(), t.go_back()),
             Trouble::NotFound => plain(StatusCode::NOT_FOUND, t.no_such_page(), t.search_instead()),
             Trouble::Fields(faults) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())

@@ -16,3 +16,5 @@ mod roles;
 mod screens;
 #[path = "http/sessions.rs"]
 mod sessions;
+#[path = "http/tails.rs"]
+mod tails;

@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cold::{ColdStore, Patience};
 use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watch};
+use console::{CompactionRun, Console};
+use coupon::time::Millis;
 use engine::Engine;
 
 use crate::clock::{self, Trust};
@@ -53,8 +55,12 @@ fn lock_file(settings: &Settings) -> Result<File, CliError> {
     file.map_err(CliError::cannot("open", &path))
 }
 
-/// Compacts as often as the setting `compact_every` says, until it is dropped.
-pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
+/// Compacts as often as the setting `compact_every` says, until it is dropped. The console shows the runs.
+pub(crate) async fn from_time_to_time(
+    settings: Settings,
+    engine: Arc<Engine>,
+    console: Option<Arc<Console>>,
+) {
     let Some(every) = settings.compact_every.value.every else { return };
     // A store of its own: the engine's gives up as soon as a caller would.
     let cold = match open::cold(&settings, Patience::Work) {
@@ -67,7 +73,10 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     loop {
         match Alone::try_take(&settings) {
             Ok(Some(_alone)) => {
-                compacted(&settings, &engine, &cold).await;
+                let run = compacted(&settings, &engine, &cold).await;
+                if let (Some(console), Some(run)) = (&console, run) {
+                    console.compacted(run);
+                }
             }
             Ok(None) => tracing::info!("another compaction is running: this one is skipped"),
             Err(error) => tracing::warn!(%error, "cannot compact now"),
@@ -76,7 +85,12 @@ pub(crate) async fn from_time_to_time(settings: Settings, engine: Arc<Engine>) {
     }
 }
 
-async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) {
+/// One compaction; `None` if it may not run now.
+async fn compacted(
+    settings: &Settings,
+    engine: &Engine,
+    cold: &Arc<ColdStore>,
+) -> Option<CompactionRun> {
     let wanted = Closed::WhenWorthwhile;
     match clock::allowed(settings, engine, cold, wanted, Trust::Compared).await {
         Ok((closed, warning)) => {
@@ -84,9 +98,33 @@ async fn compacted(settings: &Settings, engine: &Engine, cold: &Arc<ColdStore>) 
                 tracing::warn!("compaction: {warning}");
             }
             let compactor = compactor(engine, cold, Arc::new(|_| {}));
-            log(compactor.run(engine.now(), closed).await);
+            let (began_at, begun) = (engine.now(), Instant::now());
+            let ended = compactor.run(began_at, closed).await;
+            let run = run(began_at, begun.elapsed(), &ended);
+            log(ended);
+            Some(run)
         }
-        Err(error) => tracing::warn!(%error, "cannot compact now"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot compact now");
+            None
+        }
+    }
+}
+
+/// What people see of a compaction.
+fn run(began_at: Millis, took: Duration, ended: &Result<Report, CompactError>) -> CompactionRun {
+    let partitions = ended.as_ref().map_or(&[][..], |report| &report.partitions);
+    let failed = match ended {
+        Ok(report) => report.failed.first().map(|(_, error)| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    CompactionRun {
+        began_at,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        days: partitions.len() as u64,
+        rows: partitions.iter().map(|it| it.copied).sum(),
+        bytes: partitions.iter().map(|it| it.bytes).sum(),
+        failed,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod banner;
 pub(crate) mod console;
+mod machine;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::console::Console;
 use api::accept::{self, Limits};
 use api::{Access, WebhookFeed};
 use attempts::AttemptLog;
@@ -47,8 +49,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
         cors_origins: settings.cors_origins.parsed("cors_origins")?,
         sign_up: settings.sign_up.parsed("sign_up")?,
-        attempts: None,
-        webhooks: None,
+        ..Access::default()
     };
     let data = &settings.data.value;
     open::must_not_be_half_restored(data)?;
@@ -71,7 +72,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
     let console = console::console(settings, &opened, &access)?;
-    let mut background = background(settings, &opened, &access, notices);
+    let mut background = background(settings, &opened, &access, notices, console.clone());
     let posting = access.webhooks.clone().map(|it| Posting::start(it, Arc::clone(&engine)));
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone()));
     let mut wrong_store = None;
@@ -79,7 +80,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let moved_away = open::moved_away(Arc::clone(&engine));
     let limits = Limits { trusted_proxies: access.trusted_proxies.clone(), ..Limits::default() };
     let app = api::app_with(engine, tokens, access);
-    let app = match console {
+    let app = match console.clone() {
         Some(console) => ::console::mounted(app, console),
         None => app,
     };
@@ -89,6 +90,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
             error = found_older => wrong_store = Some(error),
             error = moved_away => wrong_store = Some(error),
         }
+        console.iter().for_each(|console| console.stop());
     };
     let served = accept::serve(listener, app, limits, stop).await;
     // Each of these continues where it stopped, so it may be cut off.
@@ -114,13 +116,14 @@ fn background(
     opened: &Opened,
     access: &Access,
     notices: Vec<Rounds>,
+    console: Option<Arc<Console>>,
 ) -> JoinSet<()> {
     let engine = || Arc::clone(&opened.engine);
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
-    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine()));
+    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), console));
     for rounds in notices {
         tasks.spawn(rounds.go(settings.clone(), engine()));
     }

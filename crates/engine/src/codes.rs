@@ -11,7 +11,7 @@ use futures::stream::try_unfold;
 use router::openings;
 
 use crate::failure::{Failure, found};
-use crate::{Caller, Engine, Role};
+use crate::{Caller, Deed, Engine, Role};
 
 /// Codes minted and looked up at a time: some 10 KB of text and two milliseconds of a core. With
 /// eight times as many, a redeem waited four milliseconds for one chunk.
@@ -27,6 +27,31 @@ pub struct CodesRequest {
     pub batch: Option<BatchId>,
     /// Only those after this one, in the order of the list.
     pub after: Option<CodeText>,
+    /// What is made of them.
+    pub format: CodesFormat,
+}
+
+/// What is made of a list of codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodesFormat {
+    /// A file of lines.
+    #[default]
+    Csv,
+    /// A workbook.
+    Xlsx,
+    /// A page to print.
+    Sheet,
+}
+
+impl CodesFormat {
+    /// Its name in the audit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CodesFormat::Csv => "csv",
+            CodesFormat::Xlsx => "xlsx",
+            CodesFormat::Sheet => "sheet",
+        }
+    }
 }
 
 /// Where a list of codes stands: the runs left, and the next serial of the first of them.
@@ -38,7 +63,8 @@ struct Progress {
 
 impl Engine {
     /// Streams the printed codes that have no event, one chunk of lines at a time; each line ends
-    /// with `\n`. Only minted codes: whoever imported codes has their list.
+    /// with `\n`. Only minted codes: whoever imported codes has their list. Enters first that the caller got
+    /// them: without the entry there are no codes.
     ///
     /// # Errors
     /// `NotFound` for the campaign or the batch; `Invalid` for an `after` of another campaign.
@@ -60,6 +86,9 @@ impl Engine {
         });
         let (runs, offset) = self.behind(runs.collect(), request.after.as_ref())?;
         let prefix = terms.code_prefix.as_ref().map(ToString::to_string);
+        let deed =
+            Deed::codes_downloaded(campaign, request.batch.as_ref(), request.format.as_str());
+        self.record(caller, deed).await?;
         Ok(try_unfold(Progress { runs, offset, prefix }, move |progress| {
             let engine = Arc::clone(&self);
             async move { engine.chunk(progress).await }

@@ -23,8 +23,10 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
+mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
+mod stream_limit; // how much of the machine long streams may take
 mod walk; // every coupon of both tiers, once each
 
 use std::collections::HashMap;
@@ -42,6 +44,8 @@ use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
 use failure::found;
+use futures::stream::BoxStream;
+use stream_limit::StreamLimit;
 
 pub use accounts::ACCOUNT_PREFIX;
 pub use activity::{By, CountsOfTime, CountsRequest, CountsView};
@@ -50,7 +54,7 @@ pub use batches::BatchRequest;
 pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
-pub use codes::CodesRequest;
+pub use codes::{CodesFormat, CodesRequest};
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,
@@ -69,6 +73,7 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
+pub use redemption_file::Lines;
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
@@ -87,6 +92,7 @@ pub struct Engine {
     handouts: RwLock<HashMap<CampaignId, Handout>>,
     /// One more than the version of the cold tier that was last compared with hot.
     compared: AtomicU64,
+    stream_limit: StreamLimit,
 }
 
 impl Engine {
@@ -99,7 +105,17 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Engine {
         let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
-        Engine { hot, cold, router, clock, handouts, compared }
+        let stream_limit = StreamLimit::new();
+        Engine { hot, cold, router, clock, handouts, compared, stream_limit }
+    }
+
+    /// The same stream; each of its pieces waits for a place among the pieces of all long streams, whichever
+    /// front end they are for.
+    pub fn limited<T: Send + 'static>(
+        &self,
+        stream: BoxStream<'static, T>,
+    ) -> BoxStream<'static, T> {
+        self.stream_limit.wrap(stream)
     }
 
     /// The time now.

@@ -15,8 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, found};
 use crate::{Caller, Deed, DeedKind, Engine, Role, given};
 
-/// Most people in the list: it is read for every page, so it stays within 64 KiB.
+/// Most people in the list: it is read for every page, so it stays within 100 KiB.
 pub const STAFF_MAX: usize = 200;
+
+/// Sessions of one person that the list remembers as ended. Whoever ends more within the life of a session is
+/// signed out everywhere: no copy of a cookie may come back to life because the list is full.
+const ENDED_MAX: usize = 8;
 
 /// How often the list is read again because another process was changing it.
 const TRIES: u32 = 16;
@@ -86,6 +90,34 @@ pub struct StaffMember {
     pub generation: u64,
     /// When the account was made, in milliseconds since 1970.
     pub added_at: i64,
+    /// Each session that was signed out before its end, with the time at which it would have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<(u64, i64)>,
+}
+
+impl StaffMember {
+    /// Whether a session of theirs is over: it names another generation, or was signed out.
+    pub fn has_ended(&self, session: u64, generation: u64) -> bool {
+        generation != self.generation || self.ended.iter().any(|(ended, _)| *ended == session)
+    }
+
+    /// Ends all of their sessions.
+    fn end_all(&mut self) {
+        self.generation += 1;
+        self.ended.clear();
+    }
+
+    /// Ends one session, which would have ended at `until`.
+    fn end(&mut self, session: u64, until: Millis, now: Millis) {
+        self.ended.retain(|(_, until)| *until > now.0);
+        if self.ended.iter().any(|(ended, _)| *ended == session) {
+            return;
+        }
+        match self.ended.len() < ENDED_MAX {
+            true => self.ended.push((session, until.0)),
+            false => self.end_all(),
+        }
+    }
 }
 
 /// Everybody, and the one-time links that were used.
@@ -196,7 +228,15 @@ impl Engine {
                 let password_hash = password_hash.clone();
                 let (name, role) = (name.to_string(), link.role);
                 let added_at = now.0;
-                list.people.push(StaffMember { name, role, password_hash, generation, added_at });
+                let ended = Vec::new();
+                list.people.push(StaffMember {
+                    name,
+                    role,
+                    password_hash,
+                    generation,
+                    added_at,
+                    ended,
+                });
                 list.people.sort_by(|one, other| one.name.cmp(&other.name));
                 list.must_have_an_admin()
             })
@@ -247,11 +287,46 @@ impl Engine {
             caller.must_be(&[Role::Admin])?;
         }
         let changed = self.change_staff(|list| {
-            list.member_mut(name)?.generation += 1;
+            list.member_mut(name)?.end_all();
             Ok(())
         });
         changed.await?;
         self.record_staff(caller, DeedKind::StaffUpdated, name.as_str(), None).await
+    }
+
+    /// Ends one session of a person, which would have ended at `until`. Whoever has a copy of its cookie is
+    /// signed out too.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn end_staff_session(
+        &self,
+        caller: &Caller,
+        session: u64,
+        until: Millis,
+    ) -> Result<(), Failure> {
+        let now = self.now();
+        let changed = self.change_staff(|list| {
+            list.member_mut(&caller.subject)?.end(session, until, now);
+            Ok(())
+        });
+        changed.await.map(|_| ())
+    }
+
+    /// Enters that an admin has made a link with which somebody gets an account.
+    ///
+    /// # Errors
+    /// `Forbidden` unless an admin asks; those of the store.
+    pub async fn staff_invited(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+        role: StaffRole,
+    ) -> Result<(), Failure> {
+        caller.must_be(&[Role::Admin])?;
+        let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
+        changes.push(given("role", role.as_str()));
+        self.record(caller, Deed::of_store(DeedKind::StaffInvited, changes)).await
     }
 
     /// Deletes an account. Its sessions are over with the next page.
@@ -307,4 +382,62 @@ fn read(text: Option<&str>) -> Result<StaffList, Failure> {
 
 fn damaged(error: serde_json::Error) -> Failure {
     Failure::Store(hot::HotError::Damaged(format!("the list of staff: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Millis = Millis(1_763_596_800_000);
+
+    fn eva() -> StaffMember {
+        StaffMember {
+            name: "eva".into(),
+            role: StaffRole::Viewer,
+            password_hash: String::new(),
+            generation: 3,
+            added_at: 0,
+            ended: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn sessions_that_have_ended() {
+        let mut eva = eva();
+        eva.end(1, NOON.plus_ms(1_000), NOON);
+        let cases = [
+            ("the one that ended", 1, 3, true),
+            ("another one", 2, 3, false),
+            ("one of an older generation", 2, 2, true),
+        ];
+        for (name, session, generation, want) in cases {
+            assert_eq!(eva.has_ended(session, generation), want, "{name}");
+        }
+        // Twice, as with two tabs, takes one place; and what is over anyway takes none.
+        eva.end(1, NOON.plus_ms(1_000), NOON);
+        assert_eq!(eva.ended.len(), 1);
+        eva.end(2, NOON.plus_ms(9_000), NOON.plus_ms(1_000));
+        assert_eq!(eva.ended, [(2, NOON.0 + 9_000)]);
+    }
+
+    #[test]
+    fn more_ends_than_the_list_remembers_end_all() {
+        let mut eva = eva();
+        for session in 0..=ENDED_MAX as u64 {
+            assert!(!eva.has_ended(99, 3), "{session}");
+            eva.end(session, NOON.plus_ms(1_000), NOON);
+        }
+        for session in [0, 1, 99] {
+            assert!(eva.has_ended(session, 3), "{session}");
+        }
+        assert!(!eva.has_ended(99, 4), "a new session is good");
+    }
+
+    #[test]
+    fn a_list_of_an_older_release() {
+        let text = r#"{"people":[{"name":"eva","role":"viewer","password_hash":"","generation":3,"added_at":0}],"used":[]}"#;
+        let list = read(Some(text)).unwrap();
+        assert_eq!(list.people(), [eva()]);
+        assert_eq!(serde_json::to_string(&list).unwrap(), text);
+    }
 }

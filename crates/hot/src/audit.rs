@@ -85,6 +85,8 @@ pub enum DeedKind {
     BatchResumed,
     /// All coupons of an expiry day are in cold.
     DayArchived,
+    /// Somebody began to download codes that nobody has.
+    CodesDownloaded,
     /// A token was made.
     TokenMade,
     /// A code key was added.
@@ -101,6 +103,12 @@ pub enum DeedKind {
     WebhookDeleted,
     /// A webhook got a new secret.
     WebhookSecretRotated,
+    /// A test event was posted to a webhook.
+    WebhookTested,
+    /// A delivery of a webhook was begun anew.
+    WebhookRedelivered,
+    /// Somebody made a one-time link to the console.
+    StaffInvited,
     /// Somebody got an account of the console.
     StaffAdded,
     /// Somebody got another role or password, or was signed out everywhere.
@@ -112,7 +120,7 @@ pub enum DeedKind {
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 22] = [
+pub const DEED_KINDS: [DeedKind; 26] = [
     DeedKind::CampaignCreated,
     DeedKind::CampaignUpdated,
     DeedKind::CampaignPaused,
@@ -123,6 +131,7 @@ pub const DEED_KINDS: [DeedKind; 22] = [
     DeedKind::BatchPaused,
     DeedKind::BatchResumed,
     DeedKind::DayArchived,
+    DeedKind::CodesDownloaded,
     DeedKind::TokenMade,
     DeedKind::KeyAdded,
     DeedKind::KeyRetired,
@@ -131,6 +140,9 @@ pub const DEED_KINDS: [DeedKind; 22] = [
     DeedKind::WebhookUpdated,
     DeedKind::WebhookDeleted,
     DeedKind::WebhookSecretRotated,
+    DeedKind::WebhookTested,
+    DeedKind::WebhookRedelivered,
+    DeedKind::StaffInvited,
     DeedKind::StaffAdded,
     DeedKind::StaffUpdated,
     DeedKind::StaffRemoved,
@@ -151,6 +163,7 @@ impl DeedKind {
             DeedKind::BatchPaused => "batch.paused",
             DeedKind::BatchResumed => "batch.resumed",
             DeedKind::DayArchived => "day.archived",
+            DeedKind::CodesDownloaded => "codes.downloaded",
             DeedKind::TokenMade => "token.made",
             DeedKind::KeyAdded => "key.added",
             DeedKind::KeyRetired => "key.retired",
@@ -159,6 +172,9 @@ impl DeedKind {
             DeedKind::WebhookUpdated => "webhook.updated",
             DeedKind::WebhookDeleted => "webhook.deleted",
             DeedKind::WebhookSecretRotated => "webhook.secret_rotated",
+            DeedKind::WebhookTested => "webhook.tested",
+            DeedKind::WebhookRedelivered => "webhook.redelivered",
+            DeedKind::StaffInvited => "staff.invited",
             DeedKind::StaffAdded => "staff.added",
             DeedKind::StaffUpdated => "staff.updated",
             DeedKind::StaffRemoved => "staff.removed",
@@ -171,7 +187,7 @@ impl DeedKind {
         DEED_KINDS.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Whether the event feed tells of it. Tokens, keys and webhooks are for auditors alone.
+    /// Whether the event feed tells of it. Downloads, tokens, keys, webhooks and people are for auditors alone.
     pub fn is_told(self) -> bool {
         self <= DeedKind::DayArchived
     }
@@ -244,6 +260,13 @@ impl Deed {
         ];
         let changes = changes.map(|(field, count)| given(field, count));
         Deed::of_batch(DeedKind::BatchImported, campaign, batch, changes.into())
+    }
+
+    /// Codes of a campaign, or of one of its batches, that somebody began to download.
+    pub fn codes_downloaded(campaign: &CampaignId, batch: Option<&BatchId>, format: &str) -> Deed {
+        let changes = vec![given("format", format)];
+        let deed = Deed::of_campaign(DeedKind::CodesDownloaded, campaign, changes);
+        Deed { batch: batch.cloned(), ..deed }
     }
 
     fn of_batch(
@@ -321,7 +344,7 @@ mod tests {
             assert_eq!(DeedKind::named(kind.as_str()), Some(kind));
         }
         assert_eq!(DeedKind::named("campaign.deleted"), None);
-        assert!(DeedKind::DayArchived.is_told() && !DeedKind::TokenMade.is_told());
+        assert!(DeedKind::DayArchived.is_told() && !DeedKind::CodesDownloaded.is_told());
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Passwords: the only place that hashes or compares them, and that counts the wrong ones ([`throttle`]).
+//! Passwords: the only place that hashes or compares them, and that counts the wrong ones ([`throttle`]) of
+//! a [`peer`].
 //!
 //! Argon2id at OWASP's minimum costs 42 ms of a core and 19 MiB, so a few run at a time, a few
 //! more wait, and the rest is turned away: signing in must not starve redeeming. The memory of a
 //! hash goes back to the system with its end.
 
+pub mod peer;
 mod slots;
 pub mod throttle;
 

@@ -8,6 +8,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Wrong passwords for one login from one peer after which this peer is refused under this login
+/// for the rest of [`SIGN_IN_WINDOW_MS`]. Its owner still gets in from anywhere else.
+pub const SIGN_INS_MAX: u32 = 5;
+
+/// The window in which wrong passwords are counted.
+pub const SIGN_IN_WINDOW_MS: i64 = 15 * 60 * 1_000;
+
+/// Sign-ins, and sign-ups, that one peer may have under way: a quarter of those that may wait, so
+/// that one peer cannot take every place.
+pub const SIGNING_MAX: u32 = 8;
+
 /// Counts per key and window. Keys are kept as 64-bit SipHash under a random key: fixed memory
 /// whatever their length, no logins in a core dump, and no key that somebody else can collide
 /// with on purpose.
@@ -130,6 +141,30 @@ impl State {
         if let Some((_, hash)) = self.opened.pop_first() {
             self.windows.remove(&hash);
         }
+    }
+}
+
+/// One request under way; also one whose client has gone.
+#[derive(Debug)]
+pub struct UnderWay<'a> {
+    counts: &'a Throttle,
+    key: &'a str,
+}
+
+impl<'a> UnderWay<'a> {
+    /// `None` when `key` has as many as `counts` allows.
+    pub fn begin(counts: &'a Throttle, key: &'a str, now: i64) -> Option<UnderWay<'a>> {
+        if counts.blocked(key, now).is_some() {
+            return None;
+        }
+        counts.count(key, now);
+        Some(UnderWay { counts, key })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.counts.take_back(self.key);
     }
 }
 

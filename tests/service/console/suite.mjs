@@ -1,7 +1,7 @@
 // Opens every screen of the console in a browser: in both languages and themes, on a desk, a tablet and a
 // phone. axe-core finds nothing, nothing is logged as an error, no request leaves the origin, nothing is wider
 // than the screen, and no page is larger than it may be. Then the stories: a marketer's day, a support call,
-// an expired session in the middle of a form.
+// an expired session in the middle of a form. Last every action of every role, in actions.mjs.
 //
 // COUPONRY is the address, LINK a one-time link for an admin, TOKEN an admin's token of the API. SHOTS is a
 // folder for pictures; without it none are made.
@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { everyAction } from "./actions.mjs";
 
 const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, CHROMIUM: executablePath } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -65,7 +66,8 @@ const watched = (page) => {
 };
 
 const SIZES = { desk: [1440, 900], tablet: [1024, 768], phone: [390, 844] };
-const context = (lang, theme, size, session) => browser.newContext({
+const context = (lang, theme, size, session, more = {}) => browser.newContext({
+  ...more,
   locale: lang === "ko" ? "ko-KR" : "en-GB",
   colorScheme: theme,
   viewport: { width: SIZES[size][0], height: SIZES[size][1] },
@@ -132,9 +134,11 @@ const everyScreen = async (session, { redeemed, issued }) => {
     import: "/console/import",
     "import-file": "/console/campaigns/mail/import",
     batch: "/console/campaigns/mail/batches/old",
+    printed: "/console/campaigns/friday/sheet",
     events: "/console/events",
     webhook: "/console/webhooks/shop",
     store: "/console/store",
+    keys: "/console/keys",
     staff: "/console/staff",
     audit: "/console/audit",
     nowhere: "/console/nowhere",
@@ -280,6 +284,10 @@ for (const story of [marketersDay, supportCall, expiredSession, importing, liveT
   await story(session, seeded);
   console.log(`story ${story.name}: done`);
 }
+const codes = async (campaign) => (await fetch(`${base}/v1/campaigns/${campaign}/codes`, { headers: { authorization: `Bearer ${token}` } })).text();
+const from = Date.now();
+const acted = await everyAction(session, { base, call, codes, day, context, watched });
+console.log(`${acted} actions of five roles in two languages in ${Math.round((Date.now() - from) / 1000)} s`);
 await browser.close();
 const different = [...new Set(problems)];
 console.log(different.join("\n"));

@@ -62,12 +62,16 @@ pub(crate) fn unauthenticated(detail: String) -> Problem {
     Problem::new(Code::Unauthenticated, detail)
 }
 
-impl FromRequestParts<Arc<App>> for Peer {
+/// Whom limits for strangers count the request with.
+pub(crate) struct WhereFrom(pub(crate) Peer);
+
+impl FromRequestParts<Arc<App>> for WhereFrom {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Peer, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let Some(ConnectInfo(address)) = connection else { return Ok(Peer::NOWHERE) };
-        Ok(Peer::at(app.access.trusted_proxies.client(address.ip(), &parts.headers)))
+        let Some(ConnectInfo(address)) = connection else { return Ok(WhereFrom(Peer::NOWHERE)) };
+        let client = app.access.trusted_proxies.client(address.ip(), &parts.headers);
+        Ok(WhereFrom(Peer::at(client)))
     }
 }

@@ -8,14 +8,13 @@ use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{Account, Done, Failure};
-use passwords::throttle::Throttle;
+use passwords::throttle::{Throttle, UnderWay};
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::answer::{Answer, Made};
 use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, Reading};
-use crate::extract::{Json, UserInPath, Who, named, unauthenticated};
-use crate::guesses::UnderWay;
+use crate::extract::{Json, UserInPath, WhereFrom, Who, named, unauthenticated};
 use crate::peer::Peer;
 use crate::problem::{Code, Problem};
 use crate::token::Role;
@@ -41,7 +40,7 @@ pub const USER_TOKEN_TTL_MS: i64 = 12 * 3_600 * 1_000;
 )]
 pub(crate) async fn create_user(
     State(app): State<Arc<App>>,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
 ) -> Result<Made<SessionBody>, Problem> {
     has_accounts(&app)?;
@@ -63,7 +62,7 @@ pub(crate) async fn create_user(
     }
     // Counted before the slow part, so that sign-ups side by side do not get past the limit.
     app.sign_in_limits.sign_ups.count(&peer, now);
-    let made = match app.passwords.hash(password.clone()).await {
+    let made = match app.access.passwords.hash(password.clone()).await {
         Ok(hash) => app.engine.create_account(login.clone(), hash).await.map_err(Problem::from),
         Err(error) => Err(error.into()),
     };
@@ -112,7 +111,7 @@ async fn made_before(
 )]
 pub(crate) async fn create_session(
     State(app): State<Arc<App>>,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     Json(body): Json<Credentials>,
 ) -> Result<Answer<SessionBody>, Problem> {
     has_accounts(&app)?;
@@ -171,7 +170,7 @@ async fn is_right(
     let found = async {
         let account = account().await?;
         let hash = account.as_ref().map(|account| account.password_hash.as_str());
-        let right = app.passwords.verify(purpose, password, hash).await?;
+        let right = app.access.passwords.verify(purpose, password, hash).await?;
         Ok::<_, Problem>(account.filter(|_| right))
     };
     match found.await {

@@ -8,9 +8,8 @@ use coupon::ids::CampaignId;
 use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, named, renamed};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, WhereFrom, Who, named, renamed};
 use crate::paging::{Page, named_page};
-use crate::peer::Peer;
 use crate::problem::Problem;
 use crate::tried::Trial;
 use crate::views::{CampaignBody, CouponBody, List};
@@ -118,7 +117,7 @@ pub(crate) async fn read_campaign(
 pub(crate) async fn issue(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CampaignInPath(id): CampaignInPath,
     Json(body): Json<IssueRequest>,
 ) -> Result<Made<CouponBody>, Problem> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use coupon::code::CodeText;
-use engine::CodesRequest;
+use engine::{CodesFormat, CodesRequest};
 use futures::stream::{StreamExt, once};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -31,7 +31,7 @@ pub(crate) struct CodesParams {
 /// Download the codes of a campaign
 ///
 /// Returns one line for each minted code to which nothing has happened yet. The codes have hyphens,
-/// as people read them. Only an admin may call it.
+/// as people read them. The audit shows who downloaded them. Only an admin may call it.
 #[utoipa::path(
     get, path = "/v1/campaigns/{campaign_id}/codes", tag = "batches",
     params(("campaign_id" = String, Path), CodesParams),
@@ -48,10 +48,11 @@ pub(crate) async fn list_codes(
     let ask = CodesRequest {
         batch: reading.may("batch_id", params.batch_id.as_deref()),
         after: reading.may::<CodeText>("after", params.after.as_deref()),
+        format: CodesFormat::Csv,
     };
     let ask = reading.done(Some(ask))?;
     let codes = Arc::clone(&app.engine).codes(&caller, &campaign, ask).await;
-    let mut codes = app.stream_limit.wrap(codes.map_err(named(BATCH))?.boxed());
+    let mut codes = app.engine.limited(codes.map_err(named(BATCH))?.boxed());
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });

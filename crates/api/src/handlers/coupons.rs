@@ -12,8 +12,7 @@ use crate::bodies::{
     CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
     ReleaseRequest,
 };
-use crate::extract::{CodeInPath, Json, Params, Who};
-use crate::peer::Peer;
+use crate::extract::{CodeInPath, Json, Params, WhereFrom, Who};
 use crate::problem::Problem;
 use crate::tried::Trial;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
@@ -66,7 +65,7 @@ pub(crate) async fn read_coupon(
 pub(crate) async fn issue_coupon(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<IssueCouponRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
@@ -90,7 +89,7 @@ pub(crate) async fn issue_coupon(
 pub(crate) async fn check(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
 ) -> Result<Answer<CheckBody>, Problem> {
@@ -121,7 +120,7 @@ pub(crate) async fn check(
 pub(crate) async fn hold(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<HoldRequest>,
 ) -> Result<Made<HoldBody>, Problem> {
@@ -167,7 +166,7 @@ pub(crate) async fn release(
 pub(crate) async fn redeem(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<RedeemRequest>,
 ) -> Result<Made<RedemptionBody>, Problem> {
@@ -192,7 +191,7 @@ pub(crate) async fn redeem(
 pub(crate) async fn cancel_redemption(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    peer: Peer,
+    WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,
 ) -> Result<Answer<CancelledBody>, Problem> {

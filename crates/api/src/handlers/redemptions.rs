@@ -7,10 +7,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, OrderRef};
-use engine::{
-    Caller, Failure, PAGE_DEFAULT, RedeemedPosition, RedemptionListRequest, RedemptionListView,
-};
-use futures::stream::{StreamExt, once, try_unfold};
+use engine::{Caller, PAGE_DEFAULT, RedeemedPosition, RedemptionListRequest, RedemptionListView};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -21,13 +18,7 @@ use crate::cursor;
 use crate::extract::{CAMPAIGN, Params, Who, named};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
-use crate::views::{List, REDEMPTION_COLUMNS, RedemptionBody, redemption_row};
-
-/// Redemptions that a download reads at a time: some 2 MB. Each reads the statistics of the archive again.
-const PIECE: usize = 10_000;
-
-/// Most rows of a download. A sheet of a spreadsheet has 1,048,576.
-const ROWS_MAX: usize = 1_000_000;
+use crate::views::{List, RedemptionBody};
 
 /// Which redemptions to list.
 #[derive(Deserialize, IntoParams, Serialize)]
@@ -81,8 +72,7 @@ impl RedemptionParams {
             }
         }
         let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
-        let limit =
-            if is_file { PIECE } else { limit.map_or(PAGE_DEFAULT, |limit| limit as usize) };
+        let limit = limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
         let after = match &self.cursor {
             None => None,
             Some(text) => {
@@ -120,7 +110,7 @@ pub(crate) async fn list_redemptions(
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/csv")) {
-        return file(app, caller, params.read(true)?).await;
+        return file(&app, &caller, params.read(true)?).await;
     }
     let view = page(&app, &caller, params.read(false)?).await?;
     let query = params.query();
@@ -135,50 +125,18 @@ async fn page(
     request: RedemptionListRequest,
 ) -> Result<RedemptionListView, Problem> {
     let view = app.engine.redemptions(caller, request).await.map_err(named(CAMPAIGN))?;
-    view.ok_or_else(|| {
-        Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0, or it is on a cluster and no order is named")
-    })
-}
-
-/// The next piece of a download.
-struct Rest {
-    app: Arc<App>,
-    caller: Caller,
-    request: RedemptionListRequest,
-    rows: usize,
+    view.ok_or_else(not_found_by_it)
 }
 
 async fn file(
-    app: Arc<App>,
-    caller: Caller,
+    app: &App,
+    caller: &Caller,
     request: RedemptionListRequest,
 ) -> Result<Response, Problem> {
-    // What goes wrong at once is an answer of its own, not a file that breaks off.
-    let first = page(&app, &caller, request.clone()).await?;
-    let header = engine::csv::row(REDEMPTION_COLUMNS);
-    let begin = format!("{}{header}{}", engine::csv::BYTE_ORDER_MARK, rows(&first));
-    let rest = first.next.map(|after| {
-        let request = RedemptionListRequest { after: Some(after), ..request };
-        Rest { app: Arc::clone(&app), caller, request, rows: first.redemptions.len() }
-    });
-    let rest = try_unfold(rest, |rest| async { Rest::piece(rest).await });
-    let rest = app.stream_limit.wrap(rest.boxed());
-    Ok(csv(once(async move { Ok(begin) }).chain(rest).boxed()))
+    let lines = Arc::clone(&app.engine).redemption_file(caller, request).await;
+    lines.map_err(named(CAMPAIGN))?.map(csv).ok_or_else(not_found_by_it)
 }
 
-impl Rest {
-    async fn piece(rest: Option<Rest>) -> Result<Option<(String, Option<Rest>)>, Failure> {
-        let Some(mut rest) = rest.filter(|rest| rest.rows < ROWS_MAX) else { return Ok(None) };
-        rest.request.limit = PIECE.min(ROWS_MAX - rest.rows);
-        let view = rest.app.engine.redemptions(&rest.caller, rest.request.clone()).await?;
-        let Some(mut view) = view else { return Ok(None) };
-        rest.rows += view.redemptions.len();
-        rest.request.after = view.next.take();
-        let is_end = rest.request.after.is_none();
-        Ok(Some((rows(&view), (!is_end).then_some(rest))))
-    }
-}
-
-fn rows(view: &RedemptionListView) -> String {
-    view.redemptions.iter().map(|entry| redemption_row(entry, &view.zone)).collect()
+fn not_found_by_it() -> Problem {
+    Problem::not_kept("it cannot find redemptions by it: events_keep or orders_keep is 0")
 }

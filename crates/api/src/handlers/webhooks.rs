@@ -199,6 +199,8 @@ pub(crate) async fn test_webhook(
 ) -> Result<Answer<WebhookTestBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
+    let changes = vec![given("delivered", tested.is_delivered)];
+    enter(&app, &caller, DeedKind::WebhookTested, named(&id, changes)).await;
     Ok(Answer(WebhookTestBody::from(tested)))
 }
 
@@ -277,6 +279,8 @@ pub(crate) async fn redeliver(
 ) -> Result<Answer<DeliveryBody>, Problem> {
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
+    let changes = vec![given("delivery_id", number)];
+    enter(&app, &caller, DeedKind::WebhookRedelivered, named(&id, changes)).await;
     Ok(Answer(DeliveryBody::from(&delivery)))
 }
 

@@ -1,8 +1,8 @@
 //! What an order does with a coupon: check, hold, redeem, cancel.
 
-use coupon::calendar::{Zone, format_instant, format_local};
+use coupon::calendar::format_instant;
 use coupon::coupon::Redemption;
-use engine::{CheckView, HoldView, RedemptionEntry, RedemptionView, csv};
+use engine::{CheckView, HoldView, RedemptionEntry, RedemptionView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,38 +55,6 @@ impl From<&RedemptionEntry> for RedemptionBody {
             cancelled_at: cancelled_at.map(format_instant),
         }
     }
-}
-
-/// The columns of a list of redemptions for spreadsheets.
-pub(crate) const REDEMPTION_COLUMNS: [&str; 10] = [
-    "code",
-    "campaign_id",
-    "campaign_name",
-    "batch_id",
-    "user_id",
-    "order_ref",
-    "redeemed_at",
-    "cancelled_at",
-    "cancel_reason",
-    "time_zone",
-];
-
-/// The row of a redemption, with the times that clocks of `zone` showed.
-pub(crate) fn redemption_row(entry: &RedemptionEntry, zone: &Zone) -> String {
-    let made = &entry.redemption;
-    let cancelled_at = made.cancelled_at.map(|at| format_local(at, zone));
-    csv::row([
-        &*entry.code,
-        entry.campaign.as_str(),
-        &*entry.campaign_name,
-        entry.batch.as_str(),
-        made.by.as_ref().map_or("", |by| by.as_str()),
-        made.order.as_str(),
-        &*format_local(made.at, zone),
-        cancelled_at.as_deref().unwrap_or_default(),
-        entry.cancel_reason.as_ref().map_or("", |reason| reason.as_str()),
-        zone.name(),
-    ])
 }
 
 /// A redemption that was cancelled, and its coupon.

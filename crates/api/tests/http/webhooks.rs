@@ -68,6 +68,8 @@ async fn a_test_says_what_the_receiver_answered() {
     let redeliver = format!("/v1/webhooks/w/deliveries/{}/redeliver", tested.json["delivery_id"]);
     let waits = service.post(Admin, &redeliver, json!({})).await;
     assert_eq!(waits.is("200", "again").json["state"], "pending");
+    let audit = service.get(Operator, "/v1/audit?limit=50").await.data("type");
+    assert_eq!(audit[..2], ["webhook.redelivered", "webhook.tested"]);
     let cases = [
         ("no such delivery", "/v1/webhooks/w/deliveries/99/redeliver", "404 NOT_FOUND"),
         ("no number", "/v1/webhooks/w/deliveries/x/redeliver", "404 NOT_FOUND"),

@@ -2,9 +2,10 @@
 
 use askama::Template;
 use axum::response::Response;
-use coupon::calendar::parse_instant;
+use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
-use engine::Audited;
+use engine::{Audited, DeedKind, FieldChange, StaffRole};
 use serde_json::json;
 
 use crate::desk::Desk;
@@ -17,6 +18,7 @@ const PAGE: usize = 50;
 
 /// One entry.
 pub(crate) struct Entry {
+    pub(crate) kind: DeedKind,
     pub(crate) what: &'static str,
     pub(crate) when: String,
     pub(crate) actor: String,
@@ -28,36 +30,74 @@ pub(crate) struct Entry {
     place: String,
 }
 
-/// Entries of one campaign or of all, newest first; `None` where none are kept.
+/// Entries of one campaign or of all, newest first; `None` where none are kept. Times are those of `zone`, and of
+/// terms those of the zone of their campaign.
 pub(crate) async fn entries(
     desk: &Desk,
     campaign: Option<&CampaignId>,
+    zone: &Zone,
     after: Option<String>,
     limit: usize,
 ) -> Result<Option<Vec<Entry>>, Trouble> {
     let caller = desk.caller(Action::ReadAudit)?;
-    let found = desk.engine().audit(&caller, campaign, after, limit).await?;
-    Ok(found.map(|found| found.into_iter().map(|it| entry(desk, it)).collect()))
+    let Some(found) = desk.engine().audit(&caller, campaign, after, limit).await? else {
+        return Ok(None);
+    };
+    let listed = desk.all_campaigns().await?;
+    let zone_of = |id: &CampaignId| {
+        let found = listed.campaigns.iter().find(|it| it.campaign.id == *id);
+        found.map(|it| &it.campaign.zone)
+    };
+    let entry = |it: Audited| {
+        let of_campaign = it.entry.deed.campaign.as_ref().and_then(zone_of);
+        entry(desk.t, it, zone, of_campaign.unwrap_or(zone))
+    };
+    Ok(Some(found.into_iter().map(entry).collect()))
 }
 
-fn entry(desk: &Desk, audited: Audited) -> Entry {
+fn entry(t: Texts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Entry {
     let Audited { place, entry } = audited;
-    // The audit has instants as the API writes them.
-    let text = |text: Option<String>| match text.as_deref().map(parse_instant) {
-        Some(Ok(at)) => desk.at(&at),
-        _ => text.unwrap_or_default(),
+    let change = |it: FieldChange| {
+        let [from, to] = [it.from, it.to].map(|text| value(t, &it.field, text, of_campaign));
+        (t.field(&it.field).to_owned(), from, to)
     };
-    let change =
-        |it: engine::FieldChange| (desk.t.field(&it.field).to_owned(), text(it.from), text(it.to));
     Entry {
-        what: desk.t.deed(entry.deed.kind),
-        when: desk.at(&entry.act.at),
+        kind: entry.deed.kind,
+        what: t.deed(entry.deed.kind),
+        when: t.moment(entry.act.at, zone),
         actor: entry.act.actor.as_str().to_owned(),
         reason: entry.act.reason.map(|reason| reason.as_str().to_owned()),
         campaign: entry.deed.campaign.map(|id| id.to_string()),
         batch: entry.deed.batch.map(|id| id.to_string()),
         changes: entry.deed.changes.into_iter().map(change).collect(),
         place,
+    }
+}
+
+/// The value of a field for people. The audit has it as the API writes it.
+fn value(t: Texts, field: &str, text: Option<String>, zone: &Zone) -> String {
+    let Some(text) = text else { return String::new() };
+    if let Ok(date) = text.parse::<Date>() {
+        return t.date(date);
+    }
+    let word = match field {
+        "role" => text.parse::<StaffRole>().ok().map(|role| t.role(role)),
+        "handout" => text.parse::<Handout>().ok().map(|handout| t.handout(handout)),
+        "paused" | "delivered" | "ordered" => match text.as_str() {
+            "true" => Some(t.yes()),
+            "false" => Some(t.no()),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(word) = word {
+        return word.to_owned();
+    }
+    match parse_instant(&text) {
+        // Up to which instant: people say on which day that is the last one.
+        Ok(at) if field == "expires_at" => t.date(Date::last_of(at, zone)),
+        Ok(at) => t.moment(at, zone),
+        Err(_) => text,
     }
 }
 
@@ -76,7 +116,8 @@ struct AuditPage<'a> {
 pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let campaign: Option<CampaignId> = desk.query.may("campaign")?;
     let after = desk.query.get("cursor").map(str::to_owned);
-    let entries = entries(&desk, campaign.as_ref(), after, PAGE).await?.ok_or(Trouble::NotKept)?;
+    let entries = entries(&desk, campaign.as_ref(), &desk.zone, after, PAGE).await?;
+    let entries = entries.ok_or(Trouble::NotKept)?;
     let last = entries.last().filter(|_| entries.len() == PAGE);
     let page = AuditPage {
         d: &desk,
@@ -87,4 +128,31 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         curl: desk.curl("GET", "/v1/audit?limit=50", &json!(null)),
     };
     desk.page(&page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Lang;
+
+    #[test]
+    fn values_for_people() {
+        let seoul: Zone = "Asia/Seoul".parse().unwrap();
+        let cases = [
+            ("an instant", "valid_from", "2027-02-28T15:00:00.000Z", "1 Mar 2027 00:00"),
+            ("a last day", "expires_at", "2027-03-31T15:00:00.000Z", "31 Mar 2027"),
+            ("a day", "day", "2027-03-31", "31 Mar 2027"),
+            ("a name", "name", "Spring 2027", "Spring 2027"),
+            ("a number", "count", "2027", "2027"),
+            ("a role", "role", "marketer", "Marketer"),
+            ("a role of the API", "role", "shop", "shop"),
+            ("how coupons are given out", "handout", "shop", "The shop gives them out"),
+            ("yes", "paused", "true", "Yes"),
+        ];
+        for (name, field, text, want) in cases {
+            let said = value(Texts::new(Lang::En), field, Some(text.to_owned()), &seoul);
+            assert_eq!(said, want, "{name}");
+        }
+        assert_eq!(value(Texts::new(Lang::Ko), "name", None, &seoul), "");
+    }
 }

@@ -5,11 +5,13 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::State;
+use engine::{CampaignView, NOTICE_TYPE};
 use serde_json::json;
 
+use crate::Notices;
 use crate::cursor;
 use crate::desk::Desk;
-use crate::index::Counted;
+use crate::index::{Counted, Listed};
 use crate::roles::Action;
 use crate::screens::customer::{CouponRow, coupon_row};
 use crate::text::Texts;
@@ -28,6 +30,7 @@ struct CalendarPage<'a> {
     after: String,
     weekdays: [&'static str; 7],
     weeks: Vec<Vec<Option<Day>>>,
+    notices: String,
 }
 
 struct Day {
@@ -37,6 +40,8 @@ struct Day {
     campaigns: Vec<(String, String)>,
     more: u64,
     outstanding: u64,
+    /// Coupons of which a notice is due.
+    due: u64,
 }
 
 /// A month, as `2027-03`.
@@ -84,9 +89,10 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let month = desk.query.get("month").and_then(Month::parse).unwrap_or(this);
     let (days, weekday) = month.days()?;
     let listed = desk.all_campaigns().await?;
+    let (notices, ends) = (desk.notices().await?, ends(&listed));
     let mut cells: Vec<Option<Day>> = (0..weekday).map(|_| None).collect();
     for date in days {
-        let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == date);
+        let ending = ends.iter().filter(|(on, _)| *on == date).map(|(_, view)| view);
         let (mut campaigns, mut more, mut outstanding) = (Vec::new(), 0, 0);
         for view in ending {
             outstanding += view.counts().issued;
@@ -95,10 +101,11 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
                 false => more += 1,
             }
         }
+        let due = due(&desk, &ends, date).iter().map(|(_, coupons)| coupons).sum();
         let date = date.to_string();
         let number = date.get(8..).and_then(|day| day.parse().ok()).unwrap_or(0);
         let is_today = date == today;
-        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding }));
+        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding, due }));
     }
     let mut weeks: Vec<Vec<Option<Day>>> = Vec::new();
     for (at, cell) in cells.into_iter().enumerate() {
@@ -120,8 +127,49 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         after: month.plus(1).text(),
         weekdays: t.weekdays(),
         weeks,
+        notices,
     };
     desk.page(&page)
+}
+
+/// A campaign and its last day, which takes longer to compute than to compare.
+type Ends<'a> = (Date, &'a CampaignView);
+
+fn ends(listed: &Listed) -> Vec<Ends<'_>> {
+    listed.campaigns.iter().map(|it| (it.campaign.expires_on(), it)).collect()
+}
+
+/// Notices that the settings ask for on a day: how many days before the last one, and of how many coupons. None on
+/// days that have passed: what was sent then is known only to whoever sent it.
+fn due(desk: &Desk, ends: &[Ends<'_>], date: Date) -> Vec<(u16, u64)> {
+    let of = |days: &u16| {
+        let last = date.plus_days(*days);
+        let ending = ends.iter().filter(|(on, _)| *on == last).map(|(_, view)| view);
+        // Coupons of a paused campaign wait until it is resumed.
+        let told = ending.filter(|it| !it.campaign.paused && date >= today(desk, it));
+        (*days, told.map(|it| it.counts().issued).sum())
+    };
+    desk.console.notices.days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
+}
+
+fn today(desk: &Desk, view: &CampaignView) -> Date {
+    Date::of(desk.now, &view.campaign.zone)
+}
+
+impl Desk {
+    /// Who gets which notices, and what is not known of them.
+    async fn notices(&self) -> Result<String, Trouble> {
+        let Notices { days, has_address } = &self.console.notices;
+        let has_asked = match &self.console.webhooks {
+            Some(webhooks) => webhooks.has_asked(NOTICE_TYPE).await?,
+            None => false,
+        };
+        let days = days.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        Ok(match *has_address || has_asked {
+            true => self.t.notices_by_settings(days),
+            false => self.t.notices_to_nobody(days),
+        })
+    }
 }
 
 #[derive(Template)]
@@ -131,6 +179,9 @@ struct DayPage<'a> {
     t: Texts,
     day: String,
     campaigns: Vec<(String, String, String)>,
+    /// Days before the last one, and coupons.
+    due: Vec<(String, String)>,
+    notices: String,
     coupons: Vec<CouponRow>,
     next: Option<String>,
     curl: String,
@@ -151,12 +202,20 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         // Whoever has a code that nobody holds may be able to use it.
         list.coupons.retain(|view| !matches!(view.coupon.state(), State::Available));
     }
+    let due = due(&desk, &ends(&listed), day);
+    let due = due.iter().map(|(days, coupons)| {
+        let last = t.date(day.plus_days(*days));
+        (t.notice_before(u64::from(*days), last), t.number(*coupons))
+    });
+    let due = due.collect();
     let zone = crate::fields::encoded(desk.zone.name());
     let page = DayPage {
         d: &desk,
         t,
         day: t.date(day),
         campaigns: campaigns.collect(),
+        due,
+        notices: desk.notices().await?,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
         next: list
             .next

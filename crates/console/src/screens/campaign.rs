@@ -3,13 +3,14 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
-use coupon::calendar::Date;
+use coupon::calendar::{Date, Zone};
 use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
 use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
 use serde_json::{Value, json};
 
+use crate::chart::share as share_bar;
 use crate::desk::Desk;
 use crate::index::Counted;
 use crate::roles::Action;
@@ -28,6 +29,9 @@ const BATCHES: usize = 100;
 /// Rejected lines that a batch shows; the download has all.
 const REJECTED: usize = 100;
 
+/// Longest time over which cancelled redemptions are added up, in days.
+const CANCELLED_DAYS: i64 = 366;
+
 /// Entries of the audit that the page shows.
 const AUDITED: usize = 10;
 
@@ -45,6 +49,7 @@ struct CampaignPage<'a> {
     times: Vec<(String, Activity)>,
     by_hour: bool,
     forecast: Option<String>,
+    funnel: Vec<Step>,
     terms: Vec<(&'static str, String)>,
     batches: Vec<BatchRow>,
     audited: Vec<Entry>,
@@ -57,6 +62,14 @@ impl CampaignPage<'_> {
         let first = t.date(Date::of(campaign.valid_from, &campaign.zone));
         t.period(first, t.date(campaign.expires_on()))
     }
+}
+
+/// A step of the funnel: how many coupons came so far.
+struct Step {
+    label: String,
+    bar: String,
+    count: String,
+    share: String,
 }
 
 /// A batch on a page.
@@ -79,7 +92,10 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let counted = counted(&desk, &view, by_hour).await?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
     let audited = match desk.may(Action::ReadAudit) {
-        true => entries(&desk, Some(&id), None, AUDITED).await?.unwrap_or_default(),
+        true => {
+            let zone = &view.campaign.zone;
+            entries(&desk, Some(&id), zone, None, AUDITED).await?.unwrap_or_default()
+        }
         false => Vec::new(),
     };
     let page = CampaignPage {
@@ -91,8 +107,9 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
         times: counted.as_ref().map(|it| times(t, it, by_hour)).unwrap_or_default(),
         by_hour,
         forecast: forecast(&desk, &view).await?,
+        funnel: funnel(&desk, &view).await?,
         terms: terms(t, &view),
-        batches: batches.iter().map(|batch| batch_row(&desk, batch)).collect(),
+        batches: batches.iter().map(|it| batch_row(t, it, &view.campaign.zone)).collect(),
         audited,
         curl: desk.curl("GET", &format!("/v1/campaigns/{id}"), &Value::Null),
         view: &view,
@@ -140,6 +157,43 @@ fn times(t: Texts, view: &CountsView, by_hour: bool) -> Vec<(String, Activity)> 
         false => t.date(it.on),
     };
     view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
+}
+
+/// From the stock to the redemptions that were cancelled.
+async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> {
+    let (t, counts, zone) = (desk.t, view.counts(), &view.campaign.zone);
+    let longest = desk.now.plus_ms(-(CANCELLED_DAYS - 1) * DAY_MS);
+    let first = Date::of(view.campaign.created_at.max(longest), zone);
+    let request = CountsRequest {
+        campaign: Some(view.campaign.id.clone()),
+        by: By::Day,
+        days: first..=Date::of(desk.now, zone),
+        zone: None,
+    };
+    let sums = desk.engine().activity(&desk.reader()?, request).await?;
+    let steps = [
+        (t.stock_total().to_owned(), "available", Some(counts.stock)),
+        (t.funnel_issued().to_owned(), "issued", Some(counts.issued + counts.redeemed)),
+        (t.state_redeemed().to_owned(), "redeemed", Some(counts.redeemed)),
+        (
+            t.cancelled_since(t.date(first)),
+            "void",
+            sums.map(|sums| sums.counts.iter().map(|day| day.activity.cancelled).sum()),
+        ),
+    ];
+    // Of a shared code there is no stock to begin with.
+    let most = counts.stock.max(counts.issued + counts.redeemed);
+    let step = |(label, class, count): (String, &'static str, Option<u64>)| {
+        let count = count?;
+        let share = t.share(count, most);
+        Some(Step {
+            bar: share_bar(class, count, most, &share),
+            label,
+            count: t.number(count),
+            share,
+        })
+    };
+    Ok(steps.into_iter().filter_map(step).collect())
 }
 
 /// When the stock is gone at the rate of the last day; `None` if nothing was issued or nothing is left.
@@ -195,8 +249,7 @@ fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
     terms
 }
 
-fn batch_row(desk: &Desk, batch: &Batch) -> BatchRow {
-    let t = desk.t;
+fn batch_row(t: Texts, batch: &Batch, zone: &Zone) -> BatchRow {
     let (kind, is_import) = match batch.kind {
         BatchKind::Minted(_) => (t.batch_minted(), false),
         BatchKind::Imported => (t.batch_imported(), true),
@@ -205,7 +258,7 @@ fn batch_row(desk: &Desk, batch: &Batch) -> BatchRow {
         id: batch.id.to_string(),
         kind,
         count: t.number(batch.count),
-        created: desk.at(&batch.created_at),
+        created: t.moment(batch.created_at, zone),
         paused: batch.paused,
         is_import,
         rejected: batch.import.rejected,
@@ -235,6 +288,7 @@ pub(crate) async fn batch(
     let campaign = campaign_id(&campaign)?;
     let id: BatchId = batch.parse().map_err(|_| Trouble::NotFound)?;
     let batch = engine.batch(&reader, &campaign, &id).await?;
+    let zone = engine.campaign(&reader, &campaign).await?.campaign.zone.clone();
     let rejected = match batch.import.rejected {
         0 => Vec::new(),
         _ => engine.rejected_lines(&reader, &campaign, &id, 0).await?,
@@ -255,7 +309,7 @@ pub(crate) async fn batch(
             &format!("/v1/campaigns/{campaign}/batches/{id}"),
             &json!({"paused": !batch.paused, "reason": "…"}),
         ),
-        batch: batch_row(&desk, &batch),
+        batch: batch_row(t, &batch, &zone),
     };
     desk.page(&page)
 }

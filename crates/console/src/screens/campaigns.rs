@@ -133,7 +133,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     sort_by(&mut found, sort);
     let skip = desk.query.may::<usize>("from")?.unwrap_or(0);
     let rows: Vec<Row> = found.iter().skip(skip).take(PAGE).map(|it| row(&desk, it)).collect();
-    let next = (found.len() > skip + PAGE).then(|| desk.with("from", &(skip + PAGE).to_string()));
+    let behind = skip.saturating_add(PAGE);
+    let next = (found.len() > behind).then(|| desk.with("from", &behind.to_string()));
     let page = CampaignsPage {
         d: &desk,
         t,

@@ -1,42 +1,161 @@
-//! The codes of a campaign as a file for a printer or a mailing.
+//! The codes of a campaign that nobody has got: as a file for a mailing, as a workbook, and as sheets to print.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use coupon::code::CodeText;
+use coupon::ids::CampaignId;
 use engine::csv::BYTE_ORDER_MARK;
-use engine::{CodesRequest, Failure};
-use futures::stream::{BoxStream, StreamExt, once};
-use std::sync::Arc;
+use engine::{CodesFormat, CodesRequest, Lines};
+use futures::TryStreamExt;
+use futures::stream::{StreamExt, once};
+use tokio::sync::mpsc::channel;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::desk::Desk;
+use crate::fields::encoded;
+use crate::qr;
 use crate::roles::Action;
 use crate::screens::campaign::campaign_id;
+use crate::text::Texts;
 use crate::trouble::Trouble;
+use crate::workbook::{self, ROWS_MAX};
 
-/// `GET /console/campaigns/{id}/codes.csv`: those that nobody has got.
+/// Codes of one sheet to print: some 25 pages of paper, and less than 3 MB.
+const SHEET: usize = 1_000;
+
+/// Longest wait for the workbook of somebody else.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Pieces of codes that wait for the writer of a workbook.
+const WAITING: usize = 4;
+
+/// The codes of a campaign, or of one of its batches, as the query says.
+async fn codes(desk: &Desk, id: &CampaignId, format: CodesFormat) -> Result<Lines, Trouble> {
+    let caller = desk.caller(Action::DownloadCodes)?;
+    let (batch, after) = (desk.query.may("batch")?, desk.query.may::<CodeText>("after")?);
+    let request = CodesRequest { batch, after, format };
+    let codes = Arc::clone(desk.engine()).codes(&caller, id, request).await?;
+    Ok(desk.engine().limited(codes.boxed()))
+}
+
+/// `GET /console/campaigns/{id}/codes.csv`
 pub(crate) async fn download(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let id = campaign_id(&id)?;
-    let caller = desk.caller(Action::DownloadCodes)?;
-    let codes = Arc::clone(desk.engine()).codes(&caller, &id, CodesRequest::default()).await?;
+    let codes = codes(&desk, &id, CodesFormat::Csv).await?;
     let head = once(async { Ok(format!("{BYTE_ORDER_MARK}code\n")) });
     Ok(file(&format!("codes-{id}.csv"), head.chain(codes).boxed()))
 }
 
 /// A CSV file as it comes. A failure in the middle breaks the connection, so that nobody takes it for the end.
-pub(crate) fn file(name: &str, rows: BoxStream<'static, Result<String, Failure>>) -> Response {
-    let rows = rows.map(|piece| {
+pub(crate) fn file(name: &str, lines: Lines) -> Response {
+    let lines = lines.map(|piece| {
         piece.map_err(|failure| {
             tracing::error!(?failure, "a download of the console broke off");
             "the store failed"
         })
     });
-    let mut response = Body::from_stream(rows).into_response();
+    attached(name, "text/csv; charset=utf-8", Body::from_stream(lines))
+}
+
+fn attached(name: &str, kind: &'static str, body: Body) -> Response {
+    let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     // The names are made of ids, which have no quotes.
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     response
+}
+
+/// `GET /console/campaigns/{id}/codes.xlsx`: all of them, or none if a workbook has not so many rows.
+pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let id = campaign_id(&id)?;
+    // The memory and the disk of one at a time.
+    let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
+    let permit = permit.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)?;
+    let mut codes = codes(&desk, &id, CodesFormat::Xlsx).await?;
+    let (sender, receiver) = channel(WAITING);
+    let written = spawn_blocking(move || {
+        let written = workbook::written("code", receiver);
+        drop(permit);
+        written
+    });
+    let mut rows = 0;
+    while let Some(piece) = codes.try_next().await? {
+        rows += piece.lines().count();
+        if rows > ROWS_MAX {
+            return Err(Trouble::field(
+                "xlsx",
+                desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)),
+            ));
+        }
+        // A writer that has ended says why below.
+        if sender.send(piece).await.is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    let bytes = written.await.map_err(|_| Trouble::Broken)?.map_err(|error| {
+        tracing::error!(%error, "a workbook of codes");
+        Trouble::Broken
+    })?;
+    let kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    Ok(attached(&format!("codes-{id}.xlsx"), kind, Body::from(bytes)))
+}
+
+#[derive(Template)]
+#[template(path = "sheet.html")]
+struct SheetPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    campaign: String,
+    name: String,
+    /// Each code and its picture.
+    codes: Vec<(String, String)>,
+    shown: String,
+    next: Option<String>,
+}
+
+/// `GET /console/campaigns/{id}/sheet`: codes with pictures for a camera, to print.
+pub(crate) async fn sheet(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let id = campaign_id(&id)?;
+    let name = desk.engine().campaign(&desk.reader()?, &id).await?.campaign.name.clone();
+    let mut pieces = codes(&desk, &id, CodesFormat::Sheet).await?;
+    let mut codes: Vec<String> = Vec::new();
+    while codes.len() <= SHEET
+        && let Some(piece) = pieces.try_next().await?
+    {
+        codes.extend(piece.lines().map(str::to_owned));
+    }
+    let has_more = codes.len() > SHEET;
+    codes.truncate(SHEET);
+    let last = codes.last().filter(|_| has_more);
+    let next = last.map(|last| desk.with("after", last));
+    let count = codes.len() as u64;
+    // Some milliseconds for each hundred: not on a thread that others wait for.
+    let drawn = spawn_blocking(move || {
+        codes
+            .into_iter()
+            .map(|code| (qr::drawn(&code), code))
+            .map(|(svg, code)| (code, svg))
+            .collect()
+    });
+    let page = SheetPage {
+        d: &desk,
+        t: desk.t,
+        campaign: encoded(id.as_str()),
+        name,
+        codes: drawn.await.map_err(|_| Trouble::Broken)?,
+        shown: desk.t.sheet_has(count),
+        next,
+    };
+    desk.page(&page)
 }

@@ -152,8 +152,14 @@ pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Respon
         sentence: sentence(&desk, &view),
         more: more(&desk, &view, campaign.cancel_days),
         facts: facts(&desk, &view),
-        happened: view.coupon.events().iter().rev().map(|it| happened(&desk, it)).collect(),
-        refused: desk.refused(wanted).await?,
+        happened: view
+            .coupon
+            .events()
+            .iter()
+            .rev()
+            .map(|it| happened(t, it, view.coupon.zone()))
+            .collect(),
+        refused: desk.refused(wanted, view.coupon.zone()).await?,
         offers: offers.collect(),
         curl: desk.curl("GET", &format!("/v1/coupons/{}", view.code), &json!(null)),
         view: &view,
@@ -171,13 +177,13 @@ fn sentence(desk: &Desk, view: &CouponView) -> String {
         State::Issued { holder } if view.expired => t.is_issued_expired(Said(holder), last),
         State::Issued { holder } => t.is_issued(Said(holder), last),
         State::Redeemed { redemption, .. } => {
-            let (order, at) = (Said(&redemption.order), desk.at(&redemption.at));
+            let (order, at) = (Said(&redemption.order), t.moment(redemption.at, coupon.zone()));
             match &redemption.by {
                 Some(by) => t.is_redeemed(Said(by), order, at),
                 None => t.is_redeemed_by_nobody(order, at),
             }
         }
-        State::Void { .. } => t.is_void(desk.at(&coupon.modified_at())),
+        State::Void { .. } => t.is_void(t.moment(coupon.modified_at(), coupon.zone())),
     }
 }
 
@@ -193,12 +199,12 @@ fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
     }
     if let Some(until) = &view.held_until {
         let order = view.order.as_ref().map(ToString::to_string).unwrap_or_default();
-        more.push(t.is_held(Said(order), desk.at(until)));
+        more.push(t.is_held(Said(order), t.moment(until, coupon.zone())));
     }
     if let Some(redemption) = coupon.redemption() {
         let until = redemption.at.plus_ms(i64::from(cancel_days) * DAY_MS);
         more.push(match until > desk.now {
-            true => t.can_be_cancelled(desk.at(&until)),
+            true => t.can_be_cancelled(t.moment(until, coupon.zone())),
             false => t.cannot_be_cancelled().to_owned(),
         });
     }
@@ -209,7 +215,7 @@ fn facts(desk: &Desk, view: &CouponView) -> Vec<(&'static str, String)> {
     let (t, coupon) = (desk.t, &view.coupon);
     let tier = match view.tier {
         Tier::Hot => t.tier_hot().to_owned(),
-        Tier::Cold => t.tier_cold(coupon.expires_on()),
+        Tier::Cold => t.tier_cold(t.date(coupon.expires_on())),
     };
     vec![
         (t.field_valid_from(), t.moment(coupon.genesis().valid_from, coupon.zone())),
@@ -221,8 +227,7 @@ fn facts(desk: &Desk, view: &CouponView) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn happened(desk: &Desk, event: &Event) -> Happened {
-    let t = desk.t;
+fn happened(t: Texts, event: &Event, zone: &Zone) -> Happened {
     let (what, reason) = match &event.kind {
         EventKind::Issued { to, .. } => (t.was_issued(Said(to)), None),
         EventKind::Redeemed { by: Some(by), order } => {
@@ -234,13 +239,13 @@ fn happened(desk: &Desk, event: &Event) -> Happened {
         }
         EventKind::Revoked { from, reason, .. } => (t.was_revoked(Said(from)), reason.as_ref()),
         EventKind::Voided { reason } => (t.was_voided().to_owned(), reason.as_ref()),
-        EventKind::Extended { expires_at, zone, reason } => {
-            (t.was_extended(t.date(Date::last_of(*expires_at, zone))), reason.as_ref())
+        EventKind::Extended { expires_at, zone: extended, reason } => {
+            (t.was_extended(t.date(Date::last_of(*expires_at, extended))), reason.as_ref())
         }
     };
     Happened {
         what,
-        when: desk.at(&event.at),
+        when: t.moment(event.at, zone),
         actor: event.actor.as_str().to_owned(),
         reason: reason.map(|reason| reason.as_str().to_owned()),
     }

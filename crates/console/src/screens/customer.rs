@@ -70,7 +70,7 @@ pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Respons
             .next
             .as_ref()
             .map(|next| desk.with("cursor", &cursor::written(next.expires_at, &next.tie))),
-        refused: desk.refused(wanted).await?,
+        refused: desk.refused(wanted, &desk.zone).await?,
         campaigns,
         gift,
         curl: desk.curl("GET", &path, &json!(null)),
@@ -125,7 +125,9 @@ pub(crate) fn coupon_row(desk: &Desk, view: &CouponView) -> CouponRow {
         State::Void { .. } => t.state_void(),
     };
     let detail = match coupon.redemption() {
-        Some(redemption) => t.for_order(Said(&redemption.order), desk.at(&redemption.at)),
+        Some(redemption) => {
+            t.for_order(Said(&redemption.order), t.moment(redemption.at, coupon.zone()))
+        }
         None => String::new(),
     };
     CouponRow {

@@ -1,36 +1,29 @@
 //! What happens, as it happens; and to whom it is posted.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use coupon::time::Millis;
-use engine::{Caller, EventsAnswer, EventsRequest, FeedEvent, FeedStart, Happened};
-use futures::stream::{Stream, try_unfold};
-use futures::{StreamExt, TryStreamExt};
+use engine::{FeedEvent, Happened};
+use futures::StreamExt;
+use futures::stream::{Stream, iter, unfold};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 use webhooks::{Endpoint, EndpointState};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, member_of};
+use crate::tails::Tail;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
 /// Endpoints of the page: all that there may be.
 const ENDPOINTS: usize = 200;
 
-/// How often a live tail looks for events.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// How long a live tail goes on; the browser then asks again.
 const TAIL_MAX: Duration = Duration::from_secs(15 * 60);
-
-/// Events that one look may bring.
-const EVENTS: u64 = 50;
 
 #[derive(Template)]
 #[template(path = "events.html")]
@@ -88,81 +81,38 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&page)
 }
 
-/// A live tail: where it stands, and its place among those that there may be.
-struct Tail {
-    desk: Desk,
-    caller: Caller,
-    from: FeedStart,
-    _permit: OwnedSemaphorePermit,
-}
-
 /// `GET /console/events/tail`: what happens from now on, as server-sent events.
 pub(crate) async fn tail(desk: Desk) -> Result<Response, Trouble> {
-    let permit = Arc::clone(&desk.console.tails).try_acquire_owned();
-    let permit = permit.map_err(|_| Trouble::Busy)?;
-    let caller = desk.reader()?;
-    let mut tail = Tail { desk, caller, from: FeedStart::Newest, _permit: permit };
-    // Now, not with the first look: what happens in between belongs to the tail.
-    tail.look().await?;
-    let events = stream(tail).take_until(sleep(TAIL_MAX));
+    let tail = desk.console.tails.begin(desk.engine(), desk.reader()?).await?;
+    let events = stream(desk, tail).take_until(sleep(TAIL_MAX));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-fn stream(tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
-    let steps = try_unfold(tail, |mut tail| async move {
-        sleep(LOOK_EVERY).await;
-        let lines = tail.look().await?;
-        Ok::<_, Trouble>(Some((lines, tail)))
+/// What each look finds, until the session is over.
+fn stream(desk: Desk, tail: Tail) -> impl Stream<Item = Result<Event, Infallible>> {
+    let looks = unfold((desk, tail), |(desk, mut tail)| async move {
+        let look = tail.next().await?;
+        let session = desk.member.as_ref()?.session.clone();
+        member_of(&look.staff, session, desk.engine().now())?;
+        let events = look.events.iter().map(|(code, event)| line(&desk, code.as_deref(), event));
+        let events: Vec<String> = events.collect();
+        Some((iter(events), (desk, tail)))
     });
-    let lines =
-        steps.map_ok(|lines| futures::stream::iter(lines.into_iter().map(Ok::<_, Trouble>)));
-    // A store that fails ends the stream; the browser asks again.
-    lines
-        .try_flatten()
-        .take_while(|line| std::future::ready(line.is_ok()))
-        .map(|line| Ok(Event::default().data(line.unwrap_or_default())))
+    looks.flatten().map(|line| Ok(Event::default().data(line)))
 }
 
-impl Tail {
-    /// What has happened since the last look, each as JSON.
-    async fn look(&mut self) -> Result<Vec<String>, Trouble> {
-        if !self.desk.is_signed_in().await? {
-            return Err(Trouble::SignedOut(None));
-        }
-        let request = EventsRequest {
-            from: self.from.clone(),
-            types: None,
-            campaign: None,
-            limit: Some(EVENTS),
-        };
-        match self.desk.engine().events(&self.caller, request).await? {
-            EventsAnswer::Events(view) => {
-                self.from = FeedStart::After(view.next);
-                let lines =
-                    view.events.iter().map(|(code, event)| self.line(code.as_deref(), event));
-                Ok(lines.collect())
-            }
-            EventsAnswer::Gone { go_on, .. } => {
-                self.from = FeedStart::After(go_on);
-                Ok(Vec::new())
-            }
-            EventsAnswer::NotKept => Err(Trouble::NotKept),
-        }
-    }
-
-    fn line(&self, code: Option<&str>, event: &FeedEvent) -> String {
-        let user = match &event.happened {
-            Happened::Coupon(coupon) => coupon.user.as_ref().map(ToString::to_string),
-            Happened::Deed { .. } => None,
-        };
-        json!({
-            "at": self.desk.t.clock(Millis(event.at.0), &self.desk.zone),
-            "type": event.happened.event_type().as_str(),
-            "campaign": event.happened.campaign().map(ToString::to_string),
-            "code": code,
-            "user": user,
-            "actor": event.actor.as_str(),
-        })
-        .to_string()
-    }
+fn line(desk: &Desk, code: Option<&str>, event: &FeedEvent) -> String {
+    let user = match &event.happened {
+        Happened::Coupon(coupon) => coupon.user.as_ref().map(ToString::to_string),
+        Happened::Deed { .. } => None,
+    };
+    json!({
+        "at": desk.t.clock(Millis(event.at.0), &desk.zone),
+        "type": event.happened.event_type().as_str(),
+        "campaign": event.happened.campaign().map(ToString::to_string),
+        "code": code,
+        "user": user,
+        "actor": event.actor.as_str(),
+    })
+    .to_string()
 }

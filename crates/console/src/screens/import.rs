@@ -182,5 +182,6 @@ pub(crate) async fn rejected(
     let name = format!("rejected-{campaign}.csv");
     let mark = once(async { Ok(BYTE_ORDER_MARK.to_owned()) });
     let rows = Arc::clone(desk.engine()).rejected_rows(caller, campaign, batch);
+    let rows = desk.engine().limited(rows.boxed());
     Ok(file(&name, mark.chain(rows).boxed()))
 }

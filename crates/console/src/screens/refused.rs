@@ -1,9 +1,11 @@
 //! Refused attempts, as screens show them.
 
 use attempts::{Attempt, AttemptLog, Wanted};
+use coupon::calendar::Zone;
 use coupon::time::Millis;
 
 use crate::desk::Desk;
+use crate::text::Texts;
 use crate::trouble::Trouble;
 
 /// Most attempts of a screen.
@@ -23,14 +25,18 @@ pub(crate) struct Refused {
 }
 
 impl Desk {
-    /// The newest attempts that fit; none where they are not kept.
+    /// The newest attempts that fit, with the times of a zone; none where they are not kept.
     ///
     /// # Errors
     /// Those of their file.
-    pub(crate) async fn refused(&self, wanted: Wanted) -> Result<Vec<Refused>, Trouble> {
+    pub(crate) async fn refused(
+        &self,
+        wanted: Wanted,
+        zone: &Zone,
+    ) -> Result<Vec<Refused>, Trouble> {
         let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
         let kept = found.map(|found| found.attempts).unwrap_or_default();
-        Ok(kept.into_iter().map(|kept| self.refused_row(kept.attempt)).collect())
+        Ok(kept.into_iter().map(|kept| refused_row(self.t, kept.attempt, zone)).collect())
     }
 
     /// Reads the file of attempts on a thread where it may take its time.
@@ -48,33 +54,33 @@ impl Desk {
             Err(_) => Err(Trouble::Broken),
         }
     }
+}
 
-    fn refused_row(&self, attempt: Attempt) -> Refused {
-        let t = self.t;
-        let action = match &*attempt.action {
-            "issue" => t.tried_issue().to_owned(),
-            "check" => t.tried_check().to_owned(),
-            "hold" => t.tried_hold().to_owned(),
-            "redeem" => t.tried_redeem().to_owned(),
-            "cancel-redemption" => t.tried_cancel().to_owned(),
-            "sign-in" => t.tried_sign_in().to_owned(),
-            other => other.to_owned(),
-        };
-        let unknown = match attempt.unknown.as_deref() {
-            Some("mistyped") => t.unknown_mistyped(),
-            Some("forged") => t.unknown_forged(),
-            Some(_) => t.unknown_other(),
-            None => "",
-        };
-        Refused {
-            when: self.at(&Millis(attempt.at)),
-            action,
-            why: t.problem(&attempt.problem),
-            unknown,
-            code: attempt.code,
-            user: attempt.user,
-            order: attempt.order,
-            actor: attempt.actor,
-        }
+fn refused_row(t: Texts, attempt: Attempt, zone: &Zone) -> Refused {
+    let action = match &*attempt.action {
+        "issue" => t.tried_issue().to_owned(),
+        "check" => t.tried_check().to_owned(),
+        "hold" => t.tried_hold().to_owned(),
+        "redeem" => t.tried_redeem().to_owned(),
+        "cancel-redemption" => t.tried_cancel().to_owned(),
+        "sign-in" => t.tried_sign_in().to_owned(),
+        "staff-sign-in" => t.tried_staff_sign_in().to_owned(),
+        other => other.to_owned(),
+    };
+    let unknown = match attempt.unknown.as_deref() {
+        Some("mistyped") => t.unknown_mistyped(),
+        Some("forged") => t.unknown_forged(),
+        Some(_) => t.unknown_other(),
+        None => "",
+    };
+    Refused {
+        when: t.moment(Millis(attempt.at), zone),
+        action,
+        why: t.problem(&attempt.problem),
+        unknown,
+        code: attempt.code,
+        user: attempt.user,
+        order: attempt.order,
+        actor: attempt.actor,
     }
 }

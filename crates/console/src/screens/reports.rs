@@ -1,24 +1,25 @@
 //! Redemptions of a span: chart, list, and a file for a spreadsheet.
 
+use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::response::Response;
-use coupon::calendar::{Date, Zone, format_local};
+use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
-use engine::csv::{self, BYTE_ORDER_MARK};
 use engine::{
-    Activity, By, CountsRequest, Failure, History, RedeemedPosition, RedemptionEntry,
+    Activity, By, CampaignView, CountsRequest, RedeemedPosition, RedemptionEntry,
     RedemptionListRequest, RedemptionsRequest,
 };
-use futures::stream::{StreamExt, once, try_unfold};
 use serde_json::json;
 
+use crate::chart::share;
 use crate::cursor;
 use crate::desk::Desk;
 use crate::fields::encoded;
+use crate::index::Counted;
 use crate::roles::Action;
 use crate::screens::codes::file;
 use crate::screens::overview::activity_chart;
@@ -28,12 +29,11 @@ use crate::trouble::Trouble;
 /// Redemptions of a page.
 const PAGE: usize = 50;
 
+/// Campaigns of which sums are read.
+const CAMPAIGNS: usize = 20;
+
 /// Days of a report if nobody says.
 const DAYS: i64 = 30;
-
-/// The header of the file.
-const COLUMNS: &str =
-    "code,campaign_id,campaign,user_id,order_ref,redeemed_at,cancelled_at,cancel_reason\n";
 
 /// What is asked for.
 struct Asked {
@@ -54,10 +54,21 @@ struct ReportsPage<'a> {
     chart: Option<String>,
     days: Vec<(String, Activity)>,
     sum: Activity,
+    by_campaign: Vec<OfCampaign>,
+    /// Whether there are more campaigns than those.
+    has_more: bool,
     rows: Vec<Row>,
     next: Option<String>,
     file: String,
     curl: String,
+}
+
+/// What was done with the coupons of one campaign.
+struct OfCampaign {
+    id: String,
+    name: String,
+    sum: Activity,
+    bar: String,
 }
 
 struct Row {
@@ -92,6 +103,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     for day in counts.iter().flat_map(|counts| &counts.counts) {
         sum.add(day.activity);
     }
+    let (by_campaign, has_more) = by_campaign(&desk, &asked).await?;
     let request = RedemptionListRequest {
         order: None,
         campaign: asked.campaign.clone(),
@@ -125,12 +137,52 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             .map(|day| (t.date(day.on), day.activity))
             .collect(),
         sum,
+        by_campaign,
+        has_more,
         rows: rows.iter().map(|entry| row(t, entry, &asked.zone)).collect(),
         next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
         curl: desk.curl("GET", &format!("/v1/redemptions?{}", query(&asked)), &json!(null)),
     };
     desk.page(&page)
+}
+
+/// The campaigns of which most was redeemed on these days, and whether some may be missing. Sums are kept for each
+/// campaign by itself: so only those are read of which most was ever redeemed.
+async fn by_campaign(desk: &Desk, asked: &Asked) -> Result<(Vec<OfCampaign>, bool), Trouble> {
+    let (listed, (from, to)) = (desk.all_campaigns().await?, asked.days.clone().into_inner());
+    let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
+    let mut found: Vec<&CampaignView> = listed
+        .campaigns
+        .iter()
+        .filter(|it| asked.campaign.as_ref().is_none_or(|id| it.campaign.id == *id))
+        .filter(|it| it.counts().redeemed + it.counts().issued > 0)
+        .filter(|it| it.campaign.created_at < to && it.campaign.expires_at > from)
+        .collect();
+    found.sort_by_key(|it| Reverse(it.counts().redeemed));
+    let (has_more, mut sums) = (found.len() > CAMPAIGNS, Vec::new());
+    for view in found.into_iter().take(CAMPAIGNS) {
+        let request = CountsRequest {
+            campaign: Some(view.campaign.id.clone()),
+            by: By::Day,
+            days: asked.days.clone(),
+            zone: Some(asked.zone.clone()),
+        };
+        let Some(counts) = desk.engine().activity(&desk.reader()?, request).await? else { break };
+        let mut sum = Activity::default();
+        counts.counts.iter().for_each(|day| sum.add(day.activity));
+        sums.push((view, sum));
+    }
+    sums.retain(|(_, sum)| *sum != Activity::default());
+    sums.sort_by_key(|(_, sum)| Reverse(sum.redeemed));
+    let most = sums.first().map_or(0, |(_, sum)| sum.redeemed);
+    let row = |(view, sum): (&CampaignView, Activity)| OfCampaign {
+        id: view.campaign.id.to_string(),
+        name: view.campaign.name.clone(),
+        bar: share("redeemed", sum.redeemed, most, &desk.t.number(sum.redeemed)),
+        sum,
+    };
+    Ok((sums.into_iter().map(row).collect(), has_more))
 }
 
 fn query(asked: &Asked) -> String {
@@ -167,38 +219,24 @@ fn row(t: Texts, entry: &RedemptionEntry, zone: &Zone) -> Row {
 pub(crate) async fn download(desk: Desk) -> Result<Response, Trouble> {
     let asked = asked(&desk)?;
     let caller = desk.caller(Action::DownloadReport)?;
-    let request = RedemptionsRequest {
+    let engine = Arc::clone(desk.engine());
+    let (days, zone) = (asked.days.clone(), Some(asked.zone.clone()));
+    let request = RedemptionListRequest {
+        order: None,
         campaign: asked.campaign.clone(),
-        days: asked.days.clone(),
-        zone: Some(asked.zone.clone()),
+        days: Some(days.clone()),
+        zone: zone.clone(),
+        after: None,
+        limit: PAGE,
     };
-    let history = Arc::clone(desk.engine()).every_redemption(&caller, request).await?;
-    let head = once(async { Ok(format!("{BYTE_ORDER_MARK}{COLUMNS}")) });
-    let rows = try_unfold((history, asked.zone.clone()), lines);
+    let lines = match Arc::clone(&engine).redemption_file(&caller, request).await? {
+        Some(lines) => lines,
+        // A store that keeps no list has them all the same, with the same columns.
+        None => {
+            let request = RedemptionsRequest { campaign: asked.campaign.clone(), days, zone };
+            engine.whole_redemption_file(&caller, request).await?
+        }
+    };
     let name = format!("redemptions-{}-{}.csv", asked.days.start(), asked.days.end());
-    Ok(file(&name, head.chain(rows).boxed()))
-}
-
-type Stream = (History<RedemptionEntry>, Zone);
-
-async fn lines((mut history, zone): Stream) -> Result<Option<(String, Stream)>, Failure> {
-    let Some(found) = history.next().await? else { return Ok(None) };
-    let lines = found.rows.iter().map(|entry| line(entry, &zone)).collect();
-    Ok(Some((lines, (history, zone))))
-}
-
-/// A row of the file, with times as a spreadsheet reads them.
-fn line(entry: &RedemptionEntry, zone: &Zone) -> String {
-    let redemption = &entry.redemption;
-    let cancelled = redemption.cancelled_at.map(|at| format_local(at, zone)).unwrap_or_default();
-    csv::row([
-        entry.code.as_str(),
-        entry.campaign.as_str(),
-        &entry.campaign_name,
-        redemption.by.as_ref().map_or("", |by| by.as_str()),
-        redemption.order.as_str(),
-        &format_local(redemption.at, zone),
-        &cancelled,
-        entry.cancel_reason.as_ref().map_or("", |reason| reason.as_str()),
-    ])
+    Ok(file(&name, lines))
 }

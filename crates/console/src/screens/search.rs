@@ -138,5 +138,5 @@ async fn meant(desk: &Desk, text: &CodeText) -> Result<Option<String>, Trouble> 
 async fn of_code(desk: &Desk, text: &CodeText) -> Result<Vec<Refused>, Trouble> {
     let shown = desk.engine().printed_text(text);
     let codes = Some(vec![attempts::masked(&shown), shown]);
-    desk.refused(Wanted { codes, ..Wanted::default() }).await
+    desk.refused(Wanted { codes, ..Wanted::default() }, &desk.zone).await
 }

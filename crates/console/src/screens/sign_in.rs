@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use askama::Template;
+use attempts::Attempt;
 use axum::Extension;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, StatusCode};
@@ -10,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{Caller, Failure, Invitation, Role, StaffMember};
+use passwords::peer::Peer;
+use passwords::throttle::UnderWay;
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::desk::{Desk, SESSION, to};
@@ -93,7 +96,7 @@ pub(crate) async fn sign_in(
                 true => to(next),
                 false => {
                     let fields = Fields::parse(kept).0;
-                    let csrf = desk.console.signer.form_token(&session);
+                    let csrf = desk.console.signer.form_token(&session, desk.now);
                     desk.page(&GoOnPage { d: &desk, t: desk.t, next, fields, csrf })?
                 }
             };
@@ -123,8 +126,12 @@ async fn checked(
     let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
-    let client = peer.map(|from| (console.client)(from, headers).to_string());
-    let key = format!("{} {name}", client.unwrap_or_default());
+    let peer = peer.map_or(Peer::NOWHERE, |from| Peer::at((console.client)(from, headers)));
+    let (from, now) = (peer.to_string(), desk.now.0);
+    let Some(_under_way) = UnderWay::begin(&console.signing_in, &from, now) else {
+        return Ok(Err(t.sign_in_busy().to_owned()));
+    };
+    let key = format!("{from} {name}");
     if let Some(wait) = console.wrong.blocked(&key, desk.now.0) {
         let minutes = u64::try_from(wait).unwrap_or(0).div_ceil(60_000);
         return Ok(Err(t.sign_in_blocked(minutes)));
@@ -139,12 +146,34 @@ async fn checked(
             console.wrong.forget(&key);
             Ok(account.ok_or_else(|| t.sign_in_wrong().to_owned()))
         }
-        Ok(false) => Ok(Err(t.sign_in_wrong().to_owned())),
+        Ok(false) => {
+            keep_refused(desk, peer, account.as_ref());
+            Ok(Err(t.sign_in_wrong().to_owned()))
+        }
         Err(error) => {
             console.wrong.take_back(&key);
             busy(t, &error)
         }
     }
+}
+
+/// Keeps that somebody could not sign in, with the account if there is one. What they typed as a name is not
+/// kept: it may be their password.
+fn keep_refused(desk: &Desk, peer: Peer, account: Option<&StaffMember>) {
+    let Some(log) = &desk.console.attempts else { return };
+    log.keep(Attempt {
+        at: desk.now.0,
+        action: "staff-sign-in".into(),
+        code: None,
+        campaign: None,
+        // Not as a user: a customer may have the same name.
+        user: None,
+        order: None,
+        actor: account.map(|account| format!("staff:{}", account.name)),
+        peer: (peer != Peer::NOWHERE).then(|| peer.to_string()),
+        problem: "UNAUTHENTICATED".into(),
+        unknown: None,
+    });
 }
 
 fn busy<T>(t: Texts, error: &PasswordError) -> Result<Result<T, String>, Trouble> {
@@ -159,7 +188,8 @@ fn busy<T>(t: Texts, error: &PasswordError) -> Result<Result<T, String>, Trouble
 
 fn session(desk: &Desk, account: &StaffMember) -> Session {
     let (name, generation) = (account.name.clone(), account.generation);
-    Session { name, generation, since: desk.now.0, at: desk.now.0, salt: 0 }
+    let id = uuid::Uuid::new_v4().as_u64_pair().0;
+    Session { name, generation, since: desk.now.0, at: desk.now.0, id, salt: 0 }
 }
 
 /// `GET /console/welcome`: looks at a link and does not use it, since programs look at links in messages.
@@ -237,11 +267,14 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
 
 /// `POST /console/sign-out`, of this browser or everywhere.
 pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
-    if fields.get("everywhere").is_some()
-        && let Some(member) = &desk.member
-    {
+    if let Some(member) = &desk.member {
+        let (engine, session) = (desk.engine(), &member.session);
         let caller = Caller::staff(Role::Operator, member.name.clone());
-        desk.engine().sign_staff_out(&caller, &member.name).await?;
+        match fields.get("everywhere") {
+            Some(_) => engine.sign_staff_out(&caller, &member.name).await?,
+            // A copy of the cookie is over too.
+            None => engine.end_staff_session(&caller, session.id, session.ends_at()).await?,
+        }
     }
     let mut response = to("/console/sign-in");
     set_cookie(

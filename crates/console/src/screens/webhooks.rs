@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::time::Millis;
-use engine::{Deed, DeedKind, given};
+use engine::{Deed, DeedKind, FieldChange, given};
 use serde_json::json;
 use webhooks::{Delivery, DeliveryFilter, DeliveryState, Webhooks};
 
@@ -95,6 +95,13 @@ fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
     }
 }
 
+/// Enters in the audit what was done with a webhook.
+async fn enter(desk: &Desk, kind: DeedKind, id: &str, change: FieldChange) -> Result<(), Trouble> {
+    let caller = desk.caller(Action::ManageWebhooks)?;
+    let deed = Deed::of_store(kind, vec![given("webhook_id", id), change]);
+    Ok(desk.engine().record(&caller, deed).await?)
+}
+
 fn done(id: &str, done: &str) -> Response {
     to(&format!("/console/webhooks/{}?done={done}", encoded(id)))
 }
@@ -110,15 +117,15 @@ pub(crate) async fn set_state(
         true => kept(&desk)?.pause(&id).await?,
         false => kept(&desk)?.resume(&id).await?,
     };
-    let caller = desk.caller(Action::ManageWebhooks)?;
-    let changes = vec![given("webhook_id", &id), given("paused", paused)];
-    desk.engine().record(&caller, Deed::of_store(DeedKind::WebhookUpdated, changes)).await?;
+    enter(&desk, DeedKind::WebhookUpdated, &id, given("paused", paused)).await?;
     Ok(done(&id, if paused { "paused" } else { "resumed" }))
 }
 
 /// `POST /console/webhooks/{id}/test`
 pub(crate) async fn test(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let tested = kept(&desk)?.test(&id).await?;
+    let change = given("delivered", tested.is_delivered);
+    enter(&desk, DeedKind::WebhookTested, &id, change).await?;
     match tested.is_delivered {
         true => Ok(done(&id, "tested")),
         false => {
@@ -134,6 +141,8 @@ pub(crate) async fn redeliver(
     Path(id): Path<String>,
     fields: Fields,
 ) -> Result<Response, Trouble> {
-    kept(&desk)?.redeliver(&id, fields.must("number")?).await?;
+    let number = fields.must("number")?;
+    kept(&desk)?.redeliver(&id, number).await?;
+    enter(&desk, DeedKind::WebhookRedelivered, &id, given("delivery_id", number)).await?;
     Ok(done(&id, "redelivered"))
 }

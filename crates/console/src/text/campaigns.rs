@@ -5,6 +5,17 @@ use coupon::campaign::Handout;
 use crate::text::{Texts, texts};
 
 texts! {
+    download_workbook => "Download a workbook", "엑셀 파일 내려받기";
+    workbook_too_small(rows) => "a workbook has only {rows} rows for codes: download the CSV file", "엑셀 파일에는 코드를 {rows}줄까지만 담을 수 있습니다. CSV 파일을 내려받으세요";
+    sheet => "Sheet to print", "인쇄용 시트";
+    sheet_hint => "Print the page; the menu is not printed. The audit shows who opened it.", "이 화면을 인쇄하세요. 메뉴는 인쇄되지 않습니다. 연 사람은 감사 기록에 남습니다.";
+    sheet_has[count] => "{count} code that nobody has.", "{count} codes that nobody has.", "아무도 받지 않은 코드 {count}개입니다.";
+    sheet_next => "Next sheet", "다음 시트";
+    sheet_none => "No minted code is left that nobody has.", "아무도 받지 않은 발급 코드가 없습니다.";
+    funnel => "From stock to use", "발급에서 사용까지";
+    funnel_issued => "Given out so far", "지금까지 발급";
+    cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
+    share_of_stock => "Share of the stock", "전체 수량 대비";
     today => "Today", "오늘";
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";

@@ -87,6 +87,9 @@ texts! {
     field_role => "Role", "역할";
     field_from => "From", "시작일";
     field_to => "To", "종료일";
+    field_format => "Format", "형식";
+    field_delivery => "Delivery", "전송 번호";
+    field_seconds => "Good for, in seconds", "유효 시간(초)";
     role_viewer => "Viewer", "조회";
     role_marketer => "Marketer", "마케팅";
     role_support => "Support", "상담";

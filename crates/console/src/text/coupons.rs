@@ -64,6 +64,7 @@ texts! {
     tried_redeem => "Redeem:", "사용:";
     tried_cancel => "Cancel:", "사용 취소:";
     tried_sign_in => "Sign in:", "로그인:";
+    tried_staff_sign_in => "Sign in to the console:", "콘솔 로그인:";
     unknown_mistyped => "The code was mistyped.", "코드를 잘못 입력했습니다.";
     unknown_forged => "The code is of another shop, or invented.", "다른 쇼핑몰의 코드이거나 지어낸 코드입니다.";
     unknown_other => "The code is not one of ours.", "이 서비스의 코드가 아닙니다.";

@@ -44,6 +44,7 @@ texts! {
     deed_batch_paused => "Batch paused", "묶음 일시 중지";
     deed_batch_resumed => "Batch resumed", "묶음 다시 시작";
     deed_day_archived => "Expiry day archived", "만료일 보관 완료";
+    deed_codes_downloaded => "Codes downloaded", "코드 내려받음";
     deed_token_made => "Token made", "토큰 발급";
     deed_key_added => "Key added", "키 추가";
     deed_key_retired => "Key retired", "키 폐기";
@@ -52,6 +53,9 @@ texts! {
     deed_webhook_updated => "Webhook changed", "웹훅 변경";
     deed_webhook_deleted => "Webhook deleted", "웹훅 삭제";
     deed_webhook_rotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
+    deed_webhook_tested => "Webhook tested", "웹훅 시험";
+    deed_webhook_redelivered => "Delivered again by a webhook", "웹훅 재전송";
+    deed_staff_invited => "Invitation made", "초대 링크 생성";
     deed_staff_added => "Account added", "계정 추가";
     deed_staff_updated => "Account changed", "계정 변경";
     deed_staff_removed => "Account deleted", "계정 삭제";
@@ -95,6 +99,7 @@ impl Texts {
             DeedKind::BatchPaused => self.deed_batch_paused(),
             DeedKind::BatchResumed => self.deed_batch_resumed(),
             DeedKind::DayArchived => self.deed_day_archived(),
+            DeedKind::CodesDownloaded => self.deed_codes_downloaded(),
             DeedKind::TokenMade => self.deed_token_made(),
             DeedKind::KeyAdded => self.deed_key_added(),
             DeedKind::KeyRetired => self.deed_key_retired(),
@@ -103,6 +108,9 @@ impl Texts {
             DeedKind::WebhookUpdated => self.deed_webhook_updated(),
             DeedKind::WebhookDeleted => self.deed_webhook_deleted(),
             DeedKind::WebhookSecretRotated => self.deed_webhook_rotated(),
+            DeedKind::WebhookTested => self.deed_webhook_tested(),
+            DeedKind::WebhookRedelivered => self.deed_webhook_redelivered(),
+            DeedKind::StaffInvited => self.deed_staff_invited(),
             DeedKind::StaffAdded => self.deed_staff_added(),
             DeedKind::StaffUpdated => self.deed_staff_updated(),
             DeedKind::StaffRemoved => self.deed_staff_removed(),

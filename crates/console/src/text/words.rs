@@ -10,6 +10,7 @@ texts! {
     form_is_foreign => "The form came from another site, so nothing was changed.", "다른 사이트에서 보낸 요청이어서 아무것도 변경하지 않았습니다.";
     open_again => "Open the console again and send the form from there.", "콘솔을 다시 열고 그 화면에서 보내세요.";
     form_too_long => "The form is too long.", "입력 내용이 너무 깁니다.";
+    form_too_slow => "The form did not arrive in time.", "입력 내용이 제때 도착하지 않았습니다.";
     go_back => "Go back, correct it and send it again. Your input is still there.", "뒤로 가서 고친 뒤 다시 보내세요. 입력한 내용은 그대로 있습니다.";
     no_such_page => "There is no such page.", "없는 페이지입니다.";
     search_instead => "Check the address, or search for it.", "주소를 확인하거나 검색해 보세요.";

@@ -219,6 +219,15 @@ async fn webhooks_are_managed() {
     ));
     browser.submit("/console/webhooks/shop/state", &[("paused", "false")]).await.must(303);
     browser.submit("/console/webhooks/shop/redeliver", &[("number", "7")]).await.must(404);
-    browser.get("/console/audit").await.must(200).has("Webhook changed");
+    // Nobody answers at that address; the attempt is in the audit all the same.
+    browser.submit("/console/webhooks/shop/test", &[]).await.must(422);
+    let filter = webhooks::DeliveryFilter { state: None, before: None };
+    let tried = webhooks.deliveries("shop", filter, 1).await.unwrap();
+    let number = tried[0].number.to_string();
+    browser.submit("/console/webhooks/shop/redeliver", &[("number", &number)]).await.must(303);
+    let audit = browser.get("/console/audit").await.must(200);
+    for text in ["Webhook changed", "Webhook tested", "Delivered again by a webhook"] {
+        audit.has(text);
+    }
     browser.get("/console/webhooks/none").await.must(404);
 }

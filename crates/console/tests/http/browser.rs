@@ -1,12 +1,13 @@
 //! A browser without scripts: cookies, forms and their tokens.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, header};
+use axum::response::Response;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -14,6 +15,8 @@ pub(crate) struct Browser {
     app: Router,
     pub(crate) cookies: BTreeMap<String, String>,
     pub(crate) lang: &'static str,
+    /// The address of the machine that it runs on.
+    pub(crate) peer: IpAddr,
     /// Headers that this browser adds to each request.
     pub(crate) extra: Vec<(&'static str, &'static str)>,
 }
@@ -49,19 +52,25 @@ impl Page {
     }
 }
 
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_none_or(|kind| !kind.contains("spreadsheetml"))
+}
+
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 impl Browser {
     pub(crate) fn new(app: Router) -> Browser {
-        Browser { app, cookies: BTreeMap::new(), lang: "en", extra: Vec::new() }
+        let peer = IpAddr::from([192, 0, 2, 7]);
+        Browser { app, cookies: BTreeMap::new(), lang: "en", peer, extra: Vec::new() }
     }
 
     /// The same browser, whose next request goes to another process.
     pub(crate) fn at(&self, other: &Browser) -> Browser {
-        let cookies = self.cookies.clone();
-        Browser { app: other.app.clone(), cookies, lang: self.lang, extra: self.extra.clone() }
+        let (cookies, extra) = (self.cookies.clone(), self.extra.clone());
+        Browser { app: other.app.clone(), cookies, lang: self.lang, peer: self.peer, extra }
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Page {
@@ -131,6 +140,29 @@ impl Browser {
         kind: Option<&str>,
         body: Body,
     ) -> Page {
+        let response = self.answer(method, path, kind, body).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        for cookie in headers.get_all(header::SET_COOKIE) {
+            let pair = cookie.to_str().expect("text").split(';').next().unwrap_or_default();
+            let (name, value) = pair.split_once('=').expect("a pair");
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        let text = match is_text(&headers) {
+            true => String::from_utf8(bytes.to_vec()).expect("UTF-8"),
+            false => String::from_utf8_lossy(&bytes).into_owned(),
+        };
+        Page { path: path.to_owned(), status, headers, text }
+    }
+
+    /// An answer whose body has not been read.
+    pub(crate) async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        kind: Option<&str>,
+        body: Body,
+    ) -> Response {
         let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         let mut request = Request::builder().method(method).uri(path);
@@ -142,17 +174,8 @@ impl Browser {
         for (name, value) in &self.extra {
             request = request.header(*name, *value);
         }
-        let peer: SocketAddr = "192.0.2.7:5000".parse().expect("an address");
+        let peer = SocketAddr::new(self.peer, 5_000);
         let request = request.extension(ConnectInfo(peer)).body(body).expect("a request");
-        let response = self.app.clone().oneshot(request).await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        for cookie in headers.get_all(header::SET_COOKIE) {
-            let pair = cookie.to_str().expect("text").split(';').next().unwrap_or_default();
-            let (name, value) = pair.split_once('=').expect("a pair");
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        Page { path: path.to_owned(), status, headers, text }
+        self.app.clone().oneshot(request).await.expect("an answer")
     }
 }

@@ -1,9 +1,20 @@
 //! Files for spreadsheets: they open rightly, and nothing in them is run.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::http::header;
 use engine::StaffRole;
+use futures::StreamExt;
+use futures::stream::once;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::place::Place;
+
+/// The columns of `GET /v1/redemptions` as CSV.
+const REDEMPTIONS: &str = "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,\
+    cancel_reason,time_zone\n";
 
 #[tokio::test]
 async fn files() {
@@ -15,6 +26,7 @@ async fn files() {
     // The path, what it has, and what it must not have.
     let rows = [
         ("/console/reports/redemptions.csv?from=2026-11-01&to=2026-11-30", "'=1+1", ",=1+1"),
+        ("/console/reports/redemptions.csv", REDEMPTIONS, "campaign,"),
         ("/console/campaigns/spring/batches/old/rejected.csv", "'=cmd", ",=cmd"),
         ("/console/campaigns/spring/codes.csv", "code\n", issued.as_str()),
         ("/console/import/template.csv", "code,", "=1"),
@@ -29,6 +41,103 @@ async fn files() {
     }
     let codes = browser.get("/console/campaigns/spring/codes.csv").await;
     assert_eq!(codes.text.lines().count(), 1 + 18, "those that nobody has got");
+    let sheet = browser.get("/console/campaigns/spring/sheet").await.must(200);
+    assert_eq!(sheet.text.matches("<svg class=\"qr\"").count(), 18);
+    for code in codes.text.lines().skip(1) {
+        sheet.has(&format!("<span class=\"code\">{code}</span>"));
+    }
+    let book = browser.get("/console/campaigns/spring/codes.xlsx").await.must(200);
+    assert!(book.text.starts_with("PK"), "a workbook is an archive");
+    let name = book.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
+}
+
+/// More long streams than the machine makes pieces of at a time.
+const STREAMS: usize = 200;
+
+#[tokio::test]
+async fn downloads_wait_for_other_long_streams() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let go_on = Arc::new(Semaphore::new(0));
+    let streams = (0..STREAMS).map(|_| {
+        let go_on = Arc::clone(&go_on);
+        let piece = once(async move { go_on.acquire().await.expect("it goes on").forget() });
+        tokio::spawn(place.engine.limited(piece.boxed()).collect::<Vec<()>>())
+    });
+    let streams: Vec<_> = streams.collect();
+    let path = "/console/campaigns/spring/codes.csv";
+    let waited = timeout(Duration::from_millis(300), browser.get(path)).await;
+    assert!(waited.is_err(), "it did not wait");
+    go_on.add_permits(STREAMS);
+    for stream in streams {
+        stream.await.expect("it ends");
+    }
+    browser.get(path).await.must(200);
+    let audit = place.engine.audit(&crate::place::admin(), None, None, 9).await.unwrap().unwrap();
+    let codes = audit.iter().find(|it| it.entry.deed.kind.as_str() == "codes.downloaded");
+    let entry = &codes.expect("an entry").entry;
+    assert_eq!(entry.act.actor.as_str(), "staff:marketer");
+    assert_eq!(entry.deed.campaign.as_ref().map(|id| id.as_str()), Some("spring"));
+}
+
+#[tokio::test]
+async fn sheets_go_on_where_the_last_one_ended() {
+    let place = Place::new();
+    let draft = engine::CampaignDraft {
+        id: Some("many".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        stock: Some(2_500),
+        ..engine::CampaignDraft::default()
+    };
+    place.engine.create_campaign(&crate::place::admin(), draft).await.unwrap();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let all = browser.get("/console/campaigns/many/codes.csv").await;
+    let (mut path, mut codes) = ("/console/campaigns/many/sheet".to_owned(), Vec::new());
+    let mut sheets = Vec::new();
+    loop {
+        let page = browser.get(&path).await.must(200);
+        let found = page.text.split("<span class=\"code\">").skip(1);
+        let found: Vec<String> =
+            found.filter_map(|rest| Some(rest.split('<').next()?.to_owned())).collect();
+        sheets.push(found.len());
+        codes.extend(found);
+        let next = page.text.split("rel=\"next\" href=\"").nth(1);
+        let Some(next) = next.and_then(|rest| rest.split('"').next()) else { break };
+        path = next.to_owned();
+    }
+    assert_eq!(sheets, [1_000, 1_000, 500]);
+    assert_eq!(codes, all.text.lines().skip(1).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_store_without_a_list_of_redemptions_gives_the_same_file() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    let path = "/console/reports/redemptions.csv?from=2026-11-20&to=2026-11-20&zone=Asia/Seoul";
+    let listed = browser.get(path).await.must(200);
+    let day = "2026-11-20".parse().unwrap();
+    let zone = Some("Asia/Seoul".parse().unwrap());
+    let request = engine::RedemptionsRequest { campaign: None, days: day..=day, zone };
+    let (engine, admin) = (Arc::clone(&place.engine), crate::place::admin());
+    let lines = engine.whole_redemption_file(&admin, request).await.unwrap();
+    let lines: Vec<_> = lines.collect().await;
+    let whole: String = lines.into_iter().map(Result::unwrap).collect();
+    assert_eq!((listed.text.lines().count(), whole), (2, listed.text));
+}
+
+#[tokio::test]
+async fn workbooks_wait_for_each_other() {
+    let place = Place::new();
+    place.seeded().await;
+    let browser = place.signed_in(StaffRole::Marketer).await;
+    let book = async || {
+        let mut browser = browser.at(&browser);
+        browser.get("/console/campaigns/spring/codes.xlsx").await.status
+    };
+    assert_eq!(futures::join!(book(), book(), book()), (200, 200, 200));
 }

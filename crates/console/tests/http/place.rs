@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use attempts::AttemptLog;
 use axum::Router;
-use console::{Console, FIRST_LINK_MS, Setup, SigningKeys, mounted};
+use console::{
+    Console, FIRST_LINK_MS, KeyInfo, KeyUse, Machine, Notices, Setup, SigningKeys, mounted,
+};
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
+use coupon::time::Millis;
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
+use passwords::Passwords;
 use tempfile::TempDir;
 use webhooks::{NewEndpoint, Webhooks};
 
@@ -27,14 +31,35 @@ pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" '\u{202e}x 😀";
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
+pub(crate) const SECRET: &[u8] = b"a secret of thirty-two bytes, ok";
 
 pub(crate) struct Place {
     pub(crate) clock: Arc<SetClock>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) console: Arc<Console>,
+    pub(crate) attempts: Arc<AttemptLog>,
+    pub(crate) passwords: Passwords,
     app: Router,
     folder: Arc<TempDir>,
+}
+
+/// What the machine says.
+fn machine() -> Machine {
+    let key = |use_of, id: &str, retired_at, is_newest| {
+        let (id, made_at) = (id.to_owned(), Millis(1_763_596_800_000));
+        KeyInfo { use_of, id, made_at, retired_at, is_newest }
+    };
+    Machine {
+        store_bytes: Some(1_234_567_890),
+        log_bytes: Some(12_345),
+        free_bytes: Some(999),
+        memory_bytes: None,
+        keys: vec![
+            key(KeyUse::Token, "0ld0ld", Some(Millis(1_795_132_800_000)), false),
+            key(KeyUse::Token, "new1new", None, true),
+            key(KeyUse::Code, "c0de", None, true),
+        ],
+    }
 }
 
 fn keys() -> Vec<CodeKey> {
@@ -42,7 +67,7 @@ fn keys() -> Vec<CodeKey> {
 }
 
 pub(crate) fn signing() -> SigningKeys {
-    SigningKeys::new([("k1", SECRET)])
+    SigningKeys::new([("k1", SECRET, Millis(0))])
 }
 
 pub(crate) fn admin() -> Caller {
@@ -67,18 +92,23 @@ impl Place {
         let engine = Arc::new(Engine::new(store, cold, router::Router::new(keys()), its));
         let log =
             AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
+        let log = Arc::new(log.expect("a log"));
         let webhooks =
             Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
+        let passwords = Passwords::new();
         let console = Arc::new(Console::new(Setup {
             engine: Arc::clone(&engine),
             keys: signing(),
-            attempts: Some(Arc::new(log.expect("a log"))),
+            passwords: passwords.clone(),
+            attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
+            machine: Box::new(machine),
+            notices: Notices { days: vec![30, 7], has_address: true },
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
         }));
         let app = mounted(Router::new(), Arc::clone(&console));
-        Place { clock, engine, console, app, folder }
+        Place { clock, engine, console, attempts: log, passwords, app, folder }
     }
 
     /// A second process on the same store, as behind a proxy.

@@ -6,7 +6,7 @@ use engine::{STAFF_ROLES, StaffRole};
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes.
-pub(crate) const ROUTES: [(Action, &str, &str); 57] = [
+pub(crate) const ROUTES: [(Action, &str, &str); 60] = [
     (Action::Look, "GET", "/console"),
     (Action::Look, "GET", "/console/live"),
     (Action::Look, "GET", "/console/campaigns"),
@@ -25,6 +25,8 @@ pub(crate) const ROUTES: [(Action, &str, &str); 57] = [
     (Action::AddStock, "GET", "/console/campaigns/spring/stock"),
     (Action::AddStock, "POST", "/console/campaigns/spring/stock"),
     (Action::DownloadCodes, "GET", "/console/campaigns/spring/codes.csv"),
+    (Action::DownloadCodes, "GET", "/console/campaigns/spring/codes.xlsx"),
+    (Action::DownloadCodes, "GET", "/console/campaigns/spring/sheet"),
     (Action::Import, "GET", "/console/import"),
     (Action::Import, "GET", "/console/import/template.csv"),
     (Action::Import, "GET", "/console/campaigns/spring/import"),
@@ -58,6 +60,7 @@ pub(crate) const ROUTES: [(Action, &str, &str); 57] = [
     (Action::ManageWebhooks, "POST", "/console/webhooks/shop/test"),
     (Action::ManageWebhooks, "POST", "/console/webhooks/shop/redeliver"),
     (Action::ReadAudit, "GET", "/console/audit"),
+    (Action::ReadAudit, "GET", "/console/keys"),
     (Action::ManageStaff, "GET", "/console/staff"),
     (Action::ManageStaff, "POST", "/console/staff/invite"),
     (Action::ManageStaff, "POST", "/console/staff/nobody/role"),

@@ -1,7 +1,8 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
 use axum::http::header;
-use engine::StaffRole;
+use console::CompactionRun;
+use engine::{CampaignDraft, StaffRole};
 
 use crate::place::{HOSTILE, Place};
 use crate::roles::ROUTES;
@@ -23,7 +24,8 @@ async fn every_screen_in_both_languages() {
     admin.upload("/console/campaigns/spring/import", "import", "old", &file).await.must(303);
     let screens = ROUTES.iter().filter(|(_, method, _)| *method == "GET").map(|(_, _, path)| *path);
     let screens = screens.chain(["/console/campaigns/spring/batches/old", "/console/nowhere"]);
-    for path in screens.filter(|path| !path.ends_with(".csv") && !path.ends_with("/live")) {
+    let is_page = |path: &&str| ![".csv", ".xlsx", "/live"].iter().any(|end| path.ends_with(end));
+    for path in screens.filter(is_page) {
         let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
         for lang in ["en", "ko"] {
             admin.lang = lang;
@@ -92,6 +94,7 @@ async fn an_empty_store_says_what_to_do_next() {
     let rows = [
         ("/console", "No campaigns yet"),
         ("/console/campaigns", "No campaigns yet"),
+        ("/console/campaigns?from=18446744073709551615", "No campaigns yet"),
         ("/console/coupons", "What are you looking for?"),
         ("/console/customers/ann", "No coupons"),
         ("/console/reports", "Nothing was redeemed"),
@@ -128,5 +131,111 @@ async fn a_search_finds() {
         if status == 303 {
             assert_eq!(page.to(), format!("/console/coupons/{issued}"), "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn notices_that_are_due() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    // One of the two coupons is still out; the last day is 31 March.
+    let rows = [
+        ("/console/calendar?month=2027-03", "notices of 1 coupon", true),
+        ("/console/calendar?month=2027-02", "notices of 1 coupon", false),
+        ("/console/calendar/2027-03-01", "30 days before 31 Mar 2027", true),
+        ("/console/calendar/2027-03-24", "7 days before 31 Mar 2027", true),
+        ("/console/calendar/2027-03-25", "days before 31 Mar 2027", false),
+        ("/console/calendar/2027-03-25", "Notices are due 30, 7 days before", true),
+    ];
+    for (path, text, want) in rows {
+        let page = browser.get(path).await.must(200);
+        assert_eq!(page.text.contains(text), want, "{path}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn the_funnel_and_the_report_by_campaign() {
+    let place = Place::new();
+    let (_, redeemed) = place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
+    let path = format!("/console/coupons/{redeemed}/cancel-redemption");
+    browser.submit(&path, &cancel).await.must(303);
+    let page = browser.get("/console/campaigns/spring").await.must(200);
+    for (step, count, share) in [
+        ("Given out so far", "2", "10%"),
+        ("Cancelled since 20 Nov 2026", "1", "5%"),
+        ("row\">All<", "20", "100%"),
+    ] {
+        let row = page.text.split(step).nth(1).unwrap_or_default();
+        let row = row.split("</tr>").next().unwrap_or_default();
+        let has = [count, share].map(|it| row.contains(&format!("<td class=\"n\">{it}</td>")));
+        assert_eq!(has, [true, true], "{step}: {row}");
+    }
+    let page = browser.get("/console/reports").await.must(200);
+    page.has("By campaign");
+    let row = page.text.split("By campaign").nth(2).and_then(|rest| rest.split("</table>").next());
+    let row = row.unwrap_or_default();
+    assert!(row.contains("/console/campaigns/spring") && row.contains("part redeemed"), "{row}");
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_campaign() {
+    let place = Place::new();
+    place.seeded().await;
+    let draft = CampaignDraft {
+        id: Some("paris".parse().unwrap()),
+        expires_on: Some("2027-03-31".parse().unwrap()),
+        time_zone: Some("Europe/Paris".parse().unwrap()),
+        stock: Some(5),
+        ..CampaignDraft::default()
+    };
+    place.engine.create_campaign(&crate::place::admin(), draft).await.unwrap();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    // Noon of UTC, in the zone of the campaign on its page, and in that of the reader among all; the terms are
+    // those of the campaign on both.
+    let rows = [
+        ("/console/campaigns/paris", "20 Nov 2026 13:00"),
+        ("/console/audit?campaign=paris", "20 Nov 2026 21:00"),
+        ("/console/audit?campaign=paris", "<bdi>31 Mar 2027</bdi>"),
+        ("/console/campaigns/paris/batches/first", "20 Nov 2026 13:00"),
+        ("/console/store", "31 Mar 2027"),
+    ];
+    for (path, text) in rows {
+        let page = browser.get(path).await.must(200);
+        page.has(text);
+        for raw in ["T12:00", "T22:00", "T15:00", "00.000Z"] {
+            assert!(!page.text.contains(raw), "{path} has a raw instant {raw}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_machine() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    let page = browser.get("/console/store").await.must(200);
+    for text in ["<dd>1.2 GB</dd>", "<dd>12 kB</dd>", "<dd>999 B</dd>", "has run none since"] {
+        page.has(text);
+    }
+    assert!(!page.text.contains("Memory"), "what is not known is not there");
+    let run = |failed: Option<&str>| CompactionRun {
+        began_at: place.engine.now(),
+        took_ms: 12_340,
+        days: 2,
+        rows: 1_234_567,
+        bytes: 45_000_000,
+        failed: failed.map(str::to_owned),
+    };
+    place.console.compacted(run(None));
+    place.console.compacted(run(Some(HOSTILE)));
+    let page = browser.get("/console/store").await.must(200);
+    for text in ["12.3 s", "1,234,567", "45 MB", "Failed"] {
+        page.has(text);
+    }
+    let page = browser.get("/console/keys").await.must(200);
+    for text in ["0ld0ld", "Retired", "new1new", "Newest", "365 days", "c0de", "Mints codes"] {
+        page.has(text);
     }
 }

@@ -1,13 +1,19 @@
 //! Signing in and out: links, passwords, sessions, and the tokens of forms.
 
+use attempts::Wanted;
 use axum::body::Body;
 use axum::http::{Method, header};
-use console::FIRST_LINK_MS;
+use console::{FIRST_LINK_MS, SETTLED_MS, SigningKeys};
+use coupon::time::Millis;
 use engine::StaffRole;
+use passwords::{Password, Purpose};
 
-use crate::place::{PASSWORD, Place, signing};
+use crate::place::{PASSWORD, Place, SECRET, signing};
 
 const NAME: &str = "admin";
+
+/// Another key than that of the place.
+const SECOND: (&str, &[u8], Millis) = ("k2", b"another one of thirty-two bytes!", Millis(0));
 
 #[tokio::test]
 async fn a_link_makes_one_account() {
@@ -85,6 +91,109 @@ async fn wrong_passwords_are_counted() {
 }
 
 #[tokio::test]
+async fn neighbours_of_version_6_share_their_wrong_passwords() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    let sign_in = async |address: &str, password| {
+        let mut browser = place.browser();
+        browser.peer = address.parse().unwrap();
+        browser.post("/console/sign-in", &[("name", NAME), ("password", password)]).await
+    };
+    for nth in 0..console::SIGN_INS_MAX {
+        sign_in(&format!("2001:db8::{nth}"), "wrong horse battery").await.must(401);
+    }
+    let page = sign_in("2001:db8::ffff:1", PASSWORD).await.must(401);
+    page.has("Too many wrong passwords");
+    sign_in("2001:db8:0:1::1", PASSWORD).await.must(303);
+}
+
+#[tokio::test]
+async fn the_bound_on_hashes_is_that_of_the_process() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    // As many sign-ins elsewhere in the process as may wait, and more.
+    let elsewhere = (0..300).map(|_| {
+        let passwords = place.passwords.clone();
+        tokio::spawn(async move {
+            let password = Password::new(PASSWORD).unwrap();
+            passwords.verify(Purpose::SignIn, password, None).await.is_ok()
+        })
+    });
+    let elsewhere: Vec<_> = elsewhere.collect();
+    tokio::task::yield_now().await;
+    let sign_in = async || {
+        let fields = [("name", NAME), ("password", PASSWORD)];
+        place.browser().post("/console/sign-in", &fields).await
+    };
+    // One of them may get the place of a hash that has just ended.
+    let pages = futures::join!(sign_in(), sign_in(), sign_in());
+    let pages = [pages.0, pages.1, pages.2];
+    assert!(pages.iter().any(|page| page.text.contains("Too many people")), "{pages:?}");
+    for one in elsewhere {
+        one.await.unwrap();
+    }
+    sign_in().await.must(303);
+}
+
+#[tokio::test]
+async fn refused_sign_ins_are_kept() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    for (name, password) in [(NAME, "wrong horse battery"), ("my password", PASSWORD)] {
+        let fields = [("name", name), ("password", password)];
+        place.browser().post("/console/sign-in", &fields).await.must(401);
+    }
+    let kept = place.attempts.find(&Wanted::default(), 9).unwrap().attempts;
+    let of = |at: usize| {
+        let it = &kept[at].attempt;
+        (&*it.action, it.actor.as_deref(), it.user.as_deref(), it.peer.as_deref(), &*it.problem)
+    };
+    let peer = Some("192.0.2.7");
+    // What was typed as a name may be a password.
+    assert_eq!(of(0), ("staff-sign-in", None, None, peer, "UNAUTHENTICATED"));
+    assert_eq!(of(1), ("staff-sign-in", Some("staff:admin"), None, peer, "UNAUTHENTICATED"));
+    assert_eq!(kept.len(), 2);
+}
+
+#[tokio::test]
+async fn a_copy_of_the_cookie_ends_with_its_session() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    place.clock.pass(31 * 60_000);
+    let mut older = browser.at(&browser);
+    // The page signs the cookie anew: both are of one session.
+    browser.get("/console/store").await.must(200);
+    let mut newer = browser.at(&browser);
+    assert_ne!(older.cookies, newer.cookies);
+    let mut elsewhere = newer.at(&place.beside().browser());
+    let mut another = place.browser();
+    let sign_in = [("name", NAME), ("password", PASSWORD)];
+    another.post("/console/sign-in", &sign_in).await.must(303);
+    browser.submit("/console/sign-out", &[]).await.must(303);
+    for copy in [&mut older, &mut newer, &mut elsewhere] {
+        copy.get("/console/store").await.must(303);
+    }
+    another.get("/console/store").await.must(200);
+}
+
+#[tokio::test]
+async fn a_new_key_waits_for_all_machines() {
+    let place = Place::new();
+    let other = place.beside();
+    // One process has the new key, the other one has not.
+    let second = (SECOND.0, SECOND.1, place.engine.now());
+    place.console.replace_keys(SigningKeys::new([("k1", SECRET, Millis(0)), second]));
+    let browser = place.signed_in(StaffRole::Admin).await;
+    browser.at(&other.browser()).get("/console/store").await.must(200);
+    place.clock.pass(SETTLED_MS);
+    let mut browser = browser.at(&browser);
+    browser.get("/console/store").await.must(200);
+    browser.at(&other.browser()).get("/console/store").await.must(303);
+    other.console.replace_keys(SigningKeys::new([second]));
+    browser.at(&other.browser()).get("/console/store").await.must(200);
+}
+
+#[tokio::test]
 async fn the_cookie() {
     let place = Place::new();
     let mut browser = place.browser();
@@ -148,8 +257,7 @@ async fn several_processes() {
 async fn a_retired_key_signs_nobody_in() {
     let place = Place::new();
     let mut browser = place.signed_in(StaffRole::Admin).await;
-    let other: (&str, &[u8]) = ("k2", b"another one of thirty-two bytes!");
-    place.console.replace_keys(console::SigningKeys::new([other]));
+    place.console.replace_keys(console::SigningKeys::new([SECOND]));
     browser.get("/console/store").await.must(303);
     place.console.replace_keys(signing());
     browser.get("/console/store").await.must(200);
@@ -178,7 +286,9 @@ async fn people() {
     let link = link.split('"').next().unwrap();
     place.browser().get(link).await.must(200).has("vera");
     let audit = admin.get("/console/audit").await.must(200);
-    for text in ["Account added", "Account changed", "Account deleted", "staff:admin"] {
+    for text in
+        ["Account added", "Account changed", "Account deleted", "Invitation made", "staff:admin"]
+    {
         audit.has(text);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use coupon::code::CodeText;
 use coupon::ids::{BatchId, CampaignId};
-use engine::{CodesRequest, Engine, Failure};
+use engine::{CodesFormat, CodesRequest, Engine, Failure};
 use futures::TryStreamExt;
 
 use self::coupons::CouponsFlags;
@@ -86,7 +86,8 @@ async fn codes(
     flags: &CodesFlags,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
-    let request = CodesRequest { batch: flags.batch.clone(), after: flags.after.clone() };
+    let (batch, after) = (flags.batch.clone(), flags.after.clone());
+    let request = CodesRequest { batch, after, format: CodesFormat::Csv };
     let caller = open::caller();
     let found = engine.campaign(&caller, &flags.campaign).await;
     found.map_err(CliError::about(format!("campaign {}", flags.campaign)))?;

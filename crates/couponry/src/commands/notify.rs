@@ -27,6 +27,7 @@ use crate::output;
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
 
+pub(crate) use options::days_of;
 pub(crate) use rounds::Rounds;
 
 /// Notify holders that their coupons expire soon

@@ -38,7 +38,7 @@ pub(super) fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
 }
 
 /// The numbers of days in the setting `notify_days`.
-pub(super) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
+pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
     let text = &settings.notify_days.value;
     let wrong = || {
         let why = format!(

@@ -1,0 +1,71 @@
+//! Keys and tokens: which keys there are, and which tokens were made. Never a secret.
+
+use askama::Template;
+use axum::response::Response;
+use coupon::time::{DAY_MS, Millis};
+use engine::DeedKind;
+
+use crate::desk::Desk;
+use crate::machine::{KeyInfo, KeyUse};
+use crate::screens::audit::{Entry, entries};
+use crate::text::Texts;
+use crate::trouble::Trouble;
+
+/// Entries of the audit that are looked at for tokens and keys.
+const AUDITED: usize = 500;
+
+#[derive(Template)]
+#[template(path = "keys.html")]
+struct KeysPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    keys: Vec<Row>,
+    /// What was done with keys and tokens lately; `None` where no audit is kept.
+    made: Option<Vec<Entry>>,
+}
+
+struct Row {
+    use_of: &'static str,
+    id: String,
+    made: String,
+    age: String,
+    state: &'static str,
+    label: String,
+}
+
+/// `GET /console/keys`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    let machine = desk.machine().await?;
+    let is_about = |entry: &Entry| {
+        matches!(entry.kind, DeedKind::TokenMade | DeedKind::KeyAdded | DeedKind::KeyRetired)
+    };
+    let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
+    let page = KeysPage {
+        d: &desk,
+        t: desk.t,
+        keys: machine.keys.iter().rev().map(|key| row(&desk, key)).collect(),
+        made: made.map(|entries| entries.into_iter().filter(is_about).collect()),
+    };
+    desk.page(&page)
+}
+
+fn row(desk: &Desk, key: &KeyInfo) -> Row {
+    let t = desk.t;
+    let age = (desk.now.0 - key.made_at.0).max(0) / DAY_MS;
+    let (state, label) = match &key.retired_at {
+        Some(at) => ("ended", t.key_retired(desk.at(at))),
+        None if key.is_newest => ("running", t.key_newest().to_owned()),
+        None => ("planned", t.key_in_use().to_owned()),
+    };
+    Row {
+        use_of: match key.use_of {
+            KeyUse::Code => t.key_of_codes(),
+            KeyUse::Token => t.key_of_tokens(),
+        },
+        id: key.id.clone(),
+        made: desk.at(&Millis(key.made_at.0)),
+        age: t.days(age.unsigned_abs()),
+        state,
+        label,
+    }
+}

@@ -1,0 +1,194 @@
+//! Live tails: what happens, for everybody who has the page open.
+//!
+//! One task of the process looks at the feed and at the list of people once a second, however many tails there
+//! are; each of them takes what the task found. So a tail costs no read, and ends within a second of its session.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coupon::ids::UserId;
+use engine::{Caller, Engine, EventsAnswer, EventsRequest, FeedEvent, FeedStart, StaffList};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender, channel};
+use tokio::sync::watch;
+
+use crate::trouble::Trouble;
+
+/// Live tails of a process: each keeps a connection.
+pub const TAILS_MAX: usize = 256;
+
+/// Live tails of one person: a few windows.
+pub const TAILS_OF_ONE_MAX: usize = 4;
+
+/// How often the task looks for events.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Events that one look may bring.
+const EVENTS: u64 = 50;
+
+/// Looks that a tail may be behind; a client that reads more slowly misses some.
+const BEHIND_MAX: usize = 16;
+
+/// What one look has found.
+pub(crate) struct Look {
+    /// What happened since the look before, each with its code as people read it.
+    pub(crate) events: Vec<(Option<String>, FeedEvent)>,
+    /// Who may sign in now.
+    pub(crate) staff: StaffList,
+}
+
+/// The tails of a process.
+pub(crate) struct Tails {
+    open: Mutex<HashMap<UserId, usize>>,
+    /// Where looks go, while there are tails.
+    looks: tokio::sync::Mutex<Option<Sender<Arc<Look>>>>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Default for Tails {
+    fn default() -> Tails {
+        let (open, looks) = (Mutex::default(), tokio::sync::Mutex::default());
+        Tails { open, looks, stopping: watch::Sender::new(false) }
+    }
+}
+
+/// One tail, and its place among those that there may be.
+pub(crate) struct Tail {
+    tails: Arc<Tails>,
+    person: UserId,
+    looks: Option<Receiver<Arc<Look>>>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let mut open = self.tails.open();
+        match open.get_mut(&self.person) {
+            Some(tails) if *tails > 1 => *tails -= 1,
+            Some(_) | None => drop(open.remove(&self.person)),
+        }
+    }
+}
+
+impl Tails {
+    fn open(&self) -> MutexGuard<'_, HashMap<UserId, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends all tails, and lets no new one begin: the process is stopping.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// A tail of what happens from now on.
+    ///
+    /// # Errors
+    /// [`Trouble::Busy`] for too many; those of the feed.
+    pub(crate) async fn begin(
+        self: &Arc<Tails>,
+        engine: &Arc<Engine>,
+        caller: Caller,
+    ) -> Result<Tail, Trouble> {
+        let mut tail = self.place(&caller.subject)?;
+        let mut looks = self.looks.lock().await;
+        let sender = match &*looks {
+            Some(sender) => sender.clone(),
+            None => {
+                // Now, not with the first look: what happens in between belongs to the tail.
+                let from = newest(engine, &caller).await?;
+                let (sender, _) = channel(BEHIND_MAX);
+                *looks = Some(sender.clone());
+                let (tails, engine) = (Arc::clone(self), Arc::clone(engine));
+                let its = sender.clone();
+                tokio::spawn(async move { tails.look(&engine, &caller, from, its).await });
+                sender
+            }
+        };
+        tail.looks = Some(sender.subscribe());
+        Ok(tail)
+    }
+
+    fn place(self: &Arc<Tails>, person: &UserId) -> Result<Tail, Trouble> {
+        let mut open = self.open();
+        let is_full = open.values().sum::<usize>() >= TAILS_MAX
+            || open.get(person).is_some_and(|tails| *tails >= TAILS_OF_ONE_MAX);
+        if is_full || *self.stopping.borrow() {
+            return Err(Trouble::Busy);
+        }
+        *open.entry(person.clone()).or_default() += 1;
+        let stopping = self.stopping.subscribe();
+        Ok(Tail { tails: Arc::clone(self), person: person.clone(), looks: None, stopping })
+    }
+
+    /// Looks again and again, until nobody has a tail. A store that fails ends the tails; browsers ask again.
+    async fn look(
+        &self,
+        engine: &Engine,
+        caller: &Caller,
+        mut from: FeedStart,
+        sender: Sender<Arc<Look>>,
+    ) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let mut looks = self.looks.lock().await;
+            if sender.receiver_count() == 0 {
+                *looks = None;
+                return;
+            }
+            drop(looks);
+            match next(engine, caller, &mut from).await {
+                // Without a receiver the next turn ends.
+                Ok(look) => drop(sender.send(Arc::new(look))),
+                Err(trouble) => {
+                    tracing::debug!(?trouble, "live tails end");
+                    *self.looks.lock().await = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn next(engine: &Engine, caller: &Caller, from: &mut FeedStart) -> Result<Look, Trouble> {
+    let staff = engine.staff().await?;
+    let (events, go_on) = events(engine, caller, from.clone()).await?;
+    *from = go_on;
+    Ok(Look { events, staff })
+}
+
+async fn newest(engine: &Engine, caller: &Caller) -> Result<FeedStart, Trouble> {
+    Ok(events(engine, caller, FeedStart::Newest).await?.1)
+}
+
+/// Some events, and where the next ones begin.
+async fn events(
+    engine: &Engine,
+    caller: &Caller,
+    from: FeedStart,
+) -> Result<(Vec<(Option<String>, FeedEvent)>, FeedStart), Trouble> {
+    let request = EventsRequest { from, types: None, campaign: None, limit: Some(EVENTS) };
+    match engine.events(caller, request).await? {
+        EventsAnswer::Events(view) => Ok((view.events, FeedStart::After(view.next))),
+        EventsAnswer::Gone { go_on, .. } => Ok((Vec::new(), FeedStart::After(go_on))),
+        EventsAnswer::NotKept => Err(Trouble::NotKept),
+    }
+}
+
+impl Tail {
+    /// What the next look finds; `None` if the tail is over.
+    pub(crate) async fn next(&mut self) -> Option<Arc<Look>> {
+        let looks = self.looks.as_mut()?;
+        loop {
+            let look = tokio::select! {
+                look = looks.recv() => look,
+                _ = self.stopping.wait_for(|stops| *stops) => return None,
+            };
+            match look {
+                Ok(look) => return Some(look),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}

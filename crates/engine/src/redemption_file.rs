@@ -1,0 +1,137 @@
+//! Redemptions as a file for a spreadsheet: the only place that has its columns.
+
+use std::sync::Arc;
+
+use coupon::calendar::{Zone, format_local};
+use futures::stream::{BoxStream, StreamExt, once, try_unfold};
+
+use crate::csv::{BYTE_ORDER_MARK, row};
+use crate::failure::Failure;
+use crate::history::{History, RedemptionEntry, RedemptionsRequest};
+use crate::redemptions::{RedemptionListRequest, RedemptionListView};
+use crate::{Caller, Engine};
+
+/// Redemptions that a file reads at a time: some 2 MB. Each reads the statistics of the archive again.
+const PIECE: usize = 10_000;
+
+/// Most rows of a file. A sheet of a spreadsheet has 1,048,576.
+const ROWS_MAX: usize = 1_000_000;
+
+/// The columns. A new column is added after the last one.
+const COLUMNS: [&str; 10] = [
+    "code",
+    "campaign_id",
+    "campaign_name",
+    "batch_id",
+    "user_id",
+    "order_ref",
+    "redeemed_at",
+    "cancelled_at",
+    "cancel_reason",
+    "time_zone",
+];
+
+/// A file as it comes.
+pub type Lines = BoxStream<'static, Result<String, Failure>>;
+
+/// What is left of a file.
+struct Rest {
+    engine: Arc<Engine>,
+    caller: Caller,
+    request: RedemptionListRequest,
+    rows: usize,
+}
+
+impl Engine {
+    /// A list of redemptions as CSV, newest first, with at most 1,000,000 rows; `limit` and `after` do not count.
+    /// `None`: the store cannot find them.
+    ///
+    /// # Errors
+    /// Those of [`Engine::redemptions`], before the first line.
+    pub async fn redemption_file(
+        self: Arc<Engine>,
+        caller: &Caller,
+        request: RedemptionListRequest,
+    ) -> Result<Option<Lines>, Failure> {
+        let request = RedemptionListRequest { after: None, limit: PIECE, ..request };
+        // What goes wrong at once is an answer of its own, not a file that breaks off.
+        let Some(first) = self.redemptions(caller, request.clone()).await? else {
+            return Ok(None);
+        };
+        let begin = format!("{}{}", header(), rows(&first));
+        let rest = first.next.map(|after| Rest {
+            engine: Arc::clone(&self),
+            caller: caller.clone(),
+            request: RedemptionListRequest { after: Some(after), ..request },
+            rows: first.redemptions.len(),
+        });
+        let rest = try_unfold(rest, |rest| async { Rest::piece(rest).await });
+        let rest = self.limited(rest.boxed());
+        Ok(Some(once(async move { Ok(begin) }).chain(rest).boxed()))
+    }
+
+    /// The same file from every coupon of both tiers, in the order of the partitions: for a store that keeps no
+    /// list of redemptions. Takes long on a large archive.
+    ///
+    /// # Errors
+    /// Those of [`Engine::every_redemption`].
+    pub async fn whole_redemption_file(
+        self: Arc<Engine>,
+        caller: &Caller,
+        request: RedemptionsRequest,
+    ) -> Result<Lines, Failure> {
+        let zone = request.zone.clone().unwrap_or_else(Zone::utc);
+        let engine = Arc::clone(&self);
+        let history = self.every_redemption(caller, request).await?;
+        let rest = try_unfold((history, zone), every);
+        let rest = engine.limited(rest.boxed());
+        Ok(once(async { Ok(header()) }).chain(rest).boxed())
+    }
+}
+
+type Every = (History<RedemptionEntry>, Zone);
+
+async fn every((mut history, zone): Every) -> Result<Option<(String, Every)>, Failure> {
+    let Some(found) = history.next().await? else { return Ok(None) };
+    let lines = found.rows.iter().map(|entry| redemption_row(entry, &zone)).collect();
+    Ok(Some((lines, (history, zone))))
+}
+
+impl Rest {
+    async fn piece(rest: Option<Rest>) -> Result<Option<(String, Option<Rest>)>, Failure> {
+        let Some(mut rest) = rest.filter(|rest| rest.rows < ROWS_MAX) else { return Ok(None) };
+        rest.request.limit = PIECE.min(ROWS_MAX - rest.rows);
+        let view = rest.engine.redemptions(&rest.caller, rest.request.clone()).await?;
+        let Some(mut view) = view else { return Ok(None) };
+        rest.rows += view.redemptions.len();
+        rest.request.after = view.next.take();
+        let is_end = rest.request.after.is_none();
+        Ok(Some((rows(&view), (!is_end).then_some(rest))))
+    }
+}
+
+fn header() -> String {
+    format!("{BYTE_ORDER_MARK}{}", row(COLUMNS))
+}
+
+fn rows(view: &RedemptionListView) -> String {
+    view.redemptions.iter().map(|entry| redemption_row(entry, &view.zone)).collect()
+}
+
+/// The row of a redemption, with the times that clocks of `zone` showed.
+fn redemption_row(entry: &RedemptionEntry, zone: &Zone) -> String {
+    let made = &entry.redemption;
+    let cancelled_at = made.cancelled_at.map(|at| format_local(at, zone));
+    row([
+        &*entry.code,
+        entry.campaign.as_str(),
+        &*entry.campaign_name,
+        entry.batch.as_str(),
+        made.by.as_ref().map_or("", |by| by.as_str()),
+        made.order.as_str(),
+        &*format_local(made.at, zone),
+        cancelled_at.as_deref().unwrap_or_default(),
+        entry.cancel_reason.as_ref().map_or("", |reason| reason.as_str()),
+        zone.name(),
+    ])
+}
