@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use coupon::campaign::CampaignCounts;
+use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use engine::{CampaignView, PAGE_MAX};
 use tokio::sync::Mutex;
@@ -39,6 +40,15 @@ pub(crate) struct Listed {
     read: Instant,
     /// Whether it was read because this process had changed a campaign.
     after_change: bool,
+}
+
+impl Listed {
+    /// The campaign with this id.
+    pub(crate) fn of(&self, id: &CampaignId) -> Option<&CampaignView> {
+        // They are in the order of their ids.
+        let at = self.campaigns.binary_search_by(|it| it.campaign.id.cmp(id)).ok()?;
+        self.campaigns.get(at)
+    }
 }
 
 /// The list of a process.

@@ -31,6 +31,12 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliEr
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
+/// What is free on the disk of a folder, in bytes.
+pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Makes a folder, and those above it, that only their owner can open. Their names survive a crash.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), CliError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);

@@ -157,8 +157,7 @@ impl RedemptionIndex {
                        AND hour = ? AND shard = ? AND redeemed_at = ? AND tie = ? AND code = ?";
             let now = CqlTimestamp(self.session.now_ms());
             let row = |(at, code): &(Millis, &Code)| {
-                let key = (instant(*at), tie(code), code.as_str().to_owned());
-                let (at, tie, code) = key;
+                let (at, tie, code) = (instant(*at), tie(code), code.as_str().to_owned());
                 (KEEP_S, now, campaign, hour, shard, at, tie, code)
             };
             self.session.write_all(cql, rows.iter().map(row).collect()).await

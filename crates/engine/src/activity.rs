@@ -61,6 +61,13 @@ pub struct CountsView {
 }
 
 impl CountsView {
+    /// All of it together.
+    pub fn sum(&self) -> Activity {
+        let mut sum = Activity::default();
+        self.counts.iter().for_each(|it| sum.add(it.activity));
+        sum
+    }
+
     /// The quarters of an hour from which on, and before which, they are, by their numbers since 1970.
     pub fn quarters(&self) -> (i64, i64) {
         let from = self.counts.first().map_or(0, |first| quarter_of(first.begins_at));

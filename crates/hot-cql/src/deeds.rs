@@ -130,7 +130,9 @@ impl Store {
                        WHERE campaign_id = ? IF revision = ?";
             let values = (here.revision + 1, carries, sold_out, id.as_str(), here.revision);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
-            self.has_noted(id, sold_out);
+            if !sold_out {
+                self.has_noted(id);
+            }
         }
     }
 

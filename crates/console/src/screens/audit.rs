@@ -44,12 +44,9 @@ pub(crate) async fn entries(
         return Ok(None);
     };
     let listed = desk.all_campaigns().await?;
-    let zone_of = |id: &CampaignId| {
-        let found = listed.campaigns.iter().find(|it| it.campaign.id == *id);
-        found.map(|it| &it.campaign.zone)
-    };
     let entry = |it: Audited| {
-        let of_campaign = it.entry.deed.campaign.as_ref().and_then(zone_of);
+        let of_campaign = it.entry.deed.campaign.as_ref().and_then(|id| listed.of(id));
+        let of_campaign = of_campaign.map(|it| &it.campaign.zone);
         entry(desk.t, it, zone, of_campaign.unwrap_or(zone))
     };
     Ok(Some(found.into_iter().map(entry).collect()))

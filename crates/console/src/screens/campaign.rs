@@ -89,7 +89,12 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let id = campaign_id(&id)?;
     let view = engine.campaign(&reader, &id).await?;
     let by_hour = desk.query.get("by") == Some("hour");
-    let counted = counted(&desk, &view, by_hour).await?;
+    // Together: each counts what is new, and one count answers all of them.
+    let (counted, forecast, funnel) = tokio::try_join!(
+        counted(&desk, &view, by_hour),
+        forecast(&desk, &view),
+        funnel(&desk, &view)
+    )?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
     let audited = match desk.may(Action::ReadAudit) {
         true => {
@@ -106,8 +111,8 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
         chart: counted.as_ref().map(|it| drawn(&desk, it, by_hour)),
         times: counted.as_ref().map(|it| times(t, it, by_hour)).unwrap_or_default(),
         by_hour,
-        forecast: forecast(&desk, &view).await?,
-        funnel: funnel(&desk, &view).await?,
+        forecast,
+        funnel,
         terms: terms(t, &view),
         batches: batches.iter().map(|it| batch_row(t, it, &view.campaign.zone)).collect(),
         audited,
@@ -175,11 +180,7 @@ async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> 
         (t.stock_total().to_owned(), "available", Some(counts.stock)),
         (t.funnel_issued().to_owned(), "issued", Some(counts.issued + counts.redeemed)),
         (t.state_redeemed().to_owned(), "redeemed", Some(counts.redeemed)),
-        (
-            t.cancelled_since(t.date(first)),
-            "void",
-            sums.map(|sums| sums.counts.iter().map(|day| day.activity.cancelled).sum()),
-        ),
+        (t.cancelled_since(t.date(first)), "void", sums.map(|sums| sums.sum().cancelled)),
     ];
     // Of a shared code there is no stock to begin with.
     let most = counts.stock.max(counts.issued + counts.redeemed);

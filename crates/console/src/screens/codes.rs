@@ -142,11 +142,11 @@ pub(crate) async fn sheet(desk: Desk, Path(id): Path<String>) -> Result<Response
     let count = codes.len() as u64;
     // Some milliseconds for each hundred: not on a thread that others wait for.
     let drawn = spawn_blocking(move || {
-        codes
-            .into_iter()
-            .map(|code| (qr::drawn(&code), code))
-            .map(|(svg, code)| (code, svg))
-            .collect()
+        let drawn = codes.into_iter().map(|code| {
+            let svg = qr::drawn(&code);
+            (code, svg)
+        });
+        drawn.collect()
     });
     let page = SheetPage {
         d: &desk,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::DAY_MS;
 use engine::DeedKind;
 
 use crate::desk::Desk;
@@ -63,7 +63,7 @@ fn row(desk: &Desk, key: &KeyInfo) -> Row {
             KeyUse::Token => t.key_of_tokens(),
         },
         id: key.id.clone(),
-        made: desk.at(&Millis(key.made_at.0)),
+        made: desk.at(&key.made_at),
         age: t.days(age.unsigned_abs()),
         state,
         label,

@@ -10,9 +10,10 @@ use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
 use engine::{
-    Activity, By, CampaignView, CountsRequest, RedeemedPosition, RedemptionEntry,
+    Activity, By, CampaignView, CountsRequest, CountsView, RedeemedPosition, RedemptionEntry,
     RedemptionListRequest, RedemptionsRequest,
 };
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use serde_json::json;
 
 use crate::chart::share;
@@ -31,6 +32,9 @@ const PAGE: usize = 50;
 
 /// Campaigns of which sums are read.
 const CAMPAIGNS: usize = 20;
+
+/// Sums that are read at a time: each counts what is new, and those that ask together are answered by one count.
+const AT_ONCE: usize = 5;
 
 /// Days of a report if nobody says.
 const DAYS: i64 = 30;
@@ -99,10 +103,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         zone: Some(asked.zone.clone()),
     };
     let counts = desk.engine().activity(&desk.reader()?, request).await?;
-    let mut sum = Activity::default();
-    for day in counts.iter().flat_map(|counts| &counts.counts) {
-        sum.add(day.activity);
-    }
+    let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let (by_campaign, has_more) = by_campaign(&desk, &asked).await?;
     let request = RedemptionListRequest {
         order: None,
@@ -160,19 +161,23 @@ async fn by_campaign(desk: &Desk, asked: &Asked) -> Result<(Vec<OfCampaign>, boo
         .filter(|it| it.campaign.created_at < to && it.campaign.expires_at > from)
         .collect();
     found.sort_by_key(|it| Reverse(it.counts().redeemed));
-    let (has_more, mut sums) = (found.len() > CAMPAIGNS, Vec::new());
-    for view in found.into_iter().take(CAMPAIGNS) {
+    let (has_more, reader) = (found.len() > CAMPAIGNS, desk.reader()?);
+    let reads = found.into_iter().take(CAMPAIGNS).map(|view| {
         let request = CountsRequest {
             campaign: Some(view.campaign.id.clone()),
             by: By::Day,
             days: asked.days.clone(),
             zone: Some(asked.zone.clone()),
         };
-        let Some(counts) = desk.engine().activity(&desk.reader()?, request).await? else { break };
-        let mut sum = Activity::default();
-        counts.counts.iter().for_each(|day| sum.add(day.activity));
-        sums.push((view, sum));
-    }
+        let reader = &reader;
+        async move {
+            let counts = desk.engine().activity(reader, request).await?;
+            Ok::<_, Trouble>(counts.map(|counts| (view, counts.sum())))
+        }
+    });
+    let sums: Vec<Option<(&CampaignView, Activity)>> =
+        iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
+    let mut sums: Vec<(&CampaignView, Activity)> = sums.into_iter().flatten().collect();
     sums.retain(|(_, sum)| *sum != Activity::default());
     sums.sort_by_key(|(_, sum)| Reverse(sum.redeemed));
     let most = sums.first().map_or(0, |(_, sum)| sum.redeemed);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ::console::{KeyInfo, KeyUse, Machine};
 
+use crate::files;
 use crate::keys::{Key, Keys, Kind};
 
 /// What the machine with this data folder says.
@@ -13,15 +14,10 @@ pub(super) fn machine(data: &Path) -> Machine {
     Machine {
         store_bytes: len(store),
         log_bytes: len(&format!("{store}-wal")),
-        free_bytes: free(data),
+        free_bytes: files::free_bytes(data).ok(),
         memory_bytes: memory(),
         keys: Keys::load(data).map(|keys| shown(&keys)).unwrap_or_default(),
     }
-}
-
-fn free(folder: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(folder).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// What this process has in memory.

@@ -160,11 +160,8 @@ impl Store {
     }
 
     /// It was noted.
-    pub(crate) fn has_noted(&self, id: &CampaignId, sold_out: bool) {
-        let counter = self.counter(id);
-        if let Ok(mut noted_at) = counter.noted_at.lock()
-            && !sold_out
-        {
+    pub(crate) fn has_noted(&self, id: &CampaignId) {
+        if let Ok(mut noted_at) = self.counter(id).noted_at.lock() {
             *noted_at = Some(Instant::now());
         }
     }

@@ -8,6 +8,7 @@ use coupon::time::Millis;
 use engine::{Clock, SystemClock};
 
 use super::Verdict;
+use crate::files;
 
 /// 2026-01-01. This release was made later, so an earlier clock is wrong.
 const CLOCK_MIN: Millis = Millis(1_767_225_600_000);
@@ -51,8 +52,8 @@ pub(super) fn permissions(data: &Path) -> Verdict {
 }
 
 pub(super) fn free_space(folder: &Path, min: u64) -> Verdict {
-    match rustix::fs::statvfs(folder) {
-        Ok(stat) => room(stat.f_bavail.saturating_mul(stat.f_frsize), min),
+    match files::free_bytes(folder) {
+        Ok(free) => room(free, min),
         Err(error) => Verdict::Fail(format!("{}: {error}", folder.display())),
     }
 }
