@@ -67,8 +67,8 @@ impl DeliveryState {
         }
     }
 
-    /// Its number in the file; never changed.
-    pub(crate) fn number(self) -> i64 {
+    /// Its number in the store; never changed.
+    pub fn number(self) -> i64 {
         match self {
             DeliveryState::Pending => 0,
             DeliveryState::Delivered => 1,
@@ -77,7 +77,8 @@ impl DeliveryState {
         }
     }
 
-    pub(crate) fn of(number: i64) -> Option<DeliveryState> {
+    /// The state with this number.
+    pub fn of(number: i64) -> Option<DeliveryState> {
         DeliveryState::ALL.into_iter().find(|state| state.number() == number)
     }
 }

@@ -132,7 +132,7 @@ impl NewEndpoint {
     }
 
     /// What a repeat must have, too.
-    pub(crate) fn request(&self) -> String {
+    pub fn request(&self) -> String {
         let NewEndpoint { webhook_id: _, url, description, types, campaign, ordered, cursor: _ } =
             self;
         serde_json::json!([url, description, types, campaign, ordered]).to_string()
@@ -152,7 +152,7 @@ impl EndpointChanges {
     }
 
     /// The endpoint after the change.
-    pub(crate) fn applied(self, mut endpoint: Endpoint) -> Endpoint {
+    pub fn applied(self, mut endpoint: Endpoint) -> Endpoint {
         let EndpointChanges { url, description, types, campaign, ordered } = self;
         endpoint.url = url.unwrap_or(endpoint.url);
         endpoint.description = description.unwrap_or(endpoint.description);

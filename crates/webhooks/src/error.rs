@@ -64,6 +64,9 @@ pub enum WebhookError {
     /// The process ends.
     #[error("the process ends")]
     Ending,
+    /// The cluster does not answer. Repeat the call.
+    #[error("the cluster: {0}")]
+    Cluster(Box<dyn std::error::Error + Send + Sync>),
     /// The file does not answer, or takes no writes. Repeat the call.
     #[error("the file of webhooks: {0}")]
     File(#[from] FileError),

@@ -100,21 +100,39 @@ pub trait Source: Send + Sync {
     async fn read(&self, after: Start<'_>, limit: usize) -> Read;
 }
 
-/// What is to be queued for the endpoints that ask for it.
+/// What is to be queued for the endpoints that ask for it: an event, or an announcement.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matter<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) event_type: &'a str,
-    pub(crate) only_by_name: bool,
-    pub(crate) at_ms: i64,
-    pub(crate) campaigns: &'a [String],
-    pub(crate) code: Option<&'a str>,
-    pub(crate) data: &'a Value,
+pub struct Matter<'a> {
+    /// The header `webhook-id`.
+    pub id: &'a str,
+    /// Its type.
+    pub event_type: &'a str,
+    /// Whether only endpoints that name its type get it.
+    pub only_by_name: bool,
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The campaigns that it is about.
+    pub campaigns: &'a [String],
+    /// The code that it is about.
+    pub code: Option<&'a str>,
+    /// What it says.
+    pub data: &'a Value,
+}
+
+/// What is posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The header `webhook-id`.
+    pub id: String,
+    /// Its type.
+    pub event_type: String,
+    /// The body.
+    pub body: String,
 }
 
 impl Matter<'_> {
     /// Whether an endpoint asks for it.
-    pub(crate) fn is_for(&self, types: Option<&BTreeSet<String>>, campaign: Option<&str>) -> bool {
+    pub fn is_for(&self, types: Option<&BTreeSet<String>>, campaign: Option<&str>) -> bool {
         let typed = match types {
             Some(types) => types.contains(self.event_type),
             None => !self.only_by_name,
@@ -122,11 +140,16 @@ impl Matter<'_> {
         typed && campaign.is_none_or(|campaign| self.campaigns.iter().any(|it| it == campaign))
     }
 
-    /// The body of its POST.
-    pub(crate) fn body(&self) -> String {
-        let Matter { event_type, at_ms, data, .. } = self;
-        serde_json::json!({ "type": event_type, "timestamp": instant(*at_ms), "data": data })
-            .to_string()
+    /// What is posted of it.
+    pub fn message(&self) -> Message {
+        let Matter { id, event_type, at_ms, data, .. } = self;
+        let body =
+            serde_json::json!({ "type": event_type, "timestamp": instant(*at_ms), "data": data });
+        Message {
+            id: (*id).to_owned(),
+            event_type: (*event_type).to_owned(),
+            body: body.to_string(),
+        }
     }
 }
 
@@ -222,7 +245,7 @@ mod tests {
     fn bodies() {
         let event = event("coupon.redeemed", None);
         assert_eq!(
-            Matter::from(&event).body(),
+            Matter::from(&event).message().body,
             "{\"type\":\"coupon.redeemed\",\"timestamp\":\"2027-03-08T10:02:30.512Z\",\
              \"data\":{\"event_id\":\"e1\",\"a\\\"b\":1}}"
         );

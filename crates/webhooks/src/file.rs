@@ -11,6 +11,7 @@ pub(crate) mod log;
 pub(crate) mod queue;
 pub(crate) mod results;
 pub(crate) mod secrets;
+mod store;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;

@@ -51,6 +51,11 @@ pub enum BadUrl {
     },
 }
 
+/// A URL that was checked when it was set: rules may have become stricter. If it is not accepted, why.
+pub(crate) fn accepted(text: &str, allow_private: bool) -> Result<Url, String> {
+    checked(text, allow_private).map_err(|bad| format!("the URL {bad}"))
+}
+
 /// Parses a URL, and checks all of it that can be checked without resolving its name.
 pub(crate) fn checked(text: &str, allow_private: bool) -> Result<Url, BadUrl> {
     if text.len() > URL_LEN_MAX {

@@ -2,10 +2,10 @@
 //! each event at least once.
 //!
 //! An *endpoint* is a URL with secrets and filters. A *delivery* is one event for one endpoint: it is queued, tried
-//! until the receiver answers with a 2xx, and stays in the log of deliveries. Everything is in a SQLite file of its
-//! own, so nothing here makes a redemption wait.
+//! until the receiver answers with a 2xx, and stays in the log of deliveries. Everything is in a [`store::Store`]: a
+//! SQLite file of its own on one machine, so that nothing here makes a redemption wait, or tables of a cluster.
 //!
-//! 1. [`Webhooks::run`] leases endpoints, so that several processes on one file share the work.
+//! 1. [`Webhooks::run`] leases endpoints, so that several processes on one store share the work.
 //! 2. It reads the feed behind the cursor of each endpoint. One transaction queues what the endpoint asks for, and
 //!    moves the cursor. An endpoint with [`Options::pending_max`] deliveries that wait does not read on: the feed keeps
 //!    the events until then.
@@ -34,6 +34,7 @@ mod post;
 mod retry;
 mod run;
 mod signature;
+pub mod store;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -51,22 +52,21 @@ pub use crate::endpoint::{
 };
 pub use crate::error::{FileError, OpenError, WebhookError};
 pub use crate::event::{
-    Announced, Announcement, DATA_BYTES_MAX, Event, Read, Source, Start, TEST_TYPE,
+    Announced, Announcement, DATA_BYTES_MAX, Event, Matter, Message, Read, Source, Start, TEST_TYPE,
 };
 pub use crate::file::backup;
 pub use crate::guard::{BadUrl, URL_LEN_MAX};
-pub use crate::options::Options;
-pub use crate::post::ANSWER_BYTES_MAX;
+pub use crate::options::{Options, RENEWALS};
+pub use crate::post::{ANSWER_BYTES_MAX, Answered, Verdict};
 pub use crate::retry::{
-    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, chance,
-    retry_after,
+    FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, ahead_max,
+    chance, pause, retry_after, tried_for,
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 
-use crate::event::Matter;
-use crate::file::endpoints::Turn;
-use crate::file::{File, endpoints, log, queue, secrets};
-use crate::post::{Letter, Poster, Verdict};
+use crate::file::File;
+use crate::post::{Letter, Poster};
+use crate::store::{Store, TestTarget, Turn};
 
 /// Most endpoints or deliveries of one answer.
 pub const PAGE_MAX: usize = 1_000;
@@ -123,10 +123,10 @@ struct Totals {
     attempts_failed: AtomicU64,
 }
 
-/// The endpoints of one data folder.
+/// The endpoints of one store.
 #[derive(Debug)]
 pub struct Webhooks {
-    file: Arc<File>,
+    store: Arc<dyn Store>,
     options: Options,
     poster: Poster,
     totals: Totals,
@@ -144,8 +144,16 @@ impl Webhooks {
     /// # Errors
     /// A file that cannot be opened, or is of another release.
     pub fn open(path: &Path, options: Options) -> Result<Webhooks, OpenError> {
+        Webhooks::with(Arc::new(Arc::new(File::open(path)?)), options)
+    }
+
+    /// Those that another store keeps. Makes ring the TLS provider of this process, if there is none.
+    ///
+    /// # Errors
+    /// [`OpenError::Client`].
+    pub fn with(store: Arc<dyn Store>, options: Options) -> Result<Webhooks, OpenError> {
         Ok(Webhooks {
-            file: Arc::new(File::open(path)?),
+            store,
             poster: Poster::new(&options)?,
             options,
             totals: Totals::default(),
@@ -166,13 +174,13 @@ impl Webhooks {
     /// values returns the one that is there.
     ///
     /// # Errors
-    /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the file.
+    /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the store.
     pub async fn create(&self, new: NewEndpoint) -> Result<(Endpoint, Secret, bool), WebhookError> {
         new.check(self.options.allow_private)?;
         let made = || format!("whk_{}", Uuid::now_v7().simple());
         let name = new.webhook_id.clone().unwrap_or_else(made);
         let now = self.options.now();
-        let made = self.file.sure(move |conn| endpoints::create(conn, &name, &new, now)).await?;
+        let made = self.store.create(name, new, now).await?;
         self.endpoints_changed.notify_one();
         Ok(made)
     }
@@ -180,39 +188,36 @@ impl Webhooks {
     /// At most `limit` endpoints (and [`PAGE_MAX`]) in the order of their names, behind the name `after`.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Those of the store.
     pub async fn list(
         &self,
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<Endpoint>, WebhookError> {
-        let limit = limit.min(PAGE_MAX);
-        self.file.sure(move |conn| endpoints::list(conn, after.as_deref(), limit)).await
+        self.store.list(after, limit.min(PAGE_MAX)).await
     }
 
     /// An endpoint.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn get(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
-        let name = webhook_id.to_owned();
-        self.file.sure(move |conn| endpoints::get(conn, &name)).await
+        self.store.get(webhook_id).await
     }
 
     /// Changes an endpoint. Filters apply to events that are read from now on; what is queued already is sent. With
     /// another URL, what waits is tried at once.
     ///
     /// # Errors
-    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], and those of the store.
     pub async fn update(
         &self,
         webhook_id: &str,
         changes: EndpointChanges,
     ) -> Result<Endpoint, WebhookError> {
         changes.check(self.options.allow_private)?;
-        let (name, now) = (webhook_id.to_owned(), self.options.now());
-        let endpoint =
-            self.file.sure(move |conn| endpoints::update(conn, &name, changes, now)).await?;
+        let endpoint = self.store.update(webhook_id, changes, self.options.now()).await?;
+        self.endpoints_changed.notify_one();
         self.queued.notify_one();
         Ok(endpoint)
     }
@@ -220,7 +225,7 @@ impl Webhooks {
     /// Pauses an endpoint, also a disabled one: nothing is sent to it. Its deliveries wait.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn pause(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
         self.turn(webhook_id, Turn::Pause).await
     }
@@ -228,14 +233,13 @@ impl Webhooks {
     /// Sends to an endpoint again that was paused or disabled. What waited is tried at once.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn resume(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
         self.turn(webhook_id, Turn::Resume).await
     }
 
     async fn turn(&self, webhook_id: &str, turn: Turn) -> Result<Endpoint, WebhookError> {
-        let (name, now) = (webhook_id.to_owned(), self.options.now());
-        let endpoint = self.file.sure(move |conn| endpoints::turn(conn, &name, turn, now)).await?;
+        let endpoint = self.store.turn(webhook_id, turn, self.options.now()).await?;
         self.endpoints_changed.notify_one();
         Ok(endpoint)
     }
@@ -243,10 +247,9 @@ impl Webhooks {
     /// Deletes an endpoint with its secrets and its log. A delivery that is under way may still arrive.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn delete(&self, webhook_id: &str) -> Result<(), WebhookError> {
-        let name = webhook_id.to_owned();
-        self.file.sure(move |conn| endpoints::delete(conn, &name)).await?;
+        self.store.delete(webhook_id).await?;
         self.endpoints_changed.notify_one();
         Ok(())
     }
@@ -257,7 +260,7 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`WebhookError::Invalid`], [`WebhookError::NotFound`], [`WebhookError::TooManySecrets`], and those of the
-    /// file.
+    /// store.
     pub async fn rotate_secret(
         &self,
         webhook_id: &str,
@@ -268,37 +271,29 @@ impl Webhooks {
             return Err(WebhookError::Invalid { field: "overlap", why });
         }
         check_ref("rotate_ref", rotation.rotate_ref.as_deref())?;
-        let (name, now) = (webhook_id.to_owned(), self.options.now());
-        self.file.sure(move |conn| secrets::rotate(conn, &name, &rotation, now)).await
+        let rotated = self.store.rotate(webhook_id, rotation, self.options.now()).await?;
+        self.endpoints_changed.notify_one();
+        Ok(rotated)
     }
 
     /// Posts one event of type [`TEST_TYPE`] now, also to an endpoint that is paused or disabled, and logs it. It
     /// is not tried again.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::Busy`], and those of the file.
+    /// [`WebhookError::NotFound`], [`WebhookError::Busy`], and those of the store.
     pub async fn test(&self, webhook_id: &str) -> Result<Tested, WebhookError> {
         let _permit = self.tests.try_acquire().map_err(|_| WebhookError::Busy)?;
         let now = self.options.now();
-        let (name, trusted) = (webhook_id.to_owned(), self.trusts_clock());
-        let found = move |conn: &mut _| {
-            let number = endpoints::number_of(conn, &name)?;
-            let url = endpoints::get(conn, &name)?.url;
-            Ok((number, url, secrets::signing(conn, number, now, trusted)?))
-        };
-        let (number, url, secrets) = self.file.sure(found).await?;
+        let target = self.store.test_target(webhook_id, now, self.trusts_clock()).await?;
+        let TestTarget { webhook, url, secrets } = target;
         let event_id = Uuid::now_v7().to_string();
         let data = json!({ "webhook_id": webhook_id });
-        let body = test_matter(&event_id, &data, now).body();
-        let url = guard::checked(&url, self.options.allow_private);
-        let url = url.map_err(|bad| format!("the URL {bad}"));
+        let matter = test_matter(&event_id, &data, now);
+        let body = matter.message().body;
+        let url = guard::accepted(&url, self.options.allow_private);
         let letter = Letter { id: &event_id, body: &body, timestamp: now.div_euclid(1_000) };
         let answered = self.poster.post(url, &secrets, letter).await;
-        let (id, kept, ended) = (event_id.clone(), answered.clone(), self.options.now());
-        let log = move |conn: &mut _| {
-            log::tested(conn, number, &test_matter(&id, &data, now), &kept, ended)
-        };
-        let number = self.file.sure(log).await?;
+        let number = self.store.tested(webhook, matter, &answered, self.options.now()).await?;
         Ok(Tested {
             is_delivered: answered.verdict == Verdict::Delivered,
             number,
@@ -312,38 +307,35 @@ impl Webhooks {
     /// At most `limit` deliveries of an endpoint (and [`PAGE_MAX`]), newest first.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], and those of the file.
+    /// [`WebhookError::NotFound`], and those of the store.
     pub async fn deliveries(
         &self,
         webhook_id: &str,
         filter: DeliveryFilter,
         limit: usize,
     ) -> Result<Vec<Delivery>, WebhookError> {
-        let (name, limit) = (webhook_id.to_owned(), limit.min(PAGE_MAX));
-        self.file.sure(move |conn| log::list(conn, &name, &filter, limit)).await
+        self.store.deliveries(webhook_id, filter, limit.min(PAGE_MAX)).await
     }
 
     /// A delivery, and the body of its POST; a gap has none.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], and those of the file.
+    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], and those of the store.
     pub async fn delivery(
         &self,
         webhook_id: &str,
         number: i64,
     ) -> Result<(Delivery, Option<String>), WebhookError> {
-        let name = webhook_id.to_owned();
-        self.file.sure(move |conn| log::get(conn, &name, number)).await
+        self.store.delivery(webhook_id, number).await
     }
 
     /// Delivers again, with the same `webhook-id` and body. One that has ended begins anew; one that waits is tried
     /// at once. If the endpoint is paused or disabled, it waits until it is resumed.
     ///
     /// # Errors
-    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], also for a gap, and those of the file.
+    /// [`WebhookError::NotFound`], [`WebhookError::NoDelivery`], also for a gap, and those of the store.
     pub async fn redeliver(&self, webhook_id: &str, number: i64) -> Result<Delivery, WebhookError> {
-        let (name, now) = (webhook_id.to_owned(), self.options.now());
-        let delivery = self.file.sure(move |conn| log::redeliver(conn, &name, number, now)).await?;
+        let delivery = self.store.redeliver(webhook_id, number, self.options.now()).await?;
         self.queued.notify_one();
         Ok(delivery)
     }
@@ -353,7 +345,7 @@ impl Webhooks {
     /// the log. Any process may call it, also one without `run`.
     ///
     /// # Errors
-    /// [`WebhookError::Invalid`], and those of the file.
+    /// [`WebhookError::Invalid`], and those of the store.
     pub async fn announce(&self, announcement: Announcement) -> Result<Announced, WebhookError> {
         endpoint::check_type("type", &announcement.event_type)?;
         check_ref("id", Some(&announcement.id))?;
@@ -363,9 +355,7 @@ impl Webhooks {
             return Err(WebhookError::Invalid { field: "data", why });
         }
         let (most, now) = (self.options.announced_max, self.options.now());
-        let queue =
-            move |conn: &mut _| queue::announce(conn, &Matter::from(&announcement), most, now);
-        let announced = self.file.sure(queue).await?;
+        let announced = self.store.announce(announcement, most, now).await?;
         self.queued.notify_one();
         Ok(announced)
     }
@@ -373,19 +363,18 @@ impl Webhooks {
     /// Whether [`Webhooks::announce`] has somebody to tell something of this type, whatever its campaigns.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Those of the store.
     pub async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError> {
-        let named = event_type.to_owned();
-        self.file.sure(move |conn| queue::has_asked(conn, &named)).await
+        self.store.has_asked(event_type).await
     }
 
     /// What is the matter with all endpoints; totals are of this process.
     ///
     /// # Errors
-    /// Those of the file.
+    /// Those of the store.
     pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
         let (now, down) = (self.options.now(), self.options.failures_until_down);
-        let gauge = self.file.sure(move |conn| log::gauge(conn, now, down)).await?;
+        let gauge = self.store.gauge(now, down).await?;
         let total = |of: &AtomicU64| of.load(Ordering::Relaxed);
         Ok(Gauge {
             delivered: total(&self.totals.delivered),

@@ -8,6 +8,9 @@ use crate::retry::{
     FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
 };
 
+/// Renewals in the time of one lease.
+pub const RENEWALS: u32 = 3;
+
 /// Limits and times of [`crate::Webhooks`]. The default is for production.
 #[derive(Clone)]
 pub struct Options {
@@ -53,7 +56,8 @@ pub struct Options {
 }
 
 impl Options {
-    pub(crate) fn now(&self) -> i64 {
+    /// The wall clock, in milliseconds since 1970.
+    pub fn now(&self) -> i64 {
         (self.clock)()
     }
 }

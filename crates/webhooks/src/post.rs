@@ -27,23 +27,29 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 
 /// What follows from an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The receiver has it: 2xx.
     Delivered,
     /// It may or may not have it. It may have asked for a pause.
-    Failed { asked: Option<Duration> },
+    Failed {
+        /// The pause.
+        asked: Option<Duration>,
+    },
     /// It wants nothing any more: 410.
     Gone,
 }
 
 /// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) verdict: Verdict,
-    pub(crate) status: Option<u16>,
+pub struct Answered {
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
     /// Why it failed.
-    pub(crate) error: Option<String>,
-    pub(crate) duration: Duration,
+    pub error: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
 }
 
 /// What is posted.

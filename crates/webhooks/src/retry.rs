@@ -45,7 +45,7 @@ pub const PROBE_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The pause after the attempt number `attempt`, from 1; `None` if it was the last. A receiver may ask for a longer
 /// one, `asked`.
-pub(crate) fn pause(
+pub fn pause(
     attempt: u64,
     asked: Option<Duration>,
     options: &Options,
@@ -72,13 +72,13 @@ fn with_jitter(pause: Duration, chance: u8) -> Duration {
 
 /// The longest moment ahead at which a delivery may be due. One that is due later was written while the clock
 /// was wrong.
-pub(crate) fn ahead_max(options: &Options) -> Duration {
+pub fn ahead_max(options: &Options) -> Duration {
     let longest = options.retry_pauses.iter().max().copied().unwrap_or_default();
     with_jitter(longest, u8::MAX).max(options.retry_after_max)
 }
 
 /// How long a delivery is tried: the sum of the pauses.
-pub(crate) fn tried_for(options: &Options) -> Duration {
+pub fn tried_for(options: &Options) -> Duration {
     options.retry_pauses.iter().sum()
 }
 

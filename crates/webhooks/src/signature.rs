@@ -47,7 +47,7 @@ impl Secret {
     }
 
     /// A new random secret. `None` if the system has no random numbers.
-    pub(crate) fn random() -> Option<Secret> {
+    pub fn random() -> Option<Secret> {
         let mut bytes = [0; SECRET_LEN];
         SystemRandom::new().fill(&mut bytes).ok()?;
         Secret::parse(&format!("whsec_{}", STANDARD.encode(bytes))).ok()

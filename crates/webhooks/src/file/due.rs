@@ -1,62 +1,16 @@
 //! What is to be sent now.
 
-use std::collections::BTreeSet;
-
-use reqwest::Url;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::secrets;
-use crate::signature::Secrets;
-use crate::{FileError, WebhookError, guard};
-
-/// For which endpoint the dispatcher has free places.
-#[derive(Clone, Debug)]
-pub(crate) struct Want {
-    pub(crate) webhook: i64,
-    /// Deliveries that are being sent, or whose result is not written yet.
-    pub(crate) in_flight: BTreeSet<i64>,
-    /// Whether the endpoint is to be left alone, unless it was changed since this generation.
-    pub(crate) quiet: Option<i64>,
-}
-
-/// How much to send.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    /// Most deliveries in flight at an endpoint.
-    pub(crate) each: usize,
-    /// From how many failures on an endpoint is down: then one in flight is enough.
-    pub(crate) failures_until_down: u64,
-    pub(crate) now: i64,
-    /// Whether the clock is trusted.
-    pub(crate) trusted: bool,
-}
-
-/// An endpoint as it is to be sent to.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) webhook: i64,
-    pub(crate) generation: i64,
-    /// The URL, or why it is not accepted any more.
-    pub(crate) url: Result<Url, String>,
-    pub(crate) secrets: Secrets,
-    /// Whether it is down, and this is to find out whether it still is.
-    pub(crate) probes: bool,
-}
-
-/// A delivery that is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
-    pub(crate) number: i64,
-    pub(crate) id: String,
-    pub(crate) body: String,
-}
+use crate::store::{Due, Room, Target, Want};
+use crate::{FileError, WebhookError};
 
 /// What is due at an endpoint, at most as many as there are free places.
 pub(crate) fn due(
     conn: &Connection,
     want: &Want,
     room: Room,
-    allow_private: bool,
 ) -> Result<Option<(Target, Vec<Due>)>, WebhookError> {
     let sql = "SELECT generation, failures, ordered, url FROM webhook WHERE number = ?1 AND state = 0 \
                AND pending > 0";
@@ -68,9 +22,7 @@ pub(crate) fn due(
     if want.quiet == Some(generation) {
         return Ok(None);
     }
-    let down = failures.unsigned_abs() >= room.failures_until_down;
-    let places = if down { 1 } else { room.each };
-    let free = places.saturating_sub(want.in_flight.len());
+    let (down, free) = room.free(failures.unsigned_abs(), want.in_flight.len());
     if free == 0 {
         return Ok(None);
     }
@@ -80,7 +32,6 @@ pub(crate) fn due(
         return Ok(None);
     }
     let secrets = secrets::signing(conn, want.webhook, room.now, room.trusted)?;
-    let url = guard::checked(&url, allow_private).map_err(|bad| format!("the URL {bad}"));
     Ok(Some((Target { webhook: want.webhook, generation, url, secrets, probes: down }, due)))
 }
 

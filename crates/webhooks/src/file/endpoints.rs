@@ -7,16 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{secrets, writing};
 use crate::signature::Secret;
+use crate::store::Turn;
 use crate::{
     ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState, FileError, NewEndpoint, WebhookError,
 };
-
-/// What a call makes of an endpoint's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Pause,
-    Resume,
-}
 
 const COLUMNS: &str = "number, name, url, description, types, campaign, ordered, state, why, since, \
                        created_at, pending, failures, failing_since";

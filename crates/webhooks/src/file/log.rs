@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::endpoints::number_of;
 use super::results::millis;
 use super::{queue, secrets, writing};
-use crate::event::Matter;
+use crate::event::Message;
 use crate::post::{Answered, Verdict};
 use crate::{Delivery, DeliveryFilter, DeliveryState, FileError, Gauge, Options, WebhookError};
 
@@ -111,12 +111,13 @@ pub(crate) fn redeliver(
 pub(crate) fn tested(
     conn: &mut Connection,
     webhook: i64,
-    matter: &Matter<'_>,
+    message: &Message,
+    at_ms: i64,
     answered: &Answered,
     now: i64,
 ) -> Result<i64, WebhookError> {
     let txn = writing(conn)?;
-    let message = queue::message(&txn, matter)?;
+    let message = queue::add_message(&txn, message)?;
     let state = match answered.verdict {
         Verdict::Delivered => DeliveryState::Delivered,
         Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
@@ -131,7 +132,7 @@ pub(crate) fn tested(
             webhook,
             message,
             state.number(),
-            matter.at_ms,
+            at_ms,
             now,
             status,
             error,

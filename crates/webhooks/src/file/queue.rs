@@ -2,19 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::endpoints::types_at;
 use super::writing;
-use crate::event::Matter;
+use crate::event::{Event, Matter, Message};
+use crate::store::{Passage, Reader};
 use crate::{Announced, FileError, WebhookError};
-
-/// An endpoint that reads the feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reader {
-    pub(crate) webhook: i64,
-    pub(crate) cursor: Option<String>,
-}
 
 /// Those of the endpoints `held` that read on: active ones with room for more deliveries.
 pub(crate) fn readers(
@@ -30,22 +24,13 @@ pub(crate) fn readers(
     Ok(all.into_iter().filter(|reader| held.contains(&reader.webhook)).collect())
 }
 
-/// What endpoints that stood at one cursor read.
-#[derive(Debug)]
-pub(crate) enum Passage<'a> {
-    /// Events.
-    Events(&'a [Matter<'a>]),
-    /// Events are missing, and why.
-    Gap(&'a str),
-}
-
 /// Queues what endpoints ask for, and moves their cursors to `next`. In the same transaction, so that a kill neither
 /// loses nor doubles anything. One that does not stand at its cursor any more is skipped: another process
 /// has read on for it. Returns how many deliveries were queued.
 pub(crate) fn read_on(
     conn: &mut Connection,
     readers: &[Reader],
-    passage: &Passage<'_>,
+    passage: &Passage,
     next: &str,
     now: i64,
 ) -> Result<usize, WebhookError> {
@@ -61,7 +46,7 @@ pub(crate) fn read_on(
             continue;
         }
         queued += match passage {
-            Passage::Events(matters) => queue_events(&txn, *webhook, matters, now)?,
+            Passage::Events(events) => queue_events(&txn, *webhook, events, now)?,
             Passage::Gap(why) => queue_gap(&txn, *webhook, why, now)?,
         };
     }
@@ -72,16 +57,17 @@ pub(crate) fn read_on(
 fn queue_events(
     txn: &Connection,
     webhook: i64,
-    matters: &[Matter<'_>],
+    events: &[Event],
     now: i64,
 ) -> Result<usize, FileError> {
     let Asks { types, campaign, .. } = txn
         .prepare_cached("SELECT number, pending, types, campaign FROM webhook WHERE number = ?1")?
         .query_row([webhook], asks)?;
     let mut queued = 0;
-    for matter in matters {
+    for event in events {
+        let matter = Matter::from(event);
         if matter.is_for(types.as_ref(), campaign.as_deref()) {
-            let message = message(txn, matter)?;
+            let message = message(txn, &matter)?;
             queued += queue_one(txn, webhook, message, matter.code, now)?;
         }
     }
@@ -117,17 +103,23 @@ fn asks(row: &Row<'_>) -> rusqlite::Result<Asks> {
 }
 
 /// The number of a message, which is written unless it is there.
-pub(crate) fn message(txn: &Connection, matter: &Matter<'_>) -> Result<i64, FileError> {
-    let found = || {
-        txn.prepare_cached("SELECT number FROM message WHERE id = ?1")?
-            .query_row([matter.id], |row| row.get(0))
-    };
-    match found() {
-        Err(FileError::QueryReturnedNoRows) => txn
-            .prepare_cached("INSERT INTO message (id, type, body) VALUES (?1, ?2, ?3)")?
-            .insert(params![matter.id, matter.event_type, matter.body()]),
-        found => found,
+fn message(txn: &Connection, matter: &Matter<'_>) -> Result<i64, FileError> {
+    match message_with_id(txn, matter.id)? {
+        Some(number) => Ok(number),
+        None => add_message(txn, &matter.message()),
     }
+}
+
+fn message_with_id(txn: &Connection, id: &str) -> Result<Option<i64>, FileError> {
+    let sql = "SELECT number FROM message WHERE id = ?1";
+    txn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
+}
+
+/// Writes a message, and returns its number.
+pub(crate) fn add_message(txn: &Connection, message: &Message) -> Result<i64, FileError> {
+    let Message { id, event_type, body } = message;
+    txn.prepare_cached("INSERT INTO message (id, type, body) VALUES (?1, ?2, ?3)")?
+        .insert(params![id, event_type, body])
 }
 
 /// Queues a message for an endpoint, once.
@@ -207,7 +199,8 @@ mod tests {
             let mut conn = two_endpoints();
             let cursor = (!read_at.is_empty()).then(|| read_at.to_owned());
             let readers = [Reader { webhook: 1, cursor }];
-            let found = read_on(&mut conn, &readers, &Passage::Gap("why"), "7", 0).unwrap();
+            let found =
+                read_on(&mut conn, &readers, &Passage::Gap("why".to_owned()), "7", 0).unwrap();
             assert_eq!(found, queued, "{name}");
             let cursor = "SELECT cursor FROM webhook WHERE number = 1";
             let cursor: String = conn.query_row(cursor, [], |row| row.get(0)).unwrap();

@@ -1,46 +1,16 @@
 //! Statements that write the results of attempts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::writing;
 use crate::post::{Answered, Verdict};
+use crate::store::{Moment, Tried, Written};
 use crate::{FileError, Options, WebhookError, retry};
 
 /// Most deliveries that are given up in one transaction because their endpoint is down.
 const GIVEN_UP_MAX: i64 = 2_000;
-
-/// One attempt and its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tried {
-    pub(crate) webhook: i64,
-    pub(crate) number: i64,
-    /// Whether the endpoint was down when it began.
-    pub(crate) probes: bool,
-    pub(crate) answered: Answered,
-}
-
-/// When results are written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) now: i64,
-    /// Whether the clock is trusted: only then is anything given up for its age.
-    pub(crate) trusted: bool,
-}
-
-/// What follows from some results.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) delivered: u64,
-    pub(crate) failed: u64,
-    pub(crate) attempts_failed: u64,
-    /// Of each endpoint, how many attempts have failed in a row now.
-    pub(crate) failures: BTreeMap<i64, u64>,
-    /// The names of endpoints that are disabled now.
-    pub(crate) disabled: Vec<String>,
-}
 
 /// Writes results. One of a delivery that another process has ended changes nothing.
 pub(crate) fn write(

@@ -6,18 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Held, Stopping, Trouble};
-use crate::event::Matter;
-use crate::file::queue::{self, Passage, Reader};
+use crate::store::{Passage, Reader};
 use crate::{Event, Read, Source, Start, WebhookError, Webhooks};
 
 /// Endpoints whose deliveries one transaction queues: calls of others wait for it.
 const QUEUED_TOGETHER: usize = 16;
-
-/// What was read at one cursor.
-enum Found {
-    Events(Vec<Event>),
-    Gap(String),
-}
 
 /// Reads on until the service stops.
 pub(super) async fn read_all(
@@ -61,9 +54,8 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads a page for each endpoint. Returns whether there is more to read.
     async fn round(&mut self, held: &Held) -> Result<bool, WebhookError> {
-        let (held, most) = (held.now(), self.webhooks.options.pending_max);
-        let readers =
-            self.webhooks.file.quick(move |conn| queue::readers(conn, &held, most)).await?;
+        let Webhooks { store, options, .. } = self.webhooks;
+        let readers = store.readers(held.now(), options).await?;
         let mut groups: BTreeMap<Option<String>, Vec<Reader>> = BTreeMap::new();
         for reader in readers {
             groups.entry(reader.cursor.clone()).or_default().push(reader);
@@ -95,7 +87,7 @@ impl Reading<'_> {
                 // An endpoint that begins gets nothing that was before.
                 let events = if cursor.is_some() { events } else { Vec::new() };
                 let (events, next, is_end) = until_others(events, next, is_end, others);
-                (Found::Events(events), next, is_end)
+                (Passage::Events(events), next, is_end)
             }
             Read::Gone { next, why } if cursor == Some(next.as_str()) => {
                 self.trouble.say(&why);
@@ -103,7 +95,7 @@ impl Reading<'_> {
             }
             Read::Gone { next, why } => {
                 tracing::warn!(error = %why, endpoints = group.len(), "webhooks miss events");
-                (Found::Gap(why), next, false)
+                (Passage::Gap(why), next, false)
             }
             Read::Unavailable { why } => {
                 self.trouble.say(&why);
@@ -121,23 +113,13 @@ impl Reading<'_> {
     async fn queue(
         &self,
         group: Vec<Reader>,
-        found: Found,
+        found: Passage,
         next: String,
     ) -> Result<(), WebhookError> {
-        let (found, next, now) = (Arc::new(found), Arc::new(next), self.webhooks.options.now());
+        let (found, now) = (Arc::new(found), self.webhooks.options.now());
         for some in group.chunks(QUEUED_TOGETHER) {
-            let (some, found, next) = (some.to_vec(), Arc::clone(&found), Arc::clone(&next));
-            let queued = self
-                .webhooks
-                .file
-                .quick(move |conn| match &*found {
-                    Found::Events(events) => {
-                        let matters: Vec<Matter<'_>> = events.iter().map(Matter::from).collect();
-                        queue::read_on(conn, &some, &Passage::Events(&matters), &next, now)
-                    }
-                    Found::Gap(why) => queue::read_on(conn, &some, &Passage::Gap(why), &next, now),
-                })
-                .await?;
+            let passage = Arc::clone(&found);
+            let queued = self.webhooks.store.read_on(some.to_vec(), passage, &next, now).await?;
             if queued > 0 {
                 self.webhooks.queued.notify_one();
             }

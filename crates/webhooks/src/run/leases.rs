@@ -5,13 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Held, Stopping, Trouble};
-use crate::file::leases::{self, Terms};
-use crate::file::log;
-use crate::file::results::millis;
-use crate::{WebhookError, Webhooks, retry};
-
-/// Renewals in the time of one lease.
-const RENEWALS: u32 = 3;
+use crate::Webhooks;
+use crate::options::RENEWALS;
 
 /// Renews leases, and takes those of processes that are gone, until the service stops.
 pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stopping: Stopping) {
@@ -19,7 +14,7 @@ pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stoppin
     let mut cleaning = Cleaning::new();
     loop {
         let begun = Instant::now();
-        if let Some(leased) = trouble.of(lease(webhooks, me).await) {
+        if let Some(leased) = trouble.of(webhooks.store.lease(me, &webhooks.options).await) {
             held.set(leased, begun + webhooks.options.lease);
         }
         cleaning.clean(webhooks).await;
@@ -31,21 +26,9 @@ pub(super) async fn keep(webhooks: &Webhooks, me: &str, held: &Held, mut stoppin
     }
 }
 
-async fn lease(webhooks: &Webhooks, me: &str) -> Result<Vec<i64>, WebhookError> {
-    let options = webhooks.options.clone();
-    let terms = Terms {
-        lasts: millis(options.lease),
-        rest: millis(options.lease / RENEWALS),
-        ahead_max: millis(retry::ahead_max(&options)),
-    };
-    let me = me.to_owned();
-    webhooks.file.quick(move |conn| leases::lease(conn, &me, terms, || options.now())).await
-}
-
 /// Gives the leases back, so that another process need not wait until they lapse.
 pub(super) async fn give_back(webhooks: &Webhooks, me: &str) {
-    let me = me.to_owned();
-    let released = webhooks.file.quick(move |conn| leases::release(conn, &me)).await;
+    let released = webhooks.store.release(me).await;
     Trouble::with("the leases of webhooks could not be given back").of(released);
 }
 
@@ -70,10 +53,7 @@ impl Cleaning {
         if Instant::now() < self.next {
             return;
         }
-        let options = webhooks.options.clone();
-        let (now, trusted) = (options.now(), webhooks.trusts_clock());
-        let cleaned =
-            webhooks.file.quick(move |conn| log::clean(conn, &options, now, trusted)).await;
+        let cleaned = webhooks.store.clean(&webhooks.options, webhooks.trusts_clock()).await;
         let has_more = self.trouble.of(cleaned).unwrap_or_default();
         let pause =
             if has_more { webhooks.options.look_every } else { webhooks.options.clean_every };

@@ -10,10 +10,9 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::{Held, Stopping, Trouble};
-use crate::file::due::{self, Due, Room, Target, Want};
-use crate::file::results::{self, Moment, Tried, Written};
 use crate::post::{Answered, Letter, Verdict};
-use crate::{WebhookError, Webhooks, retry};
+use crate::store::{Due, Moment, Room, Target, Tried, Want, Written};
+use crate::{WebhookError, Webhooks, guard, retry};
 
 /// How long a result waits for others, so that one transaction has many.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -234,12 +233,7 @@ async fn look(
         now: options.now(),
         trusted: webhooks.trusts_clock(),
     };
-    let allow_private = options.allow_private;
-    let all = move |conn: &mut _| {
-        let due = wants.iter().map(|want| due::due(conn, want, room, allow_private));
-        due.filter_map(Result::transpose).collect()
-    };
-    webhooks.file.quick(all).await
+    webhooks.store.due(wants, room).await
 }
 
 async fn post(
@@ -250,7 +244,8 @@ async fn post(
 ) -> Answered {
     let timestamp = webhooks.options.now().div_euclid(1_000);
     let letter = Letter { id: &due.id, body: &due.body, timestamp };
-    webhooks.poster.post(target.url, &target.secrets, letter).await
+    let url = guard::accepted(&target.url, webhooks.options.allow_private);
+    webhooks.poster.post(url, &target.secrets, letter).await
 }
 
 fn panicked() -> Answered {
@@ -270,10 +265,8 @@ async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Result<Written, WebhookE
         answered: answered.clone(),
     };
     let tried: Vec<Tried> = ended.iter().map(tried).collect();
-    let options = webhooks.options.clone();
-    let moment = Moment { now: options.now(), trusted: webhooks.trusts_clock() };
-    let write = move |conn: &mut _| results::write(conn, &tried, moment, &options);
-    let written = webhooks.file.quick(write).await?;
+    let moment = Moment { now: webhooks.options.now(), trusted: webhooks.trusts_clock() };
+    let written = webhooks.store.write(tried, moment, &webhooks.options).await?;
     let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
     add(&webhooks.totals.delivered, written.delivered);
     add(&webhooks.totals.failed, written.failed);
