@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
     ("webhooks", &[]),
+    ("cql-webhooks", &["hot", "cql-session", "webhooks"]),
     ("passwords", &[]),
     ("api", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
     ("console", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
@@ -32,6 +33,7 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "hot-sqlite",
             "cql-session",
             "cql-records",
+            "cql-webhooks",
             "hot-cql",
             "cold",
             "compactor",

@@ -14,6 +14,8 @@ mod kills;
 mod log;
 #[path = "webhooks/order.rs"]
 mod order;
+#[path = "webhooks/place.rs"]
+mod place;
 #[path = "webhooks/property.rs"]
 mod property;
 #[path = "webhooks/reading.rs"]

@@ -135,7 +135,7 @@ async fn as_many_as_there_may_be() {
 async fn a_file_of_a_newer_release_is_refused() {
     let world = World::new(quick());
     drop(world.open());
-    Connection::open(world.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
-    let opened = Webhooks::open(&world.path(), quick());
+    Connection::open(world.place.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    let opened = Webhooks::open(&world.place.path(), quick());
     assert!(matches!(opened, Err(OpenError::Version { found: 2, .. })), "{opened:?}");
 }

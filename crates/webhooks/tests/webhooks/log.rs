@@ -142,18 +142,18 @@ async fn survives_a_restart_and_a_backup() {
     world.feed.push_many(4);
     log_has(&webhooks, "a", DeliveryState::Delivered, 4).await;
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&world.path()), 0o600);
-    let copy = world.folder.path().join("copy.db");
+    assert_eq!(mode(&world.place.path()), 0o600);
+    let copy = world.place.folder.path().join("copy.db");
     // While it is in use.
-    assert!(backup(&world.path(), &copy).unwrap());
+    assert!(backup(&world.place.path(), &copy).unwrap());
     assert_eq!(mode(&copy), 0o600);
-    assert!(backup(&world.path(), &copy).is_err(), "nothing is written over");
-    let none = world.folder.path().join("none.db");
-    assert!(!backup(&none, &world.folder.path().join("other.db")).unwrap());
+    assert!(backup(&world.place.path(), &copy).is_err(), "nothing is written over");
+    let none = world.place.folder.path().join("none.db");
+    assert!(!backup(&none, &world.place.folder.path().join("other.db")).unwrap());
     running.stop().await;
     let before = deliveries(&webhooks, "a").await;
     drop(webhooks);
-    for path in [world.path(), copy] {
+    for path in [world.place.path(), copy] {
         let webhooks = Webhooks::open(&path, quick()).unwrap();
         assert_eq!(deliveries(&webhooks, "a").await, before, "{}", path.display());
     }

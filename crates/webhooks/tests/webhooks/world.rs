@@ -1,13 +1,11 @@
-//! One data folder, its feed, and the processes that send from it.
+//! One store, its feed, and the processes that send from it. Shared with the suite on a cluster.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -15,6 +13,8 @@ use webhooks::{
     Delivery, DeliveryFilter, DeliveryState, Endpoint, Event, NewEndpoint, Options, Read, Source,
     Start, Webhooks,
 };
+
+use crate::place::Place;
 
 /// Longest wait for something to happen: a busy machine stalls for some seconds.
 const WAIT: Duration = Duration::from_secs(60);
@@ -125,23 +125,19 @@ pub(crate) fn endpoint(name: &str, url: &str) -> NewEndpoint {
 }
 
 pub(crate) struct World {
-    pub(crate) folder: TempDir,
+    pub(crate) place: Place,
     pub(crate) feed: Arc<MemoryFeed>,
     pub(crate) options: Options,
 }
 
 impl World {
     pub(crate) fn new(options: Options) -> World {
-        World { folder: tempfile::tempdir().unwrap(), feed: Arc::default(), options }
+        World { place: Place::new(), feed: Arc::default(), options }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().join("webhooks.db")
-    }
-
-    /// Opens the file, as another process would.
+    /// Opens the store, as another process would.
     pub(crate) fn open(&self) -> Arc<Webhooks> {
-        Arc::new(Webhooks::open(&self.path(), self.options.clone()).unwrap())
+        Arc::new(self.place.open(self.options.clone()))
     }
 
     /// Sends.
@@ -155,7 +151,7 @@ impl World {
         Running { stop, task }
     }
 
-    /// Opens the file with one endpoint, and sends.
+    /// Opens the store with one endpoint, and sends.
     pub(crate) async fn with(
         options: Options,
         new: NewEndpoint,

@@ -1,0 +1,98 @@
+//! The numbers of deliveries: higher ones are later, of one process and of one that goes on after it.
+//!
+//! A number has the second since 2020, four bits of the epoch of the process, and 18 bits that count. So two
+//! processes that both believe that they post to an endpoint give no number twice, the day of a number is known,
+//! and JavaScript reads it as it is: it is below 2^53 for 68 years.
+
+/// 2020-01-01, in seconds since 1970.
+const FIRST_SECOND: i64 = 1_577_836_800;
+
+const COUNT_BITS: u32 = 18;
+const WRITER_BITS: u32 = 4;
+const SECOND_AT: u32 = COUNT_BITS + WRITER_BITS;
+
+/// Gives numbers to the deliveries of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    writer: i64,
+    last: i64,
+}
+
+impl Numbers {
+    /// Those of the process with this epoch, all of them after `last`.
+    pub(crate) fn after(last: i64, epoch: i64) -> Numbers {
+        Numbers { writer: epoch.rem_euclid(1 << WRITER_BITS), last }
+    }
+
+    pub(crate) fn next(&mut self, now_ms: i64) -> i64 {
+        let second = second_of(now_ms).max(self.last >> SECOND_AT);
+        let first = |second: i64| (second << SECOND_AT) | (self.writer << COUNT_BITS);
+        let number = first(second).max(self.last + 1);
+        let is_ours = number >> COUNT_BITS == first(second) >> COUNT_BITS;
+        self.last = if is_ours { number } else { first(second + 1) };
+        self.last
+    }
+}
+
+/// A number for something that is only logged: the second, the millisecond, and 12 random bits.
+pub(crate) fn single(now_ms: i64, random: u32) -> i64 {
+    let in_second = (now_ms.rem_euclid(1_000) << 12) | i64::from(random & 0xFFF);
+    (second_of(now_ms) << SECOND_AT) | in_second
+}
+
+fn second_of(now_ms: i64) -> i64 {
+    (now_ms.div_euclid(1_000) - FIRST_SECOND).max(0)
+}
+
+/// The day since 1970 of a number.
+pub(crate) fn day_of(number: i64) -> i32 {
+    let second = (number >> SECOND_AT) + FIRST_SECOND;
+    i32::try_from(second.div_euclid(86_400)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_600_000_000;
+
+    #[test]
+    fn they_rise_and_no_two_processes_give_one_twice() {
+        let mut one = Numbers::after(0, 3);
+        let mut two = Numbers::after(0, 4);
+        let mut all = Vec::new();
+        for _ in 0..1_000 {
+            all.extend([one.next(NOW), two.next(NOW)]);
+        }
+        let before = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), before);
+        assert!(all.iter().all(|&number| number < 1 << 53));
+    }
+
+    #[test]
+    fn what_comes_after() {
+        let later = NOW + 7_000;
+        let cases = [
+            ("the next second", NOW, 3, later, 3),
+            ("in the same second, of a later process", NOW, 3, NOW, 4),
+            ("in the same second, of one with less bits", NOW, 3, NOW, 2),
+            ("after a clock that was ahead", later, 3, NOW, 4),
+        ];
+        for (name, before, first, now, second) in cases {
+            let last = Numbers::after(0, first).next(before);
+            let mut numbers = Numbers::after(last, second);
+            let found = [numbers.next(now), numbers.next(now)];
+            assert!(last < found[0] && found[0] < found[1], "{name}");
+        }
+        let mut full = Numbers::after(Numbers::after(0, 3).next(NOW) + (1 << COUNT_BITS) - 1, 3);
+        assert_eq!(full.next(NOW), Numbers::after(0, 3).next(NOW + 1_000), "a full second");
+    }
+
+    #[test]
+    fn days() {
+        assert_eq!(i64::from(day_of(Numbers::after(0, 0).next(NOW))), NOW / 86_400_000);
+        assert_eq!(i64::from(day_of(single(NOW, u32::MAX))), NOW / 86_400_000);
+    }
+}

@@ -1,0 +1,74 @@
+//! A keyspace on one node. One test at a time has it, with no endpoints at first.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use cql_session::{Connection, CqlSession, Keyspace, KeyspaceAddress, SchemaOptions};
+use tokio::runtime::Runtime;
+use webhooks::{Options, Webhooks};
+
+/// The driver's tasks live longer than the runtime of one test.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap())
+}
+
+/// Runs something there. A test waits for it on its own thread.
+fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(|| runtime().block_on(work)).join().unwrap())
+}
+
+pub(crate) fn connection(addresses: &str) -> Connection {
+    let target = format!("cql://{addresses}/webhooks").parse::<KeyspaceAddress>().unwrap();
+    Connection { patience: testcluster::STEADY_PATIENCE, ..Connection::of(&target) }
+}
+
+/// `None` where there is no Cassandra: a printed line says why.
+pub(crate) fn addresses() -> Option<&'static str> {
+    static ADDRESSES: OnceLock<Option<&str>> = OnceLock::new();
+    *ADDRESSES.get_or_init(|| {
+        let addresses = testcluster::shared(1)?.addresses();
+        let made = async {
+            let keyspace = Keyspace::connect(&connection(addresses)).await.unwrap();
+            keyspace.apply(&SchemaOptions::default()).await.unwrap();
+        };
+        wait(made);
+        Some(addresses)
+    })
+}
+
+fn session() -> Arc<CqlSession> {
+    static SESSION: OnceLock<Arc<CqlSession>> = OnceLock::new();
+    let connected = || {
+        let connection = connection(addresses().unwrap());
+        Arc::new(wait(async { CqlSession::connect(&connection).await.unwrap() }))
+    };
+    Arc::clone(SESSION.get_or_init(connected))
+}
+
+pub(crate) struct Place {
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let place = Place { _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) };
+        let webhooks = place.open(Options::default());
+        wait(async {
+            for endpoint in webhooks.list(None, 1_000).await.unwrap() {
+                webhooks.delete(&endpoint.webhook_id).await.unwrap();
+            }
+        });
+        place
+    }
+
+    /// As another process would.
+    pub(crate) fn open(&self, options: Options) -> Webhooks {
+        // Leases have whole seconds on a cluster.
+        let lease = options.lease.max(Duration::from_secs(2));
+        let look_every = options.look_every.max(Duration::from_millis(20));
+        let store = cql_webhooks::store(session(), &options);
+        Webhooks::with(store, Options { lease, look_every, ..options }).unwrap()
+    }
+}

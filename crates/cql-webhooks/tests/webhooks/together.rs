@@ -1,0 +1,145 @@
+//! What is in the log, and several processes at once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use webhooks::{DeliveryFilter, DeliveryState, Options, WebhookError, Webhooks};
+
+use crate::receiver::{Answer, Receiver};
+use crate::world::{World, endpoint, endpoint_until, log_has, log_until, quick};
+
+#[tokio::test]
+async fn found_by_state_newest_first() {
+    let receiver = Receiver::start(|seen, _| match seen.id() {
+        "event-2" | "event-5" => Answer::Status(500),
+        _ => Answer::Status(200),
+    })
+    .await;
+    let options = Options { retry_pauses: Vec::new(), ..quick() };
+    let (world, webhooks, running) = World::with(options, endpoint("a", &receiver.url())).await;
+    world.feed.push_many(6);
+    let all = log_until(&webhooks, "a", |found| {
+        found.len() == 6 && found.iter().all(|it| it.ended_at.is_some())
+    })
+    .await;
+    running.stop().await;
+    let number = |nth: usize| all[6 - nth].number;
+    let cases: [(_, _, _, _, &[usize]); 7] = [
+        ("all", None, None, 100, &[6, 5, 4, 3, 2, 1]),
+        ("some", None, None, 2, &[6, 5]),
+        ("the next ones", None, Some(5), 2, &[4, 3]),
+        ("none is left", None, Some(1), 2, &[]),
+        ("delivered", Some(DeliveryState::Delivered), None, 100, &[6, 4, 3, 1]),
+        ("failed, the next ones", Some(DeliveryState::Failed), Some(5), 100, &[2]),
+        ("gaps", Some(DeliveryState::Gap), None, 100, &[]),
+    ];
+    for (name, state, before, limit, want) in cases {
+        let filter = DeliveryFilter { state, before: before.map(number) };
+        let found = webhooks.deliveries("a", filter, limit).await.unwrap();
+        let found: Vec<i64> = found.iter().map(|it| it.number).collect();
+        assert_eq!(found, want.iter().map(|&nth| number(nth)).collect::<Vec<i64>>(), "{name}");
+    }
+    let (found, body) = webhooks.delivery("a", number(2)).await.unwrap();
+    assert_eq!(found.event_id.as_deref(), Some("event-2"));
+    assert!(body.is_some_and(|body| body.contains("event-2")));
+    assert!(matches!(webhooks.delivery("a", 7).await, Err(WebhookError::NoDelivery)));
+}
+
+/// A call at one process, to an endpoint to which another one posts.
+#[tokio::test]
+async fn delivered_again_by_hand_and_missing_events() {
+    let receiver = Receiver::start(|_, nth| Answer::Status(if nth == 0 { 500 } else { 200 })).await;
+    let options = Options { retry_pauses: Vec::new(), ..quick() };
+    let (world, _webhooks, running) = World::with(options, endpoint("a", &receiver.url())).await;
+    let other = world.open();
+    world.feed.push_many(1);
+    let failed = log_has(&other, "a", DeliveryState::Failed, 1).await.remove(0);
+    let again = other.redeliver("a", failed.number).await.unwrap();
+    assert_eq!((again.state, again.redelivered), (DeliveryState::Pending, 1));
+    log_has(&other, "a", DeliveryState::Delivered, 1).await;
+    other.redeliver("a", failed.number).await.unwrap();
+    let seen = receiver.sees(3).await;
+    for one in &seen {
+        assert_eq!((one.id(), &one.body), (seen[0].id(), &seen[0].body));
+    }
+    log_until(&other, "a", |found| {
+        found.len() == 1 && (found[0].redelivered, found[0].attempts) == (2, 1)
+    })
+    .await;
+    for (name, number) in [("a", 99), ("a", -1)] {
+        let none = other.redeliver(name, number).await;
+        assert!(matches!(none, Err(WebhookError::NoDelivery)), "{name} {number}");
+    }
+    other.pause("a").await.unwrap();
+    world.feed.push_many(3);
+    world.feed.forget();
+    world.feed.push_many(1);
+    other.resume("a").await.unwrap();
+    receiver.accepts(2).await;
+    let gap = log_has(&other, "a", DeliveryState::Gap, 1).await;
+    let gap = gap.into_iter().find(|it| it.state == DeliveryState::Gap).unwrap();
+    assert_eq!((gap.event_id, gap.error.as_deref()), (None, Some("kept for too short")));
+    let again = other.redeliver("a", gap.number).await;
+    assert!(matches!(again, Err(WebhookError::NoDelivery)), "there is nothing to deliver");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn processes_share_the_endpoints_and_take_over() {
+    let receiver = Receiver::good().await;
+    let world = World::new(quick());
+    let first = world.open();
+    for nth in 0..6 {
+        first.create(endpoint(&format!("e{nth}"), &receiver.url())).await.unwrap();
+    }
+    let second = world.open();
+    let running = [world.run(&first), world.run(&second)];
+    // Until both have taken part.
+    let delivered = async |of: &Webhooks| of.gauge().await.unwrap().delivered;
+    let mut ids = BTreeSet::new();
+    while delivered(&first).await == 0 || delivered(&second).await == 0 {
+        ids.extend(world.feed.push_many(1));
+        receiver.sees(6 * ids.len()).await;
+    }
+    // One ends in good order, the other one takes over at its next renewal; then without order.
+    let [a, b] = running;
+    a.stop().await;
+    ids.extend(world.feed.push_many(10));
+    receiver.sees(6 * ids.len()).await;
+    for nth in 0..6 {
+        log_has(&first, &format!("e{nth}"), DeliveryState::Delivered, ids.len()).await;
+    }
+    b.abort().await;
+    let running = world.run(&first);
+    ids.extend(world.feed.push_many(10));
+    for nth in 0..6 {
+        let name = format!("e{nth}");
+        let logged = log_until(&first, &name, |found| {
+            found.iter().filter_map(|it| it.event_id.clone()).collect::<BTreeSet<_>>() == ids
+        })
+        .await;
+        // What was posted in the last moment is posted again.
+        assert!(logged.len() < 2 * ids.len(), "{}", logged.len());
+    }
+    running.stop().await;
+}
+
+/// What waits for long is not in one process's memory alone.
+#[tokio::test]
+async fn what_waits_survives_the_process_that_has_read_it() {
+    let receiver = Receiver::start(|_, _| Answer::Status(500)).await;
+    let pause = Duration::from_millis(500);
+    let options = Options { retry_pauses: vec![pause; 100], probe_pause: pause, ..quick() };
+    let (world, webhooks, running) = World::with(options, endpoint("a", &receiver.url())).await;
+    world.feed.push_many(50);
+    // Only the first ones are tried at a receiver that is down; all of them are read.
+    endpoint_until(&webhooks, "a", |found| found.pending == 50).await;
+    log_has(&world.open(), "a", DeliveryState::Pending, 50).await;
+    running.abort().await;
+    // The feed forgets, so that they can only be in the store.
+    world.feed.forget();
+    receiver.change(|_, _| Answer::Status(200));
+    let running = world.run(&world.open());
+    assert_eq!(receiver.accepts(50).await.len(), 50);
+    running.stop().await;
+}
