@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coupon::calendar::{Date, Zone};
@@ -10,7 +11,7 @@ use coupon::time::{DAY_MS, Millis};
 use serde_json::{Value, json};
 use testcluster::TestCluster;
 
-use super::data::{Data, despite_stalls};
+use super::data::{Data, despite_stalls, wait_until};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
 use super::webhooks::Program;
@@ -225,31 +226,51 @@ fn records(data: &Data) {
     server.stop();
 }
 
-/// A machine of a cluster that keeps webhooks posts each event of the cluster; the others have none.
+/// Every machine of a cluster answers for webhooks, and those that post share the work.
 fn webhooks(data: &Data) {
     let token = data.token("admin", "root");
-    let server = serve(data);
-    server.client(&token).get("/v1/webhooks").refused(501, "NOT_KEPT");
-    server.stop();
     let listener = Program::start(data.command(["webhook", "listen", "--on", "127.0.0.1:0"]));
     let listening: Value = serde_json::from_str(&listener.line()).expect("its address");
-    let server = data.serve_with(|command| {
-        command.args(["--post-webhooks", "--webhook-allow-private"]);
+    let other = machine_beside(data);
+    let answering = other.serve_with(|command| {
+        command.args(["--post-webhooks=false", "--webhook-allow-private"]);
     });
-    let mut admin = server.client(&token);
+    let server = data.serve_with(|command| {
+        command.arg("--webhook-allow-private");
+    });
+    let mut admin = answering.client(&token);
     let new = json!({"webhook_id": "w", "url": listening["url"], "types": ["coupon.redeemed"]});
     admin.post("/v1/webhooks", &new).must(201);
     redeemed(&mut admin, "c", "posted", 1);
     // Changes of the seconds before the webhook come as well.
     while !listener.line().contains("order-posted") {}
+    let posted = |it: &Value| it["state"] == "delivered" && it["type"] == "coupon.redeemed";
+    wait_until("the log has it", || {
+        let log = admin.get("/v1/webhooks/w/deliveries").must(200).json();
+        log["data"].as_array().is_some_and(|rows| rows.iter().any(posted))
+    });
     // Killed before it is posted: the next one posts it.
-    redeemed(&mut admin, "c", "killed", 1);
     server.kill();
+    redeemed(&mut admin, "c", "killed", 1);
     let server = data.serve_with(|command| {
-        command.args(["--post-webhooks", "--webhook-allow-private"]);
+        command.arg("--webhook-allow-private");
     });
     while !listener.line().contains("order-killed") {}
+    admin.call("DELETE", "/v1/webhooks/w", None).must(204);
+    answering.stop();
     server.stop();
+}
+
+/// Another app machine of the same cluster, with the keys and the archive of the first.
+fn machine_beside(data: &Data) -> Data {
+    let other = Data::new();
+    fs::create_dir_all(other.path()).expect("a folder");
+    for name in ["keys", "cold"] {
+        symlink(data.path().join(name), other.path().join(name)).expect("a link");
+    }
+    fs::copy(data.folder().join("couponry.toml"), other.folder().join("couponry.toml"))
+        .expect("couponry.toml");
+    other
 }
 
 /// Applies the schema to a keyspace as an earlier release would have left it: first without a field of

@@ -3,9 +3,11 @@
 mod checks;
 mod pairing;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 
+use ::webhooks::Webhooks;
 use api::token::Tokens;
 use cold::{ColdStore, Patience};
 use coupon::ids::Actor;
@@ -114,6 +116,14 @@ impl Opened {
         tokens(&self.settings, &self.keys)
     }
 
+    /// The webhooks of the store; `None` where none are kept.
+    ///
+    /// # Errors
+    /// Those of their file.
+    pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>, CliError> {
+        webhooks::webhooks(&self.settings, &self.hot)
+    }
+
     /// Writes what is only in memory. Call it at the end, however the work ended.
     pub async fn close(&self) {
         self.hot.flush().await;
@@ -130,9 +140,21 @@ pub(crate) async fn with<T>(
     purpose: Purpose,
     work: impl AsyncFnOnce(&Arc<Engine>) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
+    with_opened(settings, purpose, async |opened: &Opened| work(&opened.engine).await).await
+}
+
+/// The same for work that needs more than the engine.
+///
+/// # Errors
+/// Those of the work and of [`opened`].
+pub(crate) async fn with_opened<T>(
+    settings: &Settings,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&Opened) -> Result<T, CliError>,
+) -> Result<T, CliError> {
     let attempt = async || opened(settings, purpose, Patience::Work).await;
     let opened = patiently(settings, Waiting::Command, attempt).await?;
-    let done = work(&opened.engine).await;
+    let done = work(&opened).await;
     opened.close().await;
     done
 }

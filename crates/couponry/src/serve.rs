@@ -55,11 +55,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     open::must_not_be_half_restored(data)?;
     files::private_folder(&data.join("keys"))?;
     let _only = only_one(data)?;
-    let (attempts, webhooks) = (refused_attempts(settings), webhooks(settings)?);
-    if let Some(webhooks) = &webhooks {
-        notices.push(Rounds::to_webhooks(settings, Arc::clone(webhooks))?);
-    }
-    let access = Access { attempts, webhooks, ..access };
+    let attempts = refused_attempts(settings);
     let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
     let opened = tokio::select! {
         opened = open::patiently(settings, Waiting::Service, attempt) => opened?,
@@ -67,13 +63,18 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     };
     let engine = Arc::clone(&opened.engine);
     let tokens = Arc::new(opened.tokens()?);
+    let webhooks = opened.webhooks()?;
+    let posting = webhooks.clone().filter(|_| settings.post_webhooks.value);
+    let to_webhooks = posting.clone().map(|it| Rounds::to_webhooks(settings, it));
+    notices.extend(to_webhooks.transpose()?);
+    let access = Access { attempts, webhooks, ..access };
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
     let console = console::console(settings, &opened, &access)?;
     let mut background = background(settings, &opened, &access, notices, console.clone());
-    let posting = access.webhooks.clone().map(|it| Posting::start(it, Arc::clone(&engine)));
+    let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone()));
     let mut wrong_store = None;
     let found_older = open::found_older(Arc::clone(&engine));
@@ -195,17 +196,6 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
             None
         }
     }
-}
-
-/// Opens the file of webhooks, if this machine posts to them and the store keeps events.
-pub(crate) fn webhooks(settings: &Settings) -> Result<Option<Arc<Webhooks>>, CliError> {
-    if !settings.post_webhooks.value || settings.events_keep.value.every.is_none() {
-        return Ok(None);
-    }
-    let allow_private = settings.webhook_allow_private.value;
-    let options = webhooks::Options { allow_private, ..webhooks::Options::default() };
-    let opened = Webhooks::open(&settings.data.value.join(files::WEBHOOKS), options);
-    opened.map(|webhooks| Some(Arc::new(webhooks))).map_err(CliError::of)
 }
 
 /// The posting of events to webhooks.

@@ -5,6 +5,7 @@
 //! go in the next.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use cql_session::StatementProfile;
 use futures::future::join_all;
@@ -36,13 +37,16 @@ impl ClusterStore {
         Ok(self.held())
     }
 
-    /// Says that this process lives, and counts those that do.
+    /// Says that this process lives, and counts those that do. The first of them leads.
     async fn processes(&self, me: &str, options: &Options) -> Result<usize> {
+        let until = Instant::now() + options.lease;
         let cql = "INSERT INTO webhook_process (part, name) VALUES (?, ?) USING TTL ?";
         let lasts = i32::try_from(options.lease.as_secs().max(1)).unwrap_or(i32::MAX);
         self.session.write(cql, (PART, me, lasts)).await?;
         let cql = "SELECT name FROM webhook_process WHERE part = ?";
         let names: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, (PART,)).await?;
+        let leads = names.first().is_some_and(|(first,)| first == me);
+        *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner) = leads.then_some(until);
         Ok(names.len().max(1))
     }
 

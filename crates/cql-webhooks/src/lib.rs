@@ -30,6 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cql_session::CqlSession;
 use futures::future::try_join_all;
+use tokio::time::Instant;
 use uuid::Uuid;
 use webhooks::store::{
     Due, Moment, Passage, Reader, Room, Store, Target, TestTarget, Tried, Turn, Want, Written,
@@ -49,7 +50,13 @@ type Answer<T> = std::result::Result<T, WebhookError>;
 /// The webhooks of a keyspace, for [`webhooks::Webhooks::with`] and the same options.
 pub fn store(session: Arc<CqlSession>, options: &Options) -> Arc<dyn Store> {
     let Options { log_keep, clock, .. } = options.clone();
-    Arc::new(ClusterStore { session, log_keep, clock, lanes: Mutex::default() })
+    Arc::new(ClusterStore {
+        session,
+        log_keep,
+        clock,
+        leads_until: Mutex::default(),
+        lanes: Mutex::default(),
+    })
 }
 
 struct ClusterStore {
@@ -57,6 +64,8 @@ struct ClusterStore {
     /// How long the log keeps what has ended.
     log_keep: Duration,
     clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Until when this process is the first of all by its name.
+    leads_until: Mutex<Option<Instant>>,
     /// The endpoints to which this process posts, by their numbers.
     lanes: Mutex<BTreeMap<i64, Lane>>,
 }
@@ -256,6 +265,11 @@ impl Store for ClusterStore {
 
     async fn release(&self, me: &str) -> Answer<()> {
         Ok(self.give_all_back(me).await?)
+    }
+
+    fn leads(&self) -> bool {
+        let until = *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     async fn clean(&self, options: &Options, trusted: bool) -> Answer<bool> {

@@ -210,6 +210,11 @@ impl CqlHot {
         self
     }
 
+    /// The session, for what else is kept on the cluster.
+    pub fn session(&self) -> &Arc<CqlSession> {
+        &self.store.session
+    }
+
     /// Which engine answers, and its version.
     ///
     /// # Errors

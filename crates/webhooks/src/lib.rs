@@ -368,6 +368,12 @@ impl Webhooks {
         self.store.has_asked(event_type).await
     }
 
+    /// Whether this process is the one of all that run which looks for what is to be announced. For a moment it may
+    /// be none of them, or two.
+    pub fn leads(&self) -> bool {
+        self.store.leads()
+    }
+
     /// What is the matter with all endpoints; totals are of this process.
     ///
     /// # Errors

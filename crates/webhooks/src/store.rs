@@ -257,6 +257,10 @@ pub trait Store: Debug + Send + Sync {
     /// Gives all leases of a process back.
     async fn release(&self, me: &str) -> Result<(), WebhookError>;
 
+    /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it
+    /// may be none of them, or two: an announcement that is made twice is queued once.
+    fn leads(&self) -> bool;
+
     /// Deletes some of what was kept long enough, or is too much, or of endpoints that were deleted. Returns
     /// whether there may be more. What still waits stays, unless its endpoint is gone.
     async fn clean(&self, options: &Options, trusted: bool) -> Result<bool, WebhookError>;

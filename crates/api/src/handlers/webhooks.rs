@@ -358,6 +358,10 @@ fn refused(error: WebhookError) -> Problem {
         WebhookError::Busy => Problem::too_many(&text, 1_000),
         WebhookError::NoRandom => Problem::new(Code::Internal, text),
         WebhookError::Ending => Problem::new(Code::StoreUnavailable, text),
+        WebhookError::Cluster(error) => {
+            tracing::error!(error = %error, "the cluster of webhooks did not answer");
+            Problem::new(Code::StoreUnavailable, "the cluster did not answer")
+        }
         WebhookError::File(error) => {
             tracing::error!(error = %error, "the file of webhooks did not answer");
             Problem::new(Code::StoreUnavailable, "the file of webhooks did not answer")

@@ -14,7 +14,6 @@ mod sorter;
 mod webhook;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use engine::{Engine, NOTICE_DAYS_MAX};
@@ -22,7 +21,7 @@ use engine::{Engine, NOTICE_DAYS_MAX};
 use self::destination::NoticeDestination;
 use self::round::Round;
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
+use crate::open::{self, Opened, Purpose};
 use crate::output;
 use crate::progress::{Progress, Work};
 use crate::settings::Settings;
@@ -101,9 +100,12 @@ pub(crate) struct NotifyFlags {
 
 pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
     let days = options::days(&flags.days)?;
-    let target = options::destination(settings, flags)?;
-    let work = async |engine: &Arc<Engine>| sent(settings, flags, &days, &target, engine).await;
-    open::with(settings, Purpose::Write, work).await
+    let target = options::destination(flags)?;
+    let work = async |opened: &Opened| {
+        let target = target.map_or_else(|| options::webhooks(opened), Ok)?;
+        sent(settings, flags, &days, &target, opened.engine()).await
+    };
+    open::with_opened(settings, Purpose::Write, work).await
 }
 
 /// Runs one round and prints its counts.

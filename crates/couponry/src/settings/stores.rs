@@ -25,14 +25,6 @@ impl Hot {
             Hot::Cql(_) => "0",
         }
     }
-
-    /// The default of `post_webhooks`. On a cluster one process must keep them, which the operator chooses.
-    pub(super) fn post_webhooks(&self) -> &'static str {
-        match self {
-            Hot::Sqlite => "true",
-            Hot::Cql(_) => "false",
-        }
-    }
 }
 
 impl Value for Hot {

@@ -200,7 +200,7 @@ settings! {
     attempts_keep: Every = "30d",
         env "COUPONRY_ATTEMPTS_KEEP", flag "TIME",
         "Keep the refused attempts of GET /v1/attempts for this long: 12h or 30d; 0 to keep none";
-    post_webhooks: bool = "true; false on a cluster" or hot.value.post_webhooks().to_owned(),
+    post_webhooks: bool = "true",
         env "COUPONRY_POST_WEBHOOKS",
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Keep webhooks in the data folder, and let serve post events to them. On a cluster set it for \
@@ -260,7 +260,6 @@ mod tests {
             let want = match row.name {
                 "cold" => "./couponry-data/cold",
                 "compact_every" => "1h",
-                "post_webhooks" => "true",
                 _ => row.default,
             };
             assert_eq!((row.name, want, &Origin::Default), (name, value.as_str(), origin));
@@ -275,7 +274,6 @@ mod tests {
         let settings =
             Settings::merged(&flags, SettingFlags::default(), Path::new("none")).unwrap();
         assert_eq!(settings.compact_every.value.every, None);
-        assert!(!settings.post_webhooks.value);
     }
 
     /// `docs/operations.md` lists the settings with their variables and defaults.

@@ -161,6 +161,10 @@ impl Store for Arc<File> {
         self.quick(move |conn| leases::release(conn, &me)).await
     }
 
+    fn leads(&self) -> bool {
+        true
+    }
+
     async fn clean(&self, options: &Options, trusted: bool) -> Result<bool, WebhookError> {
         let options = options.clone();
         self.quick(move |conn| log::clean(conn, &options, options.now(), trusted)).await

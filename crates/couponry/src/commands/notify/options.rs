@@ -8,7 +8,7 @@ use super::NotifyFlags;
 use super::destination::NoticeDestination;
 use super::webhook::Webhook;
 use crate::failure::CliError;
-use crate::serve;
+use crate::open::Opened;
 use crate::settings::Settings;
 
 /// Most numbers of days: nobody wants more notices about one coupon.
@@ -54,22 +54,24 @@ pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
     }
 }
 
-/// The destination that the flags name.
-pub(super) fn destination(
-    settings: &Settings,
-    flags: &NotifyFlags,
-) -> Result<NoticeDestination, CliError> {
+/// The destination that the flags name; `None` for the webhooks of the store.
+pub(super) fn destination(flags: &NotifyFlags) -> Result<Option<NoticeDestination>, CliError> {
     match (&flags.to, &flags.webhook) {
-        (Some(path), _) => Ok(NoticeDestination::File(path.clone())),
-        (None, Some(address)) => webhook(address, flags.webhook_secret_file.as_deref()),
-        (None, None) if flags.webhooks => match serve::webhooks(settings)? {
-            Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
-            None => Err(CliError::usage(
-                "--webhooks: this store has no webhooks, because it keeps no events \
-                 (docs/problems/NOT_KEPT.md)",
-            )),
-        },
-        (None, None) => Ok(NoticeDestination::Standard),
+        (Some(path), _) => Ok(Some(NoticeDestination::File(path.clone()))),
+        (None, Some(address)) => webhook(address, flags.webhook_secret_file.as_deref()).map(Some),
+        (None, None) if flags.webhooks => Ok(None),
+        (None, None) => Ok(Some(NoticeDestination::Standard)),
+    }
+}
+
+/// The webhooks of a store.
+pub(super) fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
+    match opened.webhooks()? {
+        Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
+        None => Err(CliError::usage(
+            "--webhooks: this store has no webhooks, because it keeps no events \
+             (docs/problems/NOT_KEPT.md)",
+        )),
     }
 }
 

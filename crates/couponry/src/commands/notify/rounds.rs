@@ -51,6 +51,9 @@ impl Rounds {
     /// Whether anybody is there to take notices.
     async fn has_takers(&self) -> bool {
         let NoticeDestination::Webhooks(webhooks) = &self.target else { return true };
+        if !webhooks.leads() {
+            return false;
+        }
         webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot read who asks for notices");
             false
