@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use webhooks::{Answered, Delivery, DeliveryFilter, DeliveryState, Message, WebhookError};
 
 use crate::ClusterStore;
+use crate::endpoints::EndpointRow;
 use crate::error::{Result, unreadable};
 use crate::numbers::{day_of, single};
 
@@ -237,17 +238,17 @@ impl ClusterStore {
     /// At most `limit` deliveries, newest first. `unwritten` are those that only this process knows.
     pub(crate) async fn list(
         &self,
-        webhook: i64,
-        name: &str,
+        row: &EndpointRow,
         filter: &DeliveryFilter,
         limit: usize,
         unwritten: BTreeMap<i64, Facts>,
     ) -> Result<Vec<Delivery>> {
+        let (webhook, name) = (row.number, &row.name);
         let before = filter.before.unwrap_or(i64::MAX);
         let wants = |state| filter.state.is_none_or(|wanted| wanted == state);
         let mut found = BTreeMap::new();
         if ENDED.into_iter().any(wants) {
-            self.list_ended(webhook, filter, limit, &mut found).await?;
+            self.list_ended(row, filter, limit, &mut found).await?;
         }
         // One that waits again may still be in the log, and is listed once.
         let pending = self.list_pending(webhook, before, limit).await?;
@@ -278,7 +279,7 @@ impl ClusterStore {
 
     async fn list_ended(
         &self,
-        webhook: i64,
+        row: &EndpointRow,
         filter: &DeliveryFilter,
         limit: usize,
         found: &mut BTreeMap<i64, (DeliveryState, Facts)>,
@@ -286,7 +287,10 @@ impl ClusterStore {
         let before = filter.before.unwrap_or(i64::MAX);
         // Another machine's clock may be ahead by some seconds, so there may be a row of tomorrow.
         let tomorrow = day_of(single((self.clock)(), 0)) + 1;
-        let days: Vec<i32> = self.days(tomorrow.min(day_of(before))).collect();
+        let first = day_of(single(row.terms.created_at, 0)) - 1;
+        let days = self.days(tomorrow.min(day_of(before)));
+        let days: Vec<i32> = days.take_while(|day| *day >= first).collect();
+        let webhook = row.number;
         let states = ENDED.into_iter().filter(|it| filter.state.is_none_or(|state| state == *it));
         let states: Vec<DeliveryState> = states.collect();
         for some in days.chunks(DAYS_TOGETHER) {

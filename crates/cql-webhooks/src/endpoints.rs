@@ -19,9 +19,6 @@ use crate::ClusterStore;
 use crate::error::{Result, Trouble, unreadable};
 use crate::progress::Progress;
 
-/// All endpoints are in one CQL partition: there are at most [`ENDPOINTS_MAX`].
-const PART: i32 = 0;
-
 /// What is known of an endpoint. Fields that a later release adds must have a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
@@ -34,7 +31,7 @@ pub(crate) struct Terms {
     pub(crate) ordered: bool,
     state: State,
     since: i64,
-    created_at: i64,
+    pub(crate) created_at: i64,
     /// The cursor behind which it begins.
     pub(crate) begins_at: Option<String>,
     /// Raised when what waits is to be tried at once.
@@ -220,7 +217,7 @@ impl ClusterStore {
     /// All endpoints, in the order of their names.
     pub(crate) async fn endpoint_rows(&self) -> Result<Vec<EndpointRow>> {
         let cql = "SELECT webhook_id, number, generation, terms FROM webhook WHERE part = ?";
-        let rows: Vec<Row> = self.session.rows(StatementProfile::Read, cql, (PART,)).await?;
+        let rows: Vec<Row> = self.session.rows(StatementProfile::Read, cql, (self.part,)).await?;
         Ok(rows.into_iter().map(EndpointRow::read).collect::<std::result::Result<_, _>>()?)
     }
 
@@ -231,7 +228,7 @@ impl ClusterStore {
         let cql = "SELECT webhook_id, number, generation, terms FROM webhook \
                    WHERE part = ? AND webhook_id = ?";
         // Through Paxos: a change that was begun is over then.
-        let row = self.session.row_with(StatementProfile::Serial, cql, (PART, name)).await?;
+        let row = self.session.row_with(StatementProfile::Serial, cql, (self.part, name)).await?;
         row.map(EndpointRow::read).transpose()
     }
 
@@ -263,7 +260,7 @@ impl ClusterStore {
             }
             let cql = "INSERT INTO webhook (part, webhook_id, number, generation, terms) \
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
-            let values = (PART, name, number, 0_i64, text(&terms)?);
+            let values = (self.part, name, number, 0_i64, text(&terms)?);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
@@ -286,7 +283,7 @@ impl ClusterStore {
                        AND webhook_id = ? IF generation = ? AND number = ?";
             let seen = row.generation;
             row.generation += 1;
-            let values = (text(&row.terms)?, row.generation, PART, name, seen, row.number);
+            let values = (text(&row.terms)?, row.generation, self.part, name, seen, row.number);
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 // If this process posts to it, not only from the next renewal on.
                 self.with_lane(row.number, |lane| lane.take_over(row.clone(), now));
@@ -385,7 +382,7 @@ impl ClusterStore {
                 (None, None) => return Err(WebhookError::NotFound.into()),
                 (Some(row), _) => {
                     let cql = "DELETE FROM webhook WHERE part = ? AND webhook_id = ? IF number = ?";
-                    let values = (PART, name, row.number);
+                    let values = (self.part, name, row.number);
                     let wrote = self.session.change(attempts.profile(), cql, values).await;
                     if attempts.wrote(wrote).await? {
                         return Ok(row);

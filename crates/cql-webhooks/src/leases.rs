@@ -17,9 +17,6 @@ use crate::endpoints::EndpointRow;
 use crate::error::{Result, Trouble};
 use crate::lane::{Lane, millis};
 
-/// All processes are in one CQL partition.
-const PART: i32 = 0;
-
 impl ClusterStore {
     /// Renews the leases of this process, gives some back or takes some. Returns the endpoints that it holds.
     pub(crate) async fn renew(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
@@ -42,9 +39,10 @@ impl ClusterStore {
         let until = Instant::now() + options.lease;
         let cql = "INSERT INTO webhook_process (part, name) VALUES (?, ?) USING TTL ?";
         let lasts = i32::try_from(options.lease.as_secs().max(1)).unwrap_or(i32::MAX);
-        self.session.write(cql, (PART, me, lasts)).await?;
+        self.session.write(cql, (self.part, me, lasts)).await?;
         let cql = "SELECT name FROM webhook_process WHERE part = ?";
-        let names: Vec<(String,)> = self.session.rows(StatementProfile::Read, cql, (PART,)).await?;
+        let names: Vec<(String,)> =
+            self.session.rows(StatementProfile::Read, cql, (self.part,)).await?;
         let leads = names.first().is_some_and(|(first,)| first == me);
         *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner) = leads.then_some(until);
         Ok(names.len().max(1))
@@ -179,6 +177,6 @@ impl ClusterStore {
         let all = self.lanes_that(|_| true);
         join_all(all.into_iter().map(|webhook| self.give_back(webhook, me))).await;
         let cql = "DELETE FROM webhook_process WHERE part = ? AND name = ?";
-        self.session.write(cql, (PART, me)).await.map_err(Trouble::from)
+        self.session.write(cql, (self.part, me)).await.map_err(Trouble::from)
     }
 }

@@ -49,18 +49,20 @@ type Answer<T> = std::result::Result<T, WebhookError>;
 
 /// The webhooks of a keyspace, for [`webhooks::Webhooks::with`] and the same options.
 pub fn store(session: Arc<CqlSession>, options: &Options) -> Arc<dyn Store> {
+    store_of_part(session, options, 0)
+}
+
+/// The same with endpoints and processes in another CQL partition: for tests that share a keyspace.
+pub fn store_of_part(session: Arc<CqlSession>, options: &Options, part: i32) -> Arc<dyn Store> {
     let Options { log_keep, clock, .. } = options.clone();
-    Arc::new(ClusterStore {
-        session,
-        log_keep,
-        clock,
-        leads_until: Mutex::default(),
-        lanes: Mutex::default(),
-    })
+    let (leads_until, lanes) = (Mutex::default(), Mutex::default());
+    Arc::new(ClusterStore { session, part, log_keep, clock, leads_until, lanes })
 }
 
 struct ClusterStore {
     session: Arc<CqlSession>,
+    /// The CQL partition of all endpoints, and of all processes.
+    part: i32,
     /// How long the log keeps what has ended.
     log_keep: Duration,
     clock: Arc<dyn Fn() -> i64 + Send + Sync>,
@@ -205,9 +207,9 @@ impl Store for ClusterStore {
         filter: DeliveryFilter,
         limit: usize,
     ) -> Answer<Vec<Delivery>> {
-        let webhook = self.endpoint_row(name).await?.number;
-        let unwritten = self.with_lane(webhook, |lane| lane.unwritten()).unwrap_or_default();
-        Ok(self.list(webhook, name, &filter, limit, unwritten).await?)
+        let row = self.endpoint_row(name).await?;
+        let unwritten = self.with_lane(row.number, |lane| lane.unwritten()).unwrap_or_default();
+        Ok(self.list(&row, &filter, limit, unwritten).await?)
     }
 
     async fn delivery(&self, name: &str, number: i64) -> Answer<(Delivery, Option<String>)> {

@@ -19,8 +19,9 @@ use crate::world::{World, endpoint, quick};
 
 const EVENTS: usize = 3_000;
 const CODES: usize = 50;
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 8;
 const ADDRESSES: &str = "COUPONRY_TEST_WEBHOOKS_ADDRESSES";
+const PART: &str = "COUPONRY_TEST_WEBHOOKS_PART";
 
 /// The same events in every process.
 struct Fixed;
@@ -56,9 +57,10 @@ fn options() -> Options {
 #[ignore = "run by the other test"]
 async fn killed_process() {
     let Ok(addresses) = std::env::var(ADDRESSES) else { return };
+    let part = std::env::var(PART).unwrap().parse().unwrap();
     let session = CqlSession::connect(&place::connection(&addresses)).await.unwrap();
     let options = options();
-    let store = cql_webhooks::store(Arc::new(session), &options);
+    let store = cql_webhooks::store_of_part(Arc::new(session), &options, part);
     let webhooks = Arc::new(Webhooks::with(store, options).unwrap());
     webhooks.run(Arc::new(Fixed), std::future::pending()).await;
 }
@@ -67,10 +69,11 @@ async fn killed_process() {
 struct Process(Child);
 
 impl Process {
-    fn start(addresses: &str) -> Process {
+    fn start(addresses: &str, part: i32) -> Process {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "kills::killed_process", "--ignored"])
             .env(ADDRESSES, addresses)
+            .env(PART, part.to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -108,18 +111,19 @@ fn random(below: u64) -> u64 {
 async fn nothing_is_lost() {
     let Some(addresses) = addresses() else { return };
     let world = World::new(options());
+    let part = world.place.part;
     let webhooks = world.open();
     let receivers = [receiver().await, receiver().await];
     for (name, receiver) in ["a", "b"].into_iter().zip(&receivers) {
         let new = NewEndpoint { ordered: true, ..endpoint(name, &receiver.url()) };
         webhooks.create(new).await.unwrap();
     }
-    let mut processes = [(); 3].map(|()| Process::start(addresses));
+    let mut processes = [(); 3].map(|()| Process::start(addresses, part));
     for nth in 0..ROUNDS {
         tokio::time::sleep(Duration::from_millis(700 + random(1_500))).await;
         let process = &mut processes[nth % 3];
         match random(2) {
-            0 => *process = Process::start(addresses),
+            0 => *process = Process::start(addresses, part),
             // For longer than its leases last, and it goes on in the middle of what it did.
             _ => {
                 process.signal("-STOP");

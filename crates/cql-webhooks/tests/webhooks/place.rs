@@ -1,10 +1,11 @@
-//! A keyspace on one node. One test at a time has it, with no endpoints at first.
+//! A keyspace on one node. Each test has a part of its own.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cql_session::{Connection, CqlSession, Keyspace, KeyspaceAddress, SchemaOptions};
 use tokio::runtime::Runtime;
+use uuid::Uuid;
 use webhooks::{Options, Webhooks};
 
 /// The driver's tasks live longer than the runtime of one test.
@@ -47,20 +48,12 @@ fn session() -> Arc<CqlSession> {
 }
 
 pub(crate) struct Place {
-    _alone: MutexGuard<'static, ()>,
+    pub(crate) part: i32,
 }
 
 impl Place {
     pub(crate) fn new() -> Place {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let place = Place { _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner) };
-        let webhooks = place.open(Options::default());
-        wait(async {
-            for endpoint in webhooks.list(None, 1_000).await.unwrap() {
-                webhooks.delete(&endpoint.webhook_id).await.unwrap();
-            }
-        });
-        place
+        Place { part: Uuid::new_v4().as_fields().0.cast_signed() }
     }
 
     /// As another process would.
@@ -68,7 +61,7 @@ impl Place {
         // Leases have whole seconds on a cluster.
         let lease = options.lease.max(Duration::from_secs(2));
         let look_every = options.look_every.max(Duration::from_millis(20));
-        let store = cql_webhooks::store(session(), &options);
+        let store = cql_webhooks::store_of_part(session(), &options, self.part);
         Webhooks::with(store, Options { lease, look_every, ..options }).unwrap()
     }
 }

@@ -139,6 +139,7 @@ pub(crate) async fn ends(world: &World, target: &Target) -> Ended {
     let made: Vec<_> = ended.campaigns.iter().map(|it| (&it.row, &it.batches[..])).collect();
     let whole = ended.feeds.last().map_or(&[][..], Vec::as_slice);
     records::ends(world, &machine, whole, &made).await;
+    records::are_listed(world, &machine, &ended.coupons).await;
     let kinds = INDEX_ROW_KINDS.into_iter().map(Table::IndexRows);
     for table in COPIED.into_iter().chain(kinds) {
         if let Err(error) = inventory::all(machine.hot.as_ref(), table).await {

@@ -6,11 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::campaign::Batch;
+use coupon::code::Code;
+use coupon::coupon::EventKind;
 use coupon::ids::{BatchId, CampaignId};
+use coupon::time::Millis;
 use hot::activity::{Activity, quarter_of};
 use hot::audit::{AuditEntry, Audited, DeedKind};
 use hot::feed::{CouponEventKind, FeedEvent, Happened};
-use hot::{CampaignRow, HotError, HotStore};
+use hot::redemptions::RedemptionQuery;
+use hot::{CampaignRow, CouponSnapshot, HotError, HotStore, Tier};
 use tokio::time::{sleep, timeout};
 
 use super::World;
@@ -26,6 +30,9 @@ const EVERY_MS: u64 = 8_000;
 
 /// Entries of one answer.
 const PAGE: usize = 50;
+
+/// Redemptions of one answer.
+const LISTED: usize = 7;
 
 /// How often one of the last reads is tried.
 const READS_MAX: usize = 5;
@@ -120,6 +127,62 @@ pub(crate) async fn ends(
         for wrong in wrong_deeds(row, batches, &of_it) {
             world.find(format!("audit of {id}: {wrong}: {of_it:?}"));
         }
+    }
+}
+
+/// Checks that every redemption of a coupon that is not archived is in the list, of all and of its campaign.
+pub(crate) async fn are_listed(
+    world: &World,
+    machine: &Machine,
+    coupons: &BTreeMap<Code, CouponSnapshot>,
+) {
+    let mut made: BTreeMap<Option<&CampaignId>, BTreeSet<Listed>> = BTreeMap::new();
+    for CouponSnapshot { coupon, campaign, .. } in
+        coupons.values().filter(|it| it.tier == Tier::Hot)
+    {
+        let events = coupon.events().iter();
+        for event in events.filter(|it| matches!(it.kind, EventKind::Redeemed { .. })) {
+            for of in [None, Some(&campaign.id)] {
+                made.entry(of).or_default().insert((event.at, coupon.code().clone()));
+            }
+        }
+    }
+    for (campaign, made) in made {
+        let name = campaign.map_or("all".to_owned(), ToString::to_string);
+        match tried(async || listed(machine, campaign.cloned()).await).await {
+            Ok(found) => {
+                let missing: Vec<&Listed> = made.difference(&found).collect();
+                if !missing.is_empty() {
+                    world.find(format!("redemptions of {name}: the list has no {missing:?}"));
+                }
+            }
+            Err(error) => world.find(format!("redemptions of {name}: {error}")),
+        }
+    }
+}
+
+/// A redemption in the list: when, and of which coupon.
+type Listed = (Millis, Code);
+
+async fn listed(
+    machine: &Machine,
+    campaign: Option<CampaignId>,
+) -> Result<BTreeSet<Listed>, HotError> {
+    let none = || HotError::Damaged("the store lists no redemptions".into());
+    let list = machine.hot.redemptions().ok_or_else(none)?;
+    let (mut after, mut all) = (None, BTreeSet::new());
+    loop {
+        let (from, before) = (Millis(0), Millis(i64::MAX));
+        let campaign = campaign.clone();
+        let query = RedemptionQuery { campaign, from, before, after, limit: LISTED };
+        let page = list.redemptions(query).await?;
+        all.extend(
+            page.rows.iter().map(|row| (row.position.at, row.snapshot.coupon.code().clone())),
+        );
+        if page.read_to.is_none() {
+            return Ok(all);
+        }
+        after = page.read_to;
     }
 }
 

@@ -1,6 +1,8 @@
 //! The audit and the counts: what is kept beside coupons.
 
-use crate::plants::statements::{ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, TELL_DEEDS};
+use crate::plants::statements::{
+    ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, LIST_HOUR, LIST_REDEMPTION, TELL_DEEDS,
+};
 use crate::plants::{Does, How, Plant};
 
 pub(super) const PLANTS: &[Plant] = &[
@@ -13,6 +15,16 @@ pub(super) const PLANTS: &[Plant] = &[
         name: "count-moves-before-its-sums",
         breaks: "the place of the next count moves after all sums are written",
         how: How::All(&[(ADD, Does::Late(6, &Does::Send))]),
+    },
+    Plant {
+        name: "redemptions-are-listed-late",
+        breaks: "the place of the next count moves after all redemptions are listed",
+        how: How::All(&[(LIST_REDEMPTION, Does::Late(6, &Does::Send))]),
+    },
+    Plant {
+        name: "hours-are-listed-late",
+        breaks: "an hour is listed before its first redemption",
+        how: How::All(&[(LIST_HOUR, Does::Late(6, &Does::Send))]),
     },
     Plant {
         name: "deeds-are-not-carried",
