@@ -88,8 +88,8 @@ fn send(lives: &[Life], sender: &Sender, dice: &mut Dice) -> usize {
 }
 
 pub(crate) fn everything_is_killed(broker: &Broker) {
-    let commands = number("COUPONRY_TEST_KAFKA_COMMANDS", 4_000);
-    let kills = number("COUPONRY_TEST_KAFKA_KILLS", 10) as usize;
+    let commands = number("COUPONRY_TEST_KAFKA_COMMANDS", 1_000);
+    let kills = number("COUPONRY_TEST_KAFKA_KILLS", 5) as usize;
     let seed = number("COUPONRY_TEST_KAFKA_SEED", 1);
     println!("{commands} commands, {kills} kills, seed {seed}");
     let mut dice = Dice(seed);

@@ -1,7 +1,8 @@
 //! Topics: making them, writing commands, and reading everything that is in them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Headers;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -20,7 +22,7 @@ use crate::broker::Broker;
 use crate::world::PATIENCE;
 
 /// A record as it is in a topic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Record {
     pub(crate) key: String,
     pub(crate) value: String,
@@ -43,8 +45,12 @@ impl Record {
 }
 
 fn config(broker: &Broker) -> ClientConfig {
+    config_of(broker.address())
+}
+
+fn config_of(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", broker.address()).set("reconnect.backoff.max.ms", "500");
+    config.set("bootstrap.servers", address).set("reconnect.backoff.max.ms", "500");
     config
 }
 
@@ -111,46 +117,44 @@ struct Found {
     records: Vec<Record>,
     /// The commands that they answer.
     answered: HashSet<(i32, i64)>,
+    /// Where each partition is to be read on.
+    next: HashMap<i32, i64>,
 }
 
-/// Reads a topic from its beginning on, in the background.
+/// Reads a topic from its beginning on, in a process of its own: librdkafka has crashed while a broker was killed. If
+/// that process ends, another one goes on.
 pub(crate) struct Reader {
     found: Arc<Mutex<Found>>,
-    ended: Arc<AtomicBool>,
+    process: Arc<Mutex<Option<Child>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
     /// Sees only committed records.
     pub(crate) fn new(broker: &Broker, topic: &str, partitions: i32) -> Reader {
-        let mut config = config(broker);
-        config.set("group.id", "test-reader").set("auto.offset.reset", "earliest");
-        config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        let consumer: BaseConsumer = config.create().expect("a consumer");
-        let mut list = TopicPartitionList::new();
-        for partition in 0..partitions {
-            list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
-        }
-        consumer.assign(&list).expect("an assignment");
         let found = Arc::new(Mutex::new(Found::default()));
-        let ended = Arc::new(AtomicBool::new(false));
+        found.lock().expect("records").next = (0..partitions).map(|it| (it, 0)).collect();
+        let process = Arc::new(Mutex::new(Some(begin(broker.address(), topic, &found))));
+        let (address, topic) = (broker.address().to_owned(), topic.to_owned());
         let thread = std::thread::spawn({
-            let (found, ended) = (Arc::clone(&found), Arc::clone(&ended));
+            let (found, process) = (Arc::clone(&found), Arc::clone(&process));
             move || {
-                while !ended.load(Ordering::Relaxed) {
-                    // An error is a broker that is away.
-                    if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
-                        let record = record(&message);
-                        let mut found = found.lock().expect("records");
-                        if record.headers.contains_key("couponry_offset") {
-                            found.answered.insert(record.source());
-                        }
-                        found.records.push(record);
+                loop {
+                    let output = match process.lock().expect("the reader").as_mut() {
+                        Some(child) => child.stdout.take().expect("a pipe"),
+                        None => return,
+                    };
+                    for line in BufReader::new(output).lines().map_while(Result::ok) {
+                        found.lock().expect("records").take(&line);
                     }
+                    let mut process = process.lock().expect("the reader");
+                    let Some(child) = process.as_mut() else { return };
+                    println!("the reader of {topic} ended: {:?}", child.wait());
+                    *process = Some(begin(&address, &topic, &found));
                 }
             }
         });
-        Reader { found, ended, thread: Some(thread) }
+        Reader { found, process, thread: Some(thread) }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -170,10 +174,69 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
+        if let Some(mut child) = self.process.lock().expect("the reader").take() {
+            let _fails_if_it_has_ended = child.kill();
+            let _the_same = child.wait();
+        }
         if let Some(thread) = self.thread.take() {
             thread.join().expect("the reader");
         }
+    }
+}
+
+impl Found {
+    /// Takes a line of [`print_topic`]. One that was cut off has no end, and is read again.
+    fn take(&mut self, line: &str) {
+        let Ok(Line { partition, offset, record }) = serde_json::from_str(line) else { return };
+        self.next.insert(partition, offset + 1);
+        if record.headers.contains_key("couponry_offset") {
+            self.answered.insert(record.source());
+        }
+        self.records.push(record);
+    }
+}
+
+/// A record as one process tells another.
+#[derive(Deserialize, Serialize)]
+struct Line {
+    partition: i32,
+    offset: i64,
+    record: Record,
+}
+
+/// The word that makes this binary the process that reads.
+pub(crate) const PRINT_TOPIC: &str = "print-topic";
+
+fn begin(address: &str, topic: &str, found: &Mutex<Found>) -> Child {
+    let next = serde_json::to_string(&found.lock().expect("records").next).expect("JSON");
+    let mut command = Command::new(std::env::current_exe().expect("this binary"));
+    // It ends when its input ends.
+    command.args([PRINT_TOPIC, address, topic, &next]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).spawn().expect("a reader")
+}
+
+/// Prints the records of a topic from some offsets on, a line each, until its input ends.
+pub(crate) fn print_topic(address: &str, topic: &str, next: &str) {
+    std::thread::spawn(|| {
+        let _never_has_a_line = std::io::stdin().read_line(&mut String::new());
+        std::process::exit(0);
+    });
+    let mut config = config_of(address);
+    config.set("group.id", "test-reader").set("auto.offset.reset", "earliest");
+    config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let next: HashMap<i32, i64> = serde_json::from_str(next).expect("offsets");
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in next {
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("a partition");
+    }
+    consumer.assign(&list).expect("an assignment");
+    loop {
+        // An error is a broker that is away.
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) else { continue };
+        let (partition, offset) = (message.partition(), message.offset());
+        let line = Line { partition, offset, record: record(&message) };
+        println!("{}", serde_json::to_string(&line).expect("JSON"));
     }
 }
 
