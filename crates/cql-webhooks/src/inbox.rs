@@ -11,7 +11,10 @@ use crate::error::{Result, unreadable};
 use crate::lane::{Lane, Waiting};
 
 /// Rows that are taken at a time.
-const TAKEN_TOGETHER: i32 = 100;
+const TAKEN_TOGETHER: usize = 100;
+
+/// With so many deliveries that wait, announcements stay where they are: what waits is in memory.
+const WAITING_MAX: u64 = 10_000;
 
 /// What is left for the process that posts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,12 +106,16 @@ impl ClusterStore {
         Ok(facts.shown(number, name, DeliveryState::Pending))
     }
 
-    /// Takes what was left for an endpoint to which this process posts. Returns whether something is due now.
+    /// Takes some of what was left for an endpoint to which this process posts. Returns whether there may be more.
     pub(crate) async fn take_inbox(&self, webhook: i64, now: i64) -> Result<bool> {
+        if self.with_lane(webhook, |lane| lane.pending()).is_none_or(|it| it >= WAITING_MAX) {
+            return Ok(false);
+        }
         let cql = "SELECT id, request FROM webhook_inbox WHERE webhook = ? LIMIT ?";
+        let values = (webhook, i32::try_from(TAKEN_TOGETHER).unwrap_or(i32::MAX));
         let rows: Vec<(String, String)> =
-            self.session.rows(StatementProfile::Read, cql, (webhook, TAKEN_TOGETHER)).await?;
-        let has_some = !rows.is_empty();
+            self.session.rows(StatementProfile::Read, cql, values).await?;
+        let mut taken = 0;
         for (id, text) in rows {
             match serde_json::from_str(&text) {
                 Ok(Request::Announce { id, event_type, body }) => {
@@ -123,8 +130,9 @@ impl ClusterStore {
             }
             let cql = "DELETE FROM webhook_inbox WHERE webhook = ? AND id = ?";
             self.session.write(cql, (webhook, id)).await?;
+            taken += 1;
         }
-        Ok(has_some)
+        Ok(taken == TAKEN_TOGETHER)
     }
 
     async fn take_announcement(&self, webhook: i64, message: Message, now: i64) -> Result<()> {
@@ -147,6 +155,8 @@ impl ClusterStore {
         if let Some(Some(())) = hurried {
             return Ok(());
         }
+        // Or the row that is written now would go with that of before.
+        self.delete_ended(webhook).await?;
         let Some((state, facts, Some(body))) = self.logged(webhook, number).await? else {
             return Ok(());
         };

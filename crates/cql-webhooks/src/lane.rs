@@ -88,6 +88,8 @@ pub(crate) struct Lane {
     numbers: Numbers,
     waiting: BTreeMap<i64, Waiting>,
     unwritten: BTreeSet<i64>,
+    /// Those that have ended, and whose rows in `webhook_pending` are still to be deleted.
+    ended: BTreeSet<i64>,
     by_due: BTreeSet<(i64, i64)>,
     by_code: BTreeMap<String, BTreeSet<i64>>,
     ids: HashSet<String>,
@@ -102,6 +104,7 @@ impl Lane {
         found: ProgressRow,
         pending: BTreeMap<i64, Facts>,
         until: Instant,
+        now: i64,
     ) -> Lane {
         let epoch = found.epoch.unwrap_or_default();
         let progress = found.progress;
@@ -117,6 +120,7 @@ impl Lane {
             numbers: Numbers::after(last, epoch),
             waiting: BTreeMap::new(),
             unwritten: BTreeSet::new(),
+            ended: BTreeSet::new(),
             by_due: BTreeSet::new(),
             by_code: BTreeMap::new(),
             ids: HashSet::new(),
@@ -128,12 +132,20 @@ impl Lane {
         for (number, facts) in pending {
             lane.insert(number, Waiting::written(facts));
         }
+        if lane.row.terms.restarts != lane.saved.restarts {
+            lane.begin_anew(now);
+        }
         lane
+    }
+
+    /// Whether this process is sure to hold it.
+    pub(crate) fn is_leased(&self) -> bool {
+        Instant::now() < self.until
     }
 
     /// Whether it may be worked on.
     pub(crate) fn is_held(&self) -> bool {
-        Instant::now() < self.until && self.row.terms.is_active()
+        self.is_leased() && self.row.terms.is_active()
     }
 
     pub(crate) fn cursor(&self) -> Option<&str> {
@@ -245,6 +257,7 @@ impl Lane {
             failing_since: self.failing_since,
             pending: self.pending(),
             oldest: self.waiting.values().next().map(|it| it.facts.created_at),
+            restarts: self.row.terms.restarts,
         }
     }
 
@@ -262,9 +275,13 @@ impl Lane {
 
     /// It was written as it was then.
     pub(crate) fn is_written(&mut self, number: i64) {
-        if let Some(waiting) = self.waiting.get_mut(&number) {
-            waiting.is_written = true;
-            self.unwritten.remove(&number);
+        match self.waiting.get_mut(&number) {
+            Some(waiting) => {
+                waiting.is_written = true;
+                self.unwritten.remove(&number);
+            }
+            // It has ended meanwhile.
+            None => drop(self.ended.insert(number)),
         }
     }
 
@@ -362,13 +379,25 @@ impl Lane {
     /// Applies what was written.
     pub(crate) fn apply(&mut self, outcome: Outcome) {
         for (number, fate) in outcome.fates {
-            match (fate, self.waiting.contains_key(&number)) {
-                (_, false) => {}
-                (Fate::Ends(..), true) => drop(self.remove(number)),
-                (Fate::Waits(facts), true) => self.insert(number, Waiting::written(facts)),
+            // One that was written while it was posted has a row, too.
+            let Some(waiting) = self.remove(number) else { continue };
+            match fate {
+                Fate::Ends(..) if waiting.is_written => drop(self.ended.insert(number)),
+                Fate::Ends(..) => {}
+                Fate::Waits(facts) => self.insert(number, Waiting::written(facts)),
             }
         }
         (self.failures, self.failing_since) = (outcome.failures, outcome.failing_since);
+    }
+
+    /// Those whose rows are to be deleted.
+    pub(crate) fn ended(&self) -> Vec<i64> {
+        self.ended.iter().copied().collect()
+    }
+
+    /// The row of this one is deleted.
+    pub(crate) fn is_deleted(&mut self, number: i64) {
+        self.ended.remove(&number);
     }
 
     /// For how long the log keeps one more row of today.
@@ -387,9 +416,14 @@ impl Lane {
         let begins_anew = row.terms.restarts != self.row.terms.restarts;
         self.row = row;
         if begins_anew {
-            (self.failures, self.failing_since) = (0, None);
-            self.make_due(now, |_| true);
+            self.begin_anew(now);
         }
+    }
+
+    /// Forgets that the endpoint was down: what waits is tried at once.
+    fn begin_anew(&mut self, now: i64) {
+        (self.failures, self.failing_since) = (0, None);
+        self.make_due(now, |_| true);
     }
 
     /// Makes deliveries due that were queued or postponed while the clock was ahead.
@@ -444,3 +478,6 @@ fn fate(facts: &Facts, tried: &Tried, now: i64, options: &Options) -> Fate {
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

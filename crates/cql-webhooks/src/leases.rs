@@ -4,7 +4,7 @@
 //! One that has too many leaves an endpoint alone for one round, so that what is under way arrives, and lets it
 //! go in the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 use cql_session::StatementProfile;
@@ -21,6 +21,7 @@ impl ClusterStore {
     /// Renews the leases of this process, gives some back or takes some. Returns the endpoints that it holds.
     pub(crate) async fn renew(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
         let rows = self.endpoint_rows().await?;
+        self.forget_deleted(&rows);
         let active = rows.into_iter().filter(|row| row.terms.is_active());
         let mut active: BTreeMap<i64, EndpointRow> = active.map(|row| (row.number, row)).collect();
         let share = active.len().div_ceil(self.processes(me, options).await?);
@@ -46,6 +47,12 @@ impl ClusterStore {
         let leads = names.first().is_some_and(|(first,)| first == me);
         *self.leads_until.lock().unwrap_or_else(PoisonError::into_inner) = leads.then_some(until);
         Ok(names.len().max(1))
+    }
+
+    /// Nothing more is written of endpoints that were deleted.
+    fn forget_deleted(&self, rows: &[EndpointRow]) {
+        let numbers: BTreeSet<i64> = rows.iter().map(|row| row.number).collect();
+        self.lanes().retain(|webhook, _| numbers.contains(webhook));
     }
 
     /// Gives back what was left alone for a round, and what is not active any more.
@@ -79,7 +86,7 @@ impl ClusterStore {
     ) -> Vec<i64> {
         let now = options.now();
         let mut lanes = self.lanes();
-        lanes.retain(|_, lane| Instant::now() < lane.until);
+        lanes.retain(|_, lane| lane.is_leased());
         let mut held = Vec::new();
         for (number, lane) in lanes.iter_mut() {
             if let Some(row) = active.remove(number) {
@@ -166,8 +173,9 @@ impl ClusterStore {
         if row.number != webhook {
             return Ok(false);
         }
-        let mut lane = Lane::new(row, found, pending, begun + options.lease);
-        lane.mend_due(options.now(), millis(ahead_max(options)));
+        let now = options.now();
+        let mut lane = Lane::new(row, found, pending, begun + options.lease, now);
+        lane.mend_due(now, millis(ahead_max(options)));
         self.lanes().insert(webhook, lane);
         Ok(true)
     }

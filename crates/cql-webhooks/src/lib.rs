@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cql_session::CqlSession;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::time::Instant;
 use uuid::Uuid;
 use webhooks::store::{
@@ -283,7 +283,7 @@ impl Store for ClusterStore {
     }
 
     async fn readers(&self, held: Vec<i64>, options: &Options) -> Answer<Vec<Reader>> {
-        self.tend(options).await?;
+        self.tend(options).await;
         Ok(self.lanes_that_read(&held, options.pending_max))
     }
 
@@ -302,8 +302,16 @@ impl Store for ClusterStore {
     }
 
     async fn due(&self, wants: Vec<Want>, room: Room) -> Answer<Vec<(Target, Vec<Due>)>> {
-        let due = try_join_all(wants.iter().map(|want| self.due_at(want, &room))).await?;
-        Ok(due.into_iter().flatten().collect())
+        let due = join_all(wants.iter().map(|want| self.due_at(want, &room))).await;
+        let of_one = |due: error::Result<_>| match due {
+            Ok(due) => due,
+            // The others go on.
+            Err(trouble) => {
+                tracing::warn!(?trouble, "what is due at a webhook cannot be read; trying again");
+                None
+            }
+        };
+        Ok(due.into_iter().filter_map(of_one).collect())
     }
 
     async fn write(&self, tried: Vec<Tried>, moment: Moment, options: &Options) -> Answer<Written> {

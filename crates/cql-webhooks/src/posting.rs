@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::join_all;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio::time::Instant;
 use webhooks::store::{Due, Moment, Passage, Reader, Room, Target, Tried, Want, Written};
@@ -29,19 +30,27 @@ struct Write {
 
 impl ClusterStore {
     /// Looks after all endpoints of this process.
-    pub(crate) async fn tend(&self, options: &Options) -> Result<()> {
+    pub(crate) async fn tend(&self, options: &Options) {
         let is_due = |lane: &Lane| {
             let every = TENDED_EVERY.min(options.look_every * 2);
             lane.is_held() && lane.tended.is_none_or(|at| at.elapsed() >= every)
         };
         let now = options.now();
-        for webhook in self.lanes_that(is_due) {
-            self.with_lane(webhook, |lane| lane.tended = Some(Instant::now()));
+        let lanes = self.lanes_that(is_due).into_iter();
+        join_all(lanes.map(|webhook| self.tend_one(webhook, now))).await;
+    }
+
+    /// If that fails, the cursor stays, and the others go on.
+    async fn tend_one(&self, webhook: i64, now: i64) {
+        self.with_lane(webhook, |lane| lane.tended = Some(Instant::now()));
+        let tended = async {
             while self.take_inbox(webhook, now).await? {}
             self.write_waiting(webhook, false).await?;
-            self.save_progress(webhook).await?;
+            self.save_progress(webhook).await
+        };
+        if let Err(trouble) = tended.await {
+            tracing::warn!(?trouble, webhook, "a webhook cannot be looked after; trying again");
         }
-        Ok(())
     }
 
     /// Writes what waits and is in memory only, so that the cursor can move on.
@@ -49,17 +58,22 @@ impl ClusterStore {
         let waits = self.with_lane(webhook, |lane| lane.to_write(all)).unwrap_or_default();
         let writes = waits.into_iter().map(|(number, facts, body)| async move {
             self.store_pending(webhook, number, &facts, Some(&body)).await?;
-            // It may have ended meanwhile.
-            let is_there = self.with_lane(webhook, |lane| {
-                lane.is_written(number);
-                lane.waiting(number).is_some()
-            });
-            match is_there {
-                Some(false) => self.delete_pending(webhook, number).await,
-                Some(true) | None => Ok(()),
-            }
+            self.with_lane(webhook, |lane| lane.is_written(number));
+            Ok::<_, Trouble>(())
         });
-        iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await
+        iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        self.delete_ended(webhook).await
+    }
+
+    /// Deletes the rows of what has ended.
+    pub(crate) async fn delete_ended(&self, webhook: i64) -> Result<()> {
+        let ended = self.with_lane(webhook, |lane| lane.ended()).unwrap_or_default();
+        let deletes = ended.into_iter().map(|number| async move {
+            self.delete_pending(webhook, number).await?;
+            self.with_lane(webhook, |lane| lane.is_deleted(number));
+            Ok::<_, Trouble>(())
+        });
+        iter(deletes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     /// Saves how far an endpoint is, if that has changed. Forgets it if another process has it.
@@ -168,29 +182,36 @@ impl ClusterStore {
         for one in tried {
             of_webhook.entry(one.webhook).or_default().push(one);
         }
-        let mut written = Written::default();
+        let (mut outcomes, mut writes) = (Vec::new(), Vec::new());
         for (webhook, tried) in of_webhook {
             let outcome = self.with_lane(webhook, |lane| {
-                // Another process has it, and tries again what this one has tried.
-                lane.is_held().then(|| {
+                // Otherwise another process has it, and tries again what this one has tried.
+                lane.is_leased().then(|| {
                     let outcome = lane.outcome(&tried, moment, options);
-                    let writes = self.writes(lane, &outcome, moment.now);
-                    (outcome, writes)
+                    writes.extend(self.writes(lane, &outcome, moment.now));
+                    outcome
                 })
             });
-            let Some(Some((outcome, writes))) = outcome else { continue };
-            let writes = writes.into_iter().map(|write| self.write_one(write));
-            iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-            self.count(webhook, &outcome, &mut written);
-            if outcome.is_gone {
-                let row = self.with_lane(webhook, |lane| lane.row.clone());
-                if let Some(row) = row
-                    && self.disable_endpoint(&row, moment.now).await?
-                {
-                    written.disabled.push(row.name);
-                }
+            outcomes.extend(outcome.flatten().map(|outcome| (webhook, outcome)));
+        }
+        // All of it first: if something fails, all of it is tried again, and nothing counts twice.
+        let writes = writes.into_iter().map(|write| self.write_one(write));
+        let writes = iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+        writes.try_collect::<()>().await?;
+        let mut written = Written::default();
+        for (webhook, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_gone) {
+            if let Some(row) = self.with_lane(*webhook, |lane| lane.row.clone())
+                && self.disable_endpoint(&row, moment.now).await?
+            {
+                written.disabled.push(row.name);
             }
+        }
+        for (webhook, outcome) in outcomes {
+            self.count(webhook, &outcome, &mut written);
             self.with_lane(webhook, |lane| lane.apply(outcome));
+            if let Err(trouble) = self.delete_ended(webhook).await {
+                tracing::debug!(?trouble, webhook, "rows of deliveries are deleted later");
+            }
         }
         Ok(written)
     }
@@ -233,11 +254,7 @@ impl ClusterStore {
                     Some(body) => Some(body),
                     None => self.pending_one(webhook, number).await?.and_then(|(_, body)| body),
                 };
-                self.log(webhook, &EndedRow { number, state, facts, body, keep }).await?;
-                if was_written {
-                    self.delete_pending(webhook, number).await?;
-                }
-                Ok(())
+                self.log(webhook, &EndedRow { number, state, facts, body, keep }).await
             }
         }
     }

@@ -24,12 +24,15 @@ pub(crate) struct Progress {
     pub(crate) pending: u64,
     /// When the oldest of them was queued.
     pub(crate) oldest: Option<i64>,
+    /// The last restart of the endpoint after which everything was made due.
+    pub(crate) restarts: u64,
 }
 
 type Row = (
     Option<String>,
     Option<i64>,
     Option<String>,
+    Option<i64>,
     Option<i64>,
     Option<i64>,
     Option<i64>,
@@ -45,10 +48,11 @@ pub(crate) struct ProgressRow {
 }
 
 impl ProgressRow {
-    fn read((holder, epoch, cursor, failures, failing_since, pending, oldest): Row) -> ProgressRow {
+    fn read(row: Row) -> ProgressRow {
+        let (holder, epoch, cursor, failures, failing_since, pending, oldest, restarts) = row;
         let count = |number: Option<i64>| number.unwrap_or_default().unsigned_abs();
-        let (failures, pending) = (count(failures), count(pending));
-        let progress = Progress { cursor, failures, failing_since, pending, oldest };
+        let (failures, pending, restarts) = (count(failures), count(pending), count(restarts));
+        let progress = Progress { cursor, failures, failing_since, pending, oldest, restarts };
         ProgressRow { holder, epoch, progress }
     }
 }
@@ -59,8 +63,8 @@ impl ClusterStore {
         webhook: i64,
         profile: StatementProfile,
     ) -> Result<ProgressRow> {
-        let cql = "SELECT holder, epoch, cursor, failures, failing_since, pending, oldest \
-                   FROM webhook_progress WHERE webhook = ?";
+        let cql = "SELECT holder, epoch, cursor, failures, failing_since, pending, oldest, \
+                   restarts FROM webhook_progress WHERE webhook = ?";
         let row = self.session.row_with(profile, cql, (webhook,)).await?;
         Ok(row.map(ProgressRow::read).unwrap_or_default())
     }
@@ -100,11 +104,11 @@ impl ClusterStore {
     /// Writes progress, as the process with this epoch. Returns whether it is still the newest.
     pub(crate) async fn save(&self, webhook: i64, epoch: i64, progress: &Progress) -> Result<bool> {
         let cql = "UPDATE webhook_progress SET cursor = ?, failures = ?, failing_since = ?, \
-                   pending = ?, oldest = ? WHERE webhook = ? IF epoch = ?";
+                   pending = ?, oldest = ?, restarts = ? WHERE webhook = ? IF epoch = ?";
         let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let Progress { cursor, failures, failing_since, pending, oldest } = progress;
-        let (failures, pending) = (count(*failures), count(*pending));
-        let values = (cursor, failures, failing_since, pending, oldest, webhook, epoch);
+        let Progress { cursor, failures, failing_since, pending, oldest, restarts } = progress;
+        let (failures, pending, restarts) = (count(*failures), count(*pending), count(*restarts));
+        let values = (cursor, failures, failing_since, pending, oldest, restarts, webhook, epoch);
         match self.session.change(StatementProfile::Change, cql, values).await? {
             Cas::Applied => Ok(true),
             Cas::Refused => Ok(false),

@@ -58,8 +58,8 @@ impl Place {
 
     /// As another process would.
     pub(crate) fn open(&self, options: Options) -> Webhooks {
-        // Leases have whole seconds on a cluster.
-        let lease = options.lease.max(Duration::from_secs(2));
+        // Leases have whole seconds on a cluster, and this machine may stall for some.
+        let lease = options.lease.max(Duration::from_secs(6));
         let look_every = options.look_every.max(Duration::from_millis(20));
         let store = cql_webhooks::store_of_part(session(), &options, self.part);
         Webhooks::with(store, Options { lease, look_every, ..options }).unwrap()

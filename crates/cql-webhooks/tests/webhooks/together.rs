@@ -124,6 +124,25 @@ async fn processes_share_the_endpoints_and_take_over() {
     running.stop().await;
 }
 
+/// Also when the process that had it gave it back meanwhile.
+#[tokio::test]
+async fn what_waited_is_due_at_once_after_a_resume() {
+    let receiver = Receiver::start(|_, _| Answer::Status(500)).await;
+    let long = Duration::from_secs(3_600);
+    let options = Options { retry_pauses: vec![long; 3], ..quick() };
+    let (world, webhooks, running) = World::with(options, endpoint("a", &receiver.url())).await;
+    world.feed.push_many(3);
+    receiver.sees(3).await;
+    endpoint_until(&webhooks, "a", |found| found.failures == 3).await;
+    webhooks.pause("a").await.unwrap();
+    running.stop().await;
+    receiver.change(|_, _| Answer::Status(200));
+    webhooks.resume("a").await.unwrap();
+    let running = world.run(&world.open());
+    receiver.accepts(3).await;
+    running.stop().await;
+}
+
 /// What waits for long is not in one process's memory alone.
 #[tokio::test]
 async fn what_waits_survives_the_process_that_has_read_it() {
