@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coupon::campaign::{Campaign, ImportCounts};
 use coupon::ids::CampaignId;
+use futures::future::join_all;
 use hot::CampaignPatch;
 use hot::audit::{Act, Audit, AuditEntry, Audited, Deed, DeedKind};
 use hot::feed::{FeedRead, FeedStart, Happened};
@@ -13,6 +14,9 @@ use crate::kit::{ACT, Kit, NOW, Said, give, reference, revoke, said};
 
 /// On a cluster events come some seconds after their deeds.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Times that each of several callers pauses or resumes a campaign while others issue coupons.
+const PAUSES: usize = 10;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -167,4 +171,35 @@ pub(crate) async fn sold_out_whenever_the_last_one_goes(kit: &Kit) {
     kit.issued(&campaign, &dan, "third").await;
     is_refused(kit, audit, &campaign).await;
     assert!(sold_out().await >= 2);
+}
+
+/// A store may write what several callers ask for in one transaction.
+pub(crate) async fn sold_out_beside_other_deeds(kit: &Kit) {
+    let Some(audit) = kit.hot.audit() else { return };
+    let mut campaigns = Vec::new();
+    for _ in 0..8 {
+        let campaign = kit.draft();
+        kit.stocked(&campaign, 1).await;
+        campaigns.push(campaign);
+    }
+    let paused: Vec<Campaign> = campaigns.iter().map(|_| kit.draft()).collect();
+    for campaign in &paused {
+        kit.create(campaign).await;
+    }
+    let sell = async |campaign: &Campaign| {
+        let [ann] = kit.users();
+        let issued = kit.issue_at(NOW, &campaign.id, &ann, reference("last")).await;
+        assert_eq!(said(&issued), Said::Accepted);
+    };
+    let toggle = async |campaign: CampaignId| {
+        for paused in [true, false].into_iter().cycle().take(PAUSES) {
+            let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
+            kit.hot.patch_campaign(&campaign, patch, &ACT).await.unwrap();
+        }
+    };
+    let sold = join_all(campaigns.iter().map(sell));
+    tokio::join!(sold, join_all(paused.into_iter().map(|it| toggle(it.id))));
+    for campaign in &campaigns {
+        is_refused(kit, audit, campaign).await;
+    }
 }

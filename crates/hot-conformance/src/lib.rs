@@ -110,6 +110,7 @@ macro_rules! conforms {
         }
         audit {
             every_deed_is_entered_once the_store_itself sold_out_whenever_the_last_one_goes
+            sold_out_beside_other_deeds
         }
         counted { each_event_is_counted_once an_order_is_found redemptions_newest_first }
         issue {

@@ -77,7 +77,7 @@ pub(crate) fn write(
     if let Some(entry) = entry {
         claims::enter(txn, number, entry, day, after)?;
     }
-    txn.counts().change(number, before.coupon.state(), after.state());
+    txn.counts().change(number, before.coupon.state(), after);
     if let Some(row) = before.here.row {
         cancelled::enter(txn, row, number, after, before.coupon.events().len())?;
     }

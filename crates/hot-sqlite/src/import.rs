@@ -99,7 +99,7 @@ impl Target<'_> {
             directory::Line { valid_from, expires_at, imported_state: &ImportedState::Available };
         directory::enter(txn, coupon.code(), &Place { day, number }, Some(&line))?;
         txn.counts().arrive(campaign, self.batch, 1);
-        txn.counts().change(campaign, &State::Available, coupon.state());
+        txn.counts().change(campaign, &State::Available, &coupon);
         self.claim(txn, &coupon, day)?;
         if txn.tells() {
             orders::enter_all(txn, &coupon)?;

@@ -82,7 +82,7 @@ fn one(
         txn.counts().arrive(campaign.number, batch, 1);
     }
     let was = before.as_ref().map_or(&State::Available, Coupon::state);
-    txn.counts().change(campaign.number, was, coupon.state());
+    txn.counts().change(campaign.number, was, coupon);
     txn.counts().archive(campaign.number, coupon.state().as_str());
     if !txn.is_sealed(day)? {
         partitions::mark_archived(txn, day, code, coupon.version())?;

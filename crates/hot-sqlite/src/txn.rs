@@ -189,8 +189,8 @@ impl<'a> Txn<'a> {
 
     /// Writes the counts and events: before the commit, and before they are read.
     pub(crate) fn flush(&self) -> rusqlite::Result<()> {
-        let told_at = self.write_events()?;
-        for (campaign, Shift { stock, states }) in self.seen.counts.take_shifts() {
+        self.write_events()?;
+        for (campaign, Shift { stock, states, at }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
             self.run(
                 "UPDATE campaign SET stock = stock + ?2, issued = issued + ?3, \
@@ -199,7 +199,7 @@ impl<'a> Txn<'a> {
                  WHERE number = ?1",
                 params![campaign, stock, issued, redeemed, void, cold[0], cold[1], cold[2]],
             )?;
-            if let Some(at) = told_at.filter(|_| stock < issued + redeemed + void) {
+            if let Some(at) = at.filter(|_| stock < issued + redeemed + void) {
                 self.tell_if_sold_out(campaign, at)?;
             }
         }

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use coupon::coupon::State;
+use coupon::coupon::{Coupon, State};
+use coupon::time::Millis;
 use hot::protocol::StateCounts;
 
 /// What a transaction has changed so far.
@@ -19,12 +20,17 @@ pub(crate) struct Counts {
 pub(super) struct Shift {
     pub(super) stock: i64,
     pub(super) states: StateCounts,
+    /// When the last change of state was.
+    pub(super) at: Option<Millis>,
 }
 
 impl Counts {
-    /// A coupon of `campaign` goes from one state to another.
-    pub(crate) fn change(&self, campaign: i64, from: &State, to: &State) {
-        self.shifts.borrow_mut().entry(campaign).or_default().states.change(from, to);
+    /// A coupon of `campaign` goes from one state to the one of `after`.
+    pub(crate) fn change(&self, campaign: i64, from: &State, after: &Coupon) {
+        let mut shifts = self.shifts.borrow_mut();
+        let shift = shifts.entry(campaign).or_default();
+        shift.states.change(from, after.state());
+        shift.at = shift.at.max(Some(after.modified_at()));
     }
 
     /// A coupon of `campaign` in this state is archived.

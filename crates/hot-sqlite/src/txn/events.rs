@@ -55,11 +55,12 @@ impl Txn<'_> {
         self.run(sql, params![at.0, OF_AUDIT, number])
     }
 
-    /// Writes what was told, and begins again from nothing. Returns when the last of it happened.
-    pub(super) fn write_events(&self) -> rusqlite::Result<Option<Millis>> {
+    /// Writes what was told, and begins again from nothing.
+    pub(super) fn write_events(&self) -> rusqlite::Result<()> {
         let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
-        let Some(last) = rows.last() else { return Ok(None) };
-        let last_at = Millis(last.at);
+        if rows.is_empty() {
+            return Ok(());
+        }
         let mut statement = self.statement(
             "INSERT INTO event (at, kind, batch, code, version, actor, user_id, ref, reason, until) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -78,6 +79,6 @@ impl Txn<'_> {
                 at, kind, batch, code, version, actor, user, reference, reason, until
             ])?;
         }
-        Ok(Some(last_at))
+        Ok(())
     }
 }
