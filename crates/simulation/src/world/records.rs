@@ -149,7 +149,7 @@ pub(crate) async fn are_listed(
     }
     for (campaign, made) in made {
         let name = campaign.map_or("all".to_owned(), ToString::to_string);
-        match tried(async || listed(machine, campaign.cloned()).await).await {
+        match tried(async || listed(machine, campaign.cloned(), &made).await).await {
             Ok(found) => {
                 let missing: Vec<&Listed> = made.difference(&found).collect();
                 if !missing.is_empty() {
@@ -164,15 +164,18 @@ pub(crate) async fn are_listed(
 /// A redemption in the list: when, and of which coupon.
 type Listed = (Millis, Code);
 
+/// The list from the first to the last of what was made: the list of all time is read for each month since 1970.
 async fn listed(
     machine: &Machine,
     campaign: Option<CampaignId>,
+    made: &BTreeSet<Listed>,
 ) -> Result<BTreeSet<Listed>, HotError> {
     let none = || HotError::Damaged("the store lists no redemptions".into());
     let list = machine.hot.redemptions().ok_or_else(none)?;
     let (mut after, mut all) = (None, BTreeSet::new());
+    let (Some((from, _)), Some((last, _))) = (made.first(), made.last()) else { return Ok(all) };
+    let (from, before) = (*from, last.plus_ms(1));
     loop {
-        let (from, before) = (Millis(0), Millis(i64::MAX));
         let campaign = campaign.clone();
         let query = RedemptionQuery { campaign, from, before, after, limit: LISTED };
         let page = list.redemptions(query).await?;
