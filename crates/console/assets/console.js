@@ -45,6 +45,24 @@ if (live) {
   document.addEventListener("visibilitychange", look);
 }
 
+// A part of a page that changes for a while: it is asked for again until it says that it is done.
+const refresh = async () => {
+  const part = document.querySelector("[data-refresh]");
+  if (!part) return;
+  if (!document.hidden) {
+    try {
+      const answer = await fetch(location.pathname, { credentials: "same-origin", redirect: "error" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const next = page.getElementById(part.id);
+      if (answer.ok && next) part.replaceWith(next);
+    } catch {
+      // As for the numbers of today.
+    }
+  }
+  setTimeout(refresh, 3000);
+};
+setTimeout(refresh, 3000);
+
 // The live tail.
 const button = document.querySelector("[data-tail]");
 if (button) {

@@ -9,6 +9,7 @@
 
 mod assets;
 mod chart;
+mod compactions;
 mod curl;
 mod cursor;
 mod desk;
@@ -19,6 +20,7 @@ mod invitation;
 mod machine;
 mod multipart;
 mod nav;
+mod nodes;
 mod qr;
 pub mod roles;
 mod routes;
@@ -41,14 +43,17 @@ use passwords::throttle::Throttle;
 use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
+use compactions::Plans;
 use index::CampaignIndex;
-use machine::Runs;
+use nodes::Nodes;
 use screens::overview::Live;
 use signing::Signer;
 use tails::Tails;
 
+pub use compactions::{CompactionPlan, Compactions, PlannedPass, PlannedWork, ReadPlan};
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
-pub use machine::{CompactionRun, KeyInfo, KeyUse, Machine, ReadMachine};
+pub use machine::{KeyInfo, KeyUse, Machine, ReadMachine};
+pub use nodes::{NodeAnswer, NodeInfo, ReadNodes};
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::mounted;
 pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
@@ -74,6 +79,12 @@ pub struct Setup {
     pub webhooks: Option<Arc<Webhooks>>,
     /// Reads what the machine says of itself.
     pub machine: Box<ReadMachine>,
+    /// Asks the nodes of the cluster, if the store is on one.
+    pub nodes: Option<Box<ReadNodes>>,
+    /// Says what a compaction would do.
+    pub plan: Box<ReadPlan>,
+    /// The folder of the archive, where other machines of the store may not see it.
+    pub lone_archive: Option<String>,
     /// Which notices the settings ask for.
     pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
@@ -98,7 +109,10 @@ pub struct Console {
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
     machine: Box<ReadMachine>,
-    runs: Runs,
+    nodes: Option<Nodes>,
+    plans: Plans,
+    lone_archive: Option<String>,
+    compactions: Arc<Compactions>,
     notices: Notices,
     zone: Zone,
     client: Box<ClientOf>,
@@ -117,15 +131,30 @@ pub struct Console {
 impl Console {
     /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
-        let Setup { engine, keys, passwords, attempts, webhooks, machine, notices, zone, client } =
-            setup;
+        let Setup {
+            engine,
+            keys,
+            passwords,
+            attempts,
+            webhooks,
+            machine,
+            nodes,
+            plan,
+            lone_archive,
+            notices,
+            zone,
+            client,
+        } = setup;
         Console {
             engine,
             signer: Signer::new(keys),
             attempts,
             webhooks,
             machine,
-            runs: Runs::default(),
+            nodes: nodes.map(Nodes::new),
+            plans: Plans::new(plan),
+            lone_archive,
+            compactions: Arc::default(),
             notices,
             zone,
             client,
@@ -144,9 +173,9 @@ impl Console {
         self.tails.stop();
     }
 
-    /// Remembers a compaction that has ended, for whoever looks at the store.
-    pub fn compacted(&self, run: CompactionRun) {
-        self.runs.add(run);
+    /// The compactions that people ask for. Whoever has built the console runs them.
+    pub fn compactions(&self) -> &Arc<Compactions> {
+        &self.compactions
     }
 
     /// Puts other keys in the place of those that sign. Sessions of a key that is not among them are over.

@@ -58,6 +58,7 @@ impl Desk {
             "extended" => t.done_extended(),
             "cancelled" => t.done_cancelled(),
             "imported" => t.done_imported(),
+            "compacting" => t.compaction_began(),
             "redelivered" => t.done_redelivered(),
             "tested" => t.done_tested(),
             "removed" => t.done_removed(),

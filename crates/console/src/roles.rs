@@ -39,6 +39,8 @@ pub enum Action {
     DownloadReport,
     /// Pause, resume, test webhooks and redeliver.
     ManageWebhooks,
+    /// Run a compaction now.
+    Compact,
     /// Invite and remove people, and change their roles.
     ManageStaff,
     /// Sign out, here or everywhere.
@@ -50,7 +52,7 @@ use StaffRole::{Admin, Marketer, Operator, Support, Viewer};
 const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
 /// The table. A route refuses every role that its row does not name.
-pub const TABLE: [(Action, &[StaffRole]); 17] = [
+pub const TABLE: [(Action, &[StaffRole]); 18] = [
     (Action::Look, EVERYBODY),
     (Action::ReadAudit, &[Operator, Admin]),
     (Action::CreateCampaign, &[Marketer, Admin]),
@@ -66,6 +68,7 @@ pub const TABLE: [(Action, &[StaffRole]); 17] = [
     (Action::CancelRedemption, &[Support, Admin]),
     (Action::DownloadReport, &[Marketer, Support, Operator, Admin]),
     (Action::ManageWebhooks, &[Operator, Admin]),
+    (Action::Compact, &[Operator, Admin]),
     (Action::ManageStaff, &[Admin]),
     (Action::SignOut, EVERYBODY),
 ];
@@ -93,6 +96,7 @@ impl Action {
             | Action::CancelRedemption
             | Action::DownloadReport
             | Action::ManageWebhooks
+            | Action::Compact
             | Action::ManageStaff => Role::Admin,
         }
     }

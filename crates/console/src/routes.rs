@@ -151,6 +151,8 @@ impl Routes {
             .look("/console/calendar", get(calendar::page))
             .look("/console/calendar/{day}", get(calendar::day))
             .look("/console/store", get(store::page))
+            .does(Action::Compact, "/console/store/compact", post(store::compact))
+            .does(Action::Compact, "/console/store/plan", get(store::plan))
             .look("/console/events", get(events::page))
             .look("/console/events/tail", get(events::tail))
             .look("/console/webhooks/{id}", get(webhooks::page))

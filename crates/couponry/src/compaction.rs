@@ -1,23 +1,31 @@
 //! Compactions: what the command and `serve` share.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cold::{ColdStore, Patience};
-use compactor::{Closed, CompactError, Compactor, Report, Settings as Rules, Watch};
-use console::{CompactionRun, Console};
-use coupon::time::Millis;
-use engine::Engine;
+use compactor::{
+    Closed, CompactError, Compactor, Pass, Progress, Report, Settings as Rules, Watch, Work,
+};
+use console::{CompactionPlan, Compactions, PlannedPass, PlannedWork};
+use engine::{
+    COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
+};
 
 use crate::clock::{self, Trust};
 use crate::failure::CliError;
 use crate::open;
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 
 /// `serve` compacts this soon after its start, or sooner if it compacts more often, so that a
 /// service that is restarted every day still compacts.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
+
+/// How often a run says how far it is: several times before it would count as killed.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
+
+const _: () = assert!(NOTE_EVERY.as_millis() as i64 * 3 < COMPACTION_SILENT_MS);
 
 /// A compactor from the engine's hot store to a cold one.
 pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) -> Compactor {
@@ -55,71 +63,181 @@ fn lock_file(settings: &Settings) -> Result<File, CliError> {
     file.map_err(CliError::cannot("open", &path))
 }
 
-/// Compacts as often as the setting `compact_every` says, until it is dropped. The console shows the runs.
+/// Compacts as often as the setting `compact_every` says, and when somebody asks for it at the console, until it is
+/// dropped.
 pub(crate) async fn from_time_to_time(
     settings: Settings,
     engine: Arc<Engine>,
-    console: Option<Arc<Console>>,
+    compactions: Arc<Compactions>,
 ) {
-    let Some(every) = settings.compact_every.value.every else { return };
-    // A store of its own: the engine's gives up as soon as a caller would.
-    let cold = match open::cold(&settings, Patience::Work) {
-        Ok(cold) => cold,
-        Err(error) => {
-            return tracing::error!(%error, "cannot open the cold tier: serve does not compact");
-        }
-    };
-    tokio::time::sleep(every.min(FIRST_AFTER)).await;
+    let every = settings.compact_every.value.every;
+    let mut pause = every.map(|every| every.min(FIRST_AFTER));
     loop {
-        match Alone::try_take(&settings) {
-            Ok(Some(_alone)) => {
-                let run = compacted(&settings, &engine, &cold).await;
-                if let (Some(console), Some(run)) = (&console, run) {
-                    console.compacted(run);
-                }
+        let is_time = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
             }
-            Ok(None) => tracing::info!("another compaction is running: this one is skipped"),
-            Err(error) => tracing::warn!(%error, "cannot compact now"),
+        };
+        let asker = tokio::select! {
+            () = is_time => None,
+            asker = compactions.asked() => Some(asker),
+        };
+        log(compacted(&settings, &engine, asker.as_deref()).await);
+        if asker.is_some() {
+            compactions.done();
         }
-        tokio::time::sleep(every).await;
+        pause = every;
     }
 }
 
-/// One compaction; `None` if it may not run now.
+/// One compaction of `serve`, for somebody or because it is time.
 async fn compacted(
     settings: &Settings,
     engine: &Engine,
-    cold: &Arc<ColdStore>,
-) -> Option<CompactionRun> {
-    let wanted = Closed::WhenWorthwhile;
-    match clock::allowed(settings, engine, cold, wanted, Trust::Compared).await {
-        Ok((closed, warning)) => {
-            if let Some(warning) = warning {
-                tracing::warn!("compaction: {warning}");
+    asker: Option<&str>,
+) -> Result<Report, CliError> {
+    let run = CompactionRun::new(asker.unwrap_or("serve"), &host(), engine.now());
+    let others = match settings.hot.value {
+        Hot::Sqlite => OtherRuns::AreOver,
+        Hot::Cql(_) => OtherRuns::ComeFirst,
+    };
+    let alone = Alone::try_take(settings)
+        .and_then(|alone| alone.ok_or_else(|| CliError::new("another compaction is running")));
+    let alone = match alone {
+        Ok(alone) => begin(engine, &run, others).await.map(|()| alone),
+        Err(error) => Err(error),
+    };
+    let _alone = match alone {
+        Ok(alone) => alone,
+        Err(error) => {
+            if asker.is_some() {
+                failed(engine, run, &error).await;
             }
-            let compactor = compactor(engine, cold, Arc::new(|_| {}));
-            let (began_at, begun) = (engine.now(), Instant::now());
-            let ended = compactor.run(began_at, closed).await;
-            let run = run(began_at, begun.elapsed(), &ended);
-            log(ended);
-            Some(run)
+            return Err(error);
+        }
+    };
+    let noted = Noted::new(run, Arc::new(|_| {}));
+    let watch = noted.watch();
+    let work = async {
+        // A store of its own: the engine's gives up as soon as a caller would.
+        let cold = open::cold(settings, Patience::Work)?;
+        let wanted = Closed::WhenWorthwhile;
+        let (closed, warning) =
+            clock::allowed(settings, engine, &cold, wanted, Trust::Compared).await?;
+        if let Some(warning) = warning {
+            tracing::warn!("compaction: {warning}");
+        }
+        let compactor = compactor(engine, &cold, watch);
+        compactor.run(engine.now(), closed).await.map_err(cli_error)
+    };
+    noted.during(engine, work).await
+}
+
+/// Enters a run in the list of all processes.
+///
+/// # Errors
+/// Another one comes first. A list that cannot be written keeps nobody from compacting.
+pub(crate) async fn begin(
+    engine: &Engine,
+    run: &CompactionRun,
+    others: OtherRuns,
+) -> Result<(), CliError> {
+    match engine.begin_compaction(run, others).await {
+        Ok(None) => Ok(()),
+        Ok(Some(other)) => {
+            let of = format!("{} on {}", other.by, other.host);
+            Err(CliError::new(format!("another compaction is running, of {of}")))
         }
         Err(error) => {
-            tracing::warn!(%error, "cannot compact now");
-            None
+            tracing::warn!(?error, "the console does not show this compaction");
+            Ok(())
         }
     }
 }
 
-/// What people see of a compaction.
-fn run(began_at: Millis, took: Duration, ended: &Result<Report, CompactError>) -> CompactionRun {
+/// Enters a run that somebody has asked for and that could not begin.
+async fn failed(engine: &Engine, mut run: CompactionRun, error: &CliError) {
+    let failed = Some(error.to_string());
+    run.ended = Some(CompactionEnd { failed, ..CompactionEnd::default() });
+    // Whoever asked finds it in the log, too.
+    let _ = begin(engine, &run, OtherRuns::GoOn).await;
+}
+
+/// A run that has begun and says from time to time how far it is.
+pub(crate) struct Noted {
+    run: CompactionRun,
+    step: Arc<Mutex<CompactionStep>>,
+    /// Gets the progress, too.
+    other: Watch,
+}
+
+impl Noted {
+    pub(crate) fn new(run: CompactionRun, other: Watch) -> Noted {
+        Noted { run, step: Arc::default(), other }
+    }
+
+    /// What its compactor tells.
+    pub(crate) fn watch(&self) -> Watch {
+        let (step, other) = (Arc::clone(&self.step), Arc::clone(&self.other));
+        Arc::new(move |progress| {
+            let mut step = step.lock().unwrap_or_else(PoisonError::into_inner);
+            match progress {
+                Progress::Begins(work) => {
+                    *step = CompactionStep { day: Some(work.day.0), ..CompactionStep::default() };
+                }
+                Progress::Copied { rows, total } | Progress::Removed { rows, total } => {
+                    (step.rows, step.total) = (rows, total);
+                }
+                Progress::Committed { .. } | Progress::Indexed { .. } => {}
+            }
+            drop(step);
+            other(progress);
+        })
+    }
+
+    /// Does its `work`, and enters how far it is and how it ends.
+    pub(crate) async fn during(
+        mut self,
+        engine: &Engine,
+        work: impl Future<Output = Result<Report, CliError>>,
+    ) -> Result<Report, CliError> {
+        let mut work = std::pin::pin!(work);
+        let begun = Instant::now();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut work => break ended,
+                () = tokio::time::sleep(NOTE_EVERY) => {
+                    self.run.step = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
+                    note(engine, &mut self.run).await;
+                }
+            }
+        };
+        self.run.ended = Some(end(begun.elapsed(), &ended));
+        note(engine, &mut self.run).await;
+        ended
+    }
+}
+
+async fn note(engine: &Engine, run: &mut CompactionRun) {
+    run.seen_at = engine.now().0;
+    if let Err(error) = engine.note_compaction(run).await {
+        tracing::debug!(?error, "the console does not know how far the compaction is");
+    }
+}
+
+/// What people see of a compaction that is over.
+fn end(took: Duration, ended: &Result<Report, CliError>) -> CompactionEnd {
     let partitions = ended.as_ref().map_or(&[][..], |report| &report.partitions);
     let failed = match ended {
-        Ok(report) => report.failed.first().map(|(_, error)| error.to_string()),
+        Ok(report) => {
+            let of_day =
+                report.failed.first().map(|(work, error)| format!("{}: {error}", work.day));
+            of_day.or_else(|| report.not_indexed.as_ref().map(CompactError::to_string))
+        }
         Err(error) => Some(error.to_string()),
     };
-    CompactionRun {
-        began_at,
+    CompactionEnd {
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         days: partitions.len() as u64,
         rows: partitions.iter().map(|it| it.copied).sum(),
@@ -128,7 +246,35 @@ fn run(began_at: Millis, took: Duration, ended: &Result<Report, CompactError>) -
     }
 }
 
-fn log(ended: Result<Report, CompactError>) {
+/// The name of this machine.
+pub(crate) fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// What a compaction would do now, for the console.
+pub(crate) async fn plan(settings: &Settings, engine: &Engine) -> Result<CompactionPlan, CliError> {
+    let warning = clock::would_observe(settings, engine).await?.warning();
+    let closed = match warning {
+        None => Closed::WhenWorthwhile,
+        Some(_) => Closed::OnlyFinish,
+    };
+    let cold = open::cold(settings, Patience::Work)?;
+    let compactor = compactor(engine, &cold, Arc::new(|_| {}));
+    let works = compactor.plan(engine.now(), closed).await.map_err(cli_error)?;
+    let planned = |work: Work| PlannedWork {
+        day: work.day,
+        pass: match work.pass {
+            Pass::Finish => PlannedPass::Finish,
+            Pass::Closed => PlannedPass::Closed,
+            Pass::Expired => PlannedPass::Expired,
+        },
+        waiting: work.waiting,
+    };
+    Ok(CompactionPlan { works: works.into_iter().map(planned).collect(), warning })
+}
+
+fn log(ended: Result<Report, CliError>) {
     match ended {
         Ok(report) => {
             for partition in &report.partitions {
@@ -138,7 +284,7 @@ fn log(ended: Result<Report, CompactError>) {
                 );
             }
         }
-        Err(error) => tracing::error!(%error, "the compaction failed; nothing is lost"),
+        Err(error) => tracing::warn!(%error, "no compaction, or not all of it; nothing is lost"),
     }
 }
 

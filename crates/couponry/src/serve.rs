@@ -124,7 +124,8 @@ fn background(
     tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
-    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), console));
+    let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
+    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions));
     for rounds in notices {
         tasks.spawn(rounds.go(settings.clone(), engine()));
     }

@@ -13,6 +13,7 @@ mod caller; // who asks, and what their role allows
 mod campaigns;
 mod clock;
 mod codes; // the list of a campaign's unused codes, for a printer
+mod compactions; // what all processes have compacted
 mod coupons; // what a caller does with one coupon
 pub mod csv;
 mod events; // which part of a coupon's history a caller may see
@@ -55,6 +56,10 @@ pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
 pub use codes::{CodesFormat, CodesRequest};
+pub use compactions::{
+    COMPACTION_RUNS_MAX, COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep,
+    OtherRuns,
+};
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,

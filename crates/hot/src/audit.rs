@@ -95,6 +95,8 @@ pub enum DeedKind {
     KeyRetired,
     /// The store was restored from a backup.
     StoreRestored,
+    /// Somebody asked for a compaction at the console.
+    CompactionAsked,
     /// A webhook was created.
     WebhookCreated,
     /// A webhook was changed, paused or resumed.
@@ -120,7 +122,7 @@ pub enum DeedKind {
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 26] = [
+pub const DEED_KINDS: [DeedKind; 27] = [
     DeedKind::CampaignCreated,
     DeedKind::CampaignUpdated,
     DeedKind::CampaignPaused,
@@ -136,6 +138,7 @@ pub const DEED_KINDS: [DeedKind; 26] = [
     DeedKind::KeyAdded,
     DeedKind::KeyRetired,
     DeedKind::StoreRestored,
+    DeedKind::CompactionAsked,
     DeedKind::WebhookCreated,
     DeedKind::WebhookUpdated,
     DeedKind::WebhookDeleted,
@@ -168,6 +171,7 @@ impl DeedKind {
             DeedKind::KeyAdded => "key.added",
             DeedKind::KeyRetired => "key.retired",
             DeedKind::StoreRestored => "store.restored",
+            DeedKind::CompactionAsked => "compaction.asked",
             DeedKind::WebhookCreated => "webhook.created",
             DeedKind::WebhookUpdated => "webhook.updated",
             DeedKind::WebhookDeleted => "webhook.deleted",

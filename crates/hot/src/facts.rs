@@ -1,5 +1,5 @@
 //! Facts that a store keeps about itself: the record of its clock, from where and to where it was copied,
-//! and who may sign in to its console.
+//! who may sign in to its console, and its compactions.
 
 use async_trait::async_trait;
 
@@ -22,6 +22,8 @@ pub enum Fact {
     TouchedAt,
     /// The people who may sign in to the console, as JSON.
     Staff,
+    /// The last runs of compaction, as JSON.
+    Compactions,
 }
 
 impl Fact {
@@ -35,6 +37,7 @@ impl Fact {
             Fact::CopyPosition => "copy_position",
             Fact::TouchedAt => settings::TOUCHED_AT,
             Fact::Staff => "staff",
+            Fact::Compactions => "compactions",
         }
     }
 }

@@ -14,6 +14,12 @@ const send = async (page, fields, button = "main form .actions button:not(.quiet
 const SOON = { waitUntil: "domcontentloaded" };
 const done = (page, what) => page.waitForURL(new RegExp(`done=${what}`), SOON);
 
+/** Waits until the compaction is over, so that another one can be asked for. */
+const ended = async (page) => {
+  do await page.goto(page.url().split("?")[0]);
+  while (!(await page.locator("form[action$='/compact']").count()));
+};
+
 /**
  * Each action: who may do it, the page that offers it, the attribute of what offers it, its address, and how it is
  * done there. `get`: the address is a file; `post`: it is of a form.
@@ -68,6 +74,10 @@ const table = ({ campaign, available, held, redeemed, day, nth }) => {
     manageWebhooks: {
       roles: "operator admin", from: "/console/webhooks/shop", offer: "action=\"/console/webhooks/shop/state\"", path: "/console/webhooks/shop/state", post: true,
       act: async (page) => { await page.locator("form[action$='/state'] button").click(); await done(page, "(paused|resumed)"); },
+    },
+    compact: {
+      roles: "operator admin", from: "/console/store", offer: "action=\"/console/store/compact\"", path: "/console/store/compact", post: true,
+      act: async (page) => { await page.locator("form[action$='/compact'] button").click(); await done(page, "compacting"); await ended(page); },
     },
     manageStaff: { roles: "admin", from: "/console", offer: link("/console/staff"), path: "/console/staff", act: async (page) => { await page.locator("form[action$='/invite'] button").click(); await page.locator("#link").waitFor(); } },
   };

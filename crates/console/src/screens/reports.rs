@@ -59,8 +59,8 @@ struct ReportsPage<'a> {
     days: Vec<(String, Activity)>,
     sum: Activity,
     by_campaign: Vec<OfCampaign>,
-    /// Whether there are more campaigns than those.
-    has_more: bool,
+    /// Where the next campaigns are.
+    more_campaigns: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
     file: String,
@@ -104,7 +104,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     };
     let counts = desk.engine().activity(&desk.reader()?, request).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
-    let (by_campaign, has_more) = by_campaign(&desk, &asked).await?;
+    let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
+    let (by_campaign, has_more) = by_campaign(&desk, &asked, skipped).await?;
     let request = RedemptionListRequest {
         order: None,
         campaign: asked.campaign.clone(),
@@ -139,7 +140,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             .collect(),
         sum,
         by_campaign,
-        has_more,
+        more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
         rows: rows.iter().map(|entry| row(t, entry, &asked.zone)).collect(),
         next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
@@ -148,9 +149,14 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&page)
 }
 
-/// The campaigns of which most was redeemed on these days, and whether some may be missing. Sums are kept for each
-/// campaign by itself: so only those are read of which most was ever redeemed.
-async fn by_campaign(desk: &Desk, asked: &Asked) -> Result<(Vec<OfCampaign>, bool), Trouble> {
+/// The campaigns of which most was redeemed on these days, behind those that are `skipped`, and whether there are
+/// more. Sums are kept for each campaign by itself: so some are read at a time, those of which most was ever
+/// redeemed first.
+async fn by_campaign(
+    desk: &Desk,
+    asked: &Asked,
+    skipped: usize,
+) -> Result<(Vec<OfCampaign>, bool), Trouble> {
     let (listed, (from, to)) = (desk.all_campaigns().await?, asked.days.clone().into_inner());
     let (from, to) = (from.first_instant(&asked.zone), to.end(&asked.zone));
     let mut found: Vec<&CampaignView> = listed
@@ -161,8 +167,9 @@ async fn by_campaign(desk: &Desk, asked: &Asked) -> Result<(Vec<OfCampaign>, boo
         .filter(|it| it.campaign.created_at < to && it.campaign.expires_at > from)
         .collect();
     found.sort_by_key(|it| Reverse(it.counts().redeemed));
-    let (has_more, reader) = (found.len() > CAMPAIGNS, desk.reader()?);
-    let reads = found.into_iter().take(CAMPAIGNS).map(|view| {
+    let has_more = found.len() > skipped.saturating_add(CAMPAIGNS);
+    let reader = desk.reader()?;
+    let reads = found.into_iter().skip(skipped).take(CAMPAIGNS).map(|view| {
         let request = CountsRequest {
             campaign: Some(view.campaign.id.clone()),
             by: By::Day,

@@ -3,11 +3,13 @@
 use askama::Template;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
-use coupon::time::{DAY_MS, Millis};
-use engine::{Failure, Gauge, PartitionPlan};
+use coupon::time::{DAY_MS, Day, Millis};
+use engine::{CompactionRun, Deed, DeedKind, Failure, Gauge, PartitionPlan};
 
-use crate::desk::Desk;
-use crate::machine::{CompactionRun, Machine};
+use crate::compactions::{PlannedPass, PlannedWork};
+use crate::desk::{Desk, to};
+use crate::machine::Machine;
+use crate::nodes::{NodeAnswer, NodeInfo};
 use crate::roles::Action;
 use crate::screens::overview::is_late;
 use crate::text::{Said, Texts};
@@ -26,20 +28,48 @@ struct StorePage<'a> {
     gauge: Gauge,
     /// What the machine says, by name.
     sizes: Vec<(&'static str, String)>,
+    /// Of a store on a cluster, or why they cannot be asked.
+    nodes: Option<Result<Vec<NodeRow>, String>>,
+    /// The folder of the archive, where other machines may not see it.
+    lone_archive: Option<&'a str>,
+    /// Whether a compaction runs, or is asked for: then no other one is offered.
+    is_compacting: bool,
+    /// Since when this server has been asked for one that no list has yet.
+    asked_at: Option<String>,
     runs: Vec<RunRow>,
     days: Vec<Row>,
     has_archive: Option<bool>,
     late: usize,
 }
 
-/// A compaction that has ended.
+/// A node of the cluster.
+struct NodeRow {
+    address: String,
+    datacenter: String,
+    /// Its release, and how far its clock is away from that of this machine; or why it says nothing.
+    said: Result<(String, String), String>,
+}
+
+/// A compaction.
 struct RunRow {
     began: String,
-    took: String,
-    days: String,
-    rows: String,
-    bytes: String,
-    failed: Option<String>,
+    by: String,
+    host: String,
+    state: RunState,
+}
+
+enum RunState {
+    /// With what it does now.
+    Runs(String),
+    /// It was heard of at this time.
+    BrokeOff(String),
+    Over {
+        took: String,
+        days: String,
+        rows: String,
+        bytes: String,
+        failed: Option<String>,
+    },
 }
 
 struct Row {
@@ -54,6 +84,9 @@ struct Row {
 pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let (t, engine) = (desk.t, desk.engine());
     let plans = engine.partitions().partitions().await.map_err(Failure::from)?;
+    let runs = engine.compaction_runs().await?;
+    let is_running = runs.iter().any(|run| run.is_running(desk.now));
+    let asked_at = desk.console.compactions().since();
     let page = StorePage {
         d: &desk,
         t,
@@ -61,13 +94,70 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         clock: engine.clock_warning().await.map(|why| t.attention_clock(Said(why))),
         gauge: engine.gauge(),
         sizes: sizes(t, &desk.machine().await?),
-        runs: desk.console.runs.all().iter().map(|run| run_row(&desk, run)).collect(),
+        nodes: match &desk.console.nodes {
+            Some(nodes) => Some(node_rows(t, nodes.all().await)),
+            None => None,
+        },
+        lone_archive: desk.console.lone_archive.as_deref(),
+        is_compacting: is_running || asked_at.is_some(),
+        asked_at: asked_at.filter(|_| !is_running).map(|at| desk.at(&at)),
+        runs: runs.iter().map(|run| run_row(&desk, run)).collect(),
         late: plans.iter().filter(|plan| is_late(plan, desk.now)).count(),
         days: plans.iter().take(DAYS).map(|plan| row(&desk, plan)).collect(),
         // A cold tier that does not answer is a fact of this page, not the end of it.
         has_archive: engine.has_cold().await.ok(),
     };
     desk.page(&page)
+}
+
+/// `POST /console/store/compact`: if one runs already, that one is enough.
+pub(crate) async fn compact(desk: Desk) -> Result<Response, Trouble> {
+    let (engine, caller) = (desk.engine(), desk.caller(Action::Compact)?);
+    let compactions = desk.console.compactions();
+    let runs = engine.compaction_runs().await?;
+    if compactions.since().is_some() || runs.iter().any(|run| run.is_running(desk.now)) {
+        return Ok(to("/console/store"));
+    }
+    engine.record(&caller, Deed::of_store(DeedKind::CompactionAsked, Vec::new())).await?;
+    compactions.ask(desk.now, caller.to_string());
+    Ok(to("/console/store?done=compacting"))
+}
+
+#[derive(Template)]
+#[template(path = "plan.html")]
+struct PlanPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    /// Why it cannot be said.
+    failed: Option<String>,
+    warning: Option<String>,
+    works: Vec<(String, &'static str, String)>,
+}
+
+/// `GET /console/store/plan`: what a compaction would do now.
+pub(crate) async fn plan(desk: Desk) -> Result<Response, Trouble> {
+    let t = desk.t;
+    let (plan, failed) = match desk.console.plans.plan().await? {
+        Ok(plan) => (plan, None),
+        Err(why) => (Default::default(), Some(why)),
+    };
+    let page = PlanPage {
+        d: &desk,
+        t,
+        failed,
+        warning: plan.warning.map(|why| t.attention_clock(Said(why))),
+        works: plan.works.iter().take(DAYS).map(|work| planned(t, work)).collect(),
+    };
+    desk.page(&page)
+}
+
+fn planned(t: Texts, work: &PlannedWork) -> (String, &'static str, String) {
+    let what = match work.pass {
+        PlannedPass::Finish => t.plan_finish(),
+        PlannedPass::Closed => t.plan_closed(),
+        PlannedPass::Expired => t.plan_expired(),
+    };
+    (day(t, work.day), what, t.number(work.waiting))
 }
 
 fn sizes(t: Texts, machine: &Machine) -> Vec<(&'static str, String)> {
@@ -80,16 +170,42 @@ fn sizes(t: Texts, machine: &Machine) -> Vec<(&'static str, String)> {
     all.into_iter().filter_map(|(name, bytes)| Some((name, t.bytes(bytes?)))).collect()
 }
 
+fn node_rows(t: Texts, nodes: Result<Vec<NodeInfo>, String>) -> Result<Vec<NodeRow>, String> {
+    let row = |NodeInfo { address, datacenter, answer }| {
+        let said = answer.map(|it: NodeAnswer| {
+            let ms = t.number(it.clock_ahead_ms.unsigned_abs());
+            (it.version, t.milliseconds_short(ms))
+        });
+        NodeRow { address, datacenter, said }
+    };
+    Ok(nodes?.into_iter().map(row).collect())
+}
+
 fn run_row(desk: &Desk, run: &CompactionRun) -> RunRow {
     let t = desk.t;
-    RunRow {
-        began: desk.at(&run.began_at),
-        took: t.seconds(run.took_ms),
-        days: t.number(run.days),
-        rows: t.number(run.rows),
-        bytes: t.bytes(run.bytes),
-        failed: run.failed.clone(),
-    }
+    let state = match &run.ended {
+        Some(ended) => RunState::Over {
+            took: t.seconds(ended.took_ms),
+            days: t.number(ended.days),
+            rows: t.number(ended.rows),
+            bytes: t.bytes(ended.bytes),
+            failed: ended.failed.clone(),
+        },
+        None if run.is_running(desk.now) => RunState::Runs(match run.day() {
+            Some(on) => {
+                t.compaction_at(day(t, on), t.number(run.step.rows), t.number(run.step.total))
+            }
+            None => t.compaction_looks().to_owned(),
+        }),
+        None => RunState::BrokeOff(t.broke_off(desk.at(&Millis(run.seen_at)))),
+    };
+    let by = if run.by == "serve" { t.by_itself().to_owned() } else { run.by.clone() };
+    RunRow { began: desk.at(&Millis(run.began_at)), by, host: run.host.clone(), state }
+}
+
+/// An expiry day, which is one of UTC.
+fn day(t: Texts, day: Day) -> String {
+    t.date(Date::of(Millis(i64::from(day.0) * DAY_MS), &Zone::utc()))
 }
 
 fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
@@ -101,7 +217,7 @@ fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
         false => ("running", t.day_open()),
     };
     Row {
-        day: t.date(Date::of(Millis(i64::from(plan.day.0) * DAY_MS), &Zone::utc())),
+        day: day(t, plan.day),
         state,
         label,
         seal_after: desk.at(&plan.seal_after),

@@ -32,6 +32,7 @@ texts! {
     action_cancel_redemption => "Cancel a redemption", "사용 취소";
     action_download_report => "Download redemptions", "사용 내역 내려받기";
     action_manage_webhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 시험, 재전송";
+    action_compact => "Run a compaction", "압축 실행";
     action_manage_staff => "Invite and delete people, change roles", "직원 초대와 삭제, 역할 변경";
     action_sign_out => "Sign out", "로그아웃";
     deed_campaign_created => "Campaign created", "캠페인 생성";
@@ -49,6 +50,7 @@ texts! {
     deed_key_added => "Key added", "키 추가";
     deed_key_retired => "Key retired", "키 폐기";
     deed_store_restored => "Store restored from a backup", "백업에서 저장소 복원";
+    deed_compaction_asked => "Compaction asked for", "압축 실행 요청";
     deed_webhook_created => "Webhook created", "웹훅 생성";
     deed_webhook_updated => "Webhook changed", "웹훅 변경";
     deed_webhook_deleted => "Webhook deleted", "웹훅 삭제";
@@ -81,6 +83,7 @@ impl Texts {
             Action::CancelRedemption => self.action_cancel_redemption(),
             Action::DownloadReport => self.action_download_report(),
             Action::ManageWebhooks => self.action_manage_webhooks(),
+            Action::Compact => self.action_compact(),
             Action::ManageStaff => self.action_manage_staff(),
             Action::SignOut => self.action_sign_out(),
         }
@@ -104,6 +107,7 @@ impl Texts {
             DeedKind::KeyAdded => self.deed_key_added(),
             DeedKind::KeyRetired => self.deed_key_retired(),
             DeedKind::StoreRestored => self.deed_store_restored(),
+            DeedKind::CompactionAsked => self.deed_compaction_asked(),
             DeedKind::WebhookCreated => self.deed_webhook_created(),
             DeedKind::WebhookUpdated => self.deed_webhook_updated(),
             DeedKind::WebhookDeleted => self.deed_webhook_deleted(),

@@ -1,9 +1,12 @@
 //! What people do: it happens, with their name, and once.
 
 use coupon::code::CodeText;
-use engine::{CouponView, StaffRole};
+use engine::{
+    COMPACTION_RUNS_MAX, COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep,
+    CouponView, OtherRuns, StaffRole,
+};
 
-use crate::place::{Place, admin};
+use crate::place::{HOSTILE, Place, admin};
 
 async fn coupon(place: &Place, code: &str) -> CouponView {
     let text: CodeText = code.parse().expect("a code");
@@ -230,4 +233,91 @@ async fn webhooks_are_managed() {
         audit.has(text);
     }
     browser.get("/console/webhooks/none").await.must(404);
+}
+
+#[tokio::test]
+async fn a_compaction_is_asked_for_once() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    let page = browser.get("/console/store").await.must(200);
+    page.has("Compact now").has("/mnt/cold").has("s3://BUCKET/PREFIX");
+    let page = browser.submit("/console/store/compact", &[]).await.must(303);
+    assert_eq!(page.to(), "/console/store?done=compacting");
+    let page = browser.get("/console/store?done=compacting").await.must(200);
+    page.has("A compaction is running").has("It was asked for");
+    assert!(!page.text.contains("Compact now"), "one at a time");
+    // Somebody else has the page of before.
+    let page = browser.submit("/console/store/compact", &[]).await.must(303);
+    assert_eq!(page.to(), "/console/store", "nothing was asked for");
+    let by = place.console.compactions().asked().await;
+    assert_eq!(by, "staff:operator");
+    let mut run = CompactionRun::new(&by, HOSTILE, place.engine.now());
+    place.engine.begin_compaction(&run, OtherRuns::ComeFirst).await.expect("entered");
+    place.console.compactions().done();
+    let page = browser.get("/console/store").await.must(200);
+    page.has("staff:operator").has("Looks for what can move");
+    run.step = CompactionStep { day: Some(20_000), rows: 5, total: 1_000 };
+    place.engine.note_compaction(&run).await.expect("noted");
+    browser.get("/console/store").await.must(200).has("Expiry day 4 Oct 2024: 5 of 1,000");
+    let failed = Some("the archive is away".to_owned());
+    run.ended = Some(CompactionEnd { rows: 1_000, failed, ..CompactionEnd::default() });
+    place.engine.note_compaction(&run).await.expect("noted");
+    let page = browser.get("/console/store").await.must(200);
+    page.has("the archive is away").has("Compact now");
+    let audit = browser.get("/console/audit").await.must(200);
+    assert_eq!(audit.text.matches("Compaction asked for").count(), 1, "{}", audit.text);
+}
+
+#[tokio::test]
+async fn compactions_of_all_processes() {
+    let place = Place::new();
+    place.seeded().await;
+    let other = place.beside();
+    let mut browser = place.signed_in(StaffRole::Operator).await;
+    let now = place.engine.now();
+    let killed = CompactionRun::new("admin:cli", "app-2", now);
+    let begin = async |run: &CompactionRun, others| {
+        other.engine.begin_compaction(run, others).await.expect("entered")
+    };
+    assert_eq!(begin(&killed, OtherRuns::ComeFirst).await, None);
+    let page = browser.get("/console/store").await.must(200);
+    page.has("admin:cli").has("app-2");
+    // While it runs, nobody begins another one here.
+    browser.submit("/console/store/compact", &[]).await.must(303);
+    assert!(!browser.get("/console/audit").await.must(200).text.contains("Compaction asked for"));
+    let second = CompactionRun::new("serve", "app-1", now);
+    assert_eq!(begin(&second, OtherRuns::ComeFirst).await, Some(killed.clone()));
+    place.clock.set(now.plus_ms(COMPACTION_SILENT_MS));
+    browser.get("/console/store").await.must(200).has("Broke off").has("Compact now");
+    assert_eq!(begin(&second, OtherRuns::ComeFirst).await, None);
+    // The list is bounded, and one that has nothing to do says it once.
+    for nth in 0..2 * COMPACTION_RUNS_MAX {
+        let mut run = CompactionRun::new("serve", &format!("idle-{}", nth % 2), place.engine.now());
+        begin(&run, OtherRuns::GoOn).await;
+        run.ended = Some(CompactionEnd::default());
+        other.engine.note_compaction(&run).await.expect("noted");
+    }
+    let runs = place.engine.compaction_runs().await.expect("the list");
+    assert_eq!(runs.len(), 4, "{runs:?}");
+    for nth in 0..2 * COMPACTION_RUNS_MAX {
+        let run = CompactionRun::new("serve", &format!("busy-{nth}"), place.engine.now());
+        begin(&run, OtherRuns::AreOver).await;
+    }
+    let runs = place.engine.compaction_runs().await.expect("the list");
+    assert_eq!(runs.len(), COMPACTION_RUNS_MAX);
+    let running = runs.iter().filter(|run| run.is_running(place.engine.now())).count();
+    assert_eq!(running, 1, "whoever has the lock knows that the others are over");
+}
+
+#[tokio::test]
+async fn a_dry_run() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Admin).await;
+    let page = browser.get("/console/store/plan").await.must(200);
+    page.has("Close the day and move all of it")
+        .has("4 Oct 2024")
+        .has("1,234")
+        .has("&#60;b&#62;Bold");
+    assert!(place.engine.compaction_runs().await.expect("the list").is_empty());
 }

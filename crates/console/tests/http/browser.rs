@@ -41,8 +41,9 @@ impl Page {
     }
 
     #[track_caller]
-    pub(crate) fn has(&self, text: &str) {
+    pub(crate) fn has(&self, text: &str) -> &Page {
         assert!(self.text.contains(text), "{} lacks {text:?}: {}", self.path, self.text);
+        self
     }
 
     /// The value of the first field of this name.

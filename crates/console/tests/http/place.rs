@@ -6,11 +6,12 @@ use std::time::Duration;
 use attempts::AttemptLog;
 use axum::Router;
 use console::{
-    Console, FIRST_LINK_MS, KeyInfo, KeyUse, Machine, Notices, Setup, SigningKeys, mounted,
+    CompactionPlan, Console, FIRST_LINK_MS, KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo,
+    Notices, PlannedPass, PlannedWork, Setup, SigningKeys, mounted,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
 use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
@@ -62,6 +63,23 @@ fn machine() -> Machine {
     }
 }
 
+/// One that answers, and one that does not.
+fn nodes() -> Vec<NodeInfo> {
+    let node = |address: &str, answer| {
+        let (address, datacenter) = (address.to_owned(), "seoul".to_owned());
+        NodeInfo { address, datacenter, answer }
+    };
+    let answer = NodeAnswer { version: "5.0.8".to_owned(), clock_ahead_ms: -12 };
+    vec![node("10.0.0.1:9042", Ok(answer)), node("10.0.0.2:9042", Err(HOSTILE.to_owned()))]
+}
+
+/// What a compaction would do.
+fn plan() -> CompactionPlan {
+    let work = |day, pass| PlannedWork { day: Day(day), pass, waiting: 1_234 };
+    let works = vec![work(20_000, PlannedPass::Expired), work(20_800, PlannedPass::Closed)];
+    CompactionPlan { works, warning: Some(HOSTILE.to_owned()) }
+}
+
 fn keys() -> Vec<CodeKey> {
     vec![CodeKey::new(*b"sixteen bytes ok")]
 }
@@ -103,6 +121,9 @@ impl Place {
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),
+            nodes: Some(Box::new(|| Box::pin(async { Ok(nodes()) }))),
+            plan: Box::new(|| Box::pin(async { Ok(plan()) })),
+            lone_archive: Some("/mnt/cold".to_owned()),
             notices: Notices { days: vec![30, 7], has_address: true },
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),

@@ -6,7 +6,7 @@ use engine::{STAFF_ROLES, StaffRole};
 use crate::place::Place;
 
 /// Every route with its action. `{issued}` and `{redeemed}` stand for codes.
-pub(crate) const ROUTES: [(Action, &str, &str); 60] = [
+pub(crate) const ROUTES: [(Action, &str, &str); 62] = [
     (Action::Look, "GET", "/console"),
     (Action::Look, "GET", "/console/live"),
     (Action::Look, "GET", "/console/campaigns"),
@@ -54,6 +54,8 @@ pub(crate) const ROUTES: [(Action, &str, &str); 60] = [
     (Action::Look, "GET", "/console/calendar?month=2027-03"),
     (Action::Look, "GET", "/console/calendar/2027-03-31"),
     (Action::Look, "GET", "/console/store"),
+    (Action::Compact, "POST", "/console/store/compact"),
+    (Action::Compact, "GET", "/console/store/plan"),
     (Action::Look, "GET", "/console/events"),
     (Action::Look, "GET", "/console/webhooks/shop"),
     (Action::ManageWebhooks, "POST", "/console/webhooks/shop/state"),
@@ -74,7 +76,9 @@ fn may(action: Action, role: StaffRole) -> bool {
     use StaffRole::{Admin, Marketer, Operator, Support};
     match action {
         Action::Look | Action::SignOut => true,
-        Action::ReadAudit | Action::ManageWebhooks => matches!(role, Operator | Admin),
+        Action::ReadAudit | Action::ManageWebhooks | Action::Compact => {
+            matches!(role, Operator | Admin)
+        }
         Action::PauseCampaign => matches!(role, Marketer | Operator | Admin),
         Action::CreateCampaign
         | Action::ChangeCampaign

@@ -1,8 +1,7 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
 use axum::http::header;
-use console::CompactionRun;
-use engine::{CampaignDraft, StaffRole};
+use engine::{CampaignDraft, CompactionEnd, CompactionRun, OtherRuns, StaffRole};
 
 use crate::place::{HOSTILE, Place};
 use crate::roles::ROUTES;
@@ -216,20 +215,20 @@ async fn the_machine() {
     let place = Place::new();
     let mut browser = place.signed_in(StaffRole::Operator).await;
     let page = browser.get("/console/store").await.must(200);
-    for text in ["<dd>1.2 GB</dd>", "<dd>12 kB</dd>", "<dd>999 B</dd>", "has run none since"] {
+    for text in ["<dd>1.2 GB</dd>", "<dd>12 kB</dd>", "<dd>999 B</dd>", "None yet."] {
         page.has(text);
     }
     assert!(!page.text.contains("Memory"), "what is not known is not there");
-    let run = |failed: Option<&str>| CompactionRun {
-        began_at: place.engine.now(),
-        took_ms: 12_340,
-        days: 2,
-        rows: 1_234_567,
-        bytes: 45_000_000,
-        failed: failed.map(str::to_owned),
-    };
-    place.console.compacted(run(None));
-    place.console.compacted(run(Some(HOSTILE)));
+    for text in ["10.0.0.1:9042", "seoul", "5.0.8", "12 ms", "10.0.0.2:9042", "Does not answer"] {
+        page.has(text);
+    }
+    for failed in [None, Some(HOSTILE.to_owned())] {
+        let mut run = CompactionRun::new("serve", "app-1", place.engine.now());
+        place.engine.begin_compaction(&run, OtherRuns::GoOn).await.expect("entered");
+        let (days, rows, bytes) = (2, 1_234_567, 45_000_000);
+        run.ended = Some(CompactionEnd { took_ms: 12_340, days, rows, bytes, failed });
+        place.engine.note_compaction(&run).await.expect("noted");
+    }
     let page = browser.get("/console/store").await.must(200);
     for text in ["12.3 s", "1,234,567", "45 MB", "Failed"] {
         page.has(text);

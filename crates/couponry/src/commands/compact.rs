@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use compactor::{Closed, Progress as Step};
-use engine::Engine;
+use compactor::{Closed, Progress as Step, Watch};
+use engine::{CompactionRun, Engine, OtherRuns};
 
 use crate::clock::{self, Trust};
-use crate::compaction::{self, Alone};
+use crate::compaction::{self, Alone, Noted};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
-use crate::settings::Settings;
+use crate::settings::{Hot, Settings};
 
 /// Move finished coupons to the cold tier
 ///
@@ -79,7 +79,12 @@ pub(crate) async fn run(settings: &Settings, args: &CompactArgs) -> Result<Ended
     open::with(settings, Purpose::Write, async |engine| {
         let (closed, warning) =
             clock::allowed(settings, engine, engine.cold(), closed, trust).await?;
-        let ended = compacted(engine, closed, args.vacuum && warning.is_none()).await?;
+        let others = match settings.hot.value {
+            Hot::Sqlite => OtherRuns::AreOver,
+            // Whoever gives the command wants this one; both do no harm.
+            Hot::Cql(_) => OtherRuns::GoOn,
+        };
+        let ended = compacted(engine, closed, args.vacuum && warning.is_none(), others).await?;
         match warning {
             None => Ok(ended),
             Some(warning) => {
@@ -105,26 +110,32 @@ async fn dry_run(settings: &Settings, engine: &Engine, closed: Closed) -> Result
     report::planned(&works)
 }
 
-async fn compacted(engine: &Engine, closed: Closed, vacuum: bool) -> Result<Ended, CliError> {
+async fn compacted(
+    engine: &Engine,
+    closed: Closed,
+    vacuum: bool,
+    others: OtherRuns,
+) -> Result<Ended, CliError> {
     let progress = Arc::new(Progress::new(Work::Compact, None, false));
     let shown = Arc::clone(&progress);
-    let compactor = compaction::compactor(
-        engine,
-        engine.cold(),
-        Arc::new(move |step| match step {
-            Step::Begins(_) | Step::Committed { .. } => {}
-            Step::Copied { rows, total } | Step::Removed { rows, total } => shown.set(rows, total),
-            Step::Indexed { rows } => shown.set(rows, rows),
-        }),
-    );
+    let watch: Watch = Arc::new(move |step| match step {
+        Step::Begins(_) | Step::Committed { .. } => {}
+        Step::Copied { rows, total } | Step::Removed { rows, total } => shown.set(rows, total),
+        Step::Indexed { rows } => shown.set(rows, rows),
+    });
+    let run = CompactionRun::new(&open::caller().to_string(), &compaction::host(), engine.now());
+    compaction::begin(engine, &run, others).await?;
     let begun = Instant::now();
-    let report = progress.during(compactor.run(engine.now(), closed)).await;
+    let noted = Noted::new(run, watch);
+    let compactor = compaction::compactor(engine, engine.cold(), noted.watch());
+    let work = async { compactor.run(engine.now(), closed).await.map_err(compaction::cli_error) };
+    let report = progress.during(noted.during(engine, work)).await;
     let vacuumed = match (&report, vacuum) {
         (Ok(_), true) => Some(progress.during(compactor.vacuum(engine.now())).await),
         _ => None,
     };
     drop((compactor, progress));
-    let ended = report::done(&report.map_err(compaction::cli_error)?, begun.elapsed())?;
+    let ended = report::done(&report?, begun.elapsed())?;
     if let Some(vacuumed) = vacuumed {
         let swept = vacuumed.map_err(compaction::cli_error)?;
         output::say(&format!(

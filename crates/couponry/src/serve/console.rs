@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use ::console::{Console, Notices, Setup, SigningKeys};
+use ::console::{Console, NodeAnswer, NodeInfo, Notices, ReadNodes, ReadPlan, Setup, SigningKeys};
 use api::Access;
+use cql_session::{AboutNode, Answer};
 
 use crate::commands::notify::days_of;
+use crate::compaction;
 use crate::failure::CliError;
 use crate::keys::Keys;
-use crate::open::Opened;
+use crate::open::{OpenHot, Opened};
 use crate::serve::machine::machine;
-use crate::settings::Settings;
+use crate::settings::{Cold, Hot, Settings};
 
 /// The console, unless a setting turns it off.
 pub(super) fn console(
@@ -29,6 +31,9 @@ pub(super) fn console(
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
         machine: Box::new(move || machine(&data)),
+        nodes: nodes(&opened.hot),
+        plan: plan(settings, opened),
+        lone_archive: lone_archive(settings),
         notices: Notices {
             days: days_of(settings)?,
             has_address: settings.notify_webhook.value.is_some(),
@@ -36,6 +41,47 @@ pub(super) fn console(
         zone: settings.console_time_zone.parsed("console_time_zone")?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     }))))
+}
+
+/// Asks the nodes of a cluster.
+fn nodes(hot: &OpenHot) -> Option<Box<ReadNodes>> {
+    let OpenHot::Cql(cql) = hot else { return None };
+    let store = Arc::clone(&cql.store);
+    Some(Box::new(move || {
+        let store = Arc::clone(&store);
+        Box::pin(async move {
+            let about = store.about().await.map_err(|error| error.to_string())?;
+            let node = |it: AboutNode| NodeInfo {
+                address: it.address,
+                datacenter: it.datacenter,
+                answer: it.answer.map(|Answer { version, clock_ahead_ms, .. }| NodeAnswer {
+                    version,
+                    clock_ahead_ms,
+                }),
+            };
+            Ok(about.nodes.into_iter().map(node).collect())
+        })
+    }))
+}
+
+/// Says what a compaction would do.
+fn plan(settings: &Settings, opened: &Opened) -> Box<ReadPlan> {
+    let (settings, engine) = (settings.clone(), Arc::clone(&opened.engine));
+    Box::new(move || {
+        let (settings, engine) = (settings.clone(), Arc::clone(&engine));
+        Box::pin(async move {
+            let plan = compaction::plan(&settings, &engine).await;
+            plan.map_err(|error| error.to_string())
+        })
+    })
+}
+
+/// The folder of the archive, where the other machines of a cluster may not see it.
+fn lone_archive(settings: &Settings) -> Option<String> {
+    match (&settings.hot.value, &settings.cold.value) {
+        (Hot::Cql(_), Cold::Folder(folder)) => Some(folder.display().to_string()),
+        (Hot::Cql(_), Cold::Bucket(_)) | (Hot::Sqlite, _) => None,
+    }
 }
 
 /// Whether the setting `console` is on.

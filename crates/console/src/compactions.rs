@@ -1,0 +1,138 @@
+//! Compactions that people ask for: run by whoever has built the console, one at a time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use coupon::time::{Day, Millis};
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
+
+use crate::trouble::Trouble;
+
+/// Longest time that a dry run may take: it reads both tiers.
+const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Says what a compaction would do now, or why that cannot be said. Reads both tiers, and changes nothing.
+pub type ReadPlan = dyn Fn() -> BoxFuture<'static, Result<CompactionPlan, String>> + Send + Sync;
+
+/// What a compaction would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompactionPlan {
+    /// The expiry days at which it would work.
+    pub works: Vec<PlannedWork>,
+    /// Why it would do less than usual.
+    pub warning: Option<String>,
+}
+
+/// An expiry day at which a compaction would work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedWork {
+    /// The day.
+    pub day: Day,
+    /// What it would do.
+    pub pass: PlannedPass,
+    /// Closed coupons that wait.
+    pub waiting: u64,
+}
+
+/// What a compaction would do with a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedPass {
+    /// Finish what another run has left.
+    Finish,
+    /// Archive the closed coupons.
+    Closed,
+    /// Seal the day, and archive all of it.
+    Expired,
+}
+
+/// The compaction that somebody asked for. The list of runs is in the store.
+#[derive(Debug, Default)]
+pub struct Compactions {
+    asked: Mutex<Option<Asked>>,
+    notify: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct Asked {
+    at: Millis,
+    by: String,
+}
+
+impl Compactions {
+    fn state(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for one. Returns `false` if one was asked for that is not over: then this call changes nothing.
+    pub(crate) fn ask(&self, now: Millis, by: String) -> bool {
+        let mut asked = self.state();
+        let is_first = asked.is_none();
+        if is_first {
+            *asked = Some(Asked { at: now, by });
+            self.notify.notify_one();
+        }
+        is_first
+    }
+
+    /// Since when one is asked for.
+    pub(crate) fn since(&self) -> Option<Millis> {
+        self.state().as_ref().map(|asked| asked.at)
+    }
+
+    /// Waits until somebody asks for one; returns who.
+    pub async fn asked(&self) -> String {
+        loop {
+            self.notify.notified().await;
+            if let Some(asked) = &*self.state() {
+                return asked.by.clone();
+            }
+        }
+    }
+
+    /// The one that was asked for is over.
+    pub fn done(&self) {
+        *self.state() = None;
+    }
+}
+
+/// Dry runs: one at a time, since each looks for coupons in both tiers.
+pub(crate) struct Plans {
+    read: Box<ReadPlan>,
+    one: Semaphore,
+}
+
+impl Plans {
+    pub(crate) fn new(read: Box<ReadPlan>) -> Plans {
+        Plans { read, one: Semaphore::new(1) }
+    }
+
+    /// What a compaction would do, or why that cannot be said.
+    ///
+    /// # Errors
+    /// [`Trouble::Busy`] while another one is made, or if it takes too long.
+    pub(crate) async fn plan(&self) -> Result<Result<CompactionPlan, String>, Trouble> {
+        let _one = self.one.try_acquire().map_err(|_| Trouble::Busy)?;
+        timeout(PLAN_TIMEOUT, (self.read)()).await.map_err(|_| Trouble::Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_at_a_time() {
+        let compactions = Compactions::default();
+        for by in ["eva", "mina"] {
+            assert!(compactions.ask(Millis(7), by.to_owned()));
+            assert!(!compactions.ask(Millis(8), "bob".to_owned()), "it is asked for already");
+            assert_eq!(compactions.since(), Some(Millis(7)));
+            assert_eq!(compactions.asked().await, by);
+            assert!(!compactions.ask(Millis(9), "bob".to_owned()), "it runs");
+            compactions.done();
+            assert_eq!(compactions.since(), None);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The nodes of the cluster on which the store is, as they say of themselves.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// For how long an answer is shown again: whoever looks often asks no node more often.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// Asks every node, or says why that is not possible. Takes as long as the slowest one.
+pub type ReadNodes = dyn Fn() -> BoxFuture<'static, Result<Vec<NodeInfo>, String>> + Send + Sync;
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// `host:port`.
+    pub address: String,
+    /// Its data centre.
+    pub datacenter: String,
+    /// What it says, or why it says nothing.
+    pub answer: Result<NodeAnswer, String>,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeAnswer {
+    /// Its release.
+    pub version: String,
+    /// How far the clock of this machine is ahead of its clock, in milliseconds; negative when it is behind.
+    pub clock_ahead_ms: i64,
+}
+
+type Found = Result<Vec<NodeInfo>, String>;
+
+/// The nodes of a store.
+pub(crate) struct Nodes {
+    read: Box<ReadNodes>,
+    last: Mutex<Option<(Instant, Found)>>,
+}
+
+impl Nodes {
+    pub(crate) fn new(read: Box<ReadNodes>) -> Nodes {
+        Nodes { read, last: Mutex::default() }
+    }
+
+    /// What they say. Those who ask meanwhile wait for the same answer.
+    pub(crate) async fn all(&self) -> Found {
+        let mut last = self.last.lock().await;
+        if let Some((at, found)) = &*last
+            && at.elapsed() < KEPT
+        {
+            return found.clone();
+        }
+        let found = (self.read)().await;
+        *last = Some((Instant::now(), found.clone()));
+        found
+    }
+}
