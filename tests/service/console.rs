@@ -1,5 +1,5 @@
 //! The console in a browser: `console/suite.mjs` opens every screen in Chromium and plays what people do there, and
-//! `console/actions.mjs` does every action of every role.
+//! `console/actions.mjs` does every action of every role. `console/identity.mjs` signs in at an identity provider.
 //! The files in `console/` pin what drives the browser, which is downloaded once.
 //!
 //! `COUPONRY_SHOTS=FOLDER` opens all screens in every language, theme and size, and makes pictures of them.
@@ -7,8 +7,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::client::connect;
@@ -21,6 +21,7 @@ const PACKAGE: &str = include_str!("console/package.json");
 const LOCK: &str = include_str!("console/package-lock.json");
 const SCRIPT: &str = include_str!("console/suite.mjs");
 const ACTIONS: &str = include_str!("console/actions.mjs");
+const IDENTITY: &str = include_str!("console/identity.mjs");
 
 /// The browser of this machine.
 fn chromium() -> Option<PathBuf> {
@@ -30,20 +31,33 @@ fn chromium() -> Option<PathBuf> {
     paths.find(|path| path.is_file())
 }
 
-#[test]
-fn every_screen_and_the_stories() {
+/// The browser, and what drives it; `None` if this machine has none.
+fn driven() -> Option<(PathBuf, PathBuf)> {
     if std::env::var("COUPONRY_BROWSER").is_ok_and(|it| it == "none") {
-        return eprintln!("NOT RUN: {SUITE}: there is no Chromium on this machine");
+        eprintln!("NOT RUN: {SUITE}: there is no Chromium on this machine");
+        return None;
     }
     let browser = chromium();
     if !may_run(SUITE, "Chromium, as Debian's package `chromium` has it", browser.is_some()) {
-        return;
+        return None;
     }
     let what = "`node` with `npm`, and the packages that it installs";
-    let modules = node_modules("console", PACKAGE, LOCK);
-    let (Some(modules), Some(browser)) = (or_not_run(SUITE, what, modules), browser) else {
-        return;
-    };
+    let modules = or_not_run(SUITE, what, node_modules("console", PACKAGE, LOCK));
+    Some((browser?, modules?))
+}
+
+/// A script of the suite, in the folder of a store.
+fn script(data: &Data, browser: &Path, name: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(name).current_dir(data.folder()).env("CHROMIUM", browser);
+    // The server is on this machine.
+    command.env("NO_PROXY", "*").env("no_proxy", "*");
+    command
+}
+
+#[test]
+fn every_screen_and_the_stories() {
+    let Some((browser, modules)) = driven() else { return };
     let data = Data::new();
     let server = serve(&data);
     let address = format!("http://{}", server.address);
@@ -52,19 +66,60 @@ fn every_screen_and_the_stories() {
     symlink(modules, data.folder().join("node_modules")).expect("the packages");
     fs::write(data.folder().join("suite.mjs"), SCRIPT).expect("the suite");
     fs::write(data.folder().join("actions.mjs"), ACTIONS).expect("the actions");
-    let mut command = Command::new("node");
-    command.arg("suite.mjs").current_dir(data.folder()).stdin(Stdio::null());
-    command.env("COUPONRY", &address).env("LINK", link.stdout.trim());
-    command.env("TOKEN", data.token("admin", "root")).env("CHROMIUM", browser);
+    let mut command = script(&data, &browser, "suite.mjs");
+    command.stdin(Stdio::null()).env("COUPONRY", &address).env("LINK", link.stdout.trim());
+    command.env("TOKEN", data.token("admin", "root"));
     if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
         command.env("SHOTS", shots);
     }
-    // The server is on this machine.
-    command.env("NO_PROXY", "*").env("no_proxy", "*");
     let ran = data.run_command(command);
     eprintln!("{}", ran.stdout);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     server.stop();
+}
+
+/// People sign in at an identity provider of their company: a real one, in a real browser.
+#[test]
+fn company_accounts() {
+    let Some((browser, modules)) = driven() else { return };
+    let data = Data::new();
+    symlink(modules, data.folder().join("node_modules")).expect("the packages");
+    fs::write(data.folder().join("identity.mjs"), IDENTITY).expect("the script");
+    let secret = data.folder().join("client-secret");
+    fs::write(&secret, "a secret: +%&\n").expect("the secret");
+    let mut command = script(&data, &browser, "identity.mjs");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut ended = Ended(command.spawn().expect("node starts"));
+    let node = &mut ended.0;
+    let mut said = BufReader::new(node.stdout.take().expect("piped"));
+    let mut issuer = String::new();
+    said.read_line(&mut issuer).expect("the address of the provider");
+    let issuer = issuer.trim();
+    let server = data.serve_with(|command| {
+        command.args(["--identity-issuer", issuer, "--identity-audience", "shop"]);
+        command.args(["--identity-jwks", &format!("{issuer}/jwks")]);
+        command.args(["--console-client", "console & more", "--console-client-secret"]);
+        command.arg(&secret).env("NO_PROXY", "*");
+    });
+    let mut stdin = node.stdin.take().expect("piped");
+    writeln!(stdin, "http://{}", server.address).expect("the address of the console");
+    let (mut out, mut error) = (String::new(), String::new());
+    said.read_to_string(&mut out).expect("its output");
+    node.stderr.take().expect("piped").read_to_string(&mut error).expect("its errors");
+    let status = node.wait().expect("it ends");
+    eprintln!("{out}");
+    assert!(status.success(), "{out}{error}{}", server.log());
+    server.stop();
+}
+
+/// A process that does not stay behind when a test fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Less than running requests get at the end of the service, and much more than it takes.

@@ -11,6 +11,7 @@
 mod bad_key;
 mod claims;
 mod external;
+mod id_token;
 mod local_keys;
 mod mint;
 mod provider;
@@ -34,6 +35,7 @@ pub use self::claims::{
     TOKEN_BYTES_MAX,
 };
 pub use self::external::ExternalIssuer;
+pub use self::id_token::ID_TOKEN_BYTES_MAX;
 pub use self::local_keys::{KID_BYTES_MAX, LocalKey, LocalKeys, SECRET_BYTES_MIN};
 pub use self::mint::{BadMint, TTL_MS_MAX};
 pub use self::public_key::{PublicAlgorithm, PublicKey};

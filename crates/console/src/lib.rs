@@ -15,6 +15,7 @@ mod cursor;
 mod desk;
 mod fields;
 mod guard;
+mod identity;
 mod index;
 mod invitation;
 mod machine;
@@ -51,6 +52,7 @@ use signing::Signer;
 use tails::Tails;
 
 pub use compactions::{CompactionPlan, Compactions, PlannedPass, PlannedWork, ReadPlan};
+pub use identity::{IdentityError, IdentityProvider, Person, SignInRequest};
 pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
 pub use machine::{KeyInfo, KeyUse, Machine, ReadMachine};
 pub use nodes::{NodeAnswer, NodeInfo, ReadNodes};
@@ -73,6 +75,8 @@ pub struct Setup {
     pub keys: SigningKeys,
     /// What hashes passwords: the one of the process, which its API has too.
     pub passwords: Passwords,
+    /// Where people can sign in, too, if the settings say so.
+    pub identity: Option<Arc<dyn IdentityProvider>>,
     /// Where refused attempts are kept, if they are.
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted, if there are any.
@@ -106,6 +110,7 @@ pub struct Notices {
 pub struct Console {
     engine: Arc<Engine>,
     signer: Signer,
+    identity: Option<Arc<dyn IdentityProvider>>,
     attempts: Option<Arc<AttemptLog>>,
     webhooks: Option<Arc<Webhooks>>,
     machine: Box<ReadMachine>,
@@ -135,6 +140,7 @@ impl Console {
             engine,
             keys,
             passwords,
+            identity,
             attempts,
             webhooks,
             machine,
@@ -148,6 +154,7 @@ impl Console {
         Console {
             engine,
             signer: Signer::new(keys),
+            identity,
             attempts,
             webhooks,
             machine,

@@ -15,8 +15,9 @@ use crate::assets;
 use crate::guard::guard;
 use crate::roles::Action;
 use crate::screens::{
-    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, import, keys,
-    new_campaign, overview, preferences, reports, search, sign_in, staff, store, webhooks,
+    audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, identity,
+    import, keys, new_campaign, overview, preferences, reports, search, sign_in, staff, store,
+    webhooks,
 };
 use crate::trouble::Trouble;
 
@@ -58,6 +59,9 @@ impl Routes {
     /// What anyone may ask for.
     fn open(self) -> Routes {
         self.route(None, "/console/sign-in", get(sign_in::page).post(sign_in::sign_in))
+            .route(None, "/console/sign-in/identity", get(identity::leave))
+            .route(None, "/console/sign-in/back", get(identity::come_back))
+            .route(None, "/console/sign-in/go-on", post(identity::go_on))
             .route(None, "/console/welcome", get(sign_in::welcome).post(sign_in::enroll))
             .route(None, "/console/preferences", post(preferences::save))
             .route(None, "/console/{*other}", get(async || Trouble::NotFound))

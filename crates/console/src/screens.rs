@@ -9,6 +9,7 @@ pub(crate) mod codes;
 pub(crate) mod coupon;
 pub(crate) mod customer;
 pub(crate) mod events;
+pub(crate) mod identity;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod new_campaign;

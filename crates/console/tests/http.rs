@@ -6,6 +6,8 @@ mod actions;
 mod browser;
 #[path = "http/downloads.rs"]
 mod downloads;
+#[path = "http/identity.rs"]
+mod identity;
 #[path = "http/many.rs"]
 mod many;
 #[path = "http/place.rs"]

@@ -2,6 +2,7 @@
 
 pub(crate) mod banner;
 pub(crate) mod console;
+mod identity;
 mod machine;
 
 use std::fs::{File, OpenOptions};
@@ -72,7 +73,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
     banner::print(settings, &opened, &listener).await?;
-    let console = console::console(settings, &opened, &access)?;
+    let console = console::console(settings, &opened, &access, &tokens)?;
     let mut background = background(settings, &opened, &access, notices, console.clone());
     let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
     background.spawn(reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone()));

@@ -83,7 +83,7 @@ pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
 pub use staff::{
-    BadStaffRole, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole,
+    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole,
 };
 pub use walk::{PartitionCoupons, Sifted};
 

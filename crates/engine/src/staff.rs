@@ -84,8 +84,11 @@ pub struct StaffMember {
     pub name: String,
     /// What they may do.
     pub role: StaffRole,
-    /// The hash of their password.
+    /// The hash of their password; empty if they sign in at the company's identity provider.
     pub password_hash: String,
+    /// Who they are at the identity provider, if they sign in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Sessions that name another generation are over.
     pub generation: u64,
     /// When the account was made, in milliseconds since 1970.
@@ -147,6 +150,17 @@ pub struct Invitation {
     pub only_first: bool,
 }
 
+/// Somebody of whom the identity provider says who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// Who they are there: the same text for the same person for ever, and for nobody else.
+    pub identity: String,
+    /// The name of an account that is made for them.
+    pub name: UserId,
+    /// What they may do here.
+    pub role: StaffRole,
+}
+
 impl StaffList {
     /// Everybody, in the order of their names.
     pub fn people(&self) -> &[StaffMember] {
@@ -170,6 +184,16 @@ impl StaffList {
 
     fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {
         found(self.people.iter_mut().find(|member| member.name == name.as_str()))
+    }
+
+    fn must_have_room(&self) -> Result<(), Failure> {
+        match self.people.len() < STAFF_MAX {
+            true => Ok(()),
+            false => {
+                let detail = format!("there are {STAFF_MAX} people, which is the most");
+                Err(Failure::invalid("name", detail))
+            }
+        }
     }
 
     fn must_have_an_admin(&self) -> Result<(), Failure> {
@@ -220,11 +244,10 @@ impl Engine {
                 // session that is still around.
                 let generation =
                     u64::try_from(now.0).unwrap_or(0).max(known.map_or(0, |it| it + 1));
+                // They may go on signing in at the provider.
+                let identity = list.member(name.as_str()).and_then(|it| it.identity.clone());
                 list.people.retain(|member| member.name != name.as_str());
-                if list.people.len() >= STAFF_MAX {
-                    let detail = format!("there are {STAFF_MAX} people, which is the most");
-                    return Err(Failure::invalid("name", detail));
-                }
+                list.must_have_room()?;
                 let password_hash = password_hash.clone();
                 let (name, role) = (name.to_string(), link.role);
                 let added_at = now.0;
@@ -233,6 +256,7 @@ impl Engine {
                     name,
                     role,
                     password_hash,
+                    identity,
                     generation,
                     added_at,
                     ended,
@@ -248,6 +272,53 @@ impl Engine {
         };
         let caller = Caller::staff(Role::Admin, name);
         self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
+        Ok(member)
+    }
+
+    /// The account of somebody whom the identity provider has sent: made if there is none, and with the role that
+    /// the provider says, also if nobody is admin then.
+    ///
+    /// # Errors
+    /// `NameTaken` if the name is of somebody else; `Invalid` if there are too many people.
+    pub async fn admit_staff(&self, person: &Identified) -> Result<StaffMember, Failure> {
+        let Identified { identity, name, role } = person;
+        let (now, mut changed) = (self.now(), None);
+        let is_them = |member: &StaffMember| member.identity.as_ref() == Some(identity);
+        let list = self
+            .change_staff(|list| {
+                changed = None;
+                if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
+                    if member.role != *role {
+                        member.role = *role;
+                        changed = Some(DeedKind::StaffUpdated);
+                    }
+                    return Ok(());
+                }
+                // Whoever chooses their name at the provider does not get the account of somebody else.
+                if list.member(name.as_str()).is_some() {
+                    return Err(Failure::refused(Refusal::NameTaken));
+                }
+                list.must_have_room()?;
+                changed = Some(DeedKind::StaffAdded);
+                list.people.push(StaffMember {
+                    name: name.to_string(),
+                    role: *role,
+                    password_hash: String::new(),
+                    identity: Some(identity.clone()),
+                    generation: u64::try_from(now.0).unwrap_or(0),
+                    added_at: now.0,
+                    ended: Vec::new(),
+                });
+                list.people.sort_by(|one, other| one.name.cmp(&other.name));
+                Ok(())
+            })
+            .await?;
+        let member = found(list.people.iter().find(|member| is_them(member)))?.clone();
+        if let Some(kind) = changed {
+            let by = member.name.parse().unwrap_or_else(|_| name.clone());
+            let caller = Caller::staff(Role::Admin, by);
+            self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
+        }
         Ok(member)
     }
 
@@ -395,6 +466,7 @@ mod tests {
             name: "eva".into(),
             role: StaffRole::Viewer,
             password_hash: String::new(),
+            identity: None,
             generation: 3,
             added_at: 0,
             ended: Vec::new(),

@@ -48,7 +48,12 @@ pub(super) struct RawClaims {
 
 impl Parts<'_> {
     pub(super) fn parse(token: &str) -> Result<Parts<'_>, BadToken> {
-        if token.len() > TOKEN_BYTES_MAX {
+        Parts::parse_within(TOKEN_BYTES_MAX, token)
+    }
+
+    /// The same of a token of another length.
+    pub(super) fn parse_within(bytes_max: usize, token: &str) -> Result<Parts<'_>, BadToken> {
+        if token.len() > bytes_max {
             return Err(BadToken::TooLong { len: token.len() });
         }
         let malformed = |what| BadToken::Malformed { what };
@@ -100,13 +105,30 @@ impl RawClaims {
         audience: &str,
         now_ms: i64,
     ) -> Result<Claims, BadToken> {
-        check_audience(self.aud.as_ref(), audience)?;
+        self.check_audience(audience)?;
         let subject = text("sub", self.sub.as_ref())?;
         if !visible(subject, SUBJECT_BYTES_MAX) {
             return Err(BadToken::Subject { len: subject.len() });
         }
         let role = text("role", self.role.as_ref())?;
         let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
+        let expires_at_ms = self.check_time(now_ms)?;
+        Ok(Claims { subject: subject.to_owned(), role, issuer, expires_at_ms })
+    }
+
+    /// Checks that a token is meant for somebody.
+    ///
+    /// # Errors
+    /// It has no audience, or another one.
+    pub(super) fn check_audience(&self, audience: &str) -> Result<(), BadToken> {
+        check_audience(self.aud.as_ref(), audience)
+    }
+
+    /// Checks that a token is valid now. Returns when it expires, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// It is not, or does not say so.
+    pub(super) fn check_time(&self, now_ms: i64) -> Result<i64, BadToken> {
         let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
         let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
         // Nothing here depends on when a token was issued, but no issuer writes a wrong `iat`.
@@ -120,7 +142,7 @@ impl RawClaims {
         if let Some(nbf_ms) = starts_at_ms.filter(|nbf_ms| now_ms < *nbf_ms) {
             return Err(BadToken::NotYet { nbf_s: nbf_ms.div_euclid(1_000), now_s });
         }
-        Ok(Claims { subject: subject.to_owned(), role, issuer, expires_at_ms })
+        Ok(expires_at_ms)
     }
 }
 

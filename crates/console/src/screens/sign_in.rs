@@ -1,6 +1,6 @@
 //! Signing in and out, and making an account with a one-time link.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use askama::Template;
 use attempts::Attempt;
@@ -32,6 +32,8 @@ struct SignInPage<'a> {
     /// What was typed into a form when the session ended, as the body of a form.
     kept: &'a str,
     name: &'a str,
+    /// Whether people can sign in at the company's identity provider, too.
+    has_provider: bool,
     wrong: Option<String>,
 }
 
@@ -64,7 +66,48 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     if desk.member.is_some() {
         return Ok(to(next));
     }
-    desk.page(&SignInPage { d: &desk, t: desk.t, next, kept: "", name: "", wrong: None })
+    Ok(page_of(&desk, next, "", "", None, StatusCode::OK))
+}
+
+/// The page of the sign-in.
+pub(crate) fn page_of(
+    desk: &Desk,
+    next: &str,
+    kept: &str,
+    name: &str,
+    wrong: Option<String>,
+    status: StatusCode,
+) -> Response {
+    let has_provider = desk.console.identity.is_some();
+    let page = SignInPage { d: desk, t: desk.t, next, kept, name, has_provider, wrong };
+    with_status(desk.page(&page), status)
+}
+
+/// The page of the sign-in, with why somebody is not signed in.
+pub(crate) fn refused(desk: &Desk, why: &str) -> Result<Response, Trouble> {
+    Ok(page_of(desk, "/console", "", "", Some(why.to_owned()), StatusCode::UNAUTHORIZED))
+}
+
+/// The form that somebody had typed when their session ended, to be sent again.
+pub(crate) fn go_on(
+    desk: &Desk,
+    session: &Session,
+    next: &str,
+    kept: &str,
+) -> Result<Response, Trouble> {
+    let fields = Fields::parse(kept).0;
+    let csrf = desk.console.signer.form_token(session, desk.now);
+    desk.page(&GoOnPage { d: desk, t: desk.t, next, fields, csrf })
+}
+
+/// Who asks, for the limits on strangers.
+pub(crate) fn peer_of(
+    desk: &Desk,
+    connection: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: &HeaderMap,
+) -> Peer {
+    let from = connection.map(|Extension(ConnectInfo(address))| address.ip());
+    from.map_or(Peer::NOWHERE, |from| Peer::at((desk.console.client)(from, headers)))
 }
 
 /// Where somebody whose session is over goes: a form keeps its input.
@@ -75,8 +118,7 @@ pub(crate) fn again(desk: &Desk, form: &Option<Fields>) -> Response {
     let next = desk.path.as_str();
     let kept = fields.encoded();
     let wrong = Some(desk.t.session_over().to_owned());
-    let page = SignInPage { d: desk, t: desk.t, next, kept: &kept, name: "", wrong };
-    with_status(desk.page(&page), StatusCode::UNAUTHORIZED)
+    page_of(desk, next, &kept, "", wrong, StatusCode::UNAUTHORIZED)
 }
 
 /// `POST /console/sign-in`
@@ -88,17 +130,13 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Trouble> {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let (name, kept) = (fields.shown("name"), fields.shown("kept"));
-    let peer = peer.map(|Extension(ConnectInfo(address))| address.ip());
-    match checked(&desk, peer, &headers, &fields).await? {
+    let peer = peer_of(&desk, peer, &headers);
+    match checked(&desk, peer, &fields).await? {
         Ok(account) => {
             let session = session(&desk, &account);
             let mut response = match kept.is_empty() {
                 true => to(next),
-                false => {
-                    let fields = Fields::parse(kept).0;
-                    let csrf = desk.console.signer.form_token(&session, desk.now);
-                    desk.page(&GoOnPage { d: &desk, t: desk.t, next, fields, csrf })?
-                }
+                false => go_on(&desk, &session, next, kept)?,
             };
             let caller =
                 Caller::staff(Role::Operator, account.name.parse().map_err(|_| Trouble::Broken)?);
@@ -106,18 +144,14 @@ pub(crate) async fn sign_in(
             sign(&desk.console, &desk, &session, &mut response);
             Ok(response)
         }
-        Err(wrong) => {
-            let page = SignInPage { d: &desk, t: desk.t, next, kept, name, wrong: Some(wrong) };
-            Ok(with_status(desk.page(&page), StatusCode::UNAUTHORIZED))
-        }
+        Err(wrong) => Ok(page_of(&desk, next, kept, name, Some(wrong), StatusCode::UNAUTHORIZED)),
     }
 }
 
 /// The account, or why not, as a sentence.
 async fn checked(
     desk: &Desk,
-    peer: Option<IpAddr>,
-    headers: &HeaderMap,
+    peer: Peer,
     fields: &Fields,
 ) -> Result<Result<StaffMember, String>, Trouble> {
     let (t, console) = (desk.t, &desk.console);
@@ -126,7 +160,6 @@ async fn checked(
     let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
-    let peer = peer.map_or(Peer::NOWHERE, |from| Peer::at((console.client)(from, headers)));
     let (from, now) = (peer.to_string(), desk.now.0);
     let Some(_under_way) = UnderWay::begin(&console.signing_in, &from, now) else {
         return Ok(Err(t.sign_in_busy().to_owned()));
@@ -141,6 +174,8 @@ async fn checked(
     let list = console.engine.staff().await?;
     let account = list.member(name).cloned();
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
+    // Whoever signs in at the provider has no password.
+    let hash = hash.filter(|hash| !hash.is_empty());
     match console.passwords.verify(Purpose::SignIn, password, hash).await {
         Ok(true) => {
             console.wrong.forget(&key);
@@ -186,7 +221,7 @@ fn busy<T>(t: Texts, error: &PasswordError) -> Result<Result<T, String>, Trouble
     }
 }
 
-fn session(desk: &Desk, account: &StaffMember) -> Session {
+pub(crate) fn session(desk: &Desk, account: &StaffMember) -> Session {
     let (name, generation) = (account.name.clone(), account.generation);
     let id = uuid::Uuid::new_v4().as_u64_pair().0;
     Session { name, generation, since: desk.now.0, at: desk.now.0, id, salt: 0 }

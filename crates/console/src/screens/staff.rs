@@ -30,6 +30,8 @@ struct Person {
     role: StaffRole,
     added: String,
     is_me: bool,
+    /// Whether they sign in at the identity provider.
+    is_of_provider: bool,
 }
 
 /// `GET /console/staff`
@@ -45,6 +47,7 @@ async fn show(desk: &Desk, invitation: Option<String>) -> Result<Response, Troub
         role: it.role,
         added: desk.at(&Millis(it.added_at)),
         is_me: Some(&it.name) == me.as_ref(),
+        is_of_provider: it.identity.is_some(),
     };
     let row = |(action, _): (Action, _)| {
         (desk.t.action(action), STAFF_ROLES.map(|role| action.is_for(role)).to_vec())

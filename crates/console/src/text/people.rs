@@ -32,6 +32,7 @@ texts! {
     action_cancel_redemption => "Cancel a redemption", "사용 취소";
     action_download_report => "Download redemptions", "사용 내역 내려받기";
     action_manage_webhooks => "Pause and test webhooks, deliver again", "웹훅 일시 중지, 시험, 재전송";
+    company_account => "Company account", "회사 계정";
     action_compact => "Run a compaction", "압축 실행";
     action_manage_staff => "Invite and delete people, change roles", "직원 초대와 삭제, 역할 변경";
     action_sign_out => "Sign out", "로그아웃";

@@ -6,13 +6,15 @@ use std::time::Duration;
 use attempts::AttemptLog;
 use axum::Router;
 use console::{
-    CompactionPlan, Console, FIRST_LINK_MS, KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo,
-    Notices, PlannedPass, PlannedWork, Setup, SigningKeys, mounted,
+    CompactionPlan, Console, FIRST_LINK_MS, IdentityError, IdentityProvider, KeyInfo, KeyUse,
+    Machine, NodeAnswer, NodeInfo, Notices, Person, PlannedPass, PlannedWork, Setup, SignInRequest,
+    SigningKeys, mounted,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use engine::{Caller, CampaignDraft, ColdArchive, Engine, Role, SetClock, StaffRole};
+use futures::future::BoxFuture;
 use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
 use passwords::Passwords;
@@ -80,6 +82,43 @@ fn plan() -> CompactionPlan {
     CompactionPlan { works, warning: Some(HOSTILE.to_owned()) }
 }
 
+/// An identity provider: the code is the name of whoever comes back, or what goes wrong.
+struct Provider;
+
+impl IdentityProvider for Provider {
+    fn door<'a>(
+        &'a self,
+        asked: &'a SignInRequest,
+    ) -> BoxFuture<'a, Result<String, IdentityError>> {
+        let door = format!("https://id.example/?state={}&back={}", asked.state, asked.back);
+        Box::pin(async { Ok(door) })
+    }
+
+    fn person<'a>(
+        &'a self,
+        asked: &'a SignInRequest,
+        code: &'a str,
+    ) -> BoxFuture<'a, Result<Person, IdentityError>> {
+        const ROLE: Option<StaffRole> = Some(StaffRole::Marketer);
+        assert_eq!(asked.verifier.len(), 64);
+        let person = |name: &str, role| {
+            Ok(Person { identity: format!("id {name}"), name: name.to_owned(), role })
+        };
+        let found = || match code {
+            "away" => Err(IdentityError::Away("no answer".to_owned())),
+            "used" => Err(IdentityError::Refused("invalid_grant".to_owned())),
+            "none" => person(HOSTILE, None),
+            "odd" => person(HOSTILE, Some(StaffRole::Admin)),
+            "promoted" => person("ida", Some(StaffRole::Operator)),
+            // Has chosen a name that somebody else has.
+            "namesake" => Ok(Person { identity: "id 2".to_owned(), ..person("ida", ROLE)? }),
+            name => person(name, ROLE),
+        };
+        let found = found();
+        Box::pin(async { found })
+    }
+}
+
 fn keys() -> Vec<CodeKey> {
     vec![CodeKey::new(*b"sixteen bytes ok")]
 }
@@ -118,6 +157,7 @@ impl Place {
             engine: Arc::clone(&engine),
             keys: signing(),
             passwords: passwords.clone(),
+            identity: Some(Arc::new(Provider)),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),

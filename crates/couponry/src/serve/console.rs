@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ::console::{Console, NodeAnswer, NodeInfo, Notices, ReadNodes, ReadPlan, Setup, SigningKeys};
 use api::Access;
+use api::token::Tokens;
 use cql_session::{AboutNode, Answer};
 
 use crate::commands::notify::days_of;
@@ -11,6 +12,7 @@ use crate::compaction;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open::{OpenHot, Opened};
+use crate::serve::identity;
 use crate::serve::machine::machine;
 use crate::settings::{Cold, Hot, Settings};
 
@@ -19,6 +21,7 @@ pub(super) fn console(
     settings: &Settings,
     opened: &Opened,
     access: &Access,
+    tokens: &Arc<Tokens>,
 ) -> Result<Option<Arc<Console>>, CliError> {
     if !is_on(settings)? {
         return Ok(None);
@@ -28,6 +31,7 @@ pub(super) fn console(
         engine: Arc::clone(&opened.engine),
         keys: signing_keys(&opened.keys),
         passwords: access.passwords.clone(),
+        identity: identity::provider(settings, tokens, &opened.engine)?,
         attempts: access.attempts.clone(),
         webhooks: access.webhooks.clone(),
         machine: Box::new(move || machine(&data)),

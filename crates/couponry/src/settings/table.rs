@@ -242,6 +242,16 @@ settings! {
     identity_jwks: Option<String> = "",
         env "COUPONRY_IDENTITY_JWKS", flag "URL",
         "Verify tokens of the issuer with the keys at this address (JWKS), instead of one key";
+    console_client: Option<String> = "",
+        env "COUPONRY_CONSOLE_CLIENT", flag "ID",
+        "Let people sign in to the console at the issuer (OpenID Connect), as this client of it";
+    console_client_secret: Option<PathBuf> = "",
+        env "COUPONRY_CONSOLE_CLIENT_SECRET", flag "FILE",
+        "Show the issuer the secret in this file, if it has given the client one";
+    console_role_claim: String = "roles",
+        env "COUPONRY_CONSOLE_ROLE_CLAIM", flag "CLAIM",
+        "Find the roles of people in this claim of their ID token: couponry-viewer, \
+         couponry-marketer, couponry-support, couponry-operator or couponry-admin";
 }
 
 #[cfg(test)]

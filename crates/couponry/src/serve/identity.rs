@@ -1,0 +1,310 @@
+//! The company's identity provider, at which people sign in to the console (OpenID Connect Core 1.0, code flow with
+//! PKCE). The token verifier checks what it signs; here are the requests around that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::outbound;
+use api::token::{BadToken, Tokens};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use console::{IdentityError, IdentityProvider, Person, SignInRequest};
+use engine::{Engine, STAFF_ROLES, StaffRole};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::{Client, Response, Url};
+use ring::digest;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::failure::CliError;
+use crate::settings::Settings;
+
+/// Longest time of one request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest answer, in bytes: a token with many groups has some 20 KiB.
+const ANSWER_BYTES_MAX: usize = 256 * 1_024;
+
+/// For how long it is remembered where the provider is asked.
+const KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// What a role at the provider is called in front of its name here, so that an admin of something else is none here.
+const ROLE_PREFIX: &str = "couponry-";
+
+/// The claims that may have a name that people know, the best first.
+const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
+
+/// The provider of the settings.
+pub(crate) struct Provider {
+    issuer: String,
+    client_id: String,
+    secret: Option<String>,
+    role_claim: String,
+    tokens: Arc<Tokens>,
+    engine: Arc<Engine>,
+    known: Mutex<Option<(Instant, Arc<Doors>)>>,
+}
+
+/// Where the provider is asked.
+struct Doors {
+    people: Url,
+    tokens: Url,
+    /// Whether the secret goes into the form.
+    secret_in_form: bool,
+    client: Client,
+}
+
+/// What a provider publishes of itself (OpenID Connect Discovery 1.0, section 3).
+#[derive(Deserialize)]
+struct Published {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Vec<String>,
+}
+
+/// The provider, if the settings let people sign in there.
+pub(crate) fn provider(
+    settings: &Settings,
+    tokens: &Arc<Tokens>,
+    engine: &Arc<Engine>,
+) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
+    let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
+    let Some(issuer) = settings.identity_issuer.value.clone() else {
+        return Err(CliError::usage(
+            "console_client needs an issuer: set identity_issuer, identity_audience and \
+             identity_jwks",
+        ));
+    };
+    outbound::checked(&issuer).map_err(|why| {
+        let why = format!("people cannot sign in there, since its address {why}");
+        settings.identity_issuer.unusable("identity_issuer", why)
+    })?;
+    let secret = match &settings.console_client_secret.value {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(CliError::cannot("read", path))?;
+            Some(text.trim().to_owned())
+        }
+    };
+    Ok(Some(Arc::new(Provider {
+        issuer,
+        client_id,
+        secret,
+        role_claim: settings.console_role_claim.value.clone(),
+        tokens: Arc::clone(tokens),
+        engine: Arc::clone(engine),
+        known: Mutex::default(),
+    })))
+}
+
+impl IdentityProvider for Provider {
+    fn door<'a>(
+        &'a self,
+        asked: &'a SignInRequest,
+    ) -> BoxFuture<'a, Result<String, IdentityError>> {
+        async move {
+            let mut door = self.doors().await?.people.clone();
+            let digest = digest::digest(&digest::SHA256, asked.verifier.as_bytes());
+            let challenge = URL_SAFE_NO_PAD.encode(digest);
+            door.query_pairs_mut()
+                .append_pair("response_type", "code")
+                .append_pair("client_id", &self.client_id)
+                .append_pair("redirect_uri", &asked.back)
+                .append_pair("scope", "openid profile email")
+                .append_pair("state", &asked.state)
+                .append_pair("nonce", &asked.nonce)
+                .append_pair("code_challenge", &challenge)
+                .append_pair("code_challenge_method", "S256");
+            Ok(door.to_string())
+        }
+        .boxed()
+    }
+
+    fn person<'a>(
+        &'a self,
+        asked: &'a SignInRequest,
+        code: &'a str,
+    ) -> BoxFuture<'a, Result<Person, IdentityError>> {
+        async move {
+            let token = self.id_token(asked, code).await?;
+            let now = self.engine.now().0;
+            let claims = self.tokens.id_token(&token, &self.client_id, &asked.nonce, now).await;
+            let claims = claims.map_err(|error| match error {
+                BadToken::KeysUnavailable => IdentityError::Away(error.to_string()),
+                other => IdentityError::Refused(other.to_string()),
+            })?;
+            Ok(person(&self.issuer, &self.role_claim, &claims))
+        }
+        .boxed()
+    }
+}
+
+impl Provider {
+    /// Where it is asked. Callers wait for one who finds out.
+    async fn doors(&self) -> Result<Arc<Doors>, IdentityError> {
+        let mut known = self.known.lock().await;
+        if let Some((at, doors)) = &*known
+            && at.elapsed() < KEPT
+        {
+            return Ok(Arc::clone(doors));
+        }
+        let address = format!(
+            "{}/.well-known/openid-configuration",
+            self.issuer.strip_suffix('/').unwrap_or(&self.issuer)
+        );
+        let address = checked("the issuer", &address)?;
+        let published = client(&address)?.get(address).send().await.map_err(away)?;
+        let published: Published = read(published).await?;
+        if published.issuer != self.issuer {
+            let why = format!("it calls itself {:?}, want {:?}", published.issuer, self.issuer);
+            return Err(IdentityError::Away(why));
+        }
+        let methods = published.token_endpoint_auth_methods_supported;
+        let has = |name: &str| methods.iter().any(|method| method == name);
+        let tokens = checked("token_endpoint", &published.token_endpoint)?;
+        let doors = Arc::new(Doors {
+            people: checked("authorization_endpoint", &published.authorization_endpoint)?,
+            client: client(&tokens)?,
+            tokens,
+            // Without a list it is the header.
+            secret_in_form: has("client_secret_post") && !has("client_secret_basic"),
+        });
+        *known = Some((Instant::now(), Arc::clone(&doors)));
+        Ok(doors)
+    }
+
+    /// The ID token that the provider gives for a code.
+    async fn id_token(&self, asked: &SignInRequest, code: &str) -> Result<String, IdentityError> {
+        #[derive(Deserialize)]
+        struct Given {
+            id_token: String,
+        }
+        let doors = self.doors().await?;
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &asked.back),
+            ("code_verifier", &asked.verifier),
+        ];
+        let mut request = doors.client.post(doors.tokens.clone());
+        match &self.secret {
+            Some(secret) if !doors.secret_in_form => {
+                request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret)));
+            }
+            Some(secret) => {
+                form.extend([("client_id", &*self.client_id), ("client_secret", secret)])
+            }
+            None => form.push(("client_id", &self.client_id)),
+        }
+        let answer = request.form(&form).send().await.map_err(away)?;
+        let status = answer.status();
+        if status.is_client_error() {
+            let said: Map<String, Value> = read(answer).await.unwrap_or_default();
+            let said =
+                ["error", "error_description"].map(|it| said.get(it).and_then(Value::as_str));
+            let said = said.map(Option::unwrap_or_default).join(" ");
+            return Err(IdentityError::Refused(format!("{status} {}", said.trim())));
+        }
+        if !status.is_success() {
+            return Err(IdentityError::Away(format!("it answered {status}")));
+        }
+        read::<Given>(answer).await.map(|given| given.id_token)
+    }
+}
+
+/// The id of a client, or its secret, in the header of a request (RFC 6749, section 2.3.1).
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn checked(name: &str, address: &str) -> Result<Url, IdentityError> {
+    outbound::checked(address).map_err(|why| IdentityError::Away(format!("{name} {why}")))
+}
+
+fn client(url: &Url) -> Result<Client, IdentityError> {
+    outbound::client(url, TIMEOUT).build().map_err(away)
+}
+
+fn away(error: reqwest::Error) -> IdentityError {
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    // Without the address: it may have the code.
+    IdentityError::Away(format!("{} {cause}", error.without_url()))
+}
+
+/// The JSON of an answer.
+async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, IdentityError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(away)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            let why = format!("its answer has more than {ANSWER_BYTES_MAX} bytes");
+            return Err(IdentityError::Away(why));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|why| IdentityError::Away(why.to_string()))
+}
+
+/// Who it is of whom the issuer says this.
+fn person(issuer: &str, role_claim: &str, claims: &Map<String, Value>) -> Person {
+    let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
+    let is_unverified = claims.get("email_verified").is_some_and(|it| *it == Value::Bool(false));
+    let mut names = NAME_CLAIMS.into_iter().filter(|claim| *claim != "email" || !is_unverified);
+    let name = names.find_map(text).unwrap_or_default();
+    let roles = match claims.get(role_claim) {
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let has = |role: &StaffRole| {
+        roles.iter().any(|it| it.strip_prefix(ROLE_PREFIX) == Some(role.as_str()))
+    };
+    Person {
+        // An address has no blank.
+        identity: format!("{issuer} {}", text("sub").unwrap_or_default()),
+        name: name.to_owned(),
+        role: STAFF_ROLES.into_iter().rev().find(has),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn people() {
+        let cases = [
+            ("an admin", json!({"sub": "1", "roles": ["couponry-admin"]}), "1", Some("admin")),
+            ("one role", json!({"sub": "1", "roles": "couponry-support"}), "1", Some("support")),
+            (
+                "the strongest",
+                json!({"sub": "1", "roles": ["couponry-viewer", "couponry-operator", "x"]}),
+                "1",
+                Some("operator"),
+            ),
+            ("admin of something", json!({"sub": "1", "roles": ["admin", "couponry-"]}), "1", None),
+            ("no roles", json!({"sub": "1"}), "1", None),
+            ("odd roles", json!({"sub": "1", "roles": {"couponry-admin": true}}), "1", None),
+            ("a name", json!({"sub": "1", "preferred_username": "eva"}), "eva", None),
+            ("an address", json!({"sub": "1", "email": "eva@a.example"}), "eva@a.example", None),
+            (
+                "an address of somebody",
+                json!({"sub": "1", "email": "eva@a.example", "email_verified": false}),
+                "1",
+                None,
+            ),
+        ];
+        for (case, claims, name, role) in cases {
+            let found = person("https://id", "roles", claims.as_object().expect("claims"));
+            assert_eq!(found.identity, "https://id 1", "{case}");
+            assert_eq!((&*found.name, found.role.map(StaffRole::as_str)), (name, role), "{case}");
+        }
+    }
+}
