@@ -108,13 +108,15 @@ if (button) {
   });
 }
 
-// An upload with its progress. The form keeps its file, so that a check can be followed by the import.
+// An upload with its progress. The form keeps its file, so that a check can be followed by the import, and so that
+// the file goes on when the connection broke: what has arrived of it is imported already.
 const upload = document.querySelector("[data-upload]");
 if (upload) {
   const place = upload.querySelector(".progress");
   const [bar, says] = [place.querySelector("progress"), place.querySelector("output")];
-  upload.addEventListener("submit", (event) => {
-    event.preventDefault();
+  const TRIES = 6;
+  const stays = (event) => event.preventDefault();
+  const send = (fields, tried) => {
     const begun = Date.now();
     const request = new XMLHttpRequest();
     request.open("POST", upload.action);
@@ -126,6 +128,7 @@ if (upload) {
       says.value = `${Math.floor((100 * loaded) / total)} % · ${left} s`;
     });
     request.addEventListener("load", () => {
+      removeEventListener("beforeunload", stays);
       place.hidden = true;
       const found = request.response?.querySelector("#checked");
       if (request.status === 200 && found && request.responseURL === upload.action) {
@@ -138,11 +141,21 @@ if (upload) {
       }
     });
     request.addEventListener("error", () => {
-      place.hidden = false;
-      says.value = "⚠";
+      if (tried === TRIES) {
+        removeEventListener("beforeunload", stays);
+        says.value = upload.dataset.ended;
+        return;
+      }
+      says.value = upload.dataset.broken;
+      setTimeout(send, 1000 * 2 ** tried, fields, tried + 1);
     });
     place.hidden = false;
-    request.send(new FormData(upload));
+    request.send(fields);
+  };
+  upload.addEventListener("submit", (event) => {
+    event.preventDefault();
+    addEventListener("beforeunload", stays);
+    send(new FormData(upload), 0);
   });
 }
 

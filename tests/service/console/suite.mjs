@@ -1,18 +1,20 @@
 // Opens every screen of the console in a browser: in both languages and themes, on a desk, a tablet and a
 // phone. axe-core finds nothing, nothing is logged as an error, no request leaves the origin, nothing is wider
 // than the screen, and no page is larger than it may be. Then the stories: a marketer's day, a support call,
-// an expired session in the middle of a form. Last every action of every role, in actions.mjs.
+// an expired session in the middle of a form, an upload that breaks off. Last every action of every role, in actions.mjs.
 //
 // COUPONRY is the address, LINK a one-time link for an admin, TOKEN an admin's token of the API. SHOTS is a
-// folder for pictures; without it none are made.
+// folder for pictures; without it none are made. STORY names a story that is played alone.
 
 import assert from "node:assert/strict";
-import { mkdir, readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { connect, createServer } from "node:net";
 import { chromium } from "playwright-core";
 import { everyAction } from "./actions.mjs";
 
-const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, CHROMIUM: executablePath } = process.env;
+const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, STORY: story, CHROMIUM: executablePath } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TRANSFERRED_MAX = 100_000;
 const HOSTILE = "<b>Bold</b> & \"quotes\" '\u202eright-to-left 😀";
@@ -58,10 +60,10 @@ const seed = async () => {
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
 const problems = [];
-const watched = (page) => {
-  page.on("console", (said) => said.type() === "error" && !/status of 4\d\d/.test(said.text()) && problems.push(`${page.url()}: ${said.text()}`));
+const watched = (page, origin = base) => {
+  page.on("console", (said) => said.type() === "error" && !(origin === base ? /status of 4\d\d/ : /status of 4\d\d|net::ERR/).test(said.text()) && problems.push(`${page.url()}: ${said.text()}`));
   page.on("pageerror", (error) => problems.push(`${page.url()}: ${error}`));
-  page.on("request", (asked) => !asked.url().startsWith(base) && !asked.url().startsWith("data:") && problems.push(`${page.url()} asks ${asked.url()}`));
+  page.on("request", (asked) => !asked.url().startsWith(origin) && !asked.url().startsWith("data:") && problems.push(`${page.url()} asks ${asked.url()}`));
   return page;
 };
 
@@ -259,6 +261,64 @@ const importing = async (session) => {
   await home.close();
 };
 
+/**
+ * An upload of `UPLOAD_BYTES` (4 MB unless that says more) whose tab is closed half way, and whose connection breaks
+ * half way the next time: everything is there once.
+ */
+const brokenUpload = async (session) => {
+  const bytes = Number(process.env.UPLOAD_BYTES ?? 4_000_000);
+  const lines = Math.ceil(bytes / 200);
+  const note = "x".repeat(200 - "BROKEN-00000000,,\n".length);
+  const path = "broken.csv";
+  await writeFile(path, Array.from({ length: lines }, (_, nth) => `BROKEN-${String(nth).padStart(8, "0")},${note}`).join("\n"));
+  // Between the browser and the server, so that the connection can break.
+  const sockets = new Set();
+  let isBroken = false;
+  const between = createServer((from) => {
+    if (isBroken) return from.destroy();
+    const to = connect(Number(new URL(base).port), "127.0.0.1");
+    for (const [one, other] of [[from, to], [to, from]]) one.pipe(other).on("error", () => {});
+    return sockets.add(from);
+  }).listen(0, "127.0.0.1");
+  await once(between, "listening");
+  const origin = `http://127.0.0.1:${between.address().port}`;
+  const home = await context("en", "light", "desk", session);
+  const opened = async (address) => {
+    const page = watched(await home.newPage(), origin);
+    await page.goto(origin + address);
+    const network = await home.newCDPSession(page);
+    await network.send("Network.enable");
+    await network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytes / 4 });
+    return page;
+  };
+  const sent = async (page) => {
+    await page.setInputFiles("[name=file]", path);
+    await page.locator("[name=mode][value=import]").check();
+    await page.getByRole("button", { name: "Send the file" }).click();
+    await page.waitForFunction(() => { const bar = document.querySelector("progress"); return bar.value / bar.max > 0.5; });
+  };
+  const first = await opened("/console/campaigns/nasty/import?columns=code:1");
+  const batch = await first.locator("[name=batch_id]").inputValue();
+  await sent(first);
+  await first.close();
+  const half = await call("GET", `/v1/campaigns/nasty/batches/${batch}`);
+  assert.ok(half.count < lines, "it is closed half way");
+  const again = await opened(`/console/campaigns/nasty/batches/${batch}`);
+  await again.getByRole("link", { name: "Send the file again" }).click();
+  await again.getByText("Encoding, columns and batch").click();
+  await again.locator("[name=columns]").fill("code:1");
+  await sent(again);
+  isBroken = true;
+  for (const socket of sockets) socket.destroy();
+  await again.getByText("The connection broke").waitFor();
+  isBroken = false;
+  await again.waitForURL(/done=imported/, { timeout: 600_000 });
+  const { count, rejected } = await call("GET", `/v1/campaigns/nasty/batches/${batch}`);
+  assert.deepEqual({ count, rejected }, { count: lines, rejected: 0 });
+  await home.close();
+  between.close();
+};
+
 /** What happens is seen as it happens. */
 const liveTail = async (session) => {
   const home = await context("en", "light", "desk", session);
@@ -279,14 +339,16 @@ const began = Date.now();
 console.log(`console suite: Chromium ${browser.version()}, axe-core ${JSON.parse(await readFile(createRequire(import.meta.url).resolve("axe-core/package.json"), "utf8")).version}, ${base}`);
 const session = await signIn();
 const seeded = await seed();
-await everyScreen(session, seeded);
-for (const story of [marketersDay, supportCall, expiredSession, importing, liveTail]) {
-  await story(session, seeded);
-  console.log(`story ${story.name}: done`);
+if (!story) await everyScreen(session, seeded);
+const stories = [marketersDay, supportCall, expiredSession, importing, brokenUpload, liveTail];
+for (const one of stories.filter((it) => !story || it.name === story)) {
+  const since = Date.now();
+  await one(session, seeded);
+  console.log(`story ${one.name}: done in ${Math.round((Date.now() - since) / 1000)} s`);
 }
 const codes = async (campaign) => (await fetch(`${base}/v1/campaigns/${campaign}/codes`, { headers: { authorization: `Bearer ${token}` } })).text();
 const from = Date.now();
-const acted = await everyAction(session, { base, call, codes, day, context, watched });
+const acted = story ? 0 : await everyAction(session, { base, call, codes, day, context, watched });
 console.log(`${acted} actions of five roles in two languages in ${Math.round((Date.now() - from) / 1000)} s`);
 await browser.close();
 const different = [...new Set(problems)];

@@ -31,6 +31,10 @@ texts! {
     separator_semicolon => "semicolons", "세미콜론";
     separator_tab => "tabs", "탭";
     first_lines => "The first lines", "처음 몇 줄";
+    upload_broken => "The connection broke. What has arrived is kept; the file is sent again…", "연결이 끊어졌습니다. 도착한 내용은 그대로 있으며 파일을 다시 보냅니다…";
+    upload_ended => "The connection broke too often. What has arrived is kept: send the file again, and it goes on.", "연결이 여러 번 끊어졌습니다. 도착한 내용은 그대로 있으니 파일을 다시 보내면 이어집니다.";
+    send_again_hint => "Did the import break off? Send the same file into this batch again, and it goes on. Nothing is imported twice.", "가져오기가 중단되었나요? 같은 파일을 이 묶음에 다시 보내면 이어집니다. 두 번 가져오는 코드는 없습니다.";
+    go_on_with_import => "Send the file again", "파일 다시 보내기";
     choose_again => "To import it, choose the file again above and select “Import it”.", "가져오려면 위에서 파일을 다시 고르고 ‘가져오기’를 선택하세요.";
     calendar_hint => "The campaigns that end on each day, and how many of their coupons are still out.", "날마다 끝나는 캠페인과 아직 사용되지 않은 쿠폰 수입니다.";
     month_before => "Month before", "이전 달";
