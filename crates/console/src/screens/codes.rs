@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::desk::Desk;
 use crate::fields::encoded;
+use crate::index::Counted;
 use crate::qr;
 use crate::roles::Action;
 use crate::screens::campaign::campaign_id;
@@ -78,6 +79,12 @@ fn attached(name: &str, kind: &'static str, body: Body) -> Response {
 /// `GET /console/campaigns/{id}/codes.xlsx`: all of them, or none if a workbook has not so many rows.
 pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let id = campaign_id(&id)?;
+    let too_small =
+        || Trouble::field("xlsx", desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)));
+    // A count may be some seconds old: below each row is counted.
+    if desk.engine().campaign(&desk.reader()?, &id).await?.available() > ROWS_MAX as u64 {
+        return Err(too_small());
+    }
     // The memory and the disk of one at a time.
     let permit = timeout(TURN, Arc::clone(&desk.console.workbooks).acquire_owned()).await;
     let permit = permit.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)?;
@@ -92,10 +99,7 @@ pub(crate) async fn workbook(desk: Desk, Path(id): Path<String>) -> Result<Respo
     while let Some(piece) = codes.try_next().await? {
         rows += piece.lines().count();
         if rows > ROWS_MAX {
-            return Err(Trouble::field(
-                "xlsx",
-                desk.t.workbook_too_small(desk.t.number(ROWS_MAX as u64)),
-            ));
+            return Err(too_small());
         }
         // A writer that has ended says why below.
         if sender.send(piece).await.is_err() {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header;
-use engine::StaffRole;
+use engine::{CampaignDraft, StaffRole};
 use futures::StreamExt;
 use futures::stream::once;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::place::Place;
+use crate::place::{Place, admin};
 
 /// The columns of `GET /v1/redemptions` as CSV.
 const REDEMPTIONS: &str = "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,redeemed_at,cancelled_at,\
@@ -52,6 +52,28 @@ async fn files() {
     assert_eq!(name, "attachment; filename=\"codes-spring.xlsx\"");
     let report = browser.get("/console/reports/redemptions.csv").await;
     assert!(report.text.contains(&redeemed), "{}", report.text);
+}
+
+/// A sheet has no more rows.
+#[tokio::test]
+async fn more_codes_than_a_workbook_has_rows() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
+    for (id, stock) in [("large", 1_048_576), ("small", 10)] {
+        let draft = CampaignDraft {
+            id: Some(id.parse().unwrap()),
+            expires_on: Some("2027-03-31".parse().unwrap()),
+            stock: Some(stock),
+            ..CampaignDraft::default()
+        };
+        place.engine.create_campaign(&admin(), draft).await.unwrap();
+    }
+    browser
+        .get("/console/campaigns/large/codes.xlsx")
+        .await
+        .must(422)
+        .has("1,048,575 rows for codes");
+    browser.get("/console/campaigns/small/codes.xlsx").await.must(200);
 }
 
 /// More long streams than the machine makes pieces of at a time.
