@@ -40,5 +40,6 @@ mod service {
     mod synced;
     mod units;
     mod verify;
+    mod visitor;
     mod webhooks;
 }

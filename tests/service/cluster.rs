@@ -11,9 +11,11 @@ use coupon::time::{DAY_MS, Millis};
 use serde_json::{Value, json};
 use testcluster::TestCluster;
 
+use super::client::at_once;
 use super::data::{Data, despite_stalls, wait_until};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
+use super::visitor::Visitor;
 use super::webhooks::Program;
 
 /// No statement is given up in less time.
@@ -83,6 +85,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     let data = &scene.data;
     records(data);
     webhooks(data);
+    console(data);
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
     for (what, at_least) in
@@ -259,6 +262,40 @@ fn webhooks(data: &Data) {
     admin.call("DELETE", "/v1/webhooks/w", None).must(204);
     answering.stop();
     server.stop();
+}
+
+/// A console behind a proxy that sends each request to any of two servers.
+fn console(data: &Data) {
+    let other = machine_beside(data);
+    let servers = [data.serve(), other.serve()];
+    let [one, two] = [servers[0].address, servers[1].address];
+    let eva = Visitor::enrolled(data, one, "eva");
+    let finn = Visitor::enrolled(data, two, "finn");
+    let (page, pause) = ("/console/campaigns/open", "/console/campaigns/open/pause");
+    let fields = [("paused", "true"), ("reason", "leaked")];
+    assert!(eva.get(two, "/console").starts_with("HTTP/1.1 200"), "a session of the other server");
+    // The token of a form is of one server, and the form goes to the other one.
+    let paused = eva.submit(one, page, pause, &fields);
+    assert!(paused.starts_with("HTTP/1.1 303"), "{paused}");
+    for server in [one, two] {
+        assert!(finn.get(server, page).contains("leaked"), "what the other server has done");
+    }
+    // Two people at the same time, at two servers.
+    let fields = [("paused", "false"), ("reason", "mended")];
+    let both = at_once(2, |nth| match nth {
+        0 => eva.submit(two, page, pause, &fields),
+        _ => finn.submit(one, page, pause, &fields),
+    });
+    assert!(both.iter().all(|it| it.starts_with("HTTP/1.1 303")), "{both:?}");
+    let audit = finn.get(two, "/console/audit");
+    assert_eq!(audit.matches("Campaign resumed").count(), 1, "{audit}");
+    eva.submit(one, page, "/console/sign-out", &[]);
+    let gone = eva.get(two, "/console");
+    assert!(gone.starts_with("HTTP/1.1 303"), "signed out at every server: {gone}");
+    assert!(finn.get(two, "/console").starts_with("HTTP/1.1 200"));
+    for server in servers {
+        server.stop();
+    }
 }
 
 /// Another app machine of the same cluster, with the keys and the archive of the first.

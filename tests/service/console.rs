@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::client::connect;
 use super::data::{Data, may_run};
 use super::downloads::{node_modules, or_not_run};
 use super::finished::serve;
+use super::visitor::Visitor;
 
 const SUITE: &str = "console in a browser";
 const PACKAGE: &str = include_str!("console/package.json");
@@ -129,30 +129,8 @@ const SOON: Duration = Duration::from_secs(6);
 fn a_live_view_ends_with_the_service() {
     let data = Data::new();
     let mut server = data.serve();
-    let ran = data.run(&["console"]);
-    let (_, link) = ran.stdout.trim().split_once("link=").expect("a link");
-    let form = format!("link={link}&name=eva&password=correct+horse+battery");
-    let mut socket = connect(server.address).expect("connected");
-    write!(
-        socket,
-        "POST /console/welcome HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
-        form.len()
-    )
-    .expect("sent");
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).expect("an answer");
-    let cookie = answer.split("couponry_session=").nth(1).and_then(|rest| rest.split(';').next());
-    let cookie = cookie.unwrap_or_else(|| panic!("no session: {answer}"));
-    let mut socket = connect(server.address).expect("connected");
-    write!(
-        socket,
-        "GET /console/events/tail HTTP/1.1\r\nHost: x\r\nCookie: couponry_session={cookie}\r\n\r\n"
-    )
-    .expect("sent");
-    let mut tail = BufReader::new(socket);
-    let mut status = String::new();
-    tail.read_line(&mut status).expect("a status");
+    let eva = Visitor::enrolled(&data, server.address, "eva");
+    let (status, _tail) = eva.watch(server.address, "/console/events/tail");
     assert!(status.contains("200"), "{status}");
     let began = Instant::now();
     server.terminate();
