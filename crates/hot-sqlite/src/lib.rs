@@ -17,6 +17,7 @@ mod cancelled;
 mod changes;
 mod checkpointer;
 mod claims;
+mod closed_index; // redeemed and void coupons by day and batch
 mod cold;
 mod columns;
 mod coupons;

@@ -4,11 +4,12 @@
 //! of these for its newest and keeps the first of all. It looks at no coupon that it does not return.
 
 use coupon::coupon::{EventKind, Redemption};
-use coupon::time::Millis;
+use coupon::time::{Day, Millis};
 use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow};
 use rusqlite::params;
 
 use crate::cancelled;
+use crate::closed_index::{Part, next_part};
 use crate::coupons::{Located, row_at};
 use crate::redeemed::{Latest, Window};
 use crate::txn::Txn;
@@ -47,23 +48,13 @@ pub(crate) fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<V
     }
 }
 
-/// A batch, and an expiry day on which it has coupons.
-type Part = (i32, i64);
-
 /// The parts in which redeemed coupons may be.
 fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> rusqlite::Result<Vec<Part>> {
-    let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let Some(campaign) = campaign else {
-        // From one entry of the index to the first of the next part.
-        let mut parts: Vec<Part> = Vec::new();
-        while let Some(part) = txn.first(
-            "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
-             WHERE ended_at IS NOT NULL AND (expiry_day, batch) > (?1, ?2) \
-             ORDER BY expiry_day, batch LIMIT 1",
-            parts.last().map_or((i32::MIN, 0), |part| *part),
-            pair,
-        )? {
+        let (mut parts, mut after) = (Vec::new(), (Day(i32::MIN), 0));
+        while let Some(part) = next_part(txn, after)? {
             parts.push(part);
+            after = part;
         }
         return Ok(parts);
     };
@@ -71,7 +62,7 @@ fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> rusqlite::Result<Vec<Part>> {
         "SELECT partition_plan.expiry_day, batch.number FROM batch JOIN partition_plan \
          WHERE batch.campaign = ?1 AND NOT partition_plan.emptied",
         [campaign],
-        pair,
+        |row| Ok((Day(row.get(0)?), row.get(1)?)),
     )
 }
 
@@ -88,7 +79,7 @@ fn live(
          WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
          AND ended_at >= ?3 AND ended_at <= ?4 AND (ended_at < ?4 OR number < ?5) \
          ORDER BY ended_at DESC, number DESC LIMIT ?6",
-        params![day, batch, from.0, window.last.0, window.below, limit as i64],
+        params![day.0, batch, from.0, window.last.0, window.below, limit as i64],
         |row| Ok((Millis(row.get(0)?), row.get(1)?)),
     )
 }

@@ -24,7 +24,7 @@ const LEVELS: [&[&str]; 26] = [
         "txn/events",
         "txn/lookups",
     ],
-    &["cancelled", "orders"],
+    &["cancelled", "closed_index", "orders"],
     &[
         "activity",
         "audit",

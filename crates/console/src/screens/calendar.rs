@@ -1,5 +1,7 @@
 //! A month: what ends on each day.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
@@ -19,6 +21,9 @@ use crate::trouble::Trouble;
 
 /// Campaigns that a day names; the page of the day has all.
 const NAMED: usize = 3;
+
+/// Campaigns that the page of a day has at a time.
+const CAMPAIGNS: usize = 50;
 
 #[derive(Template)]
 #[template(path = "calendar.html")]
@@ -179,6 +184,8 @@ struct DayPage<'a> {
     t: Texts,
     day: String,
     campaigns: Vec<(String, String, String)>,
+    /// Where the next campaigns are.
+    more_campaigns: Option<String>,
     /// Days before the last one, and coupons.
     due: Vec<(String, String)>,
     notices: String,
@@ -192,8 +199,13 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
     let t = desk.t;
     let day: Date = day.parse().map_err(|_| Trouble::NotFound)?;
     let listed = desk.all_campaigns().await?;
+    let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let ending = listed.campaigns.iter().filter(|it| it.campaign.expires_on() == day);
-    let campaigns = ending.map(|it| {
+    let mut ending: Vec<&CampaignView> = ending.collect();
+    // Those first from which people still have something.
+    ending.sort_by_key(|it| Reverse(it.counts().issued));
+    let has_more = ending.len() > skipped.saturating_add(CAMPAIGNS);
+    let campaigns = ending.into_iter().skip(skipped).take(CAMPAIGNS).map(|it| {
         let detail = t.still_out(it.counts().issued);
         (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
     });
@@ -214,6 +226,7 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         t,
         day: t.date(day),
         campaigns: campaigns.collect(),
+        more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
         due,
         notices: desk.notices().await?,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),

@@ -29,6 +29,8 @@ async fn a_page_does_not_walk_over_all() {
         "/console/campaigns?from=2050",
         "/console/campaigns/c00007",
         "/console/calendar?month=2027-03",
+        "/console/calendar/2027-03-31",
+        "/console/calendar/2027-03-31?skip=2080",
         "/console/coupons?q=c00008",
         "/console/customers/ann",
         "/console/import",

@@ -7,6 +7,7 @@ use hot::ClosedPartition;
 use hot::protocol::{closed_until, is_closed};
 use rusqlite::params;
 
+use crate::closed_index::{Part, next_part};
 use crate::columns::{parsed, signed};
 use crate::coupons::row_of;
 use crate::rows::state_number;
@@ -24,19 +25,8 @@ struct ClosedRange {
 }
 
 /// The range after a partition and a batch, in the order of the index.
-fn next_range(
-    txn: &Txn<'_>,
-    after: (Day, i64),
-    now: Millis,
-) -> rusqlite::Result<Option<ClosedRange>> {
-    let found = txn.first(
-        "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
-         WHERE ended_at IS NOT NULL AND (expiry_day, batch) > (?1, ?2) \
-         ORDER BY expiry_day, batch LIMIT 1",
-        params![after.0.0, after.1],
-        |row| Ok((Day(row.get(0)?), row.get(1)?)),
-    )?;
-    let Some((day, batch)) = found else { return Ok(None) };
+fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> rusqlite::Result<Option<ClosedRange>> {
+    let Some((day, batch)) = next_part(txn, after)? else { return Ok(None) };
     let cancel_days = txn.campaign_at(txn.batch_at(batch)?.campaign)?.terms.cancel_days;
     let until = closed_until(cancel_days, now);
     Ok(Some(ClosedRange { day, batch, until, cancel_days }))
