@@ -31,8 +31,9 @@ impl Visitor {
 
     /// The whole answer to a form.
     pub(super) fn post(&self, server: SocketAddr, path: &str, fields: &[(&str, &str)]) -> String {
-        let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let pair = |(name, value): &(&str, &str)| format!("{name}={}", encoded(value) as String);
+        let encoded =
+            |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+        let pair = |(name, value): &(&str, &str)| format!("{name}={}", encoded(value));
         let body = fields.iter().map(pair).collect::<Vec<_>>().join("&");
         self.answer(server, "POST", path, &body)
     }
