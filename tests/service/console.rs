@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::data::{Data, may_run};
 use super::downloads::{node_modules, or_not_run};
-use super::finished::serve;
+use super::finished::{campaign, issued, serve};
 use super::visitor::Visitor;
+use super::webhooks::Program;
 
 const SUITE: &str = "console in a browser";
 const PACKAGE: &str = include_str!("console/package.json");
@@ -109,6 +110,64 @@ fn company_accounts() {
     let status = node.wait().expect("it ends");
     eprintln!("{out}");
     assert!(status.success(), "{out}{error}{}", server.log());
+    server.stop();
+}
+
+/// Saved SQL over both tiers, which `couponry-history serve` runs.
+#[test]
+fn queries() {
+    let data = Data::new();
+    let mut command = data.command(["serve", "--listen", "127.0.0.1:0"]);
+    let program = Path::new(command.get_program()).with_file_name("couponry-history");
+    let what = "couponry-history beside couponry, as `cargo test --workspace` builds it";
+    if !may_run("queries of the console", what, program.is_file()) {
+        return;
+    }
+    // It has the settings of couponry, and reads a store that is there.
+    data.serve().stop();
+    let mut history = Command::new(program);
+    history.args(command.get_args()).current_dir(data.folder());
+    history.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let history = Program::start(history);
+    let address = loop {
+        if let Some((_, address)) = history.line().split_once("http://") {
+            break format!("http://{}", address.trim());
+        }
+    };
+    let server = data.serve_with(|command| {
+        command.args(["--console-history", &address]);
+    });
+    let mut admin = server.client(&data.token("admin", "root"));
+    campaign(&mut admin, "spring", 5);
+    issued(&mut admin, "spring", "ann");
+    let (eva, at) = (Visitor::enrolled(&data, server.address, "eva"), server.address);
+    let (from, path) = ("/console/store", "/console/reports/sql");
+    let sql = "select holder, state, 1 = 2 as no, null as nothing from coupons";
+    let page = eva.submit(at, from, path, &[("do", "run"), ("sql", sql)]);
+    for text in ["holder", ">ann<", ">issued<", ">false<", "Rows: 1"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    let saved = eva.submit(at, from, path, &[("do", "save"), ("name", "Who <has>"), ("sql", sql)]);
+    let id = saved.split("/console/reports/sql/").nth(1).and_then(|it| it.split('?').next());
+    let id = id.unwrap_or_else(|| panic!("not saved: {saved}"));
+    let page = eva.get(at, &format!("{path}/{id}"));
+    assert!(page.contains("Who &#60;has&#62;") && page.contains(">ann<"), "{page}");
+    let file = eva.get(at, &format!("{path}/{id}/file.csv"));
+    assert!(file.ends_with("\u{feff}holder,state,no,nothing\nann,issued,false,\n"), "{file}");
+    let wrong = [
+        ("a writer", "delete from coupons", "cannot be run"),
+        ("no SQL", "selec 1", "cannot be run"),
+        ("another table", "select * from secrets", "cannot be run"),
+    ];
+    for (name, sql, said) in wrong {
+        let page = eva.submit(at, from, path, &[("do", "run"), ("sql", sql)]);
+        assert!(page.contains(said), "{name}: {page}");
+    }
+    drop(history);
+    let page = eva.get(at, &format!("{path}/{id}"));
+    assert!(page.contains("couponry-history does not answer"), "{page}");
+    let audit = eva.get(at, "/console/audit");
+    assert_eq!(audit.matches("Query run").count(), 7, "{audit}");
     server.stop();
 }
 

@@ -27,6 +27,7 @@ pub mod roles;
 mod routes;
 mod screens;
 mod signing;
+mod sql;
 mod tails;
 pub mod text;
 mod trouble;
@@ -49,6 +50,7 @@ use index::CampaignIndex;
 use nodes::Nodes;
 use screens::overview::Live;
 use signing::Signer;
+use sql::Sql;
 use tails::Tails;
 
 pub use compactions::{CompactionPlan, Compactions, PlannedPass, PlannedWork, ReadPlan};
@@ -59,6 +61,7 @@ pub use nodes::{NodeAnswer, NodeInfo, ReadNodes};
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
 pub use routes::mounted;
 pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
+pub use sql::{History, HistoryError, SqlRows};
 pub use tails::{TAILS_MAX, TAILS_OF_ONE_MAX};
 
 /// Most names and addresses that are counted at a time: some 1 MB.
@@ -89,6 +92,8 @@ pub struct Setup {
     pub plan: Box<ReadPlan>,
     /// The folder of the archive, where other machines of the store may not see it.
     pub lone_archive: Option<String>,
+    /// The program that runs SQL over both tiers, if the settings name one.
+    pub history: Option<Box<dyn History>>,
     /// Which notices the settings ask for.
     pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
@@ -118,6 +123,7 @@ pub struct Console {
     plans: Plans,
     lone_archive: Option<String>,
     compactions: Arc<Compactions>,
+    sql: Option<Sql>,
     notices: Notices,
     zone: Zone,
     client: Box<ClientOf>,
@@ -147,6 +153,7 @@ impl Console {
             nodes,
             plan,
             lone_archive,
+            history,
             notices,
             zone,
             client,
@@ -162,6 +169,7 @@ impl Console {
             plans: Plans::new(plan),
             lone_archive,
             compactions: Arc::default(),
+            sql: history.map(Sql::new),
             notices,
             zone,
             client,

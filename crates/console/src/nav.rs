@@ -62,6 +62,8 @@ impl Desk {
             "redelivered" => t.done_redelivered(),
             "tested" => t.done_tested(),
             "removed" => t.done_removed(),
+            "saved" => t.done_changed(),
+            "deleted" => t.done_deleted(),
             "signed-out" => t.done_signed_out(),
             _ => return None,
         })

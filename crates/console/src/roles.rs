@@ -41,6 +41,10 @@ pub enum Action {
     ManageWebhooks,
     /// Run a compaction now.
     Compact,
+    /// Run a saved query.
+    RunQuery,
+    /// Run any query, save and delete queries.
+    SaveQuery,
     /// Invite and remove people, and change their roles.
     ManageStaff,
     /// Sign out, here or everywhere.
@@ -52,7 +56,7 @@ use StaffRole::{Admin, Marketer, Operator, Support, Viewer};
 const EVERYBODY: &[StaffRole] = &[Viewer, Marketer, Support, Operator, Admin];
 
 /// The table. A route refuses every role that its row does not name.
-pub const TABLE: [(Action, &[StaffRole]); 18] = [
+pub const TABLE: [(Action, &[StaffRole]); 20] = [
     (Action::Look, EVERYBODY),
     (Action::ReadAudit, &[Operator, Admin]),
     (Action::CreateCampaign, &[Marketer, Admin]),
@@ -69,6 +73,8 @@ pub const TABLE: [(Action, &[StaffRole]); 18] = [
     (Action::DownloadReport, &[Marketer, Support, Operator, Admin]),
     (Action::ManageWebhooks, &[Operator, Admin]),
     (Action::Compact, &[Operator, Admin]),
+    (Action::RunQuery, &[Marketer, Operator, Admin]),
+    (Action::SaveQuery, &[Operator, Admin]),
     (Action::ManageStaff, &[Admin]),
     (Action::SignOut, EVERYBODY),
 ];
@@ -97,6 +103,8 @@ impl Action {
             | Action::DownloadReport
             | Action::ManageWebhooks
             | Action::Compact
+            | Action::RunQuery
+            | Action::SaveQuery
             | Action::ManageStaff => Role::Admin,
         }
     }

@@ -16,7 +16,7 @@ use crate::guard::guard;
 use crate::roles::Action;
 use crate::screens::{
     audit, calendar, campaign, campaigns, changes, codes, coupon, customer, events, identity,
-    import, keys, new_campaign, overview, preferences, reports, search, sign_in, staff, store,
+    import, keys, new_campaign, overview, preferences, reports, search, sign_in, sql, staff, store,
     webhooks,
 };
 use crate::trouble::Trouble;
@@ -147,6 +147,11 @@ impl Routes {
 
     fn operations(self) -> Routes {
         self.look("/console/reports", get(reports::page))
+            .does(Action::RunQuery, "/console/reports/sql", get(sql::page))
+            .does(Action::RunQuery, "/console/reports/sql/{id}", get(sql::query))
+            .does(Action::RunQuery, "/console/reports/sql/{id}/file.csv", get(sql::file))
+            .does(Action::SaveQuery, "/console/reports/sql", post(sql::send))
+            .does(Action::SaveQuery, "/console/reports/sql/{id}/delete", post(sql::delete))
             .does(
                 Action::DownloadReport,
                 "/console/reports/redemptions.csv",

@@ -19,6 +19,7 @@ pub(crate) mod refused;
 pub(crate) mod reports;
 pub(crate) mod search;
 pub(crate) mod sign_in;
+pub(crate) mod sql;
 pub(crate) mod staff;
 pub(crate) mod store;
 pub(crate) mod webhooks;

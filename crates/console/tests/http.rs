@@ -12,6 +12,8 @@ mod identity;
 mod many;
 #[path = "http/place.rs"]
 mod place;
+#[path = "http/queries.rs"]
+mod queries;
 #[path = "http/roles.rs"]
 mod roles;
 #[path = "http/screens.rs"]

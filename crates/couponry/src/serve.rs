@@ -2,6 +2,7 @@
 
 pub(crate) mod banner;
 pub(crate) mod console;
+mod history;
 mod identity;
 mod machine;
 

@@ -24,6 +24,7 @@ pub mod import;
 mod lists; // which lists of coupons a caller may ask for
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
+mod queries; // saved SQL of the console
 mod redemption_file; // the same list for a spreadsheet
 mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
@@ -78,6 +79,7 @@ pub use hot::{
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
+pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::Lines;
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,

@@ -97,6 +97,12 @@ pub enum DeedKind {
     StoreRestored,
     /// Somebody asked for a compaction at the console.
     CompactionAsked,
+    /// Somebody saved a query at the console.
+    QuerySaved,
+    /// Somebody deleted a saved query.
+    QueryDeleted,
+    /// Somebody ran a query at the console.
+    QueryRun,
     /// A webhook was created.
     WebhookCreated,
     /// A webhook was changed, paused or resumed.
@@ -122,7 +128,7 @@ pub enum DeedKind {
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 27] = [
+pub const DEED_KINDS: [DeedKind; 30] = [
     DeedKind::CampaignCreated,
     DeedKind::CampaignUpdated,
     DeedKind::CampaignPaused,
@@ -139,6 +145,9 @@ pub const DEED_KINDS: [DeedKind; 27] = [
     DeedKind::KeyRetired,
     DeedKind::StoreRestored,
     DeedKind::CompactionAsked,
+    DeedKind::QuerySaved,
+    DeedKind::QueryDeleted,
+    DeedKind::QueryRun,
     DeedKind::WebhookCreated,
     DeedKind::WebhookUpdated,
     DeedKind::WebhookDeleted,
@@ -172,6 +181,9 @@ impl DeedKind {
             DeedKind::KeyRetired => "key.retired",
             DeedKind::StoreRestored => "store.restored",
             DeedKind::CompactionAsked => "compaction.asked",
+            DeedKind::QuerySaved => "query.saved",
+            DeedKind::QueryDeleted => "query.deleted",
+            DeedKind::QueryRun => "query.run",
             DeedKind::WebhookCreated => "webhook.created",
             DeedKind::WebhookUpdated => "webhook.updated",
             DeedKind::WebhookDeleted => "webhook.deleted",

@@ -1,5 +1,5 @@
 //! Facts that a store keeps about itself: the record of its clock, from where and to where it was copied,
-//! who may sign in to its console, and its compactions.
+//! who may sign in to its console, its compactions, and its saved queries.
 
 use async_trait::async_trait;
 
@@ -24,6 +24,8 @@ pub enum Fact {
     Staff,
     /// The last runs of compaction, as JSON.
     Compactions,
+    /// The saved queries of the console, as JSON.
+    Queries,
 }
 
 impl Fact {
@@ -38,6 +40,7 @@ impl Fact {
             Fact::TouchedAt => settings::TOUCHED_AT,
             Fact::Staff => "staff",
             Fact::Compactions => "compactions",
+            Fact::Queries => "queries",
         }
     }
 }

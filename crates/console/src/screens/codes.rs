@@ -65,7 +65,8 @@ pub(crate) fn file(name: &str, lines: Lines) -> Response {
     attached(name, "text/csv; charset=utf-8", Body::from_stream(lines))
 }
 
-fn attached(name: &str, kind: &'static str, body: Body) -> Response {
+/// A body that a browser saves as a file.
+pub(crate) fn attached(name: &str, kind: &'static str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

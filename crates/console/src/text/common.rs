@@ -76,6 +76,7 @@ texts! {
     done_imported => "The file is imported.", "파일을 가져왔습니다.";
     done_redelivered => "The delivery is queued again.", "다시 전송하도록 등록했습니다.";
     done_tested => "The receiver accepted the test.", "수신 서버가 시험 이벤트를 받았습니다.";
+    done_deleted => "It is deleted.", "삭제했습니다.";
     done_removed => "The account is deleted.", "계정을 삭제했습니다.";
     done_signed_out => "All sessions of the account are over.", "계정의 모든 로그인을 끝냈습니다.";
     field_campaign_id => "Short name", "짧은 이름";

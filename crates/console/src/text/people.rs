@@ -51,6 +51,11 @@ texts! {
     deed_key_added => "Key added", "키 추가";
     deed_key_retired => "Key retired", "키 폐기";
     deed_store_restored => "Store restored from a backup", "백업에서 저장소 복원";
+    action_run_query => "Run a saved query", "저장된 쿼리 실행";
+    action_save_query => "Write, save and delete queries", "쿼리 작성, 저장, 삭제";
+    deed_query_saved => "Query saved", "쿼리 저장";
+    deed_query_deleted => "Query deleted", "쿼리 삭제";
+    deed_query_run => "Query run", "쿼리 실행";
     deed_compaction_asked => "Compaction asked for", "압축 실행 요청";
     deed_webhook_created => "Webhook created", "웹훅 생성";
     deed_webhook_updated => "Webhook changed", "웹훅 변경";
@@ -85,6 +90,8 @@ impl Texts {
             Action::DownloadReport => self.action_download_report(),
             Action::ManageWebhooks => self.action_manage_webhooks(),
             Action::Compact => self.action_compact(),
+            Action::RunQuery => self.action_run_query(),
+            Action::SaveQuery => self.action_save_query(),
             Action::ManageStaff => self.action_manage_staff(),
             Action::SignOut => self.action_sign_out(),
         }
@@ -109,6 +116,9 @@ impl Texts {
             DeedKind::KeyRetired => self.deed_key_retired(),
             DeedKind::StoreRestored => self.deed_store_restored(),
             DeedKind::CompactionAsked => self.deed_compaction_asked(),
+            DeedKind::QuerySaved => self.deed_query_saved(),
+            DeedKind::QueryDeleted => self.deed_query_deleted(),
+            DeedKind::QueryRun => self.deed_query_run(),
             DeedKind::WebhookCreated => self.deed_webhook_created(),
             DeedKind::WebhookUpdated => self.deed_webhook_updated(),
             DeedKind::WebhookDeleted => self.deed_webhook_deleted(),

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use attempts::AttemptLog;
 use axum::Router;
+use bytes::Bytes;
 use console::{
-    CompactionPlan, Console, FIRST_LINK_MS, IdentityError, IdentityProvider, KeyInfo, KeyUse,
-    Machine, NodeAnswer, NodeInfo, Notices, Person, PlannedPass, PlannedWork, Setup, SignInRequest,
-    SigningKeys, mounted,
+    CompactionPlan, Console, FIRST_LINK_MS, History, HistoryError, IdentityError, IdentityProvider,
+    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Notices, Person, PlannedPass, PlannedWork,
+    Setup, SignInRequest, SigningKeys, SqlRows, mounted,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
@@ -119,6 +120,45 @@ impl IdentityProvider for Provider {
     }
 }
 
+/// Finds the name of whoever asks, and what goes wrong.
+struct Sql;
+
+impl History for Sql {
+    fn rows<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<SqlRows, HistoryError>> {
+        let found = match sql {
+            "wrong" => Err(HistoryError::Sql(HOSTILE.to_owned())),
+            "slow" => Err(HistoryError::Slow),
+            "busy" => Err(HistoryError::Busy),
+            "away" => Err(HistoryError::Away("no answer".to_owned())),
+            "many" => {
+                let rows = vec![vec![Some("x".repeat(1_000))]; 10_000];
+                Ok(SqlRows { columns: vec!["x".to_owned()], rows, truncated: true })
+            }
+            _ => {
+                let row = vec![Some(caller.to_string()), Some(HOSTILE.to_owned()), None];
+                let columns = ["who", HOSTILE, "nothing"].map(str::to_owned).to_vec();
+                Ok(SqlRows { columns, rows: vec![row], truncated: false })
+            }
+        };
+        Box::pin(async { found })
+    }
+
+    fn csv<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(Bytes, bool), HistoryError>> {
+        Box::pin(async move {
+            let found = self.rows(caller, sql).await?;
+            Ok((format!("who\n{caller}\n").into(), found.truncated))
+        })
+    }
+}
+
 fn keys() -> Vec<CodeKey> {
     vec![CodeKey::new(*b"sixteen bytes ok")]
 }
@@ -164,6 +204,7 @@ impl Place {
             nodes: Some(Box::new(|| Box::pin(async { Ok(nodes()) }))),
             plan: Box::new(|| Box::pin(async { Ok(plan()) })),
             lone_archive: Some("/mnt/cold".to_owned()),
+            history: Some(Box::new(Sql)),
             notices: Notices { days: vec![30, 7], has_address: true },
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
@@ -200,6 +241,11 @@ impl Place {
         let fields = [("link", signed.as_str()), ("password", PASSWORD)];
         browser.post("/console/welcome", &fields).await.must(303);
         browser
+    }
+
+    /// Saves a query. Returns its id.
+    pub(crate) async fn query(&self) -> String {
+        self.engine.save_query(&admin(), HOSTILE, "select '<b>Bold'").await.expect("saved").id
     }
 
     /// A campaign with coupons, one of them issued to ann, and one redeemed by bob. Returns their codes.

@@ -5,8 +5,8 @@ use engine::{STAFF_ROLES, StaffRole};
 
 use crate::place::Place;
 
-/// Every route with its action. `{issued}` and `{redeemed}` stand for codes.
-pub(crate) const ROUTES: [(Action, &str, &str); 62] = [
+/// Every route with its action. `{issued}` and `{redeemed}` stand for codes, `{query}` for a saved query.
+pub(crate) const ROUTES: [(Action, &str, &str); 67] = [
     (Action::Look, "GET", "/console"),
     (Action::Look, "GET", "/console/live"),
     (Action::Look, "GET", "/console/campaigns"),
@@ -51,6 +51,11 @@ pub(crate) const ROUTES: [(Action, &str, &str); 62] = [
     (Action::Look, "GET", "/console/reports?campaign=spring&from=2026-11-01&to=2026-11-30"),
     (Action::DownloadReport, "GET", "/console/reports/redemptions.csv"),
     (Action::Look, "GET", "/console/calendar"),
+    (Action::RunQuery, "GET", "/console/reports/sql"),
+    (Action::RunQuery, "GET", "/console/reports/sql/{query}"),
+    (Action::RunQuery, "GET", "/console/reports/sql/{query}/file.csv"),
+    (Action::SaveQuery, "POST", "/console/reports/sql"),
+    (Action::SaveQuery, "POST", "/console/reports/sql/none/delete"),
     (Action::Look, "GET", "/console/calendar?month=2027-03"),
     (Action::Look, "GET", "/console/calendar/2027-03-31"),
     (Action::Look, "GET", "/console/store"),
@@ -76,9 +81,10 @@ fn may(action: Action, role: StaffRole) -> bool {
     use StaffRole::{Admin, Marketer, Operator, Support};
     match action {
         Action::Look | Action::SignOut => true,
-        Action::ReadAudit | Action::ManageWebhooks | Action::Compact => {
+        Action::ReadAudit | Action::ManageWebhooks | Action::Compact | Action::SaveQuery => {
             matches!(role, Operator | Admin)
         }
+        Action::RunQuery => matches!(role, Marketer | Operator | Admin),
         Action::PauseCampaign => matches!(role, Marketer | Operator | Admin),
         Action::CreateCampaign
         | Action::ChangeCampaign
@@ -100,10 +106,12 @@ async fn every_route_for_every_role() {
     let place = Place::new();
     let (issued, redeemed) = place.seeded().await;
     place.webhook().await;
+    let query = place.query().await;
     for role in STAFF_ROLES {
         let browser = place.signed_in(role).await;
         for (action, method, path) in ROUTES {
             let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
+            let path = path.replace("{query}", &query);
             let mut browser = browser.at(&browser);
             // Empty forms: what may be done is refused for its fields, after its role.
             let page = match (method, path.ends_with("/import")) {

@@ -14,6 +14,7 @@ async fn every_screen_in_both_languages() {
     let place = Place::new();
     let (issued, redeemed) = place.seeded().await;
     place.webhook().await;
+    let query = place.query().await;
     let mut admin = place.signed_in(StaffRole::Admin).await;
     admin
         .submit("/console/campaigns/spring/pause", &[("paused", "true"), ("reason", HOSTILE)])
@@ -26,6 +27,7 @@ async fn every_screen_in_both_languages() {
     let is_page = |path: &&str| ![".csv", ".xlsx", "/live"].iter().any(|end| path.ends_with(end));
     for path in screens.filter(is_page) {
         let path = path.replace("{issued}", &issued).replace("{redeemed}", &redeemed);
+        let path = path.replace("{query}", &query);
         for lang in ["en", "ko"] {
             admin.lang = lang;
             let page = admin.get(&path).await;

@@ -12,8 +12,8 @@ use crate::compaction;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open::{OpenHot, Opened};
-use crate::serve::identity;
 use crate::serve::machine::machine;
+use crate::serve::{history, identity};
 use crate::settings::{Cold, Hot, Settings};
 
 /// The console, unless a setting turns it off.
@@ -38,6 +38,7 @@ pub(super) fn console(
         nodes: nodes(&opened.hot),
         plan: plan(settings, opened),
         lone_archive: lone_archive(settings),
+        history: history::program(settings, tokens, &opened.engine)?,
         notices: Notices {
             days: days_of(settings)?,
             has_address: settings.notify_webhook.value.is_some(),

@@ -242,6 +242,9 @@ settings! {
     identity_jwks: Option<String> = "",
         env "COUPONRY_IDENTITY_JWKS", flag "URL",
         "Verify tokens of the issuer with the keys at this address (JWKS), instead of one key";
+    console_history: Option<String> = "",
+        env "COUPONRY_CONSOLE_HISTORY", flag "URL",
+        "Run the queries of people at the console with `couponry-history serve` at this address";
     console_client: Option<String> = "",
         env "COUPONRY_CONSOLE_CLIENT", flag "ID",
         "Let people sign in to the console at the issuer (OpenID Connect), as this client of it";

@@ -1,0 +1,188 @@
+//! SQL over both tiers: saved queries, and what they find.
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::Response;
+use bytes::Bytes;
+use coupon::time::Millis;
+use engine::csv::BYTE_ORDER_MARK;
+use engine::{Caller, QUERY_BYTES_MAX, SavedQuery};
+use serde_json::json;
+
+use crate::desk::{Desk, to};
+use crate::fields::Fields;
+use crate::roles::Action;
+use crate::screens::codes::attached;
+use crate::sql::{HistoryError, Sql, SqlRows};
+use crate::text::{Said, Texts};
+use crate::trouble::Trouble;
+
+/// Rows that a page shows; the file has more.
+const SHOWN: usize = 500;
+
+/// Characters of a cell that a page shows.
+const CELL_CHARS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "sql.html")]
+struct SqlPage<'a> {
+    d: &'a Desk,
+    t: Texts,
+    saved: Vec<SavedRow>,
+    /// What is in the form.
+    name: &'a str,
+    sql: &'a str,
+    found: Option<Found>,
+    curl: String,
+}
+
+struct SavedRow {
+    id: String,
+    name: String,
+    by: String,
+    saved: String,
+}
+
+/// What a query found, or why nothing.
+enum Found {
+    Rows {
+        columns: Vec<String>,
+        rows: Vec<Vec<Option<String>>>,
+        said: String,
+        /// Where the file is.
+        file: Option<String>,
+    },
+    Wrong(String),
+}
+
+/// `GET /console/reports/sql`
+pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
+    show(&desk, "", "", None).await
+}
+
+async fn show(
+    desk: &Desk,
+    name: &str,
+    sql: &str,
+    found: Option<Found>,
+) -> Result<Response, Trouble> {
+    program(desk)?;
+    let saved = desk.engine().queries().await?.into_iter().map(|query| SavedRow {
+        saved: desk.at(&Millis(query.saved_at)),
+        id: query.id,
+        name: query.name,
+        by: query.by,
+    });
+    let asked = if sql.is_empty() { "select count(*) from coupons" } else { sql };
+    let page = SqlPage {
+        d: desk,
+        t: desk.t,
+        saved: saved.collect(),
+        name,
+        sql,
+        found,
+        curl: desk.curl("POST", "/v1/history/query", &json!({"sql": asked})),
+    };
+    desk.page(&page)
+}
+
+fn program(desk: &Desk) -> Result<&Sql, Trouble> {
+    desk.console.sql.as_ref().ok_or(Trouble::NotFound)
+}
+
+/// `POST /console/reports/sql`: runs a query that somebody has typed, or saves it.
+pub(crate) async fn send(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
+    let (name, sql) = (fields.shown("name"), fields.shown("sql"));
+    let caller = desk.caller(Action::SaveQuery)?;
+    program(&desk)?;
+    if fields.get("do") == Some("save") {
+        let saved = desk.engine().save_query(&caller, name, sql).await?;
+        return Ok(to(&format!("/console/reports/sql/{}?done=saved", saved.id)));
+    }
+    if sql.trim().is_empty() || sql.len() > QUERY_BYTES_MAX {
+        return Err(Trouble::field("sql", format!("has 1 to {QUERY_BYTES_MAX} bytes")));
+    }
+    let found = run(&desk, &caller, None, sql).await?;
+    show(&desk, name, sql, Some(found)).await
+}
+
+async fn saved(desk: &Desk, id: &str) -> Result<SavedQuery, Trouble> {
+    let queries = desk.engine().queries().await?;
+    queries.into_iter().find(|query| query.id == id).ok_or(Trouble::NotFound)
+}
+
+/// `GET /console/reports/sql/{id}`: runs a saved query.
+pub(crate) async fn query(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let caller = desk.caller(Action::RunQuery)?;
+    program(&desk)?;
+    let query = saved(&desk, &id).await?;
+    let found = run(&desk, &caller, Some(&query), &query.sql).await?;
+    show(&desk, &query.name, &query.sql, Some(found)).await
+}
+
+async fn run(
+    desk: &Desk,
+    caller: &Caller,
+    saved: Option<&SavedQuery>,
+    sql: &str,
+) -> Result<Found, Trouble> {
+    let t = desk.t;
+    desk.engine().query_runs(caller, saved.map(|it| it.name.as_str()), sql).await?;
+    Ok(match program(desk)?.rows(caller, sql).await? {
+        Ok(SqlRows { columns, mut rows, truncated }) => {
+            let count = t.number(rows.len() as u64);
+            let said = match truncated || rows.len() > SHOWN {
+                true => t.sql_first_rows(t.number(SHOWN.min(rows.len()) as u64), count),
+                false => t.sql_rows(count),
+            };
+            rows.truncate(SHOWN);
+            for cell in rows.iter_mut().flatten().flatten() {
+                if let Some((at, _)) = cell.char_indices().nth(CELL_CHARS) {
+                    cell.truncate(at);
+                    cell.push('…');
+                }
+            }
+            let file = saved.map(|it| format!("/console/reports/sql/{}/file.csv", it.id));
+            Found::Rows { columns, rows, said, file }
+        }
+        Err(error) => Found::Wrong(wrong(t, &error)),
+    })
+}
+
+fn wrong(t: Texts, error: &HistoryError) -> String {
+    match error {
+        HistoryError::Sql(why) => t.sql_wrong(Said(why)),
+        HistoryError::Slow => t.sql_slow().to_owned(),
+        HistoryError::Busy => t.sql_busy().to_owned(),
+        HistoryError::Away(why) => {
+            tracing::warn!(why, "a query of the console has no answer");
+            t.sql_away().to_owned()
+        }
+    }
+}
+
+/// `GET /console/reports/sql/{id}/file.csv`
+pub(crate) async fn file(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    let caller = desk.caller(Action::RunQuery)?;
+    program(&desk)?;
+    let query = saved(&desk, &id).await?;
+    desk.engine().query_runs(&caller, Some(&query.name), &query.sql).await?;
+    let (rows, truncated) = match program(&desk)?.csv(&caller, &query.sql).await? {
+        Ok(found) => found,
+        Err(error) => return Err(Trouble::field("sql", wrong(desk.t, &error))),
+    };
+    // A file that lacks rows would be taken for all of them.
+    if truncated {
+        return Err(Trouble::field("sql", desk.t.sql_too_many()));
+    }
+    let name = format!("query-{id}.csv");
+    let rows = [Bytes::from_static(BYTE_ORDER_MARK.as_bytes()), rows].concat();
+    Ok(attached(&name, "text/csv; charset=utf-8", Body::from(rows)))
+}
+
+/// `POST /console/reports/sql/{id}/delete`
+pub(crate) async fn delete(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
+    desk.engine().delete_query(&desk.caller(Action::SaveQuery)?, &id).await?;
+    Ok(to("/console/reports/sql?done=deleted"))
+}

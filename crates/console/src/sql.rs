@@ -1,0 +1,111 @@
+//! SQL over both tiers, which another program runs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use engine::Caller;
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::trouble::Trouble;
+
+/// Queries of a process that run at a time: the program that runs them takes as many.
+const AT_ONCE: usize = 2;
+
+/// Longest wait for the queries of others.
+const TURN: Duration = Duration::from_secs(5);
+
+/// The program that runs SQL, with a limit on the time, the memory and the rows of each query.
+pub trait History: Send + Sync {
+    /// Runs a query in the name of somebody.
+    ///
+    /// # Errors
+    /// Any [`HistoryError`].
+    fn rows<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<SqlRows, HistoryError>>;
+
+    /// The same as CSV, with the names of the columns in the first line. `true` if rows were left out.
+    ///
+    /// # Errors
+    /// Any [`HistoryError`].
+    fn csv<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(Bytes, bool), HistoryError>>;
+}
+
+/// What a query found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SqlRows {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// A text for each column of each row; `None` for NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// Whether rows were left out.
+    pub truncated: bool,
+}
+
+/// Why a query has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// The SQL is wrong, or needs too much memory. The text is for whoever wrote it.
+    #[error("{0}")]
+    Sql(String),
+    /// It takes longer than it may.
+    #[error("the query takes too long")]
+    Slow,
+    /// Others run queries.
+    #[error("too many queries run")]
+    Busy,
+    /// The program does not answer, or refuses this process. The text is for the log.
+    #[error("couponry-history: {0}")]
+    Away(String),
+}
+
+/// The program, a few queries at a time.
+pub(crate) struct Sql {
+    history: Box<dyn History>,
+    turns: Semaphore,
+}
+
+impl Sql {
+    pub(crate) fn new(history: Box<dyn History>) -> Sql {
+        Sql { history, turns: Semaphore::new(AT_ONCE) }
+    }
+
+    /// Runs a query when it is its turn.
+    ///
+    /// # Errors
+    /// [`Trouble::Busy`] if it was not in time.
+    pub(crate) async fn rows(
+        &self,
+        caller: &Caller,
+        sql: &str,
+    ) -> Result<Result<SqlRows, HistoryError>, Trouble> {
+        let _turn = self.turn().await?;
+        Ok(self.history.rows(caller, sql).await)
+    }
+
+    /// The same as CSV.
+    ///
+    /// # Errors
+    /// [`Trouble::Busy`] if it was not in time.
+    pub(crate) async fn csv(
+        &self,
+        caller: &Caller,
+        sql: &str,
+    ) -> Result<Result<(Bytes, bool), HistoryError>, Trouble> {
+        let _turn = self.turn().await?;
+        Ok(self.history.csv(caller, sql).await)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+        let turn = timeout(TURN, self.turns.acquire()).await;
+        turn.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Broken)
+    }
+}

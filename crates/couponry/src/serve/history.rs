@@ -1,0 +1,156 @@
+//! `couponry-history serve`, which runs the queries of people at the console.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::outbound;
+use api::token::{Role, Tokens};
+use bytes::Bytes;
+use console::{History, HistoryError, SqlRows};
+use engine::{Caller, Engine};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reqwest::header::ACCEPT;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::failure::CliError;
+use crate::settings::Settings;
+
+/// Longest time of one query: the program waits half as long as a query may take, and then runs it.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Longest answer, in bytes; the program cuts it at 32 MiB.
+const ANSWER_BYTES_MAX: usize = 40 << 20;
+
+/// How long a token is good, in milliseconds: longer than a query takes.
+const TOKEN_MS: i64 = 60_000;
+
+/// The program at an address.
+struct Program {
+    address: Url,
+    client: Client,
+    tokens: Arc<Tokens>,
+    engine: Arc<Engine>,
+}
+
+/// The program of the settings.
+pub(crate) fn program(
+    settings: &Settings,
+    tokens: &Arc<Tokens>,
+    engine: &Arc<Engine>,
+) -> Result<Option<Box<dyn History>>, CliError> {
+    let Some(address) = &settings.console_history.value else { return Ok(None) };
+    let unusable = |why: String| settings.console_history.unusable("console_history", why);
+    let address = format!("{}/v1/history/query", address.trim_end_matches('/'));
+    let address = outbound::checked(&address).map_err(|why| unusable(why.to_string()))?;
+    let client = outbound::client(&address, TIMEOUT).build();
+    let client = client.map_err(|error| unusable(error.to_string()))?;
+    let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
+    Ok(Some(Box::new(Program { address, client, tokens, engine })))
+}
+
+impl History for Program {
+    fn rows<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<SqlRows, HistoryError>> {
+        #[derive(Deserialize)]
+        struct Found {
+            columns: Vec<Column>,
+            data: Vec<Map<String, Value>>,
+            truncated: bool,
+        }
+        #[derive(Deserialize)]
+        struct Column {
+            name: String,
+        }
+        async move {
+            let (_, body) = self.asked(caller, sql, "application/json").await?;
+            let Found { columns, data, truncated } = serde_json::from_slice(&body)
+                .map_err(|why| HistoryError::Away(format!("its answer: {why}")))?;
+            let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+            let row = |row: Map<String, Value>| {
+                columns.iter().map(|name| row.get(name).and_then(cell)).collect()
+            };
+            Ok(SqlRows { rows: data.into_iter().map(row).collect(), columns, truncated })
+        }
+        .boxed()
+    }
+
+    fn csv<'a>(
+        &'a self,
+        caller: &'a Caller,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<(Bytes, bool), HistoryError>> {
+        async move {
+            let (truncated, body) = self.asked(caller, sql, "text/csv").await?;
+            Ok((body.into(), truncated))
+        }
+        .boxed()
+    }
+}
+
+impl Program {
+    /// The answer to a query, and whether it lacks rows.
+    async fn asked(
+        &self,
+        caller: &Caller,
+        sql: &str,
+        form: &'static str,
+    ) -> Result<(bool, Vec<u8>), HistoryError> {
+        let now = self.engine.now().0;
+        let minted = self.tokens.mint(caller.subject.as_str(), Role::Operator, TOKEN_MS, now);
+        let (token, _) = minted.map_err(|why| HistoryError::Away(format!("no token: {why}")))?;
+        let request = self.client.post(self.address.clone()).bearer_auth(token);
+        let answer = request.header(ACCEPT, form).json(&json!({ "sql": sql })).send().await;
+        let answer = answer.map_err(away)?;
+        let (status, truncated) =
+            (answer.status(), answer.headers().contains_key("x-truncated-at"));
+        let body = whole(answer).await?;
+        match status {
+            StatusCode::OK => Ok((truncated, body)),
+            StatusCode::BAD_REQUEST => Err(HistoryError::Sql(said(&body))),
+            StatusCode::REQUEST_TIMEOUT => Err(HistoryError::Slow),
+            StatusCode::SERVICE_UNAVAILABLE => Err(HistoryError::Busy),
+            other => Err(HistoryError::Away(format!("{other} {}", said(&body)))),
+        }
+    }
+}
+
+/// What a problem document says.
+fn said(body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let of_sql = &problem["errors"][0]["detail"];
+    let text = of_sql.as_str().or_else(|| problem["detail"].as_str());
+    text.unwrap_or_default().to_owned()
+}
+
+fn away(error: reqwest::Error) -> HistoryError {
+    match error.is_timeout() {
+        true => HistoryError::Slow,
+        false => HistoryError::Away(error.to_string()),
+    }
+}
+
+async fn whole(mut answer: Response) -> Result<Vec<u8>, HistoryError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(away)? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(HistoryError::Away(format!("more than {ANSWER_BYTES_MAX} bytes")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A value of a cell for people.
+fn cell(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
