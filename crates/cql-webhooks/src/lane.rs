@@ -321,6 +321,16 @@ impl Lane {
         Some(Due { number, id: waiting.facts.id.clone()?, body })
     }
 
+    /// A delivery that waits here has no body any more: another process has ended it and deleted its row. A process
+    /// that was frozen meanwhile may have written the next attempt afterwards, and so a row without a body.
+    pub(crate) fn has_ended_elsewhere(&mut self, number: i64) {
+        let is_rest = |it: &Waiting| it.is_written && it.body.is_none();
+        if self.waiting.get(&number).is_some_and(is_rest) {
+            self.remove(number);
+            self.ended.insert(number);
+        }
+    }
+
     /// What follows from attempts of this endpoint.
     pub(crate) fn outcome(&self, tried: &[&Tried], moment: Moment, options: &Options) -> Outcome {
         let mut outcome = Outcome {

@@ -165,6 +165,9 @@ impl ClusterStore {
                 Some(true) => None,
                 _ => self.pending_one(want.webhook, number).await?.and_then(|(_, body)| body),
             };
+            if read.is_none() {
+                self.with_lane(want.webhook, |lane| lane.has_ended_elsewhere(number));
+            }
             let one = self.with_lane(want.webhook, |lane| lane.post(number, read));
             due.extend(one.flatten());
         }

@@ -92,6 +92,23 @@ fn rows_of_what_has_ended_are_deleted() {
     assert_eq!(lane.ended(), [all[1]]);
 }
 
+/// The row of a delivery whose body is gone is the rest of one that has ended.
+#[test]
+fn the_rest_of_one_that_has_ended_elsewhere() {
+    let facts = Facts { id: Some("event-1".to_owned()), ..Facts::default() };
+    let mut lane = lane(0, BTreeMap::from([(7, facts.clone()), (8, facts)]));
+    assert!(lane.post(7, None).is_none());
+    lane.has_ended_elsewhere(7);
+    assert!(lane.post(8, Some("body".to_owned())).is_some());
+    lane.has_ended_elsewhere(8);
+    assert_eq!((lane.pending(), lane.ended()), (1, vec![7]), "only what has no body");
+    // One that only this process has.
+    lane.queue(&events(2, 1), "2", 1_000);
+    let number = numbers(&lane)[0];
+    lane.has_ended_elsewhere(number);
+    assert_eq!(lane.pending(), 2);
+}
+
 #[test]
 fn what_is_read_again_is_queued_once() {
     let mut lane = lane(0, BTreeMap::new());

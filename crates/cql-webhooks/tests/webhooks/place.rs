@@ -64,4 +64,16 @@ impl Place {
         let store = cql_webhooks::store_of_part(session(), &options, self.part);
         Webhooks::with(store, Options { lease, look_every, ..options }).unwrap()
     }
+
+    /// Writes the next attempt of a delivery whose row is gone, as a process does that was frozen before that.
+    pub(crate) async fn write_late(&self, name: &str, number: i64) {
+        let session = session();
+        let cql = "SELECT number FROM webhook WHERE part = ? AND webhook_id = ?";
+        let found = session.row(cql, (self.part, name)).await.unwrap();
+        let (webhook,): (i64,) = found.expect("the webhook");
+        let facts = r#"{"id":"late","event_type":"coupon.redeemed","code":null,"created_at":0,"attempts":1,
+            "redelivered":0,"tried_at":0,"status":500,"error":null,"duration_ms":1,"next_at":0,"ended_at":null}"#;
+        let cql = "INSERT INTO webhook_pending (webhook, number, delivery) VALUES (?, ?, ?)";
+        session.write(cql, (webhook, number, facts)).await.unwrap();
+    }
 }

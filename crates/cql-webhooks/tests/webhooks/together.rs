@@ -162,3 +162,21 @@ async fn what_waits_survives_the_process_that_has_read_it() {
     assert_eq!(receiver.accepts(50).await.len(), 50);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_late_attempt_of_a_delivery_that_has_ended() {
+    let receiver = Receiver::start(|_, _| Answer::Status(200)).await;
+    let (world, webhooks, running) = World::with(quick(), endpoint("a", &receiver.url())).await;
+    world.feed.push_many(1);
+    let arrived = log_has(&webhooks, "a", DeliveryState::Delivered, 1).await.remove(0);
+    running.stop().await;
+    world.place.write_late("a", arrived.number).await;
+    let other = world.open();
+    log_has(&other, "a", DeliveryState::Pending, 1).await;
+    let running = world.run(&other);
+    world.feed.push_many(1);
+    log_has(&other, "a", DeliveryState::Delivered, 2).await;
+    log_has(&other, "a", DeliveryState::Pending, 0).await;
+    assert_eq!(receiver.accepts(2).await.len(), 2, "the late one is not posted");
+    running.stop().await;
+}
