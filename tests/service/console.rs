@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::data::{Data, may_run};
 use super::downloads::{node_modules, or_not_run};
-use super::finished::{campaign, issued, serve};
+use super::finished::{campaign, issued};
 use super::visitor::Visitor;
 use super::webhooks::Program;
 
@@ -56,11 +56,38 @@ fn script(data: &Data, browser: &Path, name: &str) -> Command {
     command
 }
 
+/// `couponry-history serve` beside a new store, and its address; `None` if it was not built.
+fn history(data: &Data) -> Option<(Program, String)> {
+    let command = data.command(["serve", "--listen", "127.0.0.1:0"]);
+    let program = Path::new(command.get_program()).with_file_name("couponry-history");
+    let what = "couponry-history beside couponry, as `cargo test --workspace` builds it";
+    if !may_run("queries of the console", what, program.is_file()) {
+        return None;
+    }
+    // It has the settings of couponry, and reads a store that is there.
+    data.serve().stop();
+    let mut history = Command::new(program);
+    history.args(command.get_args()).current_dir(data.folder());
+    history.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let history = Program::start(history);
+    loop {
+        if let Some((_, address)) = history.line().split_once("http://") {
+            return Some((history, format!("http://{}", address.trim())));
+        }
+    }
+}
+
 #[test]
 fn every_screen_and_the_stories() {
     let Some((browser, modules)) = driven() else { return };
     let data = Data::new();
-    let server = serve(&data);
+    let history = history(&data);
+    let server = data.serve_with(|command| {
+        command.args(["--compact-every", "0"]);
+        if let Some((_, address)) = &history {
+            command.args(["--console-history", address]);
+        }
+    });
     let address = format!("http://{}", server.address);
     let link = data.run(&["console", "--address", &address]);
     assert_eq!(link.code, Some(0), "{}", link.stderr);
@@ -70,6 +97,9 @@ fn every_screen_and_the_stories() {
     let mut command = script(&data, &browser, "suite.mjs");
     command.stdin(Stdio::null()).env("COUPONRY", &address).env("LINK", link.stdout.trim());
     command.env("TOKEN", data.token("admin", "root"));
+    if history.is_some() {
+        command.env("HISTORY", "1");
+    }
     if let Some(shots) = std::env::var_os("COUPONRY_SHOTS") {
         command.env("SHOTS", shots);
     }
@@ -117,23 +147,7 @@ fn company_accounts() {
 #[test]
 fn queries() {
     let data = Data::new();
-    let mut command = data.command(["serve", "--listen", "127.0.0.1:0"]);
-    let program = Path::new(command.get_program()).with_file_name("couponry-history");
-    let what = "couponry-history beside couponry, as `cargo test --workspace` builds it";
-    if !may_run("queries of the console", what, program.is_file()) {
-        return;
-    }
-    // It has the settings of couponry, and reads a store that is there.
-    data.serve().stop();
-    let mut history = Command::new(program);
-    history.args(command.get_args()).current_dir(data.folder());
-    history.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let history = Program::start(history);
-    let address = loop {
-        if let Some((_, address)) = history.line().split_once("http://") {
-            break format!("http://{}", address.trim());
-        }
-    };
+    let Some((history, address)) = history(&data) else { return };
     let server = data.serve_with(|command| {
         command.args(["--console-history", &address]);
     });

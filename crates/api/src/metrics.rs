@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use engine::Engine;
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use webhooks::Webhooks;
@@ -139,6 +140,17 @@ async fn show_webhooks(webhooks: &Webhooks) {
     failed.absolute(gauge.attempts_failed);
 }
 
+/// Shows how far behind the readers of the feed are. If the store does not answer, the figures stay as they were.
+async fn show_feed_readers(engine: &Engine) {
+    let Ok(readers) = engine.feed_readers().await else { return };
+    let now = engine.now();
+    for reader in readers {
+        let seconds = reader.behind_ms(now) as f64 / 1_000.0;
+        metrics::gauge!("couponry_feed_reader_behind_seconds", "reader" => reader.name)
+            .set(seconds);
+    }
+}
+
 async fn scrape(app: &App) -> impl IntoResponse + use<> {
     let gauge = app.engine.gauge();
     metrics::counter!("couponry_hot_reads_total").absolute(gauge.reads);
@@ -157,6 +169,7 @@ async fn scrape(app: &App) -> impl IntoResponse + use<> {
     if let Some(webhooks) = &app.access.webhooks {
         show_webhooks(webhooks).await;
     }
+    show_feed_readers(&app.engine).await;
     metrics::gauge!("couponry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let text = recorder().map_or_else(String::new, |recorder| {
         recorder.run_upkeep();

@@ -35,7 +35,7 @@ impl Source for WebhookFeed {
             Start::After(cursor) => FeedStart::After(cursor.to_owned()),
         };
         let (types, limit) = (Some(self.types.clone()), Some(limit as u64));
-        let request = EventsRequest { from, types, campaign: None, limit };
+        let request = EventsRequest { from, types, limit, ..EventsRequest::default() };
         match self.engine.events(&self.caller, request).await {
             Ok(EventsAnswer::Events(view)) => Read::Page {
                 events: view.events.into_iter().map(event).collect(),

@@ -167,7 +167,7 @@ async fn events(
     caller: &Caller,
     from: FeedStart,
 ) -> Result<(Vec<(Option<String>, FeedEvent)>, FeedStart), Trouble> {
-    let request = EventsRequest { from, types: None, campaign: None, limit: Some(EVENTS) };
+    let request = EventsRequest { from, limit: Some(EVENTS), ..EventsRequest::default() };
     match engine.events(caller, request).await? {
         EventsAnswer::Events(view) => Ok((view.events, FeedStart::After(view.next))),
         EventsAnswer::Gone { go_on, .. } => Ok((Vec::new(), FeedStart::After(go_on))),

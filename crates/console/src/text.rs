@@ -149,6 +149,17 @@ impl Texts {
         self.seconds_short(format!("{}.{}", self.number(ms / 1_000), ms % 1_000 / 100))
     }
 
+    /// A long time, in the largest unit of which there are two.
+    pub(crate) fn long_time(self, ms: u64) -> String {
+        let minutes = ms / 60_000;
+        match (minutes / 60, minutes / 60 / 24) {
+            (_, days @ 2..) => self.days(days),
+            (hours @ 2.., _) => self.hours(hours),
+            _ if minutes >= 2 => self.minutes(minutes),
+            _ => self.seconds(ms),
+        }
+    }
+
     /// A share of all, in whole percents.
     pub(crate) fn share(self, part: u64, all: u64) -> String {
         let percent = u128::from(part) * 100 / u128::from(all.max(1));

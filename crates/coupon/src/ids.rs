@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest `user_id`, `login_id`, `campaign_id` or `batch_id`, in characters: a UUID with a
+/// Longest `user_id`, `login_id`, `campaign_id`, `batch_id` or `reader`, in characters: a UUID with a
 /// prefix, or an e-mail address of ordinary length.
 pub const NAME_LEN_MAX: usize = 64;
 
@@ -127,6 +127,10 @@ name!(
 name!(
     /// One request to issue a coupon, named by the caller.
     IssueRef, REF_LEN_MAX, "visible ASCII characters", visible
+);
+name!(
+    /// A reader of the event feed, as it calls itself.
+    ReaderName, NAME_LEN_MAX, "letters, digits, -, _, ., ~ or :", path_safe
 );
 name!(
     /// One request to revoke a coupon, named by the caller.

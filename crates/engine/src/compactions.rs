@@ -8,8 +8,9 @@ use coupon::time::{Day, Millis};
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
+use crate::Engine;
+use crate::facts::may_read;
 use crate::failure::Failure;
-use crate::{Engine, HotError};
 
 /// Runs that the list has: it stays within 20 KiB, and each change writes all of it.
 pub const COMPACTION_RUNS_MAX: usize = 20;
@@ -19,9 +20,6 @@ pub const COMPACTION_SILENT_MS: i64 = 60_000;
 
 /// Longest name and longest reason of a run, in characters.
 const TEXT_CHARS_MAX: usize = 300;
-
-/// How often the list is read again because another process was changing it.
-const TRIES: u32 = 16;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +117,7 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub async fn compaction_runs(&self) -> Result<Vec<CompactionRun>, Failure> {
-        Ok(read(self.hot.fact(Fact::Compactions).await?.as_deref()))
+        self.read_fact(Fact::Compactions, may_read).await
     }
 
     /// Enters a run that begins. Returns the other one if `others` says that it comes first.
@@ -132,22 +130,25 @@ impl Engine {
         others: OtherRuns,
     ) -> Result<Option<CompactionRun>, Failure> {
         let mut first = None;
-        let changed = self.change_compactions(|runs| {
-            first = match others {
-                OtherRuns::ComeFirst => runs.iter().find(|it| it.is_running(self.now())).cloned(),
-                OtherRuns::AreOver | OtherRuns::GoOn => None,
-            };
-            if first.is_some() {
-                return false;
-            }
-            let are_over = others == OtherRuns::AreOver;
-            runs.iter_mut().for_each(|it| it.broke_off |= are_over && it.ended.is_none());
-            // Once an hour there is nothing to do: that says less than an older run that did something.
-            runs.retain(|it| !(it.is_idle() && it.by == run.by && it.host == run.host));
-            runs.insert(0, run.clone());
-            runs.truncate(COMPACTION_RUNS_MAX);
-            true
-        });
+        let changed =
+            self.change_fact(Fact::Compactions, may_read, |runs: &mut Vec<CompactionRun>| {
+                first = match others {
+                    OtherRuns::ComeFirst => {
+                        runs.iter().find(|it| it.is_running(self.now())).cloned()
+                    }
+                    OtherRuns::AreOver | OtherRuns::GoOn => None,
+                };
+                if first.is_some() {
+                    return Ok(false);
+                }
+                let are_over = others == OtherRuns::AreOver;
+                runs.iter_mut().for_each(|it| it.broke_off |= are_over && it.ended.is_none());
+                // Once an hour there is nothing to do: that says less than an older run that did something.
+                runs.retain(|it| !(it.is_idle() && it.by == run.by && it.host == run.host));
+                runs.insert(0, run.clone());
+                runs.truncate(COMPACTION_RUNS_MAX);
+                Ok(true)
+            });
         changed.await?;
         Ok(first)
     }
@@ -161,42 +162,16 @@ impl Engine {
         if let Some(failed) = run.ended.as_mut().and_then(|ended| ended.failed.as_mut()) {
             *failed = short(failed);
         }
-        let changed = self.change_compactions(|runs| {
-            let known = runs.iter_mut().find(|it| it.id == run.id);
-            known.is_some_and(|known| {
-                known.clone_from(&run);
-                true
-            })
-        });
-        changed.await
+        let changed =
+            self.change_fact(Fact::Compactions, may_read, |runs: &mut Vec<CompactionRun>| {
+                let known = runs.iter_mut().find(|it| it.id == run.id);
+                Ok(known.is_some_and(|known| {
+                    known.clone_from(&run);
+                    true
+                }))
+            });
+        changed.await.map(drop)
     }
-
-    /// Changes the list if `change` wants that, again if another process has changed it meanwhile.
-    async fn change_compactions(
-        &self,
-        mut change: impl FnMut(&mut Vec<CompactionRun>) -> bool,
-    ) -> Result<(), Failure> {
-        for _ in 0..TRIES {
-            let seen = self.hot.fact(Fact::Compactions).await?;
-            let mut runs = read(seen.as_deref());
-            if !change(&mut runs) {
-                return Ok(());
-            }
-            let next = serde_json::to_string(&runs);
-            let next =
-                next.map_err(|error| Failure::Store(HotError::Damaged(error.to_string())))?;
-            if self.hot.set_fact(Fact::Compactions, seen, Some(next)).await? {
-                return Ok(());
-            }
-        }
-        let why = "others change the list of compactions at the moment";
-        Err(Failure::Store(HotError::Unavailable(why.into())))
-    }
-}
-
-/// The list. One that another release has written differently is an empty one: it decides nothing.
-fn read(text: Option<&str>) -> Vec<CompactionRun> {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 fn short(text: &str) -> String {
@@ -230,6 +205,7 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_runs() {
+        let read = |text| may_read::<Vec<CompactionRun>>(Fact::Compactions, text).unwrap();
         assert_eq!(read(None), Vec::new());
         assert_eq!(read(Some("{\"of\": \"another release\"}")), Vec::new());
         assert_eq!(short(&"가".repeat(TEXT_CHARS_MAX + 1)).chars().count(), TEXT_CHARS_MAX);

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use coupon::campaign::Prefix;
 use coupon::code::{Code, CodeText};
-use coupon::ids::CampaignId;
+use coupon::ids::{CampaignId, ReaderName};
+use coupon::time::Millis;
 use hot::feed::{EventType, FeedEvent, FeedGone, FeedRead, FeedStart, Happened};
 
 use crate::campaigns::must_lie;
@@ -21,7 +22,7 @@ pub const EVENTS_MAX: usize = 1_000;
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// Which events to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventsRequest {
     /// From where on.
     pub from: FeedStart,
@@ -31,6 +32,8 @@ pub struct EventsRequest {
     pub campaign: Option<CampaignId>,
     /// At most so many; [`EVENTS_DEFAULT`] by default.
     pub limit: Option<u64>,
+    /// The reader, if it wants to be listed among those of the feed.
+    pub reader: Option<ReaderName>,
 }
 
 /// Some events, oldest first.
@@ -99,6 +102,10 @@ impl Engine {
                     return Ok(EventsAnswer::Gone { detail, go_on });
                 }
             };
+            if let Some(reader) = request.reader.as_ref().filter(|_| looked_at == 0) {
+                let oldest = page.events.first().map(|event| Millis(event.at.0));
+                self.note_feed_reader(caller, reader, oldest.unwrap_or_else(|| self.now())).await;
+            }
             looked_at += page.events.len();
             let mut next = page.next;
             let mut is_end = page.is_end;

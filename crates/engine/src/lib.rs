@@ -17,11 +17,14 @@ mod compactions; // what all processes have compacted
 mod coupons; // what a caller does with one coupon
 pub mod csv;
 mod events; // which part of a coupon's history a caller may see
+mod facts; // short lists that all processes share
 mod failure; // how a use case ends if it does not do what was asked
 mod feed; // what happened, for those who follow it
+mod feed_readers; // how far those who follow it are
 mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
 mod lists; // which lists of coupons a caller may ask for
+mod notice_rounds; // how many notices were sent
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
 mod queries; // saved SQL of the console
@@ -46,6 +49,7 @@ use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
 use failure::found;
+use feed_readers::Noted;
 use futures::stream::BoxStream;
 use stream_limit::StreamLimit;
 
@@ -68,6 +72,7 @@ pub use coupons::{
 pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
 pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsView};
+pub use feed_readers::{FEED_READERS_MAX, FeedReader};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
 pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
@@ -77,6 +82,7 @@ pub use hot::{
     Span, Tier,
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
+pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
@@ -100,6 +106,8 @@ pub struct Engine {
     /// One more than the version of the cold tier that was last compared with hot.
     compared: AtomicU64,
     stream_limit: StreamLimit,
+    /// The readers of the feed that asked this process.
+    feed_readers: Noted,
 }
 
 impl Engine {
@@ -113,7 +121,8 @@ impl Engine {
     ) -> Engine {
         let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
         let stream_limit = StreamLimit::new();
-        Engine { hot, cold, router, clock, handouts, compared, stream_limit }
+        let feed_readers = Noted::default();
+        Engine { hot, cold, router, clock, handouts, compared, stream_limit, feed_readers }
     }
 
     /// The same stream; each of its pieces waits for a place among the pieces of all long streams, whichever

@@ -7,8 +7,9 @@ use coupon::refusal::Refusal;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::must_read;
 use crate::failure::Failure;
-use crate::{Caller, Deed, DeedKind, Engine, HotError, Role, given};
+use crate::{Caller, Deed, DeedKind, Engine, Role, given};
 
 /// Most saved queries: with the longest text of each the list has 200 KiB, and each change writes all of it.
 pub const QUERIES_MAX: usize = 50;
@@ -18,9 +19,6 @@ pub const QUERY_BYTES_MAX: usize = 4_000;
 
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 80;
-
-/// How often the list is read again because another process was changing it.
-const TRIES: u32 = 16;
 
 /// One query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +41,7 @@ impl Engine {
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
     pub async fn queries(&self) -> Result<Vec<SavedQuery>, Failure> {
-        read(self.hot.fact(Fact::Queries).await?.as_deref())
+        self.read_fact(Fact::Queries, must_read).await
     }
 
     /// Saves a query under a name, in the place of the one that has the name already.
@@ -74,16 +72,17 @@ impl Engine {
             by: caller.to_string(),
             saved_at: self.now().0,
         };
-        let changed = self.change_queries(|queries| {
-            queries.retain(|query| query.name != saved.name);
-            if queries.len() >= QUERIES_MAX {
-                let detail = format!("there are {QUERIES_MAX} queries, which is the most");
-                return Err(Failure::invalid("name", detail));
-            }
-            queries.push(saved.clone());
-            queries.sort_by(|one, other| one.name.cmp(&other.name));
-            Ok(())
-        });
+        let changed =
+            self.change_fact(Fact::Queries, must_read, |queries: &mut Vec<SavedQuery>| {
+                queries.retain(|query| query.name != saved.name);
+                if queries.len() >= QUERIES_MAX {
+                    let detail = format!("there are {QUERIES_MAX} queries, which is the most");
+                    return Err(Failure::invalid("name", detail));
+                }
+                queries.push(saved.clone());
+                queries.sort_by(|one, other| one.name.cmp(&other.name));
+                Ok(true)
+            });
         changed.await?;
         let changes = vec![given("name", name), given("sql", sql)];
         self.record(caller, Deed::of_store(DeedKind::QuerySaved, changes)).await?;
@@ -112,39 +111,15 @@ impl Engine {
     pub async fn delete_query(&self, caller: &Caller, id: &str) -> Result<(), Failure> {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let mut name = None;
-        let changed = self.change_queries(|queries| {
-            let at = queries.iter().position(|query| query.id == id);
-            let at = at.ok_or_else(|| Failure::refused(Refusal::NotFound))?;
-            name = Some(queries.remove(at).name);
-            Ok(())
-        });
+        let changed =
+            self.change_fact(Fact::Queries, must_read, |queries: &mut Vec<SavedQuery>| {
+                let at = queries.iter().position(|query| query.id == id);
+                let at = at.ok_or_else(|| Failure::refused(Refusal::NotFound))?;
+                name = Some(queries.remove(at).name);
+                Ok(true)
+            });
         changed.await?;
         let changes = name.map(|name| given("name", name)).into_iter().collect();
         self.record(caller, Deed::of_store(DeedKind::QueryDeleted, changes)).await
     }
-
-    async fn change_queries(
-        &self,
-        mut change: impl FnMut(&mut Vec<SavedQuery>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        for _ in 0..TRIES {
-            let seen = self.hot.fact(Fact::Queries).await?;
-            let mut queries = read(seen.as_deref())?;
-            change(&mut queries)?;
-            let next = serde_json::to_string(&queries).map_err(damaged)?;
-            if self.hot.set_fact(Fact::Queries, seen, Some(next)).await? {
-                return Ok(());
-            }
-        }
-        let why = "others change the list of queries at the moment";
-        Err(Failure::Store(HotError::Unavailable(why.into())))
-    }
-}
-
-fn read(text: Option<&str>) -> Result<Vec<SavedQuery>, Failure> {
-    text.map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(damaged))
-}
-
-fn damaged(error: serde_json::Error) -> Failure {
-    Failure::Store(HotError::Damaged(format!("the list of queries: {error}")))
 }

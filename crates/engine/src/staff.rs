@@ -12,6 +12,7 @@ use coupon::time::Millis;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::must_read;
 use crate::failure::{Failure, found};
 use crate::{Caller, Deed, DeedKind, Engine, Role, given};
 
@@ -21,9 +22,6 @@ pub const STAFF_MAX: usize = 200;
 /// Sessions of one person that the list remembers as ended. Whoever ends more within the life of a session is
 /// signed out everywhere: no copy of a cookie may come back to life because the list is full.
 const ENDED_MAX: usize = 8;
-
-/// How often the list is read again because another process was changing it.
-const TRIES: u32 = 16;
 
 /// What a person may do at the console. The console has the table of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -210,7 +208,7 @@ impl Engine {
     /// # Errors
     /// Those of the store; damaged, if what it has is no such list.
     pub async fn staff(&self) -> Result<StaffList, Failure> {
-        read(self.hot.fact(Fact::Staff).await?.as_deref())
+        self.read_fact(Fact::Staff, must_read).await
     }
 
     /// Makes an account with a one-time link, or gives an account a new password and the role of the link.
@@ -430,29 +428,10 @@ impl Engine {
     /// Changes the list, again if another process has changed it meanwhile.
     async fn change_staff(
         &self,
-        mut change: impl FnMut(&mut StaffList) -> Result<(), Failure>,
+        mut change: impl FnMut(&mut StaffList) -> Result<(), Failure> + Send,
     ) -> Result<StaffList, Failure> {
-        for _ in 0..TRIES {
-            let seen = self.hot.fact(Fact::Staff).await?;
-            let mut list = read(seen.as_deref())?;
-            change(&mut list)?;
-            let next = serde_json::to_string(&list).map_err(damaged)?;
-            if self.hot.set_fact(Fact::Staff, seen, Some(next)).await? {
-                return Ok(list);
-            }
-        }
-        Err(Failure::Store(hot::HotError::Unavailable(
-            "others change the list of staff at the moment".into(),
-        )))
+        self.change_fact(Fact::Staff, must_read, |list| change(list).map(|()| true)).await
     }
-}
-
-fn read(text: Option<&str>) -> Result<StaffList, Failure> {
-    text.map_or(Ok(StaffList::default()), |text| serde_json::from_str(text).map_err(damaged))
-}
-
-fn damaged(error: serde_json::Error) -> Failure {
-    Failure::Store(hot::HotError::Damaged(format!("the list of staff: {error}")))
 }
 
 #[cfg(test)]
@@ -508,7 +487,7 @@ mod tests {
     #[test]
     fn a_list_of_an_older_release() {
         let text = r#"{"people":[{"name":"eva","role":"viewer","password_hash":"","generation":3,"added_at":0}],"used":[]}"#;
-        let list = read(Some(text)).unwrap();
+        let list = must_read::<StaffList>(Fact::Staff, Some(text)).unwrap();
         assert_eq!(list.people(), [eva()]);
         assert_eq!(serde_json::to_string(&list).unwrap(), text);
     }

@@ -1,5 +1,5 @@
 //! Facts that a store keeps about itself: the record of its clock, from where and to where it was copied,
-//! who may sign in to its console, its compactions, and its saved queries.
+//! who may sign in to its console, its compactions, its saved queries, the readers of its feed, and its notices.
 
 use async_trait::async_trait;
 
@@ -26,6 +26,10 @@ pub enum Fact {
     Compactions,
     /// The saved queries of the console, as JSON.
     Queries,
+    /// How far the readers of the event feed are, as JSON.
+    FeedReaders,
+    /// How many notices were sent, as JSON.
+    NoticeRounds,
 }
 
 impl Fact {
@@ -41,6 +45,8 @@ impl Fact {
             Fact::Staff => "staff",
             Fact::Compactions => "compactions",
             Fact::Queries => "queries",
+            Fact::FeedReaders => "feed_readers",
+            Fact::NoticeRounds => "notice_rounds",
         }
     }
 }

@@ -244,9 +244,10 @@ pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec
 }
 
 /// Where a reader begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FeedStart {
     /// At the oldest event that is kept.
+    #[default]
     Oldest,
     /// Behind the newest.
     Newest,

@@ -50,7 +50,8 @@ pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<
         return Ok(());
     }
     drop(topics);
-    let feed = Feed { api: &api, runtime, stop, types: args.types.as_deref() };
+    let reader = feed::reader_of(&args.topic);
+    let feed = Feed { api: &api, runtime, stop, types: args.types.as_deref(), reader };
     let mut publisher =
         Publisher { args, names: &names, feed, runtime, stop, counts: Counts::new() };
     while !stop.is_asked() {

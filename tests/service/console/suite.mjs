@@ -112,6 +112,21 @@ const signIn = async () => {
   return state;
 };
 
+/** The page for SQL, empty and with the rows of a saved query, if couponry-history is there. */
+const queryScreens = async (session) => {
+  if (!process.env.HISTORY) return {};
+  const home = await context("en", "light", "desk", session);
+  const page = watched(await home.newPage());
+  await page.goto(`${base}/console/reports/sql`);
+  await page.fill("[name=sql]", "select campaign_id, state, count(*) as coupons from coupons group by all order by all");
+  await page.fill("[name=name]", HOSTILE);
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("nasty").first().waitFor();
+  const saved = new URL(page.url()).pathname;
+  await home.close();
+  return { sql: "/console/reports/sql", "sql-rows": saved };
+};
+
 const everyScreen = async (session, { redeemed, issued }) => {
   const screens = {
     overview: "/console",
@@ -144,6 +159,7 @@ const everyScreen = async (session, { redeemed, issued }) => {
     staff: "/console/staff",
     audit: "/console/audit",
     nowhere: "/console/nowhere",
+    ...(await queryScreens(session)),
   };
   let [opened, largest] = [0, ["", 0]];
   for (const lang of ["en", "ko"]) {

@@ -41,6 +41,15 @@ pub(crate) struct EventParams {
     r#type: Option<String>,
     /// Only events of this campaign.
     campaign_id: Option<String>,
+    /// How you call yourself: then the console and the metrics show how far you are behind. Use one name
+    /// for each consumer; 1 to 64 letters, digits or `-_.~:`.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9._~:-]+$",
+        example = "warehouse"
+    )]
+    reader: Option<String>,
 }
 
 impl EventParams {
@@ -62,6 +71,7 @@ impl EventParams {
             types,
             campaign: reading.may("campaign_id", self.campaign_id.as_deref()),
             limit: reading.number("limit", self.limit.as_deref(), LIMITS),
+            reader: reading.may("reader", self.reader.as_deref()),
         };
         reading.done(Some(request))
     }

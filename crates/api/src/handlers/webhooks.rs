@@ -292,7 +292,7 @@ fn kept(app: &App) -> Result<&Arc<Webhooks>, Problem> {
 /// The cursor behind what has happened so far.
 async fn newest(app: &App, caller: &Caller) -> Result<String, Problem> {
     let request =
-        EventsRequest { from: FeedStart::Newest, types: None, campaign: None, limit: Some(1) };
+        EventsRequest { from: FeedStart::Newest, limit: Some(1), ..EventsRequest::default() };
     match app.engine.events(caller, request).await? {
         EventsAnswer::Events(view) => Ok(view.next),
         EventsAnswer::Gone { go_on, .. } => Ok(go_on),

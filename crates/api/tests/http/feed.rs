@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{ANN, Admin, Asked, Operator, Service, Shop, Who};
+use crate::service::{ANN, Admin, Asked, Nobody, Operator, Service, Shop, Who};
 
 /// A coupon of ann that is issued, held, redeemed, and cancelled, and one of another campaign that is void.
 async fn lived() -> Service {
@@ -105,12 +105,13 @@ async fn who_may_not_and_what_is_wrong() {
     let ahead = service.get(Shop, "/v1/events?after=newest").await.json.clone();
     let epoch = ahead["next_cursor"].as_str().and_then(|cursor| cursor.split('-').next());
     let ahead = format!("{}-900", epoch.expect("a cursor"));
-    let cases: [(&str, Who, String, &str); 6] = [
+    let cases: [(&str, Who, String, &str); 7] = [
         ("a user", ANN, String::new(), "403 FORBIDDEN null"),
         ("a cursor of nothing", Shop, "?after=x".to_owned(), "400 INVALID \"after\""),
         ("behind a backup", Shop, format!("?after={ahead}"), "410 CURSOR_GONE null"),
         ("no such type", Shop, "?type=coupon.eaten".to_owned(), "400 INVALID \"type\""),
         ("too many", Shop, "?limit=1001".to_owned(), "400 INVALID \"limit\""),
+        ("no name", Shop, "?reader=a%20b".to_owned(), "400 INVALID \"reader\""),
         ("no such parameter", Shop, "?since=1".to_owned(), "400 INVALID \"since\""),
     ];
     for (name, who, query, want) in cases {
@@ -121,6 +122,27 @@ async fn who_may_not_and_what_is_wrong() {
     let gone = service.get(Shop, &format!("/v1/events?after={ahead}")).await.json.clone();
     let go_on = gone["next_cursor"].as_str().expect("where to go on");
     assert_eq!(types(&service, &format!("?after={go_on}")).await, Vec::<String>::new());
+}
+
+/// A reader that says its name is in the metrics: how old the first event is with which it has not dealt.
+#[tokio::test]
+async fn readers_with_a_name() {
+    let service = lived().await;
+    let behind = async |name: &str| {
+        let metrics = service.get(Nobody, "/metrics").await.text.clone();
+        let series = format!("couponry_feed_reader_behind_seconds{{reader=\"{name}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse::<f64>().ok())
+    };
+    let first = service.get(Shop, "/v1/events?limit=1").await.json.clone();
+    let next = first["next_cursor"].as_str().expect("a cursor");
+    service.get(Shop, &format!("/v1/events?after={next}&reader=slow")).await.is("200", "slow");
+    service.get(Shop, "/v1/events?after=newest&reader=fast").await.is("200", "fast");
+    service.clock.pass(3_600_000);
+    let (slow, fast) = (behind("slow").await.expect("it"), behind("fast").await.expect("it"));
+    assert!(slow >= fast && fast >= 3_600.0, "{slow} {fast}");
+    service.get(Shop, "/v1/events?after=newest&reader=fast").await.is("200", "fast");
+    assert!(behind("fast").await.expect("it") < 3_600.0);
+    assert_eq!(behind("nobody").await, None);
 }
 
 #[tokio::test]

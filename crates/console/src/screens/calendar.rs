@@ -7,7 +7,8 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::coupon::State;
-use engine::{CampaignView, NOTICE_TYPE};
+use coupon::time::Millis;
+use engine::{CampaignView, NOTICE_TYPE, NoticeRound};
 use serde_json::json;
 
 use crate::Notices;
@@ -47,6 +48,8 @@ struct Day {
     outstanding: u64,
     /// Coupons of which a notice is due.
     due: u64,
+    /// Notices that were sent.
+    sent: u64,
 }
 
 /// A month, as `2027-03`.
@@ -95,6 +98,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let (days, weekday) = month.days()?;
     let listed = desk.all_campaigns().await?;
     let (notices, ends) = (desk.notices().await?, ends(&listed));
+    let rounds = desk.engine().notice_rounds().await?;
     let mut cells: Vec<Option<Day>> = (0..weekday).map(|_| None).collect();
     for date in days {
         let ending = ends.iter().filter(|(on, _)| *on == date).map(|(_, view)| view);
@@ -107,10 +111,11 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             }
         }
         let due = due(&desk, &ends, date).iter().map(|(_, coupons)| coupons).sum();
+        let sent = rounds.iter().filter(|it| began_on(&desk, it) == date).map(|it| it.sent).sum();
         let date = date.to_string();
         let number = date.get(8..).and_then(|day| day.parse().ok()).unwrap_or(0);
         let is_today = date == today;
-        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding, due }));
+        cells.push(Some(Day { date, number, is_today, campaigns, more, outstanding, due, sent }));
     }
     let mut weeks: Vec<Vec<Option<Day>>> = Vec::new();
     for (at, cell) in cells.into_iter().enumerate() {
@@ -144,8 +149,13 @@ fn ends(listed: &Listed) -> Vec<Ends<'_>> {
     listed.campaigns.iter().map(|it| (it.campaign.expires_on(), it)).collect()
 }
 
+/// The day of a round, in the zone of whoever looks.
+fn began_on(desk: &Desk, round: &NoticeRound) -> Date {
+    Date::of(Millis(round.began_at), &desk.zone)
+}
+
 /// Notices that the settings ask for on a day: how many days before the last one, and of how many coupons. None on
-/// days that have passed: what was sent then is known only to whoever sent it.
+/// days that have passed: those have what was sent.
 fn due(desk: &Desk, ends: &[Ends<'_>], date: Date) -> Vec<(u16, u64)> {
     let of = |days: &u16| {
         let last = date.plus_days(*days);
@@ -188,10 +198,35 @@ struct DayPage<'a> {
     more_campaigns: Option<String>,
     /// Days before the last one, and coupons.
     due: Vec<(String, String)>,
+    sent: Vec<RoundRow>,
     notices: String,
     coupons: Vec<CouponRow>,
     next: Option<String>,
     curl: String,
+}
+
+/// A round of notices.
+struct RoundRow {
+    at: String,
+    to: String,
+    sent: String,
+    coupons: String,
+    refused: String,
+    failed: String,
+}
+
+impl RoundRow {
+    fn of(desk: &Desk, round: &NoticeRound) -> RoundRow {
+        let t = desk.t;
+        RoundRow {
+            at: t.clock(Millis(round.began_at), &desk.zone),
+            to: round.to.clone(),
+            sent: t.number(round.sent),
+            coupons: t.number(round.coupons),
+            refused: t.number(round.refused),
+            failed: t.number(round.failed),
+        }
+    }
 }
 
 /// `GET /console/calendar/{day}`: what ends on a day.
@@ -220,6 +255,9 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         (t.notice_before(u64::from(*days), last), t.number(*coupons))
     });
     let due = due.collect();
+    let rounds = desk.engine().notice_rounds().await?;
+    let sent = rounds.iter().filter(|it| began_on(&desk, it) == day);
+    let sent = sent.map(|round| RoundRow::of(&desk, round)).collect();
     let zone = crate::fields::encoded(desk.zone.name());
     let page = DayPage {
         d: &desk,
@@ -228,6 +266,7 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         campaigns: campaigns.collect(),
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
         due,
+        sent,
         notices: desk.notices().await?,
         coupons: list.coupons.iter().map(|view| coupon_row(&desk, view)).collect(),
         next: list

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use coupon::time::Millis;
-use engine::{FeedEvent, Happened};
+use engine::{FeedEvent, FeedReader, Happened};
 use futures::StreamExt;
 use futures::stream::{Stream, iter, unfold};
 use serde_json::json;
@@ -25,14 +25,45 @@ const ENDPOINTS: usize = 200;
 /// How long a live tail goes on; the browser then asks again.
 const TAIL_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// A reader that is behind for less is up to date, in milliseconds: what it has read is entered every ten seconds.
+const LATE_MS: i64 = 60_000;
+
 #[derive(Template)]
 #[template(path = "events.html")]
 struct EventsPage<'a> {
     d: &'a Desk,
     t: Texts,
     webhooks: Option<Vec<Row>>,
+    readers: Vec<ReaderRow>,
     is_kept: bool,
     curl: String,
+}
+
+/// A reader of the feed.
+struct ReaderRow {
+    name: String,
+    by: String,
+    is_late: bool,
+    behind: String,
+    asked: String,
+}
+
+impl ReaderRow {
+    fn of(desk: &Desk, reader: FeedReader) -> ReaderRow {
+        let (t, now) = (desk.t, desk.engine().now());
+        let behind_ms = reader.behind_ms(now);
+        let is_late = behind_ms >= LATE_MS;
+        ReaderRow {
+            is_late,
+            behind: match is_late {
+                true => t.long_time(behind_ms.unsigned_abs()),
+                false => t.up_to_date().to_owned(),
+            },
+            asked: t.moment(Millis(reader.seen_at), &desk.zone),
+            name: reader.name,
+            by: reader.by,
+        }
+    }
 }
 
 /// An endpoint.
@@ -71,10 +102,12 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             Some(found.iter().map(|endpoint| row(desk.t, endpoint)).collect())
         }
     };
+    let readers = desk.engine().feed_readers().await?;
     let page = EventsPage {
         d: &desk,
         t: desk.t,
         webhooks,
+        readers: readers.into_iter().map(|it| ReaderRow::of(&desk, it)).collect(),
         is_kept: desk.engine().hot().feed().is_some(),
         curl: desk.curl("GET", "/v1/events?limit=100", &json!(null)),
     };

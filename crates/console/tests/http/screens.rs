@@ -1,9 +1,14 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
 use axum::http::header;
-use engine::{CampaignDraft, CompactionEnd, CompactionRun, OtherRuns, StaffRole};
+use coupon::calendar::parse_instant;
+use coupon::time::Millis;
+use engine::{
+    CampaignDraft, CompactionEnd, CompactionRun, EventsRequest, FeedStart, NoticeRound, OtherRuns,
+    StaffRole,
+};
 
-use crate::place::{HOSTILE, Place};
+use crate::place::{HOSTILE, Place, admin};
 use crate::roles::ROUTES;
 
 /// Most bytes of a page, without its style.
@@ -153,6 +158,61 @@ async fn notices_that_are_due() {
         let page = browser.get(path).await.must(200);
         assert_eq!(page.text.contains(text), want, "{path}: {}", page.text);
     }
+}
+
+/// What was sent, by the day on which it was sent: 23:30 in UTC is the next day in Seoul.
+#[tokio::test]
+async fn notices_that_were_sent() {
+    let place = Place::new();
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    let late = parse_instant("2026-11-19T23:30:00Z").expect("an instant");
+    let sent = |at: Millis, sent, failed| NoticeRound {
+        began_at: at.0,
+        to: "as-mail".to_owned(),
+        sent,
+        coupons: sent + 1,
+        refused: 0,
+        failed,
+    };
+    for round in [sent(late, 1_200, 3), sent(late.plus_ms(3_600_000), 5, 0), sent(late, 0, 0)] {
+        place.engine.note_notice_round(round).await.expect("entered");
+    }
+    let rows = [
+        ("/console/calendar?month=2026-11", "1,205 notices sent", true),
+        ("/console/calendar?month=2026-10", "notices sent", false),
+        ("/console/calendar/2026-11-20", "08:30:00", true),
+        ("/console/calendar/2026-11-20", "as-mail", true),
+        ("/console/calendar/2026-11-20", "1,201", true),
+        ("/console/calendar/2026-11-19", "as-mail", false),
+    ];
+    for (path, text, want) in rows {
+        let page = browser.get(path).await.must(200);
+        assert_eq!(page.text.contains(text), want, "{path}: {}", page.text);
+    }
+}
+
+/// Who reads the feed, and how far behind they are.
+#[tokio::test]
+async fn readers_of_the_feed() {
+    let place = Place::new();
+    place.seeded().await;
+    let mut browser = place.signed_in(StaffRole::Viewer).await;
+    browser.get("/console/events").await.must(200).has("events?reader=warehouse");
+    let read = async |name: &str, from: FeedStart| {
+        let reader = Some(name.parse().expect("a name"));
+        let request = EventsRequest { from, reader, ..EventsRequest::default() };
+        place.engine.events(&admin(), request).await.expect("events");
+    };
+    read("slow", FeedStart::Oldest).await;
+    place.clock.pass(3 * 3_600_000);
+    read("kafka:coupon-events", FeedStart::Newest).await;
+    let page = browser.get("/console/events").await.must(200);
+    page.has("kafka:coupon-events").has("Up to date").has("slow").has("3 hours");
+    let (slow, fast) = (page.text.find(">slow<"), page.text.find(">kafka:coupon"));
+    assert!(slow < fast, "those that are behind come first");
+    // The other process of a cluster knows them, too.
+    let page = place.beside().signed_in(StaffRole::Viewer).await.get("/console/events").await;
+    page.has("kafka:coupon-events");
 }
 
 #[tokio::test]

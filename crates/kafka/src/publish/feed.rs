@@ -15,6 +15,9 @@ use crate::stop::Stop;
 /// Events of a page: the most that couponry gives. One page is one transaction.
 const PAGE_EVENTS: &str = "1000";
 
+/// Longest name of a reader of the feed.
+const READER_CHARS_MAX: usize = 64;
+
 /// The first pause after a failed request; each later one is twice as long.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 
@@ -27,6 +30,8 @@ pub(crate) struct Feed<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) stop: &'a Stop,
     pub(crate) types: Option<&'a str>,
+    /// What couponry's console and metrics call this reader.
+    pub(crate) reader: String,
 }
 
 /// Some events, in the order of the feed.
@@ -59,6 +64,11 @@ struct Body {
     has_more: bool,
 }
 
+/// The reader that writes to a topic. The name of a topic is longer in few places than that of a reader may be.
+pub(crate) fn reader_of(topic: &str) -> String {
+    format!("kafka:{topic}").chars().take(READER_CHARS_MAX).collect()
+}
+
 impl Feed<'_> {
     /// The page behind the cursor. Asks until there is an answer.
     ///
@@ -68,6 +78,7 @@ impl Feed<'_> {
         let mut query = vec![("limit", PAGE_EVENTS)];
         query.extend(cursor.after().map(|after| ("after", after)));
         query.extend(self.types.map(|types| ("type", types)));
+        query.push(("reader", &self.reader));
         let mut wait = WAIT_FIRST;
         while !self.stop.is_asked() {
             let reply = self.runtime.block_on(self.api.get(&["v1", "events"], &query));

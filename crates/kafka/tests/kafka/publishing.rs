@@ -33,6 +33,8 @@ pub(crate) fn events_are_cloud_events(broker: &Broker) {
     for (name, want) in headers {
         assert_eq!(record.headers.get(name).map(String::as_str), Some(want), "{name}");
     }
+    let behind = format!("couponry_feed_reader_behind_seconds{{reader=\"kafka:{topic}\"}}");
+    assert!(service.metrics().contains(&behind), "{}", service.metrics());
     // Another process goes on where this one ended.
     bridge.stop();
     service.post("/v1/coupons/KAFKA0000001/issue", json!({"user_id": "bob"}));

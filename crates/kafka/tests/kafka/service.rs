@@ -167,6 +167,12 @@ impl Service {
         answer
     }
 
+    /// What it measures.
+    pub(crate) fn metrics(&self) -> String {
+        let request = self.client.get(format!("{}/metrics", self.url()));
+        self.runtime.block_on(async { request.send().await?.text().await }).expect("metrics")
+    }
+
     #[track_caller]
     pub(crate) fn post(&self, path: &str, body: Value) -> Value {
         let (status, answer) = self.ask(Method::POST, path, Some(body));

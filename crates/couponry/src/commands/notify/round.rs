@@ -5,7 +5,7 @@ use std::io::{Seek, Write};
 use std::path::Path;
 
 use coupon::time::Millis;
-use engine::Engine;
+use engine::{Engine, NoticeRound};
 
 use super::counts::NoticeCounts;
 use super::destination::NoticeDestination;
@@ -70,9 +70,21 @@ impl Round<'_> {
         // Begin with another notice each time: the receiver may fail at the same one.
         let first = now.0.unsigned_abs() as usize % pending.len().max(1);
         pending.rotate_left(first);
-        self.send(&mut plan, pending, file, memory, &mut counts).await?;
+        let sent = self.send(&mut plan, pending, file, memory, &mut counts).await;
+        self.note(now, &folder, &counts).await;
+        sent?;
         counts.already = plan.already;
         Ok(counts)
+    }
+
+    /// Enters what was sent, also by a round that failed half way, for the calendar of the console.
+    async fn note(&self, began: Millis, memory: &Path, counts: &NoticeCounts) {
+        let to = memory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let NoticeCounts { sent, coupons, refused, failed, .. } = *counts;
+        let round = NoticeRound { began_at: began.0, to, sent, coupons, refused, failed };
+        if let Err(error) = self.engine.note_notice_round(round).await {
+            tracing::warn!(?error, "the calendar of the console does not show these notices");
+        }
     }
 
     /// Counts what [`Round::run`] would send. Writes nothing but temporary files for sorting.

@@ -1,0 +1,78 @@
+//! Facts of the store that are JSON and that several processes change: staff, compactions, saved queries, readers of
+//! the feed, notices.
+//!
+//! Each is read, changed and written if it still reads the same, so it works in the same way on SQLite and on a
+//! cluster.
+
+use hot::Fact;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+use crate::{Engine, HotError};
+
+/// How often a fact is read again because another process was changing it.
+const TRIES: u32 = 16;
+
+/// A fact that decides something: an empty one if it was never written.
+///
+/// # Errors
+/// Damaged, if it is no such JSON.
+pub(crate) fn must_read<T: DeserializeOwned + Default>(
+    fact: Fact,
+    text: Option<&str>,
+) -> Result<T, Failure> {
+    let Some(text) = text else { return Ok(T::default()) };
+    serde_json::from_str(text).map_err(|error| damaged(fact, error))
+}
+
+/// A fact that only tells people something: one that another release has written differently is an empty one.
+pub(crate) fn may_read<T: DeserializeOwned + Default>(
+    _: Fact,
+    text: Option<&str>,
+) -> Result<T, Failure> {
+    Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+}
+
+/// How a fact is read.
+pub(crate) type Read<T> = fn(Fact, Option<&str>) -> Result<T, Failure>;
+
+impl Engine {
+    /// A fact as any process wrote it last. One read.
+    ///
+    /// # Errors
+    /// Those of the store, and those of `read`.
+    pub(crate) async fn read_fact<T>(&self, fact: Fact, read: Read<T>) -> Result<T, Failure> {
+        read(fact, self.hot.fact(fact).await?.as_deref())
+    }
+
+    /// Changes a fact, again if another process has changed it meanwhile, and returns it. Writes nothing if `change`
+    /// returns false.
+    ///
+    /// # Errors
+    /// Those of the store, of `read` and of `change`.
+    pub(crate) async fn change_fact<T: Serialize + Send>(
+        &self,
+        fact: Fact,
+        read: Read<T>,
+        mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
+    ) -> Result<T, Failure> {
+        for _ in 0..TRIES {
+            let seen = self.hot.fact(fact).await?;
+            let mut value = read(fact, seen.as_deref())?;
+            if !change(&mut value)? {
+                return Ok(value);
+            }
+            let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
+            if self.hot.set_fact(fact, seen, Some(next)).await? {
+                return Ok(value);
+            }
+        }
+        let why = format!("others change the fact {:?} at the moment", fact.name());
+        Err(Failure::Store(HotError::Unavailable(why.into())))
+    }
+}
+
+fn damaged(fact: Fact, error: serde_json::Error) -> Failure {
+    Failure::Store(HotError::Damaged(format!("the fact {:?}: {error}", fact.name())))
+}
