@@ -137,6 +137,9 @@ closed! {
     /// soonest expiry comes first.
     ListOrder: ["latest", "soonest"];
 
+    /// What a list can add to its items.
+    Expand: ["campaign"];
+
     /// The process runs.
     AliveStatus: ["ok"];
 }

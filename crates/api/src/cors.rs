@@ -70,10 +70,12 @@ impl AllowedOrigins {
         let sent = [
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("x-request-id"),
         ];
-        let read = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+        let read = [header::ETAG, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
         let layer = CorsLayer::new().allow_origin(self.0.clone()).allow_methods(methods);
         Some(layer.allow_headers(sent).expose_headers(read).max_age(REMEMBERED))
     }

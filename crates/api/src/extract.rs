@@ -3,6 +3,7 @@
 
 mod body;
 mod caller;
+mod key;
 mod missing;
 mod path;
 mod query;
@@ -11,6 +12,7 @@ pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 
 pub(crate) use self::body::{Json, is_type};
 pub(crate) use self::caller::{WhereFrom, Who, unauthenticated};
+pub(crate) use self::key::Key;
 pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_path, renamed};
 pub(crate) use self::path::{
     BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, UserInPath, WebhookInPath,

@@ -124,6 +124,10 @@ impl From<Failure> for Problem {
             Failure::LoginTaken => {
                 Problem::new(Code::LoginTaken, "this login_id already has an account")
             }
+            Failure::OtherTag => {
+                let why = "the campaign has another ETag than If-Match wants";
+                Problem::new(Code::PreconditionFailed, why)
+            }
             Failure::NoCodeKey => {
                 tracing::error!("there is no code key to mint with");
                 Problem::new(Code::Internal, "see the log of the server")

@@ -12,7 +12,7 @@ use crate::around::{around, panicked};
 use crate::extract::no_such_path;
 use crate::problem::{Code, Problem};
 use crate::token::Tokens;
-use crate::{metrics, openapi, pages};
+use crate::{compress, metrics, openapi, pages};
 
 /// The service over `engine`, for callers with `tokens`, with the default [`Access`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
@@ -33,6 +33,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
         })
+        .layer(compress::layer())
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn(around));
     match cors {

@@ -23,7 +23,7 @@ pub use self::audit::{AuditBody, FieldChangeBody};
 pub use self::batch::{BatchBody, BatchOrDryRun};
 pub use self::campaign::CampaignBody;
 pub use self::counts::{CountsBody, CountsOfTimeBody, RefusedBody};
-pub use self::coupon::{CouponBody, CouponDetail, EventBody};
+pub use self::coupon::{CouponBody, CouponCampaign, CouponDetail, EventBody, ListedCoupon};
 pub use self::dry_run::{DryRunBody, ParsedBody, RejectedBody};
 pub use self::feed::{FeedBody, FeedChangeBody, FeedCouponBody, FeedEventBody};
 pub use self::redemption::{CancelledBody, CheckBody, HoldBody, RedemptionBody};

@@ -171,6 +171,9 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
         Failure::LoginTaken => {
             (StatusCode::CONFLICT, t.refused_name_taken().to_owned(), t.go_back())
         }
+        Failure::OtherTag => {
+            (StatusCode::CONFLICT, t.changed_meanwhile().to_owned(), t.open_form_again())
+        }
         Failure::NoCodeKey => {
             (StatusCode::CONFLICT, t.no_code_key().to_owned(), t.ask_an_operator())
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// All of them allow to use, change and sell, and ask only to keep a notice.
-const ACCEPTED: [&str; 10] = [
+/// All of them allow to use, change and sell, and ask at most to keep a notice.
+const ACCEPTED: [&str; 11] = [
+    "0BSD",
     "Apache-2.0",
     "BSD-2-Clause",
     "BSD-3-Clause",

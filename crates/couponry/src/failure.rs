@@ -135,6 +135,7 @@ impl From<Failure> for CliError {
             Failure::Forbidden(why) | Failure::BrokenOff(why) => why,
             Failure::BadFile(why) => why.to_string(),
             Failure::LoginTaken => "the login is taken: choose another".to_owned(),
+            Failure::OtherTag => "somebody has changed it meanwhile: read it again".to_owned(),
             Failure::NoCodeKey => {
                 "no code key can mint: make one with `couponry key add --kind code`".to_owned()
             }

@@ -10,6 +10,7 @@ use coupon::code::Code;
 use coupon::ids::{CampaignId, Reason};
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
+use hot::protocol::terms_tag;
 use hot::{CampaignPatch, CampaignRow, MintOrder, NewCampaign, Patched};
 
 use crate::failure::{Done, Failure, found};
@@ -33,6 +34,11 @@ impl CampaignView {
     pub(crate) fn of(row: CampaignRow, caller: &Caller) -> CampaignView {
         let counts = (caller.role != Role::User).then_some((row.counts, row.counted_at));
         CampaignView { campaign: row.campaign, counts }
+    }
+
+    /// A tag of what [`Engine::patch_campaign`] may change: another one after each change.
+    pub fn tag(&self) -> u64 {
+        terms_tag(&self.campaign)
     }
 }
 
@@ -87,7 +93,8 @@ impl Engine {
     /// Changes the fields of a campaign that may change. The audit keeps the reason.
     ///
     /// # Errors
-    /// `Invalid` for a limit that is not raised, or an issue window that would be empty.
+    /// `Invalid` for a limit that is not raised, or an issue window that would be empty; `OtherTag` if somebody has
+    /// changed it since the caller read it.
     pub async fn patch_campaign(
         &self,
         caller: &Caller,
@@ -113,6 +120,7 @@ impl Engine {
                 Err(Failure::invalid("per_user_limit", detail))
             }
             Patched::WindowEmpty => Err(Failure::invalid("issue_until", "is not after issue_from")),
+            Patched::OtherTag => Err(Failure::OtherTag),
         }
     }
 

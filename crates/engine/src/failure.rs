@@ -43,6 +43,8 @@ pub enum Failure {
     BrokenOff(String),
     /// The login has an account already.
     LoginTaken,
+    /// What was to be changed has another tag than the request wants.
+    OtherTag,
     /// There is no code key to mint with.
     NoCodeKey,
     /// The store failed.

@@ -88,8 +88,9 @@ impl Kit {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A user who is nobody else. No store may take their name for ASCII.
     pub fn user(&self, name: &str) -> UserId {
-        format!("{name}:{}:{}", self.run, self.number()).parse().unwrap()
+        format!("{name}:김철수:{}:{}", self.run, self.number()).parse().unwrap()
     }
 
     pub fn users<const N: usize>(&self) -> [UserId; N] {

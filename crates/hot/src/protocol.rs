@@ -33,7 +33,7 @@ pub use issue::{
     IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, give, issue, replaced,
 };
 pub use located::{Decision, FromCold, Here, Located, Promise, Writes, from_cold};
-pub use named::{batch_before, patched};
+pub use named::{batch_before, patched, terms_tag};
 pub use partition::{
     closed_at, closed_until, is_closed, may_mint, partition_after, refused_by_seal, seal_after,
     serials_after,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Credentials {
-    /// The login: 1 to 64 visible ASCII characters, for example an e-mail address.
+    /// The login: 1 to 128 bytes of visible characters, for example an e-mail address.
     pub(crate) login_id: String,
     /// The password: 8 to 128 bytes.
     #[schema(min_length = 8, max_length = 128, format = Password)]

@@ -146,6 +146,7 @@ impl CampaignChanges {
             metadata: self.metadata.map(|value| value.map(|value| value.to_string())),
             paused: self.paused,
             per_user_limit: self.per_user_limit,
+            if_tagged: None,
         };
         let reason = reading.may("reason", self.reason.as_deref());
         reading.done(Some((patch, reason)))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Reading;
+use crate::extract::Key;
 use crate::problem::Problem;
 
 /// The user who gets a coupon of a campaign.
@@ -22,10 +23,11 @@ pub struct IssueRequest {
 }
 
 impl IssueRequest {
-    pub(crate) fn read(&self) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
+    pub(crate) fn read(&self, key: &Key) -> Result<(Option<UserId>, Option<IssueRef>), Problem> {
         let mut reading = Reading::default();
         let user = reading.may("user_id", self.user_id.as_deref());
-        let reference = reading.may("issue_ref", self.issue_ref.as_deref());
+        let reference = key.or_in("issue_ref", self.issue_ref.as_deref())?;
+        let reference = reading.may("issue_ref", reference);
         reading.done(Some((user, reference)))
     }
 }
@@ -66,6 +68,12 @@ pub struct RedeemRequest {
 impl RedeemRequest {
     pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
         user_and_order(self.user_id.as_deref(), &self.order_ref)
+    }
+
+    /// The same of a request that may have a key.
+    pub(crate) fn read_named(&self, key: &Key) -> Result<(Option<UserId>, OrderRef), Problem> {
+        key.or_in("order_ref", Some(&self.order_ref))?;
+        self.read()
     }
 }
 
@@ -140,10 +148,14 @@ pub struct RevokeRequest {
 }
 
 impl RevokeRequest {
-    pub(crate) fn read(&self) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
+    pub(crate) fn read(
+        &self,
+        key: &Key,
+    ) -> Result<(UserId, Option<RevokeRef>, AdminChange), Problem> {
         let mut reading = Reading::default();
         let user = reading.must("user_id", Some(&self.user_id));
-        let reference = reading.may("revoke_ref", self.revoke_ref.as_deref());
+        let reference = key.or_in("revoke_ref", self.revoke_ref.as_deref())?;
+        let reference = reading.may("revoke_ref", reference);
         let reason = reading.may("reason", self.reason.as_deref());
         let with = AdminChange { reason, if_version: self.version };
         reading.done(user.map(|user| (user, reference, with)))

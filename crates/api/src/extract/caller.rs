@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use coupon::ids::UserId;
 use engine::{ACCOUNT_PREFIX, Caller};
 
 use crate::app::App;
@@ -24,10 +23,7 @@ impl FromRequestParts<Arc<App>> for Who {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
         let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
-        let subject: UserId = claims
-            .subject
-            .parse()
-            .map_err(|error| unauthenticated(format!("the token's sub {error}")))?;
+        let subject = claims.subject;
         let external = claims.issuer == Issuer::External;
         if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
             let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");

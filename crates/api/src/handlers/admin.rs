@@ -7,7 +7,7 @@ use axum::extract::State;
 use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::{ExtendRequest, RevokeRequest, VoidRequest};
-use crate::extract::{CodeInPath, Json, Who};
+use crate::extract::{CodeInPath, Json, Key, Who};
 use crate::problem::Problem;
 use crate::views::CouponBody;
 
@@ -21,16 +21,22 @@ use crate::views::CouponBody;
 /// request can revoke the coupon a second time after it was issued to the same user again. Only an
 /// admin may call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/revoke", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/revoke", tag = "coupons",
+    params(
+        ("code" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Another way to write `revoke_ref`, if the body has none."),
+    ),
     responses((status = 200, body = CouponBody, description = "The coupon is available again"))
 )]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
+    key: Key,
     Json(body): Json<RevokeRequest>,
 ) -> Result<Answer<CouponBody>, Problem> {
-    let (user, reference, with) = body.read()?;
+    let (user, reference, with) = body.read(&key)?;
     let view = app.engine.revoke(&caller, &code, user, reference, with).await?.into_inner();
     Ok(Answer(CouponBody::from(&view)))
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use coupon::ids::CampaignId;
+use engine::{CampaignPatch, Done};
 
 use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, WhereFrom, Who, named, renamed};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, WhereFrom, Who, named, renamed};
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
+use crate::tags::{IfMatch, Tagged};
 use crate::tried::Trial;
 use crate::views::{CampaignBody, CouponBody, List};
 
@@ -30,30 +32,41 @@ pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     Json(body): Json<NewCampaign>,
-) -> Result<Made<CampaignBody>, Problem> {
+) -> Result<Tagged<Made<CampaignBody>>, Problem> {
     let done = app.engine.create_campaign(&caller, body.into_draft()?).await?;
-    Ok(Made(done.map(|view| CampaignBody::from(&view))))
+    let (Done::Created(view) | Done::Same(view)) = &done;
+    let tag = view.tag();
+    Ok(Tagged(tag, Made(done.map(|view| CampaignBody::from(&view)))))
 }
 
 /// Change a campaign
 ///
 /// Changes its name, metadata, pause, issue window and limit. The limit can only grow. The audit keeps the
-/// `reason`. After the answer, every server of a cluster uses the new terms. Only an admin may call it.
+/// `reason`. After the answer, every server of a cluster uses the new terms.
+///
+/// With `If-Match` and the `ETag` that an earlier answer had, changes it only if nobody has changed it since; otherwise
+/// returns 412 PRECONDITION_FAILED. The tag covers what this call can change, and not the counts. Only an admin may
+/// call it.
 #[utoipa::path(
     patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns",
-    params(("campaign_id" = String, Path)),
+    params(
+        ("campaign_id" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` that the campaign must have."),
+    ),
     responses((status = 200, body = CampaignBody, description = "The campaign after the change"))
 )]
 pub(crate) async fn change_campaign(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(id): CampaignInPath,
+    IfMatch(if_tagged): IfMatch,
     Json(body): Json<CampaignChanges>,
-) -> Result<Answer<CampaignBody>, Problem> {
+) -> Result<Tagged<Answer<CampaignBody>>, Problem> {
     let (patch, reason) = body.into_patch()?;
+    let patch = CampaignPatch { if_tagged, ..patch };
     let view = app.engine.patch_campaign(&caller, &id, patch, reason).await;
     let view = view.map_err(named(CAMPAIGN))?;
-    Ok(Answer(CampaignBody::from(&view)))
+    Ok(Tagged(view.tag(), Answer(CampaignBody::from(&view))))
 }
 
 /// List campaigns
@@ -88,9 +101,9 @@ pub(crate) async fn read_campaign(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(id): CampaignInPath,
-) -> Result<Answer<CampaignBody>, Problem> {
+) -> Result<Tagged<Answer<CampaignBody>>, Problem> {
     let view = app.engine.campaign(&caller, &id).await.map_err(named(CAMPAIGN))?;
-    Ok(Answer(CampaignBody::from(&view)))
+    Ok(Tagged(view.tag(), Answer(CampaignBody::from(&view))))
 }
 
 /// Issue a coupon of a campaign
@@ -108,7 +121,11 @@ pub(crate) async fn read_campaign(
 /// themselves.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/issue", tag = "campaigns",
-    params(("campaign_id" = String, Path)),
+    params(
+        ("campaign_id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Another way to write `issue_ref`, if the body has none."),
+    ),
     responses(
         (status = 201, body = CouponBody, description = "The coupon was issued"),
         (status = 200, body = CouponBody, description = "The user already has this coupon"),
@@ -119,9 +136,10 @@ pub(crate) async fn issue(
     Who(caller): Who,
     WhereFrom(peer): WhereFrom,
     CampaignInPath(id): CampaignInPath,
+    key: Key,
     Json(body): Json<IssueRequest>,
 ) -> Result<Made<CouponBody>, Problem> {
-    let (user, reference) = body.read()?;
+    let (user, reference) = body.read(&key)?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
     let done = app.one_of_few(&caller, user.as_ref(), issue).await;
     if let Err(problem) = &done {

@@ -12,7 +12,7 @@ use crate::bodies::{
     CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
     ReleaseRequest,
 };
-use crate::extract::{CodeInPath, Json, Params, WhereFrom, Who};
+use crate::extract::{CodeInPath, Json, Key, Params, WhereFrom, Who};
 use crate::problem::Problem;
 use crate::tried::Trial;
 use crate::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, HoldBody, RedemptionBody};
@@ -157,7 +157,12 @@ pub(crate) async fn release(
 /// coupon, returns the same redemption with 200, at any later time. A user, a shop and an admin may
 /// call it.
 #[utoipa::path(
-    post, path = "/v1/coupons/{code}/redeem", tag = "coupons", params(("code" = String, Path)),
+    post, path = "/v1/coupons/{code}/redeem", tag = "coupons",
+    params(
+        ("code" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Another way to write `order_ref`, which the body has: if it differs, the answer is 400."),
+    ),
     responses(
         (status = 201, body = RedemptionBody, description = "The coupon was redeemed"),
         (status = 200, body = RedemptionBody, description = "The order already redeemed it"),
@@ -168,9 +173,10 @@ pub(crate) async fn redeem(
     Who(caller): Who,
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
+    key: Key,
     Json(body): Json<RedeemRequest>,
 ) -> Result<Made<RedemptionBody>, Problem> {
-    let (user, order) = body.read()?;
+    let (user, order) = body.read_named(&key)?;
     let trial = Trial::of_code("redeem", &code, user.as_ref(), Some(&order));
     let redeem = app.engine.redeem(&caller, &code, user.clone(), order.clone());
     let done = app.tried(&caller, peer, &trial, redeem).await?;

@@ -2,17 +2,23 @@
 
 mod filter;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
-use engine::Failure;
+use coupon::ids::CampaignId;
+use engine::{Caller, Failure};
+use futures::future::try_join_all;
 
 use self::filter::{CouponParams, cursor_behind, half_a_range};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::extract::{CAMPAIGN, Params, Who, named};
 use crate::problem::{Code, Problem};
-use crate::views::{CouponBody, List};
+use crate::views::{List, ListedCoupon};
+
+/// Campaigns of one page that are read at the same time.
+const CAMPAIGNS_AT_A_TIME: usize = 8;
 
 /// List coupons
 ///
@@ -24,23 +30,47 @@ use crate::views::{CouponBody, List};
 ///
 /// A page may have fewer coupons than `limit`, even none, and still have a `next_cursor`. The list
 /// ends when `next_cursor` is null.
+///
+/// With `expand=campaign` each coupon has the name and the metadata of its campaign, so that a wallet needs one call.
 #[utoipa::path(
     get, path = "/v1/coupons", tag = "coupons", params(CouponParams),
-    responses((status = 200, body = List<CouponBody>, description = "One page of coupons"))
+    responses((status = 200, body = List<ListedCoupon>, description = "One page of coupons"))
 )]
 pub(crate) async fn list_coupons(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     Params(params): Params<CouponParams>,
-) -> Result<Answer<List<CouponBody>>, Problem> {
+) -> Result<Answer<List<ListedCoupon>>, Problem> {
     let query = params.query(&caller);
-    let ask = params.read(&query)?;
+    let (ask, with_campaigns) = params.read(&query)?;
     if let Some(fault) = half_a_range(&caller, &ask) {
         return Err(Problem::invalid(vec![fault]));
     }
     let page = app.engine.list(&caller, ask).await.map_err(incomplete)?;
     let next_cursor = page.next.map(|next| cursor_behind(&query, &next));
-    Ok(Answer(List { data: page.coupons.iter().map(CouponBody::from).collect(), next_cursor }))
+    let mut data: Vec<ListedCoupon> = page.coupons.iter().map(ListedCoupon::from).collect();
+    if with_campaigns {
+        add_campaigns(&app, &caller, &mut data).await?;
+    }
+    Ok(Answer(List { data, next_cursor }))
+}
+
+/// Reads the campaigns of some coupons, each once, and a few at a time.
+async fn add_campaigns(
+    app: &App,
+    caller: &Caller,
+    coupons: &mut [ListedCoupon],
+) -> Result<(), Problem> {
+    let ids: BTreeSet<String> = coupons.iter().map(|it| it.campaign_id().to_owned()).collect();
+    let ids: Vec<CampaignId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+    for some in ids.chunks(CAMPAIGNS_AT_A_TIME) {
+        let reads = some.iter().map(|id| app.engine.campaign(caller, id));
+        for view in try_join_all(reads).await? {
+            let of_it = |it: &&mut ListedCoupon| it.campaign_id() == view.campaign.id.as_str();
+            coupons.iter_mut().filter(of_it).for_each(|it| it.expand(&view));
+        }
+    }
+    Ok(())
 }
 
 /// A list without what was archived would look complete.

@@ -48,6 +48,11 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
             "The name of the file.",
             json!({"type": "string", "enum": ["attachment; filename=\"import-template.csv\""]}),
         ),
+        ("create_campaign" | "read_campaign" | "change_campaign", "200" | "201") => has(
+            "ETag",
+            "A tag of what can be changed of the campaign, for `If-Match`. It says nothing about the counts.",
+            json!({"type": "string", "pattern": "^\"[0-9a-f]{16}\"$"}),
+        ),
         _ => {}
     }
     headers

@@ -6,20 +6,27 @@ use std::ops::RangeInclusive;
 use coupon::calendar::ZONE_LEN_MAX;
 use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
 use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
-use coupon::ids::{NAME_LEN_MAX, REF_LEN_MAX};
+use coupon::ids::{NAME_LEN_MAX, REF_LEN_MAX, USER_LEN_MAX};
 use serde_json::{Value, json};
 
 use super::{operations, schemas};
 use crate::cursor::CURSOR_BYTES_MAX;
+use crate::tags::IF_MATCH_LEN_MAX;
 use crate::token::TOKEN_BYTES_MAX;
 
 /// Texts that look the same wherever they stand: their names, their length and their pattern.
 const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
     (&["campaign_id", "batch_id", "webhook_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
-    (&["user_id", "holder", "login_id"], 1..=NAME_LEN_MAX, "^[!-~]+$"),
+    // Characters, of which a longer one takes several of the bytes.
+    (&["user_id", "holder", "login_id"], 1..=USER_LEN_MAX, "^[^\\u0000-\\u0020\\u007f]+$"),
     (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
     (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
-    (&["order_ref", "issue_ref", "revoke_ref", "rotate_ref"], 1..=REF_LEN_MAX, "^[!-~]+$"),
+    (
+        &["order_ref", "issue_ref", "revoke_ref", "rotate_ref", "Idempotency-Key"],
+        1..=REF_LEN_MAX,
+        "^[!-~]+$",
+    ),
+    (&["If-Match"], 1..=IF_MATCH_LEN_MAX, "^[ -~]+$"),
     (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
     (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
     (&["token"], 1..=TOKEN_BYTES_MAX, "^[A-Za-z0-9._-]+$"),
@@ -178,14 +185,15 @@ mod tests {
             "code_prefix" => text.parse::<Prefix>().is_ok(),
             "order_ref" => text.parse::<OrderRef>().is_ok(),
             "issue_ref" => text.parse::<IssueRef>().is_ok(),
-            "revoke_ref" | "rotate_ref" => text.parse::<RevokeRef>().is_ok(),
+            "revoke_ref" | "rotate_ref" | "Idempotency-Key" => text.parse::<RevokeRef>().is_ok(),
             "time_zone" => text.parse::<Zone>().is_ok(),
-            "cursor" | "next_cursor" | "token" => true,
+            "cursor" | "next_cursor" | "token" | "If-Match" => true,
             other => panic!("{other} is of no kind here"),
         };
         for (names, len, _) in TEXTS {
             for name in *names {
-                let free = !["time_zone", "cursor", "next_cursor", "token"].contains(name);
+                let free =
+                    !["time_zone", "cursor", "next_cursor", "token", "If-Match"].contains(name);
                 // Hyphens make a code longer, and do not count.
                 let is_code = ["code", "after", "shared_code"].contains(name);
                 let long = match is_code {

@@ -25,6 +25,9 @@ fn example(story: &Value, name: &str) -> Value {
     let changes = || json!({"changes": [story["FieldChange"]]});
     let counts_of_time = || but(&story["CountsOfTime"], &json!({"refused": [story["Refused"]]}));
     let webhook = || but(&story["Webhook"], &json!({"secrets": [story["SecretTimes"]]}));
+    let campaign_of_coupon =
+        || json!({"name": story["Campaign"]["name"], "metadata": story["Campaign"]["metadata"]});
+    let listed = || but(&story["Coupon"], &json!({"campaign": campaign_of_coupon()}));
     let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
@@ -57,7 +60,9 @@ fn example(story: &Value, name: &str) -> Value {
         "Events" => json!({
             "data": [feed_event()], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
         }),
-        "List_Coupon" => page("Coupon"),
+        "CouponCampaign" => campaign_of_coupon(),
+        "ListedCoupon" => listed(),
+        "List_ListedCoupon" => json!({"data": [listed()], "next_cursor": null}),
         "List_Campaign" => page("Campaign"),
         "List_Batch" => page("Batch"),
         "Webhook" => webhook(),

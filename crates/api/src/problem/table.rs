@@ -75,6 +75,9 @@ problems! {
     /// A cursor of the events leads to nothing any more.
     CursorGone "CURSOR_GONE" 410 Never "The events behind the cursor are gone"
         hint "go on from next_cursor, and compare your data with GET /v1/coupons";
+    /// The campaign has another `ETag` than the request names.
+    PreconditionFailed "PRECONDITION_FAILED" 412 Never "It has changed since you read it"
+        hint "read it again, decide again, and send the new ETag as If-Match";
     /// The body is too long.
     TooLarge "TOO_LARGE" 413 Never "The body is too large";
     /// The body is of another media type.
@@ -201,7 +204,7 @@ const ANSWERED: &[(&str, &[&[Code]])] = &[
         ],
     ),
     ("create_campaign", &[BODY, TOKEN, WRITE, codes![NameTaken, ExpiryDayClosed, SoldOut]]),
-    ("change_campaign", &[BODY, TOKEN, codes![NotFound], WRITE]),
+    ("change_campaign", &[BODY, TOKEN, codes![NotFound, PreconditionFailed], WRITE]),
     ("list_campaigns", &[codes![Invalid], TOKEN, READ]),
     ("read_campaign", &[TOKEN, codes![NotFound], READ]),
     (

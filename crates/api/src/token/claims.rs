@@ -1,5 +1,6 @@
 //! What a token says, and why one is refused.
 
+use coupon::ids::{BadName, UserId};
 pub use engine::Role;
 
 use super::local_keys::KID_BYTES_MAX;
@@ -14,9 +15,6 @@ pub const LOCAL_AUDIENCE: &str = "couponry";
 /// stay below 2,000; hyper would let 64 KiB through to the JSON parser.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
-/// Longest `sub`, in bytes: it is a user_id.
-pub const SUBJECT_BYTES_MAX: usize = 64;
-
 /// Who signed a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Issuer {
@@ -29,9 +27,8 @@ pub enum Issuer {
 /// What a valid token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// `sub`: 1 to 64 visible ASCII characters. Whether it may begin with `acc_` depends on
-    /// `issuer` and is not decided here.
-    pub subject: String,
+    /// `sub`. Whether it may begin with `acc_` depends on `issuer` and is not decided here.
+    pub subject: UserId,
     /// `role`.
     pub role: Role,
     /// Whose key the token was verified with.
@@ -125,12 +122,9 @@ pub enum BadToken {
         /// The one accepted.
         wanted: String,
     },
-    /// `sub` is empty, too long, or has blanks.
-    #[error("sub has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
-    Subject {
-        /// Its length.
-        len: usize,
-    },
+    /// `sub` is no `user_id`.
+    #[error("sub {0}")]
+    Subject(BadName),
     /// `role` is none of ours.
     #[error("role is {found:?}, want user, shop, operator or admin")]
     Role {

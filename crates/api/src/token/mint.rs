@@ -1,11 +1,11 @@
 //! Local tokens: the only place that signs any.
 
+use coupon::ids::{BadName, UserId};
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::json;
 
-use super::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER, Role, SUBJECT_BYTES_MAX};
+use super::claims::{LOCAL_AUDIENCE, LOCAL_ISSUER, Role};
 use super::local_keys::LocalKeys;
-use super::text::visible;
 
 /// Longest life that [`super::Tokens::mint`] gives, in milliseconds: 366 days. A token cannot be
 /// called back but by retiring its key, so a shop's back end gets a new one at least once a year.
@@ -15,11 +15,8 @@ pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMint {
     /// No token for such a name would verify.
-    #[error("subject has {len} bytes, want 1 to {SUBJECT_BYTES_MAX} visible ASCII characters")]
-    Subject {
-        /// Its length.
-        len: usize,
-    },
+    #[error("subject {0}")]
+    Subject(BadName),
     /// Dead at once, or too long to be out of reach.
     #[error("token would live {ttl_ms} ms, want 1 to {TTL_MS_MAX}")]
     Ttl {
@@ -45,9 +42,7 @@ pub(super) fn sign(
     ttl_ms: i64,
     now_ms: i64,
 ) -> Result<(String, i64), BadMint> {
-    if !visible(subject, SUBJECT_BYTES_MAX) {
-        return Err(BadMint::Subject { len: subject.len() });
-    }
+    let subject: UserId = subject.parse().map_err(BadMint::Subject)?;
     if !(1..=TTL_MS_MAX).contains(&ttl_ms) {
         return Err(BadMint::Ttl { ttl_ms });
     }
@@ -56,7 +51,7 @@ pub(super) fn sign(
     let signing = keys.signing();
     let header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::HS256) };
     let claims = json!({
-        "iss": LOCAL_ISSUER, "aud": LOCAL_AUDIENCE, "sub": subject, "role": role.as_str(),
+        "iss": LOCAL_ISSUER, "aud": LOCAL_AUDIENCE, "sub": subject.as_str(), "role": role.as_str(),
         "iat": iat, "exp": exp,
     });
     jsonwebtoken::encode(&header, &claims, &signing.key)

@@ -4,15 +4,16 @@
 //! `jsonwebtoken` reads the parts. It does not check them: it would use the clock of the machine,
 //! with leeway, and ignore `crit`.
 
+use coupon::ids::UserId;
 use jsonwebtoken::dangerous::insecure_decode;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, TokenData};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::claims::{BadToken, Claims, Issuer, SUBJECT_BYTES_MAX, TOKEN_BYTES_MAX};
+use super::claims::{BadToken, Claims, Issuer, TOKEN_BYTES_MAX};
 use super::local_keys::KID_BYTES_MAX;
-use super::text::{echo, visible};
+use super::text::echo;
 
 /// Latest `exp`, `nbf` and `iat`, in seconds: the end of the year 9999, the last that RFC 3339
 /// can print. Keeps milliseconds far from overflow.
@@ -107,13 +108,11 @@ impl RawClaims {
     ) -> Result<Claims, BadToken> {
         self.check_audience(audience)?;
         let subject = text("sub", self.sub.as_ref())?;
-        if !visible(subject, SUBJECT_BYTES_MAX) {
-            return Err(BadToken::Subject { len: subject.len() });
-        }
+        let subject: UserId = subject.parse().map_err(BadToken::Subject)?;
         let role = text("role", self.role.as_ref())?;
         let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
         let expires_at_ms = self.check_time(now_ms)?;
-        Ok(Claims { subject: subject.to_owned(), role, issuer, expires_at_ms })
+        Ok(Claims { subject, role, issuer, expires_at_ms })
     }
 
     /// Checks that a token is meant for somebody.

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn for_how_long() {
         let claims = |expires_at_ms| Claims {
-            subject: "u".into(),
+            subject: "u".parse().unwrap(),
             role: Role::User,
             issuer: Issuer::Local,
             expires_at_ms,
@@ -88,7 +88,7 @@ mod tests {
     fn no_more_than_there_may_be() {
         let verified = Verified::default();
         let claims = Claims {
-            subject: "u".into(),
+            subject: "u".parse().unwrap(),
             role: Role::User,
             issuer: Issuer::Local,
             expires_at_ms: 1_000,

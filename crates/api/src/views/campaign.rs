@@ -67,6 +67,11 @@ pub struct CampaignBody {
     counted_at: Option<String>,
 }
 
+/// The shop's own object of a campaign.
+pub(super) fn metadata_of(view: &CampaignView) -> Option<Value> {
+    view.campaign.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok())
+}
+
 impl From<&CampaignView> for CampaignBody {
     fn from(view: &CampaignView) -> CampaignBody {
         let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
@@ -92,7 +97,7 @@ impl From<&CampaignView> for CampaignBody {
             per_user_limit: campaign.per_user_limit,
             cancel_days: campaign.cancel_days,
             extend_days: campaign.extend_days,
-            metadata: campaign.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok()),
+            metadata: metadata_of(view),
             created_at: format_instant(campaign.created_at),
             counted_at: view.counts.map(|(_, at)| format_instant(at)),
         }

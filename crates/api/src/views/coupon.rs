@@ -1,10 +1,12 @@
 //! A coupon, and its history.
 
 use coupon::calendar::format_instant;
-use engine::{CouponView, EventView, Tier};
+use engine::{CampaignView, CouponView, EventView, Tier};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::campaign::metadata_of;
 use crate::closed;
 
 /// A coupon.
@@ -53,6 +55,17 @@ pub struct CouponBody {
     tier: &'static str,
 }
 
+/// What a wallet shows of the campaign of a coupon.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct CouponCampaign {
+    /// The campaign's name for people.
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    /// The shop's own JSON object, at most 4 KiB.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+}
+
 impl CouponBody {
     /// Its campaign.
     pub(crate) fn campaign_id(&self) -> &str {
@@ -88,6 +101,35 @@ impl From<&CouponView> for CouponBody {
                 Tier::Cold => "cold",
             },
         }
+    }
+}
+
+/// A coupon in a list.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ListedCoupon)]
+pub struct ListedCoupon {
+    #[serde(flatten)]
+    coupon: CouponBody,
+    /// What a wallet shows of its campaign; null without `expand=campaign`.
+    campaign: Option<CouponCampaign>,
+}
+
+impl ListedCoupon {
+    /// The campaign that it belongs to.
+    pub(crate) fn campaign_id(&self) -> &str {
+        self.coupon.campaign_id()
+    }
+
+    /// Adds what a wallet shows of its campaign.
+    pub(crate) fn expand(&mut self, view: &CampaignView) {
+        let (name, metadata) = (view.campaign.name.clone(), metadata_of(view));
+        self.campaign = Some(CouponCampaign { name, metadata });
+    }
+}
+
+impl From<&CouponView> for ListedCoupon {
+    fn from(view: &CouponView) -> ListedCoupon {
+        ListedCoupon { coupon: CouponBody::from(view), campaign: None }
     }
 }
 

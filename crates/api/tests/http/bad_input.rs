@@ -224,7 +224,8 @@ async fn limits_of_fields() {
     // Field, a value at its limit, and a value over it.
     let cases: Vec<(&str, String, Value, Value, Value)> = vec![
         ("order_ref", at("check"), order(), x(100), x(101)),
-        ("user_id", at("check"), order(), x(64), x(65)),
+        ("user_id", at("check"), order(), x(128), x(129)),
+        ("user_id", at("check"), order(), json!("가".repeat(42)), json!("가".repeat(43))),
         ("reason", at("cancel-redemption"), json!({"order_ref": "1"}), x(200), x(201)),
         ("campaign_id", "/v1/campaigns".into(), campaign(), x(64), x(65)),
         ("name", "/v1/campaigns".into(), campaign(), x(200), x(201)),

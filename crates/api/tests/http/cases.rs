@@ -4,6 +4,7 @@ mod accounts;
 mod attempts;
 mod audit;
 mod bad_input;
+mod compressed;
 pub(crate) mod contract;
 mod cors;
 mod counts;

@@ -76,6 +76,9 @@ const DRY_RUN_SHAPE: Shape = Fields(
 );
 
 const COUPON_SHAPE: Shape = Fields(COUPON, &[]);
+
+const LISTED_SHAPE: Shape =
+    Fields("COUPON+campaign", &[("campaign", Maybe(&Fields("name metadata", &[])))]);
 const CAMPAIGN_SHAPE: Shape = Fields(CAMPAIGN, &[]);
 
 const FEED_EVENT: Shape = Fields(
@@ -138,7 +141,7 @@ const DELIVERY: Shape = Fields(
 /// The shape of the good answer of every operation.
 const SHAPES: &[(&str, Shape)] = &[
     ("read_coupon", Fields("COUPON+events", &[("events", Each(&Fields(EVENT, &[])))])),
-    ("list_coupons", Fields(LIST, &[("data", Each(&COUPON_SHAPE))])),
+    ("list_coupons", Fields(LIST, &[("data", Each(&LISTED_SHAPE))])),
     (
         "check",
         Fields(

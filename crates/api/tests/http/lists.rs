@@ -29,6 +29,34 @@ async fn stocked() -> Service {
     service
 }
 
+/// A wallet needs one call: each coupon comes with what people read of its campaign.
+#[tokio::test]
+async fn with_their_campaigns() {
+    let service = stocked().await;
+    let patch = json!({"name": "Spring", "metadata": {"percent": 10}});
+    service.patch(Admin, "/v1/campaigns/a", patch).await.is("200", "named");
+    let list = async |query: &str| service.get(ANN, &format!("/v1/coupons{query}")).await;
+    let plain = list("").await;
+    assert_eq!(plain.json["data"][0]["campaign"], Value::Null);
+    let wallet = list("?expand=campaign&order=soonest").await;
+    let first = json!({"name": "Spring", "metadata": {"percent": 10}});
+    assert_eq!(wallet.json["data"][0]["campaign"], first);
+    assert_eq!(wallet.json["data"][3]["campaign"]["metadata"], Value::Null);
+    let cases = [
+        ("something else", "?expand=batch", "400 INVALID"),
+        ("many", "?expand=campaign&limit=101", "400 INVALID"),
+        ("as many as may be", "?expand=campaign&limit=100", "200"),
+    ];
+    for (name, query, want) in cases {
+        list(query).await.is(want, name);
+    }
+    // A page may be read without them, and the next one with them.
+    let next = list("?limit=2").await.string("next_cursor");
+    let rest = list(&format!("?limit=2&expand=campaign&cursor={next}")).await;
+    assert_eq!(rest.is("200", "the rest").data("campaign_id"), ["b", "a"]);
+    assert_eq!(rest.json["data"][1]["campaign"], first);
+}
+
 #[tokio::test]
 async fn filters() {
     let service = stocked().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::service::{Admin, Answer, Service, Shop};
+use crate::service::{Admin, Answer, Asked, Service, Shop};
 
 /// Every field of a campaign.
 fn full() -> Value {
@@ -293,4 +293,88 @@ async fn a_revoke_is_made_once() {
     let service = service.reopened();
     let read = service.get(Admin, &format!("/v1/coupons/{code}")).await;
     assert_eq!(read.json["events"][1]["reference"], "ticket-1", "{}", read.json);
+}
+
+/// `Idempotency-Key` is another way to write the name that a body has a field for.
+#[tokio::test]
+async fn a_key_is_a_name() {
+    let service = Service::new();
+    service.campaign("c", json!({"per_user_limit": 5})).await;
+    let send = async |path: &str, key: &'static str, body: &Value| {
+        service
+            .send(Admin, Asked::new("POST", path).json(body).header("idempotency-key", key))
+            .await
+    };
+    let issue = "/v1/campaigns/c/issue";
+    let ann = json!({"user_id": "ann"});
+    let code = send(issue, "k1", &ann).await.is("201", "the first").string("code");
+    let again = send(issue, "\"k1\"", &ann).await;
+    assert_eq!(again.is("200", "again, in quotes").string("code"), code);
+    let named = json!({"user_id": "ann", "issue_ref": "k1"});
+    let again = service.post(Admin, issue, named.clone()).await;
+    assert_eq!(again.is("200", "the field has the same name").string("code"), code);
+    send(issue, "k1", &named).await.is("200", "both");
+    send(issue, "k2", &ann).await.is("201", "another key");
+    let redeem = format!("/v1/coupons/{code}/redeem");
+    let order = json!({"user_id": "ann", "order_ref": "o1"});
+    let revoke = format!("/v1/coupons/{code}/revoke");
+    let cases = [
+        ("a contradiction", issue, "k3", &named, "400 INVALID"),
+        ("no name", issue, "", &ann, "400 INVALID"),
+        ("too long", issue, long(), &ann, "400 INVALID"),
+        ("revoked", &revoke, "r1", &ann, "200"),
+        ("issued to her again", &format!("/v1/coupons/{code}/issue"), "k1", &ann, "201"),
+        ("revoked before", &revoke, "r1", &ann, "200"),
+        ("another order", &redeem, "o2", &order, "400 INVALID"),
+        ("the order", &redeem, "o1", &order, "201"),
+    ];
+    for (name, path, key, body, want) in cases {
+        send(path, key, body).await.is(want, name);
+    }
+    assert_eq!(
+        service.coupon(&code).await["state"],
+        "redeemed",
+        "the second revoke changed nothing"
+    );
+}
+
+fn long() -> &'static str {
+    static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "k".repeat(101));
+    &LONG
+}
+
+/// Of two people who read a campaign and then change it, the second learns of the first.
+#[tokio::test]
+async fn a_change_of_what_somebody_read() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let path = "/v1/campaigns/c";
+    let patch = async |tag: &str, body: Value| {
+        let asked = Asked::new("PATCH", path).json(&body).header("if-match", tag);
+        service.send(Admin, asked).await
+    };
+    let tag_of = |answer: &Answer| answer.header("etag").expect("a tag").to_owned();
+    let read = tag_of(&service.get(Admin, path).await);
+    service.issued("c", "ann").await;
+    assert_eq!(tag_of(&service.get(Shop, path).await), read, "a count is no change");
+    let changed = patch(&read, json!({"name": "Summer"})).await;
+    let now = tag_of(changed.is("200", "the first"));
+    let body = json!({"per_user_limit": 3});
+    let both = format!("{read}, {now}");
+    let weak = format!("W/{now}");
+    let cases = [
+        ("the second", read.as_str(), "412 PRECONDITION_FAILED"),
+        ("a weak one", &weak, "412 PRECONDITION_FAILED"),
+        ("of something else", "\"x\"", "412 PRECONDITION_FAILED"),
+        ("no tag", "x", "400 INVALID"),
+        ("one of two", &both, "200"),
+        ("its own repeat", &now, "412 PRECONDITION_FAILED"),
+        ("whatever there is", "*", "200"),
+    ];
+    for (name, tag, want) in cases {
+        patch(tag, body.clone()).await.is(want, name);
+    }
+    service.patch(Admin, path, json!({"name": "Autumn"})).await.is("200", "without a tag");
+    let seen = service.get(Admin, path).await.json.clone();
+    assert_eq!((&seen["name"], &seen["per_user_limit"]), (&json!("Autumn"), &json!(3)));
 }

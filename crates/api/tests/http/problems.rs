@@ -62,6 +62,12 @@ async fn provoked(code: Code) -> Answer {
             issues_past(json!({"issue_from": "2027-01-01T00:00:00Z"}), &["ann"]).await
         }
         Code::Paused => paused().await,
+        Code::PreconditionFailed => {
+            let service = Service::new();
+            service.campaign("c", json!({})).await;
+            let asked = Asked::new("PATCH", "/v1/campaigns/c").json(&json!({"paused": true}));
+            service.send(Admin, asked.header("if-match", "\"0\"")).await
+        }
         Code::CursorGone => {
             let service = Service::new();
             let end = service.get(Shop, "/v1/events").await.string("next_cursor");

@@ -164,6 +164,8 @@ pub(crate) async fn save_terms(
         issue_from: (issue_from != terms.issue_from).then_some(issue_from),
         issue_until: (issue_until != terms.issue_until).then_some(issue_until),
         per_user_limit: (limit != terms.per_user_limit).then_some(limit),
+        // Else what somebody has changed since the form was opened would be changed back.
+        if_tagged: fields.may::<u64>("tag")?.map(|tag| vec![tag]),
     };
     let reason: Option<Reason> = fields.may("reason")?;
     let caller = desk.caller(Action::ChangeCampaign)?;

@@ -49,7 +49,7 @@ texts! {
     identity_away => "The identity provider of your company does not answer. Try again, or sign in with a password.", "회사의 로그인 서비스가 응답하지 않습니다. 다시 시도하거나 비밀번호로 로그인하세요.";
     identity_refused => "The identity provider of your company does not confirm this sign-in. Sign in again.", "회사의 로그인 서비스가 이 로그인을 확인하지 않았습니다. 다시 로그인하세요.";
     identity_no_role(name) => "The company account {name} has no role for couponry. Ask whoever manages accounts at your company for one.", "회사 계정 {name}에는 couponry 역할이 없습니다. 회사의 계정 관리자에게 요청하세요.";
-    identity_name(name) => "The name {name} of your company account cannot be a name here: it takes 1 to 64 letters, digits and signs without spaces.", "회사 계정 이름 {name}은 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호 1~64자여야 합니다.";
+    identity_name(name) => "The name {name} of your company account cannot be a name here: it takes letters, digits and signs without spaces, up to 128 bytes.", "회사 계정 이름 {name}은 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호로 128바이트까지 쓸 수 있습니다.";
     identity_name_taken(name) => "The name {name} is of somebody who signs in with a password. Ask an admin to delete that account first.", "{name} 이름은 비밀번호로 로그인하는 사람이 쓰고 있습니다. 먼저 그 계정을 지워 달라고 관리자에게 요청하세요.";
     session_over => "Your session is over. Sign in to go on: what you typed is kept.", "로그인 시간이 지났습니다. 다시 로그인하면 입력한 내용으로 계속할 수 있습니다.";
     go_on_title => "Send your form", "입력한 내용 보내기";

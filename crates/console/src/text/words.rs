@@ -50,6 +50,8 @@ texts! {
     refused_not_later => "The new last day is not later than the present one.", "새 만료일이 현재 만료일보다 늦지 않습니다.";
     refused_expiry_day_closed => "The expiry day of the coupon is closed: nothing about it can change.", "만료일이 마감되어 이 쿠폰은 더 이상 바꿀 수 없습니다.";
     refused_version_conflict => "Somebody changed the coupon meanwhile. Look at it again first.", "그 사이 다른 사람이 쿠폰을 변경했습니다. 다시 확인하세요.";
+    changed_meanwhile => "Somebody changed the campaign while this form was open.", "이 화면을 여는 동안 다른 사람이 캠페인을 변경했습니다.";
+    open_form_again => "Open the form again: it then has what they changed.", "화면을 다시 열면 변경된 내용이 보입니다.";
     refused_history_full => "The history of the coupon is full.", "쿠폰 이력이 가득 찼습니다.";
     refused_sold_out => "The campaign has no coupon left.", "캠페인에 남은 쿠폰이 없습니다.";
     refused_limit_per_user => "The customer has as many coupons of this campaign as it allows.", "고객이 이 캠페인에서 받을 수 있는 만큼 이미 받았습니다.";

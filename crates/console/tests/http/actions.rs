@@ -125,6 +125,14 @@ async fn changes_of_a_campaign() {
     browser.get(terms).await.must(200).has("value=\"2027-02-28\"");
     let fields = [("name", "Spring"), ("per_user_limit", "1"), ("issue_until", "2027-02-28")];
     browser.submit(terms, &fields).await.must(422);
+    // Of two people with the form open, the second does not change back what the first has changed.
+    let tag = browser.get(terms).await.must(200).value("tag");
+    let first = [("tag", tag.as_str()), ("name", "Spring & more"), ("per_user_limit", "3")];
+    browser.submit(terms, &first).await.must(303);
+    let second = [("tag", tag.as_str()), ("name", "Spring"), ("per_user_limit", "4")];
+    browser.submit(terms, &second).await.must(409).has("while this form was open");
+    let changed = campaign(&place, "spring").await;
+    assert_eq!(changed.campaign.name, "Spring & more");
     let page = browser.get("/console/audit?campaign=spring").await.must(200);
     for text in [
         "leaked",

@@ -155,6 +155,7 @@ fn cli_error(failure: Failure, flags: &ImportFlags) -> CliError {
         | Failure::Invalid(_)
         | Failure::Forbidden(_)
         | Failure::LoginTaken
+        | Failure::OtherTag
         | Failure::NoCodeKey => {
             let campaign = flags.campaign.as_ref().map_or("", |campaign| campaign.as_str());
             CliError::about(format!("campaign {campaign}"))(failure)

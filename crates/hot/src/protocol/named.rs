@@ -3,6 +3,8 @@
 use coupon::campaign::{BATCHES_MAX, Batch, BatchKind, Campaign, Handout};
 use coupon::refusal::Refusal;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::{CampaignPatch, Named, Patched};
 
 /// The answer to a call that makes a batch, if nothing has to be made for it. `found` is the batch of
@@ -23,8 +25,20 @@ pub fn batch_before(
     Some(if is_same { Named::Same(batch) } else { Named::Refused(Refusal::NameTaken) })
 }
 
+/// A tag of what may change of a campaign: it is another one after each change, and the same in every process and
+/// release.
+pub fn terms_tag(campaign: &Campaign) -> u64 {
+    let Campaign { name, metadata, paused, per_user_limit, .. } = campaign;
+    let window = [campaign.issue_from, campaign.issue_until].map(|at| at.map(|at| at.0));
+    let terms = serde_json::json!([name, metadata, paused, per_user_limit, window]);
+    xxh3_64(terms.to_string().as_bytes())
+}
+
 /// The terms after a patch, or why it is refused.
 pub fn patched(campaign: &Campaign, patch: &CampaignPatch) -> Result<Campaign, Patched> {
+    if patch.if_tagged.as_ref().is_some_and(|tags| !tags.contains(&terms_tag(campaign))) {
+        return Err(Patched::OtherTag);
+    }
     let mut campaign = campaign.clone();
     if let Some(limit) = patch.per_user_limit {
         let present = campaign.per_user_limit;
@@ -56,6 +70,36 @@ mod tests {
 
     use super::*;
     use crate::protocol::testing::{DAY, NOW, campaign};
+
+    #[test]
+    fn tags_of_terms() {
+        let campaign = campaign();
+        let tag = terms_tag(&campaign);
+        let none = CampaignPatch::default();
+        let patches = [
+            ("name", CampaignPatch { name: Some("other".into()), ..none.clone() }),
+            ("metadata", CampaignPatch { metadata: Some(Some("{}".into())), ..none.clone() }),
+            ("paused", CampaignPatch { paused: Some(!campaign.paused), ..none.clone() }),
+            ("from", CampaignPatch { issue_from: Some(Some(NOW)), ..none.clone() }),
+            ("until", CampaignPatch { issue_until: Some(Some(NOW)), ..none.clone() }),
+            ("limit", CampaignPatch { per_user_limit: Some(Some(99)), ..none.clone() }),
+        ];
+        let mut tags = vec![tag];
+        for (name, patch) in patches {
+            let wants = |tags: &[u64]| {
+                let patch = CampaignPatch { if_tagged: Some(tags.to_vec()), ..patch.clone() };
+                patched(&campaign, &patch)
+            };
+            let changed = wants(&[1, tag]).unwrap_or_else(|why| panic!("{name}: {why:?}"));
+            tags.push(terms_tag(&changed));
+            assert_eq!(wants(&[1]), Err(Patched::OtherTag), "{name}");
+            assert_eq!(wants(&[]), Err(Patched::OtherTag), "{name}");
+        }
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), 7, "each change has a tag of its own");
+        assert_eq!(patched(&campaign, &none).map(|it| terms_tag(&it)), Ok(tag));
+    }
 
     #[test]
     fn batches_by_name() {

@@ -57,6 +57,8 @@ pub struct CampaignPatch {
     pub issue_until: Option<Option<Millis>>,
     /// New limit; only upwards. `Some(None)`, no limit, is for bearer campaigns alone.
     pub per_user_limit: Option<Option<u16>>,
+    /// Change it only if what may change has one of these [tags](crate::protocol::terms_tag).
+    pub if_tagged: Option<Vec<u64>>,
 }
 
 /// The outcome of a [`CampaignPatch`].
@@ -73,4 +75,6 @@ pub enum Patched {
     },
     /// `issue_from` would not be before `issue_until`.
     WindowEmpty,
+    /// What may change has another tag than the patch wants.
+    OtherTag,
 }

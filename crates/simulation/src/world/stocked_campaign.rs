@@ -24,7 +24,7 @@ pub(crate) struct StockedCampaign {
 
 /// A user by number.
 pub(crate) fn user(number: u64) -> UserId {
-    format!("u{number}").parse().expect("a short word is a name")
+    format!("김{number}").parse().expect("a short word is a name")
 }
 
 /// Draws a campaign and its files.

@@ -17,6 +17,9 @@ use crate::cursor;
 use crate::paging::LIMITS;
 use crate::problem::Problem;
 
+/// Most coupons of a page that come with their campaigns: each may be of another one.
+const EXPANDED_MAX: u64 = 100;
+
 /// Which coupons to list.
 #[derive(Clone, Default, Deserialize, Serialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -66,9 +69,13 @@ pub(crate) struct CouponParams {
     /// The most coupons of a page: 1 to 1,000. If it is left out, it is 50.
     #[param(value_type = Option<u16>, minimum = 1, maximum = 1000, example = 50)]
     limit: Option<String>,
-    /// The `next_cursor` of the page before. All other parameters except `limit` must be the same
-    /// as in the request for that page.
+    /// The `next_cursor` of the page before. All other parameters except `limit` and `expand` must be
+    /// the same as in the request for that page.
     cursor: Option<String>,
+    /// `campaign`: each coupon comes with the name and the metadata of its campaign. Then `limit` is at
+    /// most 100.
+    #[param(value_type = Option<closed::Expand>)]
+    expand: Option<String>,
 }
 
 impl CouponParams {
@@ -76,13 +83,15 @@ impl CouponParams {
     /// name. The page is no part of it. A parameter that is not set is not in it, so a release with
     /// more parameters continues the lists of an older one.
     pub(super) fn query(&self, caller: &Caller) -> String {
-        let params = json!(CouponParams { limit: None, cursor: None, ..self.clone() });
+        let rest = CouponParams { limit: None, cursor: None, expand: None, ..self.clone() };
+        let params = json!(rest);
         let set = params.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
         let set: BTreeMap<&String, &Value> = set.collect();
         json!([caller.to_string(), set]).to_string()
     }
 
-    pub(super) fn read(self, query: &str) -> Result<ListRequest, Problem> {
+    /// The list, and whether its coupons come with their campaigns.
+    pub(super) fn read(self, query: &str) -> Result<(ListRequest, bool), Problem> {
         let after = self.cursor.as_deref().map(|text| position(query, text)).transpose()?;
         let mut reading = Reading::default();
         let mut span = |name: &str, from: &Option<String>, before: &Option<String>| Span {
@@ -122,7 +131,15 @@ impl CouponParams {
             after,
             limit: reading.number("limit", self.limit.as_deref(), LIMITS),
         };
-        reading.done(Some(ask))
+        let with_campaigns = reading
+            .choice("expand", self.expand.as_deref(), "campaign", |text| {
+                (text == "campaign").then_some(true)
+            })
+            .unwrap_or(false);
+        if with_campaigns && ask.limit.is_some_and(|limit| limit > EXPANDED_MAX) {
+            reading.fault("limit", format!("is at most {EXPANDED_MAX} with expand"));
+        }
+        reading.done(Some((ask, with_campaigns)))
     }
 }
 
@@ -180,6 +197,7 @@ mod tests {
                     campaign_id: some("a\"b"),
                     limit: some("7"),
                     cursor: some("abc"),
+                    expand: some("campaign"),
                     ..CouponParams::default()
                 },
                 r#"["user:ann",{"campaign_id":"a\"b","state":"issued"}]"#,

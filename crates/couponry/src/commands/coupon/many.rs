@@ -144,6 +144,7 @@ async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliErro
             | Failure::BadFile(_)
             | Failure::BrokenOff(_)
             | Failure::LoginTaken
+            | Failure::OtherTag
             | Failure::NoCodeKey
             | Failure::Store(_)
             | Failure::ImportStopped(_)),

@@ -129,7 +129,7 @@ fn a_rejected_row_does_not_affect_the_next() {
 #[test]
 fn rejected_rows() {
     let long_code = "A".repeat(65);
-    let long_user = format!("ABCD,,,issued,{},,,", "u".repeat(65));
+    let long_user = format!("ABCD,,,issued,{},,,", "u".repeat(129));
     let long_order = format!("ABCD,,,redeemed,,,20260601,{}", "r".repeat(101));
     let cases = [
         ("blank", "code", " \t", "EMPTY"),
@@ -254,7 +254,7 @@ fn sentences() {
             "user",
             "code,state,user_id",
             "ABCD,issued,a b",
-            "user_id has ' ' at 1, want visible ASCII characters",
+            "user_id has ' ' at 1, want letters, digits, marks and symbols, without spaces",
         ),
     ];
     for (name, first, line, want) in cases {
