@@ -33,6 +33,7 @@ mod service {
     mod keys;
     mod notify;
     mod once;
+    mod package;
     mod readers;
     mod readme;
     mod shutdown;

@@ -14,11 +14,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use webhooks::Webhooks;
 
 use crate::app::App;
+use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
 use crate::problem::Code;
-
-const DURATION: &str = "couponry_http_request_duration_seconds";
-
-const PROBLEMS: &str = "couponry_problems_total";
 
 /// Seconds: from a read out of memory to a client that waits for a busy disk.
 const BUCKETS: [f64; 12] =
@@ -32,17 +29,18 @@ fn recorder() -> Option<&'static PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let made = HANDLE.get_or_init(|| {
         let built = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &BUCKETS)
+            .set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &BUCKETS)
             .and_then(PrometheusBuilder::install_recorder);
         if let Err(error) = &built {
             tracing::error!(error = %error, "there will be no metrics");
         }
+        figures::describe();
         built.ok()
     });
     made.as_ref()
 }
 
-/// One time series of [`DURATION`]: of a method, a status and a route.
+/// One time series of [`HTTP_REQUEST_DURATION`]: of a method, a status and a route.
 struct Series {
     method: &'static str,
     status: StatusCode,
@@ -68,7 +66,7 @@ pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Du
         ("method", method.to_owned()),
         ("status", status.as_str().to_owned()),
     ];
-    let seconds = metrics::histogram!(DURATION, &labels);
+    let seconds = metrics::histogram!(HTTP_REQUEST_DURATION, &labels);
     seconds.record(took.as_secs_f64());
     let mut all = SERIES.write().unwrap_or_else(PoisonError::into_inner);
     all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
@@ -110,8 +108,19 @@ async fn keep_up() {
 
 /// Shows whether this machine's clock has jumped and is not trusted yet.
 pub fn show_clock(has_jumped: bool) {
+    show(figures::CLOCK_JUMPED, f64::from(u8::from(has_jumped)));
+}
+
+/// Shows a figure that nothing in this crate measures.
+pub fn show(name: &'static str, value: f64) {
     recorder();
-    metrics::gauge!("couponry_clock_jumped").set(f64::from(u8::from(has_jumped)));
+    metrics::gauge!(name).set(value);
+}
+
+/// The same of a figure that has one value for each of a few kinds.
+pub fn show_of(name: &'static str, kind: &'static str, value: f64) {
+    recorder();
+    metrics::gauge!(name, "kind" => kind).set(value);
 }
 
 pub(crate) fn routes(app: Arc<App>) -> Router {
@@ -126,17 +135,17 @@ async fn show_webhooks(webhooks: &Webhooks) {
     let Ok(gauge) = webhooks.gauge().await else { return };
     let states = [("active", gauge.active), ("paused", gauge.paused), ("disabled", gauge.disabled)];
     for (state, count) in states {
-        metrics::gauge!("couponry_webhooks", "state" => state).set(count as f64);
+        metrics::gauge!(figures::WEBHOOKS, "state" => state).set(count as f64);
     }
-    metrics::gauge!("couponry_webhooks_down").set(gauge.down as f64);
-    metrics::gauge!("couponry_webhook_deliveries_waiting").set(gauge.pending as f64);
+    metrics::gauge!(figures::WEBHOOKS_DOWN).set(gauge.down as f64);
+    metrics::gauge!(figures::WEBHOOK_DELIVERIES_WAITING).set(gauge.pending as f64);
     let oldest = gauge.oldest_pending.unwrap_or_default();
-    metrics::gauge!("couponry_webhook_oldest_waiting_seconds").set(oldest.as_secs_f64());
+    metrics::gauge!(figures::WEBHOOK_OLDEST_WAITING).set(oldest.as_secs_f64());
     let ended = [("delivered", gauge.delivered), ("failed", gauge.failed)];
     for (result, count) in ended {
-        metrics::counter!("couponry_webhook_deliveries_total", "result" => result).absolute(count);
+        metrics::counter!(figures::WEBHOOK_DELIVERIES, "result" => result).absolute(count);
     }
-    let failed = metrics::counter!("couponry_webhook_attempts_failed_total");
+    let failed = metrics::counter!(figures::WEBHOOK_ATTEMPTS_FAILED);
     failed.absolute(gauge.attempts_failed);
 }
 
@@ -146,31 +155,30 @@ async fn show_feed_readers(engine: &Engine) {
     let now = engine.now();
     for reader in readers {
         let seconds = reader.behind_ms(now) as f64 / 1_000.0;
-        metrics::gauge!("couponry_feed_reader_behind_seconds", "reader" => reader.name)
-            .set(seconds);
+        metrics::gauge!(figures::FEED_READER_BEHIND, "reader" => reader.name).set(seconds);
     }
 }
 
 async fn scrape(app: &App) -> impl IntoResponse + use<> {
     let gauge = app.engine.gauge();
-    metrics::counter!("couponry_hot_reads_total").absolute(gauge.reads);
-    metrics::counter!("couponry_hot_writes_total").absolute(gauge.writes);
-    metrics::counter!("couponry_hot_commits_total").absolute(gauge.commits);
-    metrics::gauge!("couponry_hot_writes_waiting").set(gauge.waiting as f64);
+    metrics::counter!(figures::HOT_READS).absolute(gauge.reads);
+    metrics::counter!(figures::HOT_WRITES).absolute(gauge.writes);
+    metrics::counter!(figures::HOT_COMMITS).absolute(gauge.commits);
+    metrics::gauge!(figures::HOT_WRITES_WAITING).set(gauge.waiting as f64);
     let resolved = [
         ("applied", gauge.resolved_applied),
         ("refused", gauge.resolved_refused),
         ("unknown", gauge.left_unknown),
     ];
     for (how, count) in resolved {
-        metrics::counter!("couponry_hot_unknown_resolved_total", "how" => how).absolute(count);
+        metrics::counter!(figures::HOT_UNKNOWN_RESOLVED, "how" => how).absolute(count);
     }
-    metrics::counter!("couponry_hot_resent_total").absolute(gauge.resent);
+    metrics::counter!(figures::HOT_RESENT).absolute(gauge.resent);
     if let Some(webhooks) = &app.access.webhooks {
         show_webhooks(webhooks).await;
     }
     show_feed_readers(&app.engine).await;
-    metrics::gauge!("couponry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    metrics::gauge!(figures::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let text = recorder().map_or_else(String::new, |recorder| {
         recorder.run_upkeep();
         recorder.render()

@@ -92,6 +92,7 @@ Example:
     Config,
     Openapi(commands::openapi::OpenapiArgs),
     Completion(commands::completion::CompletionArgs),
+    Man(commands::man::ManArgs),
     /// List the settings: flag, environment variable, key in the settings file, default
     #[command(hide = true, long_about = help::topic(), help_template = "{about}")]
     Settings,

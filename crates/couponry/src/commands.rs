@@ -14,6 +14,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod key;
+pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod openapi;
 pub(crate) mod restore;

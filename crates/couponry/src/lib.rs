@@ -54,6 +54,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         // These four work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
         Command::Completion(args) => commands::completion::run(args),
+        Command::Man(args) => commands::man::run(args),
         Command::Webhook(command) => commands::webhook::run(command).await,
         Command::Settings => commands::config::topic(),
         Command::Serve => serve::run(&settings()?).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod banner;
 pub(crate) mod console;
+mod figures;
 mod history;
 mod identity;
 mod machine;
@@ -126,6 +127,7 @@ fn background(
     tasks.spawn(tidy(settings.clone(), engine()));
     tasks.spawn(forget(settings.clone(), engine(), access.clone()));
     tasks.spawn(clock::watch(settings.clone(), engine()));
+    tasks.spawn(figures::watch(settings.clone(), engine()));
     let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions));
     for rounds in notices {

@@ -8,7 +8,7 @@
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::time::{Day, Millis};
+use coupon::time::{DAY_MS, Day, Millis};
 
 use crate::{HotError, ListPosition};
 
@@ -29,6 +29,16 @@ pub struct PartitionPlan {
     pub archive_commit: u64,
     /// Whether it was sealed and has been emptied.
     pub emptied: bool,
+}
+
+/// A partition that is not emptied so long after it may be sealed should have been archived long ago.
+const LATE_MS: i64 = 2 * DAY_MS;
+
+impl PartitionPlan {
+    /// Whether it should have been archived long ago: no compaction runs, or each fails.
+    pub fn is_late(&self, now: Millis) -> bool {
+        !self.emptied && self.seal_after.0.saturating_add(LATE_MS) < now.0
+    }
 }
 
 /// A partition with closed coupons in it.

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::Date;
 use coupon::time::{DAY_MS, Millis};
-use engine::{Activity, By, CampaignView, CountsRequest, CountsView, PartitionPlan};
+use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
 use serde_json::json;
 
 use crate::chart::{self, Line};
@@ -28,9 +28,6 @@ const SHOWN: usize = 6;
 
 /// A campaign runs out soon with less than a tenth of its stock left.
 const LOW: u64 = 10;
-
-/// How late a compaction may be before somebody should look, in milliseconds.
-const LATE_MS: i64 = 2 * DAY_MS;
 
 /// Endpoints that are looked at.
 const WEBHOOKS: usize = 100;
@@ -183,7 +180,7 @@ async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
         add(t.attention_clock(Said(why)), "/console/store");
     }
     let plans = engine.partitions().partitions().await.map_err(engine::Failure::from)?;
-    match plans.iter().filter(|plan| is_late(plan, desk.now)).count() as u64 {
+    match plans.iter().filter(|plan| plan.is_late(desk.now)).count() as u64 {
         0 => {}
         late => add(t.attention_late(late), "/console/store"),
     }
@@ -196,11 +193,6 @@ async fn attention(desk: &Desk) -> Result<Vec<Attention>, Trouble> {
         }
     }
     Ok(all)
-}
-
-/// Whether a partition should have been archived long ago.
-pub(crate) fn is_late(plan: &PartitionPlan, now: Millis) -> bool {
-    !plan.emptied && plan.seal_after.0 + LATE_MS < now.0
 }
 
 /// How long the numbers of `live` are good: however many look, the store is asked so often.

@@ -11,7 +11,6 @@ use crate::desk::{Desk, to};
 use crate::machine::Machine;
 use crate::nodes::{NodeAnswer, NodeInfo};
 use crate::roles::Action;
-use crate::screens::overview::is_late;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
@@ -102,7 +101,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         is_compacting: is_running || asked_at.is_some(),
         asked_at: asked_at.filter(|_| !is_running).map(|at| desk.at(&at)),
         runs: runs.iter().map(|run| run_row(&desk, run)).collect(),
-        late: plans.iter().filter(|plan| is_late(plan, desk.now)).count(),
+        late: plans.iter().filter(|plan| plan.is_late(desk.now)).count(),
         days: plans.iter().take(DAYS).map(|plan| row(&desk, plan)).collect(),
         // A cold tier that does not answer is a fact of this page, not the end of it.
         has_archive: engine.has_cold().await.ok(),
@@ -212,7 +211,7 @@ fn row(desk: &Desk, plan: &PartitionPlan) -> Row {
     let t = desk.t;
     let (state, label) = match plan.sealed {
         true => ("ended", t.day_sealed()),
-        false if is_late(plan, desk.now) => ("paused", t.day_late()),
+        false if plan.is_late(desk.now) => ("paused", t.day_late()),
         false if plan.seal_after <= desk.now => ("planned", t.day_due()),
         false => ("running", t.day_open()),
     };

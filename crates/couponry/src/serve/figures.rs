@@ -1,0 +1,85 @@
+//! The figures for Prometheus that come from the machine and from what all processes of a store have entered:
+//! sizes, keys, compactions, notices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::figures as names;
+use coupon::time::Millis;
+use engine::{CompactionRun, Engine};
+
+use super::machine;
+use crate::keys::{Keys, Kind};
+use crate::settings::Settings;
+
+/// How often the figures are read: as often as Prometheus asks by default.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Shows the figures until it is dropped.
+pub(super) async fn watch(settings: Settings, engine: Arc<Engine>) {
+    loop {
+        show_machine(&settings, engine.now()).await;
+        show_store(&engine).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn show_machine(settings: &Settings, now: Millis) {
+    let data = settings.data.value.clone();
+    // A disk that hangs must not hold up requests.
+    let read = tokio::task::spawn_blocking(move || (machine::machine(&data), Keys::load(&data)));
+    let Ok((machine, keys)) = read.await else { return };
+    let sizes = [
+        (names::STORE_BYTES, machine.store_bytes),
+        (names::WAL_BYTES, machine.log_bytes),
+        (names::DISK_FREE_BYTES, machine.free_bytes),
+        (names::MEMORY_BYTES, machine.memory_bytes),
+    ];
+    for (name, bytes) in sizes {
+        if let Some(bytes) = bytes {
+            api::show(name, bytes as f64);
+        }
+    }
+    let Ok(keys) = keys else { return };
+    for (kind, word) in [(Kind::Code, "code"), (Kind::Token, "token")] {
+        if let Some(newest) = keys.newest(kind) {
+            api::show_of(names::KEY_AGE, word, seconds(now.0.saturating_sub(newest.made_at.0)));
+        }
+    }
+}
+
+/// A store that does not answer leaves its figures as they were, but for the one that says so.
+async fn show_store(engine: &Engine) {
+    let (now, is_writable) = (engine.now(), engine.writable().await.is_ok());
+    api::show(names::WRITABLE, f64::from(u8::from(is_writable)));
+    if let Ok(runs) = engine.compaction_runs().await {
+        show_compactions(&runs);
+    }
+    if let Ok(plans) = engine.partitions().partitions().await {
+        let late = plans.iter().filter(|plan| plan.is_late(now)).count();
+        api::show(names::EXPIRY_DAYS_LATE, late as f64);
+    }
+    if let Ok(rounds) = engine.notice_rounds().await
+        && let Some(last) = rounds.first()
+    {
+        let sent = rounds.iter().find(|round| round.sent > 0);
+        api::show(names::NOTICES_LAST_SENT, sent.map_or(0.0, |round| seconds(round.began_at)));
+        api::show(names::NOTICES_LAST_FAILED, (last.failed + last.refused) as f64);
+    }
+}
+
+fn show_compactions(runs: &[CompactionRun]) {
+    let ended = || runs.iter().filter_map(|run| run.ended.as_ref().map(|end| (run, end)));
+    if let Some((_, end)) = ended().next() {
+        api::show(names::COMPACTION_FAILED, f64::from(u8::from(end.failed.is_some())));
+    }
+    if let Some((run, end)) = ended().find(|(_, end)| end.failed.is_none()) {
+        api::show(names::COMPACTION_LAST_SUCCESS, seconds(run.seen_at));
+        api::show(names::COMPACTION_LAST_DURATION, end.took_ms as f64 / 1_000.0);
+        api::show(names::COMPACTION_LAST_COUPONS, end.rows as f64);
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
