@@ -31,6 +31,7 @@ mod service {
     mod import;
     mod kept;
     mod keys;
+    mod monitoring;
     mod notify;
     mod once;
     mod package;

@@ -68,7 +68,7 @@ pub(super) fn commands(help: &str) -> Vec<String> {
 }
 
 /// The anchors of the headings of a page, as GitHub makes them.
-fn anchors(page: &str) -> impl Iterator<Item = String> {
+pub(super) fn anchors(page: &str) -> impl Iterator<Item = String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     headings.filter_map(|line| line.trim_start_matches('#').strip_prefix(' ')).map(|heading| {
         let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);

@@ -9,7 +9,7 @@ has() {
 export DEBIAN_FRONTEND=noninteractive
 arch="$(dpkg --print-architecture)"
 address="127.0.0.1:47813"
-run=(runuser --user couponry -- env COUPONRY_CONFIG=/etc/couponry/couponry.toml COUPONRY_DATA=/var/lib/couponry)
+run=(setpriv --reuid couponry --regid couponry --init-groups env COUPONRY_CONFIG=/etc/couponry/couponry.toml COUPONRY_DATA=/var/lib/couponry)
 
 # Starts the service as its unit does, tries it, and ends it.
 served() {

@@ -1,0 +1,210 @@
+//! The rules and dashboards in `deploy`: they name metrics that there are and pages that say what to do, each alert
+//! fires when it should, and each panel has something to show beside a service that is used.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::data::{Data, Ran, wait_until};
+use super::docs::anchors;
+use super::downloads::or_not_run;
+use super::finished::{issued, order};
+
+const SUITE: &str = "rules and dashboards with Prometheus";
+
+/// How often Prometheus asks in this test.
+const SCRAPED_EVERY: &str = "1s";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn rules() -> String {
+    read("deploy/prometheus/couponry.rules.yml")
+}
+
+/// Dashboard, panel and expression of each query.
+fn queries() -> Vec<(&'static str, String, String)> {
+    let mut queries = Vec::new();
+    for name in ["shop", "operator"] {
+        let board: Value =
+            serde_json::from_str(&read(&format!("deploy/grafana/{name}.json"))).expect("JSON");
+        for panel in board["panels"].as_array().expect("panels") {
+            let title = panel["title"].as_str().expect("a title");
+            for target in panel["targets"].as_array().expect("targets") {
+                let query = target["expr"].as_str().expect("a query");
+                queries.push((name, title.to_owned(), query.to_owned()));
+            }
+        }
+    }
+    queries
+}
+
+/// The names of metrics in a text, without what Prometheus adds to a histogram.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !is_name(c)).filter(|word| word.starts_with("couponry_"));
+    let bare = |word: &'_ str| {
+        ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end).map(str::len))
+    };
+    words.map(|word| bare(word).map_or(word, |len| &word[..len])).collect()
+}
+
+#[test]
+fn they_name_what_there_is() {
+    let page = read("docs/operations.md");
+    let mut all = rules();
+    queries().iter().for_each(|(_, _, query)| all.push_str(query));
+    let names = metrics_in(&all);
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(page.contains(&format!("`{name}")), "{name} is not in docs/operations.md");
+    }
+    let runbooks: Vec<String> = rules()
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook: ").map(str::to_owned))
+        .collect();
+    assert_eq!(runbooks.len(), rules().matches("- alert: ").count());
+    for runbook in runbooks {
+        let (path, anchor) = runbook.split_once('#').unwrap_or((&runbook, ""));
+        let found = read(path);
+        assert!(anchor.is_empty() || anchors(&found).any(|it| it == anchor), "{runbook}");
+    }
+}
+
+fn prometheus(data: &Data, args: &[&str]) -> Ran {
+    let mut command = Command::new(root().join("tests/engines/prometheus"));
+    command.args(args).current_dir(root().join("deploy/prometheus"));
+    data.run_command(command)
+}
+
+/// Prometheus, until it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It runs until its standard input ends.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Whether this machine has Prometheus.
+fn has_prometheus(data: &Data) -> bool {
+    if std::env::var("COUPONRY_PROMETHEUS").is_ok_and(|it| it == "none") {
+        eprintln!("NOT RUN: {SUITE}: there is no Prometheus on this machine");
+        return false;
+    }
+    let fetched = prometheus(data, &["fetch"]);
+    let there = if fetched.code == Some(0) { Ok(()) } else { Err(fetched.stderr) };
+    or_not_run(SUITE, "Prometheus, built with Go", there).is_some()
+}
+
+#[test]
+fn each_alert_fires() {
+    let data = Data::new();
+    if !has_prometheus(&data) {
+        return;
+    }
+    for args in [
+        ["promtool", "check", "rules", "couponry.rules.yml"],
+        ["promtool", "test", "rules", "couponry.rules.test.yml"],
+    ] {
+        let ran = prometheus(&data, &args);
+        assert_eq!(ran.code, Some(0), "{args:?}: {}{}", ran.stdout, ran.stderr);
+    }
+    let tests = read("deploy/prometheus/couponry.rules.test.yml");
+    for alert in rules().lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(tests.contains(&format!("- name: {alert}\n")), "{alert} has no test");
+    }
+}
+
+#[test]
+fn each_panel_shows_something() {
+    let data = Data::new();
+    if !has_prometheus(&data) {
+        return;
+    }
+    let server = data.serve_with(|command| {
+        command.args(["--webhook-allow-private"]);
+    });
+    let mut admin = server.client(&data.token("admin", "root"));
+    let folder = data.folder().join("prometheus");
+    fs::create_dir(&folder).expect("a folder");
+    let config = format!(
+        "global: {{scrape_interval: {SCRAPED_EVERY}, evaluation_interval: {SCRAPED_EVERY}}}\n\
+         rule_files: [{}]\n\
+         scrape_configs: [{{job_name: couponry, static_configs: [{{targets: ['{}']}}]}}]\n",
+        root().join("deploy/prometheus/couponry.rules.yml").display(),
+        server.address
+    );
+    fs::write(folder.join("prometheus.yml"), config).expect("its settings");
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+    let mut command = Command::new(root().join("tests/engines/prometheus"));
+    command.arg("run").arg(&folder).arg(port.to_string());
+    let running = Running(command.stdin(Stdio::piped()).spawn().expect("Prometheus starts"));
+    let terms = json!({
+        "campaign_id": "spring", "stock": 100_000, "expires_on": "2031-12-31", "cancel_days": 30,
+    });
+    admin.post("/v1/campaigns", &terms).must(201);
+    // A receiver that is not there: a delivery waits.
+    let webhook = json!({"webhook_id": "shop", "url": "http://127.0.0.1:9/"});
+    admin.post("/v1/webhooks", &webhook).must(201);
+    let compacted = data.run(&["compact"]);
+    assert_eq!(compacted.code, Some(0), "{compacted:?}");
+    let mut nth = 0;
+    // One of each request in every look, so that each counter grows while Prometheus looks.
+    let mut use_all = || {
+        nth += 1;
+        let (user, name) = (format!("u{nth}"), format!("o{nth}"));
+        let code = issued(&mut admin, "spring", &user);
+        let at = |what: &str| format!("/v1/coupons/{code}/{what}");
+        admin.post(&at("hold"), &order(&user, &name)).must(201);
+        admin.post(&at("release"), &json!({"order_ref": name})).must(200);
+        admin.post(&at("redeem"), &order(&user, &name)).must(201);
+        admin.post(&at("redeem"), &order(&user, &name)).must(200);
+        admin.post(&at("redeem"), &order("other", "other"));
+        admin.post(&at("cancel-redemption"), &json!({"order_ref": name})).must(200);
+        admin.post(&at("issue"), &json!({"user_id": user})).must(200);
+        admin.get("/v1/events?after=newest&reader=panel").must(200);
+    };
+    let ask = |query: &str| {
+        // As Grafana fills them in.
+        let query = query.replace("$__rate_interval", "10s").replace("$instance", ".*");
+        let url = format!("http://127.0.0.1:{port}/api/v1/query");
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--noproxy", "*", "--data-urlencode", &format!("query={query}"), &url]);
+        let answer = data.run_command(curl);
+        serde_json::from_str::<Value>(&answer.stdout).unwrap_or_default()
+    };
+    let has_rows = |query: &str| {
+        let answer = ask(query);
+        answer["data"]["result"].as_array().is_some_and(|rows| !rows.is_empty())
+    };
+    wait_until("Prometheus", || {
+        use_all();
+        has_rows("rate(couponry_hot_commits_total[10s])")
+    });
+    for (board, panel, query) in queries() {
+        let name = format!("{board}, {panel}: {query}");
+        wait_until(&name, || {
+            use_all();
+            has_rows(&query)
+        });
+    }
+    // The rules are evaluated, too, and their answers are no errors.
+    for record in ["couponry:requests:rate5m", "couponry:latency_seconds:p99_5m"] {
+        wait_until(record, || has_rows(record));
+    }
+    drop(running);
+    server.stop();
+}
