@@ -1,4 +1,4 @@
-//! The layer around every request: it gives the request an id, writes a problem out, and counts.
+//! The layer around every request: it gives the request an id, writes a problem out, counts, and logs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,33 +9,41 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::metrics;
 use crate::problem::{Code, Problem};
+use crate::request_log::{Ended, trace_id};
+use crate::{metrics, request_log};
 
 /// Longest id that a client may give its request, in characters.
 pub(crate) const REQUEST_ID_LEN_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives the request its id, writes its problem out, and counts it.
+/// Gives the request its id, writes its problem out, counts it, and logs what was refused.
 pub(crate) async fn around(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let trace = trace_id(request.headers()).map(str::to_owned);
     let mut response = next.run(request).await;
+    let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         let body = serde_json::to_vec(&problem.body(&id)).unwrap_or_default();
         problem.headers(response.headers_mut());
         *response.body_mut() = Body::from(body);
         metrics::problem(problem.code());
-        tracing::debug!(request_id = %id, code = problem.code().as_str(), "refused");
+        refused = Some(problem.code());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    metrics::request(route, &method, response.status(), begun.elapsed());
+    let (status, took) = (response.status(), begun.elapsed());
+    metrics::request(route, &method, status, took);
+    if let Some(code) = refused {
+        let (id, trace, method) = (id.as_str(), trace.as_deref(), &method);
+        request_log::refused(&Ended { id, trace, method, route, status, code, took });
+    }
     response
 }
 

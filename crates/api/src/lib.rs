@@ -30,6 +30,7 @@ mod patient;
 pub mod peer;
 pub mod problem;
 mod receiver;
+mod request_log;
 mod routes;
 mod sign_in_limits;
 mod tags;

@@ -1,0 +1,130 @@
+//! One line in the log for each request that was refused or failed: which route, why, and under which id.
+//!
+//! It has no path, because a path has codes, and no body. A flood of bad requests must not fill the disk of the
+//! machine, so a second has a limited number of lines; the next one says how many are missing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, Method, StatusCode};
+
+use crate::problem::Code;
+
+/// Most lines of a second: with 300 bytes each, some 2.5 GB a day.
+const LINES_A_SECOND: u64 = 100;
+
+/// What is known of a request at its end.
+pub(crate) struct Ended<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) trace: Option<&'a str>,
+    pub(crate) method: &'a Method,
+    /// The template of its path.
+    pub(crate) route: &'a str,
+    pub(crate) status: StatusCode,
+    pub(crate) code: Code,
+    pub(crate) took: Duration,
+}
+
+/// Writes the line of a request, if its second has a line left.
+pub(crate) fn refused(ended: &Ended<'_>) {
+    static LINES: Lines = Lines::new();
+    static BEGUN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let second = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
+    let Some(missing) = LINES.take(second) else { return };
+    if missing > 0 {
+        tracing::warn!(missing, "too many requests were refused or failed to log all of them");
+    }
+    let Ended { id, trace, method, route, status, code, took } = ended;
+    tracing::info!(
+        request_id = id,
+        trace_id = trace,
+        method = method.as_str(),
+        route,
+        status = status.as_u16(),
+        code = code.as_str(),
+        took_ms = took.as_millis() as u64,
+        "refused"
+    );
+}
+
+/// How many lines of the present second were written, and how many were not since the last one.
+struct Lines {
+    /// The second, and its lines.
+    written: AtomicU64,
+    missing: AtomicU64,
+}
+
+impl Lines {
+    const fn new() -> Lines {
+        Lines { written: AtomicU64::new(0), missing: AtomicU64::new(0) }
+    }
+
+    /// Takes one of the lines of a second, and returns how many were not written before; `None` if there is none left.
+    fn take(&self, second: u64) -> Option<u64> {
+        const COUNT: u64 = u16::MAX as u64;
+        let next = |now: u64| match now >> 16 == second {
+            true if now & COUNT >= LINES_A_SECOND => None,
+            true => Some(now + 1),
+            false => Some((second << 16) + 1),
+        };
+        match self.written.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
+            Ok(_) => Some(self.missing.swap(0, Ordering::Relaxed)),
+            Err(_) => {
+                self.missing.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}
+
+/// The trace that a request belongs to, from `traceparent` of W3C Trace Context.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let mut parts = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let (version, trace, parent, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |text: &str, len: usize| {
+        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let is_whole =
+        is_hex(version, 2) && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
+    // Later versions may have more parts; 0 and ff are no ids.
+    let is_known = version != "ff" && (version != "00" || parts.next().is_none());
+    (is_whole && is_known && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn lines_of_a_second() {
+        let lines = Lines::new();
+        let taken = (0..LINES_A_SECOND + 7).filter(|_| lines.take(5).is_some()).count() as u64;
+        assert_eq!(taken, LINES_A_SECOND);
+        assert_eq!(lines.take(6), Some(7), "the next second says how many are missing");
+        assert_eq!(lines.take(6), Some(0));
+    }
+
+    #[test]
+    fn traces() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let cases = [
+            ("one", format!("00-{trace}-b7ad6b7169203331-01"), true),
+            ("of a later version", format!("01-{trace}-b7ad6b7169203331-01-more"), true),
+            ("too long", format!("00-{trace}-b7ad6b7169203331-01-more"), false),
+            ("no version", format!("ff-{trace}-b7ad6b7169203331-01"), false),
+            ("capitals", format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()), false),
+            ("zeros", format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)), false),
+            ("short", "00-0af7-b7ad6b7169203331-01".to_owned(), false),
+            ("nothing", String::new(), false),
+        ];
+        for (name, text, want) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", HeaderValue::from_str(&text).expect("a header"));
+            assert_eq!(trace_id(&headers), want.then_some(trace), "{name}");
+        }
+        assert_eq!(trace_id(&HeaderMap::new()), None);
+    }
+}
