@@ -31,6 +31,7 @@ mod service {
     mod import;
     mod kept;
     mod keys;
+    mod kubernetes;
     mod logs;
     mod monitoring;
     mod notify;

@@ -81,14 +81,25 @@ impl Keys {
     pub(crate) fn load_or_make(data: &Path) -> Result<Keys, CliError> {
         let folder = data.join("keys");
         files::private_folder(&folder)?;
+        let keys = Keys::load(data)?;
+        if keys.missing().is_empty() {
+            // The folder may be read-only, as a secret of Kubernetes is.
+            return Ok(keys);
+        }
         let _lock = file::lock(&folder)?;
+        // Another process may have made them in the meantime.
         let mut keys = Keys::load(data)?;
-        for kind in [Kind::Token, Kind::Code] {
-            if !keys.all.iter().any(|key| key.kind == kind && key.retired_at.is_none()) {
-                keys.make(kind)?;
-            }
+        for kind in keys.missing() {
+            keys.make(kind)?;
         }
         Ok(keys)
+    }
+
+    /// The kinds of which there is no key that is not retired.
+    fn missing(&self) -> Vec<Kind> {
+        let has =
+            |kind: Kind| self.all.iter().any(|key| key.kind == kind && key.retired_at.is_none());
+        [Kind::Token, Kind::Code].into_iter().filter(|kind| !has(*kind)).collect()
     }
 
     /// Loads the keys of `data`.
