@@ -17,6 +17,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "couponry.pod" -}}
 serviceAccountName: {{ .Release.Name }}
 automountServiceAccountToken: false
+# A service called couponry would become COUPONRY_PORT.
+enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
   runAsUser: 10001
