@@ -1,7 +1,7 @@
-//! Clients in Python and in TypeScript, generated from the server's own `/openapi.json`: each
-//! compiles, and passes the five minutes of the README.
+//! Clients in Python and in TypeScript, generated from the server's own `/openapi.json`, above what `clients/` has for
+//! repeats: each compiles, and passes the five minutes of the README. Then a sample shop, whose server is killed.
 //!
-//! The files in `clients/` pin the generators, which are downloaded once. The scripts there know the
+//! The files in `tests/service/clients` pin the generators, which are downloaded once. The scripts there know the
 //! paths, operation ids and fields of the description, and none of its schema names.
 
 use std::fs;
@@ -9,19 +9,26 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::data::Data;
+use super::data::{COUPONRY, Data};
 use super::downloads::{node_modules, or_not_run, python_with};
 use super::finished::{doctor_finds_nothing, serve};
 
 const REQUIREMENTS: &str = include_str!("clients/python/requirements.txt");
-const PYTHON: [(&str, &str); 2] = [
+const PYTHON: [(&str, &str); 4] = [
+    ("retries.py", include_str!("clients/python/retries.py")),
+    ("couponry_retries.py", include_str!("../../clients/python/couponry_retries.py")),
     ("config.yaml", include_str!("clients/python/config.yaml")),
     ("five_minutes.py", include_str!("clients/python/five_minutes.py")),
 ];
 
+/// What the sample shop with FastAPI needs.
+const SHOP_REQUIREMENTS: &str = include_str!("../../clients/samples/fastapi/requirements.txt");
+
 const PACKAGE: &str = include_str!("clients/typescript/package.json");
 const LOCK: &str = include_str!("clients/typescript/package-lock.json");
-const TYPESCRIPT: [(&str, &str); 3] = [
+const TYPESCRIPT: [(&str, &str); 5] = [
+    ("retries.ts", include_str!("clients/typescript/retries.ts")),
+    ("retrying.ts", include_str!("../../clients/typescript/retrying.ts")),
     ("package.json", PACKAGE),
     ("tsconfig.json", include_str!("clients/typescript/tsconfig.json")),
     ("five_minutes.ts", include_str!("clients/typescript/five_minutes.ts")),
@@ -61,8 +68,25 @@ fn python_client() {
         "-m openapi_python_client generate --path openapi.json --config config.yaml --meta none \
          --output-path couponry_client --fail-on-warning",
         "five_minutes.py",
+        "retries.py",
     ];
     passes(&Data::new(), &python, &PYTHON, &calls);
+}
+
+/// A shop with FastAPI, whose customers pay while the server is killed again and again.
+#[test]
+fn python_shop() {
+    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
+    let python = python_with("fastapi-shop", SHOP_REQUIREMENTS);
+    let Some(python) = or_not_run("sample shop with FastAPI", what, python) else { return };
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients");
+    let mut command = Command::new(python);
+    command.arg("test_shop.py").current_dir(clients.join("samples/fastapi"));
+    command.env("COUPONRY_PROGRAM", COUPONRY).env("PYTHONPATH", clients.join("python"));
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*").env("no_proxy", "*");
+    let ran = Data::new().run_command(command);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    eprint!("{}", ran.stdout);
 }
 
 #[test]
@@ -78,6 +102,7 @@ fn typescript_client() {
         "node_modules/openapi-typescript/bin/cli.js openapi.json --output couponry.ts",
         "node_modules/typescript/bin/tsc --project .",
         "built/five_minutes.js",
+        "built/retries.js",
     ];
     passes(&data, Path::new("node"), &TYPESCRIPT, &calls);
 }

@@ -10,9 +10,13 @@ import typing
 import couponry_client
 from couponry_client.api.campaigns import create_campaign, issue
 from couponry_client.api.coupons import list_coupons, read_coupon, redeem
+from couponry_retries import Retrying
 
 CLIENT = couponry_client.AuthenticatedClient(
-    base_url=os.environ["COUPONRY"], token=os.environ["TOKEN"], raise_on_unexpected_status=True
+    base_url=os.environ["COUPONRY"],
+    token=os.environ["TOKEN"],
+    raise_on_unexpected_status=True,
+    httpx_args={"transport": Retrying()},
 )
 
 

@@ -6,10 +6,12 @@ import { deepStrictEqual, ok } from "node:assert/strict";
 import createClient from "openapi-fetch";
 
 import type { paths } from "./couponry.js";
+import { retrying } from "./retrying.js";
 
 const client = createClient<paths>({
   baseUrl: process.env["COUPONRY"] ?? "",
   headers: { Authorization: `Bearer ${process.env["TOKEN"]}` },
+  fetch: retrying(),
 });
 
 /** Compares two values. `wanted` has to be of the type that the description gives to `found`. */

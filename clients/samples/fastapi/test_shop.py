@@ -1,0 +1,159 @@
+"""Tries the sample shop with a real couponry that is killed again and again while customers pay.
+
+    COUPONRY_PROGRAM=target/debug/couponry PYTHONPATH=clients/python python test_shop.py
+
+Each customer has one redemption in the end, whatever was killed when.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+
+PROGRAM = os.environ["COUPONRY_PROGRAM"]
+HERE = Path(__file__).parent
+ORDERS = 400
+AT_ONCE = 6
+KILLED_EVERY = 0.4
+LONGEST = 120.0
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class Couponry:
+    """`couponry serve` on one address, which it has again after each kill."""
+
+    def __init__(self, folder: str):
+        self.folder, self.port, self.kills = folder, free_port(), 0
+        self.log = open(Path(folder) / "serve.log", "ab")
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--data", f"{self.folder}/data", "--listen", f"127.0.0.1:{self.port}", "--webhook-allow-private"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        )
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.kills += 1
+        self.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+    def token(self, role: str) -> str:
+        run = [PROGRAM, "token", "--data", f"{self.folder}/data", "--role", role]
+        return subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
+
+
+async def answers(client: httpx.AsyncClient, path: str):
+    for _ in range(600):
+        try:
+            if (await client.get(path)).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(0.1)
+    raise TimeoutError(f"no answer from {client.base_url}{path}")
+
+
+async def must(client: httpx.AsyncClient, method: str, path: str, *want: int, **arguments) -> dict:
+    answer = await client.request(method, path, **arguments)
+    assert answer.status_code in want, f"{method} {path}: {answer.status_code} {answer.text}, want {want}"
+    return answer.json()
+
+
+async def one_customer(nth: int, admin, shop, gate: asyncio.Semaphore) -> tuple[str, str, str]:
+    async with gate:
+        user, order = f"고객-{nth}", f"order-{nth}"
+        code = (await must(admin, "POST", "/v1/campaigns/spring/issue", 201, 200, json={"user_id": user}))["code"]
+        held = await must(shop, "POST", f"/orders/{order}/check-out", 200, json={"user": user, "code": code})
+        assert held["held_until"], held
+        paid = await must(shop, "POST", f"/orders/{order}/pay", 200)
+        again = await must(shop, "POST", f"/orders/{order}/pay", 200)
+        assert paid == again, (paid, again)
+        return user, order, code
+
+
+async def all_of_it(folder: str):
+    couponry = Couponry(folder)
+    base = f"http://127.0.0.1:{couponry.port}"
+    # `serve` makes the keys, with which tokens are signed.
+    async with httpx.AsyncClient(base_url=base) as plain:
+        await answers(plain, "/readyz")
+    from couponry_retries import AsyncRetrying
+
+    headers = {"authorization": f"Bearer {couponry.token('admin')}"}
+    admin = httpx.AsyncClient(base_url=base, headers=headers, transport=AsyncRetrying(give_up_after=LONGEST))
+    shop_port = free_port()
+    campaign = {"campaign_id": "spring", "name": "봄맞이", "stock": 1_000, "expires_on": "2031-12-31", "cancel_days": 30}
+    await must(admin, "POST", "/v1/campaigns", 201, json=campaign)
+    webhook = {"webhook_id": "shop", "url": f"http://127.0.0.1:{shop_port}/couponry-events"}
+    secret = (await must(admin, "POST", "/v1/webhooks", 201, json=webhook))["secret"]
+    shop_env = {**os.environ, "COUPONRY": base, "COUPONRY_TOKEN": couponry.token("shop"), "WEBHOOK_SECRET": secret}
+    serving = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(shop_port), "--log-level", "warning"]
+    shop_process = subprocess.Popen(serving, cwd=HERE, env=shop_env)
+    shop = httpx.AsyncClient(base_url=f"http://127.0.0.1:{shop_port}", timeout=LONGEST)
+    try:
+        await answers(shop, "/openapi.json")
+        gate = asyncio.Semaphore(AT_ONCE)
+        customers = asyncio.gather(*(one_customer(nth, admin, shop, gate) for nth in range(ORDERS)))
+        while not customers.done():
+            await asyncio.wait([customers], timeout=KILLED_EVERY)
+            if not customers.done():
+                await asyncio.to_thread(couponry.kill)
+        bought = await customers
+        assert couponry.kills > 5, f"only {couponry.kills} kills"
+        for user, order, code in bought:
+            coupon = await must(admin, "GET", f"/v1/coupons/{code}", 200)
+            kinds = [event["kind"] for event in coupon["events"]]
+            found = (coupon["holder"], coupon["order_ref"], kinds.count("redeemed"))
+            assert found == (user, order, 1), (found, kinds)
+        # The other ways of an order.
+        user, order, code = bought[0]
+        assert (await must(shop, "POST", f"/orders/{order}/refund", 200))["state"] == "issued"
+        wallet = await must(shop, "GET", f"/wallet/{user}", 200)
+        assert [(it["code"], it["name"]) for it in wallet] == [(code, "봄맞이")], wallet
+        refused = await must(shop, "POST", f"/orders/{order}/pay", 409)
+        assert refused["detail"]["code"] == "REDEMPTION_CANCELLED", refused
+        await must(shop, "POST", "/orders/second/check-out", 200, json={"user": user, "code": code})
+        await must(shop, "POST", "/orders/second/give-up", 200)
+        await must(shop, "POST", "/orders/third/check-out", 200, json={"user": user, "code": code})
+        await must(shop, "POST", "/orders/third/pay", 200)
+        await must(shop, "POST", "/couponry-events", 401, json={"type": secrets.token_hex(4)})
+        # Events of the redemptions arrive, signed.
+        for _ in range(600):
+            deliveries = await must(admin, "GET", "/v1/webhooks/shop/deliveries?limit=10", 200)
+            if any(it["state"] == "delivered" for it in deliveries["data"]):
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise TimeoutError("no delivery arrived")
+    finally:
+        shop_process.terminate()
+        shop_process.wait(30)
+        await admin.aclose()
+        await shop.aclose()
+        ended = couponry.stop()
+    assert ended == 0, f"serve ended with {ended}"
+    verified = subprocess.run([PROGRAM, "verify", "--data", f"{folder}/data"], capture_output=True, text=True)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    print(f"{ORDERS} orders paid once each, with {couponry.kills} kills of the server")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    asyncio.run(all_of_it(folder))
