@@ -1,9 +1,12 @@
 //! The binary with a store on Cassandra: `verify` has the same findings as on a file, also beside a
 //! busy service, and the store is copied to a file and back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use coupon::calendar::{Date, Zone};
@@ -11,8 +14,8 @@ use coupon::time::{DAY_MS, Millis};
 use serde_json::{Value, json};
 use testcluster::TestCluster;
 
-use super::client::at_once;
-use super::data::{Data, despite_stalls, wait_until};
+use super::client::{Client, at_once};
+use super::data::{Data, Server, despite_stalls, wait_until};
 use super::finished::{cold, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
 use super::visitor::Visitor;
@@ -20,6 +23,9 @@ use super::webhooks::Program;
 
 /// No statement is given up in less time.
 const NODE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Shops that send requests during an update.
+const SHOPS: usize = 4;
 
 /// Events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,6 +92,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     records(data);
     webhooks(data);
     console(data);
+    rolling_update(data);
     let clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
     for (what, at_least) in
@@ -296,6 +303,70 @@ fn console(data: &Data) {
     for server in servers {
         server.stop();
     }
+}
+
+/// Ends the shops also if the test fails, since it waits for them.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Each of two servers is replaced by a new one while shops issue and redeem, and no request fails. Whoever sends the
+/// requests knows which servers take them, as the proxy of Kubernetes does.
+fn rolling_update(data: &Data) {
+    let token = data.token("admin", "root");
+    let machines: [Data; 4] = std::array::from_fn(|_| machine_beside(data));
+    let mut old: Vec<Server> = machines[..2].iter().map(Data::serve).collect();
+    let terms = json!({"campaign_id": "rolling", "stock": 100_000, "expires_on": "2031-12-31"});
+    old[0].client(&token).post("/v1/campaigns", &terms).must(201);
+    let ready = Mutex::new(old.iter().map(|it| it.address).collect::<Vec<SocketAddr>>());
+    let asked: [AtomicUsize; SHOPS] = std::array::from_fn(|_| AtomicUsize::new(0));
+    let over = AtomicBool::new(false);
+    let shop = |nth: usize| {
+        let mut clients: HashMap<SocketAddr, Client> = HashMap::new();
+        while !over.load(Ordering::SeqCst) {
+            let turn = asked[nth].fetch_add(1, Ordering::SeqCst);
+            let address = {
+                let ready = ready.lock().expect("the list");
+                ready[turn % ready.len()]
+            };
+            let client = clients.entry(address).or_insert_with(|| Client::new(address, &token));
+            let user = format!("rolling-{nth}-{turn}");
+            let issued = client.post("/v1/campaigns/rolling/issue", &json!({"user_id": user}));
+            let code = issued.must(201).field("code");
+            client.post(&format!("/v1/coupons/{code}/redeem"), &order(&user, &user)).must(201);
+        }
+    };
+    let turns = || asked.each_ref().map(|it| it.load(Ordering::SeqCst));
+    let mut new = Vec::new();
+    std::thread::scope(|scope| {
+        let _over = Over(&over);
+        (0..SHOPS).for_each(|nth| drop(scope.spawn(move || shop(nth))));
+        for machine in &machines[2..] {
+            let server = machine.serve();
+            wait_until("a new server", || server.client(&token).get("/readyz").status == 200);
+            ready.lock().expect("the list").push(server.address);
+            new.push(server);
+            let leaves = old.remove(0);
+            ready.lock().expect("the list").retain(|it| *it != leaves.address);
+            // Every shop knows, and what it had begun is answered.
+            let before = turns();
+            wait_until("every shop", || {
+                turns().iter().zip(&before).all(|(now, before)| *now > before + 1)
+            });
+            leaves.stop();
+        }
+        let before = turns();
+        wait_until("the new servers alone", || {
+            turns().iter().zip(&before).all(|(now, before)| *now > before + 5)
+        });
+    });
+    let all: usize = turns().iter().sum();
+    eprintln!("rolling update: {all} coupons issued and redeemed, none failed");
+    new.into_iter().for_each(Server::stop);
 }
 
 /// Another app machine of the same cluster, with the keys and the archive of the first.
