@@ -85,7 +85,9 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
     let [ann] = kit.users();
     let campaign = Campaign { per_user_limit: None, ..kit.draft() };
     kit.stocked(&campaign, 10).await;
-    let (one, many) = (format!("{ann}-one"), format!("{ann}-many"));
+    // Orders of nobody else.
+    let stem = kit.code();
+    let (one, many) = (format!("{stem}-one"), format!("{stem}-many"));
     let mut redeemed = Vec::new();
     for (nth, order) in [&one, &many, &many].into_iter().enumerate() {
         let code = kit.issued(&campaign, &ann, &format!("no-{nth}")).await;
@@ -95,14 +97,14 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
     // It is found by the order also afterwards.
     kit.done(&redeemed[0], cancel(&one)).await;
     redeemed[1..].sort();
-    let (imported, later) = (format!("{ann}-imported"), format!("{ann}-later"));
+    let (imported, later) = (format!("{stem}-imported"), format!("{stem}-later"));
     let brought = redeemed_by_import(kit, &campaign, [&imported, &later]).await;
     let cases = [
         ("of a coupon that was imported", imported, &brought[..1]),
         ("of one that a later file has redeemed", later, &brought[1..]),
         ("of one coupon", one, &redeemed[..1]),
         ("of two", many, &redeemed[1..]),
-        ("of none", format!("{ann}-none"), &[]),
+        ("of none", format!("{stem}-none"), &[]),
     ];
     for (name, order, want) in cases {
         let order = order.parse().unwrap();
