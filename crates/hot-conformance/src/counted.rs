@@ -10,7 +10,7 @@ use hot::activity::{Activity, QUARTER_MS, quarter_of};
 use hot::redemptions::{RedemptionQuery, Redemptions};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{Kit, NOW, Said, cancel, hold, redeem, reference, said};
+use crate::kit::{Kit, NOW, Said, cancel, hold, order_of, redeem, reference, said};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -85,8 +85,7 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
     let [ann] = kit.users();
     let campaign = Campaign { per_user_limit: None, ..kit.draft() };
     kit.stocked(&campaign, 10).await;
-    // Orders of nobody else.
-    let stem = kit.code();
+    let stem = order_of(&ann);
     let (one, many) = (format!("{stem}-one"), format!("{stem}-many"));
     let mut redeemed = Vec::new();
     for (nth, order) in [&one, &many, &many].into_iter().enumerate() {

@@ -27,8 +27,8 @@ use hot::{
 use router::{Found, Router};
 
 pub use actions::{
-    Said, cancel, extend, extend_days, give, hold, of, order, redeem, reference, release, revoke,
-    run_of, said, void,
+    Said, cancel, extend, extend_days, give, hold, of, order, order_of, redeem, reference, release,
+    revoke, run_of, said, void,
 };
 pub use archive::MemoryArchive;
 

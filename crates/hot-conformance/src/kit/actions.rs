@@ -36,6 +36,11 @@ pub fn order(text: &str) -> OrderRef {
     text.parse().unwrap()
 }
 
+/// An order of this user and of nobody else: orders are ASCII.
+pub fn order_of(user: &UserId) -> String {
+    user.as_str().chars().filter(char::is_ascii).collect()
+}
+
 pub fn reference(text: &str) -> Option<IssueRef> {
     Some(text.parse().unwrap())
 }

@@ -14,7 +14,9 @@ use hot_cql::CqlHot;
 use router::Found;
 
 use super::stage::{Answer, Stage, Sweep, held_by, is_refused, patiently};
-use hot_conformance::kit::{NOW, Said, extend_days, give, hold, of, redeem, reference, said, void};
+use hot_conformance::kit::{
+    NOW, Said, extend_days, give, hold, of, order_of, redeem, reference, said, void,
+};
 
 /// How the second process picks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,8 +258,10 @@ pub(crate) async fn issue_by_code(stage: &Stage) {
 }
 
 pub(crate) async fn bearer_redeemed(stage: &Stage) {
-    by_code(stage, "claims: a bearer code redeemed", Handout::Bearer, |by| redeem(by, by.as_str()))
-        .await;
+    by_code(stage, "claims: a bearer code redeemed", Handout::Bearer, |by| {
+        redeem(by, &order_of(by))
+    })
+    .await;
 }
 
 pub(crate) async fn bearer_put_into_a_wallet(stage: &Stage) {

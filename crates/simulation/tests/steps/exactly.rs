@@ -20,7 +20,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::stage::{Answer, Stage, Stop, patiently};
-use hot_conformance::kit::{NOW, Said, cancel, extend, give, of, redeem, reference, revoke, said};
+use hot_conformance::kit::{
+    NOW, Said, cancel, extend, give, of, order_of, redeem, reference, revoke, said,
+};
 
 /// Coupons.
 const STOCK: usize = 140;
@@ -118,7 +120,7 @@ impl<'a> Sale<'a> {
         let hot = Arc::clone(hot);
         let action = match self.kind {
             Kind::Minted | Kind::Imported => give(user, reference("a")),
-            Kind::Shared => redeem(user, user.as_str()),
+            Kind::Shared => redeem(user, &order_of(user)),
         };
         let change = self.stage.kit.change(action, Asker::Shop, NOW);
         let (id, word) = (self.campaign.id.clone(), self.word.clone());
@@ -183,7 +185,7 @@ impl<'a> Sale<'a> {
             let one = self.given.borrow().get(taken * 2).cloned();
             if let Some((user, code)) = one.filter(|_| taken < TAKEN_BACK) {
                 taken += 1;
-                self.change(&code, cancel(user.as_str())).await;
+                self.change(&code, cancel(&order_of(user))).await;
                 if let Some(coupon) = self.change(&code, revoke(&user)).await {
                     self.back.borrow_mut().insert((code, coupon.version()), Instant::now());
                 }
