@@ -185,7 +185,7 @@ impl<'a> Sale<'a> {
             let one = self.given.borrow().get(taken * 2).cloned();
             if let Some((user, code)) = one.filter(|_| taken < TAKEN_BACK) {
                 taken += 1;
-                self.change(&code, cancel(&order_of(user))).await;
+                self.change(&code, cancel(&order_of(&user))).await;
                 if let Some(coupon) = self.change(&code, revoke(&user)).await {
                     self.back.borrow_mut().insert((code, coupon.version()), Instant::now());
                 }
