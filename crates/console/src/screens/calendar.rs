@@ -99,6 +99,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let listed = desk.all_campaigns().await?;
     let (notices, ends) = (desk.notices().await?, ends(&listed));
     let rounds = desk.engine().notice_rounds().await?;
+    // As of campaigns, the day of a round takes longer to compute than to compare.
+    let rounds: Vec<(Date, u64)> = rounds.iter().map(|it| (began_on(&desk, it), it.sent)).collect();
     let mut cells: Vec<Option<Day>> = (0..weekday).map(|_| None).collect();
     for date in days {
         let ending = ends.iter().filter(|(on, _)| *on == date).map(|(_, view)| view);
@@ -111,7 +113,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
             }
         }
         let due = due(&desk, &ends, date).iter().map(|(_, coupons)| coupons).sum();
-        let sent = rounds.iter().filter(|it| began_on(&desk, it) == date).map(|it| it.sent).sum();
+        let sent = rounds.iter().filter(|(on, _)| *on == date).map(|(_, sent)| sent).sum();
         let date = date.to_string();
         let number = date.get(8..).and_then(|day| day.parse().ok()).unwrap_or(0);
         let is_today = date == today;

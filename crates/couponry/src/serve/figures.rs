@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::console::KeyUse;
 use api::figures as names;
 use coupon::time::Millis;
 use engine::{CompactionRun, Engine};
 
 use super::machine;
-use crate::keys::{Keys, Kind};
 use crate::settings::Settings;
 
 /// How often the figures are read: as often as Prometheus asks by default.
@@ -27,8 +27,8 @@ pub(super) async fn watch(settings: Settings, engine: Arc<Engine>) {
 async fn show_machine(settings: &Settings, now: Millis) {
     let data = settings.data.value.clone();
     // A disk that hangs must not hold up requests.
-    let read = tokio::task::spawn_blocking(move || (machine::machine(&data), Keys::load(&data)));
-    let Ok((machine, keys)) = read.await else { return };
+    let read = tokio::task::spawn_blocking(move || machine::machine(&data));
+    let Ok(machine) = read.await else { return };
     let sizes = [
         (names::STORE_BYTES, machine.store_bytes),
         (names::WAL_BYTES, machine.log_bytes),
@@ -40,11 +40,12 @@ async fn show_machine(settings: &Settings, now: Millis) {
             api::show(name, bytes as f64);
         }
     }
-    let Ok(keys) = keys else { return };
-    for (kind, word) in [(Kind::Code, "code"), (Kind::Token, "token")] {
-        if let Some(newest) = keys.newest(kind) {
-            api::show_of(names::KEY_AGE, word, seconds(now.0.saturating_sub(newest.made_at.0)));
-        }
+    for newest in machine.keys.iter().filter(|key| key.is_newest) {
+        let kind = match newest.use_of {
+            KeyUse::Code => "code",
+            KeyUse::Token => "token",
+        };
+        api::show_of(names::KEY_AGE, kind, seconds(now.0.saturating_sub(newest.made_at.0)));
     }
 }
 
