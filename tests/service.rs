@@ -32,6 +32,7 @@ mod service {
     mod kept;
     mod keys;
     mod kubernetes;
+    mod laptop;
     mod logs;
     mod monitoring;
     mod notify;
@@ -40,6 +41,7 @@ mod service {
     mod readers;
     mod readme;
     mod shutdown;
+    mod spaces;
     mod strangers;
     mod synced;
     mod units;

@@ -93,6 +93,8 @@ struct Connection {
 /// A caller with a token, on one connection at a time.
 pub(super) struct Client {
     address: SocketAddr,
+    /// The host that its requests name.
+    host: String,
     token: String,
     connection: Option<Connection>,
     /// Whether the service may have closed the connection before the last request was sent.
@@ -101,12 +103,18 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(address: SocketAddr, token: &str) -> Client {
-        Client { address, token: token.to_owned(), connection: None, is_late: false }
+        let (host, token) = (address.to_string(), token.to_owned());
+        Client { address, host, token, connection: None, is_late: false }
+    }
+
+    /// The same caller, whose requests name another host.
+    pub(super) fn at_host(self, host: &str) -> Client {
+        Client { host: host.to_owned(), ..self }
     }
 
     /// Another connection of the same caller.
     pub(super) fn again(&self) -> Client {
-        Client::new(self.address, &self.token)
+        Client::new(self.address, &self.token).at_host(&self.host)
     }
 
     #[track_caller]
@@ -242,8 +250,8 @@ impl Client {
     }
 
     fn head(&self, method: &str, path: &str) -> String {
-        let Client { address, token, .. } = self;
-        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n")
+        let Client { host, token, .. } = self;
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n")
     }
 
     fn socket(&mut self) -> io::Result<&mut BufReader<TcpStream>> {

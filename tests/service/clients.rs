@@ -1,16 +1,16 @@
 //! Clients in Python and in TypeScript, generated from the server's own `/openapi.json`, above what `clients/` has for
-//! repeats: each compiles, and passes the five minutes of the README. Then a sample shop, whose server is killed.
+//! repeats: each compiles, and passes the five minutes of the README. Then sample shops, whose server is killed.
 //!
 //! The files in `tests/service/clients` pin the generators, which are downloaded once. The scripts there know the
 //! paths, operation ids and fields of the description, and none of its schema names.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::data::{COUPONRY, Data};
-use super::downloads::{node_modules, or_not_run, python_with};
+use super::downloads::{node_modules, or_not_run, python_with, spring_shop_jar};
 use super::finished::{doctor_finds_nothing, serve};
 
 const REQUIREMENTS: &str = include_str!("clients/python/requirements.txt");
@@ -19,6 +19,18 @@ const PYTHON: [(&str, &str); 4] = [
     ("couponry_retries.py", include_str!("../../clients/python/couponry_retries.py")),
     ("config.yaml", include_str!("clients/python/config.yaml")),
     ("five_minutes.py", include_str!("clients/python/five_minutes.py")),
+];
+
+/// Clients and samples of the repository.
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../clients");
+
+const EXPRESS_PACKAGE: &str = include_str!("../../clients/samples/express/package.json");
+const EXPRESS_LOCK: &str = include_str!("../../clients/samples/express/package-lock.json");
+const EXPRESS: [(&str, &str); 4] = [
+    ("shop.ts", include_str!("../../clients/samples/express/shop.ts")),
+    ("retrying.ts", include_str!("../../clients/typescript/retrying.ts")),
+    ("package.json", EXPRESS_PACKAGE),
+    ("tsconfig.json", include_str!("../../clients/samples/express/tsconfig.json")),
 ];
 
 /// What the sample shop with FastAPI needs.
@@ -73,20 +85,62 @@ fn python_client() {
     passes(&Data::new(), &python, &PYTHON, &calls);
 }
 
-/// A shop with FastAPI, whose customers pay while the server is killed again and again.
-#[test]
-fn python_shop() {
-    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    let python = python_with("fastapi-shop", SHOP_REQUIREMENTS);
-    let Some(python) = or_not_run("sample shop with FastAPI", what, python) else { return };
-    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients");
-    let mut command = Command::new(python);
-    command.arg("test_shop.py").current_dir(clients.join("samples/fastapi"));
-    command.env("COUPONRY_PROGRAM", COUPONRY).env("PYTHONPATH", clients.join("python"));
-    command.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*").env("no_proxy", "*");
-    let ran = Data::new().run_command(command);
+/// A sample shop, whose customers pay while the server is killed again and again. `command` starts the shop in `folder`.
+fn shop(python: &Path, folder: &Path, command: &[&str]) {
+    let clients = Path::new(CLIENTS);
+    let mut test = Command::new(python);
+    test.arg(clients.join("samples/test_shop.py")).arg(folder).args(command);
+    test.env("COUPONRY_PROGRAM", COUPONRY).env("PYTHONPATH", clients.join("python"));
+    test.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*").env("no_proxy", "*");
+    let ran = Data::new().run_command(test);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     eprint!("{}", ran.stdout);
+}
+
+/// What tries a sample shop, and runs the one with FastAPI.
+fn shop_python(suite: &str) -> Option<PathBuf> {
+    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
+    or_not_run(suite, what, python_with("fastapi-shop", SHOP_REQUIREMENTS))
+}
+
+#[test]
+fn python_shop() {
+    let Some(python) = shop_python("sample shop with FastAPI") else { return };
+    let folder = Path::new(CLIENTS).join("samples/fastapi");
+    shop(&python, &folder, &[&python.display().to_string(), "shop.py"]);
+}
+
+#[test]
+fn express_shop() {
+    let suite = "sample shop with Express";
+    let Some(python) = shop_python(suite) else { return };
+    let what = "`node` and `npm`, and the packages that it installs";
+    let modules = node_modules("express-shop", EXPRESS_PACKAGE, EXPRESS_LOCK);
+    let Some(modules) = or_not_run(suite, what, modules) else { return };
+    let data = Data::new();
+    symlink(modules, data.folder().join("node_modules")).expect("a link to the packages");
+    for (name, text) in EXPRESS {
+        fs::write(data.folder().join(name), text).expect("a file of the shop");
+    }
+    let mut compile = Command::new("node");
+    compile.args(["node_modules/typescript/bin/tsc", "--project", "."]).current_dir(data.folder());
+    let compiled = data.run_command(compile);
+    assert_eq!(compiled.code, Some(0), "{}{}", compiled.stdout, compiled.stderr);
+    shop(&python, data.folder(), &["node", "built/shop.js"]);
+}
+
+/// With Spring Boot, above the client in Java.
+#[test]
+fn spring_shop() {
+    let suite = "sample shop with Spring Boot";
+    let Some(python) = shop_python(suite) else { return };
+    let what = "Maven, a JDK of version 17 or later, and the artifacts that Maven downloads";
+    let jar = spring_shop_jar(Path::new(CLIENTS));
+    let Some(jar) = or_not_run(suite, what, jar) else { return };
+    let memory = ["-XX:+UseSerialGC", "-Xmx256m", "-XX:TieredStopAtLevel=1"];
+    let jar = jar.display().to_string();
+    let command = [&["java"], &memory[..], &["-jar", &jar]].concat();
+    shop(&python, Data::new().folder(), &command);
 }
 
 #[test]

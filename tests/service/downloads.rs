@@ -1,4 +1,4 @@
-//! Packages of PyPI and npm for the suites that run them: the only place that downloads them. Each
+//! Packages of PyPI, npm and Maven for the suites that run them: the only place that downloads them. Each
 //! version is downloaded once, into the cache of `.ci/run`.
 
 use std::fs::{self, File};
@@ -85,6 +85,36 @@ pub(super) fn node_modules(suite: &str, package: &str, lock: &str) -> Result<Pat
         done(Command::new("npm").args(npm).current_dir(folder))
     })?;
     Ok(folder.join("node_modules"))
+}
+
+/// The program of the sample shop with Spring Boot, which Maven builds of `clients`.
+///
+/// # Errors
+/// As [`downloaded`], and if there is no `mvn`.
+pub(super) fn spring_shop_jar(clients: &Path) -> Result<PathBuf, String> {
+    const SOURCES: [&str; 6] = [
+        "java/couponry/RetryingHttpClient.java",
+        "samples/spring/pom.xml",
+        "samples/spring/src/main/java/shop/Shop.java",
+        "samples/spring/src/main/java/shop/Signatures.java",
+        "samples/spring/src/main/resources/application.properties",
+        "samples/spring/src/test/java/couponry/RetryingHttpClientTest.java",
+    ];
+    let read = |name: &&str| {
+        fs::read_to_string(clients.join(name)).map_err(|error| format!("{name}: {error}"))
+    };
+    let texts = SOURCES.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let folder = downloaded("spring-shop", &texts.concat(), |folder| {
+        for (name, text) in SOURCES.iter().zip(&texts) {
+            let path = folder.join(name);
+            let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+            made.map_err(|error| format!("{}: {error}", path.display()))?;
+            write(&path, text)?;
+        }
+        let maven = ["--batch-mode", "--quiet", "--no-transfer-progress", "package"];
+        done(Command::new("mvn").args(maven).current_dir(folder.join("samples/spring")))
+    })?;
+    Ok(folder.join("samples/spring/target/shop-1.jar"))
 }
 
 /// The downloaded folder. If the download failed, prints why, and that the suite needs `what` and does

@@ -6,15 +6,23 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use coupon::calendar::{Date, Zone};
+use coupon::time::Millis;
 use serde_json::{Value, json};
 
-use super::data::{Data, Ran, wait_until};
+use super::data::{Data, Ran, Server, may_run, wait_until};
+use super::disk::disk;
 use super::docs::anchors;
 use super::downloads::or_not_run;
-use super::finished::{issued, order};
+use super::finished::{campaign, compact, day_that_is_over, import, issued, left_over, order};
+use super::shim::{Clock, Shim};
 
 const SUITE: &str = "rules and dashboards with Prometheus";
+
+/// Where nobody takes a post.
+const NOBODY: &str = "http://127.0.0.1:9/";
 
 /// How often Prometheus asks in this test.
 const SCRAPED_EVERY: &str = "1s";
@@ -127,6 +135,47 @@ fn each_alert_fires() {
     }
 }
 
+/// Prometheus, asking some servers, until it is dropped.
+struct Prometheus<'a> {
+    data: &'a Data,
+    port: u16,
+    _running: Running,
+}
+
+impl Prometheus<'_> {
+    fn beside<'a>(data: &'a Data, servers: &[&Server]) -> Prometheus<'a> {
+        let folder = data.folder().join("prometheus");
+        fs::create_dir(&folder).expect("a folder");
+        let targets: Vec<String> = servers.iter().map(|it| format!("'{}'", it.address)).collect();
+        let config = format!(
+            "global: {{scrape_interval: {SCRAPED_EVERY}, evaluation_interval: {SCRAPED_EVERY}}}\n\
+             rule_files: [{}]\n\
+             scrape_configs: [{{job_name: couponry, static_configs: [{{targets: [{}]}}]}}]\n",
+            root().join("deploy/prometheus/couponry.rules.yml").display(),
+            targets.join(", ")
+        );
+        fs::write(folder.join("prometheus.yml"), config).expect("its settings");
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+        let mut command = Command::new(root().join("tests/engines/prometheus"));
+        command.arg("run").arg(&folder).arg(port.to_string());
+        let running = Running(command.stdin(Stdio::piped()).spawn().expect("Prometheus starts"));
+        Prometheus { data, port, _running: running }
+    }
+
+    /// Whether a query has an answer.
+    fn has_rows(&self, query: &str) -> bool {
+        // As Grafana fills them in.
+        let query = query.replace("$__rate_interval", "10s").replace("$instance", ".*");
+        let url = format!("http://127.0.0.1:{}/api/v1/query", self.port);
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--noproxy", "*", "--data-urlencode", &format!("query={query}"), &url]);
+        let answer = self.data.run_command(curl);
+        let answer = serde_json::from_str::<Value>(&answer.stdout).unwrap_or_default();
+        answer["data"]["result"].as_array().is_some_and(|rows| !rows.is_empty())
+    }
+}
+
 #[test]
 fn each_panel_shows_something() {
     let data = Data::new();
@@ -137,30 +186,15 @@ fn each_panel_shows_something() {
         command.args(["--webhook-allow-private"]);
     });
     let mut admin = server.client(&data.token("admin", "root"));
-    let folder = data.folder().join("prometheus");
-    fs::create_dir(&folder).expect("a folder");
-    let config = format!(
-        "global: {{scrape_interval: {SCRAPED_EVERY}, evaluation_interval: {SCRAPED_EVERY}}}\n\
-         rule_files: [{}]\n\
-         scrape_configs: [{{job_name: couponry, static_configs: [{{targets: ['{}']}}]}}]\n",
-        root().join("deploy/prometheus/couponry.rules.yml").display(),
-        server.address
-    );
-    fs::write(folder.join("prometheus.yml"), config).expect("its settings");
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
-    let mut command = Command::new(root().join("tests/engines/prometheus"));
-    command.arg("run").arg(&folder).arg(port.to_string());
-    let running = Running(command.stdin(Stdio::piped()).spawn().expect("Prometheus starts"));
+    let prometheus = Prometheus::beside(&data, &[&server]);
     let terms = json!({
         "campaign_id": "spring", "stock": 100_000, "expires_on": "2031-12-31", "cancel_days": 30,
     });
     admin.post("/v1/campaigns", &terms).must(201);
     // A receiver that is not there: a delivery waits.
-    let webhook = json!({"webhook_id": "shop", "url": "http://127.0.0.1:9/"});
+    let webhook = json!({"webhook_id": "shop", "url": NOBODY});
     admin.post("/v1/webhooks", &webhook).must(201);
-    let compacted = data.run(&["compact"]);
-    assert_eq!(compacted.code, Some(0), "{compacted:?}");
+    compact(&data, &[]);
     let mut nth = 0;
     // One of each request in every look, so that each counter grows while Prometheus looks.
     let mut use_all = || {
@@ -177,34 +211,118 @@ fn each_panel_shows_something() {
         admin.post(&at("issue"), &json!({"user_id": user})).must(200);
         admin.get("/v1/events?after=newest&reader=panel").must(200);
     };
-    let ask = |query: &str| {
-        // As Grafana fills them in.
-        let query = query.replace("$__rate_interval", "10s").replace("$instance", ".*");
-        let url = format!("http://127.0.0.1:{port}/api/v1/query");
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--noproxy", "*", "--data-urlencode", &format!("query={query}"), &url]);
-        let answer = data.run_command(curl);
-        serde_json::from_str::<Value>(&answer.stdout).unwrap_or_default()
-    };
-    let has_rows = |query: &str| {
-        let answer = ask(query);
-        answer["data"]["result"].as_array().is_some_and(|rows| !rows.is_empty())
-    };
     wait_until("Prometheus", || {
         use_all();
-        has_rows("rate(couponry_hot_commits_total[10s])")
+        prometheus.has_rows("rate(couponry_hot_commits_total[10s])")
     });
     for (board, panel, query) in queries() {
         let name = format!("{board}, {panel}: {query}");
         wait_until(&name, || {
             use_all();
-            has_rows(&query)
+            prometheus.has_rows(&query)
         });
     }
     // The rules are evaluated, too, and their answers are no errors.
     for record in ["couponry:requests:rate5m", "couponry:latency_seconds:p99_5m"] {
-        wait_until(record, || has_rows(record));
+        wait_until(record, || prometheus.has_rows(record));
     }
-    drop(running);
+    drop(prometheus);
+    server.stop();
+}
+
+/// The condition of an alert, without the time for which it has to hold.
+fn condition(alert: &str) -> String {
+    let rules = rules();
+    let rule = rules.split("- alert: ").find(|it| it.lines().next() == Some(alert));
+    let rule = rule.unwrap_or_else(|| panic!("no alert {alert}"));
+    let expr = rule.split_once("expr: ").expect("a condition").1;
+    let ends =
+        ["\n        for:", "\n        labels:"].iter().filter_map(|end| expr.find(end)).min();
+    expr[..ends.expect("an end")].trim_start_matches('|').trim().to_owned()
+}
+
+/// What operators fear, done to real services: the condition of the alert becomes true, and it was not before.
+#[test]
+fn alerts_of_services_in_trouble() {
+    let (data, ahead) = (Data::new(), Data::new());
+    if !has_prometheus(&data) || !may_run(SUITE, "cc", Shim::can_be_built()) {
+        return;
+    }
+    let Some(disk) = disk(400) else { return };
+    let on_disk = Data::within(&disk.at);
+    let full = on_disk.serve();
+    let server = data.serve_with(|command| {
+        command.args(["--webhook-allow-private", "--compact-every", "0"]);
+    });
+    let mut admin = server.client(&data.token("admin", "root"));
+    campaign(&mut admin, "spring", 100);
+    import(&data, "spring", "old", &left_over("OLD-0001", &day_that_is_over(0)));
+    compact(&data, &[]);
+    // Its clock was right while somebody read the events.
+    let before = ahead.serve();
+    let mut reader = before.client(&ahead.token("admin", "root"));
+    campaign(&mut reader, "spring", 1);
+    reader.get("/v1/events?reader=warehouse").must(200);
+    before.stop();
+    let years = 3 * 365 * 86_400;
+    let clock = Clock::build(ahead.folder());
+    let in_future = ahead.serve_with(|command| clock.load_into(command, years));
+
+    let prometheus = Prometheus::beside(&data, &[&server, &full, &in_future]);
+    wait_until("Prometheus", || prometheus.has_rows("count(up == 1) == 3"));
+    let fires = |alert: &str| prometheus.has_rows(&condition(alert));
+    for alert in ["CouponryClockNotTrusted", "CouponryTokenKeyOld", "CouponryReaderBehind"] {
+        wait_until(alert, || fires(alert));
+    }
+    let quiet = [
+        "CouponryDown",
+        "CouponryReadOnly",
+        "CouponryArchiveAway",
+        "CouponryServerErrors",
+        "CouponryCompactionFails",
+        "CouponryCompactionLate",
+        "CouponryWebhookDown",
+        "CouponryGuessing",
+        "CouponryNoticesFail",
+    ];
+    for alert in quiet {
+        assert!(!fires(alert), "{alert}, and nothing has happened");
+    }
+    // The disk is full.
+    disk.ballast(300);
+    // A receiver is down.
+    admin.post("/v1/webhooks", &json!({"webhook_id": "shop", "url": NOBODY})).must(201);
+    issued(&mut admin, "spring", "ann");
+    // Notices do not arrive.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
+    let soon = Date::of(Millis(now), &Zone::utc()).plus_days(7);
+    let held = format!("SOON-0001,2020-01-01,{soon},issued,ann,2021-01-01,,\n");
+    import(&data, "spring", "soon", &held);
+    let mut notify = data.command(["notify", "--webhook", NOBODY, "--days", "7"]);
+    notify.env("COUPONRY_NOTIFY_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let notified = data.run_command(notify);
+    assert_eq!(notified.code, Some(1), "{notified:?}");
+    // The archive is away, so a compaction fails and another day becomes late.
+    import(&data, "spring", "older", &left_over("OLD-0002", &day_that_is_over(40)));
+    fs::rename(data.path().join("cold"), data.folder().join("away")).expect("the archive is away");
+    fs::write(data.path().join("cold"), "").expect("something else is in its place");
+    let failed = data.run(&["compact"]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    // Somebody guesses.
+    let mut guesser = server.client(&data.token("user", "mallory"));
+    let mut trouble = || {
+        admin.get("/v1/coupons/OLD-0001").refused(503, "COLD_UNAVAILABLE");
+        (0..30).for_each(|_| drop(guesser.get("/v1/coupons/7K2M-9QXD-4TRB-H0VE")));
+    };
+    for alert in ["CouponryDiskFillsUp"].iter().chain(&quiet[1..]) {
+        wait_until(alert, || {
+            trouble();
+            fires(alert)
+        });
+    }
+    full.kill();
+    wait_until("CouponryDown", || fires("CouponryDown"));
+    drop(prometheus);
+    in_future.stop();
     server.stop();
 }

@@ -1,8 +1,8 @@
 """A shop with FastAPI that takes coupons of couponry: check-out with a hold, payment, refund, wallet, webhook.
 
-    COUPONRY=http://127.0.0.1:8080 COUPONRY_TOKEN=... WEBHOOK_SECRET=whsec_... uvicorn shop:app
+    COUPONRY=http://127.0.0.1:8080 COUPONRY_TOKEN=... WEBHOOK_SECRET=whsec_... PORT=3000 python shop.py
 
-The token is one of a shop: couponry token --role shop --subject shop-1. `couponry_retries.py` of clients/python has to
+The token is one of a shop: couponry token --role shop. `couponry_retries.py` of clients/python has to
 be where Python finds it. The orders are in memory; a real shop has a database.
 """
 
@@ -10,8 +10,10 @@ import os
 from contextlib import asynccontextmanager
 
 import httpx
+import uvicorn
 from couponry_retries import AsyncRetrying
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -33,6 +35,18 @@ async def lifespan(app: FastAPI):
 app = FastAPI(title="shop", lifespan=lifespan)
 
 
+class Refused(Exception):
+    """What the customer reads where the shop or couponry refuses."""
+
+    def __init__(self, status: int, code: str, say: str):
+        self.status, self.body = status, {"code": code, "say": say}
+
+
+@app.exception_handler(Refused)
+async def refused(_: Request, error: Refused):
+    return JSONResponse(error.body, error.status)
+
+
 class CheckOut(BaseModel):
     user: str
     code: str
@@ -43,13 +57,13 @@ async def couponry(method: str, path: str, **arguments) -> dict:
     answer = await app.state.couponry.request(method, path, **arguments)
     body = answer.json()
     if answer.status_code >= 400:
-        raise HTTPException(answer.status_code, {"code": body["code"], "say": body["title"]})
+        raise Refused(answer.status_code, body["code"], body["title"])
     return body
 
 
 def order_of(order: str) -> CheckOut:
     if order not in app.state.orders:
-        raise HTTPException(404, {"code": "NO_ORDER", "say": "Check out first"})
+        raise Refused(404, "NO_ORDER", "Check out first")
     return app.state.orders[order]
 
 
@@ -106,10 +120,14 @@ async def wallet(user: str):
 async def events(request: Request):
     """What couponry posts. An event may come twice, so its id is kept."""
     if WEBHOOK is None:
-        raise HTTPException(404)
+        raise Refused(404, "NO_WEBHOOK", "There is no secret")
     try:
         event = WEBHOOK.verify(await request.body(), dict(request.headers))
     except WebhookVerificationError as error:
-        raise HTTPException(401) from error
+        raise Refused(401, "NOT_SIGNED", "The signature is wrong") from error
     app.state.seen.add(request.headers["webhook-id"])
     return {"type": event["type"], "seen": len(app.state.seen)}
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(os.environ.get("PORT", "3000")), log_level="warning")

@@ -14,8 +14,10 @@ use webhooks::Webhooks;
 
 use crate::cors::AllowedOrigins;
 use crate::guesses::Guesses;
+use crate::metrics::Figures;
 use crate::peer::TrustedProxies;
 use crate::problem::Problem;
+use crate::request_rate::RequestRate;
 use crate::sign_in_limits::SignInLimits;
 use crate::token::Tokens;
 use crate::tried::UNKNOWN_LOOKED_AT_MAX;
@@ -42,6 +44,10 @@ pub struct Access {
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted; none by default.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// The figures that `/metrics` shows.
+    pub figures: Arc<Figures>,
+    /// How many requests all callers together may send; no limit by default.
+    pub rate: Option<Arc<RequestRate>>,
 }
 
 /// Whether anyone may make an account here.

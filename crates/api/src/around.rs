@@ -1,50 +1,95 @@
 //! The layer around every request: it gives the request an id, writes a problem out, counts, and logs.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::app::Access;
+use crate::metrics::Figures;
 use crate::problem::{Code, Problem};
-use crate::request_log::{Ended, trace_id};
-use crate::{metrics, request_log};
+use crate::request_log::{Ended, RequestLog, trace_id};
+use crate::request_rate::{RequestRate, Standing};
 
 /// Longest id that a client may give its request, in characters.
 pub(crate) const REQUEST_ID_LEN_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Paths that a machine asks whether the service is well: a limit of requests must not call a busy service dead.
+const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// What the layer keeps for all requests of one store.
+pub(crate) struct Around {
+    figures: Arc<Figures>,
+    rate: Option<Arc<RequestRate>>,
+    log: RequestLog,
+}
+
+impl Around {
+    pub(crate) fn new(access: &Access) -> Arc<Around> {
+        let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
+        Arc::new(Around { figures, rate, log: RequestLog::default() })
+    }
+
+    /// Takes one request of the limit, if there is one.
+    fn take(&self, route: &str) -> Option<(&RequestRate, Standing)> {
+        let rate = self.rate.as_deref()?;
+        (!UNLIMITED.contains(&route)).then(|| (rate, rate.take()))
+    }
+}
+
 /// Gives the request its id, writes its problem out, counts it, and logs what was refused.
-pub(crate) async fn around(request: Request, next: Next) -> Response {
+pub(crate) async fn around(
+    State(around): State<Arc<Around>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let trace = trace_id(request.headers()).map(str::to_owned);
-    let mut response = next.run(request).await;
+    let taken = around.take(route);
+    let mut response = match taken {
+        Some((rate, Standing { refused: Some(wait), .. })) => over_the_rate(rate, wait),
+        _ => next.run(request).await,
+    };
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         let body = serde_json::to_vec(&problem.body(&id)).unwrap_or_default();
         problem.headers(response.headers_mut());
         *response.body_mut() = Body::from(body);
-        metrics::problem(problem.code());
+        match taken {
+            Some((_, Standing { refused: Some(_), .. })) => around.figures.over_the_rate(),
+            _ => around.figures.problem(problem.code()),
+        }
         refused = Some(problem.code());
+    }
+    if let Some((rate, standing)) = taken {
+        rate.headers(standing, response.headers_mut());
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let (status, took) = (response.status(), begun.elapsed());
-    metrics::request(route, &method, status, took);
+    around.figures.request(route, &method, status, took);
     if let Some(code) = refused {
         let (id, trace, method) = (id.as_str(), trace.as_deref(), &method);
-        request_log::refused(&Ended { id, trace, method, route, status, code, took });
+        around.log.refused(&Ended { id, trace, method, route, status, code, took });
     }
     response
+}
+
+fn over_the_rate(rate: &RequestRate, wait: Duration) -> Response {
+    let detail = format!("this store takes {} requests a second", rate.per_s());
+    let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    Problem::too_many(&detail, wait_ms).into_response()
 }
 
 /// The id that the client gave the request, if it is short and visible; else a new one.

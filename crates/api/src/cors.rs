@@ -75,7 +75,13 @@ impl AllowedOrigins {
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("x-request-id"),
         ];
-        let read = [header::ETAG, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+        let read = [
+            header::ETAG,
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit"),
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderName::from_static("x-request-id"),
+        ];
         let layer = CorsLayer::new().allow_origin(self.0.clone()).allow_methods(methods);
         Some(layer.allow_headers(sent).expose_headers(read).max_age(REMEMBERED))
     }

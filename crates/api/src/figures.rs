@@ -25,6 +25,8 @@ figures! {
     HTTP_REQUEST_DURATION Histogram Seconds "couponry_http_request_duration_seconds";
     /// Answers that were problem documents, by problem code.
     PROBLEMS Counter Count "couponry_problems_total";
+    /// Requests that were refused because of `requests_per_s`; they are no problems of the line above.
+    OVER_THE_RATE Counter Count "couponry_over_the_rate_total";
     /// Look-ups in the hot store.
     HOT_READS Counter Count "couponry_hot_reads_total";
     /// Changes of the hot store.

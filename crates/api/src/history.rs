@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use engine::{Engine, Fault, Role};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{Access, App};
-use crate::around::{around, panicked};
+use crate::around::{Around, around, panicked};
 use crate::extract::{Json, Who, no_such_path};
 use crate::handlers::health;
 use crate::metrics;
@@ -70,7 +70,9 @@ pub trait Queries: Send + Sync + 'static {
 
 /// The service over `queries`, for operators and admins with `tokens`.
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) -> Router {
-    let app = Arc::new(App::new(engine, tokens, Access::default()));
+    let access = Access::default();
+    let layer = from_fn_with_state(Around::new(&access), around);
+    let app = Arc::new(App::new(engine, tokens, access));
     Router::new()
         .route("/v1/history/query", post(query))
         .route("/healthz", get(health::healthz))
@@ -82,7 +84,7 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) 
             Problem::new(Code::MethodNotAllowed, "POST /v1/history/query takes SQL")
         })
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(around))
+        .layer(layer)
 }
 
 /// `POST /v1/history/query`: 200 with the rows.

@@ -1,17 +1,20 @@
 //! Figures for Prometheus.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use engine::Engine;
+use coupon::time::Millis;
+use engine::{Engine, FeedReader};
 use metrics::{Counter, Histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use webhooks::Webhooks;
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 
 use crate::app::App;
 use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
@@ -24,20 +27,17 @@ const BUCKETS: [f64; 12] =
 /// Time between two rounds of [`keep_up`].
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// One recorder a process: the macros of `metrics` know no other.
-fn recorder() -> Option<&'static PrometheusHandle> {
-    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    let made = HANDLE.get_or_init(|| {
-        let built = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(HTTP_REQUEST_DURATION.to_owned()), &BUCKETS)
-            .and_then(PrometheusBuilder::install_recorder);
-        if let Err(error) = &built {
-            tracing::error!(error = %error, "there will be no metrics");
-        }
-        figures::describe();
-        built.ok()
-    });
-    made.as_ref()
+/// The figures of one store. A process that serves several has one of these for each, so that nobody who may read
+/// the figures of one space sees another's.
+pub struct Figures {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    /// The series of each route: to ask the recorder for one takes as long as to route a request.
+    requests: RwLock<HashMap<String, Vec<Series>>>,
+    /// A counter for each problem code, in their order. All begin with the service: whoever looks at the growth of
+    /// a counter that comes with the first problem misses that problem.
+    problems: Vec<Counter>,
+    over_the_rate: Counter,
 }
 
 /// One time series of [`HTTP_REQUEST_DURATION`]: of a method, a status and a route.
@@ -47,46 +47,93 @@ struct Series {
     seconds: Histogram,
 }
 
-/// Counts one request. `route` is a template, so that codes make no time series.
-pub(crate) fn request(route: &str, method: &Method, status: StatusCode, took: Duration) {
-    // The series of each route: to ask the recorder for one takes as long as to route a request.
-    static SERIES: LazyLock<RwLock<HashMap<String, Vec<Series>>>> = LazyLock::new(RwLock::default);
-    let method = known(method);
-    let record = |all: &HashMap<String, Vec<Series>>| {
-        let series =
-            all.get(route)?.iter().find(|it| (it.method, it.status) == (method, status))?;
-        series.seconds.record(took.as_secs_f64());
-        Some(())
-    };
-    if record(&SERIES.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
-        return;
-    }
-    let labels = [
-        ("route", route.to_owned()),
-        ("method", method.to_owned()),
-        ("status", status.as_str().to_owned()),
-    ];
-    let seconds = metrics::histogram!(HTTP_REQUEST_DURATION, &labels);
-    seconds.record(took.as_secs_f64());
-    let mut all = SERIES.write().unwrap_or_else(PoisonError::into_inner);
-    all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
-}
-
-/// Counts one problem that was answered.
-pub(crate) fn problem(code: Code) {
-    if let Some(counter) = problem_counters().get(code as usize) {
-        counter.increment(1);
+impl Default for Figures {
+    fn default() -> Figures {
+        Figures::built(PrometheusBuilder::new())
     }
 }
 
-/// A counter for each problem code, in their order. All begin with the service: whoever looks at the
-/// growth of a counter that comes with the first problem misses that problem.
-fn problem_counters() -> &'static [Counter] {
-    static COUNTERS: LazyLock<Vec<Counter>> = LazyLock::new(|| {
-        let counter = |code: &Code| metrics::counter!(PROBLEMS, "code" => code.as_str());
-        Code::ALL.iter().map(counter).collect()
-    });
-    &COUNTERS
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figures").finish_non_exhaustive()
+    }
+}
+
+impl Figures {
+    /// Those of a space, with its name as a label.
+    pub fn of_space(name: &str) -> Figures {
+        Figures::built(PrometheusBuilder::new().add_global_label("space", name))
+    }
+
+    fn built(builder: PrometheusBuilder) -> Figures {
+        let matcher = Matcher::Full(HTTP_REQUEST_DURATION.to_owned());
+        let builder = builder.set_buckets_for_metric(matcher, &BUCKETS).expect("there are buckets");
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        let (problems, over_the_rate) = metrics::with_local_recorder(&recorder, || {
+            figures::describe();
+            let counter = |code: &Code| metrics::counter!(PROBLEMS, "code" => code.as_str());
+            let problems = Code::ALL.iter().map(counter).collect();
+            (problems, metrics::counter!(figures::OVER_THE_RATE))
+        });
+        Figures { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
+    }
+
+    /// Counts one request. `route` is a template, so that codes make no time series.
+    pub(crate) fn request(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
+        let method = known(method);
+        let record = |all: &HashMap<String, Vec<Series>>| {
+            let series =
+                all.get(route)?.iter().find(|it| (it.method, it.status) == (method, status))?;
+            series.seconds.record(took.as_secs_f64());
+            Some(())
+        };
+        if record(&self.requests.read().unwrap_or_else(PoisonError::into_inner)).is_some() {
+            return;
+        }
+        let labels = [
+            ("route", route.to_owned()),
+            ("method", method.to_owned()),
+            ("status", status.as_str().to_owned()),
+        ];
+        let seconds = self.with(|| metrics::histogram!(HTTP_REQUEST_DURATION, &labels));
+        seconds.record(took.as_secs_f64());
+        let mut all = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
+    }
+
+    /// Counts one problem that was answered.
+    pub(crate) fn problem(&self, code: Code) {
+        if let Some(counter) = self.problems.get(code as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts one request that was refused because all together send too many. Whoever looks for guessers in the
+    /// problems must not find these.
+    pub(crate) fn over_the_rate(&self) {
+        self.over_the_rate.increment(1);
+    }
+
+    /// Shows whether this machine's clock has jumped and is not trusted yet.
+    pub fn show_clock(&self, has_jumped: bool) {
+        self.show(figures::CLOCK_JUMPED, f64::from(u8::from(has_jumped)));
+    }
+
+    /// Shows a figure that nothing in this crate measures.
+    pub fn show(&self, name: &'static str, value: f64) {
+        self.with(|| metrics::gauge!(name).set(value));
+    }
+
+    /// The same of a figure that has one value for each of a few kinds.
+    pub fn show_of(&self, name: &'static str, kind: &'static str, value: f64) {
+        self.with(|| metrics::gauge!(name, "kind" => kind).set(value));
+    }
+
+    /// Does `work`, whose macros then mean these figures.
+    fn with<T>(&self, work: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.recorder, work)
+    }
 }
 
 /// A client may send any word as a method; each would be a time series of its own.
@@ -96,43 +143,22 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Samples pile up until somebody folds them into the buckets; a scrape does, and where nobody
-/// scrapes this does.
-async fn keep_up() {
+/// scrapes this does, as long as the figures are there.
+async fn keep_up(figures: Weak<Figures>) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
-        if let Some(recorder) = recorder() {
-            recorder.run_upkeep();
-        }
+        let Some(figures) = figures.upgrade() else { return };
+        figures.handle.run_upkeep();
     }
 }
 
-/// Shows whether this machine's clock has jumped and is not trusted yet.
-pub fn show_clock(has_jumped: bool) {
-    show(figures::CLOCK_JUMPED, f64::from(u8::from(has_jumped)));
-}
-
-/// Shows a figure that nothing in this crate measures.
-pub fn show(name: &'static str, value: f64) {
-    recorder();
-    metrics::gauge!(name).set(value);
-}
-
-/// The same of a figure that has one value for each of a few kinds.
-pub fn show_of(name: &'static str, kind: &'static str, value: f64) {
-    recorder();
-    metrics::gauge!(name, "kind" => kind).set(value);
-}
-
 pub(crate) fn routes(app: Arc<App>) -> Router {
-    recorder();
-    problem_counters();
-    tokio::spawn(keep_up());
+    tokio::spawn(keep_up(Arc::downgrade(&app.access.figures)));
     Router::new().route("/metrics", get(async move || scrape(&app).await))
 }
 
-/// Shows how webhooks are. If their file does not answer, the figures stay as they were.
-async fn show_webhooks(webhooks: &Webhooks) {
-    let Ok(gauge) = webhooks.gauge().await else { return };
+/// Shows how webhooks are.
+fn show_webhooks(gauge: &webhooks::Gauge) {
     let states = [("active", gauge.active), ("paused", gauge.paused), ("disabled", gauge.disabled)];
     for (state, count) in states {
         metrics::gauge!(figures::WEBHOOKS, "state" => state).set(count as f64);
@@ -149,18 +175,17 @@ async fn show_webhooks(webhooks: &Webhooks) {
     failed.absolute(gauge.attempts_failed);
 }
 
-/// Shows how far behind the readers of the feed are. If the store does not answer, the figures stay as they were.
-async fn show_feed_readers(engine: &Engine) {
-    let Ok(readers) = engine.feed_readers().await else { return };
-    let now = engine.now();
+/// Shows how far behind the readers of the feed are.
+fn show_feed_readers(readers: Vec<FeedReader>, now: Millis) {
     for reader in readers {
         let seconds = reader.behind_ms(now) as f64 / 1_000.0;
         metrics::gauge!(figures::FEED_READER_BEHIND, "reader" => reader.name).set(seconds);
     }
 }
 
-async fn scrape(app: &App) -> impl IntoResponse + use<> {
-    let gauge = app.engine.gauge();
+/// Shows what the hot store has done since the start of this process.
+fn show_hot(engine: &Engine) {
+    let gauge = engine.gauge();
     metrics::counter!(figures::HOT_READS).absolute(gauge.reads);
     metrics::counter!(figures::HOT_WRITES).absolute(gauge.writes);
     metrics::counter!(figures::HOT_COMMITS).absolute(gauge.commits);
@@ -174,15 +199,24 @@ async fn scrape(app: &App) -> impl IntoResponse + use<> {
         metrics::counter!(figures::HOT_UNKNOWN_RESOLVED, "how" => how).absolute(count);
     }
     metrics::counter!(figures::HOT_RESENT).absolute(gauge.resent);
-    if let Some(webhooks) = &app.access.webhooks {
-        show_webhooks(webhooks).await;
-    }
-    show_feed_readers(&app.engine).await;
-    metrics::gauge!(figures::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    let text = recorder().map_or_else(String::new, |recorder| {
-        recorder.run_upkeep();
-        recorder.render()
+}
+
+/// A file of webhooks or a store that does not answer leaves its figures as they were.
+async fn scrape(app: &App) -> impl IntoResponse + use<> {
+    let figures = &app.access.figures;
+    let webhooks = match &app.access.webhooks {
+        Some(webhooks) => webhooks.gauge().await.ok(),
+        None => None,
+    };
+    let readers = app.engine.feed_readers().await.unwrap_or_default();
+    figures.with(|| {
+        show_hot(&app.engine);
+        webhooks.iter().for_each(show_webhooks);
+        show_feed_readers(readers, app.engine.now());
+        metrics::gauge!(figures::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     });
+    figures.handle.run_upkeep();
+    let text = figures.handle.render();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text)
 }

@@ -25,29 +25,42 @@ pub(crate) struct Ended<'a> {
     pub(crate) took: Duration,
 }
 
-/// Writes the line of a request, if its second has a line left.
-pub(crate) fn refused(ended: &Ended<'_>) {
-    static LINES: Lines = Lines::new();
-    static BEGUN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let second = BEGUN.get_or_init(Instant::now).elapsed().as_secs();
-    let Some(missing) = LINES.take(second) else { return };
-    if missing > 0 {
-        tracing::warn!(missing, "too many requests were refused or failed to log all of them");
+/// The lines of one store. One has no part of another's: whose requests are refused by the thousand hides nobody
+/// else's.
+pub(crate) struct RequestLog {
+    begun: Instant,
+    lines: Lines,
+}
+
+impl Default for RequestLog {
+    fn default() -> RequestLog {
+        RequestLog { begun: Instant::now(), lines: Lines::default() }
     }
-    let Ended { id, trace, method, route, status, code, took } = ended;
-    tracing::info!(
-        request_id = id,
-        trace_id = trace,
-        method = method.as_str(),
-        route,
-        status = status.as_u16(),
-        code = code.as_str(),
-        took_ms = took.as_millis() as u64,
-        "refused"
-    );
+}
+
+impl RequestLog {
+    /// Writes the line of a request, if its second has a line left.
+    pub(crate) fn refused(&self, ended: &Ended<'_>) {
+        let Some(missing) = self.lines.take(self.begun.elapsed().as_secs()) else { return };
+        if missing > 0 {
+            tracing::warn!(missing, "too many requests were refused or failed to log all of them");
+        }
+        let Ended { id, trace, method, route, status, code, took } = ended;
+        tracing::info!(
+            request_id = id,
+            trace_id = trace,
+            method = method.as_str(),
+            route,
+            status = status.as_u16(),
+            code = code.as_str(),
+            took_ms = took.as_millis() as u64,
+            "refused"
+        );
+    }
 }
 
 /// How many lines of the present second were written, and how many were not since the last one.
+#[derive(Default)]
 struct Lines {
     /// The second, and its lines.
     written: AtomicU64,
@@ -55,10 +68,6 @@ struct Lines {
 }
 
 impl Lines {
-    const fn new() -> Lines {
-        Lines { written: AtomicU64::new(0), missing: AtomicU64::new(0) }
-    }
-
     /// Takes one of the lines of a second, and returns how many were not written before; `None` if there is none left.
     fn take(&self, second: u64) -> Option<u64> {
         const COUNT: u64 = u16::MAX as u64;
@@ -100,7 +109,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_second() {
-        let lines = Lines::new();
+        let lines = Lines::default();
         let taken = (0..LINES_A_SECOND + 7).filter(|_| lines.take(5).is_some()).count() as u64;
         assert_eq!(taken, LINES_A_SECOND);
         assert_eq!(lines.take(6), Some(7), "the next second says how many are missing");

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{Access, App};
-use crate::around::{around, panicked};
+use crate::around::{Around, around, panicked};
 use crate::extract::no_such_path;
 use crate::problem::{Code, Problem};
 use crate::token::Tokens;
@@ -22,6 +22,7 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
 /// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
     let cors = access.cors_origins.layer();
+    let layer = from_fn_with_state(Around::new(&access), around);
     let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
@@ -35,7 +36,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
         })
         .layer(compress::layer())
         .layer(CatchPanicLayer::custom(|_| panicked()))
-        .layer(from_fn(around));
+        .layer(layer);
     match cors {
         Some(cors) => routes.layer(cors),
         None => routes,

@@ -56,6 +56,7 @@ Examples:
     /// You can run this while `serve` is running.
     #[command(subcommand)]
     History(commands::history::HistoryCommand),
+    Events(commands::events::EventsFlags),
     Compact(commands::compact::CompactArgs),
     Backup(commands::backup::BackupArgs),
     Restore(commands::restore::RestoreArgs),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::Figures;
 use cold::{ColdStore, ProbeResult};
 use compactor::Closed;
 use engine::Engine;
@@ -83,12 +84,12 @@ pub(crate) async fn allowed(
 }
 
 /// Compares the clock every minute and logs each jump once, until it is dropped.
-pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>) {
+pub(crate) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<Figures>) {
     let mut logged = None;
     loop {
         match observed(&settings, &engine).await {
             Ok(record) => {
-                api::show_clock(record.jumped_at.is_some());
+                figures.show_clock(record.jumped_at.is_some());
                 if record.jumped_at != logged {
                     logged = record.jumped_at;
                     match record.warning() {

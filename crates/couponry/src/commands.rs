@@ -9,6 +9,7 @@ pub(crate) mod console;
 pub(crate) mod copy;
 pub(crate) mod coupon;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod healthcheck;
 pub(crate) mod history;

@@ -12,6 +12,7 @@ use console::{CompactionPlan, Compactions, PlannedPass, PlannedWork};
 use engine::{
     COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
 };
+use tokio::sync::Semaphore;
 
 use crate::clock::{self, Trust};
 use crate::failure::CliError;
@@ -63,12 +64,24 @@ fn lock_file(settings: &Settings) -> Result<File, CliError> {
     file.map_err(CliError::cannot("open", &path))
 }
 
+/// The turns of all stores of a process, one compaction at a time: several would take the cores and the disk from
+/// everybody's requests.
+#[derive(Clone)]
+pub(crate) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns(Arc::new(Semaphore::new(1)))
+    }
+}
+
 /// Compacts as often as the setting `compact_every` says, and when somebody asks for it at the console, until it is
 /// dropped.
 pub(crate) async fn from_time_to_time(
     settings: Settings,
     engine: Arc<Engine>,
     compactions: Arc<Compactions>,
+    turns: Turns,
 ) {
     let every = settings.compact_every.value.every;
     let mut pause = every.map(|every| every.min(FIRST_AFTER));
@@ -83,6 +96,8 @@ pub(crate) async fn from_time_to_time(
             () = is_time => None,
             asker = compactions.asked() => Some(asker),
         };
+        // Nobody closes it.
+        let _turn = turns.0.acquire().await.ok();
         log(compacted(&settings, &engine, asker.as_deref()).await);
         if asker.is_some() {
             compactions.done();

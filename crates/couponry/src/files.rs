@@ -16,7 +16,7 @@ pub(crate) const WEBHOOKS: &str = "webhooks.db";
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
 
 /// The bytes of a file or of standard input.
-pub(crate) type Source = Box<dyn AsyncRead + Unpin>;
+pub(crate) type Source = Box<dyn AsyncRead + Unpin + Send>;
 
 /// Opens a file to read it, `-` for standard input; its length, if it is known.
 pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliError> {

@@ -14,6 +14,7 @@ mod open;
 mod output;
 mod progress;
 mod reload;
+mod remote;
 mod serve;
 mod settings;
 mod span;
@@ -50,6 +51,12 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         start_log(&settings)?;
         Ok(settings)
     };
+    // What works on the data folder must not do it by mistake while another service is named.
+    let here = || -> Result<Settings, CliError> {
+        let settings = settings()?;
+        settings.names_no_other_service()?;
+        Ok(settings)
+    };
     match &cli.command {
         // These four work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
@@ -57,23 +64,24 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         Command::Man(args) => commands::man::run(args),
         Command::Webhook(command) => commands::webhook::run(command).await,
         Command::Settings => commands::config::topic(),
-        Command::Serve => serve::run(&settings()?).await,
+        Command::Serve => serve::run(&here()?).await,
         Command::Campaign(command) => commands::campaign::run(&settings()?, command).await,
         Command::Coupon(call) => commands::coupon::run(&settings()?, call).await,
         Command::Import(flags) => commands::import::run(&settings()?, flags).await,
         Command::Export(command) => commands::export::run(&settings()?, command).await,
         Command::History(command) => commands::history::run(&settings()?, command).await,
-        Command::Compact(args) => commands::compact::run(&settings()?, args).await,
-        Command::Backup(args) => commands::backup::run(&settings()?, args).await,
-        Command::Restore(args) => commands::restore::run(&settings()?, args).await,
-        Command::Copy(args) => commands::copy::run(&settings()?, args).await,
-        Command::Schema(command) => commands::schema::run(&settings()?, command).await,
-        Command::Notify(flags) => commands::notify::run(&settings()?, flags).await,
-        Command::Token(args) => commands::token::run(&settings()?, args).await,
-        Command::Console(args) => commands::console::run(&settings()?, args),
-        Command::Key(command) => commands::key::run(&settings()?, command).await,
-        Command::Doctor(args) => commands::doctor::run(&settings()?, args).await,
-        Command::Verify(args) => commands::verify::run(&settings()?, args).await,
+        Command::Events(flags) => commands::events::run(&settings()?, flags).await,
+        Command::Compact(args) => commands::compact::run(&here()?, args).await,
+        Command::Backup(args) => commands::backup::run(&here()?, args).await,
+        Command::Restore(args) => commands::restore::run(&here()?, args).await,
+        Command::Copy(args) => commands::copy::run(&here()?, args).await,
+        Command::Schema(command) => commands::schema::run(&here()?, command).await,
+        Command::Notify(flags) => commands::notify::run(&here()?, flags).await,
+        Command::Token(args) => commands::token::run(&here()?, args).await,
+        Command::Console(args) => commands::console::run(&here()?, args),
+        Command::Key(command) => commands::key::run(&here()?, command).await,
+        Command::Doctor(args) => commands::doctor::run(&here()?, args).await,
+        Command::Verify(args) => commands::verify::run(&here()?, args).await,
         Command::Healthcheck(args) => commands::healthcheck::run(&settings()?, args).await,
         Command::Config => commands::config::run(&settings()?),
     }

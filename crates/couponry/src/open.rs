@@ -258,6 +258,7 @@ pub(crate) fn sqlite(
 ) -> Result<SqliteHot, CliError> {
     let options = Options {
         free_min_bytes: settings.free_min_mib.value << 20,
+        store_max_bytes: Some(settings.store_max_mib.value << 20).filter(|bytes| *bytes > 0),
         events: settings.events_keep.value.every.is_some(),
         orders: settings.orders_keep.value.every.is_some(),
         ..Options::default()

@@ -2,6 +2,7 @@
 //! order, each value with its origin.
 
 pub(crate) mod help;
+mod space;
 mod stores;
 mod table;
 mod value;
@@ -14,9 +15,11 @@ use std::str::FromStr;
 use crate::failure::CliError;
 use value::Value;
 
+pub(crate) use space::{SpaceHosts, SpaceName};
 pub(crate) use stores::{Cold, Hot};
 pub use table::SettingFlags;
 pub(crate) use table::Settings;
+pub(crate) use value::Secret;
 
 /// The settings file of the working directory, read if no other is named and it exists.
 const FILE: &str = "couponry.toml";
@@ -47,17 +50,34 @@ impl fmt::Display for Origin {
 }
 
 impl Settings {
-    /// Takes each setting from the first source that sets it.
+    /// Takes each setting from the first source that sets it. With the setting `space` these are the settings of that
+    /// space.
     ///
     /// # Errors
     /// Usage: a settings file that cannot be read, a value that cannot be used, a user without a
     /// password, or a password that would cross the network unencrypted.
     pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, CliError> {
-        let (path, file) = read(flags.config.as_deref())?;
+        let named = flags.config.as_deref();
+        let (path, file) = read(named.unwrap_or(Path::new(FILE)), named.is_none())?;
         let settings = Settings::merged(flags, file, &path)?;
         settings.login_is_whole()?;
         settings.password_is_safe()?;
-        Ok(settings)
+        match settings.space.value.clone() {
+            None => Ok(settings),
+            Some(name) => settings.of_space(&name),
+        }
+    }
+
+    /// Refuses to work on the data folder while the settings name a service elsewhere.
+    pub(crate) fn names_no_other_service(&self) -> Result<(), CliError> {
+        match &self.url.value {
+            None => Ok(()),
+            Some(url) => Err(CliError::usage(format!(
+                "this command works where the data is, and the setting url ({}) names the service at {url}: \
+                 leave it out",
+                self.url.origin
+            ))),
+        }
     }
 
     fn login_is_whole(&self) -> Result<(), CliError> {
@@ -135,15 +155,15 @@ fn unusable(name: &str, origin: &Origin, why: impl fmt::Display) -> CliError {
     CliError::usage(format!("cannot use the setting {name} ({origin}): {why}"))
 }
 
-/// Reads the settings file. Without `named` the file may be missing.
-fn read(named: Option<&Path>) -> Result<(PathBuf, SettingFlags), CliError> {
-    let path = named.unwrap_or(Path::new(FILE)).to_owned();
+/// Reads a settings file, which may be missing if it `is_optional`.
+fn read(path: &Path, is_optional: bool) -> Result<(PathBuf, SettingFlags), CliError> {
+    let path = path.to_owned();
     let unreadable = |why: String| {
         CliError::usage(format!("cannot read the settings file {}: {why}", path.display()))
     };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {
+        Err(error) if is_optional && error.kind() == ErrorKind::NotFound => {
             return Ok((path, SettingFlags::default()));
         }
         Err(error) => return Err(unreadable(error.to_string())),

@@ -120,7 +120,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Engine {
         let (handouts, compared) = (RwLock::default(), AtomicU64::new(0));
-        let stream_limit = StreamLimit::new();
+        let stream_limit = StreamLimit::of_process();
         let feed_readers = Noted::default();
         Engine { hot, cold, router, clock, handouts, compared, stream_limit, feed_readers }
     }

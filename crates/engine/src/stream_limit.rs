@@ -3,7 +3,7 @@
 //! machine.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,13 @@ pub(crate) struct StreamLimit {
 }
 
 impl StreamLimit {
-    /// One piece for each two cores, at least one.
-    pub(crate) fn new() -> StreamLimit {
-        let cores = available_parallelism().map_or(1, usize::from);
-        StreamLimit::of((cores / 2).max(1))
+    /// The limit of this process, however many stores it serves: one piece for each two cores, at least one.
+    pub(crate) fn of_process() -> StreamLimit {
+        static LIMIT: LazyLock<StreamLimit> = LazyLock::new(|| {
+            let cores = available_parallelism().map_or(1, usize::from);
+            StreamLimit::of((cores / 2).max(1))
+        });
+        LIMIT.clone()
     }
 
     fn of(pieces_max: usize) -> StreamLimit {

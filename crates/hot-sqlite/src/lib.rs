@@ -43,6 +43,7 @@ mod record;
 mod redeemed;
 mod redemptions;
 mod rejected_lines;
+mod room;
 mod rows;
 mod schema;
 mod settings;
@@ -84,6 +85,8 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     /// See [`FREE_MIN_BYTES`].
     pub free_min_bytes: u64,
+    /// From this size on the store takes no more campaigns, imports, issues and accounts; `None` for no limit.
+    pub store_max_bytes: Option<u64>,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
     /// Whether the feed tells of each change. A store that was without for a while has a gap there.
@@ -96,6 +99,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             free_min_bytes: FREE_MIN_BYTES,
+            store_max_bytes: None,
             write_timeout: WRITE_TIMEOUT,
             events: true,
             orders: true,

@@ -84,6 +84,7 @@ impl HotStore for SqliteHot {
     }
 
     async fn create_campaign(&self, new: NewCampaign, act: &Act) -> Result<Named<CampaignRow>> {
+        self.must_have_room().await?;
         let act = act.clone();
         self.writer.run(move |txn| campaigns::create(txn, &new, &act)).await
     }
@@ -156,6 +157,7 @@ impl HotStore for SqliteHot {
         lines: Vec<ImportLine>,
         run: ImportRun,
     ) -> Result<Vec<ImportOutcome>> {
+        self.must_have_room().await?;
         let mut outcomes = vec![ImportOutcome::AlreadyThere; lines.len()];
         let mut left: Arc<Vec<_>> = Arc::new(lines.into_iter().enumerate().collect());
         let mut prefetched = Arc::new(Prefetched::default());
@@ -323,6 +325,7 @@ impl HotStore for SqliteHot {
         if let Some(applied) = applied {
             return Ok(applied);
         }
+        self.must_have_room().await?;
         let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
         let issue = move |txn: &Txn<'_>| {
             issuing::issue(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
@@ -335,6 +338,7 @@ impl HotStore for SqliteHot {
     }
 
     async fn create_account(&self, account: Account, now: Millis) -> Result<bool> {
+        self.must_have_room().await?;
         self.writer.run(move |txn| accounts::create(txn, &account, now)).await
     }
 

@@ -2,6 +2,7 @@
 
 mod create;
 mod list;
+mod remote;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use self::create::CreateFlags;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
+use crate::remote::Remote;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -97,13 +99,13 @@ Example:
 }
 
 pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended, CliError> {
+    if let Some(remote) = Remote::of(settings)? {
+        return remote::run(&remote, command).await;
+    }
     match command {
         CampaignCommand::Create(flags) => create::run(settings, flags).await?,
         CampaignCommand::List { json } => {
-            let work = async |engine: &Arc<Engine>| match output::is_terminal() && !json {
-                true => list::table(engine).await,
-                false => list::lines(engine).await,
-            };
+            let work = async |engine: &Arc<Engine>| list::run(engine, *json).await;
             open::with(settings, Purpose::Read, work).await?;
         }
         CampaignCommand::Show { id } => {
@@ -155,7 +157,11 @@ fn show(view: Result<CampaignView, Failure>, id: &CampaignId) -> Result<(), CliE
 /// What was made, with a note if an earlier call made it.
 fn made<T>(done: Done<T>) -> T {
     if matches!(done, Done::Same(_)) {
-        output::note("it was created before; nothing was changed");
+        note_same();
     }
     done.into_inner()
+}
+
+fn note_same() {
+    output::note("it was created before; nothing was changed");
 }

@@ -5,6 +5,7 @@ mod calls;
 mod codes;
 mod flags;
 mod many;
+mod remote;
 
 use std::sync::Arc;
 
@@ -12,17 +13,22 @@ use engine::Engine;
 
 pub(crate) use self::calls::Call;
 use self::flags::Selection;
+use self::many::Place;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
+use crate::remote::Remote;
 use crate::settings::Settings;
 
 pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliError> {
     let selection = call.selection()?;
+    if let Some(remote) = Remote::of(settings)? {
+        return over(&remote, call, selection).await;
+    }
     let purpose = if call.only_reads() { Purpose::Read } else { Purpose::Write };
     let work = async |engine: &Arc<Engine>| {
         let done = match selection {
-            Selection::File(path) => return many::run(engine, call, path).await,
+            Selection::File(path) => return many::run(Place::Here(engine), call, path).await,
             Selection::One(code) => call.to(engine, code).await?,
             Selection::Stock(campaign) => call.to_stock(engine, campaign).await?,
         };
@@ -30,4 +36,15 @@ pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliEr
         Ok(Ended::Done)
     };
     open::with(settings, purpose, work).await
+}
+
+/// The same over HTTP.
+async fn over(remote: &Remote, call: &Call, selection: Selection<'_>) -> Result<Ended, CliError> {
+    let said = match selection {
+        Selection::File(path) => return many::run(Place::There(remote), call, path).await,
+        Selection::One(code) => call.over(remote, code.foreign().as_str()).await?,
+        Selection::Stock(campaign) => call.over_stock(remote, campaign).await?,
+    };
+    output::say_json(&said.body)?;
+    Ok(Ended::Done)
 }

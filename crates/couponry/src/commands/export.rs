@@ -2,6 +2,7 @@
 
 pub(super) mod coupons;
 mod redemptions;
+pub(super) mod remote;
 pub(super) mod sink;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use self::redemptions::RedemptionsFlags;
 use self::sink::{Format, Into, Sink, in_order, written};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
+use crate::remote::Remote;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -57,6 +59,9 @@ pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<
         ExportCommand::Codes(_) => {}
         ExportCommand::Coupons(flags) => in_order(flags.from, flags.to)?,
         ExportCommand::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
+    }
+    if let Some(remote) = Remote::of(settings)? {
+        return remote::run(&remote, command).await;
     }
     open::with(settings, Purpose::Read, async |engine| written_out(engine, command).await).await
 }

@@ -1,6 +1,7 @@
 //! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both
 //! tiers.
 
+mod remote;
 mod table;
 
 use std::collections::HashSet;
@@ -12,12 +13,14 @@ use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
 use engine::{CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX};
+use serde_json::Value;
 
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output;
+use crate::remote::Remote;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -77,6 +80,9 @@ Examples:
 }
 
 pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
+    if let Some(remote) = Remote::of(settings)? {
+        return remote::run(&remote, command).await;
+    }
     open::with(settings, Purpose::Read, async |engine| look_up(engine, command).await).await
 }
 
@@ -104,12 +110,15 @@ async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended
 
 async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     let view = engine.coupon(&open::caller(), code, None).await?;
-    let detail = CouponDetail::from(&view);
+    shown(&serde_json::to_value(CouponDetail::from(&view)).map_err(CliError::of)?)
+}
+
+/// A coupon with its history: a table on a terminal, JSON elsewhere.
+fn shown(detail: &Value) -> Result<Ended, CliError> {
     if output::is_terminal() {
-        let detail = serde_json::to_value(&detail).map_err(CliError::of)?;
-        return output::done(table::of_coupon(&detail).trim_end());
+        return output::done(table::of_coupon(detail).trim_end());
     }
-    output::say_json(&detail)?;
+    output::say_json(detail)?;
     Ok(Ended::Done)
 }
 

@@ -1,5 +1,6 @@
 //! `couponry import`: imports a file of codes into a campaign.
 
+mod remote;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::files;
 use crate::open::{self, Purpose};
 use crate::output::{self, Out};
 use crate::progress::{Progress, Work};
+use crate::remote::Remote;
 use crate::settings::Settings;
 
 /// Bytes read at a time: a few thousand lines.
@@ -107,6 +109,9 @@ pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ende
     let (Some(request), false) = (flags.request(), flags.template) else {
         return output::done(TEMPLATE.trim_end());
     };
+    if let Some(remote) = Remote::of(settings)? {
+        return remote::run(&remote, flags).await;
+    }
     let (file, bytes) = files::readable(flags.file()).await?;
     open::with(settings, Purpose::Write, async |engine| {
         // Before the import, so that a file that cannot be written fails at once.

@@ -12,6 +12,7 @@ use crate::failure::CliError;
 use crate::keys::Kind;
 use crate::open::{OpenHot, Opened};
 use crate::serve::console;
+use crate::serve::spaces::Spaces;
 use crate::settings::{Cold, Settings};
 
 /// Prints the banner.
@@ -19,6 +20,7 @@ pub(super) async fn print(
     settings: &Settings,
     opened: &Opened,
     listener: &TcpListener,
+    spaces: &Spaces,
 ) -> Result<(), CliError> {
     let address = listener
         .local_addr()
@@ -40,8 +42,10 @@ pub(super) async fn print(
          \n  hot store  {hot}\
          \n  cold tier  {cold}: {compacts}\
          \n  keys       {data}/keys: {codes} for codes, {tokens} for tokens; {keep}\
+         {spaces}\
          \n\nTo make an admin token that is valid for an hour:\n\
          \n  TOKEN=$({program} token --role admin --data {data})\n",
+        spaces = spaces.lines().map(|line| format!("\n  space      {line}")).collect::<String>(),
         version = env!("CARGO_PKG_VERSION"),
         console = match console::is_on(settings)? {
             true => format!("http://{address}/console"),

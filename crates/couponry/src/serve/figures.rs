@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::console::KeyUse;
-use api::figures as names;
+use api::{Figures, figures as names};
 use coupon::time::Millis;
 use engine::{CompactionRun, Engine};
 
@@ -16,15 +16,15 @@ use crate::settings::Settings;
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Shows the figures until it is dropped.
-pub(super) async fn watch(settings: Settings, engine: Arc<Engine>) {
+pub(super) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<Figures>) {
     loop {
-        show_machine(&settings, engine.now()).await;
-        show_store(&engine).await;
+        show_machine(&figures, &settings, engine.now()).await;
+        show_store(&figures, &engine).await;
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn show_machine(settings: &Settings, now: Millis) {
+async fn show_machine(figures: &Figures, settings: &Settings, now: Millis) {
     let data = settings.data.value.clone();
     // A disk that hangs must not hold up requests.
     let read = tokio::task::spawn_blocking(move || machine::machine(&data));
@@ -37,7 +37,7 @@ async fn show_machine(settings: &Settings, now: Millis) {
     ];
     for (name, bytes) in sizes {
         if let Some(bytes) = bytes {
-            api::show(name, bytes as f64);
+            figures.show(name, bytes as f64);
         }
     }
     for newest in machine.keys.iter().filter(|key| key.is_newest) {
@@ -45,39 +45,39 @@ async fn show_machine(settings: &Settings, now: Millis) {
             KeyUse::Code => "code",
             KeyUse::Token => "token",
         };
-        api::show_of(names::KEY_AGE, kind, seconds(now.0.saturating_sub(newest.made_at.0)));
+        figures.show_of(names::KEY_AGE, kind, seconds(now.0.saturating_sub(newest.made_at.0)));
     }
 }
 
 /// A store that does not answer leaves its figures as they were, but for the one that says so.
-async fn show_store(engine: &Engine) {
+async fn show_store(figures: &Figures, engine: &Engine) {
     let (now, is_writable) = (engine.now(), engine.writable().await.is_ok());
-    api::show(names::WRITABLE, f64::from(u8::from(is_writable)));
+    figures.show(names::WRITABLE, f64::from(u8::from(is_writable)));
     if let Ok(runs) = engine.compaction_runs().await {
-        show_compactions(&runs);
+        show_compactions(figures, &runs);
     }
     if let Ok(plans) = engine.partitions().partitions().await {
         let late = plans.iter().filter(|plan| plan.is_late(now)).count();
-        api::show(names::EXPIRY_DAYS_LATE, late as f64);
+        figures.show(names::EXPIRY_DAYS_LATE, late as f64);
     }
     if let Ok(rounds) = engine.notice_rounds().await
         && let Some(last) = rounds.first()
     {
         let sent = rounds.iter().find(|round| round.sent > 0);
-        api::show(names::NOTICES_LAST_SENT, sent.map_or(0.0, |round| seconds(round.began_at)));
-        api::show(names::NOTICES_LAST_FAILED, (last.failed + last.refused) as f64);
+        figures.show(names::NOTICES_LAST_SENT, sent.map_or(0.0, |round| seconds(round.began_at)));
+        figures.show(names::NOTICES_LAST_FAILED, (last.failed + last.refused) as f64);
     }
 }
 
-fn show_compactions(runs: &[CompactionRun]) {
+fn show_compactions(figures: &Figures, runs: &[CompactionRun]) {
     let ended = || runs.iter().filter_map(|run| run.ended.as_ref().map(|end| (run, end)));
     if let Some((_, end)) = ended().next() {
-        api::show(names::COMPACTION_FAILED, f64::from(u8::from(end.failed.is_some())));
+        figures.show(names::COMPACTION_FAILED, f64::from(u8::from(end.failed.is_some())));
     }
     if let Some((run, end)) = ended().find(|(_, end)| end.failed.is_none()) {
-        api::show(names::COMPACTION_LAST_SUCCESS, seconds(run.seen_at));
-        api::show(names::COMPACTION_LAST_DURATION, end.took_ms as f64 / 1_000.0);
-        api::show(names::COMPACTION_LAST_COUPONS, end.rows as f64);
+        figures.show(names::COMPACTION_LAST_SUCCESS, seconds(run.seen_at));
+        figures.show(names::COMPACTION_LAST_DURATION, end.took_ms as f64 / 1_000.0);
+        figures.show(names::COMPACTION_LAST_COUPONS, end.rows as f64);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
+use super::space::SpaceName;
 use super::stores::{Cold, Hot};
 use super::value::{Secret, Value, variable};
 use super::{Origin, Setting, resolved};
@@ -35,6 +36,28 @@ const CONFIG: Row = Row {
     default: "./couponry.toml",
     sentence: "Read settings from this file; without this setting the file may be missing",
 };
+
+/// What all stores of a process share, so that the settings file of one space cannot set it.
+pub(super) const MACHINE: &[&str] = &[
+    "data",
+    "listen",
+    "trusted_proxies",
+    "spaces",
+    "space",
+    "hot",
+    "cold",
+    "cql_user",
+    "cql_password",
+    "cql_datacenter",
+    "cql_authority",
+    "cql_plain_password",
+    "url",
+    "token",
+    "log",
+    "log_format",
+    // Notices are signed with the one secret in the environment.
+    "notify_webhook",
+];
 
 /// The first of some expressions.
 macro_rules! first {
@@ -92,7 +115,33 @@ macro_rules! settings {
             $(pub(crate) $name: Setting<$value>,)*
         }
 
+        impl SettingFlags {
+            /// The names of those that are set.
+            pub(super) fn keys(&self) -> Vec<&'static str> {
+                let keys = [$(self.$name.is_some().then_some(stringify!($name)),)*];
+                keys.into_iter().flatten().collect()
+            }
+        }
+
         impl Settings {
+            /// Replaces what the settings file at `path` sets.
+            ///
+            /// # Errors
+            /// Usage: a value that cannot be used.
+            pub(super) fn overlay(
+                &mut self,
+                file: SettingFlags,
+                path: &Path,
+            ) -> Result<(), CliError> {
+                $(
+                    if file.$name.is_some() {
+                        let name = stringify!($name);
+                        self.$name = resolved(name, None, (file.$name, path), $default)?;
+                    }
+                )*
+                Ok(())
+            }
+
             /// Takes each setting from `flags`, else from `file` at `path`, else from its default.
             ///
             /// # Errors
@@ -217,6 +266,28 @@ settings! {
     notify_days: String = "30,7,3,1",
         env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
         "Let serve post a notice this many days before the last day of a coupon";
+    spaces: String = "",
+        env "COUPONRY_SPACES", flag "LIST",
+        "Serve these spaces too, stores of other brands with keys and people of their own: NAME=HOST, \
+         separated by commas; requests to that host go there";
+    space: Option<SpaceName> = "",
+        env "COUPONRY_SPACE", flag "NAME",
+        "Work with this space instead of the main store";
+    url: Option<String> = "",
+        env "COUPONRY_URL", flag "URL",
+        "Let campaign, coupon, import, export, history and events work over HTTP with the service at this \
+         address, such as https://coupons.example, instead of the data folder";
+    token: Option<Secret> = "",
+        env "COUPONRY_TOKEN", flag "TOKEN" with(hide_env_values = true),
+        "Show the service at url this token; better by the variable, since other users of the machine \
+         can read command lines";
+    requests_per_s: u64 = "0",
+        env "COUPONRY_REQUESTS_PER_S", flag "NUMBER",
+        "Answer at most this many requests in a second, of all callers together; 0 for no limit";
+    store_max_mib: u64 = "0",
+        env "COUPONRY_STORE_MAX_MIB", flag "MIB",
+        "Take no more campaigns, imports, issues and accounts when the hot store has this size, in \
+         MiB; 0 for no limit; not on a cluster";
     free_min_mib: u64 = "256",
         env "COUPONRY_FREE_MIN_MIB", flag "MIB",
         "Refuse writes while the disk has less free space than this, in MiB; not on a cluster";

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::space::SpaceName;
 use crate::span::Every;
 
 /// The type of a setting.
@@ -54,6 +55,7 @@ as_written! {
     u64: u64::to_string;
     Every: Every::to_string;
     Secret: Secret::to_string;
+    SpaceName: SpaceName::to_string;
 }
 
 /// Has no default.

@@ -111,11 +111,15 @@ fn json(text: &str) -> Result<Value, String> {
     }
 }
 
+/// The body of the request. The flags have the names of the fields.
+pub(super) fn body(flags: &CreateFlags) -> Result<Value, CliError> {
+    serde_json::to_value(flags).map_err(CliError::of)
+}
+
 pub(super) async fn run(settings: &Settings, flags: &CreateFlags) -> Result<(), CliError> {
     // Before anything is opened, so that a wrong flag makes no folder.
-    // The flags have the names of the fields.
-    let body = serde_json::to_value(flags).and_then(serde_json::from_value::<NewCampaign>);
-    let draft = body.map_err(CliError::of)?.into_draft()?;
+    let draft = serde_json::from_value::<NewCampaign>(body(flags)?);
+    let draft = draft.map_err(CliError::of)?.into_draft()?;
     let work = async |engine: &Arc<Engine>| {
         let done = engine.create_campaign(&open::caller(), draft).await?;
         output::say_json(&CampaignBody::from(&super::made(done)))

@@ -1,61 +1,106 @@
 //! `couponry campaign list`: all campaigns, as a table or as JSON lines.
 
 use api::views::CampaignBody;
+use coupon::calendar::parse_instant;
 use coupon::time::Millis;
-use engine::{CampaignView, Engine, PAGE_MAX};
+use engine::{Clock, Engine, PAGE_MAX, SystemClock};
+use serde_json::Value;
 
 use crate::failure::CliError;
 use crate::open;
-use crate::output::{self, Out, Side, thousands};
+use crate::output::{self, Out, Side, cell_text, thousands};
 
-/// Prints one JSON object a line.
-pub(super) async fn lines(engine: &Engine) -> Result<(), CliError> {
-    let mut out = Out::standard();
-    let mut after = None;
-    loop {
-        let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-        let Some(last) = page.last() else { return out.finish() };
-        after = Some(last.campaign.id.clone());
-        for view in &page {
-            let line = serde_json::to_string(&CampaignBody::from(view));
-            out.put(&line.map_err(CliError::of)?)?;
-            out.put("\n")?;
+/// The campaigns as they are printed: a table on a terminal, one JSON object a line elsewhere.
+pub(super) enum List {
+    Lines(Out),
+    Table { rows: Vec<Vec<String>>, now: Millis },
+}
+
+impl List {
+    pub(super) fn begin(as_json: bool) -> List {
+        if as_json || !output::is_terminal() {
+            return List::Lines(Out::standard());
+        }
+        let head =
+            ["CAMPAIGN", "HANDOUT", "STOCK", "ISSUED", "REDEEMED", "VOID", "LAST DAY", "STATE"];
+        let rows = vec![head.map(str::to_owned).to_vec()];
+        List::Table { rows, now: SystemClock.now() }
+    }
+
+    /// Prints some campaigns, as the HTTP interface shows them.
+    pub(super) fn put(&mut self, campaigns: Vec<Value>) -> Result<(), CliError> {
+        match self {
+            List::Lines(out) => campaigns.iter().try_for_each(|it| out.put(&format!("{it}\n"))),
+            List::Table { rows, now } => {
+                rows.extend(campaigns.iter().map(|it| row(it, *now)));
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn end(self) -> Result<(), CliError> {
+        match self {
+            List::Lines(out) => out.finish(),
+            List::Table { rows, .. } => {
+                let (left, right) = (Side::Left, Side::Right);
+                let sides = [left, left, right, right, right, right, left, left];
+                output::say(output::table(&sides, &rows).trim_end())
+            }
         }
     }
 }
 
-/// Prints a table.
-pub(super) async fn table(engine: &Engine) -> Result<(), CliError> {
-    let head = ["CAMPAIGN", "HANDOUT", "STOCK", "ISSUED", "REDEEMED", "VOID", "LAST DAY", "STATE"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+/// Prints those of a store.
+pub(super) async fn run(engine: &Engine, as_json: bool) -> Result<(), CliError> {
+    let mut list = List::begin(as_json);
     let mut after = None;
     loop {
         let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return list.end() };
         after = Some(last.campaign.id.clone());
-        rows.extend(page.iter().map(|view| row(view, engine.now())));
+        let bodies = page.iter().map(|view| serde_json::to_value(CampaignBody::from(view)));
+        list.put(bodies.collect::<Result<_, _>>().map_err(CliError::of)?)?;
     }
-    let (left, right) = (Side::Left, Side::Right);
-    let sides = [left, left, right, right, right, right, left, left];
-    output::say(output::table(&sides, &rows).trim_end())
 }
 
-fn row(view: &CampaignView, now: Millis) -> Vec<String> {
-    let (campaign, counts) = (&view.campaign, view.counts.map(|(counts, _)| counts));
-    let counts = counts.unwrap_or_default();
-    let state = match (campaign.paused, now >= campaign.expires_at) {
+fn row(campaign: &Value, now: Millis) -> Vec<String> {
+    let ends = campaign["expires_at"].as_str().and_then(|it| parse_instant(it).ok());
+    let state = match (campaign["paused"] == true, ends.is_some_and(|ends| now >= ends)) {
         (_, true) => "expired",
         (true, false) => "paused",
         (false, false) => "runs",
     };
+    let text = |name: &str| cell_text(&campaign[name]);
+    let count = |name: &str| thousands(campaign[name].as_u64().unwrap_or_default());
     vec![
-        campaign.id.to_string(),
-        campaign.handout.as_str().to_owned(),
-        thousands(counts.stock),
-        thousands(counts.issued),
-        thousands(counts.redeemed),
-        thousands(counts.void),
-        campaign.expires_on().to_string(),
+        text("campaign_id"),
+        text("handout"),
+        count("stock"),
+        count("issued"),
+        count("redeemed"),
+        count("void"),
+        text("expires_on"),
         state.to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows() {
+        let campaign = json!({
+            "campaign_id": "spring", "handout": "shop", "stock": 1_000, "issued": 2, "redeemed": 1,
+            "void": null, "expires_on": "1970-01-01", "expires_at": "1970-01-02T00:00:00.000Z",
+            "paused": false,
+        });
+        let cells = |state: &str| {
+            ["spring", "shop", "1,000", "2", "1", "0", "1970-01-01", state].map(str::to_owned)
+        };
+        assert_eq!(row(&campaign, Millis(0)), cells("runs"));
+        assert_eq!(row(&campaign, Millis(86_400_000)), cells("expired"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What each command does with a coupon, and its answer.
 
-use api::views::{CancelledBody, CouponBody, CouponDetail, RedemptionBody};
+use api::views::{CancelledBody, CheckBody, CouponBody, CouponDetail, RedemptionBody};
 use coupon::code::CodeText;
 use coupon::ids::CampaignId;
 use engine::{CouponView, Done, Engine, Failure};
@@ -32,6 +32,12 @@ impl Call {
                 let view = engine.coupon(&by, code, user.clone()).await?;
                 let detail = state_of(&view);
                 Done::Created(Answer { body: json(&CouponDetail::from(&view)), detail })
+            }
+            Call::Check { user, order, .. } => {
+                let view = engine.check(&by, code, Some(user.clone()), order.clone()).await?;
+                let body = json(&CheckBody::from(&view));
+                let detail = check_detail(&body);
+                Done::Created(Answer { body, detail })
             }
             Call::Issue { user, .. } => {
                 coupon(engine.issue_code(&by, code, Some(user.clone())).await?)
@@ -71,6 +77,14 @@ impl Call {
         let (by, user) = (open::caller(), Some(user.clone()));
         let done = engine.issue(&by, campaign, user, issue_ref.clone()).await;
         Ok(coupon(done.map_err(CliError::about(format!("campaign {campaign}")))?))
+    }
+}
+
+/// What a check found, in a list of results.
+pub(super) fn check_detail(body: &Value) -> String {
+    match body["redeemable"] == true {
+        true => "redeemable".to_owned(),
+        false => body["refusal"].as_str().unwrap_or_default().to_owned(),
     }
 }
 

@@ -34,6 +34,23 @@ pub(crate) enum Call {
         #[arg(long, value_name = "ID")]
         user: Option<UserId>,
     },
+    /// Check whether a coupon can be redeemed
+    ///
+    /// Writes nothing. `redeemable` says whether `coupon redeem` would redeem the coupon now; if not,
+    /// `refusal` says why. With --file, the detail is `redeemable`, or the code of the refusal.
+    #[command(after_help = endings!(
+        "  couponry coupon check 7K2M-9QXD-4TRB-H0VE --user ann --order 991"
+    ))]
+    Check {
+        #[command(flatten)]
+        which: Which,
+        /// User who wants to redeem the coupon
+        #[arg(long, value_name = "ID")]
+        user: UserId,
+        /// Order that the coupon would be redeemed for
+        #[arg(long, value_name = "REF", default_value = "check")]
+        order: OrderRef,
+    },
     /// Issue a coupon to a user
     ///
     /// With CODE, issues this coupon. With --campaign, issues the next coupon of the stock of the
@@ -163,7 +180,12 @@ pub(crate) enum Call {
 impl Call {
     /// Whether it only reads the store.
     pub(super) fn only_reads(&self) -> bool {
-        matches!(self, Call::Show { .. })
+        matches!(self, Call::Show { .. } | Call::Check { .. })
+    }
+
+    /// Whether the answer over HTTP says if an earlier call did the same.
+    pub(super) fn says_replay(&self) -> bool {
+        matches!(self, Call::Issue { .. } | Call::Redeem { .. })
     }
 
     /// The coupons that it is for.
@@ -175,6 +197,7 @@ impl Call {
             Call::Issue { campaign: Some(campaign), .. } => Ok(Selection::Stock(campaign)),
             Call::Issue { which, .. }
             | Call::Show { which, .. }
+            | Call::Check { which, .. }
             | Call::Redeem { which, .. }
             | Call::Release { which, .. }
             | Call::CancelRedemption { which, .. }

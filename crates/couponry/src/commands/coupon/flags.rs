@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::calendar::{Date, Zone, format_instant, parse_instant};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, Reason};
 use coupon::time::Millis;
 use engine::{AdminChange, Expiry, Failure};
+use serde_json::{Value, json};
 
 use crate::failure::CliError;
 
@@ -52,6 +53,11 @@ pub(crate) struct AdminWhy {
 }
 
 impl AdminWhy {
+    /// The same as fields of a request.
+    pub(super) fn body(&self) -> Value {
+        json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})
+    }
+
     pub(super) fn change(&self) -> AdminChange {
         AdminChange { reason: self.reason.clone(), if_version: self.version }
     }
@@ -78,6 +84,13 @@ struct End {
 }
 
 impl Until {
+    /// Writes it into the body of a request.
+    pub(super) fn write_into(&self, body: &mut Value) {
+        body["expires_at"] = json!(self.end.expires_at.map(format_instant));
+        body["expires_on"] = json!(self.end.expires_on.map(|on| on.to_string()));
+        body["time_zone"] = json!(self.time_zone.as_ref().map(Zone::name));
+    }
+
     /// # Errors
     /// `Invalid`: flags that clap should have refused.
     pub(super) fn expiry(&self) -> Result<Expiry, Failure> {

@@ -9,10 +9,12 @@ use futures::future::join_all;
 use super::action::Answer;
 use super::calls::Call;
 use super::codes::Codes;
+use super::remote;
 use crate::failure::{CliError, Ended, faults, refused};
 use crate::files;
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
+use crate::remote::{Refused, Remote, Said};
 
 /// Codes that are worked on at a time; their changes share a commit.
 const AT_ONCE: usize = 64;
@@ -21,7 +23,7 @@ const AT_ONCE: usize = 64;
 const REPLAY: &str = "replay";
 
 /// A code, its result, and the detail of it.
-type Row = (String, &'static str, String);
+type Row = (String, String, String);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -44,9 +46,16 @@ impl Counts {
     }
 }
 
+/// Where the coupons are.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Here(&'a Engine),
+    There(&'a Remote),
+}
+
 /// Does `call` with the codes of the file, group by group, and prints the results in the order
 /// of the file.
-pub(super) async fn run(engine: &Engine, call: &Call, path: &Path) -> Result<Ended, CliError> {
+pub(super) async fn run(place: Place<'_>, call: &Call, path: &Path) -> Result<Ended, CliError> {
     let (source, _) = files::readable(path).await?;
     let unreadable = |failure| unreadable(path, failure);
     let progress = Progress::new(Work::Change, None, output::is_terminal());
@@ -59,12 +68,12 @@ pub(super) async fn run(engine: &Engine, call: &Call, path: &Path) -> Result<End
         while let Some(code) = codes.next().await.map_err(unreadable)? {
             // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(engine, call, &mut group, &mut out, &mut counts).await?;
+                write_group(place, call, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
             }
             group.push(code);
         }
-        write_group(engine, call, &mut group, &mut out, &mut counts).await
+        write_group(place, call, &mut group, &mut out, &mut counts).await
     };
     let written = progress.during(written).await;
     drop(progress);
@@ -98,17 +107,17 @@ fn same(one: &str, other: &str) -> bool {
 
 /// Does `call` with a whole group at a time, and writes the results in their order.
 async fn write_group(
-    engine: &Engine,
+    place: Place<'_>,
     call: &Call,
     group: &mut Vec<String>,
     out: &mut Out,
     counts: &mut Counts,
 ) -> Result<(), CliError> {
-    let calls = group.drain(..).map(|code| done(engine, call, code));
+    let calls = group.drain(..).map(|code| done(place, call, code));
     for row in join_all(calls).await {
         let (code, result, detail) = row?;
-        counts.add(result);
-        out.put(&engine::csv::row([code.as_str(), result, detail.as_str()]))?;
+        counts.add(&result);
+        out.put(&engine::csv::row([code.as_str(), result.as_str(), detail.as_str()]))?;
     }
     out.flush()
 }
@@ -129,12 +138,42 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
 }
 
 /// A refusal is a result; a failure of the store ends the whole run.
-async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliError> {
+async fn done(place: Place<'_>, call: &Call, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
-        Err(error) => return Ok((code, "INVALID", error.to_string())),
+        Err(error) => return Ok((code, "INVALID".to_owned(), error.to_string())),
     };
-    let (result, detail) = match call.to(engine, &text).await {
+    let (result, detail) = match place {
+        Place::Here(engine) => done_here(engine, call, &text).await?,
+        Place::There(remote) => done_there(remote, call, &code).await?,
+    };
+    Ok((code, result, detail))
+}
+
+async fn done_there(
+    remote: &Remote,
+    call: &Call,
+    code: &str,
+) -> Result<(String, String), CliError> {
+    match call.over(remote, code).await {
+        Ok(Said { is_new, body }) => {
+            let result = if is_new || !call.says_replay() { "ok" } else { REPLAY };
+            Ok((result.to_owned(), remote::detail(call, &body)))
+        }
+        Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
+            let detail = problem.sentence();
+            Ok((problem.code, detail))
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn done_here(
+    engine: &Engine,
+    call: &Call,
+    text: &CodeText,
+) -> Result<(String, String), CliError> {
+    let (result, detail) = match call.to(engine, text).await {
         Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
         Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
         Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
@@ -150,7 +189,7 @@ async fn done(engine: &Engine, call: &Call, code: String) -> Result<Row, CliErro
             | Failure::ImportStopped(_)),
         ) => return Err(CliError::from(other)),
     };
-    Ok((code, result, detail))
+    Ok((result.to_owned(), detail))
 }
 
 /// Why the file cannot be read, with its name.

@@ -71,6 +71,15 @@ enum By {
 }
 
 impl CouponsFlags {
+    pub(super) fn campaign(&self) -> Option<&CampaignId> {
+        self.campaign.as_ref()
+    }
+
+    /// Whether it chooses some days.
+    pub(super) fn has_days(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     pub(super) fn request(&self) -> CouponsRequest {
         CouponsRequest {
             campaign: self.campaign.clone(),

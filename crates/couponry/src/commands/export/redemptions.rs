@@ -60,6 +60,14 @@ pub(crate) struct RedemptionsFlags {
 }
 
 impl RedemptionsFlags {
+    pub(super) fn campaign(&self) -> Option<&CampaignId> {
+        self.campaign.as_ref()
+    }
+
+    pub(super) fn zone(&self) -> Option<&Zone> {
+        self.time_zone.as_ref()
+    }
+
     pub(super) fn request(&self) -> RedemptionsRequest {
         RedemptionsRequest {
             campaign: self.campaign.clone(),

@@ -7,21 +7,14 @@ use coupon::campaign::{Batch, ImportCounts};
 use engine::RejectedLine;
 use engine::import::columns::Column;
 use engine::import::{CheckedLines, DRY_RUN_LOOKUPS_MAX, DryRun, ParsedLine};
+use serde_json::Value;
 
 use crate::output::thousands;
 
 /// The summary of an import. `all_in` is the file that gets all rejected lines.
 pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option<&Path>) -> String {
-    let ImportCounts { lines, imported, already_there, rejected: count } = batch.import;
-    let mut text = format!(
-        "batch          {}\nlines          {}\nimported       {}\nalready there  {}\n\
-         rejected       {}\n",
-        batch.id,
-        thousands(lines),
-        thousands(imported),
-        thousands(already_there),
-        thousands(count)
-    );
+    let count = batch.import.rejected;
+    let mut text = of_counts(batch.id.as_str(), batch.import);
     for line in rejected {
         let (shown, reason, why) = (line.text.trim(), &line.reason, &line.detail);
         text.push_str(&format!("  line {}: {shown:?}: {reason}: {why}\n", thousands(line.line)));
@@ -34,6 +27,37 @@ pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option
             None => "--rejects FILE writes all of them".to_owned(),
         };
         text.push_str(&format!("  and {more} more; {all}\n"));
+    }
+    text
+}
+
+fn of_counts(batch: &str, counts: ImportCounts) -> String {
+    let ImportCounts { lines, imported, already_there, rejected } = counts;
+    format!(
+        "batch          {batch}\nlines          {}\nimported       {}\nalready there  {}\n\
+         rejected       {}\n",
+        thousands(lines),
+        thousands(imported),
+        thousands(already_there),
+        thousands(rejected)
+    )
+}
+
+/// The summary of an import over HTTP, whose answer has the counts and no lines.
+pub(super) fn of_answer(batch: &Value, all_in: Option<&Path>) -> String {
+    let count = |name: &str| batch[name].as_u64().unwrap_or_default();
+    let counts = ImportCounts {
+        lines: count("lines"),
+        imported: count("imported"),
+        already_there: count("already_there"),
+        rejected: count("rejected"),
+    };
+    let mut text = of_counts(batch["batch_id"].as_str().unwrap_or_default(), counts);
+    if counts.rejected > 0 {
+        text.push_str(&match all_in {
+            Some(path) => format!("  all of them go to {}\n", path.display()),
+            None => "  --rejects FILE writes them, with the reason of each\n".to_owned(),
+        });
     }
     text
 }

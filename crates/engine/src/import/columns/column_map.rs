@@ -1,5 +1,6 @@
 //! Column maps: the columns of a file as a caller gives them.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::{Column, clipped, known};
@@ -82,6 +83,20 @@ impl FromStr for ColumnMap {
     }
 }
 
+/// The text that it was read from, but for blanks.
+impl fmt::Display for ColumnMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, (column, source)) in self.0.iter().enumerate() {
+            let comma = if nth > 0 { "," } else { "" };
+            match source {
+                Source::Number(number) => write!(f, "{comma}{column}:{number}")?,
+                Source::Name(name) => write!(f, "{comma}{column}:{name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +117,10 @@ mod tests {
             ),
         ];
         for (text, want) in good {
-            assert_eq!(text.parse::<ColumnMap>(), Ok(ColumnMap(want)), "{text}");
+            let read = text.parse::<ColumnMap>();
+            assert_eq!(read, Ok(ColumnMap(want)), "{text}");
+            let again = text.parse::<ColumnMap>().map(|it| it.to_string()).unwrap_or_default();
+            assert_eq!(again.parse(), read, "{text} is written as it is read");
         }
         let found = |it: &str| it.to_owned();
         let bad = [

@@ -1,8 +1,8 @@
-"""Tries the sample shop with a real couponry that is killed again and again while customers pay.
+"""Tries a sample shop with a real couponry that is killed again and again while customers pay.
 
-    COUPONRY_PROGRAM=target/debug/couponry PYTHONPATH=clients/python python test_shop.py
+    COUPONRY_PROGRAM=target/debug/couponry PYTHONPATH=clients/python python test_shop.py FOLDER COMMAND...
 
-Each customer has one redemption in the end, whatever was killed when.
+The command starts the shop in that folder, on the port in PORT. Each customer has one redemption in the end, whatever was killed when.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 
 PROGRAM = os.environ["COUPONRY_PROGRAM"]
-HERE = Path(__file__).parent
-ORDERS = 400
+FOLDER, COMMAND = sys.argv[1], sys.argv[2:]
+ORDERS = 200
 AT_ONCE = 6
 KILLED_EVERY = 0.4
 LONGEST = 120.0
@@ -104,17 +104,18 @@ async def all_of_it(folder: str):
     await must(admin, "POST", "/v1/campaigns", 201, json=campaign)
     webhook = {"webhook_id": "shop", "url": f"http://127.0.0.1:{shop_port}/couponry-events"}
     secret = (await must(admin, "POST", "/v1/webhooks", 201, json=webhook))["secret"]
-    shop_env = {**os.environ, "COUPONRY": base, "COUPONRY_TOKEN": couponry.token("shop"), "WEBHOOK_SECRET": secret}
-    serving = [sys.executable, "-m", "uvicorn", "shop:app", "--port", str(shop_port), "--log-level", "warning"]
-    shop_process = subprocess.Popen(serving, cwd=HERE, env=shop_env)
+    told = {"COUPONRY": base, "COUPONRY_TOKEN": couponry.token("shop"), "WEBHOOK_SECRET": secret, "PORT": str(shop_port)}
+    shop_process = subprocess.Popen(COMMAND, cwd=FOLDER, env={**os.environ, **told})
     shop = httpx.AsyncClient(base_url=f"http://127.0.0.1:{shop_port}", timeout=LONGEST)
     try:
-        await answers(shop, "/openapi.json")
+        await answers(shop, "/wallet/nobody")
         gate = asyncio.Semaphore(AT_ONCE)
         customers = asyncio.gather(*(one_customer(nth, admin, shop, gate) for nth in range(ORDERS)))
         while not customers.done():
             await asyncio.wait([customers], timeout=KILLED_EVERY)
             if not customers.done():
+                # Not before it is up again, however busy this machine is.
+                await answers(admin, "/readyz")
                 await asyncio.to_thread(couponry.kill)
         bought = await customers
         assert couponry.kills > 5, f"only {couponry.kills} kills"
@@ -129,7 +130,7 @@ async def all_of_it(folder: str):
         wallet = await must(shop, "GET", f"/wallet/{user}", 200)
         assert [(it["code"], it["name"]) for it in wallet] == [(code, "봄맞이")], wallet
         refused = await must(shop, "POST", f"/orders/{order}/pay", 409)
-        assert refused["detail"]["code"] == "REDEMPTION_CANCELLED", refused
+        assert refused["code"] == "REDEMPTION_CANCELLED", refused
         await must(shop, "POST", "/orders/second/check-out", 200, json={"user": user, "code": code})
         await must(shop, "POST", "/orders/second/give-up", 200)
         await must(shop, "POST", "/orders/third/check-out", 200, json={"user": user, "code": code})

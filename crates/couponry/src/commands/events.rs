@@ -1,0 +1,135 @@
+//! `couponry events`: what happened, one event a line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::views::FeedBody;
+use clap::Args;
+use coupon::ids::CampaignId;
+use engine::{Engine, EventType, EventsAnswer, EventsRequest, FeedStart};
+use serde_json::Value;
+
+use crate::failure::{CliError, Ended};
+use crate::open::{self, Purpose};
+use crate::output::{self, Out};
+use crate::remote::Remote;
+use crate::settings::Settings;
+
+/// Most events of one call.
+const PAGE: u64 = 1_000;
+
+/// How often --follow looks for more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Print what happened: every accepted change once, oldest first
+///
+/// Prints one JSON object a line, as GET /v1/events has them, and at the end the cursor to go on from on standard
+/// error. You can run this while `serve` is running.
+#[derive(Args)]
+#[command(after_help = "\
+Exit codes: 0 done, or the reader closed the output; 1 failed, or the events behind --after are gone;
+2 usage error.
+
+Examples:
+  couponry events --type coupon.redeemed | jq -r .coupon.code
+  couponry events --after newest --follow --campaign spring-2027")]
+pub(crate) struct EventsFlags {
+    /// Begin after this cursor, or with what happens from now on: `newest` [default: the oldest]
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    /// Only events of these types, separated by commas [default: all but coupon.held and
+    /// coupon.released]
+    #[arg(long = "type", value_name = "TYPES", value_delimiter = ',', value_parser = type_of)]
+    types: Vec<EventType>,
+    /// Only events of this campaign
+    #[arg(long, value_name = "ID")]
+    campaign: Option<CampaignId>,
+    /// Go on until you stop it
+    #[arg(long)]
+    follow: bool,
+}
+
+fn type_of(text: &str) -> Result<EventType, String> {
+    let found = EventType::all().find(|it| it.as_str() == text);
+    found.ok_or_else(|| {
+        let all: Vec<&str> = EventType::all().map(EventType::as_str).collect();
+        format!("want one of {}", all.join(", "))
+    })
+}
+
+pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ended, CliError> {
+    if let Some(remote) = Remote::of(settings)? {
+        return printed(flags, async |after| there(&remote, flags, after).await).await;
+    }
+    open::with(settings, Purpose::Read, async |engine| {
+        printed(flags, async |after| here(engine, flags, after).await).await
+    })
+    .await
+}
+
+/// Prints page after page; `page` reads the one after a cursor.
+async fn printed(
+    flags: &EventsFlags,
+    page: impl AsyncFn(Option<String>) -> Result<Value, CliError>,
+) -> Result<Ended, CliError> {
+    let mut out = Out::standard();
+    let mut after = flags.after.clone();
+    loop {
+        let read = page(after.clone()).await?;
+        for event in read["data"].as_array().into_iter().flatten() {
+            out.put(&format!("{event}\n"))?;
+        }
+        out.flush()?;
+        after = read["next_cursor"].as_str().map(str::to_owned);
+        if read["has_more"] == true {
+            continue;
+        }
+        if !flags.follow {
+            out.finish()?;
+            output::note(&format!("go on with --after {}", after.unwrap_or_default()));
+            return Ok(Ended::Done);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn here(
+    engine: &Arc<Engine>,
+    flags: &EventsFlags,
+    after: Option<String>,
+) -> Result<Value, CliError> {
+    let request = EventsRequest {
+        from: match after.as_deref() {
+            None => FeedStart::Oldest,
+            Some("newest") => FeedStart::Newest,
+            Some(cursor) => FeedStart::After(cursor.to_owned()),
+        },
+        types: Some(BTreeSet::from_iter(flags.types.clone())).filter(|it| !it.is_empty()),
+        campaign: flags.campaign.clone(),
+        limit: Some(PAGE),
+        reader: None,
+    };
+    match engine.events(&open::caller(), request).await? {
+        EventsAnswer::Events(view) => {
+            serde_json::to_value(FeedBody::from(view)).map_err(CliError::of)
+        }
+        EventsAnswer::Gone { detail, go_on } => {
+            Err(CliError::new(detail).and(&format!("go on with --after {go_on}")))
+        }
+        EventsAnswer::NotKept => Err(CliError::new("this store keeps no events: events_keep is 0")),
+    }
+}
+
+async fn there(
+    remote: &Remote,
+    flags: &EventsFlags,
+    after: Option<String>,
+) -> Result<Value, CliError> {
+    let types: Vec<&str> = flags.types.iter().map(|it| it.as_str()).collect();
+    let mut query = vec![("limit", PAGE.to_string())];
+    query.extend(after.map(|it| ("after", it)));
+    query.extend((!types.is_empty()).then(|| ("type", types.join(","))));
+    query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
+    Ok(remote.get(&["events"], &query).await?)
+}

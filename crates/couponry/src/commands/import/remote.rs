@@ -1,0 +1,55 @@
+//! The same over HTTP.
+
+use futures::StreamExt;
+use tokio_util::io::ReaderStream;
+
+use super::{ImportFlags, PIECE, ended, summary};
+use crate::failure::{CliError, Ended};
+use crate::files;
+use crate::output::{self, Out};
+use crate::progress::{Progress, Work};
+use crate::remote::Remote;
+
+pub(super) async fn run(remote: &Remote, flags: &ImportFlags) -> Result<Ended, CliError> {
+    let campaign = flags.campaign.as_ref().map(|it| it.as_str()).unwrap_or_default();
+    let (file, bytes) = files::readable(flags.file()).await?;
+    // Before the import, so that a file that cannot be written fails at once.
+    let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
+    let progress = std::sync::Arc::new(Progress::new(Work::Import, bytes, false));
+    let seen = std::sync::Arc::clone(&progress);
+    let pieces = ReaderStream::with_capacity(file, PIECE).inspect(move |piece| {
+        seen.read(piece.as_ref().map_or(0, |piece| piece.len()));
+    });
+    let path = ["campaigns", campaign, "batches"];
+    let sent = progress.during(remote.upload(&path, &query(flags), pieces)).await;
+    drop(progress);
+    let found = sent.map_err(|refused| {
+        let again = "import the file again with the same --batch: imported lines stay";
+        CliError::from(refused).and(again)
+    })?;
+    if flags.dry_run {
+        output::say_json(&found)?;
+        return Ok(ended(found["rejected"].as_u64().unwrap_or_default()));
+    }
+    let batch = found["batch_id"].as_str().unwrap_or_default();
+    let path = ["campaigns", campaign, "batches", batch];
+    output::say(summary::of_answer(&found, flags.rejects.as_deref()).trim_end())?;
+    if let Some(mut out) = rejects {
+        let mut lines = remote.download(&path, &[]).await?;
+        while let Some(piece) = lines.chunk().await.map_err(CliError::of)? {
+            std::io::Write::write_all(&mut out, &piece).map_err(CliError::of)?;
+        }
+        out.finish()?;
+    }
+    Ok(ended(found["rejected"].as_u64().unwrap_or_default()))
+}
+
+/// The parameters of the call.
+fn query(flags: &ImportFlags) -> Vec<(&'static str, String)> {
+    let mut query = Vec::new();
+    query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));
+    query.extend(flags.columns.as_ref().map(|it| ("columns", it.to_string())));
+    query.extend(flags.encoding.as_ref().map(|it| ("encoding", it.to_string())));
+    query.extend(flags.dry_run.then(|| ("dry_run", "true".to_owned())));
+    query
+}

@@ -1,0 +1,325 @@
+//! One store that is served: its application, and its tasks in the background.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::console::Console;
+use api::token::Tokens;
+use api::{Access, Figures, HttpService, Passwords, RequestRate, WebhookFeed};
+use attempts::AttemptLog;
+use cold::Patience;
+use engine::Engine;
+use engine::import::REJECTED_KEPT_DAYS;
+use hot::HotStore;
+
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{Instrument, Span};
+use webhooks::Webhooks;
+
+use super::{console, figures};
+use crate::commands::notify::Rounds;
+use crate::compaction::Turns;
+use crate::cql::{self, Waiting};
+use crate::failure::CliError;
+use crate::open::{self, OpenHot, Opened, Purpose};
+use crate::settings::Settings;
+use crate::{clock, compaction, files, reload};
+
+/// How often rejected lines of old imports are deleted.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The file of refused attempts in the data folder.
+const ATTEMPTS: &str = "attempts.db";
+
+/// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// What all stores of a process share, so that many of them use no more of it than one.
+#[derive(Clone, Default)]
+pub(super) struct Machine {
+    passwords: Passwords,
+    compactions: Turns,
+}
+
+/// A store that is open and not yet served.
+pub(super) struct Store {
+    settings: Settings,
+    pub(super) opened: Opened,
+    access: Access,
+    tokens: Arc<Tokens>,
+    notices: Vec<Rounds>,
+    console: Option<Arc<Console>>,
+    posting: Option<Arc<Webhooks>>,
+    alone: File,
+}
+
+/// A store that is served.
+pub(super) struct Served {
+    opened: Opened,
+    console: Option<Arc<Console>>,
+    background: JoinSet<()>,
+    posting: Option<Posting>,
+    _alone: File,
+}
+
+impl Store {
+    /// Opens the store of the settings, or makes it.
+    ///
+    /// # Errors
+    /// Settings or a folder that cannot be used; another process that serves it; what [`open::opened`] has.
+    pub(super) async fn open(settings: &Settings, machine: &Machine) -> Result<Store, CliError> {
+        let mut notices = Vec::from_iter(Rounds::of(settings)?);
+        let rate = RequestRate::new(settings.requests_per_s.value)
+            .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
+        let figures = match &settings.space.value {
+            None => Figures::default(),
+            Some(name) => Figures::of_space(name.as_str()),
+        };
+        let access = Access {
+            trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+            cors_origins: settings.cors_origins.parsed("cors_origins")?,
+            sign_up: settings.sign_up.parsed("sign_up")?,
+            passwords: machine.passwords.clone(),
+            rate: rate.map(Arc::new),
+            figures: Arc::new(figures),
+            ..Access::default()
+        };
+        let data = &settings.data.value;
+        open::must_not_be_half_restored(data)?;
+        files::private_folder(&data.join("keys"))?;
+        let alone = only_one(data)?;
+        let attempts = refused_attempts(settings);
+        let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
+        let opened = open::patiently(settings, Waiting::Service, attempt).await?;
+        let tokens = Arc::new(opened.tokens()?);
+        let webhooks = opened.webhooks()?;
+        let posting = webhooks.clone().filter(|_| settings.post_webhooks.value);
+        let to_webhooks = posting.clone().map(|it| Rounds::to_webhooks(settings, it));
+        notices.extend(to_webhooks.transpose()?);
+        let access = Access { attempts, webhooks, ..access };
+        let console = console::console(settings, &opened, &access, &tokens)?;
+        let settings = settings.clone();
+        Ok(Store { settings, opened, access, tokens, notices, console, posting, alone })
+    }
+
+    /// The data folder.
+    pub(super) fn data(&self) -> &Path {
+        &self.settings.data.value
+    }
+
+    /// Starts its tasks. Its requests are answered by the service that this returns.
+    pub(super) fn start(self, machine: &Machine) -> (Served, HttpService) {
+        let Store { settings, opened, access, tokens, notices, console, posting, alone } = self;
+        let engine = Arc::clone(&opened.engine);
+        let mut background =
+            background(&settings, &opened, &access, notices, console.clone(), machine);
+        let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
+        let reload = reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone());
+        background.spawn(reload.instrument(Span::current()));
+        let service = api::app_with(engine, tokens, access);
+        let service = match console.clone() {
+            Some(console) => ::console::mounted(service, console),
+            None => service,
+        };
+        (Served { opened, console, background, posting, _alone: alone }, service)
+    }
+}
+
+impl Served {
+    /// Ends when the store is found to be another one than was opened: an older one, or one that has moved away.
+    pub(super) fn wrong_store(&self) -> impl Future<Output = CliError> + use<> {
+        let engine = Arc::clone(&self.opened.engine);
+        async move {
+            let found_older = open::found_older(Arc::clone(&engine));
+            let moved_away = open::moved_away(engine);
+            tokio::select! {
+                error = found_older => error,
+                error = moved_away => error,
+            }
+        }
+    }
+
+    /// Ends what pages of the console follow.
+    pub(super) fn end_console(&self) {
+        self.console.iter().for_each(|console| console.stop());
+    }
+
+    /// Ends its tasks, and writes what is only in memory.
+    pub(super) async fn stop(self) {
+        // Each of these continues where it stopped, so it may be cut off.
+        drop(self.background);
+        if let Some(posting) = self.posting {
+            posting.stop().await;
+        }
+        self.opened.close().await;
+    }
+}
+
+/// Tasks whose messages in the log name the space for which they were started.
+#[derive(Default)]
+struct Tasks(JoinSet<()>);
+
+impl Tasks {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(task.instrument(Span::current()));
+    }
+}
+
+/// The tasks of a store in the background, which run until the set is dropped.
+fn background(
+    settings: &Settings,
+    opened: &Opened,
+    access: &Access,
+    notices: Vec<Rounds>,
+    console: Option<Arc<Console>>,
+    machine: &Machine,
+) -> JoinSet<()> {
+    let engine = || Arc::clone(&opened.engine);
+    let figures = || Arc::clone(&access.figures);
+    let mut tasks = Tasks::default();
+    tasks.spawn(tidy(settings.clone(), engine()));
+    tasks.spawn(forget(settings.clone(), engine(), access.clone()));
+    tasks.spawn(clock::watch(settings.clone(), engine(), figures()));
+    tasks.spawn(figures::watch(settings.clone(), engine(), figures()));
+    let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
+    let turns = machine.compactions.clone();
+    tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
+    for rounds in notices {
+        tasks.spawn(rounds.go(settings.clone(), engine()));
+    }
+    match &opened.hot {
+        OpenHot::Sqlite => {}
+        OpenHot::Cql(cql) => {
+            let store = Arc::clone(&cql.store) as Arc<dyn HotStore>;
+            tasks.spawn(cql::watch_keys(store, opened.keys.ring()));
+        }
+    }
+    tasks.0
+}
+
+/// Locks the data folder against another `serve`: each of two services would remember what the
+/// other changes.
+pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
+    let path = data.join("serve.lock");
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file = file.map_err(CliError::cannot("lock", &path))?;
+    if file.try_lock().is_err() {
+        let mut holder = String::new();
+        // The number helps people; the message is right without it.
+        let _ = file.read_to_string(&mut holder);
+        return Err(CliError::new(format!(
+            "another `couponry serve` (process {}) works on {}: stop it, or name another --data",
+            holder.trim(),
+            data.display()
+        )));
+    }
+    let wrote = file.set_len(0).and_then(|()| file.rewind());
+    let wrote = wrote.and_then(|()| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = wrote {
+        // The lock holds anyway; on a full disk the service can still read.
+        tracing::warn!(%error, "cannot write the process id to serve.lock");
+    }
+    Ok(file)
+}
+
+/// Deletes what is kept only for a time.
+async fn tidy(settings: Settings, engine: Arc<Engine>) {
+    let keep = settings.orders_keep.value.every.unwrap_or_default();
+    let orders_days = i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX);
+    loop {
+        if clock::would_observe(&settings, &engine).await.is_ok_and(|it| it.jumped_at.is_none())
+            && let Err(error) = engine.forget_orders(orders_days).await
+        {
+            tracing::warn!(error = ?error, "cannot delete old orders of redemptions");
+        }
+        match engine.forget_rejected_lines(REJECTED_KEPT_DAYS).await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, "deleted old rejected lines of imports"),
+            Err(error) => {
+                tracing::warn!(error = ?error, "cannot delete old rejected lines of imports");
+            }
+        }
+        tokio::time::sleep(TIDY_EVERY).await;
+    }
+}
+
+/// Opens the file of refused attempts. The service runs without it where that is impossible.
+fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
+    let keep = settings.attempts_keep.value.every?;
+    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    let path = settings.data.value.join(ATTEMPTS);
+    match AttemptLog::open(&path, attempts::Options { keep_ms, ..Default::default() }) {
+        Ok(log) => Some(Arc::new(log)),
+        Err(error) => {
+            tracing::warn!(%error, "refused attempts are not kept");
+            None
+        }
+    }
+}
+
+/// The posting of events to webhooks.
+struct Posting {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Posting {
+    fn start(webhooks: Arc<Webhooks>, engine: Arc<Engine>) -> Posting {
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            // A sender that is dropped stops it too.
+            let _ = stopped.await;
+        };
+        let feed = Arc::new(WebhookFeed::new(engine));
+        Posting {
+            stop,
+            task: tokio::spawn(webhooks.run(feed, stopped).instrument(Span::current())),
+        }
+    }
+
+    /// Waits a moment for what is under way: what is cut off is posted again after the next start.
+    async fn stop(self) {
+        drop(self.stop);
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "posting to webhooks ended early");
+        }
+    }
+}
+
+/// Deletes events and refused attempts that were kept long enough, while the clock is trusted: one that is a
+/// year ahead would make all of them old.
+async fn forget(settings: Settings, engine: Arc<Engine>, access: Access) {
+    let keep = settings.events_keep.value.every.unwrap_or_default();
+    let kept_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        let record = clock::would_observe(&settings, &engine).await;
+        let is_trusted = record.as_ref().is_ok_and(|record| record.jumped_at.is_none());
+        if let Some(attempts) = &access.attempts {
+            attempts.forget_old(is_trusted);
+        }
+        if let Some(webhooks) = &access.webhooks {
+            webhooks.trust_clock(is_trusted);
+        }
+        if let Err(error) = engine.count_activity().await {
+            tracing::debug!(error = ?error, "cannot count what happened");
+        }
+        match record {
+            Ok(record) if record.jumped_at.is_some() => {}
+            Ok(_) => {
+                let forgotten = async {
+                    engine.forget_events(kept_ms).await?;
+                    engine.forget_activity().await
+                };
+                if let Err(error) = forgotten.await {
+                    tracing::warn!(error = ?error, "cannot delete old events and counts");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "cannot compare the clock"),
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
+    }
+}
