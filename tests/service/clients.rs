@@ -1,4 +1,4 @@
-//! Clients in Python and in TypeScript, generated from the server's own `/openapi.json`, above what `clients/` has for
+//! Clients in Python, in TypeScript and in Java, generated from the server's own `/openapi.json`, above what `clients/` has for
 //! repeats: each compiles, and passes the five minutes of the README. Then sample shops, whose server is killed.
 //!
 //! The files in `tests/service/clients` pin the generators, which are downloaded once. The scripts there know the
@@ -46,17 +46,29 @@ const TYPESCRIPT: [(&str, &str); 5] = [
     ("five_minutes.ts", include_str!("clients/typescript/five_minutes.ts")),
 ];
 
-/// Starts a server, writes its description and `files` into the test's folder, and calls `program`
-/// there with each line of `calls`. Each call has to exit with 0.
-fn passes(data: &Data, program: &Path, files: &[(&str, &str)], calls: &[&str]) {
+/// What generates the client in Java, and runs it.
+const JAVA: [(&str, &str); 3] = [
+    ("pom.xml", include_str!("clients/java/pom.xml")),
+    ("source/FiveMinutes.java", include_str!("clients/java/FiveMinutes.java")),
+    (
+        "source/couponry/RetryingHttpClient.java",
+        include_str!("../../clients/java/couponry/RetryingHttpClient.java"),
+    ),
+];
+
+/// Starts a server, writes its description and `files` into the test's folder, and runs each program of
+/// `calls` there with the words of its line. Each has to exit with 0.
+fn passes(data: &Data, files: &[(&str, &str)], calls: &[(&Path, &str)]) {
     let server = serve(data);
     let token = data.token("admin", "root");
     let description = server.client(&token).get("/openapi.json").must(200);
     fs::write(data.folder().join("openapi.json"), description.body).expect("the description");
     for (name, text) in files {
-        fs::write(data.folder().join(name), text).expect("a file of the client");
+        let path = data.folder().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file of the client");
     }
-    for call in calls {
+    for (program, call) in calls {
         let mut command = Command::new(program);
         command.args(call.split_whitespace()).current_dir(data.folder()).stdin(Stdio::null());
         command.env("COUPONRY", format!("http://{}", server.address)).env("TOKEN", &token);
@@ -82,7 +94,7 @@ fn python_client() {
         "five_minutes.py",
         "retries.py",
     ];
-    passes(&Data::new(), &python, &PYTHON, &calls);
+    passes(&Data::new(), &PYTHON, &calls.map(|call| (python.as_path(), call)));
 }
 
 /// A sample shop, whose customers pay while the server is killed again and again. `command` starts the shop in `folder`.
@@ -158,5 +170,22 @@ fn typescript_client() {
         "built/five_minutes.js",
         "built/retries.js",
     ];
-    passes(&data, Path::new("node"), &TYPESCRIPT, &calls);
+    passes(&data, &TYPESCRIPT, &calls.map(|call| (Path::new("node"), call)));
+}
+
+#[test]
+fn java_client() {
+    let data = Data::new();
+    let mut maven = Command::new("mvn");
+    maven.arg("--version").stdout(Stdio::null());
+    let has_maven = maven.status().map_err(|error| error.to_string());
+    let what = "Maven, a JDK of version 17 or later, and the artifacts that Maven downloads";
+    if or_not_run("java client", what, has_maven).is_none() {
+        return;
+    }
+    let calls = [
+        (Path::new("mvn"), "--batch-mode --quiet --no-transfer-progress compile"),
+        (Path::new("java"), "-cp target/classes:libraries/* FiveMinutes"),
+    ];
+    passes(&data, &JAVA, &calls);
 }

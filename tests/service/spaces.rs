@@ -246,6 +246,30 @@ fn a_space_does_not_disturb_others() {
     server.stop();
 }
 
+/// A token of the company's identity provider is for one store.
+#[test]
+fn two_stores_with_the_same_audience() {
+    let rows = [
+        ("of its own", "identity_audience = \"acme\"", true),
+        ("that of the main store", "identity_audience = \"coupons\"", false),
+        ("none: it is coupons/acme", "", true),
+    ];
+    for (name, file, is_served) in rows {
+        let data = Data::new();
+        let folder = data.path().join("spaces/acme");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("couponry.toml"), file).expect("a file");
+        let server = data.serve_with(|command| {
+            command.args(["--spaces", "acme=acme.test", "--identity-issuer", "https://id.example"]);
+            command.args(["--identity-audience", "coupons"]);
+            command.args(["--identity-jwks", "https://id.example/jwks"]);
+        });
+        let status = server.client("").at_host(ACME).get("/healthz").status;
+        assert_eq!(status, if is_served { 200 } else { 503 }, "{name}: {}", server.banner);
+        server.stop();
+    }
+}
+
 /// Commands work with a space as with the main store, and each space is found again after a restart.
 #[test]
 fn commands_and_restarts() {
@@ -262,8 +286,13 @@ fn commands_and_restarts() {
     };
     assert!(listed(&["--space", "acme"]).contains("spring"));
     assert!(!listed(&[]).contains("spring"));
-    let link = data.run(&["console", "--space", "acme"]);
-    assert_eq!(link.code, Some(0), "{}", link.stderr);
+    let link = data.run(&["console", "--space", "acme", "--spaces", spaces]);
+    assert!(link.stdout.starts_with("http://acme.test:8080/console/"), "{link:?}");
+    let link = link.stdout.trim().trim_start_matches("http://acme.test:8080").to_owned();
+    assert_eq!(server.client("").at_host(ACME).get(&link).status, 200);
+    assert_ne!(server.client("").get(&link).status, 200, "it is none of the main store");
+    let unknown = data.run(&["console", "--space", "acme"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
     // The log says of which space a message is.
     let lost = server.client("").at_host(ACME).get("/v1/campaigns").must(401);
     let id = lost.field("request_id");

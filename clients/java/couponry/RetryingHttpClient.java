@@ -68,6 +68,11 @@ public final class RetryingHttpClient extends HttpClient {
     this.giveUpAfter = giveUpAfter;
   }
 
+  /** Builds one, for code that wants to build its own, such as the ApiClient of openapi-generator. */
+  public static HttpClient.Builder builder() {
+    return new Retrying();
+  }
+
   /** Whether a request that may have been done already can be sent again. */
   static boolean isRepeatable(HttpRequest request, byte[] body) {
     if (SAFE.contains(request.method())) {
@@ -358,5 +363,74 @@ public final class RetryingHttpClient extends HttpClient {
   @Override
   public Optional<Executor> executor() {
     return inner.executor();
+  }
+
+  private static final class Retrying implements HttpClient.Builder {
+    private final HttpClient.Builder inner = HttpClient.newBuilder();
+
+    @Override
+    public HttpClient build() {
+      return new RetryingHttpClient(inner.build(), GIVE_UP_AFTER);
+    }
+
+    @Override
+    public HttpClient.Builder cookieHandler(CookieHandler handler) {
+      inner.cookieHandler(handler);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder connectTimeout(Duration longest) {
+      inner.connectTimeout(longest);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder sslContext(SSLContext context) {
+      inner.sslContext(context);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder sslParameters(SSLParameters parameters) {
+      inner.sslParameters(parameters);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder executor(Executor executor) {
+      inner.executor(executor);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder followRedirects(HttpClient.Redirect policy) {
+      inner.followRedirects(policy);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder version(HttpClient.Version version) {
+      inner.version(version);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder priority(int priority) {
+      inner.priority(priority);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder proxy(ProxySelector selector) {
+      inner.proxy(selector);
+      return this;
+    }
+
+    @Override
+    public HttpClient.Builder authenticator(Authenticator authenticator) {
+      inner.authenticator(authenticator);
+      return this;
+    }
   }
 }

@@ -23,8 +23,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(200);
 
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a download or an upload may stand still.
-const SILENT_MAX: Duration = Duration::from_secs(60);
+/// How often a silent connection is asked whether the other side is still there: an import is answered after its last
+/// line, so that silence is no fault.
+const KEPT_ALIVE: Duration = Duration::from_secs(30);
 
 /// The longest that a download or an upload may take in all.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -69,6 +70,8 @@ pub(crate) enum Refused {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Problem {
     #[serde(default)]
+    status: u16,
+    #[serde(default)]
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) detail: String,
@@ -95,18 +98,10 @@ impl Problem {
             false => faults.join("; "),
         }
     }
-}
 
-impl Problem {
     /// Whether it is about one coupon, so that others may be fine.
     pub(crate) fn is_of_coupon(&self) -> bool {
-        self.retry != "same"
-            && !["UNAUTHENTICATED", "FORBIDDEN", "TOO_MANY"].contains(&&*self.code)
-            && !self.is_of_store()
-    }
-
-    fn is_of_store(&self) -> bool {
-        ["OVERLOADED", "STORE_", "COLD_"].iter().any(|it| self.code.starts_with(it))
+        matches!(self.status, 400 | 404 | 409)
     }
 }
 
@@ -124,7 +119,7 @@ impl From<Refused> for CliError {
                     _ => failed,
                 }
             }
-            Refused::Lost(why) => CliError::new(why).and("it may have been done: run it again"),
+            Refused::Lost(why) => CliError::new(why).and("it may have been done"),
         }
     }
 }
@@ -147,7 +142,7 @@ impl Remote {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let client = outbound::client(&base, LONGEST).read_timeout(SILENT_MAX).build();
+        let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
         let client = client.map_err(|error| CliError::new(error.to_string()))?;
         Ok(Some(Remote { client, base, token }))
     }

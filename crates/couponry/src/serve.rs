@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::store::{Machine, Store};
+use crate::cql::Waiting;
 use crate::failure::{CliError, Ended};
 use crate::settings::{Settings, SpaceHosts};
 
@@ -24,11 +25,15 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
     tokio::pin!(stop);
-    let hosts: SpaceHosts = settings.spaces.parsed("spaces")?;
+    // A space that is served alone has no others beside it.
+    let hosts = match settings.space.value {
+        None => settings.spaces.parsed("spaces")?,
+        Some(_) => SpaceHosts::default(),
+    };
     let machine = Machine::default();
     let trusted_proxies: TrustedProxies = settings.trusted_proxies.parsed("trusted_proxies")?;
     let main = tokio::select! {
-        opened = Store::open(settings, &machine) => opened?,
+        opened = Store::open(settings, &machine, Waiting::Service) => opened?,
         () = &mut stop => return Ok(Ended::Done),
     };
     let spaces = tokio::select! {

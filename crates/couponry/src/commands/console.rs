@@ -7,7 +7,7 @@ use engine::{Clock, StaffRole, SystemClock};
 
 use crate::failure::{CliError, Ended};
 use crate::serve::console::signing_keys;
-use crate::settings::Settings;
+use crate::settings::{Settings, SpaceHosts};
 use crate::{open, output};
 
 /// Print a one-time link to the console
@@ -29,7 +29,8 @@ pub(crate) struct ConsoleArgs {
     /// Name of the account; without it, whoever opens the link chooses one
     #[arg(long, value_name = "NAME")]
     name: Option<UserId>,
-    /// Address of the server, as browsers have it [default: the setting listen]
+    /// Address of the server, as browsers have it [default: the setting listen; for a space its host in
+    /// the setting spaces, with the port of listen]
     #[arg(long, value_name = "URL")]
     address: Option<String>,
 }
@@ -40,9 +41,21 @@ pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliE
     let link = console::link(keys, args.role, name, SystemClock.now(), FIRST_LINK_MS);
     let address = match &args.address {
         Some(address) => address.trim_end_matches('/').to_owned(),
-        None => format!("http://{}", settings.listen.value),
+        None => address(settings)?,
     };
     output::done(&format!("{address}{link}"))
+}
+
+/// Where the pages of the store are.
+fn address(settings: &Settings) -> Result<String, CliError> {
+    let listen = &settings.listen.value;
+    let Some(space) = &settings.space.value else { return Ok(format!("http://{listen}")) };
+    let hosts: SpaceHosts = settings.spaces.parsed("spaces")?;
+    let host = hosts.host_of(space).ok_or_else(|| {
+        CliError::usage(format!("the setting spaces has no host of {space}: give --address"))
+    })?;
+    let port = listen.rsplit_once(':').map_or("", |(_, port)| port);
+    Ok(format!("http://{host}:{port}"))
 }
 
 fn role(text: &str) -> Result<StaffRole, String> {

@@ -9,6 +9,7 @@ use futures::future::{join_all, pending};
 use tracing::{Instrument, Span, error_span};
 
 use super::store::{Machine, Served, Store};
+use crate::cql::Waiting;
 use crate::failure::CliError;
 use crate::settings::{Settings, SpaceHosts, SpaceName};
 
@@ -17,7 +18,7 @@ use crate::settings::{Settings, SpaceHosts, SpaceName};
 pub(super) struct Spaces(Vec<OneSpace>);
 
 struct OneSpace {
-    pub(super) name: SpaceName,
+    name: SpaceName,
     hosts: Vec<String>,
     store: Result<Store, CliError>,
 }
@@ -44,7 +45,8 @@ pub(super) async fn open(main: &Settings, hosts: SpaceHosts, machine: &Machine) 
         let opened = async {
             let settings = main.of_space(&name)?;
             identities.enter(&settings)?;
-            Store::open(&settings, machine).await
+            // A cluster that does not have this one must not keep the others waiting for ever.
+            Store::open(&settings, machine, Waiting::Command).await
         };
         let store = opened.instrument(span.clone()).await;
         if let Err(why) = &store {

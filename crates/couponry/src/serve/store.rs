@@ -14,7 +14,6 @@ use cold::Patience;
 use engine::Engine;
 use engine::import::REJECTED_KEPT_DAYS;
 use hot::HotStore;
-
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument, Span};
@@ -67,11 +66,15 @@ pub(super) struct Served {
 }
 
 impl Store {
-    /// Opens the store of the settings, or makes it.
+    /// Opens the store of the settings, or makes it. Waits for a cluster that does not answer.
     ///
     /// # Errors
     /// Settings or a folder that cannot be used; another process that serves it; what [`open::opened`] has.
-    pub(super) async fn open(settings: &Settings, machine: &Machine) -> Result<Store, CliError> {
+    pub(super) async fn open(
+        settings: &Settings,
+        machine: &Machine,
+        waiting: Waiting,
+    ) -> Result<Store, CliError> {
         let mut notices = Vec::from_iter(Rounds::of(settings)?);
         let rate = RequestRate::new(settings.requests_per_s.value)
             .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
@@ -94,7 +97,7 @@ impl Store {
         let alone = only_one(data)?;
         let attempts = refused_attempts(settings);
         let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
-        let opened = open::patiently(settings, Waiting::Service, attempt).await?;
+        let opened = open::patiently(settings, waiting, attempt).await?;
         let tokens = Arc::new(opened.tokens()?);
         let webhooks = opened.webhooks()?;
         let posting = webhooks.clone().filter(|_| settings.post_webhooks.value);

@@ -69,6 +69,13 @@ impl fmt::Display for SpaceName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SpaceHosts(pub(crate) BTreeMap<SpaceName, Vec<String>>);
 
+impl SpaceHosts {
+    /// A host that leads to a space.
+    pub(crate) fn host_of(&self, name: &SpaceName) -> Option<&str> {
+        self.0.get(name)?.first().map(String::as_str)
+    }
+}
+
 impl FromStr for SpaceHosts {
     type Err = String;
 
@@ -134,7 +141,6 @@ impl Settings {
         space.console_client = own.console_client;
         space.console_client_secret = own.console_client_secret;
         space.console_history = own.console_history;
-        space.spaces = own.spaces;
         // A token for one space must not be one for another.
         let audience = self.identity_audience.value.as_ref();
         space.identity_audience.value = audience.map(|main| format!("{main}/{name}"));

@@ -1,5 +1,8 @@
 //! The same over HTTP.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 
@@ -15,8 +18,8 @@ pub(super) async fn run(remote: &Remote, flags: &ImportFlags) -> Result<Ended, C
     let (file, bytes) = files::readable(flags.file()).await?;
     // Before the import, so that a file that cannot be written fails at once.
     let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
-    let progress = std::sync::Arc::new(Progress::new(Work::Import, bytes, false));
-    let seen = std::sync::Arc::clone(&progress);
+    let progress = Arc::new(Progress::new(Work::Import, bytes, false));
+    let seen = Arc::clone(&progress);
     let pieces = ReaderStream::with_capacity(file, PIECE).inspect(move |piece| {
         seen.read(piece.as_ref().map_or(0, |piece| piece.len()));
     });
@@ -37,7 +40,7 @@ pub(super) async fn run(remote: &Remote, flags: &ImportFlags) -> Result<Ended, C
     if let Some(mut out) = rejects {
         let mut lines = remote.download(&path, &[]).await?;
         while let Some(piece) = lines.chunk().await.map_err(CliError::of)? {
-            std::io::Write::write_all(&mut out, &piece).map_err(CliError::of)?;
+            out.write_all(&piece).map_err(CliError::of)?;
         }
         out.finish()?;
     }
