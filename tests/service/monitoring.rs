@@ -288,6 +288,9 @@ fn alerts_of_services_in_trouble() {
     for alert in quiet {
         assert!(!fires(alert), "{alert}, and nothing has happened");
     }
+    // A campaign is nearly sold out.
+    campaign(&mut admin, "few", 60);
+    (0..59).for_each(|nth| drop(issued(&mut admin, "few", &format!("u{nth}"))));
     // The disk is full.
     disk.ballast(300);
     // A receiver is down.
@@ -314,7 +317,7 @@ fn alerts_of_services_in_trouble() {
         admin.get("/v1/coupons/OLD-0001").refused(503, "COLD_UNAVAILABLE");
         (0..30).for_each(|_| drop(guesser.get("/v1/coupons/7K2M-9QXD-4TRB-H0VE")));
     };
-    for alert in ["CouponryDiskFillsUp"].iter().chain(&quiet[1..]) {
+    for alert in ["CouponryDiskFillsUp", "CouponryStockLow"].iter().chain(&quiet[1..]) {
         wait_until(alert, || {
             trouble();
             fires(alert)

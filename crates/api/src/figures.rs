@@ -53,6 +53,10 @@ figures! {
     WEBHOOK_ATTEMPTS_FAILED Counter Count "couponry_webhook_attempts_failed_total";
     /// How old the oldest event may be with which a named reader of the events has not dealt.
     FEED_READER_BEHIND Gauge Seconds "couponry_feed_reader_behind_seconds";
+    /// All coupons of a campaign that is on sale; of at most 50 campaigns, those of which the smallest part is left.
+    CAMPAIGN_STOCK Gauge Count "couponry_campaign_stock";
+    /// Its coupons that nobody has got.
+    CAMPAIGN_LEFT Gauge Count "couponry_campaign_left";
     /// 1 while the clock of this machine is not trusted.
     CLOCK_JUMPED Gauge Count "couponry_clock_jumped";
     /// 1 while the store takes writes.

@@ -15,6 +15,7 @@ use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
+use metrics_util::MetricKindMask;
 
 use crate::app::App;
 use crate::figures::{self, HTTP_REQUEST_DURATION, PROBLEMS};
@@ -23,6 +24,10 @@ use crate::problem::Code;
 /// Seconds: from a read out of memory to a client that waits for a busy disk.
 const BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// A gauge that nobody has set for this time is not shown any more: a campaign that has ended, a reader that is gone.
+/// All others are set several times within it.
+const GAUGE_IDLE_MAX: Duration = Duration::from_secs(300);
 
 /// Time between two rounds of [`keep_up`].
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -67,6 +72,7 @@ impl Figures {
 
     fn built(builder: PrometheusBuilder) -> Figures {
         let matcher = Matcher::Full(HTTP_REQUEST_DURATION.to_owned());
+        let builder = builder.idle_timeout(MetricKindMask::GAUGE, Some(GAUGE_IDLE_MAX));
         let builder = builder.set_buckets_for_metric(matcher, &BUCKETS).expect("there are buckets");
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
@@ -128,6 +134,11 @@ impl Figures {
     /// The same of a figure that has one value for each of a few kinds.
     pub fn show_of(&self, name: &'static str, kind: &'static str, value: f64) {
         self.with(|| metrics::gauge!(name, "kind" => kind).set(value));
+    }
+
+    /// The same of a figure of one of a few campaigns. It is gone five minutes after it was shown last.
+    pub fn show_of_campaign(&self, name: &'static str, campaign: &str, value: f64) {
+        self.with(|| metrics::gauge!(name, "campaign" => campaign.to_owned()).set(value));
     }
 
     /// Does `work`, whose macros then mean these figures.

@@ -7,17 +7,27 @@ use std::time::Duration;
 use ::console::KeyUse;
 use api::{Figures, figures as names};
 use coupon::time::Millis;
-use engine::{CompactionRun, Engine};
+use engine::{CompactionRun, Engine, PAGE_MAX};
 
 use super::machine;
+use crate::open;
 use crate::settings::Settings;
 
 /// How often the figures are read: as often as Prometheus asks by default.
 const EVERY: Duration = Duration::from_secs(15);
 
+/// How often campaigns are counted, which is more work, in rounds of [`EVERY`].
+const COUNTED_EVERY: u64 = 2;
+
+/// Campaigns whose stock is shown: each is two time series.
+const CAMPAIGNS_SHOWN: usize = 50;
+
 /// Shows the figures until it is dropped.
 pub(super) async fn watch(settings: Settings, engine: Arc<Engine>, figures: Arc<Figures>) {
-    loop {
+    for round in 0_u64.. {
+        if round.is_multiple_of(COUNTED_EVERY) {
+            show_stock(&figures, &engine).await;
+        }
         show_machine(&figures, &settings, engine.now()).await;
         show_store(&figures, &engine).await;
         tokio::time::sleep(EVERY).await;
@@ -66,6 +76,28 @@ async fn show_store(figures: &Figures, engine: &Engine) {
         let sent = rounds.iter().find(|round| round.sent > 0);
         figures.show(names::NOTICES_LAST_SENT, sent.map_or(0.0, |round| seconds(round.began_at)));
         figures.show(names::NOTICES_LAST_FAILED, (last.failed + last.refused) as f64);
+    }
+}
+
+/// Shows how many coupons are left of the campaigns that are on sale, the emptiest first, of the first thousand in the
+/// order of their ids.
+async fn show_stock(figures: &Figures, engine: &Engine) {
+    let Ok(campaigns) = engine.campaigns(&open::caller(), None, PAGE_MAX).await else { return };
+    let now = engine.now();
+    let on_sale = campaigns.iter().filter(|it| !it.campaign.paused && now < it.campaign.expires_at);
+    let mut stocks: Vec<(&str, u64, u64)> = on_sale
+        .filter_map(|it| {
+            let (counts, _) = it.counts?;
+            let gone = counts.issued + counts.redeemed + counts.void;
+            Some((it.campaign.id.as_str(), counts.stock, counts.stock.saturating_sub(gone)))
+        })
+        .filter(|(_, stock, _)| *stock > 0)
+        .collect();
+    let part = |(_, stock, left): &(&str, u64, u64)| *left as f64 / *stock as f64;
+    stocks.sort_by(|one, other| part(one).total_cmp(&part(other)));
+    for (campaign, stock, left) in stocks.into_iter().take(CAMPAIGNS_SHOWN) {
+        figures.show_of_campaign(names::CAMPAIGN_STOCK, campaign, stock as f64);
+        figures.show_of_campaign(names::CAMPAIGN_LEFT, campaign, left as f64);
     }
 }
 
