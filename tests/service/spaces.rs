@@ -251,6 +251,8 @@ fn a_space_does_not_disturb_others() {
 fn two_stores_with_the_same_audience() {
     let rows = [
         ("of its own", "identity_audience = \"acme\"", true),
+        ("its own for both", "identity_audience = \"acme\"\nconsole_client = \"acme\"", true),
+        ("the client is that of the main store", "console_client = \"coupons\"", false),
         ("that of the main store", "identity_audience = \"coupons\"", false),
         ("none: it is coupons/acme", "", true),
     ];

@@ -37,7 +37,7 @@ struct OneServed {
 /// Opens the spaces of `hosts`, one after the other.
 pub(super) async fn open(main: &Settings, hosts: SpaceHosts, machine: &Machine) -> Spaces {
     let mut identities = Identities::default();
-    // The main store comes first: whoever says the same of itself as another store is wrong.
+    // Nobody has been there before it.
     let _ = identities.enter(main);
     let mut spaces = Spaces::default();
     for (name, hosts) in hosts.0 {
@@ -71,14 +71,18 @@ impl Identities {
     fn enter(&mut self, settings: &Settings) -> Result<(), CliError> {
         let Some(issuer) = &settings.identity_issuer.value else { return Ok(()) };
         let audience = settings.identity_audience.value.iter();
-        for known in audience.chain(&settings.console_client.value) {
-            if !self.0.insert((issuer.clone(), known.clone())) {
-                return Err(CliError::usage(format!(
-                    "another store of this process has the audience or the client {known:?} at \
-                     {issuer}: tokens for one would be good for both"
-                )));
-            }
+        // The two of one store may be the same.
+        let own: BTreeSet<(String, String)> = audience
+            .chain(&settings.console_client.value)
+            .map(|known| (issuer.clone(), known.clone()))
+            .collect();
+        if let Some((issuer, known)) = own.intersection(&self.0).next() {
+            return Err(CliError::usage(format!(
+                "another store of this process has the audience or the client {known:?} at \
+                 {issuer}: tokens for one would be good for both"
+            )));
         }
+        self.0.extend(own);
         Ok(())
     }
 }
