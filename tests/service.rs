@@ -28,6 +28,7 @@ mod service {
     mod fault;
     mod history;
     mod hostile;
+    mod image;
     mod import;
     mod kept;
     mod keys;

@@ -40,7 +40,7 @@ fn released(data: &Data, out: &str, version: &str) -> PathBuf {
 }
 
 /// Runs a command on the copy of this machine.
-fn on_a_copy(data: &Data, command: &[&str]) -> Ran {
+pub(super) fn on_a_copy(data: &Data, command: &[&str]) -> Ran {
     let mut copy = Command::new("unshare");
     copy.args(["--mount", "--pid", "--fork", "bash", "-c", COPY, "copy"]).args(command);
     copy.current_dir(data.folder());

@@ -1,6 +1,7 @@
 //! Spaces: several brands in one process, none of which can see, count, guess or disturb another.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -301,14 +302,43 @@ fn commands_and_restarts() {
     wait_until("its line", || {
         server.log().lines().any(|line| line.contains(&id) && line.contains("\"space\":\"acme\""))
     });
+    // A backup has all of them; one can be copied and put back alone.
+    let backup = |name: &str, more: &[&str]| {
+        let folder = data.folder().join(name).display().to_string();
+        let ran = data.run(&[&["backup", &folder], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        folder
+    };
+    let (all, alone) = (backup("all", &[]), backup("alone", &["--space", "acme"]));
+    let of_acme = format!("{all}/spaces/acme");
+    for folder in [&all, &of_acme, &alone] {
+        assert!(Path::new(folder).join("hot.db").is_file(), "{folder}");
+    }
+    campaign(&mut admin(&data, &server, "acme"), "later", 5);
+    campaign(&mut server.client(&data.token("admin", "root")), "main", 5);
     server.stop();
-    let backup = data.folder().join("backup");
-    let folder = backup.display().to_string();
-    let ran = data.run(&["backup", &folder, "--space", "acme"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(backup.join("hot.db").is_file());
+    let back = data.run(&["restore", &of_acme, "--space", "acme", "--replace"]);
+    assert_eq!(back.code, Some(0), "{back:?}");
     let server = serve(&data, spaces);
-    admin(&data, &server, "acme").get("/v1/campaigns/spring").must(200);
+    let mut acme = admin(&data, &server, "acme");
+    acme.get("/v1/campaigns/spring").must(200);
+    acme.get("/v1/campaigns/later").must(404);
+    server.client(&data.token("admin", "root")).get("/v1/campaigns/main").must(200);
+    server.stop();
+    // One that is damaged keeps the others out of no backup.
+    fs::write(data.path().join("spaces/acme/hot.db"), "no store").expect("damage");
+    let folder = data.folder().join("partly").display().to_string();
+    let partly = data.run(&["backup", &folder]);
+    assert_eq!(partly.code, Some(3), "{partly:?}");
+    assert!(partly.stderr.contains("the space acme is NOT in it"), "{partly:?}");
+    assert!(Path::new(&folder).join("hot.db").is_file());
+    let server = serve(&data, spaces);
+    assert!(
+        server.banner.contains("acme at acme.test, www.acme.test: NOT SERVED"),
+        "{}",
+        server.banner
+    );
+    server.client(&data.token("admin", "root")).get("/v1/campaigns/main").must(200);
     server.stop();
     let missing = data.run(&["campaign", "list", "--space", "nobody"]);
     assert_eq!(missing.code, Some(1), "a space that is mistyped is not made: {missing:?}");

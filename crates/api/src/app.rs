@@ -44,6 +44,8 @@ pub struct Access {
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted; none by default.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Whether this is one of several stores of a process, which write into one log.
+    pub is_space: bool,
     /// The figures that `/metrics` shows.
     pub figures: Arc<Figures>,
     /// How many requests all callers together may send; no limit by default.

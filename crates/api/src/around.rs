@@ -33,7 +33,7 @@ pub(crate) struct Around {
 impl Around {
     pub(crate) fn new(access: &Access) -> Arc<Around> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
-        Arc::new(Around { figures, rate, log: RequestLog::default() })
+        Arc::new(Around { figures, rate, log: RequestLog::new(access.is_space) })
     }
 
     /// Takes one request of the limit, if there is one.

@@ -27,6 +27,8 @@ figures! {
     PROBLEMS Counter Count "couponry_problems_total";
     /// Requests that were refused because of `requests_per_s`; they are no problems of the line above.
     OVER_THE_RATE Counter Count "couponry_over_the_rate_total";
+    /// Lines of files that were imported over HTTP, by result: imported, already there or rejected.
+    IMPORT_LINES Counter Count "couponry_import_lines_total";
     /// Look-ups in the hot store.
     HOT_READS Counter Count "couponry_hot_reads_total";
     /// Changes of the hot store.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use coupon::campaign::ImportCounts;
 use coupon::time::Millis;
 use engine::{Engine, FeedReader};
 use metrics::{Counter, Histogram};
@@ -119,6 +120,18 @@ impl Figures {
     /// problems must not find these.
     pub(crate) fn over_the_rate(&self) {
         self.over_the_rate.increment(1);
+    }
+
+    /// Counts the lines of one imported file.
+    pub(crate) fn imported(&self, counts: ImportCounts) {
+        let ImportCounts { lines: _, imported, already_there, rejected } = counts;
+        let results =
+            [("imported", imported), ("already_there", already_there), ("rejected", rejected)];
+        self.with(|| {
+            for (result, lines) in results {
+                metrics::counter!(figures::IMPORT_LINES, "result" => result).increment(lines);
+            }
+        });
     }
 
     /// Shows whether this machine's clock has jumped and is not trusted yet.

@@ -13,6 +13,9 @@ use crate::problem::Code;
 /// Most lines of a second: with 300 bytes each, some 2.5 GB a day.
 const LINES_A_SECOND: u64 = 100;
 
+/// The same of one of many stores that write into one log.
+const LINES_OF_A_SPACE: u64 = 10;
+
 /// What is known of a request at its end.
 pub(crate) struct Ended<'a> {
     pub(crate) id: &'a str,
@@ -32,13 +35,13 @@ pub(crate) struct RequestLog {
     lines: Lines,
 }
 
-impl Default for RequestLog {
-    fn default() -> RequestLog {
-        RequestLog { begun: Instant::now(), lines: Lines::default() }
-    }
-}
-
 impl RequestLog {
+    /// `is_space`: whether many stores write into the log.
+    pub(crate) fn new(is_space: bool) -> RequestLog {
+        let a_second = if is_space { LINES_OF_A_SPACE } else { LINES_A_SECOND };
+        RequestLog { begun: Instant::now(), lines: Lines::of(a_second) }
+    }
+
     /// Writes the line of a request, if its second has a line left.
     pub(crate) fn refused(&self, ended: &Ended<'_>) {
         let Some(missing) = self.lines.take(self.begun.elapsed().as_secs()) else { return };
@@ -60,19 +63,23 @@ impl RequestLog {
 }
 
 /// How many lines of the present second were written, and how many were not since the last one.
-#[derive(Default)]
 struct Lines {
+    a_second: u64,
     /// The second, and its lines.
     written: AtomicU64,
     missing: AtomicU64,
 }
 
 impl Lines {
+    const fn of(a_second: u64) -> Lines {
+        Lines { a_second, written: AtomicU64::new(0), missing: AtomicU64::new(0) }
+    }
+
     /// Takes one of the lines of a second, and returns how many were not written before; `None` if there is none left.
     fn take(&self, second: u64) -> Option<u64> {
         const COUNT: u64 = u16::MAX as u64;
         let next = |now: u64| match now >> 16 == second {
-            true if now & COUNT >= LINES_A_SECOND => None,
+            true if now & COUNT >= self.a_second => None,
             true => Some(now + 1),
             false => Some((second << 16) + 1),
         };
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_second() {
-        let lines = Lines::default();
+        let lines = Lines::of(LINES_A_SECOND);
         let taken = (0..LINES_A_SECOND + 7).filter(|_| lines.take(5).is_some()).count() as u64;
         assert_eq!(taken, LINES_A_SECOND);
         assert_eq!(lines.take(6), Some(7), "the next second says how many are missing");

@@ -98,7 +98,10 @@ fn closed() -> HttpService {
     let why = "this space is not served at the moment; the log of the server says why";
     Router::new()
         .fallback(async move || Problem::new(Code::StoreUnavailable, why).into_response())
-        .layer(from_fn_with_state(Around::new(&Access::default()), around))
+        .layer(from_fn_with_state(
+            Around::new(&Access { is_space: true, ..Access::default() }),
+            around,
+        ))
 }
 
 #[cfg(test)]

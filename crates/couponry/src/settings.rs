@@ -15,14 +15,14 @@ use std::str::FromStr;
 use crate::failure::CliError;
 use value::Value;
 
-pub(crate) use space::{SpaceHosts, SpaceName};
+pub(crate) use space::{SPACES, SpaceHosts, SpaceName};
 pub(crate) use stores::{Cold, Hot};
 pub use table::SettingFlags;
 pub(crate) use table::Settings;
 pub(crate) use value::Secret;
 
 /// The settings file of the working directory, read if no other is named and it exists.
-const FILE: &str = "couponry.toml";
+pub(crate) const SETTINGS_FILE: &str = "couponry.toml";
 
 /// One setting and its origin.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Settings {
     /// password, or a password that would cross the network unencrypted.
     pub(crate) fn resolve(flags: &SettingFlags) -> Result<Settings, CliError> {
         let named = flags.config.as_deref();
-        let (path, file) = read(named.unwrap_or(Path::new(FILE)), named.is_none())?;
+        let (path, file) = read(named.unwrap_or(Path::new(SETTINGS_FILE)), named.is_none())?;
         let settings = Settings::merged(flags, file, &path)?;
         settings.login_is_whole()?;
         settings.password_is_safe()?;

@@ -119,7 +119,10 @@ pub(crate) async fn create_batch(
     }
     let done = app.engine.import(&caller, ask, file, |_| {}).await;
     let done = done.map_err(named(CAMPAIGN))?;
-    Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))))
+    Ok(Made(done.map(|batch| {
+        app.access.figures.imported(batch.import);
+        BatchOrDryRun::from(&batch)
+    })))
 }
 
 impl ImportParams {

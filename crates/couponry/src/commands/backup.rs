@@ -11,7 +11,7 @@ use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
-use crate::settings::{Hot, Settings};
+use crate::settings::{Hot, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 
 /// Copy the hot store and the keys to a new folder
@@ -22,7 +22,8 @@ use crate::{files, open};
 /// Keep the backup in a safe place. Anyone with the keys can make valid codes. If you lose the keys,
 /// all codes stop working.
 ///
-/// The backup contains the webhooks with their secrets, if there are any.
+/// The backup contains the webhooks with their secrets, if there are any, and the spaces of the data folder, each
+/// in spaces/NAME.
 ///
 /// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
 /// backup, or mirror it all the time; its files never change, except the small files
@@ -32,7 +33,7 @@ use crate::{files, open};
 /// `keys` and the cold tier.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 copied, 1 failed, 2 usage error.
+Exit codes: 0 copied, 1 failed, 2 usage error, 3 a space could not be copied.
 
 Example:
   couponry backup /backup/couponry-$(date +%F)")]
@@ -66,7 +67,32 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
         }
         files::remove_folder(&part)?;
     }
-    files::private_folder(&part)?;
+    copy(settings, &part).await?;
+    let spaces = copy_spaces(settings, &part).await?;
+    // The names of these folders too, before the backup has its own.
+    files::sync_folder(&part)?;
+    publish(&part, to)?;
+    let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
+    let also = match spaces.copied.is_empty() {
+        true => String::new(),
+        false => format!("; the same of the spaces {}", spaces.copied.join(", ")),
+    };
+    output::say(&format!(
+        "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it{also}",
+        to.display(),
+        thousands(bytes),
+        settings.cold.value
+    ))?;
+    for (name, why) in &spaces.failed {
+        output::note(&format!("the space {name} is NOT in it: {why}"));
+    }
+    Ok(if spaces.failed.is_empty() { Ended::Done } else { Ended::Partly })
+}
+
+/// Copies one store into the folder `part`.
+async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
+    let data = &settings.data.value;
+    files::private_folder(part)?;
     let keys = Keys::load(data)?;
     let store = open::sqlite(settings, &keys, &open::cold(settings, Patience::Work)?)?;
     let progress = Progress::new(Work::BackUp, None, false);
@@ -75,21 +101,53 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     // The file may be copied to a folder that others can open.
     files::make_private(&part.join(FILE_NAME))?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
-    copy_webhooks(data, &part)?;
+    copy_webhooks(data, part)?;
     // After the store, so that the copy has the key of every batch in it.
     for folder in files::BESIDE_THE_STORE {
         files::copy_folder(&data.join(folder), &part.join(folder))?;
     }
-    // The names of these folders too, before the backup has its own.
-    files::sync_folder(&part)?;
-    publish(&part, to)?;
-    let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
-    output::done(&format!(
-        "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it",
-        to.display(),
-        thousands(bytes),
-        settings.cold.value
-    ))
+    files::sync_folder(part)
+}
+
+/// The spaces of a backup.
+#[derive(Default)]
+struct Spaces {
+    copied: Vec<String>,
+    /// With the reason. The others are in the backup.
+    failed: Vec<(String, CliError)>,
+}
+
+/// Copies the spaces beside the main store, each into a folder of its own.
+async fn copy_spaces(settings: &Settings, part: &Path) -> Result<Spaces, CliError> {
+    let mut spaces = Spaces::default();
+    if settings.space.value.is_some() {
+        return Ok(spaces);
+    }
+    for name in settings.spaces_there() {
+        let to = part.join(SPACES).join(name.as_str());
+        let copied = async {
+            let space = settings.placed_in(&name)?;
+            copy(&space, &to).await?;
+            let own = space.data.value.join(SETTINGS_FILE);
+            if own.is_file() {
+                files::copy_file(&own, &to.join(SETTINGS_FILE))?;
+            }
+            files::sync_folder(&to)
+        };
+        match copied.await {
+            Ok(()) => spaces.copied.push(name.to_string()),
+            Err(why) => {
+                if to.exists() {
+                    files::remove_folder(&to)?;
+                }
+                spaces.failed.push((name.to_string(), why));
+            }
+        }
+    }
+    if part.join(SPACES).exists() {
+        files::sync_folder(&part.join(SPACES))?;
+    }
+    Ok(spaces)
 }
 
 /// Copies the file of webhooks, if there is one.
@@ -102,7 +160,7 @@ fn copy_webhooks(data: &Path, part: &Path) -> Result<(), CliError> {
 fn is_unfinished(part: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
-        let beside = files::BESIDE_THE_STORE.iter().any(|folder| name == *folder);
+        let beside = files::BESIDE_THE_STORE.iter().chain(&[SPACES]).any(|folder| name == *folder);
         beside
             || [&b"hot."[..], b"webhooks."].iter().any(|it| name.as_encoded_bytes().starts_with(it))
     };

@@ -23,6 +23,8 @@ use crate::{files, open, serve};
 ///
 /// Stop every `serve` process before you run this.
 ///
+/// Restores one store: for a space, give --space NAME and its folder spaces/NAME of the backup.
+///
 /// Puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
 /// after the backup, the archived version replaces the version of the backup, so that a redemption
 /// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.

@@ -87,6 +87,7 @@ impl Store {
             cors_origins: settings.cors_origins.parsed("cors_origins")?,
             sign_up: settings.sign_up.parsed("sign_up")?,
             passwords: machine.passwords.clone(),
+            is_space: settings.space.value.is_some(),
             rate: rate.map(Arc::new),
             figures: Arc::new(figures),
             ..Access::default()

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::DirEntry;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::stores::{Cold, Hot};
 use super::table::MACHINE;
-use super::{FILE, Setting, SettingFlags, Settings, read};
+use super::{SETTINGS_FILE, Setting, SettingFlags, Settings, read};
 use crate::failure::CliError;
 
 /// The folder of the spaces, in the data folder and in the archive of the main store.
-const SPACES: &str = "spaces";
+pub(crate) const SPACES: &str = "spaces";
 
 /// Most spaces of one process: each has threads and memory of its own, some 3 MB at rest, and page caches when it is used.
 const SPACES_MAX: usize = 32;
@@ -115,8 +115,8 @@ impl Settings {
     /// Usage: a settings file that cannot be read, or that sets what belongs to the whole machine.
     pub(crate) fn of_space(&self, name: &SpaceName) -> Result<Settings, CliError> {
         let folder = self.data.value.join(SPACES).join(name.as_str());
-        let (path, file) = read(&folder.join(FILE), true)?;
-        let mut space = self.inherited(name, folder)?;
+        let (path, file) = read(&folder.join(SETTINGS_FILE), true)?;
+        let mut space = self.placed_in(name)?;
         if let Some(key) = file.keys().into_iter().find(|key| MACHINE.contains(key)) {
             return Err(CliError::usage(format!(
                 "{} sets {key}, which belongs to the whole machine: set it in the main settings file",
@@ -128,8 +128,24 @@ impl Settings {
         Ok(space)
     }
 
+    /// The spaces whose stores are in the data folder, whether they are served or not.
+    pub(crate) fn spaces_there(&self) -> Vec<SpaceName> {
+        let entries =
+            std::fs::read_dir(self.data.value.join(SPACES)).into_iter().flatten().flatten();
+        let has_store = |entry: &DirEntry| entry.path().join(hot_sqlite::FILE_NAME).is_file();
+        let names =
+            entries.filter(has_store).filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<SpaceName> = names.filter_map(|name| name.parse().ok()).collect();
+        names.sort();
+        names
+    }
+
     /// What a space has without a settings file of its own.
-    fn inherited(&self, name: &SpaceName, folder: PathBuf) -> Result<Settings, CliError> {
+    ///
+    /// # Errors
+    /// Usage: where its stores would be is no place for one.
+    pub(crate) fn placed_in(&self, name: &SpaceName) -> Result<Settings, CliError> {
+        let folder = self.data.value.join(SPACES).join(name.as_str());
         let mut space = self.clone();
         let own = Settings::merged(&SettingFlags::default(), SettingFlags::default(), &folder)?;
         // What only its own file may set: pages of another brand, an address for the notices of another, people whose

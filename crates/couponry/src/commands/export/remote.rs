@@ -1,5 +1,7 @@
 //! The same over HTTP.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::coupons::{self, CouponsFlags};
@@ -93,19 +95,18 @@ fn coupon_query(flags: &CouponsFlags) -> Result<Vec<(&'static str, String)>, Cli
     Ok(vec![("campaign_id", campaign.to_string())])
 }
 
-/// Every coupon of a list. A coupon that moves to cold between two pages may be on both, so the later one counts.
+/// Every coupon of a list. A coupon that moves to cold between two pages may be on both.
 pub(in crate::commands) async fn coupons(
     remote: &Remote,
     query: Vec<(&str, String)>,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     sink.header(coupons::COLUMNS)?;
-    let mut last = String::new();
+    let mut before = HashSet::new();
     let page = |mut page: Vec<Value>| {
-        page.retain(|it| it["code"].as_str().is_some_and(|code| code != last));
-        if let Some(code) = page.last().and_then(|it| it["code"].as_str()) {
-            last = code.to_owned();
-        }
+        let codes = page.iter().map(|it| it["code"].to_string()).collect();
+        page.retain(|it| !before.contains(&it["code"].to_string()));
+        before = codes;
         sink.page(coupons::COLUMNS, &page, Value::clone, 0)
     };
     remote.pages(&["coupons"], query, page).await
