@@ -97,12 +97,15 @@ fn python_client() {
     passes(&Data::new(), &PYTHON, &calls.map(|call| (python.as_path(), call)));
 }
 
-/// A sample shop, whose customers pay while the server is killed again and again. `command` starts the shop in `folder`.
-fn shop(python: &Path, folder: &Path, command: &[&str]) {
+/// A sample shop, so many of whose customers pay while the server is killed again and again. `command` starts the shop
+/// in `folder`.
+fn shop(python: &Path, folder: &Path, command: &[&str], orders: usize) {
     let clients = Path::new(CLIENTS);
     let mut test = Command::new(python);
     test.arg(clients.join("samples/test_shop.py")).arg(folder).args(command);
-    test.env("COUPONRY_PROGRAM", COUPONRY).env("PYTHONPATH", clients.join("python"));
+    test.env("ORDERS", orders.to_string())
+        .env("COUPONRY_PROGRAM", COUPONRY)
+        .env("PYTHONPATH", clients.join("python"));
     test.env("PYTHONDONTWRITEBYTECODE", "1").env("NO_PROXY", "*").env("no_proxy", "*");
     let ran = Data::new().run_command(test);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -119,7 +122,7 @@ fn shop_python(suite: &str) -> Option<PathBuf> {
 fn python_shop() {
     let Some(python) = shop_python("sample shop with FastAPI") else { return };
     let folder = Path::new(CLIENTS).join("samples/fastapi");
-    shop(&python, &folder, &[&python.display().to_string(), "shop.py"]);
+    shop(&python, &folder, &[&python.display().to_string(), "shop.py"], 200);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn express_shop() {
     compile.args(["node_modules/typescript/bin/tsc", "--project", "."]).current_dir(data.folder());
     let compiled = data.run_command(compile);
     assert_eq!(compiled.code, Some(0), "{}{}", compiled.stdout, compiled.stderr);
-    shop(&python, data.folder(), &["node", "built/shop.js"]);
+    shop(&python, data.folder(), &["node", "built/shop.js"], 60);
 }
 
 /// With Spring Boot, above the client in Java.
@@ -152,7 +155,7 @@ fn spring_shop() {
     let memory = ["-XX:+UseSerialGC", "-Xmx256m", "-XX:TieredStopAtLevel=1"];
     let jar = jar.display().to_string();
     let command = [&["java"], &memory[..], &["-jar", &jar]].concat();
-    shop(&python, Data::new().folder(), &command);
+    shop(&python, Data::new().folder(), &command, 60);
 }
 
 #[test]
