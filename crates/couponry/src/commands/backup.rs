@@ -53,7 +53,6 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
             ));
         }
     }
-    let data = &settings.data.value;
     open::must_be_there(settings)?;
     let to = &args.folder;
     if to.exists() {
