@@ -207,7 +207,7 @@ fn a_space_does_not_disturb_others() {
     let mut globex = server.client("").at_host(GLOBEX);
     globex.get("/readyz").refused(503, "STORE_UNAVAILABLE");
 
-    // Acme is over its rate at once, and is answered again after the seconds that it is told to wait.
+    // Acme exceeds its rate at once, and gets answers again after `Retry-After`.
     let mut acme = admin(&data, &server, "acme");
     let answers: Vec<Answer> = (0..10).map(|_| acme.get("/v1/campaigns")).collect();
     let first = answers.first().expect("an answer");

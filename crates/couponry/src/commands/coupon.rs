@@ -32,7 +32,7 @@ pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliEr
             Selection::One(code) => call.to(engine, code).await?,
             Selection::Stock(campaign) => call.to_stock(engine, campaign).await?,
         };
-        output::say_json(&done.into_inner().body)?;
+        output::say_json(&done.into_inner())?;
         Ok(Ended::Done)
     };
     open::with(settings, purpose, work).await

@@ -11,47 +11,36 @@ use super::calls::Call;
 use crate::failure::CliError;
 use crate::open;
 
-/// The answer to a command.
-pub(super) struct Answer {
-    /// The answer of the HTTP interface.
-    pub(super) body: Value,
-    /// The detail in a list of results.
-    pub(super) detail: String,
-}
-
 impl Call {
     /// Does it with the coupon that has this code.
     pub(super) async fn to(
         &self,
         engine: &Engine,
         code: &CodeText,
-    ) -> Result<Done<Answer>, Failure> {
+    ) -> Result<Done<Value>, Failure> {
         let by = open::caller();
         Ok(match self {
             Call::Show { user, .. } => {
                 let view = engine.coupon(&by, code, user.clone()).await?;
-                let detail = state_of(&view);
-                Done::Created(Answer { body: json(&CouponDetail::from(&view)), detail })
+                Done::Created(json(&CouponDetail::from(&view)))
             }
             Call::Check { user, order, .. } => {
                 let view = engine.check(&by, code, Some(user.clone()), order.clone()).await?;
-                let body = json(&CheckBody::from(&view));
-                let detail = check_detail(&body);
-                Done::Created(Answer { body, detail })
+                Done::Created(json(&CheckBody::from(&view)))
             }
             Call::Issue { user, .. } => {
                 coupon(engine.issue_code(&by, code, Some(user.clone())).await?)
             }
             Call::Redeem { user, order, .. } => {
                 let done = engine.redeem(&by, code, Some(user.clone()), order.clone()).await?;
-                done.map(|view| bare(json(&RedemptionBody::from(&view))))
+                done.map(|view| json(&RedemptionBody::from(&view)))
             }
             Call::Release { order, .. } => coupon(engine.release(&by, code, order.clone()).await?),
             Call::CancelRedemption { order, reason, .. } => {
                 let done = engine.cancel_redemption(&by, code, order.clone(), reason.clone());
                 done.await?.map(|(redemption, coupon)| {
                     let redemption = RedemptionBody::from(&redemption);
-                    bare(json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
+                    json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) })
                 })
             }
             Call::Revoke { user, revoke_ref, why, .. } => {
@@ -70,7 +59,7 @@ impl Call {
         &self,
         engine: &Engine,
         campaign: &CampaignId,
-    ) -> Result<Done<Answer>, CliError> {
+    ) -> Result<Done<Value>, CliError> {
         let Call::Issue { user, issue_ref, .. } = self else {
             return Err(CliError::usage("only `coupon issue` takes --campaign: name a code"));
         };
@@ -80,31 +69,27 @@ impl Call {
     }
 }
 
-/// What a check found, in a list of results.
-pub(super) fn check_detail(body: &Value) -> String {
-    match body["redeemable"] == true {
-        true => "redeemable".to_owned(),
-        false => body["refusal"].as_str().unwrap_or_default().to_owned(),
+/// The detail of an answer in a list of results: the state of a coupon, or what a check found.
+pub(super) fn detail(call: &Call, body: &Value) -> String {
+    match call {
+        Call::Show { .. } => {
+            let mut words = vec![body["state"].as_str().unwrap_or_default()];
+            words.extend((body["expired"] == true).then_some("expired"));
+            words.extend((body["paused"] == true).then_some("paused"));
+            words.extend(body["held_until"].is_string().then_some("held"));
+            words.join(" ")
+        }
+        Call::Check { .. } if body["redeemable"] == true => "redeemable".to_owned(),
+        Call::Check { .. } => body["refusal"].as_str().unwrap_or_default().to_owned(),
+        _ => String::new(),
     }
 }
 
-fn coupon(done: Done<CouponView>) -> Done<Answer> {
-    done.map(|view| bare(json(&CouponBody::from(&view))))
-}
-
-fn bare(body: Value) -> Answer {
-    Answer { body, detail: String::new() }
+fn coupon(done: Done<CouponView>) -> Done<Value> {
+    done.map(|view| json(&CouponBody::from(&view)))
 }
 
 /// An answer has only texts, numbers and maps of them, so it is always JSON.
 fn json(body: &impl Serialize) -> Value {
     serde_json::to_value(body).unwrap_or_default()
-}
-
-fn state_of(view: &CouponView) -> String {
-    let mut words = vec![view.coupon.state().as_str()];
-    words.extend(view.expired.then_some("expired"));
-    words.extend(view.paused.then_some("paused"));
-    words.extend(view.held_until.map(|_| "held"));
-    words.join(" ")
 }

@@ -6,10 +6,9 @@ use coupon::code::CodeText;
 use engine::{Done, Engine, Failure};
 use futures::future::join_all;
 
-use super::action::Answer;
+use super::action::detail;
 use super::calls::Call;
 use super::codes::Codes;
-use super::remote;
 use crate::failure::{CliError, Ended, faults, refused};
 use crate::files;
 use crate::output::{self, Out, thousands};
@@ -158,7 +157,7 @@ async fn done_there(
     match call.over(remote, code).await {
         Ok(Said { is_new, body }) => {
             let result = if is_new || !call.says_replay() { "ok" } else { REPLAY };
-            Ok((result.to_owned(), remote::detail(call, &body)))
+            Ok((result.to_owned(), detail(call, &body)))
         }
         Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
             let detail = problem.sentence();
@@ -174,8 +173,8 @@ async fn done_here(
     text: &CodeText,
 ) -> Result<(String, String), CliError> {
     let (result, detail) = match call.to(engine, text).await {
-        Ok(Done::Created(Answer { detail, .. })) => ("ok", detail),
-        Ok(Done::Same(Answer { detail, .. })) => (REPLAY, detail),
+        Ok(Done::Created(body)) => ("ok", detail(call, &body)),
+        Ok(Done::Same(body)) => (REPLAY, detail(call, &body)),
         Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
         Err(Failure::Invalid(found)) => ("INVALID", faults(&found)),
         Err(

@@ -72,18 +72,3 @@ impl Call {
         }
     }
 }
-
-/// The detail of a coupon in a list of results: its state, or what would be refused.
-pub(super) fn detail(call: &Call, body: &Value) -> String {
-    match call {
-        Call::Show { .. } => {
-            let mut words = vec![body["state"].as_str().unwrap_or_default()];
-            words.extend((body["expired"] == true).then_some("expired"));
-            words.extend((body["paused"] == true).then_some("paused"));
-            words.extend(body["held_until"].is_string().then_some("held"));
-            words.join(" ")
-        }
-        Call::Check { .. } => super::action::check_detail(body),
-        _ => String::new(),
-    }
-}
