@@ -10,7 +10,6 @@ mod spaces;
 mod store;
 
 use api::accept::{self, Limits};
-use api::peer::TrustedProxies;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,7 +30,6 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         Some(_) => SpaceHosts::default(),
     };
     let machine = Machine::default();
-    let trusted_proxies: TrustedProxies = settings.trusted_proxies.parsed("trusted_proxies")?;
     let main = tokio::select! {
         opened = Store::open(settings, &machine, Waiting::Service) => opened?,
         () = &mut stop => return Ok(Ended::Done),
@@ -43,13 +41,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listen = &settings.listen.value;
     let cannot = format!("cannot listen on {listen}");
     let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    let limits = Limits { trusted_proxies: main.trusted_proxies().clone(), ..Limits::default() };
     banner::print(settings, &main.opened, &listener, &spaces).await?;
     let (main, app) = main.start(&machine);
     let spaces = spaces.start(&machine);
     let app = spaces.before(app);
     let mut wrong_store = None;
     let is_wrong = main.wrong_store();
-    let limits = Limits { trusted_proxies, ..Limits::default() };
     let stop = async {
         tokio::select! {
             () = stop => {}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::console::Console;
+use api::peer::TrustedProxies;
 use api::token::Tokens;
 use api::{Access, Figures, HttpService, Passwords, RequestRate, WebhookFeed};
 use attempts::AttemptLog;
@@ -60,7 +61,7 @@ pub(super) struct Store {
 pub(super) struct Served {
     opened: Opened,
     console: Option<Arc<Console>>,
-    background: JoinSet<()>,
+    background: Tasks,
     posting: Option<Posting>,
     _alone: File,
 }
@@ -115,6 +116,11 @@ impl Store {
         &self.settings.data.value
     }
 
+    /// Whose word about the address of a client counts.
+    pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.access.trusted_proxies
+    }
+
     /// Starts its tasks. Its requests are answered by the service that this returns.
     pub(super) fn start(self, machine: &Machine) -> (Served, HttpService) {
         let Store { settings, opened, access, tokens, notices, console, posting, alone } = self;
@@ -123,7 +129,7 @@ impl Store {
             background(&settings, &opened, &access, notices, console.clone(), machine);
         let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
         let reload = reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone());
-        background.spawn(reload.instrument(Span::current()));
+        background.spawn(reload);
         let service = api::app_with(engine, tokens, access);
         let service = match console.clone() {
             Some(console) => ::console::mounted(service, console),
@@ -163,7 +169,7 @@ impl Served {
     }
 }
 
-/// Tasks whose messages in the log name the space for which they were started.
+/// Tasks that run until this is dropped, and whose messages in the log name the space for which they were started.
 #[derive(Default)]
 struct Tasks(JoinSet<()>);
 
@@ -181,7 +187,7 @@ fn background(
     notices: Vec<Rounds>,
     console: Option<Arc<Console>>,
     machine: &Machine,
-) -> JoinSet<()> {
+) -> Tasks {
     let engine = || Arc::clone(&opened.engine);
     let figures = || Arc::clone(&access.figures);
     let mut tasks = Tasks::default();
@@ -202,7 +208,7 @@ fn background(
             tasks.spawn(cql::watch_keys(store, opened.keys.ring()));
         }
     }
-    tasks.0
+    tasks
 }
 
 /// Locks the data folder against another `serve`: each of two services would remember what the
