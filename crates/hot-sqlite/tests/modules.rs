@@ -62,7 +62,7 @@ const LEVELS: [&[&str]; 26] = [
     &["backup", "inventory/campaigns", "inventory/coupons", "inventory/importer"],
     &["inventory/tables", "inventory/vanished"],
     &["lib"],
-    &["inventory", "jobs", "moves"],
+    &["inventory", "jobs", "moves", "room"],
     &["store", "store/changing", "store/reports"],
 ];
 
