@@ -139,8 +139,7 @@ pub(crate) trait Counted {
 
     /// Coupons that nobody has got.
     fn available(&self) -> u64 {
-        let CampaignCounts { stock, issued, redeemed, void } = self.counts();
-        stock.saturating_sub(issued + redeemed + void)
+        self.counts().available()
     }
 }
 

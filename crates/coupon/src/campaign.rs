@@ -120,3 +120,10 @@ pub struct CampaignCounts {
     /// Void.
     pub void: u64,
 }
+
+impl CampaignCounts {
+    /// Coupons that nobody has got.
+    pub fn available(&self) -> u64 {
+        self.stock.saturating_sub(self.issued + self.redeemed + self.void)
+    }
+}

@@ -215,11 +215,7 @@ impl Remote {
         query: &[(&str, String)],
     ) -> Result<Response, Refused> {
         let request = self.request((Method::GET, path, query)).header(ACCEPT, "text/csv");
-        let answer = request.send().await.map_err(lost)?;
-        match answer.status().is_success() {
-            true => Ok(answer),
-            false => Err(Refused::Problem(problem(answer).await?)),
-        }
+        good(request.send().await.map_err(lost)?).await
     }
 
     /// Sends a file of CSV.
@@ -239,10 +235,7 @@ impl Remote {
         let request = self.request((Method::POST, path, query)).header(CONTENT_TYPE, "text/csv");
         let file = file.map(|piece| piece.map(Into::into));
         let answer = request.body(Body::wrap_stream(file)).send().await.map_err(lost)?;
-        match answer.status().is_success() {
-            true => answer.json().await.map_err(lost),
-            false => Err(Refused::Problem(problem(answer).await?)),
-        }
+        good(answer).await?.json().await.map_err(lost)
     }
 
     /// Sends a request, and again as its answers say.
@@ -311,6 +304,14 @@ fn lost(error: reqwest::Error) -> Refused {
     let cause = crate::failure::cause(&error);
     // The path of the address may have a code.
     Refused::Lost(format!("no answer of couponry: {} ({cause})", error.without_url()))
+}
+
+/// An answer, unless it is a problem.
+async fn good(answer: Response) -> Result<Response, Refused> {
+    match answer.status().is_success() {
+        true => Ok(answer),
+        false => Err(Refused::Problem(problem(answer).await?)),
+    }
 }
 
 /// What an answer that is not good says.

@@ -88,8 +88,7 @@ async fn show_stock(figures: &Figures, engine: &Engine) {
     let mut stocks: Vec<(&str, u64, u64)> = on_sale
         .filter_map(|it| {
             let (counts, _) = it.counts?;
-            let gone = counts.issued + counts.redeemed + counts.void;
-            Some((it.campaign.id.as_str(), counts.stock, counts.stock.saturating_sub(gone)))
+            Some((it.campaign.id.as_str(), counts.stock, counts.available()))
         })
         .filter(|(_, stock, _)| *stock > 0)
         .collect();
