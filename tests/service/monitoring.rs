@@ -3,19 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::calendar::{Date, Zone};
 use coupon::time::Millis;
 use serde_json::{Value, json};
 
-use super::data::{Data, Ran, Server, may_run, wait_until};
+use super::data::{Data, Server, may_run, wait_until};
 use super::disk::disk;
 use super::docs::anchors;
-use super::downloads::or_not_run;
+use super::engine::{Engine, Running, free_port, root};
 use super::finished::{campaign, compact, day_that_is_over, import, issued, left_over, order};
 use super::shim::{Clock, Shim};
 
@@ -26,10 +24,6 @@ const NOBODY: &str = "http://127.0.0.1:9/";
 
 /// How often Prometheus asks in this test.
 const SCRAPED_EVERY: &str = "1s";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -88,45 +82,19 @@ fn they_name_what_there_is() {
     }
 }
 
-fn prometheus(data: &Data, args: &[&str]) -> Ran {
-    let mut command = Command::new(root().join("tests/engines/prometheus"));
-    command.args(args).current_dir(root().join("deploy/prometheus"));
-    data.run_command(command)
-}
-
-/// Prometheus, until it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It runs until its standard input ends.
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
-/// Whether this machine has Prometheus.
-fn has_prometheus(data: &Data) -> bool {
-    if std::env::var("COUPONRY_PROMETHEUS").is_ok_and(|it| it == "none") {
-        eprintln!("NOT RUN: {SUITE}: there is no Prometheus on this machine");
-        return false;
-    }
-    let fetched = prometheus(data, &["fetch"]);
-    let there = if fetched.code == Some(0) { Ok(()) } else { Err(fetched.stderr) };
-    or_not_run(SUITE, "Prometheus, built with Go", there).is_some()
-}
+const PROMETHEUS: Engine = Engine { script: "prometheus", what: "Prometheus, built with Go" };
 
 #[test]
 fn each_alert_fires() {
     let data = Data::new();
-    if !has_prometheus(&data) {
+    if !PROMETHEUS.is_there(SUITE, &data) {
         return;
     }
     for args in [
         ["promtool", "check", "rules", "couponry.rules.yml"],
         ["promtool", "test", "rules", "couponry.rules.test.yml"],
     ] {
-        let ran = prometheus(&data, &args);
+        let ran = PROMETHEUS.ran(&data, &root().join("deploy/prometheus"), &args);
         assert_eq!(ran.code, Some(0), "{args:?}: {}{}", ran.stdout, ran.stderr);
     }
     let tests = read("deploy/prometheus/couponry.rules.test.yml");
@@ -155,11 +123,8 @@ impl Prometheus<'_> {
             targets.join(", ")
         );
         fs::write(folder.join("prometheus.yml"), config).expect("its settings");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
-        let mut command = Command::new(root().join("tests/engines/prometheus"));
-        command.arg("run").arg(&folder).arg(port.to_string());
-        let running = Running(command.stdin(Stdio::piped()).spawn().expect("Prometheus starts"));
+        let port = free_port();
+        let running = PROMETHEUS.run(&folder, port);
         Prometheus { data, port, _running: running }
     }
 
@@ -179,7 +144,7 @@ impl Prometheus<'_> {
 #[test]
 fn each_panel_shows_something() {
     let data = Data::new();
-    if !has_prometheus(&data) {
+    if !PROMETHEUS.is_there(SUITE, &data) {
         return;
     }
     let server = data.serve_with(|command| {
@@ -245,7 +210,7 @@ fn condition(alert: &str) -> String {
 #[test]
 fn alerts_of_services_in_trouble() {
     let (data, ahead) = (Data::new(), Data::new());
-    if !has_prometheus(&data) || !may_run(SUITE, "cc", Shim::can_be_built()) {
+    if !PROMETHEUS.is_there(SUITE, &data) || !may_run(SUITE, "cc", Shim::can_be_built()) {
         return;
     }
     let Some(disk) = disk(400) else { return };
