@@ -7,6 +7,7 @@ mod service {
     mod client;
     mod data;
     mod downloads;
+    mod engine;
     mod finished;
     mod shim;
 
@@ -45,6 +46,7 @@ mod service {
     mod spaces;
     mod strangers;
     mod synced;
+    mod traces;
     mod units;
     mod verify;
     mod visitor;

@@ -96,6 +96,8 @@ pub(super) struct Client {
     /// The host that its requests name.
     host: String,
     token: String,
+    /// More lines for the heads of its requests.
+    headers: String,
     connection: Option<Connection>,
     /// Whether the service may have closed the connection before the last request was sent.
     is_late: bool,
@@ -104,12 +106,17 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(address: SocketAddr, token: &str) -> Client {
         let (host, token) = (address.to_string(), token.to_owned());
-        Client { address, host, token, connection: None, is_late: false }
+        Client { address, host, token, headers: String::new(), connection: None, is_late: false }
     }
 
     /// The same caller, whose requests name another host.
     pub(super) fn at_host(self, host: &str) -> Client {
         Client { host: host.to_owned(), ..self }
+    }
+
+    /// The same caller, whose requests have this line in their heads.
+    pub(super) fn with_header(self, line: &str) -> Client {
+        Client { headers: format!("{}{line}\r\n", self.headers), ..self }
     }
 
     /// Another connection of the same caller.
@@ -250,8 +257,10 @@ impl Client {
     }
 
     fn head(&self, method: &str, path: &str) -> String {
-        let Client { host, token, .. } = self;
-        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n")
+        let Client { host, token, headers, .. } = self;
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{headers}"
+        )
     }
 
     fn socket(&mut self) -> io::Result<&mut BufReader<TcpStream>> {

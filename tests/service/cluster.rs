@@ -16,7 +16,7 @@ use testcluster::TestCluster;
 
 use super::client::{Client, at_once};
 use super::data::{Data, Server, despite_stalls, wait_until};
-use super::finished::{cold, order, redeemed, serve};
+use super::finished::{campaign, cold, issued, order, redeemed, serve};
 use super::verify::{Scene, Verified, archive, busy, verify};
 use super::visitor::Visitor;
 use super::webhooks::Program;
@@ -91,6 +91,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     let data = &scene.data;
     records(data);
     webhooks(data);
+    spaces(data);
     console(data);
     rolling_update(data);
     let clean = verify(data, &[]).must_be_clean("before");
@@ -268,6 +269,40 @@ fn webhooks(data: &Data) {
     while !listener.line().contains("order-killed") {}
     admin.call("DELETE", "/v1/webhooks/w", None).must(204);
     answering.stop();
+    server.stop();
+}
+
+/// A space is a keyspace of its own beside that of the main store: neither has anything of the other.
+fn spaces(data: &Data) {
+    let spaced = || {
+        data.serve_with(|command| {
+            command.args(["--spaces", "acme=acme.test", "--compact-every", "0"]);
+        })
+    };
+    let server = spaced();
+    assert!(server.banner.contains("acme at acme.test"), "{}", server.banner);
+    let token = data.run(&["token", "--role", "admin", "--space", "acme"]);
+    assert_eq!(token.code, Some(0), "{token:?}");
+    let of_acme = |server: &Server| server.client(token.stdout.trim()).at_host("acme.test");
+    let mut acme = of_acme(&server);
+    campaign(&mut acme, "only-acme", 5);
+    let code = issued(&mut acme, "only-acme", "ann");
+    let redeem = format!("/v1/coupons/{code}/redeem");
+    acme.post(&redeem, &order("ann", "o1")).must(201);
+    let mut main = server.client(&data.token("admin", "root"));
+    main.get("/v1/campaigns/only-acme").refused(404, "NOT_FOUND");
+    main.get(&format!("/v1/coupons/{code}")).refused(404, "NOT_FOUND");
+    main.post(&redeem, &order("ann", "o1")).refused(404, "NOT_FOUND");
+    acme.get("/v1/campaigns?limit=500").must(200).json()["data"]
+        .as_array()
+        .map(|all| assert_eq!(all.len(), 1, "acme sees nothing of the main store"))
+        .expect("a list");
+    server.stop();
+    let verified = data.run(&["verify", "--space", "acme"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    // Another start finds it again.
+    let server = spaced();
+    of_acme(&server).post(&redeem, &order("bob", "o2")).refused(409, "ALREADY_REDEEMED");
     server.stop();
 }
 

@@ -135,7 +135,8 @@ impl Data {
         let mut command = Command::new(COUPONRY);
         for (name, _) in std::env::vars_os() {
             let name_bytes = name.as_encoded_bytes();
-            if name_bytes.starts_with(b"COUPONRY_") || name_bytes.starts_with(b"AWS_") {
+            let ours: [&[u8]; 3] = [b"COUPONRY_", b"AWS_", b"OTEL_"];
+            if ours.iter().any(|ours| name_bytes.starts_with(ours)) {
                 command.env_remove(name);
             }
         }

@@ -44,8 +44,10 @@ pub struct Access {
     pub attempts: Option<Arc<AttemptLog>>,
     /// The endpoints to which events are posted; none by default.
     pub webhooks: Option<Arc<Webhooks>>,
-    /// Whether this is one of several stores of a process, which write into one log.
-    pub is_space: bool,
+    /// The name of this store, if it is one of several of a process, which write into one log.
+    pub space: Option<String>,
+    /// Whether requests become spans of the global tracer of OpenTelemetry.
+    pub traced: bool,
     /// The figures that `/metrics` shows.
     pub figures: Arc<Figures>,
     /// How many requests all callers together may send; no limit by default.

@@ -1,4 +1,4 @@
-//! The layer around every request: it gives the request an id, writes a problem out, counts, and logs.
+//! The layer around every request: it gives the request an id, writes a problem out, counts, logs, and traces.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,10 +10,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::Access;
+use crate::deprecation::Deprecation;
 use crate::metrics::Figures;
 use crate::problem::{Code, Problem};
-use crate::request_log::{Ended, RequestLog, trace_id};
+use crate::request_log::{Ended, RequestLog};
 use crate::request_rate::{RequestRate, Standing};
+use crate::traces::{self, RequestSpan, RequestTracer};
 
 /// Longest id that a client may give its request, in characters.
 pub(crate) const REQUEST_ID_LEN_MAX: usize = 64;
@@ -28,12 +30,15 @@ pub(crate) struct Around {
     figures: Arc<Figures>,
     rate: Option<Arc<RequestRate>>,
     log: RequestLog,
+    tracer: Option<RequestTracer>,
 }
 
 impl Around {
     pub(crate) fn new(access: &Access) -> Arc<Around> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
-        Arc::new(Around { figures, rate, log: RequestLog::new(access.is_space) })
+        let log = RequestLog::new(access.space.is_some());
+        let tracer = access.traced.then(|| RequestTracer::new(access.space.clone()));
+        Arc::new(Around { figures, rate, log, tracer })
     }
 
     /// Takes one request of the limit, if there is one.
@@ -54,11 +59,14 @@ pub(crate) async fn around(
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let trace = trace_id(request.headers()).map(str::to_owned);
+    let parent = traces::parent(request.headers());
+    let tracer = around.tracer.as_ref();
+    let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, &id));
     let taken = around.take(route);
-    let mut response = match taken {
-        Some((rate, Standing { refused: Some(wait), .. })) => over_the_rate(rate, wait),
-        _ => next.run(request).await,
+    let mut response = match (taken, &span) {
+        (Some((rate, Standing { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
+        (_, Some(span)) => span.around(next.run(request)).await,
+        (_, None) => next.run(request).await,
     };
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
@@ -74,13 +82,20 @@ pub(crate) async fn around(
     if let Some((rate, standing)) = taken {
         rate.headers(standing, response.headers_mut());
     }
+    if let Some(deprecation) = Deprecation::of(&method, route) {
+        deprecation.headers(response.headers_mut());
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let (status, took) = (response.status(), begun.elapsed());
     around.figures.request(route, &method, status, took);
+    let trace = span.as_ref().map(RequestSpan::trace_id).or(parent.map(|it| it.trace_id()));
+    if let Some(span) = span {
+        span.end(status, refused);
+    }
     if let Some(code) = refused {
-        let (id, trace, method) = (id.as_str(), trace.as_deref(), &method);
+        let (id, method) = (id.as_str(), &method);
         around.log.refused(&Ended { id, trace, method, route, status, code, took });
     }
     response

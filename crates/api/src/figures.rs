@@ -41,6 +41,14 @@ figures! {
     HOT_UNKNOWN_RESOLVED Counter Count "couponry_hot_unknown_resolved_total";
     /// Writes that were sent again, on a cluster.
     HOT_RESENT Counter Count "couponry_hot_resent_total";
+    /// Requests to the bucket of the archive, with every retry, by what they do; those of compactions here are among them.
+    COLD_REQUESTS Counter Count "couponry_cold_requests_total";
+    /// Requests to the bucket that had no answer, or 429 or 5xx.
+    COLD_REQUESTS_FAILED Counter Count "couponry_cold_requests_failed_total";
+    /// Bytes that were sent to the bucket.
+    COLD_SENT_BYTES Counter Bytes "couponry_cold_sent_bytes_total";
+    /// Bytes that came from the bucket.
+    COLD_RECEIVED_BYTES Counter Bytes "couponry_cold_received_bytes_total";
     /// Webhooks by state.
     WEBHOOKS Gauge Count "couponry_webhooks";
     /// Active webhooks whose receiver fails.

@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use coupon::campaign::ImportCounts;
 use coupon::time::Millis;
-use engine::{Engine, FeedReader};
+use engine::{Engine, FeedReader, RequestKind, Traffic};
 use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -161,7 +161,7 @@ impl Figures {
 }
 
 /// A client may send any word as a method; each would be a time series of its own.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"];
     KNOWN.into_iter().find(|word| *word == method.as_str()).unwrap_or("other")
 }
@@ -225,6 +225,17 @@ fn show_hot(engine: &Engine) {
     metrics::counter!(figures::HOT_RESENT).absolute(gauge.resent);
 }
 
+/// Shows what went to the bucket of the archive since the start of this process.
+fn show_cold(traffic: &Traffic) {
+    for kind in RequestKind::ALL {
+        let requests = metrics::counter!(figures::COLD_REQUESTS, "kind" => kind.as_str());
+        requests.absolute(traffic.requests(kind));
+    }
+    metrics::counter!(figures::COLD_REQUESTS_FAILED).absolute(traffic.failed());
+    metrics::counter!(figures::COLD_SENT_BYTES).absolute(traffic.sent_bytes());
+    metrics::counter!(figures::COLD_RECEIVED_BYTES).absolute(traffic.received_bytes());
+}
+
 /// A file of webhooks or a store that does not answer leaves its figures as they were.
 async fn scrape(app: &App) -> impl IntoResponse + use<> {
     let figures = &app.access.figures;
@@ -235,6 +246,7 @@ async fn scrape(app: &App) -> impl IntoResponse + use<> {
     let readers = app.engine.feed_readers().await.unwrap_or_default();
     figures.with(|| {
         show_hot(&app.engine);
+        show_cold(app.engine.cold().traffic());
         webhooks.iter().for_each(show_webhooks);
         show_feed_readers(readers, app.engine.now());
         metrics::gauge!(figures::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);

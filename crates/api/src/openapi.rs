@@ -19,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::closed;
+use crate::deprecation::DEPRECATIONS;
 use crate::handlers::{
     accounts, admin, attempts, audit, batches, campaigns, codes, counts, coupons, events, health,
     imports, lists, redemptions, webhooks,
@@ -126,6 +127,7 @@ pub(crate) fn completed(document: Document) -> Value {
     names::add(&mut document);
     headers::add(&mut document);
     story::add(&mut document);
+    DEPRECATIONS.iter().for_each(|it| it.mark(&mut document));
     document
 }
 

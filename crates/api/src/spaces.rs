@@ -36,12 +36,12 @@ impl Space {
     /// A space that `service` answers.
     pub fn new(name: &str, service: HttpService) -> Space {
         let is_closed = Arc::new(AtomicBool::new(false));
-        Space { name: name.into(), open: service, closed: closed(), is_closed }
+        Space { name: name.into(), open: service, closed: closed(name), is_closed }
     }
 
     /// A space that cannot be served: it says so to everybody.
     pub fn unserved(name: &str) -> Space {
-        let space = Space::new(name, closed());
+        let space = Space::new(name, closed(name));
         space.close();
         space
     }
@@ -94,12 +94,12 @@ fn host(request: &Request) -> Option<String> {
 }
 
 /// What a space that is not served answers.
-fn closed() -> HttpService {
+fn closed(name: &str) -> HttpService {
     let why = "this space is not served at the moment; the log of the server says why";
     Router::new()
         .fallback(async move || Problem::new(Code::StoreUnavailable, why).into_response())
         .layer(from_fn_with_state(
-            Around::new(&Access { is_space: true, ..Access::default() }),
+            Around::new(&Access { space: Some(name.to_owned()), ..Access::default() }),
             around,
         ))
 }

@@ -1,8 +1,11 @@
 //! A prefix of a bucket on any server that speaks S3, configured by `s3://BUCKET/PREFIX` and the
 //! usual `AWS_*` variables.
 
+mod traffic;
+
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
@@ -11,6 +14,9 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
 
 use crate::retried::Retried;
+
+use self::traffic::Counting;
+pub use self::traffic::{RequestKind, Traffic};
 
 /// The scheme of the address.
 const SCHEME: &str = "s3://";
@@ -103,11 +109,13 @@ impl fmt::Display for BucketAddress {
 }
 
 impl BucketAddress {
-    /// Configures the store by the `AWS_*` variables of `environment`. Sends no request.
+    /// Configures the store by the `AWS_*` variables of `environment`. Sends no request. Counts all that it will send
+    /// in `traffic`.
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
         patience: Patience,
+        traffic: &Arc<Traffic>,
     ) -> Result<Retried<PrefixStore<AmazonS3>>, BadBucket> {
         let client = ClientOptions::new()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -128,6 +136,7 @@ impl BucketAddress {
             .with_bucket_name(&self.bucket)
             // A commit is an object that is created only once, so no variable may turn this off.
             .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_http_connector(Counting(Arc::clone(traffic)))
             .build()
             .map_err(|error| BadBucket(format!("{self}: {error}")))?;
         Ok(Retried(PrefixStore::new(store, self.prefix.clone())))
@@ -196,7 +205,7 @@ mod tests {
         for (name, environment, want) in cases {
             let environment =
                 environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let store = address.store(environment, Patience::Work);
+            let store = address.store(environment, Patience::Work, &Arc::default());
             assert_eq!(store.is_ok(), want, "{name}");
         }
     }

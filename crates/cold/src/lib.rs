@@ -48,7 +48,7 @@ pub use audit::{
     ColdCode, ColdCopy, FileFault, PartitionAudit, SIDE_FAULTS_MAX, SideAudit, SideFault, SideIs,
 };
 pub use blocking::Runner;
-pub use bucket::{BadBucket, BucketAddress, Patience};
+pub use bucket::{BadBucket, BucketAddress, Patience, RequestKind, Traffic};
 pub use error::ColdError;
 pub use holders::HolderEntry;
 pub use index::HolderMerge;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::blocking::Runner;
-use crate::bucket::Patience;
+use crate::bucket::{Patience, Traffic};
 use crate::schema::GROUP_BYTES;
 
 /// See [`Options::index_file_bytes`]. A list reads at most eight files, and 4 MB, of the index of
@@ -44,6 +44,8 @@ pub struct Options {
     pub index_file_bytes: u64,
     /// Commits between two checkpoints.
     pub checkpoint_every: u64,
+    /// Where requests to a bucket are counted.
+    pub traffic: Arc<Traffic>,
     /// Runs blocking work; `None` for the threads of tokio. For tests.
     pub runner: Option<Arc<dyn Runner>>,
 }
@@ -62,6 +64,7 @@ impl Default for Options {
             holder_rows_max: 1_000_000,
             index_file_bytes: INDEX_FILE_BYTES,
             checkpoint_every: CHECKPOINT_EVERY,
+            traffic: Arc::default(),
             runner: None,
         }
     }

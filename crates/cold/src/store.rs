@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use crate::blocking::Blocking;
 use crate::bounds::Bounds;
-use crate::bucket::{self, BadBucket, BucketAddress};
+use crate::bucket::{self, BadBucket, BucketAddress, Traffic};
 use crate::cursor::{Cursor, Reading};
 use crate::error::ColdError;
 use crate::files::{Files, ReadError};
@@ -118,7 +118,8 @@ impl ColdStore {
         environment: Vec<(String, String)>,
         options: Options,
     ) -> Result<ColdStore, BadBucket> {
-        let store = Arc::new(address.store(environment, options.patience)?);
+        let store = address.store(environment, options.patience, &options.traffic)?;
+        let store = Arc::new(store);
         Ok(ColdStore::without_folder(store, &address.to_string(), options, true))
     }
 
@@ -174,6 +175,11 @@ impl ColdStore {
     /// [`ColdStore::with_store`].
     pub fn location(&self) -> &str {
         &self.inner.location.name
+    }
+
+    /// The counts of what it has sent to its bucket, and got from it. A folder has none.
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.inner.options.traffic
     }
 
     /// How long a look-up may take; see [`Options::look_up_max`].

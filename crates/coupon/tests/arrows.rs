@@ -74,7 +74,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
 
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
 /// HTTP front end, which is measured.
-const ALONE: [(&str, &[&str]); 12] = [
+const ALONE: [(&str, &[&str]); 13] = [
     ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
     ("scylla", &["cql-records", "cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
@@ -87,6 +87,8 @@ const ALONE: [(&str, &[&str]); 12] = [
     ("clap", &["couponry", "history", "kafka", "loadtest", "simulation", "peers"]),
     ("datafusion", &["history"]),
     ("rdkafka", &["kafka"]),
+    // All others know only the part of OpenTelemetry that does nothing by itself.
+    ("opentelemetry_sdk", &["couponry"]),
 ];
 
 fn cargo(arguments: &[&str]) -> String {

@@ -12,6 +12,8 @@ use console::{CompactionPlan, Compactions, PlannedPass, PlannedWork};
 use engine::{
     COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
 };
+use opentelemetry::trace::{FutureExt, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue, global};
 use tokio::sync::Semaphore;
 
 use crate::clock::{self, Trust};
@@ -136,7 +138,8 @@ async fn compacted(
     let watch = noted.watch();
     let work = async {
         // A store of its own: the engine's gives up as soon as a caller would.
-        let cold = open::cold(settings, Patience::Work)?;
+        let traffic = Arc::clone(engine.cold().traffic());
+        let cold = open::cold_beside(settings, Patience::Work, traffic)?;
         let wanted = Closed::WhenWorthwhile;
         let (closed, warning) =
             clock::allowed(settings, engine, &cold, wanted, Trust::Compared).await?;
@@ -146,7 +149,27 @@ async fn compacted(
         let compactor = compactor(engine, &cold, watch);
         compactor.run(engine.now(), closed).await.map_err(cli_error)
     };
-    noted.during(engine, work).await
+    traced(noted.during(engine, work)).await
+}
+
+/// Makes a compaction a span, for OpenTelemetry, above those of its requests to the bucket.
+async fn traced(work: impl Future<Output = Result<Report, CliError>>) -> Result<Report, CliError> {
+    let span = global::tracer(env!("CARGO_PKG_NAME")).start("compaction");
+    let context = Context::new().with_span(span);
+    let ended = work.with_context(context.clone()).await;
+    let span = context.span();
+    match &ended {
+        Ok(report) => {
+            let rows: u64 = report.partitions.iter().map(|it| it.copied).sum();
+            span.set_attribute(KeyValue::new(
+                "couponry.coupons",
+                i64::try_from(rows).unwrap_or(i64::MAX),
+            ));
+        }
+        Err(error) => span.set_status(Status::error(error.to_string())),
+    }
+    span.end();
+    ended
 }
 
 /// Enters a run in the list of all processes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ::webhooks::Webhooks;
 use api::token::Tokens;
-use cold::{ColdStore, Patience};
+use cold::{ColdStore, Patience, Traffic};
 use coupon::ids::Actor;
 use engine::{Caller, Clock, ColdArchive, Deed, Engine, Role, SystemClock};
 use hot::HotStore;
@@ -241,7 +241,16 @@ pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: 
 /// # Errors
 /// Usage: `AWS_*` variables with which a bucket cannot be reached.
 pub(crate) fn cold(settings: &Settings, patience: Patience) -> Result<Arc<ColdStore>, CliError> {
-    let options = cold::Options { patience, ..cold::Options::default() };
+    cold_beside(settings, patience, Arc::default())
+}
+
+/// The same, whose requests are counted together with those of another one.
+pub(crate) fn cold_beside(
+    settings: &Settings,
+    patience: Patience,
+    traffic: Arc<Traffic>,
+) -> Result<Arc<ColdStore>, CliError> {
+    let options = cold::Options { patience, traffic, ..cold::Options::default() };
     let store = match &settings.cold.value {
         Cold::Folder(folder) => ColdStore::on_folder(folder, options),
         Cold::Bucket(address) => ColdStore::on_bucket(address, options)

@@ -8,12 +8,14 @@ mod identity;
 mod machine;
 mod spaces;
 mod store;
+mod traces;
 
 use api::accept::{self, Limits};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::store::{Machine, Store};
+use self::traces::Traces;
 use crate::cql::Waiting;
 use crate::failure::{CliError, Ended};
 use crate::settings::{Settings, SpaceHosts};
@@ -30,6 +32,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         Some(_) => SpaceHosts::default(),
     };
     let machine = Machine::default();
+    let traces = Traces::start(settings)?;
     let main = tokio::select! {
         opened = Store::open(settings, &machine, Waiting::Service) => opened?,
         () = &mut stop => return Ok(Ended::Done),
@@ -59,6 +62,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     };
     let served = accept::serve(listener, app, limits, stop).await;
     futures::join!(main.stop(), spaces.stop());
+    traces.stop().await;
     if let Some(error) = wrong_store {
         return Err(error);
     }

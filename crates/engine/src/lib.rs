@@ -61,6 +61,7 @@ pub use caller::{Caller, Role};
 pub use campaigns::{CampaignDraft, CampaignView};
 pub use clock::{Clock, SetClock, SystemClock};
 pub use codes::{CodesFormat, CodesRequest};
+pub use cold::{RequestKind, Traffic};
 pub use compactions::{
     COMPACTION_RUNS_MAX, COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep,
     OtherRuns,

@@ -23,6 +23,7 @@
 //!
 //! Methods are `async` and wait for the disk on another thread; only [`Webhooks::open`] and [`backup`] block.
 
+mod attempt_span;
 mod delivery;
 mod endpoint;
 mod error;

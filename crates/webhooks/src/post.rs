@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
+use crate::attempt_span::AttemptSpan;
 use crate::guard::GuardedResolver;
 use crate::signature::Secrets;
 use crate::{Options, retry};
@@ -95,7 +96,15 @@ impl Poster {
     ) -> Answered {
         let begun = Instant::now();
         let (verdict, status, error) = match url {
-            Ok(url) => self.answer(url, secrets, letter).await,
+            Ok(url) => {
+                let span = AttemptSpan::begin(&url);
+                let (verdict, status, error) =
+                    self.answer(url, secrets, letter, span.as_ref()).await;
+                if let Some(span) = span {
+                    span.end(status, verdict == Verdict::Delivered);
+                }
+                (verdict, status, error)
+            }
             Err(why) => (Verdict::Failed { asked: None }, None, Some(why)),
         };
         Answered { verdict, status, error, duration: begun.elapsed() }
@@ -106,6 +115,7 @@ impl Poster {
         url: Url,
         secrets: &Secrets,
         letter: Letter<'_>,
+        span: Option<&AttemptSpan>,
     ) -> (Verdict, Option<u16>, Option<String>) {
         let Letter { id, body, timestamp } = letter;
         let request = self
@@ -116,6 +126,10 @@ impl Poster {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", secrets.sign(id, timestamp, body))
             .body(body.to_owned());
+        let request = match span {
+            Some(span) => request.header("traceparent", span.traceparent()),
+            None => request,
+        };
         match request.send().await {
             Ok(answer) => heard(answer).await,
             Err(error) => {

@@ -26,7 +26,7 @@ use crate::compaction::Turns;
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
 use crate::open::{self, OpenHot, Opened, Purpose};
-use crate::settings::Settings;
+use crate::settings::{Settings, SpaceName};
 use crate::{clock, compaction, files, reload};
 
 /// How often rejected lines of old imports are deleted.
@@ -88,7 +88,8 @@ impl Store {
             cors_origins: settings.cors_origins.parsed("cors_origins")?,
             sign_up: settings.sign_up.parsed("sign_up")?,
             passwords: machine.passwords.clone(),
-            is_space: settings.space.value.is_some(),
+            space: settings.space.value.as_ref().map(SpaceName::to_string),
+            traced: settings.traces.value.is_some(),
             rate: rate.map(Arc::new),
             figures: Arc::new(figures),
             ..Access::default()

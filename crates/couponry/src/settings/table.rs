@@ -55,6 +55,8 @@ pub(super) const MACHINE: &[&str] = &[
     "token",
     "log",
     "log_format",
+    "traces",
+    "traces_percent",
     // Notices are signed with the one secret in the environment.
     "notify_webhook",
 ];
@@ -298,6 +300,14 @@ settings! {
     log_format: String = "auto",
         env "COUPONRY_LOG_FORMAT", flag "FORMAT",
         "Log to standard error as text, as json, or as auto: text on a terminal, JSON elsewhere";
+    traces: Option<String> = "",
+        env "COUPONRY_TRACES", flag "URL",
+        "Let serve send traces to this collector of OpenTelemetry, by OTLP over HTTP: such as \
+         http://collector.example:4318";
+    traces_percent: u64 = "100",
+        env "COUPONRY_TRACES_PERCENT", flag "PERCENT",
+        "Record this many of a hundred requests that come without traceparent, and of compactions and \
+         posts to webhooks";
     identity_issuer: Option<String> = "",
         env "COUPONRY_IDENTITY_ISSUER", flag "ISS",
         "Accept tokens of this issuer (`iss`) too; sign-up and sign-in are then off";

@@ -1,0 +1,172 @@
+//! What goes to a bucket and comes from it. It is counted, because that is what a bucket costs; and within a call that
+//! is traced, each request is a span of its trace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
+};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue, global};
+
+/// What a request does. A list is a GET that most providers bill as a PUT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Reads an object or a part of it.
+    Get,
+    /// Asks for the size of an object.
+    Head,
+    /// Lists objects.
+    List,
+    /// Writes an object or a part of it.
+    Put,
+    /// Begins or ends an upload in parts, or deletes many objects.
+    Post,
+    /// Deletes an object.
+    Delete,
+}
+
+impl RequestKind {
+    /// All of them.
+    pub const ALL: [RequestKind; 6] = [
+        RequestKind::Get,
+        RequestKind::Head,
+        RequestKind::List,
+        RequestKind::Put,
+        RequestKind::Post,
+        RequestKind::Delete,
+    ];
+
+    /// The word for metrics and traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RequestKind::Get => "get",
+            RequestKind::Head => "head",
+            RequestKind::List => "list",
+            RequestKind::Put => "put",
+            RequestKind::Post => "post",
+            RequestKind::Delete => "delete",
+        }
+    }
+
+    fn of(request: &HttpRequest) -> RequestKind {
+        let is_list = || request.uri().query().is_some_and(|it| it.contains("list-type="));
+        match request.method().as_str() {
+            "HEAD" => RequestKind::Head,
+            "PUT" => RequestKind::Put,
+            "POST" => RequestKind::Post,
+            "DELETE" => RequestKind::Delete,
+            _ if is_list() => RequestKind::List,
+            _ => RequestKind::Get,
+        }
+    }
+}
+
+/// Counts of all requests to a bucket, with every retry, since this was made. Where credentials come from a server
+/// (STS, or the metadata of a machine), the requests to it are among them.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    requests: [AtomicU64; RequestKind::ALL.len()],
+    failed: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// How many requests of this kind were sent.
+    pub fn requests(&self, kind: RequestKind) -> u64 {
+        self.requests[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// How many had no answer, or one that says that the server could not: 429 or 5xx.
+    pub fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bodies that were sent.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bodies that came.
+    pub fn received_bytes(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes clients whose requests are counted.
+#[derive(Debug)]
+pub(super) struct Counting(pub(super) Arc<Traffic>);
+
+impl HttpConnector for Counting {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Counted { client, traffic: Arc::clone(&self.0) }))
+    }
+}
+
+#[derive(Debug)]
+struct Counted {
+    client: HttpClient,
+    traffic: Arc<Traffic>,
+}
+
+#[async_trait]
+impl HttpService for Counted {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let kind = RequestKind::of(&request);
+        let traffic = &self.traffic;
+        traffic.requests[kind as usize].fetch_add(1, Ordering::Relaxed);
+        traffic.sent.fetch_add(request.body().content_length() as u64, Ordering::Relaxed);
+        let span = span(kind, &request);
+        let answered = self.client.execute(request).await;
+        let status = answered.as_ref().ok().map(|answer| answer.status());
+        let failed = status.is_none_or(|it| it.as_u16() == 429 || it.is_server_error());
+        if failed {
+            traffic.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(context) = span {
+            let span = context.span();
+            if let Some(status) = status {
+                let status = i64::from(status.as_u16());
+                span.set_attribute(KeyValue::new("http.response.status_code", status));
+            }
+            if failed {
+                span.set_status(Status::error(""));
+            }
+            span.end();
+        }
+        let traffic = Arc::clone(traffic);
+        let count = move |data: Bytes| {
+            traffic.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            data
+        };
+        let counted = move |body: HttpResponseBody| {
+            HttpResponseBody::new(body.map_frame(move |frame| frame.map_data(&count)))
+        };
+        Ok(answered?.map(counted))
+    }
+}
+
+/// The span of a request, if it is sent within a call that is traced. It has no path: the server's log has it.
+fn span(kind: RequestKind, request: &HttpRequest) -> Option<Context> {
+    let parent = Context::current();
+    if !parent.span().is_recording() {
+        return None;
+    }
+    let tracer = global::tracer(env!("CARGO_PKG_NAME"));
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let builder = tracer.span_builder(format!("bucket {}", kind.as_str()));
+    let builder = builder.with_kind(SpanKind::Client).with_attributes([
+        KeyValue::new("http.request.method", request.method().as_str().to_owned()),
+        KeyValue::new("server.address", host),
+    ]);
+    let span = tracer.build_with_context(builder, &parent);
+    Some(parent.with_span(span))
+}
