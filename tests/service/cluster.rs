@@ -280,7 +280,14 @@ fn spaces(data: &Data) {
         })
     };
     let server = spaced();
-    assert!(server.banner.contains("acme at acme.test"), "{}", server.banner);
+    assert!(server.banner.contains("acme at acme.test: NOT SERVED"), "{}", server.banner);
+    let closed = server.client("").at_host("acme.test").get("/v1/campaigns");
+    closed.refused(503, "STORE_UNAVAILABLE");
+    server.stop();
+    let made = data.run(&["schema", "apply", "--space", "acme"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let server = spaced();
+    assert!(!server.banner.contains("NOT SERVED"), "{}", server.banner);
     let token = data.run(&["token", "--role", "admin", "--space", "acme"]);
     assert_eq!(token.code, Some(0), "{token:?}");
     let of_acme = |server: &Server| server.client(token.stdout.trim()).at_host("acme.test");
@@ -422,6 +429,7 @@ fn upgraded(data: &Data, addresses: &str) {
     let earlier = Keyspace::before_it_is_made(addresses);
     // An earlier run may have left it.
     earlier.done("DROP KEYSPACE IF EXISTS verify");
+    earlier.done("DROP KEYSPACE IF EXISTS verify_acme");
     earlier.done(
         "CREATE KEYSPACE verify WITH replication = \
          {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",

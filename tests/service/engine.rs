@@ -38,8 +38,10 @@ impl Engine {
     ///
     /// # Panics
     /// If the machine could have it and does not, and `COUPONRY_REQUIRE_ENGINES=1`.
-    pub(super) fn is_there(&self, suite: &str, data: &Data) -> bool {
-        let fetched = self.ran(data, data.folder(), &["fetch"]);
+    pub(super) fn is_there(&self, suite: &str) -> bool {
+        // However long it takes: another process may be building it.
+        let fetched = self.command().arg("fetch").stdin(Stdio::null()).output();
+        let fetched = Ran::from(fetched.expect("the script starts"));
         if fetched.code == Some(CANNOT) {
             eprintln!("{}NOT RUN: {suite}: this machine cannot have {}", fetched.stderr, self.what);
             return false;

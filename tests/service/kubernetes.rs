@@ -34,7 +34,7 @@ fn rendered(data: &Data, values: &[&str]) -> Ran {
 #[test]
 fn what_the_chart_makes() {
     let data = Data::new();
-    if !HELM.is_there(SUITE, &data) {
+    if !HELM.is_there(SUITE) {
         return;
     }
     for name in ["embedded", "cluster"] {
@@ -137,7 +137,7 @@ impl Api<'_> {
 #[test]
 fn an_api_server_takes_it() {
     let data = Data::new();
-    if !HELM.is_there(SUITE, &data) || !KUBERNETES.is_there(SUITE, &data) {
+    if !HELM.is_there(SUITE) || !KUBERNETES.is_there(SUITE) {
         return;
     }
     let api = Api::beside(&data);

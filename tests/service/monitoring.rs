@@ -87,7 +87,7 @@ const PROMETHEUS: Engine = Engine { script: "prometheus", what: "Prometheus, bui
 #[test]
 fn each_alert_fires() {
     let data = Data::new();
-    if !PROMETHEUS.is_there(SUITE, &data) {
+    if !PROMETHEUS.is_there(SUITE) {
         return;
     }
     for args in [
@@ -144,7 +144,7 @@ impl Prometheus<'_> {
 #[test]
 fn each_panel_shows_something() {
     let data = Data::new();
-    if !PROMETHEUS.is_there(SUITE, &data) {
+    if !PROMETHEUS.is_there(SUITE) {
         return;
     }
     let server = data.serve_with(|command| {
@@ -210,7 +210,7 @@ fn condition(alert: &str) -> String {
 #[test]
 fn alerts_of_services_in_trouble() {
     let (data, ahead) = (Data::new(), Data::new());
-    if !PROMETHEUS.is_there(SUITE, &data) || !may_run(SUITE, "cc", Shim::can_be_built()) {
+    if !PROMETHEUS.is_there(SUITE) || !may_run(SUITE, "cc", Shim::can_be_built()) {
         return;
     }
     let Some(disk) = disk(400) else { return };

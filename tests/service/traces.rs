@@ -32,7 +32,7 @@ struct Collector {
 impl Collector {
     /// One that does not run yet.
     fn beside(data: &Data) -> Option<Collector> {
-        if !COLLECTOR.is_there(SUITE, data) {
+        if !COLLECTOR.is_there(SUITE) {
             return None;
         }
         let folder = data.folder().join("collector");

@@ -35,6 +35,10 @@ figures! {
     HOT_WRITES Counter Count "couponry_hot_writes_total";
     /// Commits of the hot store; on SQLite, changes divided by commits is the average size of a group.
     HOT_COMMITS Counter Count "couponry_hot_commits_total";
+    /// Time that these commits took to become durable, on SQLite; divided by commits it is the average.
+    HOT_SYNC Counter Microseconds "couponry_hot_sync_microseconds_total";
+    /// How long the oldest change has waited that waits for the writer.
+    HOT_OLDEST_WAITING Gauge Seconds "couponry_hot_oldest_waiting_seconds";
     /// Changes that wait for the writer.
     HOT_WRITES_WAITING Gauge Count "couponry_hot_writes_waiting";
     /// How writes of unknown outcome ended, on a cluster.

@@ -213,7 +213,10 @@ fn show_hot(engine: &Engine) {
     metrics::counter!(figures::HOT_READS).absolute(gauge.reads);
     metrics::counter!(figures::HOT_WRITES).absolute(gauge.writes);
     metrics::counter!(figures::HOT_COMMITS).absolute(gauge.commits);
+    metrics::counter!(figures::HOT_SYNC).absolute(gauge.sync_micros);
     metrics::gauge!(figures::HOT_WRITES_WAITING).set(gauge.waiting as f64);
+    let oldest = Duration::from_micros(gauge.oldest_waiting_micros);
+    metrics::gauge!(figures::HOT_OLDEST_WAITING).set(oldest.as_secs_f64());
     let resolved = [
         ("applied", gauge.resolved_applied),
         ("refused", gauge.resolved_refused),

@@ -336,11 +336,12 @@ impl HotStore for CqlHot {
             statements: reads + writes,
             writes,
             commits: of(&counts.changes),
-            waiting: 0,
             resolved_applied: of(&resolved.applied),
             resolved_refused: of(&resolved.refused),
             left_unknown: of(&resolved.unknown),
             resent: of(&counts.again),
+            // There is no queue before a cluster, and it says nothing of its disks.
+            ..Gauge::default()
         }
     }
 }

@@ -137,8 +137,7 @@ impl SqliteHot {
         let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.commits_of_others()?));
         let (done, elsewhere) = self.writer.run(work).await?;
         // The writes of this process include this part.
-        let (writes, _) = self.writer.counts();
-        let others = elsewhere.wrapping_add(writes);
+        let others = elsewhere.wrapping_add(self.writer.writes());
         let is_alone = self.others.swap(others, Ordering::Relaxed).wrapping_add(1) == others;
         self.is_alone.store(is_alone, Ordering::Relaxed);
         if !is_alone {

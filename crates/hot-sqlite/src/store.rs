@@ -379,9 +379,9 @@ impl HotStore for SqliteHot {
     }
 
     fn gauge(&self) -> Gauge {
-        let (writes, commits) = self.writer.counts();
-        let (reads, waiting) = (self.readers.count(), self.writer.waiting());
         let statements = self.statements.load(Ordering::Relaxed);
-        Gauge { reads, writes, commits, waiting, statements, ..Gauge::default() }
+        let mut gauge = Gauge { reads: self.readers.count(), statements, ..Gauge::default() };
+        self.writer.show(&mut gauge);
+        gauge
     }
 }

@@ -10,11 +10,11 @@ mod health;
 mod queue;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hot::HotError;
+use hot::{Gauge, HotError};
 use tokio::sync::oneshot;
 
 use crate::txn::Txn;
@@ -22,7 +22,7 @@ pub(crate) use free_space::free_space;
 pub(crate) use group::Desk;
 use group::work;
 pub(crate) use health::Unwell;
-use queue::{Job, Shared, Task};
+use queue::{Job, Shared, Task, micros};
 
 /// Most jobs that wait; a caller beyond it gets `Overloaded`.
 pub(crate) const WAITING_MAX: usize = 2_048;
@@ -86,9 +86,25 @@ impl Writer {
         Ok(())
     }
 
-    /// Accepted writes, and the commits that carried them.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.shared.writes.load(Ordering::Relaxed), self.shared.commits.load(Ordering::Relaxed))
+    /// Accepted writes.
+    pub(crate) fn writes(&self) -> u64 {
+        self.shared.writes.load(Ordering::Relaxed)
+    }
+
+    /// Enters what it has done, and what waits, into the figures of the store.
+    pub(crate) fn show(&self, gauge: &mut Gauge) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        gauge.writes = self.writes();
+        gauge.commits = count(&self.shared.commits);
+        gauge.sync_micros = count(&self.shared.sync_micros);
+        gauge.waiting = self.shared.queue().jobs.len() as u64;
+        gauge.oldest_waiting_micros = micros(self.oldest_waiting());
+    }
+
+    /// How long the oldest job has waited.
+    fn oldest_waiting(&self) -> Duration {
+        let since = self.shared.queue().jobs.front().map(|(since, _)| *since);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Whether the writer writes, by its last commit, the age of the oldest job that waits, and
@@ -97,19 +113,13 @@ impl Writer {
         if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(Unwell::Stuck("the writer has stopped: restart couponry".into()));
         }
-        let waiting_since = self.shared.queue().jobs.front().map(|(since, _)| *since);
-        let waiting = waiting_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let waiting = self.oldest_waiting();
         self.shared.health().well(waiting, self.timeout)
     }
 
     /// Whether it is time for a commit that only shows whether commits fail.
     pub(crate) fn may_probe(&self) -> bool {
         self.shared.health().may_probe()
-    }
-
-    /// Jobs waiting now.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.shared.queue().jobs.len() as u64
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use api::outbound;
-use futures::future::BoxFuture;
+use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
@@ -108,23 +108,16 @@ impl fmt::Debug for Sender {
     }
 }
 
+#[async_trait]
 impl HttpClient for Sender {
-    // As `async_trait` would write it.
-    fn send_bytes<'a, 'b>(
-        &'a self,
-        request: Request<Bytes>,
-    ) -> BoxFuture<'b, Result<Response<Bytes>, HttpError>>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (client, away) = (self.client.clone(), Arc::clone(&self.away));
         let sent = self.runtime.spawn(async move {
             let answered = answer(&client, request).await;
             log(&away, &answered);
             answered
         });
-        Box::pin(async move { sent.await? })
+        sent.await?
     }
 }
 

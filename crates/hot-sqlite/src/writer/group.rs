@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use hot::HotError;
 use rusqlite::Connection;
 
 use super::free_space::free_space;
-use super::queue::{Closing, Job, Shared, next_group};
+use super::queue::{Closing, Job, Shared, micros, next_group};
 use crate::failure::{at_commit, before_commit, caught};
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{SCHEMA_VERSION, version};
@@ -99,7 +100,7 @@ impl Ended {
 fn commit_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
     let conn = &desk.conn;
     bound(conn, "BEGIN IMMEDIATE").map_err(|error| Ended::All(before_commit(error)))?;
-    let ended = not_upgraded(conn).and_then(|()| run_all(desk, jobs));
+    let ended = not_upgraded(conn).and_then(|()| run_all(shared, desk, jobs));
     if ended.is_err() {
         roll_back(conn);
         return ended;
@@ -125,14 +126,17 @@ fn not_upgraded(conn: &Connection) -> Result<(), Ended> {
     }
 }
 
-fn run_all(desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
+fn run_all(shared: &Shared, desk: &Desk, jobs: &mut [Box<dyn Job>]) -> Result<(), Ended> {
     let (conn, seen) = (&desk.conn, Seen::of_writer(&desk.statements, desk.tells));
     let txn = Txn::new(conn, &seen);
     for (at, job) in jobs.iter_mut().enumerate() {
         caught(|| job.run(&txn)).map_err(|error| Ended::of_job(at, error))?;
     }
     txn.flush().map_err(|error| Ended::All(before_commit(error)))?;
-    bound(conn, "COMMIT").map_err(|error| Ended::All(at_commit(error)))
+    let begun = Instant::now();
+    bound(conn, "COMMIT").map_err(|error| Ended::All(at_commit(error)))?;
+    shared.sync_micros.fetch_add(micros(begun.elapsed()), Ordering::Relaxed);
+    Ok(())
 }
 
 /// The same error again, for the next caller of the group.

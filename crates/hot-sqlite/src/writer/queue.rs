@@ -34,6 +34,11 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, ended: Result<(), HotError>);
 }
 
+/// Whole microseconds.
+pub(super) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A [`Job`] of one caller.
 pub(super) struct Task<T, F> {
     body: F,
@@ -110,6 +115,8 @@ pub(super) struct Shared {
     pub(super) filled: Condvar,
     pub(super) writes: AtomicU64,
     pub(super) commits: AtomicU64,
+    /// Microseconds that these took to become durable.
+    pub(super) sync_micros: AtomicU64,
     health: Mutex<Health>,
 }
 

@@ -11,8 +11,12 @@ pub struct Gauge {
     pub writes: u64,
     /// Commits since the process began; a commit carries a group of writes.
     pub commits: u64,
+    /// Microseconds that all commits took to become durable, where the store knows.
+    pub sync_micros: u64,
     /// Writes waiting at the moment.
     pub waiting: u64,
+    /// Microseconds that the oldest of these has waited.
+    pub oldest_waiting_micros: u64,
     /// Unknown writes that were looked for and had been applied.
     pub resolved_applied: u64,
     /// Unknown writes that were looked for and had not been applied.
