@@ -309,7 +309,7 @@ fn spaces(data: &Data) {
     assert_eq!(verified.code, Some(0), "{verified:?}");
     // Another start finds it again.
     let server = spaced();
-    of_acme(&server).post(&redeem, &order("bob", "o2")).refused(409, "ALREADY_REDEEMED");
+    of_acme(&server).post(&redeem, &order("ann", "o2")).refused(409, "ALREADY_REDEEMED");
     server.stop();
 }
 
