@@ -12,7 +12,7 @@ use console::{CompactionPlan, Compactions, PlannedPass, PlannedWork};
 use engine::{
     COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep, Engine, OtherRuns,
 };
-use opentelemetry::trace::{FutureExt, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{FutureExt, Span, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 use tokio::sync::Semaphore;
 
@@ -149,12 +149,18 @@ async fn compacted(
         let compactor = compactor(engine, &cold, watch);
         compactor.run(engine.now(), closed).await.map_err(cli_error)
     };
-    traced(noted.during(engine, work)).await
+    traced(settings, noted.during(engine, work)).await
 }
 
 /// Makes a compaction a span, for OpenTelemetry, above those of its requests to the bucket.
-async fn traced(work: impl Future<Output = Result<Report, CliError>>) -> Result<Report, CliError> {
-    let span = global::tracer(env!("CARGO_PKG_NAME")).start("compaction");
+async fn traced(
+    settings: &Settings,
+    work: impl Future<Output = Result<Report, CliError>>,
+) -> Result<Report, CliError> {
+    let mut span = global::tracer(env!("CARGO_PKG_NAME")).start("compaction");
+    if let Some(space) = &settings.space.value {
+        span.set_attribute(KeyValue::new("couponry.space", space.to_string()));
+    }
     let context = Context::new().with_span(span);
     let ended = work.with_context(context.clone()).await;
     let span = context.span();

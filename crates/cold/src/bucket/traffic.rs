@@ -170,3 +170,31 @@ fn span(kind: RequestKind, request: &HttpRequest) -> Option<Context> {
     let span = tracer.build_with_context(builder, &parent);
     Some(parent.with_span(span))
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::client::HttpRequestBody;
+
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        let cases = [
+            ("GET", "/shop/cold/coupons/part-0.parquet", RequestKind::Get),
+            ("GET", "/shop?list-type=2&prefix=cold%2F", RequestKind::List),
+            ("HEAD", "/shop/cold/x", RequestKind::Head),
+            ("PUT", "/shop/cold/x?partNumber=1&uploadId=u", RequestKind::Put),
+            ("POST", "/shop/cold/x?uploads", RequestKind::Post),
+            ("DELETE", "/shop/cold/x", RequestKind::Delete),
+        ];
+        for (method, uri, want) in cases {
+            let mut request = HttpRequest::new(HttpRequestBody::empty());
+            *request.method_mut() = method.parse().expect("a method");
+            *request.uri_mut() = format!("https://s3.test{uri}").parse().expect("an address");
+            assert_eq!(RequestKind::of(&request), want, "{method} {uri}");
+        }
+        for (at, kind) in RequestKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{} has its own counter", kind.as_str());
+        }
+    }
+}
