@@ -64,13 +64,7 @@ impl Trouble {
                 (StatusCode::UNPROCESSABLE_ENTITY, faults_said(t, faults), t.go_back().to_owned())
             }
             Trouble::Failure(failure) => failure_said(t, failure),
-            Trouble::Webhook(error) => {
-                let status = match error {
-                    WebhookError::NotFound | WebhookError::NoDelivery => StatusCode::NOT_FOUND,
-                    _ => StatusCode::CONFLICT,
-                };
-                (status, t.webhook_said(Said(error)), t.go_back().to_owned())
-            }
+            Trouble::Webhook(error) => webhook_said(t, error),
             Trouble::NotKept => plain(StatusCode::NOT_IMPLEMENTED, t.not_kept(), t.not_kept_hint()),
             Trouble::Busy => plain(StatusCode::TOO_MANY_REQUESTS, t.too_many(), t.try_later()),
             Trouble::Broken => plain(StatusCode::INTERNAL_SERVER_ERROR, t.broken(), t.see_log()),
@@ -146,6 +140,22 @@ pub(crate) fn faults_said(t: Texts, faults: &[Fault]) -> String {
         .iter()
         .map(|fault| t.field_is_wrong(Said(t.field(&fault.field)), Said(&fault.detail)));
     said.collect::<Vec<_>>().join(" ")
+}
+
+fn webhook_said(t: Texts, error: &WebhookError) -> (StatusCode, String, String) {
+    let (status, what, next) = match error {
+        WebhookError::NotFound | WebhookError::NoDelivery => {
+            (StatusCode::NOT_FOUND, t.webhook_said(Said(error)), t.go_back())
+        }
+        WebhookError::Cluster(_) | WebhookError::File(_) | WebhookError::Ending => {
+            (StatusCode::SERVICE_UNAVAILABLE, t.store_unavailable().to_owned(), t.try_later())
+        }
+        WebhookError::Unknown(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, t.outcome_unknown().to_owned(), t.send_again())
+        }
+        _ => (StatusCode::CONFLICT, t.webhook_said(Said(error)), t.go_back()),
+    };
+    (status, what, next.to_owned())
 }
 
 fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {

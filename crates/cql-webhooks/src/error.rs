@@ -29,6 +29,7 @@ impl From<Trouble> for WebhookError {
     fn from(trouble: Trouble) -> WebhookError {
         match trouble {
             Trouble::Webhook(error) => error,
+            Trouble::Cluster(HotError::Unknown(why)) => WebhookError::Unknown(why),
             Trouble::Cluster(error) => WebhookError::Cluster(error.into()),
         }
     }

@@ -64,9 +64,12 @@ pub enum WebhookError {
     /// The process ends.
     #[error("the process ends")]
     Ending,
-    /// The cluster does not answer. Repeat the call.
+    /// The cluster does not answer, and nothing was changed. Repeat the call.
     #[error("the cluster: {0}")]
     Cluster(Box<dyn std::error::Error + Send + Sync>),
+    /// The change may have been made. Repeat the call with the same values.
+    #[error("the change may have been made: {0}")]
+    Unknown(Box<dyn std::error::Error + Send + Sync>),
     /// The file does not answer, or takes no writes. Repeat the call.
     #[error("the file of webhooks: {0}")]
     File(#[from] FileError),

@@ -362,6 +362,10 @@ fn refused(error: WebhookError) -> Problem {
             tracing::error!(error = %error, "the cluster of webhooks did not answer");
             Problem::new(Code::StoreUnavailable, "the cluster did not answer")
         }
+        WebhookError::Unknown(error) => {
+            tracing::error!(error = %error, "the cluster of webhooks did not say what it did");
+            Problem::new(Code::OutcomeUnknown, "the cluster did not say whether it happened")
+        }
         WebhookError::File(error) => {
             tracing::error!(error = %error, "the file of webhooks did not answer");
             Problem::new(Code::StoreUnavailable, "the file of webhooks did not answer")
