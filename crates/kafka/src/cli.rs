@@ -1,5 +1,6 @@
 //! The command line of `couponry-kafka`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -140,7 +141,7 @@ Exit codes: 0 stopped by a signal, 1 failed, 2 usage error.
 Examples:
   couponry-kafka consume --token-file token --brokers kafka:9092 --topic coupon-commands
   couponry-kafka consume --token-file token --brokers kafka:9092 --topic coupon-commands \\
-      --group shop --in-flight 128")]
+      --group shop --in-flight 128 --metrics 127.0.0.1:9464")]
 pub(crate) struct ConsumeArgs {
     #[command(flatten)]
     pub(crate) service: Service,
@@ -168,4 +169,7 @@ pub(crate) struct ConsumeArgs {
         env = "COUPONRY_KAFKA_IN_FLIGHT"
     )]
     pub(crate) in_flight: u16,
+    /// Serve metrics for Prometheus at this address, to everybody who can reach it
+    #[arg(long, value_name = "HOST:PORT", env = "COUPONRY_KAFKA_METRICS")]
+    pub(crate) metrics: Option<SocketAddr>,
 }

@@ -11,6 +11,7 @@ mod desk;
 mod group;
 pub(crate) mod limits;
 mod memory;
+mod metrics;
 mod partition;
 mod poll;
 mod progress;
@@ -49,6 +50,9 @@ pub(crate) fn run(args: &ConsumeArgs, runtime: &Runtime, stop: &Stop) -> Result<
         return Ok(());
     }
     let (desk, counts) = (Arc::new(Desk::new()), Arc::new(Counts::default()));
+    if let Some(address) = args.metrics {
+        metrics::serve(address, runtime, Arc::clone(&counts), Arc::clone(&desk))?;
+    }
     let caller = Caller::new(api, usize::from(args.in_flight), Arc::clone(&counts));
     let writer = Writer::new(&args.brokers, names.clone())?;
     let workers = Arc::new(Workers::new(desk, caller, writer, counts));

@@ -193,6 +193,13 @@ impl Desk {
         all.filter_map(|(number, it)| Some((*number, it.partition.position()?))).collect()
     }
 
+    /// See [`Partition::first_unanswered`].
+    pub(crate) fn first_unanswered(&self) -> Vec<(i32, i64)> {
+        let state = self.state();
+        let all = state.partitions.iter();
+        all.filter_map(|(number, it)| Some((*number, it.partition.first_unanswered()?))).collect()
+    }
+
     /// How much there is to do.
     pub(crate) fn load(&self) -> Load {
         let state = self.state();

@@ -180,6 +180,13 @@ impl Partition {
         self.read_end = read_end;
     }
 
+    /// The offset of the first command without an answer, or behind the last one; nothing before the first
+    /// message.
+    pub(crate) fn first_unanswered(&self) -> Option<i64> {
+        let begun = self.window.front().map(|slot| slot.offset);
+        begun.or_else(|| self.next()).or(self.done)
+    }
+
     /// What may be committed; nothing before the first answer.
     pub(crate) fn position(&self) -> Option<Position> {
         let offset = self.done?;
@@ -231,12 +238,15 @@ mod tests {
             partition.next_of(lane);
         }
         assert_eq!(partition.position(), None, "no answer yet");
+        assert_eq!(partition.first_unanswered(), Some(5));
         partition.answered(6, Some(100), None);
         assert_eq!(partition.position(), None, "5 has none");
         partition.answered(5, Some(101), None);
         assert_eq!(partition.position(), at(7, 102), "8 has none");
+        assert_eq!(partition.first_unanswered(), Some(8));
         partition.answered(8, Some(102), None);
         assert_eq!((partition.position(), partition.taken()), (at(9, 103), 0));
+        assert_eq!(partition.first_unanswered(), Some(9), "all have one");
     }
 
     #[test]

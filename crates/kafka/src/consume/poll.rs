@@ -16,7 +16,7 @@ use super::command::Command;
 use super::group::{self, Group, GroupConsumer};
 use super::limits::{COMMIT_EVERY, LEAVE_WAIT, SPREAD_MAX, TAKEN_MAX};
 use super::memory::Memory;
-use super::partition::{Job, Position, Taken, Work};
+use super::partition::{Job, Taken, Work};
 use super::progress::Report;
 use super::worker::Workers;
 use super::writer::Names;
@@ -119,11 +119,7 @@ impl<'a> Bridge<'a> {
         if self.committed_at.elapsed() >= COMMIT_EVERY {
             self.commit();
         }
-        let desk = &self.workers.desk;
-        self.report.line(&self.workers.counts, || {
-            let of = |(number, it): (i32, Position)| (number, it.offset);
-            (desk.load(), desk.positions().into_iter().map(of).collect())
-        });
+        self.report.line(&self.workers.counts, &self.workers.desk);
         Ok(())
     }
 

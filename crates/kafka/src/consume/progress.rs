@@ -1,4 +1,4 @@
-//! Counts for the line of progress.
+//! What a consumer has done and what waits for it: counts, and a line of progress.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::answer::Outcome;
-use super::desk::Load;
+use super::desk::Desk;
 use super::limits::REPORT_EVERY;
 
 /// What has happened since the start.
@@ -53,16 +53,32 @@ impl Counts {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, offset);
     }
 
-    /// How many messages of these partitions are behind their positions.
-    fn lag(&self, positions: &[(i32, i64)]) -> i64 {
+    /// How many messages these partitions have from these offsets on.
+    pub(crate) fn lag(&self, from: &[(i32, i64)]) -> i64 {
         let ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |(number, offset): &(i32, i64)| ends.get(number).map_or(0, |end| end - offset);
-        positions.iter().map(of).filter(|lag| *lag > 0).sum()
+        from.iter().map(of).filter(|lag| *lag > 0).sum()
+    }
+
+    /// How many commands have an answer of each kind.
+    pub(crate) fn answers(&self) -> [(&'static str, u64); 5] {
+        let all = [
+            ("accepted", &self.accepted),
+            ("refused", &self.refused),
+            ("unknown", &self.unknown),
+            ("repeated", &self.repeated),
+            ("dead_letter", &self.dead),
+        ];
+        all.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+    }
+
+    /// How many requests had to be sent again.
+    pub(crate) fn sent_again(&self) -> u64 {
+        self.again.load(Ordering::Relaxed)
     }
 
     fn done(&self) -> u64 {
-        let all = [&self.accepted, &self.refused, &self.unknown, &self.repeated, &self.dead];
-        all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.answers().iter().map(|(_, count)| count).sum()
     }
 }
 
@@ -80,27 +96,28 @@ impl Report {
     }
 
     /// Logs one line if it is time.
-    pub(crate) fn line(&mut self, counts: &Counts, load: impl FnOnce() -> (Load, Vec<(i32, i64)>)) {
+    pub(crate) fn line(&mut self, counts: &Counts, desk: &Desk) {
         if self.at.elapsed() < REPORT_EVERY {
             return;
         }
-        let (load, positions) = load();
+        let load = desk.load();
         let done = counts.done();
         let rate = (done - self.done) as f64 / self.at.elapsed().as_secs_f64();
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let lag = counts.lag(&positions);
+        let [accepted, refused, unknown, repeated, dead_letters] =
+            counts.answers().map(|(_, count)| count);
+        let lag = counts.lag(&desk.first_unanswered());
         tracing::info!(
             lag,
             per_second = rate.round(),
             partitions = load.partitions,
             taken = load.taken,
             running = load.running,
-            accepted = of(&counts.accepted),
-            refused = of(&counts.refused),
-            unknown = of(&counts.unknown),
-            repeated = of(&counts.repeated),
-            dead_letters = of(&counts.dead),
-            sent_again = of(&counts.again),
+            accepted,
+            refused,
+            unknown,
+            repeated,
+            dead_letters,
+            sent_again = counts.sent_again(),
             "answered {done} commands, {rate:.0} a second, {lag} behind"
         );
         (self.at, self.done) = (Instant::now(), done);
@@ -121,8 +138,8 @@ mod tests {
             ("an older end", &[(0, 12)][..], 0),
             ("no end yet", &[(2, 3)][..], 0),
         ];
-        for (name, positions, want) in cases {
-            assert_eq!(counts.lag(positions), want, "{name}");
+        for (name, from, want) in cases {
+            assert_eq!(counts.lag(from), want, "{name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::bridge::{self, Bridge};
 use crate::broker::Broker;
 use crate::script::{self, Life};
-use crate::service::Service;
+use crate::service::{Service, free_port};
 use crate::topics::{self, Reader, Record, Sender};
 use crate::world::{unique, wait_until};
 
@@ -219,7 +219,10 @@ pub(crate) fn a_new_token_is_read(broker: &Broker) {
     let published = Reader::new(broker, &events, 1);
     let token = service.new_token("admin");
     std::fs::write(service.token_file(), "an.old.token").expect("a file");
-    let consumer = Bridge::start(broker, &service, "consume", &desk.topic, &[]);
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let consumer =
+        Bridge::start(broker, &service, "consume", &desk.topic, &["--metrics", &metrics]);
+    let says = |line: &str| service.page(&metrics, "/metrics").1.lines().any(|it| it == line);
     let publisher = Bridge::start(broker, &service, "publish", &events, &[]);
     desk.sender.send("KAFKA0000000", r#"{"command": "void", "code": "KAFKA0000000"}"#);
     wait_until("two refused tokens", || {
@@ -227,9 +230,21 @@ pub(crate) fn a_new_token_is_read(broker: &Broker) {
         is_refused(&consumer, "UNAUTHENTICATED") && is_refused(&publisher, "not accepted")
     });
     assert_eq!((desk.results.count(), published.count()), (0, 0));
+    wait_until("one behind", || says("couponry_kafka_behind_commands 1"));
     std::fs::write(service.token_file(), token).expect("a file");
     wait_until("an answer", || desk.results.count() == 1);
     assert_eq!(outcomes(&desk.results.records()), ["accepted"]);
+    wait_until("none behind", || says("couponry_kafka_behind_commands 0"));
+    for line in [
+        "couponry_kafka_partitions 2",
+        "couponry_kafka_taken_commands 0",
+        "couponry_kafka_answers_total{outcome=\"accepted\"} 1",
+        "couponry_kafka_answers_total{outcome=\"refused\"} 0",
+    ] {
+        assert!(says(line), "{line}: {}", service.page(&metrics, "/metrics").1);
+    }
+    assert!(!says("couponry_kafka_sent_again_total 0"), "the token was refused");
+    assert_eq!(service.page(&metrics, "/").0, 404);
     wait_until("all events", || published.count() == service.events(None).len());
     consumer.stop();
     publisher.stop();

@@ -14,6 +14,12 @@ use tokio::runtime::Runtime;
 
 use crate::world::{stop, wait_until};
 
+/// A port on which nobody listens.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
 /// A service that can be killed and started again.
 pub(crate) struct Service {
     folder: TempDir,
@@ -30,9 +36,7 @@ impl Service {
     pub(crate) fn start(settings: &[(&'static str, &'static str)]) -> Service {
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::with_prefix("couponry-kafka-test-").expect("a folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = free_port();
         let client = Client::builder()
             .no_proxy()
             .tls_built_in_root_certs(false)
@@ -169,8 +173,17 @@ impl Service {
 
     /// What it measures.
     pub(crate) fn metrics(&self) -> String {
-        let request = self.client.get(format!("{}/metrics", self.url()));
-        self.runtime.block_on(async { request.send().await?.text().await }).expect("metrics")
+        self.page(&format!("127.0.0.1:{}", self.port), "/metrics").1
+    }
+
+    /// Status and text of a page at another address, too. Status 0: nobody answers.
+    pub(crate) fn page(&self, address: &str, path: &str) -> (u16, String) {
+        let request = self.client.get(format!("http://{address}{path}"));
+        let asked: reqwest::Result<(u16, String)> = self.runtime.block_on(async {
+            let response = request.send().await?;
+            Ok((response.status().as_u16(), response.text().await?))
+        });
+        asked.unwrap_or_default()
     }
 
     #[track_caller]

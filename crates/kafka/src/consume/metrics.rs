@@ -1,0 +1,138 @@
+//! What Prometheus reads: `GET /metrics` at the address of `--metrics`.
+
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::desk::{Desk, Load};
+use super::progress::Counts;
+use crate::error::BridgeError;
+
+/// The most connections at a time; further ones wait to be accepted. Prometheus needs one.
+const CONNECTIONS_MAX: usize = 16;
+
+/// From the first byte to the last: a caller who needs longer keeps a place from others.
+const CALL: Duration = Duration::from_secs(10);
+
+/// Pause after the system has refused a connection, as it does without free file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
+
+/// The text format of Prometheus.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Answers at this address as long as the runtime lives.
+///
+/// # Errors
+/// The address is not free, or not of this machine.
+pub(crate) fn serve(
+    address: SocketAddr,
+    runtime: &Runtime,
+    counts: Arc<Counts>,
+    desk: Arc<Desk>,
+) -> Result<(), BridgeError> {
+    let listener = runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(|error| BridgeError::failed(format!("cannot listen at {address}"), error))?;
+    tracing::info!("metrics are at http://{address}/metrics");
+    runtime.spawn(async move {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let (counts, desk) = (Arc::clone(&counts), Arc::clone(&desk));
+                    tokio::spawn(async move {
+                        let _cut_off = timeout(CALL, answer(stream, &counts, &desk)).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot accept a connection for metrics");
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Answers one request, and closes the connection.
+async fn answer(stream: TcpStream, counts: &Counts, desk: &Desk) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let is_known = request.method() == Method::GET && request.uri().path() == "/metrics";
+        let body = if is_known { text(counts, desk) } else { "ask for GET /metrics\n".to_owned() };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(TEXT));
+        if !is_known {
+            *response.status_mut() = StatusCode::NOT_FOUND;
+        }
+        Ok::<_, Infallible>(response)
+    });
+    // Whoever goes away in the middle does not get the rest.
+    let _gone = http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn text(counts: &Counts, desk: &Desk) -> String {
+    let Load { partitions, taken, running: _ } = desk.load();
+    let behind = counts.lag(&desk.first_unanswered());
+    let one = |value: String| vec![(String::new(), value)];
+    let answers = counts
+        .answers()
+        .map(|(outcome, count)| (format!("{{outcome=\"{outcome}\"}}"), count.to_string()));
+    let rows = [
+        (
+            "couponry_kafka_behind_commands",
+            "gauge",
+            "Commands without an answer in the partitions of this process.",
+            one(behind.to_string()),
+        ),
+        (
+            "couponry_kafka_taken_commands",
+            "gauge",
+            "Those of them that are in its memory.",
+            one(taken.to_string()),
+        ),
+        (
+            "couponry_kafka_partitions",
+            "gauge",
+            "Partitions of this process.",
+            one(partitions.to_string()),
+        ),
+        (
+            "couponry_kafka_answers_total",
+            "counter",
+            "Commands with an answer, by what it is.",
+            answers.to_vec(),
+        ),
+        (
+            "couponry_kafka_sent_again_total",
+            "counter",
+            "Requests to couponry that had to be sent again.",
+            one(counts.sent_again().to_string()),
+        ),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, series) in rows {
+        let _never_fails = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in series {
+            let _never_fails = writeln!(text, "{name}{labels} {value}");
+        }
+    }
+    text
+}
