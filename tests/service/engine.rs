@@ -13,7 +13,7 @@ pub(super) fn root() -> PathBuf {
 }
 
 /// How a script ends where the machine cannot have its engine: there is no Go, or a download failed.
-const CANNOT: i32 = 69;
+pub(super) const CANNOT: i32 = 69;
 
 /// A script in `tests/engines`.
 pub(super) struct Engine {

@@ -1,21 +1,20 @@
-//! `deploy/Dockerfile`: the rules that such files are held to, and what its last stage does, done on a copy of this
-//! machine's file system, which is then read-only but for the volume.
+//! `deploy/Dockerfile`: the rules that such files are held to; and the image, built and run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-
-use serde_json::Value;
 
 use super::data::{COUPONRY, Data};
 use super::downloads::or_not_run;
-use super::package::on_a_copy;
+use super::engine::{CANNOT, Engine, free_port, root};
+use super::package::binaries_are_built;
 
 const SUITE: &str = "container image";
 
+const PODMAN: Engine = Engine { script: "podman", what: "Podman, debootstrap and root" };
+
 const FILE: &str = include_str!("../../deploy/Dockerfile");
 
-/// What is done as in a container: the steps of the image first.
+/// How it is built and run.
 const LIFE: &str = include_str!("image/life.sh");
 
 /// An instruction and its text.
@@ -58,13 +57,6 @@ fn texts<'a>(stage: &'a [Instruction], name: &str) -> Vec<&'a str> {
     stage.iter().filter(|(it, _)| *it == name).map(|(_, text)| text.as_str()).collect()
 }
 
-/// The words of an instruction in JSON.
-fn words(text: &str) -> Vec<String> {
-    let list: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}"));
-    let words = list.as_array().expect("a list").iter();
-    words.map(|word| word.as_str().expect("a word").to_owned()).collect()
-}
-
 #[test]
 fn the_file_keeps_the_rules() {
     let stages = stages();
@@ -101,36 +93,35 @@ fn the_file_keeps_the_rules() {
 }
 
 #[test]
-fn the_image_runs_without_rights() {
+fn the_image_is_built_and_runs_without_rights() {
     let data = Data::new();
-    let there = on_a_copy(&data, &["setpriv", "--version"]);
-    let there = if there.code == Some(0) { Ok(()) } else { Err(there.stderr) };
-    if or_not_run(SUITE, "root, and `unshare` with overlays", there).is_none() {
+    if !binaries_are_built(SUITE) || !PODMAN.is_there(SUITE) {
         return;
     }
     let stages = stages();
-    let last = stages.last().expect("a stage");
-    let steps: Vec<&str> =
-        texts(last, "RUN").into_iter().filter(|run| !run.contains("apt-get")).collect();
-    let health = texts(last, "HEALTHCHECK").concat();
-    let (_, health) = health.split_once("CMD ").expect("a command");
-    let start = [words(&texts(last, "ENTRYPOINT").concat()), words(&texts(last, "CMD").concat())];
-    let settings = [
-        format!("steps='{}'", steps.join("\n")),
-        format!("user={}", texts(last, "USER").concat()),
-        format!("environment=({})", texts(last, "ENV").concat()),
-        format!("start=({})", start.concat().join(" ")),
-        format!("health=({})", words(health).join(" ")),
-    ];
-    let write = |name: &str, text: &str| {
-        fs::write(data.folder().join(name), text).expect("a script");
+    let from = |stage: &[Instruction]| {
+        let from = texts(stage, "FROM").concat();
+        from.split(' ').next().map(str::to_owned).expect("an image")
     };
-    write("image.sh", &settings.join("\n"));
-    write("life.sh", LIFE);
-    let binary = data.folder().join("couponry");
-    fs::copy(Path::new(COUPONRY), &binary).expect("the binary");
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).expect("its mode");
-    let ran = on_a_copy(&data, &["bash", "/packages/life.sh"]);
+    let settings = [
+        format!("repository='{}'", root().display()),
+        format!("binaries='{}'", Path::new(COUPONRY).parent().expect("a folder").display()),
+        format!("builder='{}'", from(&stages[0])),
+        format!("base='{}'", from(stages.last().expect("a stage"))),
+        format!("port={}", free_port()),
+    ];
+    let script = data.folder().join("life.sh");
+    fs::write(&script, settings.join("\n") + "\n" + LIFE).expect("a script");
+    let (folder, script) = (data.folder().display().to_string(), script.display().to_string());
+    let ran = PODMAN.ran(&data, data.folder(), &["run", &folder, &script]);
+    if ran.code == Some(CANNOT) {
+        or_not_run(
+            SUITE,
+            "a C library that is not newer than that of the image",
+            Err::<(), _>(ran.stdout),
+        );
+        return;
+    }
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.ends_with("it has stopped, and the data is in the volume\n"), "{ran:?}");
 }

@@ -29,6 +29,17 @@ mount -t proc proc root/proc
 exec chroot root "$@"
 "#;
 
+/// Whether the other binaries are beside `couponry`.
+pub(super) fn binaries_are_built(suite: &str) -> bool {
+    let beside = |name: &str| Path::new(COUPONRY).with_file_name(name).is_file();
+    let are_built = beside("couponry-history") && beside("couponry-kafka");
+    may_run(
+        suite,
+        "the binaries of all packages, as `cargo test --workspace` builds them",
+        are_built,
+    )
+}
+
 fn released(data: &Data, out: &str, version: &str) -> PathBuf {
     let binaries = Path::new(COUPONRY).parent().expect("a folder");
     let mut command = Command::new(RELEASE);
@@ -40,7 +51,7 @@ fn released(data: &Data, out: &str, version: &str) -> PathBuf {
 }
 
 /// Runs a command on the copy of this machine.
-pub(super) fn on_a_copy(data: &Data, command: &[&str]) -> Ran {
+fn on_a_copy(data: &Data, command: &[&str]) -> Ran {
     let mut copy = Command::new("unshare");
     copy.args(["--mount", "--pid", "--fork", "bash", "-c", COPY, "copy"]).args(command);
     copy.current_dir(data.folder());
@@ -50,10 +61,7 @@ pub(super) fn on_a_copy(data: &Data, command: &[&str]) -> Ran {
 #[test]
 fn the_life_of_a_package() {
     let data = Data::new();
-    let beside = |name: &str| Path::new(COUPONRY).with_file_name(name).is_file();
-    let are_built = beside("couponry-history") && beside("couponry-kafka");
-    let what = "the binaries of all packages, as `cargo test --workspace` builds them";
-    if !may_run(SUITE, what, are_built) {
+    if !binaries_are_built(SUITE) {
         return;
     }
     let there = on_a_copy(&data, &["dpkg", "--version"]);
