@@ -116,6 +116,7 @@ fn of_requests() {
     let id = refused.header("x-request-id").expect("an id").to_owned();
     assert_eq!(refused.status, 409);
     server.client("").at_host("acme.test").with_header(&traceparent("01")).get("/v1/campaigns");
+    server.client("").with_header(&traceparent("01")).get(&format!("/console/coupons/{code}"));
     let redeemed = collector.span("a redeem", |it| {
         attribute(it, "http.response.status_code").as_deref() == Some("201")
     });
@@ -133,9 +134,11 @@ fn of_requests() {
     let of_space = collector.span("of a space", |it| attribute(it, "couponry.space").is_some());
     assert_eq!(attribute(&of_space, "couponry.space").as_deref(), Some("acme"));
     assert_eq!(attribute(&of_space, "error.type").as_deref(), Some("UNAUTHENTICATED"));
+    let page = collector.span("a page", |it| it["name"] == "GET /console/coupons/{code}");
+    assert_eq!(page["parentSpanId"], SHOP, "{page}");
     // What nobody wants to have recorded is not there: neither what the caller does not record, nor the share.
     server.stop();
-    assert_eq!(collector.spans().len(), 3, "{}", collector.text());
+    assert_eq!(collector.spans().len(), 4, "{}", collector.text());
     assert!(!collector.text().contains(&code), "a span has a code");
     assert!(!collector.text().contains("ann"), "a span has a user");
 }

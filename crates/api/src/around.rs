@@ -37,8 +37,7 @@ impl Around {
     pub(crate) fn new(access: &Access) -> Arc<Around> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
-        let tracer = access.traced.then(|| RequestTracer::new(access.space.clone()));
-        Arc::new(Around { figures, rate, log, tracer })
+        Arc::new(Around { figures, rate, log, tracer: RequestTracer::of(access) })
     }
 
     /// Takes one request of the limit, if there is one.
@@ -61,7 +60,7 @@ pub(crate) async fn around(
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let parent = traces::parent(request.headers());
     let tracer = around.tracer.as_ref();
-    let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, &id));
+    let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));
     let taken = around.take(route);
     let mut response = match (taken, &span) {
         (Some((rate, Standing { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),

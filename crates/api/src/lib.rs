@@ -57,4 +57,5 @@ pub use request_rate::{REQUESTS_PER_S_MAX, RequestRate};
 pub use routes::{app, app_with};
 pub use sign_in_limits::{SIGN_UP_WINDOW_MS, SIGN_UPS_MAX};
 pub use spaces::{HttpService, Space, by_host};
+pub use traces::traced;
 pub use webhook_feed::WebhookFeed;

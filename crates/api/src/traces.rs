@@ -3,8 +3,13 @@
 //! A span has no path, because a path has codes, and nothing of a body.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use opentelemetry::global::{self, BoxedTracer};
 use opentelemetry::trace::{
     FutureExt, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
@@ -12,6 +17,7 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 
+use crate::app::Access;
 use crate::metrics::known;
 use crate::problem::Code;
 
@@ -49,9 +55,10 @@ pub(crate) struct RequestTracer {
 }
 
 impl RequestTracer {
-    /// `space`: the name of the store, if it is one of several.
-    pub(crate) fn new(space: Option<String>) -> RequestTracer {
-        RequestTracer { tracer: global::tracer(env!("CARGO_PKG_NAME")), space }
+    /// `None` if requests are to be no spans.
+    pub(crate) fn of(access: &Access) -> Option<RequestTracer> {
+        let tracer = || global::tracer(env!("CARGO_PKG_NAME"));
+        access.traced.then(|| RequestTracer { tracer: tracer(), space: access.space.clone() })
     }
 
     /// Begins the span of a request. Whether it is recorded, its parent decides, or the share of the settings.
@@ -60,7 +67,7 @@ impl RequestTracer {
         parent: Option<&SpanContext>,
         method: &Method,
         route: &str,
-        id: &str,
+        id: Option<&str>,
     ) -> RequestSpan {
         let context = match parent {
             Some(parent) => Context::new().with_remote_span_context(parent.clone()),
@@ -71,8 +78,8 @@ impl RequestTracer {
         let mut attributes = vec![
             KeyValue::new("http.request.method", method),
             KeyValue::new("http.route", route.to_owned()),
-            KeyValue::new("couponry.request_id", id.to_owned()),
         ];
+        attributes.extend(id.map(|id| KeyValue::new("couponry.request_id", id.to_owned())));
         let space = self.space.iter().map(|name| KeyValue::new("couponry.space", name.clone()));
         attributes.extend(space);
         let builder = self.tracer.span_builder(Cow::from(format!("{method} {route}")));
@@ -80,6 +87,28 @@ impl RequestTracer {
         let span = self.tracer.build_with_context(builder, &context);
         RequestSpan(context.with_span(span))
     }
+}
+
+/// Makes the requests to pages beside the API spans, as those to the API are.
+pub fn traced(pages: Router, access: &Access) -> Router {
+    match RequestTracer::of(access) {
+        Some(tracer) => pages.layer(from_fn_with_state(Arc::new(tracer), as_span)),
+        None => pages,
+    }
+}
+
+async fn as_span(
+    State(tracer): State<Arc<RequestTracer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let parent = parent(request.headers());
+    let span = tracer.begin(parent.as_ref(), request.method(), route, None);
+    let response = span.around(next.run(request)).await;
+    span.end(response.status(), None);
+    response
 }
 
 /// The span of a request that is under way. Dropped before its end, it ends without a result: the client is gone.

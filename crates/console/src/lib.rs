@@ -59,7 +59,7 @@ pub use invitation::{FIRST_LINK_MS, INVITATION_MS, first_link, link};
 pub use machine::{KeyInfo, KeyUse, Machine, ReadMachine};
 pub use nodes::{NodeAnswer, NodeInfo, ReadNodes};
 pub use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX};
-pub use routes::mounted;
+pub use routes::pages;
 pub use signing::{SESSION_MS, SETTLED_MS, SigningKeys};
 pub use sql::{History, HistoryError, SqlRows};
 pub use tails::{TAILS_MAX, TAILS_OF_ONE_MAX};

@@ -25,15 +25,14 @@ use crate::trouble::Trouble;
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'; object-src 'none'";
 
-/// The service `app` with the console below `/console`.
-pub fn mounted(app: Router, console: Arc<Console>) -> Router {
+/// Every page of the console, below `/console`.
+pub fn pages(console: Arc<Console>) -> Router {
     let pages = Routes { console, router: Router::new() };
     let pages = pages.open().campaigns().coupons().operations().people();
     let router = pages.router.route("/console/assets/{name}", get(assets::asset));
-    let router = router
+    router
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
-        .layer(from_fn(with_headers));
-    app.merge(router)
+        .layer(from_fn(with_headers))
 }
 
 struct Routes {

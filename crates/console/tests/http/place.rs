@@ -9,7 +9,7 @@ use bytes::Bytes;
 use console::{
     CompactionPlan, Console, FIRST_LINK_MS, History, HistoryError, IdentityError, IdentityProvider,
     KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Notices, Person, PlannedPass, PlannedWork,
-    Setup, SignInRequest, SigningKeys, SqlRows, mounted,
+    Setup, SignInRequest, SigningKeys, SqlRows, pages,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
@@ -209,7 +209,7 @@ impl Place {
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
         }));
-        let app = mounted(Router::new(), Arc::clone(&console));
+        let app = pages(Arc::clone(&console));
         Place { clock, engine, console, attempts: log, passwords, app, folder }
     }
 

@@ -131,9 +131,10 @@ impl Store {
         let posting = posting.map(|it| Posting::start(it, Arc::clone(&engine)));
         let reload = reload::watch(opened.keys.clone(), Arc::clone(&tokens), console.clone());
         background.spawn(reload);
+        let pages = console.clone().map(|it| api::traced(::console::pages(it), &access));
         let service = api::app_with(engine, tokens, access);
-        let service = match console.clone() {
-            Some(console) => ::console::mounted(service, console),
+        let service = match pages {
+            Some(pages) => service.merge(pages),
             None => service,
         };
         (Served { opened, console, background, posting, _alone: alone }, service)
