@@ -86,3 +86,15 @@ pub struct Report {
     /// What was swept afterwards.
     pub swept: Swept,
 }
+
+impl Report {
+    /// Coupons copied from hot, in all partitions.
+    pub fn copied(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.copied).sum()
+    }
+
+    /// Size of the files written, in all partitions.
+    pub fn bytes(&self) -> u64 {
+        self.partitions.iter().map(|partition| partition.bytes).sum()
+    }
+}

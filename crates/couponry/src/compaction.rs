@@ -164,15 +164,12 @@ async fn traced(
     let context = Context::new().with_span(span);
     let ended = work.with_context(context.clone()).await;
     let span = context.span();
-    match &ended {
-        Ok(report) => {
-            let rows: u64 = report.partitions.iter().map(|it| it.copied).sum();
-            span.set_attribute(KeyValue::new(
-                "couponry.coupons",
-                i64::try_from(rows).unwrap_or(i64::MAX),
-            ));
-        }
-        Err(error) => span.set_status(Status::error(error.to_string())),
+    if let Ok(report) = &ended {
+        let coupons = i64::try_from(report.copied()).unwrap_or(i64::MAX);
+        span.set_attribute(KeyValue::new("couponry.coupons", coupons));
+    }
+    if let Some(why) = failure(&ended) {
+        span.set_status(Status::error(why));
     }
     span.end();
     ended
@@ -272,21 +269,25 @@ async fn note(engine: &Engine, run: &mut CompactionRun) {
 
 /// What people see of a compaction that is over.
 fn end(took: Duration, ended: &Result<Report, CliError>) -> CompactionEnd {
-    let partitions = ended.as_ref().map_or(&[][..], |report| &report.partitions);
-    let failed = match ended {
+    let done = ended.as_ref().ok();
+    CompactionEnd {
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        days: done.map_or(0, |report| report.partitions.len() as u64),
+        rows: done.map_or(0, Report::copied),
+        bytes: done.map_or(0, Report::bytes),
+        failed: failure(ended),
+    }
+}
+
+/// Why not all was done.
+fn failure(ended: &Result<Report, CliError>) -> Option<String> {
+    match ended {
         Ok(report) => {
             let of_day =
                 report.failed.first().map(|(work, error)| format!("{}: {error}", work.day));
             of_day.or_else(|| report.not_indexed.as_ref().map(CompactError::to_string))
         }
         Err(error) => Some(error.to_string()),
-    };
-    CompactionEnd {
-        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        days: partitions.len() as u64,
-        rows: partitions.iter().map(|it| it.copied).sum(),
-        bytes: partitions.iter().map(|it| it.bytes).sum(),
-        failed,
     }
 }
 

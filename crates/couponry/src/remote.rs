@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use api::outbound;
+use engine::PAGE_MAX;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -29,9 +30,6 @@ const KEPT_ALIVE: Duration = Duration::from_secs(30);
 
 /// The longest that a download or an upload may take in all.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
-
-/// Items of a page: the most that the interface gives.
-const PAGE: &str = "1000";
 
 /// The service at the setting `url`.
 pub(crate) struct Remote {
@@ -191,7 +189,7 @@ impl Remote {
         mut query: Vec<(&str, String)>,
         mut take: impl FnMut(Vec<Value>) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
-        query.push(("limit", PAGE.to_owned()));
+        query.push(("limit", PAGE_MAX.to_string()));
         let first = query.len();
         loop {
             let mut page = self.get(path, &query).await?;

@@ -57,7 +57,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
         cast.codes.extend(world.imported(&campaign, &format!("R{run:02}"), closed).await);
         let report = compactor.run(now(), Closed::Now).await.unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
-        archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+        archived += report.copied();
         written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
         assert_eq!(archived, (run * ROWS) as u64, "run {run}");
         assert!(written <= 3 * archived, "run {run}: {written} rows written of {archived}");
@@ -81,7 +81,7 @@ async fn many_runs_write_each_coupon_a_few_times() {
     let later = open_partition().end().plus_days(40);
     let report = compactor.run(later, Closed::Now).await.unwrap();
     assert!(report.failed.is_empty(), "{report:?}");
-    archived += report.partitions.iter().map(|partition| partition.copied).sum::<u64>();
+    archived += report.copied();
     written += report.partitions.iter().map(|partition| partition.rows).sum::<u64>();
     let left = runs(&world.cold, open_partition()).await;
     println!("the end: {written} rows written of {archived}, {left} runs");

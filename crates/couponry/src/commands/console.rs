@@ -14,7 +14,8 @@ use crate::{open, output};
 ///
 /// Whoever opens the link within an hour chooses a name and a password, and gets an account with the role. With
 /// --name, if the name has an account, it gets the new password and the role, and is signed out everywhere: so
-/// this is also what to do if every admin has lost their password.
+/// this is also what to do if every admin has lost their password. The first account must be an admin: until there
+/// is one, links of other roles do not work.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 printed, 1 failed, 2 usage error.

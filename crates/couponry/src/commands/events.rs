@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::views::FeedBody;
 use clap::Args;
 use coupon::ids::CampaignId;
-use engine::{Engine, EventType, EventsAnswer, EventsRequest, FeedStart};
+use engine::{Engine, EventType, EventsAnswer, EventsRequest, FeedStart, PAGE_MAX};
 use serde_json::Value;
 
 use crate::failure::{CliError, Ended};
@@ -15,9 +15,6 @@ use crate::open::{self, Purpose};
 use crate::output::{self, Out};
 use crate::remote::Remote;
 use crate::settings::Settings;
-
-/// Most events of one call.
-const PAGE: u64 = 1_000;
 
 /// How often --follow looks for more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -107,7 +104,7 @@ async fn here(
         },
         types: Some(BTreeSet::from_iter(flags.types.clone())).filter(|it| !it.is_empty()),
         campaign: flags.campaign.clone(),
-        limit: Some(PAGE),
+        limit: Some(PAGE_MAX as u64),
         reader: None,
     };
     match engine.events(&open::caller(), request).await? {
@@ -127,7 +124,7 @@ async fn there(
     after: Option<String>,
 ) -> Result<Value, CliError> {
     let types: Vec<&str> = flags.types.iter().map(|it| it.as_str()).collect();
-    let mut query = vec![("limit", PAGE.to_string())];
+    let mut query = vec![("limit", PAGE_MAX.to_string())];
     query.extend(after.map(|it| ("after", it)));
     query.extend((!types.is_empty()).then(|| ("type", types.join(","))));
     query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));

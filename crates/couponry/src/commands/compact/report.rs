@@ -49,8 +49,7 @@ pub(super) fn done(report: &Report, elapsed: Duration) -> Result<Ended, CliError
             CliError::new(sentence).and("run it again; `couponry doctor` checks both tiers")
         );
     }
-    let sum = |of: fn(&PartitionReport) -> u64| report.partitions.iter().map(of).sum::<u64>();
-    let (copied, bytes) = (sum(|it| it.copied), sum(|it| it.bytes));
+    let (copied, bytes) = (report.copied(), report.bytes());
     let each = if copied > 0 { bytes as f64 / copied as f64 } else { 0.0 };
     output::say(&format!(
         "{} coupons moved to cold, {} bytes ({each:.1} for each), in {:.1} s; removed {} old files",
