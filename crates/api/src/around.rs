@@ -14,7 +14,7 @@ use crate::deprecation::Deprecation;
 use crate::metrics::Figures;
 use crate::problem::{Code, Problem};
 use crate::request_log::{Ended, RequestLog};
-use crate::request_rate::{RequestRate, Standing};
+use crate::request_rate::{Quota, RequestRate};
 use crate::traces::{self, RequestSpan, RequestTracer};
 
 /// Longest id that a client may give its request, in characters.
@@ -41,7 +41,7 @@ impl Around {
     }
 
     /// Takes one request of the limit, if there is one.
-    fn take(&self, route: &str) -> Option<(&RequestRate, Standing)> {
+    fn take(&self, route: &str) -> Option<(&RequestRate, Quota)> {
         let rate = self.rate.as_deref()?;
         (!UNLIMITED.contains(&route)).then(|| (rate, rate.take()))
     }
@@ -63,7 +63,7 @@ pub(crate) async fn around(
     let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));
     let taken = around.take(route);
     let mut response = match (taken, &span) {
-        (Some((rate, Standing { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
+        (Some((rate, Quota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
         (_, Some(span)) => span.around(next.run(request)).await,
         (_, None) => next.run(request).await,
     };
@@ -73,13 +73,13 @@ pub(crate) async fn around(
         problem.headers(response.headers_mut());
         *response.body_mut() = Body::from(body);
         match taken {
-            Some((_, Standing { refused: Some(_), .. })) => around.figures.over_the_rate(),
+            Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
         }
         refused = Some(problem.code());
     }
-    if let Some((rate, standing)) = taken {
-        rate.headers(standing, response.headers_mut());
+    if let Some((rate, quota)) = taken {
+        rate.headers(quota, response.headers_mut());
     }
     if let Some(deprecation) = Deprecation::of(&method, route) {
         deprecation.headers(response.headers_mut());

@@ -83,7 +83,7 @@ closed! {
     UnknownCode: ["mistyped", "forged", "other"];
 
     /// What was done to a campaign, a batch or the store itself.
-    AuditType: engine::DEED_KINDS.map(engine::DeedKind::as_str);
+    AuditType: engine::AUDIT_KINDS.map(engine::AuditKind::as_str);
 
     /// How the coupons of a campaign reach people. `shop`: a shop or an admin issues them. `self`:
     /// users may also issue one to themselves. `bearer`: anybody who has the code may redeem it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const STANDING: HeaderName = HeaderName::from_static("ratelimit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Highest rate that can be set, in requests a second: more than one process answers.
 pub const REQUESTS_PER_S_MAX: u64 = 1_000_000;
@@ -24,9 +24,9 @@ pub struct RequestRate {
     due: AtomicU64,
 }
 
-/// How the limit stands after a request.
+/// What is left of the limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct Quota {
     /// Requests that could come at once now.
     remaining: u64,
     /// Seconds until that is the whole limit again.
@@ -56,11 +56,11 @@ impl RequestRate {
     }
 
     /// Takes one request.
-    pub(crate) fn take(&self) -> Standing {
+    pub(crate) fn take(&self) -> Quota {
         self.take_at(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 2))
     }
 
-    fn take_at(&self, now: u64) -> Standing {
+    fn take_at(&self, now: u64) -> Quota {
         let every = SECOND_NS / self.per_s;
         // The debt of all requests that were taken, in ns; it may not exceed a second.
         let debt = |due: u64| due.saturating_sub(now);
@@ -73,18 +73,18 @@ impl RequestRate {
             Ok(before) => (before.max(now) + every, None),
             Err(due) => (due, Some(Duration::from_nanos(debt(due) + every - SECOND_NS))),
         };
-        Standing {
+        Quota {
             remaining: SECOND_NS.saturating_sub(debt(due)) / every,
             full_in_s: debt(due).div_ceil(SECOND_NS),
             refused,
         }
     }
 
-    /// Says in an answer what the limit is and how it stands (draft-ietf-httpapi-ratelimit-headers-11).
-    pub(crate) fn headers(&self, standing: Standing, headers: &mut HeaderMap) {
+    /// Says in an answer what the limit is and what is left of it (draft-ietf-httpapi-ratelimit-headers-11).
+    pub(crate) fn headers(&self, quota: Quota, headers: &mut HeaderMap) {
         let policy = format!("\"requests\";q={};w=1", self.per_s);
-        let now = format!("\"requests\";r={};t={}", standing.remaining, standing.full_in_s);
-        for (name, text) in [(POLICY, policy), (STANDING, now)] {
+        let now = format!("\"requests\";r={};t={}", quota.remaining, quota.full_in_s);
+        for (name, text) in [(POLICY, policy), (REMAINING, now)] {
             if let Ok(value) = HeaderValue::from_str(&text) {
                 headers.insert(name, value);
             }
@@ -112,9 +112,9 @@ mod tests {
             (10_000, 3, None),
         ];
         for (nth, (ms, remaining, wait)) in rows.into_iter().enumerate() {
-            let standing = rate.take_at(ms * 1_000_000);
+            let quota = rate.take_at(ms * 1_000_000);
             let refused = wait.map(Duration::from_millis);
-            assert_eq!((standing.remaining, standing.refused), (remaining, refused), "{nth}");
+            assert_eq!((quota.remaining, quota.refused), (remaining, refused), "{nth}");
         }
     }
 

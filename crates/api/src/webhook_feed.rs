@@ -55,7 +55,7 @@ fn event((printed, event): (Option<String>, FeedEvent)) -> Event {
     let event_type = event.happened.event_type();
     let code = match &event.happened {
         Happened::Coupon(coupon) => Some(coupon.code.to_string()),
-        Happened::Deed { .. } => None,
+        Happened::AuditEvent { .. } => None,
     };
     Event {
         id: event.id.to_string(),

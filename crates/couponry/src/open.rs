@@ -11,7 +11,7 @@ use ::webhooks::Webhooks;
 use api::token::Tokens;
 use cold::{ColdStore, Patience, Traffic};
 use coupon::ids::Actor;
-use engine::{Caller, Clock, ColdArchive, Deed, Engine, Role, SystemClock};
+use engine::{AuditEvent, Caller, Clock, ColdArchive, Engine, Role, SystemClock};
 use hot::HotStore;
 use hot::audit::{Act, AuditEntry};
 use hot_sqlite::{Options, SqliteHot};
@@ -54,7 +54,7 @@ pub(crate) fn act() -> Act {
 
 /// Enters something that a command did in the audit, if there is a store. The command has done its work: where
 /// the entry cannot be made, it only says so. Does not read the cold tier, which may be far away.
-pub(crate) async fn record(settings: &Settings, keys: &Keys, deed: Deed) {
+pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) {
     let is_there = match settings.hot.value {
         Hot::Sqlite => settings.data.value.join(hot_sqlite::FILE_NAME).is_file(),
         Hot::Cql(_) => true,
@@ -67,7 +67,7 @@ pub(crate) async fn record(settings: &Settings, keys: &Keys, deed: Deed) {
         let cold = cold(settings, Patience::Caller)?;
         let (store, _) = store(settings, keys, &cold).await.map_err(NotOpen::cli_error)?;
         match store.audit() {
-            Some(audit) => Ok(audit.record(AuditEntry { act: act(), deed }).await?),
+            Some(audit) => Ok(audit.record(AuditEntry { act: act(), event }).await?),
             None => Ok::<_, CliError>(()),
         }
     };

@@ -6,14 +6,14 @@ use coupon::time::{Day, Millis};
 use cql_session::values::{date, day, instant, millis, parsed};
 use cql_session::{Result, StatementProfile, bounded_join, damaged};
 use hot::HotError;
-use hot::audit::{Act, Audit, AuditEntry, Audited, Deed, DeedKind};
-use hot::records::DeedLog;
+use hot::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, Audited};
+use hot::records::AuditLog;
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::Uuid;
 
 use crate::ClusterRecords;
-use crate::deed_log::PART;
+use crate::audit_log::PART;
 
 /// Entries that are looked at together.
 const AT_ONCE: usize = 16;
@@ -39,8 +39,8 @@ impl Columns {
                 at: self.at.map(millis).ok_or_else(|| missing("at"))?,
                 reason: self.reason.map(|text| parsed("audit.reason", &text)).transpose()?,
             },
-            deed: Deed {
-                kind: DeedKind::named(&kind).ok_or_else(|| missing("kind that is known"))?,
+            event: AuditEvent {
+                kind: AuditKind::named(&kind).ok_or_else(|| missing("kind that is known"))?,
                 campaign,
                 batch: self.batch_id.map(|id| parsed("audit.batch_id", &id)).transpose()?,
                 changes: changes.map_err(damaged)?,

@@ -209,7 +209,7 @@ fn redeemed_in(events: &[FeedEvent]) -> Vec<Redeemed<'_>> {
 fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
     match &event.happened {
         Happened::Coupon(coupon) => Some(coupon).filter(|_| !event.is_repeat),
-        Happened::Deed { .. } => None,
+        Happened::AuditEvent { .. } => None,
     }
 }
 

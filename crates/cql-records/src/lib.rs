@@ -1,15 +1,15 @@
 //! What a cluster keeps beside coupons: who changed campaigns ([`Audit`]), how often coupons were issued and
 //! redeemed ([`Activities`]), and who redeemed what ([`Redemptions`]).
 //!
-//! The hot store tells this crate what it is about to do to a campaign ([`DeedLog`]). Everything else is made
+//! The hot store tells this crate what it is about to do to a campaign ([`AuditLog`]). Everything else is made
 //! from the feed of events, so no change of a coupon waits for it. The crate owns the tables `audit_…`,
 //! `activity`, `counted`, `redeemed_by_order` and `redemption…`.
 
 mod activity;
 mod audit;
+mod audit_log;
 mod count_task;
 mod counting;
-mod deed_log;
 mod redemption_index;
 mod redemptions;
 
@@ -18,11 +18,11 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use cql_session::CqlSession;
-use hot::records::{DeedLog, RecordSource, Records};
+use hot::records::{AuditLog, RecordSource, Records};
 
+use audit_log::Log;
 use count_task::CountTask;
 use counting::Counter;
-use deed_log::Log;
 use redemption_index::RedemptionIndex;
 
 /// What the records of a store need to know.
@@ -71,7 +71,7 @@ pub fn records(
     session: Arc<CqlSession>,
     source: Arc<dyn RecordSource>,
     options: Options,
-) -> (Arc<dyn DeedLog>, Arc<dyn Records>) {
+) -> (Arc<dyn AuditLog>, Arc<dyn Records>) {
     let Options { orders_keep, call_limit } = options;
     let index = Arc::new(RedemptionIndex::new(Arc::clone(&session), orders_keep));
     let log = Arc::new(Log::new(Arc::clone(&session), Arc::clone(&index)));

@@ -5,7 +5,7 @@ use coupon::code::Code;
 /// A row of a slot and a shard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Behind {
-    /// The coupon; of a deed, a hash of what was changed.
+    /// The coupon; of an audit event, a hash of what was changed.
     pub code: Code,
     /// Its version.
     pub version: u64,

@@ -1,7 +1,7 @@
 //! Who changed what besides coupons, and when.
 
 use coupon::ids::{Actor, CampaignId, Reason};
-use hot::audit::{Act, AuditEntry, Audited, Deed};
+use hot::audit::{Act, AuditEntry, AuditEvent, Audited};
 
 use crate::failure::{Failure, found};
 use crate::lists::PAGE_MAX;
@@ -32,11 +32,11 @@ impl Engine {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn record(&self, caller: &Caller, deed: Deed) -> Result<(), Failure> {
+    pub async fn record(&self, caller: &Caller, event: AuditEvent) -> Result<(), Failure> {
         match self.hot.audit() {
             Some(audit) => {
                 let act = self.act(caller, None);
-                Ok(audit.record(AuditEntry { act, deed }).await?)
+                Ok(audit.record(AuditEntry { act, event }).await?)
             }
             None => Ok(()),
         }

@@ -11,7 +11,7 @@ use futures::stream::try_unfold;
 use router::openings;
 
 use crate::failure::{Failure, found};
-use crate::{Caller, Deed, Engine, Role};
+use crate::{AuditEvent, Caller, Engine, Role};
 
 /// Codes minted and looked up at a time: some 10 KB of text and two milliseconds of a core. With
 /// eight times as many, a redeem waited four milliseconds for one chunk.
@@ -86,9 +86,9 @@ impl Engine {
         });
         let (runs, offset) = self.behind(runs.collect(), request.after.as_ref())?;
         let prefix = terms.code_prefix.as_ref().map(ToString::to_string);
-        let deed =
-            Deed::codes_downloaded(campaign, request.batch.as_ref(), request.format.as_str());
-        self.record(caller, deed).await?;
+        let event =
+            AuditEvent::codes_downloaded(campaign, request.batch.as_ref(), request.format.as_str());
+        self.record(caller, event).await?;
         Ok(try_unfold(Progress { runs, offset, prefix }, move |progress| {
             let engine = Arc::clone(&self);
             async move { engine.chunk(progress).await }

@@ -76,7 +76,7 @@ pub use feed::{EVENTS_DEFAULT, EVENTS_MAX, EventsAnswer, EventsRequest, EventsVi
 pub use feed_readers::{FEED_READERS_MAX, FeedReader};
 pub use history::{CouponsRequest, DayOf, History, RedemptionEntry, RedemptionsRequest};
 pub use hot::activity::Activity;
-pub use hot::audit::{Audited, DEED_KINDS, Deed, DeedKind, FieldChange, given};
+pub use hot::audit::{AUDIT_KINDS, AuditEvent, AuditKind, Audited, FieldChange, given};
 pub use hot::feed::{CouponEventKind, CouponHappened, EventType, FeedEvent, FeedStart, Happened};
 pub use hot::{
     Account, CampaignPatch, CouponFilter, Gauge, HotError, ListOrder, PartitionPlan, RejectedLine,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::must_read;
 use crate::failure::Failure;
-use crate::{Caller, Deed, DeedKind, Engine, Role, given};
+use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 /// Most saved queries: with the longest text of each the list has 200 KiB, and each change writes all of it.
 pub const QUERIES_MAX: usize = 50;
@@ -85,7 +85,7 @@ impl Engine {
             });
         changed.await?;
         let changes = vec![given("name", name), given("sql", sql)];
-        self.record(caller, Deed::of_store(DeedKind::QuerySaved, changes)).await?;
+        self.record(caller, AuditEvent::of_store(AuditKind::QuerySaved, changes)).await?;
         Ok(saved)
     }
 
@@ -101,7 +101,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
         changes.push(given("sql", sql));
-        self.record(caller, Deed::of_store(DeedKind::QueryRun, changes)).await
+        self.record(caller, AuditEvent::of_store(AuditKind::QueryRun, changes)).await
     }
 
     /// Deletes a saved query.
@@ -120,6 +120,6 @@ impl Engine {
             });
         changed.await?;
         let changes = name.map(|name| given("name", name)).into_iter().collect();
-        self.record(caller, Deed::of_store(DeedKind::QueryDeleted, changes)).await
+        self.record(caller, AuditEvent::of_store(AuditKind::QueryDeleted, changes)).await
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::must_read;
 use crate::failure::{Failure, found};
-use crate::{Caller, Deed, DeedKind, Engine, Role, given};
+use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
 
 /// Most people in the list: it is read for every page, so it stays within 100 KiB.
 pub const STAFF_MAX: usize = 200;
@@ -265,8 +265,8 @@ impl Engine {
             .await?;
         let member = found(list.member(name.as_str()))?.clone();
         let kind = match was_there {
-            false => DeedKind::StaffAdded,
-            true => DeedKind::StaffUpdated,
+            false => AuditKind::StaffAdded,
+            true => AuditKind::StaffUpdated,
         };
         let caller = Caller::staff(Role::Admin, name);
         self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
@@ -288,7 +288,7 @@ impl Engine {
                 if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
                     if member.role != *role {
                         member.role = *role;
-                        changed = Some(DeedKind::StaffUpdated);
+                        changed = Some(AuditKind::StaffUpdated);
                     }
                     return Ok(());
                 }
@@ -297,7 +297,7 @@ impl Engine {
                     return Err(Failure::refused(Refusal::NameTaken));
                 }
                 list.must_have_room()?;
-                changed = Some(DeedKind::StaffAdded);
+                changed = Some(AuditKind::StaffAdded);
                 list.people.push(StaffMember {
                     name: name.to_string(),
                     role: *role,
@@ -325,7 +325,7 @@ impl Engine {
     /// # Errors
     /// Those of the store.
     pub async fn staff_signed_in(&self, caller: &Caller) -> Result<(), Failure> {
-        self.record_staff(caller, DeedKind::StaffSignedIn, caller.subject.as_str(), None).await
+        self.record_staff(caller, AuditKind::StaffSignedIn, caller.subject.as_str(), None).await
     }
 
     /// Gives a person another role, from their next page on.
@@ -344,7 +344,7 @@ impl Engine {
             list.must_have_an_admin()
         });
         changed.await?;
-        self.record_staff(caller, DeedKind::StaffUpdated, name.as_str(), Some(role)).await
+        self.record_staff(caller, AuditKind::StaffUpdated, name.as_str(), Some(role)).await
     }
 
     /// Signs a person out everywhere. Anyone may do that for themselves.
@@ -360,7 +360,7 @@ impl Engine {
             Ok(())
         });
         changed.await?;
-        self.record_staff(caller, DeedKind::StaffUpdated, name.as_str(), None).await
+        self.record_staff(caller, AuditKind::StaffUpdated, name.as_str(), None).await
     }
 
     /// Ends one session of a person, which would have ended at `until`. Whoever has a copy of its cookie is
@@ -395,7 +395,7 @@ impl Engine {
         caller.must_be(&[Role::Admin])?;
         let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
         changes.push(given("role", role.as_str()));
-        self.record(caller, Deed::of_store(DeedKind::StaffInvited, changes)).await
+        self.record(caller, AuditEvent::of_store(AuditKind::StaffInvited, changes)).await
     }
 
     /// Deletes an account. Its sessions are over with the next page.
@@ -410,19 +410,19 @@ impl Engine {
             list.must_have_an_admin()
         });
         changed.await?;
-        self.record_staff(caller, DeedKind::StaffRemoved, name.as_str(), None).await
+        self.record_staff(caller, AuditKind::StaffRemoved, name.as_str(), None).await
     }
 
     async fn record_staff(
         &self,
         caller: &Caller,
-        kind: DeedKind,
+        kind: AuditKind,
         name: &str,
         role: Option<StaffRole>,
     ) -> Result<(), Failure> {
         let mut changes = vec![given("name", name)];
         changes.extend(role.map(|role| given("role", role.as_str())));
-        self.record(caller, Deed::of_store(kind, changes)).await
+        self.record(caller, AuditEvent::of_store(kind, changes)).await
     }
 
     /// Changes the list, again if another process has changed it meanwhile.

@@ -1,4 +1,4 @@
-//! The audit of stores that have one: an entry for each deed, and the feed tells of it.
+//! The audit of stores that have one: an entry for each audit event, and the feed tells of it.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use coupon::campaign::{Campaign, ImportCounts};
 use coupon::ids::CampaignId;
 use futures::future::join_all;
 use hot::CampaignPatch;
-use hot::audit::{Act, Audit, AuditEntry, Audited, Deed, DeedKind};
+use hot::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, Audited};
 use hot::feed::{FeedRead, FeedStart, Happened};
 use tokio::time::{Instant, sleep};
 
 use crate::kit::{ACT, Kit, NOW, Said, give, reference, revoke, said};
 
-/// On a cluster events come some seconds after their deeds.
+/// On a cluster the feed tells of an audit event some seconds later.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Times that each of several callers pauses or resumes a campaign while others issue coupons.
@@ -35,9 +35,9 @@ async fn read(audit: &dyn Audit, campaign: Option<&CampaignId>, limit: usize) ->
 }
 
 fn line(entry: &AuditEntry) -> String {
-    let fields: Vec<&str> = entry.deed.changes.iter().map(|it| it.field.as_str()).collect();
+    let fields: Vec<&str> = entry.event.changes.iter().map(|it| it.field.as_str()).collect();
     let reason = entry.act.reason.as_ref().map_or("-", |reason| reason.as_str());
-    format!("{} {} {reason}", entry.deed.kind.as_str(), fields.join(","))
+    format!("{} {} {reason}", entry.event.kind.as_str(), fields.join(","))
 }
 
 /// Asks for one more coupon of a campaign that has none, until it is entered that it has none: whoever is refused
@@ -49,14 +49,14 @@ async fn is_refused(kit: &Kit, audit: &dyn Audit, campaign: &Campaign) {
         let applied = kit.issue_at(NOW, &campaign.id, &late, reference("late")).await;
         assert!(matches!(said(&applied), Said::Refused(_)));
         let newest = audit.audit(Some(campaign.id.clone()), None, 1).await.unwrap();
-        if newest[0].entry.deed.kind == DeedKind::CampaignSoldOut {
+        if newest[0].entry.event.kind == AuditKind::CampaignSoldOut {
             return;
         }
         assert!(Instant::now() < until, "{newest:?}");
     }
 }
 
-pub(crate) async fn every_deed_is_entered_once(kit: &Kit) {
+pub(crate) async fn every_audit_event_is_entered_once(kit: &Kit) {
     let Some(audit) = kit.hot.audit() else { return };
     let [ann] = kit.users();
     let campaign = Campaign { name: "Spring".into(), ..kit.draft() };
@@ -96,13 +96,13 @@ pub(crate) async fn every_deed_is_entered_once(kit: &Kit) {
     ];
     let all = read(audit, Some(&campaign.id), 100).await;
     assert_eq!(all.iter().map(line).collect::<Vec<_>>(), want);
-    let renamed = &all[2].deed.changes[0];
+    let renamed = &all[2].event.changes[0];
     assert_eq!((renamed.from.as_deref(), renamed.to.as_deref()), (Some("Spring"), Some("Summer")));
     assert_eq!(all[2].act, act);
     for limit in [1, 3] {
         assert_eq!(read(audit, Some(&campaign.id), limit).await, all, "{limit} at a time");
     }
-    let of_it = |entry: &AuditEntry| entry.deed.campaign.as_ref() == Some(&campaign.id);
+    let of_it = |entry: &AuditEntry| entry.event.campaign.as_ref() == Some(&campaign.id);
     for limit in [2, 50] {
         let whole = read(audit, None, limit).await.into_iter().filter(of_it).collect::<Vec<_>>();
         assert_eq!(whole, all, "of all, {limit} at a time");
@@ -113,18 +113,20 @@ pub(crate) async fn every_deed_is_entered_once(kit: &Kit) {
 /// The feed has each of them, in the same order.
 async fn told_in_the_feed(kit: &Kit, campaign: &CampaignId, all: &[AuditEntry]) {
     let Some(feed) = kit.hot.feed() else { return };
-    let want: Vec<&Deed> = all.iter().map(|entry| &entry.deed).collect();
+    let want: Vec<&AuditEvent> = all.iter().map(|entry| &entry.event).collect();
     let until = Instant::now() + PATIENCE;
     let (mut from, mut told) = (FeedStart::Oldest, Vec::new());
     loop {
         let FeedRead::Page(page) = feed.events(from, 100).await.unwrap() else {
             panic!("a feed has a beginning");
         };
-        let deeds = page.events.iter().filter_map(|event| match &event.happened {
-            Happened::Deed { deed, .. } => Some(deed.clone()),
+        let audit_events = page.events.iter().filter_map(|event| match &event.happened {
+            Happened::AuditEvent { audit_event, .. } => Some(audit_event.clone()),
             Happened::Coupon(_) => None,
         });
-        told.extend(deeds.filter(|deed| deed.campaign.as_ref() == Some(campaign)));
+        told.extend(
+            audit_events.filter(|audit_event| audit_event.campaign.as_ref() == Some(campaign)),
+        );
         if told.len() >= want.len() && page.is_end {
             break;
         }
@@ -140,8 +142,8 @@ async fn told_in_the_feed(kit: &Kit, campaign: &CampaignId, all: &[AuditEntry]) 
 pub(crate) async fn the_store_itself(kit: &Kit) {
     let Some(audit) = kit.hot.audit() else { return };
     let changes = vec![hot::audit::given("user", kit.user("ann"))];
-    let deed = Deed::of_store(DeedKind::TokenMade, changes);
-    let entry = AuditEntry { act: ACT.clone(), deed };
+    let event = AuditEvent::of_store(AuditKind::TokenMade, changes);
+    let entry = AuditEntry { act: ACT.clone(), event };
     audit.record(entry.clone()).await.unwrap();
     let whole = read(audit, None, 100).await;
     assert_eq!(whole.iter().filter(|it| **it == entry).count(), 1);
@@ -154,7 +156,7 @@ pub(crate) async fn sold_out_whenever_the_last_one_goes(kit: &Kit) {
     kit.stocked(&campaign, 2).await;
     let sold_out = async || {
         let all = read(audit, Some(&campaign.id), 100).await;
-        all.iter().filter(|entry| entry.deed.kind == DeedKind::CampaignSoldOut).count()
+        all.iter().filter(|entry| entry.event.kind == AuditKind::CampaignSoldOut).count()
     };
     kit.issued(&campaign, &ann, "first").await;
     assert_eq!(sold_out().await, 0);
@@ -174,7 +176,7 @@ pub(crate) async fn sold_out_whenever_the_last_one_goes(kit: &Kit) {
 }
 
 /// A store may write what several callers ask for in one transaction.
-pub(crate) async fn sold_out_beside_other_deeds(kit: &Kit) {
+pub(crate) async fn sold_out_beside_other_changes(kit: &Kit) {
     let Some(audit) = kit.hot.audit() else { return };
     let mut campaigns = Vec::new();
     for _ in 0..8 {

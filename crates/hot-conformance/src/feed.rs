@@ -42,7 +42,7 @@ async fn here(feed: &dyn Feed) -> FeedStart {
 fn of_coupon(event: &FeedEvent) -> Option<&CouponHappened> {
     match &event.happened {
         Happened::Coupon(coupon) => Some(coupon),
-        Happened::Deed { .. } => None,
+        Happened::AuditEvent { .. } => None,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct CampaignHere {
     pub(super) created_as: Arc<str>,
     pub(super) revision: i64,
     pub(super) made: bool,
-    /// What its last update carries: see [`crate::deeds`].
+    /// What its last update carries: see [`crate::audit_events`].
     pub(super) carries: Option<Arc<str>>,
     pub(super) sold_out: bool,
 }

@@ -2,14 +2,14 @@
 //!
 //! Before a change of a coupon is written, its index row is: [`writing`]. It lies in the *slot* of the
 //! writer's clock. Readers go from slot to slot, and the coupon says of each row whether it happened:
-//! [`reading`], [`settling`]. The writer looks for the readers' mark behind its row, and a reader looks
+//! [`reading`], [`resolving`]. The writer looks for the readers' mark behind its row, and a reader looks
 //! for rows behind its mark. So at least one of the two sees the other, whichever was frozen in between.
 
+mod audit_events;
 mod changes;
-mod deeds;
 mod epoch;
 mod reading;
-mod settling;
+mod resolving;
 mod writing;
 
 use std::sync::atomic::AtomicI64;

@@ -9,6 +9,7 @@
 //! within one process, one conditional update at a time in each CQL partition.
 
 mod archiving;
+mod audit_events;
 mod campaigns;
 mod changes;
 mod claims;
@@ -16,7 +17,6 @@ mod codes;
 mod counts;
 mod coupon_row;
 mod coupons;
-mod deeds;
 mod facts;
 mod feed;
 mod import;
@@ -45,7 +45,7 @@ use cql_session::{
     About, Attempts, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
     CqlSession, KeyedLock, Resolutions,
 };
-use hot::records::{DeedLog, RecordSource, Records};
+use hot::records::{AuditLog, RecordSource, Records};
 use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
@@ -108,7 +108,7 @@ struct Store {
     /// `None`: it keeps no events.
     feed: Option<feed::FeedState>,
     /// Set before the first call, if records are kept.
-    log: OnceLock<Arc<dyn DeedLog>>,
+    log: OnceLock<Arc<dyn AuditLog>>,
 }
 
 impl CqlHot {
@@ -194,13 +194,13 @@ impl CqlHot {
     }
 
     /// The same store with records beside coupons. `make` gets the session and what the records are made from,
-    /// and returns where the deeds of campaigns go, and the records.
+    /// and returns where the audit events of campaigns go, and the records.
     pub fn with_records(
         mut self,
         make: impl FnOnce(
             Arc<CqlSession>,
             Arc<dyn RecordSource>,
-        ) -> (Arc<dyn DeedLog>, Arc<dyn Records>),
+        ) -> (Arc<dyn AuditLog>, Arc<dyn Records>),
     ) -> CqlHot {
         let source = Arc::clone(&self.store) as Arc<dyn RecordSource>;
         let (log, records) = make(Arc::clone(&self.store.session), source);

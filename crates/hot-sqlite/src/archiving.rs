@@ -9,7 +9,7 @@ pub(crate) mod shrink;
 
 use coupon::time::{Day, Millis};
 use hot::PartitionPlan;
-use hot::audit::{Act, Deed, DeedKind, given};
+use hot::audit::{Act, AuditEvent, AuditKind, given};
 use rusqlite::{Row, params};
 
 use crate::columns::{signed, unsigned};
@@ -77,8 +77,8 @@ pub(crate) fn finish(
     match (emptied, before) {
         (Some(at), Some(plan)) if !plan.emptied => {
             let changes = vec![given("expiry_day", day)];
-            let deed = Deed::of_store(DeedKind::DayArchived, changes);
-            txn.audit(&Act::of_system("compact", at), &deed)
+            let event = AuditEvent::of_store(AuditKind::DayArchived, changes);
+            txn.audit(&Act::of_system("compact", at), &event)
         }
         _ => Ok(()),
     }

@@ -6,7 +6,7 @@ use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use hot::audit::{Act, Deed};
+use hot::audit::{Act, AuditEvent};
 use hot::protocol::{batch_before, may_mint};
 use hot::{MintOrder, Named};
 use router::Owner;
@@ -35,7 +35,7 @@ pub(crate) fn mint(
         Err(refusal) => Ok(Named::Refused(refusal)),
         Ok(run) => {
             insert_minted(txn, here.number, &order.id, run, act.at)?;
-            txn.audit(act, &Deed::batch_created(campaign, &order.id, Some(run.count)))?;
+            txn.audit(act, &AuditEvent::batch_created(campaign, &order.id, Some(run.count)))?;
             made(txn, campaign, &order.id)
         }
     }
@@ -131,7 +131,7 @@ pub(crate) fn open_import(
         return Ok(named);
     }
     insert(txn, here.number, id, None, act.at)?;
-    txn.audit(act, &Deed::batch_created(campaign, id, None))?;
+    txn.audit(act, &AuditEvent::batch_created(campaign, id, None))?;
     made(txn, campaign, id)
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn pause_batch(
     if let Some(after) = &after
         && before.is_some_and(|before| before.paused != after.paused)
     {
-        txn.audit(act, &Deed::batch_paused(after))?;
+        txn.audit(act, &AuditEvent::batch_paused(after))?;
     }
     Ok(after)
 }

@@ -8,7 +8,7 @@ use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::audit::{Act, Deed};
+use hot::audit::{Act, AuditEvent};
 use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 use rusqlite::params;
@@ -106,10 +106,10 @@ pub(crate) fn create(
     if let Some(word) = &campaign.shared_code {
         directory::enter_shared(txn, word.as_str(), number)?;
     }
-    txn.audit(act, &Deed::campaign_created(campaign))?;
+    txn.audit(act, &AuditEvent::campaign_created(campaign))?;
     if let Some((order, run)) = first_batch {
         batches::insert_minted(txn, number, &order.id, run, now)?;
-        txn.audit(act, &Deed::batch_created(&campaign.id, &order.id, Some(run.count)))?;
+        txn.audit(act, &AuditEvent::batch_created(&campaign.id, &order.id, Some(run.count)))?;
     }
     match row(txn, &campaign.id, now)? {
         Some(row) => Ok(Named::Created(row)),
@@ -164,8 +164,8 @@ pub(crate) fn patch(
         Err(refused) => return Ok(refused),
     };
     write_terms(txn, here.number, &campaign)?;
-    for deed in Deed::campaign_changed(&here.terms, &campaign) {
-        txn.audit(act, &deed)?;
+    for event in AuditEvent::campaign_changed(&here.terms, &campaign) {
+        txn.audit(act, &event)?;
     }
     Ok(row(txn, id, act.at)?.map_or(Patched::NotFound, Patched::Done))
 }

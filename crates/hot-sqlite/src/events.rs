@@ -142,8 +142,8 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEven
         let sql = select_audit!("WHERE number = ?1");
         let found = txn.first(sql, [row.get::<_, i64>(5)?], entry)?;
         let found = found.ok_or_else(|| damaged("event.version", "no such entry of the audit"))?;
-        let AuditEntry { act: Act { actor, reason, .. }, deed } = found.entry;
-        let happened = Happened::Deed { deed, reason };
+        let AuditEntry { act: Act { actor, reason, .. }, event: audit_event } = found.entry;
+        let happened = Happened::AuditEvent { audit_event, reason };
         return Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false });
     }
     let (actor, happened) = of_coupon(txn, row, kind)?;

@@ -16,7 +16,7 @@ use coupon::imported::ImportRun;
 use coupon::minted::KeyId;
 use coupon::time::Millis;
 use hot::activity::Activities;
-use hot::audit::{Act, Audit, Deed};
+use hot::audit::{Act, Audit, AuditEvent};
 use hot::feed::Feed;
 use hot::redemptions::Redemptions;
 use hot::settings::{LONG_CODES, TOUCHED_AT};
@@ -214,7 +214,7 @@ impl HotStore for SqliteHot {
             if let Some((_, number)) = txn.batch(&campaign, &batch)? {
                 import::close(txn, number, &counts)?;
                 if let Some(act) = &ended {
-                    txn.audit(act, &Deed::batch_imported(&campaign, &batch, &counts))?;
+                    txn.audit(act, &AuditEvent::batch_imported(&campaign, &batch, &counts))?;
                 }
             }
             batches::batch(txn, &campaign, &batch)

@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::audit::{Act, Deed, DeedKind};
+use hot::audit::{Act, AuditEvent, AuditKind};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::cold::{Prefetched, Spot, Wanted};
@@ -217,7 +217,7 @@ impl<'a> Txn<'a> {
             return Ok(());
         }
         let id = self.campaign_at(campaign)?.terms.id.clone();
-        let deed = Deed::of_campaign(DeedKind::CampaignSoldOut, &id, Vec::new());
-        self.audit(&Act::of_system("store", at), &deed)
+        let event = AuditEvent::of_campaign(AuditKind::CampaignSoldOut, &id, Vec::new());
+        self.audit(&Act::of_system("store", at), &event)
     }
 }

@@ -35,14 +35,14 @@ pub struct AuditEntry {
     /// Who did it, when and why.
     pub act: Act,
     /// What.
-    pub deed: Deed,
+    pub event: AuditEvent,
 }
 
 /// A change of something that is no coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deed {
+pub struct AuditEvent {
     /// Its kind.
-    pub kind: DeedKind,
+    pub kind: AuditKind,
     /// The campaign, if it was one or belongs to one.
     pub campaign: Option<CampaignId>,
     /// The batch, if it was one.
@@ -62,9 +62,9 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// The kinds of deeds.
+/// The kinds of audit events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeedKind {
+pub enum AuditKind {
     /// A campaign was created.
     CampaignCreated,
     /// Terms of a campaign changed.
@@ -128,108 +128,108 @@ pub enum DeedKind {
 }
 
 /// All kinds, in the order of the documents.
-pub const DEED_KINDS: [DeedKind; 30] = [
-    DeedKind::CampaignCreated,
-    DeedKind::CampaignUpdated,
-    DeedKind::CampaignPaused,
-    DeedKind::CampaignResumed,
-    DeedKind::CampaignSoldOut,
-    DeedKind::BatchCreated,
-    DeedKind::BatchImported,
-    DeedKind::BatchPaused,
-    DeedKind::BatchResumed,
-    DeedKind::DayArchived,
-    DeedKind::CodesDownloaded,
-    DeedKind::TokenMade,
-    DeedKind::KeyAdded,
-    DeedKind::KeyRetired,
-    DeedKind::StoreRestored,
-    DeedKind::CompactionAsked,
-    DeedKind::QuerySaved,
-    DeedKind::QueryDeleted,
-    DeedKind::QueryRun,
-    DeedKind::WebhookCreated,
-    DeedKind::WebhookUpdated,
-    DeedKind::WebhookDeleted,
-    DeedKind::WebhookSecretRotated,
-    DeedKind::WebhookTested,
-    DeedKind::WebhookRedelivered,
-    DeedKind::StaffInvited,
-    DeedKind::StaffAdded,
-    DeedKind::StaffUpdated,
-    DeedKind::StaffRemoved,
-    DeedKind::StaffSignedIn,
+pub const AUDIT_KINDS: [AuditKind; 30] = [
+    AuditKind::CampaignCreated,
+    AuditKind::CampaignUpdated,
+    AuditKind::CampaignPaused,
+    AuditKind::CampaignResumed,
+    AuditKind::CampaignSoldOut,
+    AuditKind::BatchCreated,
+    AuditKind::BatchImported,
+    AuditKind::BatchPaused,
+    AuditKind::BatchResumed,
+    AuditKind::DayArchived,
+    AuditKind::CodesDownloaded,
+    AuditKind::TokenMade,
+    AuditKind::KeyAdded,
+    AuditKind::KeyRetired,
+    AuditKind::StoreRestored,
+    AuditKind::CompactionAsked,
+    AuditKind::QuerySaved,
+    AuditKind::QueryDeleted,
+    AuditKind::QueryRun,
+    AuditKind::WebhookCreated,
+    AuditKind::WebhookUpdated,
+    AuditKind::WebhookDeleted,
+    AuditKind::WebhookSecretRotated,
+    AuditKind::WebhookTested,
+    AuditKind::WebhookRedelivered,
+    AuditKind::StaffInvited,
+    AuditKind::StaffAdded,
+    AuditKind::StaffUpdated,
+    AuditKind::StaffRemoved,
+    AuditKind::StaffSignedIn,
 ];
 
-impl DeedKind {
+impl AuditKind {
     /// Its name; never changed.
     pub fn as_str(self) -> &'static str {
         match self {
-            DeedKind::CampaignCreated => "campaign.created",
-            DeedKind::CampaignUpdated => "campaign.updated",
-            DeedKind::CampaignPaused => "campaign.paused",
-            DeedKind::CampaignResumed => "campaign.resumed",
-            DeedKind::CampaignSoldOut => "campaign.sold_out",
-            DeedKind::BatchCreated => "batch.created",
-            DeedKind::BatchImported => "batch.imported",
-            DeedKind::BatchPaused => "batch.paused",
-            DeedKind::BatchResumed => "batch.resumed",
-            DeedKind::DayArchived => "day.archived",
-            DeedKind::CodesDownloaded => "codes.downloaded",
-            DeedKind::TokenMade => "token.made",
-            DeedKind::KeyAdded => "key.added",
-            DeedKind::KeyRetired => "key.retired",
-            DeedKind::StoreRestored => "store.restored",
-            DeedKind::CompactionAsked => "compaction.asked",
-            DeedKind::QuerySaved => "query.saved",
-            DeedKind::QueryDeleted => "query.deleted",
-            DeedKind::QueryRun => "query.run",
-            DeedKind::WebhookCreated => "webhook.created",
-            DeedKind::WebhookUpdated => "webhook.updated",
-            DeedKind::WebhookDeleted => "webhook.deleted",
-            DeedKind::WebhookSecretRotated => "webhook.secret_rotated",
-            DeedKind::WebhookTested => "webhook.tested",
-            DeedKind::WebhookRedelivered => "webhook.redelivered",
-            DeedKind::StaffInvited => "staff.invited",
-            DeedKind::StaffAdded => "staff.added",
-            DeedKind::StaffUpdated => "staff.updated",
-            DeedKind::StaffRemoved => "staff.removed",
-            DeedKind::StaffSignedIn => "staff.signed_in",
+            AuditKind::CampaignCreated => "campaign.created",
+            AuditKind::CampaignUpdated => "campaign.updated",
+            AuditKind::CampaignPaused => "campaign.paused",
+            AuditKind::CampaignResumed => "campaign.resumed",
+            AuditKind::CampaignSoldOut => "campaign.sold_out",
+            AuditKind::BatchCreated => "batch.created",
+            AuditKind::BatchImported => "batch.imported",
+            AuditKind::BatchPaused => "batch.paused",
+            AuditKind::BatchResumed => "batch.resumed",
+            AuditKind::DayArchived => "day.archived",
+            AuditKind::CodesDownloaded => "codes.downloaded",
+            AuditKind::TokenMade => "token.made",
+            AuditKind::KeyAdded => "key.added",
+            AuditKind::KeyRetired => "key.retired",
+            AuditKind::StoreRestored => "store.restored",
+            AuditKind::CompactionAsked => "compaction.asked",
+            AuditKind::QuerySaved => "query.saved",
+            AuditKind::QueryDeleted => "query.deleted",
+            AuditKind::QueryRun => "query.run",
+            AuditKind::WebhookCreated => "webhook.created",
+            AuditKind::WebhookUpdated => "webhook.updated",
+            AuditKind::WebhookDeleted => "webhook.deleted",
+            AuditKind::WebhookSecretRotated => "webhook.secret_rotated",
+            AuditKind::WebhookTested => "webhook.tested",
+            AuditKind::WebhookRedelivered => "webhook.redelivered",
+            AuditKind::StaffInvited => "staff.invited",
+            AuditKind::StaffAdded => "staff.added",
+            AuditKind::StaffUpdated => "staff.updated",
+            AuditKind::StaffRemoved => "staff.removed",
+            AuditKind::StaffSignedIn => "staff.signed_in",
         }
     }
 
     /// The kind of this name.
-    pub fn named(name: &str) -> Option<DeedKind> {
-        DEED_KINDS.into_iter().find(|kind| kind.as_str() == name)
+    pub fn named(name: &str) -> Option<AuditKind> {
+        AUDIT_KINDS.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// Whether the event feed tells of it. Downloads, tokens, keys, webhooks and people are for auditors alone.
     pub fn is_told(self) -> bool {
-        self <= DeedKind::DayArchived
+        self <= AuditKind::DayArchived
     }
 }
 
-impl Deed {
+impl AuditEvent {
     /// Something done to the store itself.
-    pub fn of_store(kind: DeedKind, changes: Vec<FieldChange>) -> Deed {
-        Deed { kind, campaign: None, batch: None, changes }
+    pub fn of_store(kind: AuditKind, changes: Vec<FieldChange>) -> AuditEvent {
+        AuditEvent { kind, campaign: None, batch: None, changes }
     }
 
     /// Something done to a campaign.
-    pub fn of_campaign(kind: DeedKind, id: &CampaignId, changes: Vec<FieldChange>) -> Deed {
-        Deed { kind, campaign: Some(id.clone()), batch: None, changes }
+    pub fn of_campaign(kind: AuditKind, id: &CampaignId, changes: Vec<FieldChange>) -> AuditEvent {
+        AuditEvent { kind, campaign: Some(id.clone()), batch: None, changes }
     }
 
     /// A campaign that was made.
-    pub fn campaign_created(campaign: &Campaign) -> Deed {
+    pub fn campaign_created(campaign: &Campaign) -> AuditEvent {
         let changes =
             terms(campaign).into_iter().filter_map(|(field, to)| Some(given(field, to?))).collect();
-        Deed::of_campaign(DeedKind::CampaignCreated, &campaign.id, changes)
+        AuditEvent::of_campaign(AuditKind::CampaignCreated, &campaign.id, changes)
     }
 
     /// What a change of terms has done: a pause or its end by itself, and everything else together.
-    pub fn campaign_changed(before: &Campaign, after: &Campaign) -> Vec<Deed> {
-        let mut deeds = Vec::new();
+    pub fn campaign_changed(before: &Campaign, after: &Campaign) -> Vec<AuditEvent> {
+        let mut events = Vec::new();
         let changes: Vec<FieldChange> = terms(before)
             .into_iter()
             .zip(terms(after))
@@ -237,37 +237,45 @@ impl Deed {
             .map(|((field, from), (_, to))| FieldChange { field: field.to_owned(), from, to })
             .collect();
         if !changes.is_empty() {
-            deeds.push(Deed::of_campaign(DeedKind::CampaignUpdated, &after.id, changes));
+            events.push(AuditEvent::of_campaign(AuditKind::CampaignUpdated, &after.id, changes));
         }
         if before.paused != after.paused {
             let kind = match after.paused {
-                true => DeedKind::CampaignPaused,
-                false => DeedKind::CampaignResumed,
+                true => AuditKind::CampaignPaused,
+                false => AuditKind::CampaignResumed,
             };
-            deeds.push(Deed::of_campaign(kind, &after.id, Vec::new()));
+            events.push(AuditEvent::of_campaign(kind, &after.id, Vec::new()));
         }
-        deeds
+        events
     }
 
     /// A batch that was made.
-    pub fn batch_created(campaign: &CampaignId, batch: &BatchId, minted: Option<u64>) -> Deed {
+    pub fn batch_created(
+        campaign: &CampaignId,
+        batch: &BatchId,
+        minted: Option<u64>,
+    ) -> AuditEvent {
         let kind = if minted.is_some() { "minted" } else { "imported" };
         let mut changes = vec![given("kind", kind)];
         changes.extend(minted.map(|count| given("count", count)));
-        Deed::of_batch(DeedKind::BatchCreated, campaign, batch, changes)
+        AuditEvent::of_batch(AuditKind::BatchCreated, campaign, batch, changes)
     }
 
     /// A batch that was paused or resumed.
-    pub fn batch_paused(batch: &Batch) -> Deed {
+    pub fn batch_paused(batch: &Batch) -> AuditEvent {
         let kind = match batch.paused {
-            true => DeedKind::BatchPaused,
-            false => DeedKind::BatchResumed,
+            true => AuditKind::BatchPaused,
+            false => AuditKind::BatchResumed,
         };
-        Deed::of_batch(kind, &batch.campaign, &batch.id, Vec::new())
+        AuditEvent::of_batch(kind, &batch.campaign, &batch.id, Vec::new())
     }
 
     /// A batch that a file was imported into.
-    pub fn batch_imported(campaign: &CampaignId, batch: &BatchId, counts: &ImportCounts) -> Deed {
+    pub fn batch_imported(
+        campaign: &CampaignId,
+        batch: &BatchId,
+        counts: &ImportCounts,
+    ) -> AuditEvent {
         let changes = [
             ("lines", counts.lines),
             ("imported", counts.imported),
@@ -275,23 +283,30 @@ impl Deed {
             ("rejected", counts.rejected),
         ];
         let changes = changes.map(|(field, count)| given(field, count));
-        Deed::of_batch(DeedKind::BatchImported, campaign, batch, changes.into())
+        AuditEvent::of_batch(AuditKind::BatchImported, campaign, batch, changes.into())
     }
 
     /// Codes of a campaign, or of one of its batches, that somebody began to download.
-    pub fn codes_downloaded(campaign: &CampaignId, batch: Option<&BatchId>, format: &str) -> Deed {
+    pub fn codes_downloaded(
+        campaign: &CampaignId,
+        batch: Option<&BatchId>,
+        format: &str,
+    ) -> AuditEvent {
         let changes = vec![given("format", format)];
-        let deed = Deed::of_campaign(DeedKind::CodesDownloaded, campaign, changes);
-        Deed { batch: batch.cloned(), ..deed }
+        let event = AuditEvent::of_campaign(AuditKind::CodesDownloaded, campaign, changes);
+        AuditEvent { batch: batch.cloned(), ..event }
     }
 
     fn of_batch(
-        kind: DeedKind,
+        kind: AuditKind,
         campaign: &CampaignId,
         batch: &BatchId,
         changes: Vec<FieldChange>,
-    ) -> Deed {
-        Deed { batch: Some(batch.clone()), ..Deed::of_campaign(kind, campaign, changes) }
+    ) -> AuditEvent {
+        AuditEvent {
+            batch: Some(batch.clone()),
+            ..AuditEvent::of_campaign(kind, campaign, changes)
+        }
     }
 }
 
@@ -356,11 +371,11 @@ mod tests {
 
     #[test]
     fn kinds_by_name() {
-        for kind in DEED_KINDS {
-            assert_eq!(DeedKind::named(kind.as_str()), Some(kind));
+        for kind in AUDIT_KINDS {
+            assert_eq!(AuditKind::named(kind.as_str()), Some(kind));
         }
-        assert_eq!(DeedKind::named("campaign.deleted"), None);
-        assert!(DeedKind::DayArchived.is_told() && !DeedKind::CodesDownloaded.is_told());
+        assert_eq!(AuditKind::named("campaign.deleted"), None);
+        assert!(AuditKind::DayArchived.is_told() && !AuditKind::CodesDownloaded.is_told());
     }
 
     #[test]
@@ -379,15 +394,15 @@ mod tests {
             ),
         ];
         for (name, after, want) in cases {
-            let deeds: Vec<String> = Deed::campaign_changed(&before, after)
+            let events: Vec<String> = AuditEvent::campaign_changed(&before, after)
                 .iter()
-                .map(|deed| {
+                .map(|event| {
                     let fields: Vec<&str> =
-                        deed.changes.iter().map(|change| change.field.as_str()).collect();
-                    format!("{} {}", deed.kind.as_str(), fields.join(","))
+                        event.changes.iter().map(|change| change.field.as_str()).collect();
+                    format!("{} {}", event.kind.as_str(), fields.join(","))
                 })
                 .collect();
-            assert_eq!(deeds.join("; "), want, "{name}");
+            assert_eq!(events.join("; "), want, "{name}");
         }
     }
 }

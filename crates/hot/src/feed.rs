@@ -13,7 +13,7 @@ use router::Owner;
 use uuid::Uuid;
 
 use crate::HotError;
-use crate::audit::{DEED_KINDS, Deed, DeedKind};
+use crate::audit::{AUDIT_KINDS, AuditEvent, AuditKind};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub enum Happened {
     /// A coupon changed.
     Coupon(CouponHappened),
     /// A campaign, a batch or the store changed.
-    Deed {
+    AuditEvent {
         /// What was done.
-        deed: Deed,
+        audit_event: AuditEvent,
         /// Why, if somebody said it.
         reason: Option<Reason>,
     },
@@ -106,15 +106,18 @@ pub const COUPON_EVENT_KINDS: [CouponEventKind; 8] = [
 pub enum EventType {
     /// A change of a coupon.
     Coupon(CouponEventKind),
-    /// A change of something else. Not of every kind: see [`DeedKind::is_told`].
-    Deed(DeedKind),
+    /// A change of something else. Not of every kind: see [`AuditKind::is_told`].
+    AuditEvent(AuditKind),
 }
 
 impl EventType {
     /// All types, in the order of the documents.
     pub fn all() -> impl Iterator<Item = EventType> {
-        let deeds = DEED_KINDS.into_iter().filter(|kind| kind.is_told());
-        COUPON_EVENT_KINDS.into_iter().map(EventType::Coupon).chain(deeds.map(EventType::Deed))
+        let audit_events = AUDIT_KINDS.into_iter().filter(|kind| kind.is_told());
+        COUPON_EVENT_KINDS
+            .into_iter()
+            .map(EventType::Coupon)
+            .chain(audit_events.map(EventType::AuditEvent))
     }
 
     /// Its name; never changed.
@@ -130,7 +133,7 @@ impl EventType {
             EventType::Coupon(CouponEventKind::Extended) => "coupon.extended",
             EventType::Coupon(CouponEventKind::Held) => "coupon.held",
             EventType::Coupon(CouponEventKind::Released) => "coupon.released",
-            EventType::Deed(kind) => kind.as_str(),
+            EventType::AuditEvent(kind) => kind.as_str(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Happened {
     pub fn event_type(&self) -> EventType {
         match self {
             Happened::Coupon(coupon) => EventType::Coupon(coupon.kind),
-            Happened::Deed { deed, .. } => EventType::Deed(deed.kind),
+            Happened::AuditEvent { audit_event, .. } => EventType::AuditEvent(audit_event.kind),
         }
     }
 
@@ -154,7 +157,7 @@ impl Happened {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Happened::Coupon(coupon) => Some(&coupon.owner.campaign),
-            Happened::Deed { deed, .. } => deed.campaign.as_ref(),
+            Happened::AuditEvent { audit_event, .. } => audit_event.campaign.as_ref(),
         }
     }
 }

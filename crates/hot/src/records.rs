@@ -2,7 +2,7 @@
 //! redemptions. A crate of its own keeps them; this is what the two say to each other.
 //!
 //! A change of a campaign is one conditional update of one row, so no entry of the audit can be written
-//! together with it. The row *carries* its deeds instead ([`Carried`]). Whoever changes the row next enters
+//! together with it. The row *carries* its audit events instead ([`Carried`]). Whoever changes the row next enters
 //! them first, and so does whoever reads the audit.
 
 use async_trait::async_trait;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::activity::Activities;
-use crate::audit::{Act, Audit, AuditEntry, Deed, FieldChange};
+use crate::audit::{Act, Audit, AuditEntry, AuditEvent, FieldChange};
 use crate::feed::Feed;
 use crate::redemptions::Redemptions;
 use crate::{CouponSnapshot, HotError};
 
-/// The deeds of one update of a campaign, as its row carries them.
+/// The audit events of one update of a campaign, as its row carries them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
     /// The name of the update. No other one has it.
@@ -28,19 +28,19 @@ pub struct Carried {
     pub revision: i64,
     /// When it was announced, by the clock of its process.
     pub told_at: Millis,
-    /// Where the last deeds of the campaign are in the feed.
+    /// Where the last audit events of the campaign are in the feed.
     pub slot: Option<i64>,
-    /// Who did it, when and why; `None` of an update that is no deed.
+    /// Who did it, when and why; `None` of an update that makes no audit event.
     pub act: Option<Act>,
     /// What was done.
-    pub deeds: Vec<CarriedDeed>,
+    pub events: Vec<CarriedEvent>,
 }
 
-/// A deed of a campaign, as its row carries it. Its kind is a word: a process that does not know it yet, while
+/// An audit event of a campaign, as its row carries it. Its kind is a word: a process that does not know it yet, while
 /// another one has a newer program, enters it all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CarriedDeed {
-    /// As `DeedKind::as_str` says it.
+pub struct CarriedEvent {
+    /// As `AuditKind::as_str` says it.
     pub kind: String,
     /// The batch, if it is about one.
     pub batch: Option<String>,
@@ -48,12 +48,12 @@ pub struct CarriedDeed {
     pub changes: Vec<FieldChange>,
 }
 
-impl From<&Deed> for CarriedDeed {
-    fn from(deed: &Deed) -> CarriedDeed {
-        CarriedDeed {
-            kind: deed.kind.as_str().to_owned(),
-            batch: deed.batch.as_ref().map(ToString::to_string),
-            changes: deed.changes.clone(),
+impl From<&AuditEvent> for CarriedEvent {
+    fn from(event: &AuditEvent) -> CarriedEvent {
+        CarriedEvent {
+            kind: event.kind.as_str().to_owned(),
+            batch: event.batch.as_ref().map(ToString::to_string),
+            changes: event.changes.clone(),
         }
     }
 }
@@ -65,7 +65,9 @@ struct CarriedText {
     told_at: i64,
     slot: Option<i64>,
     act: Option<ActText>,
-    deeds: Vec<CarriedDeed>,
+    /// Rows keep the name that it had.
+    #[serde(rename = "deeds")]
+    events: Vec<CarriedEvent>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,7 +94,7 @@ impl Carried {
             told_at: self.told_at.0,
             slot: self.slot,
             act,
-            deeds: self.deeds.clone(),
+            events: self.events.clone(),
         };
         serde_json::to_string(&text).map_err(damaged)
     }
@@ -117,13 +119,13 @@ impl Carried {
             told_at: Millis(text.told_at),
             slot: text.slot,
             act,
-            deeds: text.deeds,
+            events: text.events,
         })
     }
 }
 
 fn damaged(why: impl ToString) -> HotError {
-    HotError::Damaged(format!("the deeds of a campaign: {}", why.to_string()))
+    HotError::Damaged(format!("the audit events of a campaign: {}", why.to_string()))
 }
 
 /// Where a store leaves what it does besides changes of coupons.
@@ -131,7 +133,7 @@ fn damaged(why: impl ToString) -> HotError {
 /// # Errors
 /// Any [`HotError`], from every method.
 #[async_trait]
-pub trait DeedLog: Send + Sync {
+pub trait AuditLog: Send + Sync {
     /// To be called before the update that makes the revision is sent, so that readers of all entries find it
     /// whatever becomes of this process.
     async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
@@ -140,7 +142,7 @@ pub trait DeedLog: Send + Sync {
     /// nothing.
     async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
 
-    /// Which update made a revision, if its deeds were entered.
+    /// Which update made a revision, if its audit events were entered.
     async fn attempt_of(
         &self,
         campaign: &CampaignId,
@@ -183,7 +185,7 @@ pub trait RecordSource: Send + Sync {
     /// Any [`HotError`].
     async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
 
-    /// Enters the deeds that the row of a campaign carries, if it carries any.
+    /// Enters the audit events that the row of a campaign carries, if it carries any.
     ///
     /// # Errors
     /// Any [`HotError`].
@@ -196,17 +198,17 @@ pub trait Records: Audit + Activities + Redemptions {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{DeedKind, given};
+    use crate::audit::{AuditKind, given};
 
     #[test]
     fn what_a_row_carries_is_read_back() {
         let campaign: CampaignId = "spring".parse().expect("an id");
         let changes =
             vec![given("name", "Spring"), FieldChange { field: "x".into(), from: None, to: None }];
-        let deed = Deed::of_campaign(DeedKind::CampaignUpdated, &campaign, changes);
-        let batch = Deed { batch: Some("b1".parse().expect("an id")), ..deed.clone() };
-        let deed = CarriedDeed::from(&deed);
-        let later = CarriedDeed { kind: "campaign.of_a_later_program".into(), ..deed.clone() };
+        let event = AuditEvent::of_campaign(AuditKind::CampaignUpdated, &campaign, changes);
+        let batch = AuditEvent { batch: Some("b1".parse().expect("an id")), ..event.clone() };
+        let event = CarriedEvent::from(&event);
+        let later = CarriedEvent { kind: "campaign.of_a_later_program".into(), ..event.clone() };
         let reason = Some("codes leaked".parse().expect("a reason"));
         let act = Act { actor: Actor::new("admin:eva"), at: Millis(7), reason };
         let nothing = Carried {
@@ -215,16 +217,16 @@ mod tests {
             told_at: Millis(8),
             slot: None,
             act: None,
-            deeds: Vec::new(),
+            events: Vec::new(),
         };
         let rows = [
-            ("no deed", nothing.clone()),
+            ("no audit event", nothing.clone()),
             (
-                "three deeds",
+                "three audit events",
                 Carried {
                     slot: Some(-3),
                     act: Some(act),
-                    deeds: vec![deed, CarriedDeed::from(&batch), later],
+                    events: vec![event, CarriedEvent::from(&batch), later],
                     ..nothing
                 },
             ),

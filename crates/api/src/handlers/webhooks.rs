@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::{
-    Caller, Deed, DeedKind, Done, EventsAnswer, EventsRequest, Fault, FeedStart, FieldChange, Role,
-    given,
+    AuditEvent, AuditKind, Caller, Done, EventsAnswer, EventsRequest, Fault, FeedStart,
+    FieldChange, Role, given,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -61,7 +61,7 @@ pub(crate) async fn create_webhook(
     }
     let changes = fields(&endpoint).into_iter().filter_map(|(field, to)| Some(given(field, to?)));
     let changes = changes.collect();
-    enter(&app, &caller, DeedKind::WebhookCreated, changes).await;
+    enter(&app, &caller, AuditKind::WebhookCreated, changes).await;
     Ok(Made(Done::Created(body)))
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn change_webhook(
     };
     let changes = differences(&before, &after);
     if !changes.is_empty() {
-        enter(&app, &caller, DeedKind::WebhookUpdated, named(&id, changes)).await;
+        enter(&app, &caller, AuditKind::WebhookUpdated, named(&id, changes)).await;
     }
     Ok(Answer(WebhookBody::of(&after)))
 }
@@ -152,7 +152,7 @@ pub(crate) async fn delete_webhook(
 ) -> Result<StatusCode, Problem> {
     caller.must_be(&[Role::Admin])?;
     kept(&app)?.delete(&id).await.map_err(refused)?;
-    enter(&app, &caller, DeedKind::WebhookDeleted, named(&id, Vec::new())).await;
+    enter(&app, &caller, AuditKind::WebhookDeleted, named(&id, Vec::new())).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -177,7 +177,7 @@ pub(crate) async fn rotate_secret(
     let rotation = Rotation { rotate_ref: body.rotate_ref, overlap };
     let (secret, is_made) = kept(&app)?.rotate_secret(&id, rotation).await.map_err(refused)?;
     if is_made {
-        enter(&app, &caller, DeedKind::WebhookSecretRotated, named(&id, Vec::new())).await;
+        enter(&app, &caller, AuditKind::WebhookSecretRotated, named(&id, Vec::new())).await;
     }
     Ok(Answer(SecretBody { secret: secret.reveal().to_owned() }))
 }
@@ -200,7 +200,7 @@ pub(crate) async fn test_webhook(
     caller.must_be(&[Role::Admin])?;
     let tested = kept(&app)?.test(&id).await.map_err(refused)?;
     let changes = vec![given("delivered", tested.is_delivered)];
-    enter(&app, &caller, DeedKind::WebhookTested, named(&id, changes)).await;
+    enter(&app, &caller, AuditKind::WebhookTested, named(&id, changes)).await;
     Ok(Answer(WebhookTestBody::from(tested)))
 }
 
@@ -280,7 +280,7 @@ pub(crate) async fn redeliver(
     caller.must_be(&[Role::Admin])?;
     let delivery = kept(&app)?.redeliver(&id, number).await.map_err(refused)?;
     let changes = vec![given("delivery_id", number)];
-    enter(&app, &caller, DeedKind::WebhookRedelivered, named(&id, changes)).await;
+    enter(&app, &caller, AuditKind::WebhookRedelivered, named(&id, changes)).await;
     Ok(Answer(DeliveryBody::from(&delivery)))
 }
 
@@ -301,8 +301,8 @@ async fn newest(app: &App, caller: &Caller) -> Result<String, Problem> {
 }
 
 /// Enters a change in the audit. It has happened: where that is impossible, the log says so.
-async fn enter(app: &App, caller: &Caller, kind: DeedKind, changes: Vec<FieldChange>) {
-    if let Err(error) = app.engine.record(caller, Deed::of_store(kind, changes)).await {
+async fn enter(app: &App, caller: &Caller, kind: AuditKind, changes: Vec<FieldChange>) {
+    if let Err(error) = app.engine.record(caller, AuditEvent::of_store(kind, changes)).await {
         tracing::error!(error = ?error, kind = kind.as_str(), "the audit has no entry of this");
     }
 }

@@ -49,15 +49,15 @@ impl From<FieldChange> for FieldChangeBody {
 
 impl From<&Audited> for AuditBody {
     fn from(audited: &Audited) -> AuditBody {
-        let (act, deed) = (&audited.entry.act, &audited.entry.deed);
+        let (act, event) = (&audited.entry.act, &audited.entry.event);
         AuditBody {
-            r#type: deed.kind.as_str(),
+            r#type: event.kind.as_str(),
             at: format_instant(act.at),
             actor: act.actor.as_str().to_owned(),
-            campaign_id: deed.campaign.as_ref().map(ToString::to_string),
-            batch_id: deed.batch.as_ref().map(ToString::to_string),
+            campaign_id: event.campaign.as_ref().map(ToString::to_string),
+            batch_id: event.batch.as_ref().map(ToString::to_string),
             reason: act.reason.as_ref().map(|reason| reason.as_str().to_owned()),
-            changes: deed.changes.iter().cloned().map(FieldChangeBody::from).collect(),
+            changes: event.changes.iter().cloned().map(FieldChangeBody::from).collect(),
         }
     }
 }

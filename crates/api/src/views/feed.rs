@@ -2,7 +2,7 @@
 
 use coupon::calendar::format_instant;
 use coupon::ids::Reason;
-use engine::{CouponEventKind, CouponHappened, Deed, EventsView, FeedEvent, Happened};
+use engine::{AuditEvent, CouponEventKind, CouponHappened, EventsView, FeedEvent, Happened};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -112,7 +112,9 @@ impl From<(Option<String>, FeedEvent)> for FeedEventBody {
                 let code = code.unwrap_or_else(|| coupon.code.to_string());
                 (Some(FeedCouponBody::of(code, &coupon)), None)
             }
-            Happened::Deed { deed, reason } => (None, Some(FeedChangeBody::of(deed, reason))),
+            Happened::AuditEvent { audit_event, reason } => {
+                (None, Some(FeedChangeBody::of(audit_event, reason)))
+            }
         };
         FeedEventBody {
             event_id: event.id.to_string(),
@@ -155,12 +157,12 @@ impl FeedCouponBody {
 }
 
 impl FeedChangeBody {
-    fn of(deed: Deed, reason: Option<Reason>) -> FeedChangeBody {
+    fn of(audit_event: AuditEvent, reason: Option<Reason>) -> FeedChangeBody {
         FeedChangeBody {
-            campaign_id: deed.campaign.as_ref().map(ToString::to_string),
-            batch_id: deed.batch.as_ref().map(ToString::to_string),
+            campaign_id: audit_event.campaign.as_ref().map(ToString::to_string),
+            batch_id: audit_event.batch.as_ref().map(ToString::to_string),
             reason: reason.as_ref().map(|reason| reason.as_str().to_owned()),
-            changes: deed.changes.into_iter().map(FieldChangeBody::from).collect(),
+            changes: audit_event.changes.into_iter().map(FieldChangeBody::from).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::campaign::Handout;
 use coupon::ids::CampaignId;
-use engine::{Audited, DeedKind, FieldChange, StaffRole};
+use engine::{AuditKind, Audited, FieldChange, StaffRole};
 use serde_json::json;
 
 use crate::desk::Desk;
@@ -18,7 +18,7 @@ const PAGE: usize = 50;
 
 /// One entry.
 pub(crate) struct Entry {
-    pub(crate) kind: DeedKind,
+    pub(crate) kind: AuditKind,
     pub(crate) what: &'static str,
     pub(crate) when: String,
     pub(crate) actor: String,
@@ -45,7 +45,7 @@ pub(crate) async fn entries(
     };
     let listed = desk.all_campaigns().await?;
     let entry = |it: Audited| {
-        let of_campaign = it.entry.deed.campaign.as_ref().and_then(|id| listed.of(id));
+        let of_campaign = it.entry.event.campaign.as_ref().and_then(|id| listed.of(id));
         let of_campaign = of_campaign.map(|it| &it.campaign.zone);
         entry(desk.t, it, zone, of_campaign.unwrap_or(zone))
     };
@@ -59,14 +59,14 @@ fn entry(t: Texts, audited: Audited, zone: &Zone, of_campaign: &Zone) -> Entry {
         (t.field(&it.field).to_owned(), from, to)
     };
     Entry {
-        kind: entry.deed.kind,
-        what: t.deed(entry.deed.kind),
+        kind: entry.event.kind,
+        what: t.audit_event(entry.event.kind),
         when: t.moment(entry.act.at, zone),
         actor: entry.act.actor.as_str().to_owned(),
         reason: entry.act.reason.map(|reason| reason.as_str().to_owned()),
-        campaign: entry.deed.campaign.map(|id| id.to_string()),
-        batch: entry.deed.batch.map(|id| id.to_string()),
-        changes: entry.deed.changes.into_iter().map(change).collect(),
+        campaign: entry.event.campaign.map(|id| id.to_string()),
+        batch: entry.event.batch.map(|id| id.to_string()),
+        changes: entry.event.changes.into_iter().map(change).collect(),
         place,
     }
 }

@@ -137,7 +137,7 @@ fn stream(desk: Desk, tail: Tail) -> impl Stream<Item = Result<Event, Infallible
 fn line(desk: &Desk, code: Option<&str>, event: &FeedEvent) -> String {
     let user = match &event.happened {
         Happened::Coupon(coupon) => coupon.user.as_ref().map(ToString::to_string),
-        Happened::Deed { .. } => None,
+        Happened::AuditEvent { .. } => None,
     };
     json!({
         "at": desk.t.clock(Millis(event.at.0), &desk.zone),

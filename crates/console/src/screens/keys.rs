@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use coupon::time::DAY_MS;
-use engine::DeedKind;
+use engine::AuditKind;
 
 use crate::desk::Desk;
 use crate::machine::{KeyInfo, KeyUse};
@@ -37,7 +37,7 @@ struct Row {
 pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let machine = desk.machine().await?;
     let is_about = |entry: &Entry| {
-        matches!(entry.kind, DeedKind::TokenMade | DeedKind::KeyAdded | DeedKind::KeyRetired)
+        matches!(entry.kind, AuditKind::TokenMade | AuditKind::KeyAdded | AuditKind::KeyRetired)
     };
     let made = entries(&desk, None, &desk.zone, None, AUDITED).await?;
     let page = KeysPage {

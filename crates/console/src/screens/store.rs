@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::time::{DAY_MS, Day, Millis};
-use engine::{CompactionRun, Deed, DeedKind, Failure, Gauge, PartitionPlan};
+use engine::{AuditEvent, AuditKind, CompactionRun, Failure, Gauge, PartitionPlan};
 
 use crate::compactions::{PlannedPass, PlannedWork};
 use crate::desk::{Desk, to};
@@ -117,7 +117,7 @@ pub(crate) async fn compact(desk: Desk) -> Result<Response, Trouble> {
     if compactions.since().is_some() || runs.iter().any(|run| run.is_running(desk.now)) {
         return Ok(to("/console/store"));
     }
-    engine.record(&caller, Deed::of_store(DeedKind::CompactionAsked, Vec::new())).await?;
+    engine.record(&caller, AuditEvent::of_store(AuditKind::CompactionAsked, Vec::new())).await?;
     compactions.ask(desk.now, caller.to_string());
     Ok(to("/console/store?done=compacting"))
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 use coupon::time::Millis;
-use engine::{Deed, DeedKind, FieldChange, given};
+use engine::{AuditEvent, AuditKind, FieldChange, given};
 use serde_json::json;
 use webhooks::{Delivery, DeliveryFilter, DeliveryState, Webhooks};
 
@@ -96,10 +96,10 @@ fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
 }
 
 /// Enters in the audit what was done with a webhook.
-async fn enter(desk: &Desk, kind: DeedKind, id: &str, change: FieldChange) -> Result<(), Trouble> {
+async fn enter(desk: &Desk, kind: AuditKind, id: &str, change: FieldChange) -> Result<(), Trouble> {
     let caller = desk.caller(Action::ManageWebhooks)?;
-    let deed = Deed::of_store(kind, vec![given("webhook_id", id), change]);
-    Ok(desk.engine().record(&caller, deed).await?)
+    let event = AuditEvent::of_store(kind, vec![given("webhook_id", id), change]);
+    Ok(desk.engine().record(&caller, event).await?)
 }
 
 fn done(id: &str, done: &str) -> Response {
@@ -117,7 +117,7 @@ pub(crate) async fn set_state(
         true => kept(&desk)?.pause(&id).await?,
         false => kept(&desk)?.resume(&id).await?,
     };
-    enter(&desk, DeedKind::WebhookUpdated, &id, given("paused", paused)).await?;
+    enter(&desk, AuditKind::WebhookUpdated, &id, given("paused", paused)).await?;
     Ok(done(&id, if paused { "paused" } else { "resumed" }))
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn set_state(
 pub(crate) async fn test(desk: Desk, Path(id): Path<String>) -> Result<Response, Trouble> {
     let tested = kept(&desk)?.test(&id).await?;
     let change = given("delivered", tested.is_delivered);
-    enter(&desk, DeedKind::WebhookTested, &id, change).await?;
+    enter(&desk, AuditKind::WebhookTested, &id, change).await?;
     match tested.is_delivered {
         true => Ok(done(&id, "tested")),
         false => {
@@ -143,6 +143,6 @@ pub(crate) async fn redeliver(
 ) -> Result<Response, Trouble> {
     let number = fields.must("number")?;
     kept(&desk)?.redeliver(&id, number).await?;
-    enter(&desk, DeedKind::WebhookRedelivered, &id, given("delivery_id", number)).await?;
+    enter(&desk, AuditKind::WebhookRedelivered, &id, given("delivery_id", number)).await?;
     Ok(done(&id, "redelivered"))
 }

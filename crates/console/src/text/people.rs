@@ -1,6 +1,6 @@
 //! People, roles and the audit.
 
-use engine::DeedKind;
+use engine::AuditKind;
 
 use crate::roles::Action;
 use crate::text::{Texts, texts};
@@ -36,38 +36,38 @@ texts! {
     action_compact => "Run a compaction", "압축 실행";
     action_manage_staff => "Invite and delete people, change roles", "직원 초대와 삭제, 역할 변경";
     action_sign_out => "Sign out", "로그아웃";
-    deed_campaign_created => "Campaign created", "캠페인 생성";
-    deed_campaign_updated => "Terms changed", "조건 변경";
-    deed_campaign_paused => "Campaign paused", "캠페인 일시 중지";
-    deed_campaign_resumed => "Campaign resumed", "캠페인 다시 시작";
-    deed_campaign_sold_out => "Campaign sold out", "캠페인 소진";
-    deed_batch_created => "Batch created", "묶음 생성";
-    deed_batch_imported => "File imported", "파일 가져옴";
-    deed_batch_paused => "Batch paused", "묶음 일시 중지";
-    deed_batch_resumed => "Batch resumed", "묶음 다시 시작";
-    deed_day_archived => "Expiry day archived", "만료일 보관 완료";
-    deed_codes_downloaded => "Codes downloaded", "코드 내려받음";
-    deed_token_made => "Token made", "토큰 발급";
-    deed_key_added => "Key added", "키 추가";
-    deed_key_retired => "Key retired", "키 폐기";
-    deed_store_restored => "Store restored from a backup", "백업에서 저장소 복원";
+    audit_campaign_created => "Campaign created", "캠페인 생성";
+    audit_campaign_updated => "Terms changed", "조건 변경";
+    audit_campaign_paused => "Campaign paused", "캠페인 일시 중지";
+    audit_campaign_resumed => "Campaign resumed", "캠페인 다시 시작";
+    audit_campaign_sold_out => "Campaign sold out", "캠페인 소진";
+    audit_batch_created => "Batch created", "묶음 생성";
+    audit_batch_imported => "File imported", "파일 가져옴";
+    audit_batch_paused => "Batch paused", "묶음 일시 중지";
+    audit_batch_resumed => "Batch resumed", "묶음 다시 시작";
+    audit_day_archived => "Expiry day archived", "만료일 보관 완료";
+    audit_codes_downloaded => "Codes downloaded", "코드 내려받음";
+    audit_token_made => "Token made", "토큰 발급";
+    audit_key_added => "Key added", "키 추가";
+    audit_key_retired => "Key retired", "키 폐기";
+    audit_store_restored => "Store restored from a backup", "백업에서 저장소 복원";
     action_run_query => "Run a saved query", "저장된 쿼리 실행";
     action_save_query => "Write, save and delete queries", "쿼리 작성, 저장, 삭제";
-    deed_query_saved => "Query saved", "쿼리 저장";
-    deed_query_deleted => "Query deleted", "쿼리 삭제";
-    deed_query_run => "Query run", "쿼리 실행";
-    deed_compaction_asked => "Compaction asked for", "압축 실행 요청";
-    deed_webhook_created => "Webhook created", "웹훅 생성";
-    deed_webhook_updated => "Webhook changed", "웹훅 변경";
-    deed_webhook_deleted => "Webhook deleted", "웹훅 삭제";
-    deed_webhook_rotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
-    deed_webhook_tested => "Webhook tested", "웹훅 시험";
-    deed_webhook_redelivered => "Delivered again by a webhook", "웹훅 재전송";
-    deed_staff_invited => "Invitation made", "초대 링크 생성";
-    deed_staff_added => "Account added", "계정 추가";
-    deed_staff_updated => "Account changed", "계정 변경";
-    deed_staff_removed => "Account deleted", "계정 삭제";
-    deed_staff_signed_in => "Signed in", "로그인";
+    audit_query_saved => "Query saved", "쿼리 저장";
+    audit_query_deleted => "Query deleted", "쿼리 삭제";
+    audit_query_run => "Query run", "쿼리 실행";
+    audit_compaction_asked => "Compaction asked for", "압축 실행 요청";
+    audit_webhook_created => "Webhook created", "웹훅 생성";
+    audit_webhook_updated => "Webhook changed", "웹훅 변경";
+    audit_webhook_deleted => "Webhook deleted", "웹훅 삭제";
+    audit_webhook_rotated => "Webhook got a new secret", "웹훅 비밀 값 교체";
+    audit_webhook_tested => "Webhook tested", "웹훅 시험";
+    audit_webhook_redelivered => "Delivered again by a webhook", "웹훅 재전송";
+    audit_staff_invited => "Invitation made", "초대 링크 생성";
+    audit_staff_added => "Account added", "계정 추가";
+    audit_staff_updated => "Account changed", "계정 변경";
+    audit_staff_removed => "Account deleted", "계정 삭제";
+    audit_staff_signed_in => "Signed in", "로그인";
 }
 
 impl Texts {
@@ -98,38 +98,38 @@ impl Texts {
     }
 
     /// What was done, in the audit.
-    pub(crate) fn deed(self, kind: DeedKind) -> &'static str {
+    pub(crate) fn audit_event(self, kind: AuditKind) -> &'static str {
         match kind {
-            DeedKind::CampaignCreated => self.deed_campaign_created(),
-            DeedKind::CampaignUpdated => self.deed_campaign_updated(),
-            DeedKind::CampaignPaused => self.deed_campaign_paused(),
-            DeedKind::CampaignResumed => self.deed_campaign_resumed(),
-            DeedKind::CampaignSoldOut => self.deed_campaign_sold_out(),
-            DeedKind::BatchCreated => self.deed_batch_created(),
-            DeedKind::BatchImported => self.deed_batch_imported(),
-            DeedKind::BatchPaused => self.deed_batch_paused(),
-            DeedKind::BatchResumed => self.deed_batch_resumed(),
-            DeedKind::DayArchived => self.deed_day_archived(),
-            DeedKind::CodesDownloaded => self.deed_codes_downloaded(),
-            DeedKind::TokenMade => self.deed_token_made(),
-            DeedKind::KeyAdded => self.deed_key_added(),
-            DeedKind::KeyRetired => self.deed_key_retired(),
-            DeedKind::StoreRestored => self.deed_store_restored(),
-            DeedKind::CompactionAsked => self.deed_compaction_asked(),
-            DeedKind::QuerySaved => self.deed_query_saved(),
-            DeedKind::QueryDeleted => self.deed_query_deleted(),
-            DeedKind::QueryRun => self.deed_query_run(),
-            DeedKind::WebhookCreated => self.deed_webhook_created(),
-            DeedKind::WebhookUpdated => self.deed_webhook_updated(),
-            DeedKind::WebhookDeleted => self.deed_webhook_deleted(),
-            DeedKind::WebhookSecretRotated => self.deed_webhook_rotated(),
-            DeedKind::WebhookTested => self.deed_webhook_tested(),
-            DeedKind::WebhookRedelivered => self.deed_webhook_redelivered(),
-            DeedKind::StaffInvited => self.deed_staff_invited(),
-            DeedKind::StaffAdded => self.deed_staff_added(),
-            DeedKind::StaffUpdated => self.deed_staff_updated(),
-            DeedKind::StaffRemoved => self.deed_staff_removed(),
-            DeedKind::StaffSignedIn => self.deed_staff_signed_in(),
+            AuditKind::CampaignCreated => self.audit_campaign_created(),
+            AuditKind::CampaignUpdated => self.audit_campaign_updated(),
+            AuditKind::CampaignPaused => self.audit_campaign_paused(),
+            AuditKind::CampaignResumed => self.audit_campaign_resumed(),
+            AuditKind::CampaignSoldOut => self.audit_campaign_sold_out(),
+            AuditKind::BatchCreated => self.audit_batch_created(),
+            AuditKind::BatchImported => self.audit_batch_imported(),
+            AuditKind::BatchPaused => self.audit_batch_paused(),
+            AuditKind::BatchResumed => self.audit_batch_resumed(),
+            AuditKind::DayArchived => self.audit_day_archived(),
+            AuditKind::CodesDownloaded => self.audit_codes_downloaded(),
+            AuditKind::TokenMade => self.audit_token_made(),
+            AuditKind::KeyAdded => self.audit_key_added(),
+            AuditKind::KeyRetired => self.audit_key_retired(),
+            AuditKind::StoreRestored => self.audit_store_restored(),
+            AuditKind::CompactionAsked => self.audit_compaction_asked(),
+            AuditKind::QuerySaved => self.audit_query_saved(),
+            AuditKind::QueryDeleted => self.audit_query_deleted(),
+            AuditKind::QueryRun => self.audit_query_run(),
+            AuditKind::WebhookCreated => self.audit_webhook_created(),
+            AuditKind::WebhookUpdated => self.audit_webhook_updated(),
+            AuditKind::WebhookDeleted => self.audit_webhook_deleted(),
+            AuditKind::WebhookSecretRotated => self.audit_webhook_rotated(),
+            AuditKind::WebhookTested => self.audit_webhook_tested(),
+            AuditKind::WebhookRedelivered => self.audit_webhook_redelivered(),
+            AuditKind::StaffInvited => self.audit_staff_invited(),
+            AuditKind::StaffAdded => self.audit_staff_added(),
+            AuditKind::StaffUpdated => self.audit_staff_updated(),
+            AuditKind::StaffRemoved => self.audit_staff_removed(),
+            AuditKind::StaffSignedIn => self.audit_staff_signed_in(),
         }
     }
 }

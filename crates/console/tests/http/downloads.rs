@@ -100,10 +100,10 @@ async fn downloads_wait_for_other_long_streams() {
     }
     browser.get(path).await.must(200);
     let audit = place.engine.audit(&crate::place::admin(), None, None, 9).await.unwrap().unwrap();
-    let codes = audit.iter().find(|it| it.entry.deed.kind.as_str() == "codes.downloaded");
+    let codes = audit.iter().find(|it| it.entry.event.kind.as_str() == "codes.downloaded");
     let entry = &codes.expect("an entry").entry;
     assert_eq!(entry.act.actor.as_str(), "staff:marketer");
-    assert_eq!(entry.deed.campaign.as_ref().map(|id| id.as_str()), Some("spring"));
+    assert_eq!(entry.event.campaign.as_ref().map(|id| id.as_str()), Some("spring"));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use coupon::calendar::format_instant;
-use engine::{Deed, DeedKind, given};
+use engine::{AuditEvent, AuditKind, given};
 
 use crate::failure::{CliError, Ended};
 use crate::keys::{Key, Keys, Kind};
@@ -78,13 +78,13 @@ pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<End
         KeyCommand::Add { kind } => {
             let mut keys = open::keys(settings)?;
             let key = keys.add(*kind)?;
-            open::record(settings, &keys, deed(DeedKind::KeyAdded, &key)).await;
+            open::record(settings, &keys, audit_event(AuditKind::KeyAdded, &key)).await;
             (keys, vec![key])
         }
         KeyCommand::Retire { id } => {
             let mut keys = there()?;
             let key = keys.retire(id)?;
-            open::record(settings, &keys, deed(DeedKind::KeyRetired, &key)).await;
+            open::record(settings, &keys, audit_event(AuditKind::KeyRetired, &key)).await;
             (keys, vec![key])
         }
     };
@@ -96,9 +96,9 @@ pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<End
     output::done(&format!("\n{next}"))
 }
 
-fn deed(kind: DeedKind, key: &Key) -> Deed {
+fn audit_event(kind: AuditKind, key: &Key) -> AuditEvent {
     let changes = vec![given("kind", key.kind.as_str()), given("id", &key.id)];
-    Deed::of_store(kind, changes)
+    AuditEvent::of_store(kind, changes)
 }
 
 fn listed(keys: &Keys, shown: &[Key]) -> String {

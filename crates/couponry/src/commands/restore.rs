@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
-use hot::audit::{AuditEntry, Deed, DeedKind, given};
+use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
 
@@ -119,8 +119,8 @@ async fn brought_together(
     store.begin_feed_epoch().await?;
     if let Some(audit) = store.audit() {
         let from = args.folder.iter().map(|from| given("backup", from.display())).collect();
-        let deed = Deed::of_store(DeedKind::StoreRestored, from);
-        audit.record(AuditEntry { act: open::act(), deed }).await?;
+        let event = AuditEvent::of_store(AuditKind::StoreRestored, from);
+        audit.record(AuditEntry { act: open::act(), event }).await?;
     }
     let behind = match check_pairing(store, cold).await {
         Ok(()) => None,

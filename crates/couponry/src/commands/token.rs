@@ -3,7 +3,7 @@
 use api::token::TTL_MS_MAX;
 use clap::Args;
 use coupon::ids::UserId;
-use engine::{Clock, Deed, DeedKind, Role, SystemClock, given};
+use engine::{AuditEvent, AuditKind, Clock, Role, SystemClock, given};
 
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
@@ -45,11 +45,11 @@ pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, 
     let tokens = open::tokens(settings, &keys)?;
     let minted = tokens.mint(name, args.role, args.ttl, SystemClock.now().0);
     let (token, _) = minted.map_err(|error| CliError::usage(error.to_string()))?;
-    let deed = Deed::of_store(
-        DeedKind::TokenMade,
+    let event = AuditEvent::of_store(
+        AuditKind::TokenMade,
         vec![given("role", args.role), given("user", name), given("ttl_seconds", args.ttl / 1_000)],
     );
-    open::record(settings, &keys, deed).await;
+    open::record(settings, &keys, event).await;
     output::done(&token)
 }
 

@@ -8,10 +8,10 @@ use coupon::time::Millis;
 use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
 use crate::Store;
-use crate::deeds::UpdateName;
+use crate::audit_events::UpdateName;
 use crate::values::{date, instant, signed};
 use cql_session::Result;
-use hot::audit::{Act, Deed};
+use hot::audit::{Act, AuditEvent};
 use hot::protocol::batch_before;
 use hot::{MintOrder, Named};
 
@@ -25,7 +25,7 @@ impl Store {
         now: Millis,
         doing: Option<&Act>,
     ) -> Result<CampaignHere> {
-        let deeds = [Deed::batch_created(&here.terms.id, id, run.map(|run| run.count))];
+        let events = [AuditEvent::batch_created(&here.terms.id, id, run.map(|run| run.count))];
         let mut attempts = self.attempts("a new batch");
         let mut here = here;
         loop {
@@ -34,7 +34,7 @@ impl Store {
                 return Ok(here);
             }
             let number = here.batches.values().map(|it| it.number + 1).max().unwrap_or(0);
-            let doing = doing.map(|act| (act, &deeds[..]));
+            let doing = doing.map(|act| (act, &events[..]));
             let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, number = ?, key_id = ?, \
                        expiry_day = ?, first_serial = ?, count = ?, batch_made_at = ? \
@@ -158,8 +158,8 @@ impl Store {
                 return self.batch_row(here, batch).await.map(Some);
             }
             let after = Batch { paused, ..self.batch_row(here, batch).await? };
-            let deeds = [Deed::batch_paused(&after)];
-            let doing = (batch.paused != paused).then_some((act, &deeds[..]));
+            let events = [AuditEvent::batch_paused(&after)];
+            let doing = (batch.paused != paused).then_some((act, &events[..]));
             let (carries, _) = attempts.looked(self.carried(here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
                        paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
@@ -177,8 +177,8 @@ impl Store {
         counts: ImportCounts,
         ended: Option<&Act>,
     ) -> Result<Option<Batch>> {
-        let deeds = [Deed::batch_imported(campaign, id, &counts)];
-        let doing = ended.map(|act| (act, &deeds[..]));
+        let events = [AuditEvent::batch_imported(campaign, id, &counts)];
+        let doing = ended.map(|act| (act, &events[..]));
         // Each update that was sent: any of them may have been applied, and one of them is enough.
         let mut sent: Vec<UpdateName> = Vec::new();
         let mut attempts = self.attempts("an import's counts");
@@ -189,8 +189,8 @@ impl Store {
             else {
                 return Ok(None);
             };
-            let is_deed = doing.is_some() && self.log.get().is_some();
-            let mut is_done = !is_deed && batch.import == counts;
+            let is_audited = doing.is_some() && self.log.get().is_some();
+            let mut is_done = !is_audited && batch.import == counts;
             for name in &sent {
                 is_done |= attempts.looked(self.has_made(here, *name).await)?;
             }

@@ -14,7 +14,7 @@ use super::{CampaignHere, NAMES, TERMS_KNOWN};
 use crate::Store;
 use crate::values::instant;
 use cql_session::{Cas, Result, StatementProfile};
-use hot::audit::{Act, Deed};
+use hot::audit::{Act, AuditEvent};
 use hot::protocol::{may_mint, patched, serials_after};
 use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
 
@@ -150,7 +150,7 @@ impl Store {
         Ok(refusal)
     }
 
-    /// Shows a campaign. Its deeds are those of this update: nobody has seen it before.
+    /// Shows a campaign. Its audit events are those of this update: nobody has seen it before.
     pub(crate) async fn finish_campaign(
         &self,
         here: CampaignHere,
@@ -165,10 +165,11 @@ impl Store {
                 return Ok(now);
             }
             let batches = now.in_order().into_iter();
-            let made = batches.map(|it| Deed::batch_created(id, &it.id, it.run.map(|it| it.count)));
-            let deeds = [Deed::campaign_created(&now.terms)].into_iter().chain(made);
-            let deeds: Vec<Deed> = deeds.collect();
-            let doing = doing.map(|act| (act, &deeds[..]));
+            let made =
+                batches.map(|it| AuditEvent::batch_created(id, &it.id, it.run.map(|it| it.count)));
+            let events = [AuditEvent::campaign_created(&now.terms)].into_iter().chain(made);
+            let events: Vec<AuditEvent> = events.collect();
+            let doing = doing.map(|act| (act, &events[..]));
             let (carries, _) = attempts.looked(self.carried(&now, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, made = true \
                        WHERE campaign_id = ? IF revision = ?";
@@ -198,8 +199,8 @@ impl Store {
                 Ok(after) => after,
                 Err(refused) => return Ok(refused),
             };
-            let deeds = Deed::campaign_changed(&here.terms, &after);
-            let (carries, _) = attempts.looked(self.carried(&here, Some((act, &deeds))).await)?;
+            let events = AuditEvent::campaign_changed(&here.terms, &after);
+            let (carries, _) = attempts.looked(self.carried(&here, Some((act, &events))).await)?;
             let cas = self.change_terms(&here, &after, carries, attempts.profile()).await;
             attempts.wrote(cas).await?;
             wanted = Some(after);

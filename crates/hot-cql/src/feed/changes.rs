@@ -4,7 +4,7 @@ use coupon::code::Code;
 use coupon::ids::Actor;
 use coupon::time::{Day, Millis};
 use hot::HotError;
-use hot::audit::{Deed, DeedKind};
+use hot::audit::{AuditEvent, AuditKind};
 use hot::feed::{COUPON_EVENT_KINDS, CouponEventKind, CouponHappened, EventType};
 use router::Owner;
 use scylla::DeserializeRow;
@@ -12,7 +12,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use uuid::{Builder, Uuid};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::deeds::AnnouncedDeed;
+use super::audit_events::AnnouncedEvent;
 use crate::Store;
 use crate::values::{day, millis, parsed, signed};
 use cql_session::bounded_join;
@@ -49,7 +49,7 @@ pub(super) struct ChangeRow {
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     Coupon(Announced),
-    Deed(AnnouncedDeed),
+    AuditEvent(AnnouncedEvent),
 }
 
 impl Found {
@@ -57,7 +57,7 @@ impl Found {
     pub(super) fn place(&self) -> Behind {
         match self {
             Found::Coupon(change) => change.place(),
-            Found::Deed(deed) => deed.place(),
+            Found::AuditEvent(audit_event) => audit_event.place(),
         }
     }
 }
@@ -91,30 +91,32 @@ pub(super) struct Announced {
 impl ChangeRow {
     fn found(self) -> Result<Found> {
         match &self.changes {
-            Some(_) => self.deed().map(Found::Deed),
+            Some(_) => self.audit_event().map(Found::AuditEvent),
             None => self.announced().map(Found::Coupon),
         }
     }
 
-    fn deed(self) -> Result<AnnouncedDeed> {
-        let missing = |column| HotError::Damaged(format!("deed in {}: no {column}", self.slot));
-        let kind = self.kind.as_deref().and_then(DeedKind::named).ok_or_else(|| missing("kind"))?;
+    fn audit_event(self) -> Result<AnnouncedEvent> {
+        let missing =
+            |column| HotError::Damaged(format!("audit event in {}: no {column}", self.slot));
+        let kind =
+            self.kind.as_deref().and_then(AuditKind::named).ok_or_else(|| missing("kind"))?;
         let changes = serde_json::from_str(self.changes.as_deref().unwrap_or_default());
-        let deed = Deed {
+        let event = AuditEvent {
             kind,
             campaign: self.campaign_id.map(|id| parsed("change.campaign_id", &id)).transpose()?,
             batch: self.batch_id.map(|id| parsed("change.batch_id", &id)).transpose()?,
             changes: changes.map_err(damaged)?,
         };
-        Ok(AnnouncedDeed {
+        Ok(AnnouncedEvent {
             code: parsed("change.code", &self.code)?,
             revision: self.version,
             number: self.number,
             attempt: self.attempt,
-            at: self.at.map(millis).ok_or_else(|| HotError::Damaged("deed: no at".into()))?,
+            at: self.at.map(millis).ok_or_else(|| missing("at"))?,
             actor: Actor::new(self.actor.as_deref().unwrap_or_default()),
             reason: self.reason.map(|text| parsed("change.reason", &text)).transpose()?,
-            deed,
+            event,
         })
     }
 
@@ -240,7 +242,7 @@ impl Store {
                    expiry_day, changes FROM change WHERE shard = ? AND slot IN ? AND code = ?";
         let values = (shard, slots, code.as_str());
         let rows: Vec<ChangeRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        // Those of a deed are not of the coupon, even if somebody imported a code that is the hash of its name.
+        // Those of an audit event are not of the coupon, even if somebody imported a code that is the hash of its name.
         rows.into_iter().filter(|row| row.changes.is_none()).map(ChangeRow::announced).collect()
     }
 

@@ -43,9 +43,9 @@ impl Walk<'_> {
                 let happened = Happened::Coupon(change.happened()?);
                 FeedEvent { id, cursor, at, actor, happened, is_repeat }
             }
-            Found::Deed(it) => {
+            Found::AuditEvent(it) => {
                 let (id, at, actor) = (it.event_id(), it.at, it.actor);
-                let happened = Happened::Deed { deed: it.deed, reason: it.reason };
+                let happened = Happened::AuditEvent { audit_event: it.event, reason: it.reason };
                 FeedEvent { id, cursor, at, actor, happened, is_repeat: false }
             }
         });
@@ -138,9 +138,9 @@ impl Store {
         for found in group {
             match found {
                 Found::Coupon(change) => coupon.push(change),
-                Found::Deed(deed) => {
-                    if self.deed_happened(&deed).await? {
-                        settled.push(Found::Deed(deed));
+                Found::AuditEvent(audit_event) => {
+                    if self.audit_event_happened(&audit_event).await? {
+                        settled.push(Found::AuditEvent(audit_event));
                     }
                 }
             }

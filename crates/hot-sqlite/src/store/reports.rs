@@ -31,7 +31,7 @@ impl Feed for SqliteHot {
 #[async_trait]
 impl Audit for SqliteHot {
     async fn record(&self, entry: AuditEntry) -> Result<()> {
-        self.writer.run(move |txn| txn.audit(&entry.act, &entry.deed)).await
+        self.writer.run(move |txn| txn.audit(&entry.act, &entry.event)).await
     }
 
     async fn audit(

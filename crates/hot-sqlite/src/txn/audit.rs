@@ -3,7 +3,7 @@
 
 use coupon::ids::Actor;
 use coupon::time::Millis;
-use hot::audit::{Act, AuditEntry, Audited, Deed, DeedKind};
+use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, Audited};
 use rusqlite::{Row, params};
 
 use super::Txn;
@@ -24,7 +24,7 @@ pub(crate) use select_audit;
 /// Reads one of the rows that [`select_audit`] finds.
 pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
     let number: i64 = row.get(0)?;
-    let kind = DeedKind::named(row.get_ref(3)?.as_str()?);
+    let kind = AuditKind::named(row.get_ref(3)?.as_str()?);
     let changes = serde_json::from_str(row.get_ref(7)?.as_str()?);
     let may = |at| row.get::<_, Option<String>>(at);
     let entry = AuditEntry {
@@ -33,7 +33,7 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
             actor: Actor::new(row.get_ref(2)?.as_str()?),
             reason: may(6)?.map(|_| parsed(row, 6)).transpose()?,
         },
-        deed: Deed {
+        event: AuditEvent {
             kind: kind.ok_or_else(|| damaged("audit.kind", "no such kind"))?,
             campaign: may(4)?.map(|_| parsed(row, 4)).transpose()?,
             batch: may(5)?.map(|_| parsed(row, 5)).transpose()?,
@@ -45,8 +45,8 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
 
 impl Txn<'_> {
     /// Enters what this transaction does.
-    pub(crate) fn audit(&self, act: &Act, deed: &Deed) -> rusqlite::Result<()> {
-        let changes = serde_json::to_string(&deed.changes);
+    pub(crate) fn audit(&self, act: &Act, event: &AuditEvent) -> rusqlite::Result<()> {
+        let changes = serde_json::to_string(&event.changes);
         let number = self
             .statement(
                 "INSERT INTO audit (at, actor, kind, campaign_id, batch_id, reason, changes) \
@@ -55,13 +55,13 @@ impl Txn<'_> {
             .insert(params![
                 act.at.0,
                 act.actor.as_str(),
-                deed.kind.as_str(),
-                deed.campaign.as_ref().map(|id| id.as_str()),
-                deed.batch.as_ref().map(|id| id.as_str()),
+                event.kind.as_str(),
+                event.campaign.as_ref().map(|id| id.as_str()),
+                event.batch.as_ref().map(|id| id.as_str()),
                 act.reason.as_ref().map(|reason| reason.as_str()),
                 changes.map_err(|why| damaged("audit.changes", why))?,
             ])?;
-        match deed.kind.is_told() {
+        match event.kind.is_told() {
             true => self.tell_of_audit(number, act.at),
             false => Ok(()),
         }

@@ -3,7 +3,7 @@
 use coupon::campaign::{Campaign, ImportCounts};
 use coupon::ids::CampaignId;
 use hot::CampaignPatch;
-use hot::audit::{Act, Audit, AuditEntry, Audited, Deed, DeedKind};
+use hot::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, Audited};
 use hot::feed::{FeedRead, FeedStart, Happened};
 use hot_conformance::kit::{ACT, Kit, NOW, reference};
 
@@ -27,9 +27,9 @@ async fn read(kit: &Kit, campaign: Option<&CampaignId>, limit: usize) -> Vec<Aud
 }
 
 fn line(entry: &AuditEntry) -> String {
-    let fields: Vec<&str> = entry.deed.changes.iter().map(|it| it.field.as_str()).collect();
+    let fields: Vec<&str> = entry.event.changes.iter().map(|it| it.field.as_str()).collect();
     let reason = entry.act.reason.as_ref().map_or("-", |reason| reason.as_str());
-    format!("{} {} {reason}", entry.deed.kind.as_str(), fields.join(","))
+    format!("{} {} {reason}", entry.event.kind.as_str(), fields.join(","))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,8 +57,8 @@ async fn every_change_of_terms_is_entered_once() {
         kit.hot.pause_batch(&campaign.id, &batch, paused, &act).await.unwrap();
     }
     kit.issued(&campaign, &ann, "last").await;
-    let deed = Deed::of_store(DeedKind::TokenMade, Vec::new());
-    audit(&kit).record(AuditEntry { act: ACT.clone(), deed }).await.unwrap();
+    let event = AuditEvent::of_store(AuditKind::TokenMade, Vec::new());
+    audit(&kit).record(AuditEntry { act: ACT.clone(), event }).await.unwrap();
 
     let created = "campaign.created name,handout,valid_from,expires_at,time_zone,per_user_limit,\
                    cancel_days,extend_days -";
@@ -76,7 +76,7 @@ async fn every_change_of_terms_is_entered_once() {
     ];
     let all = read(&kit, Some(&campaign.id), 100).await;
     assert_eq!(all.iter().map(line).collect::<Vec<_>>(), want);
-    let renamed = &all[2].deed.changes[0];
+    let renamed = &all[2].event.changes[0];
     assert_eq!((renamed.from.as_deref(), renamed.to.as_deref()), (Some("Spring"), Some("Summer")));
     assert_eq!(all[2].act, act);
     let whole = read(&kit, None, 100).await;
@@ -95,16 +95,19 @@ async fn told_in_the_feed(kit: &Kit, whole: &[AuditEntry]) {
     let FeedRead::Page(page) = feed.events(FeedStart::Oldest, 100).await.unwrap() else {
         panic!("a feed has a beginning");
     };
-    let told: Vec<&Deed> = page
+    let told: Vec<&AuditEvent> = page
         .events
         .iter()
         .filter_map(|event| match &event.happened {
-            Happened::Deed { deed, .. } => Some(deed),
+            Happened::AuditEvent { audit_event, .. } => Some(audit_event),
             Happened::Coupon(_) => None,
         })
         .collect();
-    let want: Vec<&Deed> =
-        whole.iter().map(|entry| &entry.deed).filter(|deed| deed.kind.is_told()).collect();
+    let want: Vec<&AuditEvent> = whole
+        .iter()
+        .map(|entry| &entry.event)
+        .filter(|audit_event| audit_event.kind.is_told())
+        .collect();
     assert_eq!(told, want);
     let names: Vec<&str> =
         page.events.iter().map(|event| event.happened.event_type().as_str()).collect();
@@ -120,7 +123,7 @@ async fn sold_out_whenever_the_last_one_goes() {
     kit.stocked(&campaign, 2).await;
     let sold_out = async || {
         let all = read(&kit, Some(&campaign.id), 100).await;
-        all.iter().filter(|entry| entry.deed.kind == DeedKind::CampaignSoldOut).count()
+        all.iter().filter(|entry| entry.event.kind == AuditKind::CampaignSoldOut).count()
     };
     kit.issued(&campaign, &ann, "first").await;
     assert_eq!(sold_out().await, 0);

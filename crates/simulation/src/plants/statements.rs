@@ -92,12 +92,13 @@ pub(super) const SEEN_SERIAL: Which =
 
 pub(super) const ADD: Which = Which::of(&["UPDATE activity SET issued = ?"]);
 /// Every update of a campaign.
-pub(super) const DEEDS: Which = Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
-pub(super) const ENTER_DEEDS: Which = Which::of(&["INSERT INTO audit_of_campaign"]);
-pub(super) const INDEX_DEEDS: Which = Which::of(&["UPDATE audit_entry SET revision = ?"]);
+pub(super) const AUDIT_EVENTS: Which =
+    Which::of(&["UPDATE campaign SET revision = ?, carries = ?"]);
+pub(super) const ENTER_AUDIT_EVENTS: Which = Which::of(&["INSERT INTO audit_of_campaign"]);
+pub(super) const INDEX_AUDIT_EVENTS: Which = Which::of(&["UPDATE audit_entry SET revision = ?"]);
 pub(super) const LIST_HOUR: Which = Which::of(&["UPDATE redemption_hour"]);
 pub(super) const LIST_REDEMPTION: Which = Which::of(&["UPDATE redemption USING TTL"]);
-pub(super) const TELL_DEEDS: Which = Which::of(&["UPDATE change USING TTL ? SET kind = ?"]);
+pub(super) const TELL_AUDIT_EVENTS: Which = Which::of(&["UPDATE change USING TTL ? SET kind = ?"]);
 
 // Partitions.
 

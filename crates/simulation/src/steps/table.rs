@@ -53,7 +53,7 @@ pub(super) const STEPS: &[Step] = &[
     // The feed.
     Step::of("feed: run of slots is listed", "UPDATE change_span"),
     Step::of("feed: change is announced", "UPDATE change USING TTL :ttl"),
-    Step::of("feed: deed is announced", "UPDATE change USING TTL ? SET kind"),
+    Step::of("feed: audit event is announced", "UPDATE change USING TTL ? SET kind"),
     Step::of("feed: slot is marked", "INSERT INTO feed_progress"),
     Step::of("feed: is begun", "UPDATE feed SET epoch = ?, began"),
     // Campaigns and batches.
@@ -79,8 +79,8 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("feed: revision is ended", "UPDATE campaign SET revision = ?, carries = ? WHERE"),
     // The records beside coupons.
     Step::of("audit: day is listed", "INSERT INTO audit_day"),
-    Step::of("audit: deed is announced", "UPDATE audit_entry SET revision"),
-    Step::of("audit: deed is entered", "INSERT INTO audit_of_campaign"),
+    Step::of("audit: audit event is announced", "UPDATE audit_entry SET revision"),
+    Step::of("audit: audit event is entered", "INSERT INTO audit_of_campaign"),
     Step::of("counting: sum is written", "UPDATE activity SET issued"),
     Step::of("counting: place is moved", "UPDATE counted SET counted_to"),
     Step::of("counting: old sums are deleted", "DELETE FROM activity"),

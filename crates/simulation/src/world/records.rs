@@ -11,7 +11,7 @@ use coupon::coupon::EventKind;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use hot::activity::{Activity, quarter_of};
-use hot::audit::{AuditEntry, Audited, DeedKind};
+use hot::audit::{AuditEntry, AuditKind, Audited};
 use hot::feed::{CouponEventKind, FeedEvent, Happened};
 use hot::redemptions::RedemptionQuery;
 use hot::{CampaignRow, CouponSnapshot, HotError, HotStore, Tier};
@@ -118,13 +118,13 @@ pub(crate) async fn ends(
         let id = &row.campaign.id;
         let of_it = tried(async || audited(machine, Some(id.clone())).await).await;
         let of_it = of_it.unwrap_or_default();
-        let in_all = whole.iter().filter(|it| it.deed.campaign.as_ref() == Some(id));
+        let in_all = whole.iter().filter(|it| it.event.campaign.as_ref() == Some(id));
         for (name, others) in [("list of all", lines(in_all)), ("feed", told(feed, id))] {
             if others != lines(of_it.iter()) {
                 world.find(format!("audit of {id}: {of_it:?}, in the {name}: {others:?}"));
             }
         }
-        for wrong in wrong_deeds(row, batches, &of_it) {
+        for wrong in wrong_audit_events(row, batches, &of_it) {
             world.find(format!("audit of {id}: {wrong}: {of_it:?}"));
         }
     }
@@ -240,7 +240,7 @@ fn sums(
 /// Entries as lines, in an order of their own.
 fn lines<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Vec<String> {
     let mut lines: Vec<String> = entries
-        .map(|AuditEntry { act, deed }| format!("{} {:?} {deed:?}", act.at.0, act.actor))
+        .map(|AuditEntry { act, event }| format!("{} {:?} {event:?}", act.at.0, act.actor))
         .collect();
     lines.sort();
     lines
@@ -249,11 +249,11 @@ fn lines<'a>(entries: impl Iterator<Item = &'a AuditEntry>) -> Vec<String> {
 fn told(feed: &[FeedEvent], id: &CampaignId) -> Vec<String> {
     let (mut lines, mut known) = (Vec::new(), BTreeSet::new());
     for event in feed {
-        if let Happened::Deed { deed, .. } = &event.happened
-            && deed.campaign.as_ref() == Some(id)
+        if let Happened::AuditEvent { audit_event, .. } = &event.happened
+            && audit_event.campaign.as_ref() == Some(id)
             && known.insert(event.id)
         {
-            lines.push(format!("{} {:?} {deed:?}", event.at.0, event.actor));
+            lines.push(format!("{} {:?} {audit_event:?}", event.at.0, event.actor));
         }
     }
     lines.sort();
@@ -261,35 +261,35 @@ fn told(feed: &[FeedEvent], id: &CampaignId) -> Vec<String> {
 }
 
 /// The entries of a campaign tell how it came to be what it is: each begins where the one before ended.
-fn wrong_deeds(row: &CampaignRow, batches: &[Batch], entries: &[AuditEntry]) -> Vec<String> {
+fn wrong_audit_events(row: &CampaignRow, batches: &[Batch], entries: &[AuditEntry]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let of = |kind| entries.iter().filter(move |entry| entry.deed.kind == kind);
-    if of(DeedKind::CampaignCreated).count() != 1 {
+    let of = |kind| entries.iter().filter(move |entry| entry.event.kind == kind);
+    if of(AuditKind::CampaignCreated).count() != 1 {
         wrong.push("it was not created once".to_owned());
     }
     let mut made: Vec<Option<&BatchId>> =
-        of(DeedKind::BatchCreated).map(|entry| entry.deed.batch.as_ref()).collect();
+        of(AuditKind::BatchCreated).map(|entry| entry.event.batch.as_ref()).collect();
     let mut there: Vec<Option<&BatchId>> = batches.iter().map(|batch| Some(&batch.id)).collect();
     made.sort();
     there.sort();
     if made != there {
         wrong.push(format!("its batches are {there:?}"));
     }
-    let paused = [DeedKind::CampaignPaused, DeedKind::CampaignResumed];
-    let pauses = entries.iter().filter(|entry| paused.contains(&entry.deed.kind));
-    if !alternate(pauses.map(|entry| entry.deed.kind == paused[0]), row.campaign.paused) {
+    let paused = [AuditKind::CampaignPaused, AuditKind::CampaignResumed];
+    let pauses = entries.iter().filter(|entry| paused.contains(&entry.event.kind));
+    if !alternate(pauses.map(|entry| entry.event.kind == paused[0]), row.campaign.paused) {
         wrong.push("its pauses do not follow each other".to_owned());
     }
-    let paused = [DeedKind::BatchPaused, DeedKind::BatchResumed];
+    let paused = [AuditKind::BatchPaused, AuditKind::BatchResumed];
     for batch in batches {
-        let of_it = |entry: &&AuditEntry| entry.deed.batch.as_ref() == Some(&batch.id);
+        let of_it = |entry: &&AuditEntry| entry.event.batch.as_ref() == Some(&batch.id);
         let pauses = entries.iter().filter(of_it);
-        let pauses = pauses.filter(|entry| paused.contains(&entry.deed.kind));
-        if !alternate(pauses.map(|entry| entry.deed.kind == paused[0]), batch.paused) {
+        let pauses = pauses.filter(|entry| paused.contains(&entry.event.kind));
+        if !alternate(pauses.map(|entry| entry.event.kind == paused[0]), batch.paused) {
             wrong.push(format!("the pauses of {} do not follow each other", batch.id));
         }
     }
-    let changes = of(DeedKind::CampaignUpdated).flat_map(|entry| &entry.deed.changes);
+    let changes = of(AuditKind::CampaignUpdated).flat_map(|entry| &entry.event.changes);
     let mut values: BTreeMap<&str, &Option<String>> = BTreeMap::new();
     for change in changes {
         let before = values.insert(&change.field, &change.to);

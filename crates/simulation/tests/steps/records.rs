@@ -1,4 +1,4 @@
-//! The audit and the counts: a process is stopped before each step of a deed, or of a count, and another one
+//! The audit and the counts: a process is stopped before each step of an audit event, or of a count, and another one
 //! reads, changes or counts meanwhile.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use hot::activity::{Activity, quarter_of};
-use hot::audit::DeedKind;
+use hot::audit::AuditKind;
 use hot::feed::{FeedRead, FeedStart, Happened};
 use hot::{CampaignPatch, HotError, HotStore, Named, NewCampaign, Patched};
 use hot_cql::CqlHot;
@@ -41,19 +41,19 @@ fn paused() -> CampaignPatch {
 }
 
 /// The kinds of what the feed tells of a campaign, each event once.
-async fn told(hot: &dyn HotStore, id: &CampaignId) -> Vec<DeedKind> {
+async fn told(hot: &dyn HotStore, id: &CampaignId) -> Vec<AuditKind> {
     let (mut from, mut told, mut known) = (FeedStart::Oldest, Vec::new(), Vec::new());
     loop {
         let FeedRead::Page(page) = hot.feed().unwrap().events(from, 100).await.unwrap() else {
             panic!("the cursor is of this store");
         };
         for event in page.events {
-            if let Happened::Deed { deed, .. } = event.happened
-                && deed.campaign.as_ref() == Some(id)
+            if let Happened::AuditEvent { audit_event, .. } = event.happened
+                && audit_event.campaign.as_ref() == Some(id)
                 && !known.contains(&event.id)
             {
                 known.push(event.id);
-                told.push(deed.kind);
+                told.push(audit_event.kind);
             }
         }
         from = FeedStart::After(page.next);
@@ -64,21 +64,21 @@ async fn told(hot: &dyn HotStore, id: &CampaignId) -> Vec<DeedKind> {
 }
 
 /// The kinds of the entries of a campaign, oldest first: in its own list, and in that of all.
-async fn entered(hot: &dyn HotStore, id: &CampaignId) -> Vec<DeedKind> {
+async fn entered(hot: &dyn HotStore, id: &CampaignId) -> Vec<AuditKind> {
     let audit = hot.audit().unwrap();
     let own = audit.audit(Some(id.clone()), None, 100).await.unwrap();
-    let own: Vec<DeedKind> = own.iter().rev().map(|it| it.entry.deed.kind).collect();
+    let own: Vec<AuditKind> = own.iter().rev().map(|it| it.entry.event.kind).collect();
     let (mut after, mut all) = (None, Vec::new());
     loop {
         let page = audit.audit(None, after, 100).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.place.clone());
-        let of_it = page.iter().map(|it| &it.entry.deed);
-        let of_it = of_it.filter(|deed| deed.campaign.as_ref() == Some(id));
-        all.extend(of_it.map(|deed| deed.kind));
+        let of_it = page.iter().map(|it| &it.entry.event);
+        let of_it = of_it.filter(|audit_event| audit_event.campaign.as_ref() == Some(id));
+        all.extend(of_it.map(|audit_event| audit_event.kind));
     }
     all.reverse();
-    let sorted = |mut kinds: Vec<DeedKind>| {
+    let sorted = |mut kinds: Vec<AuditKind>| {
         kinds.sort();
         kinds
     };
@@ -87,7 +87,7 @@ async fn entered(hot: &dyn HotStore, id: &CampaignId) -> Vec<DeedKind> {
 }
 
 /// What has happened is in the audit and in the feed, once each; nothing else is.
-async fn is_entered(stage: &Stage, id: &CampaignId, want: &[(DeedKind, bool)]) {
+async fn is_entered(stage: &Stage, id: &CampaignId, want: &[(AuditKind, bool)]) {
     sleep(OVER).await;
     let hot = &*stage.kit.hot;
     let (told, entered) = (told(hot, id).await, entered(hot, id).await);
@@ -131,9 +131,9 @@ pub(crate) async fn a_campaign_is_paused(stage: &Stage) {
                 let is_paused = now.campaign.paused;
                 assert!(is_paused || !matches!(answer, Some(Ok(Patched::Done(_)))), "{answer:?}");
                 let want = [
-                    (DeedKind::CampaignCreated, true),
-                    (DeedKind::CampaignPaused, is_paused),
-                    (DeedKind::CampaignUpdated, way != Way::Reads),
+                    (AuditKind::CampaignCreated, true),
+                    (AuditKind::CampaignPaused, is_paused),
+                    (AuditKind::CampaignUpdated, way != Way::Reads),
                 ];
                 is_entered(stage, &campaign.id, &want).await;
             },
@@ -157,7 +157,7 @@ pub(crate) async fn a_campaign_is_created(stage: &Stage) {
                 told(&*stage.kit.hot, &campaign.id).await;
                 let now = stage.kit.hot.campaign(&campaign.id, NOW).await.unwrap();
                 assert!(now.is_some() || !matches!(answer, Some(Ok(Named::Created(_)))));
-                let want = [(DeedKind::CampaignCreated, now.is_some())];
+                let want = [(AuditKind::CampaignCreated, now.is_some())];
                 is_entered(stage, &campaign.id, &want).await;
             },
         )

@@ -1,7 +1,8 @@
 //! The audit and the counts: what is kept beside coupons.
 
 use crate::plants::statements::{
-    ADD, DEEDS, ENTER_DEEDS, INDEX_DEEDS, LIST_HOUR, LIST_REDEMPTION, TELL_DEEDS,
+    ADD, AUDIT_EVENTS, ENTER_AUDIT_EVENTS, INDEX_AUDIT_EVENTS, LIST_HOUR, LIST_REDEMPTION,
+    TELL_AUDIT_EVENTS,
 };
 use crate::plants::{Does, How, Plant};
 
@@ -27,23 +28,23 @@ pub(super) const PLANTS: &[Plant] = &[
         how: How::All(&[(LIST_HOUR, Does::Late(6, &Does::Send))]),
     },
     Plant {
-        name: "deeds-are-not-carried",
-        breaks: "the row of a campaign carries the deeds of its last update",
-        how: How::All(&[(DEEDS, Does::Strip(", carries = ?"))]),
+        name: "audit-events-are-not-carried",
+        breaks: "the row of a campaign carries the audit events of its last update",
+        how: How::All(&[(AUDIT_EVENTS, Does::Strip(", carries = ?"))]),
     },
     Plant {
-        name: "deeds-are-not-entered",
-        breaks: "an update of a campaign enters the deeds that it replaces before it is sent",
-        how: How::All(&[(ENTER_DEEDS, Does::Late(6, &Does::Send))]),
+        name: "audit-events-are-not-entered",
+        breaks: "an update of a campaign enters the audit events that it replaces before it is sent",
+        how: How::All(&[(ENTER_AUDIT_EVENTS, Does::Late(6, &Does::Send))]),
     },
     Plant {
-        name: "deeds-are-not-announced",
-        breaks: "a deed is announced in the list of all before the update is sent",
-        how: How::All(&[(INDEX_DEEDS, Does::Lose)]),
+        name: "audit-events-are-not-announced",
+        breaks: "an audit event is announced in the list of all before the update is sent",
+        how: How::All(&[(INDEX_AUDIT_EVENTS, Does::Lose)]),
     },
     Plant {
-        name: "deeds-are-not-told",
-        breaks: "a deed is announced in the feed before the update is sent",
-        how: How::All(&[(TELL_DEEDS, Does::Late(6, &Does::Send))]),
+        name: "audit-events-are-not-told",
+        breaks: "an audit event is announced in the feed before the update is sent",
+        how: How::All(&[(TELL_AUDIT_EVENTS, Does::Late(6, &Does::Send))]),
     },
 ];

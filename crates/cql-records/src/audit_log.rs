@@ -11,7 +11,7 @@ use coupon::time::Millis;
 use cql_session::values::{date, instant};
 use cql_session::{CqlSession, Result, damaged};
 use hot::audit::{Act, AuditEntry};
-use hot::records::{Carried, CarriedDeed, DeedLog};
+use hot::records::{AuditLog, Carried, CarriedEvent};
 use scylla::SerializeRow;
 use scylla::value::{CqlDate, CqlTimestamp, MaybeUnset};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use crate::redemption_index::{Redeemed, RedemptionIndex};
 /// The one CQL partition of `audit_day`.
 pub(crate) const PART: i32 = 0;
 
-/// Where deeds go.
+/// Where audit events go.
 pub(crate) struct Log {
     session: Arc<CqlSession>,
     index: Arc<RedemptionIndex>,
@@ -51,14 +51,14 @@ impl Log {
         Log { session, index, day: AtomicI32::new(i32::MIN) }
     }
 
-    /// Puts deeds into the list of all.
+    /// Puts audit events into the list of all.
     async fn put(
         &self,
         (attempt, told_at): (Uuid, Millis),
         revision: Option<i64>,
         act: &Act,
         campaign: Option<&CampaignId>,
-        deeds: &[CarriedDeed],
+        events: &[CarriedEvent],
     ) -> Result<()> {
         let day = told_at.day();
         // Before the first row of the day.
@@ -70,16 +70,16 @@ impl Log {
         let cql = "UPDATE audit_entry SET revision = ?, at = ?, actor = ?, kind = ?, campaign_id = ?, \
                    batch_id = ?, reason = ?, changes = ? WHERE day = ? AND told_at = ? \
                    AND attempt = ? AND number = ?";
-        for (number, deed) in (0..).zip(deeds) {
+        for (number, event) in (0..).zip(events) {
             let row = NewEntry {
                 revision: MaybeUnset::from_option(revision),
                 at: instant(act.at),
                 actor: act.actor.as_str(),
-                kind: &deed.kind,
+                kind: &event.kind,
                 campaign_id: MaybeUnset::from_option(campaign.map(CampaignId::as_str)),
-                batch_id: MaybeUnset::from_option(deed.batch.as_deref()),
+                batch_id: MaybeUnset::from_option(event.batch.as_deref()),
                 reason: MaybeUnset::from_option(act.reason.as_ref().map(|it| it.as_str())),
-                changes: serde_json::to_string(&deed.changes).map_err(damaged)?,
+                changes: serde_json::to_string(&event.changes).map_err(damaged)?,
                 day: date(day),
                 told_at: instant(told_at),
                 attempt,
@@ -97,11 +97,11 @@ impl Log {
 }
 
 #[async_trait]
-impl DeedLog for Log {
+impl AuditLog for Log {
     async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<()> {
         let Some(act) = &carried.act else { return Ok(()) };
         let name = (carried.attempt, carried.told_at);
-        self.put(name, Some(carried.revision), act, Some(campaign), &carried.deeds).await
+        self.put(name, Some(carried.revision), act, Some(campaign), &carried.events).await
     }
 
     async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<()> {
@@ -109,7 +109,7 @@ impl DeedLog for Log {
         let cql = "INSERT INTO audit_of_campaign (campaign_id, revision, number, attempt, at, actor, \
                    kind, batch_id, reason, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let mut rows = Vec::new();
-        for (number, deed) in (0_i32..).zip(&carried.deeds) {
+        for (number, event) in (0_i32..).zip(&carried.events) {
             rows.push((
                 campaign.as_str(),
                 carried.revision,
@@ -117,10 +117,10 @@ impl DeedLog for Log {
                 carried.attempt,
                 instant(act.at),
                 act.actor.as_str(),
-                deed.kind.as_str(),
-                MaybeUnset::from_option(deed.batch.as_deref()),
+                event.kind.as_str(),
+                MaybeUnset::from_option(event.batch.as_deref()),
                 MaybeUnset::from_option(act.reason.as_ref().map(|it| it.as_str())),
-                serde_json::to_string(&deed.changes).map_err(damaged)?,
+                serde_json::to_string(&event.changes).map_err(damaged)?,
             ));
         }
         // Both of an update, or none: readers ask only for the first.
@@ -134,8 +134,8 @@ impl DeedLog for Log {
     }
 
     async fn happened(&self, name: Uuid, told_at: Millis, entry: &AuditEntry) -> Result<()> {
-        let AuditEntry { act, deed } = entry;
-        self.put((name, told_at), None, act, deed.campaign.as_ref(), &[deed.into()]).await
+        let AuditEntry { act, event } = entry;
+        self.put((name, told_at), None, act, event.campaign.as_ref(), &[event.into()]).await
     }
 
     async fn brought(&self, coupons: &[(&CampaignId, &Coupon)]) -> Result<()> {

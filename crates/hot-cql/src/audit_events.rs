@@ -1,7 +1,7 @@
-//! Deeds: changes of campaigns and batches, for the audit and the feed.
+//! Audit events: changes of campaigns and batches, for the audit and the feed.
 //!
-//! Each update of a campaign's row carries its deeds, in the column `carries`. So a deed has happened if and
-//! only if the row carries it, or had carried it: every later update enters it in the audit first. Before the
+//! Each update of a campaign's row carries its audit events, in the column `carries`. So an audit event has happened
+//! if and only if the row carries it, or had carried it: every later update enters it in the audit first. Before the
 //! update is sent, it is announced, in the audit and in the feed; readers of both ask the campaign.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
-use hot::audit::{Act, AuditEntry, Deed, DeedKind, given};
+use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, given};
 use hot::feed::Feed;
 use hot::records::{Carried, RecordSource, Whereabouts};
 use uuid::Uuid;
@@ -24,12 +24,12 @@ use crate::coupons::Trace;
 use cql_session::Result;
 
 /// Who does something to a campaign, and what.
-pub(crate) type Doing<'a> = Option<(&'a Act, &'a [Deed])>;
+pub(crate) type Doing<'a> = Option<(&'a Act, &'a [AuditEvent])>;
 
 /// The revision that an update makes, and the name that no other update has.
 pub(crate) type UpdateName = (i64, Uuid);
 
-/// What the row is to carry, and the name of the update that does a deed.
+/// What the row is to carry, and the name of the update that makes an audit event.
 pub(crate) type Carries = (Option<Arc<str>>, Option<UpdateName>);
 
 impl CampaignHere {
@@ -41,26 +41,26 @@ impl CampaignHere {
 }
 
 impl Store {
-    /// What the next update of a campaign carries, and its name if these are deeds. Enters what the last one
-    /// carries, and announces the new deeds: only then the update may be sent, once.
+    /// What the next update of a campaign carries, and its name if there are audit events. Enters what the last one
+    /// carries, and announces the new audit events: only then the update may be sent, once.
     pub(crate) async fn carried(&self, here: &CampaignHere, doing: Doing<'_>) -> Result<Carries> {
         // A store without records leaves to the others what they have not entered.
         let Some(log) = self.log.get() else { return Ok((here.carries.clone(), None)) };
         let id = &here.terms.id;
         let last = self.enter_last(here).await?;
-        let doing = doing.filter(|(_, deeds)| !deeds.is_empty());
+        let doing = doing.filter(|(_, events)| !events.is_empty());
         let mut carried = Carried {
             attempt: Uuid::now_v7(),
             revision: here.revision + 1,
             told_at: Millis(self.session.now_ms()),
             slot: last.and_then(|last| last.slot),
             act: doing.map(|(act, _)| act.clone()),
-            deeds: doing.into_iter().flat_map(|(_, deeds)| deeds).map(Into::into).collect(),
+            events: doing.into_iter().flat_map(|(_, events)| events).map(Into::into).collect(),
         };
         if let Some(doing) = doing {
             log.announce(id, &carried).await?;
             if let Some(feed) = &self.feed {
-                carried.slot = Some(self.announce_deeds(feed, id, &carried, doing).await?);
+                carried.slot = Some(self.announce_audit_events(feed, id, &carried, doing).await?);
             }
         }
         let name = doing.map(|_| (carried.revision, carried.attempt));
@@ -77,7 +77,7 @@ impl Store {
 
     async fn enter_text(&self, id: &CampaignId, text: &str) -> Result<Carried> {
         let last = Carried::parse(text)?;
-        if let Some(log) = self.log.get().filter(|_| !last.deeds.is_empty())
+        if let Some(log) = self.log.get().filter(|_| !last.events.is_empty())
             && log.attempt_of(id, last.revision).await?.is_none()
         {
             log.enter(id, &last).await?;
@@ -95,7 +95,7 @@ impl Store {
             return Ok(here.revision == revision && here.is_made_by(attempt)?);
         }
         let Some(log) = self.log.get() else { return Ok(false) };
-        // A store without records may have made later revisions, and has left the deeds to others.
+        // A store without records may have made later revisions, and has left the audit events to others.
         self.enter_last(here).await?;
         Ok(log.attempt_of(&here.terms.id, revision).await? == Some(attempt))
     }
@@ -123,8 +123,8 @@ impl Store {
             let here = attempts.looked(self.made_now(id).await)?;
             let Some(here) = here.filter(|here| here.sold_out != sold_out) else { return Ok(()) };
             let act = Act::of_system("store", at);
-            let deeds = [Deed::of_campaign(DeedKind::CampaignSoldOut, id, Vec::new())];
-            let doing = sold_out.then_some((&act, &deeds[..]));
+            let events = [AuditEvent::of_campaign(AuditKind::CampaignSoldOut, id, Vec::new())];
+            let doing = sold_out.then_some((&act, &events[..]));
             let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, sold_out = ? \
                        WHERE campaign_id = ? IF revision = ?";
@@ -161,8 +161,8 @@ impl Store {
     pub(crate) async fn tell_archived(&self, day: Day, at: Millis) -> Result<()> {
         let Some(log) = self.log.get() else { return Ok(()) };
         let name = Uuid::from_u128(xxh3_128(format!("archived {day}").as_bytes()));
-        let deed = Deed::of_store(DeedKind::DayArchived, vec![given("expiry_day", day)]);
-        let entry = AuditEntry { act: Act::of_system("compact", at), deed };
+        let event = AuditEvent::of_store(AuditKind::DayArchived, vec![given("expiry_day", day)]);
+        let entry = AuditEntry { act: Act::of_system("compact", at), event };
         log.happened(name, at, &entry).await?;
         match &self.feed {
             Some(feed) => self.announce_archived(feed, name, &entry).await,

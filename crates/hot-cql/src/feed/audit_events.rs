@@ -1,13 +1,13 @@
-//! Deeds in the feed: changes of campaigns and batches, and days that were archived.
+//! Audit events in the feed: changes of campaigns and batches, and days that were archived.
 //!
 //! They go the same way as changes of coupons, with the revision of the campaign for the version. The place of
-//! a campaign is a code that is a hash of its name. Its deeds never go to an earlier slot than the one before,
+//! a campaign is a code that is a hash of its name. Its audit events never go to an earlier slot than the one before,
 //! so they come in the order of the revisions.
 
 use coupon::code::Code;
 use coupon::ids::{Actor, CampaignId, Reason};
 use coupon::time::Millis;
-use hot::audit::{Act, AuditEntry, Deed};
+use hot::audit::{Act, AuditEntry, AuditEvent};
 use hot::records::Carried;
 use scylla::value::MaybeUnset;
 use uuid::{Builder, Uuid};
@@ -20,9 +20,9 @@ use crate::values::{instant, parsed};
 use cql_session::feed_cursor::Behind;
 use cql_session::{Result, StatementProfile, damaged};
 
-/// A deed that was about to be done.
+/// An audit event that was about to happen.
 #[derive(Clone, Debug)]
-pub(super) struct AnnouncedDeed {
+pub(super) struct AnnouncedEvent {
     pub(super) code: Code,
     pub(super) revision: i64,
     pub(super) number: i32,
@@ -30,10 +30,10 @@ pub(super) struct AnnouncedDeed {
     pub(super) at: Millis,
     pub(super) actor: Actor,
     pub(super) reason: Option<Reason>,
-    pub(super) deed: Deed,
+    pub(super) event: AuditEvent,
 }
 
-impl AnnouncedDeed {
+impl AnnouncedEvent {
     pub(super) fn place(&self) -> Behind {
         let (version, number) = (self.revision.unsigned_abs(), self.number);
         Behind { code: self.code.clone(), version, number }
@@ -54,28 +54,28 @@ fn code_of(name: &str) -> Result<Code> {
     parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])
 }
 
-/// What every row of some deeds has in common.
+/// What every row of some audit events has in common.
 struct Rows<'a> {
     code: Code,
     revision: i64,
     attempt: Uuid,
     act: &'a Act,
-    deeds: &'a [Deed],
+    events: &'a [AuditEvent],
 }
 
 impl Store {
-    /// Writes the index rows of deeds that an update of a campaign is to carry, and sees to it that no reader has
-    /// passed them. Returns their slot.
-    pub(crate) async fn announce_deeds(
+    /// Writes the index rows of audit events that an update of a campaign is to carry, and sees to it that no reader
+    /// has passed them. Returns their slot.
+    pub(crate) async fn announce_audit_events(
         &self,
         feed: &FeedState,
         campaign: &CampaignId,
         carried: &Carried,
-        (act, deeds): (&Act, &[Deed]),
+        (act, events): (&Act, &[AuditEvent]),
     ) -> Result<i64> {
         let Carried { attempt, revision, .. } = *carried;
-        let rows = Rows { code: code_of(campaign.as_str())?, revision, attempt, act, deeds };
-        self.put_deeds(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
+        let rows = Rows { code: code_of(campaign.as_str())?, revision, attempt, act, events };
+        self.put_audit_events(feed, carried.slot.unwrap_or(i64::MIN), &rows).await
     }
 
     /// The same of a day that is archived.
@@ -85,18 +85,19 @@ impl Store {
         name: Uuid,
         entry: &AuditEntry,
     ) -> Result<()> {
-        let deeds = std::slice::from_ref(&entry.deed);
+        let events = std::slice::from_ref(&entry.event);
         let code = code_of(&name.to_string())?;
-        let rows = Rows { code, revision: 1, attempt: name, act: &entry.act, deeds };
-        self.put_deeds(feed, i64::MIN, &rows).await.map(drop)
+        let rows = Rows { code, revision: 1, attempt: name, act: &entry.act, events };
+        self.put_audit_events(feed, i64::MIN, &rows).await.map(drop)
     }
 
-    async fn put_deeds(&self, feed: &FeedState, first: i64, rows: &Rows<'_>) -> Result<i64> {
+    async fn put_audit_events(&self, feed: &FeedState, first: i64, rows: &Rows<'_>) -> Result<i64> {
         let shard = feed.shard_of(&rows.code);
         let mut tries = 0..TRIES;
         loop {
             let slot = self.slot_for(feed, first, tries.next()).await?;
-            for (number, deed) in (0_i32..).zip(rows.deeds).filter(|(_, deed)| deed.kind.is_told())
+            for (number, event) in
+                (0_i32..).zip(rows.events).filter(|(_, event)| event.kind.is_told())
             {
                 let cql = "UPDATE change USING TTL ? SET kind = ?, at = ?, actor = ?, \
                            campaign_id = ?, batch_id = ?, reason = ?, changes = ? \
@@ -105,13 +106,13 @@ impl Store {
                 let text = |text: Option<String>| MaybeUnset::from_option(text);
                 let values = (
                     feed.ttl(),
-                    deed.kind.as_str(),
+                    event.kind.as_str(),
                     instant(rows.act.at),
                     rows.act.actor.as_str(),
-                    text(deed.campaign.as_ref().map(ToString::to_string)),
-                    text(deed.batch.as_ref().map(ToString::to_string)),
+                    text(event.campaign.as_ref().map(ToString::to_string)),
+                    text(event.batch.as_ref().map(ToString::to_string)),
                     text(rows.act.reason.as_ref().map(|it| it.as_str().to_owned())),
-                    serde_json::to_string(&deed.changes).map_err(damaged)?,
+                    serde_json::to_string(&event.changes).map_err(damaged)?,
                     shard,
                     slot,
                     rows.code.as_str(),
@@ -127,19 +128,19 @@ impl Store {
         }
     }
 
-    /// Whether a deed has happened. Afterwards it never will if it has not.
-    pub(super) async fn deed_happened(&self, deed: &AnnouncedDeed) -> Result<bool> {
+    /// Whether an audit event has happened. Afterwards it never will if it has not.
+    pub(super) async fn audit_event_happened(&self, event: &AnnouncedEvent) -> Result<bool> {
         // It had happened before it was announced.
-        let Some(id) = &deed.deed.campaign else { return Ok(true) };
-        let mut attempts = self.attempts("a deed in the feed");
+        let Some(id) = &event.event.campaign else { return Ok(true) };
+        let mut attempts = self.attempts("an audit event in the feed");
         loop {
             // Through Paxos: an update that some nodes have accepted is finished or ended.
             let here = self.campaign_by(StatementProfile::Serial, id).await;
             let Some(here) = attempts.looked(here)? else { return Ok(false) };
-            if here.revision >= deed.revision {
-                return self.has_made(&here, (deed.revision, deed.attempt)).await;
+            if here.revision >= event.revision {
+                return self.has_made(&here, (event.revision, event.attempt)).await;
             }
-            if here.revision + 1 < deed.revision {
+            if here.revision + 1 < event.revision {
                 return Ok(false);
             }
             attempts.looked(self.end_revision(&here).await)?;
