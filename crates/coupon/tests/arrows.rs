@@ -82,7 +82,7 @@ const ALONE: [(&str, &[&str]); 13] = [
     ("object_store", &["cold", "simulation"]),
     ("axum", &["api", "console", "peers"]),
     ("jsonwebtoken", &["api"]),
-    ("hyper", &["api"]),
+    ("hyper", &["api", "kafka"]),
     ("utoipa", &["api"]),
     ("clap", &["couponry", "history", "kafka", "loadtest", "simulation", "peers"]),
     ("datafusion", &["history"]),
