@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::app::Access;
 use crate::deprecation::Deprecation;
-use crate::metrics::Figures;
+use crate::metrics::{Figures, Route};
 use crate::problem::{Code, Problem};
 use crate::request_log::{Ended, RequestLog};
 use crate::request_rate::{Quota, RequestRate};
@@ -56,8 +56,8 @@ pub(crate) async fn around(
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let route = Route::of(&request);
+    let route = route.as_str();
     let parent = traces::parent(request.headers());
     let tracer = around.tracer.as_ref();
     let span = tracer.map(|it| it.begin(parent.as_ref(), &method, route, Some(&id)));

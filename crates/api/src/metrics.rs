@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -86,7 +87,7 @@ impl Figures {
         Figures { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
     }
 
-    /// Counts one request. `route` is a template, so that codes make no time series.
+    /// Counts one request. `route` is that of [`Route`].
     pub(crate) fn request(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = known(method);
         let record = |all: &HashMap<String, Vec<Series>>| {
@@ -157,6 +158,20 @@ impl Figures {
     /// Does `work`, whose macros then mean these figures.
     fn with<T>(&self, work: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&self.recorder, work)
+    }
+}
+
+/// The template of the path that a request asks for, so that codes make no time series.
+pub(crate) struct Route(Option<MatchedPath>);
+
+impl Route {
+    pub(crate) fn of(request: &Request) -> Route {
+        Route(request.extensions().get::<MatchedPath>().cloned())
+    }
+
+    /// `none` where no route has such a path.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("none", MatchedPath::as_str)
     }
 }
 

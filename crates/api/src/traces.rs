@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -18,7 +18,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 
 use crate::app::Access;
-use crate::metrics::known;
+use crate::metrics::{Route, known};
 use crate::problem::Code;
 
 /// Most bytes of `tracestate`, which is passed on as it came: the least that W3C asks for.
@@ -57,8 +57,10 @@ pub(crate) struct RequestTracer {
 impl RequestTracer {
     /// `None` if requests are to be no spans.
     pub(crate) fn of(access: &Access) -> Option<RequestTracer> {
-        let tracer = || global::tracer(env!("CARGO_PKG_NAME"));
-        access.traced.then(|| RequestTracer { tracer: tracer(), space: access.space.clone() })
+        access.traced.then(|| RequestTracer {
+            tracer: global::tracer(env!("CARGO_PKG_NAME")),
+            space: access.space.clone(),
+        })
     }
 
     /// Begins the span of a request. Whether it is recorded, its parent decides, or the share of the settings.
@@ -102,10 +104,8 @@ async fn as_span(
     request: Request,
     next: Next,
 ) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let parent = parent(request.headers());
-    let span = tracer.begin(parent.as_ref(), request.method(), route, None);
+    let (route, parent) = (Route::of(&request), parent(request.headers()));
+    let span = tracer.begin(parent.as_ref(), request.method(), route.as_str(), None);
     let response = span.around(next.run(request)).await;
     span.end(response.status(), None);
     response

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -75,7 +75,7 @@ async fn answer(stream: TcpStream, counts: &Counts, desk: &Desk) {
         let is_known = request.method() == Method::GET && request.uri().path() == "/metrics";
         let body = if is_known { text(counts, desk) } else { "ask for GET /metrics\n".to_owned() };
         let mut response = Response::new(Full::new(Bytes::from(body)));
-        response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(TEXT));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
         if !is_known {
             *response.status_mut() = StatusCode::NOT_FOUND;
         }
