@@ -1,18 +1,10 @@
 //! Imports: reads a file of codes as a stream, in constant memory, and answers for every line.
 
-mod cells;
-pub mod columns;
 mod dry_run;
-pub mod encoding;
-mod file;
-mod first_line;
-pub mod lines;
 mod parser;
-pub mod record;
 mod rejected;
 mod run;
 mod stopped;
-mod template;
 mod window;
 
 use bytes::Bytes;
@@ -28,19 +20,15 @@ use columns::ColumnMap;
 use encoding::Encoding;
 use run::Import;
 
+pub use ::import::{File, FileError, TEMPLATE, columns, encoding, lines, record};
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
-pub use file::File;
+pub use rejected::{REJECT_HEADER, reject_row};
 pub use stopped::ImportStopped;
-pub use template::TEMPLATE;
 
 /// Days for which rejected lines are kept for the report.
 pub const REJECTED_KEPT_DAYS: u16 = 30;
-
-/// Most blank lines before the first line with content: a sheet with an empty top has a few. They
-/// are in memory until then.
-const BLANK_LINES_MAX: usize = 100;
 
 /// What to import, and into which batch.
 #[derive(Clone, Debug)]
@@ -113,6 +101,3 @@ impl Engine {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,8 +16,8 @@ use futures::future::try_join_all;
 use hot::ImportLine;
 use router::Entry;
 
+use super::File;
 use super::ImportRequest;
-use super::file::File;
 use super::lines::Line;
 use super::parser::Parser;
 use super::rejected::{TAKEN, rejected_line};

@@ -9,7 +9,7 @@ use coupon::imported::ImportRun;
 use futures::Stream;
 use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
 
-use super::file::File;
+use super::File;
 use super::lines::Line;
 use super::parser::Parser;
 use super::rejected::{TAKEN, refused, rejected_line};
@@ -97,7 +97,7 @@ impl Import<'_> {
                     // The lines that arrived whole are imported and counted; a repeat brings the
                     // rest.
                     self.finish().await?;
-                    return Err(broken);
+                    return Err(broken.into());
                 }
                 None => return self.finish().await,
             }

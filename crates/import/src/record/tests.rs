@@ -23,22 +23,17 @@ fn header(line: &str) -> Header {
     Header::read(line, None).unwrap()
 }
 
-fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
+fn parse(first: &str, line: &str) -> Result<Record, RowError> {
     header(first).parse(line, &defaults())
 }
 
-fn record(
-    code: &str,
-    valid_from: &str,
-    expires_at: &str,
-    imported_state: ImportedState,
-) -> ImportLine {
+fn record(code: &str, valid_from: &str, expires_at: &str, imported_state: ImportedState) -> Record {
     let (valid_from, expires_at) = (at(valid_from), at(expires_at));
-    ImportLine { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
+    Record { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
 }
 
 /// A line with the dates of [`defaults`].
-fn usual(code: &str, imported_state: ImportedState) -> ImportLine {
+fn usual(code: &str, imported_state: ImportedState) -> Record {
     record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
 }
 
