@@ -92,7 +92,8 @@ pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
 pub use staff::{
-    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole,
+    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember,
+    StaffRole, end_restored_access,
 };
 pub use walk::{PartitionCoupons, Sifted};
 
