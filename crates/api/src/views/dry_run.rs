@@ -129,7 +129,8 @@ impl ParsedBody {
     fn of(parsed: &ParsedLine, zone: &Zone) -> ParsedBody {
         let read = &parsed.read;
         let (issued_at, redeemed_at, order) = match &read.imported_state {
-            ImportedState::Available | ImportedState::Void => (None, None, None),
+            ImportedState::Available => (None, None, None),
+            ImportedState::Void { issued_at, .. } => (*issued_at, None, None),
             ImportedState::Issued { at, .. } => (*at, None, None),
             ImportedState::Redeemed { issued_at, at, order, .. } => {
                 (*issued_at, Some(*at), order.as_ref())

@@ -37,7 +37,7 @@ pub(crate) async fn imported_again(kit: &Kit) {
         both.map(|(code, imported_state)| kit.line(&campaign, code, imported_state)).collect()
     };
     let first =
-        || lines([issued.clone(), issued.clone(), ImportedState::Void, ImportedState::Available]);
+        || lines([issued.clone(), issued.clone(), ImportedState::VOID, ImportedState::Available]);
     let last = || lines([spent("there"), spent("here"), spent("there"), spent("there")]);
     kit.import(&campaign, &batch, first()).await;
     for code in &codes[..2] {

@@ -43,11 +43,13 @@ impl Round<'_> {
             };
             let located = found.ok_or_else(missing)?;
             // A process that finished its entry in a claim has issued under this id, and no more.
-            let redeems = matches!(line.imported_state, ImportedState::Redeemed { .. });
-            let done = located.coupon.events().iter().any(|event| {
-                let by_it = event.operation == operation;
-                by_it && (!redeems || matches!(event.kind, EventKind::Redeemed { .. }))
-            });
+            let is_last = |kind: &EventKind| match line.imported_state {
+                ImportedState::Available | ImportedState::Issued { .. } => true,
+                ImportedState::Redeemed { .. } => matches!(kind, EventKind::Redeemed { .. }),
+                ImportedState::Void { .. } => matches!(kind, EventKind::Voided { .. }),
+            };
+            let mut events = located.coupon.events().iter();
+            let done = events.any(|it| it.operation == operation && is_last(&it.kind));
             let was = &known.imported_state;
             let advance = advance_line(&located, &line.imported_state, was, &run, done);
             if let Some(after) = &advance.after {

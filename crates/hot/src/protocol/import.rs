@@ -92,7 +92,7 @@ mod tests {
         let (terms, batch) = (campaign(), coupon("CODE01", vec![]).genesis().batch.clone());
         let (valid_from, expires_at) = (NOW.plus_ms(1), NOW.plus_ms(2));
         let to_ann = ImportedState::Issued { holder: user("ann"), at: None };
-        for (said, events) in [(ImportedState::Available, 0), (to_ann, 1), (ImportedState::Void, 1)]
+        for (said, events) in [(ImportedState::Available, 0), (to_ann, 1), (ImportedState::VOID, 1)]
         {
             let imported_state = said.clone();
             let line = ImportLine { code: code("CODE01"), valid_from, expires_at, imported_state };
@@ -120,7 +120,7 @@ mod tests {
             at: NOW,
             order: Some(order("991")),
         };
-        let void = || ImportedState::Void;
+        let void = || ImportedState::VOID;
         let stock = || located(coupon("CODE01", vec![]));
         let anns = || held("CODE01");
         let paid = || located(coupon("CODE01", vec![issued("ann"), redeemed("ann", "991")]));

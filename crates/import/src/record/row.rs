@@ -66,7 +66,7 @@ impl Row<'_> {
             State::Available => Ok(ImportedState::Available),
             State::Issued => self.issued(zone),
             State::Redeemed => self.redeemed(zone),
-            State::Void => Ok(ImportedState::Void),
+            State::Void => self.void(zone),
         }
     }
 
@@ -86,6 +86,15 @@ impl Row<'_> {
         }
         let order = self.name::<OrderRef>(Column::OrderRef).map_err(RowError::BadOrder)?;
         Ok(ImportedState::Redeemed { holder, issued_at, at, order })
+    }
+
+    fn void(&self, zone: &Zone) -> Result<ImportedState, RowError> {
+        let holder = self.holder()?;
+        let issued_at = self.first_instant(Column::IssuedAt, zone)?;
+        if holder.is_none() && issued_at.is_some() {
+            return Err(RowError::MissingUser);
+        }
+        Ok(ImportedState::Void { holder, issued_at })
     }
 
     fn holder(&self) -> Result<Option<UserId>, RowError> {
@@ -155,5 +164,5 @@ const STATES: [(State, &str, &[Column]); 4] = [
         "redeemed",
         &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef],
     ),
-    (State::Void, "void", &[]),
+    (State::Void, "void", &[Column::UserId, Column::IssuedAt]),
 ];

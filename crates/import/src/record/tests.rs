@@ -85,7 +85,12 @@ fn rows_with_states() {
     let cases = [
         ("no state", "ABCD,,,,,,,", ImportedState::Available),
         ("available", "ABCD,,,Available,,,,", ImportedState::Available),
-        ("void", "ABCD,,,VOID,,,,", ImportedState::Void),
+        ("void", "ABCD,,,VOID,,,,", ImportedState::VOID),
+        (
+            "void, and whose it was",
+            "ABCD,,,void,ann,20260501,,",
+            ImportedState::Void { holder: Some(ann.clone()), issued_at: Some(may) },
+        ),
         ("issued", "ABCD,,,issued,ann,,,", issued(None)),
         ("issued on a day", "ABCD,,,issued,ann,20260501,,", issued(Some(may))),
         ("issued at an instant", "ABCD,,,issued,ann,2026-06-01T08:30:00Z,,", issued(Some(june))),
@@ -117,7 +122,7 @@ fn columns_in_another_order() {
 fn a_rejected_row_does_not_affect_the_next() {
     let header = header("code,state");
     assert_eq!(header.parse("ABCD,\"void", &defaults()), Err(RowError::Quote));
-    let want = usual("EFGH", ImportedState::Void);
+    let want = usual("EFGH", ImportedState::VOID);
     assert_eq!(header.parse("EFGH,\"void\"", &defaults()), Ok(want));
 }
 
@@ -172,7 +177,7 @@ fn rejected_rows() {
         ("another state", ALL, "ABCD,,,used,,,,", "BAD_STATE"),
         ("available with a user", ALL, "ABCD,,,,ann,,,", "MISPLACED"),
         ("available with a day of issue", ALL, "ABCD,,,available,,20260601,,", "MISPLACED"),
-        ("void with a user", ALL, "ABCD,,,void,ann,,,", "MISPLACED"),
+        ("void, issued to nobody", ALL, "ABCD,,,void,,20260601,,", "MISSING_USER"),
         ("void with a redemption", ALL, "ABCD,,,void,,,20260601,", "MISPLACED"),
         ("issued with a redemption", ALL, "ABCD,,,issued,ann,,20260601,", "MISPLACED"),
         ("issued with an order", ALL, "ABCD,,,issued,ann,,,991", "MISPLACED"),

@@ -2,7 +2,6 @@
 
 use coupon::calendar::Zone;
 use coupon::ids::CampaignId;
-use coupon::imported::ImportedState;
 use hot::{ImportLine, RejectedLine};
 
 use super::super::columns::Column;
@@ -60,11 +59,6 @@ pub struct ParsedLine {
 impl ParsedLine {
     /// `available`, `issued`, `redeemed` or `void`.
     pub fn state(&self) -> &'static str {
-        match self.read.imported_state {
-            ImportedState::Available => "available",
-            ImportedState::Issued { .. } => "issued",
-            ImportedState::Redeemed { .. } => "redeemed",
-            ImportedState::Void => "void",
-        }
+        self.read.imported_state.as_str()
     }
 }
