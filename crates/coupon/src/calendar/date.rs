@@ -98,7 +98,7 @@ impl Date {
         match self.0.tomorrow() {
             Ok(next) => Date(next).first_instant(zone),
             // 9999-12-31; no zone plans to change its clocks on that day.
-            Err(_) => self.first_instant(zone).plus_ms(DAY_MS).min(Millis(LAST_INSTANT)),
+            Err(_) => self.first_instant(zone).plus_ms(DAY_MS).min(LAST_INSTANT),
         }
     }
 }
