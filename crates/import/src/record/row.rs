@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::cell_guard::unguarded;
 use coupon::code::Code;
 use coupon::ids::{OrderRef, UserId};
 use coupon::imported::ImportedState;
@@ -103,7 +104,7 @@ impl Row<'_> {
 
     fn name<T: FromStr>(&self, column: Column) -> Result<Option<T>, T::Err> {
         let cell = self.cell(column);
-        if cell.is_empty() { Ok(None) } else { cell.parse().map(Some) }
+        if cell.is_empty() { Ok(None) } else { unguarded(cell).parse().map(Some) }
     }
 
     fn first_instant(&self, column: Column, zone: &Zone) -> Result<Option<Millis>, RowError> {

@@ -91,6 +91,11 @@ fn rows_with_states() {
             "ABCD,,,void,ann,20260501,,",
             ImportedState::Void { holder: Some(ann.clone()), issued_at: Some(may) },
         ),
+        (
+            "issued, behind the guard of formulas",
+            "ABCD,,,issued,'+82,,,",
+            ImportedState::Issued { holder: "+82".parse().unwrap(), at: None },
+        ),
         ("issued", "ABCD,,,issued,ann,,,", issued(None)),
         ("issued on a day", "ABCD,,,issued,ann,20260501,,", issued(Some(may))),
         ("issued at an instant", "ABCD,,,issued,ann,2026-06-01T08:30:00Z,,", issued(Some(june))),
