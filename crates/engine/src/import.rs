@@ -1,8 +1,10 @@
 //! Imports: reads a file of codes as a stream, in constant memory, and answers for every line.
 
+mod check;
 mod dry_run;
 mod parser;
 mod rejected;
+mod repeats;
 mod run;
 mod stopped;
 mod window;
@@ -25,6 +27,7 @@ pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
 pub use rejected::{REJECT_HEADER, reject_row};
+pub use repeats::REPEATS_MAX;
 pub use stopped::ImportStopped;
 
 /// Days for which rejected lines are kept for the report.
@@ -71,10 +74,10 @@ impl Engine {
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(request.format.columns.as_ref()).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
+        let check = self.line_check(caller, &campaign, begin.header).await?;
         let opened =
             Done::of(self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?)?;
-        let parser = self.parser(&campaign, begin.header);
-        let mut import = Import::begin(self, caller, parser, &opened);
+        let mut import = Import::begin(self, caller, check, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;
         match done {
             Ok(batch) => {

@@ -36,6 +36,7 @@ mod tests {
     use std::sync::Arc;
 
     use cold::ColdStore;
+    use hot::Facts;
     use hot_sqlite::SqliteHot;
 
     use super::*;
