@@ -18,7 +18,7 @@ use hot::{CouponSnapshot, Tier};
 use router::Found;
 
 use crate::archive::in_time;
-use crate::failure::{Failure, found};
+use crate::failure::Failure;
 use crate::history::{RedemptionEntry, redemptions_of};
 use crate::pages::Tie;
 use crate::{Caller, Engine, Role};

@@ -101,8 +101,9 @@ impl World {
 
     /// Every coupon, as `export coupons` writes them.
     pub(crate) async fn export(&self) -> String {
-        let coupons = Arc::clone(&self.engine).every_coupon(&admin(), CouponsRequest::default());
-        let (mut coupons, mut file) = (coupons.await.unwrap(), coupon_csv_header());
+        let (engine, all) = (Arc::clone(&self.engine), CouponsRequest::default());
+        let mut coupons = engine.every_coupon(&admin(), all).await.unwrap();
+        let mut file = coupon_csv_header();
         while let Some(page) = coupons.next().await.unwrap() {
             page.rows.iter().for_each(|view| file.push_str(&coupon_csv_row(view)));
         }

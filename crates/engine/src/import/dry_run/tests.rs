@@ -2,7 +2,7 @@ use coupon::time::DAY_MS;
 
 use super::*;
 use crate::testing::{Counts, World, admin, text};
-use crate::{STAFF_ROLES, StaffRole};
+use crate::{Clock, STAFF_ROLES, StaffRole};
 
 const KEY: [u8; 16] = *b"the tests' key..";
 
