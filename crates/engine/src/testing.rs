@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cold::ColdStore;
+use compactor::{Closed, Compactor, Settings};
 use coupon::campaign::Handout;
 use coupon::code::CodeText;
 use coupon::minted::CodeKey;
@@ -97,6 +98,14 @@ impl World {
         assert_eq!(counts.lines, counts.imported + counts.already_there + counts.rejected);
         let rejected = self.hot.rejected(&batch.campaign, &batch.id, 0, 1_000).await.unwrap();
         ([counts.imported, counts.already_there, counts.rejected], rejected)
+    }
+
+    /// Archives every coupon that is closed.
+    pub(crate) async fn compact(&self) {
+        let (hot, cold) = (Arc::clone(&self.hot), Arc::clone(self.engine.cold()));
+        let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
+        let report = compactor.run(self.clock.now(), Closed::Now).await.unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
 
     /// Every coupon, as `export coupons` writes them.

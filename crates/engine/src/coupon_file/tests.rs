@@ -120,5 +120,10 @@ async fn what_is_exported_can_be_imported() {
             assert_eq!(second.get(code), Some(&*cells), "{zone}");
         }
         assert_eq!(first.len(), second.len());
+        // Also those of the last day of the year 9999 can be archived.
+        to.compact().await;
+        let archived = to.export().await;
+        assert!(archived.contains(",cold\n"), "{zone}: no coupon was archived");
+        assert_eq!(kept(&archived), second, "{zone}");
     }
 }
