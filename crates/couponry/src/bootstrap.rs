@@ -8,6 +8,7 @@ use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
+pub use crate::files::keep_private;
 pub use crate::open::Opened;
 pub use crate::output::table::thousands;
 pub use crate::output::{Out, is_terminal};

@@ -20,8 +20,9 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::answer::whole;
 use crate::failure::CliError;
-use crate::settings::Settings;
+use crate::settings::{Secret, Settings};
 
 /// Longest time of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,15 +39,20 @@ const ROLE_PREFIX: &str = "couponry-";
 /// The claims that may have a name that people know, the best first.
 const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 
-/// The provider of the settings.
-pub(crate) struct Provider {
+/// What the settings say of the provider, and of the console as its client.
+pub(super) struct Registration {
     issuer: String,
     client_id: String,
-    secret: Option<String>,
+    secret: Option<Secret>,
     role_claim: String,
+}
+
+/// The provider of the settings.
+pub(super) struct Provider {
+    known_as: Registration,
     tokens: Arc<Tokens>,
     engine: Arc<Engine>,
-    known: Mutex<Option<(Instant, Arc<Doors>)>>,
+    doors: Mutex<Option<(Instant, Arc<Doors>)>>,
 }
 
 /// Where the provider is asked.
@@ -69,11 +75,23 @@ struct Published {
 }
 
 /// The provider, if the settings let people sign in there.
-pub(crate) fn provider(
+pub(super) fn provider(
     settings: &Settings,
     tokens: &Arc<Tokens>,
     engine: &Arc<Engine>,
 ) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
+    let provider = |known_as| -> Arc<dyn IdentityProvider> {
+        let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
+        Arc::new(Provider { known_as, tokens, engine, doors: Mutex::default() })
+    };
+    Ok(registration(settings)?.map(provider))
+}
+
+/// What the settings say of it, if they let people sign in there.
+///
+/// # Errors
+/// Usage: no issuer, one that cannot be asked, or a secret that cannot be read.
+pub(super) fn registration(settings: &Settings) -> Result<Option<Registration>, CliError> {
     let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
     let Some(issuer) = settings.identity_issuer.value.clone() else {
         return Err(CliError::usage(
@@ -85,22 +103,11 @@ pub(crate) fn provider(
         let why = format!("people cannot sign in there, since its address {why}");
         settings.identity_issuer.unusable("identity_issuer", why)
     })?;
-    let secret = match &settings.console_client_secret.value {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(CliError::cannot("read", path))?;
-            Some(text.trim().to_owned())
-        }
-    };
-    Ok(Some(Arc::new(Provider {
-        issuer,
-        client_id,
-        secret,
-        role_claim: settings.console_role_claim.value.clone(),
-        tokens: Arc::clone(tokens),
-        engine: Arc::clone(engine),
-        known: Mutex::default(),
-    })))
+    let file = &settings.console_client_secret;
+    let secret = file.value.as_deref().map(Secret::in_file).transpose();
+    let secret = secret.map_err(|why| file.unusable("console_client_secret", why))?;
+    let role_claim = settings.console_role_claim.value.clone();
+    Ok(Some(Registration { issuer, client_id, secret, role_claim }))
 }
 
 impl IdentityProvider for Provider {
@@ -114,7 +121,7 @@ impl IdentityProvider for Provider {
             let challenge = URL_SAFE_NO_PAD.encode(digest);
             door.query_pairs_mut()
                 .append_pair("response_type", "code")
-                .append_pair("client_id", &self.client_id)
+                .append_pair("client_id", &self.known_as.client_id)
                 .append_pair("redirect_uri", &asked.back)
                 .append_pair("scope", "openid profile email")
                 .append_pair("state", &asked.state)
@@ -134,12 +141,13 @@ impl IdentityProvider for Provider {
         async move {
             let token = self.id_token(asked, code).await?;
             let now = self.engine.now().0;
-            let claims = self.tokens.id_token(&token, &self.client_id, &asked.nonce, now).await;
+            let claims =
+                self.tokens.id_token(&token, &self.known_as.client_id, &asked.nonce, now).await;
             let claims = claims.map_err(|error| match error {
                 BadToken::KeysUnavailable => IdentityError::Away(error.to_string()),
                 other => IdentityError::Refused(other.to_string()),
             })?;
-            Ok(person(&self.issuer, &self.role_claim, &claims))
+            Ok(person(&self.known_as.issuer, &self.known_as.role_claim, &claims))
         }
         .boxed()
     }
@@ -148,7 +156,7 @@ impl IdentityProvider for Provider {
 impl Provider {
     /// Where it is asked. Callers wait for one who finds out.
     async fn doors(&self) -> Result<Arc<Doors>, IdentityError> {
-        let mut known = self.known.lock().await;
+        let mut known = self.doors.lock().await;
         if let Some((at, doors)) = &*known
             && at.elapsed() < KEPT
         {
@@ -156,13 +164,14 @@ impl Provider {
         }
         let address = format!(
             "{}/.well-known/openid-configuration",
-            self.issuer.strip_suffix('/').unwrap_or(&self.issuer)
+            self.known_as.issuer.strip_suffix('/').unwrap_or(&self.known_as.issuer)
         );
         let address = checked("the issuer", &address)?;
         let published = client(&address)?.get(address).send().await.map_err(away)?;
         let published: Published = read(published).await?;
-        if published.issuer != self.issuer {
-            let why = format!("it calls itself {:?}, want {:?}", published.issuer, self.issuer);
+        if published.issuer != self.known_as.issuer {
+            let why =
+                format!("it calls itself {:?}, want {:?}", published.issuer, self.known_as.issuer);
             return Err(IdentityError::Away(why));
         }
         let methods = published.token_endpoint_auth_methods_supported;
@@ -193,14 +202,15 @@ impl Provider {
             ("code_verifier", &asked.verifier),
         ];
         let mut request = doors.client.post(doors.tokens.clone());
-        match &self.secret {
+        match self.known_as.secret.as_ref().map(Secret::reveal) {
             Some(secret) if !doors.secret_in_form => {
-                request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret)));
+                request =
+                    request.basic_auth(encoded(&self.known_as.client_id), Some(encoded(secret)));
             }
             Some(secret) => {
-                form.extend([("client_id", &*self.client_id), ("client_secret", secret)])
+                form.extend([("client_id", &*self.known_as.client_id), ("client_secret", secret)])
             }
-            None => form.push(("client_id", &self.client_id)),
+            None => form.push(("client_id", &self.known_as.client_id)),
         }
         let answer = request.form(&form).send().await.map_err(away)?;
         let status = answer.status();
@@ -238,15 +248,9 @@ fn away(error: reqwest::Error) -> IdentityError {
 }
 
 /// The JSON of an answer.
-async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, IdentityError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(away)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            let why = format!("its answer has more than {ANSWER_BYTES_MAX} bytes");
-            return Err(IdentityError::Away(why));
-        }
-        body.extend_from_slice(&chunk);
-    }
+async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, IdentityError> {
+    let body = whole(answer, ANSWER_BYTES_MAX).await;
+    let body = body.map_err(|unread| IdentityError::Away(unread.to_string()))?;
     serde_json::from_slice(&body).map_err(|why| IdentityError::Away(why.to_string()))
 }
 
