@@ -47,7 +47,7 @@ pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
 
 /// From now on only their owner can open the files and folders that this process makes, whatever
 /// its caller allows. The libraries that write stores and archives name no mode.
-pub fn keep_private() {
+pub(crate) fn keep_private() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 

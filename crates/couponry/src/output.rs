@@ -197,6 +197,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_terminal_obeys_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (is_terminal, want) in [(true, "a\tb\\u001b[2J\n"), (false, "a\tb\u{1b}[2J\n")] {
+            let path = folder.path().join(is_terminal.to_string());
+            let mut out = Out { is_terminal, ..Out::file(&path).unwrap() };
+            out.put("a\tb\u{1b}[2J\n").unwrap();
+            out.finish().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), want);
+        }
+    }
+
+    #[test]
     fn a_file_appears_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let (path, part) = (folder.path().join("a.csv"), folder.path().join("a.csv.part"));

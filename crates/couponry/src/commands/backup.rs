@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use cold::Patience;
-use engine::{Clock, SystemClock};
+use hot::HotStore;
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
@@ -18,7 +18,7 @@ use crate::progress::{Progress, Work};
 use crate::settings::{Hot, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 
-pub(crate) use label::{Contents, Label};
+pub(crate) use label::Label;
 
 /// Copy the hot store and the keys to a new folder
 ///
@@ -101,12 +101,12 @@ async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
     let keys = Keys::load(data)?;
     let cold = open::cold(settings, Patience::Work)?;
     let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
-    let made_at = SystemClock.now();
+    let engine = open::engine_over(Arc::clone(&store) as Arc<dyn HotStore>, cold, &keys);
+    // Before the store is copied, so that the copy has all that is counted.
+    Label::of(&engine).await?.write(part)?;
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
-    let engine = open::engine_over(store, cold, &keys);
-    Label::new(made_at, Contents::of(&engine).await?).write(part)?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
     copy_webhooks(data, part)?;
     // After the store, so that the copy has the key of every batch in it.

@@ -73,7 +73,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         return Err(CliError::new(format!("a compaction works on {folder}: wait until it ends")));
     };
     if let Some(from) = &args.folder {
-        question::must_be_wanted(settings, from, args).await?;
+        question::must_be_wanted(settings, from, args.yes).await?;
         folder::put_back(data, from)?;
     }
     let cold = open::cold(settings, Patience::Work)?;

@@ -5,10 +5,8 @@ use crate::failure::CliError;
 /// Pages that are read at most, of 1,000 entries: a list of a billion is read where the data is.
 const PAGES_MAX: u64 = 1_000_000;
 
-/// The cursors that a service has sent for one list.
-///
-/// Remembers one of them, the last whose number is a power of two. So a circle is found within
-/// three rounds, whatever its length (Brent's algorithm), and in constant memory.
+/// The cursors that a service has sent for one list. Remembers the last whose number is a power of
+/// two, and so finds a circle of any length within three rounds (Brent's algorithm).
 #[derive(Default)]
 pub(crate) struct Cursors {
     seen: u64,

@@ -52,7 +52,7 @@ pub(super) fn console(
 /// Whether the settings of the console can be used.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     if is_on(settings)? {
-        identity::registration(settings)?;
+        identity::client_of(settings)?;
         history::address(settings)?;
         days_of(settings)?;
         settings.console_time_zone.parsed::<Zone>("console_time_zone")?;

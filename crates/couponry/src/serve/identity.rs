@@ -39,20 +39,15 @@ const ROLE_PREFIX: &str = "couponry-";
 /// The claims that may have a name that people know, the best first.
 const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 
-/// What the settings say of the provider, and of the console as its client.
-pub(super) struct Registration {
+/// The provider of the settings.
+pub(crate) struct Provider {
     issuer: String,
     client_id: String,
     secret: Option<Secret>,
     role_claim: String,
-}
-
-/// The provider of the settings.
-pub(super) struct Provider {
-    known_as: Registration,
     tokens: Arc<Tokens>,
     engine: Arc<Engine>,
-    doors: Mutex<Option<(Instant, Arc<Doors>)>>,
+    known: Mutex<Option<(Instant, Arc<Doors>)>>,
 }
 
 /// Where the provider is asked.
@@ -80,18 +75,25 @@ pub(super) fn provider(
     tokens: &Arc<Tokens>,
     engine: &Arc<Engine>,
 ) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
-    let provider = |known_as| -> Arc<dyn IdentityProvider> {
-        let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
-        Arc::new(Provider { known_as, tokens, engine, doors: Mutex::default() })
-    };
-    Ok(registration(settings)?.map(provider))
+    let Some((issuer, client_id, secret)) = client_of(settings)? else { return Ok(None) };
+    Ok(Some(Arc::new(Provider {
+        issuer,
+        client_id,
+        secret,
+        role_claim: settings.console_role_claim.value.clone(),
+        tokens: Arc::clone(tokens),
+        engine: Arc::clone(engine),
+        known: Mutex::default(),
+    })))
 }
 
-/// What the settings say of it, if they let people sign in there.
+/// The issuer, and the id and the secret of the console as its client, if people sign in there.
 ///
 /// # Errors
 /// Usage: no issuer, one that cannot be asked, or a secret that cannot be read.
-pub(super) fn registration(settings: &Settings) -> Result<Option<Registration>, CliError> {
+pub(super) fn client_of(
+    settings: &Settings,
+) -> Result<Option<(String, String, Option<Secret>)>, CliError> {
     let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
     let Some(issuer) = settings.identity_issuer.value.clone() else {
         return Err(CliError::usage(
@@ -106,8 +108,7 @@ pub(super) fn registration(settings: &Settings) -> Result<Option<Registration>, 
     let file = &settings.console_client_secret;
     let secret = file.value.as_deref().map(Secret::in_file).transpose();
     let secret = secret.map_err(|why| file.unusable("console_client_secret", why))?;
-    let role_claim = settings.console_role_claim.value.clone();
-    Ok(Some(Registration { issuer, client_id, secret, role_claim }))
+    Ok(Some((issuer, client_id, secret)))
 }
 
 impl IdentityProvider for Provider {
@@ -121,7 +122,7 @@ impl IdentityProvider for Provider {
             let challenge = URL_SAFE_NO_PAD.encode(digest);
             door.query_pairs_mut()
                 .append_pair("response_type", "code")
-                .append_pair("client_id", &self.known_as.client_id)
+                .append_pair("client_id", &self.client_id)
                 .append_pair("redirect_uri", &asked.back)
                 .append_pair("scope", "openid profile email")
                 .append_pair("state", &asked.state)
@@ -141,13 +142,12 @@ impl IdentityProvider for Provider {
         async move {
             let token = self.id_token(asked, code).await?;
             let now = self.engine.now().0;
-            let claims =
-                self.tokens.id_token(&token, &self.known_as.client_id, &asked.nonce, now).await;
+            let claims = self.tokens.id_token(&token, &self.client_id, &asked.nonce, now).await;
             let claims = claims.map_err(|error| match error {
                 BadToken::KeysUnavailable => IdentityError::Away(error.to_string()),
                 other => IdentityError::Refused(other.to_string()),
             })?;
-            Ok(person(&self.known_as.issuer, &self.known_as.role_claim, &claims))
+            Ok(person(&self.issuer, &self.role_claim, &claims))
         }
         .boxed()
     }
@@ -156,7 +156,7 @@ impl IdentityProvider for Provider {
 impl Provider {
     /// Where it is asked. Callers wait for one who finds out.
     async fn doors(&self) -> Result<Arc<Doors>, IdentityError> {
-        let mut known = self.doors.lock().await;
+        let mut known = self.known.lock().await;
         if let Some((at, doors)) = &*known
             && at.elapsed() < KEPT
         {
@@ -164,14 +164,13 @@ impl Provider {
         }
         let address = format!(
             "{}/.well-known/openid-configuration",
-            self.known_as.issuer.strip_suffix('/').unwrap_or(&self.known_as.issuer)
+            self.issuer.strip_suffix('/').unwrap_or(&self.issuer)
         );
         let address = checked("the issuer", &address)?;
         let published = client(&address)?.get(address).send().await.map_err(away)?;
         let published: Published = read(published).await?;
-        if published.issuer != self.known_as.issuer {
-            let why =
-                format!("it calls itself {:?}, want {:?}", published.issuer, self.known_as.issuer);
+        if published.issuer != self.issuer {
+            let why = format!("it calls itself {:?}, want {:?}", published.issuer, self.issuer);
             return Err(IdentityError::Away(why));
         }
         let methods = published.token_endpoint_auth_methods_supported;
@@ -202,15 +201,14 @@ impl Provider {
             ("code_verifier", &asked.verifier),
         ];
         let mut request = doors.client.post(doors.tokens.clone());
-        match self.known_as.secret.as_ref().map(Secret::reveal) {
+        match self.secret.as_ref().map(Secret::reveal) {
             Some(secret) if !doors.secret_in_form => {
-                request =
-                    request.basic_auth(encoded(&self.known_as.client_id), Some(encoded(secret)));
+                request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret)));
             }
             Some(secret) => {
-                form.extend([("client_id", &*self.known_as.client_id), ("client_secret", secret)])
+                form.extend([("client_id", &*self.client_id), ("client_secret", secret)])
             }
-            None => form.push(("client_id", &self.known_as.client_id)),
+            None => form.push(("client_id", &self.client_id)),
         }
         let answer = request.form(&form).send().await.map_err(away)?;
         let status = answer.status();

@@ -4,9 +4,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use coupon::calendar::{format_instant, parse_instant};
-use coupon::time::Millis;
-use engine::{Engine, PAGE_MAX};
+use coupon::calendar::format_instant;
+use engine::{Clock, Engine, PAGE_MAX, SystemClock};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::CliError;
@@ -16,61 +15,34 @@ use crate::output::{Out, thousands};
 /// Its file in the folder of the backup.
 pub(super) const FILE: &str = "backup.toml";
 
-/// How much a store has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Contents {
+/// How much a store had at one moment.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Label {
+    at: String,
     campaigns: u64,
     issued: u64,
     redeemed: u64,
 }
 
-impl Contents {
+impl Label {
     /// Adds up the counts of the campaigns.
-    pub(crate) async fn of(engine: &Engine) -> Result<Contents, CliError> {
-        let (mut found, mut after) = (Contents::default(), None);
+    pub(crate) async fn of(engine: &Engine) -> Result<Label, CliError> {
+        let at = format_instant(SystemClock.now());
+        let mut label = Label { at, campaigns: 0, issued: 0, redeemed: 0 };
+        let mut after = None;
         loop {
             let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-            let Some(last) = page.last() else { return Ok(found) };
+            let Some(last) = page.last() else { return Ok(label) };
             after = Some(last.campaign.id.clone());
-            found.campaigns += page.len() as u64;
+            label.campaigns += page.len() as u64;
             for (counts, _) in page.iter().filter_map(|view| view.counts.as_ref()) {
-                found.issued += counts.issued;
-                found.redeemed += counts.redeemed;
+                label.issued += counts.issued;
+                label.redeemed += counts.redeemed;
             }
         }
     }
-}
 
-impl fmt::Display for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [campaigns, issued, redeemed] =
-            [self.campaigns, self.issued, self.redeemed].map(thousands);
-        write!(f, "campaigns: {campaigns}, issued coupons: {issued}, redeemed: {redeemed}")
-    }
-}
-
-/// The label of a backup.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Label {
-    /// Every change that was acknowledged before is in the backup.
-    made_at: String,
-    release: String,
-    #[serde(flatten)]
-    pub(crate) contents: Contents,
-}
-
-impl Label {
-    pub(super) fn new(made_at: Millis, contents: Contents) -> Label {
-        let release = env!("CARGO_PKG_VERSION").to_owned();
-        Label { made_at: format_instant(made_at), release, contents }
-    }
-
-    /// When the backup was made.
-    pub(crate) fn made_at(&self) -> Option<Millis> {
-        parse_instant(&self.made_at).ok()
-    }
-
-    /// Writes it durably into the folder of the backup.
+    /// Writes it durably into the folder of a backup.
     pub(super) fn write(&self, folder: &Path) -> Result<(), CliError> {
         let mut out = Out::file(&folder.join(FILE))?;
         out.put(&toml::to_string(self).map_err(CliError::of)?)?;
@@ -86,5 +58,13 @@ impl Label {
         };
         let label = toml::from_str(&text).map(Some);
         label.map_err(|error| CliError::new(format!("{}: {}", path.display(), error.message())))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Label { at, campaigns, issued, redeemed } = self;
+        let [campaigns, issued, redeemed] = [*campaigns, *issued, *redeemed].map(thousands);
+        write!(f, "at {at}: campaigns {campaigns}, issued coupons {issued}, redeemed {redeemed}")
     }
 }

@@ -34,10 +34,10 @@ pub(super) fn contents(data: &Path, cold: Option<&Path>) -> Verdict {
         path.metadata().is_ok_and(|about| about.permissions().mode() & files::OTHERS != 0)
     };
     let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).chain(cold.map(Path::to_owned));
+    let mut open: Vec<PathBuf> = paths.filter(|path| is_open(path)).collect();
     // Nobody comes to what is in a folder that is closed.
-    let within = entries.map(|entry| entry.path()).filter(|_| is_open(data));
-    let mut open: Vec<PathBuf> = within.chain(cold.map(Path::to_owned)).collect();
-    open.retain(|path| is_open(path));
+    open.retain(|path| !path.starts_with(data) || is_open(data));
     open.sort();
     open.dedup();
     match open.is_empty() {

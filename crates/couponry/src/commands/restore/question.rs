@@ -3,45 +3,44 @@
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use cold::Patience;
-use coupon::calendar::format_instant;
-use coupon::time::Millis;
-use engine::{Clock, SystemClock};
 use hot_sqlite::{FILE_NAME, is_current};
 
-use super::RestoreArgs;
-use crate::commands::backup::{Contents, Label};
+use crate::commands::backup::Label;
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::open::{self, RESTORING};
-use crate::output;
+use crate::output::note;
 use crate::settings::Settings;
 
-/// What every restore does, whatever the stores have.
-const LOST: &str = "lost is what happened after the backup and was not archived; people who were \
+/// What every restore does.
+const LOST: &str = "it loses what happened after the backup and was not archived; people who were \
                     removed after it may sign in again, and old passwords are good again \
                     (docs/operations.md, What a restore loses)";
 
-/// Asks; returns only if the restore is wanted.
+/// Asks, unless somebody `has_decided`; returns only if the restore is wanted.
 ///
 /// # Errors
-/// Usage: nobody is there to answer, and --yes is not given. A backup whose label cannot be read.
+/// Usage: nobody is there to answer. A backup whose label cannot be read.
 pub(super) async fn must_be_wanted(
     settings: &Settings,
     from: &Path,
-    args: &RestoreArgs,
+    has_decided: bool,
 ) -> Result<(), CliError> {
-    let data = settings.data.value.display();
-    output::note(&of_backup(from, Label::read(from)?.as_ref(), SystemClock.now()));
-    match present(settings).await {
-        None => output::note(&format!("there is no store in {data}")),
-        Some(Ok(contents)) => output::note(&format!("the store in {data} now; {contents}")),
-        Some(Err(why)) => output::note(&format!("cannot compare the store in {data}: {why}")),
-    }
-    output::note(LOST);
-    if args.yes {
+    let backup = match Label::read(from)? {
+        Some(label) => label.to_string(),
+        None => "an earlier release made it: only the time of its files says when".to_owned(),
+    };
+    note(&format!("the backup in {}, {backup}", from.display()));
+    let present = match present(settings).await {
+        Ok(Some(label)) => label.to_string(),
+        Ok(None) => "there is none".to_owned(),
+        Err(why) => format!("cannot be compared: {why}"),
+    };
+    note(&format!("the store in {}, {present}", settings.data.value.display()));
+    note(LOST);
+    if has_decided {
         return Ok(());
     }
     if !std::io::stdin().is_terminal() {
@@ -57,49 +56,20 @@ pub(super) async fn must_be_wanted(
     }
 }
 
-fn of_backup(from: &Path, label: Option<&Label>, now: Millis) -> String {
-    let from_display = from.display();
-    let Some(label) = label else {
-        return format!(
-            "the backup in {from_display} does not say when it was made, since an earlier release \
-             made it; its file was written {}",
-            written_at(from).map_or("at an unknown time".to_owned(), format_instant)
-        );
-    };
-    let made = match label.made_at() {
-        Some(at) => {
-            format!("{} ({} hours ago)", format_instant(at), (now.0 - at.0) / 3_600_000)
-        }
-        None => "an unknown time".to_owned(),
-    };
-    format!("the backup in {from_display} was made at {made}; {}", label.contents)
-}
-
-/// When the store in a backup was written; a copy may have a later time.
-fn written_at(from: &Path) -> Option<Millis> {
-    let modified = from.join(FILE_NAME).metadata().and_then(|about| about.modified()).ok()?;
-    let since = modified.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok().map(Millis)
-}
-
 /// What the store in the data folder has, if there is one.
-async fn present(settings: &Settings) -> Option<Result<Contents, CliError>> {
+async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
     let data = &settings.data.value;
     if data.join(RESTORING).exists() {
-        return Some(Err(CliError::new("a restore into it was interrupted")));
+        return Err(CliError::new("a restore into it was interrupted"));
     }
     if !data.join(FILE_NAME).exists() {
-        return None;
+        return Ok(None);
     }
-    let contents = async {
-        // To open an older one would upgrade it.
-        if !is_current(data).map_err(CliError::of)? {
-            return Err(CliError::new("it is of an earlier release"));
-        }
-        let keys = Keys::load_if_any(data)?;
-        let cold = open::cold(settings, Patience::Caller)?;
-        let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
-        Contents::of(&open::engine_over(store, cold, &keys)).await
-    };
-    Some(contents.await)
+    // To open an older one would upgrade it.
+    if !is_current(data).map_err(CliError::of)? {
+        return Err(CliError::new("it is of an earlier release"));
+    }
+    let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, Patience::Caller)?);
+    let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
+    Label::of(&open::engine_over(store, cold, &keys)).await.map(Some)
 }
