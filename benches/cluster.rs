@@ -301,6 +301,9 @@ impl Serve {
             command.args(arguments).arg("--data").arg(&data).env("COUPONRY_LOG", "warn");
             command
         };
+        if !data.join("keys").exists() {
+            command(&["key", "add", "--kind", "token"]).output()?;
+        }
         let token = command(&["token", "--role", "admin", "--user", "bench"]).output()?;
         let token = String::from_utf8(token.stdout)?.trim().to_owned();
         let target = target.to_string();

@@ -40,8 +40,10 @@ mod service {
     mod notify;
     mod once;
     mod package;
+    mod private;
     mod readers;
     mod readme;
+    mod remote;
     mod shutdown;
     mod spaces;
     mod strangers;

@@ -89,7 +89,7 @@ fn beside_a_busy_serve_once() {
     assert_eq!(files(&backup, ".key").len(), 2, "a code key and a token key");
 
     let other = elsewhere(&data, "other");
-    let ran = other.run(&["restore", text(&backup)]);
+    let ran = other.run(&["restore", text(&backup), "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let modes =
         |path: &str| other.path().join(path).metadata().expect("there").permissions().mode();
@@ -159,13 +159,29 @@ fn refusals() {
     server.stop();
     let lock = fs::File::create(data.path().join("compact.lock")).expect("a file");
     lock.lock().expect("as a compaction does");
-    let ran = data.run(&["restore", good, "--replace"]);
+    let ran = data.run(&["restore", good, "--replace", "--yes"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("a compaction works on"), "{ran:?}");
     drop(lock);
+    let asked = data.run(&["restore", good, "--replace"]);
+    assert_eq!(asked.code, Some(2), "{asked:?}");
+    for said in [
+        "backup, at 20",
+        "Z: campaigns 1, issued coupons 0, redeemed 3\n",
+        "data, at 20",
+        "Z: campaigns 1, issued coupons 0, redeemed 6\n",
+        "old passwords are good again",
+        "add --yes",
+    ] {
+        assert!(asked.stderr.contains(said), "{said}: {}", asked.stderr);
+    }
     assert_eq!(aside(&data), Vec::<String>::new());
+    fs::rename(backup.join("backup.toml"), backup.join("backup.txt")).expect("renamed");
+    let old = data.run(&["restore", good, "--replace"]);
+    assert!(old.stderr.contains("an earlier release made it"), "{old:?}");
+    fs::rename(backup.join("backup.txt"), backup.join("backup.toml")).expect("renamed");
 
-    let ran = data.run(&["restore", good, "--replace"]);
+    let ran = data.run(&["restore", good, "--replace", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let aside = aside(&data);
     assert_eq!(aside.len(), 1, "{aside:?}");
@@ -195,7 +211,7 @@ fn a_killed_backup() {
         let moment = kills.kill(&data, &["backup", text(&backup)]);
         if backup.exists() {
             let other = elsewhere(&data, &format!("round-{}", kills.rounds));
-            let ran = other.run(&["restore", text(&backup)]);
+            let ran = other.run(&["restore", text(&backup), "--yes"]);
             assert_eq!(ran.code, Some(0), "killed after {moment:?}: {ran:?}");
             assert_eq!(exported(&other, "restored").len(), LINES, "killed after {moment:?}");
             fs::remove_dir_all(&backup).expect("removed");
@@ -234,8 +250,8 @@ fn bare(code: &str) -> String {
 impl Moved {
     fn new() -> Moved {
         let data = Data::new();
-        let token = data.token("admin", "root");
         let server = serve(&data);
+        let token = data.token("admin", "root");
         let mut admin = server.client(&token);
         campaign(&mut admin, "c", 50);
         let two = json!({"campaign_id": "two", "stock": 50, "expires_on": "2031-12-31",
@@ -440,7 +456,7 @@ fn a_killed_restore() {
     const ROUNDS: usize = 8;
     let moved = Moved::new();
     let folder = text(&moved.backup);
-    let restore = ["restore", folder, "--replace"];
+    let restore = ["restore", folder, "--replace", "--yes"];
     let begun = Instant::now();
     let ran = moved.data.run(&restore);
     let mut kills = Kills::within(begun.elapsed(), SEED);
@@ -490,7 +506,7 @@ fn an_older_cold_tier() {
         assert!(said.contains("older copy"), "{arguments:?}: {ran:?}");
     }
     server.stop();
-    let ran = data.run(&["restore", text(&backup), "--replace"]);
+    let ran = data.run(&["restore", text(&backup), "--replace", "--yes"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("older copy"), "{ran:?}");
     put(&new);

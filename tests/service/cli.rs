@@ -208,6 +208,133 @@ fn settings_of_a_cluster() {
     }
 }
 
+/// A mistyped folder gets no keys, whose tokens nobody would take.
+#[test]
+fn what_signs_and_reads_makes_nothing() {
+    let data = Data::new();
+    let calls: [&[&str]; 9] = [
+        &["token", "--role", "admin"],
+        &["console"],
+        &["key", "list"],
+        &["campaign", "list"],
+        &["coupon", "show", "CODE0001"],
+        &["export", "coupons"],
+        &["history", "user", "ann"],
+        &["events"],
+        &["verify"],
+    ];
+    for call in calls {
+        let ran = data.run(call);
+        assert_eq!(ran.code, Some(1), "{call:?}: {ran:?}");
+        assert!(ran.stderr.contains("--data") && ran.stdout.is_empty(), "{call:?}: {ran:?}");
+        assert!(ran.stderr.contains(data.path().to_str().expect("UTF-8")), "{call:?}: {ran:?}");
+        assert!(!data.path().exists(), "{call:?}: it has made a data folder");
+    }
+    let mut relative = data.command(["token", "--role", "admin"]);
+    let ran = data.run_command({
+        relative.env("COUPONRY_DATA", "wrong");
+        relative
+    });
+    let whole = data.folder().canonicalize().expect("a folder").join("wrong");
+    assert!(ran.stderr.contains(whole.to_str().expect("UTF-8")), "where it looked: {ran:?}");
+}
+
+/// What `serve` refuses, `config` and `doctor` refuse in the same words.
+#[test]
+fn settings_that_do_not_go_together() {
+    const ISSUER: [&str; 4] =
+        ["--identity-issuer", "https://id.example", "--identity-audience", "a"];
+    const JWKS: [&str; 2] = ["--identity-jwks", "https://id.example/certs"];
+    let rows: [(&str, Vec<&str>, &str); 19] = [
+        (
+            "an algorithm too much",
+            [&ISSUER[..], &JWKS, &["--identity-algorithm", "RS256"]].concat(),
+            "leave out identity_algorithm",
+        ),
+        (
+            "a key too much",
+            [&ISSUER[..], &JWKS, &["--identity-key", "key.pem"]].concat(),
+            "leave out identity_key",
+        ),
+        (
+            "a key alone",
+            [&ISSUER[..], &["--identity-key", "key.pem"]].concat(),
+            "identity_algorithm is not",
+        ),
+        (
+            "an algorithm alone",
+            [&ISSUER[..], &["--identity-algorithm", "RS256"]].concat(),
+            "identity_key is not",
+        ),
+        ("no keys", ISSUER.to_vec(), "set identity_jwks"),
+        ("no audience", ISSUER[..2].to_vec(), "identity_audience is not"),
+        ("no issuer", ISSUER[2..].to_vec(), "identity_issuer is not"),
+        (
+            "keys to read on the way",
+            [&ISSUER[..], &["--identity-jwks", "http://id.example"]].concat(),
+            "want https",
+        ),
+        ("a console without an issuer", vec!["--console-client", "c"], "identity_issuer"),
+        (
+            "a client whose secret is not there",
+            [&ISSUER[..], &JWKS, &["--console-client", "c", "--console-client-secret", "none"]]
+                .concat(),
+            "console_client_secret",
+        ),
+        (
+            "a client whose secret has two lines",
+            [&ISSUER[..], &JWKS, &["--console-client", "c", "--console-client-secret", "two"]]
+                .concat(),
+            "several lines",
+        ),
+        ("queries to read on the way", vec!["--console-history", "http://h.example"], "want https"),
+        ("notices without a secret", vec!["--notify-webhook", "https://n.example"], "secret"),
+        ("days that are none", vec!["--notify-days", "soon"], "notify_days"),
+        ("a zone that is none", vec!["--console-time-zone", "Nowhere/None"], "console_time_zone"),
+        ("a switch that is none", vec!["--sign-up", "maybe"], "sign_up"),
+        ("a proxy that is none", vec!["--trusted-proxies", "proxy"], "trusted_proxies"),
+        ("a space that is none", vec!["--spaces", "acme"], "spaces"),
+        ("a share that is none", vec!["--traces-percent", "101"], "traces_percent"),
+    ];
+    let data = Data::new();
+    data.serve().stop();
+    fs::write(data.folder().join("two"), "one\ntwo\n").expect("a file");
+    for (name, flags, word) in rows {
+        let with = |call: &[&'static str]| data.run(&[call, &flags].concat());
+        let serve = with(&["serve", "--listen", "127.0.0.1:0"]);
+        assert_eq!(serve.code, Some(2), "{name}: {serve:?}");
+        let said = serve.stderr.strip_prefix("couponry: ").expect("a sentence");
+        assert!(said.contains(word), "{name}: {said}");
+        let config = with(&["config"]);
+        assert_eq!((config.code, &*config.stderr), (Some(2), &*serve.stderr), "{name}");
+        let doctor = with(&["doctor", "--quick"]);
+        assert_eq!(doctor.code, Some(1), "{name}: {doctor:?}");
+        let line = format!("FAIL settings: {said}");
+        assert!(doctor.stdout.contains(&line), "{name}: {}", doctor.stdout);
+    }
+}
+
+/// A collector that is not on this machine gets no token in the open.
+#[test]
+fn traces_with_a_token() {
+    let data = Data::new();
+    let rows = [
+        ("open, without a token", "http://collector.example:4318", None, 0),
+        ("open, with one", "http://collector.example:4318", Some("OTEL_EXPORTER_OTLP_HEADERS"), 2),
+        ("the same", "http://10.0.0.7:4318", Some("OTEL_EXPORTER_OTLP_TRACES_HEADERS"), 2),
+        ("on this machine", "http://127.0.0.1:4318", Some("OTEL_EXPORTER_OTLP_HEADERS"), 0),
+        ("encrypted", "https://collector.example", Some("OTEL_EXPORTER_OTLP_HEADERS"), 0),
+    ];
+    for (name, address, variable, code) in rows {
+        let mut command = data.command(["config", "--traces", address]);
+        command.envs(variable.map(|variable| (variable, "authorization=Bearer x")));
+        let ran = data.run_command(command);
+        assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
+        let names = variable.is_some_and(|variable| ran.stderr.contains(variable));
+        assert_eq!(names, code == 2, "{name}: {ran:?}");
+    }
+}
+
 /// No cluster: nothing listens on the port.
 #[test]
 fn a_cluster_that_does_not_answer() {

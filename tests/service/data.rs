@@ -158,7 +158,12 @@ impl Data {
         Ran::from(child.wait_with_output().expect("the binary runs"))
     }
 
+    /// A token of this store, which gets keys if it has not been started yet.
     pub(super) fn token(&self, role: &str, user: &str) -> String {
+        if !self.path().join("keys").exists() {
+            let ran = self.run(&["key", "add", "--kind", "token"]);
+            assert_eq!(ran.code, Some(0), "key add: {}", ran.stderr);
+        }
         let ran = self.run(&["token", "--role", role, "--user", user]);
         assert_eq!(ran.code, Some(0), "token: {}", ran.stderr);
         ran.stdout.trim().to_owned()

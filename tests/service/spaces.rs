@@ -317,7 +317,7 @@ fn commands_and_restarts() {
     campaign(&mut admin(&data, &server, "acme"), "later", 5);
     campaign(&mut server.client(&data.token("admin", "root")), "main", 5);
     server.stop();
-    let back = data.run(&["restore", &of_acme, "--space", "acme", "--replace"]);
+    let back = data.run(&["restore", &of_acme, "--space", "acme", "--replace", "--yes"]);
     assert_eq!(back.code, Some(0), "{back:?}");
     let server = serve(&data, spaces);
     let mut acme = admin(&data, &server, "acme");

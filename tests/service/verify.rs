@@ -887,7 +887,7 @@ fn after_a_restore() {
     verify(&data, &[]).must_be_clean("before the restore");
     server.stop();
 
-    let ran = data.run(&["restore", text, "--replace"]);
+    let ran = data.run(&["restore", text, "--replace", "--yes"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let found = verify(&data, &[]).must_be_clean("restored");
     assert_eq!(found.summary["notes"]["stranger"], 5, "{}", found.summary);

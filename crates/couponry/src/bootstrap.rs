@@ -4,6 +4,7 @@
 use cold::Patience;
 
 use crate::cql::Waiting;
+use crate::files;
 use crate::open::{self, Purpose};
 use crate::settings::{Hot, SettingFlags, Settings};
 
@@ -22,11 +23,13 @@ pub struct Chosen {
 }
 
 impl SettingFlags {
-    /// Takes each setting from the first source that sets it, and starts the log.
+    /// Takes each setting from the first source that sets it, and starts the log. From now on the
+    /// files of this process are private.
     ///
     /// # Errors
     /// Usage.
     pub fn chosen(&self) -> Result<Chosen, CliError> {
+        files::keep_private();
         let settings = Settings::resolve(self)?;
         crate::start_log(&settings)?;
         Ok(Chosen { settings })

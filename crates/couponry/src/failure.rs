@@ -10,6 +10,8 @@ use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
 use engine::{Failure, HotError};
 
+use crate::output::{LAYOUT, printable};
+
 /// How far a command did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -89,7 +91,7 @@ impl CliError {
     pub fn exit_as(self, program: &str) -> ExitCode {
         if !self.is_quiet() {
             // If standard error is closed, the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "{program}: {}", self.sentence);
+            let _ = writeln!(std::io::stderr(), "{program}: {}", printable(&self.sentence, LAYOUT));
         }
         ExitCode::from(self.code)
     }

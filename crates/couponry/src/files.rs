@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
 use crate::failure::CliError;
@@ -14,6 +15,13 @@ pub(crate) const WEBHOOKS: &str = "webhooks.db";
 
 /// Folders of the data folder that belong to the hot store and are copied with it.
 pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
+
+/// The bits of a mode that let others than the owner open something.
+pub(crate) const OTHERS: u32 = 0o077;
+
+/// What earlier releases may have made for everybody: the finished coupons, and the locks, which
+/// anybody could have held for ever.
+const ONCE_OPEN: [&str; 3] = ["cold", "serve.lock", "compact.lock"];
 
 /// The bytes of a file or of standard input.
 pub(crate) type Source = Box<dyn AsyncRead + Unpin + Send>;
@@ -35,6 +43,31 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliEr
 pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// From now on only their owner can open the files and folders that this process makes, whatever
+/// its caller allows. The libraries that write stores and archives name no mode.
+pub(crate) fn keep_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Takes what earlier releases made in a data folder from those whom nobody named. A group that an
+/// administrator let in stays.
+pub(crate) fn close_to_strangers(data: &Path) {
+    for path in ONCE_OPEN.map(|name| data.join(name)) {
+        let Ok(about) = path.symlink_metadata() else { continue };
+        let mode = about.permissions().mode();
+        // A link leads to what an administrator has made.
+        if about.is_symlink() || mode & 0o007 == 0 {
+            continue;
+        }
+        let closed = fs::set_permissions(&path, Permissions::from_mode(mode & !OTHERS));
+        let path = path.display();
+        match closed {
+            Ok(()) => tracing::warn!(%path, "others could open this; now its owner alone can"),
+            Err(error) => tracing::warn!(%path, %error, "others can open this"),
+        }
+    }
 }
 
 /// Makes a folder, and those above it, that only their owner can open. Their names survive a crash.
@@ -61,12 +94,6 @@ pub(crate) fn sync_names_in(folder: &Path) -> io::Result<()> {
         }
         synced => synced,
     }
-}
-
-/// Lets only the owner of a file read it.
-pub(crate) fn make_private(file: &Path) -> Result<(), CliError> {
-    let set = fs::set_permissions(file, Permissions::from_mode(0o600));
-    set.map_err(CliError::cannot("set the mode of", file))
 }
 
 /// Copies one file durably; only the owner of the copy can read it.

@@ -1,6 +1,7 @@
 //! couponry: one binary whose roles are commands. Only this crate reads the environment, opens
 //! files and writes to standard output. A second binary uses [`bootstrap`].
 
+mod answer;
 pub mod bootstrap;
 mod cli;
 mod clock;
@@ -28,6 +29,10 @@ use settings::Settings;
 /// Runs the command that the arguments of the process name.
 pub fn main() -> ExitCode {
     let cli: Cli = settings::help::parsed();
+    // Before there are threads. Manual pages are for everybody.
+    if !matches!(cli.command, Command::Man(_)) {
+        files::keep_private();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -28,7 +28,7 @@ pub(crate) use checks::{
     must_not_have_moved, no_data, no_keys,
 };
 pub(crate) use pairing::found_older;
-pub(crate) use tokens::{local_keys, tokens};
+pub(crate) use tokens::{external, local_keys, tokens};
 
 /// What a command opens a store for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,16 +218,18 @@ pub(crate) async fn store(
     }
 }
 
-/// The keys of the data folder, for a command that opens no store. On a cluster it makes none: only
-/// the store knows whether another machine has made them.
+/// The keys of the data folder, for a command that opens no store. Makes none: nobody would take
+/// what keys of a mistyped folder sign.
+///
+/// # Errors
+/// A folder without keys.
 pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
-    match settings.hot.value {
-        Hot::Sqlite => Keys::load_or_make(data),
-        Hot::Cql(_) => {
-            must_be_there(settings)?;
-            Keys::load(data)
-        }
+    must_not_be_half_restored(data)?;
+    match (data.join("keys").is_dir(), &settings.hot.value) {
+        (true, _) => Keys::load(data),
+        (false, Hot::Sqlite) => Err(no_data(data)),
+        (false, Hot::Cql(_)) => Err(no_keys(data)),
     }
 }
 

@@ -3,8 +3,10 @@
 //!
 //! A reader that closes the output (`| head`) is not an error: the command ends without a word.
 
+pub(crate) mod printable;
 pub(crate) mod table;
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::failure::{CliError, Ended};
 
+pub(crate) use printable::{LAYOUT, printable};
 pub(crate) use table::{Side, cell_text, table, thousands};
 
 /// Bytes of the write buffer: a few hundred rows.
@@ -22,6 +25,8 @@ const BUFFER: usize = 64 << 10;
 /// Where rows go.
 pub struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
+    /// Whether a terminal obeys what is written.
+    is_terminal: bool,
     /// Its name in error messages.
     name: String,
     staged: Option<Staged>,
@@ -39,7 +44,8 @@ impl Out {
     /// Standard output.
     pub fn standard() -> Out {
         let writer = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<_>);
-        Out { writer, name: "standard output".to_owned(), staged: None }
+        let name = "standard output".to_owned();
+        Out { writer, is_terminal: is_terminal(), name, staged: None }
     }
 
     /// The file `path`, or standard output.
@@ -74,14 +80,18 @@ impl Out {
             }
         };
         let writer = BufWriter::with_capacity(BUFFER, Box::new(file) as Box<_>);
-        Ok(Out { writer, name, staged })
+        Ok(Out { writer, is_terminal: false, name, staged })
     }
 
-    /// Writes `text` as it is.
+    /// Writes `text` as it is; on a terminal with escapes for what the terminal would obey.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn put(&mut self, text: &str) -> Result<(), CliError> {
+        let text = match self.is_terminal {
+            true => printable(text, LAYOUT),
+            false => Cow::Borrowed(text),
+        };
         let wrote = self.writer.write_all(text.as_bytes());
         wrote.map_err(|error| failed(&self.name, &error))
     }
@@ -159,17 +169,22 @@ pub(crate) fn done(text: &str) -> Result<Ended, CliError> {
 
 /// Prints JSON: indented on a terminal, on one line elsewhere.
 pub(crate) fn say_json(value: &impl Serialize) -> Result<(), CliError> {
-    let text = match std::io::stdout().is_terminal() {
-        true => serde_json::to_string_pretty(value),
-        false => serde_json::to_string(value),
-    };
-    say(&text.map_err(CliError::of)?)
+    match is_terminal() {
+        true => say(&serde_json::to_string_pretty(value).map_err(CliError::of)?),
+        false => say(&json_line(value)?),
+    }
+}
+
+/// JSON on one line, which is safe wherever it is shown later.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string(value).map_err(CliError::of)?;
+    Ok(printable(&text, &[]).into_owned())
 }
 
 /// Prints a sentence for people to standard error.
 pub(crate) fn note(sentence: &str) {
     // If standard error is closed, nobody reads notes.
-    let _ = writeln!(std::io::stderr(), "couponry: {sentence}");
+    let _ = writeln!(std::io::stderr(), "couponry: {}", printable(sentence, LAYOUT));
 }
 
 /// Whether standard output is a terminal.
@@ -180,6 +195,18 @@ pub fn is_terminal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for (is_terminal, want) in [(true, "a\tb\\u001b[2J\n"), (false, "a\tb\u{1b}[2J\n")] {
+            let path = folder.path().join(is_terminal.to_string());
+            let mut out = Out { is_terminal, ..Out::file(&path).unwrap() };
+            out.put("a\tb\u{1b}[2J\n").unwrap();
+            out.finish().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), want);
+        }
+    }
 
     #[test]
     fn a_file_appears_when_it_is_complete() {

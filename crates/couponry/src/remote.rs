@@ -1,16 +1,21 @@
 //! A couponry that runs elsewhere: what a command needs to do its work over HTTP, with the settings `url` and `token`.
 
+mod pages;
+
 use std::time::{Duration, Instant};
 
 use api::outbound;
 use engine::PAGE_MAX;
 use futures::{Stream, StreamExt};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::failure::CliError;
+pub(crate) use self::pages::Cursors;
+use crate::answer::{Unread, whole};
+use crate::failure::{CliError, cause};
 use crate::settings::{Secret, Settings};
 
 /// For one try: couponry gives up a write after ten seconds, and then says so.
@@ -30,6 +35,9 @@ const KEPT_ALIVE: Duration = Duration::from_secs(30);
 
 /// The longest that a download or an upload may take in all.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
+/// Most bytes of an answer that is not a download: a page of 1,000 coupons has about one million.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// The service at the setting `url`.
 pub(crate) struct Remote {
@@ -60,8 +68,10 @@ pub(crate) enum Repeat {
 pub(crate) enum Refused {
     /// A problem document.
     Problem(Problem),
-    /// No answer, or none of couponry.
+    /// No answer, or none of couponry; what was asked may have been done.
     Lost(String),
+    /// The same of what did nothing for sure.
+    Undone(String),
 }
 
 /// What a problem document says (RFC 9457, and docs/problems).
@@ -118,6 +128,7 @@ impl From<Refused> for CliError {
                 }
             }
             Refused::Lost(why) => CliError::new(why).and("it may have been done"),
+            Refused::Undone(why) => CliError::new(why),
         }
     }
 }
@@ -137,6 +148,10 @@ impl Remote {
                  --role admin` prints one where the data is",
             ));
         };
+        if HeaderValue::from_str(token.reveal()).is_err() {
+            let why = "it has a character that no token has";
+            return Err(settings.token.unusable("token", why));
+        }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
@@ -154,8 +169,11 @@ impl Remote {
         path: &[&str],
         query: &[(&str, String)],
     ) -> Result<Value, Refused> {
-        let said = self.call((Method::GET, path, query), None, Repeat::Harmless).await?;
-        Ok(said.body)
+        match self.call((Method::GET, path, query), None, Repeat::Harmless).await {
+            Ok(said) => Ok(said.body),
+            Err(Refused::Lost(why)) => Err(Refused::Undone(why)),
+            Err(other) => Err(other),
+        }
     }
 
     /// Sends a change, without the fields that are null.
@@ -191,13 +209,15 @@ impl Remote {
     ) -> Result<(), CliError> {
         query.push(("limit", PAGE_MAX.to_string()));
         let first = query.len();
+        let mut cursors = Cursors::default();
         loop {
             let mut page = self.get(path, &query).await?;
             let Value::Array(items) = page["data"].take() else {
-                return Err(Refused::Lost("the answer has no list".to_owned()).into());
+                return Err(CliError::new("the answer has no list"));
             };
             take(items)?;
             let Some(next) = page["next_cursor"].as_str() else { return Ok(()) };
+            cursors.next(next)?;
             query.truncate(first);
             query.push(("cursor", next.to_owned()));
         }
@@ -213,7 +233,8 @@ impl Remote {
         query: &[(&str, String)],
     ) -> Result<Response, Refused> {
         let request = self.request((Method::GET, path, query)).header(ACCEPT, "text/csv");
-        good(request.send().await.map_err(lost)?).await
+        let answer = request.send().await.map_err(|error| Refused::Undone(sentence(error)))?;
+        good(answer).await
     }
 
     /// Sends a file of CSV.
@@ -233,7 +254,8 @@ impl Remote {
         let request = self.request((Method::POST, path, query)).header(CONTENT_TYPE, "text/csv");
         let file = file.map(|piece| piece.map(Into::into));
         let answer = request.body(Body::wrap_stream(file)).send().await.map_err(lost)?;
-        good(answer).await?.json().await.map_err(lost)
+        let body = whole(good(answer).await?, ANSWER_BYTES_MAX).await;
+        parsed(&body.map_err(|unread| Refused::Lost(unread.to_string()))?)
     }
 
     /// Sends a request, and again as its answers say.
@@ -245,6 +267,8 @@ impl Remote {
     ) -> Result<Said, Refused> {
         let ends = Instant::now() + GIVE_UP_AFTER;
         let mut pause = PAUSE_FIRST;
+        // A try to which nobody listened has done nothing.
+        let mut may_be_done = false;
         loop {
             let request = self.request(what.clone()).timeout(TRY_TIMEOUT);
             let request = match body {
@@ -254,9 +278,12 @@ impl Remote {
             let (refused, wait) = match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
                     let is_new = answer.status() == StatusCode::CREATED;
-                    match answer.json().await {
-                        Ok(body) => return Ok(Said { is_new, body }),
-                        Err(error) => (lost(error), Duration::ZERO),
+                    match whole(answer, ANSWER_BYTES_MAX).await {
+                        Ok(body) => return Ok(Said { is_new, body: parsed(&body)? }),
+                        Err(Unread::BrokenOff(error)) if repeat == Repeat::Harmless => {
+                            (lost(error), Duration::ZERO)
+                        }
+                        Err(unread) => return Err(Refused::Lost(unread.to_string())),
                     }
                 }
                 Ok(answer) => {
@@ -272,10 +299,15 @@ impl Remote {
                         _ => return Err(Refused::Problem(problem)),
                     }
                 }
-                Err(error) if error.is_connect() => (lost(error), Duration::ZERO),
-                Err(error) if repeat == Repeat::Harmless => (lost(error), Duration::ZERO),
+                Err(error) if error.is_connect() && !may_be_done => {
+                    (Refused::Undone(sentence(error)), Duration::ZERO)
+                }
+                Err(error) if error.is_connect() || repeat == Repeat::Harmless => {
+                    (lost(error), Duration::ZERO)
+                }
                 Err(error) => return Err(lost(error)),
             };
+            may_be_done |= matches!(refused, Refused::Lost(_));
             let wait = wait.max(pause);
             if Instant::now() + wait >= ends {
                 return Err(refused);
@@ -299,9 +331,19 @@ impl Remote {
 }
 
 fn lost(error: reqwest::Error) -> Refused {
-    let cause = crate::failure::cause(&error);
+    Refused::Lost(sentence(error))
+}
+
+fn sentence(error: reqwest::Error) -> String {
+    let cause = cause(&error);
     // The path of the address may have a code.
-    Refused::Lost(format!("no answer of couponry: {} ({cause})", error.without_url()))
+    format!("no answer of couponry: {} ({cause})", error.without_url())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|_| {
+        Refused::Lost("the answer is not of couponry: does url name its address?".into())
+    })
 }
 
 /// An answer, unless it is a problem.
@@ -315,7 +357,8 @@ async fn good(answer: Response) -> Result<Response, Refused> {
 /// What an answer that is not good says.
 async fn problem(answer: Response) -> Result<Problem, Refused> {
     let status = answer.status();
-    let said = answer.json::<Problem>().await.ok().filter(|it| !it.code.is_empty());
+    let body = whole(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+    let said = parsed::<Problem>(&body).ok().filter(|it| !it.code.is_empty());
     said.ok_or_else(|| {
         Refused::Lost(format!("the answer {status} is not of couponry: does url name its address?"))
     })

@@ -26,11 +26,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
     tokio::pin!(stop);
-    // A space that is served alone has no others beside it.
-    let hosts = match settings.space.value {
-        None => settings.spaces.parsed("spaces")?,
-        Some(_) => SpaceHosts::default(),
-    };
+    let hosts = hosts(settings)?;
     let machine = Machine::default();
     let traces = Traces::start(settings)?;
     let main = tokio::select! {
@@ -72,6 +68,25 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         cut_off => tracing::warn!(cut_off, "stopped; some connections were cut off"),
     }
     Ok(Ended::Done)
+}
+
+/// Whether the settings can be used, as far as that can be said without opening anything: `config` and
+/// `doctor` say what `serve` would say.
+///
+/// # Errors
+/// Usage: a setting, or settings together, that cannot be used.
+pub(crate) fn check(settings: &Settings) -> Result<(), CliError> {
+    hosts(settings)?;
+    traces::collector(settings)?;
+    store::check(settings)
+}
+
+/// The spaces beside the store. One that is served alone has none.
+fn hosts(settings: &Settings) -> Result<SpaceHosts, CliError> {
+    match settings.space.value {
+        None => settings.spaces.parsed("spaces"),
+        Some(_) => Ok(SpaceHosts::default()),
+    }
 }
 
 /// Ends when SIGTERM or SIGINT asks the process to stop.

@@ -1,10 +1,14 @@
 //! `couponry backup`: copies the hot store and the keys as they are at one moment.
 
+mod label;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use cold::Patience;
+use hot::HotStore;
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
@@ -13,6 +17,8 @@ use crate::output::{self, thousands};
 use crate::progress::{Progress, Work};
 use crate::settings::{Hot, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
+
+pub(crate) use label::Label;
 
 /// Copy the hot store and the keys to a new folder
 ///
@@ -93,12 +99,14 @@ async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
     let data = &settings.data.value;
     files::private_folder(part)?;
     let keys = Keys::load(data)?;
-    let store = open::sqlite(settings, &keys, &open::cold(settings, Patience::Work)?)?;
+    let cold = open::cold(settings, Patience::Work)?;
+    let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
+    let engine = open::engine_over(Arc::clone(&store) as Arc<dyn HotStore>, cold, &keys);
+    // Before the store is copied, so that the copy has all that is counted.
+    Label::of(&engine).await?.write(part)?;
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&part.join(FILE_NAME))).await?;
     drop(progress);
-    // The file may be copied to a folder that others can open.
-    files::make_private(&part.join(FILE_NAME))?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
     copy_webhooks(data, part)?;
     // After the store, so that the copy has the key of every batch in it.
@@ -160,8 +168,8 @@ fn is_unfinished(part: &Path) -> bool {
     let is_ours = |entry: fs::DirEntry| {
         let name = entry.file_name();
         let beside = files::BESIDE_THE_STORE.iter().chain(&[SPACES]).any(|folder| name == *folder);
-        beside
-            || [&b"hot."[..], b"webhooks."].iter().any(|it| name.as_encoded_bytes().starts_with(it))
+        let ours = ["hot.", "webhooks.", label::FILE];
+        beside || ours.iter().any(|it| name.as_encoded_bytes().starts_with(it.as_bytes()))
     };
     fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
 }

@@ -2,15 +2,17 @@
 //! that there are.
 
 use crate::failure::{CliError, Ended};
-use crate::output;
 use crate::settings::{Settings, help};
+use crate::{output, serve};
 
 pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
     let lines = settings.lines().into_iter().map(|(name, value, origin)| {
         let value = if value.is_empty() { "(none)" } else { &value };
         format!("{name} = {value}  # {origin}")
     });
-    output::done(&lines.collect::<Vec<_>>().join("\n"))
+    output::say(&lines.collect::<Vec<_>>().join("\n"))?;
+    serve::check(settings)?;
+    Ok(Ended::Done)
 }
 
 /// Prints what `couponry help settings` prints.

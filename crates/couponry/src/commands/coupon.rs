@@ -9,7 +9,8 @@ mod remote;
 
 use std::sync::Arc;
 
-use engine::Engine;
+use engine::{Done, Engine};
+use serde_json::Value;
 
 pub(crate) use self::calls::Call;
 use self::flags::Selection;
@@ -32,8 +33,8 @@ pub(crate) async fn run(settings: &Settings, call: &Call) -> Result<Ended, CliEr
             Selection::One(code) => call.to(engine, code).await?,
             Selection::Stock(campaign) => call.to_stock(engine, campaign).await?,
         };
-        output::say_json(&done.into_inner())?;
-        Ok(Ended::Done)
+        let is_replay = matches!(done, Done::Same(_));
+        said(is_replay, &done.into_inner())
     };
     open::with(settings, purpose, work).await
 }
@@ -45,6 +46,14 @@ async fn over(remote: &Remote, call: &Call, selection: Selection<'_>) -> Result<
         Selection::One(code) => call.over(remote, code.foreign().as_str()).await?,
         Selection::Stock(campaign) => call.over_stock(remote, campaign).await?,
     };
-    output::say_json(&said.body)?;
+    self::said(call.is_replay(&said), &said.body)
+}
+
+/// Prints an answer, and whether an earlier call did the same.
+fn said(is_replay: bool, body: &Value) -> Result<Ended, CliError> {
+    if is_replay {
+        output::note("an earlier call did this; nothing was changed");
+    }
+    output::say_json(body)?;
     Ok(Ended::Done)
 }

@@ -11,8 +11,8 @@ use coupon::calendar::Zone;
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
-use crate::settings::{Hot, Origin, Settings};
-use crate::{open, output};
+use crate::settings::{Cold, Hot, Origin, Settings};
+use crate::{open, output, serve};
 
 /// Check the settings, the machine, the keys and the data
 ///
@@ -79,6 +79,11 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended,
         return report.end();
     }
     report.add("data folder", machine::permissions(data))?;
+    let cold = match &settings.cold.value {
+        Cold::Folder(folder) => Some(folder.as_path()),
+        Cold::Bucket(_) => None,
+    };
+    report.add("private files", machine::contents(data, cold))?;
     match settings.hot.value {
         Hot::Sqlite => {
             report.add("file system", machine::file_system(data))?;
@@ -96,6 +101,9 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> Result<Ended,
 }
 
 fn given(settings: &Settings) -> Verdict {
+    if let Err(error) = serve::check(settings) {
+        return Verdict::Fail(error.to_string());
+    }
     let lines = settings.lines();
     let set = lines.iter().filter(|(_, _, origin)| **origin != Origin::Default).count();
     Verdict::Ok(format!("{set} of {} are set; `couponry config` prints them", lines.len()))

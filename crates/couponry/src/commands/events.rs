@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, Out};
-use crate::remote::Remote;
+use crate::remote::{Cursors, Remote};
 use crate::settings::Settings;
 
 /// How often --follow looks for more.
@@ -72,16 +72,19 @@ async fn printed(
 ) -> Result<Ended, CliError> {
     let mut out = Out::standard();
     let mut after = flags.after.clone();
+    let mut cursors = Cursors::default();
     loop {
         let read = page(after.clone()).await?;
         for event in read["data"].as_array().into_iter().flatten() {
-            out.put(&format!("{event}\n"))?;
+            out.put(&(output::json_line(event)? + "\n"))?;
         }
         out.flush()?;
         after = read["next_cursor"].as_str().map(str::to_owned);
         if read["has_more"] == true {
+            cursors.next(after.as_deref().unwrap_or_default())?;
             continue;
         }
+        cursors = Cursors::default();
         if !flags.follow {
             out.finish()?;
             output::note(&format!("go on with --after {}", after.unwrap_or_default()));

@@ -61,28 +61,24 @@ Example:
 }
 
 pub(crate) async fn run(settings: &Settings, command: &KeyCommand) -> Result<Ended, CliError> {
-    let data = &settings.data.value;
-    let there = || match data.join("keys").is_dir() {
-        true => Keys::load(data),
-        false => Err(match settings.hot.value {
-            Hot::Sqlite => open::no_data(data),
-            Hot::Cql(_) => open::no_keys(data),
-        }),
-    };
     let (keys, shown) = match command {
         KeyCommand::List => {
-            let keys = there()?;
+            let keys = open::keys(settings)?;
             let all = keys.all.clone();
             (keys, all)
         }
         KeyCommand::Add { kind } => {
-            let mut keys = open::keys(settings)?;
+            let mut keys = match settings.hot.value {
+                Hot::Sqlite => Keys::load_or_make(&settings.data.value)?,
+                // Only the store knows whether another machine has made them.
+                Hot::Cql(_) => open::keys(settings)?,
+            };
             let key = keys.add(*kind)?;
             open::record(settings, &keys, audit_event(AuditKind::KeyAdded, &key)).await;
             (keys, vec![key])
         }
         KeyCommand::Retire { id } => {
-            let mut keys = there()?;
+            let mut keys = open::keys(settings)?;
             let key = keys.retire(id)?;
             open::record(settings, &keys, audit_event(AuditKind::KeyRetired, &key)).await;
             (keys, vec![key])

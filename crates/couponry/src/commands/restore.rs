@@ -1,6 +1,7 @@
 //! `couponry restore`: turns a backup into the data again, together with the cold tier of today.
 
 mod folder;
+mod question;
 mod reconcile;
 
 use std::path::PathBuf;
@@ -25,7 +26,8 @@ use crate::{files, open, serve};
 ///
 /// Restores one store: for a space, give --space NAME and its folder spaces/NAME of the backup.
 ///
-/// Puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
+/// Says when the backup was made and what is lost, and asks whether to go on: a script needs --yes.
+/// Then puts the backup into the data folder and compares it with the cold tier. If a coupon was archived
 /// after the backup, the archived version replaces the version of the backup, so that a redemption
 /// in the cold tier cannot be repeated. Changes after the backup that were not archived are lost.
 /// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
@@ -43,6 +45,7 @@ the backup does not have: couponry cannot find them until you restore a later ba
 
 Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
+  couponry restore /backup/couponry-2026-12-01 --replace --yes
   couponry restore
   couponry restore --everything")]
 pub(crate) struct RestoreArgs {
@@ -52,6 +55,9 @@ pub(crate) struct RestoreArgs {
     /// Replace existing data: move it to the folder replaced-TIME in the data folder
     #[arg(long, requires = "folder")]
     replace: bool,
+    /// Restore without a question
+    #[arg(long, requires = "folder")]
+    yes: bool,
     /// Compare the whole cold tier, which takes longer
     #[arg(long)]
     everything: bool,
@@ -67,6 +73,7 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         return Err(CliError::new(format!("a compaction works on {folder}: wait until it ends")));
     };
     if let Some(from) = &args.folder {
+        question::must_be_wanted(settings, from, args.yes).await?;
         folder::put_back(data, from)?;
     }
     let cold = open::cold(settings, Patience::Work)?;

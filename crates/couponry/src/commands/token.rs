@@ -12,8 +12,8 @@ use crate::{open, output};
 
 /// Print a token for the HTTP interface
 ///
-/// Signs the token with the newest token key of the data folder, and makes that key on first use.
-/// Prints only the token, so that a variable can take it. The audit says that it was made.
+/// Signs the token with the newest token key of the data folder of `serve`: name it with --data. Makes
+/// no key. Prints only the token, so that a variable can take it. The audit says that it was made.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes: 0 printed, 1 failed, 2 usage error.
@@ -56,7 +56,6 @@ pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, 
 /// Parses the time for which a token is valid.
 fn ttl(text: &str) -> Result<i64, String> {
     let ms = milliseconds(text)?;
-    // Refused here, before the command makes a data folder.
     match ms <= TTL_MS_MAX {
         true => Ok(ms),
         false => Err(format!("it is {text:?}, want at most {} days", TTL_MS_MAX / 86_400_000)),

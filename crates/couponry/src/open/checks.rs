@@ -94,10 +94,12 @@ pub(crate) async fn missing_keys(
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
 }
 
-/// The error for a data folder without data.
+/// The error for a data folder without data. It has the whole path, for whoever is in another folder
+/// than they think.
 pub(crate) fn no_data(data: &Path) -> CliError {
-    let folder = data.display();
-    CliError::new(format!("there is no couponry data in {folder}; `couponry serve` makes it"))
+    let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    CliError::new(format!("there is no couponry data in {}", folder.display()))
+        .and("name the folder of the store with --data; `couponry serve` makes a new store")
 }
 
 /// The error for a data folder without the keys of its cluster.

@@ -26,27 +26,31 @@ pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
 }
 
 /// The identity provider, if the settings name one.
-fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
+///
+/// # Errors
+/// Usage: settings that do not go together, an address or a key that cannot be used.
+pub(crate) fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
     let (issuer, audience) = (&settings.identity_issuer.value, &settings.identity_audience.value);
     let (issuer, audience) = match (issuer, audience) {
         (None, None) => return Ok(None),
         (Some(issuer), Some(audience)) => (issuer, audience),
-        (Some(_), None) | (None, Some(_)) => {
-            return Err(CliError::usage(
-                "only one of identity_issuer and identity_audience is set: set both",
-            ));
-        }
+        (Some(_), None) => return Err(lacks("identity_issuer", "identity_audience")),
+        (None, Some(_)) => return Err(lacks("identity_audience", "identity_issuer")),
     };
     let (path, algorithm) = (&settings.identity_key.value, &settings.identity_algorithm.value);
-    let found = match (path, algorithm, &settings.identity_jwks.value) {
-        (None, None, Some(address)) => {
+    let found = match (&settings.identity_jwks.value, path, algorithm) {
+        (Some(address), None, None) => {
             let jwks = Jwks::new(address).map_err(|error| CliError::usage(error.to_string()))?;
             ExternalIssuer::with_jwks(issuer, audience, jwks)
         }
-        (Some(path), Some(algorithm), None) => {
+        (None, Some(path), Some(algorithm)) => {
             ExternalIssuer::with_key(issuer, audience, public_key(path, algorithm)?)
         }
-        _ => {
+        (Some(_), Some(_), _) => return Err(is_too_much("identity_key")),
+        (Some(_), None, Some(_)) => return Err(is_too_much("identity_algorithm")),
+        (None, Some(_), None) => return Err(lacks("identity_key", "identity_algorithm")),
+        (None, None, Some(_)) => return Err(lacks("identity_algorithm", "identity_key")),
+        (None, None, None) => {
             return Err(CliError::usage(
                 "identity_issuer needs keys: set identity_jwks, or identity_key and \
                  identity_algorithm",
@@ -54,6 +58,17 @@ fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {
         }
     };
     found.map(Some).map_err(usage)
+}
+
+fn lacks(given: &str, missing: &str) -> CliError {
+    CliError::usage(format!("{given} is set and {missing} is not: set both, or neither"))
+}
+
+fn is_too_much(given: &str) -> CliError {
+    CliError::usage(format!(
+        "identity_jwks and {given} are both set: leave out {given}, since the keys at identity_jwks \
+         say their own algorithm"
+    ))
 }
 
 fn public_key(path: &Path, algorithm: &str) -> Result<PublicKey, CliError> {

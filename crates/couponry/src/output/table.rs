@@ -3,6 +3,8 @@
 use indicatif::HumanCount;
 use serde_json::Value;
 
+use super::printable;
+
 /// A JSON value as the text of a cell; null is empty.
 pub(crate) fn cell_text(value: &Value) -> String {
     match value {
@@ -26,10 +28,13 @@ pub(crate) enum Side {
 
 /// A table; each column is as wide as its widest cell.
 pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
+    let shown =
+        |row: &Vec<String>| row.iter().map(|cell| printable(cell, &[]).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..sides.len()).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(sides).zip(&widths).map(|((cell, side), width)| match side {
             Side::Left => format!("{cell:<width$}"),
             Side::Right => format!("{cell:>width$}"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::console::{Console, NodeAnswer, NodeInfo, Notices, ReadNodes, ReadPlan, Setup, SigningKeys};
 use api::Access;
 use api::token::Tokens;
+use coupon::calendar::Zone;
 use cql_session::{AboutNode, Answer};
 
 use crate::commands::notify::days_of;
@@ -46,6 +47,17 @@ pub(super) fn console(
         zone: settings.console_time_zone.parsed("console_time_zone")?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     }))))
+}
+
+/// Whether the settings of the console can be used.
+pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
+    if is_on(settings)? {
+        identity::client_of(settings)?;
+        history::address(settings)?;
+        days_of(settings)?;
+        settings.console_time_zone.parsed::<Zone>("console_time_zone")?;
+    }
+    Ok(())
 }
 
 /// Asks the nodes of a cluster.

@@ -11,10 +11,11 @@ use engine::{Caller, Engine};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reqwest::header::ACCEPT;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::answer::{Unread, whole};
 use crate::failure::CliError;
 use crate::settings::Settings;
 
@@ -36,19 +37,29 @@ struct Program {
 }
 
 /// The program of the settings.
-pub(crate) fn program(
+pub(super) fn program(
     settings: &Settings,
     tokens: &Arc<Tokens>,
     engine: &Arc<Engine>,
 ) -> Result<Option<Box<dyn History>>, CliError> {
+    let program = |(address, client)| -> Box<dyn History> {
+        let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
+        Box::new(Program { address, client, tokens, engine })
+    };
+    Ok(address(settings)?.map(program))
+}
+
+/// Where it is, if the settings say so, and what asks it.
+///
+/// # Errors
+/// Usage: an address that cannot be used.
+pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
     let Some(address) = &settings.console_history.value else { return Ok(None) };
     let unusable = |why: String| settings.console_history.unusable("console_history", why);
     let address = format!("{}/v1/history/query", address.trim_end_matches('/'));
     let address = outbound::checked(&address).map_err(|why| unusable(why.to_string()))?;
     let client = outbound::client(&address, TIMEOUT).build();
-    let client = client.map_err(|error| unusable(error.to_string()))?;
-    let (tokens, engine) = (Arc::clone(tokens), Arc::clone(engine));
-    Ok(Some(Box::new(Program { address, client, tokens, engine })))
+    Ok(Some((address, client.map_err(|error| unusable(error.to_string()))?)))
 }
 
 impl History for Program {
@@ -109,7 +120,10 @@ impl Program {
         let answer = answer.map_err(away)?;
         let (status, truncated) =
             (answer.status(), answer.headers().contains_key("x-truncated-at"));
-        let body = whole(answer).await?;
+        let body = whole(answer, ANSWER_BYTES_MAX).await.map_err(|unread| match unread {
+            Unread::BrokenOff(error) => away(error),
+            long @ Unread::TooLong(_) => HistoryError::Away(long.to_string()),
+        })?;
         match status {
             StatusCode::OK => Ok((truncated, body)),
             StatusCode::BAD_REQUEST => Err(HistoryError::Sql(said(&body))),
@@ -133,17 +147,6 @@ fn away(error: reqwest::Error) -> HistoryError {
         true => HistoryError::Slow,
         false => HistoryError::Away(error.to_string()),
     }
-}
-
-async fn whole(mut answer: Response) -> Result<Vec<u8>, HistoryError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(away)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(HistoryError::Away(format!("more than {ANSWER_BYTES_MAX} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 /// A value of a cell for people.

@@ -20,8 +20,9 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::answer::whole;
 use crate::failure::CliError;
-use crate::settings::Settings;
+use crate::settings::{Secret, Settings};
 
 /// Longest time of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,7 +40,7 @@ const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 pub(crate) struct Provider {
     issuer: String,
     client_id: String,
-    secret: Option<String>,
+    secret: Option<Secret>,
     role_claim: RoleClaim,
     tokens: Arc<Tokens>,
     engine: Arc<Engine>,
@@ -66,11 +67,30 @@ struct Published {
 }
 
 /// The provider, if the settings let people sign in there.
-pub(crate) fn provider(
+pub(super) fn provider(
     settings: &Settings,
     tokens: &Arc<Tokens>,
     engine: &Arc<Engine>,
 ) -> Result<Option<Arc<dyn IdentityProvider>>, CliError> {
+    let Some((issuer, client_id, secret)) = client_of(settings)? else { return Ok(None) };
+    Ok(Some(Arc::new(Provider {
+        issuer,
+        client_id,
+        secret,
+        role_claim: RoleClaim::new(&settings.console_role_claim.value),
+        tokens: Arc::clone(tokens),
+        engine: Arc::clone(engine),
+        known: Mutex::default(),
+    })))
+}
+
+/// The issuer, and the id and the secret of the console as its client, if people sign in there.
+///
+/// # Errors
+/// Usage: no issuer, one that cannot be asked, or a secret that cannot be read.
+pub(super) fn client_of(
+    settings: &Settings,
+) -> Result<Option<(String, String, Option<Secret>)>, CliError> {
     let Some(client_id) = settings.console_client.value.clone() else { return Ok(None) };
     let Some(issuer) = settings.identity_issuer.value.clone() else {
         return Err(CliError::usage(
@@ -82,22 +102,10 @@ pub(crate) fn provider(
         let why = format!("people cannot sign in there, since its address {why}");
         settings.identity_issuer.unusable("identity_issuer", why)
     })?;
-    let secret = match &settings.console_client_secret.value {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(CliError::cannot("read", path))?;
-            Some(text.trim().to_owned())
-        }
-    };
-    Ok(Some(Arc::new(Provider {
-        issuer,
-        client_id,
-        secret,
-        role_claim: RoleClaim::new(&settings.console_role_claim.value),
-        tokens: Arc::clone(tokens),
-        engine: Arc::clone(engine),
-        known: Mutex::default(),
-    })))
+    let file = &settings.console_client_secret;
+    let secret = file.value.as_deref().map(Secret::in_file).transpose();
+    let secret = secret.map_err(|why| file.unusable("console_client_secret", why))?;
+    Ok(Some((issuer, client_id, secret)))
 }
 
 impl IdentityProvider for Provider {
@@ -190,7 +198,7 @@ impl Provider {
             ("code_verifier", &asked.verifier),
         ];
         let mut request = doors.client.post(doors.tokens.clone());
-        match &self.secret {
+        match self.secret.as_ref().map(Secret::reveal) {
             Some(secret) if !doors.secret_in_form => {
                 request = request.basic_auth(encoded(&self.client_id), Some(encoded(secret)));
             }
@@ -235,15 +243,9 @@ fn away(error: reqwest::Error) -> IdentityError {
 }
 
 /// The JSON of an answer.
-async fn read<T: DeserializeOwned>(mut answer: Response) -> Result<T, IdentityError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(away)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            let why = format!("its answer has more than {ANSWER_BYTES_MAX} bytes");
-            return Err(IdentityError::Away(why));
-        }
-        body.extend_from_slice(&chunk);
-    }
+async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, IdentityError> {
+    let body = whole(answer, ANSWER_BYTES_MAX).await;
+    let body = body.map_err(|unread| IdentityError::Away(unread.to_string()))?;
     serde_json::from_slice(&body).map_err(|why| IdentityError::Away(why.to_string()))
 }
 

@@ -21,7 +21,7 @@ use tracing::{Instrument, Span};
 use webhooks::Webhooks;
 
 use super::{console, figures};
-use crate::commands::notify::Rounds;
+use crate::commands::notify::{Rounds, days_of};
 use crate::compaction::Turns;
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
@@ -76,27 +76,13 @@ impl Store {
         machine: &Machine,
         waiting: Waiting,
     ) -> Result<Store, CliError> {
+        check(settings)?;
         let mut notices = Vec::from_iter(Rounds::of(settings)?);
-        let rate = RequestRate::new(settings.requests_per_s.value)
-            .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
-        let figures = match &settings.space.value {
-            None => Figures::default(),
-            Some(name) => Figures::of_space(name.as_str()),
-        };
-        let access = Access {
-            trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
-            cors_origins: settings.cors_origins.parsed("cors_origins")?,
-            sign_up: settings.sign_up.parsed("sign_up")?,
-            passwords: machine.passwords.clone(),
-            space: settings.space.value.as_ref().map(SpaceName::to_string),
-            traced: settings.traces.value.is_some(),
-            rate: rate.map(Arc::new),
-            figures: Arc::new(figures),
-            ..Access::default()
-        };
+        let access = access(settings, machine)?;
         let data = &settings.data.value;
         open::must_not_be_half_restored(data)?;
         files::private_folder(&data.join("keys"))?;
+        files::close_to_strangers(data);
         let alone = only_one(data)?;
         let attempts = refused_attempts(settings);
         let attempt = async || open::opened(settings, Purpose::Make, Patience::Caller).await;
@@ -169,6 +155,42 @@ impl Served {
         }
         self.opened.close().await;
     }
+}
+
+/// Whether `serve` can use the settings, before it opens or makes anything.
+///
+/// # Errors
+/// What [`Store::open`] has of settings alone.
+pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
+    Rounds::of(settings)?;
+    access(settings, &Machine::default())?;
+    open::cold(settings, Patience::Caller)?;
+    open::external(settings)?;
+    if settings.post_webhooks.value {
+        days_of(settings)?;
+    }
+    console::check(settings)
+}
+
+/// What the settings say of the callers.
+fn access(settings: &Settings, machine: &Machine) -> Result<Access, CliError> {
+    let rate = RequestRate::new(settings.requests_per_s.value)
+        .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
+    let figures = match &settings.space.value {
+        None => Figures::default(),
+        Some(name) => Figures::of_space(name.as_str()),
+    };
+    Ok(Access {
+        trusted_proxies: settings.trusted_proxies.parsed("trusted_proxies")?,
+        cors_origins: settings.cors_origins.parsed("cors_origins")?,
+        sign_up: settings.sign_up.parsed("sign_up")?,
+        passwords: machine.passwords.clone(),
+        space: settings.space.value.as_ref().map(SpaceName::to_string),
+        traced: settings.traces.value.is_some(),
+        rate: rate.map(Arc::new),
+        figures: Arc::new(figures),
+        ..Access::default()
+    })
 }
 
 /// Tasks that run until this is dropped, and whose messages in the log name the space for which they were started.

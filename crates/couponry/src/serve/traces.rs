@@ -13,9 +13,10 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use reqwest::Client;
+use reqwest::{Client, Url};
 use tokio::runtime::Handle;
 
+use crate::answer::whole;
 use crate::failure::CliError;
 use crate::settings::Settings;
 
@@ -31,6 +32,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Where OTLP takes traces.
 const PATH: &str = "v1/traces";
 
+/// The variables whose headers OTLP sends along: they have the token of the collector.
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
+
 /// Sends the spans of this process.
 #[derive(Default)]
 pub(super) struct Traces(Option<SdkTracerProvider>);
@@ -39,21 +43,11 @@ impl Traces {
     /// Begins to send, if the settings name a collector. Spans that are begun before it go nowhere.
     ///
     /// # Errors
-    /// Usage: an address that cannot be used; a share that is none.
+    /// Those of [`collector`].
     pub(super) fn start(settings: &Settings) -> Result<Traces, CliError> {
-        let percent = settings.traces_percent.value;
-        if percent > 100 {
-            let why = format!("it is {percent}, want 0 to 100");
-            return Err(settings.traces_percent.unusable("traces_percent", why));
-        }
-        let Some(address) = &settings.traces.value else { return Ok(Traces::default()) };
+        let Some((url, client)) = collector(settings)? else { return Ok(Traces::default()) };
         let unusable = |why: String| settings.traces.unusable("traces", why);
-        let mut url = outbound::parsed(address).map_err(|why| unusable(why.to_string()))?;
-        if url.path() == "/" {
-            url.set_path(PATH);
-        }
-        let client = outbound::client(&url, TIMEOUT).build();
-        let client = client.map_err(|error| unusable(error.to_string()))?;
+        let percent = settings.traces_percent.value;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Sender { client, runtime: Handle::current(), away: Arc::default() })
@@ -80,6 +74,31 @@ impl Traces {
             tracing::warn!("the collector has not taken the last traces");
         }
     }
+}
+
+/// Where the collector of the settings is, and what posts to it.
+///
+/// # Errors
+/// Usage: an address that cannot be used, or to which others could read the headers that go along; a
+/// share that is none.
+pub(super) fn collector(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
+    let percent = settings.traces_percent.value;
+    if percent > 100 {
+        let why = format!("it is {percent}, want 0 to 100");
+        return Err(settings.traces_percent.unusable("traces_percent", why));
+    }
+    let Some(address) = &settings.traces.value else { return Ok(None) };
+    let unusable = |why: String| settings.traces.unusable("traces", why);
+    let url = match HEADERS.into_iter().find(|name| std::env::var_os(name).is_some()) {
+        None => outbound::parsed(address).map_err(|why| why.to_string()),
+        Some(name) => outbound::checked(address).map_err(|why| format!("with {name} it {why}")),
+    };
+    let mut url = url.map_err(unusable)?;
+    if url.path() == "/" {
+        url.set_path(PATH);
+    }
+    let client = outbound::client(&url, TIMEOUT).build();
+    Ok(Some((url, client.map_err(|error| unusable(error.to_string()))?)))
 }
 
 /// Which service this is. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say it otherwise.
@@ -122,17 +141,11 @@ impl HttpClient for Sender {
 }
 
 async fn answer(client: &Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    let mut answer =
-        client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        body.extend_from_slice(&piece);
-        if body.len() > ANSWER_BYTES_MAX {
-            return Err("the answer is too long".into());
-        }
-    }
+    let answer = client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+    let status = answer.status();
+    let body = whole(answer, ANSWER_BYTES_MAX).await.map_err(|unread| unread.to_string())?;
     let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = answer.status();
+    *response.status_mut() = status;
     Ok(response)
 }
 

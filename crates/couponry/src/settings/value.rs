@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -54,7 +54,6 @@ as_written! {
     bool: bool::to_string;
     u64: u64::to_string;
     Every: Every::to_string;
-    Secret: Secret::to_string;
     SpaceName: SpaceName::to_string;
 }
 
@@ -62,8 +61,8 @@ as_written! {
 impl<T: Value<Written = T>> Value for Option<T> {
     type Written = T;
 
-    fn read(written: Option<T>, _: &str) -> Result<Option<T>, String> {
-        Ok(written)
+    fn read(written: Option<T>, default: &str) -> Result<Option<T>, String> {
+        written.map(|written| T::read(Some(written), default)).transpose()
     }
 
     fn shown(&self) -> String {
@@ -77,9 +76,41 @@ impl<T: Value<Written = T>> Value for Option<T> {
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// The secret in a file.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub(crate) fn in_file(path: &Path) -> Result<Secret, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Secret(text).one_line()
+    }
+
+    /// Without the line end that editors, `echo` and mounted secrets leave behind it. Another one
+    /// is no part of a secret, and no header can have it.
+    fn one_line(self) -> Result<Secret, String> {
+        let text = self.0.trim_end_matches(['\r', '\n']);
+        match text.contains(['\r', '\n']) {
+            true => Err("it has several lines, want one".to_owned()),
+            false => Ok(Secret(text.to_owned())),
+        }
+    }
+
     /// The text, for the connection that needs it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl Value for Secret {
+    type Written = Secret;
+
+    fn read(written: Option<Secret>, default: &str) -> Result<Secret, String> {
+        written.unwrap_or_else(|| Secret(default.to_owned())).one_line()
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -106,4 +137,27 @@ impl fmt::Debug for Secret {
 /// Reads the environment variable `name`, for a setting without a flag.
 pub(super) fn variable<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets() {
+        let cases = [
+            ("as it is", "a b", Some("a b")),
+            ("from a file", "abc\n", Some("abc")),
+            ("from a file of Windows", "abc\r\n", Some("abc")),
+            ("several line ends", "abc\n\n", Some("abc")),
+            ("a blank is a part of a password", " a ", Some(" a ")),
+            ("two lines", "abc\ndef\n", None),
+            ("a line before it", "\nabc", None),
+            ("an old line end", "abc\rdef", None),
+        ];
+        for (name, text, want) in cases {
+            let read = Option::<Secret>::read(text.parse().ok(), "").ok().flatten();
+            assert_eq!(read.as_ref().map(Secret::reveal), want, "{name}");
+        }
+    }
 }

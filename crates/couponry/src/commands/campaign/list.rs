@@ -30,7 +30,9 @@ impl List {
     /// Prints some campaigns, as the HTTP interface shows them.
     pub(super) fn put(&mut self, campaigns: Vec<Value>) -> Result<(), CliError> {
         match self {
-            List::Lines(out) => campaigns.iter().try_for_each(|it| out.put(&format!("{it}\n"))),
+            List::Lines(out) => {
+                campaigns.iter().try_for_each(|it| out.put(&(output::json_line(it)? + "\n")))
+            }
             List::Table { rows, now } => {
                 rows.extend(campaigns.iter().map(|it| row(it, *now)));
                 Ok(())

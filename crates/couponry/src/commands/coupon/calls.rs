@@ -5,6 +5,7 @@ use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 
 use super::flags::{AdminWhy, Selection, Until, Which};
 use crate::failure::CliError;
+use crate::remote::Said;
 
 /// The end of each help.
 macro_rules! endings {
@@ -183,9 +184,10 @@ impl Call {
         matches!(self, Call::Show { .. } | Call::Check { .. })
     }
 
-    /// Whether the answer over HTTP says if an earlier call did the same.
-    pub(super) fn says_replay(&self) -> bool {
-        matches!(self, Call::Issue { .. } | Call::Redeem { .. })
+    /// Whether an earlier call did the same, if the answer over HTTP says so.
+    pub(super) fn is_replay(&self, said: &Said) -> bool {
+        said.body["replayed"] == true
+            || !said.is_new && matches!(self, Call::Issue { .. } | Call::Redeem { .. })
     }
 
     /// The coupons that it is for.

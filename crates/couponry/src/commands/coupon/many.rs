@@ -13,7 +13,7 @@ use crate::failure::{CliError, Ended, faults, refused};
 use crate::files;
 use crate::output::{self, Out, thousands};
 use crate::progress::{Progress, Work};
-use crate::remote::{Refused, Remote, Said};
+use crate::remote::{Refused, Remote};
 
 /// Codes that are worked on at a time; their changes share a commit.
 const AT_ONCE: usize = 64;
@@ -155,9 +155,9 @@ async fn done_there(
     code: &str,
 ) -> Result<(String, String), CliError> {
     match call.over(remote, code).await {
-        Ok(Said { is_new, body }) => {
-            let result = if is_new || !call.says_replay() { "ok" } else { REPLAY };
-            Ok((result.to_owned(), detail(call, &body)))
+        Ok(said) => {
+            let result = if call.is_replay(&said) { REPLAY } else { "ok" };
+            Ok((result.to_owned(), detail(call, &said.body)))
         }
         Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
             let detail = problem.sentence();

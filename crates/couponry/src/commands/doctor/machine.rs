@@ -1,7 +1,7 @@
 //! Checks of the machine: clock, data folder, free space, file system.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
@@ -25,6 +25,30 @@ fn clock_at(now: Millis) -> Verdict {
     match now >= CLOCK_MIN {
         true => Verdict::Ok(text),
         false => Verdict::Fail(format!("{text}, before this release was made: set the clock")),
+    }
+}
+
+/// Whether others are kept out of what is in the data folder, and of the folder of the archive.
+pub(super) fn contents(data: &Path, cold: Option<&Path>) -> Verdict {
+    let is_open = |path: &Path| {
+        path.metadata().is_ok_and(|about| about.permissions().mode() & files::OTHERS != 0)
+    };
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path()).chain(cold.map(Path::to_owned));
+    let mut open: Vec<PathBuf> = paths.filter(|path| is_open(path)).collect();
+    // Nobody comes to what is in a folder that is closed.
+    open.retain(|path| !path.starts_with(data) || is_open(data));
+    open.sort();
+    open.dedup();
+    match open.is_empty() {
+        true => Verdict::Ok("only the owner can open what is in it, and the archive".to_owned()),
+        false => {
+            let open: Vec<String> = open.iter().map(|path| path.display().to_string()).collect();
+            Verdict::Warn(format!(
+                "others can read or change {}: `chmod go=` them",
+                open.join(", ")
+            ))
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use crate::remote::Remote;
 /// The columns of redemptions: the fields of the HTTP interface.
 const REDEMPTIONS: &str = "code,campaign_id,user_id,order_ref,redeemed_at,cancelled_at";
 
+/// Longest line of a list of codes: many times the longest code.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
 pub(super) async fn run(remote: &Remote, command: &ExportCommand) -> Result<Ended, CliError> {
     match command {
         ExportCommand::Codes(flags) => {
@@ -42,6 +45,9 @@ async fn codes(remote: &Remote, flags: &CodesFlags, sink: &mut Sink<'_>) -> Resu
     let mut cut = Cut::default();
     while let Some(piece) = answer.chunk().await.map_err(CliError::of)? {
         let lines = cut.whole_lines(&piece);
+        if cut.rest.len() > LINE_BYTES_MAX {
+            return Err(CliError::new("the service sends a line that is no code"));
+        }
         match sink.format() {
             Format::Csv => sink.lines(&lines)?,
             Format::Jsonl => sink.lines(&code_objects(&lines))?,

@@ -148,7 +148,7 @@ pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Res
 
 fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
     match format {
-        Format::Jsonl => Ok(serde_json::to_string(body).map_err(CliError::of)? + "\n"),
+        Format::Jsonl => Ok(output::json_line(body)? + "\n"),
         Format::Csv => {
             let fields = serde_json::to_value(body).map_err(CliError::of)?;
             let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));

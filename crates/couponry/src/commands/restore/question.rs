@@ -1,0 +1,75 @@
+//! Says from when a backup is and what a restore of it loses, and asks whether that is wanted.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use cold::Patience;
+use hot_sqlite::{FILE_NAME, is_current};
+
+use crate::commands::backup::Label;
+use crate::failure::CliError;
+use crate::keys::Keys;
+use crate::open::{self, RESTORING};
+use crate::output::note;
+use crate::settings::Settings;
+
+/// What every restore does.
+const LOST: &str = "it loses what happened after the backup and was not archived; people who were \
+                    removed after it may sign in again, and old passwords are good again \
+                    (docs/operations.md, What a restore loses)";
+
+/// Asks, unless somebody `has_decided`; returns only if the restore is wanted.
+///
+/// # Errors
+/// Usage: nobody is there to answer. A backup whose label cannot be read.
+pub(super) async fn must_be_wanted(
+    settings: &Settings,
+    from: &Path,
+    has_decided: bool,
+) -> Result<(), CliError> {
+    let backup = match Label::read(from)? {
+        Some(label) => label.to_string(),
+        None => "an earlier release made it: only the time of its files says when".to_owned(),
+    };
+    note(&format!("the backup in {}, {backup}", from.display()));
+    let present = match present(settings).await {
+        Ok(Some(label)) => label.to_string(),
+        Ok(None) => "there is none".to_owned(),
+        Err(why) => format!("cannot be compared: {why}"),
+    };
+    note(&format!("the store in {}, {present}", settings.data.value.display()));
+    note(LOST);
+    if has_decided {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::usage("add --yes to restore it: nobody is here to ask"));
+    }
+    let mut answer = String::new();
+    let asked = write!(std::io::stderr(), "Restore it? [y/N] ");
+    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
+    read.map_err(CliError::because("cannot ask"))?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CliError::new("nothing was restored")),
+    }
+}
+
+/// What the store in the data folder has, if there is one.
+async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
+    let data = &settings.data.value;
+    if data.join(RESTORING).exists() {
+        return Err(CliError::new("a restore into it was interrupted"));
+    }
+    if !data.join(FILE_NAME).exists() {
+        return Ok(None);
+    }
+    // To open an older one would upgrade it.
+    if !is_current(data).map_err(CliError::of)? {
+        return Err(CliError::new("it is of an earlier release"));
+    }
+    let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, Patience::Caller)?);
+    let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
+    Label::of(&open::engine_over(store, cold, &keys)).await.map(Some)
+}
