@@ -71,6 +71,8 @@ texts! {
     done_issued => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";
     done_revoked => "The coupon was taken back.", "쿠폰을 회수했습니다.";
     done_voided => "The coupon is void.", "쿠폰을 폐기했습니다.";
+    done_had => "Nothing was given: the customer had got this coupon before. Below is how it is now.", "발급하지 않았습니다. 고객이 이 쿠폰을 이미 받았습니다. 현재 상태는 아래와 같습니다.";
+    done_same => "Nothing was changed: this was done before. Below is how it is now.", "변경된 내용이 없습니다. 이미 처리된 작업입니다. 현재 상태는 아래와 같습니다.";
     done_extended => "The coupon works longer now.", "쿠폰 기간을 연장했습니다.";
     done_cancelled => "The redemption is cancelled.", "사용을 취소했습니다.";
     done_imported => "The file is imported.", "파일을 가져왔습니다.";
