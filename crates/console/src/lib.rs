@@ -32,6 +32,7 @@ mod sql;
 mod tails;
 pub mod text;
 mod trouble;
+mod twins;
 mod workbook;
 
 use std::net::IpAddr;

@@ -25,6 +25,7 @@ use crate::screens::preferences::is_here;
 use crate::screens::sign_in::{self, peer_of};
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
+use crate::twins::has_twin;
 
 /// The cookie of a browser that is at the provider. Another site, the provider, sends the browser back, so it is
 /// sent then, too; it is of no use for anything else.
@@ -155,6 +156,11 @@ async fn admitted(desk: &Desk, person: Person) -> Result<Result<StaffMember, Str
         return Ok(Err(t.identity_name(Said(&person.name))));
     };
     let person = Identified { identity: person.identity, name, role };
+    let list = desk.engine().staff().await?;
+    let is_known = list.people().iter().any(|it| it.identity.as_ref() == Some(&person.identity));
+    if !is_known && has_twin(&list, &person.name) {
+        return Ok(Err(t.identity_name_has_twin(Said(&person.name))));
+    }
     match desk.engine().admit_staff(&person).await {
         Ok(account) => Ok(Ok(account)),
         Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {

@@ -23,6 +23,7 @@ use crate::screens::preferences::is_here;
 use crate::signing::Session;
 use crate::text::Texts;
 use crate::trouble::Trouble;
+use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -285,6 +286,10 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
             return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
         }
     };
+    if has_twin(&desk.engine().staff().await?, &name) {
+        let wrong = Some(t.name_has_twin().to_owned());
+        return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
+    }
     let password = fields.0.iter().find(|(field, _)| field == "password");
     let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
         let wrong = Some(t.password_rule().to_owned());

@@ -78,6 +78,7 @@ async fn nobody_is_signed_in() {
         ("no role", "none", "no role for couponry"),
         ("no name", "odd", "cannot be a name"),
         ("the account of somebody", "admin", "signs in with a password"),
+        ("a name that looks like one", "%D0%B0dmin", "looks like that of somebody"),
     ];
     for (name, code, said) in cases {
         let mut browser = place.browser();

@@ -47,6 +47,35 @@ async fn a_link_makes_one_account() {
 }
 
 #[tokio::test]
+async fn names_that_look_alike() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let enroll = async |name: &str, link: String| {
+        let signed = link.split_once("link=").unwrap().1.to_owned();
+        let fields = [("link", signed.as_str()), ("name", name), ("password", PASSWORD)];
+        place.browser().post("/console/welcome", &fields).await
+    };
+    let twin = "\u{430}dmin";
+    let rows = [
+        ("a Cyrillic letter", twin, 422),
+        ("a digit for a letter", "adm1n", 303),
+        ("its own", "eva", 303),
+        ("a full-width letter", "ｅva", 422),
+        ("another one", "evi", 303),
+    ];
+    for (row, name, want) in rows {
+        let page = enroll(name, place.link(StaffRole::Viewer, None)).await;
+        assert_eq!(page.status, want, "{row}: {}", page.text);
+        assert_eq!(page.text.contains("looks like that of somebody"), want == 422, "{row}");
+    }
+    enroll("", place.link(StaffRole::Viewer, Some(twin))).await.must(422);
+    let page = admin.submit("/console/staff/invite", &[("role", "viewer"), ("name", twin)]).await;
+    page.must(422).has("looks like that of somebody");
+    // Their own name stays theirs: a new password.
+    enroll("", place.link(StaffRole::Admin, Some(NAME))).await.must(303);
+}
+
+#[tokio::test]
 async fn a_link_ends_after_an_hour() {
     let place = Place::new();
     let link = place.link(StaffRole::Admin, None);
