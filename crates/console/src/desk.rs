@@ -14,6 +14,7 @@ use engine::{Caller, Engine, StaffList, StaffRole};
 
 use crate::Console;
 use crate::cookie::{self, Cookie, SESSION};
+use crate::direction::contained;
 use crate::fields::{Fields, encoded};
 use crate::roles::Action;
 use crate::signing::Session;
@@ -200,7 +201,7 @@ impl Desk {
             tracing::error!(%error, "a page of the console");
             Trouble::Broken
         })?;
-        let mut response = (StatusCode::OK, html).into_response();
+        let mut response = (StatusCode::OK, contained(html)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         Ok(response)

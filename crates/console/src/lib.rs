@@ -14,6 +14,7 @@ mod cookie;
 mod curl;
 mod cursor;
 mod desk;
+mod direction;
 mod fields;
 mod guard;
 mod identity;

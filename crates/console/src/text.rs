@@ -19,6 +19,8 @@ use coupon::calendar::{Date, Zone, format_local};
 use coupon::time::Millis;
 use engine::StaffRole;
 
+use crate::direction::isolated;
+
 /// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lang {
@@ -231,13 +233,13 @@ fn short_month(month: u16) -> &'static str {
     MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("?")
 }
 
-/// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left do
-/// not turn the words around them.
+/// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left, and marks
+/// of direction, do not turn the words around them.
 pub(crate) struct Said<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Said<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\u{2068}{}\u{2069}", self.0)
+        f.write_str(&isolated(&self.0.to_string()))
     }
 }
 
