@@ -13,14 +13,13 @@ use coupon::time::Millis;
 use engine::{Caller, Engine, StaffList, StaffRole};
 
 use crate::Console;
+use crate::cookie::{self, Cookie, SESSION};
+use crate::direction::contained;
 use crate::fields::{Fields, encoded};
 use crate::roles::Action;
 use crate::signing::Session;
 use crate::text::{Lang, Texts};
 use crate::trouble::Trouble;
-
-/// The cookie of the session.
-pub(crate) const SESSION: &str = "couponry_session";
 
 /// Dark or light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +75,7 @@ impl Desk {
     /// The desk of a request. Reads the list of staff once if there is a session.
     pub(crate) async fn of(console: &Arc<Console>, parts: &Parts) -> Result<Desk, Trouble> {
         let headers = &parts.headers;
-        let cookie = |name: &str| cookie(headers, name);
+        let cookie = |name: &str| cookie::value(headers, name);
         let text = |name: header::HeaderName| {
             headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
         };
@@ -84,7 +83,9 @@ impl Desk {
         let lang = lang.unwrap_or_else(|| Lang::preferred(text(header::ACCEPT_LANGUAGE)));
         let theme = cookie("couponry_theme").and_then(|name| Theme::named(&name));
         let zone = cookie("couponry_zone").and_then(|name| name.replace(':', "/").parse().ok());
-        let session = cookie(SESSION).and_then(|signed| console.signer.read::<Session>(&signed));
+        let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
+        let session = SESSION.read(scheme == "https", headers);
+        let session = session.and_then(|signed| console.signer.read::<Session>(&signed));
         let now = console.engine.now();
         let member = match session {
             Some(session) => member(console, session, now).await?,
@@ -92,7 +93,6 @@ impl Desk {
         };
         let csrf = member.as_ref().map(|member| console.signer.form_token(&member.session, now));
         let host = text(header::HOST);
-        let scheme = scheme(text(header::HeaderName::from_static("x-forwarded-proto")));
         let query = parts.uri.query().unwrap_or_default();
         Ok(Desk {
             console: Arc::clone(console),
@@ -130,6 +130,20 @@ impl Desk {
     /// They as somebody who looks.
     pub(crate) fn reader(&self) -> Result<Caller, Trouble> {
         self.caller(Action::Look)
+    }
+
+    /// The value of a cookie in a request of the same browser.
+    pub(crate) fn cookie(&self, cookie: &Cookie, headers: &HeaderMap) -> Option<String> {
+        cookie.read(self.is_https(), headers)
+    }
+
+    /// Gives the browser a cookie for some seconds; 0 takes it back.
+    pub(crate) fn give(&self, cookie: &Cookie, value: &str, seconds: i64, response: &mut Response) {
+        cookie::set(response, &cookie.line(self.is_https(), value, seconds));
+    }
+
+    fn is_https(&self) -> bool {
+        self.host.starts_with("https://")
     }
 
     /// Today in the zone of the desk.
@@ -187,7 +201,7 @@ impl Desk {
             tracing::error!(%error, "a page of the console");
             Trouble::Broken
         })?;
-        let mut response = (StatusCode::OK, html).into_response();
+        let mut response = (StatusCode::OK, contained(html)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         Ok(response)
@@ -223,14 +237,6 @@ fn scheme(forwarded: &str) -> &'static str {
         true => "https",
         false => "http",
     }
-}
-
-/// The value of a cookie.
-pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs =
-        lines.flat_map(|line| line.split(';')).filter_map(|it| it.trim().split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }
 
 /// The guard has put the desk there.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
 use crate::Console;
-use crate::desk::{Desk, Member, SESSION, to};
+use crate::cookie::SESSION;
+use crate::desk::{Desk, Member, to};
 use crate::fields::Fields;
 use crate::roles::Action;
 use crate::screens::sign_in;
@@ -136,18 +137,7 @@ pub(crate) fn sign(console: &Console, desk: &Desk, session: &Session, response: 
     let session = Session { at: desk.now.0, salt, ..session.clone() };
     let left = (session.ends_at().0 - desk.now.0).max(0) / 1_000;
     let signed = console.signer.sign(&session, desk.now);
-    let secure = if desk.host.starts_with("https") { "; Secure" } else { "" };
-    let cookie = format!(
-        "{SESSION}={signed}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={left}{secure}"
-    );
-    set_cookie(response, &cookie);
-}
-
-/// Adds a cookie to a response.
-pub(crate) fn set_cookie(response: &mut Response, cookie: &str) {
-    if let Ok(cookie) = HeaderValue::from_str(cookie) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    desk.give(&SESSION, &signed, left, response);
 }
 
 /// Where whoever is signed out goes: to the sign-in, and back afterwards.
@@ -157,6 +147,8 @@ pub(crate) fn to_sign_in(desk: &Desk) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[tokio::test]

@@ -10,9 +10,11 @@
 mod assets;
 mod chart;
 mod compactions;
+mod cookie;
 mod curl;
 mod cursor;
 mod desk;
+mod direction;
 mod fields;
 mod guard;
 mod identity;
@@ -31,6 +33,7 @@ mod sql;
 mod tails;
 pub mod text;
 mod trouble;
+mod twins;
 mod workbook;
 
 use std::net::IpAddr;
@@ -131,8 +134,10 @@ pub struct Console {
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
-    /// Sign-ins under way, by address.
+    /// Sign-ins with a password that are under way, by address.
     signing_in: Throttle,
+    /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
+    at_provider: Throttle,
     tails: Arc<Tails>,
     /// Workbooks under way.
     workbooks: Arc<Semaphore>,
@@ -177,6 +182,7 @@ impl Console {
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
             signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            at_provider: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             tails: Arc::default(),
             workbooks: Arc::new(Semaphore::new(1)),
             live: Live::default(),

@@ -43,6 +43,11 @@ impl Desk {
         shown.map(entry).collect()
     }
 
+    /// Whether what the address says was done now, and not by an earlier request.
+    pub(crate) fn is_new(&self) -> bool {
+        !matches!(self.query.get("done"), Some("had" | "same"))
+    }
+
     /// What was just done, as the address says.
     pub(crate) fn notice(&self) -> Option<&'static str> {
         let t = self.t;
@@ -53,6 +58,8 @@ impl Desk {
             "resumed" => t.done_resumed(),
             "stock" => t.done_stock(),
             "issued" => t.done_issued(),
+            "had" => t.done_had(),
+            "same" => t.done_same(),
             "revoked" => t.done_revoked(),
             "voided" => t.done_voided(),
             "extended" => t.done_extended(),

@@ -19,6 +19,8 @@ use coupon::calendar::{Date, Zone, format_local};
 use coupon::time::Millis;
 use engine::StaffRole;
 
+use crate::direction::isolated;
+
 /// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lang {
@@ -160,10 +162,10 @@ impl Texts {
         }
     }
 
-    /// A share of all, in whole percents.
+    /// A share of all, in whole percents, rounded: half a percent is one.
     pub(crate) fn share(self, part: u64, all: u64) -> String {
-        let percent = u128::from(part) * 100 / u128::from(all.max(1));
-        format!("{percent}%")
+        let (part, all) = (u128::from(part), u128::from(all.max(1)));
+        format!("{}%", (part * 200 + all) / (2 * all))
     }
 
     /// A day.
@@ -231,13 +233,13 @@ fn short_month(month: u16) -> &'static str {
     MONTHS.get(usize::from(month).wrapping_sub(1)).copied().unwrap_or("?")
 }
 
-/// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left do
-/// not turn the words around them.
+/// What somebody else wrote, within a sentence: isolated, so that letters that are read from right to left, and marks
+/// of direction, do not turn the words around them.
 pub(crate) struct Said<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Said<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\u{2068}{}\u{2069}", self.0)
+        f.write_str(&isolated(&self.0.to_string()))
     }
 }
 
@@ -348,5 +350,15 @@ mod tests {
         assert_eq!(en.moment(at, &seoul), "9 Mar 2027 00:30");
         assert_eq!(ko.moment(at, &seoul), "2027년 3월 9일 00:30");
         assert_eq!(ko.month(2027, 3), "2027년 3월");
+        let shares = [
+            ("none of none", 0, 0, "0%"),
+            ("below a half", 144, 10_000, "1%"),
+            ("a half", 5, 1_000, "1%"),
+            ("two of three", 2, 3, "67%"),
+            ("all", u64::MAX, u64::MAX, "100%"),
+        ];
+        for (name, part, all, want) in shares {
+            assert_eq!(en.share(part, all), want, "{name}");
+        }
     }
 }

@@ -125,7 +125,9 @@ pub(crate) async fn create_session(
         Some(login) => app.engine.account_of_login(login).await,
         None => Ok(None),
     };
-    let right = is_right(&app, Purpose::SignIn, &peer, &body.login_id, password, account);
+    // Counted as it is looked up: one login has many spellings. What can be no login has one count.
+    let counted = login.as_ref().map_or("", UserId::as_str);
+    let right = is_right(&app, Purpose::SignIn, &peer, counted, password, account);
     match right.await? {
         Some(account) => session(&app, &account.user_id).map(Answer),
         None => {

@@ -14,7 +14,7 @@ pub const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 impl Tokens {
     /// What an ID token says, if the provider whose tokens are accepted has made it for `client` in answer to the
     /// request with `nonce`, and it is valid at `now_ms` (OpenID Connect Core 1.0, section 3.1.3.7). `sub` is a
-    /// string.
+    /// string, and `email_verified` a boolean, if it is there.
     ///
     /// # Errors
     /// [`BadToken`], as [`Tokens::verify`]; also if no provider is set.
@@ -36,7 +36,12 @@ impl Tokens {
         parts.check_signature(key.algorithm, &key.key)?;
         parts.claims.check_audience(client)?;
         parts.claims.check_time(now_ms)?;
-        let claims = all_claims(token)?;
+        let mut claims = all_claims(token)?;
+        // Some providers send it as a text. Whatever is not true is no promise.
+        if let Some(said) = claims.get_mut("email_verified") {
+            let is_verified = *said == Value::Bool(true) || said.as_str() == Some("true");
+            *said = Value::Bool(is_verified);
+        }
         // A token for several is for the one that asked.
         for (claim, wanted) in [("azp", client), ("nonce", nonce)] {
             let found = claims.get(claim);
@@ -110,6 +115,21 @@ mod tests {
             let token = key.token(&json!({"alg": "EdDSA"}), &claims);
             let found = tokens.id_token(&token, "console", "n", NOON).await;
             assert_eq!(found.err(), want, "{name}");
+        }
+        let verified = [
+            ("true", json!(true), Some(true)),
+            ("false", json!(false), Some(false)),
+            ("a text", json!("true"), Some(true)),
+            ("a text that says no", json!("false"), Some(false)),
+            ("a number", json!(1), Some(false)),
+            ("not there", Value::Null, None),
+        ];
+        for (name, said, want) in verified {
+            let claims = with("email_verified", said);
+            let token = key.token(&json!({"alg": "EdDSA"}), &claims);
+            let found = tokens.id_token(&token, "console", "n", NOON).await.unwrap();
+            let found = found.get("email_verified").map(|it| it.as_bool().expect("a boolean"));
+            assert_eq!(found, want, "{name}");
         }
         let token = other.token(&json!({"alg": "EdDSA"}), &good);
         let found = tokens.id_token(&token, "console", "n", NOON).await;

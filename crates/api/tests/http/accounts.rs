@@ -160,6 +160,34 @@ async fn an_owner_signs_in_while_a_stranger_guesses() {
 }
 
 #[tokio::test]
+async fn a_login_has_one_count_in_all_spellings() {
+    let service = Service::new();
+    let spellings =
+        ["가각", "\u{1100}\u{1161}각", "가\u{1100}\u{1161}\u{11a8}", "\u{1100}\u{1161}가\u{11a8}"];
+    let send = async |what: &str, login: &str, password: &str| {
+        let body = json!({"login_id": login, "password": password});
+        service.send(Nobody, Asked::new("POST", &format!("/v1/{what}")).json(&body)).await.word()
+    };
+    assert_eq!(send("users", spellings[0], PASSWORD).await, "201");
+    for nth in 0..api::SIGN_INS_MAX as usize {
+        let login = spellings[nth % spellings.len()];
+        assert_eq!(send("sessions", login, "wrong horse").await, "401 UNAUTHENTICATED", "{nth}");
+    }
+    for login in spellings {
+        for what in ["sessions", "users"] {
+            assert_eq!(send(what, login, PASSWORD).await, "429 TOO_MANY", "{what} {login}");
+        }
+    }
+    // What can be no login has one count, too.
+    for nth in 0..api::SIGN_INS_MAX {
+        let login = format!("no login {nth}");
+        assert_eq!(send("sessions", &login, PASSWORD).await, "401 UNAUTHENTICATED", "{login}");
+    }
+    assert_eq!(send("sessions", "another one", PASSWORD).await, "429 TOO_MANY");
+    assert_eq!(send("sessions", "nobody", PASSWORD).await, "401 UNAUTHENTICATED");
+}
+
+#[tokio::test]
 async fn forwarded_addresses_of_trusted_proxies_count() {
     const PROXY: &str = "10.0.0.1";
     let behind = async |service: &Service, from: &str, client: &str| {

@@ -37,6 +37,8 @@ const AUDITED: usize = 10;
 
 const DAY_HOURS: u64 = 24;
 
+const HOUR_MS: u64 = 3_600_000;
+
 #[derive(Template)]
 #[template(path = "campaign.html")]
 struct CampaignPage<'a> {
@@ -176,28 +178,39 @@ async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> 
         zone: None,
     };
     let sums = desk.engine().activity(&desk.reader()?, request).await?;
-    let steps = [
-        (t.stock_total().to_owned(), "available", Some(counts.stock)),
-        (t.funnel_issued().to_owned(), "issued", Some(counts.issued + counts.redeemed)),
-        (t.state_redeemed().to_owned(), "redeemed", Some(counts.redeemed)),
-        (t.cancelled_since(t.date(first)), "void", sums.map(|sums| sums.sum().cancelled)),
-    ];
+    let issued = counts.issued + counts.redeemed;
+    let of_issued = |count| t.of_issued(t.share(count, issued));
     // Of a shared code there is no stock to begin with.
-    let most = counts.stock.max(counts.issued + counts.redeemed);
-    let step = |(label, class, count): (String, &'static str, Option<u64>)| {
-        let count = count?;
-        let share = t.share(count, most);
-        Some(Step {
-            bar: share_bar(class, count, most, &share),
-            label,
-            count: t.number(count),
-            share,
-        })
+    let of_stock = match counts.stock {
+        0 => String::new(),
+        stock => t.of_stock(t.share(issued, stock)),
     };
-    Ok(steps.into_iter().filter_map(step).collect())
+    let mut steps = vec![
+        (
+            t.stock_total().to_owned(),
+            "available",
+            counts.stock,
+            t.share(counts.stock, counts.stock),
+        ),
+        (t.funnel_issued().to_owned(), "issued", issued, of_stock),
+        (t.state_redeemed().to_owned(), "redeemed", counts.redeemed, of_issued(counts.redeemed)),
+    ];
+    if let Some(cancelled) = sums.map(|sums| sums.sum().cancelled) {
+        let label = t.cancelled_since(t.date(first));
+        steps.push((label, "void", cancelled, of_issued(cancelled)));
+    }
+    let most = counts.stock.max(issued);
+    let step = |(label, class, count, share): (String, &'static str, u64, String)| Step {
+        bar: share_bar(class, count, most, &share),
+        label,
+        count: t.number(count),
+        share,
+    };
+    Ok(steps.into_iter().map(step).collect())
 }
 
-/// When the stock is gone at the rate of the last day; `None` if nothing was issued or nothing is left.
+/// When the stock is gone at the rate of the last day, or what will be left; `None` if nothing was issued or nothing is
+/// left.
 async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Trouble> {
     let left = view.available();
     if left == 0 || phase(view, desk.now) != Phase::Running {
@@ -216,12 +229,43 @@ async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Tr
     if issued == 0 {
         return Ok(None);
     }
-    let hours = left.saturating_mul(DAY_HOURS) / issued;
-    let t = desk.t;
-    Ok(Some(match hours {
-        0..48 => t.sold_out_in_hours(hours.max(1)),
-        _ => t.sold_out_in_days(hours / DAY_HOURS),
+    let (t, campaign) = (desk.t, &view.campaign);
+    let ends = campaign.issue_until.map_or(campaign.expires_at, |it| it.min(campaign.expires_at));
+    Ok(Some(match outlook(left, issued, ends.0.saturating_sub(desk.now.0)) {
+        Outlook::Hours(hours) => t.sold_out_in_hours(hours),
+        Outlook::Days(days) => t.sold_out_in_days(days),
+        Outlook::Left(left) => t.left_at_end(left, t.date(Date::last_of(ends, &campaign.zone))),
     }))
+}
+
+/// What becomes of a stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outlook {
+    /// It is gone in so many hours.
+    Hours(u64),
+    /// It is gone in so many days.
+    Days(u64),
+    /// So many are left when no more are given out.
+    Left(u64),
+}
+
+/// What becomes of `left` coupons of which `issued` go in a day, and which are given out for `open_ms` still.
+fn outlook(left: u64, issued: u64, open_ms: i64) -> Outlook {
+    let open_ms = u64::try_from(open_ms).unwrap_or(0);
+    let gone = rounded(left, DAY_HOURS * HOUR_MS, issued);
+    if gone > open_ms {
+        return Outlook::Left(left - rounded(issued, open_ms, DAY_HOURS * HOUR_MS).min(left));
+    }
+    match rounded(gone, 1, HOUR_MS) {
+        hours @ 0..48 => Outlook::Hours(hours.max(1)),
+        hours => Outlook::Days(rounded(hours, 1, DAY_HOURS)),
+    }
+}
+
+/// `one * other / parts`, rounded.
+fn rounded(one: u64, other: u64, parts: u64) -> u64 {
+    let (product, parts) = (u128::from(one) * u128::from(other), u128::from(parts.max(1)));
+    u64::try_from((product * 2 + parts) / (parts * 2)).unwrap_or(u64::MAX)
 }
 
 /// The terms in the words of a marketer.
@@ -313,4 +357,27 @@ pub(crate) async fn batch(
         batch: batch_row(t, &batch, &zone),
     };
     desk.page(&page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outlooks() {
+        let hours = |hours: u64| i64::try_from(hours * HOUR_MS).unwrap();
+        let cases = [
+            ("the last one", 1, 1_000, hours(48), Outlook::Hours(1)),
+            ("in two days, less an hour", 47, 24, hours(48), Outlook::Hours(47)),
+            ("in two days and a half", 60, 24, hours(100), Outlook::Days(3)),
+            ("at the very end", 240, 24, hours(240), Outlook::Days(10)),
+            ("an hour after the end", 241, 24, hours(240), Outlook::Left(1)),
+            ("in 192 days, and it ends in four", 1_920, 10, hours(96), Outlook::Left(1_880)),
+            ("for ever", u64::MAX, 1, hours(24), Outlook::Left(u64::MAX - 1)),
+            ("its end has passed", 5, 5, -1, Outlook::Left(5)),
+        ];
+        for (name, left, issued, open_ms, want) in cases {
+            assert_eq!(outlook(left, issued, open_ms), want, "{name}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::calendar::Date;
 use coupon::ids::{BatchId, Reason};
-use engine::{BatchRequest, CampaignPatch, CampaignView};
+use engine::{BatchRequest, CampaignPatch, CampaignView, Done};
 use serde_json::json;
 
 use crate::desk::{Desk, to};
@@ -117,8 +117,8 @@ pub(crate) async fn save_stock(
     let count = count.parse().map_err(|_| Trouble::field("count", desk.t.want_number()))?;
     let request = BatchRequest { id: fields.may::<BatchId>("batch_id")?, count };
     let caller = desk.caller(Action::AddStock)?;
-    desk.engine().mint_batch(&caller, &campaign_id(&id)?, request).await?;
-    Ok(done(&desk, &id, "stock"))
+    let minted = desk.engine().mint_batch(&caller, &campaign_id(&id)?, request).await?;
+    Ok(done(&desk, &id, if let Done::Created(_) = minted { "stock" } else { "same" }))
 }
 
 /// `GET /console/campaigns/{id}/terms`

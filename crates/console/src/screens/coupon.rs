@@ -11,7 +11,7 @@ use coupon::code::CodeText;
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::{OrderRef, Reason, UserId};
 use coupon::time::DAY_MS;
-use engine::{AdminChange, CouponView, Expiry, Tier};
+use engine::{AdminChange, CouponView, Done, Expiry, Tier};
 use serde_json::json;
 
 use crate::desk::{Desk, to};
@@ -303,8 +303,13 @@ pub(crate) async fn ask(desk: Desk, Path(typed): Path<String>) -> Result<Respons
     desk.page(&page)
 }
 
-fn done(typed: &str, done: &str) -> Response {
-    to(&format!("/console/coupons/{}?done={done}", encoded(typed)))
+/// Back to the coupon, which says what was `made`, or `before` if an earlier request had made it.
+fn after<T>(typed: &str, done: &Done<T>, made: &str, before: &str) -> Response {
+    let said = match done {
+        Done::Created(_) => made,
+        Done::Same(_) => before,
+    };
+    to(&format!("/console/coupons/{}?done={said}", encoded(typed)))
 }
 
 /// The reason, which the console wants although the API does not, and the version that the page has shown.
@@ -324,9 +329,9 @@ pub(crate) async fn issue(
 ) -> Result<Response, Trouble> {
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(Action::Issue)?;
-    desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
+    let done = desk.engine().issue_code(&caller, &code(&typed)?, Some(user)).await?;
     desk.console.index.has_changed();
-    Ok(done(&typed, "issued"))
+    Ok(after(&typed, &done, "issued", "had"))
 }
 
 /// `POST /console/coupons/{code}/revoke`
@@ -337,9 +342,10 @@ pub(crate) async fn revoke(
 ) -> Result<Response, Trouble> {
     let user: UserId = fields.must("user_id")?;
     let caller = desk.caller(Action::Revoke)?;
-    desk.engine().revoke(&caller, &code(&typed)?, user, None, with(&fields)?).await?;
+    let change = with(&fields)?;
+    let done = desk.engine().revoke(&caller, &code(&typed)?, user, None, change).await?;
     desk.console.index.has_changed();
-    Ok(done(&typed, "revoked"))
+    Ok(after(&typed, &done, "revoked", "same"))
 }
 
 /// `POST /console/coupons/{code}/void`
@@ -349,9 +355,9 @@ pub(crate) async fn void(
     fields: Fields,
 ) -> Result<Response, Trouble> {
     let caller = desk.caller(Action::Void)?;
-    desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
+    let done = desk.engine().void(&caller, &code(&typed)?, with(&fields)?).await?;
     desk.console.index.has_changed();
-    Ok(done(&typed, "voided"))
+    Ok(after(&typed, &done, "voided", "same"))
 }
 
 /// `POST /console/coupons/{code}/extend`
@@ -363,8 +369,8 @@ pub(crate) async fn extend(
     let (on, zone): (Date, Zone) = (fields.must("expires_on")?, fields.must("time_zone")?);
     let caller = desk.caller(Action::Extend)?;
     let expiry = Expiry::On(on, zone);
-    desk.engine().extend(&caller, &code(&typed)?, expiry, with(&fields)?).await?;
-    Ok(done(&typed, "extended"))
+    let done = desk.engine().extend(&caller, &code(&typed)?, expiry, with(&fields)?).await?;
+    Ok(after(&typed, &done, "extended", "same"))
 }
 
 /// `POST /console/coupons/{code}/cancel-redemption`
@@ -376,7 +382,8 @@ pub(crate) async fn cancel_redemption(
     let order: OrderRef = fields.must("order_ref")?;
     let caller = desk.caller(Action::CancelRedemption)?;
     let reason = Some(reason(&fields)?);
-    desk.engine().cancel_redemption(&caller, &code(&typed)?, None, order, reason).await?;
+    let done =
+        desk.engine().cancel_redemption(&caller, &code(&typed)?, None, order, reason).await?;
     desk.console.index.has_changed();
-    Ok(done(&typed, "cancelled"))
+    Ok(after(&typed, &done, "cancelled", "same"))
 }

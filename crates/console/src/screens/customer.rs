@@ -6,7 +6,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use coupon::coupon::State;
 use coupon::ids::{CampaignId, IssueRef, UserId};
-use engine::{CouponFilter, CouponView, ListOrder, ListRequest, ListView, Position};
+use engine::{CouponFilter, CouponView, Done, ListOrder, ListRequest, ListView, Position};
 use serde_json::json;
 
 use crate::cursor;
@@ -151,7 +151,13 @@ pub(crate) async fn give(
     let campaign: CampaignId = fields.must("campaign_id")?;
     let gift: IssueRef = fields.must("issue_ref")?;
     let caller = desk.caller(Action::Issue)?;
-    desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
+    let given = desk.engine().issue(&caller, &campaign, Some(user.clone()), Some(gift)).await?;
     desk.console.index.has_changed();
-    Ok(to(&format!("/console/customers/{}?done=issued", encoded(user.as_str()))))
+    Ok(match given {
+        Done::Created(_) => {
+            to(&format!("/console/customers/{}?done=issued", encoded(user.as_str())))
+        }
+        // They may have used it since: its page says so.
+        Done::Same(view) => to(&format!("/console/coupons/{}?done=had", encoded(&view.code))),
+    })
 }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use webhooks::{Endpoint, EndpointState};
 
 use crate::desk::{Desk, member_of};
+use crate::roles::Action;
 use crate::tails::Tail;
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -76,7 +77,8 @@ pub(crate) struct Row {
     pub(crate) failures: u64,
 }
 
-pub(crate) fn row(t: Texts, endpoint: &Endpoint) -> Row {
+pub(crate) fn row(desk: &Desk, endpoint: &Endpoint) -> Row {
+    let t = desk.t;
     let (state, label) = match &endpoint.state {
         EndpointState::Active if endpoint.failures > 0 => ("paused", t.webhook_failing()),
         EndpointState::Active => ("running", t.webhook_active()),
@@ -85,12 +87,25 @@ pub(crate) fn row(t: Texts, endpoint: &Endpoint) -> Row {
     };
     Row {
         id: endpoint.webhook_id.clone(),
-        url: endpoint.url.clone(),
+        url: match desk.may(Action::ManageWebhooks) {
+            true => endpoint.url.clone(),
+            false => receiver(&endpoint.url),
+        },
         state,
         label,
         pending: endpoint.pending,
         failures: endpoint.failures,
     }
+}
+
+/// Where an address leads, without what may be a secret of whoever receives there: a user, a query, and a path as
+/// those of chat rooms.
+fn receiver(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let more = if rest.len() > host.len() { "/…" } else { "" };
+    format!("{scheme}://{host}{more}")
 }
 
 /// `GET /console/events`
@@ -99,7 +114,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         None => None,
         Some(webhooks) => {
             let found = webhooks.list(None, ENDPOINTS).await?;
-            Some(found.iter().map(|endpoint| row(desk.t, endpoint)).collect())
+            Some(found.iter().map(|endpoint| row(&desk, endpoint)).collect())
         }
     };
     let readers = desk.engine().feed_readers().await?;
@@ -148,4 +163,25 @@ fn line(desk: &Desk, code: Option<&str>, event: &FeedEvent) -> String {
         "actor": event.actor.as_str(),
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_viewer_sees_of_an_address() {
+        let cases = [
+            ("a host", "https://a.example", "https://a.example"),
+            ("a path", "https://a.example/hooks", "https://a.example/…"),
+            ("a query", "https://a.example:8443?token=s3cret", "https://a.example:8443/…"),
+            ("a user", "https://eva:s3cret@a.example/", "https://a.example/…"),
+            ("two signs", "https://eva@s3cret@a.example/x@y", "https://a.example/…"),
+            ("a fragment", "https://a.example#s3cret@b", "https://a.example/…"),
+            ("no scheme", "a.example/s3cret", "://a.example/…"),
+        ];
+        for (name, url, want) in cases {
+            assert_eq!(receiver(url), want, "{name}");
+        }
+    }
 }

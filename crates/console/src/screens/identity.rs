@@ -1,7 +1,9 @@
 //! Signing in at the company's identity provider: the way there, and the way back.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -11,22 +13,31 @@ use axum::response::Response;
 use coupon::refusal::Refusal;
 use engine::{Caller, Failure, Identified, Role, StaffMember};
 use passwords::throttle::UnderWay;
+use tokio::time::timeout;
 
-use crate::desk::{Desk, cookie, to};
+use crate::Console;
+use crate::cookie::Cookie;
+use crate::desk::{Desk, to};
 use crate::fields::Fields;
-use crate::guard::{set_cookie, sign};
+use crate::guard::sign;
 use crate::identity::{IdentityError, IdentityProvider, Leave, Person, SignInRequest};
 use crate::screens::preferences::is_here;
 use crate::screens::sign_in::{self, peer_of};
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
+use crate::twins::has_twin;
 
 /// The cookie of a browser that is at the provider. Another site, the provider, sends the browser back, so it is
 /// sent then, too; it is of no use for anything else.
-const LEAVE: &str = "couponry_identity";
+const LEAVE: Cookie =
+    Cookie { name: "couponry_identity", path: "/console/sign-in", same_site: "Lax" };
 
 /// How long somebody may be at the provider, in milliseconds.
 const LEAVE_MS: i64 = 10 * 60_000;
+
+/// Longest time for an answer of the provider: two of its requests take at most that long. Those who wait for each
+/// other wait no longer, either.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// Longest address of a page to which somebody comes back: the cookie stays short.
 const NEXT_LEN_MAX: usize = 200;
@@ -49,7 +60,7 @@ pub(crate) async fn leave(
     let next = desk.query.get("next").filter(|next| is_here(next) && next.len() <= NEXT_LEN_MAX);
     let next = next.unwrap_or("/console").to_owned();
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
-    let Some(_under_way) = UnderWay::begin(&desk.console.signing_in, &from, now) else {
+    let Some(_under_way) = UnderWay::begin(&desk.console.at_provider, &from, now) else {
         return Err(Trouble::Busy);
     };
     let random = || uuid::Uuid::new_v4().simple().to_string();
@@ -59,13 +70,13 @@ pub(crate) async fn leave(
         nonce: random(),
         verifier: format!("{}{}", random(), random()),
     };
-    let door = match provider.door(&asked).await {
+    let door = match answered(ANSWER_MAX, provider.door(&asked)).await {
         Ok(door) => door,
         Err(error) => return wrong(&desk, &error),
     };
     let signed = desk.console.signer.sign(&Leave { asked, next, at: now }, desk.now);
     let mut response = to(&door);
-    set_leave(&desk, &mut response, &signed, LEAVE_MS / 1_000);
+    desk.give(&LEAVE, &signed, LEAVE_MS / 1_000, &mut response);
     Ok(response)
 }
 
@@ -76,7 +87,8 @@ pub(crate) async fn come_back(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let (provider, t, console) = (provider(&desk)?, desk.t, &desk.console);
-    let left = cookie(&headers, LEAVE).and_then(|signed| console.signer.read::<Leave>(&signed));
+    let left = desk.cookie(&LEAVE, &headers);
+    let left = left.and_then(|signed| console.signer.read::<Leave>(&signed));
     let left = left.filter(|left| (left.at..left.at + LEAVE_MS).contains(&desk.now.0));
     let state = desk.query.get("state");
     let Some(left) = left.filter(|left| state == Some(left.asked.state.as_str())) else {
@@ -86,21 +98,15 @@ pub(crate) async fn come_back(
         return sign_in::refused(&desk, t.identity_cancelled());
     };
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
-    let Some(_under_way) = UnderWay::begin(&console.signing_in, &from, now) else {
-        return Err(Trouble::Busy);
-    };
-    // Counted before: a caller with made-up codes does not keep the provider busy.
-    let key = format!("{from} at the provider");
-    if let Some(wait) = console.wrong.blocked(&key, now) {
+    if let Some(wait) = console.wrong.blocked(&at_provider(&from), now) {
         let minutes = u64::try_from(wait).unwrap_or(0).div_ceil(60_000);
         return sign_in::refused(&desk, &t.sign_in_blocked(minutes));
     }
-    console.wrong.count(&key, now);
-    let person = match provider.person(&left.asked, code).await {
+    let asking = person(Arc::clone(console), provider, left.asked, code.to_owned(), from, now);
+    let person = match tokio::spawn(asking).await.map_err(|_| Trouble::Broken)?? {
         Ok(person) => person,
         Err(error) => return wrong(&desk, &error),
     };
-    console.wrong.forget(&key);
     let account = match admitted(&desk, person).await? {
         Ok(account) => account,
         Err(why) => return sign_in::refused(&desk, &why),
@@ -111,8 +117,35 @@ pub(crate) async fn come_back(
     // site has begun all of this.
     let mut response = desk.page(&SignedInPage { d: &desk, t, next: &left.next })?;
     sign(console, &desk, &sign_in::session(&desk, &account), &mut response);
-    set_leave(&desk, &mut response, "", 0);
+    desk.give(&LEAVE, "", 0, &mut response);
     Ok(response)
+}
+
+/// Who has come back `from` an address, as the provider says it. A task of its own: a caller with made-up codes who
+/// hangs up keeps the place, and is counted. An outage of the provider counts for nobody.
+async fn person(
+    console: Arc<Console>,
+    provider: Arc<dyn IdentityProvider>,
+    asked: SignInRequest,
+    code: String,
+    from: String,
+    now: i64,
+) -> Result<Result<Person, IdentityError>, Trouble> {
+    let Some(_under_way) = UnderWay::begin(&console.at_provider, &from, now) else {
+        return Err(Trouble::Busy);
+    };
+    let found = answered(ANSWER_MAX, provider.person(&asked, &code)).await;
+    match &found {
+        Ok(_) => console.wrong.forget(&at_provider(&from)),
+        Err(IdentityError::Refused(_)) => console.wrong.count(&at_provider(&from), now),
+        Err(IdentityError::Away(_)) => {}
+    }
+    Ok(found)
+}
+
+/// Under which key codes are counted that the provider does not take. It has a blank, so it is nobody's name.
+fn at_provider(from: &str) -> String {
+    format!("{from} at the provider")
 }
 
 /// The account of a person, or why they have none, as a sentence.
@@ -123,6 +156,11 @@ async fn admitted(desk: &Desk, person: Person) -> Result<Result<StaffMember, Str
         return Ok(Err(t.identity_name(Said(&person.name))));
     };
     let person = Identified { identity: person.identity, name, role };
+    let list = desk.engine().staff().await?;
+    let is_known = list.people().iter().any(|it| it.identity.as_ref() == Some(&person.identity));
+    if !is_known && has_twin(&list, &person.name) {
+        return Ok(Err(t.identity_name_has_twin(Said(&person.name))));
+    }
     match desk.engine().admit_staff(&person).await {
         Ok(account) => Ok(Ok(account)),
         Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {
@@ -145,12 +183,13 @@ fn wrong(desk: &Desk, error: &IdentityError) -> Result<Response, Trouble> {
     }
 }
 
-fn set_leave(desk: &Desk, response: &mut Response, signed: &str, seconds: i64) {
-    let secure = if desk.host.starts_with("https") { "; Secure" } else { "" };
-    let cookie = format!(
-        "{LEAVE}={signed}; Path=/console/sign-in; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}"
-    );
-    set_cookie(response, &cookie);
+/// What the provider answers within a time.
+async fn answered<T>(
+    within: Duration,
+    answer: impl Future<Output = Result<T, IdentityError>>,
+) -> Result<T, IdentityError> {
+    let late = |_| Err(IdentityError::Away(format!("no answer within {within:?}")));
+    timeout(within, answer).await.unwrap_or_else(late)
 }
 
 /// `POST /console/sign-in/go-on`: somebody whose session had ended has signed in in another tab, and goes on with
@@ -168,5 +207,18 @@ pub(crate) async fn go_on(desk: Desk, fields: Fields) -> Result<Response, Troubl
             Some(desk.t.not_signed_in_yet().to_owned()),
             StatusCode::UNAUTHORIZED,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_provider_that_hangs() {
+        let hangs = std::future::pending::<Result<(), _>>();
+        let late = answered(Duration::from_millis(10), hangs).await;
+        assert!(matches!(late, Err(IdentityError::Away(_))), "{late:?}");
+        assert_eq!(answered(ANSWER_MAX, async { Ok(7) }).await, Ok(7));
     }
 }

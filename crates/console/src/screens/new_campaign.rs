@@ -6,7 +6,7 @@ use axum::response::Response;
 use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::time::Millis;
-use engine::{CampaignDraft, Failure};
+use engine::{CampaignDraft, Done, Failure};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, to};
@@ -99,8 +99,9 @@ pub(crate) async fn create(desk: Desk, fields: Fields) -> Result<Response, Troub
     match desk.engine().create_campaign(&caller, draft).await {
         Ok(done) => {
             desk.console.index.has_changed();
+            let said = if let Done::Created(_) = done { "created" } else { "same" };
             let id = done.into_inner().campaign.id.clone();
-            Ok(to(&format!("/console/campaigns/{}?done=created", encoded(id.as_str()))))
+            Ok(to(&format!("/console/campaigns/{}?done={said}", encoded(id.as_str()))))
         }
         Err(failure) => wrong(&desk, &fields, failure),
     }

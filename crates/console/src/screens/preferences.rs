@@ -3,9 +3,9 @@
 use axum::response::Response;
 use coupon::calendar::Zone;
 
+use crate::cookie;
 use crate::desk::{Desk, Theme, to};
 use crate::fields::Fields;
-use crate::guard::set_cookie;
 use crate::text::Lang;
 use crate::trouble::Trouble;
 
@@ -17,10 +17,10 @@ pub(crate) async fn save(_: Desk, fields: Fields) -> Result<Response, Trouble> {
     let next = fields.get("next").filter(|next| is_here(next)).unwrap_or("/console");
     let mut response = to(next);
     let mut keep = |name: &str, value: &str| {
-        let cookie = format!(
+        let line = format!(
             "couponry_{name}={value}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={KEPT_S}"
         );
-        set_cookie(&mut response, &cookie);
+        cookie::set(&mut response, &line);
     };
     if let Some(lang) = fields.get("lang").and_then(Lang::of_tag) {
         keep("lang", lang.tag());

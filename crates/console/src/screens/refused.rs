@@ -1,10 +1,11 @@
 //! Refused attempts, as screens show them.
 
-use attempts::{Attempt, AttemptLog, Wanted};
+use attempts::{Attempt, AttemptLog, Kept, Wanted, masked};
 use coupon::calendar::Zone;
 use coupon::time::Millis;
 
 use crate::desk::Desk;
+use crate::roles::Action;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
@@ -36,7 +37,10 @@ impl Desk {
     ) -> Result<Vec<Refused>, Trouble> {
         let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
         let kept = found.map(|found| found.attempts).unwrap_or_default();
-        Ok(kept.into_iter().map(|kept| refused_row(self.t, kept.attempt, zone)).collect())
+        // The coupon of somebody else: who may help with it sees its code.
+        let whole = self.may(Action::Issue);
+        let row = |kept: Kept| refused_row(self.t, kept.attempt, zone, whole);
+        Ok(kept.into_iter().map(row).collect())
     }
 
     /// Reads the file of attempts on a thread where it may take its time.
@@ -56,7 +60,7 @@ impl Desk {
     }
 }
 
-fn refused_row(t: Texts, attempt: Attempt, zone: &Zone) -> Refused {
+fn refused_row(t: Texts, attempt: Attempt, zone: &Zone, whole: bool) -> Refused {
     let action = match &*attempt.action {
         "issue" => t.tried_issue().to_owned(),
         "check" => t.tried_check().to_owned(),
@@ -67,18 +71,26 @@ fn refused_row(t: Texts, attempt: Attempt, zone: &Zone) -> Refused {
         "staff-sign-in" => t.tried_staff_sign_in().to_owned(),
         other => other.to_owned(),
     };
+    let of_another = attempt.unknown.as_deref() == Some("of_another_user");
     let unknown = match attempt.unknown.as_deref() {
         Some("mistyped") => t.unknown_mistyped(),
         Some("forged") => t.unknown_forged(),
-        Some(_) => t.unknown_other(),
-        None => "",
+        Some("other") => t.unknown_other(),
+        Some(_) | None => "",
     };
     Refused {
         when: t.moment(Millis(attempt.at), zone),
         action,
-        why: t.problem(&attempt.problem),
+        // There is such a coupon, although the caller was told that there is none.
+        why: match of_another {
+            true => t.unknown_of_another_user().to_owned(),
+            false => t.problem(&attempt.problem),
+        },
         unknown,
-        code: attempt.code,
+        code: match of_another && !whole {
+            true => attempt.code.map(|code| masked(&code)),
+            false => attempt.code,
+        },
         user: attempt.user,
         order: attempt.order,
         actor: attempt.actor,

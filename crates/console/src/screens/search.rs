@@ -25,7 +25,7 @@ struct SearchPage<'a> {
     d: &'a Desk,
     t: Texts,
     q: &'a str,
-    /// A customer with coupons, and how to say so.
+    /// A customer with coupons or refused attempts, and how to say so.
     customer: Option<String>,
     /// What the order has redeemed: the code, and a sentence.
     redeemed: Vec<(String, String)>,
@@ -68,6 +68,10 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         found.meant = meant(&desk, text).await?;
         found.refused = of_code(&desk, text).await?;
     }
+    if q.parse::<OrderRef>().is_ok() {
+        let wanted = Wanted { order: Some(q.to_owned()), ..Wanted::default() };
+        found.refused.extend(desk.refused(wanted, &desk.zone).await?);
+    }
     found.is_empty = found.customer.is_none()
         && found.redeemed.is_empty()
         && found.campaigns.is_empty()
@@ -102,11 +106,16 @@ async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble
 
 async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
     let Ok(user) = q.parse::<UserId>() else { return Ok(None) };
-    let list = desk.coupons(Some(user), None, None).await?;
-    let count = list.coupons.len() as u64;
-    Ok((count > 0).then(|| match list.next {
-        None => desk.t.has_coupons(count),
-        Some(_) => desk.t.has_many_coupons().to_owned(),
+    let list = desk.coupons(Some(user.clone()), None, None).await?;
+    let (t, count) = (desk.t, list.coupons.len() as u64);
+    if count == 0 {
+        let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
+        let refused = desk.refused(wanted, &desk.zone).await?;
+        return Ok((!refused.is_empty()).then(|| t.has_only_refused().to_owned()));
+    }
+    Ok(Some(match list.next {
+        None => t.has_coupons(count),
+        Some(_) => t.has_many_coupons().to_owned(),
     }))
 }
 

@@ -15,13 +15,15 @@ use passwords::peer::Peer;
 use passwords::throttle::UnderWay;
 use passwords::{Password, PasswordError, Purpose};
 
-use crate::desk::{Desk, SESSION, to};
+use crate::cookie::SESSION;
+use crate::desk::{Desk, to};
 use crate::fields::Fields;
-use crate::guard::{set_cookie, sign, to_sign_in};
+use crate::guard::{sign, to_sign_in};
 use crate::screens::preferences::is_here;
 use crate::signing::Session;
 use crate::text::Texts;
 use crate::trouble::Trouble;
+use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -155,7 +157,9 @@ async fn checked(
     fields: &Fields,
 ) -> Result<Result<StaffMember, String>, Trouble> {
     let (t, console) = (desk.t, &desk.console);
-    let name = fields.shown("name");
+    // Counted as it is looked up: one name has many spellings. What can be no name has one count.
+    let name = fields.get("name").and_then(|name| name.parse::<UserId>().ok());
+    let name = name.as_ref().map_or("", UserId::as_str);
     let typed = fields.0.iter().find(|(field, _)| field == "password");
     let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
         return Ok(Err(t.sign_in_wrong().to_owned()));
@@ -171,7 +175,13 @@ async fn checked(
     }
     // Counted before the slow part, so that attempts side by side do not get past the limit.
     console.wrong.count(&key, desk.now.0);
-    let list = console.engine.staff().await?;
+    let list = match console.engine.staff().await {
+        Ok(list) => list,
+        Err(failure) => {
+            console.wrong.take_back(&key);
+            return Err(failure.into());
+        }
+    };
     let account = list.member(name).cloned();
     let hash = account.as_ref().map(|account| account.password_hash.as_str());
     // Whoever signs in at the provider has no password.
@@ -276,6 +286,10 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
             return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
         }
     };
+    if has_twin(&desk.engine().staff().await?, &name) {
+        let wrong = Some(t.name_has_twin().to_owned());
+        return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
+    }
     let password = fields.0.iter().find(|(field, _)| field == "password");
     let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
         let wrong = Some(t.password_rule().to_owned());
@@ -312,10 +326,7 @@ pub(crate) async fn sign_out(desk: Desk, fields: Fields) -> Result<Response, Tro
         }
     }
     let mut response = to("/console/sign-in");
-    set_cookie(
-        &mut response,
-        &format!("{SESSION}=; Path=/console; HttpOnly; SameSite=Strict; Max-Age=0"),
-    );
+    desk.give(&SESSION, "", 0, &mut response);
     Ok(response)
 }
 

@@ -13,6 +13,7 @@ use crate::invitation::{INVITATION_MS, new, signed};
 use crate::roles::{Action, TABLE};
 use crate::text::Texts;
 use crate::trouble::Trouble;
+use crate::twins::has_twin;
 
 #[derive(Template)]
 #[template(path = "staff.html")]
@@ -66,6 +67,10 @@ async fn show(desk: &Desk, invitation: Option<String>) -> Result<Response, Troub
 pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Trouble> {
     let role: StaffRole = fields.must("role")?;
     let name: Option<UserId> = fields.may("name")?;
+    let list = desk.engine().staff().await?;
+    if name.as_ref().is_some_and(|name| has_twin(&list, name)) {
+        return Err(Trouble::field("name", desk.t.name_has_twin()));
+    }
     let name = name.map(|name| name.to_string());
     let member = desk.member.as_ref().ok_or(Trouble::Forbidden)?;
     let by = Some((member.name.to_string(), member.session.generation));

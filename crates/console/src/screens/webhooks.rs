@@ -56,7 +56,7 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let filter = DeliveryFilter { state: None, before: desk.query.may("cursor")? };
     let found = webhooks.deliveries(&id, filter, PAGE).await?;
     let last = found.last().filter(|_| found.len() == PAGE);
-    let webhook = row(t, &endpoint);
+    let webhook = row(&desk, &endpoint);
     let page = WebhookPage {
         d: &desk,
         t,

@@ -15,7 +15,9 @@ texts! {
     funnel => "From stock to use", "발급에서 사용까지";
     funnel_issued => "Given out so far", "지금까지 발급";
     cancelled_since(day) => "Cancelled since {day}", "{day} 이후 취소";
-    share_of_stock => "Share of the stock", "전체 수량 대비";
+    share_title => "Share", "비율";
+    of_stock(share) => "{share} of the stock", "전체 수량의 {share}";
+    of_issued(share) => "{share} of those given out", "발급한 수량의 {share}";
     today => "Today", "오늘";
     new_campaign => "New campaign", "새 캠페인";
     no_campaigns => "No campaigns yet", "아직 캠페인이 없습니다";
@@ -74,6 +76,7 @@ texts! {
     stock_total => "All", "전체";
     sold_out_in_hours[hours] => "Sold out in about {hours} hour at the rate of the last 24 hours.", "Sold out in about {hours} hours at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {hours}시간 뒤 소진됩니다.";
     sold_out_in_days[days] => "Sold out in about {days} day at the rate of the last 24 hours.", "Sold out in about {days} days at the rate of the last 24 hours.", "최근 24시간 속도라면 약 {days}일 뒤 소진됩니다.";
+    left_at_end[left, day] => "About {left} will be left when giving out ends on {day}, at the rate of the last 24 hours.", "About {left} will be left when giving out ends on {day}, at the rate of the last 24 hours.", "최근 24시간 속도라면 발급이 끝나는 {day}에 약 {left}장이 남습니다.";
     terms => "Terms", "조건";
     batches => "Batches", "묶음";
     batch => "Batch", "묶음";

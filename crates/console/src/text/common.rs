@@ -51,6 +51,7 @@ texts! {
     identity_no_role(name) => "The company account {name} has no role for couponry. Ask whoever manages accounts at your company for one.", "회사 계정 {name}에는 couponry 역할이 없습니다. 회사의 계정 관리자에게 요청하세요.";
     identity_name(name) => "The name {name} of your company account cannot be a name here: it takes letters, digits and signs without spaces, up to 128 bytes.", "회사 계정 이름 {name}은 여기에서 쓸 수 없습니다. 공백 없이 글자, 숫자, 기호로 128바이트까지 쓸 수 있습니다.";
     identity_name_taken(name) => "The name {name} is of somebody who signs in with a password. Ask an admin to delete that account first.", "{name} 이름은 비밀번호로 로그인하는 사람이 쓰고 있습니다. 먼저 그 계정을 지워 달라고 관리자에게 요청하세요.";
+    identity_name_has_twin(name) => "The name {name} looks like that of somebody who has an account here. Ask an admin to delete that account, or to change one of the names at your company.", "{name} 이름은 이미 계정이 있는 다른 사람의 이름과 구별하기 어렵습니다. 그 계정을 지우거나 회사 계정 이름을 바꿔 달라고 관리자에게 요청하세요.";
     session_over => "Your session is over. Sign in to go on: what you typed is kept.", "로그인 시간이 지났습니다. 다시 로그인하면 입력한 내용으로 계속할 수 있습니다.";
     go_on_title => "Send your form", "입력한 내용 보내기";
     go_on_text => "You are signed in again. This is what you typed:", "다시 로그인했습니다. 입력한 내용은 다음과 같습니다.";
@@ -58,6 +59,7 @@ texts! {
     welcome_title => "Make your account", "계정 만들기";
     welcome_text(role) => "With this link you get an account with the role {role}. It works once.", "이 링크로 {role} 역할의 계정을 만들 수 있습니다. 한 번만 사용할 수 있습니다.";
     name_taken => "The name has an account already: choose another. A link for this name can give it a new password.", "이미 있는 이름입니다. 다른 이름을 고르세요. 이 이름을 지정한 링크로만 새 비밀번호를 정할 수 있습니다.";
+    name_has_twin => "The name looks like that of somebody else here, with other characters: choose one that people can tell from it.", "다른 사람의 이름과 글자는 다르지만 똑같아 보입니다. 구별할 수 있는 이름을 고르세요.";
     welcome_bad => "The link was used, has expired, or is not whole.", "이미 사용했거나 기간이 지났거나 온전하지 않은 링크입니다.";
     welcome_bad_hint => "Run `couponry console` for a new one, or ask an admin.", "`couponry console` 명령으로 새 링크를 만들거나 관리자에게 요청하세요.";
     password_rule => "8 to 128 characters; a sentence is good.", "8~128자. 문장을 쓰면 좋습니다.";
@@ -69,6 +71,8 @@ texts! {
     done_resumed => "It is resumed.", "다시 시작했습니다.";
     done_stock => "The new coupons are there.", "쿠폰을 추가했습니다.";
     done_issued => "The customer has the coupon.", "고객에게 쿠폰을 발급했습니다.";
+    done_had => "Nothing was given: the customer had got this coupon before. Below is how it is now.", "발급하지 않았습니다. 고객이 이 쿠폰을 이미 받았습니다. 현재 상태는 아래와 같습니다.";
+    done_same => "Nothing was changed: this was done before. Below is how it is now.", "변경된 내용이 없습니다. 이미 처리된 작업입니다. 현재 상태는 아래와 같습니다.";
     done_revoked => "The coupon was taken back.", "쿠폰을 회수했습니다.";
     done_voided => "The coupon is void.", "쿠폰을 폐기했습니다.";
     done_extended => "The coupon works longer now.", "쿠폰 기간을 연장했습니다.";

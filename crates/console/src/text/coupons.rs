@@ -7,10 +7,11 @@ texts! {
     search_what => "What are you looking for?", "무엇을 찾으시나요?";
     search_what_hint => "Type or paste a code in any spelling, the name of a customer, an order number, or the name of a campaign. From every page: press /.", "코드(어떤 표기든), 고객 이름, 주문 번호, 캠페인 이름을 입력하세요. 어느 화면에서든 / 키를 누르면 됩니다.";
     search_none => "Nothing found", "찾은 것이 없습니다";
-    search_none_hint => "No coupon, customer, order or campaign has this name. A customer without coupons is not known here.", "이 이름의 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 없는 고객은 여기에 나오지 않습니다.";
+    search_none_hint => "No coupon, customer, order or campaign has this name. A customer is known here who has a coupon, or of whom an attempt was refused; an order that redeemed, or was refused.", "이 이름의 쿠폰, 고객, 주문, 캠페인이 없습니다. 쿠폰이 있거나 거부된 시도가 있는 고객과, 쿠폰을 사용했거나 거부된 주문만 나옵니다.";
     did_you_mean => "Did you mean this code?", "이 코드를 찾으셨나요?";
     did_you_mean_hint => "It differs in one character, or two neighbours are swapped.", "한 글자가 다르거나 이웃한 두 글자가 바뀌었습니다.";
     has_coupons[count] => "{count} coupon", "{count} coupons", "쿠폰 {count}장";
+    has_only_refused => "no coupon, but attempts that were refused", "쿠폰 없음, 거부된 시도 있음";
     has_many_coupons => "more than 50 coupons", "쿠폰 50장 이상";
     order_redeemed(at, campaign) => "redeemed on {at} in {campaign}", "{at}에 {campaign} 캠페인에서 사용";
     order_cancelled(at, campaign) => "redeemed on {at} in {campaign}, then cancelled", "{at}에 {campaign} 캠페인에서 사용 후 취소";
@@ -54,7 +55,7 @@ texts! {
     coupon_cancel_means => "The coupon goes back to its customer and works again. The order cannot redeem it a second time.", "쿠폰이 고객에게 돌아가 다시 사용할 수 있습니다. 같은 주문으로는 다시 사용할 수 없습니다.";
     new_last_day => "New last day", "새 만료일";
     customer_has_none => "No coupons", "쿠폰이 없습니다";
-    customer_has_none_hint => "This customer has no coupon and never had one.", "이 고객은 쿠폰을 받은 적이 없습니다.";
+    customer_has_none_hint => "This customer has no coupon. One that was taken back is not in the list.", "이 고객에게는 쿠폰이 없습니다. 회수한 쿠폰은 목록에 나오지 않습니다.";
     give_a_coupon => "Give a coupon", "쿠폰 주기";
     nothing_to_give => "No running campaign has coupons that can be given.", "지금 줄 수 있는 쿠폰이 있는 캠페인이 없습니다.";
     for_order(order, at) => "order {order}, {at}", "주문 {order}, {at}";
@@ -66,6 +67,7 @@ texts! {
     tried_sign_in => "Sign in:", "로그인:";
     tried_staff_sign_in => "Sign in to the console:", "콘솔 로그인:";
     unknown_mistyped => "The code was mistyped.", "코드를 잘못 입력했습니다.";
+    unknown_of_another_user => "The code is right, and the coupon is of another customer.", "코드는 맞지만 다른 고객의 쿠폰입니다.";
     unknown_forged => "The code is of another shop, or invented.", "다른 쇼핑몰의 코드이거나 지어낸 코드입니다.";
     unknown_other => "The code is not one of ours.", "이 서비스의 코드가 아닙니다.";
 }

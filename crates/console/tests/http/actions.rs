@@ -45,9 +45,9 @@ async fn a_campaign_from_the_form() {
     assert!(place.engine.campaigns(&admin(), None, 9).await.unwrap().is_empty(), "only a preview");
     fields.push(("create", "1"));
     // Pressed twice: the same campaign.
-    for _ in 0..2 {
+    for said in ["created", "same"] {
         let page = browser.submit(path, &fields).await.must(303);
-        assert_eq!(page.to(), "/console/campaigns/autumn?done=created");
+        assert_eq!(page.to(), format!("/console/campaigns/autumn?done={said}"));
     }
     let made = campaign(&place, "autumn").await;
     assert_eq!(made.counts.unwrap().0.stock, 100_000_000);
@@ -105,9 +105,10 @@ async fn changes_of_a_campaign() {
     browser.submit(pause, &[("paused", "false")]).await.must(303);
     let page = browser.get("/console/campaigns/spring/stock").await.must(200);
     let batch = page.value("batch_id");
-    for _ in 0..2 {
+    for said in ["stock", "same"] {
         let fields = [("batch_id", batch.as_str()), ("count", "1,000")];
-        browser.submit("/console/campaigns/spring/stock", &fields).await.must(303);
+        let page = browser.submit("/console/campaigns/spring/stock", &fields).await.must(303);
+        assert_eq!(page.to(), format!("/console/campaigns/spring?done={said}"));
     }
     assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.stock, 1_020);
     let first = "/console/campaigns/spring/batches/first";
@@ -188,11 +189,49 @@ async fn goodwill_is_given_once() {
     let page = browser.get("/console/customers/cyd").await.must(200);
     let gift = page.value("issue_ref");
     let fields = [("campaign_id", "spring"), ("issue_ref", gift.as_str())];
-    for _ in 0..2 {
-        browser.submit("/console/customers/cyd/give", &fields).await.must(303);
-    }
+    let page = browser.submit("/console/customers/cyd/give", &fields).await.must(303);
+    assert_eq!(page.to(), "/console/customers/cyd?done=issued");
+    let page = browser.submit("/console/customers/cyd/give", &fields).await.must(303);
+    let page = browser.get(page.to()).await.must(200);
+    page.has("Nothing was given").has("cyd\u{2069} has this coupon");
     browser.get("/console/customers/cyd").await.must(200).has("Issued");
     assert_eq!(campaign(&place, "spring").await.counts.unwrap().0.issued, 2);
+    // Another form, and the one coupon that bob may have is used.
+    let fields = [("campaign_id", "spring"), ("issue_ref", "another")];
+    let page = browser.submit("/console/customers/bob/give", &fields).await.must(303);
+    browser.lang = "ko";
+    let page = browser.get(page.to()).await.must(200);
+    page.has("발급하지 않았습니다").has("다시 사용할 수 없습니다");
+}
+
+#[tokio::test]
+async fn what_was_done_before_is_said() {
+    type Form<'a> = &'a [(&'a str, &'a str)];
+    let place = Place::new();
+    let (issued, redeemed) = place.seeded().await;
+    let other = place.issued("dan").await;
+    let mut browser = place.signed_in(StaffRole::Support).await;
+    let coupon = |code: &str, action: &str| format!("/console/coupons/{code}/{action}");
+    let to_dan = [("user_id", "dan")];
+    let of_dan = [("user_id", "dan"), ("reason", "wrong")];
+    let extend = [("expires_on", "2027-04-30"), ("time_zone", "UTC"), ("reason", "late")];
+    let cancel = [("order_ref", "=1+1"), ("reason", "returned")];
+    browser.submit(&coupon(&other, "revoke"), &of_dan).await.must(303);
+    let rows: [(&str, String, Form<'_>, [&str; 2]); 4] = [
+        ("extended", coupon(&issued, "extend"), &extend, ["extended", "same"]),
+        ("cancelled", coupon(&redeemed, "cancel-redemption"), &cancel, ["cancelled", "same"]),
+        ("given", coupon(&other, "issue"), &to_dan, ["issued", "had"]),
+        ("voided", coupon(&issued, "void"), &[("reason", "leaked")], ["voided", "same"]),
+    ];
+    for (name, path, fields, said) in rows {
+        for said in said {
+            let page = browser.submit(&path, fields).await.must(303);
+            assert!(page.to().ends_with(&format!("?done={said}")), "{name}: {}", page.to());
+            let page = browser.get(page.to()).await.must(200);
+            let is_new = !page.text.contains("Nothing was");
+            assert_eq!(is_new, !matches!(said, "same" | "had"), "{name}: {}", page.text);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Signing in at the company's identity provider, as far as the console goes.
 
-use axum::http::header;
-use console::SIGN_INS_MAX;
+use axum::body::Body;
+use axum::http::{Method, header};
+use console::{SIGN_INS_MAX, SIGNING_MAX};
 use engine::StaffRole;
 
 use crate::browser::{Browser, Page};
-use crate::place::{HOSTILE, Place};
+use crate::place::{HOSTILE, PASSWORD, Place};
 
 const LEAVE_MS: i64 = 10 * 60_000;
 
@@ -77,6 +78,7 @@ async fn nobody_is_signed_in() {
         ("no role", "none", "no role for couponry"),
         ("no name", "odd", "cannot be a name"),
         ("the account of somebody", "admin", "signs in with a password"),
+        ("a name that looks like one", "%D0%B0dmin", "looks like that of somebody"),
     ];
     for (name, code, said) in cases {
         let mut browser = place.browser();
@@ -118,6 +120,45 @@ async fn codes_that_are_guessed() {
     }
     let state = leaves(&mut browser, "/console").await;
     comes_back(&mut browser, &state, "ida").await.must(401).has("Too many");
+}
+
+#[tokio::test]
+async fn an_outage_locks_nobody_out() {
+    let place = Place::new();
+    let mut browser = place.browser();
+    for _ in 0..=SIGN_INS_MAX {
+        let state = leaves(&mut browser, "/console").await;
+        comes_back(&mut browser, &state, "away").await.must(401).has("does not answer");
+    }
+    let state = leaves(&mut browser, "/console").await;
+    comes_back(&mut browser, &state, "ida").await.must(200).has("You are signed in");
+}
+
+#[tokio::test]
+async fn passwords_work_while_the_provider_hangs() {
+    let place = Place::new();
+    place.signed_in(StaffRole::Admin).await;
+    let mut browser = place.browser();
+    let mut waiting = Vec::new();
+    for _ in 0..SIGNING_MAX {
+        let state = leaves(&mut browser, "/console").await;
+        let path = format!("/console/sign-in/back?state={state}&code=hangs");
+        let one = browser.at(&browser);
+        waiting.push(tokio::spawn(async move {
+            one.answer(Method::GET, &path, None, Body::empty()).await;
+        }));
+        place.waiting.acquire().await.expect("a permit").forget();
+    }
+    // One more is too many, also when those before have closed their windows.
+    for _ in 0..2 {
+        browser.get("/console/sign-in/identity").await.must(429);
+        for one in waiting.drain(..) {
+            one.abort();
+            assert!(one.await.is_err(), "it waits for ever");
+        }
+    }
+    let fields = [("name", "admin"), ("password", PASSWORD)];
+    browser.post("/console/sign-in", &fields).await.must(303);
 }
 
 #[tokio::test]

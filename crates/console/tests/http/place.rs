@@ -20,6 +20,7 @@ use hot::HotStore;
 use hot_sqlite::{Options, SqliteHot};
 use passwords::Passwords;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use webhooks::{NewEndpoint, Webhooks};
 
 use crate::browser::Browser;
@@ -43,6 +44,8 @@ pub(crate) struct Place {
     pub(crate) console: Arc<Console>,
     pub(crate) attempts: Arc<AttemptLog>,
     pub(crate) passwords: Passwords,
+    /// A permit for each who waits for a provider that hangs.
+    pub(crate) waiting: Arc<Semaphore>,
     app: Router,
     folder: Arc<TempDir>,
 }
@@ -83,8 +86,9 @@ fn plan() -> CompactionPlan {
     CompactionPlan { works, warning: Some(HOSTILE.to_owned()) }
 }
 
-/// An identity provider: the code is the name of whoever comes back, or what goes wrong.
-struct Provider;
+/// An identity provider: the code is the name of whoever comes back, or what goes wrong. Each who waits for an answer
+/// that never comes adds a permit.
+struct Provider(Arc<Semaphore>);
 
 impl IdentityProvider for Provider {
     fn door<'a>(
@@ -115,6 +119,10 @@ impl IdentityProvider for Provider {
             "namesake" => Ok(Person { identity: "id 2".to_owned(), ..person("ida", ROLE)? }),
             name => person(name, ROLE),
         };
+        if code == "hangs" {
+            self.0.add_permits(1);
+            return Box::pin(std::future::pending());
+        }
         let found = found();
         Box::pin(async { found })
     }
@@ -193,11 +201,12 @@ impl Place {
         let webhooks =
             Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
         let passwords = Passwords::new();
+        let waiting = Arc::new(Semaphore::new(0));
         let console = Arc::new(Console::new(Setup {
             engine: Arc::clone(&engine),
             keys: signing(),
             passwords: passwords.clone(),
-            identity: Some(Arc::new(Provider)),
+            identity: Some(Arc::new(Provider(Arc::clone(&waiting)))),
             attempts: Some(Arc::clone(&log)),
             webhooks: Some(Arc::new(webhooks.expect("webhooks"))),
             machine: Box::new(machine),
@@ -210,7 +219,7 @@ impl Place {
             client: Box::new(|from, _| from),
         }));
         let app = pages(Arc::clone(&console));
-        Place { clock, engine, console, attempts: log, passwords, app, folder }
+        Place { clock, engine, console, attempts: log, passwords, waiting, app, folder }
     }
 
     /// A second process on the same store, as behind a proxy.

@@ -1,12 +1,14 @@
 //! Every screen, in both languages: it is there, it escapes what others wrote, and it says so in one language.
 
+use attempts::Attempt;
 use axum::http::header;
 use coupon::calendar::parse_instant;
 use coupon::time::Millis;
 use engine::{
     CampaignDraft, CompactionEnd, CompactionRun, EventsRequest, FeedStart, NoticeRound, OtherRuns,
-    StaffRole,
+    STAFF_ROLES, StaffRole,
 };
+use webhooks::NewEndpoint;
 
 use crate::place::{HOSTILE, Place, admin};
 use crate::roles::ROUTES;
@@ -121,12 +123,20 @@ async fn a_search_finds() {
     let last = issued.chars().last().unwrap();
     let mistyped =
         format!("{}{}", &issued[..issued.len() - 1], if last == '0' { '1' } else { '0' });
+    let tried = |user: Option<&str>, order: Option<&str>| {
+        let (user, order) = (user.map(str::to_owned), order.map(str::to_owned));
+        place.attempts.keep(Attempt { user, order, ..attempt(None, None) });
+    };
+    tried(Some("zoe"), None);
+    tried(None, Some("A-771"));
     let spelt = issued.to_lowercase().replace('-', "%20");
     let rows = [
         ("a code in another spelling", spelt.as_str(), 303, ""),
         ("a mistyped code", mistyped.as_str(), 200, issued.as_str()),
         ("a customer", "ann", 200, "1 coupon"),
         ("an order", "%3D1%2B1", 200, redeemed.as_str()),
+        ("a customer with refusals only", "zoe", 200, "/console/customers/zoe"),
+        ("an order that was refused", "A-771", 200, "The coupon or the link has expired"),
         ("a part of a campaign's name", "bold", 200, "/console/campaigns/spring"),
         ("nothing", "zzzz-zzzz", 200, "Nothing found"),
     ];
@@ -136,6 +146,75 @@ async fn a_search_finds() {
         assert!(page.text.contains(want), "{name}: {}", page.text);
         if status == 303 {
             assert_eq!(page.to(), format!("/console/coupons/{issued}"), "{name}");
+        }
+    }
+}
+
+fn attempt(code: Option<&str>, unknown: Option<&'static str>) -> Attempt {
+    Attempt {
+        at: 0,
+        action: "redeem".into(),
+        code: code.map(str::to_owned),
+        campaign: None,
+        user: None,
+        order: None,
+        actor: None,
+        peer: None,
+        problem: if unknown.is_some() { "NOT_FOUND" } else { "EXPIRED" }.into(),
+        unknown: unknown.map(Into::into),
+    }
+}
+
+/// A real coupon that somebody else tried: its page says so, and no page says that it is none.
+#[tokio::test]
+async fn a_coupon_of_somebody_else() {
+    let place = Place::new();
+    let (issued, _) = place.seeded().await;
+    let kept = attempt(Some(&issued), Some("of_another_user"));
+    place.attempts.keep(Attempt { user: Some("bob".to_owned()), ..kept });
+    for (role, sees_code) in
+        [(StaffRole::Admin, true), (StaffRole::Support, true), (StaffRole::Viewer, false)]
+    {
+        let mut browser = place.signed_in(role).await;
+        for path in [format!("/console/coupons/{issued}"), "/console/customers/bob".to_owned()] {
+            for (lang, says) in [("en", "is of another customer"), ("ko", "다른 고객의 쿠폰")]
+            {
+                browser.lang = lang;
+                let page = browser.get(&path).await.must(200);
+                page.has(says);
+                for lie in ["There is no such coupon", "not one of ours", "해당 쿠폰"] {
+                    assert!(!page.text.contains(lie), "{path}: {}", page.text);
+                }
+                let has_code = page.text.contains(&format!("· <bdi>{issued}</bdi>"));
+                assert_eq!(has_code, sees_code, "{role:?} {path}: {}", page.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_sees_where_a_webhook_leads_and_not_its_secrets() {
+    let place = Place::new();
+    let webhooks = place.webhook().await;
+    let url = "https://hooks.example.com/T0/s3cret?token=s3cret".to_owned();
+    let (webhook_id, ordered) = (Some("chat".to_owned()), false);
+    let new = NewEndpoint {
+        webhook_id,
+        url,
+        description: None,
+        types: None,
+        campaign: None,
+        ordered,
+        cursor: None,
+    };
+    webhooks.create(new).await.unwrap();
+    for role in STAFF_ROLES {
+        let mut browser = place.signed_in(role).await;
+        for path in ["/console/events", "/console/webhooks/chat"] {
+            let page = browser.get(path).await.must(200);
+            page.has("https://hooks.example.com/");
+            let may = matches!(role, StaffRole::Operator | StaffRole::Admin);
+            assert_eq!(page.text.contains("s3cret"), may, "{role:?} {path}");
         }
     }
 }
@@ -225,8 +304,9 @@ async fn the_funnel_and_the_report_by_campaign() {
     browser.submit(&path, &cancel).await.must(303);
     let page = browser.get("/console/campaigns/spring").await.must(200);
     for (step, count, share) in [
-        ("Given out so far", "2", "10%"),
-        ("Cancelled since 20 Nov 2026", "1", "5%"),
+        ("Given out so far", "2", "10% of the stock"),
+        ("\"row\">Redeemed<", "0", "0% of those given out"),
+        ("Cancelled since 20 Nov 2026", "1", "50% of those given out"),
         ("row\">All<", "20", "100%"),
     ] {
         let row = page.text.split(step).nth(1).unwrap_or_default();

@@ -47,6 +47,35 @@ async fn a_link_makes_one_account() {
 }
 
 #[tokio::test]
+async fn names_that_look_alike() {
+    let place = Place::new();
+    let mut admin = place.signed_in(StaffRole::Admin).await;
+    let enroll = async |name: &str, link: String| {
+        let signed = link.split_once("link=").unwrap().1.to_owned();
+        let fields = [("link", signed.as_str()), ("name", name), ("password", PASSWORD)];
+        place.browser().post("/console/welcome", &fields).await
+    };
+    let twin = "\u{430}dmin";
+    let rows = [
+        ("a Cyrillic letter", twin, 422),
+        ("a digit for a letter", "adm1n", 303),
+        ("its own", "eva", 303),
+        ("a full-width letter", "ｅva", 422),
+        ("another one", "evi", 303),
+    ];
+    for (row, name, want) in rows {
+        let page = enroll(name, place.link(StaffRole::Viewer, None)).await;
+        assert_eq!(page.status, want, "{row}: {}", page.text);
+        assert_eq!(page.text.contains("looks like that of somebody"), want == 422, "{row}");
+    }
+    enroll("", place.link(StaffRole::Viewer, Some(twin))).await.must(422);
+    let page = admin.submit("/console/staff/invite", &[("role", "viewer"), ("name", twin)]).await;
+    page.must(422).has("looks like that of somebody");
+    // Their own name stays theirs: a new password.
+    enroll("", place.link(StaffRole::Admin, Some(NAME))).await.must(303);
+}
+
+#[tokio::test]
 async fn a_link_ends_after_an_hour() {
     let place = Place::new();
     let link = place.link(StaffRole::Admin, None);
@@ -88,6 +117,34 @@ async fn wrong_passwords_are_counted() {
     browser.post("/console/sign-in", &right).await.must(401).has("Too many wrong passwords");
     place.clock.pass(console::SIGN_IN_WINDOW_MS);
     browser.post("/console/sign-in", &right).await.must(303);
+}
+
+#[tokio::test]
+async fn a_name_has_one_count_in_all_spellings() {
+    let place = Place::new();
+    let mut browser = place.browser();
+    let signed = place.link(StaffRole::Admin, Some("가각"));
+    let signed = signed.split_once("link=").unwrap().1;
+    browser.post("/console/welcome", &[("link", signed), ("password", PASSWORD)]).await.must(303);
+    let mut sign_in = async |name: &str, password: &str| {
+        browser.post("/console/sign-in", &[("name", name), ("password", password)]).await
+    };
+    let spellings =
+        ["가각", "\u{1100}\u{1161}각", "가\u{1100}\u{1161}\u{11a8}", "\u{1100}\u{1161}가\u{11a8}"];
+    sign_in(spellings[1], PASSWORD).await.must(303);
+    for nth in 0..console::SIGN_INS_MAX as usize {
+        let name = spellings[nth % spellings.len()];
+        sign_in(name, "wrong horse battery").await.must(401).has("is wrong");
+    }
+    for name in spellings {
+        sign_in(name, PASSWORD).await.must(401).has("Too many wrong passwords");
+    }
+    // What can be no name has one count, too.
+    for nth in 0..console::SIGN_INS_MAX {
+        sign_in(&format!("no name {nth}"), PASSWORD).await.must(401).has("is wrong");
+    }
+    sign_in("another one", PASSWORD).await.must(401).has("Too many wrong passwords");
+    sign_in("nobody", PASSWORD).await.must(401).has("is wrong");
 }
 
 #[tokio::test]
@@ -205,13 +262,25 @@ async fn the_cookie() {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure"), "over http a browser would drop it: {cookie}");
-    browser.extra = vec![("x-forwarded-proto", "https")];
     place.clock.pass(31 * 60_000);
     let page = browser.get("/console/store").await.must(200);
     let newer = page.headers[header::SET_COOKIE].to_str().unwrap();
-    assert!(newer.contains("; Secure") && newer.split(';').next() != cookie.split(';').next());
+    assert_ne!(newer.split(';').next(), cookie.split(';').next());
     let page = browser.get("/console/store").await.must(200);
     assert!(!page.headers.contains_key(header::SET_COOKIE), "not with every page");
+    // Over https it can be of this host only, and one that another host of the domain may have put is none.
+    browser.extra = vec![("x-forwarded-proto", "https")];
+    browser.get("/console/store").await.must(303);
+    let page = browser.post("/console/sign-in", &[("name", NAME), ("password", PASSWORD)]).await;
+    let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
+    for part in ["__Host-couponry_session=", "; Path=/;", "; HttpOnly", "; Secure"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    browser.get("/console/store").await.must(200);
+    let page = browser.submit("/console/sign-out", &[]).await.must(303);
+    let cookie = page.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-couponry_session=; Path=/;"), "{cookie}");
 }
 
 #[tokio::test]
