@@ -3,8 +3,10 @@
 //! *Point read*: a few rows by their keys. The caller's own thread does it, since the way to
 //! another thread and back takes several times as long as a read of pages in memory. While most
 //! point reads are slow, they wait for the disk, and the runtime goes on without the threads that
-//! read. Any longer read has a thread of its own from the start.
+//! read. Any longer read runs on a thread of the readers from the start: those that tokio lends to
+//! blocking work are everybody's, and name servers or passwords could hold all of them.
 
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,8 +15,8 @@ use std::time::{Duration, Instant};
 use hot::HotError;
 use rusqlite::Connection;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{AcquireError, Semaphore};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::sync::Semaphore;
 
 use crate::failure::{before_commit, caught};
 use crate::schema::{OpenError, open_reader};
@@ -41,6 +43,31 @@ pub(crate) struct Readers {
     idle: Arc<Mutex<Vec<Reader>>>,
     permits: Arc<Semaphore>,
     reads: AtomicU64,
+    threads: Threads,
+}
+
+/// The threads of the readers, one for each connection that reads. They end when they are idle.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> io::Result<Threads> {
+        let mut builder = Builder::new_current_thread();
+        let runtime = builder.thread_name("hot-reader").max_blocking_threads(READERS).build()?;
+        Ok(Threads(Some(runtime)))
+    }
+
+    fn handle(&self) -> Result<&Handle, HotError> {
+        self.0.as_ref().map(Runtime::handle).ok_or_else(closed)
+    }
+}
+
+impl Drop for Threads {
+    /// Waits for no read, so that a store may be closed within a runtime.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// A connection, and what it has looked up so far.
@@ -57,11 +84,14 @@ impl Readers {
             Ok::<_, OpenError>(Reader { conn: open_reader(path)?, seen })
         };
         let idle = (0..READERS).map(one).collect::<Result<Vec<_>, _>>()?;
+        let threads = Threads::start();
+        let file_error = |source| OpenError::File { folder: path.display().to_string(), source };
         Ok(Readers {
             slow: AtomicU32::new(0),
             idle: Arc::new(Mutex::new(idle)),
             permits: Arc::new(Semaphore::new(READERS)),
             reads: AtomicU64::new(0),
+            threads: threads.map_err(file_error)?,
         })
     }
 
@@ -92,7 +122,7 @@ impl Readers {
         read: impl FnOnce(&Reader) -> Result<T, HotError>,
     ) -> Result<T, HotError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let _permit = self.permits.acquire().await.map_err(closed)?;
+        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
         let slow = self.slow.load(Ordering::Relaxed);
         let (begun, computed) = (Instant::now(), computed());
         let read = || on_idle(&self.idle, read);
@@ -115,16 +145,16 @@ impl Readers {
         result
     }
 
-    /// Runs `body` in one read transaction, on a thread of its own.
+    /// Runs `body` in one read transaction, on a thread of the readers.
     pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
     where
         T: Send + 'static,
         F: FnOnce(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(closed)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let idle = Arc::clone(&self.idle);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = self.threads.handle()?.spawn_blocking(move || {
             // It is given back after the connection, also if the caller is gone by then.
             let _permit = permit;
             on_idle(&idle, |reader| in_transaction(reader, body))
@@ -152,7 +182,7 @@ fn can_go_on_without_us() -> bool {
     Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
-fn closed(_: AcquireError) -> HotError {
+fn closed() -> HotError {
     HotError::Unavailable("the store is closed".into())
 }
 
@@ -204,6 +234,46 @@ mod tests {
             let folder = tempfile::tempdir().expect("a folder");
             assert_eq!(one(&readers(folder.path(), slow)).await, 1, "slow: {slow}");
         }
+    }
+
+    /// Passwords, downloads or look-ups of names may hold all threads that tokio lends.
+    #[test]
+    fn reads_go_on_while_all_other_threads_are_stuck() {
+        const LENT: usize = 512;
+        let mut runtime = Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).max_blocking_threads(LENT).enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let (free, stuck) = std::sync::mpsc::channel::<()>();
+        let stuck = Arc::new(Mutex::new(stuck));
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let readers = Arc::new(readers(folder.path(), false));
+            for _ in 0..LENT {
+                let stuck = Arc::clone(&stuck);
+                tokio::task::spawn_blocking(move || {
+                    stuck.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+                });
+            }
+            let one =
+                |txn: &Txn<'_>| txn.conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0));
+            let mut reads = tokio::task::JoinSet::new();
+            for _ in 0..2 * READERS {
+                let readers = Arc::clone(&readers);
+                reads.spawn(async move { readers.run(one).await });
+            }
+            while let Some(read) = next(&mut reads).await {
+                assert_eq!(read.expect("no panic").expect("read"), 1);
+            }
+        });
+        drop(free);
+    }
+
+    /// The next task that ends, if it does so within the time of a test.
+    async fn next<T: 'static>(
+        tasks: &mut tokio::task::JoinSet<T>,
+    ) -> Option<Result<T, tokio::task::JoinError>> {
+        let next = tokio::time::timeout(Duration::from_secs(60), tasks.join_next()).await;
+        next.expect("reads wait for nobody else's threads")
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::WebhookError;
 use crate::guard;
+use crate::post::is_control;
 
 /// Most endpoints of a data folder: each is read, leased and sent to on its own.
 pub const ENDPOINTS_MAX: usize = 100;
@@ -50,7 +53,7 @@ pub struct NewEndpoint {
 pub struct Endpoint {
     /// Its name.
     pub webhook_id: String,
-    /// Where to post.
+    /// Where to post, in its normal form. It may have a secret in it, see [`Endpoint::url_without_query`].
     pub url: String,
     /// For people.
     pub description: Option<String>,
@@ -119,36 +122,50 @@ pub struct EndpointChanges {
 }
 
 impl NewEndpoint {
+    /// The same with the URL in its normal form.
+    ///
     /// # Errors
     /// [`WebhookError::Invalid`] with the first field that is not accepted.
-    pub(crate) fn check(&self, allow_private: bool) -> Result<(), WebhookError> {
+    pub(crate) fn checked(self, allow_private: bool) -> Result<NewEndpoint, WebhookError> {
         if let Some(name) = &self.webhook_id {
             check_name(name)?;
         }
-        check_url(&self.url, allow_private)?;
+        let url = normal_url(&self.url, allow_private)?;
         check_description(self.description.as_deref())?;
         check_types(self.types.as_ref())?;
-        check_campaign(self.campaign.as_deref())
+        check_campaign(self.campaign.as_deref())?;
+        Ok(NewEndpoint { url, ..self })
     }
 
     /// What a repeat must have, too.
     pub fn request(&self) -> String {
         let NewEndpoint { webhook_id: _, url, description, types, campaign, ordered, cursor: _ } =
             self;
-        serde_json::json!([url, description, types, campaign, ordered]).to_string()
+        json!([url, description, types, campaign, ordered]).to_string()
+    }
+}
+
+impl Endpoint {
+    /// The URL for readers who may not change it: its query, which may have a secret in it, is `...`.
+    pub fn url_without_query(&self) -> String {
+        match self.url.split_once('?') {
+            Some((start, _)) => format!("{start}?..."),
+            None => self.url.clone(),
+        }
     }
 }
 
 impl EndpointChanges {
+    /// The same with the URL in its normal form.
+    ///
     /// # Errors
     /// [`WebhookError::Invalid`] with the first field that is not accepted.
-    pub(crate) fn check(&self, allow_private: bool) -> Result<(), WebhookError> {
-        if let Some(url) = &self.url {
-            check_url(url, allow_private)?;
-        }
+    pub(crate) fn checked(self, allow_private: bool) -> Result<EndpointChanges, WebhookError> {
+        let url = self.url.as_deref().map(|url| normal_url(url, allow_private)).transpose()?;
         check_description(self.description.as_ref().and_then(Option::as_deref))?;
         check_types(self.types.as_ref().and_then(Option::as_ref))?;
-        check_campaign(self.campaign.as_ref().and_then(Option::as_deref))
+        check_campaign(self.campaign.as_ref().and_then(Option::as_deref))?;
+        Ok(EndpointChanges { url, ..self })
     }
 
     /// The endpoint after the change.
@@ -187,13 +204,15 @@ fn check_name(name: &str) -> Result<(), WebhookError> {
     }
 }
 
-fn check_url(url: &str, allow_private: bool) -> Result<(), WebhookError> {
-    guard::checked(url, allow_private).map(|_| ()).map_err(|bad| invalid("url", bad.to_string()))
+/// As the URL is sent: the host in small letters, without a default port, dots in the path or a fragment.
+fn normal_url(url: &str, allow_private: bool) -> Result<String, WebhookError> {
+    let checked = guard::checked(url, allow_private);
+    checked.map(String::from).map_err(|bad| invalid("url", bad.to_string()))
 }
 
 fn check_description(description: Option<&str>) -> Result<(), WebhookError> {
     let Some(text) = description else { return Ok(()) };
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_control) {
         return Err(invalid("description", "has a control character"));
     }
     check_length("description", text.len(), DESCRIPTION_LEN_MAX)
@@ -262,6 +281,7 @@ mod tests {
             ("the longest description", described(&text(DESCRIPTION_LEN_MAX)), None),
             ("a longer one", described(&text(DESCRIPTION_LEN_MAX + 1)), Some("description")),
             ("two lines", described("a\nb"), Some("description")),
+            ("turned text", described("a\u{202e}b"), Some("description")),
             ("a type", typed(&["coupon.redeemed"]), None),
             ("no types", typed(&[]), Some("types")),
             ("a type with a space", typed(&["coupon redeemed"]), Some("types")),
@@ -275,12 +295,57 @@ mod tests {
             ("a private address", at("https://10.0.0.1/"), Some("url")),
         ];
         for (name, endpoint, want) in cases {
-            let found = match endpoint.check(false) {
-                Ok(()) => None,
+            let found = match endpoint.checked(false) {
+                Ok(_) => None,
                 Err(WebhookError::Invalid { field, .. }) => Some(field),
                 Err(other) => panic!("{name}: {other}"),
             };
             assert_eq!(found, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn urls_have_one_form() {
+        let cases = [
+            ("without a path", "https://Hooks.Example", "https://hooks.example/"),
+            ("the default port", "https://hooks.example:443/in", "https://hooks.example/in"),
+            ("dots", "https://hooks.example/a/../in", "https://hooks.example/in"),
+            ("a tab", "https://hooks.example/\tin ", "https://hooks.example/in"),
+            ("a fragment", "https://hooks.example/in?k=1#x", "https://hooks.example/in?k=1"),
+            ("Korean", "https://쿠폰.example/쿠", "https://xn--2l7bi8e.example/%EC%BF%A0"),
+        ];
+        for (name, typed, want) in cases {
+            let new = NewEndpoint { url: typed.to_owned(), ..new() };
+            assert_eq!(new.checked(false).unwrap().url, want, "{name}");
+            let changes =
+                EndpointChanges { url: Some(typed.to_owned()), ..EndpointChanges::default() };
+            assert_eq!(changes.checked(false).unwrap().url.as_deref(), Some(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn queries_are_hidden() {
+        let endpoint = |url: &str| Endpoint {
+            webhook_id: String::new(),
+            url: url.to_owned(),
+            description: None,
+            types: None,
+            campaign: None,
+            ordered: false,
+            state: EndpointState::Active,
+            created_at: 0,
+            pending: 0,
+            failures: 0,
+            failing_since: None,
+            secrets: Vec::new(),
+        };
+        let cases = [
+            ("no query", "https://hooks.example/in", "https://hooks.example/in"),
+            ("a query", "https://hooks.example/in?key=1", "https://hooks.example/in?..."),
+            ("two of them", "https://hooks.example/in?a?b", "https://hooks.example/in?..."),
+        ];
+        for (name, url, want) in cases {
+            assert_eq!(endpoint(url).url_without_query(), want, "{name}");
         }
     }
 }

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{FileError, OpenError, WebhookError};
 
@@ -123,8 +124,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Both connections to one file.
 #[derive(Debug)]
 pub(crate) struct File {
-    sure: Mutex<Connection>,
-    quick: Mutex<Connection>,
+    /// For calls of others.
+    sure: Desk,
+    /// For the dispatcher.
+    quick: Desk,
 }
 
 impl File {
@@ -133,38 +136,49 @@ impl File {
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let sure = connection(path, "FULL")?;
         prepare(&sure)?;
-        Ok(File { sure: Mutex::new(sure), quick: Mutex::new(connection(path, "NORMAL")?) })
-    }
-
-    /// Runs `work` on another thread, with the connection for calls of others.
-    pub(crate) async fn sure<T: Send + 'static>(
-        self: &Arc<File>,
-        work: impl FnOnce(&mut Connection) -> Result<T, WebhookError> + Send + 'static,
-    ) -> Result<T, WebhookError> {
-        let file = Arc::clone(self);
-        elsewhere(move || work(&mut file.sure.lock().unwrap_or_else(PoisonError::into_inner))).await
-    }
-
-    /// Runs `work` on another thread, with the connection for the dispatcher.
-    pub(crate) async fn quick<T: Send + 'static>(
-        self: &Arc<File>,
-        work: impl FnOnce(&mut Connection) -> Result<T, WebhookError> + Send + 'static,
-    ) -> Result<T, WebhookError> {
-        let file = Arc::clone(self);
-        elsewhere(move || work(&mut file.quick.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
+        Ok(File { sure: Desk::with(sure)?, quick: Desk::with(connection(path, "NORMAL")?)? })
     }
 }
 
-async fn elsewhere<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, WebhookError> + Send + 'static,
-) -> Result<T, WebhookError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(WebhookError::Ending),
-        },
+/// A connection and the one thread that uses it. Callers wait in line for it here, and hold none of the threads
+/// that tokio lends to everybody.
+#[derive(Debug)]
+struct Desk {
+    conn: Arc<Mutex<Connection>>,
+    thread: Option<Runtime>,
+}
+
+impl Desk {
+    fn with(conn: Connection) -> std::io::Result<Desk> {
+        let mut thread = Builder::new_current_thread();
+        let thread = thread.thread_name("webhooks").max_blocking_threads(1).build()?;
+        Ok(Desk { conn: Arc::new(Mutex::new(conn)), thread: Some(thread) })
+    }
+
+    /// Runs `work` on the thread of the connection.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, WebhookError> + Send + 'static,
+    ) -> Result<T, WebhookError> {
+        let Some(thread) = &self.thread else { return Err(WebhookError::Ending) };
+        let conn = Arc::clone(&self.conn);
+        let work = move || work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner));
+        match thread.spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(WebhookError::Ending),
+            },
+        }
+    }
+}
+
+impl Drop for Desk {
+    /// Waits for nothing, so that it may happen within a runtime.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.shutdown_background();
+        }
     }
 }
 

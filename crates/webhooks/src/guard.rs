@@ -16,6 +16,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use crate::resolver::NameResolver;
+
 /// Longest URL of an endpoint, in bytes: what common proxies and servers accept.
 pub const URL_LEN_MAX: usize = 2_048;
 
@@ -61,7 +63,12 @@ pub(crate) fn checked(text: &str, allow_private: bool) -> Result<Url, BadUrl> {
     if text.len() > URL_LEN_MAX {
         return Err(BadUrl::Length { found: text.len() });
     }
-    let url = Url::parse(text).map_err(|why| BadUrl::Form { why: why.to_string() })?;
+    let mut url = Url::parse(text).map_err(|why| BadUrl::Form { why: why.to_string() })?;
+    url.set_fragment(None);
+    // Other characters than those of ASCII become longer.
+    if url.as_str().len() > URL_LEN_MAX {
+        return Err(BadUrl::Length { found: url.as_str().len() });
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BadUrl::Password);
     }
@@ -165,27 +172,28 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     within(PUBLIC_V6) && !NOT_PUBLIC_V6.into_iter().any(within)
 }
 
-/// Resolves names as the system does, and leaves out all addresses that are not public.
-#[derive(Clone, Copy, Debug)]
+/// Resolves names, and leaves out all addresses that are not public.
+#[derive(Clone, Debug)]
 pub(crate) struct GuardedResolver {
+    pub(crate) names: NameResolver,
     pub(crate) allow_private: bool,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let GuardedResolver { names, allow_private } = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(Box::new(left(found.collect(), allow_private)?.into_iter()) as Addrs)
+            let left = left(NameResolver::resolve(&names, name.as_str()).await?, allow_private)?;
+            Ok(Box::new(left.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
 
 /// Those of the addresses of a name that may be used.
-fn left(found: Vec<SocketAddr>, allow_private: bool) -> Result<Vec<SocketAddr>, BadUrl> {
-    let first = found.first().map(|address| address.ip());
-    let left: Vec<SocketAddr> =
-        found.into_iter().filter(|it| allow_private || is_public(it.ip())).collect();
+fn left(found: Vec<IpAddr>, allow_private: bool) -> Result<Vec<IpAddr>, BadUrl> {
+    let first = found.first().copied();
+    let left: Vec<IpAddr> =
+        found.into_iter().filter(|it| allow_private || is_public(*it)).collect();
     match first {
         Some(address) if left.is_empty() => Err(BadUrl::Private { address: address.to_string() }),
         Some(_) | None => Ok(left),

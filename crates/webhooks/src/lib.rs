@@ -32,6 +32,7 @@ mod file;
 mod guard;
 mod options;
 mod post;
+mod resolver;
 mod retry;
 mod run;
 mod signature;
@@ -59,6 +60,7 @@ pub use crate::file::backup;
 pub use crate::guard::{BadUrl, URL_LEN_MAX};
 pub use crate::options::{Options, RENEWALS};
 pub use crate::post::{ANSWER_BYTES_MAX, Answered, Verdict};
+pub use crate::resolver::{NameResolver, Unresolved};
 pub use crate::retry::{
     FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, ahead_max,
     chance, pause, retry_after, tried_for,
@@ -145,7 +147,7 @@ impl Webhooks {
     /// # Errors
     /// A file that cannot be opened, or is of another release.
     pub fn open(path: &Path, options: Options) -> Result<Webhooks, OpenError> {
-        Webhooks::with(Arc::new(Arc::new(File::open(path)?)), options)
+        Webhooks::with(Arc::new(File::open(path)?), options)
     }
 
     /// Those that another store keeps. Makes ring the TLS provider of this process, if there is none.
@@ -177,7 +179,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::Invalid`], [`WebhookError::NameTaken`], [`WebhookError::TooMany`], and those of the store.
     pub async fn create(&self, new: NewEndpoint) -> Result<(Endpoint, Secret, bool), WebhookError> {
-        new.check(self.options.allow_private)?;
+        let new = new.checked(self.options.allow_private)?;
         let made = || format!("whk_{}", Uuid::now_v7().simple());
         let name = new.webhook_id.clone().unwrap_or_else(made);
         let now = self.options.now();
@@ -216,7 +218,7 @@ impl Webhooks {
         webhook_id: &str,
         changes: EndpointChanges,
     ) -> Result<Endpoint, WebhookError> {
-        changes.check(self.options.allow_private)?;
+        let changes = changes.checked(self.options.allow_private)?;
         let endpoint = self.store.update(webhook_id, changes, self.options.now()).await?;
         self.endpoints_changed.notify_one();
         self.queued.notify_one();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::resolver::NameResolver;
 use crate::retry::{
     FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES,
 };
@@ -17,6 +18,8 @@ pub struct Options {
     /// Whether endpoints may have private addresses, and `http`. Then the guard accepts every address, also those of
     /// the metadata of clouds.
     pub allow_private: bool,
+    /// Resolves the names of endpoints. Each store has its own, so that names of one delay no other.
+    pub names: NameResolver,
     /// For how long the log keeps deliveries that have ended.
     pub log_keep: Duration,
     /// At most so many, of all endpoints: the file takes about 1 kB for each.
@@ -68,6 +71,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             allow_private: false,
+            names: NameResolver::default(),
             log_keep: Duration::from_secs(30 * 86_400),
             log_rows_max: 1_000_000,
             pending_max: 10_000,

@@ -20,6 +20,10 @@ pub const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Characters of an answer that the log shows.
 const ANSWER_SHOWN: usize = 200;
 
+/// Longest error of a request that the log shows, in characters: the longest name and a sentence. The certificate of a
+/// receiver may have a hundred names, all of which would be in it.
+const ERROR_SHOWN: usize = 500;
+
 /// Connections to one receiver that stay open.
 const IDLE_EACH: usize = 8;
 
@@ -73,7 +77,8 @@ impl Poster {
     /// Makes ring the TLS provider of this process, if there is none.
     pub(crate) fn new(options: &Options) -> Result<Poster, reqwest::Error> {
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
-        let resolver = GuardedResolver { allow_private: options.allow_private };
+        let Options { names, allow_private, .. } = options;
+        let resolver = GuardedResolver { names: names.clone(), allow_private: *allow_private };
         let client = Client::builder()
             .user_agent(concat!("couponry/", env!("CARGO_PKG_VERSION")))
             .dns_resolver(Arc::new(resolver))
@@ -165,8 +170,18 @@ async fn said(mut answer: Response) -> String {
             break;
         }
     }
-    let text = String::from_utf8_lossy(&body);
-    text.chars().filter(|c| !c.is_control()).take(ANSWER_SHOWN).collect()
+    shown(&String::from_utf8_lossy(&body), ANSWER_SHOWN)
+}
+
+/// The begin of a text of a receiver, as a log may show it.
+fn shown(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !is_control(*c)).take(most).collect()
+}
+
+/// Whether a character changes how the text around it is shown: also one that turns its direction.
+pub(crate) fn is_control(c: char) -> bool {
+    let turns = ['\u{200e}'..='\u{200f}', '\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+    c.is_control() || c == '\u{61c}' || turns.iter().any(|range| range.contains(&c))
 }
 
 /// Why there was no answer, without the URL: it may have a secret of the receiver in it.
@@ -179,7 +194,7 @@ fn no_answer(error: reqwest::Error, timeout: Duration) -> String {
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    deepest.to_string()
+    shown(&deepest.to_string(), ERROR_SHOWN)
 }
 
 #[cfg(test)]
@@ -188,6 +203,21 @@ mod tests {
 
     use super::*;
     use crate::Secret;
+
+    #[test]
+    fn what_a_log_shows() {
+        let long = "x".repeat(ERROR_SHOWN + 1);
+        let cases = [
+            ("plain", "쿠폰 ok", "쿠폰 ok"),
+            ("lines and colours", "a\r\nb\u{1b}[2J", "ab[2J"),
+            ("turned text", "a\u{202e}b\u{2066}c\u{2069}\u{200f}\u{61c}d", "abcd"),
+            ("the longest", &long[1..], &long[1..]),
+            ("a longer one", &long, &long[1..]),
+        ];
+        for (name, text, want) in cases {
+            assert_eq!(shown(text, ERROR_SHOWN), want, "{name}");
+        }
+    }
 
     /// Whatever has checked the URL before: the connection itself goes to no private address.
     #[tokio::test]

@@ -12,6 +12,8 @@ mod isolation;
 mod kills;
 #[path = "webhooks/log.rs"]
 mod log;
+#[path = "webhooks/names.rs"]
+mod names;
 #[path = "webhooks/order.rs"]
 mod order;
 #[path = "webhooks/place.rs"]

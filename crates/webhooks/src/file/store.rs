@@ -20,14 +20,14 @@ use crate::{
 };
 
 #[async_trait]
-impl Store for Arc<File> {
+impl Store for File {
     async fn create(
         &self,
         name: String,
         new: NewEndpoint,
         now: i64,
     ) -> Result<(Endpoint, Secret, bool), WebhookError> {
-        self.sure(move |conn| endpoints::create(conn, &name, &new, now)).await
+        self.sure.run(move |conn| endpoints::create(conn, &name, &new, now)).await
     }
 
     async fn list(
@@ -35,12 +35,12 @@ impl Store for Arc<File> {
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<Endpoint>, WebhookError> {
-        self.sure(move |conn| endpoints::list(conn, after.as_deref(), limit)).await
+        self.sure.run(move |conn| endpoints::list(conn, after.as_deref(), limit)).await
     }
 
     async fn get(&self, name: &str) -> Result<Endpoint, WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| endpoints::get(conn, &name)).await
+        self.sure.run(move |conn| endpoints::get(conn, &name)).await
     }
 
     async fn update(
@@ -50,17 +50,17 @@ impl Store for Arc<File> {
         now: i64,
     ) -> Result<Endpoint, WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| endpoints::update(conn, &name, changes, now)).await
+        self.sure.run(move |conn| endpoints::update(conn, &name, changes, now)).await
     }
 
     async fn turn(&self, name: &str, turn: Turn, now: i64) -> Result<Endpoint, WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| endpoints::turn(conn, &name, turn, now)).await
+        self.sure.run(move |conn| endpoints::turn(conn, &name, turn, now)).await
     }
 
     async fn delete(&self, name: &str) -> Result<(), WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| endpoints::delete(conn, &name)).await
+        self.sure.run(move |conn| endpoints::delete(conn, &name)).await
     }
 
     async fn rotate(
@@ -70,7 +70,7 @@ impl Store for Arc<File> {
         now: i64,
     ) -> Result<(Secret, bool), WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| secrets::rotate(conn, &name, &rotation, now)).await
+        self.sure.run(move |conn| secrets::rotate(conn, &name, &rotation, now)).await
     }
 
     async fn test_target(
@@ -86,7 +86,7 @@ impl Store for Arc<File> {
             let secrets = secrets::signing(conn, webhook, now, trusted)?;
             Ok(TestTarget { webhook, url, secrets })
         };
-        self.sure(target).await
+        self.sure.run(target).await
     }
 
     async fn tested(
@@ -98,7 +98,7 @@ impl Store for Arc<File> {
     ) -> Result<i64, WebhookError> {
         let (message, answered) = (matter.message(), answered.clone());
         let at_ms = matter.at_ms;
-        self.sure(move |conn| log::tested(conn, webhook, &message, at_ms, &answered, now)).await
+        self.sure.run(move |conn| log::tested(conn, webhook, &message, at_ms, &answered, now)).await
     }
 
     async fn deliveries(
@@ -108,7 +108,7 @@ impl Store for Arc<File> {
         limit: usize,
     ) -> Result<Vec<Delivery>, WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| log::list(conn, &name, &filter, limit)).await
+        self.sure.run(move |conn| log::list(conn, &name, &filter, limit)).await
     }
 
     async fn delivery(
@@ -117,12 +117,12 @@ impl Store for Arc<File> {
         number: i64,
     ) -> Result<(Delivery, Option<String>), WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| log::get(conn, &name, number)).await
+        self.sure.run(move |conn| log::get(conn, &name, number)).await
     }
 
     async fn redeliver(&self, name: &str, number: i64, now: i64) -> Result<Delivery, WebhookError> {
         let name = name.to_owned();
-        self.sure(move |conn| log::redeliver(conn, &name, number, now)).await
+        self.sure.run(move |conn| log::redeliver(conn, &name, number, now)).await
     }
 
     async fn announce(
@@ -134,16 +134,16 @@ impl Store for Arc<File> {
         let queue = move |conn: &mut _| {
             queue::announce(conn, &Matter::from(&announcement), pending_max, now)
         };
-        self.sure(queue).await
+        self.sure.run(queue).await
     }
 
     async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError> {
         let event_type = event_type.to_owned();
-        self.sure(move |conn| queue::has_asked(conn, &event_type)).await
+        self.sure.run(move |conn| queue::has_asked(conn, &event_type)).await
     }
 
     async fn gauge(&self, now: i64, failures_until_down: u64) -> Result<Gauge, WebhookError> {
-        self.sure(move |conn| log::gauge(conn, now, failures_until_down)).await
+        self.sure.run(move |conn| log::gauge(conn, now, failures_until_down)).await
     }
 
     async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>, WebhookError> {
@@ -153,12 +153,12 @@ impl Store for Arc<File> {
             ahead_max: millis(retry::ahead_max(options)),
         };
         let (me, options) = (me.to_owned(), options.clone());
-        self.quick(move |conn| leases::lease(conn, &me, terms, || options.now())).await
+        self.quick.run(move |conn| leases::lease(conn, &me, terms, || options.now())).await
     }
 
     async fn release(&self, me: &str) -> Result<(), WebhookError> {
         let me = me.to_owned();
-        self.quick(move |conn| leases::release(conn, &me)).await
+        self.quick.run(move |conn| leases::release(conn, &me)).await
     }
 
     fn leads(&self) -> bool {
@@ -167,7 +167,7 @@ impl Store for Arc<File> {
 
     async fn clean(&self, options: &Options, trusted: bool) -> Result<bool, WebhookError> {
         let options = options.clone();
-        self.quick(move |conn| log::clean(conn, &options, options.now(), trusted)).await
+        self.quick.run(move |conn| log::clean(conn, &options, options.now(), trusted)).await
     }
 
     async fn readers(
@@ -176,7 +176,7 @@ impl Store for Arc<File> {
         options: &Options,
     ) -> Result<Vec<Reader>, WebhookError> {
         let most = options.pending_max;
-        self.quick(move |conn| queue::readers(conn, &held, most)).await
+        self.quick.run(move |conn| queue::readers(conn, &held, most)).await
     }
 
     async fn read_on(
@@ -187,7 +187,7 @@ impl Store for Arc<File> {
         now: i64,
     ) -> Result<usize, WebhookError> {
         let next = next.to_owned();
-        self.quick(move |conn| queue::read_on(conn, &readers, &passage, &next, now)).await
+        self.quick.run(move |conn| queue::read_on(conn, &readers, &passage, &next, now)).await
     }
 
     async fn due(
@@ -199,7 +199,7 @@ impl Store for Arc<File> {
             let due = wants.iter().map(|want| due::due(conn, want, room));
             due.filter_map(Result::transpose).collect()
         };
-        self.quick(all).await
+        self.quick.run(all).await
     }
 
     async fn write(
@@ -209,6 +209,6 @@ impl Store for Arc<File> {
         options: &Options,
     ) -> Result<Written, WebhookError> {
         let options = options.clone();
-        self.quick(move |conn| results::write(conn, &tried, moment, &options)).await
+        self.quick.run(move |conn| results::write(conn, &tried, moment, &options)).await
     }
 }
