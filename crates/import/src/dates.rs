@@ -21,6 +21,17 @@ pub enum DateOrder {
     MonthFirst,
 }
 
+impl DateOrder {
+    /// The text that [`FromStr`] reads; `None` if nobody has said.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            DateOrder::Unsaid => None,
+            DateOrder::DayFirst => Some("day-first"),
+            DateOrder::MonthFirst => Some("month-first"),
+        }
+    }
+}
+
 /// The text names no order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is none of day-first and month-first")]
@@ -30,11 +41,8 @@ impl FromStr for DateOrder {
     type Err = BadDateOrder;
 
     fn from_str(text: &str) -> Result<DateOrder, BadDateOrder> {
-        match text {
-            "day-first" => Ok(DateOrder::DayFirst),
-            "month-first" => Ok(DateOrder::MonthFirst),
-            _ => Err(BadDateOrder),
-        }
+        let orders = [DateOrder::DayFirst, DateOrder::MonthFirst];
+        orders.into_iter().find(|it| it.as_str() == Some(text)).ok_or(BadDateOrder)
     }
 }
 

@@ -219,7 +219,8 @@ async fn workbooks() {
 
 #[tokio::test]
 async fn codes_of_files() {
-    let cases: [(&str, &str, Result<&[&str], &str>); 16] = [
+    type Want<'a> = Result<&'a [&'a str], &'a str>;
+    let cases: [(&str, &str, Want<'_>); 16] = [
         ("with a header", "code\nA\nB\n", Ok(&["2 A", "3 B"])),
         ("without", "A\nB", Ok(&["1 A", "2 B"])),
         ("more columns", "Code,user\r\nA-B,ann\r\n", Ok(&["2 A-B"])),
