@@ -36,7 +36,8 @@ async fn a_dry_run_says_what_the_import_says() {
         .unwrap();
     let old = world.clock.now().day().start().plus_ms(-400 * DAY_MS);
     let old = coupon::calendar::format_instant(old);
-    let cases: [(&str, &str, Counts, &[(u64, &str)]); 11] = [
+    type Rejected = &'static [(u64, &'static str)];
+    let cases: [(&str, &str, Counts, Rejected); 11] = [
         ("the same file again", first, [0, 4, 0], &[]),
         (
             "another holder, and other dates",
