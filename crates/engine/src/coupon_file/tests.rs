@@ -74,7 +74,7 @@ async fn what_is_exported_can_be_imported() {
             file.push_str(&format!("TRIP{nth:04},{},{}\n", first[below(3)], last[below(5)]));
         }
         assert_eq!(from.import(&admin(), &file).await.0, [120, 0, 0], "{zone}");
-        for nth in 0..600 {
+        for nth in 0..300 {
             let (engine, code) = (&from.engine, text(&format!("TRIP{:04}", below(100))));
             let (user, order) =
                 (users[below(users.len())].parse().ok(), format!("{nth}").parse().unwrap());

@@ -99,7 +99,7 @@ async fn a_dry_run_says_what_the_import_says() {
     assert_eq!(agree(&world, &admin(), &closed).await.0, [1, 0, 0], "a day that was never closed");
 }
 
-/// Files of lines that meet each other and what is there, by chance.
+/// Files of lines that meet each other and those of earlier files, by chance.
 #[tokio::test]
 async fn any_dry_run_says_what_the_import_says() {
     let world = World::new("Asia/Seoul", KEY).await;
@@ -123,16 +123,6 @@ async fn any_dry_run_says_what_the_import_says() {
             file.push_str(&format!("{code}{},{said},{last_day}\n", below(60 + round)));
         }
         agree(&world, &admin(), &file).await;
-        // Something happens between two files.
-        for _ in 0..5 {
-            let (code, user) = (text(&format!("CODE{}", below(60))), ["kim", "lee"][below(2)]);
-            let (engine, user) = (&world.engine, user.parse().ok());
-            let _ = match below(3) {
-                0 => engine.issue_code(&admin(), &code, user).await.map(|_| ()),
-                1 => engine.redeem(&admin(), &code, user, "a".parse().unwrap()).await.map(|_| ()),
-                _ => engine.void(&admin(), &code, Default::default()).await.map(|_| ()),
-            };
-        }
     }
 }
 
