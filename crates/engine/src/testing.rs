@@ -81,18 +81,7 @@ impl World {
 
     /// Imports a file, and returns its counts and its rejected lines.
     pub(crate) async fn import(&self, caller: &Caller, file: &str) -> (Counts, Vec<RejectedLine>) {
-        self.import_as(caller, file, FileFormat::default()).await
-    }
-
-    /// The same, of a file that is read so.
-    pub(crate) async fn import_as(
-        &self,
-        caller: &Caller,
-        file: &str,
-        format: FileFormat,
-    ) -> (Counts, Vec<RejectedLine>) {
-        let request = ImportRequest { format, ..request() };
-        let done = self.engine.import(caller, request, stream(file), |_| {}).await;
+        let done = self.engine.import(caller, request(), stream(file), |_| {}).await;
         let batch = done.unwrap().into_inner();
         let counts = batch.import;
         assert_eq!(counts.lines, counts.imported + counts.already_there + counts.rejected);

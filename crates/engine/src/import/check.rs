@@ -62,7 +62,7 @@ impl LineCheck<'_> {
     }
 
     fn decide(&mut self, line: &Line) -> Result<(ImportLine, Option<u64>), (&'static str, String)> {
-        let read = self.parser.read(line)?;
+        let (read, written) = self.parser.read(line)?;
         if !Day::expiry_day_of(read.expires_at).can_be_archived() {
             let detail =
                 "expires_at lies before the first or after the last day that can be archived";
@@ -78,7 +78,7 @@ impl LineCheck<'_> {
             );
             return Err(("FORBIDDEN", detail));
         }
-        match self.repeats.take(line.number, line.shown(), &read.code) {
+        match self.repeats.take(line.number, &written, &read.code) {
             Repeat::None => Ok((read, None)),
             Repeat::Same { earlier } => Ok((read, Some(earlier))),
             Repeat::OtherSpelling { earlier } => Err((

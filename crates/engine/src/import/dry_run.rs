@@ -2,8 +2,8 @@
 //!
 //! The same code decides as in an import: [`LineCheck`] what a line says, and the store what becomes of
 //! it, from the coupons as they are now. A later line with the code of an earlier one is compared with
-//! what that would have made. The store is asked for the first [`DRY_RUN_LOOKUPS_MAX`] codes only. What
-//! changes between a dry run and its import is the only other difference.
+//! what that line would have made of a coupon to which nothing else has happened. The store is asked
+//! for the first [`DRY_RUN_LOOKUPS_MAX`] codes only.
 
 mod report;
 

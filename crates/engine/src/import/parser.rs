@@ -29,14 +29,15 @@ impl Engine {
 }
 
 impl Parser<'_> {
-    /// The coupon of a line, or the reason and the detail of its rejection.
-    pub(super) fn read(&self, line: &Line) -> Result<ImportLine, (&'static str, String)> {
+    /// The coupon of a line with its code as the line writes it, or the reason and the detail of its
+    /// rejection.
+    pub(super) fn read(&self, line: &Line) -> Result<(ImportLine, String), (&'static str, String)> {
         let parsed = line.text().and_then(|text| match &self.header {
             Some(header) => header.parse(text, &self.defaults),
             None => Err(RowError::Empty),
         });
         let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
-        let Record { code, valid_from, expires_at, imported_state, .. } = read;
+        let Record { code, written, valid_from, expires_at, imported_state } = read;
         let read = ImportLine { code, valid_from, expires_at, imported_state };
         if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
@@ -48,6 +49,6 @@ impl Parser<'_> {
             // The days in which it can be cancelled would count from that future instant.
             return Err(("BAD_DATE", "redeemed_at lies in the future".to_owned()));
         }
-        Ok(read)
+        Ok((read, written))
     }
 }

@@ -35,9 +35,9 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    /// Compares a line with the earlier ones, and remembers it.
-    pub(super) fn take(&mut self, number: u64, text: &str, code: &Code) -> Repeat {
-        let spelling = self.hasher.hash_one(spelling(text, code));
+    /// Compares a line with the earlier ones, and remembers it. `written` is its code as it stands there.
+    pub(super) fn take(&mut self, number: u64, written: &str, code: &Code) -> Repeat {
+        let spelling = self.hasher.hash_one(written);
         let of_code = self.hasher.hash_one(code.as_str());
         match self.seen.get(&of_code) {
             Some((earlier, same)) if *same == spelling => Repeat::Same { earlier: *earlier },
@@ -52,13 +52,6 @@ impl Repeats {
     }
 }
 
-/// The code as the line writes it.
-fn spelling<'a>(text: &'a str, code: &'a Code) -> &'a str {
-    let mut cells = text.split([',', ';', '\t', '"', '\'', '\u{feff}']).map(str::trim);
-    let found = cells.find(|cell| cell.parse::<Code>().is_ok_and(|it| it == *code));
-    found.unwrap_or(code.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,14 +60,13 @@ mod tests {
     fn spellings() {
         let cases = [
             ("the same", "ABCD-1", Repeat::Same { earlier: 1 }),
-            ("quoted, in another column", "2027-12-31;\"ABCD-1\"", Repeat::Same { earlier: 1 }),
-            ("lower case", "abcd-1,,", Repeat::OtherSpelling { earlier: 1 }),
+            ("lower case", "abcd-1", Repeat::OtherSpelling { earlier: 1 }),
             ("another hyphen", "ABC-D1", Repeat::OtherSpelling { earlier: 1 }),
             ("without", "ABCD1", Repeat::OtherSpelling { earlier: 1 }),
         ];
         for (name, text, want) in cases {
             let (mut repeats, code) = (Repeats::default(), "ABCD1".parse().unwrap());
-            assert_eq!(repeats.take(1, "ABCD-1,2027-12-31", &code), Repeat::None, "{name}: first");
+            assert_eq!(repeats.take(1, "ABCD-1", &code), Repeat::None, "{name}: first");
             assert_eq!(repeats.take(2, text, &code), want, "{name}");
         }
     }
