@@ -116,6 +116,8 @@ impl Texts {
             "already_there" => self.lines_known(),
             "rejected" => self.lines_rejected(),
             "id" => self.key(),
+            "link" => self.invitation(),
+            "invited_by" => self.invited_by(),
             "seconds" => self.field_seconds(),
             other => other,
         }

@@ -37,7 +37,7 @@ impl Desk {
     ) -> Result<Vec<Refused>, Trouble> {
         let found = self.of_attempts(move |log| log.find(&wanted, SHOWN_MAX)).await?;
         let kept = found.map(|found| found.attempts).unwrap_or_default();
-        // The coupon of somebody else: who may help with it sees its code.
+        // A coupon that the caller was not shown: who may give one sees its code.
         let whole = self.may(Action::Issue);
         let row = |kept: Kept| refused_row(self.t, kept.attempt, zone, whole);
         Ok(kept.into_iter().map(row).collect())
@@ -71,7 +71,12 @@ fn refused_row(t: Texts, attempt: Attempt, zone: &Zone, whole: bool) -> Refused 
         "staff-sign-in" => t.tried_staff_sign_in().to_owned(),
         other => other.to_owned(),
     };
-    let of_another = attempt.unknown.as_deref() == Some("of_another_user");
+    // There may be such a coupon, although the caller was told that there is none.
+    let of_coupon = match attempt.unknown.as_deref() {
+        Some("of_another_user") => Some(t.unknown_of_another_user()),
+        Some("not_issued") => Some(t.unknown_not_issued()),
+        Some(_) | None => None,
+    };
     let unknown = match attempt.unknown.as_deref() {
         Some("mistyped") => t.unknown_mistyped(),
         Some("forged") => t.unknown_forged(),
@@ -81,15 +86,11 @@ fn refused_row(t: Texts, attempt: Attempt, zone: &Zone, whole: bool) -> Refused 
     Refused {
         when: t.moment(Millis(attempt.at), zone),
         action,
-        // There is such a coupon, although the caller was told that there is none.
-        why: match of_another {
-            true => t.unknown_of_another_user().to_owned(),
-            false => t.problem(&attempt.problem),
-        },
+        why: of_coupon.map_or_else(|| t.problem(&attempt.problem), str::to_owned),
         unknown,
-        code: match of_another && !whole {
-            true => attempt.code.map(|code| masked(&code)),
-            false => attempt.code,
+        code: match of_coupon {
+            Some(_) if !whole => attempt.code.map(|code| masked(&code)),
+            Some(_) | None => attempt.code,
         },
         user: attempt.user,
         order: attempt.order,

@@ -68,6 +68,7 @@ texts! {
     tried_staff_sign_in => "Sign in to the console:", "콘솔 로그인:";
     unknown_mistyped => "The code was mistyped.", "코드를 잘못 입력했습니다.";
     unknown_of_another_user => "The code is right, and the coupon is of another customer.", "코드는 맞지만 다른 고객의 쿠폰입니다.";
+    unknown_not_issued => "The code is right, and the customer has not got the coupon: it must be given out first.", "코드는 맞지만 고객에게 발급되지 않은 쿠폰입니다. 먼저 발급해야 합니다.";
     unknown_forged => "The code is of another shop, or invented.", "다른 쇼핑몰의 코드이거나 지어낸 코드입니다.";
     unknown_other => "The code is not one of ours.", "이 서비스의 코드가 아닙니다.";
 }

@@ -9,6 +9,8 @@ texts! {
     staff_hint => "People who may sign in to the console. A role is good from the next page on.", "콘솔에 로그인할 수 있는 사람입니다. 역할은 다음 화면부터 적용됩니다.";
     invitation => "Invitation", "초대 링크";
     invitation_hint => "Send this link to the person. It works once, for three days, and is shown only now.", "이 링크를 상대에게 보내세요. 3일 동안 한 번만 쓸 수 있고 지금만 표시됩니다.";
+    invited_by => "Invited by", "초대한 사람";
+    import_only_available => "You can import codes that nobody has. Lines that say issued, redeemed or void are rejected: ask an admin to import those.", "아무도 받지 않은 코드만 가져올 수 있습니다. 발급, 사용, 폐기 상태인 줄은 거부됩니다. 그런 줄은 관리자에게 요청하세요.";
     invite => "Invite somebody", "초대하기";
     since => "Since", "추가한 날";
     you => "you", "나";

@@ -238,8 +238,13 @@ async fn what_was_done_before_is_said() {
 async fn a_file_is_checked_and_imported() {
     let place = Place::new();
     place.seeded().await;
-    let mut browser = place.signed_in(StaffRole::Marketer).await;
     let path = "/console/campaigns/spring/import";
+    for (role, is_told) in [(StaffRole::Admin, false), (StaffRole::Marketer, true)] {
+        let page = place.signed_in(role).await.get(path).await.must(200);
+        let said = page.text.contains("Lines that say issued, redeemed or void are rejected");
+        assert_eq!(said, is_told, "{role:?}");
+    }
+    let mut browser = place.signed_in(StaffRole::Marketer).await;
     let file = "code\nOLD-0001\nOLD-0002\n=1+1\n";
     let page = browser.upload(path, "check", "old", file).await.must(200);
     page.has("3 lines: 2 new, 0 known already, 0 not compared, 1 would be rejected.");

@@ -32,7 +32,7 @@ pub(crate) const NOON: &str = "2026-11-20T12:00:00Z";
 const LONG: Duration = Duration::from_secs(300);
 
 /// What somebody may write who wants to do harm, or has a name like that.
-pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" '\u{202e}x 😀";
+pub(crate) const HOSTILE: &str = "<b>Bold</b> & \"q\" 'x 😀";
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 

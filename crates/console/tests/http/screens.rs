@@ -165,13 +165,15 @@ fn attempt(code: Option<&str>, unknown: Option<&'static str>) -> Attempt {
     }
 }
 
-/// A real coupon that somebody else tried: its page says so, and no page says that it is none.
+/// A real coupon that was not found: its page says why, and no page says that it is none.
 #[tokio::test]
-async fn a_coupon_of_somebody_else() {
+async fn a_coupon_that_was_not_found() {
     let place = Place::new();
     let (issued, _) = place.seeded().await;
-    let kept = attempt(Some(&issued), Some("of_another_user"));
-    place.attempts.keep(Attempt { user: Some("bob".to_owned()), ..kept });
+    for reason in ["of_another_user", "not_issued"] {
+        let kept = attempt(Some(&issued), Some(reason));
+        place.attempts.keep(Attempt { user: Some("bob".to_owned()), ..kept });
+    }
     for (role, sees_code) in
         [(StaffRole::Admin, true), (StaffRole::Support, true), (StaffRole::Viewer, false)]
     {
@@ -182,6 +184,11 @@ async fn a_coupon_of_somebody_else() {
                 browser.lang = lang;
                 let page = browser.get(&path).await.must(200);
                 page.has(says);
+                page.has(if lang == "en" {
+                    "it must be given out first"
+                } else {
+                    "먼저 발급해야"
+                });
                 for lie in ["There is no such coupon", "not one of ours", "해당 쿠폰"] {
                     assert!(!page.text.contains(lie), "{path}: {}", page.text);
                 }

@@ -340,14 +340,25 @@ async fn people() {
     mina.get("/console/staff").await.must(403);
     admin.submit("/console/staff/support/role", &[("role", "admin")]).await.must(303);
     mina.get("/console/staff").await.must(200).has("support");
-    admin.submit("/console/staff/support/role", &[("role", "viewer")]).await.must(303);
+    // Who is an admin no longer is signed out, and the links that they made stay over.
+    let invite = [("role", "admin"), ("name", "olga")];
+    let page = mina.submit("/console/staff/invite", &invite).await.must(200);
+    let link = page.text.split("value=\"http://shop.example").nth(1).unwrap();
+    let link = link.split('"').next().unwrap();
+    place.browser().get(link).await.must(200);
+    for role in ["viewer", "admin", "viewer"] {
+        admin.submit("/console/staff/support/role", &[("role", role)]).await.must(303);
+        place.browser().get(link).await.must(410);
+    }
+    mina.get("/console/staff").await.must(303);
+    let sign_in = [("name", "support"), ("password", PASSWORD)];
+    mina.post("/console/sign-in", &sign_in).await.must(303);
     mina.get("/console/staff").await.must(403);
     admin.submit("/console/staff/admin/role", &[("role", "viewer")]).await.must(422);
     admin.submit("/console/staff/admin/remove", &[]).await.must(422).has("last admin");
     admin.submit("/console/staff/support/sign-out", &[]).await.must(303);
     mina.get("/console/store").await.must(303);
     admin.submit("/console/staff/support/remove", &[]).await.must(303);
-    let sign_in = [("name", "support"), ("password", PASSWORD)];
     mina.post("/console/sign-in", &sign_in).await.must(401);
     let page = admin.submit("/console/staff/invite", &[("role", "viewer"), ("name", "vera")]).await;
     let page = page.must(200);
