@@ -27,6 +27,18 @@ const SCRIPT: &str = include_str!("readers/read.py");
 const PAGE: &str = include_str!("../../docs/readers.md");
 const SPARK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/service/readers/spark");
 
+/// Prints the list of complete days as each reader finds it.
+const COMPLETE_DAYS: &str = r#"
+import json, sys
+import duckdb, pandas, polars
+folder = sys.argv[1] + "/complete_days"
+by_duckdb = duckdb.read_parquet(folder + "/*.parquet").fetchall()
+by_polars = polars.read_parquet(folder + "/*.parquet").rows()
+by_pandas = pandas.read_parquet(folder).itertuples(index=False, name=None)
+for rows in [by_duckdb, by_polars, by_pandas]:
+    print(json.dumps({day.isoformat(): count for day, count in rows}))
+"#;
+
 /// Exit code of the script if Spark is not there and cannot be downloaded.
 const CANNOT_BE_HAD: i32 = 69;
 
@@ -252,6 +264,27 @@ fn merged(data: &Data, admin: &mut Client) {
     }
 }
 
+/// Every reader finds the same days in the list of complete days, and each has as many rows as it says.
+fn complete_days_agree(python: &Path, data: &Data) {
+    let folder = cold(data);
+    let output = Command::new(python).args(["-c", COMPLETE_DAYS]).arg(&folder).output();
+    let output = output.expect("python");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let (_, rows, _) = agreed(python, &folder, "complete days");
+    let mut want: BTreeMap<String, u64> = BTreeMap::new();
+    for row in rows {
+        *want.entry(row["expiry_day"].as_str().expect("a day").to_owned()).or_default() += 1;
+    }
+    // The other days of this store end in 2031, or later.
+    want.retain(|day, _| day.as_str() < "2031");
+    assert!(want.len() >= DAYS_OVER, "{want:?}");
+    for line in String::from_utf8(output.stdout).expect("UTF-8").lines() {
+        let found: BTreeMap<String, u64> = serde_json::from_str(line).expect("JSON");
+        assert_eq!(found, want);
+    }
+}
+
 /// The examples of the page for these readers, which come before those for Spark.
 fn examples() -> Vec<&'static str> {
     let (before, _) = PAGE.split_once("\n## Spark\n").expect("a part about Spark");
@@ -274,6 +307,7 @@ fn other_readers_find_the_same() {
     day_after_day(&data);
     let second = compared(&python, &data, &mut admin, "checkpoint");
     assert_eq!(second, first + DAYS_OVER, "a coupon a day more");
+    complete_days_agree(&python, &data);
     for (table, _) in TABLES {
         let log = cold(&data).join(table).join("_delta_log");
         assert_eq!(files(&log, ".checkpoint.parquet").len(), 1, "{table}: checkpoints");

@@ -739,6 +739,11 @@ fn one_partition_at_a_time() {
         assert_eq!(found.kinds(), kinds.iter().copied().collect(), "{name}: {found:#?}");
         assert_eq!(found.code, Some(if kinds.is_empty() { 0 } else { 3 }), "{name}");
         assert_eq!(found.summary["looked_at"]["claims"], 0, "{name}: {}", found.summary);
+        let unknown = usize::from(name == "a day of nothing");
+        assert_eq!(
+            found.summary["notes"]["no-such-partition"].as_u64().unwrap_or(0) as usize,
+            unknown
+        );
         let days = found.summary["partitions"].as_array().map(Vec::len);
         assert_eq!(days, Some(arguments.len() / 2), "{name}: {}", found.summary);
     }

@@ -51,6 +51,15 @@ pub enum ColdError {
         /// Writers that tried.
         writers: usize,
     },
+    /// There is no folder for the partition of this day, and there never will be.
+    #[error(
+        "its expiry day is {side} in UTC, and the cold tier has no folder for such a day: its \
+         coupons work, and stay in the hot store"
+    )]
+    NoFolder {
+        /// `before 1970-01-01` or `after 9999-12-31`.
+        side: &'static str,
+    },
     /// The clocks differ too much. A wrong clock would seal partitions that have not expired.
     #[error(
         "the clock of this machine is {ms} ms {way} that of cold store {location}, and 5 s are \

@@ -5,7 +5,7 @@
 //! partitioned by expiry day and sorted by code. `coupons_by_holder` is partitioned by month and
 //! sorted by holder. `holder_index` has whole coupons sorted by holder; a holder's list is read
 //! from it. Any reader of Delta may read the first two; `schema/cold.md` is the contract with such
-//! readers.
+//! readers. For them a file beside the tables lists the expiry days that are complete.
 //!
 //! A coupon in cold never changes. Every commit to a partition carries the number after the last one
 //! as its Delta transaction version, so the commits of a partition are totally ordered. A writer
@@ -16,6 +16,7 @@ mod blocking;
 mod bounds;
 mod bucket;
 mod checksums;
+mod complete;
 mod cursor;
 mod decode;
 mod encode;

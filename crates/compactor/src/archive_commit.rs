@@ -80,7 +80,14 @@ impl Compactor {
                     (self.watch)(Progress::Committed { day, archive_commit: number });
                     return Ok(Some(ArchiveCommit { number, files, copied }));
                 }
-                Committed::Taken { .. } => return Ok(None),
+                Committed::Taken { archive_commit } if archive_commit > on.archive_commit => {
+                    return Ok(None);
+                }
+                // Nobody else has committed, so this is no conflict, and a retry would end here, too.
+                Committed::Taken { .. } => {
+                    let what = format!("archive commit {number} was refused");
+                    return Err(CompactError::NoProgress { day, what });
+                }
                 Committed::Moved { version } => newest = version,
             }
         }

@@ -45,7 +45,11 @@ impl Compactor {
             // reason, it would be copied for ever.
             stuck = if evicted == 0 && is_within(&codes, &last) { stuck + 1 } else { 0 };
             if stuck == STUCK_MAX {
-                return Err(CompactError::Conflict { day });
+                let what = format!(
+                    "hot evicted none of {} closed coupons in {STUCK_MAX} tries",
+                    codes.len()
+                );
+                return Err(CompactError::NoProgress { day, what });
             }
             let runs = tiers::runs(&partition.files);
             let merged = tiers::make_room(&tiers::sizes(&runs), self.settings.partition_files_max);

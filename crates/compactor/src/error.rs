@@ -39,6 +39,14 @@ pub enum CompactError {
         /// The file.
         file: String,
     },
+    /// A step had no effect although no other compactor was at work, so a retry would have none.
+    #[error("partition {day}: {what}, and no other compactor is the reason; nothing is lost")]
+    NoProgress {
+        /// The partition.
+        day: Day,
+        /// The step.
+        what: String,
+    },
     /// Other compactors were faster every time.
     #[error(
         "partition {day}: other compactors commit to it all the time: run `couponry compact` again"
@@ -56,10 +64,14 @@ pub(crate) fn is_of_a_store(error: &CompactError) -> bool {
         CompactError::StoreMismatch(_) => true,
         CompactError::Cold(error) => !matches!(
             error,
-            ColdError::Damaged { .. } | ColdError::TooMuch { .. } | ColdError::Order { .. }
+            ColdError::Damaged { .. }
+                | ColdError::NoFolder { .. }
+                | ColdError::TooMuch { .. }
+                | ColdError::Order { .. }
         ),
         CompactError::ArchivedMarkerAlone { .. }
         | CompactError::NotAsWritten { .. }
+        | CompactError::NoProgress { .. }
         | CompactError::Conflict { .. } => false,
     }
 }

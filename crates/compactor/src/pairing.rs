@@ -33,11 +33,7 @@ pub enum StoreMismatch {
         committed: u64,
     },
     /// The hot store is an older copy of itself, or has never used this cold tier.
-    #[error(
-        "{location} is at version {found}, and this hot store knows it up to {}: the hot store is \
-         older than the cold tier, so an archived coupon could be redeemed again; run \
-         `couponry restore` first", .begun.map_or("none".into(), |begun| format!("version {begun}"))
-    )]
+    #[error("{location} is at version {found}, and this hot store {}", hot_older(*begun))]
     HotOlder {
         /// The location of the cold tier.
         location: String,
@@ -46,6 +42,18 @@ pub enum StoreMismatch {
         /// The last version that hot knows of.
         begun: Option<u64>,
     },
+}
+
+fn hot_older(begun: Option<u64>) -> String {
+    let Some(begun) = begun else {
+        return "has never used it: if it belongs to another store, name the right one with --cold; \
+                otherwise an archived coupon could be redeemed again: run `couponry restore` first"
+            .to_owned();
+    };
+    format!(
+        "knows it up to version {begun}: the hot store is older than the cold tier, so an archived \
+         coupon could be redeemed again; run `couponry restore` first"
+    )
 }
 
 /// Compares the version of the cold tier with the versions that hot has recorded.
@@ -100,7 +108,7 @@ mod tests {
             ("cold is gone", (Some(4), None, Some(4)), Some("nothing in")),
             ("cold is older", (Some(4), Some(3), Some(4)), Some("an older copy")),
             ("hot is older", (Some(4), Some(6), Some(5)), Some("older than the cold tier")),
-            ("hot never used it", (None, Some(6), None), Some("knows it up to none")),
+            ("hot never used it", (None, Some(6), None), Some("belongs to another store")),
         ];
         for (name, (committed, found, begun), want) in cases {
             let said =

@@ -1,11 +1,13 @@
 //! A run over all partitions: the passes, then the holder index, a checkpoint and a sweep.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use coupon::time::Millis;
+use cold::{ColdFile, ColdStore, Partition};
+use coupon::time::{Day, Millis};
 
 use crate::error::is_of_a_store;
-use crate::{Closed, CompactError, Compactor, Pass, Progress, Report};
+use crate::{Closed, CompactError, Compactor, PartitionReport, Pass, Progress, Report, Work};
 
 /// Abort after this many consecutive partitions that failed because of a store. It does not answer,
 /// and the other partitions would wait in vain.
@@ -35,12 +37,7 @@ impl Compactor {
         let mut failures = 0;
         for work in works {
             (self.watch)(Progress::Begins(work));
-            let done = match work.pass {
-                Pass::Finish => self.finish(work.day).await,
-                Pass::Closed => self.closed_pass(work.day, now).await,
-                Pass::Expired => self.expired_pass(work.day, now).await,
-            };
-            match done {
+            match self.work(work, now).await {
                 Ok(done) => {
                     failures = 0;
                     report.partitions.push(done);
@@ -66,12 +63,38 @@ impl Compactor {
                 report.not_indexed = Some(error);
             }
             self.cold.checkpoint().await?;
+            self.list_complete_days().await?;
             if closed != Closed::OnlyFinish {
                 report.swept = self.cold.sweep(now).await?;
             }
         }
         while self.with_retries(|| self.hot.shrink()).await? {}
         Ok(report)
+    }
+
+    async fn work(&self, work: Work, now: Millis) -> Result<PartitionReport, CompactError> {
+        // Before the seal: a partition that cannot be archived would stay sealed in hot.
+        ColdStore::check_day(work.day)?;
+        match work.pass {
+            Pass::Finish => self.finish(work.day).await,
+            Pass::Closed => self.closed_pass(work.day, now).await,
+            Pass::Expired => self.expired_pass(work.day, now).await,
+        }
+    }
+
+    /// Lists the expiry days that are complete in cold. A day is listed too late after a killed
+    /// run, and never too early: only an emptied partition is, and no clock is asked.
+    async fn list_complete_days(&self) -> Result<(), CompactError> {
+        // In this order: a partition that was archived from, and is not open later, was emptied.
+        let archived: BTreeSet<Day> =
+            self.hot.archive_commits().await?.into_iter().map(|(day, _)| day).collect();
+        let open: BTreeSet<Day> =
+            self.hot.partitions().await?.into_iter().map(|plan| plan.day).collect();
+        let mut complete = self.cold.partitions().await?;
+        complete.retain(|it| archived.contains(&it.day) && !open.contains(&it.day));
+        let rows = |it: &Partition| (it.day, it.files.iter().map(ColdFile::rows).sum());
+        let days: Vec<(Day, u64)> = complete.iter().map(rows).collect();
+        Ok(self.cold.write_complete_days(&days).await?)
     }
 
     /// Takes the archived coupons into the holder index, up to a limit. The next run continues.

@@ -342,7 +342,8 @@ pub(crate) fn cli_error(error: CompactError) -> CliError {
         CompactError::StoreMismatch(_) => "nothing was changed",
         CompactError::Cold(_)
         | CompactError::ArchivedMarkerAlone { .. }
-        | CompactError::NotAsWritten { .. } => {
+        | CompactError::NotAsWritten { .. }
+        | CompactError::NoProgress { .. } => {
             "nothing was removed from hot; `couponry doctor` checks both tiers"
         }
     };

@@ -88,6 +88,9 @@ impl Verifier<'_> {
     /// Notes a campaign whose counts drifted. On a cluster each process writes its counts once a second,
     /// so a killed process loses what it counted since.
     fn drift_of(&mut self, now: &CampaignItem) {
+        if self.cold_is == ColdIs::Damaged {
+            return self.note(Note::BehindDamage);
+        }
         let of = |counts: &HashMap<CampaignId, [i64; 3]>| {
             counts.get(&now.terms.id).copied().unwrap_or_default()
         };

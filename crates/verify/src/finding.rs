@@ -97,6 +97,9 @@ kinds! {
     /// A row is in another partition than its code, its expiry or the directory says.
     WrongPartition, "wrong-partition",
         "requests by its code do not find it: find out who moved the row or its file, and move it back";
+    /// The hot store has a partition whose expiry day the cold tier has no folder for: a day before 1970-01-01 or after 9999-12-31.
+    CannotBeArchived, "cannot-be-archived",
+        "its coupons work, and stay in the hot store; `couponry compact` names the partition each time that it is due, and archives the others";
     /// The dates, the batch or the campaign of a coupon differ from those at its creation.
     OriginDiffers, "origin-differs",
         "compare the coupon with the batch or the imported file, and with a backup";
@@ -219,6 +222,10 @@ notes! {
     SideBehind, "side-behind";
     /// claims and directory entries of archived coupons that were not compared, because each costs a read
     NotFollowed, "not-followed";
+    /// partitions named by `--partition` that neither tier has
+    NoSuchPartition, "no-such-partition";
+    /// batches with missing serials that could not be named, because their key is not here
+    KeyMissing, "key-missing";
     /// campaigns whose counts of cold changed while they were read
     CountsMoving, "counts-moving";
 }

@@ -12,6 +12,7 @@ use hot::inventory::{RowIs, RowItem};
 use tokio::sync::Mutex;
 
 use crate::catalog::Serial;
+use crate::finding::Note;
 use crate::postings;
 use crate::rules::{self, View};
 use crate::verifier::{Verifier, VerifyError};
@@ -42,6 +43,10 @@ impl Verifier<'_> {
     /// Reads partitions of both tiers, in the order of days. Other runs take from `next`, too.
     pub(crate) async fn days(&mut self, next: &Mutex<Day>) -> Result<(), VerifyError> {
         while let Some(day) = self.take_day(next).await? {
+            rules::folder(day).into_iter().for_each(|finding| self.tell(finding));
+            if self.options.partitions.is_some() && !self.is_there(day).await? {
+                self.note(Note::NoSuchPartition);
+            }
             self.partition(day).await?;
             if self.has_cold_log() {
                 self.side(day).await?;
@@ -49,6 +54,12 @@ impl Verifier<'_> {
             self.look_again_if_many().await?;
         }
         Ok(())
+    }
+
+    /// Whether one of the tiers has the partition.
+    async fn is_there(&self, day: Day) -> Result<bool, VerifyError> {
+        let is_in_hot = self.hot.next_partition(day).await? == Some(day);
+        Ok(is_in_hot || (self.has_cold_log() && self.cold.partition(day).await?.archive_commit > 0))
     }
 
     async fn take_day(&mut self, next: &Mutex<Day>) -> Result<Option<Day>, VerifyError> {

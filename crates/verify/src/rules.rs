@@ -15,6 +15,7 @@ use crate::finding::{Finding, Kind, Note, Said};
 use copies::copies;
 use lists::lists;
 use origin::{origin, stranger};
+pub(crate) use place::folder;
 use place::place;
 use rows::rows;
 use tiers::tiers;

@@ -64,7 +64,10 @@ impl Verifier<'_> {
         run: MintedRun,
         below: u64,
     ) -> Result<(), VerifyError> {
-        let Some(key) = self.keys.iter().find(|key| key.id() == run.key) else { return Ok(()) };
+        let Some(key) = self.keys.iter().find(|key| key.id() == run.key) else {
+            self.note(Note::KeyMissing);
+            return Ok(());
+        };
         let mut named = 0;
         for first in (0..below).step_by(usize::try_from(SERIALS).unwrap_or(usize::MAX)) {
             let offsets = first..(first + SERIALS).min(below);

@@ -23,7 +23,7 @@ impl ColdStore {
         covers: Vec<(Day, u64)>,
         done: &mut HolderMerge,
     ) -> Result<bool, ColdError> {
-        let Inner { index, files, .. } = &*self.inner;
+        let Inner { location, index, files, .. } = &*self.inner;
         let after = on.archive_commit(names::INDEX);
         for NewFile { live, .. } in &added {
             if let Err(error) = files.check(live).await {
@@ -39,6 +39,10 @@ impl ColdStore {
                 done.written += rows;
                 done.commits += 1;
                 Ok(true)
+            }
+            // Otherwise the caller would believe for ever that another process merges.
+            Committed::Taken { archive_commit } if archive_commit <= after => {
+                Err(location.unavailable("a commit to the holder index was refused"))
             }
             Committed::Taken { .. } | Committed::Moved { .. } => Ok(false),
         }

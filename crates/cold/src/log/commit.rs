@@ -74,7 +74,7 @@ impl Table {
     /// Losing to another commit is an outcome, not an error.
     pub(crate) async fn commit(&self, change: Change, up_to: u64) -> Result<Committed, ColdError> {
         let change = Arc::new(change);
-        let mut errors = 0;
+        let (mut errors, mut lost_on) = (0, None);
         for _ in 0..COMMIT_TRIES_MAX {
             let known = self.newest().await?;
             if let Some(ended) = self.ended(&known, &change) {
@@ -86,9 +86,18 @@ impl Table {
             if known.version >= up_to {
                 return Ok(Committed::Moved { version: known.version });
             }
+            if lost_on == Some(known.version) {
+                // A bucket may also refuse a name while another request for it is under way.
+                errors += 1;
+                if errors == COMMIT_ERRORS_MAX {
+                    let what = format!("version {} is refused, and not there", known.version + 1);
+                    return Err(self.location.unavailable(what));
+                }
+                sleep(COMMIT_PAUSE * errors).await;
+            }
             let (engine, on, what) =
                 (Arc::clone(&self.engine), Arc::clone(&known), Arc::clone(&change));
-            let schema = self.schema;
+            let (schema, on_version) = (self.schema, known.version);
             let tried = self.blocking(move || match on.lacks.is_empty() {
                 true => attempt(&engine, schema, &on, &what),
                 // Columns are added first, in a version of their own, so that no file has a column
@@ -98,7 +107,7 @@ impl Table {
             let tried = tried.await?;
             match tried {
                 Ok(Some(version)) => return Ok(Committed::Done { version }),
-                Ok(None) => {}
+                Ok(None) => lost_on = Some(on_version),
                 // The commit may have been made although its answer was lost: look it up before
                 // reporting the error or trying again. If the first try arrives late, one of the
                 // two takes the version.

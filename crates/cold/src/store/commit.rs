@@ -7,15 +7,28 @@ use super::{ColdStore, Inner};
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::log::{Change, Committed};
-use crate::names::Origin;
+use crate::names::{self, Origin};
 use crate::origins::Origins;
 use crate::write::{NewFile, PartitionWriter};
 
 impl ColdStore {
+    /// Checks that the cold tier can hold the partition of `day`. Reads nothing.
+    ///
+    /// # Errors
+    /// [`ColdError::NoFolder`].
+    pub fn check_day(day: Day) -> Result<(), ColdError> {
+        match names::has_folder(day) {
+            true => Ok(()),
+            false if day < Day(0) => Err(ColdError::NoFolder { side: "before 1970-01-01" }),
+            false => Err(ColdError::NoFolder { side: "after 9999-12-31" }),
+        }
+    }
+
     /// Begins the files of an archive commit. They are encoded on another thread.
     ///
     /// # Errors
-    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`].
+    /// [`ColdError::Unavailable`], also if there is no table; [`ColdError::Damaged`],
+    /// [`ColdError::NoFolder`].
     pub async fn writer(
         &self,
         day: Day,
@@ -43,6 +56,7 @@ impl ColdStore {
         replaced: &[ColdFile],
     ) -> Result<PartitionWriter, ColdError> {
         let Inner { location, options, coupons, .. } = &*self.inner;
+        ColdStore::check_day(day)?;
         coupons.newest().await?;
         self.can_replace(replaced).await?;
         let origins = Origins::of_files(self, archive_commit, replaced).await?;

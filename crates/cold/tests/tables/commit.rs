@@ -211,6 +211,28 @@ async fn a_lost_answer_is_looked_up() {
     assert_eq!(everything(&store).await.len(), 3);
 }
 
+/// A name that is refused and not there is no other commit, so it is not tried again for ever.
+#[tokio::test]
+async fn a_refused_commit_is_not_blamed_on_others() {
+    for (name, refusals, want) in [("for a moment", 2, Ok(2)), ("for ever", usize::MAX, Err(3))] {
+        let watched = Watched::new();
+        let store = ColdStore::with_store(watched.clone(), "memory", options());
+        store.create().await.unwrap();
+        let on = store.partition(DAY).await.unwrap();
+        let files = written(&store, DAY, 1, many(3, DAY)).await;
+        watched.refuse(refusals);
+        let ended = store.commit(&on, 1, &files, &[]).await;
+        match &ended {
+            Ok(Committed::Done { version: 1 }) => assert_eq!(want, Ok(watched.refused()), "{name}"),
+            Err(ColdError::Unavailable { what, .. }) => {
+                assert_eq!(what, "version 1 is refused, and not there", "{name}");
+                assert_eq!(want, Err(watched.refused()), "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_missing_store_is_an_error() {
     let disk = TempDir::new().unwrap();

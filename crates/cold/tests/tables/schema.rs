@@ -104,6 +104,10 @@ async fn the_document_agrees_with_the_files() {
         let schema = file.metadata().file_metadata().schema();
         assert_eq!(of_parquet(schema, ""), documented[1..], "{table}: a file");
     }
+    store.write_complete_days(&[(DAY, 13)]).await.unwrap();
+    let file = a_file(&disk.path().join("complete_days"));
+    let found = of_parquet(file.metadata().file_metadata().schema(), "");
+    assert_eq!(found, documented("\n## `complete_days`"), "complete_days");
 }
 
 #[tokio::test]

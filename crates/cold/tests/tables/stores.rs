@@ -23,6 +23,8 @@ pub(crate) struct Watched {
     ranges: Mutex<(usize, u64)>,
     lists: Mutex<usize>,
     loses_answers: AtomicBool,
+    /// Commits that it may still refuse, and those that it has refused.
+    refuses: Mutex<(usize, usize)>,
 }
 
 impl Watched {
@@ -57,6 +59,25 @@ impl Watched {
         self.loses_answers.store(true, Ordering::SeqCst);
     }
 
+    /// Refuses the next `times` commits as if their names were taken.
+    pub(crate) fn refuse(&self, times: usize) {
+        *self.refuses.lock().unwrap() = (times, 0);
+    }
+
+    /// How many commits it has refused since.
+    pub(crate) fn refused(&self) -> usize {
+        self.refuses.lock().unwrap().1
+    }
+
+    fn is_refused(&self, location: &Path) -> bool {
+        let mut refuses = self.refuses.lock().unwrap();
+        let is_refused = refuses.0 > 0 && location.as_ref().contains("/_delta_log/");
+        if is_refused {
+            *refuses = (refuses.0 - 1, refuses.1 + 1);
+        }
+        is_refused
+    }
+
     fn counted(&self, location: &Path, ranges: &[Range<u64>]) {
         if location.as_ref().contains("/_delta_log/") {
             return;
@@ -86,6 +107,10 @@ impl ObjectStore for Watched {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        if self.is_refused(location) {
+            let (path, source) = (location.to_string(), "it is being written".into());
+            return Err(Error::AlreadyExists { path, source });
+        }
         let put = self.inner.put_opts(location, payload, opts).await?;
         if self.loses_answers.load(Ordering::SeqCst) {
             return Err(Error::Generic { store: "Watched", source: "connection reset".into() });

@@ -8,6 +8,7 @@ use cold::ColdError;
 use compactor::{Closed, CompactError, Report, StoreMismatch};
 use coupon::code::Code;
 use coupon::coupon::Coupon;
+use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::{ColdMark, Partitions};
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use super::stores::{Act, Frozen, Steps};
 use super::world::{
     Ground, Said, World, ago, cancel, cold_folder, copied, copy, files, give, hot_folder, now,
-    open_partition, over_partition, prepared, redeem, void,
+    open_partition, orphans, over_partition, prepared, redeem, void,
 };
 
 /// The contents of hot, partition by partition.
@@ -387,4 +388,69 @@ async fn a_late_write_is_not_evicted() {
     let later = open_partition().end().plus_days(40);
     world.compacts(later).await;
     world.is_settled(later, &before, &cast, "archived by the next run").await;
+}
+
+/// Other readers learn which days are complete: those that hot has nothing of any more.
+#[tokio::test]
+async fn which_days_are_complete() {
+    let disk = crate::place::folder();
+    let world = World::open(disk.path());
+    let over = over_partition();
+    for (word, day) in [("A", open_partition()), ("B", over)] {
+        let campaign = world.campaign(&format!("c-{word}"), day).await;
+        let states = vec![ImportedState::Void, ImportedState::Available, ImportedState::Void];
+        world.imported(&campaign, word, states).await;
+    }
+    assert!(world.complete_days().await.is_empty(), "before the first compaction");
+    let compactor = world.compactor();
+    for (name, at, closed, want) in [
+        ("a part of each day is in cold", ago(200), Closed::Now, vec![]),
+        ("one day is sealed and emptied", now(), Closed::Now, vec![(over, 3)]),
+        ("nothing to do", now(), Closed::OnlyFinish, vec![(over, 3)]),
+    ] {
+        compactor.run(at, closed).await.unwrap();
+        let found: Vec<(Day, u64)> = world.complete_days().await.into_iter().collect();
+        assert_eq!(found, want, "{name}");
+    }
+    // The list follows from the stores: a lost one is written again.
+    let list = cold_folder(&world.at).join("complete_days");
+    fs::remove_dir_all(&list).unwrap();
+    world.compacts(now()).await;
+    assert_eq!(world.complete_days().await.into_iter().collect::<Vec<_>>(), [(over, 3)]);
+}
+
+/// A partition that cold has no folder for fails once in a run, for its own reason. It leaves no file,
+/// is not sealed, and the others are archived.
+#[tokio::test]
+async fn a_day_without_a_folder() {
+    let last = Day(2_932_896);
+    let cases = [
+        ("the first day", Day(0), None),
+        ("the day before it", Day(-1), Some("its expiry day is before 1970-01-01")),
+        ("the last day", last, None),
+        ("the day after it", Day(last.0 + 1), Some("its expiry day is after 9999-12-31")),
+    ];
+    for (name, day, want) in cases {
+        let disk = crate::place::folder();
+        let world = World::open(disk.path());
+        let mut codes = Vec::new();
+        for (word, day) in [("A", day), ("B", open_partition())] {
+            let campaign = world.campaign(&format!("c-{word}"), day).await;
+            codes.extend(world.imported(&campaign, word, vec![ImportedState::Void]).await);
+        }
+        for (run, copied) in [("first", 1 + u64::from(want.is_none())), ("second", 0)] {
+            let report = world.compactor().run(now(), Closed::Now).await.unwrap();
+            assert_eq!(report.copied(), copied, "{name}, {run} run");
+            let said: Vec<String> = report.failed.iter().map(|it| it.1.to_string()).collect();
+            assert_eq!(said.len(), usize::from(want.is_some()), "{name}, {run} run: {said:?}");
+            assert!(said.iter().all(|it| it.starts_with(want.unwrap())), "{name}: {said:?}");
+        }
+        assert!(orphans(&world.at).is_empty(), "{name}");
+        assert_eq!(world.cold.partitions().await.unwrap().len(), 1 + usize::from(want.is_none()));
+        let sealed = world.hot.partition(day).await.unwrap().unwrap().sealed;
+        assert_eq!(sealed, want.is_none() && day < now().day(), "{name}");
+        for code in &codes {
+            assert_eq!(world.see(code).await.unwrap().coupon.state().as_str(), "void", "{name}");
+        }
+    }
 }

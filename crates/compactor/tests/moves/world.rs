@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arrow::array::AsArray;
+use arrow::datatypes::{Date32Type, Int64Type};
 use cold::{ColdError, ColdStore, FileFault, ScanFilter};
 use compactor::{Closed, CompactError, Compactor, Report, Settings, Watch};
 use coupon::apply::{Action, Asker, Change, Outcome};
@@ -27,6 +29,8 @@ use hot::{
 };
 use hot_conformance::soundness::{Contradictions, contradictions};
 use hot_sqlite::SqliteHot;
+use object_store::ObjectStoreExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use router::{Found, Router};
 use tempfile::TempDir;
 
@@ -573,6 +577,33 @@ impl World {
         same(&read, &cast.codes.iter().map(known).collect(), name);
         same(&touched, &before.touched, name);
         assert_eq!(all_counts, before.all_counts, "{name}: the counts");
+        for (day, rows) in self.complete_days().await {
+            let plan = self.hot.partition(day).await.unwrap().unwrap();
+            assert!(plan.emptied, "{name}: {day} is listed too early");
+            assert_eq!(self.rows_in_cold(day).await, rows, "{name}: {day}");
+        }
+    }
+
+    /// What other readers find in the list of complete days.
+    pub(crate) async fn complete_days(&self) -> BTreeMap<Day, u64> {
+        let file = object_store::path::Path::from("complete_days/complete_days.parquet");
+        let bytes = match place::objects(&cold_folder(&self.at)).get(&file).await {
+            Ok(found) => found.bytes().await.unwrap(),
+            Err(object_store::Error::NotFound { .. }) => return BTreeMap::new(),
+            Err(error) => panic!("{error}"),
+        };
+        let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+        let mut found = BTreeMap::new();
+        for batch in batches.map(Result::unwrap) {
+            let days = batch["expiry_day"].as_primitive::<Date32Type>().values();
+            let rows = batch["row_count"].as_primitive::<Int64Type>().values();
+            found.extend(days.iter().map(|day| Day(*day)).zip(rows.iter().map(|it| *it as u64)));
+        }
+        found
+    }
+
+    async fn rows_in_cold(&self, day: Day) -> u64 {
+        self.cold.partition(day).await.unwrap().files.iter().map(cold::ColdFile::rows).sum()
     }
 
     /// Users see the same as `before`, and nothing is left to do: each coupon is in one tier, every
@@ -594,6 +625,15 @@ impl World {
         assert!(works.is_empty(), "{name}: still to do: {works:?}");
         let report = self.compacts(now).await;
         assert_eq!(report.swept.files, 0, "{name}");
+        let mut complete = Vec::new();
+        for partition in self.cold.partitions().await.unwrap() {
+            let plan = self.hot.partition(partition.day).await.unwrap();
+            if plan.is_some_and(|plan| plan.emptied) {
+                complete.push(partition.day);
+            }
+        }
+        let listed: Vec<Day> = self.complete_days().await.into_keys().collect();
+        assert_eq!(listed, complete, "{name}: the complete days");
         assert_eq!(self.cold.version().await.unwrap(), version, "{name}");
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn damage(ended: &Result<Report, CompactError>) -> Vec<String> {
         CompactError::StoreMismatch(_)
         | CompactError::ArchivedMarkerAlone { .. }
         | CompactError::NotAsWritten { .. } => true,
-        CompactError::Conflict { .. } => false,
+        CompactError::Conflict { .. } | CompactError::NoProgress { .. } => false,
     };
     errors.iter().filter(is_damage).map(|error| format!("compactor: {error}")).collect()
 }

@@ -1,12 +1,13 @@
 //! The place of a coupon: its partition, and what the directory says of it.
 
+use cold::ColdStore;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::inventory::{Atomicity, EntryIs, EntryItem};
 
 use super::view::cold_place;
 use super::{Asked, Home, Judged, View};
-use crate::finding::{Kind, Note, Said};
+use crate::finding::{Finding, Kind, Note, Said};
 
 /// The directory names the new partition of a coupon that was moved, unless the move is unfinished:
 /// whoever meets the forwarding row finishes it.
@@ -36,6 +37,14 @@ fn entry_says(entry: Option<&EntryItem>) -> String {
         }
         Some(EntryIs::Unreadable(why)) => format!("unreadable: {why}"),
     }
+}
+
+/// Whether the partition of a day can ever be archived.
+pub(crate) fn folder(day: Day) -> Option<Finding> {
+    let error = ColdStore::check_day(day).err()?;
+    let one = Said::new("hot", "it has this partition");
+    let (about, other) = (day.to_string(), Said::new("cold", error.to_string()));
+    Some(Finding { kind: Kind::CannotBeArchived, about, one, other })
 }
 
 /// Checks that the coupon lies where its expiry, its code and the directory say.

@@ -431,6 +431,23 @@ fn views() {
 }
 
 #[test]
+fn days_that_can_be_archived() {
+    let (first, last) = (Day(0), Day(2_932_896));
+    let cases = [
+        ("the first", first, None),
+        ("the day before it", Day(-1), Some("1970-01-01")),
+        ("the last", last, None),
+        ("the day after it", Day(last.0 + 1), Some("9999-12-31")),
+        ("the last number", Day(i32::MAX), Some("9999-12-31")),
+    ];
+    for (name, day, want) in cases {
+        let found = folder(day);
+        let about = found.as_ref().map(|it| (it.kind, it.about.as_str()));
+        assert_eq!(about, want.map(|about| (Kind::CannotBeArchived, about)), "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn texts_that_are_codes() {
     for (text, is) in [("CODE01", true), ("code01", false), ("CO", false), ("CODE-01", false)] {
         assert_eq!(code_of(text).is_some(), is, "{text}");
