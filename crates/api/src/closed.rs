@@ -167,6 +167,7 @@ mod tests {
     use coupon::coupon::{EventKind as Event, Redemption, State};
     use coupon::ids::{BadName, OrderRef, UserId};
     use coupon::time::Millis;
+    use engine::import::dates::DateFault;
     use engine::import::record::RowError;
     use serde_json::Value;
 
@@ -281,7 +282,7 @@ mod tests {
             RowError::Header,
             RowError::BadCode(BadCode::Length { found: 0 }),
             RowError::DamagedCode { found: found.clone() },
-            RowError::BadDate { column, found: found.clone() },
+            RowError::BadDate { column, found: found.clone(), fault: DateFault::Form },
             order_of_dates,
             RowError::BadState { found: found.clone() },
             RowError::Misplaced { column, found, state: "issued" },
