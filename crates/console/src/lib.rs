@@ -131,7 +131,7 @@ pub struct Console {
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
-    /// Sign-ins under way, by address.
+    /// Sign-ins at the identity provider that are under way, by address.
     signing_in: Throttle,
     tails: Arc<Tails>,
     /// Workbooks under way.

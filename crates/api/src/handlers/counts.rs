@@ -14,8 +14,9 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
-use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
 use crate::problem::{Code, Problem};
+use crate::reads::Reader;
 use crate::views::CountsBody;
 
 /// Which sums to read.
@@ -71,7 +72,7 @@ impl CountsParams {
 )]
 pub(crate) async fn read_counts(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(params): Params<CountsParams>,
 ) -> Result<Answer<CountsBody>, Problem> {
     counts(&app, &caller, None, &params).await
@@ -88,7 +89,7 @@ pub(crate) async fn read_counts(
 )]
 pub(crate) async fn read_campaign_counts(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     CampaignInPath(campaign): CampaignInPath,
     Params(params): Params<CountsParams>,
 ) -> Result<Answer<CountsBody>, Problem> {
