@@ -1,8 +1,8 @@
 //! The accept loop: the only place where sockets become requests. HTTP/1.1.
 //!
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
-//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`] to
-//! begin another one, and at shutdown [`Limits::drain`] to finish. Slow *bodies* are the
+//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`], or
+//! longer where it is known, to begin another one, and at shutdown [`Limits::drain`] to finish. Slow *bodies* are the
 //! extractors' (`extract::BODY_TIMEOUT`). One peer has a share of the places, and where none is
 //! left the connection that has waited for its client the longest is closed.
 
@@ -12,6 +12,7 @@ mod door;
 mod limits;
 mod stream;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,8 +22,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, HOST};
+use axum::http::{HeaderName, HeaderValue};
+use engine::Fault;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
@@ -35,15 +37,20 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 pub use self::limits::{
-    BUFFER_BYTES_MAX, CONNECTIONS_MAX, DRAIN, HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX,
-    IDLE_TIMEOUT, Limits, PER_PEER_MAX, WRITE_TIMEOUT,
+    BUFFER_BYTES_MAX, CONNECTIONS_MAX, CROWDED_WRITE_TIMEOUT, DEAF_OF_PEER_MAX, DRAIN,
+    HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX, IDLE_TIMEOUT, KEEP_ALIVE_SLACK,
+    KNOWN_IDLE_TIMEOUT, Limits, PER_PEER_MAX, PROGRESS_BYTES_MIN, PROXY_IDLE_TIMEOUT,
+    SEND_BUFFER_BYTES, WRITE_TIMEOUT,
 };
 
 use self::bodies::{Arriving, Watched};
-use self::connections::{ConnectionSlot, Connections};
+use self::connections::{ConnectionSlot, Connections, Seat};
 use self::door::Door;
 use self::stream::Timed;
-use crate::patient::PatientTimer;
+use crate::around;
+use crate::problem::Problem;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// At shutdown, how long connections are still listened to. A request that was sent before may lie
 /// unread in the kernel; hyper's own graceful end closes its connection as an idle one.
@@ -70,6 +77,17 @@ impl Stopping {
     }
 }
 
+/// The connection of a request, as the request finds it among its extensions.
+#[derive(Clone, Debug)]
+pub struct Connection(Arc<Seat>);
+
+impl Connection {
+    /// Somebody on it has shown who they are: it may be idle for [`Limits::known_idle_timeout`].
+    pub fn let_in(&self) {
+        self.0.let_in();
+    }
+}
+
 /// How a shutdown went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -93,14 +111,15 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Drained> {
     let local = listener.local_addr()?;
-    let http = http(&limits);
+    let http = http();
     let mut door = Door::new(Connections::new(limits.clone()));
     let live = GracefulShutdown::new();
     let closing = Stopping::default();
     let mut tasks = JoinSet::new();
+    let limits = Arc::new(limits);
     let take = |tasks: &mut JoinSet<()>, (stream, peer, slot): (TcpStream, _, ConnectionSlot)| {
         let stream = Timed::new(stream, Arc::clone(slot.seat()), &limits);
-        let app = (app.clone(), closing.clone());
+        let app = (app.clone(), closing.clone(), Arc::clone(&limits));
         tasks.spawn(connection(http.clone(), app, stream, peer, live.watcher(), slot));
     };
     let mut stop = std::pin::pin!(stop);
@@ -130,10 +149,10 @@ pub async fn serve(
     Ok(drain(live, tasks, limits.drain).await)
 }
 
-fn http(limits: &Limits) -> Builder {
+fn http() -> Builder {
     let mut http = Builder::new();
-    http.timer(PatientTimer)
-        .header_read_timeout(limits.idle_timeout)
+    // [`Timed`] knows how long a header may take.
+    http.header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);
@@ -142,7 +161,7 @@ fn http(limits: &Limits) -> Builder {
 
 async fn connection(
     http: Builder,
-    (app, closing): (Router, Stopping),
+    (app, closing, limits): (Router, Stopping, Arc<Limits>),
     stream: Timed,
     peer: SocketAddr,
     watcher: Watcher,
@@ -151,18 +170,35 @@ async fn connection(
     let seat = slot.seat();
     let its = Arc::clone(seat);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let busy = its.request();
+        let (busy, is_pipelined) = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Connection(Arc::clone(&its)));
         request.extensions_mut().insert(closing.clone());
         let watch = Arriving(Arc::clone(&its));
         let request = request.map(|inner| Body::new(Watched { inner, watch }));
         let (app, closing) = (app.clone(), closing.clone());
+        let (its, limits) = (Arc::clone(&its), Arc::clone(&limits));
         async move {
-            let mut answer = app.oneshot(request).await;
-            if let (true, Ok(answer)) = (closing.is_set(), &mut answer) {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let _turn = match is_pipelined {
+                true => Some(its.turn().await),
+                false => None,
+            };
+            let other_host = request.headers().get_all(HOST).iter().nth(1).is_some();
+            let Ok(mut answer) = match other_host {
+                // Whoever is in front may have read the other one.
+                true => Ok(around::refused(&request, two_hosts())),
+                false => app.oneshot(request).await,
+            };
+            match (closing.is_set(), keep_alive(its.idle_timeout(&limits))) {
+                (true, _) => {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (false, Some(timeout)) => {
+                    answer.headers_mut().insert(KEEP_ALIVE, timeout);
+                }
+                (false, None) => {}
             }
-            answer.map(|answer| answer.map(|inner| Watched { inner, watch: busy }))
+            Ok::<_, Infallible>(answer.map(|inner| Watched { inner, watch: busy }))
         }
     });
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -176,6 +212,17 @@ async fn connection(
         }
         () = seat.evicted() => {}
     }
+}
+
+fn two_hosts() -> Problem {
+    Problem::invalid(vec![Fault::new("Host", "is there more than once")])
+}
+
+/// What the header `Keep-Alive` says.
+fn keep_alive(idle_timeout: Duration) -> Option<HeaderValue> {
+    let timeout_s = idle_timeout.saturating_sub(KEEP_ALIVE_SLACK).as_secs();
+    let text = (timeout_s > 0).then(|| format!("timeout={timeout_s}"))?;
+    HeaderValue::from_str(&text).ok()
 }
 
 async fn drain(live: GracefulShutdown, mut tasks: JoinSet<()>, deadline: Duration) -> Drained {
@@ -239,6 +286,19 @@ mod tests {
         reached: mpsc::UnboundedReceiver<()>,
         /// Lets `/wait` answer.
         go: Arc<Notify>,
+        /// How many bytes of each `/endless` were taken, when it has ended.
+        sent: mpsc::UnboundedReceiver<usize>,
+    }
+
+    const PIECE: &[u8] = &[b'x'; 8 * 1024];
+
+    /// Bytes of an answer so far, told when it ends.
+    struct Sent(usize, mpsc::UnboundedSender<usize>);
+
+    impl Drop for Sent {
+        fn drop(&mut self) {
+            let _the_test_has_ended = self.1.send(self.0);
+        }
     }
 
     impl Server {
@@ -247,6 +307,7 @@ mod tests {
             let (stop, stopped) = oneshot::channel::<()>();
             let (tell, reached) = mpsc::unbounded_channel();
             let go = Arc::new(Notify::new());
+            let (tell_sent, sent) = mpsc::unbounded_channel();
             let (go_in, tell_body) = (Arc::clone(&go), tell.clone());
             let app =
                 Router::new()
@@ -254,6 +315,24 @@ mod tests {
                         "/peer",
                         get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
                             peer.to_string()
+                        }),
+                    )
+                    .route(
+                        "/let-in",
+                        get(
+                            |axum::Extension(connection): axum::Extension<Connection>| async move {
+                                connection.let_in();
+                            },
+                        ),
+                    )
+                    .route(
+                        "/endless",
+                        get(move || async move {
+                            let sent = Sent(0, tell_sent);
+                            Body::from_stream(futures::stream::unfold(sent, async |mut sent| {
+                                sent.0 += PIECE.len();
+                                Some((Ok::<_, Infallible>(PIECE), sent))
+                            }))
                         }),
                     )
                     // More than any socket buffer holds.
@@ -283,7 +362,7 @@ mod tests {
                 })
                 .await
             });
-            Server { runtime, address, stop: Some(stop), running, reached, go }
+            Server { runtime, address, stop: Some(stop), running, reached, go, sent }
         }
 
         fn connect(&self) -> TcpStream {
@@ -369,6 +448,134 @@ mod tests {
         let answer = ask(&mut next, "GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         drop(deaf);
+    }
+
+    /// By itself the kernel takes some megabytes for each.
+    #[test]
+    fn a_deaf_client_costs_little_memory() {
+        let limits = Limits { write_timeout: SHORT, ..limits(PATIENCE, PATIENCE) };
+        let mut server = Server::start(limits);
+        let mut deaf = server.connect();
+        deaf.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let sent = server.sent.blocking_recv().unwrap();
+        assert!(sent < 1 << 20, "{sent} bytes lie in buffers");
+        drop(deaf);
+    }
+
+    #[test]
+    fn of_a_crowd_of_deaf_clients_a_few_may_stay() {
+        let limits = Limits {
+            crowded_write_timeout: SHORT,
+            write_timeout: PATIENCE,
+            deaf_of_peer_max: 2,
+            ..limits(PATIENCE, PATIENCE)
+        };
+        let mut server = Server::start(limits);
+        let mut deaf: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+        for client in &mut deaf {
+            client.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        }
+        for _ in 0..3 {
+            server.sent.blocking_recv().unwrap();
+        }
+        // Those that stay go on as soon as they read; of the others nothing more than their buffers comes.
+        let goes_on = |client: &mut TcpStream| {
+            let mut read = vec![0; 1 << 20];
+            (0..8).all(|_| client.read_exact(&mut read).is_ok())
+        };
+        assert_eq!(deaf.iter_mut().filter_map(|it| goes_on(it).then_some(())).count(), 2);
+    }
+
+    #[test]
+    fn whoever_was_let_in_may_be_idle() {
+        let proxy = || "127.0.0.1".parse::<TrustedProxies>().unwrap();
+        let cases = [
+            ("a good token", TrustedProxies::default(), "/let-in"),
+            ("a trusted proxy", proxy(), "/peer"),
+        ];
+        for (name, trusted_proxies, path) in cases {
+            let limits = Limits {
+                idle_timeout: SHORT,
+                known_idle_timeout: PATIENCE,
+                proxy_idle_timeout: PATIENCE,
+                trusted_proxies,
+                ..limits(PATIENCE, PATIENCE)
+            };
+            let server = Server::start(limits);
+            let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            let mut known = server.answered(&get(path));
+            for _ in 0..2 {
+                let mut stranger = connect_from("127.0.0.2", server.address);
+                stranger.write_all(get("/peer").as_bytes()).unwrap();
+                rest(&mut stranger);
+            }
+            let answer = ask(&mut known, PEER);
+            assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{name}: {answer}");
+        }
+    }
+
+    #[test]
+    fn where_every_place_is_taken_strangers_go_first() {
+        let few = Limits { connections_max: 2, ..limits(PATIENCE, PATIENCE) };
+        let server = Server::start(few);
+        let mut known = server.answered("GET /let-in HTTP/1.1\r\nhost: x\r\n\r\n");
+        let mut stranger = server.answered(&PEER.replace("connection: close\r\n", ""));
+        let mut third = server.connect();
+        assert!(ask(&mut third, PEER).starts_with("HTTP/1.1 200"));
+        rest(&mut stranger);
+        let answer = ask(&mut known, PEER);
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "idle for longer: {answer}");
+    }
+
+    #[test]
+    fn how_long_an_idle_connection_is_kept_is_said() {
+        let server = Server::start(Limits::default());
+        let (idle, known) =
+            (IDLE_TIMEOUT - KEEP_ALIVE_SLACK, KNOWN_IDLE_TIMEOUT - KEEP_ALIVE_SLACK);
+        assert!(known >= Duration::from_secs(75), "longer than the pools of most clients");
+        for (path, want) in [("/peer", idle), ("/let-in", known)] {
+            let answer = ask(&mut server.connect(), &PEER.replace("/peer", path));
+            let want = format!("keep-alive: timeout={}\r\n", want.as_secs());
+            assert!(answer.contains(&want), "{path}: {answer}");
+        }
+    }
+
+    #[test]
+    fn pipelined_requests_of_one_peer_take_turns() {
+        let mut server = Server::start(limits(PATIENCE, PATIENCE));
+        let two = b"GET /peer HTTP/1.1\r\nhost: x\r\n\r\n\
+                    GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let mut clients: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.write_all(two).unwrap();
+            client.read_exact(&mut [0; 12]).unwrap();
+        }
+        server.reached.blocking_recv().unwrap();
+        for other in ["127.0.0.1", "127.0.0.2"] {
+            let mut other = connect_from(other, server.address);
+            assert!(ask(&mut other, PEER).starts_with("HTTP/1.1 200"), "others are answered");
+        }
+        assert!(server.reached.try_recv().is_err(), "two at a time");
+        for _ in 0..2 {
+            server.go.notify_one();
+            server.reached.blocking_recv().unwrap();
+        }
+        server.go.notify_one();
+        for client in &mut clients {
+            assert!(rest(client).ends_with("done"));
+        }
+    }
+
+    #[test]
+    fn a_request_with_two_hosts_is_refused() {
+        let server = Server::start(limits(PATIENCE, PATIENCE));
+        let cases =
+            [("host: x", "200"), ("host: x\r\nhost: y", "400"), ("host: x\r\nHost: x", "400")];
+        for (hosts, want) in cases {
+            let answer = ask(&mut server.connect(), &PEER.replace("host: x", hosts));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {want}")), "{hosts}: {answer}");
+            assert_eq!(answer.contains("\"code\":\"INVALID\""), want == "400", "{hosts}: {answer}");
+        }
     }
 
     #[test]

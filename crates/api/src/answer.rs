@@ -1,11 +1,14 @@
 //! Answers: JSON with 200, or 201 for what was created now, and streams of CSV.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::{Done, Failure};
 use futures::stream::{BoxStream, StreamExt};
 use serde::Serialize;
+
+use crate::compress::{Elsewhere, LONG_BYTES};
 
 /// More than most answers have, so that their text is written into one piece of memory.
 const BODY_BYTES: usize = 1_024;
@@ -59,7 +62,12 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (status, kind, Body::from(text)).into_response()
+    let is_long = text.len() >= LONG_BYTES;
+    let response = (status, kind, Body::from(text)).into_response();
+    match is_long {
+        true => (Extension(Elsewhere::default()), response).into_response(),
+        false => response,
+    }
 }
 
 /// CSV as it comes. A failure in the middle breaks the connection, so that nobody takes it for the

@@ -17,6 +17,7 @@ use crate::guesses::Guesses;
 use crate::metrics::Figures;
 use crate::peer::TrustedProxies;
 use crate::problem::Problem;
+use crate::reads::Reads;
 use crate::request_rate::RequestRate;
 use crate::sign_in_limits::SignInLimits;
 use crate::token::Tokens;
@@ -28,6 +29,9 @@ const COUNTED_MAX: usize = 100_000;
 /// Streams of events at a time. Each looks for what happened twice a second: all together take a twentieth
 /// of a core.
 pub(crate) const EVENT_STREAMS_MAX: usize = 256;
+
+/// Of them, those of one caller: an eighth, more than a shop has systems that follow events.
+pub(crate) const EVENT_STREAMS_OF_CALLER_MAX: u32 = 32;
 
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +95,9 @@ pub struct App {
     pub(crate) sign_in_limits: SignInLimits,
     /// A permit for each stream of events.
     pub(crate) event_streams: Arc<Semaphore>,
+    /// Streams of events, by caller.
+    pub(crate) event_streams_of: Throttle,
+    pub(crate) reads: Reads,
     /// Unknown codes that were looked at more closely.
     pub(crate) unknown_looked_at: Throttle,
     guesses: Guesses,
@@ -104,9 +111,21 @@ impl App {
             access,
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
+            // A count lasts as long as its stream: it has no clock, and no window that ends.
+            event_streams_of: Throttle::new(
+                EVENT_STREAMS_OF_CALLER_MAX,
+                i64::MAX,
+                EVENT_STREAMS_MAX,
+            ),
+            reads: Reads::new(COUNTED_MAX),
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),
         }
+    }
+
+    /// See [`Guesses::refused`].
+    pub(crate) async fn refused_too_many(&self, caller: &Caller) -> Problem {
+        self.guesses.refused(caller).await
     }
 
     /// See [`Guesses::unless_guessing`].

@@ -69,9 +69,7 @@ pub(crate) async fn around(
     };
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
-        let body = serde_json::to_vec(&problem.body(&id)).unwrap_or_default();
-        problem.headers(response.headers_mut());
-        *response.body_mut() = Body::from(body);
+        write_out(&problem, &id, &mut response);
         match taken {
             Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
@@ -97,6 +95,23 @@ pub(crate) async fn around(
         let (id, method) = (id.as_str(), &method);
         let (code, cause) = (problem.code(), problem.cause());
         around.log.refused(&Ended { id, trace, method, route, status, code, cause, took });
+    }
+    response
+}
+
+fn write_out(problem: &Problem, id: &str, response: &mut Response) {
+    let body = serde_json::to_vec(&problem.body(id)).unwrap_or_default();
+    problem.headers(response.headers_mut());
+    *response.body_mut() = Body::from(body);
+}
+
+/// The answer to a request that is for no store.
+pub(crate) fn refused(request: &Request, problem: Problem) -> Response {
+    let id = request_id(request);
+    let mut response = problem.clone().into_response();
+    write_out(&problem, &id, &mut response);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     response
 }

@@ -7,6 +7,7 @@ mod key;
 mod missing;
 mod path;
 mod query;
+mod session;
 
 pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 
@@ -18,3 +19,4 @@ pub(crate) use self::path::{
     BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, UserInPath, WebhookInPath,
 };
 pub(crate) use self::query::Params;
+pub(crate) use self::session::Session;

@@ -157,7 +157,7 @@ impl Guesses {
             Role::Shop | Role::Operator | Role::Admin => None,
         };
         if own.is_some() {
-            let wait = self.pace.wait(user, Instant::now());
+            let wait = self.pace.wait(user, 1, Instant::now());
             // Even no time at all would be a tick of the timer.
             if !wait.is_zero() {
                 sleep(wait).await;
@@ -169,7 +169,8 @@ impl Guesses {
         }
     }
 
-    async fn refused(&self, caller: &Caller) -> Problem {
+    /// The refusal of one request too many; a user's own comes late.
+    pub(crate) async fn refused(&self, caller: &Caller) -> Problem {
         if caller.role == Role::User
             && let Ok(_place) = self.refusals.try_acquire()
         {

@@ -30,6 +30,7 @@ mod paging;
 mod patient;
 pub mod peer;
 pub mod problem;
+mod reads;
 mod receiver;
 mod request_log;
 mod request_rate;

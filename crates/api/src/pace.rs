@@ -34,9 +34,9 @@ impl Pace {
         }
     }
 
-    /// Takes the next turn of `key`; how long it is from `now` until that. A turn that is not used
-    /// is lost.
-    pub(crate) fn wait(&self, key: &str, now: Instant) -> Duration {
+    /// Takes the next `turns` of `key`; how long it is from `now` until the first. A turn that is not
+    /// used is lost, unless [`Pace::settle`] gives it back.
+    pub(crate) fn wait(&self, key: &str, turns: u32, now: Instant) -> Duration {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= self.keys_max && !all.contains_key(&hash) {
@@ -48,8 +48,18 @@ impl Pace {
         }
         let due = all.entry(hash).or_insert(now);
         let this = (*due).max(now).min(now + self.ahead_max + self.wait_max);
-        *due = this + self.every;
+        *due = this + turns * self.every;
         this.saturating_duration_since(now + self.ahead_max)
+    }
+
+    /// Counts `used` turns of `key` where `taken` were taken before it was known how many it needs.
+    pub(crate) fn settle(&self, key: &str, taken: u32, used: u32) {
+        let hash = self.hasher.hash_one(key);
+        let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(due) = all.get_mut(&hash) {
+            let with = *due + used * self.every;
+            *due = with.checked_sub(taken * self.every).unwrap_or(with);
+        }
     }
 }
 
@@ -77,9 +87,23 @@ mod tests {
         ];
         for (after, key, want, why) in rows {
             let now = first + after * EVERY;
-            let waits: Vec<Duration> = want.iter().map(|_| pace.wait(key, now)).collect();
+            let waits: Vec<Duration> = want.iter().map(|_| pace.wait(key, 1, now)).collect();
             let want: Vec<Duration> = want.iter().map(|turns| *turns * EVERY).collect();
             assert_eq!(waits, want, "{key} after {after}: {why}");
+        }
+    }
+    #[test]
+    fn turns_that_were_not_used_are_given_back() {
+        let first = Instant::now();
+        // How many turns are taken and used, and how many turns' time the next one waits.
+        let rows = [(1, 1, 0), (3, 3, 1), (5, 5, 3), (5, 1, 0), (1, 5, 3), (5, 0, 0)];
+        for (taken, used, want) in rows {
+            let pace = Pace::new(EVERY, 3, 100, 2);
+            assert_eq!(pace.wait("ann", taken, first), Duration::ZERO, "who has rested begins");
+            pace.settle("ann", taken, used);
+            pace.settle("bob", taken, used);
+            let waits = pace.wait("ann", 1, first);
+            assert_eq!(waits, want * EVERY, "{taken} taken, {used} used");
         }
     }
 }

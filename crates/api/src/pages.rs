@@ -1,40 +1,71 @@
-//! The pages for people, and the document for programs. Made once, when the service starts.
+//! The pages for people, and the document for programs. Each is made once.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value;
 
+use crate::compress::Elsewhere;
 use crate::docs;
 use crate::extract::no_such;
+use crate::problem::Code;
+
+const HTML: &str = "text/html; charset=utf-8";
+
+/// The pages of problems, by code.
+static PROBLEMS: LazyLock<HashMap<&str, Page>> = LazyLock::new(|| {
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    codes.filter_map(|code| Some((code, Page::new(HTML, docs::problem_page(code)?)))).collect()
+});
 
 pub(crate) fn routes(document: &Value) -> Router {
     let (api, home) = (docs::api_page(document), docs::home_page(env!("CARGO_PKG_VERSION")));
     let (index, json) = (docs::problem_index(), document.to_string());
+    let fixed = |kind, text: String| {
+        let page = Page::new(kind, text);
+        get(async move || page.answer())
+    };
     Router::new()
-        .route("/", get(async move || page(home)))
-        .route("/docs", get(async move || page(api)))
-        .route("/docs/style.css", get(async || typed("text/css; charset=utf-8", docs::STYLE)))
-        .route("/docs/problems", get(async move || page(index)))
+        .route("/", fixed(HTML, home))
+        .route("/docs", fixed(HTML, api))
+        .route("/docs/style.css", fixed("text/css; charset=utf-8", docs::STYLE.to_owned()))
+        .route("/docs/problems", fixed(HTML, index))
         .route("/docs/problems/{code}", get(problem))
-        .route("/openapi.json", get(async move || typed("application/json", json)))
+        .route("/openapi.json", fixed("application/json", json))
 }
 
 async fn problem(Path(code): Path<String>) -> Response {
-    docs::problem_page(&code).map_or_else(|| no_such("page").into_response(), page)
+    PROBLEMS.get(&*code).map_or_else(|| no_such("page").into_response(), Page::answer)
 }
 
-fn page(html: String) -> Response {
-    let mut response = Html(html).into_response();
-    let policy = HeaderValue::from_static(docs::POLICY);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
+/// A page that is the same for everybody.
+#[derive(Clone, Debug)]
+struct Page {
+    kind: &'static str,
+    text: Bytes,
+    compressed: Elsewhere,
 }
 
-fn typed(kind: &'static str, text: impl IntoResponse) -> Response {
-    let mut response = text.into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
+impl Page {
+    fn new(kind: &'static str, text: String) -> Page {
+        Page { kind, text: text.into(), compressed: Elsewhere::default() }
+    }
+
+    fn answer(&self) -> Response {
+        let mut response = Response::new(Body::from(self.text.clone()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        if self.kind == HTML {
+            let policy = HeaderValue::from_static(docs::POLICY);
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response.extensions_mut().insert(self.compressed.clone());
+        response
+    }
 }

@@ -10,7 +10,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Sleep, Timer};
 use tokio::time::Sleep as TokioSleep;
 
 /// How long a timer that is over waits for what has arrived already. tokio reads 1,024 sockets a
@@ -44,22 +43,6 @@ impl Future for Patient {
         let again = tokio::time::Instant::now() + SECOND_LOOK;
         self.sleep.as_mut().reset(again);
         self.sleep.as_mut().poll(context)
-    }
-}
-
-impl Sleep for Patient {}
-
-/// hyper's clock, with patience.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PatientTimer;
-
-impl Timer for PatientTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Patient::until(deadline))
     }
 }
 

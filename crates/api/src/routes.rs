@@ -23,6 +23,7 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
     let cors = access.cors_origins.layer();
     let layer = from_fn_with_state(Around::new(&access), around);
+    let compressor = Arc::clone(&engine);
     let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
@@ -37,6 +38,7 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
             Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
         })
         .layer(compress::layer())
+        .layer(from_fn_with_state(compressor, compress::elsewhere))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(layer);
     match cors {

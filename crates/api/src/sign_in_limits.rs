@@ -1,7 +1,7 @@
 //! Limits for callers who have no token yet: how often they sign in, and how many accounts they
 //! make.
 
-use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, SIGNING_MAX, Throttle};
+use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, Throttle};
 
 /// Accounts that one peer may make within [`SIGN_UP_WINDOW_MS`]. A household makes three, an
 /// office or a phone network behind one address some dozens.
@@ -17,9 +17,6 @@ pub(crate) struct SignInLimits {
     pub(crate) wrong: Throttle,
     /// Accounts made, by peer.
     pub(crate) sign_ups: Throttle,
-    /// Under way, by peer.
-    pub(crate) signing_in: Throttle,
-    pub(crate) signing_up: Throttle,
 }
 
 impl SignInLimits {
@@ -27,8 +24,6 @@ impl SignInLimits {
         SignInLimits {
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, keys_max),
             sign_ups: Throttle::new(SIGN_UPS_MAX, SIGN_UP_WINDOW_MS, keys_max),
-            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
-            signing_up: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, keys_max),
         }
     }
 }

@@ -134,8 +134,6 @@ pub struct Console {
     /// Wrong passwords, by address and name.
     wrong: Throttle,
     index: CampaignIndex,
-    /// Sign-ins with a password that are under way, by address.
-    signing_in: Throttle,
     /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
     at_provider: Throttle,
     tails: Arc<Tails>,
@@ -181,7 +179,6 @@ impl Console {
             passwords,
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
-            signing_in: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             at_provider: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             tails: Arc::default(),
             workbooks: Arc::new(Semaphore::new(1)),

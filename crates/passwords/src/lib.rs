@@ -17,6 +17,7 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
 use self::slots::Slots;
+use self::throttle::UnderWay;
 
 /// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
 /// composition.
@@ -146,6 +147,17 @@ impl Passwords {
             Purpose::SignIn => &self.sign_in,
             Purpose::SignUp => &self.sign_up,
         }
+    }
+
+    /// Counts one more sign-in or sign-up of `peer` that is under way, until it is dropped; `None` where the peer has
+    /// [`SIGNING_MAX`](throttle::SIGNING_MAX). To be asked before any work for them.
+    pub fn begin<'a>(
+        &'a self,
+        purpose: Purpose,
+        peer: &'a str,
+        now_ms: i64,
+    ) -> Option<UnderWay<'a>> {
+        self.slots(purpose).begin(peer, now_ms)
     }
 
     /// The hash of `password` with a fresh salt, as a PHC string of about 97 characters. Takes a
@@ -322,6 +334,32 @@ mod tests {
         assert!(passwords.verify(Purpose::SignIn, asked, Some(&theirs)).await.unwrap());
         let ours = hashed(&password("correct horse")).unwrap();
         library.verify_password(b"correct horse", ours.as_str()).unwrap();
+    }
+
+    #[test]
+    fn a_peer_has_one_share_of_all_front_ends() {
+        let (here, there) = {
+            let passwords = Passwords::new();
+            (passwords.clone(), passwords)
+        };
+        let begin = |at: &Passwords, purpose, peer| at.begin(purpose, peer, 0).is_some();
+        let mut share: Vec<_> = (0..throttle::SIGNING_MAX)
+            .map(|nth| {
+                let at = if nth % 2 == 0 { &here } else { &there };
+                at.begin(Purpose::SignIn, "192.0.2.1", 0).expect("one of its share")
+            })
+            .collect();
+        let cases = [
+            ("one more here", &here, Purpose::SignIn, "192.0.2.1", false),
+            ("one more there", &there, Purpose::SignIn, "192.0.2.1", false),
+            ("another peer", &there, Purpose::SignIn, "192.0.2.2", true),
+            ("a sign-up", &here, Purpose::SignUp, "192.0.2.1", true),
+        ];
+        for (name, at, purpose, peer, want) in cases {
+            assert_eq!(begin(at, purpose, peer), want, "{name}");
+        }
+        share.pop();
+        assert!(begin(&here, Purpose::SignIn, "192.0.2.1"), "one has ended");
     }
 
     #[tokio::test]

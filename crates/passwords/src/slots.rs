@@ -1,4 +1,4 @@
-//! Slots for one kind of password work: how many hashes run, and how many wait.
+//! Slots for one kind of password work: how many hashes run, how many wait, and how many of them are of one peer.
 
 use std::sync::Arc;
 
@@ -6,6 +6,10 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::PasswordError;
+use super::throttle::{SIGN_IN_WINDOW_MS, SIGNING_MAX, Throttle, UnderWay};
+
+/// Peers that are counted at a time: more than have a connection.
+const PEERS_MAX: usize = 10_000;
 
 /// Turns for those working, places for them and for those waiting. Clones share them.
 #[derive(Clone, Debug)]
@@ -14,6 +18,9 @@ pub(super) struct Slots {
     places: Arc<Semaphore>,
     /// Those working.
     turns: Arc<Semaphore>,
+    /// Whose they are. Beside the slots, so that a peer has one share of them, whichever stores and front ends of
+    /// the process it goes through.
+    of_peer: Arc<Throttle>,
 }
 
 impl Slots {
@@ -21,7 +28,13 @@ impl Slots {
         Slots {
             places: Arc::new(Semaphore::new(turns + waiting)),
             turns: Arc::new(Semaphore::new(turns)),
+            of_peer: Arc::new(Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, PEERS_MAX)),
         }
+    }
+
+    /// See [`super::Passwords::begin`].
+    pub(super) fn begin<'a>(&'a self, peer: &'a str, now_ms: i64) -> Option<UnderWay<'a>> {
+        UnderWay::begin(&self.of_peer, peer, now_ms)
     }
 
     /// Runs `work` on a thread where it may take its time.

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{self, Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::limits::Limits;
@@ -21,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Connections {
     limits: Limits,
     begun: Instant,
-    table: Mutex<Table>,
+    table: sync::Mutex<Table>,
     /// A place is free.
     freed: Notify,
 }
@@ -29,8 +30,18 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     seats: HashMap<u64, Arc<Seat>>,
-    of_peer: HashMap<Peer, usize>,
+    of_peer: HashMap<Peer, Arc<Shared>>,
     next: u64,
+}
+
+/// What the connections of one peer share; each of a trusted proxy has its own.
+#[derive(Debug, Default)]
+struct Shared {
+    connections: AtomicUsize,
+    /// Those that keep an answer waiting.
+    deaf: AtomicUsize,
+    /// The turn of a request that was sent before the answer to the one before it.
+    turn: Mutex<()>,
 }
 
 /// What became of a connection that asks for a place.
@@ -44,7 +55,7 @@ enum Asked {
 
 impl Connections {
     pub(super) fn new(limits: Limits) -> Arc<Connections> {
-        let (table, freed) = (Mutex::default(), Notify::new());
+        let (table, freed) = (sync::Mutex::default(), Notify::new());
         Arc::new(Connections { limits, begun: Instant::now(), table, freed })
     }
 
@@ -69,7 +80,7 @@ impl Connections {
         let trusted = self.limits.trusted_proxies.has(address);
         let peer = Peer::at(address);
         let mut table = self.lock();
-        let has = table.of_peer.get(&peer).copied().unwrap_or(0);
+        let has = table.of_peer.get(&peer).map_or(0, |it| it.connections.load(Ordering::Relaxed));
         if !trusted && has >= self.limits.per_peer_max.max(1) {
             return match table.longest_idle(|seat| seat.peer == Some(peer)) {
                 Some(seat) => seat.evict("its peer has too many"),
@@ -88,7 +99,7 @@ impl Connections {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> sync::MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,17 +108,20 @@ impl Table {
     fn seat(&mut self, peer: Option<Peer>, connections: &Arc<Connections>) -> ConnectionSlot {
         let id = self.next;
         self.next += 1;
-        let seat = Arc::new(Seat::new(peer, connections.begun));
+        let shared = match peer {
+            Some(peer) => Arc::clone(self.of_peer.entry(peer).or_default()),
+            None => Arc::default(),
+        };
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        let seat = Arc::new(Seat::new(peer, shared, connections.begun));
         self.seats.insert(id, Arc::clone(&seat));
-        if let Some(peer) = peer {
-            *self.of_peer.entry(peer).or_default() += 1;
-        }
         ConnectionSlot { id, seat, connections: Arc::clone(connections) }
     }
 
+    /// Of those on which nobody has shown a good token; of all others where there is none.
     fn longest_idle(&self, which: impl Fn(&Seat) -> bool) -> Option<&Arc<Seat>> {
         let idle = self.seats.values().filter(|seat| which(seat) && seat.waits_for_client());
-        idle.min_by_key(|seat| seat.moved_at_ms.load(Ordering::Relaxed))
+        idle.min_by_key(|seat| (seat.is_known(), seat.moved_at_ms.load(Ordering::Relaxed)))
     }
 }
 
@@ -129,13 +143,10 @@ impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
         table.seats.remove(&self.id);
-        if let Some(peer) = self.seat.peer
-            && let Some(has) = table.of_peer.get_mut(&peer)
-        {
-            *has -= 1;
-            if *has == 0 {
-                table.of_peer.remove(&peer);
-            }
+        self.seat.deaf(false);
+        let left = self.seat.shared.connections.fetch_sub(1, Ordering::Relaxed) - 1;
+        if let (Some(peer), 0) = (self.seat.peer, left) {
+            table.of_peer.remove(&peer);
         }
         drop(table);
         self.connections.freed.notify_waiters();
@@ -147,7 +158,12 @@ impl Drop for ConnectionSlot {
 pub(super) struct Seat {
     /// Whose it is; `None` for a trusted proxy, which may have any number.
     peer: Option<Peer>,
+    shared: Arc<Shared>,
     begun: Instant,
+    /// Somebody on it has shown a good token.
+    let_in: AtomicBool,
+    /// Something has come from the client since the last request began.
+    heard: AtomicBool,
     /// Requests under way, from their header to the last piece of their answer.
     requests: AtomicU32,
     /// Requests that have had a whole header so far; begins anew after 2³².
@@ -162,10 +178,13 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    fn new(peer: Option<Peer>, begun: Instant) -> Seat {
+    fn new(peer: Option<Peer>, shared: Arc<Shared>, begun: Instant) -> Seat {
         let seat = Seat {
             peer,
+            shared,
             begun,
+            let_in: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             requests: AtomicU32::new(0),
             requests_begun: AtomicU32::new(0),
             awaits_body: AtomicBool::new(false),
@@ -196,13 +215,63 @@ impl Seat {
         self.moved_at_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    pub(super) fn is_deaf(&self) {
-        self.deaf.store(true, Ordering::Relaxed);
+    pub(super) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+        self.moved();
+    }
+
+    pub(super) fn let_in(&self) {
+        self.let_in.store(true, Ordering::Relaxed);
+    }
+
+    fn is_known(&self) -> bool {
+        self.let_in.load(Ordering::Relaxed)
+    }
+
+    /// How long it may be idle while there are places.
+    pub(super) fn idle_timeout(&self, limits: &Limits) -> Duration {
+        match (self.peer, self.is_known()) {
+            (None, _) => limits.proxy_idle_timeout,
+            (Some(_), true) => limits.known_idle_timeout,
+            (Some(_), false) => limits.idle_timeout,
+        }
+    }
+
+    /// Whether an answer waits for the client.
+    pub(super) fn deaf(&self, deaf: bool) {
+        if self.deaf.swap(deaf, Ordering::Relaxed) != deaf {
+            match deaf {
+                true => self.shared.deaf.fetch_add(1, Ordering::Relaxed),
+                false => self.shared.deaf.fetch_sub(1, Ordering::Relaxed),
+            };
+        }
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
     }
 
     pub(super) fn takes_its_answer(&self) {
-        self.deaf.store(false, Ordering::Relaxed);
+        self.deaf(false);
         self.moved();
+    }
+
+    /// Whether more than `deaf_max` connections of its peer keep an answer waiting; then this one, which is to be
+    /// closed, no longer counts as one.
+    pub(super) fn leaves_crowd(&self, deaf_max: usize) -> bool {
+        let one_less = |deaf: usize| (deaf > deaf_max).then(|| deaf - 1);
+        let left = self.shared.deaf.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+        if left.is_ok() {
+            self.deaf.store(false, Ordering::Relaxed);
+        }
+        left.is_ok()
+    }
+
+    /// Waits for the turn of a request that came together with the one before it. One client may send hundreds at
+    /// once, so they leave the thread to others in between, and those of one peer are answered one at a time.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        yield_now().await;
+        self.shared.turn.lock().await
     }
 
     pub(super) fn awaits_body(&self, awaits: bool) {
@@ -226,10 +295,13 @@ impl Seat {
     }
 
     /// A request is under way until the guard is dropped.
-    pub(super) fn request(self: &Arc<Seat>) -> Busy {
+    ///
+    /// Also whether it came together with the one before it.
+    pub(super) fn request(self: &Arc<Seat>) -> (Busy, bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.requests_begun.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        let came_alone = self.heard.swap(false, Ordering::Relaxed);
+        (Busy(Arc::clone(self)), !came_alone)
     }
 }
 

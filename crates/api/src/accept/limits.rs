@@ -17,8 +17,18 @@ pub const PER_PEER_MAX: usize = CONNECTIONS_MAX / 2;
 /// Longer than a phone's radio takes to wake up, shorter than an attacker likes.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept between two requests.
+/// How long a connection is kept between two requests while nobody on it has shown a good token.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same once somebody has. The pools of shops keep a connection for 30 to 90 s: whoever closes first must not be
+/// us, or a request meets the end of its connection, and nobody knows whether it was done.
+pub const KNOWN_IDLE_TIMEOUT: Duration = Duration::from_secs(95);
+
+/// The same for a trusted proxy. Most load balancers keep a connection for 60 s, those of Google Cloud for 600 s.
+pub const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(650);
+
+/// So much less is said in the header `Keep-Alive`: the way to the client, and its next request's way back.
+pub const KEEP_ALIVE_SLACK: Duration = Duration::from_secs(5);
 
 /// Time for requests under way at shutdown: the longest any of ours takes. Kubernetes and systemd
 /// kill after 30 and 90 s.
@@ -37,9 +47,23 @@ pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(HEADER_BYTES_MAX < BUFFER_BYTES_MAX);
 
-/// Longest pause of a client that is being answered. Whoever asks and never reads would keep his
-/// place for ever; a download over a bad line makes progress in less.
+/// Buffer of the kernel for answers of one connection, in bytes; the kernel doubles it for its own needs. By
+/// itself it lets that grow to 4 MiB for a client that takes nothing. On a line of 50 ms it is 2.6 MB a second.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Time in which a client that keeps an answer waiting takes [`PROGRESS_BYTES_MIN`] of it. Whoever asks and never
+/// reads, or a little now and then, would keep their place for ever; a download over a bad line makes progress in
+/// less.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// See [`WRITE_TIMEOUT`]: two kilobytes a second, in bytes.
+pub const PROGRESS_BYTES_MIN: usize = 64 * 1024;
+
+/// Connections of one peer that may keep an answer waiting for [`WRITE_TIMEOUT`]: an office with slow lines.
+pub const DEAF_OF_PEER_MAX: usize = 64;
+
+/// Past [`DEAF_OF_PEER_MAX`], the time that takes the place of [`WRITE_TIMEOUT`] for this peer.
+pub const CROWDED_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a listener allows. The defaults are this module's constants.
 #[derive(Clone, Debug)]
@@ -54,8 +78,16 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// See [`IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
+    /// See [`KNOWN_IDLE_TIMEOUT`].
+    pub known_idle_timeout: Duration,
+    /// See [`PROXY_IDLE_TIMEOUT`].
+    pub proxy_idle_timeout: Duration,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
+    /// See [`DEAF_OF_PEER_MAX`].
+    pub deaf_of_peer_max: usize,
+    /// See [`CROWDED_WRITE_TIMEOUT`].
+    pub crowded_write_timeout: Duration,
     /// See [`DRAIN`].
     pub drain: Duration,
 }
@@ -68,7 +100,11 @@ impl Default for Limits {
             trusted_proxies: TrustedProxies::default(),
             header_timeout: HEADER_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
+            known_idle_timeout: KNOWN_IDLE_TIMEOUT,
+            proxy_idle_timeout: PROXY_IDLE_TIMEOUT,
             write_timeout: WRITE_TIMEOUT,
+            deaf_of_peer_max: DEAF_OF_PEER_MAX,
+            crowded_write_timeout: CROWDED_WRITE_TIMEOUT,
             drain: DRAIN,
         }
     }

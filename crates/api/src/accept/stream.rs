@@ -4,26 +4,29 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connections::Seat;
-use super::limits::Limits;
+use super::limits::{Limits, PROGRESS_BYTES_MIN, SEND_BUFFER_BYTES};
 use crate::patient::Patient;
 
 /// Reads fail when a header is not whole in time, counted from its first byte, or from the
-/// connection's first moment; writes fail when the reader takes nothing for too long.
+/// connection's first moment, and when none comes for too long; writes fail when the reader takes too little in
+/// too long a time.
 pub(super) struct Timed {
     stream: TcpStream,
     seat: Arc<Seat>,
-    header_timeout: Duration,
-    write_timeout: Duration,
+    limits: Arc<Limits>,
     /// The header that is awaited, from its first byte on.
     header: Option<Header>,
-    /// Runs while the client takes nothing.
-    write: Option<Patient>,
+    /// Runs between two requests.
+    idle: Option<Patient>,
+    /// What is written while the client keeps it waiting.
+    write: Option<Writing>,
 }
 
 struct Header {
@@ -34,19 +37,23 @@ struct Header {
     timer: Option<Patient>,
 }
 
+/// What a client has taken since it began to keep an answer waiting.
+struct Writing {
+    since: Instant,
+    taken: usize,
+    timer: Patient,
+}
+
 impl Timed {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, limits: &Limits) -> Timed {
+    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, limits: &Arc<Limits>) -> Timed {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
-        Timed {
-            stream,
-            seat,
-            header_timeout: limits.header_timeout,
-            write_timeout: limits.write_timeout,
-            header: Some(Header { since: Instant::now(), before: 0, timer: None }),
-            write: None,
+        if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
+            tracing::debug!(%error, "SO_SNDBUF not set");
         }
+        let header = Some(Header { since: Instant::now(), before: 0, timer: None });
+        Timed { stream, seat, limits: Arc::clone(limits), header, idle: None, write: None }
     }
 
     fn read_some(&mut self) {
@@ -55,7 +62,8 @@ impl Timed {
             let (since, before) = (Instant::now(), self.seat.requests_begun());
             self.header = Some(Header { since, before, timer: None });
         }
-        self.seat.moved();
+        self.idle = None;
+        self.seat.heard();
     }
 
     /// A request has begun since: its header was whole.
@@ -66,11 +74,24 @@ impl Timed {
 
     fn wait_to_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.forget_whole_header();
-        let Some(header) = &mut self.header else { return Poll::Pending };
-        let deadline = header.since + self.header_timeout;
+        let Some(header) = &mut self.header else { return self.wait_for_request(context) };
+        let deadline = header.since + self.limits.header_timeout;
         header.timer.get_or_insert_with(|| Patient::until(deadline));
         match over(&mut header.timer, context) {
             true => Poll::Ready(Err(timed_out("the header took too long"))),
+            false => Poll::Pending,
+        }
+    }
+
+    fn wait_for_request(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.seat.in_request() || self.seat.is_deaf() {
+            self.idle = None;
+            return Poll::Pending;
+        }
+        let idle_timeout = self.seat.idle_timeout(&self.limits);
+        self.idle.get_or_insert_with(|| Patient::until(Instant::now() + idle_timeout));
+        match over(&mut self.idle, context) {
+            true => Poll::Ready(Err(timed_out("no request came"))),
             false => Poll::Pending,
         }
     }
@@ -80,18 +101,29 @@ impl Timed {
         wrote: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if wrote.is_ready() {
-            self.write = None;
+        if let Poll::Ready(wrote) = wrote {
             self.seat.takes_its_answer();
-            return wrote;
+            if let (Some(write), Ok(bytes)) = (&mut self.write, &wrote) {
+                write.taken += bytes;
+            }
+            self.write.take_if(|write| write.taken >= PROGRESS_BYTES_MIN);
+            return Poll::Ready(wrote);
         }
-        self.seat.is_deaf();
-        let timeout = self.write_timeout;
-        self.write.get_or_insert_with(|| Patient::until(Instant::now() + timeout));
-        match over(&mut self.write, context) {
-            true => Poll::Ready(Err(timed_out("the client takes nothing"))),
-            false => Poll::Pending,
+        self.seat.deaf(true);
+        let (seat, limits) = (&self.seat, &self.limits);
+        let write = self.write.get_or_insert_with(|| {
+            let since = Instant::now();
+            let first = since + limits.crowded_write_timeout.min(limits.write_timeout);
+            Writing { since, taken: 0, timer: Patient::until(first) }
+        });
+        while Pin::new(&mut write.timer).poll(context).is_ready() {
+            let last = write.since + limits.write_timeout;
+            if Instant::now() >= last || seat.leaves_crowd(limits.deaf_of_peer_max) {
+                return Poll::Ready(Err(timed_out("the client takes too little")));
+            }
+            write.timer = Patient::until(last);
         }
+        Poll::Pending
     }
 }
 
@@ -145,10 +177,51 @@ impl AsyncWrite for Timed {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes once it has handed over all that it had.
+        self.write = None;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::net::TcpListener;
+
+    use super::super::connections::Connections;
+    use super::*;
+
+    /// Only enough of an answer gives a client its time anew; a byte now and then does not.
+    #[tokio::test]
+    async fn what_is_progress() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Connections::new(Limits::default());
+        let cases: [(&str, &[usize], bool); 5] = [
+            ("nothing", &[], false),
+            ("a byte", &[1], false),
+            ("a byte too little", &[PROGRESS_BYTES_MIN - 2, 1], false),
+            ("just enough", &[PROGRESS_BYTES_MIN - 1, 1], true),
+            ("all at once", &[PROGRESS_BYTES_MIN], true),
+        ];
+        for (name, pieces, want) in cases {
+            let stream = TcpStream::connect(address).await.unwrap();
+            let slot = connections.slot(address.ip()).await.unwrap();
+            let mut timed = Timed::new(stream, Arc::clone(slot.seat()), &Arc::default());
+            let begins_anew = poll_fn(|context| {
+                assert!(timed.written(Poll::Pending, context).is_pending(), "{name}");
+                for bytes in pieces {
+                    let wrote = timed.written(Poll::Ready(Ok(*bytes)), context);
+                    assert!(matches!(wrote, Poll::Ready(Ok(_))), "{name}");
+                }
+                Poll::Ready(timed.write.is_none())
+            });
+            assert_eq!(begins_anew.await, want, "{name}");
+        }
     }
 }

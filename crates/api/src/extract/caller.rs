@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use engine::{ACCOUNT_PREFIX, Caller};
 
+use crate::accept::Connection;
 use crate::app::App;
 use crate::peer::Peer;
 use crate::problem::{Code, Problem};
@@ -21,23 +22,31 @@ impl FromRequestParts<Arc<App>> for Who {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let token = bearer(&parts.headers)?;
-        let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
-        let subject = claims.subject;
-        let external = claims.issuer == Issuer::External;
-        if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
-            let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");
-            return Err(unauthenticated(detail));
+        let caller = caller_of(app, bearer(&parts.headers)?).await?;
+        if let Some(connection) = parts.extensions.get::<Connection>() {
+            connection.let_in();
         }
-        // The account may have been removed since the token was given.
-        if !app.engine.is_known(&subject).await? {
-            return Err(unauthenticated("the token's account is gone".into()));
-        }
-        Ok(Who(Caller::new(claims.role, subject)))
+        Ok(Who(caller))
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// Whoever `token` names now.
+pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller, Problem> {
+    let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
+    let subject = claims.subject;
+    let external = claims.issuer == Issuer::External;
+    if external && subject.as_str().starts_with(ACCOUNT_PREFIX) {
+        let detail = format!("a sub that begins with {ACCOUNT_PREFIX} is of this server alone");
+        return Err(unauthenticated(detail));
+    }
+    // The account may have been removed since the token was given.
+    if !app.engine.is_known(&subject).await? {
+        return Err(unauthenticated("the token's account is gone".into()));
+    }
+    Ok(Caller::new(claims.role, subject))
+}
+
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let value = headers.get(header::AUTHORIZATION);
     let value = value.ok_or_else(|| unauthenticated("there is no Authorization header".into()))?;
     let token = value.to_str().ok().and_then(|value| {

@@ -15,9 +15,10 @@ use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
 use crate::cursor;
-use crate::extract::{Params, Who};
+use crate::extract::Params;
 use crate::paging::LIMITS;
 use crate::problem::{Code, Problem, SEE_LOG};
+use crate::reads::Reader;
 use crate::views::AttemptsBody;
 
 /// The list that a cursor belongs to.
@@ -94,7 +95,7 @@ impl AttemptParams {
 )]
 pub(crate) async fn list_attempts(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(params): Params<AttemptParams>,
 ) -> Result<Answer<AttemptsBody>, Problem> {
     caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;

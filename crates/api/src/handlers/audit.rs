@@ -8,9 +8,10 @@ use engine::Caller;
 
 use crate::answer::Answer;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
+use crate::reads::Reader;
 use crate::views::{AuditBody, List};
 
 /// List who changed what
@@ -24,7 +25,7 @@ use crate::views::{AuditBody, List};
 )]
 pub(crate) async fn list_audit(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(page): Params<Page>,
 ) -> Result<Answer<List<AuditBody>>, Problem> {
     entries(&app, &caller, None, &page).await
@@ -41,7 +42,7 @@ pub(crate) async fn list_audit(
 )]
 pub(crate) async fn list_campaign_audit(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     CampaignInPath(campaign): CampaignInPath,
     Params(page): Params<Page>,
 ) -> Result<Answer<List<AuditBody>>, Problem> {

@@ -11,9 +11,12 @@ use futures::stream::StreamExt;
 use crate::answer::{Answer, csv};
 use crate::app::App;
 use crate::bodies::BatchChanges;
-use crate::extract::{BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Who, named};
+use crate::extract::{
+    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Session, Who, named,
+};
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
+use crate::reads::Reader;
 use crate::views::{BatchBody, List};
 
 /// List the batches of a campaign
@@ -26,7 +29,7 @@ use crate::views::{BatchBody, List};
 )]
 pub(crate) async fn list_batches(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     CampaignInPath(campaign): CampaignInPath,
     Params(page): Params<Page>,
 ) -> Result<Answer<List<BatchBody>>, Problem> {
@@ -61,7 +64,9 @@ pub(crate) async fn read_batch(
     if !accept.is_some_and(|accept| accept.contains("text/csv")) {
         return Ok(Answer(BatchBody::from(&batch)).into_response());
     }
-    Ok(csv(Arc::clone(&app.engine).rejected_rows(caller, campaign, batch.id).boxed()))
+    let session = Session::of(&app, caller.clone(), &headers);
+    let rows = Arc::clone(&app.engine).rejected_rows(caller, campaign, batch.id);
+    Ok(csv(session.guards(rows.boxed())))
 }
 
 /// Pause or resume a batch

@@ -12,6 +12,7 @@ use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
 use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, WhereFrom, Who, named, renamed};
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
+use crate::reads::Reader;
 use crate::tags::{IfMatch, Tagged};
 use crate::tried::Trial;
 use crate::views::{CampaignBody, CouponBody, List};
@@ -83,7 +84,7 @@ pub(crate) async fn change_campaign(
 )]
 pub(crate) async fn list_campaigns(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(page): Params<Page>,
 ) -> Result<Answer<List<CampaignBody>>, Problem> {
     const QUERY: &str = "campaigns";

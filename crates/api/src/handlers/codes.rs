@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use coupon::code::CodeText;
 use engine::{CodesFormat, CodesRequest};
@@ -13,7 +14,7 @@ use utoipa::IntoParams;
 use crate::answer::csv;
 use crate::app::App;
 use crate::bodies::Reading;
-use crate::extract::{BATCH, CampaignInPath, Params, Who, named};
+use crate::extract::{BATCH, CampaignInPath, Params, Session, Who, named};
 use crate::problem::Problem;
 
 /// Which codes to download.
@@ -42,6 +43,7 @@ pub(crate) async fn list_codes(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(campaign): CampaignInPath,
+    headers: HeaderMap,
     Params(params): Params<CodesParams>,
 ) -> Result<Response, Problem> {
     let mut reading = Reading::default();
@@ -56,5 +58,6 @@ pub(crate) async fn list_codes(
     // What goes wrong at once is an answer of its own, not a list that breaks off.
     let first = codes.next().await.transpose()?.unwrap_or_default();
     let begin = once(async move { Ok(format!("code\n{first}")) });
-    Ok(csv(begin.chain(codes).boxed()))
+    let session = Session::of(&app, caller, &headers);
+    Ok(csv(session.guards(begin.chain(codes).boxed())))
 }

@@ -14,9 +14,10 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
-use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
 use crate::handlers::attempts::attempts_failed;
 use crate::problem::{Code, Problem, SEE_LOG};
+use crate::reads::Reader;
 use crate::views::CountsBody;
 
 /// Which sums to read.
@@ -72,7 +73,7 @@ impl CountsParams {
 )]
 pub(crate) async fn read_counts(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(params): Params<CountsParams>,
 ) -> Result<Answer<CountsBody>, Problem> {
     counts(&app, &caller, None, &params).await
@@ -89,7 +90,7 @@ pub(crate) async fn read_counts(
 )]
 pub(crate) async fn read_campaign_counts(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     CampaignInPath(campaign): CampaignInPath,
     Params(params): Params<CountsParams>,
 ) -> Result<Answer<CountsBody>, Problem> {

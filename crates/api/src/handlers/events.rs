@@ -18,9 +18,10 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
-use crate::extract::{Params, Who};
+use crate::extract::{Params, Session};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
+use crate::reads::Reader;
 use crate::views::FeedBody;
 
 /// Which events to read.
@@ -92,7 +93,8 @@ fn type_of(text: &str) -> Option<EventType> {
 ///
 /// With the header `Accept: text/event-stream` the answer is a stream of server-sent events: each has its
 /// cursor as `id`, its type as `event`, and what is an item of `data` here as `data`. It goes on for
-/// 15 minutes, and a server has at most 256 of them; then ask again with the last `id` as `Last-Event-ID`; a browser's `EventSource` does so by itself.
+/// 15 minutes, or until its token is no longer good; then ask again with the last `id` as `Last-Event-ID`. A server has at most 256 streams,
+/// and 32 for one caller.
 ///
 /// Events are kept for `events_keep`, seven days by default. If you come later, or if the store was
 /// restored from a backup, the answer is CURSOR_GONE, with the cursor to go on from.
@@ -102,7 +104,7 @@ fn type_of(text: &str) -> Option<EventType> {
 )]
 pub(crate) async fn list_events(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     stopping: Option<Extension<Stopping>>,
     headers: HeaderMap,
     Params(params): Params<EventParams>,
@@ -125,10 +127,9 @@ pub(crate) async fn list_events(
         false => Ok(Answer(FeedBody::from(view)).into_response()),
         true => {
             let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
-            let permit = Arc::clone(&app.event_streams).try_acquire_owned();
-            let permit =
-                permit.map_err(|_| Problem::too_many("too many streams of events", 5_000))?;
-            Ok(follow::stream(app, caller, request, view, stopping, permit))
+            let place = follow::Place::of(&app, &caller)?;
+            let session = Session::of(&app, caller, &headers);
+            Ok(follow::stream(app, session, request, view, stopping, place))
         }
     }
 }

@@ -13,8 +13,9 @@ use futures::future::try_join_all;
 use self::filter::{CouponParams, cursor_behind, half_a_range};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::extract::{CAMPAIGN, Params, Who, named};
+use crate::extract::{CAMPAIGN, Params, named};
 use crate::problem::{Code, Problem};
+use crate::reads::Reader;
 use crate::views::{List, ListedCoupon};
 
 /// Campaigns of one page that are read at the same time.
@@ -38,7 +39,7 @@ const CAMPAIGNS_AT_A_TIME: usize = 8;
 )]
 pub(crate) async fn list_coupons(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(params): Params<CouponParams>,
 ) -> Result<Answer<List<ListedCoupon>>, Problem> {
     let query = params.query(&caller);

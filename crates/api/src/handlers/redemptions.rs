@@ -15,9 +15,10 @@ use crate::answer::{Answer, csv};
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::cursor;
-use crate::extract::{CAMPAIGN, Params, Who, named};
+use crate::extract::{CAMPAIGN, Params, Session, named};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
+use crate::reads::Reader;
 use crate::views::{List, RedemptionBody};
 
 /// Which redemptions to list.
@@ -104,13 +105,14 @@ impl RedemptionParams {
 )]
 pub(crate) async fn list_redemptions(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     Params(params): Params<RedemptionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("text/csv")) {
-        return file(&app, &caller, params.read(true)?).await;
+        let session = Session::of(&app, caller, &headers);
+        return file(&app, session, params.read(true)?).await;
     }
     let view = page(&app, &caller, params.read(false)?).await?;
     let query = params.query();
@@ -130,11 +132,12 @@ async fn page(
 
 async fn file(
     app: &App,
-    caller: &Caller,
+    session: Session,
     request: RedemptionListRequest,
 ) -> Result<Response, Problem> {
-    let lines = Arc::clone(&app.engine).redemption_file(caller, request).await;
-    lines.map_err(named(CAMPAIGN))?.map(csv).ok_or_else(not_found_by_it)
+    let lines = Arc::clone(&app.engine).redemption_file(&session.caller, request).await;
+    let lines = lines.map_err(named(CAMPAIGN))?.ok_or_else(not_found_by_it)?;
+    Ok(csv(session.guards(lines)))
 }
 
 fn not_found_by_it() -> Problem {

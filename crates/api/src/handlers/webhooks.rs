@@ -25,6 +25,7 @@ use crate::cursor;
 use crate::extract::{DeliveryInPath, Json, Key, Params, WebhookInPath, Who};
 use crate::paging::{LIMITS, Page};
 use crate::problem::{Code, Problem};
+use crate::reads::Reader;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
 
 /// The list that a cursor belongs to.
@@ -241,7 +242,7 @@ pub(crate) struct DeliveryParams {
 )]
 pub(crate) async fn list_deliveries(
     State(app): State<Arc<App>>,
-    Who(caller): Who,
+    Reader(caller, _turn): Reader,
     WebhookInPath(id): WebhookInPath,
     Params(params): Params<DeliveryParams>,
 ) -> Result<Answer<List<DeliveryBody>>, Problem> {

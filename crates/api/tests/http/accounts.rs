@@ -1,7 +1,8 @@
 //! Sign-up, sign-in and the end of an account.
 
-use api::{Access, SignUp};
+use api::{Access, Passwords, SignUp};
 use futures::future::join_all;
+use passwords::Purpose;
 use serde_json::json;
 
 use crate::service::{ANN, Admin, Answer, Asked, Nobody, Service, Who};
@@ -11,6 +12,30 @@ const PASSWORD: &str = "correct horse";
 async fn sign(service: &Service, where_to: &str, login: &str, password: &str) -> Answer {
     let body = json!({"login_id": login, "password": password});
     service.post(Nobody, &format!("/v1/{where_to}"), body).await
+}
+
+/// Two spaces of a process share what hashes passwords, and so what is under way.
+#[tokio::test]
+async fn a_peer_has_one_share_of_all_spaces() {
+    let passwords = Passwords::new();
+    let space = || {
+        let passwords = passwords.clone();
+        Service::new().allowing(Access { passwords, ..Access::default() })
+    };
+    let spaces = [space(), space()];
+    // These tests have no connection, so all of them come from one peer.
+    let peer = api::peer::Peer::NOWHERE.to_string();
+    let begin = || passwords.begin(Purpose::SignIn, &peer, spaces[0].now().0);
+    let share: Vec<_> = (0..api::SIGNING_MAX).map(|_| begin().expect("its share")).collect();
+    for space in &spaces {
+        let refused = sign(space, "sessions", "ann@example.com", PASSWORD).await;
+        refused.is("429 TOO_MANY", "one more sign-in");
+        sign(space, "users", "ann@example.com", PASSWORD).await.is("201", "a sign-up");
+    }
+    drop(share);
+    for space in &spaces {
+        sign(space, "sessions", "ann@example.com", PASSWORD).await.is("200", "again");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! All cases. [`crate::ARCHIVED`] says where their coupons lie.
 
 mod accounts;
+mod attacked;
 mod attempts;
 mod audit;
 mod bad_input;

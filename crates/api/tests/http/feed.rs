@@ -1,8 +1,11 @@
 //! The event feed: who may follow it, from where, and what it says.
 
+use engine::Role;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::service::{ANN, Admin, Asked, Nobody, Operator, Service, Shop, Who};
+use crate::service::{ANN, Admin, Asked, LONG, Nobody, Operator, Service, Shop, Who};
 
 /// A coupon of ann that is issued, held, redeemed, and cancelled, and one of another campaign that is void.
 async fn lived() -> Service {
@@ -171,15 +174,57 @@ async fn a_stream_waits_for_what_comes() {
 #[tokio::test]
 async fn streams_are_bounded() {
     let service = lived().await;
-    let streams: Vec<_> =
-        (0..256).map(|_| service.stream("/v1/events?after=newest", None)).collect();
-    let streams = futures::future::join_all(streams).await;
-    let asked = Asked::new("GET", "/v1/events").header("accept", "text/event-stream");
-    let refused = service.send(Shop, asked).await;
-    refused.is("429 TOO_MANY", "one more");
-    assert_eq!(refused.header("retry-after"), Some("5"));
-    service.get(Shop, "/v1/events").await.is("200", "a page needs no place");
-    drop(streams);
-    let again = service.stream("/v1/events", None).await.next().await;
+    let shops: Vec<String> =
+        (0..9).map(|nth| service.token(Role::Shop, &format!("till-{nth}"))).collect();
+    let refused = async |shop: &str, why: &str| {
+        let asked = Asked::new("GET", "/v1/events").header("accept", "text/event-stream");
+        let refused = service.send(Who::Token(shop), asked).await;
+        refused.is("429 TOO_MANY", why);
+        assert_eq!(refused.header("retry-after"), Some("5"), "{why}");
+        assert_eq!(refused.string("detail"), why);
+    };
+    let mut streams = Vec::new();
+    for shop in &shops[..8] {
+        for _ in 0..32 {
+            streams.push(service.stream_of(Who::Token(shop), "/v1/events", None).await);
+        }
+        refused(shop, "too many streams of events of this caller").await;
+    }
+    refused(&shops[8], "too many streams of events").await;
+    let page = service.get(Who::Token(&shops[8]), "/v1/events").await;
+    page.is("200", "a page needs no place");
+    streams.pop();
+    let again = service.stream_of(Who::Token(&shops[7]), "/v1/events", None).await.next().await;
     assert_eq!(again["event"], "campaign.created");
+}
+
+#[tokio::test]
+async fn what_is_long_ends_with_its_token() {
+    const LOOK_AGAIN_MS: i64 = 10_000;
+    let service = lived().await;
+    service.campaign("long", json!({"stock": 50_000})).await;
+    let minted = |role| service.token(role, "long");
+    let (shop, admin) = (minted(Role::Shop), minted(Role::Admin));
+    // Both tokens expire between the two looks.
+    service.clock.pass(3_600_000 - LOOK_AGAIN_MS / 2);
+    let mut stream = service.stream_of(Who::Token(&shop), "/v1/events?after=newest", None).await;
+    let codes = "/v1/campaigns/long/codes";
+    let mut download = service.download(Who::Token(&admin), codes).await;
+    service.clock.pass(LOOK_AGAIN_MS - 1);
+    let code = service.issued("b", "eve").await;
+    assert!(stream.next().await["data"].contains(&code), "before it looks again");
+    download.frame().await.expect("a piece").expect("before it looks again");
+    service.clock.pass(1);
+    let end = timeout(LONG, stream.has_ended()).await;
+    assert!(end.expect("an end"), "the token is no longer good");
+    let mut rest = download;
+    let broken = async {
+        while let Some(piece) = rest.frame().await {
+            if piece.is_err() {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(broken.await, "the list breaks off: nobody takes it for the end");
 }

@@ -309,7 +309,12 @@ impl Service {
 
     /// Opens a stream of events, behind the event `seen` if there is one.
     pub(crate) async fn stream(&self, target: &str, seen: Option<&str>) -> Stream {
-        let token = self.authorization(Shop).expect("a token");
+        self.stream_of(Shop, target, seen).await
+    }
+
+    /// The same for somebody else.
+    pub(crate) async fn stream_of(&self, who: Who<'_>, target: &str, seen: Option<&str>) -> Stream {
+        let token = self.authorization(who).expect("a token");
         let mut request = Request::builder().uri(target).header(header::AUTHORIZATION, token);
         request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(seen) = seen {
@@ -320,6 +325,21 @@ impl Service {
         assert_eq!(response.status(), 200, "{target}");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         Stream { body: response.into_body() }
+    }
+
+    /// All that answers, to be served on a port.
+    pub(crate) fn router(&self) -> Router {
+        self.app.clone()
+    }
+
+    /// Begins a download.
+    pub(crate) async fn download(&self, who: Who<'_>, target: &str) -> Body {
+        let token = self.authorization(who).expect("a token");
+        let request = Request::builder().uri(target).header(header::AUTHORIZATION, token);
+        let request = request.body(Body::empty()).expect("a request");
+        let Ok(response) = self.app.clone().oneshot(request).await;
+        assert_eq!(response.status(), 200, "{target}");
+        response.into_body()
     }
 
     pub(crate) async fn get(&self, who: Who<'_>, target: &str) -> Answer {
@@ -450,6 +470,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Whether it has ended; waits for what comes.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        self.body.frame().await.is_none()
+    }
+
     /// The next event: its lines by name.
     pub(crate) async fn next(&mut self) -> BTreeMap<String, String> {
         let piece = self.body.frame().await.expect("a stream goes on").expect("a whole piece");

@@ -12,7 +12,6 @@ use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{Caller, Failure, Invitation, Role, StaffMember};
 use passwords::peer::Peer;
-use passwords::throttle::UnderWay;
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::cookie::SESSION;
@@ -165,7 +164,7 @@ async fn checked(
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
     let (from, now) = (peer.to_string(), desk.now.0);
-    let Some(_under_way) = UnderWay::begin(&console.signing_in, &from, now) else {
+    let Some(_under_way) = console.passwords.begin(Purpose::SignIn, &from, now) else {
         return Ok(Err(t.sign_in_busy().to_owned()));
     };
     let key = format!("{from} {name}");

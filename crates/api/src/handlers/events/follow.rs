@@ -13,6 +13,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::accept::Stopping;
 use crate::app::App;
+use crate::extract::Session;
+use crate::problem::Problem;
+use crate::reads::ReadTurn;
 use crate::views::FeedEventBody;
 
 /// How often a stream looks for what happened.
@@ -39,7 +42,7 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Option<FeedStart> {
 /// One stream.
 struct Following {
     app: Arc<App>,
-    caller: Caller,
+    session: Session,
     request: EventsRequest,
     /// What is to be sent.
     ready: VecDeque<String>,
@@ -47,32 +50,60 @@ struct Following {
     begun: Instant,
     said: Instant,
     stopping: Stopping,
-    /// Its place among all streams.
+    _place: Place,
+}
+
+/// The place of a stream among all of them, and among those of its caller.
+pub(super) struct Place {
+    app: Arc<App>,
+    caller: String,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What follows `first`, until the stream has lasted long enough, the service stops, or the store fails: the
-/// client asks again then, with the id of the last event.
+impl Place {
+    /// # Errors
+    /// TOO_MANY where all have one, or the caller has as many as one may have.
+    pub(super) fn of(app: &Arc<App>, caller: &Caller) -> Result<Place, Problem> {
+        let too_many = |what| Problem::too_many(what, 5_000);
+        let caller = caller.to_string();
+        if app.event_streams_of.blocked(&caller, 0).is_some() {
+            return Err(too_many("too many streams of events of this caller"));
+        }
+        let permit = Arc::clone(&app.event_streams).try_acquire_owned();
+        let permit = permit.map_err(|_| too_many("too many streams of events"))?;
+        app.event_streams_of.count(&caller, 0);
+        Ok(Place { app: Arc::clone(app), caller, _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.app.event_streams_of.take_back(&self.caller);
+    }
+}
+
+/// What follows `first`, until the stream has lasted long enough, its session is over, the service stops, or the
+/// store fails: the client asks again then, with the id of the last event.
 pub(super) fn stream(
     app: Arc<App>,
-    caller: Caller,
+    session: Session,
     request: EventsRequest,
     first: EventsView,
     stopping: Stopping,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) -> Response {
     let now = Instant::now();
     let ready = VecDeque::new();
     let mut following = Following {
         app,
-        caller,
+        session,
         request,
         ready,
         has_more: false,
         begun: now,
         said: now,
         stopping,
-        _permit: permit,
+        _place: place,
     };
     following.take(first);
     let pieces = unfold(following, |mut following| async move {
@@ -102,7 +133,10 @@ impl Following {
                 self.said = Instant::now();
                 return Some(piece);
             }
-            if self.begun.elapsed() > LASTS || self.stopping.is_set() {
+            if self.begun.elapsed() > LASTS
+                || self.stopping.is_set()
+                || self.session.is_over().await
+            {
                 return None;
             }
             if self.said.elapsed() > SILENT_MAX {
@@ -114,7 +148,13 @@ impl Following {
             if !self.has_more {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            match self.app.engine.events(&self.caller, self.request.clone()).await {
+            let caller = &self.session.caller;
+            let Ok(_turn) = ReadTurn::next(&self.app, caller, None).await else {
+                // Later, also if there is more.
+                self.has_more = false;
+                continue;
+            };
+            match self.app.engine.events(caller, self.request.clone()).await {
                 Ok(EventsAnswer::Events(view)) => self.take(view),
                 // The next request gets the problem.
                 Ok(EventsAnswer::Gone { .. } | EventsAnswer::NotKept) | Err(_) => return None,

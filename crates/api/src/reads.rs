@@ -1,0 +1,223 @@
+//! How fast one caller may read lists and events.
+//!
+//! A read that looks at thousands of rows costs as much as a hundred redemptions, so a read is counted by the time
+//! that it takes, in *turns* of [`TURN`]. Before it begins it takes [`EXPECTED`] turns, so that reads side by
+//! side do not get past the pace; when it ends, those that it used are counted instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
+use engine::{Caller, Role};
+use passwords::throttle::Throttle;
+use tokio::time::sleep;
+
+use crate::app::App;
+use crate::extract::Who;
+use crate::guesses::GUESS_WINDOW_MS;
+use crate::pace::Pace;
+use crate::problem::Problem;
+
+/// Reads that one caller may have under way or waiting: a page of a shop opens a handful.
+pub(crate) const READING_MAX: u32 = 64;
+
+/// Time of a core that is one turn: a look-up of one coupon.
+const TURN: Duration = Duration::from_micros(100);
+
+/// Turns that a read takes before it begins: 2.5 ms, a full page.
+const EXPECTED: u32 = 25;
+
+/// Most turns that count for one read of a user: 6 ms, a hundred of their coupons with the campaigns. One that takes
+/// longer waits for others, or for the archive.
+const USED_OF_USER_MAX: u32 = 60;
+
+/// The same for all others: 20 ms, a page that looks at 5,000 coupons or 10,000 events.
+const USED_OF_SERVICE_MAX: u32 = 200;
+
+/// Turns for whoever has rested, without a wait.
+const BURST_MAX: u32 = 256;
+
+/// A user's own reads, and those of a shop for one user, get one turn in this time: a hundredth of a core, as for
+/// requests about codes.
+const PACE_OF_USER: Duration = Duration::from_millis(10);
+
+/// All other reads of a caller: a quarter of a core, which is 10,000 events a second, and more.
+const PACE_OF_SERVICE: Duration = Duration::from_micros(400);
+
+/// Counts for those who read.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    of_user: Pace,
+    of_service: Pace,
+    under_way: Throttle,
+}
+
+impl Reads {
+    /// For at most so many callers at a time.
+    pub(crate) fn new(callers_max: usize) -> Reads {
+        let pace = |every| Pace::new(every, BURST_MAX, READING_MAX * EXPECTED, callers_max);
+        Reads {
+            of_user: pace(PACE_OF_USER),
+            of_service: pace(PACE_OF_SERVICE),
+            under_way: Throttle::new(READING_MAX, GUESS_WINDOW_MS, callers_max),
+        }
+    }
+
+    fn pace(&self, of: Of) -> &Pace {
+        match of {
+            Of::User => &self.of_user,
+            Of::Service => &self.of_service,
+        }
+    }
+}
+
+/// How many turns a read has used.
+fn used(of: Of, took: Duration) -> u32 {
+    let most = match of {
+        Of::User => USED_OF_USER_MAX,
+        Of::Service => USED_OF_SERVICE_MAX,
+    };
+    let turns = took.as_nanos().div_ceil(TURN.as_nanos());
+    u32::try_from(turns).unwrap_or(most).clamp(1, most)
+}
+
+/// At which pace a caller reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    User,
+    Service,
+}
+
+/// Whom a read is counted for. A shop has many users to answer, so its reads for one of them do not count for the
+/// others.
+fn counted(caller: &Caller, uri: Option<&Uri>) -> (String, Of) {
+    let query = uri.and_then(Uri::query).unwrap_or_default();
+    let named = query.split('&').find_map(|param| param.strip_prefix("user_id="));
+    match (caller.role, named) {
+        (Role::User, _) => (caller.to_string(), Of::User),
+        (Role::Shop, Some(user)) => (format!("{caller} {user}"), Of::User),
+        (Role::Shop, None) | (Role::Operator | Role::Admin, _) => (caller.to_string(), Of::Service),
+    }
+}
+
+/// A read under way, until it is dropped.
+pub(crate) struct ReadTurn {
+    app: Arc<App>,
+    key: String,
+    of: Of,
+    /// When it had waited for its turn.
+    begun: Option<Instant>,
+}
+
+impl ReadTurn {
+    /// Waits for a turn of `caller`, with the address of their request if it names a user.
+    ///
+    /// # Errors
+    /// TOO_MANY for one more than [`READING_MAX`].
+    pub(crate) async fn next(
+        app: &Arc<App>,
+        caller: &Caller,
+        uri: Option<&Uri>,
+    ) -> Result<ReadTurn, Problem> {
+        let ((key, of), now) = (counted(caller, uri), app.engine.now().0);
+        if app.reads.under_way.blocked(&key, now).is_some() {
+            return Err(app.refused_too_many(caller).await);
+        }
+        app.reads.under_way.count(&key, now);
+        let wait = app.reads.pace(of).wait(&key, EXPECTED, Instant::now());
+        let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None };
+        // Even no time at all would be a tick of the timer.
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        turn.begun = Some(Instant::now());
+        Ok(turn)
+    }
+}
+
+impl Drop for ReadTurn {
+    fn drop(&mut self) {
+        let reads = &self.app.reads;
+        reads.under_way.take_back(&self.key);
+        let used = self.begun.map_or(0, |begun| used(self.of, begun.elapsed()));
+        reads.pace(self.of).settle(&self.key, EXPECTED, used);
+    }
+}
+
+/// Whoever the token names, and their turn to read.
+pub(crate) struct Reader(pub(crate) Caller, pub(crate) ReadTurn);
+
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Who(caller) = Who::from_request_parts(parts, app).await?;
+        let turn = ReadTurn::next(app, &caller, Some(&parts.uri)).await?;
+        Ok(Reader(caller, turn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_read_is_counted_for() {
+        let cases = [
+            ("a user", Role::User, "/v1/coupons", "user:ann", Of::User),
+            ("who names another", Role::User, "/v1/coupons?user_id=bob", "user:ann", Of::User),
+            (
+                "a shop for a user",
+                Role::Shop,
+                "/v1/coupons?limit=9&user_id=b",
+                "shop:ann b",
+                Of::User,
+            ),
+            ("a shop", Role::Shop, "/v1/events?campaign_id=zzz", "shop:ann", Of::Service),
+            ("an operator", Role::Operator, "/v1/coupons?user_id=bob", "operator:ann", Of::Service),
+            ("an admin", Role::Admin, "/v1/audit", "admin:ann", Of::Service),
+        ];
+        for (name, role, uri, key, of) in cases {
+            let caller = Caller::new(role, "ann".parse().unwrap());
+            let found = counted(&caller, Some(&uri.parse().unwrap()));
+            assert_eq!(found, (key.to_owned(), of), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_read_is_counted_by_what_it_took() {
+        let cases = [
+            ("nothing", 0, 1, 1),
+            ("a look-up", 100, 1, 1),
+            ("a bit more", 101, 2, 2),
+            ("a page with campaigns", 5_600, 56, 56),
+            ("all of it", 6_000, 60, 60),
+            ("a bit more than that", 6_001, 60, 61),
+            ("all that one looks at", 20_000, 60, 200),
+            ("one that waited for others", 900_000, 60, 200),
+        ];
+        for (name, took_us, of_user, of_service) in cases {
+            let took = Duration::from_micros(took_us);
+            let found = (used(Of::User, took), used(Of::Service, took));
+            assert_eq!(found, (of_user, of_service), "{name}");
+        }
+    }
+
+    #[test]
+    fn whoever_reads_much_waits() {
+        let reads = Reads::new(10);
+        let now = Instant::now();
+        for (of, every) in [(Of::User, PACE_OF_USER), (Of::Service, PACE_OF_SERVICE)] {
+            let read = |used| {
+                let wait = reads.pace(of).wait("ann", EXPECTED, now);
+                reads.pace(of).settle("ann", EXPECTED, used);
+                wait
+            };
+            assert_eq!((read(200), read(200)), Default::default(), "{of:?} has rested");
+            assert_eq!(read(1), (400 - BURST_MAX + 1) * every, "{of:?} read too much");
+            assert!(reads.pace(of).wait("bob", EXPECTED, now).is_zero(), "another {of:?}");
+        }
+    }
+}
