@@ -109,3 +109,34 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use coupon::imported::ImportedState;
+    use coupon::time::Millis;
+    use engine::STAFF_ROLES;
+
+    use super::*;
+
+    #[test]
+    fn nobody_imports_what_they_may_not_do() {
+        let holder: Option<coupon::ids::UserId> = "kim".parse().ok();
+        let at = Millis(0);
+        for role in STAFF_ROLES {
+            let may = |action: Action| action.is_for(role);
+            let issued = holder.clone().map(|holder| ImportedState::Issued { holder, at: None });
+            let redeemed =
+                ImportedState::Redeemed { holder: None, issued_at: None, at, order: None };
+            let cases = [
+                (ImportedState::Available, true),
+                (issued.expect("a user"), may(Action::Issue)),
+                (ImportedState::VOID, may(Action::Void)),
+                // No action of the console redeems.
+                (redeemed, role == Admin),
+            ];
+            for (state, want) in cases {
+                assert_eq!(role.may_import(&state), want, "{role:?}: {state:?}");
+            }
+        }
+    }
+}

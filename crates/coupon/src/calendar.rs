@@ -12,7 +12,9 @@ use jiff::civil;
 use crate::time::DAY_MS;
 
 pub use date::{BadDate, Date};
-pub use instant::{BadInstant, INSTANT_LEN_MAX, format_instant, format_local, parse_instant};
+pub use instant::{
+    BadInstant, INSTANT_LEN_MAX, LAST_INSTANT, format_instant, format_local, parse_instant,
+};
 pub use zone::{BadZone, ZONE_LEN_MAX, Zone};
 
 const EPOCH: civil::Date = civil::date(1970, 1, 1);

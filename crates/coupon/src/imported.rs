@@ -64,7 +64,7 @@ pub fn advance(
     if line.rank() == was.rank() {
         return Advance::Contradicts(match was {
             ImportedState::Issued { .. } => Refusal::AlreadyIssued,
-            ImportedState::Void => Refusal::Voided,
+            ImportedState::Void { .. } => Refusal::Voided,
             ImportedState::Available | ImportedState::Redeemed { .. } => Refusal::AlreadyRedeemed,
         });
     }
@@ -79,7 +79,9 @@ pub fn advance(
     // the redemption that the hold promised needs a place.
     let kept = match line {
         ImportedState::Issued { .. } => coupon.running_hold(run.at).cloned(),
-        ImportedState::Available | ImportedState::Redeemed { .. } | ImportedState::Void => None,
+        ImportedState::Available | ImportedState::Redeemed { .. } | ImportedState::Void { .. } => {
+            None
+        }
     };
     if coupon.events().len() + events.len() + usize::from(kept.is_some()) > EVENTS_OPEN_MAX {
         return Advance::Contradicts(Refusal::HistoryFull);
@@ -90,7 +92,7 @@ pub fn advance(
 /// Why the coupon as it is now cannot be in the state of the line.
 fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Refusal> {
     if let Some(hold) = coupon.running_hold(at)
-        && line.holder() != Some(&hold.by)
+        && (line.holder() != Some(&hold.by) || matches!(line, ImportedState::Void { .. }))
     {
         return Some(Refusal::Held { until: hold.until });
     }
@@ -103,7 +105,6 @@ fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Re
     }
     match (coupon.state(), line) {
         (State::Available, _) => None,
-        (State::Issued { .. }, ImportedState::Void) => None,
         (State::Issued { holder }, _) => match line.holder() {
             Some(named) if named != holder => Some(Refusal::AlreadyIssued),
             _ => None,
@@ -125,7 +126,7 @@ fn is_so_already(coupon: &Coupon, line: &ImportedState) -> bool {
         (ImportedState::Redeemed { holder, order, .. }, _) => coupon
             .redemption_of(&order_or_import(order.as_ref(), coupon))
             .is_some_and(|here| holder.is_none() || here.by == *holder),
-        (ImportedState::Void, state) => matches!(state, State::Void { .. }),
+        (ImportedState::Void { .. }, state) => matches!(state, State::Void { .. }),
     }
 }
 
@@ -154,20 +155,26 @@ fn forward_events(coupon: &Coupon, line: &ImportedState, run: &ImportRun) -> Vec
     let issued = |to: &UserId, at: Millis| {
         event(at, EventKind::Issued { to: to.clone(), reference: None, expires_at: None })
     };
+    // What a user held or redeemed was issued to them.
+    let first_issued = |holder: &Option<UserId>, at: Millis| match (holder, coupon.state()) {
+        (Some(holder), State::Available) => vec![issued(holder, at)],
+        _ => Vec::new(),
+    };
     match line {
         ImportedState::Available => Vec::new(),
         ImportedState::Issued { holder, at } => vec![issued(holder, at.unwrap_or(run.at))],
         ImportedState::Redeemed { holder, issued_at, at, order } => {
-            let mut events = Vec::new();
-            if let (Some(holder), State::Available) = (holder, coupon.state()) {
-                events.push(issued(holder, issued_at.unwrap_or(*at)));
-            }
+            let mut events = first_issued(holder, issued_at.unwrap_or(*at));
             let by = holder.clone().or_else(|| coupon.holder().cloned());
             let order = order_or_import(order.as_ref(), coupon);
             events.push(event(*at, EventKind::Redeemed { by, order }));
             events
         }
-        ImportedState::Void => vec![event(run.at, EventKind::Voided { reason: None })],
+        ImportedState::Void { holder, issued_at } => {
+            let mut events = first_issued(holder, issued_at.unwrap_or(run.at));
+            events.push(event(run.at, EventKind::Voided { reason: None }));
+            events
+        }
     }
 }
 

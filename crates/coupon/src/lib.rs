@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod calendar;
 pub mod campaign;
+pub mod cell_guard;
 pub mod code;
 pub mod coupon;
 pub mod ff1;

@@ -3,6 +3,9 @@
 /// Milliseconds of one UTC day. POSIX counts days without leap seconds.
 pub const DAY_MS: i64 = 86_400_000;
 
+/// 9999-12-31 in days since 1970-01-01.
+const LAST_ARCHIVED: i32 = 2_932_896;
+
 /// An instant: milliseconds since 1970-01-01T00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(pub i64);
@@ -36,6 +39,12 @@ impl Day {
         expires_at.plus_ms(-1).day()
     }
 
+    /// Whether the partition of this day can be archived: folders and columns of the cold tier name
+    /// days of the years 1970 to 9999. A coupon of another day is accepted nowhere.
+    pub fn can_be_archived(self) -> bool {
+        (0..=LAST_ARCHIVED).contains(&self.0)
+    }
+
     /// The first instant of the day.
     pub fn start(self) -> Millis {
         Millis(i64::from(self.0) * DAY_MS)
@@ -62,5 +71,19 @@ mod tests {
             assert_eq!(Day::expiry_day_of(expires_at), want, "{name}");
         }
         assert_eq!(Day(3).end(), Day(4).start());
+    }
+
+    #[test]
+    fn days_that_can_be_archived() {
+        let at = |text| crate::calendar::parse_instant(text).unwrap();
+        let cases = [
+            ("the first", at("1970-01-01T00:00:00.001Z"), true),
+            ("the day before", at("1970-01-01T00:00:00Z"), false),
+            ("the last", at("9999-12-31T23:59:59.999Z"), true),
+            ("the day after", at("9999-12-31T23:59:59.999Z").plus_ms(2), false),
+        ];
+        for (name, expires_at, want) in cases {
+            assert_eq!(Day::expiry_day_of(expires_at).can_be_archived(), want, "{name}");
+        }
     }
 }

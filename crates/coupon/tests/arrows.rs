@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 26] = [
+const ARROWS: [(&str, &[&str]); 27] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -16,7 +16,8 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("hot-cql", &["coupon", "router", "hot", "cql-session"]),
     ("cold", &["coupon"]),
     ("compactor", &["coupon", "hot", "cold"]),
-    ("engine", &["coupon", "router", "hot", "cold"]),
+    ("import", &["coupon"]),
+    ("engine", &["coupon", "router", "hot", "cold", "import"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
     ("webhooks", &[]),
@@ -171,10 +172,11 @@ fn libraries_stay_where_they_belong() {
 
 #[test]
 fn pure() {
-    let rows: [(&str, &[&str], &[&str]); 4] = [
+    let rows: [(&str, &[&str], &[&str]); 5] = [
         ("coupon", &["-p", "coupon"], &["tokio", "serde", "serde_json", "rand", "libc"]),
         ("router", &["-p", "router"], &["tokio", "serde", "rusqlite"]),
         ("hot", &["-p", "hot"], &["tokio", "rusqlite", "scylla"]),
+        ("import", &["-p", "import"], &["tokio", "hot", "serde", "rusqlite"]),
         ("the workspace", &["--workspace"], &["aws-lc-sys", "aws-lc-rs", "openssl-sys"]),
     ];
     for (name, package, without) in rows {

@@ -7,7 +7,7 @@ use coupon::ids::CampaignId;
 use coupon::time::Millis;
 use hot::activity::{Activity, QUARTER_MS, quarter_of};
 
-use crate::failure::{Failure, found};
+use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
 /// Most days of one request by the hour: 744 hours.
@@ -95,14 +95,7 @@ impl Engine {
     ) -> Result<Option<CountsView>, Failure> {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let Some(activities) = self.hot.activities() else { return Ok(None) };
-        let of_campaign = match &request.campaign {
-            Some(id) => {
-                let row = found(self.hot.campaign(id, self.now()).await?)?;
-                Some(row.campaign.zone.clone())
-            }
-            None => None,
-        };
-        let zone = request.zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let zone = self.zone_of_days(request.campaign.as_ref(), request.zone).await?;
         let counts = times(request.by, &request.days, &zone)?;
         let mut view = CountsView { zone, counts };
         let (from, until) = view.quarters();

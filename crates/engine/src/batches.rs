@@ -10,7 +10,7 @@ use hot::{MintOrder, RejectedLine};
 
 use crate::campaigns::must_lie;
 use crate::failure::{Done, Failure, found};
-use crate::import::record::{REJECT_HEADER, reject_row};
+use crate::import::{REJECT_HEADER, reject_row};
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 

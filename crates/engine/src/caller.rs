@@ -89,6 +89,11 @@ impl Caller {
         Caller { role, subject: name, is_staff: true }
     }
 
+    /// The name of a person at the console.
+    pub(crate) fn staff_name(&self) -> Option<&str> {
+        self.is_staff.then(|| self.subject.as_str())
+    }
+
     /// Refuses every other role.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod faults;
 
 use std::sync::Arc;
 
+use coupon::calendar::Zone;
 use coupon::campaign::{Campaign, CampaignCounts, PER_USER_LIMIT_MAX};
 use coupon::code::Code;
 use coupon::ids::{CampaignId, Reason};
@@ -122,6 +123,24 @@ impl Engine {
             Patched::WindowEmpty => Err(Failure::invalid("issue_until", "is not after issue_from")),
             Patched::OtherTag => Err(Failure::OtherTag),
         }
+    }
+
+    /// The zone of the days of a request: the one that it names, else that of the campaign, else UTC.
+    ///
+    /// # Errors
+    /// `NotFound` for the campaign.
+    pub async fn zone_of_days(
+        &self,
+        campaign: Option<&CampaignId>,
+        named: Option<Zone>,
+    ) -> Result<Zone, Failure> {
+        let of_campaign = match campaign {
+            Some(id) => {
+                Some(found(self.hot.campaign(id, self.now()).await?)?.campaign.zone.clone())
+            }
+            None => None,
+        };
+        Ok(named.or(of_campaign).unwrap_or_else(Zone::utc))
     }
 
     /// Reads one campaign.

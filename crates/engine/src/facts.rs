@@ -4,7 +4,7 @@
 //! Each is read, changed and written if it still reads the same, so it works in the same way on SQLite and on a
 //! cluster.
 
-use hot::Fact;
+use hot::{Fact, HotStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,31 +46,44 @@ impl Engine {
         read(fact, self.hot.fact(fact).await?.as_deref())
     }
 
-    /// Changes a fact, again if another process has changed it meanwhile, and returns it. Writes nothing if `change`
-    /// returns false.
+    /// [`change_fact`] of this store.
     ///
     /// # Errors
-    /// Those of the store, of `read` and of `change`.
+    /// Those of [`change_fact`].
     pub(crate) async fn change_fact<T: Serialize + Send>(
         &self,
         fact: Fact,
         read: Read<T>,
-        mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
+        change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
     ) -> Result<T, Failure> {
-        for _ in 0..TRIES {
-            let seen = self.hot.fact(fact).await?;
-            let mut value = read(fact, seen.as_deref())?;
-            if !change(&mut value)? {
-                return Ok(value);
-            }
-            let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
-            if self.hot.set_fact(fact, seen, Some(next)).await? {
-                return Ok(value);
-            }
-        }
-        let why = format!("others change the fact {:?} at the moment", fact.name());
-        Err(Failure::Store(HotError::Unavailable(why.into())))
+        change_fact(self.hot.as_ref(), fact, read, change).await
     }
+}
+
+/// Changes a fact, again if another process has changed it meanwhile, and returns it. Writes nothing if `change`
+/// returns false.
+///
+/// # Errors
+/// Those of the store, of `read` and of `change`.
+pub(crate) async fn change_fact<T: Serialize + Send>(
+    hot: &dyn HotStore,
+    fact: Fact,
+    read: Read<T>,
+    mut change: impl FnMut(&mut T) -> Result<bool, Failure> + Send,
+) -> Result<T, Failure> {
+    for _ in 0..TRIES {
+        let seen = hot.fact(fact).await?;
+        let mut value = read(fact, seen.as_deref())?;
+        if !change(&mut value)? {
+            return Ok(value);
+        }
+        let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
+        if hot.set_fact(fact, seen, Some(next)).await? {
+            return Ok(value);
+        }
+    }
+    let why = format!("others change the fact {:?} at the moment", fact.name());
+    Err(Failure::Store(HotError::Unavailable(why.into())))
 }
 
 fn damaged(fact: Fact, error: serde_json::Error) -> Failure {

@@ -3,6 +3,9 @@
 use coupon::refusal::Refusal;
 use hot::{HotError, Named};
 
+pub use ::import::BadFile;
+use ::import::FileError;
+
 use crate::coupons::CouponView;
 use crate::import::ImportStopped;
 
@@ -53,17 +56,6 @@ pub enum Failure {
     ImportStopped(Box<ImportStopped>),
 }
 
-/// Why a file cannot be imported at all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFile {
-    /// It is not CSV.
-    #[error("{0}")]
-    Kind(String),
-    /// Its header cannot be used.
-    #[error("{0}")]
-    Header(String),
-}
-
 impl Failure {
     pub(crate) fn refused(refusal: Refusal) -> Failure {
         Failure::Refused { refusal, coupon: None }
@@ -83,6 +75,15 @@ pub(crate) fn found<T>(found: Option<T>) -> Result<T, Failure> {
 impl From<HotError> for Failure {
     fn from(error: HotError) -> Failure {
         Failure::Store(error)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Failure {
+        match error {
+            FileError::Bad(why) => Failure::BadFile(why),
+            FileError::BrokenOff(why) => Failure::BrokenOff(why),
+        }
     }
 }
 

@@ -1,18 +1,12 @@
 //! Imports: reads a file of codes as a stream, in constant memory, and answers for every line.
 
-mod cells;
-pub mod columns;
+mod check;
 mod dry_run;
-pub mod encoding;
-mod file;
-mod first_line;
-pub mod lines;
 mod parser;
-pub mod record;
 mod rejected;
+mod repeats;
 mod run;
 mod stopped;
-mod template;
 mod window;
 
 use bytes::Bytes;
@@ -28,19 +22,16 @@ use columns::ColumnMap;
 use encoding::Encoding;
 use run::Import;
 
+pub use ::import::{File, FileError, TEMPLATE, columns, encoding, lines, record};
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
-pub use file::File;
+pub use rejected::{REJECT_HEADER, reject_row};
+pub use repeats::REPEATS_MAX;
 pub use stopped::ImportStopped;
-pub use template::TEMPLATE;
 
 /// Days for which rejected lines are kept for the report.
 pub const REJECTED_KEPT_DAYS: u16 = 30;
-
-/// Most blank lines before the first line with content: a sheet with an empty top has a few. They
-/// are in memory until then.
-const BLANK_LINES_MAX: usize = 100;
 
 /// What to import, and into which batch.
 #[derive(Clone, Debug)]
@@ -83,10 +74,10 @@ impl Engine {
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(request.format.columns.as_ref()).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
+        let check = self.line_check(caller, &campaign, begin.header).await?;
         let opened =
             Done::of(self.hot.open_import(&campaign.id, &id, &self.act(caller, None)).await?)?;
-        let parser = self.parser(&campaign, begin.header);
-        let mut import = Import::begin(self, caller, parser, &opened);
+        let mut import = Import::begin(self, caller, check, &opened);
         let done = import.all(begin.lines, &mut file, &progress).await;
         match done {
             Ok(batch) => {
@@ -113,6 +104,3 @@ impl Engine {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

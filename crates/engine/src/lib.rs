@@ -14,6 +14,7 @@ mod campaigns;
 mod clock;
 mod codes; // the list of a campaign's unused codes, for a printer
 mod compactions; // what all processes have compacted
+mod coupon_file; // coupons for a spreadsheet, and for an import
 mod coupons; // what a caller does with one coupon
 pub mod csv;
 mod events; // which part of a coupon's history a caller may see
@@ -33,6 +34,9 @@ mod redemptions; // the list of redemptions, and what an order has redeemed
 mod staff; // people who sign in to the console
 mod stream_limit; // how much of the machine long streams may take
 mod walk; // every coupon of both tiers, once each
+
+#[cfg(test)]
+mod testing; // a store for tests
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,6 +70,7 @@ pub use compactions::{
     COMPACTION_RUNS_MAX, COMPACTION_SILENT_MS, CompactionEnd, CompactionRun, CompactionStep,
     OtherRuns,
 };
+pub use coupon_file::{COUPON_COLUMNS, coupon_csv_header, coupon_csv_row};
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
     RedemptionView,
@@ -87,12 +92,13 @@ pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
 pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
 pub use pages::{Position, Tie};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
-pub use redemption_file::Lines;
+pub use redemption_file::{Lines, redemption_csv_header, redemption_csv_row};
 pub use redemptions::{
     REDEMPTION_DAYS_MAX, RedeemedPosition, RedemptionListRequest, RedemptionListView,
 };
 pub use staff::{
-    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember, StaffRole,
+    BadStaffRole, Identified, Invitation, STAFF_MAX, STAFF_ROLES, StaffList, StaffMember,
+    StaffRole, end_restored_access,
 };
 pub use walk::{PartitionCoupons, Sifted};
 

@@ -58,7 +58,7 @@ impl Engine {
         let Some(first) = self.redemptions(caller, request.clone()).await? else {
             return Ok(None);
         };
-        let begin = format!("{}{}", header(), rows(&first));
+        let begin = format!("{}{}", redemption_csv_header(), rows(&first));
         let rest = first.next.map(|after| Rest {
             engine: Arc::clone(&self),
             caller: caller.clone(),
@@ -80,12 +80,12 @@ impl Engine {
         caller: &Caller,
         request: RedemptionsRequest,
     ) -> Result<Lines, Failure> {
-        let zone = request.zone.clone().unwrap_or_else(Zone::utc);
+        let zone = self.zone_of_days(request.campaign.as_ref(), request.zone.clone()).await?;
         let engine = Arc::clone(&self);
         let history = self.every_redemption(caller, request).await?;
         let rest = try_unfold((history, zone), every);
         let rest = engine.limited(rest.boxed());
-        Ok(once(async { Ok(header()) }).chain(rest).boxed())
+        Ok(once(async { Ok(redemption_csv_header()) }).chain(rest).boxed())
     }
 }
 
@@ -93,7 +93,7 @@ type Every = (History<RedemptionEntry>, Zone);
 
 async fn every((mut history, zone): Every) -> Result<Option<(String, Every)>, Failure> {
     let Some(found) = history.next().await? else { return Ok(None) };
-    let lines = found.rows.iter().map(|entry| redemption_row(entry, &zone)).collect();
+    let lines = found.rows.iter().map(|entry| redemption_csv_row(entry, &zone)).collect();
     Ok(Some((lines, (history, zone))))
 }
 
@@ -110,16 +110,17 @@ impl Rest {
     }
 }
 
-fn header() -> String {
+/// The first line of a file, with a byte-order mark.
+pub fn redemption_csv_header() -> String {
     format!("{BYTE_ORDER_MARK}{}", row(COLUMNS))
 }
 
 fn rows(view: &RedemptionListView) -> String {
-    view.redemptions.iter().map(|entry| redemption_row(entry, &view.zone)).collect()
+    view.redemptions.iter().map(|entry| redemption_csv_row(entry, &view.zone)).collect()
 }
 
-/// The row of a redemption, with the times that clocks of `zone` showed.
-fn redemption_row(entry: &RedemptionEntry, zone: &Zone) -> String {
+/// The line of a redemption, with its code as people read it and the times that clocks of `zone` showed.
+pub fn redemption_csv_row(entry: &RedemptionEntry, zone: &Zone) -> String {
     let made = &entry.redemption;
     let cancelled_at = made.cancelled_at.map(|at| format_local(at, zone));
     row([

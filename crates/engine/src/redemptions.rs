@@ -18,7 +18,7 @@ use hot::{CouponSnapshot, Tier};
 use router::Found;
 
 use crate::archive::in_time;
-use crate::failure::{Failure, found};
+use crate::failure::Failure;
 use crate::history::{RedemptionEntry, redemptions_of};
 use crate::pages::Tie;
 use crate::{Caller, Engine, Role};
@@ -118,13 +118,7 @@ impl Engine {
         caller.must_be(&[Role::Shop, Role::Operator, Role::Admin])?;
         let Some(store) = self.hot.redemptions() else { return Ok(None) };
         let RedemptionListRequest { order, campaign, days, zone, after, limit } = request;
-        let of_campaign = match &campaign {
-            Some(id) => {
-                Some(found(self.hot.campaign(id, self.now()).await?)?.campaign.zone.clone())
-            }
-            None => None,
-        };
-        let zone = zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let zone = self.zone_of_days(campaign.as_ref(), zone).await?;
         if let Some(days) = &days {
             must_be_short(days)?;
         }

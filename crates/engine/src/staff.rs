@@ -4,6 +4,8 @@
 //! works in the same way on SQLite and on a cluster, and a backup has it. The front end hashes passwords and
 //! signs sessions; a session is good while the account has the *generation* that the session names.
 
+mod restored;
+
 use std::str::FromStr;
 
 use coupon::ids::UserId;
@@ -14,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::must_read;
 use crate::failure::{Failure, found};
-use crate::{AuditEvent, AuditKind, Caller, Engine, Role, given};
+use crate::{AuditEvent, AuditKind, Caller, Engine, FieldChange, Role, given};
+
+pub use restored::end_restored_access;
 
 /// Most people in the list: it is read for every page, so it stays within 100 KiB.
 pub const STAFF_MAX: usize = 200;
@@ -22,6 +26,9 @@ pub const STAFF_MAX: usize = 200;
 /// Sessions of one person that the list remembers as ended. Whoever ends more within the life of a session is
 /// signed out everywhere: no copy of a cookie may come back to life because the list is full.
 const ENDED_MAX: usize = 8;
+
+/// Who made a link that no admin made: `couponry console`, or the banner of `serve`.
+const KEYS: &str = "the keys of the store";
 
 /// What a person may do at the console. The console has the table of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,6 +109,15 @@ impl StaffMember {
         generation != self.generation || self.ended.iter().any(|(ended, _)| *ended == session)
     }
 
+    /// Gives them another role. Whoever is an admin no longer is signed out, and so the links that
+    /// they made are over, even if they become an admin again.
+    fn set_role(&mut self, role: StaffRole) {
+        if self.role == StaffRole::Admin && role != StaffRole::Admin {
+            self.end_all();
+        }
+        self.role = role;
+    }
+
     /// Ends all of their sessions.
     fn end_all(&mut self) {
         self.generation += 1;
@@ -127,12 +143,19 @@ pub struct StaffList {
     people: Vec<StaffMember>,
     /// Each link that was used and would still be good, with the time at which it expires.
     used: Vec<(String, i64)>,
+    /// Links that were made before this instant are over; 0 unless the store was restored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    links_from: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// A one-time link, as it was checked by the front end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invitation {
-    /// Its own name: it is used once.
+    /// Its own name, a UUID of version 7, which says when it was made: it is used once.
     pub id: String,
     /// When it is good no more.
     pub expires_at: Millis,
@@ -177,7 +200,10 @@ impl StaffList {
             self.member(name)
                 .is_some_and(|by| by.role == StaffRole::Admin && by.generation == *generation)
         });
-        !is_used && by_admin && (!link.only_first || self.people.is_empty())
+        !is_used
+            && by_admin
+            && made_at(link) >= self.links_from
+            && (!link.only_first || self.people.is_empty())
     }
 
     fn member_mut(&mut self, name: &UserId) -> Result<&mut StaffMember, Failure> {
@@ -200,6 +226,15 @@ impl StaffList {
             false => Err(Failure::invalid("role", "is the last admin: make another one first")),
         }
     }
+}
+
+/// When a link was made, in milliseconds since 1970; 0 if its id does not say so.
+fn made_at(link: &Invitation) -> i64 {
+    let made_at = uuid::Uuid::try_parse(&link.id).ok().and_then(|id| id.get_timestamp());
+    made_at.map_or(0, |at| {
+        let (seconds, nanos) = at.to_unix();
+        i64::try_from(seconds).unwrap_or(0) * 1_000 + i64::from(nanos / 1_000_000)
+    })
 }
 
 impl Engine {
@@ -269,7 +304,11 @@ impl Engine {
             true => AuditKind::StaffUpdated,
         };
         let caller = Caller::staff(Role::Admin, name);
-        self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
+        // Who answers for them: the admin of the link, or whoever has the keys of the store.
+        let by = link.by.as_ref().map_or(KEYS, |(name, _)| name);
+        let mut changes = named(&member.name, Some(member.role));
+        changes.extend([given("link", &link.id), given("invited_by", by)]);
+        self.record(&caller, AuditEvent::of_store(kind, changes)).await?;
         Ok(member)
     }
 
@@ -287,7 +326,7 @@ impl Engine {
                 changed = None;
                 if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
                     if member.role != *role {
-                        member.role = *role;
+                        member.set_role(*role);
                         changed = Some(AuditKind::StaffUpdated);
                     }
                     return Ok(());
@@ -328,7 +367,8 @@ impl Engine {
         self.record_staff(caller, AuditKind::StaffSignedIn, caller.subject.as_str(), None).await
     }
 
-    /// Gives a person another role, from their next page on.
+    /// Gives a person another role, from their next page on. Whoever is an admin no longer is signed
+    /// out, and the links that they made are over.
     ///
     /// # Errors
     /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
@@ -340,7 +380,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
         let changed = self.change_staff(|list| {
-            list.member_mut(name)?.role = role;
+            list.member_mut(name)?.set_role(role);
             list.must_have_an_admin()
         });
         changed.await?;
@@ -382,19 +422,20 @@ impl Engine {
         changed.await.map(|_| ())
     }
 
-    /// Enters that an admin has made a link with which somebody gets an account.
+    /// Enters that an admin has made a link with which somebody gets an account; `link` is its id.
     ///
     /// # Errors
     /// `Forbidden` unless an admin asks; those of the store.
     pub async fn staff_invited(
         &self,
         caller: &Caller,
+        link: &str,
         name: Option<&str>,
         role: StaffRole,
     ) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
         let mut changes = Vec::from_iter(name.map(|name| given("name", name)));
-        changes.push(given("role", role.as_str()));
+        changes.extend([given("role", role.as_str()), given("link", link)]);
         self.record(caller, AuditEvent::of_store(AuditKind::StaffInvited, changes)).await
     }
 
@@ -420,9 +461,7 @@ impl Engine {
         name: &str,
         role: Option<StaffRole>,
     ) -> Result<(), Failure> {
-        let mut changes = vec![given("name", name)];
-        changes.extend(role.map(|role| given("role", role.as_str())));
-        self.record(caller, AuditEvent::of_store(kind, changes)).await
+        self.record(caller, AuditEvent::of_store(kind, named(name, role))).await
     }
 
     /// Changes the list, again if another process has changed it meanwhile.
@@ -432,6 +471,12 @@ impl Engine {
     ) -> Result<StaffList, Failure> {
         self.change_fact(Fact::Staff, must_read, |list| change(list).map(|()| true)).await
     }
+}
+
+fn named(name: &str, role: Option<StaffRole>) -> Vec<FieldChange> {
+    let mut changes = vec![given("name", name)];
+    changes.extend(role.map(|role| given("role", role.as_str())));
+    changes
 }
 
 #[cfg(test)]
@@ -482,6 +527,58 @@ mod tests {
             assert!(eva.has_ended(session, 3), "{session}");
         }
         assert!(!eva.has_ended(99, 4), "a new session is good");
+    }
+
+    fn of(people: Vec<StaffMember>) -> StaffList {
+        StaffList { people, ..StaffList::default() }
+    }
+
+    fn link(by: Option<(String, u64)>) -> Invitation {
+        Invitation {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            expires_at: Millis(i64::MAX),
+            role: StaffRole::Admin,
+            name: None,
+            by,
+            only_first: false,
+        }
+    }
+
+    #[test]
+    fn links_of_an_admin_who_was_demoted_stay_over() {
+        use StaffRole::{Admin, Support, Viewer};
+        let cases: [(&str, &[StaffRole], bool); 5] = [
+            ("an admin still", &[], true),
+            ("given the same role", &[Admin], true),
+            ("demoted", &[Viewer], false),
+            ("demoted and promoted", &[Viewer, Admin], false),
+            ("by way of another role", &[Support, Viewer, Admin], false),
+        ];
+        for (name, roles, want) in cases {
+            let mut eva = StaffMember { role: Admin, ..eva() };
+            let link = link(Some(("eva".into(), eva.generation)));
+            roles.iter().for_each(|role| eva.set_role(*role));
+            assert_eq!(of(vec![eva]).is_open(&link), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn links_of_before_a_restore_are_over() {
+        let (before, made) = (link(None), made_at(&link(None)));
+        let after = made_at(&before) + 1;
+        let cases = [
+            ("never restored", 0, true),
+            ("restored before it was made", made_at(&before), true),
+            ("restored after", after, false),
+        ];
+        for (name, links_from, want) in cases {
+            let list = StaffList { links_from, ..StaffList::default() };
+            assert_eq!(list.is_open(&before), want, "{name}");
+        }
+        assert!(made > 1_700_000_000_000, "{made}");
+        let nameless = Invitation { id: "link".into(), ..before };
+        let list = StaffList { links_from: 1, ..StaffList::default() };
+        assert!(!list.is_open(&nameless), "a link that does not say when it was made");
     }
 
     #[test]

@@ -67,7 +67,7 @@ async fn closed_ones(kit: &Kit, campaign: &Campaign, ann: &UserId) -> Vec<(&'sta
     let imported = [
         ("imported as redeemed", redeemed(Some(ann))),
         ("imported as redeemed, without a holder", redeemed(None)),
-        ("imported as void", ImportedState::Void),
+        ("imported as void", ImportedState::VOID),
     ];
     let batch = kit.open_import(campaign).await;
     for (name, imported_state) in imported {

@@ -30,6 +30,10 @@ fn redeemed(holder: Option<&UserId>, order: Option<&str>) -> ImportedState {
     }
 }
 
+fn void_of(holder: &UserId) -> ImportedState {
+    ImportedState::Void { holder: Some(holder.clone()), issued_at: Some(NOW.plus_ms(-5)) }
+}
+
 pub(crate) async fn imported_twice(kit: &Kit) {
     let campaign = Campaign { per_user_limit: Some(9), ..kit.draft() };
     kit.create(&campaign).await;
@@ -40,7 +44,8 @@ pub(crate) async fn imported_twice(kit: &Kit) {
         issued(&ann),
         redeemed(Some(&bob), Some("991")),
         redeemed(None, None),
-        ImportedState::Void,
+        ImportedState::VOID,
+        void_of(&ann),
     ];
     let codes: Vec<Code> = imported_states.iter().map(|_| kit.code()).collect();
     let lines = || -> Vec<ImportLine> {
@@ -50,9 +55,9 @@ pub(crate) async fn imported_twice(kit: &Kit) {
     let mut twice = lines();
     twice.push(twice[0].clone());
     let outcomes = kit.import(&campaign, &batch, twice).await;
-    let first = [IMPORTED, IMPORTED, IMPORTED, IMPORTED, IMPORTED, THERE];
+    let first = [IMPORTED, IMPORTED, IMPORTED, IMPORTED, IMPORTED, IMPORTED, THERE];
     assert_eq!(outcomes, first, "a line that is twice in a file counts once");
-    let want = CampaignCounts { stock: 5, issued: 1, redeemed: 2, void: 1 };
+    let want = CampaignCounts { stock: 6, issued: 1, redeemed: 2, void: 2 };
     assert_eq!(kit.counts(&campaign).await, want);
     let mut coupons = Vec::new();
     for code in &codes {
@@ -64,18 +69,20 @@ pub(crate) async fn imported_twice(kit: &Kit) {
     let order = coupons[3].redemption().unwrap().order.to_string();
     assert_eq!((coupons[3].holder(), order), (None, format!("import:{}", codes[3])));
     assert_eq!(coupons[4].state(), &State::Void { holder: None });
+    assert_eq!((coupons[5].holder(), coupons[5].issued_at()), (Some(&ann), Some(NOW.plus_ms(-5))));
+    assert_eq!(coupons[5].state().as_str(), "void");
     assert_eq!(coupons[0].genesis().batch, batch);
 
     let other_batch = kit.open_import(&campaign).await;
     for batch in [&batch, &other_batch] {
-        assert_eq!(kit.import(&campaign, batch, lines()).await, [THERE; 5], "the same file again");
+        assert_eq!(kit.import(&campaign, batch, lines()).await, [THERE; 6], "the same file again");
     }
     for (code, before) in codes.iter().zip(&coupons) {
         assert_eq!(&kit.coupon(code).await, before);
     }
     assert_eq!(kit.counts(&campaign).await, want);
     let count = |batch| kit.hot.batch(&campaign.id, batch);
-    assert_eq!(count(&batch).await.unwrap().unwrap().count, 5);
+    assert_eq!(count(&batch).await.unwrap().unwrap().count, 6);
     assert_eq!(count(&other_batch).await.unwrap().unwrap().count, 0);
 }
 
@@ -90,7 +97,11 @@ pub(crate) async fn states_only_go_forward(kit: &Kit) {
         ("issued later", ImportedState::Available, issued(&ann), IMPORTED),
         ("redeemed later", issued(&ann), spent(), IMPORTED),
         ("redeemed at once", ImportedState::Available, spent(), IMPORTED),
-        ("voided later", issued(&ann), ImportedState::Void, IMPORTED),
+        ("voided later", issued(&ann), ImportedState::VOID, IMPORTED),
+        ("voided later, with its holder", issued(&ann), void_of(&ann), IMPORTED),
+        ("issued and voided at once", ImportedState::Available, void_of(&ann), IMPORTED),
+        ("void, and whose it was", ImportedState::VOID, void_of(&ann), THERE),
+        ("another user's, void", issued(&ann), void_of(&bob), refused(Refusal::AlreadyIssued)),
         ("an old file", spent(), issued(&ann), THERE),
         ("a very old file", spent(), ImportedState::Available, THERE),
         ("another holder", issued(&ann), issued(&bob), refused(Refusal::AlreadyIssued)),
@@ -106,7 +117,7 @@ pub(crate) async fn states_only_go_forward(kit: &Kit) {
             redeemed(Some(&ann), Some("2")),
             refused(Refusal::AlreadyRedeemed),
         ),
-        ("redeemed after the void", ImportedState::Void, spent(), refused(Refusal::Voided)),
+        ("redeemed after the void", ImportedState::VOID, spent(), refused(Refusal::Voided)),
     ];
     let mut want = CampaignCounts::default();
     for (name, first, second, outcome) in cases {

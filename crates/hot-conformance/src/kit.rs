@@ -6,6 +6,7 @@
 mod actions;
 mod archive;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -319,7 +320,33 @@ impl Kit {
         ImportRun { actor: Actor::new("admin:import"), operation, at: NOW }
     }
 
+    /// Imports lines. A dry run before says how each line ends, if each has its own code.
     pub async fn import(
+        &self,
+        campaign: &Campaign,
+        batch: &BatchId,
+        lines: Vec<ImportLine>,
+    ) -> Vec<ImportOutcome> {
+        let codes: HashSet<&Code> = lines.iter().map(|line| &line.code).collect();
+        let told = match codes.len() == lines.len() {
+            true => Some(self.dry_run_import(campaign, lines.clone()).await),
+            false => None,
+        };
+        let outcomes = self.import_only(campaign, batch, lines).await;
+        assert!(told.as_ref().is_none_or(|told| *told == outcomes), "{told:?}, {outcomes:?}");
+        outcomes
+    }
+
+    pub async fn dry_run_import(
+        &self,
+        campaign: &Campaign,
+        lines: Vec<ImportLine>,
+    ) -> Vec<ImportOutcome> {
+        self.hot.dry_run_import(&campaign.id, lines, self.import_run()).await.unwrap()
+    }
+
+    /// Imports lines without a dry run, which asks cold too.
+    pub async fn import_only(
         &self,
         campaign: &Campaign,
         batch: &BatchId,
@@ -333,7 +360,7 @@ impl Kit {
         let batch = self.open_import(campaign).await;
         let codes: Vec<Code> = (0..count).map(|_| self.code()).collect();
         let line = |code| self.line(campaign, code, ImportedState::Available);
-        let outcomes = self.import(campaign, &batch, codes.iter().map(line).collect()).await;
+        let outcomes = self.import_only(campaign, &batch, codes.iter().map(line).collect()).await;
         assert!(outcomes.iter().all(|it| *it == ImportOutcome::Imported), "{outcomes:?}");
         codes
     }

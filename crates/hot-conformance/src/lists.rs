@@ -240,14 +240,14 @@ pub(crate) async fn pages_with_few_matches(kit: &Kit) {
     let mut lines = Vec::new();
     for n in 0..ALL {
         let imported_state =
-            if n % 1_000 == 2 { ImportedState::Void } else { ImportedState::Available };
+            if n % 1_000 == 2 { ImportedState::VOID } else { ImportedState::Available };
         let line = ImportLine {
             code: kit.code(),
             valid_from: campaign.valid_from,
             expires_at: end.plus_ms(-((n / 100) as i64)),
             imported_state,
         };
-        if line.imported_state == ImportedState::Void {
+        if line.imported_state == ImportedState::VOID {
             want.push((line.expires_at, line.code.clone()));
         }
         lines.push(line);

@@ -6,6 +6,7 @@
 //! writes it a second time, this undoes no later change.
 
 mod advance;
+mod dry_run;
 mod entry;
 mod rows;
 

@@ -174,6 +174,15 @@ impl HotStore for CqlHot {
         self.store.import_lines(campaign, batch, &lines, &run).await
     }
 
+    async fn dry_run_import(
+        &self,
+        campaign: &CampaignId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>> {
+        self.store.dry_run_lines(campaign, &lines, &run).await
+    }
+
     async fn keep_rejected(
         &self,
         campaign: &CampaignId,

@@ -8,19 +8,19 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::protocol::{advance_line, arrived, claimant};
+use hot::protocol::{LineAdvance, advance_line, arrived, claimant, has_dates};
 use hot::{ImportLine, ImportOutcome};
 use rusqlite::params;
 
 use crate::changes::write;
 use crate::columns::signed;
-use crate::coupons::{in_partition, row_at_place, writing};
+use crate::coupons::{Located, in_partition, row_at_place, writing};
 use crate::directory::{EntryOfLine, Place};
 use crate::failure::{Elsewhere, damaged, elsewhere};
 use crate::last_line::Said;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, directory, orders, partitions};
+use crate::{claims, directory, orders, partitions, prefetch};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
@@ -52,6 +52,75 @@ pub(crate) fn lines(
     outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
 }
 
+/// The outcomes that lines would have: decided as by [`lines`], and nothing is written.
+pub(crate) fn dry_run(
+    txn: &Txn<'_>,
+    campaign: &CampaignId,
+    lines: &[ImportLine],
+    run: &ImportRun,
+) -> rusqlite::Result<Vec<ImportOutcome>> {
+    let gone = || damaged("campaign", "the campaign of an import is gone");
+    let campaign = txn.campaign(campaign)?.ok_or_else(gone)?;
+    prefetch::all(lines.iter().map(|line| match decide(txn, &campaign, line, run)? {
+        Decided::Arrives(day) if partitions::is_closing(txn, day)? => {
+            Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
+        }
+        Decided::Arrives(_) => Ok(ImportOutcome::Imported),
+        Decided::Done(outcome) => Ok(outcome),
+        Decided::Advances { advance, .. } => Ok(advance.outcome),
+    }))
+}
+
+/// What a line does.
+enum Decided {
+    /// Its code is new: it makes a coupon, unless the day is closing.
+    Arrives(Day),
+    /// Nothing: this is its outcome.
+    Done(ImportOutcome),
+    /// What it does to the coupon of its code.
+    Advances { located: Box<Located>, advance: LineAdvance, place: Place },
+}
+
+/// Decides what a line does. Asks cold, if it must, and writes nothing.
+fn decide(
+    txn: &Txn<'_>,
+    campaign: &CampaignHere,
+    line: &ImportLine,
+    run: &ImportRun,
+) -> rusqlite::Result<Decided> {
+    let (place, was) = match directory::known(txn, &line.code)? {
+        None => return Ok(Decided::Arrives(Day::expiry_day_of(line.expires_at))),
+        Some(EntryOfLine { campaign: of, line: Some((place, was)) })
+            if of == campaign.number && has_dates(line, was.valid_from, was.expires_at) =>
+        {
+            (place, was.imported_state)
+        }
+        Some(_) => return Ok(Decided::Done(ImportOutcome::CodeTaken)),
+    };
+    if line.imported_state == ImportedState::Available {
+        // Most lines: they say nothing new in any case, so no need to read the coupon.
+        return Ok(Decided::Done(ImportOutcome::AlreadyThere));
+    }
+    let row = row_at_place(txn, &place, &line.code)?;
+    // What the earlier line said, if the directory does not have it.
+    let was = was.unwrap_or_else(|| match &row {
+        Some(located) => located.here.said.line(&located.coupon),
+        None => ImportedState::Available,
+    });
+    if line.imported_state.adds_nothing_to(&was) {
+        // Most others of a file that is sent again: no need to ask cold.
+        return Ok(Decided::Done(ImportOutcome::AlreadyThere));
+    }
+    let Some(located) = (match row {
+        Some(located) => Some(located),
+        None => in_partition(txn, place.day, &line.code)?,
+    }) else {
+        return Err(damaged("directory", "an entry without its coupon"));
+    };
+    let advance = advance_line(&located, &line.imported_state, &was, run, false);
+    Ok(Decided::Advances { located: Box::new(located), advance, place })
+}
+
 /// A line and its index among the lines of one call.
 pub(crate) type NumberedLine = (usize, ImportLine);
 
@@ -66,22 +135,22 @@ struct Target<'a> {
 
 impl Target<'_> {
     fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
-        match directory::known(txn, &line.code)? {
-            None => self.arrives(txn, line),
-            Some(EntryOfLine { campaign, line: Some((place, was)) })
-                if campaign == self.campaign.number
-                    && was.valid_from == line.valid_from
-                    && was.expires_at == line.expires_at =>
-            {
-                self.comes_again(txn, line, was.imported_state, &place)
+        match decide(txn, &self.campaign, line, self.run)? {
+            Decided::Arrives(day) => self.arrives(txn, line, day),
+            Decided::Done(outcome) => Ok(outcome),
+            Decided::Advances { located, advance, place } => {
+                self.comes_again(txn, line, *located, advance, &place)
             }
-            Some(_) => Ok(ImportOutcome::CodeTaken),
         }
     }
 
     /// A line whose code is new.
-    fn arrives(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
-        let day = Day::expiry_day_of(line.expires_at);
+    fn arrives(
+        &self,
+        txn: &Txn<'_>,
+        line: &ImportLine,
+        day: Day,
+    ) -> rusqlite::Result<ImportOutcome> {
         if !self.open.borrow().contains(&day) {
             if partitions::enter(txn, day, &self.campaign.terms)?.is_err() {
                 return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
@@ -107,35 +176,15 @@ impl Target<'_> {
         Ok(ImportOutcome::Imported)
     }
 
-    /// A line whose code an earlier line has brought, with the same dates. `was` is what that one said,
-    /// if the row does not have it.
+    /// A line whose code an earlier line has brought, with the same dates.
     fn comes_again(
         &self,
         txn: &Txn<'_>,
         line: &ImportLine,
-        was: Option<ImportedState>,
+        mut located: Located,
+        advance: LineAdvance,
         place: &Place,
     ) -> rusqlite::Result<ImportOutcome> {
-        if line.imported_state == ImportedState::Available {
-            // Most lines: they say nothing new in any case, so no need to read the coupon.
-            return Ok(ImportOutcome::AlreadyThere);
-        }
-        let row = row_at_place(txn, place, &line.code)?;
-        let was = was.unwrap_or_else(|| match &row {
-            Some(located) => located.here.said.line(&located.coupon),
-            None => ImportedState::Available,
-        });
-        if line.imported_state.adds_nothing_to(&was) {
-            // Most others of a file that is sent again: no need to ask cold.
-            return Ok(ImportOutcome::AlreadyThere);
-        }
-        let Some(mut located) = (match row {
-            Some(located) => Some(located),
-            None => in_partition(txn, place.day, &line.code)?,
-        }) else {
-            return Err(damaged("directory", "an entry without its coupon"));
-        };
-        let advance = advance_line(&located, &line.imported_state, &was, self.run, false);
         if advance.raises {
             located.here.said = Said::Other(Box::new(line.imported_state.clone()));
             let in_directory = match located.here.row {

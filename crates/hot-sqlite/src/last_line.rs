@@ -110,7 +110,9 @@ impl LastLine {
         }
         let (state, holder, issued_at, redeemed_at, order) = match &self.state {
             None | Some(ImportedState::Available) => (AVAILABLE, None, None, None, None),
-            Some(ImportedState::Void) => (VOID, None, None, None, None),
+            Some(ImportedState::Void { holder, issued_at }) => {
+                (VOID, holder.as_ref(), *issued_at, None, None)
+            }
             Some(ImportedState::Issued { holder, at }) => (ISSUED, Some(holder), *at, None, None),
             Some(ImportedState::Redeemed { holder, issued_at, at, order }) => {
                 (REDEEMED, holder.as_ref(), *issued_at, Some(*at), order.as_ref())
@@ -165,7 +167,7 @@ impl LastLine {
                 };
                 Some(ImportedState::Redeemed { holder, issued_at, at, order })
             }
-            VOID => Some(ImportedState::Void),
+            VOID => Some(ImportedState::Void { holder, issued_at }),
             _ => None,
         };
         let valid_from = date(head & VALID_FROM, &mut left)?;
@@ -198,7 +200,8 @@ mod tests {
         let (ann, order) = ("ann".parse().expect("a user"), "o-1".parse().expect("an order"));
         let states = [
             ImportedState::Available,
-            ImportedState::Void,
+            ImportedState::VOID,
+            ImportedState::Void { holder: Some("d".parse().expect("a user")), issued_at: Some(at) },
             ImportedState::Issued { holder: ann, at: None },
             ImportedState::Issued { holder: "b".parse().expect("a user"), at: Some(at) },
             ImportedState::Redeemed { holder: None, issued_at: None, at, order: None },

@@ -184,6 +184,15 @@ impl HotStore for SqliteHot {
         Ok(outcomes)
     }
 
+    async fn dry_run_import(
+        &self,
+        campaign: &CampaignId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>> {
+        self.look(|txn| import::dry_run(txn, campaign, &lines, &run)).await
+    }
+
     async fn keep_rejected(
         &self,
         campaign: &CampaignId,

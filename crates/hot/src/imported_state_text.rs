@@ -20,14 +20,22 @@ enum ImportedStateText {
         redeemed_at: i64,
         order_ref: Option<String>,
     },
-    Void,
+    Void {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issued_at: Option<i64>,
+    },
 }
 
 /// The JSON that [`from_json`] reads.
 pub fn to_json(imported_state: &ImportedState) -> String {
     let text = match imported_state {
         ImportedState::Available => ImportedStateText::Available,
-        ImportedState::Void => ImportedStateText::Void,
+        ImportedState::Void { holder, issued_at } => ImportedStateText::Void {
+            user_id: holder.as_ref().map(ToString::to_string),
+            issued_at: issued_at.map(|at| at.0),
+        },
         ImportedState::Issued { holder, at } => {
             ImportedStateText::Issued { user_id: holder.to_string(), issued_at: at.map(|at| at.0) }
         }
@@ -47,20 +55,23 @@ pub fn to_json(imported_state: &ImportedState) -> String {
 /// A sentence that says what is wrong with the text.
 pub fn from_json(text: &str) -> Result<ImportedState, String> {
     let said = |why: &dyn Display| why.to_string();
+    let user = |text: Option<String>| match text {
+        None => Ok(None),
+        Some(user) => user.parse().map(Some).map_err(|why| said(&why)),
+    };
     let imported_state = serde_json::from_str(text).map_err(|why| said(&why))?;
     Ok(match imported_state {
         ImportedStateText::Available => ImportedState::Available,
-        ImportedStateText::Void => ImportedState::Void,
+        ImportedStateText::Void { user_id, issued_at } => {
+            ImportedState::Void { holder: user(user_id)?, issued_at: issued_at.map(Millis) }
+        }
         ImportedStateText::Issued { user_id, issued_at } => ImportedState::Issued {
             holder: user_id.parse().map_err(|why| said(&why))?,
             at: issued_at.map(Millis),
         },
         ImportedStateText::Redeemed { user_id, issued_at, redeemed_at, order_ref } => {
             ImportedState::Redeemed {
-                holder: match user_id {
-                    None => None,
-                    Some(user) => Some(user.parse().map_err(|why| said(&why))?),
-                },
+                holder: user(user_id)?,
                 issued_at: issued_at.map(Millis),
                 at: Millis(redeemed_at),
                 order: match order_ref {

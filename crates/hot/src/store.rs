@@ -117,6 +117,15 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         run: ImportRun,
     ) -> Result<Vec<ImportOutcome>, HotError>;
 
+    /// The outcomes that [`HotStore::import`] would give to lines with different codes, decided in the same way from
+    /// the store as it is now. Writes nothing. At most [`HotStore::import_lines_max`] lines.
+    async fn dry_run_import(
+        &self,
+        campaign: &CampaignId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>, HotError>;
+
     /// Stores rejected lines for the batch's report.
     async fn keep_rejected(
         &self,

@@ -66,6 +66,7 @@ const COUNTS: &[&str] = &[
     "new",
     "known",
     "unchecked",
+    "repeated",
     "line",
     "dropped",
     "pending",

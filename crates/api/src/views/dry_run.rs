@@ -34,16 +34,18 @@ pub struct DryRunBody {
     columns: Vec<Option<&'static str>>,
     /// How many lines the file has, without its header.
     lines: u64,
-    /// How many lines would be imported, unless their expiry day is closed.
+    /// How many lines would make a coupon or move one forward: an import counts them as `imported`.
     new: u64,
-    /// How many lines have a code that the campaign or an earlier line already has. An import would
-    /// count each as already there, move its coupon forward, or reject it because of other dates.
+    /// How many lines would say nothing new: an import counts them as `already_there`.
     known: u64,
     /// How many lines can be read, but their code was not looked up. The server looks up only the
     /// first 10,000 codes of a file.
     unchecked: u64,
     /// How many lines would be rejected.
     rejected: u64,
+    /// How many lines have the code of an earlier line of the file. If it is in another spelling, the
+    /// line is rejected. Lines are compared with the first 200,000 codes of a file.
+    repeated: u64,
     /// The first lines that would be rejected.
     #[schema(max_items = 100)]
     rejected_lines: Vec<RejectedBody>,
@@ -98,7 +100,7 @@ pub struct ParsedBody {
 
 impl From<&DryRun> for DryRunBody {
     fn from(found: &DryRun) -> DryRunBody {
-        let CheckedLines { lines, new, known, unchecked, rejected } = found.counts;
+        let CheckedLines { lines, new, known, unchecked, rejected, repeated } = found.counts;
         DryRunBody {
             dry_run: true,
             campaign_id: found.campaign.to_string(),
@@ -112,6 +114,7 @@ impl From<&DryRun> for DryRunBody {
             known,
             unchecked,
             rejected,
+            repeated,
             rejected_lines: found.rejected.iter().map(RejectedBody::from).collect(),
             parsed_lines: found.parsed.iter().map(|it| ParsedBody::of(it, &found.zone)).collect(),
         }
@@ -129,7 +132,8 @@ impl ParsedBody {
     fn of(parsed: &ParsedLine, zone: &Zone) -> ParsedBody {
         let read = &parsed.read;
         let (issued_at, redeemed_at, order) = match &read.imported_state {
-            ImportedState::Available | ImportedState::Void => (None, None, None),
+            ImportedState::Available => (None, None, None),
+            ImportedState::Void { issued_at, .. } => (*issued_at, None, None),
             ImportedState::Issued { at, .. } => (*at, None, None),
             ImportedState::Redeemed { issued_at, at, order, .. } => {
                 (*issued_at, Some(*at), order.as_ref())

@@ -47,7 +47,7 @@ const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paus
 const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
     created_at";
 const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header columns lines new \
-    known unchecked rejected rejected_lines parsed_lines";
+    known unchecked rejected repeated rejected_lines parsed_lines";
 const PARSED: &str = "line code valid_from expires_at expires_on state user_id issued_at \
     redeemed_at order_ref";
 const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";

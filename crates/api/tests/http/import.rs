@@ -64,8 +64,8 @@ async fn every_line_is_counted() {
          NOUSER,,issued,,,\n\
          NOTIME,,redeemed,ann,,\n\
          {ours},,,,,\n\
-         good1,20271231,,,,\n\
-         GOOD2,2028-01-01,,,,\n\
+         good-1,20271231,,,,\n\
+         good 2,2028-01-01,,,,\n\
          TOOMANY,,,,,,,,\n\
          1.23E+15,,,,,\n"
     );

@@ -22,7 +22,7 @@ fn imported_state(nth: usize, days: i32) -> ImportedState {
         0 => ImportedState::Available,
         1 => ImportedState::Issued { holder: user(&format!("u{nth}")), at: None },
         2 | 3 => spent(ago(days), &nth.to_string()),
-        _ => ImportedState::Void,
+        _ => ImportedState::VOID,
     }
 }
 

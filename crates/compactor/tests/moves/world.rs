@@ -480,7 +480,7 @@ impl World {
             ImportedState::Available,
             ImportedState::Issued { holder: user("cay"), at: None },
             spent(past, "1"),
-            ImportedState::Void,
+            ImportedState::VOID,
             ImportedState::Available,
         ];
         let foreign = self.imported(campaign, &format!("{word}F"), imported).await;
@@ -715,7 +715,7 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         cast.codes.extend(world.one_of_each(&over, &word("B"), ago(180), ago(101)).await);
         if round == 1 {
             // All of them are closed at the first archive commit of the partition.
-            let closed = vec![spent(ago(200), "1"), ImportedState::Void];
+            let closed = vec![spent(ago(200), "1"), ImportedState::VOID];
             cast.codes.extend(world.imported(&archived_markers, "S", closed).await);
         }
         if round < rounds {
@@ -737,7 +737,7 @@ pub(crate) async fn prepared(ground: Ground, bulk: usize) -> (TempDir, Cast) {
         0 => ImportedState::Available,
         1 => ImportedState::Issued { holder: user(&format!("u{nth}")), at: None },
         2 => spent(ago(120), "7"),
-        _ => ImportedState::Void,
+        _ => ImportedState::VOID,
     };
     let more = world.imported(&over, "BULK", (0..bulk).map(imported_state).collect()).await;
     cast.codes.extend(more.into_iter().step_by(50));

@@ -71,7 +71,7 @@ pub(crate) async fn invite(desk: Desk, fields: Fields) -> Result<Response, Troub
     let by = Some((member.name.to_string(), member.session.generation));
     let link = new(role, name, by, desk.now.plus_ms(INVITATION_MS));
     let caller = desk.caller(Action::ManageStaff)?;
-    desk.engine().staff_invited(&caller, link.name.as_deref(), role).await?;
+    desk.engine().staff_invited(&caller, &link.id, link.name.as_deref(), role).await?;
     let path = signed(&desk.console.signer, &link, desk.now);
     show(&desk, Some(format!("{}{path}", desk.host))).await
 }

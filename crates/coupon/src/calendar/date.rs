@@ -6,12 +6,14 @@ use std::str::FromStr;
 use jiff::tz::{AmbiguousOffset, Offset};
 use jiff::{SignedDuration, civil};
 
+use super::instant::LAST_INSTANT;
 use super::zone::Zone;
 use super::{DAY_SECONDS, EPOCH, SECOND_MS};
 use crate::time::{DAY_MS, Day, Millis};
 
-/// A calendar day of the years 1970 to 9999, in no zone. A [`Zone`] makes it a span of time.
-/// Printed as `2026-12-31`.
+/// A calendar day of the years 1970 to 9999, in no zone. A [`Zone`] makes it a span of time, of
+/// which only the part within these years of UTC counts: no instant outside can be read back, and
+/// no partition of a day outside can be archived. Printed as `2026-12-31`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(civil::Date);
 
@@ -68,9 +70,13 @@ impl Date {
     /// The first instant at which clocks of `zone` show this day: 00:00, or the instant at which
     /// clocks are put forward across 00:00. If the zone skipped the whole day, the first instant of
     /// the next day.
-    ///
-    /// jiff's own start of a day differs where clocks are put forward from before midnight.
     pub fn first_instant(self, zone: &Zone) -> Millis {
+        // No text of an instant before 1970 can be read.
+        self.begins_at(zone).max(Millis(0))
+    }
+
+    /// jiff's own start of a day differs where clocks are put forward from before midnight.
+    fn begins_at(self, zone: &Zone) -> Millis {
         // 00:00 of the day as a number: the instant it would be if the zone were UTC.
         let midnight = self.0.duration_since(EPOCH).as_secs();
         let seconds = |offset: Offset| i64::from(offset.seconds());
@@ -92,7 +98,7 @@ impl Date {
         match self.0.tomorrow() {
             Ok(next) => Date(next).first_instant(zone),
             // 9999-12-31; no zone plans to change its clocks on that day.
-            Err(_) => self.first_instant(zone).plus_ms(DAY_MS),
+            Err(_) => self.first_instant(zone).plus_ms(DAY_MS).min(LAST_INSTANT),
         }
     }
 }

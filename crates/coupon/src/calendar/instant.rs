@@ -9,9 +9,12 @@ use crate::time::{DAY_MS, Millis};
 /// Longest instant accepted, in bytes: nine decimals, an offset and some to spare.
 pub const INSTANT_LEN_MAX: usize = 40;
 
-/// The instants that can be printed: from 0001-01-01T00:00:00.000Z on, and before the year 10000.
+/// The first instant that can be printed: 0001-01-01T00:00:00.000Z.
 const FIRST_PRINTED: i64 = -62_135_596_800_000;
-pub(super) const LAST_INSTANT: i64 = 253_402_300_799_999;
+
+/// The last instant that can be read and printed, and the latest end of a coupon:
+/// 9999-12-31T23:59:59.999Z.
+pub const LAST_INSTANT: Millis = Millis(253_402_300_799_999);
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
@@ -77,7 +80,7 @@ pub fn parse_instant(text: &str) -> Result<Millis, BadInstant> {
     let local = pieces.date().to_datetime(time);
     let since = local.duration_since(EPOCH.at(0, 0, 0, 0)) - offset;
     match i64::try_from(since.as_millis()) {
-        Ok(ms) if !since.is_negative() && ms <= LAST_INSTANT => Ok(Millis(ms)),
+        Ok(ms) if !since.is_negative() && ms <= LAST_INSTANT.0 => Ok(Millis(ms)),
         _ => Err(BadInstant::Year { found: text.into() }),
     }
 }
@@ -94,7 +97,7 @@ pub fn format_local(instant: Millis, zone: &Zone) -> String {
 /// `2026-12-31T15:00:00.000Z`, always with three decimals and in UTC. Stays within the years 1
 /// to 9999, so it is RFC 3339 whatever `instant` is.
 pub fn format_instant(instant: Millis) -> String {
-    let ms = instant.0.clamp(FIRST_PRINTED, LAST_INSTANT);
+    let ms = instant.0.clamp(FIRST_PRINTED, LAST_INSTANT.0);
     let date = EPOCH.saturating_add(SignedDuration::from_secs(ms.div_euclid(DAY_MS) * DAY_SECONDS));
     let ms = ms.rem_euclid(DAY_MS);
     let (second, ms) = (ms / SECOND_MS, ms % SECOND_MS);
@@ -154,7 +157,7 @@ mod tests {
             ("a local year 1969", "1969-12-31T23:00:00-01:00", ok(0)),
             ("a millisecond before", "1969-12-31T23:59:59.999Z", year("1969-12-31T23:59:59.999Z")),
             ("less than one", "1969-12-31T23:59:59.9999Z", year("1969-12-31T23:59:59.9999Z")),
-            ("the last", "9999-12-31T23:59:59.999Z", ok(LAST_INSTANT)),
+            ("the last", "9999-12-31T23:59:59.999Z", Ok(LAST_INSTANT)),
             ("past it", "9999-12-31T23:59:59-00:01", year("9999-12-31T23:59:59-00:01")),
             ("29 February", "2028-02-29T00:00:00Z", ok(1_835_395_200_000)),
             ("30 February", "2026-02-30T00:00:00Z", form("2026-02-30T00:00:00Z")),
@@ -191,8 +194,8 @@ mod tests {
             ("the epoch", 0, "1970-01-01T00:00:00.000Z"),
             ("a millisecond before", -1, "1969-12-31T23:59:59.999Z"),
             ("an ordinary one", 1_798_729_200_007, "2026-12-31T15:00:00.007Z"),
-            ("the last", LAST_INSTANT, "9999-12-31T23:59:59.999Z"),
-            ("past it", LAST_INSTANT + 1, "9999-12-31T23:59:59.999Z"),
+            ("the last", LAST_INSTANT.0, "9999-12-31T23:59:59.999Z"),
+            ("past it", LAST_INSTANT.0 + 1, "9999-12-31T23:59:59.999Z"),
             ("the largest number", i64::MAX, "9999-12-31T23:59:59.999Z"),
             ("the smallest", i64::MIN, "0001-01-01T00:00:00.000Z"),
         ];
@@ -222,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back(ms in 0..=LAST_INSTANT) {
+        fn what_is_printed_reads_back(ms in 0..=LAST_INSTANT.0) {
             prop_assert_eq!(parse_instant(&format_instant(Millis(ms))), Ok(Millis(ms)));
         }
 

@@ -27,10 +27,28 @@ pub enum ImportedState {
         order: Option<OrderRef>,
     },
     /// It was void.
-    Void,
+    Void {
+        /// Who held it then, if the line said.
+        holder: Option<UserId>,
+        /// When it was issued to that user, if the line said.
+        issued_at: Option<Millis>,
+    },
 }
 
 impl ImportedState {
+    /// It was void, and nobody held it.
+    pub const VOID: ImportedState = ImportedState::Void { holder: None, issued_at: None };
+
+    /// `available`, `issued`, `redeemed` or `void`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            ImportedState::Available => "available",
+            ImportedState::Issued { .. } => "issued",
+            ImportedState::Redeemed { .. } => "redeemed",
+            ImportedState::Void { .. } => "void",
+        }
+    }
+
     /// Whether this is a later state than `other`: what is stored of an import only moves forward.
     pub fn is_past(&self, other: &ImportedState) -> bool {
         self.rank() > other.rank()
@@ -45,7 +63,7 @@ impl ImportedState {
         match self {
             ImportedState::Available => 0,
             ImportedState::Issued { .. } => 1,
-            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
+            ImportedState::Redeemed { .. } | ImportedState::Void { .. } => 2,
         }
     }
 
@@ -53,8 +71,11 @@ impl ImportedState {
     /// out, or the old system may have rounded them differently.
     fn agrees_with(&self, other: &ImportedState) -> bool {
         match (self, other) {
-            (ImportedState::Available, ImportedState::Available)
-            | (ImportedState::Void, ImportedState::Void) => true,
+            (ImportedState::Available, ImportedState::Available) => true,
+            // A void coupon stays so, whether a line says who held it or not.
+            (ImportedState::Void { holder: a, .. }, ImportedState::Void { holder: b, .. }) => {
+                a.is_none() || b.is_none() || a == b
+            }
             (ImportedState::Issued { holder: a, .. }, ImportedState::Issued { holder: b, .. }) => {
                 a == b
             }
@@ -69,9 +90,11 @@ impl ImportedState {
     /// The user who holds a coupon of this state.
     pub fn holder(&self) -> Option<&UserId> {
         match self {
-            ImportedState::Available | ImportedState::Void => None,
+            ImportedState::Available => None,
             ImportedState::Issued { holder, .. } => Some(holder),
-            ImportedState::Redeemed { holder, .. } => holder.as_ref(),
+            ImportedState::Redeemed { holder, .. } | ImportedState::Void { holder, .. } => {
+                holder.as_ref()
+            }
         }
     }
 }

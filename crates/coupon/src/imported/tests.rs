@@ -31,6 +31,10 @@ fn issued(to: &str) -> ImportedState {
     ImportedState::Issued { holder: user(to), at: Some(Millis(NOW - 300)) }
 }
 
+fn void_of(holder: &str) -> ImportedState {
+    ImportedState::Void { holder: Some(user(holder)), issued_at: Some(Millis(NOW - 300)) }
+}
+
 fn redeemed(by: Option<&str>, order: Option<&str>) -> ImportedState {
     ImportedState::Redeemed {
         holder: by.map(user),
@@ -141,7 +145,8 @@ fn a_new_code_arrives_as_the_line_says() {
             "redeemed",
             "redeemed -200 - import:SUMMER2026",
         ),
-        ("void", ImportedState::Void, "void", "voided 0"),
+        ("void", ImportedState::VOID, "void", "voided 0"),
+        ("void, and whose it was", void_of("ann"), "void", "issued -300 ann, voided 0"),
     ];
     for (name, line, state, want) in cases {
         let coupon = arrive(genesis(), &line, &run(NOW));
@@ -179,7 +184,7 @@ fn lines_move_a_coupon_only_forward() {
             spent(),
             "issued -200 ann, redeemed -200 ann 991",
         ),
-        ("available, void", ImportedState::Available, ImportedState::Void, "voided 0"),
+        ("available, void", ImportedState::Available, ImportedState::VOID, "voided 0"),
         ("issued, redeemed", ann(), spent(), "issued -300 ann, redeemed -200 ann 991"),
         (
             "issued, redeemed by nobody named",
@@ -187,19 +192,24 @@ fn lines_move_a_coupon_only_forward() {
             redeemed(None, None),
             "issued -300 ann, redeemed -200 ann import:SUMMER2026",
         ),
-        ("issued, void", ann(), ImportedState::Void, "issued -300 ann, voided 0"),
+        ("issued, void", ann(), ImportedState::VOID, "issued -300 ann, voided 0"),
+        ("issued, void with its holder", ann(), void_of("ann"), "issued -300 ann, voided 0"),
+        ("issued, void with another", ann(), void_of("bob"), "ALREADY_ISSUED"),
+        ("void, and whose it was", ImportedState::VOID, void_of("ann"), "already there"),
+        ("void, and no longer whose", void_of("ann"), ImportedState::VOID, "already there"),
+        ("void, and another's", void_of("ann"), void_of("bob"), "VOIDED"),
         ("an older file: available", ann(), ImportedState::Available, "already there"),
         ("an older file: issued", spent(), ann(), "already there"),
         ("an older file: issued to another", spent(), issued("bob"), "already there"),
-        ("an older file over void", ImportedState::Void, ann(), "already there"),
+        ("an older file over void", ImportedState::VOID, ann(), "already there"),
         ("another time of issue", ann(), rounded, "already there"),
         ("another time of redemption", spent(), rounded_spent, "already there"),
         ("another holder", ann(), issued("bob"), "ALREADY_ISSUED"),
         ("redeemed by another", ann(), redeemed(Some("bob"), None), "ALREADY_ISSUED"),
         ("another order", spent(), redeemed(Some("ann"), Some("992")), "ALREADY_REDEEMED"),
         ("another redeemer", spent(), redeemed(Some("bob"), Some("991")), "ALREADY_REDEEMED"),
-        ("void, after redeemed", spent(), ImportedState::Void, "ALREADY_REDEEMED"),
-        ("redeemed, after void", ImportedState::Void, spent(), "VOIDED"),
+        ("void, after redeemed", spent(), ImportedState::VOID, "ALREADY_REDEEMED"),
+        ("redeemed, after void", ImportedState::VOID, spent(), "VOIDED"),
     ];
     for (name, was, line, want) in cases {
         let coupon = arrive(genesis(), &was, &run(NOW));
@@ -229,7 +239,7 @@ fn a_line_meets_what_happened_here() {
         ("issued and redeemed by itself", vec![redeem("ann", "991")], ann(), "already there"),
         ("redeemed by itself", vec![redeem("ann", "991")], spent(), "already there"),
         ("redeemed by itself, nobody named", vec![redeem("ann", "991")], nobody(), "already there"),
-        ("void by itself", vec![void()], ImportedState::Void, "already there"),
+        ("void by itself", vec![void()], ImportedState::VOID, "already there"),
         ("cancelled since", gone(), spent(), "already there"),
         ("cancelled, and somebody else's since", to_bob(), spent(), "already there"),
         ("cancelled, and void since", dead(), spent(), "already there"),
@@ -247,7 +257,7 @@ fn a_line_meets_what_happened_here() {
         (
             "redeemed here, void there",
             vec![redeem("ann", "991")],
-            ImportedState::Void,
+            ImportedState::VOID,
             "ALREADY_REDEEMED",
         ),
         (
@@ -260,7 +270,8 @@ fn a_line_meets_what_happened_here() {
         ("void here, redeemed there", vec![void()], spent(), "VOIDED"),
         ("held for another", vec![hold("bob")], ann(), "HELD"),
         ("held for another, redeemed there", vec![hold("bob")], spent(), "HELD"),
-        ("held, void there", vec![hold("ann")], ImportedState::Void, "HELD"),
+        ("held, void there", vec![hold("ann")], ImportedState::VOID, "HELD"),
+        ("held for ann, hers and void there", vec![hold("ann")], void_of("ann"), "HELD"),
         ("held for ann, redeemed there by nobody named", vec![hold("ann")], nobody(), "HELD"),
         ("held for ann", vec![hold("ann")], ann(), "issued -300 ann"),
         (
@@ -284,7 +295,7 @@ fn a_line_meets_what_happened_here() {
         (
             "issued here, void there",
             vec![issue("bob")],
-            ImportedState::Void,
+            ImportedState::VOID,
             "issued 0 bob, voided 0",
         ),
         (
@@ -348,7 +359,7 @@ fn a_line_stays_below_the_thirtieth_event() {
         ("one makes no 30th", 29, false, issued("ann"), false),
         ("two make the 29th", 27, false, spent.clone(), true),
         ("two make no 30th", 28, false, spent, false),
-        ("a void line is a line", 29, false, ImportedState::Void, false),
+        ("a void line is a line", 29, false, ImportedState::VOID, false),
         ("with a place for the redeem of the hold", 27, true, issued("ann"), true),
         ("without one", 28, true, issued("ann"), false),
     ];

@@ -54,12 +54,8 @@ impl Engine {
         request: RedemptionsRequest,
     ) -> Result<History<RedemptionEntry>, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let of_campaign = match &request.campaign {
-            Some(id) => Some(self.campaign(caller, id).await?.campaign.zone.clone()),
-            None => None,
-        };
         let RedemptionsRequest { campaign, days, zone } = request;
-        let zone = zone.or(of_campaign).unwrap_or_else(Zone::utc);
+        let zone = self.zone_of_days(campaign.as_ref(), zone).await?;
         let (asked_days, asked_zone) = (days.clone(), zone.clone());
         let takes = move |coupon: &Coupon| {
             campaign.as_ref().is_none_or(|id| *id == coupon.genesis().campaign)

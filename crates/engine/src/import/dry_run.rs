@@ -1,26 +1,31 @@
 //! Dry runs: what an import would do with a file, without a write.
 //!
-//! A dry run finds out whether a line can be read, and whether its code exists already. The second
-//! costs one read per line, so only the first [`DRY_RUN_LOOKUPS_MAX`] readable lines are looked up.
-//! Only the import itself compares the dates and the state of an existing coupon, and finds closed
-//! expiry days.
+//! The same code decides as in an import: [`LineCheck`] what a line says, and the store what becomes of
+//! it, from the coupons as they are now. A later line with the code of an earlier one is compared with
+//! what that would have made. The store is asked for the first [`DRY_RUN_LOOKUPS_MAX`] codes only. What
+//! changes between a dry run and its import is the only other difference.
 
 mod report;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
+use coupon::campaign::{BatchKind, Campaign};
 use coupon::code::Code;
+use coupon::ids::BatchId;
+use coupon::imported::{Advance, ImportRun, advance};
+use coupon::refusal::Refusal;
 use futures::Stream;
-use futures::future::try_join_all;
-use hot::ImportLine;
-use router::Entry;
+use hot::protocol::{arrived, has_dates};
+use hot::{ImportLine, ImportOutcome, RejectedLine};
 
+use super::File;
 use super::ImportRequest;
-use super::file::File;
+use super::check::{GoodLine, LineCheck};
 use super::lines::Line;
-use super::parser::Parser;
-use super::rejected::{TAKEN, rejected_line};
+use super::rejected::{rejected_line, rejection};
+use super::repeats::REPEATED_CODE;
+use crate::batches::made_batch_id;
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
@@ -39,26 +44,29 @@ pub const DRY_RUN_PARSED_MAX: usize = 5;
 /// Lines that are looked up together.
 const LOOKED_UP_TOGETHER: usize = 256;
 
-/// Look-ups under way at a time: a cluster answers them in parallel.
-const LOOKUPS_AT_ONCE: usize = 16;
-
 /// A dry run under way.
-struct Checking<'a> {
+struct DryRunning<'a> {
     engine: &'a Engine,
-    parser: Parser<'a>,
+    campaign: &'a Campaign,
+    batch: BatchId,
+    run: ImportRun,
+    check: LineCheck<'a>,
     found: DryRun,
-    /// Lines that are still to be looked up.
-    waiting: Vec<(Line, ImportLine)>,
-    /// Codes that were looked up or wait to be.
-    codes: HashSet<Code>,
+    /// Lines that are still to be decided.
+    waiting: Vec<GoodLine>,
+    /// What the file would have imported under each code so far.
+    imported: HashMap<Code, ImportLine>,
+    /// Lines for which the store was asked.
+    lookups: usize,
 }
 
 impl Engine {
     /// Reads every line of `file` as [`Engine::import`] does, and writes nothing. Constant memory;
-    /// at most [`DRY_RUN_LOOKUPS_MAX`] reads.
+    /// at most [`DRY_RUN_LOOKUPS_MAX`] lines for which the store is asked.
     ///
     /// # Errors
-    /// [`Failure::BadFile`] and [`Failure::BrokenOff`], as in an import; those of the store.
+    /// [`Failure::BadFile`], [`Failure::BrokenOff`] and `NameTaken`, as in an import; those of the
+    /// store.
     pub async fn dry_run_import<E: std::fmt::Display>(
         &self,
         caller: &Caller,
@@ -67,6 +75,7 @@ impl Engine {
     ) -> Result<DryRun, Failure> {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
+        let batch = self.dry_run_batch(&campaign, request.batch).await?;
         let mut file = File::open(file, request.format.encoding).await?;
         let begin = file.begin(request.format.columns.as_ref()).await?;
         let header = begin.header.as_ref();
@@ -81,77 +90,137 @@ impl Engine {
             rejected: Vec::new(),
             parsed: Vec::new(),
         };
-        let parser = self.parser(&campaign, begin.header);
-        let (waiting, codes) = (Vec::new(), HashSet::new());
-        let mut checking = Checking { engine: self, parser, found, waiting, codes };
+        let mut checking = DryRunning {
+            engine: self,
+            campaign: &campaign,
+            batch,
+            run: self.import_run(caller),
+            check: self.line_check(caller, &campaign, begin.header).await?,
+            found,
+            waiting: Vec::new(),
+            imported: HashMap::new(),
+            lookups: 0,
+        };
         for line in begin.lines {
             checking.take(line).await?;
         }
         while let Some(line) = file.next().await {
             checking.take(line?).await?;
         }
-        checking.look_up().await?;
+        checking.decide_waiting().await?;
         // A look-up may reject a line after a later line that cannot be read.
         checking.found.rejected.sort_by_key(|line| line.line);
         checking.found.rejected.truncate(DRY_RUN_REJECTED_MAX);
         Ok(checking.found)
     }
+
+    /// The batch of a dry run, which need not be there.
+    async fn dry_run_batch(
+        &self,
+        campaign: &Campaign,
+        named: Option<BatchId>,
+    ) -> Result<BatchId, Failure> {
+        let Some(id) = named else { return Ok(made_batch_id()) };
+        match self.hot.batch(&campaign.id, &id).await? {
+            Some(batch) if batch.kind != BatchKind::Imported => {
+                Err(Failure::refused(Refusal::NameTaken))
+            }
+            Some(_) | None => Ok(id),
+        }
+    }
 }
 
-impl Checking<'_> {
+impl DryRunning<'_> {
     async fn take(&mut self, line: Line) -> Result<(), Failure> {
         self.found.counts.lines += 1;
-        let read = match self.parser.read(&line) {
-            Ok(read) => read,
-            Err((reason, detail)) => {
-                self.reject(&line, reason, detail);
-                return Ok(());
+        match self.check.check(line) {
+            Ok(good) => {
+                if self.found.parsed.len() < DRY_RUN_PARSED_MAX {
+                    let (line, read) = (good.line.number, good.read.clone());
+                    self.found.parsed.push(ParsedLine { line, read });
+                }
+                self.found.counts.repeated += u64::from(good.earlier.is_some());
+                self.waiting.push(good);
             }
-        };
-        if self.found.parsed.len() < DRY_RUN_PARSED_MAX {
-            self.found.parsed.push(ParsedLine { line: line.number, read: read.clone() });
-        }
-        if self.codes.contains(&read.code) {
-            self.found.counts.known += 1;
-        } else if self.codes.len() == DRY_RUN_LOOKUPS_MAX {
-            self.found.counts.unchecked += 1;
-        } else {
-            self.codes.insert(read.code.clone());
-            self.waiting.push((line, read));
+            Err(rejected) => {
+                let is_repeated = rejected.reason == REPEATED_CODE;
+                self.found.counts.repeated += u64::from(is_repeated);
+                self.reject(rejected);
+            }
         }
         match self.waiting.len() < LOOKED_UP_TOGETHER {
             true => Ok(()),
-            false => self.look_up().await,
+            false => self.decide_waiting().await,
         }
     }
 
-    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
+    fn reject(&mut self, line: RejectedLine) {
         self.found.counts.rejected += 1;
         // A few more than are shown: a look-up may reject a line that comes before these.
         if self.found.rejected.len() < DRY_RUN_REJECTED_MAX + LOOKED_UP_TOGETHER {
-            self.found.rejected.push(rejected_line(line, reason, detail));
+            self.found.rejected.push(line);
         }
     }
 
-    /// Looks up to which campaign the codes of the waiting lines belong.
-    async fn look_up(&mut self) -> Result<(), Failure> {
-        let (engine, waiting) = (self.engine, std::mem::take(&mut self.waiting));
-        for group in waiting.chunks(LOOKUPS_AT_ONCE) {
-            let reads: Vec<_> =
-                group.iter().map(|(_, read)| engine.hot.entry(&read.code)).collect();
-            let entries = try_join_all(reads).await?;
-            for ((line, _), entry) in group.iter().zip(entries) {
-                match entry {
-                    None => self.found.counts.new += 1,
-                    Some(Entry::Coupon { owner, .. }) if owner.campaign == self.found.campaign => {
-                        self.found.counts.known += 1;
-                    }
-                    Some(Entry::Coupon { .. } | Entry::Shared { .. }) => {
-                        self.reject(line, "CODE_TAKEN", TAKEN.to_owned());
-                    }
-                }
-            }
+    /// Decides the waiting lines, those with one code after each other.
+    async fn decide_waiting(&mut self) -> Result<(), Failure> {
+        let mut left = std::mem::take(&mut self.waiting);
+        while !left.is_empty() {
+            let mut seen = HashSet::new();
+            let (now, later) =
+                left.into_iter().partition(|good| seen.insert(good.read.code.clone()));
+            self.decide(now).await?;
+            left = later;
         }
         Ok(())
     }
+
+    /// Decides lines with different codes.
+    async fn decide(&mut self, lines: Vec<GoodLine>) -> Result<(), Failure> {
+        let mut asked = Vec::new();
+        for good in lines {
+            let earlier = self.imported.get(&good.read.code);
+            match earlier.map(|earlier| self.outcome_after(earlier, &good.read)) {
+                Some(outcome) => self.ends(good, outcome),
+                None if self.lookups == DRY_RUN_LOOKUPS_MAX => self.found.counts.unchecked += 1,
+                None => {
+                    self.lookups += 1;
+                    asked.push(good);
+                }
+            }
+        }
+        let reads = asked.iter().map(|good| good.read.clone()).collect();
+        let hot = &self.engine.hot;
+        let outcomes = hot.dry_run_import(&self.campaign.id, reads, self.run.clone()).await?;
+        asked.into_iter().zip(outcomes).for_each(|(good, outcome)| self.ends(good, outcome));
+        Ok(())
+    }
+
+    fn ends(&mut self, good: GoodLine, outcome: ImportOutcome) {
+        match rejection(outcome, good.earlier) {
+            Some((reason, detail)) => self.reject(rejected_line(&good.line, reason, detail)),
+            None if outcome == ImportOutcome::Imported => {
+                self.found.counts.new += 1;
+                self.imported.insert(good.read.code.clone(), good.read);
+            }
+            None => self.found.counts.known += 1,
+        }
+    }
+
+    /// The outcome of a line after an earlier one with the same code would have been imported.
+    fn outcome_after(&self, earlier: &ImportLine, line: &ImportLine) -> ImportOutcome {
+        if !has_dates(line, earlier.valid_from, earlier.expires_at) {
+            return ImportOutcome::CodeTaken;
+        }
+        let (was, run) = (&earlier.imported_state, &self.run);
+        let coupon = arrived(self.campaign, self.batch.clone(), earlier, was, run);
+        match advance(&coupon, was, &line.imported_state, run) {
+            Advance::AlreadyThere => ImportOutcome::AlreadyThere,
+            Advance::Forward(_) => ImportOutcome::Imported,
+            Advance::Contradicts(refusal) => ImportOutcome::Refused(refusal),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

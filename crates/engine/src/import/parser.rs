@@ -6,7 +6,7 @@ use coupon::imported::ImportedState;
 use hot::ImportLine;
 
 use super::lines::Line;
-use super::record::{Defaults, Header, RowError};
+use super::record::{Defaults, Header, Record, RowError};
 use crate::Engine;
 
 /// Reads lines as coupons of one campaign.
@@ -36,6 +36,8 @@ impl Parser<'_> {
             None => Err(RowError::Empty),
         });
         let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
+        let Record { code, valid_from, expires_at, imported_state } = read;
+        let read = ImportLine { code, valid_from, expires_at, imported_state };
         if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";
             return Err(("LOOKS_MINTED", detail.to_owned()));

@@ -1,7 +1,6 @@
 //! Rejected lines: how they are kept, and how a report shows them.
 
-use coupon::refusal::Refusal;
-use hot::RejectedLine;
+use hot::{ImportOutcome, RejectedLine};
 
 use super::lines::Line;
 use crate::csv;
@@ -29,11 +28,25 @@ pub(super) fn rejected_line(line: &Line, reason: &str, detail: String) -> Reject
     }
 }
 
-/// Why a line is rejected whose code has another coupon.
-pub(super) const TAKEN: &str = "the code stands already, with other dates or in another campaign";
-
-pub(super) fn refused(refusal: Refusal) -> String {
-    format!("{refusal}: the line contradicts what has happened to the coupon")
+/// Why a line is rejected that the store has answered so; `None` if it is not. `earlier`: the
+/// earlier line of the file with the same code.
+pub(super) fn rejection(
+    outcome: ImportOutcome,
+    earlier: Option<u64>,
+) -> Option<(&'static str, String)> {
+    let (reason, why) = match outcome {
+        ImportOutcome::Imported | ImportOutcome::AlreadyThere => return None,
+        ImportOutcome::CodeTaken => (
+            "CODE_TAKEN",
+            "the code stands already, with other dates or in another campaign".to_owned(),
+        ),
+        ImportOutcome::Refused(refusal) => (
+            refusal.as_str(),
+            format!("{refusal}: the line contradicts what has happened to the coupon"),
+        ),
+    };
+    let also = earlier.map(|line| format!("; line {line} of this file has the same code"));
+    Some((reason, why + &also.unwrap_or_default()))
 }
 
 #[cfg(test)]

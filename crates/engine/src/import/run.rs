@@ -7,12 +7,12 @@ use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::ImportRun;
 use futures::Stream;
-use hot::{HotError, ImportLine, ImportOutcome, RejectedLine};
+use hot::{HotError, ImportOutcome, RejectedLine};
 
-use super::file::File;
+use super::File;
+use super::check::{GoodLine, LineCheck};
 use super::lines::Line;
-use super::parser::Parser;
-use super::rejected::{TAKEN, refused, rejected_line};
+use super::rejected::{rejected_line, rejection};
 use super::window::{Sent, Window, Written};
 use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine};
@@ -31,11 +31,11 @@ pub(super) struct Import<'a> {
     pub(super) campaign: CampaignId,
     pub(super) batch: BatchId,
     pub(super) run: ImportRun,
-    parser: Parser<'a>,
+    check: LineCheck<'a>,
     pub(super) counts: ImportCounts,
     /// The counts in the batch's row.
     pub(super) counted: ImportCounts,
-    good: Vec<(Line, ImportLine)>,
+    good: Vec<GoodLine>,
     /// The previous window, which is written while this one is read.
     sent: Option<Sent>,
     /// No more lines are read, so a window need not be full.
@@ -47,7 +47,7 @@ impl<'a> Import<'a> {
     pub(super) fn begin(
         engine: &'a Engine,
         caller: &Caller,
-        parser: Parser<'a>,
+        check: LineCheck<'a>,
         opened: &Done<Batch>,
     ) -> Import<'a> {
         let (Done::Created(batch) | Done::Same(batch)) = opened;
@@ -55,18 +55,25 @@ impl<'a> Import<'a> {
             engine,
             campaign: batch.campaign.clone(),
             batch: batch.id.clone(),
-            run: ImportRun {
-                actor: Actor::new(&caller.to_string()),
-                operation: OperationId(uuid::Uuid::now_v7().as_u128()),
-                at: engine.now(),
-            },
-            parser,
+            run: engine.import_run(caller),
+            check,
             counts: ImportCounts::default(),
             counted: batch.import,
             good: Vec::new(),
             sent: None,
             is_over: false,
             rejected: Vec::new(),
+        }
+    }
+}
+
+impl Engine {
+    /// A run of an import or of a dry run, which begins now.
+    pub(super) fn import_run(&self, caller: &Caller) -> ImportRun {
+        ImportRun {
+            actor: Actor::new(&caller.to_string()),
+            operation: OperationId(uuid::Uuid::now_v7().as_u128()),
+            at: self.now(),
         }
     }
 }
@@ -97,7 +104,7 @@ impl Import<'_> {
                     // The lines that arrived whole are imported and counted; a repeat brings the
                     // rest.
                     self.finish().await?;
-                    return Err(broken);
+                    return Err(broken.into());
                 }
                 None => return self.finish().await,
             }
@@ -107,9 +114,9 @@ impl Import<'_> {
     /// Takes one line; `true` if it filled a window and the previous window was imported.
     async fn take(&mut self, line: Line) -> Result<bool, Failure> {
         self.counts.lines += 1;
-        match self.parser.read(&line) {
-            Ok(record) => self.good.push((line, record)),
-            Err((reason, detail)) => self.reject(&line, reason, detail),
+        match self.check.check(line) {
+            Ok(good) => self.good.push(good),
+            Err(rejected) => self.reject(rejected),
         }
         if self.good.len() < WINDOW && self.rejected.len() < REJECTED_GROUP {
             return Ok(false);
@@ -118,9 +125,9 @@ impl Import<'_> {
         Ok(true)
     }
 
-    fn reject(&mut self, line: &Line, reason: &str, detail: String) {
+    fn reject(&mut self, line: RejectedLine) {
         self.counts.rejected += 1;
-        self.rejected.push(rejected_line(line, reason, detail));
+        self.rejected.push(line);
     }
 
     /// Starts to write this window after the previous one is written: a later line must find what
@@ -146,7 +153,7 @@ impl Import<'_> {
     }
 
     async fn send(&mut self) -> Result<(), Failure> {
-        if self.good.iter().any(|(_, line)| line.code.is_long()) {
+        if self.good.iter().any(|good| good.read.code.is_long()) {
             self.engine.hot.announce_long_codes().await?;
         }
         let mut good = std::mem::take(&mut self.good);
@@ -154,8 +161,9 @@ impl Import<'_> {
             return Ok(());
         }
         // Stable: lines with one code stay in the order of the file.
-        good.sort_by(|(_, one), (_, other)| one.code.cmp(&other.code));
-        let (lines, records) = good.into_iter().unzip();
+        good.sort_by(|one, other| one.read.code.cmp(&other.read.code));
+        let both = good.into_iter().map(|it| ((it.line, it.earlier), it.read));
+        let (lines, records) = both.unzip();
         let window = Window {
             hot: Arc::clone(&self.engine.hot),
             clock: Arc::clone(&self.engine.clock),
@@ -174,14 +182,11 @@ impl Import<'_> {
         let Some(Sent { lines, written }) = self.sent.take() else { return Ok(()) };
         let written = written.await;
         let Written { outcomes, failed } = written.map_err(|it| HotError::Unknown(Box::new(it)))?;
-        for (line, outcome) in lines.iter().zip(outcomes) {
-            match outcome {
-                ImportOutcome::Imported => self.counts.imported += 1,
-                ImportOutcome::AlreadyThere => self.counts.already_there += 1,
-                ImportOutcome::CodeTaken => self.reject(line, "CODE_TAKEN", TAKEN.to_owned()),
-                ImportOutcome::Refused(refusal) => {
-                    self.reject(line, refusal.as_str(), refused(refusal));
-                }
+        for ((line, earlier), outcome) in lines.iter().zip(outcomes) {
+            match rejection(outcome, *earlier) {
+                Some((reason, detail)) => self.reject(rejected_line(line, reason, detail)),
+                None if outcome == ImportOutcome::Imported => self.counts.imported += 1,
+                None => self.counts.already_there += 1,
             }
         }
         match failed {

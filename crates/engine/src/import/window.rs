@@ -20,7 +20,8 @@ const GROUP_PART: u64 = 64;
 
 /// A window that is being written.
 pub(super) struct Sent {
-    pub(super) lines: Vec<Line>,
+    /// Each with the earlier line of the file that has the same code.
+    pub(super) lines: Vec<(Line, Option<u64>)>,
     pub(super) written: JoinHandle<Written>,
 }
 

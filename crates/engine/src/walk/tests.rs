@@ -451,7 +451,7 @@ async fn swept_during_a_walk() {
             zone: Zone::utc(),
             created_at: ago(300),
         };
-        arrive(genesis, &ImportedState::Void, &run)
+        arrive(genesis, &ImportedState::VOID, &run)
     };
     let mut replaced = Vec::new();
     let mut seen = Seen::default();

@@ -37,16 +37,16 @@ pub(crate) async fn imported_again(kit: &Kit) {
         both.map(|(code, imported_state)| kit.line(&campaign, code, imported_state)).collect()
     };
     let first =
-        || lines([issued.clone(), issued.clone(), ImportedState::Void, ImportedState::Available]);
+        || lines([issued.clone(), issued.clone(), ImportedState::VOID, ImportedState::Available]);
     let last = || lines([spent("there"), spent("here"), spent("there"), spent("there")]);
-    kit.import(&campaign, &batch, first()).await;
+    kit.import_only(&campaign, &batch, first()).await;
     for code in &codes[..2] {
         kit.done(code, redeem(&ann, "here")).await;
     }
     // Lines that contradict the coupons, before these are archived: they change nothing.
     let contradicts = [refused(Refusal::AlreadyRedeemed), refused(Refusal::Voided)];
     let two = || vec![last()[0].clone(), last()[2].clone()];
-    assert_eq!(kit.import(&campaign, &batch, two()).await, contradicts);
+    assert_eq!(kit.import_only(&campaign, &batch, two()).await, contradicts);
     let counts = kit.counts(&campaign).await;
     let day = campaign.expiry_day();
     assert_eq!(kit.archive_closed(day, CLOSED).await, 3);
@@ -55,14 +55,18 @@ pub(crate) async fn imported_again(kit: &Kit) {
             kit.archive_partition(day, kit.time_to_seal(day).await).await;
         }
         kit.archive.asked();
-        assert_eq!(kit.import(&campaign, &batch, first()).await, [THERE; 4], "the same file");
-        assert_eq!(kit.import(&other, &elsewhere, first()).await, [TAKEN; 4], "another campaign");
+        assert_eq!(kit.import_only(&campaign, &batch, first()).await, [THERE; 4], "the same file");
+        assert_eq!(
+            kit.import_only(&other, &elsewhere, first()).await,
+            [TAKEN; 4],
+            "another campaign"
+        );
         // A store that writes entries before rows asks cold, in one read, whether the rows were
         // written.
         let asked = kit.archive.asked();
         assert!(asked == (0, 0) || sealed && asked == (1, 4), "at most one read: {asked:?}");
         assert_eq!(
-            kit.import(&campaign, &batch, two()).await,
+            kit.import_only(&campaign, &batch, two()).await,
             contradicts,
             "as before it was archived"
         );
@@ -70,10 +74,12 @@ pub(crate) async fn imported_again(kit: &Kit) {
     }
     let [first, second] = contradicts;
     let last_file = [first, THERE, second, refused(Refusal::ExpiryDayClosed)];
-    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file);
+    assert_eq!(kit.import_only(&campaign, &batch, last()).await, last_file);
     assert_eq!(kit.archive.asked(), (1, 4));
-    assert_eq!(kit.import(&campaign, &batch, last()).await, last_file, "again");
+    assert_eq!(kit.import_only(&campaign, &batch, last()).await, last_file, "again");
     assert_eq!(kit.archive.asked(), (1, 3), "a line that changes nothing is remembered");
+    assert_eq!(kit.dry_run_import(&campaign, last()).await, last_file, "a dry run");
+    assert_eq!(kit.dry_run_import(&other, last()).await, [TAKEN; 4], "of another campaign");
     assert_eq!(kit.counts(&campaign).await, counts);
     assert_eq!(kit.counts(&other).await, CampaignCounts::default());
     let coupon = kit.coupon(&codes[3]).await;
@@ -93,7 +99,7 @@ pub(crate) async fn imported_beside_other_lines(kit: &Kit) {
         (0..5).map(|_| kit.line(&campaign, &kit.code(), issued.clone())).collect();
     before[1].expires_at = later;
     before[4].expires_at = later;
-    kit.import(&campaign, &batch, before.clone()).await;
+    kit.import_only(&campaign, &batch, before.clone()).await;
     for line in &before[..4] {
         kit.done(&line.code, redeem(&ann, "1")).await;
     }
@@ -104,7 +110,7 @@ pub(crate) async fn imported_beside_other_lines(kit: &Kit) {
     let group =
         vec![fresh(), again(0), again(1), fresh(), again(4), again(2), again(3), again(2), fresh()];
     kit.archive.asked();
-    let outcomes = kit.import(&campaign, &batch, group.clone()).await;
+    let outcomes = kit.import_only(&campaign, &batch, group.clone()).await;
     let (made, no) = (ImportOutcome::Imported, ImportOutcome::Refused(Refusal::AlreadyRedeemed));
     assert_eq!(outcomes, [made, no, no, made, made, no, no, no, made]);
     assert_eq!(kit.archive.asked().0, 2, "one read for each partition");
@@ -117,7 +123,7 @@ pub(crate) async fn imported_beside_other_lines(kit: &Kit) {
     let asked = kit.hot.import(&campaign.id, &batch, group.clone(), kit.import_run()).await;
     assert!(is_cold(&asked), "{asked:?}");
     kit.archive.comes_back();
-    let outcomes = kit.import(&campaign, &batch, group.clone()).await;
+    let outcomes = kit.import_only(&campaign, &batch, group.clone()).await;
     assert_eq!(outcomes[1], no);
     for at in [0, 2] {
         assert!([THERE, made].contains(&outcomes[at]), "{outcomes:?}");

@@ -147,7 +147,7 @@ pub(crate) async fn imported_stock(kit: &Kit) {
     let codes: [Code; 4] = std::array::from_fn(|_| kit.code());
     let mut lines = vec![
         kit.line(&campaign, &codes[0], ImportedState::Available),
-        kit.line(&campaign, &codes[1], ImportedState::Void),
+        kit.line(&campaign, &codes[1], ImportedState::VOID),
         kit.line(&campaign, &codes[2], ImportedState::Issued { holder: kit.user("x"), at: None }),
         kit.line(&campaign, &codes[3], ImportedState::Available),
     ];

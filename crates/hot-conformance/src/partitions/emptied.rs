@@ -141,7 +141,7 @@ pub(crate) async fn emptied_in_several_transactions(kit: &Kit) {
     kit.create(&campaign).await;
     let (batch, day) = (kit.open_import(&campaign).await, campaign.expiry_day());
     let lines = (0..ROWS + ARCHIVED_MARKERS).map(|n| {
-        let imported_state = if n < ROWS { ImportedState::Available } else { ImportedState::Void };
+        let imported_state = if n < ROWS { ImportedState::Available } else { ImportedState::VOID };
         kit.line(&campaign, &kit.code(), imported_state)
     });
     kit.import(&campaign, &batch, lines.collect()).await;

@@ -91,7 +91,7 @@ pub(crate) async fn many_coupons_are_evicted(kit: &Kit) {
     kit.create(&campaign).await;
     let (batch, day) = (kit.open_import(&campaign).await, campaign.expiry_day());
     let codes: Vec<Code> = (0..MANY).map(|_| kit.code()).collect();
-    let line = |code| kit.line(&campaign, code, ImportedState::Void);
+    let line = |code| kit.line(&campaign, code, ImportedState::VOID);
     kit.import(&campaign, &batch, codes.iter().map(line).collect()).await;
     let closed = kit.hot.closed_codes(day, NOW, 1_000).await.unwrap();
     assert_eq!(closed.len(), MANY);

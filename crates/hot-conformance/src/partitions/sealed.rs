@@ -74,7 +74,7 @@ pub(crate) async fn a_sealed_partition_evicts_nothing(kit: &Kit) {
     let campaign = Campaign { cancel_days: 0, ..kit.draft() };
     kit.create(&campaign).await;
     let (batch, day) = (kit.open_import(&campaign).await, campaign.expiry_day());
-    let lines = (0..3).map(|_| kit.line(&campaign, &kit.code(), ImportedState::Void)).collect();
+    let lines = (0..3).map(|_| kit.line(&campaign, &kit.code(), ImportedState::VOID)).collect();
     kit.import(&campaign, &batch, lines).await;
     let closed = kit.hot.closed_codes(day, NOW, 9).await.unwrap();
     assert_eq!(closed.len(), 3);

@@ -3,7 +3,7 @@
 use coupon::coupon::EventKind;
 use coupon::ids::OperationId;
 use coupon::imported::{ImportRun, ImportedState};
-use hot::protocol::advance_line;
+use hot::protocol::{LineAdvance, advance_line};
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -25,10 +25,7 @@ impl Round<'_> {
             return Ok(ImportOutcome::AlreadyThere);
         }
         let store = self.store;
-        // The same line always has the same id: what it did once is not done again.
-        let said = format!("{}\n{}", line.code, imported_state_text::to_json(&line.imported_state));
-        let operation = OperationId(xxh3_128(said.as_bytes()));
-        let run = ImportRun { operation, ..self.run.clone() };
+        let run = run_of_line(line, self.run);
         let mut attempts = store.attempts("a line that moves its coupon forward");
         loop {
             let found = match found.take() {
@@ -42,14 +39,7 @@ impl Round<'_> {
                 ))
             };
             let located = found.ok_or_else(missing)?;
-            // A process that finished its entry in a claim has issued under this id, and no more.
-            let redeems = matches!(line.imported_state, ImportedState::Redeemed { .. });
-            let done = located.coupon.events().iter().any(|event| {
-                let by_it = event.operation == operation;
-                by_it && (!redeems || matches!(event.kind, EventKind::Redeemed { .. }))
-            });
-            let was = &known.imported_state;
-            let advance = advance_line(&located, &line.imported_state, was, &run, done);
+            let advance = decide(line, known, &located, &run);
             if let Some(after) = &advance.after {
                 if advance.has_new_holder {
                     let (campaign, day) = (&located.here.campaign, located.day);
@@ -57,7 +47,7 @@ impl Round<'_> {
                 }
                 store.tell_brought(&[(&located.terms().id, after)]).await?;
                 let written =
-                    store.write_coupon(&located, after, operation, Some(&run.actor)).await?;
+                    store.write_coupon(&located, after, run.operation, Some(&run.actor)).await?;
                 if written == Written::Conflict {
                     attempts.again().await?;
                     continue;
@@ -69,4 +59,28 @@ impl Round<'_> {
             return Ok(advance.outcome);
         }
     }
+}
+
+/// The run of a line, under an id that the same line always has: what it did once is not done again.
+pub(super) fn run_of_line(line: &ImportLine, run: &ImportRun) -> ImportRun {
+    let said = format!("{}\n{}", line.code, imported_state_text::to_json(&line.imported_state));
+    ImportRun { operation: OperationId(xxh3_128(said.as_bytes())), ..run.clone() }
+}
+
+/// What a line does to the coupon of its code.
+pub(super) fn decide(
+    line: &ImportLine,
+    known: &EntryOfLine,
+    located: &Located,
+    run: &ImportRun,
+) -> LineAdvance {
+    // A process that finished its entry in a claim has issued under this id, and no more.
+    let is_last = |kind: &EventKind| match line.imported_state {
+        ImportedState::Available | ImportedState::Issued { .. } => true,
+        ImportedState::Redeemed { .. } => matches!(kind, EventKind::Redeemed { .. }),
+        ImportedState::Void { .. } => matches!(kind, EventKind::Voided { .. }),
+    };
+    let mut events = located.coupon.events().iter();
+    let done = events.any(|it| it.operation == run.operation && is_last(&it.kind));
+    advance_line(located, &line.imported_state, &known.imported_state, run, done)
 }

@@ -8,6 +8,7 @@ use coupon::ids::{Actor, BatchId, OperationId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
+use hot::protocol::has_dates;
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -22,7 +23,7 @@ use cql_session::Result;
 
 /// The directory entry of a code, as an import reads it.
 #[derive(DeserializeRow)]
-struct EntryRow {
+pub(super) struct EntryRow {
     kind: Option<String>,
     campaign_id: Option<String>,
     batch_id: Option<String>,
@@ -58,7 +59,7 @@ impl Round<'_> {
                 match attempts.looked(self.store.entry_row(&line.code).await)? {
                     Some(row) => {
                         self.expects_new.store(false, Ordering::Relaxed);
-                        return self.look_again(line, row).await;
+                        return self.store.look_again(self.here, line, row).await;
                     }
                     None if closing.contains(&day) => {
                         return Ok(Line::Done(ImportOutcome::Refused(Refusal::ExpiryDayClosed)));
@@ -97,28 +98,6 @@ impl Round<'_> {
             }
         }
     }
-
-    /// A line whose code is in the directory.
-    async fn look_again(&self, line: &ImportLine, row: EntryRow) -> Result<Line> {
-        let Some(known) = row.of(self.here, line)? else {
-            return Ok(Line::Done(ImportOutcome::CodeTaken));
-        };
-        // An entry without a row is not a coupon yet: the same line, sent again, writes it.
-        match self.store.trace(known.day.into(), &line.code).await? {
-            Trace::Nothing => Ok(Line::Row(Box::new(known))),
-            // Nothing in hot says whether its row was ever written: cold knows.
-            Trace::InCold { archived_marker: None, .. }
-                if known.imported_state == known.first_imported_state =>
-            {
-                Ok(Line::Advance(Box::new(known)))
-            }
-            // Most lines of a file that is sent again: the coupon need not be read.
-            _ if line.imported_state.adds_nothing_to(&known.imported_state) => {
-                Ok(Line::Done(ImportOutcome::AlreadyThere))
-            }
-            _ => Ok(Line::Advance(Box::new(known))),
-        }
-    }
 }
 
 impl EntryRow {
@@ -127,8 +106,9 @@ impl EntryRow {
     fn of(self, here: &CampaignHere, line: &ImportLine) -> Result<Option<EntryOfLine>> {
         let same = self.kind.as_deref() == Some("coupon")
             && self.campaign_id.as_deref() == Some(here.terms.id.as_str())
-            && self.valid_from.map(millis) == Some(line.valid_from)
-            && self.expires_at.map(millis) == Some(line.expires_at);
+            && self.valid_from.zip(self.expires_at).is_some_and(|(valid_from, expires_at)| {
+                has_dates(line, millis(valid_from), millis(expires_at))
+            });
         let (Some(batch), Some(expiry_day), Some(first), Some(imported_state), Some(at)) = (
             self.batch_id,
             self.expiry_day,
@@ -160,7 +140,34 @@ impl EntryRow {
 }
 
 impl Store {
-    async fn entry_row(&self, code: &Code) -> Result<Option<EntryRow>> {
+    /// A line whose code is in the directory. Writes nothing.
+    pub(super) async fn look_again(
+        &self,
+        here: &CampaignHere,
+        line: &ImportLine,
+        row: EntryRow,
+    ) -> Result<Line> {
+        let Some(known) = row.of(here, line)? else {
+            return Ok(Line::Done(ImportOutcome::CodeTaken));
+        };
+        // An entry without a row is not a coupon yet: the same line, sent again, writes it.
+        match self.trace(known.day.into(), &line.code).await? {
+            Trace::Nothing => Ok(Line::Row(Box::new(known))),
+            // Nothing in hot says whether its row was ever written: cold knows.
+            Trace::InCold { archived_marker: None, .. }
+                if known.imported_state == known.first_imported_state =>
+            {
+                Ok(Line::Advance(Box::new(known)))
+            }
+            // Most lines of a file that is sent again: the coupon need not be read.
+            _ if line.imported_state.adds_nothing_to(&known.imported_state) => {
+                Ok(Line::Done(ImportOutcome::AlreadyThere))
+            }
+            _ => Ok(Line::Advance(Box::new(known))),
+        }
+    }
+
+    pub(super) async fn entry_row(&self, code: &Code) -> Result<Option<EntryRow>> {
         let cql = "SELECT kind, campaign_id, batch_id, expiry_day, valid_from, expires_at, \
                    first_imported_state, imported_state, arrived_at, actor, operation FROM \
                    directory WHERE code = ?";

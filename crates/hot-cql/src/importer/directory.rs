@@ -108,7 +108,7 @@ impl Store {
         let rank = match imported_state {
             ImportedState::Available => 0,
             ImportedState::Issued { .. } => 1,
-            ImportedState::Redeemed { .. } | ImportedState::Void => 2,
+            ImportedState::Redeemed { .. } | ImportedState::Void { .. } => 2,
         };
         // The partition and the imported state only go forward.
         let written = LONG_AGO + 4 * i64::from(expiry_day.0) + rank;

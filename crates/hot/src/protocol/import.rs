@@ -1,14 +1,22 @@
 //! One line of an import: the coupon that it makes, or what it does to the one that an earlier line made.
 
+use coupon::calendar::LAST_INSTANT;
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::BatchId;
 use coupon::imported::{Advance, ImportRun, ImportedState, advance, arrive};
 use coupon::refusal::Refusal;
+use coupon::time::Millis;
 
 use super::change::new_holder;
 use super::located::{Here, Located};
 use crate::{ImportLine, ImportOutcome};
+
+/// Whether a line has the dates of the one that brought its code, which were `valid_from` and `expires_at`.
+pub fn has_dates(line: &ImportLine, valid_from: Millis, expires_at: Millis) -> bool {
+    // Earlier releases ended the year 9999 a millisecond later, and west of UTC some hours later.
+    line.valid_from == valid_from && line.expires_at == expires_at.min(LAST_INSTANT)
+}
 
 /// The coupon of a line whose code is new. `run` is the run that wrote its directory entry, and
 /// `first_imported_state` the state that the entry has from it.
@@ -92,7 +100,7 @@ mod tests {
         let (terms, batch) = (campaign(), coupon("CODE01", vec![]).genesis().batch.clone());
         let (valid_from, expires_at) = (NOW.plus_ms(1), NOW.plus_ms(2));
         let to_ann = ImportedState::Issued { holder: user("ann"), at: None };
-        for (said, events) in [(ImportedState::Available, 0), (to_ann, 1), (ImportedState::Void, 1)]
+        for (said, events) in [(ImportedState::Available, 0), (to_ann, 1), (ImportedState::VOID, 1)]
         {
             let imported_state = said.clone();
             let line = ImportLine { code: code("CODE01"), valid_from, expires_at, imported_state };
@@ -120,7 +128,7 @@ mod tests {
             at: NOW,
             order: Some(order("991")),
         };
-        let void = || ImportedState::Void;
+        let void = || ImportedState::VOID;
         let stock = || located(coupon("CODE01", vec![]));
         let anns = || held("CODE01");
         let paid = || located(coupon("CODE01", vec![issued("ann"), redeemed("ann", "991")]));

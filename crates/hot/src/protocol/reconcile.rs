@@ -45,7 +45,9 @@ pub fn imported_state_of(coupon: &Coupon) -> ImportedState {
             order: Some(redemption.order.clone())
                 .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
         },
-        State::Void { .. } => ImportedState::Void,
+        State::Void { holder } => {
+            ImportedState::Void { holder: holder.clone(), issued_at: coupon.issued_at() }
+        }
     }
 }
 

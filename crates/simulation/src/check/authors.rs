@@ -96,7 +96,9 @@ pub(super) fn action_behind(call: &Call, code: &Code, event: &Event) -> Option<A
 pub(super) fn line_makes(state: &ImportedState, code: &Code, kind: &EventKind) -> bool {
     match (state, kind) {
         (
-            ImportedState::Issued { .. } | ImportedState::Redeemed { .. },
+            ImportedState::Issued { .. }
+            | ImportedState::Redeemed { .. }
+            | ImportedState::Void { .. },
             EventKind::Issued { to, reference: None, .. },
         ) => state.holder() == Some(to),
         (ImportedState::Redeemed { holder, order, .. }, EventKind::Redeemed { by, order: of }) => {
@@ -106,7 +108,7 @@ pub(super) fn line_makes(state: &ImportedState, code: &Code, kind: &EventKind) -
             };
             is_order && (holder.is_none() || holder == by)
         }
-        (ImportedState::Void, EventKind::Voided { reason: None }) => true,
+        (ImportedState::Void { .. }, EventKind::Voided { reason: None }) => true,
         _ => false,
     }
 }

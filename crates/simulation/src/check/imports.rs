@@ -116,7 +116,7 @@ fn is_in(state: &ImportedState, coupon: &Coupon) -> bool {
         ImportedState::Available => true,
         ImportedState::Issued { .. } => matches!(kind, EventKind::Issued { .. }),
         ImportedState::Redeemed { .. } => matches!(kind, EventKind::Redeemed { .. }),
-        ImportedState::Void => matches!(kind, EventKind::Voided { .. }),
+        ImportedState::Void { .. } => matches!(kind, EventKind::Voided { .. }),
     };
     *state == ImportedState::Available
         || coupon.events().iter().any(|event| {

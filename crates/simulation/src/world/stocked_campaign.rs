@@ -90,6 +90,6 @@ fn imported_state(rng: &mut Rng, plan: &Plan, now: Millis, rank: u64) -> (u64, I
             let holder = Some(holder);
             (2, ImportedState::Redeemed { holder, issued_at: None, at, order })
         }
-        _ => (3, ImportedState::Void),
+        _ => (3, ImportedState::VOID),
     }
 }

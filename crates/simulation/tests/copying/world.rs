@@ -118,7 +118,7 @@ impl World {
                 at: NOW,
                 order: None,
             },
-            2 if at == 2 => ImportedState::Void,
+            2 if at == 2 => ImportedState::VOID,
             _ => ImportedState::Available,
         };
         let lines: Vec<ImportLine> =

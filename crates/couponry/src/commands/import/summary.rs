@@ -64,7 +64,7 @@ pub(super) fn of_answer(batch: &Value, all_in: Option<&Path>) -> String {
 
 /// The summary of a dry run: how the file is read, what its lines would do, and the first of them.
 pub(super) fn of_dry_run(found: &DryRun) -> String {
-    let CheckedLines { lines, new, known, unchecked, rejected } = found.counts;
+    let CheckedLines { lines, new, known, unchecked, rejected, repeated } = found.counts;
     let column = |column: &Option<Column>| column.map_or("(skipped)", Column::name);
     let columns: Vec<&str> = found.columns.iter().map(column).collect();
     let separator = match found.separator {
@@ -88,6 +88,12 @@ pub(super) fn of_dry_run(found: &DryRun) -> String {
         let (unchecked, first) = (thousands(unchecked), thousands(DRY_RUN_LOOKUPS_MAX as u64));
         text.push_str(&format!(
             "not looked up  {unchecked}: a dry run looks up only the first {first} codes\n"
+        ));
+    }
+    if repeated > 0 {
+        let repeated = thousands(repeated);
+        text.push_str(&format!(
+            "repeated       {repeated}: lines with the code of an earlier line\n"
         ));
     }
     for parsed in &found.parsed {

@@ -2,7 +2,6 @@
 
 use coupon::calendar::Zone;
 use coupon::ids::CampaignId;
-use coupon::imported::ImportedState;
 use hot::{ImportLine, RejectedLine};
 
 use super::super::columns::Column;
@@ -32,20 +31,23 @@ pub struct DryRun {
 }
 
 /// How many lines an import would handle in which way. `new`, `known`, `unchecked` and `rejected`
-/// add up to `lines`.
+/// add up to `lines`. Without `unchecked` lines, the import counts the same: `new` as imported, and
+/// `known` as already there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckedLines {
     /// Lines of the file without its header.
     pub lines: u64,
-    /// Lines that would be imported, unless their expiry day is closed.
+    /// Lines that would make a coupon or move one forward.
     pub new: u64,
-    /// Lines whose code the campaign or an earlier line has: already there, moved forward, or
-    /// rejected for other dates.
+    /// Lines that say nothing new.
     pub known: u64,
     /// Lines that can be read and were not looked up.
     pub unchecked: u64,
     /// Lines that would be rejected.
     pub rejected: u64,
+    /// Lines with the code of an earlier line, whatever they do: of its first
+    /// [`REPEATS_MAX`](super::super::REPEATS_MAX) codes.
+    pub repeated: u64,
 }
 
 /// A line as it was read.
@@ -60,11 +62,6 @@ pub struct ParsedLine {
 impl ParsedLine {
     /// `available`, `issued`, `redeemed` or `void`.
     pub fn state(&self) -> &'static str {
-        match self.read.imported_state {
-            ImportedState::Available => "available",
-            ImportedState::Issued { .. } => "issued",
-            ImportedState::Redeemed { .. } => "redeemed",
-            ImportedState::Void => "void",
-        }
+        self.read.imported_state.as_str()
     }
 }

@@ -82,7 +82,7 @@ fn an_import_after_one_that_was_cut_short() {
     ];
     for (name, told, want) in rows {
         let issued = ImportedState::Issued { holder: user("ann"), at: None };
-        let first = timed(0, 4, (said(ImportedState::Void), told));
+        let first = timed(0, 4, (said(ImportedState::VOID), told));
         let later = timed(10, 14, (said(issued), imported(ImportOutcome::Imported)));
         let known = Known {
             campaigns: [(campaign().id, KnownCampaign::of(&campaign(), 2))].into(),

@@ -98,8 +98,8 @@ pub enum RowError {
         /// The state of the row.
         state: &'static str,
     },
-    /// An issued coupon has no user.
-    #[error("user_id is empty, want one: the coupon is issued")]
+    /// A coupon that was issued has no user.
+    #[error("user_id is empty, want one: the coupon was issued")]
     MissingUser,
     /// A redeemed coupon has no time of redemption.
     #[error("redeemed_at is empty, want one: the coupon is redeemed")]

@@ -21,7 +21,7 @@ pub struct Guess {
 
 impl Guess {
     /// The nearest guess among the cells that name no column.
-    pub(in crate::import) fn of<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<Guess> {
+    pub(crate) fn of<'a>(cells: impl IntoIterator<Item = &'a str>) -> Option<Guess> {
         let cells = cells.into_iter().enumerate().filter(|(_, cell)| Column::meant(cell).is_none());
         let guesses = cells.filter_map(|(nth, cell)| {
             let (distance, name, column) = nearest(cell)?;

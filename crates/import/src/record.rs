@@ -1,5 +1,5 @@
 //! Rows of an import: the only place where a line of text becomes a coupon with its
-//! [`ImportedState`](coupon::imported::ImportedState).
+//! [`ImportedState`].
 //!
 //! A line is a *row* of *cells*; the first line of the file says which *column* each cell is. A bad
 //! row is rejected alone, with the first fault found: the whole line, then the code, the dates, the
@@ -12,16 +12,29 @@ mod row_error;
 use std::sync::{Mutex, PoisonError};
 
 use coupon::calendar::Zone;
+use coupon::code::Code;
+use coupon::imported::ImportedState;
 use coupon::time::Millis;
 use csv_core::Reader;
-use hot::ImportLine;
 
 use super::cells::{Cells, bare};
 use super::columns::Column;
 use super::first_line::Layout;
-pub use super::rejected::{REJECT_HEADER, reject_row};
 use row::Row;
 pub use row_error::RowError;
+
+/// A row that could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its code.
+    pub code: Code,
+    /// First instant at which it works.
+    pub valid_from: Millis,
+    /// First instant at which it no longer works.
+    pub expires_at: Millis,
+    /// Its state in the system that it comes from.
+    pub imported_state: ImportedState,
+}
 
 /// The defaults of a row, from its campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +84,7 @@ impl Header {
     ///
     /// # Errors
     /// The first [`RowError`], in the order that the module doc gives.
-    pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<ImportLine, RowError> {
+    pub fn parse(&self, line: &str, defaults: &Defaults) -> Result<Record, RowError> {
         if bare(line, self.separator).trim().is_empty() {
             return Err(RowError::Empty);
         }
@@ -83,7 +96,7 @@ impl Header {
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
         let imported_state = row.imported_state(&defaults.zone)?;
-        Ok(ImportLine { code, valid_from, expires_at, imported_state })
+        Ok(Record { code, valid_from, expires_at, imported_state })
     }
 
     fn cells(&self, line: &str) -> Option<Cells> {

@@ -23,22 +23,17 @@ fn header(line: &str) -> Header {
     Header::read(line, None).unwrap()
 }
 
-fn parse(first: &str, line: &str) -> Result<ImportLine, RowError> {
+fn parse(first: &str, line: &str) -> Result<Record, RowError> {
     header(first).parse(line, &defaults())
 }
 
-fn record(
-    code: &str,
-    valid_from: &str,
-    expires_at: &str,
-    imported_state: ImportedState,
-) -> ImportLine {
+fn record(code: &str, valid_from: &str, expires_at: &str, imported_state: ImportedState) -> Record {
     let (valid_from, expires_at) = (at(valid_from), at(expires_at));
-    ImportLine { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
+    Record { code: code.parse().unwrap(), valid_from, expires_at, imported_state }
 }
 
 /// A line with the dates of [`defaults`].
-fn usual(code: &str, imported_state: ImportedState) -> ImportLine {
+fn usual(code: &str, imported_state: ImportedState) -> Record {
     record(code, "2025-12-31T23:00:00Z", "2026-12-31T23:00:00Z", imported_state)
 }
 
@@ -90,7 +85,17 @@ fn rows_with_states() {
     let cases = [
         ("no state", "ABCD,,,,,,,", ImportedState::Available),
         ("available", "ABCD,,,Available,,,,", ImportedState::Available),
-        ("void", "ABCD,,,VOID,,,,", ImportedState::Void),
+        ("void", "ABCD,,,VOID,,,,", ImportedState::VOID),
+        (
+            "void, and whose it was",
+            "ABCD,,,void,ann,20260501,,",
+            ImportedState::Void { holder: Some(ann.clone()), issued_at: Some(may) },
+        ),
+        (
+            "issued, behind the guard of formulas",
+            "ABCD,,,issued,'+82,,,",
+            ImportedState::Issued { holder: "+82".parse().unwrap(), at: None },
+        ),
         ("issued", "ABCD,,,issued,ann,,,", issued(None)),
         ("issued on a day", "ABCD,,,issued,ann,20260501,,", issued(Some(may))),
         ("issued at an instant", "ABCD,,,issued,ann,2026-06-01T08:30:00Z,,", issued(Some(june))),
@@ -122,7 +127,7 @@ fn columns_in_another_order() {
 fn a_rejected_row_does_not_affect_the_next() {
     let header = header("code,state");
     assert_eq!(header.parse("ABCD,\"void", &defaults()), Err(RowError::Quote));
-    let want = usual("EFGH", ImportedState::Void);
+    let want = usual("EFGH", ImportedState::VOID);
     assert_eq!(header.parse("EFGH,\"void\"", &defaults()), Ok(want));
 }
 
@@ -177,7 +182,7 @@ fn rejected_rows() {
         ("another state", ALL, "ABCD,,,used,,,,", "BAD_STATE"),
         ("available with a user", ALL, "ABCD,,,,ann,,,", "MISPLACED"),
         ("available with a day of issue", ALL, "ABCD,,,available,,20260601,,", "MISPLACED"),
-        ("void with a user", ALL, "ABCD,,,void,ann,,,", "MISPLACED"),
+        ("void, issued to nobody", ALL, "ABCD,,,void,,20260601,,", "MISSING_USER"),
         ("void with a redemption", ALL, "ABCD,,,void,,,20260601,", "MISPLACED"),
         ("issued with a redemption", ALL, "ABCD,,,issued,ann,,20260601,", "MISPLACED"),
         ("issued with an order", ALL, "ABCD,,,issued,ann,,,991", "MISPLACED"),

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::cell_guard::unguarded;
 use coupon::code::Code;
 use coupon::ids::{OrderRef, UserId};
 use coupon::imported::ImportedState;
@@ -66,7 +67,7 @@ impl Row<'_> {
             State::Available => Ok(ImportedState::Available),
             State::Issued => self.issued(zone),
             State::Redeemed => self.redeemed(zone),
-            State::Void => Ok(ImportedState::Void),
+            State::Void => self.void(zone),
         }
     }
 
@@ -88,13 +89,22 @@ impl Row<'_> {
         Ok(ImportedState::Redeemed { holder, issued_at, at, order })
     }
 
+    fn void(&self, zone: &Zone) -> Result<ImportedState, RowError> {
+        let holder = self.holder()?;
+        let issued_at = self.first_instant(Column::IssuedAt, zone)?;
+        if holder.is_none() && issued_at.is_some() {
+            return Err(RowError::MissingUser);
+        }
+        Ok(ImportedState::Void { holder, issued_at })
+    }
+
     fn holder(&self) -> Result<Option<UserId>, RowError> {
         self.name(Column::UserId).map_err(RowError::BadUser)
     }
 
     fn name<T: FromStr>(&self, column: Column) -> Result<Option<T>, T::Err> {
         let cell = self.cell(column);
-        if cell.is_empty() { Ok(None) } else { cell.parse().map(Some) }
+        if cell.is_empty() { Ok(None) } else { unguarded(cell).parse().map(Some) }
     }
 
     fn first_instant(&self, column: Column, zone: &Zone) -> Result<Option<Millis>, RowError> {
@@ -155,5 +165,5 @@ const STATES: [(State, &str, &[Column]); 4] = [
         "redeemed",
         &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef],
     ),
-    (State::Void, "void", &[]),
+    (State::Void, "void", &[Column::UserId, Column::IssuedAt]),
 ];

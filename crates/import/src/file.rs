@@ -9,7 +9,6 @@ use super::encoding::Encoding;
 use super::first_line::BadHeader;
 use super::lines::{LINE_LEN_MAX, Line, Lines, SNIFF_LEN, sniff};
 use super::record::{Header, RowError};
-use crate::failure::{BadFile, Failure};
 
 /// The lines of a stream of bytes.
 pub struct File<S> {
@@ -21,13 +20,35 @@ pub struct File<S> {
 }
 
 /// How a file begins.
-pub(super) struct Begin {
+pub struct Begin {
     /// Where the columns are; `None` for a file of blank lines.
-    pub(super) header: Option<Header>,
+    pub header: Option<Header>,
     /// The header, if the file has one.
-    pub(super) header_text: Option<String>,
+    pub header_text: Option<String>,
     /// Lines that were read and still have to be imported.
-    pub(super) lines: Vec<Line>,
+    pub lines: Vec<Line>,
+}
+
+/// Why a file cannot be read on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// The file cannot be used at all.
+    #[error(transparent)]
+    Bad(#[from] BadFile),
+    /// The stream ended in this error; what arrived before it can be used.
+    #[error("{0}")]
+    BrokenOff(String),
+}
+
+/// Why a file cannot be imported at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFile {
+    /// It is not CSV.
+    #[error("{0}")]
+    Kind(String),
+    /// Its header cannot be used.
+    #[error("{0}")]
+    Header(String),
 }
 
 impl<S, E> File<S>
@@ -38,29 +59,28 @@ where
     /// Reads the head of the stream; `named` is the encoding that the caller gives.
     ///
     /// # Errors
-    /// [`Failure::BadFile`] if it is no CSV, [`Failure::BrokenOff`] if the stream ends in an error.
-    pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, Failure> {
+    /// [`FileError::Bad`] if it is no CSV, [`FileError::BrokenOff`] if the stream ends in an error.
+    pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, FileError> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
             match stream.next().await {
                 Some(Ok(chunk)) => head.extend_from_slice(&chunk),
-                Some(Err(error)) => return Err(Failure::BrokenOff(error.to_string())),
+                Some(Err(error)) => return Err(FileError::BrokenOff(error.to_string())),
                 None => break,
             }
         }
-        let encoding = sniff(&head, named)
-            .map_err(|error| Failure::BadFile(BadFile::Kind(error.to_string())))?;
+        let encoding = sniff(&head, named).map_err(|error| BadFile::Kind(error.to_string()))?;
         let lines = Lines::of(encoding);
         Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
     }
 
     /// The encoding in which its lines are read.
-    pub(super) fn encoding(&self) -> Encoding {
+    pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
     /// The next line, or the error that ended the stream; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<Line, Failure>> {
+    pub async fn next(&mut self) -> Option<Result<Line, FileError>> {
         loop {
             if self.is_over {
                 return self.lines.finish().map(Ok);
@@ -76,17 +96,20 @@ where
         }
     }
 
-    async fn chunk(&mut self) -> Option<Result<Bytes, Failure>> {
+    async fn chunk(&mut self) -> Option<Result<Bytes, FileError>> {
         if let Some(head) = self.head.take() {
             return Some(Ok(head));
         }
         let chunk = self.rest.next().await?;
-        Some(chunk.map_err(|error| Failure::BrokenOff(error.to_string())))
+        Some(chunk.map_err(|error| FileError::BrokenOff(error.to_string())))
     }
 
     /// Reads up to the first line that is not blank, which says where the columns are.
-    pub(super) async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, Failure> {
-        let refused = |why: String| Failure::BadFile(BadFile::Header(why));
+    ///
+    /// # Errors
+    /// [`BadFile::Header`], [`FileError::BrokenOff`].
+    pub async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, FileError> {
+        let refused = |why: String| FileError::Bad(BadFile::Header(why));
         let mut lines = Vec::new();
         let first = loop {
             let Some(line) = self.next().await else {

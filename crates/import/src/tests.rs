@@ -1,3 +1,4 @@
+use super::encoding::Encoding;
 use super::lines::{Line, Lines};
 use super::record::{Defaults, Header};
 use super::*;

@@ -1,0 +1,181 @@
+use coupon::time::DAY_MS;
+
+use super::*;
+use crate::testing::{Counts, World, admin, text};
+use crate::{Clock, STAFF_ROLES, StaffRole};
+
+const KEY: [u8; 16] = *b"the tests' key..";
+
+/// What a dry run says of a file: counts as an import has them, and each rejected line with its reason.
+async fn told(world: &World, caller: &Caller, file: &str) -> (Counts, Vec<(u64, String)>) {
+    let found = world.dry_run(caller, file).await.unwrap();
+    let CheckedLines { new, known, rejected, unchecked, .. } = found.counts;
+    assert_eq!(unchecked, 0);
+    let reasons = found.rejected.into_iter().map(|line| (line.line, line.reason)).collect();
+    ([new, known, rejected], reasons)
+}
+
+/// Asserts that a dry run says what the import then says.
+async fn agree(world: &World, caller: &Caller, file: &str) -> (Counts, Vec<(u64, String)>) {
+    let told = told(world, caller, file).await;
+    let (counts, rejected) = world.import(caller, file).await;
+    let reasons = rejected.into_iter().map(|line| (line.line, line.reason)).collect();
+    assert_eq!(told, (counts, reasons), "{file}");
+    told
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_the_import_says() {
+    let world = World::new("UTC", KEY).await;
+    let first = "code,state,user_id,redeemed_at\nKIM01,issued,kim,\nFREE1,,,\nFREE2,,,\nUSED1,redeemed,kim,2026-01-02\n";
+    assert_eq!(agree(&world, &admin(), first).await.0, [4, 0, 0]);
+    world
+        .engine
+        .redeem(&admin(), &text("FREE2"), "lee".parse().ok(), "1".parse().unwrap())
+        .await
+        .unwrap();
+    let old = world.clock.now().day().start().plus_ms(-400 * DAY_MS);
+    let old = coupon::calendar::format_instant(old);
+    let cases: [(&str, &str, Counts, &[(u64, &str)]); 11] = [
+        ("the same file again", first, [0, 4, 0], &[]),
+        (
+            "another holder, and other dates",
+            "code,expires_at,state,user_id\nKIM01,,issued,lee\nFREE1,2030-01-31,,\n",
+            [0, 0, 2],
+            &[(2, "ALREADY_ISSUED"), (3, "CODE_TAKEN")],
+        ),
+        (
+            "one code with two dates",
+            "code,expires_at\nDATE1,2030-01-31\nDATE1,2030-02-28\n",
+            [1, 0, 1],
+            &[(3, "CODE_TAKEN")],
+        ),
+        (
+            "one code moves forward in one file",
+            "code,state,user_id,redeemed_at\nMOVE1,,,\nMOVE1,issued,kim,\nMOVE1,issued,kim,\nMOVE1,redeemed,kim,2026-01-02\n",
+            [3, 1, 0],
+            &[],
+        ),
+        (
+            "one code has two holders in one file",
+            "code,state,user_id\nTWOS1,issued,kim\nTWOS1,issued,lee\n",
+            [1, 0, 1],
+            &[(3, "ALREADY_ISSUED")],
+        ),
+        (
+            "a known code has two holders in one file",
+            "code,state,user_id\nFREE1,issued,kim\nFREE1,issued,lee\n",
+            [1, 0, 1],
+            &[(3, "ALREADY_ISSUED")],
+        ),
+        (
+            "redeemed here since",
+            "code,state,user_id\nFREE2,issued,kim\nFREE2,void,\n",
+            [0, 0, 2],
+            &[(2, "ALREADY_REDEEMED"), (3, "ALREADY_REDEEMED")],
+        ),
+        ("void after redeemed", "code,state\nUSED1,void\n", [0, 0, 1], &[(2, "ALREADY_REDEEMED")]),
+        (
+            "codes of a system that tells upper and lower case apart",
+            "code\naBcD1234\nABcd1234\nVIP-1-238\nVIP-12-38\nVIP-1-238\n",
+            [2, 1, 2],
+            &[(3, "REPEATED_CODE"), (5, "REPEATED_CODE")],
+        ),
+        (
+            "no end, and an end that is none",
+            "code,expires_at\nLAST1,9999-12-31\nZERO1,1970-01-01T00:00:00Z\n",
+            [1, 0, 1],
+            &[(3, "BAD_DATE")],
+        ),
+        ("after all that", first, [0, 4, 0], &[]),
+    ];
+    for (name, file, counts, rejected) in cases {
+        let rejected = rejected.iter().map(|(line, reason)| (*line, (*reason).to_owned()));
+        let found = agree(&world, &admin(), file).await;
+        assert_eq!(found, (counts, rejected.collect()), "{name}");
+    }
+    let closed = format!("code,expires_at\nCLOSED1,{old}\n");
+    assert_eq!(agree(&world, &admin(), &closed).await.0, [1, 0, 0], "a day that was never closed");
+}
+
+/// Files of lines that meet each other and what is there, by chance.
+#[tokio::test]
+async fn any_dry_run_says_what_the_import_says() {
+    let world = World::new("Asia/Seoul", KEY).await;
+    let mut seed = 20_261_126_u64;
+    let mut below = |limit: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % limit
+    };
+    for round in 0..40 {
+        let mut file = "code,state,user_id,redeemed_at,order_ref,expires_at\n".to_owned();
+        for _ in 0..30 {
+            let code = ["CODE", "Code-", "co-de"][[0, 0, 0, 0, 0, 1, 2][below(7)]];
+            let user = ["kim", "lee", ""][below(3)];
+            let said = match below(5) {
+                0 | 1 => ",,,".to_owned(),
+                2 => format!("issued,{user},,"),
+                3 => format!("redeemed,{user},2026-01-02,{}", ["a", "b", ""][below(3)]),
+                _ => format!("void,{user},,"),
+            };
+            let last_day = ["", "", "", "2031-01-31"][below(4)];
+            file.push_str(&format!("{code}{},{said},{last_day}\n", below(60 + round)));
+        }
+        agree(&world, &admin(), &file).await;
+        // Something happens between two files.
+        for _ in 0..5 {
+            let (code, user) = (text(&format!("CODE{}", below(60))), ["kim", "lee"][below(2)]);
+            let (engine, user) = (&world.engine, user.parse().ok());
+            let _ = match below(3) {
+                0 => engine.issue_code(&admin(), &code, user).await.map(|_| ()),
+                1 => engine.redeem(&admin(), &code, user, "a".parse().unwrap()).await.map(|_| ()),
+                _ => engine.void(&admin(), &code, Default::default()).await.map(|_| ()),
+            };
+        }
+    }
+}
+
+#[tokio::test]
+async fn repeated_lines_are_counted() {
+    let world = World::new("UTC", KEY).await;
+    let found = world.dry_run(&admin(), "code\nONCE1\nTWICE1\nTWICE1\ntwice-1\n").await.unwrap();
+    let CheckedLines { new, known, rejected, repeated, .. } = found.counts;
+    assert_eq!([new, known, rejected, repeated], [2, 1, 1, 2]);
+    assert!(found.rejected[0].detail.starts_with("line 3 "), "{:?}", found.rejected);
+}
+
+#[tokio::test]
+async fn the_name_of_a_minted_batch_is_taken() {
+    let world = World::new("UTC", KEY).await;
+    let request = crate::BatchRequest { id: "old".parse().ok(), count: 1 };
+    let campaign = crate::testing::CAMPAIGN.parse().unwrap();
+    world.engine.mint_batch(&admin(), &campaign, request).await.unwrap();
+    let refused = world.dry_run(&admin(), "code\nONCE1\n").await;
+    assert!(matches!(refused, Err(Failure::Refused { refusal: Refusal::NameTaken, .. })));
+}
+
+/// A role of the console may import what it may do by itself.
+#[tokio::test]
+async fn a_line_needs_the_right_of_what_it_says() {
+    let world = World::new("UTC", KEY).await;
+    let lines = "code,state,user_id,redeemed_at\nFREE1,,,\nHELD1,issued,kim,\nUSED1,redeemed,kim,2026-01-02\nVOID1,void,,\n";
+    for role in STAFF_ROLES {
+        let name: coupon::ids::UserId = role.as_str().parse().unwrap();
+        let person = crate::Identified { identity: name.to_string(), name: name.clone(), role };
+        world.engine.admit_staff(&person).await.unwrap();
+        let caller = Caller::staff(Role::Admin, name);
+        let lines = lines.replace("1,", &format!("{role:?}1,").to_uppercase());
+        let want: &[u64] = match role {
+            StaffRole::Admin => &[],
+            StaffRole::Support => &[4],
+            StaffRole::Viewer | StaffRole::Marketer | StaffRole::Operator => &[3, 4, 5],
+        };
+        let (_, rejected) = agree(&world, &caller, &lines).await;
+        let forbidden: Vec<(u64, String)> =
+            want.iter().map(|line| (*line, "FORBIDDEN".to_owned())).collect();
+        assert_eq!(rejected, forbidden, "{role:?}");
+    }
+    let gone = Caller::staff(Role::Admin, "nobody".parse().unwrap());
+    let (_, rejected) = agree(&world, &gone, &lines.replace("1,", "GONE1,")).await;
+    assert_eq!(rejected.len(), 3, "somebody who was removed");
+}

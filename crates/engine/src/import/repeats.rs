@@ -1,0 +1,93 @@
+//! Lines of one file that have the same code.
+//!
+//! Other systems tell `abc-1` and `ABC1` apart, couponry does not: two of their coupons would become
+//! one. So the spelling of a code is compared with that of the earlier line.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use coupon::code::Code;
+
+/// Codes of a file that are remembered, the first ones: they take 7 MB. Lines of a longer file are
+/// compared with these only.
+pub const REPEATS_MAX: usize = 200_000;
+
+/// Why a line is rejected whose code an earlier line has in another spelling.
+pub(super) const REPEATED_CODE: &str = "REPEATED_CODE";
+
+/// What an earlier line of the file says of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// None is known.
+    None,
+    /// It has the code in the same spelling.
+    Same { earlier: u64 },
+    /// It has the code in another spelling.
+    OtherSpelling { earlier: u64 },
+}
+
+/// The codes of a file by their hashes: of a billion lines, one in 100,000 files has two codes with one hash.
+#[derive(Default)]
+pub(super) struct Repeats {
+    hasher: RandomState,
+    /// The first line of each code, and the hash of its spelling.
+    seen: HashMap<u64, (u64, u64)>,
+}
+
+impl Repeats {
+    /// Compares a line with the earlier ones, and remembers it.
+    pub(super) fn take(&mut self, number: u64, text: &str, code: &Code) -> Repeat {
+        let spelling = self.hasher.hash_one(spelling(text, code));
+        let of_code = self.hasher.hash_one(code.as_str());
+        match self.seen.get(&of_code) {
+            Some((earlier, same)) if *same == spelling => Repeat::Same { earlier: *earlier },
+            Some((earlier, _)) => Repeat::OtherSpelling { earlier: *earlier },
+            None => {
+                if self.seen.len() < REPEATS_MAX {
+                    self.seen.insert(of_code, (number, spelling));
+                }
+                Repeat::None
+            }
+        }
+    }
+}
+
+/// The code as the line writes it.
+fn spelling<'a>(text: &'a str, code: &'a Code) -> &'a str {
+    let mut cells = text.split([',', ';', '\t', '"', '\'', '\u{feff}']).map(str::trim);
+    let found = cells.find(|cell| cell.parse::<Code>().is_ok_and(|it| it == *code));
+    found.unwrap_or(code.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings() {
+        let cases = [
+            ("the same", "ABCD-1", Repeat::Same { earlier: 1 }),
+            ("quoted, in another column", "2027-12-31;\"ABCD-1\"", Repeat::Same { earlier: 1 }),
+            ("lower case", "abcd-1,,", Repeat::OtherSpelling { earlier: 1 }),
+            ("another hyphen", "ABC-D1", Repeat::OtherSpelling { earlier: 1 }),
+            ("without", "ABCD1", Repeat::OtherSpelling { earlier: 1 }),
+        ];
+        for (name, text, want) in cases {
+            let (mut repeats, code) = (Repeats::default(), "ABCD1".parse().unwrap());
+            assert_eq!(repeats.take(1, "ABCD-1,2027-12-31", &code), Repeat::None, "{name}: first");
+            assert_eq!(repeats.take(2, text, &code), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_codes_are_remembered() {
+        let mut repeats = Repeats::default();
+        let code = |nth: usize| -> Code { format!("CODE{nth:06}").parse().unwrap() };
+        for nth in 0..=REPEATS_MAX {
+            assert_eq!(repeats.take(nth as u64, "", &code(nth)), Repeat::None, "{nth}");
+        }
+        let last = REPEATS_MAX as u64 - 1;
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX - 1)), Repeat::Same { earlier: last });
+        assert_eq!(repeats.take(0, "", &code(REPEATS_MAX)), Repeat::None, "one too many");
+    }
+}

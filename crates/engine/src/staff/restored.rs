@@ -1,0 +1,82 @@
+//! People who may sign in to a store that was restored from a backup.
+
+use coupon::time::Millis;
+use hot::{Fact, HotStore};
+
+use super::{StaffList, StaffMember};
+use crate::facts::{change_fact, must_read};
+use crate::failure::Failure;
+
+/// Ends every session and every one-time link of a store that was restored from a backup: those
+/// that were ended or used after the backup would come back to life. Returns everybody who may sign
+/// in now, because whoever was removed since then may again, and old passwords are good again.
+///
+/// For `restore`, while no `serve` runs.
+///
+/// # Errors
+/// Those of the store; damaged, if what it has is no list of staff.
+pub async fn end_restored_access(
+    hot: &dyn HotStore,
+    now: Millis,
+) -> Result<Vec<StaffMember>, Failure> {
+    let list = change_fact(hot, Fact::Staff, must_read, |list: &mut StaffList| {
+        list.links_from = now.0;
+        for member in &mut list.people {
+            member.end_all();
+            // By the clock: generations since the backup may have been higher by more than one.
+            member.generation = member.generation.max(u64::try_from(now.0).unwrap_or(0));
+        }
+        Ok(true)
+    });
+    Ok(list.await?.people)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cold::ColdStore;
+    use hot::Facts;
+    use hot_sqlite::SqliteHot;
+
+    use super::*;
+    use crate::{ColdArchive, StaffRole};
+
+    /// A session that was signed out after the backup, and a link that was used after it, would be
+    /// good again: the backup knows neither.
+    #[tokio::test]
+    async fn nothing_of_before_a_restore_is_good() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let cold = ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default());
+        let options = hot_sqlite::Options { free_min_bytes: 0, ..Default::default() };
+        let archive = Arc::new(ColdArchive(Arc::new(cold)));
+        let hot =
+            SqliteHot::open(&folder.path().join("hot"), Vec::new(), archive, options).unwrap();
+        let now = Millis(1_800_000_000_000);
+        assert_eq!(end_restored_access(&hot, now).await.unwrap(), [], "a store without people");
+        let eva = StaffMember {
+            name: "eva".into(),
+            role: StaffRole::Admin,
+            password_hash: "hash".into(),
+            identity: None,
+            generation: 3,
+            added_at: 0,
+            ended: vec![(1, i64::MAX)],
+        };
+        change_fact(&hot, Fact::Staff, must_read, |list: &mut StaffList| {
+            list.people = vec![eva.clone()];
+            Ok(true)
+        })
+        .await
+        .unwrap();
+        let back = end_restored_access(&hot, now).await.unwrap();
+        let names: Vec<&str> = back.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(names, ["eva"]);
+        for generation in 3..10 {
+            assert!(back[0].has_ended(2, generation), "a session of generation {generation}");
+        }
+        let list: StaffList =
+            must_read(Fact::Staff, hot.fact(Fact::Staff).await.unwrap().as_deref()).unwrap();
+        assert_eq!(list.links_from, now.0);
+    }
+}

@@ -1,0 +1,134 @@
+//! A store of its own for each test, with an engine over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cold::ColdStore;
+use compactor::{Closed, Compactor, Settings};
+use coupon::campaign::Handout;
+use coupon::code::CodeText;
+use coupon::minted::CodeKey;
+use coupon::time::Millis;
+use futures::stream;
+use hot::HotStore;
+use hot_sqlite::SqliteHot;
+use router::Router;
+use tempfile::TempDir;
+
+use crate::import::{DryRun, FileFormat, ImportRequest};
+use crate::{
+    Caller, CampaignDraft, Clock, ColdArchive, CouponsRequest, Engine, Failure, RejectedLine, Role,
+    SetClock, SystemClock, coupon_csv_header, coupon_csv_row,
+};
+
+/// The campaign of a [`World`].
+pub(crate) const CAMPAIGN: &str = "spring";
+
+/// An empty store with one bearer campaign.
+pub(crate) struct World {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) hot: Arc<SqliteHot>,
+    pub(crate) clock: Arc<SetClock>,
+    _folder: TempDir,
+}
+
+/// A caller who may do everything.
+pub(crate) fn admin() -> Caller {
+    Caller::new(Role::Admin, "cli".parse().unwrap())
+}
+
+/// How an import ended: imported, already there and rejected lines.
+pub(crate) type Counts = [u64; 3];
+
+impl World {
+    /// The days of its campaign are those of `zone`.
+    pub(crate) async fn new(zone: &str, key: [u8; 16]) -> World {
+        let folder = TempDir::new().unwrap();
+        let cold =
+            Arc::new(ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default()));
+        // Longer than the machine stops for while it does other things.
+        let write_timeout = Duration::from_secs(300);
+        let options =
+            hot_sqlite::Options { free_min_bytes: 0, write_timeout, ..Default::default() };
+        let keys = || vec![CodeKey::new(key)];
+        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+        let hot = SqliteHot::open(&folder.path().join("hot"), keys(), archive, options);
+        let hot = Arc::new(hot.unwrap());
+        let clock = Arc::new(SetClock::at(SystemClock.now().plus_ms(3_600_000)));
+        let engine = Engine::new(
+            Arc::clone(&hot) as Arc<dyn HotStore>,
+            cold,
+            Router::new(keys()),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
+        let draft = CampaignDraft {
+            id: CAMPAIGN.parse().ok(),
+            handout: Some(Handout::Bearer),
+            valid_from: Some(Millis(1_600_000_000_000)),
+            expires_on: "2060-12-31".parse().ok(),
+            time_zone: zone.parse().ok(),
+            per_user_limit: Some(None),
+            ..CampaignDraft::default()
+        };
+        engine.create_campaign(&admin(), draft).await.unwrap();
+        World { engine: Arc::new(engine), hot, clock, _folder: folder }
+    }
+
+    pub(crate) async fn dry_run(&self, caller: &Caller, file: &str) -> Result<DryRun, Failure> {
+        self.engine.dry_run_import(caller, request(), stream(file)).await
+    }
+
+    /// Imports a file, and returns its counts and its rejected lines.
+    pub(crate) async fn import(&self, caller: &Caller, file: &str) -> (Counts, Vec<RejectedLine>) {
+        self.import_as(caller, file, FileFormat::default()).await
+    }
+
+    /// The same, of a file that is read so.
+    pub(crate) async fn import_as(
+        &self,
+        caller: &Caller,
+        file: &str,
+        format: FileFormat,
+    ) -> (Counts, Vec<RejectedLine>) {
+        let request = ImportRequest { format, ..request() };
+        let done = self.engine.import(caller, request, stream(file), |_| {}).await;
+        let batch = done.unwrap().into_inner();
+        let counts = batch.import;
+        assert_eq!(counts.lines, counts.imported + counts.already_there + counts.rejected);
+        let rejected = self.hot.rejected(&batch.campaign, &batch.id, 0, 1_000).await.unwrap();
+        ([counts.imported, counts.already_there, counts.rejected], rejected)
+    }
+
+    /// Archives every coupon that is closed.
+    pub(crate) async fn compact(&self) {
+        let (hot, cold) = (Arc::clone(&self.hot), Arc::clone(self.engine.cold()));
+        let compactor = Compactor::new(hot, cold, Settings::default(), Arc::new(|_| {}));
+        let report = compactor.run(self.clock.now(), Closed::Now).await.unwrap();
+        assert!(report.failed.is_empty(), "{:?}", report.failed);
+    }
+
+    /// Every coupon, as `export coupons` writes them.
+    pub(crate) async fn export(&self) -> String {
+        let (engine, all) = (Arc::clone(&self.engine), CouponsRequest::default());
+        let mut coupons = engine.every_coupon(&admin(), all).await.unwrap();
+        let mut file = coupon_csv_header();
+        while let Some(page) = coupons.next().await.unwrap() {
+            page.rows.iter().for_each(|view| file.push_str(&coupon_csv_row(view)));
+        }
+        file
+    }
+}
+
+pub(crate) fn text(code: &str) -> CodeText {
+    code.parse().unwrap()
+}
+
+fn request() -> ImportRequest {
+    let format = FileFormat::default();
+    ImportRequest { campaign: CAMPAIGN.parse().unwrap(), batch: "old".parse().ok(), format }
+}
+
+fn stream(file: &str) -> impl futures::Stream<Item = Result<Bytes, String>> + Unpin + use<> {
+    stream::iter([Ok(Bytes::from(file.to_owned()))])
+}
