@@ -176,7 +176,7 @@ fn pure() {
         ("coupon", &["-p", "coupon"], &["tokio", "serde", "serde_json", "rand", "libc"]),
         ("router", &["-p", "router"], &["tokio", "serde", "rusqlite"]),
         ("hot", &["-p", "hot"], &["tokio", "rusqlite", "scylla"]),
-        ("import", &["-p", "import"], &["tokio", "hot", "serde", "rusqlite"]),
+        ("import", &["-p", "import"], &["tokio", "hot", "rusqlite"]),
         ("the workspace", &["--workspace"], &["aws-lc-sys", "aws-lc-rs", "openssl-sys"]),
     ];
     for (name, package, without) in rows {

@@ -18,11 +18,12 @@ use futures::Stream;
 use crate::batches::made_batch_id;
 use crate::failure::{Done, Failure};
 use crate::{Caller, Engine, Role};
-use columns::ColumnMap;
-use encoding::Encoding;
 use run::Import;
 
-pub use ::import::{File, FileError, TEMPLATE, columns, encoding, lines, record};
+pub use ::import::{
+    CodeOfFile, Codes, File, FileError, FileFormat, Ignore, TEMPLATE, columns, dates, encoding,
+    exports, lines, record, states,
+};
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
@@ -44,15 +45,6 @@ pub struct ImportRequest {
     pub format: FileFormat,
 }
 
-/// What the caller says about the file. What they leave out is read from the file itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileFormat {
-    /// Which of its columns is which; without it, the header says so.
-    pub columns: Option<ColumnMap>,
-    /// Its encoding; without it, detected.
-    pub encoding: Option<Encoding>,
-}
-
 impl Engine {
     /// Imports every line of `file` into a batch, calls `progress` with the counts as windows are
     /// written, and returns the batch with the counts of its lines. Can be repeated after a broken
@@ -72,7 +64,7 @@ impl Engine {
         caller.must_be(&[Role::Admin])?;
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
         let mut file = File::open(file, request.format.encoding).await?;
-        let begin = file.begin(request.format.columns.as_ref()).await?;
+        let begin = file.begin(&request.format).await?;
         let id = request.batch.unwrap_or_else(made_batch_id);
         let check = self.line_check(caller, &campaign, begin.header).await?;
         let opened =

@@ -1,6 +1,6 @@
-//! The cells of one line, unquoted and trimmed.
+//! The cells of one record, unquoted and trimmed.
 
-use csv_core::{ReadRecordResult, Reader};
+use super::quotes::{Kind, Quoting};
 
 const BOM: char = '\u{feff}';
 
@@ -11,7 +11,17 @@ pub(super) fn bare(line: &str, separator: char) -> &str {
     line.trim_matches(|c: char| c.is_whitespace() && c != separator)
 }
 
-/// The cells of one line, unquoted.
+/// What a character of a line is.
+fn kind_of(found: char, separator: char) -> Kind {
+    match found {
+        '"' => Kind::Quote,
+        _ if found == separator => Kind::Separator,
+        _ if found.is_whitespace() || found == BOM => Kind::Blank,
+        _ => Kind::Other,
+    }
+}
+
+/// The cells of one record, unquoted.
 pub(super) struct Cells {
     text: String,
     ends: Vec<usize>,
@@ -19,27 +29,24 @@ pub(super) struct Cells {
 
 impl Cells {
     /// `None` when a quote is not closed.
-    pub(super) fn split(line: &str, separator: char, reader: &mut Reader) -> Option<Cells> {
-        let line = bare(line, separator);
-        if line.is_empty() {
-            return Some(Cells { text: String::new(), ends: vec![0] });
+    pub(super) fn split(line: &str, separator: char) -> Option<Cells> {
+        let mut cells = Cells { text: String::with_capacity(line.len()), ends: Vec::new() };
+        let mut place = Quoting::Start;
+        for found in bare(line, separator).chars() {
+            let kind = kind_of(found, separator);
+            let next = place.after(kind);
+            match (place, kind) {
+                // A separator within quotes is text.
+                (Quoting::Start | Quoting::Plain | Quoting::Closing, Kind::Separator) => {
+                    cells.ends.push(cells.text.len());
+                }
+                (Quoting::Start | Quoting::Quoted, Kind::Quote) => {}
+                _ => cells.text.push(found),
+            }
+            place = next;
         }
-        reader.reset();
-        // Room for the most that can be found, and for one more, without which the reader stops.
-        let mut text = vec![0; line.len() + 1];
-        let mut ends = vec![0; line.matches(separator).count() + 2];
-        let (_, read, text_len, ends_len) =
-            reader.read_record(line.as_bytes(), &mut text, &mut ends);
-        debug_assert_eq!(read, line.len(), "a line end in a line");
-        // Within a quote, the line end is part of the cell.
-        let (result, ..) = reader.read_record(b"\n", &mut text[text_len..], &mut ends[ends_len..]);
-        if result != ReadRecordResult::Record {
-            return None;
-        }
-        text.truncate(text_len);
-        ends.truncate(ends_len + 1);
-        let text = String::from_utf8(text).expect("only quotes and separators were taken out");
-        Some(Cells { text, ends })
+        cells.ends.push(cells.text.len());
+        (place != Quoting::Quoted).then_some(cells)
     }
 
     /// How many there are.

@@ -103,7 +103,7 @@ pub(super) fn clipped(cell: &str) -> String {
 }
 
 /// A name without what people write in different ways: case, blanks, `_`, `-` and `.`.
-fn normal(cell: &str) -> String {
+pub(crate) fn normal(cell: &str) -> String {
     let kept = cell.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | '.'));
     kept.take(FOUND_LEN_MAX).flat_map(char::to_lowercase).collect()
 }

@@ -1,21 +1,37 @@
 //! A file as it arrives: its head, its first line, then its other lines.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-use super::BLANK_LINES_MAX;
-use super::columns::ColumnMap;
 use super::encoding::Encoding;
-use super::first_line::BadHeader;
-use super::lines::{LINE_LEN_MAX, Line, Lines, SNIFF_LEN, sniff};
+use super::first_line::{BadHeader, said_separator};
+use super::format::FileFormat;
+use super::lines::{LINE_LEN_MAX, Line, Lines, NotCsv, SNIFF_LEN, sniff};
 use super::record::{Header, RowError};
+use super::workbook::{self, BadWorkbook, WORKBOOK_BYTES_MAX};
 
-/// The lines of a stream of bytes.
+/// Lines that are looked at before the first is imported: a column of states shows in a few of them,
+/// and a header is below a title or two.
+const LOOK_AHEAD: usize = 20;
+
+/// The header of a file of rejected lines.
+const REJECT_HEADER: &str = "line,text,reason,detail";
+
+/// Why a file of rejected lines is refused: without a map, an expiry could become a first day.
+const NO_HEADER: &str = "these are lines that an import rejected, without their header; say which column is \
+    which by numbers, as in columns=code:1,expires_at:2";
+
+/// The records of a stream of bytes, without those that are blank.
 pub struct File<S> {
-    head: Option<Bytes>,
     rest: S,
     lines: Lines,
     encoding: Encoding,
+    /// What was read ahead.
+    ahead: VecDeque<Result<Line, FileError>>,
+    /// It is a file of lines that an import rejected: its lines are in a column.
+    is_of_rejected: bool,
     is_over: bool,
 }
 
@@ -51,6 +67,12 @@ pub enum BadFile {
     Header(String),
 }
 
+impl From<BadHeader> for FileError {
+    fn from(BadHeader(why): BadHeader) -> FileError {
+        FileError::Bad(BadFile::Header(why))
+    }
+}
+
 impl<S, E> File<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -59,7 +81,7 @@ where
     /// Reads the head of the stream; `named` is the encoding that the caller gives.
     ///
     /// # Errors
-    /// [`FileError::Bad`] if it is no CSV, [`FileError::BrokenOff`] if the stream ends in an error.
+    /// [`FileError::Bad`] if it is neither CSV nor a workbook of Excel, [`FileError::BrokenOff`] if the stream ends in an error.
     pub async fn open(mut stream: S, named: Option<Encoding>) -> Result<File<S>, FileError> {
         let mut head = Vec::new();
         while head.len() < SNIFF_LEN {
@@ -69,9 +91,19 @@ where
                 None => break,
             }
         }
+        let is_workbook = sniff(&head, named) == Err(NotCsv::Workbook);
+        let (head, named) = match is_workbook {
+            true => {
+                let whole = whole(head, &mut stream).await?;
+                (workbook::to_csv(whole).await.map_err(bad_workbook)?, Some(Encoding::UTF_8))
+            }
+            false => (head, named),
+        };
         let encoding = sniff(&head, named).map_err(|error| BadFile::Kind(error.to_string()))?;
-        let lines = Lines::of(encoding);
-        Ok(File { head: Some(head.into()), rest: stream, lines, encoding, is_over: false })
+        let mut lines = Lines::of(encoding);
+        lines.push(&head);
+        let (ahead, is_over) = (VecDeque::new(), is_workbook);
+        Ok(File { rest: stream, lines, encoding, ahead, is_of_rejected: false, is_over })
     }
 
     /// The encoding in which its lines are read.
@@ -79,65 +111,152 @@ where
         self.encoding
     }
 
-    /// The next line, or the error that ended the stream; `None` at the end.
+    /// From now on only this character begins the next cell.
+    pub(super) fn separate_by(&mut self, separator: char) {
+        self.lines.separate_by(separator);
+    }
+
+    /// The next record that is not blank, or the error that ended the stream; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Line, FileError>> {
+        match self.ahead.pop_front() {
+            Some(ahead) => Some(ahead),
+            None => self.arrived().await,
+        }
+    }
+
+    async fn arrived(&mut self) -> Option<Result<Line, FileError>> {
         loop {
-            if self.is_over {
-                return self.lines.finish().map(Ok);
-            }
             if let Some(line) = self.lines.next_line() {
-                return Some(Ok(line));
+                if line.is_blank() {
+                    continue;
+                }
+                return Some(Ok(self.line(line)));
             }
-            match self.chunk().await {
+            if self.is_over {
+                let last = self.lines.finish().filter(|line| !line.is_blank());
+                return last.map(|line| Ok(self.line(line)));
+            }
+            match self.rest.next().await {
                 Some(Ok(chunk)) => self.lines.push(&chunk),
-                Some(Err(error)) => return Some(Err(error)),
+                Some(Err(error)) => return Some(Err(FileError::BrokenOff(error.to_string()))),
                 None => self.is_over = true,
             }
         }
     }
 
-    async fn chunk(&mut self) -> Option<Result<Bytes, FileError>> {
-        if let Some(head) = self.head.take() {
-            return Some(Ok(head));
-        }
-        let chunk = self.rest.next().await?;
-        Some(chunk.map_err(|error| FileError::BrokenOff(error.to_string())))
+    fn line(&self, line: Line) -> Line {
+        if self.is_of_rejected { line.rejected_before() } else { line }
     }
 
     /// Reads up to the first line that is not blank, which says where the columns are.
     ///
     /// # Errors
     /// [`BadFile::Header`], [`FileError::BrokenOff`].
-    pub async fn begin(&mut self, map: Option<&ColumnMap>) -> Result<Begin, FileError> {
-        let refused = |why: String| FileError::Bad(BadFile::Header(why));
-        let mut lines = Vec::new();
-        let first = loop {
-            let Some(line) = self.next().await else {
-                return Ok(Begin { header: None, header_text: None, lines });
-            };
-            let line = line?;
-            if !line.shown().trim_start_matches('\u{feff}').trim().is_empty() {
-                break line;
-            }
-            if lines.len() == BLANK_LINES_MAX {
-                let why = format!("the file begins with more than {BLANK_LINES_MAX} blank lines");
-                return Err(refused(why));
-            }
-            lines.push(line);
-        };
-        let text = first.text().map_err(|error| match error {
-            RowError::TooLong => {
-                refused(format!("the first line has more than {LINE_LEN_MAX} bytes"))
-            }
-            other => refused(format!(
-                "the first {other}; name the encoding of the file, or save it as CSV UTF-8"
-            )),
-        })?;
-        let header = Header::read(text, map).map_err(|BadHeader(why)| refused(why))?;
-        let header_text = header.is_line().then(|| text.to_owned());
-        if header_text.is_none() {
-            lines.push(first);
+    pub async fn begin(&mut self, format: &FileFormat) -> Result<Begin, FileError> {
+        let none = || Begin { header: None, header_text: None, lines: Vec::new() };
+        let Some(mut first) = self.next().await.transpose()? else { return Ok(none()) };
+        let said = first.text().ok().and_then(said_separator);
+        self.is_of_rejected = first.text().is_ok_and(is_reject_header);
+        if said.is_some() || self.is_of_rejected {
+            self.lines.separate_by(said.unwrap_or(','));
+            let Some(line) = self.next().await.transpose()? else { return Ok(none()) };
+            first = line;
         }
+        let text = first_text(&first)?;
+        let header = match said {
+            Some(separator) => Header::read_by(&[separator], text, format),
+            None => Header::read(text, format),
+        };
+        if let Ok(header) = &header
+            && !self.is_of_rejected
+        {
+            self.lines.separate_by(header.separator());
+        }
+        self.look_ahead().await;
+        let header = match header {
+            Ok(header) if header.is_line() => header,
+            // A title may be a word that could be a code.
+            other => match (self.header_below(format), other) {
+                (None, other) => other?,
+                (Some(below), Ok(_)) => return Err(BadHeader(below).into()),
+                (Some(below), Err(BadHeader(why))) => {
+                    return Err(BadHeader(format!("{why}; or {below}")).into());
+                }
+            },
+        };
+        if self.is_of_rejected && !header.is_line() && format.columns.is_none() {
+            return Err(BadHeader(NO_HEADER.to_owned()).into());
+        }
+        for line in [&first].into_iter().chain(self.ahead.iter().flatten()) {
+            if let (true, Ok(text)) = (!header.is_line() || line.number > first.number, line.text())
+            {
+                header.check_skipped(text, format)?;
+            }
+        }
+        let header_text = header.is_line().then(|| text.to_owned());
+        let lines = if header_text.is_some() { Vec::new() } else { vec![first] };
         Ok(Begin { header: Some(header), header_text, lines })
     }
+
+    async fn look_ahead(&mut self) {
+        while self.ahead.len() < LOOK_AHEAD {
+            match self.arrived().await {
+                Some(line) => self.ahead.push_back(line),
+                None => return,
+            }
+            if self.ahead.back().is_some_and(Result::is_err) {
+                return;
+            }
+        }
+    }
+
+    /// What to do about a header that is below the first line.
+    fn header_below(&self, format: &FileFormat) -> Option<String> {
+        // By number, any line of words could be one.
+        let is_by_number = format.columns.as_ref().is_some_and(|map| !map.has_names());
+        if is_by_number {
+            return None;
+        }
+        let is_header = |line: &&Line| {
+            let text = line.text().ok();
+            text.is_some_and(|text| Header::read(text, format).is_ok_and(|it| it.is_line()))
+        };
+        let number = self.ahead.iter().flatten().find(is_header)?.number;
+        Some(format!("line {number} is a header: delete the lines above it"))
+    }
+}
+
+fn is_reject_header(line: &str) -> bool {
+    line.trim_start_matches('\u{feff}').trim() == REJECT_HEADER
+}
+
+/// All of a stream that has a limit.
+async fn whole<S, E>(mut begun: Vec<u8>, rest: &mut S) -> Result<Vec<u8>, FileError>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    while let Some(chunk) = rest.next().await {
+        begun.extend_from_slice(&chunk.map_err(|error| FileError::BrokenOff(error.to_string()))?);
+        if begun.len() > WORKBOOK_BYTES_MAX {
+            return Err(bad_workbook(BadWorkbook::Size));
+        }
+    }
+    Ok(begun)
+}
+
+fn bad_workbook(error: BadWorkbook) -> FileError {
+    BadFile::Kind(error.to_string()).into()
+}
+
+fn first_text(first: &Line) -> Result<&str, BadHeader> {
+    first.text().map_err(|error| {
+        BadHeader(match error {
+            RowError::TooLong => format!("the first line has more than {LINE_LEN_MAX} bytes"),
+            RowError::OpenQuote { .. } => format!("in the first line {error}"),
+            other => {
+                format!("the first {other}; name the encoding of the file, or save it as CSV UTF-8")
+            }
+        })
+    })
 }

@@ -9,11 +9,12 @@ mod as_coupon;
 mod mapped;
 mod unmapped;
 
-use csv_core::{ReaderBuilder, Terminator};
-
 use super::cells::{Cells, bare};
-use super::columns::{Column, ColumnMap};
+use super::columns::{Column, clipped};
+use super::exports::KnownExport;
+use super::format::FileFormat;
 use super::record::Header;
+use super::states::{StateSign, is_state_name, is_state_value};
 use mapped::mapped;
 use unmapped::unmapped;
 
@@ -21,7 +22,8 @@ use unmapped::unmapped;
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
 /// What to do about names of columns that are not known.
-const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3";
+const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3, or skip them \
+    with ignore, as in ignore=memo or ignore=rest";
 
 /// Why the first line refuses the whole file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -34,44 +36,69 @@ impl Header {
     /// Without a map it is a coupon if its first cell is a code, the second and third are dates or
     /// empty, and there are no more cells; a line without a date is a coupon only if no cell is the
     /// name or an alias of a column. It is a header if a cell is `code`, or if it is no coupon and
-    /// names a column. So no coupon can have the code `CODE`, and one with the code `STATE` needs a
-    /// date, a header or a map if it comes first.
+    /// names a column, or if it is that of a [known export](super::exports). So no coupon can have
+    /// the code `CODE`, and one with the code `STATE` needs a date, a header or a map if it comes
+    /// first.
     ///
     /// # Errors
     /// [`BadHeader`], which refuses the file.
-    pub fn read(first_line: &str, map: Option<&ColumnMap>) -> Result<Header, BadHeader> {
+    pub fn read(first_line: &str, format: &FileFormat) -> Result<Header, BadHeader> {
+        Header::read_by(&separators(first_line), first_line, format)
+    }
+
+    /// The same, if one of these characters separates the cells.
+    pub(super) fn read_by(
+        separators: &[char],
+        first_line: &str,
+        format: &FileFormat,
+    ) -> Result<Header, BadHeader> {
         let mut verdicts = Vec::new();
-        for separator in separators(first_line) {
-            let mut reader = ReaderBuilder::new()
-                .terminator(Terminator::Any(b'\n'))
-                .delimiter(separator as u8)
-                .build();
-            let cells = Cells::split(first_line, separator, &mut reader);
+        for separator in separators.iter().copied() {
+            let cells = Cells::split(first_line, separator);
             let quote = || BadHeader("a quote in the first line is not closed in it".to_owned());
             let verdict = cells.ok_or_else(quote).and_then(|cells| {
                 let cells: Vec<&str> = cells.iter().collect();
-                match map {
-                    Some(map) => mapped(&cells, map),
-                    None => unmapped(&cells),
+                match &format.columns {
+                    Some(map) => mapped(&cells, map, format),
+                    None => unmapped(&cells, format),
                 }
             });
             match verdict {
                 // A line is a coupon with at most one separator. With a map by numbers it may be a
                 // header with each.
                 Ok(layout @ Layout { is_header: false, .. }) => {
-                    return Ok(Header::of(layout, separator, reader));
+                    return Ok(Header::of(layout, separator, format));
                 }
-                other => verdicts.push(other.map(|layout| (layout, separator, reader))),
+                other => verdicts.push(other.map(|layout| (layout, separator))),
             }
         }
         let at = verdicts.iter().position(Result::is_ok).unwrap_or(0);
-        let (layout, separator, reader) = verdicts.swap_remove(at)?;
-        Ok(Header::of(layout, separator, reader))
+        let (layout, separator) = verdicts.swap_remove(at)?;
+        Ok(Header::of(layout, separator, format))
+    }
+
+    /// Refuses the file if a column that is skipped says something like a state in this line.
+    ///
+    /// # Errors
+    /// [`BadHeader`].
+    pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadHeader> {
+        let Some(cells) = Cells::split(line, self.separator()) else { return Ok(()) };
+        if self.export().is_some() || ignored.ignore.has_rest() {
+            return Ok(());
+        }
+        for (nth, (cell, column)) in cells.iter().zip(self.columns()).enumerate() {
+            let is_skipped = column.is_none() && !ignored.ignore.names(nth + 1, self.name_of(nth));
+            if is_skipped && is_state_value(cell) {
+                let what = format!("column {} has {:?}", nth + 1, clipped(cell));
+                return Err(says_a_state(&what, nth + 1, None));
+            }
+        }
+        Ok(())
     }
 }
 
 /// The separators that the line has, the one that makes the most cells first.
-fn separators(line: &str) -> Vec<char> {
+pub(super) fn separators(line: &str) -> Vec<char> {
     // Tabs at the end may be blanks, so they prove no separator. A tab in front is an empty cell;
     // without it a date would be in the place of the code.
     let line = bare(line, '\t').trim_end();
@@ -83,6 +110,30 @@ fn separators(line: &str) -> Vec<char> {
     if there.is_empty() { vec![','] } else { there }
 }
 
+/// The separator of a line like `sep=;`, with which Excel says it.
+pub(super) fn said_separator(line: &str) -> Option<char> {
+    let said = line.trim_start_matches('\u{feff}').trim_matches('"');
+    let said = said.get(..4).filter(|it| it.eq_ignore_ascii_case("sep=")).and(said.get(4..))?;
+    SEPARATORS.into_iter().find(|separator| said == separator.to_string())
+}
+
+/// The refusal because of a column that is skipped and says a state.
+fn says_a_state(what: &str, at: usize, name: Option<&str>) -> BadHeader {
+    let ignored = name.map_or(at.to_string(), clipped);
+    BadHeader(format!(
+        "{what}, which looks like a state or a use, and used coupons must not come as available; map it, \
+         as in columns=code:1,state:{at}, or skip it with ignore={ignored}"
+    ))
+}
+
+/// Refuses a skipped column whose name looks like a state.
+fn check_name(at: usize, name: &str, format: &FileFormat) -> Result<(), BadHeader> {
+    if format.ignore.names(at, name) || !is_state_name(name) {
+        return Ok(());
+    }
+    Err(says_a_state(&format!("column {at} is {:?}", clipped(name)), at, Some(name)))
+}
+
 /// What the first line says about the other lines.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -90,6 +141,12 @@ pub(super) struct Layout {
     pub(super) is_header: bool,
     /// What each cell is; `None` for one that is skipped.
     pub(super) columns: Vec<Option<Column>>,
+    /// The columns that say the state, and how.
+    pub(super) states: Vec<(usize, StateSign)>,
+    /// The names of the columns, if the line has them.
+    pub(super) names: Vec<String>,
+    /// The export that has this header.
+    pub(super) export: Option<&'static KnownExport>,
     /// The fewest cells of a row; the most are the columns.
     pub(super) cells_min: usize,
     /// The header's name for the code. A row with this name is a header in the middle of the file.
@@ -100,7 +157,23 @@ impl Layout {
     fn of_header(cells: &[&str], columns: Vec<Option<Column>>) -> Layout {
         let code = columns.iter().position(|column| *column == Some(Column::Code));
         let code_name = code.map(|at| cells[at].to_owned());
-        Layout { is_header: true, cells_min: columns.len(), columns, code_name }
+        let names = cells.iter().map(|&cell| cell.to_owned()).collect();
+        Layout { is_header: true, code_name, names, ..Layout::of_coupon(columns.len(), columns) }
+    }
+
+    fn of_coupon(cells_min: usize, columns: Vec<Option<Column>>) -> Layout {
+        let states = columns.iter().position(|column| *column == Some(Column::State));
+        let states = states.map(|at| (at, StateSign::Word)).into_iter().collect();
+        let (names, export, code_name) = (Vec::new(), None, None);
+        Layout { is_header: false, columns, states, names, export, cells_min, code_name }
+    }
+
+    /// The same; a column of the state says it as its name tells.
+    fn with_signs_of(mut self, cells: &[&str]) -> Layout {
+        for (at, sign) in &mut self.states {
+            *sign = StateSign::of(cells[*at]);
+        }
+        self
     }
 }
 

@@ -1,13 +1,18 @@
-//! The parser of imported files: bytes that arrive in pieces become coupons, and a reason for each line that is none.
+//! The parser of imported files: bytes that arrive in pieces become coupons, and a reason for each record that is none.
 //!
-//! A [`File`] is a stream of bytes, in constant memory. Its first line says where the columns are
-//! ([`record::Header`]), and each other line is a coupon ([`record::Record`]) or has a
-//! [`record::RowError`], which rejects that line alone.
+//! | name | what it is |
+//! |---|---|
+//! | [`File`] | a stream of bytes as records, in constant memory: CSV as RFC 4180 says, or a workbook of Excel |
+//! | [`FileFormat`] | what the caller says about the file |
+//! | [`Begin`] | how the file begins: where its columns are |
+//! | [`record::Header`] | reads the other records as a [`record::Record`], or a [`record::RowError`] that rejects that record alone |
+//! | [`Codes`] | only the codes of a file, for commands that do one thing with each |
 //!
-//! It is *no* import: it knows no store, no campaign, no caller and no HTTP, and runs on no particular
-//! runtime. What becomes of a coupon that was read is for `engine` to decide.
+//! It is *no* import: it knows no store, no campaign, no caller and no HTTP, and runs on any runtime. What
+//! becomes of a coupon that was read is for `engine` to decide.
 //!
 //! ```
+//! use import::FileFormat;
 //! use import::record::{Defaults, Header};
 //!
 //! let day = |text: &str| text.parse::<coupon::calendar::Date>();
@@ -15,27 +20,47 @@
 //! let valid_from = day("2027-01-01")?.first_instant(&zone);
 //! let expires_at = day("2027-12-31")?.end(&zone);
 //! let defaults = Defaults { valid_from, expires_at, zone };
-//! let header = Header::read("쿠폰번호,만료일", None)?;
-//! let record = header.parse("abcd-1234,2027-03-04", &defaults)?;
+//! let header = Header::read("쿠폰번호,만료일", &FileFormat::default())?;
+//! let record = header.parse("abcd-1234,2027. 3. 4.", &defaults)?;
 //! assert_eq!(record.code.to_string(), "ABCD1234");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The codes of a file, wherever its header says they are:
+//!
+//! ```
+//! # async fn codes(stream: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin) -> Result<(), import::FileError> {
+//! let mut codes = import::Codes::open(stream).await?;
+//! while let Some(code) = codes.next().await {
+//!     let import::CodeOfFile { line, text } = code?;
+//!     println!("line {line}: {text:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod cells;
+mod codes;
 pub mod columns;
+pub mod dates;
 pub mod encoding;
+pub mod exports;
 mod file;
 mod first_line;
+mod format;
 pub mod lines;
+mod quotes;
 pub mod record;
+pub mod states;
 mod template;
+pub mod workbook;
 
+pub use codes::{CodeOfFile, Codes};
 pub use file::{BadFile, Begin, File, FileError};
+pub use format::{FileFormat, Ignore};
 pub use template::TEMPLATE;
 
-/// Most blank lines before the first line with content: a sheet with an empty top has a few. They
-/// are in memory until then.
-const BLANK_LINES_MAX: usize = 100;
-
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod tests;

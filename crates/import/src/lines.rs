@@ -1,50 +1,83 @@
-//! Lines of an import: the only place where bytes that arrive in pieces become numbered lines.
+//! Records of an import: the only place where bytes that arrive in pieces become numbered records.
 //!
-//! A file is refused as a whole only if it is no CSV at all ([`sniff()`]). A fault of one line,
-//! such as its length or its encoding, rejects that line alone; the other lines are read as if it
-//! were not there. Absent on purpose: files, sockets, and what a line means.
+//! A record is one line, or several if a quoted cell has line ends in it (RFC 4180). A file is
+//! refused as a whole only if it is no CSV at all ([`sniff()`]). A fault of one record, such as its
+//! length or its encoding, rejects that record alone; the others are read as if it were not there.
+//! Absent on purpose: files, sockets, and what a record means.
 
 mod line;
 mod sniff;
 
 use super::encoding::Encoding;
+use super::quotes::{Kind, Quoting};
 
-pub use line::{LONG_LINE_SHOWN_MAX, Line};
+pub use line::{LONG_LINE_SHOWN_MAX, Line, REJECTED_TEXT_MAX};
 pub use sniff::{NotCsv, SNIFF_LEN, sniff};
 
-/// Longest line, in bytes without its line end. All columns at their limits have about 400 bytes,
-/// so this is a wide margin. A longer line is no coupon but a file without line ends, which must
-/// not fill the memory.
+/// Longest record, in bytes without its line end. All columns at their limits have about 400 bytes,
+/// so this is a wide margin. A longer one is no coupon but a file without line ends, which must not
+/// fill the memory.
 pub const LINE_LEN_MAX: usize = 4_096;
+
+/// Most lines of one record. Excel allows 253 line ends in a cell, so a record with more has a quote
+/// that is never closed. It is rejected as a whole, and reading goes on after it: without a bound,
+/// one stray quote would take the rest of the file with it.
+pub const RECORD_LINES_MAX: u64 = 300;
+
+/// The characters that can separate cells, while the first record has not said which one does.
+const SEPARATORS: &[u8] = b",;\t";
 
 /// Longest byte-order mark, in bytes: that of UTF-8.
 const MARK_LEN_MAX: usize = 3;
 
-/// Bytes kept of a line before its end arrives: a line at the limit, with a mark and a `\r` of two
+/// Bytes kept of a record before its end arrives: one at the limit, with a mark and a `\r` of two
 /// bytes.
 const RAW_LEN_MAX: usize = LINE_LEN_MAX + MARK_LEN_MAX + 2;
 
-/// Splits bytes that arrive in chunks of any size into lines. Where the chunks end makes no
+/// Splits bytes that arrive in chunks of any size into records. Where the chunks end makes no
 /// difference.
 ///
-/// Lines end with `\n` or `\r\n`; a byte-order mark at the start is dropped. Each line is decoded
-/// by itself, so bytes that do not decode are the fault of one line. Keeps the chunks that were
-/// pushed since [`Lines::next_line`] last returned `None`, and at most one started line of
-/// [`LINE_LEN_MAX`].
+/// Lines end with `\n` or `\r\n`; a byte-order mark at the start is dropped. Each record is decoded
+/// by itself, so bytes that do not decode are the fault of one record. Keeps the chunks that were
+/// pushed since [`Lines::next_line`] last returned `None`, and at most [`LINE_LEN_MAX`] of the
+/// started record, however many lines it has.
 #[derive(Debug)]
 pub struct Lines {
     encoding: Encoding,
+    separator: Option<u8>,
     waiting: Vec<u8>,
     /// How much of `waiting` has been read.
     read: usize,
     started: Vec<u8>,
+    /// Where in a cell the started record is.
+    quoting: Quoting,
+    /// Line ends in the quoted cells of the started record.
+    inner: u64,
+    /// Whether text after the end of a quoted cell shows that its quote was none.
+    is_stray: bool,
+    /// Lines of the records that were taken.
     taken: u64,
 }
 
 impl Lines {
     /// A splitter at the start of a file.
     pub fn of(encoding: Encoding) -> Lines {
-        Lines { encoding, waiting: Vec::new(), read: 0, started: Vec::new(), taken: 0 }
+        Lines {
+            encoding,
+            separator: None,
+            waiting: Vec::new(),
+            read: 0,
+            started: Vec::new(),
+            quoting: Quoting::Start,
+            inner: 0,
+            is_stray: false,
+            taken: 0,
+        }
+    }
+
+    /// From now on only this character, one of ASCII, begins the next cell.
+    pub(super) fn separate_by(&mut self, separator: char) {
+        self.separator = u8::try_from(separator).ok();
     }
 
     /// Takes the next bytes of the file.
@@ -54,27 +87,33 @@ impl Lines {
         self.waiting.extend_from_slice(chunk);
     }
 
-    /// The next line whose end was pushed; `None` until there is one.
+    /// The next record whose end was pushed; `None` until there is one.
     pub fn next_line(&mut self) -> Option<Line> {
-        let unread = &self.waiting[self.read..];
-        let (end, width) = line_end(unread, self.encoding);
-        match end {
-            Some(len) => {
-                start(&mut self.started, &unread[..len]);
-                self.read += len + width;
-                Some(self.take())
+        let width = if self.encoding.is_utf16() { 2 } else { 1 };
+        // Half of a unit of two bytes waits for the other half.
+        let end = self.read + (self.waiting.len() - self.read) / width * width;
+        let (begin, mark) = (self.read, self.encoding.mark());
+        for at in (begin..end).step_by(width) {
+            let unit = &self.waiting[at..at + width];
+            let found = ascii(unit, self.encoding);
+            let before = self.started.len() + at - begin;
+            let is_mark = mark.get(before..before + width) == Some(unit);
+            if found == Some(b'\n') && self.ends_record() {
+                start(&mut self.started, &self.waiting[begin..at]);
+                self.read = at + width;
+                return Some(self.take());
             }
-            None => {
-                // Half of a unit of two bytes waits for the other half.
-                let whole = unread.len() / width * width;
-                start(&mut self.started, &unread[..whole]);
-                self.read += whole;
-                None
-            }
+            // Also the mark of a second file that was joined to the first.
+            let kind = if is_mark { Kind::Blank } else { self.kind_of(found) };
+            self.is_stray |= self.inner > 0 && self.quoting.is_stray(kind);
+            self.quoting = self.quoting.after(kind);
         }
+        start(&mut self.started, &self.waiting[begin..end]);
+        self.read = end;
+        None
     }
 
-    /// The next line after the last bytes were pushed; the last one may have no line end. After
+    /// The next record after the last bytes were pushed; the last one may have no line end. After
     /// `None` there are no more.
     pub fn finish(&mut self) -> Option<Line> {
         let line = self.next_line();
@@ -87,44 +126,63 @@ impl Lines {
         (!self.started.is_empty() && !only_mark).then(|| self.take())
     }
 
+    /// Whether a line end that was found ends the record, and is not one of a quoted cell.
+    fn ends_record(&mut self) -> bool {
+        let is_inner = self.quoting == Quoting::Quoted && self.inner + 1 < RECORD_LINES_MAX;
+        self.inner += u64::from(is_inner);
+        !is_inner
+    }
+
+    fn kind_of(&self, found: Option<u8>) -> Kind {
+        match found {
+            Some(b'"') => Kind::Quote,
+            Some(byte) if self.separator.map_or(SEPARATORS.contains(&byte), |it| it == byte) => {
+                Kind::Separator
+            }
+            Some(b' ' | b'\t' | b'\r') => Kind::Blank,
+            Some(_) | None => Kind::Other,
+        }
+    }
+
     fn take(&mut self) -> Line {
         let mut raw = std::mem::take(&mut self.started);
-        let carriage_return = unit(b'\r', self.encoding);
+        let carriage_return = carriage_return(self.encoding);
         if raw.ends_with(carriage_return) {
             raw.truncate(raw.len() - carriage_return.len());
         }
         if self.taken == 0 && raw.starts_with(self.encoding.mark()) {
             raw.drain(..self.encoding.mark().len());
         }
-        self.taken += 1;
-        Line::of(self.taken, raw, self.encoding)
+        let (number, inner) = (self.taken + 1, std::mem::take(&mut self.inner));
+        self.taken = number + inner;
+        let is_open = std::mem::take(&mut self.quoting) == Quoting::Quoted;
+        let is_stray = std::mem::take(&mut self.is_stray);
+        let line = Line::of(number, raw, self.encoding);
+        if inner > 0 && (is_open || is_stray) { line.with_open_quote(self.taken) } else { line }
     }
 }
 
-/// Where the first line end of `unread` begins, and how many bytes it has. In every encoding except
-/// UTF-16, the byte `\n` is never half of another character.
-fn line_end(unread: &[u8], encoding: Encoding) -> (Option<usize>, usize) {
-    if !encoding.is_utf16() {
-        return (unread.iter().position(|b| *b == b'\n'), 1);
-    }
-    let newline = unit(b'\n', encoding);
-    (unread.chunks_exact(2).position(|unit| unit == newline).map(|at| at * 2), 2)
-}
-
-/// The bytes of a line-end character in an encoding.
-fn unit(ascii: u8, encoding: Encoding) -> &'static [u8] {
-    let [narrow, little, big]: [&[u8]; 3] = match ascii {
-        b'\r' => [b"\r", b"\r\0", b"\0\r"],
-        _ => [b"\n", b"\n\0", b"\0\n"],
+/// The character of a unit, if it is one of ASCII. In every encoding except UTF-16, a byte that could
+/// be a quote, a separator or a line end is never half of another character.
+fn ascii(unit: &[u8], encoding: Encoding) -> Option<u8> {
+    let byte = match *unit {
+        [byte] => byte,
+        [byte, 0] if encoding == Encoding::UTF_16LE => byte,
+        [0, byte] if encoding == Encoding::UTF_16BE => byte,
+        _ => return None,
     };
-    if !encoding.is_utf16() {
-        return narrow;
-    }
-    if encoding == Encoding::UTF_16LE { little } else { big }
+    byte.is_ascii().then_some(byte)
 }
 
-/// Adds bytes to a started line. One byte past the limit is kept, as the proof that the line is too
-/// long.
+/// The bytes of a `\r` in an encoding.
+fn carriage_return(encoding: Encoding) -> &'static [u8] {
+    if !encoding.is_utf16() {
+        return b"\r";
+    }
+    if encoding == Encoding::UTF_16LE { b"\r\0" } else { b"\0\r" }
+}
+
+/// Adds bytes to a started record. One byte past the limit is kept, as the proof that it is too long.
 fn start(started: &mut Vec<u8>, bytes: &[u8]) {
     let room = RAW_LEN_MAX + 1 - started.len();
     started.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -197,6 +255,64 @@ mod tests {
         for (name, file, want) in cases {
             assert_eq!(brief(&split(&[file])), want, "{name}");
         }
+    }
+
+    /// A record ends at a line end that is not in a quoted cell.
+    #[test]
+    fn records() {
+        let cases: [(&str, &[u8], &[&str]); 14] = [
+            ("a line end in a cell", b"a,\"b\nc\"\nd", &["1:a,\"b\nc\"", "3:d"]),
+            ("of Windows", b"a,\"b\r\nc\"\r\nd", &["1:a,\"b\r\nc\"", "3:d"]),
+            ("blank lines in a cell", b"\"a\n\n\nb\"\nc", &["1:\"a\n\n\nb\"", "5:c"]),
+            ("a doubled quote", b"\"a\"\"\nb\"\nc", &["1:\"a\"\"\nb\"", "3:c"]),
+            ("an empty quoted cell", b"\"\",a\nb", &["1:\"\",a", "2:b"]),
+            ("a quote within a cell", b"a\"b\nc\"d\n", &["1:a\"b", "2:c\"d"]),
+            ("a blank before the quote", b"a, \"b\nc\"\nd", &["1:a, \"b\nc\"", "3:d"]),
+            ("after semicolons", b"a;\"b\nc\"\nd", &["1:a;\"b\nc\"", "3:d"]),
+            ("after a mark", b"\xEF\xBB\xBF\"a\nb\"\nc", &["1:\"a\nb\"", "3:c"]),
+            (
+                "after a second mark",
+                b"x\n\xEF\xBB\xBF\"a\nb\"\nc",
+                &["1:x", "2:\u{feff}\"a\nb\"", "4:c"],
+            ),
+            ("a quote that is never closed", b"a\nb,\"c\nd\ne", &["1:a", "2!QUOTE"]),
+            ("a stray quote before a quoted cell", b"a,\"b\nc,\"d\"\ne", &["1!QUOTE", "3:e"]),
+            ("an open quote in the last line", b"a\n\"b", &["1:a", "2:\"b"]),
+            ("text after a quoted cell in one line", b"\"a\"b\nc", &["1:\"a\"b", "2:c"]),
+        ];
+        for (name, file, want) in cases {
+            assert_eq!(brief(&split(&[file])), want, "{name}");
+            let bytes: Vec<&[u8]> = file.chunks(1).collect();
+            assert_eq!(brief(&split(&bytes)), want, "{name}, byte by byte");
+        }
+    }
+
+    /// One stray quote rejects as many lines as a cell can have, and no more.
+    #[test]
+    fn an_open_quote_does_not_take_the_rest_of_the_file() {
+        let file = |lines: u64, end: &str| {
+            format!("a\nb,\"{}{end}\nlast", "x\n".repeat(lines as usize - 1))
+        };
+        let closed = split(&[file(RECORD_LINES_MAX, "x\"").as_bytes()]);
+        assert_eq!(closed.len(), 3, "at the limit");
+        assert!(closed[1].text().is_ok());
+        let last = RECORD_LINES_MAX + 1;
+        let open = split(&[file(RECORD_LINES_MAX, "x").as_bytes()]);
+        assert_eq!(open[1].text(), Err(RowError::OpenQuote { last }));
+        assert_eq!((open[2].number, open[2].text()), (last + 1, Ok("last")));
+        let past = split(&[file(RECORD_LINES_MAX + 1, "x\"").as_bytes()]);
+        assert_eq!(past[1].text(), Err(RowError::OpenQuote { last }), "past the limit");
+        let separated = |separator: char| {
+            let mut lines = Lines::of(Encoding::UTF_8);
+            lines.separate_by(separator);
+            lines.push(b"a;\"b\nc\"\n");
+            std::iter::from_fn(|| lines.finish()).count()
+        };
+        assert_eq!(
+            (separated(';'), separated(',')),
+            (1, 2),
+            "only its own separator begins a cell"
+        );
     }
 
     #[test]

@@ -9,25 +9,28 @@
 mod row;
 mod row_error;
 
-use std::sync::{Mutex, PoisonError};
-
 use coupon::calendar::Zone;
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::time::Millis;
-use csv_core::Reader;
 
 use super::cells::{Cells, bare};
-use super::columns::Column;
+use super::columns::{Column, clipped};
+use super::dates::DateOrder;
+use super::exports::KnownExport;
 use super::first_line::Layout;
+use super::format::FileFormat;
+use super::states::ValueMap;
 use row::Row;
 pub use row_error::RowError;
 
 /// A row that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its code.
+    /// Its code. Two rows with the same one are about the same coupon.
     pub code: Code,
+    /// The code as the file writes it: by this, two spellings of one code can be told apart.
+    pub written: String,
     /// First instant at which it works.
     pub valid_from: Millis,
     /// First instant at which it no longer works.
@@ -52,9 +55,8 @@ pub struct Defaults {
 pub struct Header {
     layout: Layout,
     separator: char,
-    /// Kept, because a new reader builds tables, which takes longer than reading a row. Locked,
-    /// because a reader has a position, and its `Clone` (csv-core 0.1.13) drops half of the tables.
-    reader: Mutex<Reader>,
+    values: ValueMap,
+    dates: DateOrder,
 }
 
 impl Header {
@@ -73,8 +75,19 @@ impl Header {
         self.separator
     }
 
-    pub(super) fn of(layout: Layout, separator: char, reader: Reader) -> Header {
-        Header { layout, separator, reader: Mutex::new(reader) }
+    /// The export of another system that the file is, if it has the header of one. Its `left_out`
+    /// is for the answer.
+    pub fn export(&self) -> Option<&'static KnownExport> {
+        self.layout.export
+    }
+
+    /// The name of the column at a position, from 0; empty if it has none.
+    pub(super) fn name_of(&self, nth: usize) -> &str {
+        self.layout.names.get(nth).map_or("", String::as_str)
+    }
+
+    pub(super) fn of(layout: Layout, separator: char, format: &FileFormat) -> Header {
+        Header { layout, separator, values: format.values.clone(), dates: format.dates }
     }
 
     /// The coupon of one line, given without its line end. Its `valid_from` is before `expires_at`.
@@ -88,21 +101,16 @@ impl Header {
         if bare(line, self.separator).trim().is_empty() {
             return Err(RowError::Empty);
         }
-        let cells = self.cells(line).ok_or(RowError::Quote)?;
+        let cells = Cells::split(line, self.separator).ok_or(RowError::Quote)?;
         let row = self.row(&cells)?;
-        if self.is_header(row.cell(Column::Code)) {
+        let written = row.cell(Column::Code);
+        if self.is_header(written) {
             return Err(RowError::Header);
         }
         let code = row.code()?;
         let (valid_from, expires_at) = row.term(defaults)?;
         let imported_state = row.imported_state(&defaults.zone)?;
-        Ok(Record { code, valid_from, expires_at, imported_state })
-    }
-
-    fn cells(&self, line: &str) -> Option<Cells> {
-        // `split` begins with a reset, so a panic while the lock was held does no harm.
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        Cells::split(line, self.separator, &mut reader)
+        Ok(Record { code, written: written.to_owned(), valid_from, expires_at, imported_state })
     }
 
     /// Whether the cell of the code has a header's name for it: two files were joined.
@@ -112,17 +120,26 @@ impl Header {
             || ours.is_some_and(|name| cell.eq_ignore_ascii_case(name))
     }
 
-    fn row<'a>(&self, cells: &'a Cells) -> Result<Row<'a>, RowError> {
-        let (min, max, found) = (self.layout.cells_min, self.layout.columns.len(), cells.len());
-        if !(min..=max).contains(&found) {
+    fn row<'a>(&'a self, cells: &'a Cells) -> Result<Row<'a>, RowError> {
+        let (min, max) = (self.layout.cells_min, self.layout.columns.len());
+        // A spreadsheet fills up its rows with empty cells.
+        let filled = cells.iter().skip(max).filter(|cell| !cell.is_empty()).count();
+        if cells.len() < min || filled > 0 {
             let want = if min == max { max.to_string() } else { format!("{min} to {max}") };
-            return Err(RowError::Cells { found, want });
+            return Err(RowError::Cells { found: cells.len(), want });
         }
-        let mut row = Row { cells: [""; Column::ALL.len()] };
-        for (column, cell) in self.layout.columns.iter().zip(cells.iter()) {
-            if let Some(column) = *column {
-                row.cells[column as usize] = cell;
+        let mut row = Row::of(self.layout.export, &self.values, self.dates);
+        for (nth, (column, cell)) in self.layout.columns.iter().zip(cells.iter()).enumerate() {
+            match *column {
+                Some(column) => row.cells[column as usize] = cell,
+                None if cell.is_empty() || !self.is_line() => {}
+                None if self.name_of(nth).is_empty() => {
+                    return Err(RowError::Unnamed { at: nth + 1, found: clipped(cell) });
+                }
+                None => {}
             }
+            let sign = self.layout.states.iter().find(|(at, _)| *at == nth);
+            row.states.extend(sign.map(|(_, sign)| (*sign, cell)));
         }
         Ok(row)
     }

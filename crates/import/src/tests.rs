@@ -18,7 +18,7 @@ fn read(bytes: &[u8]) -> Vec<String> {
     let mut lines = Lines::of(encoding);
     lines.push(bytes);
     let first = lines.next_line().unwrap();
-    let header = Header::read(first.text().unwrap(), None).unwrap();
+    let header = Header::read(first.text().unwrap(), &FileFormat::default()).unwrap();
     let defaults = defaults();
     let each = std::iter::from_fn(|| lines.next_line().or_else(|| lines.finish()));
     let brief = |line: Line| match line.text().and_then(|text| header.parse(text, &defaults)) {

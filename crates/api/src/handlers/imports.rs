@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use coupon::ids::BatchId;
 use engine::import::columns::ColumnMap;
-use engine::import::encoding::Encoding;
-use engine::import::{FileFormat, ImportRequest, TEMPLATE};
+use engine::import::dates::DateOrder;
+use engine::import::encoding::{BadEncoding, Encoding};
+use engine::import::states::ValueMap;
+use engine::import::{FileFormat, Ignore, ImportRequest, TEMPLATE};
 use engine::{Done, Fault};
 use futures::stream::{BoxStream, StreamExt, once, try_unfold};
 use serde::Deserialize;
@@ -23,6 +25,9 @@ use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, is_type, named
 use crate::patient;
 use crate::problem::{Code, Problem};
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
+
+const CSV_TYPE: &str = "text/csv";
+const WORKBOOK_TYPE: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// Longest pause between two pieces of an imported file.
 pub const IMPORT_IDLE: Duration = Duration::from_secs(30);
@@ -37,13 +42,27 @@ pub(crate) struct ImportParams {
     batch_id: Option<String>,
     /// With `text/csv`: which column of the file has which meaning, as in
     /// `code:쿠폰번호,expires_at:만료일` (names in the header) or `code:1,expires_at:3` (numbers from 1).
-    /// The server skips all other columns. If it is left out, the server refuses a file with an
-    /// unknown column.
+    /// The server skips all other columns, but refuses a file if one of them looks like a state or a
+    /// use and is not in `ignore`. If it is left out, the server refuses a file with an unknown
+    /// column, except for the exports of couponry, Voucherify, Talon.One, Shopify (Matrixify),
+    /// WooCommerce, Magento and Stripe.
     #[param(example = "code:1,expires_at:3")]
     columns: Option<String>,
+    /// With `text/csv`: the columns to skip, by name or number from 1; `rest` skips all unknown
+    /// columns that do not look like a state or a use.
+    #[param(example = "memo,rest")]
+    ignore: Option<String>,
+    /// With `text/csv`: what values of the state column mean, as in `회색:void,Y:redeemed`. The server
+    /// knows common words in English and Korean.
+    #[param(example = "Y:redeemed,N:available")]
+    values: Option<String>,
+    /// With `text/csv`: what comes first in dates like `03/04/2027`, `day-first` or `month-first`. If
+    /// it is left out, the server rejects lines with such dates.
+    #[param(example = "day-first")]
+    dates: Option<String>,
     /// With `text/csv`: the encoding of the file, `utf-8`, `cp949`, `utf-16le`, `shift_jis` or
-    /// another name of the Encoding Standard. If it is left out, the server recognises UTF-8, CP949
-    /// (EUC-KR) and UTF-16.
+    /// another name of the Encoding Standard. If it is left out, the `charset` of the Content-Type
+    /// counts; without that, the server recognises UTF-8, CP949 (EUC-KR) and UTF-16.
     #[param(min_length = 1, max_length = 40, example = "cp949")]
     encoding: Option<String>,
     /// With `text/csv`: `true` reads the file, returns what an import would do, and writes nothing.
@@ -61,11 +80,18 @@ pub(crate) struct ImportParams {
 /// store fails in the middle, `detail` of the problem says how many lines are imported; send the
 /// same file again.
 ///
+/// A workbook of Excel (`.xlsx`, at most 8 MiB, one sheet) is imported as the CSV that Excel would save,
+/// also if it is sent as `text/csv`.
+///
+/// A line is a record of RFC 4180: a quoted cell may have line ends. Lines without any text do not
+/// count. If a quote is not closed, the lines that may belong to its cell, at most 300, are rejected
+/// as one.
+///
 /// The header names the columns, in any order. `code` is required; `valid_from`, `expires_at`,
 /// `state`, `user_id`, `issued_at`, `redeemed_at` and `order_ref` are optional. The server also
 /// knows common names of other systems, in English and Korean; `columns` maps all others. Without a
 /// header the columns are code, valid_from, expires_at. The cells are separated by commas,
-/// semicolons or tabs. If the first line is neither a header of known columns nor a coupon, returns
+/// semicolons or tabs; a first line such as `sep=;` says which. If the first line is neither a header of known columns nor a coupon, returns
 /// 422 and imports nothing.
 ///
 /// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
@@ -75,6 +101,7 @@ pub(crate) struct ImportParams {
     request_body(content(
         (NewBatch = "application/json"),
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
+        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     )),
     responses(
         (status = 201, body = BatchBody, description = "The batch was created"),
@@ -91,7 +118,7 @@ pub(crate) async fn create_batch(
 ) -> Result<Made<BatchOrDryRun>, Problem> {
     let is_dry_run = params.dry_run.unwrap_or(false);
     let given = params.given();
-    let (batch, format) = params.read()?;
+    let (batch, mut format) = params.read()?;
     if is_type(request.headers(), "application/json") {
         if !given.is_empty() {
             let fault = |name: &str| Fault::new(name, "is for text/csv: leave it out");
@@ -106,9 +133,12 @@ pub(crate) async fn create_batch(
         let done = done.map_err(named(CAMPAIGN))?;
         return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
     }
-    if !is_type(request.headers(), "text/csv") {
-        let detail = "send application/json to mint, or text/csv to import";
+    if ![CSV_TYPE, WORKBOOK_TYPE].iter().any(|it| is_type(request.headers(), it)) {
+        let detail = "send application/json to mint, or text/csv or a workbook of Excel to import";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    if format.encoding.is_none() {
+        format.encoding = charset(request.headers())?;
     }
     let ask = ImportRequest { campaign, batch, format };
     let file = arriving(request.into_body());
@@ -131,6 +161,9 @@ impl ImportParams {
         let all = [
             ("batch_id", self.batch_id.is_some()),
             ("columns", self.columns.is_some()),
+            ("ignore", self.ignore.is_some()),
+            ("values", self.values.is_some()),
+            ("dates", self.dates.is_some()),
             ("encoding", self.encoding.is_some()),
             ("dry_run", self.dry_run.is_some()),
         ];
@@ -143,9 +176,28 @@ impl ImportParams {
         let format = FileFormat {
             columns: reading.may::<ColumnMap>("columns", self.columns.as_deref()),
             encoding: reading.may::<Encoding>("encoding", self.encoding.as_deref()),
+            ignore: reading.may::<Ignore>("ignore", self.ignore.as_deref()).unwrap_or_default(),
+            values: reading.may::<ValueMap>("values", self.values.as_deref()).unwrap_or_default(),
+            dates: reading.may::<DateOrder>("dates", self.dates.as_deref()).unwrap_or_default(),
         };
         reading.done(Some((batch, format)))
     }
+}
+
+/// The encoding that the `charset` of the Content-Type names.
+fn charset(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+    let mut parameters = content_type.unwrap_or_default().split(';').skip(1);
+    let name = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    let encoding = name.map(|name| {
+        let unknown = |error| format!("the charset of the Content-Type {error}");
+        name.parse()
+            .map_err(|error: BadEncoding| Problem::new(Code::UnsupportedMediaType, unknown(error)))
+    });
+    encoding.transpose()
 }
 
 /// Download a template of an import

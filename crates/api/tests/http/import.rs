@@ -66,7 +66,7 @@ async fn every_line_is_counted() {
          {ours},,,,,\n\
          good-1,20271231,,,,\n\
          good 2,2028-01-01,,,,\n\
-         TOOMANY,,,,,,,,\n\
+         TOOMANY,,,,,,,,x\n\
          1.23E+15,,,,,\n"
     );
     let answer = service.import("c", "b", &file).await;
@@ -466,6 +466,69 @@ async fn headers_of_other_systems() {
     let target = "/v1/campaigns/c/batches?dry_run=true&columns=code:1";
     let mint = service.post(Admin, target, json!({"count": 1})).await;
     assert_eq!(mint.is("400 INVALID", "to mint").fields(), ["columns", "dry_run"]);
+}
+
+/// A line of the file is a record; text within a cell is no coupon.
+#[tokio::test]
+async fn text_within_a_cell_is_no_coupon() {
+    let service = stocked().await;
+    let file = "code,description\nTHRA0001,\"Terms:\nFREE2027, no minimum\nask staff\"\n,\n\n";
+    let answer = sent(&service, "batch_id=b&columns=code:code", file).await;
+    assert_eq!(counts(answer.is("201", "import")), [1, 1, 0, 0]);
+    service.get(Admin, "/v1/coupons/FREE2027").await.is("404 NOT_FOUND", "an inner line");
+    let open = "code,description\nTHRA0002,\"Terms:\nFREE2027, no minimum\n";
+    let answer = sent(&service, "batch_id=open&columns=code:code", open).await;
+    assert_eq!(counts(answer.is("201", "an open quote")), [1, 0, 0, 1]);
+    service.get(Admin, "/v1/coupons/FREE2027").await.is("404 NOT_FOUND", "perhaps an inner line");
+}
+
+/// Used coupons never come as available because a map leaves their column out.
+#[tokio::test]
+async fn a_state_is_not_left_out() {
+    let service = stocked().await;
+    let file = "쿠폰번호,이름,만료일,사용여부\nUSED1,Kim,2027-11-30,Y\nUSED2,Lee,2027-11-30,N\n";
+    let mapped = "columns=code:1,expires_at:3";
+    let answer = sent(&service, mapped, file).await;
+    answer.is("422 UNPROCESSABLE", "the map of the hint");
+    assert!(answer.string("detail").contains("ignore="), "{}", answer.text);
+    let state = "batch_id=b&columns=code:1,expires_at:3,state:4&values=Y:void";
+    let answer = sent(&service, state, file).await;
+    assert_eq!(counts(answer.is("201", "mapped")), [2, 2, 0, 0], "{}", answer.text);
+    assert_eq!(service.coupon("USED1").await["state"], "void");
+    assert_eq!(service.coupon("USED2").await["state"], "available");
+    let ignored = sent(&service, &format!("dry_run=true&{mapped}&ignore=4"), file).await;
+    ignored.is("200", "ignored on purpose");
+    let order = "code,expires_at\nDATE1,03/04/2027\n";
+    let answer = sent(&service, "batch_id=d", order).await;
+    assert_eq!(counts(answer.is("201", "one of two days")), [1, 0, 0, 1]);
+    let answer = sent(&service, "batch_id=d&dates=day-first", order).await;
+    assert_eq!(counts(answer.is("200", "said")), [1, 1, 0, 0]);
+    assert_eq!(service.coupon("DATE1").await["expires_on"], "2027-04-03");
+    for bad in ["values=Y", "values=Y:gone", "dates=year-first"] {
+        sent(&service, bad, file).await.is("400 INVALID", bad);
+    }
+}
+
+#[tokio::test]
+async fn the_charset_of_the_content_type() {
+    let service = stocked().await;
+    let line = |holder: &[u8]| [b"code,state,user_id\nCTYP1,issued,", holder, b"\n"].concat();
+    let target = "/v1/campaigns/c/batches?dry_run=true";
+    let cases: [(&str, &str, &[u8], &str); 4] = [
+        ("of Windows", "text/csv; charset=windows-1252", b"M\xFCller", "Müller"),
+        ("quoted", "text/csv; header=present; charset=\"ISO-8859-2\"", b"\xA3\xF3d\xBC", "Łódź"),
+        ("the parameter wins", "text/csv; charset=utf-8", b"M\xFCller", "Müller"),
+        ("none", "text/csv", "Müller".as_bytes(), "Müller"),
+    ];
+    for (name, content_type, holder, want) in cases {
+        let query = if name == "the parameter wins" { "&encoding=windows-1252" } else { "" };
+        let asked =
+            Asked::new("POST", &format!("{target}{query}")).typed(content_type, line(holder));
+        let answer = service.send(Admin, asked).await;
+        assert_eq!(answer.is("200", name).json["parsed_lines"][0]["user_id"], want, "{name}");
+    }
+    let asked = Asked::new("POST", target).typed("text/csv; charset=klingon", line(b"x"));
+    service.send(Admin, asked).await.is("415 UNSUPPORTED_MEDIA_TYPE", "no charset");
 }
 
 /// The file of the system that couponry replaces: no header, codes of 19 characters, two dates.

@@ -10,8 +10,10 @@ use axum::response::{IntoResponse, Response};
 use coupon::ids::{BatchId, CampaignId};
 use engine::csv::BYTE_ORDER_MARK;
 use engine::import::columns::ColumnMap;
+use engine::import::dates::DateOrder;
 use engine::import::encoding::Encoding;
-use engine::import::{DryRun, FileFormat, ImportRequest, TEMPLATE};
+use engine::import::states::ValueMap;
+use engine::import::{DryRun, FileFormat, Ignore, ImportRequest, TEMPLATE};
 use futures::stream::{StreamExt, once};
 use serde_json::json;
 use std::sync::Arc;
@@ -63,6 +65,9 @@ struct ImportPage<'a> {
     name: String,
     batch: String,
     columns: String,
+    ignore: String,
+    values: String,
+    dates: String,
     encoding: String,
     checked: Option<Checked>,
     curl: String,
@@ -101,6 +106,9 @@ async fn show(
         campaign: id.to_string(),
         name: view.campaign.name.clone(),
         columns: fields.shown("columns").to_owned(),
+        ignore: fields.shown("ignore").to_owned(),
+        values: fields.shown("values").to_owned(),
+        dates: fields.shown("dates").to_owned(),
         encoding: fields.shown("encoding").to_owned(),
         checked,
         curl: curl
@@ -125,6 +133,9 @@ pub(crate) async fn send(
     let format = FileFormat {
         columns: fields.may::<ColumnMap>("columns")?,
         encoding: fields.may::<Encoding>("encoding")?,
+        ignore: fields.may::<Ignore>("ignore")?.unwrap_or_default(),
+        values: fields.may::<ValueMap>("values")?.unwrap_or_default(),
+        dates: fields.may::<DateOrder>("dates")?.unwrap_or_default(),
     };
     let request = ImportRequest { campaign: id.clone(), batch: Some(batch.clone()), format };
     if fields.get("mode") != Some("import") {

@@ -20,6 +20,14 @@ texts! {
     guessed => "Guess it from the file", "파일에서 추정";
     columns => "Columns", "열";
     columns_hint => "Which column is what, if its header does not say: code:1,expires_at:3", "머리글에 없을 때 어느 열이 무엇인지: code:1,expires_at:3";
+    import_ignore => "Columns to skip", "건너뛸 열";
+    import_ignore_hint => "Names or numbers; rest skips all unknown columns that do not look like a state.", "이름 또는 번호. rest는 상태로 보이지 않는 나머지 열을 모두 건너뜁니다.";
+    import_values => "Values of the state", "상태 값";
+    import_values_hint => "What they mean, if it is not known: Y:redeemed,N:available", "알려지지 않은 값의 뜻: Y:redeemed,N:available";
+    import_dates => "Dates like 03/04/2027", "03/04/2027 형식의 날짜";
+    import_dates_refused => "Reject them", "거부";
+    import_day_first => "The day comes first", "일이 먼저";
+    import_month_first => "The month comes first", "월이 먼저";
     batch_hint => "To go on with an import, use the name of its batch.", "중단된 가져오기를 이어 가려면 그 묶음의 이름을 쓰세요.";
     file => "File", "파일";
     send_file => "Send the file", "파일 보내기";

@@ -99,7 +99,8 @@ impl ImportFlags {
 
     /// The request; `None` if no campaign is named, which clap refuses.
     fn request(&self) -> Option<ImportRequest> {
-        let format = FileFormat { columns: self.columns.clone(), encoding: self.encoding };
+        let (columns, encoding) = (self.columns.clone(), self.encoding);
+        let format = FileFormat { columns, encoding, ..FileFormat::default() };
         let batch = self.batch.clone();
         self.campaign.clone().map(|campaign| ImportRequest { campaign, batch, format })
     }

@@ -77,7 +77,7 @@ impl Engine {
         let campaign = self.campaign(caller, &request.campaign).await?.campaign;
         let batch = self.dry_run_batch(&campaign, request.batch).await?;
         let mut file = File::open(file, request.format.encoding).await?;
-        let begin = file.begin(request.format.columns.as_ref()).await?;
+        let begin = file.begin(&request.format).await?;
         let header = begin.header.as_ref();
         let found = DryRun {
             campaign: campaign.id.clone(),

@@ -36,7 +36,7 @@ impl Parser<'_> {
             None => Err(RowError::Empty),
         });
         let read = parsed.map_err(|error| (error.as_str(), error.to_string()))?;
-        let Record { code, valid_from, expires_at, imported_state } = read;
+        let Record { code, valid_from, expires_at, imported_state, .. } = read;
         let read = ImportLine { code, valid_from, expires_at, imported_state };
         if self.engine.router.looks_minted(&CodeText::from(read.code.clone())) {
             let detail = "a code of ours opens to the same place; give this coupon another code";

@@ -52,6 +52,13 @@ impl ColumnMap {
     }
 }
 
+impl ColumnMap {
+    /// Whether a column is found by its name, so that there must be a header.
+    pub(crate) fn has_names(&self) -> bool {
+        self.0.iter().any(|(_, source)| matches!(source, Source::Name(_)))
+    }
+}
+
 impl FromStr for ColumnMap {
     type Err = BadColumnMap;
 

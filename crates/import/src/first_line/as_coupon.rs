@@ -1,9 +1,10 @@
 //! Whether the first line can be read as a coupon.
 
-use coupon::calendar::{Date, parse_instant};
+use coupon::calendar::Zone;
 use coupon::code::Code;
 
 use super::super::columns::{Column, clipped};
+use super::super::dates::{self, DateOrder};
 
 /// Words that are found above a list of codes and could be codes themselves. They are no aliases:
 /// each of them is as often another column than the code.
@@ -21,7 +22,11 @@ pub(super) struct Coupon {
 ///
 /// # Errors
 /// The first fault for which the line is no coupon.
-pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupon, String> {
+pub(super) fn coupon(
+    cells: &[&str],
+    columns: &[Option<Column>],
+    order: DateOrder,
+) -> Result<Coupon, String> {
     let mut is_dated = false;
     for (nth, (cell, column)) in cells.iter().zip(columns).enumerate() {
         let (at, found) = (nth + 1, || clipped(cell));
@@ -35,10 +40,10 @@ pub(super) fn coupon(cells: &[&str], columns: &[Option<Column>]) -> Result<Coupo
                 | Column::IssuedAt
                 | Column::RedeemedAt),
             ) if !cell.is_empty() => {
-                if cell.parse::<Date>().is_err() && parse_instant(cell).is_err() {
+                if let Err(fault) = dates::read(cell, &Zone::utc(), order) {
                     let found = found();
                     return Err(format!(
-                        "its cell {at} is {found:?}, which is no date for {column}"
+                        "its cell {at} is {found:?}, which is no date for {column}: {fault}"
                     ));
                 }
                 is_dated = true;

@@ -1,16 +1,19 @@
 //! The first line under the column map of a caller.
 
 use super::super::columns::{Column, ColumnMap, Source, clipped};
+use super::super::format::FileFormat;
 use super::as_coupon::{Coupon, coupon, is_name, name_fault};
-use super::{BadHeader, Layout};
+use super::{BadHeader, Layout, check_name};
 
 /// The line under the caller's map: a header if the map has names, else a coupon if it can be read
 /// as one, else a header if no mapped cell looks like data.
-pub(super) fn mapped(cells: &[&str], map: &ColumnMap) -> Result<Layout, BadHeader> {
+pub(super) fn mapped(
+    cells: &[&str],
+    map: &ColumnMap,
+    format: &FileFormat,
+) -> Result<Layout, BadHeader> {
     let mut columns: Vec<Option<Column>> = vec![None; cells.len()];
-    let mut has_names = false;
     for (column, source) in map.entries() {
-        has_names |= matches!(source, Source::Name(_));
         let at = position(cells, *column, source)?;
         if let Some(other) = columns[at].replace(*column) {
             let at = at + 1;
@@ -19,18 +22,17 @@ pub(super) fn mapped(cells: &[&str], map: &ColumnMap) -> Result<Layout, BadHeade
             )));
         }
     }
-    if has_names {
-        return Ok(Layout::of_header(cells, columns));
+    if map.has_names() {
+        return header(cells, columns, format);
     }
     let code_name = || {
         let code = columns.iter().position(|column| *column == Some(Column::Code));
         code.filter(|at| is_name(cells[*at]))
     };
-    let fault = match (coupon(cells, &columns), code_name()) {
+    let fault = match (coupon(cells, &columns, format.dates), code_name()) {
         (Ok(Coupon { is_dated: false }), Some(at)) => name_fault(at + 1, cells[at]),
         (Ok(_), _) => {
-            let cells_min = columns.len();
-            return Ok(Layout { is_header: false, columns, cells_min, code_name: None });
+            return Ok(Layout::of_coupon(columns.len(), columns));
         }
         (Err(fault), _) => fault,
     };
@@ -38,12 +40,26 @@ pub(super) fn mapped(cells: &[&str], map: &ColumnMap) -> Result<Layout, BadHeade
     let looks_like_names =
         of_map.all(|(cell, _)| !cell.is_empty() && !cell.bytes().any(|b| b.is_ascii_digit()));
     match looks_like_names {
-        true => Ok(Layout::of_header(cells, columns)),
+        true => header(cells, columns, format),
         false => Err(BadHeader(format!(
             "the first line may be a header or a coupon that cannot be read: {fault}; map the \
              columns by name if it is a header, correct it if it is a coupon"
         ))),
     }
+}
+
+/// The line as a header: a column that is skipped must not look like a state.
+fn header(
+    cells: &[&str],
+    columns: Vec<Option<Column>>,
+    format: &FileFormat,
+) -> Result<Layout, BadHeader> {
+    for (nth, column) in columns.iter().enumerate() {
+        if column.is_none() {
+            check_name(nth + 1, cells[nth], format)?;
+        }
+    }
+    Ok(Layout::of_header(cells, columns).with_signs_of(cells))
 }
 
 /// Where a column of the map is in the first line, from 0.

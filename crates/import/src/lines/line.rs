@@ -1,5 +1,8 @@
-//! One line of a file, as text or as the reason why it is none.
+//! One record of a file, as text or as the reason why it is none.
 
+use coupon::cell_guard::unguarded;
+
+use super::super::cells::Cells;
 use super::super::encoding::Encoding;
 use super::super::record::RowError;
 use super::LINE_LEN_MAX;
@@ -7,12 +10,16 @@ use super::LINE_LEN_MAX;
 /// How much of a line that is too long is kept for the report, in bytes: enough to recognise it.
 pub const LONG_LINE_SHOWN_MAX: usize = 200;
 
+/// Longest text of a rejected line that is kept, in characters. It is cut there, so such a text is no
+/// whole line when it is sent again.
+pub const REJECTED_TEXT_MAX: usize = 500;
+
 const _: () = assert!(LONG_LINE_SHOWN_MAX <= LINE_LEN_MAX);
 
-/// One line of the file.
+/// One record of the file: a line, or several if a quoted cell has line ends in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its number in the file, from 1; the header and empty lines count.
+    /// The number of its first line in the file, from 1; the header and empty lines count.
     pub number: u64,
     shown: String,
     /// Why it is no text.
@@ -26,10 +33,35 @@ impl Line {
         Line { number, shown, fault }
     }
 
-    /// The text of the line, without its line end.
+    /// The same record, with the fault that a quote of it is not closed up to the line `last`.
+    pub(super) fn with_open_quote(self, last: u64) -> Line {
+        Line { fault: Some(RowError::OpenQuote { last }), ..self }
+    }
+
+    /// The line whose text is a cell of this record, which is a row of a file of rejected lines.
+    pub(crate) fn rejected_before(self) -> Line {
+        let Ok(row) = self.text() else { return self };
+        let cells = Cells::split(row, ',');
+        let text = cells.as_ref().and_then(|cells| cells.iter().nth(1)).map(unguarded);
+        let fault = match &text {
+            None => Some(RowError::Cells { found: 1, want: "4".to_owned() }),
+            // Its end was cut off.
+            Some(text) if text.chars().count() >= REJECTED_TEXT_MAX => Some(RowError::TooLong),
+            Some(_) => None,
+        };
+        Line { number: self.number, shown: text.unwrap_or(self.shown), fault }
+    }
+
+    /// Whether it has no text, as the rows have with which a spreadsheet fills up a sheet.
+    pub(crate) fn is_blank(&self) -> bool {
+        let is_blank = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\u{feff}');
+        self.fault.is_none() && self.shown.chars().all(is_blank)
+    }
+
+    /// The text of the record, without its line end.
     ///
     /// # Errors
-    /// [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::Encoding`].
+    /// [`RowError::OpenQuote`], [`RowError::TooLong`], or else [`RowError::NotUtf8`] or [`RowError::Encoding`].
     pub fn text(&self) -> Result<&str, RowError> {
         match &self.fault {
             None => Ok(&self.shown),

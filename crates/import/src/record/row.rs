@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use coupon::calendar::{Date, Zone, parse_instant};
+use coupon::calendar::{Date, Zone};
 use coupon::cell_guard::unguarded;
 use coupon::code::Code;
 use coupon::ids::{OrderRef, UserId};
@@ -10,11 +10,30 @@ use coupon::imported::ImportedState;
 use coupon::time::Millis;
 
 use super::super::columns::{Column, clipped};
+use super::super::dates::{self, DateOrder, Moment};
+use super::super::exports::KnownExport;
+use super::super::states::{StateSign, StateWord, ValueMap};
 use super::{Defaults, RowError};
 
 /// The cells of one line by column; a missing cell is empty.
 pub(super) struct Row<'a> {
     pub(super) cells: [&'a str; Column::ALL.len()],
+    /// The cells that say the state, and how.
+    pub(super) states: Vec<(StateSign, &'a str)>,
+    export: Option<&'static KnownExport>,
+    values: &'a ValueMap,
+    dates: DateOrder,
+}
+
+impl<'a> Row<'a> {
+    /// A row without cells.
+    pub(super) fn of(
+        export: Option<&'static KnownExport>,
+        values: &'a ValueMap,
+        dates: DateOrder,
+    ) -> Row<'a> {
+        Row { cells: [""; Column::ALL.len()], states: Vec::new(), export, values, dates }
+    }
 }
 
 impl Row<'_> {
@@ -37,7 +56,7 @@ impl Row<'_> {
     pub(super) fn term(&self, defaults: &Defaults) -> Result<(Millis, Millis), RowError> {
         let zone = &defaults.zone;
         let valid_from = self.first_instant(Column::ValidFrom, zone)?;
-        let expires_at = self.instant(Column::ExpiresAt, |date| date.end(zone))?;
+        let expires_at = self.instant(Column::ExpiresAt, zone, |date| date.end(zone))?;
         let expires_at = expires_at.unwrap_or(defaults.expires_at);
         // A coupon that expired before the campaign begins: it worked once, until its expiry.
         let began = defaults.valid_from.min(expires_at.plus_ms(-1));
@@ -49,26 +68,48 @@ impl Row<'_> {
     }
 
     pub(super) fn imported_state(&self, zone: &Zone) -> Result<ImportedState, RowError> {
-        let cell = self.cell(Column::State);
-        let mut states = STATES.iter();
-        let found = match cell.is_empty() {
-            true => states.next(),
-            false => states.find(|(_, word, _)| cell.eq_ignore_ascii_case(word)),
-        };
-        let found = found.ok_or_else(|| RowError::BadState { found: clipped(cell) })?;
-        let (state, word, own) = *found;
+        let state = self.state()?;
         for column in [Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef] {
-            if !self.cell(column).is_empty() && !own.contains(&column) {
+            let is_own = own_columns(state).contains(&column);
+            if !self.cell(column).is_empty() && !is_own && !self.is_of_export(column) {
                 let found = self.found(column);
-                return Err(RowError::Misplaced { column, found, state: word });
+                return Err(RowError::Misplaced { column, found, state: state.as_str() });
             }
         }
         match state {
-            State::Available => Ok(ImportedState::Available),
-            State::Issued => self.issued(zone),
-            State::Redeemed => self.redeemed(zone),
-            State::Void => self.void(zone),
+            StateWord::Available => Ok(ImportedState::Available),
+            StateWord::Issued => self.issued(zone),
+            StateWord::Redeemed => self.redeemed(zone),
+            StateWord::Void => self.void(zone),
         }
+    }
+
+    /// The furthest of the states that the row says; `available` if it says none.
+    fn state(&self) -> Result<StateWord, RowError> {
+        let mut state = StateWord::Available;
+        for (sign, cell) in &self.states {
+            let found = || clipped(cell);
+            let said = sign.read(cell, self.values).ok_or_else(|| match sign {
+                StateSign::Limit => RowError::NotOnce { found: found() },
+                StateSign::Word | StateSign::Flag { .. } | StateSign::Uses(_) => {
+                    RowError::BadState { found: found() }
+                }
+            })?;
+            state = state.max(said);
+        }
+        // Other systems have no word for a coupon that belongs to somebody.
+        let is_theirs = self.export.is_some_and(|export| !export.is_own());
+        let is_issued = is_theirs && !self.cell(Column::UserId).is_empty();
+        Ok(if is_issued { state.max(StateWord::Issued) } else { state })
+    }
+
+    /// Whether an export has this cell in every state: the user of other systems, and in our own the
+    /// order of a hold.
+    fn is_of_export(&self, column: Column) -> bool {
+        self.export.is_some_and(|export| match column {
+            Column::UserId => !export.is_own(),
+            _ => export.is_own() && column == Column::OrderRef,
+        })
     }
 
     fn issued(&self, zone: &Zone) -> Result<ImportedState, RowError> {
@@ -108,24 +149,23 @@ impl Row<'_> {
     }
 
     fn first_instant(&self, column: Column, zone: &Zone) -> Result<Option<Millis>, RowError> {
-        self.instant(column, |date| date.first_instant(zone))
+        self.instant(column, zone, |date| date.first_instant(zone))
     }
 
     fn instant(
         &self,
         column: Column,
+        zone: &Zone,
         of_date: impl FnOnce(Date) -> Millis,
     ) -> Result<Option<Millis>, RowError> {
         let cell = self.cell(column);
         if cell.is_empty() {
             return Ok(None);
         }
-        if let Ok(date) = cell.parse::<Date>() {
-            return Ok(Some(of_date(date)));
-        }
-        match parse_instant(cell) {
-            Ok(instant) => Ok(Some(instant)),
-            Err(_) => Err(RowError::BadDate { column, found: clipped(cell) }),
+        match dates::read(cell, zone, self.dates) {
+            Ok(Moment::Day(date)) => Ok(Some(of_date(date))),
+            Ok(Moment::At(instant)) => Ok(Some(instant)),
+            Err(fault) => Err(RowError::BadDate { column, found: clipped(cell), fault }),
         }
     }
 
@@ -146,24 +186,13 @@ fn is_scientific(cell: &str) -> bool {
     digits(whole) && digits(part) && digits(exponent.trim_start_matches(['+', '-']))
 }
 
-/// What the column `state` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Available,
-    Issued,
-    Redeemed,
-    Void,
+/// The columns of a coupon in this state that not every state has.
+fn own_columns(state: StateWord) -> &'static [Column] {
+    match state {
+        StateWord::Available => &[],
+        StateWord::Issued | StateWord::Void => &[Column::UserId, Column::IssuedAt],
+        StateWord::Redeemed => {
+            &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef]
+        }
+    }
 }
-
-/// Each state with its word, and with the columns that not every state has. An empty cell is the
-/// first.
-const STATES: [(State, &str, &[Column]); 4] = [
-    (State::Available, "available", &[]),
-    (State::Issued, "issued", &[Column::UserId, Column::IssuedAt]),
-    (
-        State::Redeemed,
-        "redeemed",
-        &[Column::UserId, Column::IssuedAt, Column::RedeemedAt, Column::OrderRef],
-    ),
-    (State::Void, "void", &[Column::UserId, Column::IssuedAt]),
-];

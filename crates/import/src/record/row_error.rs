@@ -4,6 +4,7 @@ use coupon::code::BadCode;
 use coupon::ids::BadName;
 
 use super::super::columns::Column;
+use super::super::dates::DateFault;
 use super::super::lines::LINE_LEN_MAX;
 
 /// Why a row is rejected.
@@ -27,9 +28,18 @@ pub enum RowError {
         /// The encoding.
         encoding: &'static str,
     },
-    /// A quote is not closed: for example, a cell has a line end in it.
+    /// A quote is not closed in a record of one line.
     #[error("a quote is not closed in its line")]
     Quote,
+    /// A quote is not closed in a record of several lines: perhaps it is none.
+    #[error(
+        "a quote is not closed, and the lines up to {last} may belong to its cell, so none of them is \
+         imported; close the quote, or delete it"
+    )]
+    OpenQuote {
+        /// The last line of the record.
+        last: u64,
+    },
     /// The number of cells is not that of the columns.
     #[error("line has {found} cells, want {want}")]
     Cells {
@@ -54,15 +64,14 @@ pub enum RowError {
         found: String,
     },
     /// The cell is neither a date nor an instant.
-    #[error(
-        "{column} is {found:?}, want a date (2026-12-31 or 20261231) or an instant \
-         (2026-12-31T23:59:59Z)"
-    )]
+    #[error("{column} is {found:?}, {fault}")]
     BadDate {
         /// The column.
         column: Column,
         /// The cell.
         found: String,
+        /// Why it is none.
+        fault: DateFault,
     },
     /// Two dates are in the wrong order.
     #[error(
@@ -83,8 +92,25 @@ pub enum RowError {
         relation: &'static str,
     },
     /// The cell of the state is no state.
-    #[error("state is {found:?}, want available, issued, redeemed or void")]
+    #[error(
+        "state is {found:?}, want available, issued, redeemed or void; say what other values mean with \
+         values, as in values={found}:redeemed"
+    )]
     BadState {
+        /// The cell.
+        found: String,
+    },
+    /// The coupon can be used more than once, or never.
+    #[error("the coupon can be used {found:?} times, want 1; make a shared code for it instead")]
+    NotOnce {
+        /// The cell.
+        found: String,
+    },
+    /// A column without a name has a cell.
+    #[error("column {at} has no name and is {found:?}, want none; name it in the first line")]
+    Unnamed {
+        /// Its position, from 1.
+        at: usize,
         /// The cell.
         found: String,
     },
@@ -99,10 +125,16 @@ pub enum RowError {
         state: &'static str,
     },
     /// A coupon that was issued has no user.
-    #[error("user_id is empty, want one: the coupon was issued")]
+    #[error(
+        "user_id is empty, want one: the coupon was issued; or map the state with values, as in \
+         values=VALUE:available"
+    )]
     MissingUser,
     /// A redeemed coupon has no time of redemption.
-    #[error("redeemed_at is empty, want one: the coupon is redeemed")]
+    #[error(
+        "redeemed_at is empty, want one: the coupon is redeemed; or map the state with values, as in \
+         values=VALUE:void"
+    )]
     MissingRedeemedAt,
     /// The cell of the user is no `user_id`.
     #[error("user_id {0}")]
@@ -120,13 +152,13 @@ impl RowError {
             RowError::TooLong => "TOO_LONG",
             RowError::NotUtf8 { .. } => "NOT_UTF8",
             RowError::Encoding { .. } => "BAD_ENCODING",
-            RowError::Quote => "QUOTE",
-            RowError::Cells { .. } => "CELLS",
+            RowError::Quote | RowError::OpenQuote { .. } => "QUOTE",
+            RowError::Cells { .. } | RowError::Unnamed { .. } => "CELLS",
             RowError::Header => "HEADER",
             RowError::BadCode(_) | RowError::DamagedCode { .. } => "BAD_CODE",
             RowError::BadDate { .. } => "BAD_DATE",
             RowError::OrderOfDates { .. } => "ORDER_OF_DATES",
-            RowError::BadState { .. } => "BAD_STATE",
+            RowError::BadState { .. } | RowError::NotOnce { .. } => "BAD_STATE",
             RowError::Misplaced { .. } => "MISPLACED",
             RowError::MissingUser => "MISSING_USER",
             RowError::MissingRedeemedAt => "MISSING_REDEEMED_AT",
@@ -158,7 +190,7 @@ mod tests {
             RowError::Cells { found: 0, want: found() },
             RowError::Header,
             RowError::DamagedCode { found: found() },
-            RowError::BadDate { column, found: found() },
+            RowError::BadDate { column, found: found(), fault: DateFault::Form },
             RowError::BadState { found: found() },
             RowError::Misplaced { column, found: found(), state: "void" },
             RowError::MissingUser,

@@ -1,0 +1,64 @@
+//! What a caller says about a file.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use super::columns::ColumnMap;
+use super::dates::DateOrder;
+use super::encoding::Encoding;
+use super::states::ValueMap;
+
+/// What the caller says about the file. What they leave out is read from the file itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileFormat {
+    /// Which of its columns is which; without it, the header says so.
+    pub columns: Option<ColumnMap>,
+    /// Its encoding; without it, detected.
+    pub encoding: Option<Encoding>,
+    /// Which of its columns are skipped.
+    pub ignore: Ignore,
+    /// What the values of its state mean, besides the words that are known.
+    pub values: ValueMap,
+    /// What comes first in a date like `03/04/2027`.
+    pub dates: DateOrder,
+}
+
+/// Columns to skip: `메모,discount,4`, by name or by number, and `rest` for all that are not known.
+///
+/// `rest` skips no column whose name says a state or a use: used coupons would be imported as
+/// available.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignore(Vec<String>);
+
+/// The word for all other columns.
+const REST: &str = "rest";
+
+impl Ignore {
+    /// Whether this column is named, by its name in the header or by its number, from 1.
+    pub(crate) fn names(&self, number: usize, name: &str) -> bool {
+        let (number, name) = (number.to_string(), name.to_lowercase());
+        self.0.iter().any(|it| *it == number || *it == name && it != REST)
+    }
+
+    /// Whether columns that look like no state are skipped without being named.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.0.iter().any(|it| it == REST)
+    }
+}
+
+impl FromStr for Ignore {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Ignore, Infallible> {
+        let names = text.split(',').map(|name| name.trim().to_lowercase());
+        Ok(Ignore(names.filter(|name| !name.is_empty()).collect()))
+    }
+}
+
+/// The text that it was read from, in small letters.
+impl fmt::Display for Ignore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
