@@ -2,7 +2,6 @@
 
 mod action;
 mod calls;
-mod codes;
 mod flags;
 mod many;
 mod remote;

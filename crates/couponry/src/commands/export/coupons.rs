@@ -105,3 +105,14 @@ pub(in crate::commands) async fn write(
 pub(in crate::commands) fn body(view: &CouponView) -> CouponBody {
     CouponBody::from(view)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_columns_are_the_fields_of_a_coupon() {
+        let document = serde_json::to_value(api::openapi::document()).unwrap();
+        let fields = document.pointer("/components/schemas/Coupon/properties").unwrap();
+        let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, engine::COUPON_COLUMNS);
+    }
+}
