@@ -50,3 +50,28 @@ fn a_refused_request_is_one_line() {
     });
     server.stop();
 }
+
+/// A request that the server failed has one line, with its id and what the store said.
+#[test]
+fn a_failed_request_has_its_cause() {
+    let data = Data::new();
+    let server = data.serve();
+    campaign(&mut server.client(&data.token("admin", "root")), "spring", 5);
+    server.stop();
+    // More free space than any disk has.
+    let server = data.serve_with(|command| {
+        command.args(["--log-format", "json"]).env("COUPONRY_FREE_MIN_MIB", "9000000000");
+    });
+    let mut admin = server.client(&data.token("admin", "root"));
+    let asked = admin.post("/v1/campaigns/spring/issue", &json!({"user_id": "ann"}));
+    let id = asked.refused(503, "STORE_FULL").field("request_id");
+    let line = || server.log().lines().find(|line| line.contains(&id)).map(str::to_owned);
+    wait_until("its line", || line().is_some());
+    let line: Value = serde_json::from_str(&line().expect("it")).expect("JSON");
+    let fields = &line["fields"];
+    assert_eq!((&line["level"], &fields["message"]), (&json!("ERROR"), &json!("failed")));
+    assert_eq!(fields["code"], "STORE_FULL", "{line}");
+    assert!(fields["cause"].as_str().is_some_and(|cause| cause.contains("free")), "{line}");
+    assert_eq!(server.log().matches(&id).count(), 1, "{}", server.log());
+    server.stop();
+}

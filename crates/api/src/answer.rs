@@ -1,7 +1,7 @@
-//! Answers: JSON with 200, or 201 for what was done now, and streams of CSV.
+//! Answers: JSON with 200, or 201 for what was created now, and streams of CSV.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::{Done, Failure};
 use futures::stream::{BoxStream, StreamExt};
@@ -19,6 +19,9 @@ impl<T: Serialize> IntoResponse for Answer<T> {
     }
 }
 
+/// Says that the answer is that of an earlier request.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 /// JSON with 201 for what was done now, 200 for what was done before.
 pub(crate) struct Made<T>(pub(crate) Done<T>);
 
@@ -26,9 +29,27 @@ impl<T: Serialize> IntoResponse for Made<T> {
     fn into_response(self) -> Response {
         match self.0 {
             Done::Created(it) => json(StatusCode::CREATED, &it),
-            Done::Same(it) => json(StatusCode::OK, &it),
+            Done::Same(it) => replayed(&it),
         }
     }
+}
+
+/// JSON with 200 for a change that makes nothing new, done now or before.
+pub(crate) struct Changed<T>(pub(crate) Done<T>);
+
+impl<T: Serialize> IntoResponse for Changed<T> {
+    fn into_response(self) -> Response {
+        match self.0 {
+            Done::Created(it) => json(StatusCode::OK, &it),
+            Done::Same(it) => replayed(&it),
+        }
+    }
+}
+
+fn replayed(body: &impl Serialize) -> Response {
+    let mut response = json(StatusCode::OK, body);
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {

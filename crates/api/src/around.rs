@@ -76,7 +76,7 @@ pub(crate) async fn around(
             Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
         }
-        refused = Some(problem.code());
+        refused = Some(problem);
     }
     if let Some((rate, quota)) = taken {
         rate.headers(quota, response.headers_mut());
@@ -91,11 +91,12 @@ pub(crate) async fn around(
     around.figures.request(route, &method, status, took);
     let trace = span.as_ref().map(RequestSpan::trace_id).or(parent.map(|it| it.trace_id()));
     if let Some(span) = span {
-        span.end(status, refused);
+        span.end(status, refused.as_ref().map(|problem| problem.code()));
     }
-    if let Some(code) = refused {
+    if let Some(problem) = refused {
         let (id, method) = (id.as_str(), &method);
-        around.log.refused(&Ended { id, trace, method, route, status, code, took });
+        let (code, cause) = (problem.code(), problem.cause());
+        around.log.refused(&Ended { id, trace, method, route, status, code, cause, took });
     }
     response
 }

@@ -77,10 +77,11 @@ closed! {
     /// What was tried.
     AttemptAction: crate::tried::ACTIONS;
 
-    /// What a code may be that no coupon has. `mistyped`: a minted code with one wrong character, or two
-    /// neighbours changed for each other. `forged`: it looks like a minted code, and this server has not
+    /// Why a code was answered with `NOT_FOUND`. `of_another_user`: another user has the coupon. `not_issued`: no
+    /// user has it. The others are codes that no coupon has. `mistyped`: a minted code with one wrong character, or
+    /// two neighbours changed for each other. `forged`: it looks like a minted code, and this server has not
     /// minted it. `other`: it does not look like a minted code.
-    UnknownCode: ["mistyped", "forged", "other"];
+    UnknownCode: ["of_another_user", "not_issued", "mistyped", "forged", "other"];
 
     /// What was done to a campaign, a batch or the store itself.
     AuditType: engine::AUDIT_KINDS.map(engine::AuditKind::as_str);

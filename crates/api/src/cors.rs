@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::CorsLayer;
 
+use crate::answer::REPLAYED;
+
 /// Most origins in the setting: more than one company has shops.
 pub const ORIGINS_MAX: usize = 64;
 
@@ -78,6 +80,7 @@ impl AllowedOrigins {
         let read = [
             header::ETAG,
             header::RETRY_AFTER,
+            REPLAYED,
             HeaderName::from_static("ratelimit"),
             HeaderName::from_static("ratelimit-policy"),
             HeaderName::from_static("x-request-id"),

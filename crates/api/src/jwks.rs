@@ -8,7 +8,6 @@
 
 mod fetch;
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ pub use self::fetch::{
     BadJwks, FETCH_EVERY_MS_MIN, FETCH_TIMEOUT, FetchError, JWKS_BYTES_MAX, JWKS_KEYS_MAX,
 };
 
-use self::fetch::{client_for, get, usable_keys};
+use self::fetch::{UsableKeys, client_for, get, usable_keys};
 use crate::outbound;
 use crate::token::PublicKey;
 
@@ -69,7 +68,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct FetchedKeys {
-    keys: HashMap<String, PublicKey>,
+    keys: UsableKeys,
     fetched_at_ms: Option<i64>,
     /// What it means that a key is not among them, by how the last fetch ended.
     missing: NoKey,
@@ -91,8 +90,8 @@ impl Jwks {
         Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
 
-    /// The key named `kid`. Waits for a fetch only when there is none, or the keys are stale.
-    pub(crate) async fn key(&self, kid: &str, now_ms: i64) -> Result<Published, NoKey> {
+    /// The key named `kid`; without a name, the only one. Waits for a fetch only when there is none, or the keys are stale.
+    pub(crate) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, NoKey> {
         if let Some(key) = self.shared.find(kid, now_ms) {
             self.refresh_if_old(now_ms);
             return Ok(key);
@@ -150,12 +149,12 @@ impl Shared {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
             Ok(keys) => {
-                tracing::info!(url = %self.url, keys = keys.len(), "token keys fetched");
+                tracing::info!(url = %self.url, keys = keys.count(), "token keys fetched");
                 *known = FetchedKeys { keys, fetched_at_ms: Some(now_ms), missing: NoKey::Unknown };
-                Ok(known.keys.len())
+                Ok(known.keys.count())
             }
             Err(error) => {
-                let kept = known.keys.len();
+                let kept = known.keys.count();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(url = %self.url, kept, %error, cause, "token keys not fetched");
                 known.missing = NoKey::Unavailable;
@@ -168,13 +167,13 @@ impl Shared {
         look(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn find(&self, kid: &str, now_ms: i64) -> Option<Published> {
+    fn find(&self, kid: Option<&str>, now_ms: i64) -> Option<Published> {
         self.read(|known| {
             if due(known.fetched_at_ms, STALE_AFTER_MS, now_ms) {
                 return None;
             }
             let good_until_ms = known.fetched_at_ms?.saturating_add(STALE_AFTER_MS);
-            let key = known.keys.get(kid)?.clone();
+            let key = known.keys.find(kid)?.clone();
             Some(Published { key, good_until_ms })
         })
     }
@@ -277,7 +276,7 @@ mod tests {
     }
 
     async fn finds(jwks: &Jwks, kid: &str, now_ms: i64) -> Result<(), NoKey> {
-        jwks.key(kid, now_ms).await.map(|_| ())
+        jwks.key(Some(kid), now_ms).await.map(|_| ())
     }
 
     #[tokio::test]
@@ -451,9 +450,39 @@ mod tests {
             let good = TestKey::ed().jwk("good");
             let body = json!({"keys": [entry, good]}).to_string();
             let keys = usable_keys(body.as_bytes()).unwrap();
-            assert!(keys.contains_key("good"), "{name} spoils the others");
-            assert_eq!(keys.contains_key("k"), want, "{name}");
+            assert!(keys.find(Some("good")).is_some(), "{name} spoils the others");
+            assert_eq!(keys.find(Some("k")).is_some(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn keys_without_a_name() {
+        let (one, other) = (TestKey::ed(), TestKey::ec());
+        let nameless = |key: &TestKey| {
+            let mut jwk = key.jwk("k");
+            jwk.as_object_mut().unwrap().remove("kid");
+            jwk
+        };
+        let encryption = {
+            let mut jwk = other.jwk("e");
+            jwk["use"] = json!("enc");
+            jwk
+        };
+        // Whether a token that names `k`, `x` or nothing has a key.
+        let cases = [
+            ("one with a name", json!([one.jwk("k")]), [true, false, true]),
+            ("one without", json!([nameless(&one)]), [true, true, true]),
+            ("beside one of no use", json!([nameless(&one), encryption]), [true, true, true]),
+            ("two with names", json!([one.jwk("k"), other.jwk("l")]), [true, false, false]),
+            ("one of two has none", json!([one.jwk("k"), nameless(&other)]), [true, false, false]),
+        ];
+        for (name, set, want) in cases {
+            let keys = usable_keys(json!({"keys": set}).to_string().as_bytes()).unwrap();
+            let found = [Some("k"), Some("x"), None].map(|kid| keys.find(kid).is_some());
+            assert_eq!(found, want, "{name}");
+        }
+        let two = json!({"keys": [nameless(&one), nameless(&other)]}).to_string();
+        assert!(usable_keys(two.as_bytes()).is_err(), "nobody knows which of two is meant");
     }
 
     #[test]
@@ -462,7 +491,7 @@ mod tests {
         for (found, taken) in [(JWKS_KEYS_MAX, JWKS_KEYS_MAX), (JWKS_KEYS_MAX + 1, JWKS_KEYS_MAX)] {
             let keys: Vec<Value> = (0..found).map(|i| ed.jwk(&i.to_string())).collect();
             let body = json!({ "keys": keys }).to_string();
-            assert_eq!(usable_keys(body.as_bytes()).unwrap().len(), taken, "{found}");
+            assert_eq!(usable_keys(body.as_bytes()).unwrap().count(), taken, "{found}");
         }
     }
 

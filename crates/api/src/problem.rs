@@ -7,6 +7,7 @@ mod body;
 pub(crate) mod code;
 pub(crate) mod table;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(crate) use self::table::problems_of;
 
 use crate::views::CouponBody;
 
+/// What the answer says of a fault of this server.
+pub(crate) const SEE_LOG: &str = "see the log of the server";
+
 /// An answer that is not 2xx.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -31,8 +35,9 @@ pub struct Problem {
     retry_at: Option<Millis>,
     retry_after: Option<Duration>,
     coupon: Option<Box<CouponBody>>,
-    next_cursor: Option<String>,
-    errors: Vec<Fault>,
+    next_cursor: Option<Box<str>>,
+    errors: Box<[Fault]>,
+    cause: Option<Box<str>>,
 }
 
 impl Problem {
@@ -45,8 +50,25 @@ impl Problem {
             retry_after: code.retry_after().map(Duration::from_secs),
             coupon: None,
             next_cursor: None,
-            errors: Vec::new(),
+            errors: Box::default(),
+            cause: None,
         }
+    }
+
+    /// A problem that this server has, and what caused it. The line of the request in the log has the cause; the
+    /// answer has not, because folders and addresses are the operator's business.
+    pub(crate) fn caused(code: Code, detail: &str, cause: &(impl Error + ?Sized)) -> Problem {
+        let mut chain = cause.to_string();
+        let mut next = cause.source();
+        while let Some(source) = next {
+            // Some errors repeat in their own words what their source says.
+            let said = source.to_string();
+            if !chain.ends_with(&said) {
+                chain = format!("{chain}: {said}");
+            }
+            next = source.source();
+        }
+        Problem { cause: Some(chain.into()), ..Problem::new(code, detail) }
     }
 
     /// Fields that cannot be used.
@@ -55,7 +77,7 @@ impl Problem {
             [one] => format!("{} {}", one.field, one.detail),
             many => format!("{} fields cannot be used", many.len()),
         };
-        Problem { errors, ..Problem::new(Code::Invalid, detail) }
+        Problem { errors: errors.into(), ..Problem::new(Code::Invalid, detail) }
     }
 
     /// Too many attempts; the next may be made after `wait_ms`.
@@ -66,7 +88,7 @@ impl Problem {
 
     /// The events behind a cursor are gone; the caller may go on from another.
     pub(crate) fn cursor_gone(detail: &str, go_on: String) -> Problem {
-        Problem { next_cursor: Some(go_on), ..Problem::new(Code::CursorGone, detail) }
+        Problem { next_cursor: Some(go_on.into()), ..Problem::new(Code::CursorGone, detail) }
     }
 
     /// The store does not keep what was asked for.
@@ -87,6 +109,11 @@ impl Problem {
     /// The same with another sentence about this case.
     pub(crate) fn about(self, detail: &str) -> Problem {
         Problem { detail: detail.to_owned(), ..self }
+    }
+
+    /// What caused it, for the log.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The fields that cannot be used.
@@ -129,8 +156,8 @@ impl From<Failure> for Problem {
                 Problem::new(Code::PreconditionFailed, why)
             }
             Failure::NoCodeKey => {
-                tracing::error!("there is no code key to mint with");
-                Problem::new(Code::Internal, "see the log of the server")
+                let cause = std::io::Error::other("there is no code key to mint with");
+                Problem::caused(Code::Internal, SEE_LOG, &cause)
             }
             Failure::Store(error) => error.into(),
             Failure::ImportStopped(stopped) => {
@@ -150,12 +177,9 @@ impl From<Refusal> for Problem {
 }
 
 impl From<HotError> for Problem {
-    /// Outages are logged here, once: the handler has nothing to add.
     fn from(error: HotError) -> Problem {
-        // Folders and files are the operator's business: the log has them.
         let (code, detail) = match &error {
             HotError::Overloaded { waiting } => {
-                tracing::warn!(error = %error, "a write was turned away");
                 let detail = format!("{waiting} writes already wait");
                 return Problem::new(Code::Overloaded, detail);
             }
@@ -171,8 +195,7 @@ impl From<HotError> for Problem {
             HotError::Cold(_) => (Code::ColdUnavailable, "the archive did not answer"),
             HotError::Damaged(_) => (Code::StoreDamaged, "the data in the store is damaged"),
         };
-        tracing::error!(error = %error, "the hot store did not answer");
-        Problem::new(code, detail)
+        Problem::caused(code, detail, &error)
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) route: &'a str,
     pub(crate) status: StatusCode,
     pub(crate) code: Code,
+    /// Why, if this server is at fault.
+    pub(crate) cause: Option<&'a str>,
     pub(crate) took: Duration,
 }
 
@@ -49,17 +51,27 @@ impl RequestLog {
         if missing > 0 {
             tracing::warn!(missing, "too many requests were refused or failed to log all of them");
         }
-        let Ended { id, trace, method, route, status, code, took } = ended;
-        tracing::info!(
-            request_id = id,
-            trace_id = trace.map(tracing::field::display),
-            method = method.as_str(),
-            route,
-            status = status.as_u16(),
-            code = code.as_str(),
-            took_ms = took.as_millis() as u64,
-            "refused"
-        );
+        let Ended { id, trace, method, route, status, code, cause, took } = ended;
+        // The level is part of a line's place in the code, so there are two.
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    request_id = id,
+                    trace_id = trace.map(tracing::field::display),
+                    method = method.as_str(),
+                    route,
+                    status = status.as_u16(),
+                    code = code.as_str(),
+                    cause,
+                    took_ms = took.as_millis() as u64,
+                    $message
+                )
+            };
+        }
+        match cause {
+            Some(_) => line!(error, "failed"),
+            None => line!(info, "refused"),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{Access, App};
 use crate::around::{Around, around, panicked};
-use crate::extract::no_such_path;
+use crate::extract::{KeyedRoutes, no_such_path, refuse_unread_key};
 use crate::problem::{Code, Problem};
 use crate::token::Tokens;
 use crate::{compress, metrics, openapi, pages};
@@ -26,7 +26,9 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
     let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
+    let unread_key = from_fn_with_state(KeyedRoutes::of(&document), refuse_unread_key);
     let routes = routes
+        .layer(unread_key)
         .with_state(Arc::clone(&app))
         .merge(pages::routes(&document))
         .merge(metrics::routes(app))

@@ -17,6 +17,7 @@ mod mint;
 mod provider;
 mod public_key;
 mod raw;
+mod role_claim;
 #[cfg(test)]
 pub(crate) mod testkeys;
 mod text;
@@ -38,12 +39,13 @@ pub use self::id_token::ID_TOKEN_BYTES_MAX;
 pub use self::local_keys::{KID_BYTES_MAX, LocalKey, LocalKeys, SECRET_BYTES_MIN};
 pub use self::mint::{BadMint, TTL_MS_MAX};
 pub use self::public_key::{PublicAlgorithm, PublicKey};
+pub use self::role_claim::{ROLE_PREFIX, RoleClaim};
 
 use crate::jwks::Published;
 
 use self::local_keys::LocalState;
 use self::mint::sign;
-use self::raw::Parts;
+use self::raw::{Parts, all_claims};
 use self::text::echo;
 use self::verified::{Verified, print_of};
 
@@ -146,7 +148,9 @@ impl Tokens {
             Some(external) if external.issuer == iss => {
                 let Published { key, good_until_ms } = external.key(kid, now_ms).await?;
                 parts.check_signature(key.algorithm, &key.key)?;
-                let claims = parts.claims.check(Issuer::External, &external.audience, now_ms)?;
+                let role = || external.role_claim.role(&all_claims(token)?);
+                let audience = &external.audience;
+                let claims = parts.claims.check(Issuer::External, audience, role, now_ms)?;
                 Ok((claims, good_until_ms))
             }
             Some(_) | None if iss == LOCAL_ISSUER => {
@@ -202,7 +206,7 @@ fn verify_local(
         None => return Err(BadToken::UnknownKey { kid: echo(kid) }),
     };
     parts.check_signature(Algorithm::HS256, key)?;
-    parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, now_ms)
+    parts.claims.check(Issuer::Local, LOCAL_AUDIENCE, || parts.claims.role(), now_ms)
 }
 
 #[cfg(test)]

@@ -74,12 +74,12 @@ impl App {
             return;
         }
         let own = caller.filter(|caller| caller.role == Role::User).map(|caller| &caller.subject);
-        let unknown = trial.code.filter(|_| problem == Code::NotFound);
+        let not_found = trial.code.filter(|_| problem == Code::NotFound);
         let shown = trial.code.map(|code| self.engine.printed_text(code));
         let attempt = Attempt {
             at: self.engine.now().0,
             action: trial.action.into(),
-            code: shown.map(|shown| if unknown.is_some() { masked(&shown) } else { shown }),
+            code: shown.map(|shown| if not_found.is_some() { masked(&shown) } else { shown }),
             // An unknown one has no sums.
             campaign: campaign_id.filter(|_| problem != Code::NotFound).map(str::to_owned),
             user: trial.user.or(own).map(ToString::to_string),
@@ -90,22 +90,29 @@ impl App {
             unknown: None,
         };
         let now = attempt.at;
-        match unknown.filter(|_| self.unknown_looked_at.blocked(EVERYBODY, now).is_none()) {
+        match not_found.filter(|_| self.unknown_looked_at.blocked(EVERYBODY, now).is_none()) {
             Some(code) => {
                 self.unknown_looked_at.count(EVERYBODY, now);
-                self.keep_unknown(log, code.clone(), attempt);
+                self.keep_not_found(log, code.clone(), attempt);
             }
             None => log.keep(attempt),
         }
     }
 
-    /// Keeps an attempt with an unknown code. Beside the answer, not before it: the time would tell a
+    /// Keeps an attempt that was answered with `NOT_FOUND`. Beside the answer, not before it: the time would tell a
     /// guesser how close they are.
-    fn keep_unknown(&self, log: &Arc<AttemptLog>, code: CodeText, attempt: Attempt) {
+    fn keep_not_found(&self, log: &Arc<AttemptLog>, code: CodeText, mut attempt: Attempt) {
         let (log, engine) = (Arc::clone(log), Arc::clone(&self.engine));
         tokio::spawn(async move {
-            let unknown = Some(engine.unknown(&code).into());
-            log.keep(Attempt { unknown, ..attempt });
+            // A store that does not answer says nothing; the attempt is kept all the same.
+            if let Ok(reason) = engine.not_found_reason(&code).await {
+                attempt.unknown = Some(reason.as_str().into());
+                if reason.is_coupon() {
+                    // The page of the coupon shows it, so people who may see coupons find it by its code.
+                    attempt.code = Some(engine.printed_text(&code));
+                }
+            }
+            log.keep(attempt);
         });
     }
 }

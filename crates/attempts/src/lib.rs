@@ -43,7 +43,7 @@ pub struct Attempt {
     pub peer: Option<String>,
     /// Why it was refused: a problem code.
     pub problem: Cow<'static, str>,
-    /// What is known of a code that no coupon has.
+    /// Why the answer was that there is no such coupon.
     pub unknown: Option<Cow<'static, str>>,
 }
 

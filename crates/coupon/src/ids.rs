@@ -9,6 +9,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::BidiControl;
+
 pub use user::{USER_LEN_MAX, UserId};
 
 /// Longest `campaign_id`, `batch_id` or `reader`, in characters: a UUID with a
@@ -197,12 +200,24 @@ impl FromStr for Reason {
         if text.is_empty() || text.len() > REASON_LEN_MAX {
             return Err(BadName::Bytes { found: text.len(), max: REASON_LEN_MAX });
         }
-        match text.chars().enumerate().find(|(_, c)| c.is_control()) {
-            Some((at, found)) => {
-                Err(BadName::Character { found, at, want: "text without control characters" })
-            }
-            None => Ok(Reason(text.into())),
+        check_sentence(text)?;
+        Ok(Reason(text.into()))
+    }
+}
+
+/// Checks a text that people write for people: a reason, the name of a campaign.
+///
+/// # Errors
+/// A control character, or a control of direction (Bidi_Control): it would turn the sentence round in which the text
+/// is shown.
+pub fn check_sentence(text: &str) -> Result<(), BadName> {
+    let turns = CodePointSetData::new::<BidiControl>();
+    match text.chars().enumerate().find(|(_, c)| c.is_control() || turns.contains(*c)) {
+        Some((at, found)) => {
+            let want = "text without control characters and marks of direction";
+            Err(BadName::Character { found, at, want })
         }
+        None => Ok(()),
     }
 }
 
@@ -230,6 +245,9 @@ mod tests {
             ("an order with a slash", "991/2".parse::<OrderRef>().is_ok(), true),
             ("a reason with spaces", "sent twice".parse::<Reason>().is_ok(), true),
             ("a reason of two lines", "a\nb".parse::<Reason>().is_ok(), false),
+            ("a reason in Hebrew", "נשלח פעמיים".parse::<Reason>().is_ok(), true),
+            ("a reason that turns round", "a\u{202e}b".parse::<Reason>().is_ok(), false),
+            ("a reason that ends an isolate", "a\u{2069}b".parse::<Reason>().is_ok(), false),
             ("a reason at the limit", "r".repeat(REASON_LEN_MAX).parse::<Reason>().is_ok(), true),
             (
                 "a reason past the limit",

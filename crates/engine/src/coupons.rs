@@ -8,19 +8,26 @@ mod read;
 mod redeem;
 mod view;
 
-use coupon::apply::{Change, Outcome};
+use coupon::apply::{Action, Asker, Change, Outcome};
 use coupon::code::CodeText;
+use coupon::ids::{CampaignId, OrderRef, UserId};
 use coupon::refusal::Refusal;
 use hot::{Applied, CouponSnapshot};
+use router::Found;
 
 use crate::failure::{Done, Failure};
-use crate::{Caller, Engine};
+use crate::{Caller, Engine, Role};
 
 pub use admin::{AdminChange, Expiry};
 pub use check::CheckView;
 pub use hold::{HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView};
+pub use read::NotFoundReason;
 pub use redeem::RedemptionView;
 pub use view::CouponView;
+
+/// What a call with a shared code lacks, if the order alone does not say which coupon is meant.
+const NEEDS_USER: &str =
+    "is missing: everybody uses this code, so name the user whose coupon you mean";
 
 impl Engine {
     async fn change_at(
@@ -32,6 +39,45 @@ impl Engine {
         let found = self.find(text).await?;
         let applied = self.hot.apply(&found, change).await?;
         self.settled(caller, applied)
+    }
+
+    /// Applies a release or a cancellation, which name an order.
+    async fn give_back(
+        &self,
+        caller: &Caller,
+        text: &CodeText,
+        user: Option<UserId>,
+        order: &OrderRef,
+        action: Action,
+    ) -> Result<Done<CouponSnapshot>, Failure> {
+        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
+        let mut change = self.change(caller, action);
+        let mut found = self.find(text).await?;
+        if user.is_some() || caller.role == Role::User {
+            // The store then finds the user's coupon behind a shared code by itself.
+            change.asker = Asker::User(caller.acts_for(user)?);
+        } else if let Found::Shared { campaign } = &found {
+            let snapshot = self.redeemed_behind(campaign, None, order).await?;
+            let snapshot = snapshot.ok_or_else(|| Failure::invalid("user_id", NEEDS_USER))?;
+            let code = snapshot.coupon.code().as_str().parse();
+            found = self.find(&code.map_err(|_| Failure::refused(Refusal::NotFound))?).await?;
+        }
+        let applied = self.hot.apply(&found, change).await?;
+        self.settled(caller, applied)
+    }
+
+    /// The one coupon of a shared code that an order has redeemed, of this user or of anybody; `None` if there are
+    /// none or several, or if the store does not keep what an order redeemed.
+    async fn redeemed_behind(
+        &self,
+        campaign: &CampaignId,
+        user: Option<&UserId>,
+        order: &OrderRef,
+    ) -> Result<Option<CouponSnapshot>, Failure> {
+        let mut snapshots = self.redeemed_of_order(campaign, order).await?;
+        snapshots.retain(|it| user.is_none() || it.coupon.holder() == user);
+        let only = if snapshots.len() == 1 { snapshots.pop() } else { None };
+        Ok(only)
     }
 
     /// The coupon after an accepted or replayed change.

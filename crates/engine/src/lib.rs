@@ -73,7 +73,7 @@ pub use compactions::{
 pub use coupon_file::{COUPON_COLUMNS, coupon_csv_header, coupon_csv_row};
 pub use coupons::{
     AdminChange, CheckView, CouponView, Expiry, HOLD_SECONDS_DEFAULT, HOLD_SECONDS_MAX, HoldView,
-    RedemptionView,
+    NotFoundReason, RedemptionView,
 };
 pub use events::EventView;
 pub use failure::{BadFile, Done, Failure, Fault};
@@ -172,11 +172,6 @@ impl Engine {
     /// Those of the store.
     pub async fn touch(&self) -> Result<(), HotError> {
         self.hot.touch(self.now()).await
-    }
-
-    /// What a code that no coupon has may be, for people who look why it was refused. About 0.1 ms.
-    pub fn unknown(&self, text: &CodeText) -> &'static str {
-        self.router.unknown(text).as_str()
     }
 
     /// The code that may be meant by one that no coupon has, as people read it. About 0.1 ms.

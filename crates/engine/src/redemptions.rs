@@ -147,6 +147,19 @@ impl Engine {
         Ok(store.forget_orders(Day(self.now().day().0.saturating_sub(days))).await?)
     }
 
+    /// The coupons of a campaign that an order has redeemed, also those that it gave back; none if the store does not
+    /// keep that.
+    pub(crate) async fn redeemed_of_order(
+        &self,
+        campaign: &CampaignId,
+        order: &OrderRef,
+    ) -> Result<Vec<CouponSnapshot>, Failure> {
+        let Some(store) = self.hot.redemptions() else { return Ok(Vec::new()) };
+        let within = Within { campaign: Some(campaign.clone()), days: None, zone: Zone::utc() };
+        let listed = self.of_order(store, order, &within).await?.unwrap_or_default();
+        Ok(listed.into_iter().map(|it| it.snapshot).collect())
+    }
+
     /// What an order has redeemed, newest first; `None` if the store does not keep that.
     async fn of_order(
         &self,

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub struct NewBatch {
     /// The id of the batch, unique within the campaign. If it is left out, the server chooses one.
-    batch_id: Option<String>,
+    pub(crate) batch_id: Option<String>,
     /// How many coupons to mint: 1 to 100,000,000,000. This is one small write for any number.
     #[schema(minimum = 1)]
     count: u64,

@@ -100,15 +100,15 @@ impl HoldRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
+    /// Release the hold only if it is of this user. A shared code needs it. A user leaves it out.
+    user_id: Option<String>,
     /// The order whose hold to release.
     order_ref: String,
 }
 
 impl ReleaseRequest {
-    pub(crate) fn read(&self) -> Result<OrderRef, Problem> {
-        let mut reading = Reading::default();
-        let order = reading.must("order_ref", Some(&self.order_ref));
-        reading.done(order)
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef), Problem> {
+        user_and_order(self.user_id.as_deref(), &self.order_ref)
     }
 }
 
@@ -116,6 +116,9 @@ impl ReleaseRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelRedemptionRequest {
+    /// Cancel only a redemption of this user. A shared code needs it if the order has redeemed several of its coupons.
+    /// A user leaves it out.
+    user_id: Option<String>,
     /// The order that redeemed the coupon.
     order_ref: String,
     /// The reason, for people who read the history later: 1 to 200 bytes.
@@ -124,11 +127,12 @@ pub struct CancelRedemptionRequest {
 }
 
 impl CancelRedemptionRequest {
-    pub(crate) fn read(&self) -> Result<(OrderRef, Option<Reason>), Problem> {
+    pub(crate) fn read(&self) -> Result<(Option<UserId>, OrderRef, Option<Reason>), Problem> {
         let mut reading = Reading::default();
+        let user = reading.may("user_id", self.user_id.as_deref());
         let order = reading.must("order_ref", Some(&self.order_ref));
         let reason = reading.may("reason", self.reason.as_deref());
-        reading.done(order.map(|order| (order, reason)))
+        reading.done(order.map(|order| (user, order, reason)))
     }
 }
 

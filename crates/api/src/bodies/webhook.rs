@@ -18,7 +18,7 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     /// The id of the webhook. If it is left out, the server chooses one.
-    webhook_id: Option<String>,
+    pub(crate) webhook_id: Option<String>,
     /// Where to post: `https` to a public address.
     #[schema(max_length = 2048)]
     url: String,

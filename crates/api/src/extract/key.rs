@@ -1,13 +1,21 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), for clients that have no other name for a request.
 //!
-//! couponry remembers names for ever, in the field that has one: `issue_ref`, `revoke_ref`, `order_ref`. The header
-//! is another way to write that field, so it needs no memory of its own.
+//! couponry remembers names for ever, in the field that has one: `issue_ref`, `order_ref`, `campaign_id`. The header
+//! is another way to write that field, so it needs no memory of its own. A call without such a field refuses the
+//! header: whoever sends it relies on it.
 
-use axum::extract::FromRequestParts;
-use axum::http::HeaderName;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderName, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use engine::Fault;
+use serde_json::Value;
 
+use crate::metrics::Route;
 use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -31,7 +39,7 @@ impl<S: Sync> FromRequestParts<S> for Key {
 }
 
 impl Key {
-    /// The name of the request: that in its body, or this key.
+    /// The name of the request: that in its body or its query, or this key.
     ///
     /// # Errors
     /// `Invalid`, if both are there and differ.
@@ -42,11 +50,64 @@ impl Key {
     ) -> Result<Option<&'a str>, Problem> {
         match (self.0.as_deref(), in_body) {
             (Some(key), Some(name)) if key != name => Err(fault(format!(
-                "is not the {field} of the body, and both name this request: send one of them"
+                "is not the {field} of the request, and both name this request: send one of them"
             ))),
             (key, name) => Ok(name.or(key)),
         }
     }
+
+    /// Writes the key into a field that names what the request creates, if the field is empty.
+    ///
+    /// # Errors
+    /// Those of [`Key::or_in`].
+    pub(crate) fn fill(self, name: &str, field: &mut Option<String>) -> Result<(), Problem> {
+        self.or_in(name, field.as_deref())?;
+        *field = field.take().or(self.0);
+        Ok(())
+    }
+}
+
+/// The templates of the paths whose POST has a use for a key.
+pub(crate) struct KeyedRoutes(HashSet<String>);
+
+impl KeyedRoutes {
+    /// Those that the OpenAPI document gives the header as a parameter.
+    pub(crate) fn of(document: &Value) -> Arc<KeyedRoutes> {
+        let is_key = |parameter: &Value| {
+            parameter["name"]
+                .as_str()
+                .is_some_and(|name| HEADER.as_str().eq_ignore_ascii_case(name))
+        };
+        let is_keyed = |item: &Value| {
+            item["post"]["parameters"].as_array().is_some_and(|all| all.iter().any(is_key))
+        };
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let keyed = paths.filter(|(_, item)| is_keyed(item)).map(|(path, _)| path.clone());
+        Arc::new(KeyedRoutes(keyed.collect()))
+    }
+
+    /// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
+    fn leaves_unread(&self, request: &Request) -> bool {
+        let is_keyed = match *request.method() {
+            Method::GET | Method::HEAD | Method::OPTIONS => true,
+            Method::POST => self.0.contains(Route::of(request).as_str()),
+            _ => false,
+        };
+        !is_keyed && request.headers().contains_key(HEADER)
+    }
+}
+
+/// Refuses a key where it would be ignored.
+pub(crate) async fn refuse_unread_key(
+    State(keyed): State<Arc<KeyedRoutes>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !keyed.leaves_unread(&request) {
+        return next.run(request).await;
+    }
+    let detail = "is not read by this call, so it would protect nothing: leave it out";
+    fault(detail.to_owned()).into_response()
 }
 
 fn fault(detail: String) -> Problem {

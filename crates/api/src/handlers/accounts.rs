@@ -16,7 +16,7 @@ use crate::app::{App, SignUp};
 use crate::bodies::{Credentials, Reading};
 use crate::extract::{Json, UserInPath, WhereFrom, Who, named, unauthenticated};
 use crate::peer::Peer;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, SEE_LOG};
 use crate::token::Role;
 use crate::tried::Trial;
 use crate::views::SessionBody;
@@ -222,24 +222,17 @@ fn has_accounts(app: &App) -> Result<(), Problem> {
 fn session(app: &App, user_id: &UserId) -> Result<SessionBody, Problem> {
     let now = app.engine.now().0;
     let minted = app.tokens.mint(user_id.as_str(), Role::User, USER_TOKEN_TTL_MS, now);
-    let (token, expires_at) = minted.map_err(|error| internal(&error))?;
+    let (token, expires_at) =
+        minted.map_err(|error| Problem::caused(Code::Internal, SEE_LOG, &error))?;
     let expires_at = format_instant(Millis(expires_at));
     Ok(SessionBody { user_id: user_id.to_string(), token, expires_at })
-}
-
-fn internal(error: &dyn std::error::Error) -> Problem {
-    tracing::error!(error = %error, "a token could not be signed");
-    Problem::new(Code::Internal, "see the log of the server")
 }
 
 impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Problem {
         match error {
             PasswordError::TooMany => Problem::too_many("too many sign-ins at once", 1_000),
-            error => {
-                tracing::error!(error = %error, "a password could not be checked");
-                Problem::new(Code::Internal, "see the log of the server")
-            }
+            error => Problem::caused(Code::Internal, SEE_LOG, &error),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use crate::answer::Answer;
+use crate::answer::Changed;
 use crate::app::App;
 use crate::bodies::{ExtendRequest, RevokeRequest, VoidRequest};
 use crate::extract::{CodeInPath, Json, Key, Who};
@@ -35,10 +35,10 @@ pub(crate) async fn revoke(
     CodeInPath(code): CodeInPath,
     key: Key,
     Json(body): Json<RevokeRequest>,
-) -> Result<Answer<CouponBody>, Problem> {
+) -> Result<Changed<CouponBody>, Problem> {
     let (user, reference, with) = body.read(&key)?;
-    let view = app.engine.revoke(&caller, &code, user, reference, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
+    let done = app.engine.revoke(&caller, &code, user, reference, with).await?;
+    Ok(Changed(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Void a coupon
@@ -55,9 +55,9 @@ pub(crate) async fn void_coupon(
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
     Json(body): Json<VoidRequest>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let view = app.engine.void(&caller, &code, body.read()?).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
+) -> Result<Changed<CouponBody>, Problem> {
+    let done = app.engine.void(&caller, &code, body.read()?).await?;
+    Ok(Changed(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Extend a coupon
@@ -75,8 +75,8 @@ pub(crate) async fn extend(
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ExtendRequest>,
-) -> Result<Answer<CouponBody>, Problem> {
+) -> Result<Changed<CouponBody>, Problem> {
     let (expiry, with) = body.read()?;
-    let view = app.engine.extend(&caller, &code, expiry, with).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
+    let done = app.engine.extend(&caller, &code, expiry, with).await?;
+    Ok(Changed(done.map(|view| CouponBody::from(&view))))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attempts::{Wanted, masked};
+use attempts::{FileError, Wanted, masked};
 use axum::extract::State;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
@@ -17,7 +17,7 @@ use crate::closed;
 use crate::cursor;
 use crate::extract::{Params, Who};
 use crate::paging::LIMITS;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, SEE_LOG};
 use crate::views::AttemptsBody;
 
 /// The list that a cursor belongs to.
@@ -105,13 +105,16 @@ pub(crate) async fn list_attempts(
     let found = tokio::task::spawn_blocking(move || log.find(&wanted, limit.min(PAGE_MAX))).await;
     let found = match found {
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            tracing::error!(error = %error, "the file of refused attempts did not answer");
-            return Err(Problem::new(Code::StoreUnavailable, "their file did not answer"));
-        }
-        Err(_) => return Err(Problem::new(Code::Internal, "see the log of the server")),
+        Ok(Err(error)) => return Err(attempts_failed(&error)),
+        Err(panicked) => return Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
     };
     let last = found.attempts.last().filter(|_| found.attempts.len() == limit);
     let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.number.to_string()]));
     Ok(Answer(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
+}
+
+/// The problem where the file of attempts cannot be read.
+pub(crate) fn attempts_failed(error: &FileError) -> Problem {
+    let detail = "the file of refused attempts did not answer";
+    Problem::caused(Code::StoreUnavailable, detail, error)
 }

@@ -23,6 +23,8 @@ use crate::views::{CampaignBody, CouponBody, List};
 /// later time, returns 200 with the same campaign. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns", tag = "campaigns",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Another way to write `campaign_id`, if the body has none.")),
     responses(
         (status = 201, body = CampaignBody, description = "The campaign was created"),
         (status = 200, body = CampaignBody, description = "An earlier request created it"),
@@ -31,8 +33,10 @@ use crate::views::{CampaignBody, CouponBody, List};
 pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    Json(body): Json<NewCampaign>,
+    key: Key,
+    Json(mut body): Json<NewCampaign>,
 ) -> Result<Tagged<Made<CampaignBody>>, Problem> {
+    key.fill("campaign_id", &mut body.campaign_id)?;
     let done = app.engine.create_campaign(&caller, body.into_draft()?).await?;
     let (Done::Created(view) | Done::Same(view)) = &done;
     let tag = view.tag();

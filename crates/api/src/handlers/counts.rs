@@ -15,7 +15,8 @@ use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
 use crate::extract::{CAMPAIGN, CampaignInPath, Params, Who, named};
-use crate::problem::{Code, Problem};
+use crate::handlers::attempts::attempts_failed;
+use crate::problem::{Code, Problem, SEE_LOG};
 use crate::views::CountsBody;
 
 /// Which sums to read.
@@ -113,11 +114,8 @@ async fn counts(
             let read = move || log.refused(campaign.as_deref(), from, until);
             match tokio::task::spawn_blocking(read).await {
                 Ok(Ok(refused)) => refused,
-                Ok(Err(error)) => {
-                    tracing::error!(error = %error, "the file of refused attempts did not answer");
-                    return Err(Problem::new(Code::StoreUnavailable, "their file did not answer"));
-                }
-                Err(_) => return Err(Problem::new(Code::Internal, "see the log of the server")),
+                Ok(Err(error)) => return Err(attempts_failed(&error)),
+                Err(panicked) => return Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
             }
         }
     };

@@ -6,7 +6,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::answer::{Answer, Made};
+use crate::answer::{Answer, Changed, Made};
 use crate::app::App;
 use crate::bodies::{
     CancelRedemptionRequest, HoldRequest, IssueCouponRequest, Reading, RedeemRequest,
@@ -25,6 +25,9 @@ pub(crate) struct Whose {
     /// Return the coupon only if this user has it. For a shared code, it says whose coupon to
     /// return. A user leaves it out.
     user_id: Option<String>,
+    /// Return the coupon only if this order has redeemed or holds it. For a shared code, it is enough if the
+    /// order has redeemed one coupon of the code.
+    order_ref: Option<String>,
 }
 
 /// Read a coupon
@@ -44,8 +47,9 @@ pub(crate) async fn read_coupon(
 ) -> Result<Answer<CouponDetail>, Problem> {
     let mut reading = Reading::default();
     let user = reading.may("user_id", whose.user_id.as_deref());
-    let user = reading.done(Some(user))?;
-    let read = app.engine.coupon(&caller, &code, user.clone());
+    let order = reading.may("order_ref", whose.order_ref.as_deref());
+    let (user, order) = reading.done(Some((user, order)))?;
+    let read = app.engine.coupon_of(&caller, &code, user.clone(), order);
     let view = app.unless_guessing(&caller, user.as_ref(), read).await?;
     Ok(Answer(CouponDetail::from(&view)))
 }
@@ -134,7 +138,8 @@ pub(crate) async fn hold(
 /// Release a hold
 ///
 /// If the order does not hold the coupon, changes nothing and returns 200. A shop and an admin may
-/// release the hold of any order, a user only their own. A user, a shop and an admin may call it.
+/// release the hold of any order, a user only their own. With the shared code of a campaign, a shop
+/// names the user. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/release", tag = "coupons", params(("code" = String, Path)),
     responses((status = 200, body = CouponBody,
@@ -145,10 +150,11 @@ pub(crate) async fn release(
     Who(caller): Who,
     CodeInPath(code): CodeInPath,
     Json(body): Json<ReleaseRequest>,
-) -> Result<Answer<CouponBody>, Problem> {
-    let release = app.engine.release(&caller, &code, body.read()?);
-    let view = app.unless_guessing(&caller, None, release).await?.into_inner();
-    Ok(Answer(CouponBody::from(&view)))
+) -> Result<Changed<CouponBody>, Problem> {
+    let (user, order) = body.read()?;
+    let release = app.engine.release(&caller, &code, user.clone(), order);
+    let done = app.unless_guessing(&caller, user.as_ref(), release).await?;
+    Ok(Changed(done.map(|view| CouponBody::from(&view))))
 }
 
 /// Redeem a coupon
@@ -187,7 +193,8 @@ pub(crate) async fn redeem(
 ///
 /// The coupon gets back the state and the holder that it had before the redemption.
 /// `coupon.expired` says whether it has expired since. The same `order_ref` cannot redeem the
-/// coupon again. A user, a shop and an admin may call it.
+/// coupon again. With the shared code of a campaign, the order says which coupon is meant; if it has
+/// redeemed several, a shop names the user. A user, a shop and an admin may call it.
 #[utoipa::path(
     post, path = "/v1/coupons/{code}/cancel-redemption", tag = "coupons",
     params(("code" = String, Path)),
@@ -200,12 +207,13 @@ pub(crate) async fn cancel_redemption(
     WhereFrom(peer): WhereFrom,
     CodeInPath(code): CodeInPath,
     Json(body): Json<CancelRedemptionRequest>,
-) -> Result<Answer<CancelledBody>, Problem> {
-    let (order, reason) = body.read()?;
-    let trial = Trial::of_code("cancel-redemption", &code, None, Some(&order));
-    let cancel = app.engine.cancel_redemption(&caller, &code, order.clone(), reason);
+) -> Result<Changed<CancelledBody>, Problem> {
+    let (user, order, reason) = body.read()?;
+    let trial = Trial::of_code("cancel-redemption", &code, user.as_ref(), Some(&order));
+    let cancel = app.engine.cancel_redemption(&caller, &code, user.clone(), order.clone(), reason);
     let done = app.tried(&caller, peer, &trial, cancel).await?;
-    let (redemption, coupon) = done.into_inner();
-    let redemption = RedemptionBody::from(&redemption);
-    Ok(Answer(CancelledBody { redemption, coupon: CouponBody::from(&coupon) }))
+    Ok(Changed(done.map(|(redemption, coupon)| {
+        let redemption = RedemptionBody::from(&redemption);
+        CancelledBody { redemption, coupon: CouponBody::from(&coupon) }
+    })))
 }

@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 use crate::answer::{Made, csv};
 use crate::app::App;
 use crate::bodies::{NewBatch, Reading};
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Params, Who, is_type, named};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, Who, is_type, named};
 use crate::patient;
 use crate::problem::{Code, Problem};
 use crate::views::{BatchBody, BatchOrDryRun, DryRunBody};
@@ -97,7 +97,12 @@ pub(crate) struct ImportParams {
 /// With `dry_run=true`, writes nothing and returns an `ImportDryRun`. Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/campaigns/{campaign_id}/batches", tag = "batches",
-    params(("campaign_id" = String, Path), ImportParams),
+    params(
+        ("campaign_id" = String, Path),
+        ImportParams,
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Another way to write `batch_id`, if the request has none."),
+    ),
     request_body(content(
         (NewBatch = "application/json"),
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
@@ -113,12 +118,12 @@ pub(crate) async fn create_batch(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     CampaignInPath(campaign): CampaignInPath,
-    Params(params): Params<ImportParams>,
+    Params(mut params): Params<ImportParams>,
+    key: Key,
     request: Request,
 ) -> Result<Made<BatchOrDryRun>, Problem> {
     let is_dry_run = params.dry_run.unwrap_or(false);
     let given = params.given();
-    let (batch, mut format) = params.read()?;
     if is_type(request.headers(), "application/json") {
         if !given.is_empty() {
             let fault = |name: &str| Fault::new(name, "is for text/csv: leave it out");
@@ -128,7 +133,8 @@ pub(crate) async fn create_batch(
             });
             return Err(Problem::invalid(faults.collect()));
         }
-        let Json(body) = Json::<NewBatch>::from_request(request, &()).await?;
+        let Json(mut body) = Json::<NewBatch>::from_request(request, &()).await?;
+        key.fill("batch_id", &mut body.batch_id)?;
         let done = app.engine.mint_batch(&caller, &campaign, body.into_request()?).await;
         let done = done.map_err(named(CAMPAIGN))?;
         return Ok(Made(done.map(|batch| BatchOrDryRun::from(&batch))));
@@ -137,6 +143,8 @@ pub(crate) async fn create_batch(
         let detail = "send application/json to mint, or text/csv or a workbook of Excel to import";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
+    key.fill("batch_id", &mut params.batch_id)?;
+    let (batch, mut format) = params.read()?;
     if format.encoding.is_none() {
         format.encoding = charset(request.headers())?;
     }

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::bodies::{NewWebhook, NoFields, Reading, SecretRotation, WebhookChanges};
 use crate::closed;
 use crate::cursor;
-use crate::extract::{DeliveryInPath, Json, Params, WebhookInPath, Who};
+use crate::extract::{DeliveryInPath, Json, Key, Params, WebhookInPath, Who};
 use crate::paging::{LIMITS, Page};
 use crate::problem::{Code, Problem};
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
@@ -39,6 +39,8 @@ const QUERY: &str = "webhooks";
 /// Only an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks", tag = "webhooks", request_body = NewWebhook,
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Another way to write `webhook_id`, if the body has none.")),
     responses(
         (status = 201, body = WebhookBody, description = "The webhook and its secret"),
         (status = 200, body = WebhookBody, description = "It was created before"),
@@ -47,8 +49,10 @@ const QUERY: &str = "webhooks";
 pub(crate) async fn create_webhook(
     State(app): State<Arc<App>>,
     Who(caller): Who,
-    Json(body): Json<NewWebhook>,
+    key: Key,
+    Json(mut body): Json<NewWebhook>,
 ) -> Result<Made<WebhookBody>, Problem> {
+    key.fill("webhook_id", &mut body.webhook_id)?;
     caller.must_be(&[Role::Admin])?;
     let webhooks = kept(&app)?;
     let cursor = newest(&app, &caller).await?;
@@ -163,15 +167,22 @@ pub(crate) async fn delete_webhook(
 /// an admin may call it.
 #[utoipa::path(
     post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks",
-    params(("webhook_id" = String, Path)), request_body = SecretRotation,
+    params(
+        ("webhook_id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "Another way to write `rotate_ref`, if the body has none."),
+    ),
+    request_body = SecretRotation,
     responses((status = 200, body = SecretBody, description = "The new secret"))
 )]
 pub(crate) async fn rotate_secret(
     State(app): State<Arc<App>>,
     Who(caller): Who,
     WebhookInPath(id): WebhookInPath,
-    Json(body): Json<SecretRotation>,
+    key: Key,
+    Json(mut body): Json<SecretRotation>,
 ) -> Result<Answer<SecretBody>, Problem> {
+    key.fill("rotate_ref", &mut body.rotate_ref)?;
     caller.must_be(&[Role::Admin])?;
     let overlap = body.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
     let rotation = Rotation { rotate_ref: body.rotate_ref, overlap };
@@ -359,16 +370,15 @@ fn refused(error: WebhookError) -> Problem {
         WebhookError::NoRandom => Problem::new(Code::Internal, text),
         WebhookError::Ending => Problem::new(Code::StoreUnavailable, text),
         WebhookError::Cluster(error) => {
-            tracing::error!(error = %error, "the cluster of webhooks did not answer");
-            Problem::new(Code::StoreUnavailable, "the cluster did not answer")
+            Problem::caused(Code::StoreUnavailable, "the cluster did not answer", &*error)
         }
         WebhookError::Unknown(error) => {
-            tracing::error!(error = %error, "the cluster of webhooks did not say what it did");
-            Problem::new(Code::OutcomeUnknown, "the cluster did not say whether it happened")
+            let detail = "the cluster did not say whether it happened";
+            Problem::caused(Code::OutcomeUnknown, detail, &*error)
         }
         WebhookError::File(error) => {
-            tracing::error!(error = %error, "the file of webhooks did not answer");
-            Problem::new(Code::StoreUnavailable, "the file of webhooks did not answer")
+            let detail = "the file of webhooks did not answer";
+            Problem::caused(Code::StoreUnavailable, detail, &error)
         }
     }
 }

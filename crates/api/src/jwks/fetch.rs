@@ -55,7 +55,9 @@ pub enum FetchError {
     #[error("JWKS is not a JSON object with keys")]
     Json(#[source] serde_json::Error),
     /// A set from which not one key can be used would lock everybody out.
-    #[error("JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid")]
+    #[error(
+        "JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid, which several keys need"
+    )]
     NoUsableKey {
         /// How many of other kinds.
         found: usize,
@@ -90,8 +92,36 @@ pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchErro
     Ok(body)
 }
 
+/// The keys of a set that are of use here.
+#[derive(Debug, Default)]
+pub(super) struct UsableKeys {
+    by_id: HashMap<String, PublicKey>,
+    /// The key, if there is only one, and its id.
+    only: Option<(Option<String>, PublicKey)>,
+}
+
+impl UsableKeys {
+    /// The key that a token means by `kid`. Some providers have one key, and name it neither in the set nor in their
+    /// tokens: then there is only one to try.
+    pub(super) fn find(&self, kid: Option<&str>) -> Option<&PublicKey> {
+        let only = self.only.as_ref();
+        match kid {
+            Some(kid) => {
+                let nameless = only.filter(|(id, _)| id.is_none()).map(|(_, key)| key);
+                self.by_id.get(kid).or(nameless)
+            }
+            None => only.map(|(_, key)| key),
+        }
+    }
+
+    /// How many can be found.
+    pub(super) fn count(&self) -> usize {
+        self.by_id.len().max(usize::from(self.only.is_some()))
+    }
+}
+
 /// One odd entry does not spoil the others: providers publish encryption keys and new kinds too.
-pub(super) fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, FetchError> {
+pub(super) fn usable_keys(body: &[u8]) -> Result<UsableKeys, FetchError> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Value>,
@@ -101,14 +131,15 @@ pub(super) fn usable_keys(body: &[u8]) -> Result<HashMap<String, PublicKey>, Fet
     if found > JWKS_KEYS_MAX {
         tracing::warn!(found, "JWKS has more than {JWKS_KEYS_MAX} keys, the rest is left out");
     }
-    let keys: HashMap<String, PublicKey> = set
-        .keys
-        .into_iter()
-        .take(JWKS_KEYS_MAX)
+    let entries = set.keys.into_iter().take(JWKS_KEYS_MAX);
+    let mut keys: Vec<(Option<String>, PublicKey)> = entries
         .filter_map(|entry| PublicKey::from_jwk(&serde_json::from_value::<Jwk>(entry).ok()?))
         .collect();
-    match keys.is_empty() {
-        true => Err(FetchError::NoUsableKey { found }),
-        false => Ok(keys),
+    let only = if keys.len() == 1 { keys.first().cloned() } else { None };
+    let by_id = keys.drain(..).filter_map(|(id, key)| Some((id?, key))).collect();
+    let usable = UsableKeys { by_id, only };
+    match usable.count() {
+        0 => Err(FetchError::NoUsableKey { found }),
+        _ => Ok(usable),
     }
 }

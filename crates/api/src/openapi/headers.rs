@@ -6,6 +6,23 @@ use super::operations;
 use crate::around::REQUEST_ID_LEN_MAX;
 use crate::problem::{Code, problems_of};
 
+/// The operations that can answer what an earlier request did.
+const REPLAYING: [&str; 13] = [
+    "create_campaign",
+    "create_batch",
+    "create_webhook",
+    "create_user",
+    "issue",
+    "issue_coupon",
+    "hold",
+    "release",
+    "redeem",
+    "cancel_redemption",
+    "revoke",
+    "void_coupon",
+    "extend",
+];
+
 /// Declares the headers of every answer of every operation.
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {
@@ -34,6 +51,13 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
             "Retry-After",
             "Wait this many seconds, then send the request again. Not every code has this header.",
             json!({"type": "integer", "minimum": 1}),
+        );
+    }
+    if status == "200" && REPLAYING.contains(&operation) {
+        has(
+            "Idempotent-Replayed",
+            "`true` if an earlier request did this, and this one changed nothing; otherwise not there.",
+            json!({"type": "string", "enum": ["true"]}),
         );
     }
     match (operation, status) {

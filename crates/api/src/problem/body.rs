@@ -56,7 +56,7 @@ impl Problem {
             retry: self.code.retry().as_str(),
             retry_at: self.retry_at.map(format_instant),
             coupon: self.coupon.clone(),
-            next_cursor: self.next_cursor.clone(),
+            next_cursor: self.next_cursor.as_deref().map(str::to_owned),
             errors: (!self.errors.is_empty())
                 .then(|| self.errors.iter().map(ErrorBody::from).collect()),
             request_id: request_id.to_owned(),

@@ -14,7 +14,7 @@ problems! {
     Invalid "INVALID" 400 Never "The request is not valid";
     /// The request has no valid token.
     Unauthenticated "UNAUTHENTICATED" 401 Never "A valid token is needed"
-        hint "send `Authorization: Bearer TOKEN`; `couponry token --role admin` prints one";
+        hint "send `Authorization: Bearer TOKEN`; `couponry token --role admin` prints one where this server keeps its data";
     /// The role of the token may not do this.
     Forbidden "FORBIDDEN" 403 Never "The token's role may not do this";
     /// There is no such thing, or none that the caller may know of.
@@ -28,7 +28,8 @@ problems! {
     /// Another user holds the coupon.
     AlreadyIssued: Refusal "ALREADY_ISSUED" 409 Never "The coupon has been issued to somebody else";
     /// Nobody holds the coupon.
-    NotIssued: Refusal "NOT_ISSUED" 409 Never "The coupon has not been issued";
+    NotIssued: Refusal "NOT_ISSUED" 409 Never "The coupon has not been issued"
+        hint "issue it to the user first; codes that anybody may use need a campaign with handout bearer";
     /// The last millisecond of the coupon has passed.
     Expired: Refusal "EXPIRED" 409 Never "The coupon has expired";
     /// The coupon is void.

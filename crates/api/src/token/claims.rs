@@ -131,6 +131,14 @@ pub enum BadToken {
         /// `role` of the token.
         found: String,
     },
+    /// The claim with the role is absent, or a list without a role of ours.
+    #[error(
+        "token has no role in {claim}, want user, shop, operator or admin, or a list with one of them after couponry-"
+    )]
+    NoRole {
+        /// Its name.
+        claim: String,
+    },
     /// `exp` has come.
     #[error("token expired at {exp_s}, it is {now_s} (seconds since 1970)")]
     Expired {

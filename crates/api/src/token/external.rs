@@ -3,6 +3,7 @@
 use super::bad_key::BadKey;
 use super::claims::{BadToken, LOCAL_ISSUER};
 use super::public_key::PublicKey;
+use super::role_claim::RoleClaim;
 use super::text::echo;
 use crate::jwks::{Jwks, NoKey, Published};
 
@@ -11,6 +12,7 @@ use crate::jwks::{Jwks, NoKey, Published};
 pub struct ExternalIssuer {
     pub(super) issuer: String,
     pub(super) audience: String,
+    pub(super) role_claim: RoleClaim,
     keys: ExternalKeys,
 }
 
@@ -49,17 +51,23 @@ impl ExternalIssuer {
         if audience.is_empty() {
             return Err(BadKey::AudienceName);
         }
-        Ok(ExternalIssuer { issuer: issuer.to_owned(), audience: audience.to_owned(), keys })
+        let (issuer, audience) = (issuer.to_owned(), audience.to_owned());
+        Ok(ExternalIssuer { issuer, audience, role_claim: RoleClaim::default(), keys })
+    }
+
+    /// The same, whose tokens have their role in this claim.
+    pub fn with_role_claim(self, role_claim: RoleClaim) -> ExternalIssuer {
+        ExternalIssuer { role_claim, ..self }
     }
 
     pub(super) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, BadToken> {
         match &self.keys {
             ExternalKeys::One(key) => Ok(Published { key: key.clone(), good_until_ms: i64::MAX }),
             ExternalKeys::Set(jwks) => {
-                let kid = kid.ok_or(BadToken::NoKid)?;
-                jwks.key(kid, now_ms).await.map_err(|none| match none {
-                    NoKey::Unknown => BadToken::UnknownKey { kid: echo(kid) },
-                    NoKey::Unavailable => BadToken::KeysUnavailable,
+                jwks.key(kid, now_ms).await.map_err(|none| match (none, kid) {
+                    (NoKey::Unknown, Some(kid)) => BadToken::UnknownKey { kid: echo(kid) },
+                    (NoKey::Unknown, None) => BadToken::NoKid,
+                    (NoKey::Unavailable, _) => BadToken::KeysUnavailable,
                 })
             }
         }

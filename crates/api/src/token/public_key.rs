@@ -96,11 +96,11 @@ impl PublicKey {
         .ok_or(bad)
     }
 
-    /// The id and the key of one entry of a JWKS, or `None` when it is of no use here: symmetric,
-    /// for encryption, another curve or algorithm, too short, or without an id.
+    /// The id, if it has one, and the key of one entry of a JWKS, or `None` when it is of no use here: symmetric,
+    /// for encryption, another curve or algorithm, too short, or with an id that is too long.
     ///
     /// The algorithm follows from the key type; an `alg` that says otherwise makes it unusable.
-    pub(crate) fn from_jwk(jwk: &Jwk) -> Option<(String, PublicKey)> {
+    pub(crate) fn from_jwk(jwk: &Jwk) -> Option<(Option<String>, PublicKey)> {
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => PublicAlgorithm::Rs256,
             AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
@@ -113,7 +113,7 @@ impl PublicKey {
             _ => return None,
         };
         let common = &jwk.common;
-        let kid = checked_kid(common.key_id.as_deref()?).ok()?;
+        let kid = common.key_id.as_deref().map(checked_kid).transpose().ok()?;
         let signs =
             common.public_key_use.as_ref().is_none_or(|found| *found == PublicKeyUse::Signature);
         let wanted = KeyAlgorithm::from(algorithm.to_jwt());

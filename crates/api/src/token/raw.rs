@@ -9,9 +9,9 @@ use jsonwebtoken::dangerous::insecure_decode;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, TokenData};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::claims::{BadToken, Claims, Issuer, TOKEN_BYTES_MAX};
+use super::claims::{BadToken, Claims, Issuer, Role, TOKEN_BYTES_MAX};
 use super::local_keys::KID_BYTES_MAX;
 use super::text::echo;
 
@@ -104,15 +104,24 @@ impl RawClaims {
         &self,
         issuer: Issuer,
         audience: &str,
+        role: impl FnOnce() -> Result<Role, BadToken>,
         now_ms: i64,
     ) -> Result<Claims, BadToken> {
         self.check_audience(audience)?;
         let subject = text("sub", self.sub.as_ref())?;
         let subject: UserId = subject.parse().map_err(BadToken::Subject)?;
-        let role = text("role", self.role.as_ref())?;
-        let role = role.parse().map_err(|_| BadToken::Role { found: echo(role) })?;
+        let role = role()?;
         let expires_at_ms = self.check_time(now_ms)?;
         Ok(Claims { subject, role, issuer, expires_at_ms })
+    }
+
+    /// The role of one of our tokens.
+    ///
+    /// # Errors
+    /// It has none, or none of ours.
+    pub(super) fn role(&self) -> Result<Role, BadToken> {
+        let role = text("role", self.role.as_ref())?;
+        role.parse().map_err(|_| BadToken::Role { found: echo(role) })
     }
 
     /// Checks that a token is meant for somebody.
@@ -143,6 +152,15 @@ impl RawClaims {
         }
         Ok(expires_at_ms)
     }
+}
+
+/// Everything that a token says, whose signature was checked.
+///
+/// # Errors
+/// [`BadToken::Malformed`].
+pub(super) fn all_claims(token: &str) -> Result<Map<String, Value>, BadToken> {
+    let read = insecure_decode::<Map<String, Value>>(token);
+    Ok(read.map_err(|_| BadToken::Malformed { what: FORM })?.claims)
 }
 
 fn missing(claim: &'static str) -> BadToken {

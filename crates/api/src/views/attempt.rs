@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use attempts::{Found, Kept};
+use attempts::{Found, Kept, masked};
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
 use serde::Serialize;
@@ -33,11 +33,10 @@ pub struct AttemptBody {
     #[schema(value_type = closed::AttemptAction)]
     action: String,
     /// The code as people read it, without the prefix of its campaign; null if none was named. A part of it
-    /// if no coupon has it: `*` stands for the others.
+    /// if no coupon has it, and for a shop if the answer was `NOT_FOUND`: `*` stands for the others.
     #[schema(min_length = 4, max_length = 79)]
     code: Option<String>,
-    /// What a code that no coupon has may be. Null for a shop, for other codes, and if there were too many
-    /// to look.
+    /// Why the answer was `NOT_FOUND`. Null for a shop, for other answers, and if there were too many to look.
     #[schema(value_type = Option<closed::UnknownCode>)]
     unknown: Option<String>,
     /// The campaign, if it is known.
@@ -57,8 +56,7 @@ pub struct AttemptBody {
 }
 
 impl AttemptsBody {
-    /// `says_unknown`: whether the caller may know what is known of codes that no coupon has. A shop could find
-    /// codes with it.
+    /// `says_unknown`: whether the caller may know why a code was not found. A shop could find codes with it.
     pub(crate) fn of(
         found: Found,
         next_cursor: Option<String>,
@@ -67,7 +65,10 @@ impl AttemptsBody {
         let body = |Kept { attempt: it, .. }: Kept| AttemptBody {
             at: format_instant(Millis(it.at)),
             action: it.action.into_owned(),
-            code: it.code,
+            code: match it.unknown {
+                Some(_) if !says_unknown => it.code.as_deref().map(masked),
+                Some(_) | None => it.code,
+            },
             unknown: it.unknown.filter(|_| says_unknown).map(Cow::into_owned),
             campaign_id: it.campaign,
             user_id: it.user,

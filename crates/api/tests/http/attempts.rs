@@ -113,6 +113,39 @@ async fn unknown_codes_are_masked_and_looked_at() {
 }
 
 #[tokio::test]
+async fn real_codes_are_not_called_unknown() {
+    let service = Service::new();
+    service.campaign("c", json!({"stock": 5, "handout": "self"})).await;
+    let of_ann = service.issued("c", "ann").await;
+    let of_nobody = service.codes("c").await.remove(0);
+    let bob = Who::User("bob");
+    for (code, order) in [(&of_ann, "o1"), (&of_nobody, "o2")] {
+        let path = format!("/v1/coupons/{code}/redeem");
+        service.post(bob, &path, json!({"order_ref": order})).await.is("404 NOT_FOUND", order);
+    }
+    let for_bob = json!({"user_id": "bob", "order_ref": "o3"});
+    let path = format!("/v1/coupons/{of_ann}/redeem");
+    service.post(Shop, &path, for_bob).await.is("404 NOT_FOUND", "by a shop");
+    let mut found = when(&service, Admin, "", 3).await;
+    found.sort();
+    let line = |code: &str, order: &str, actor: &str, reason: &str| {
+        format!("redeem {code} bob {order} {actor} NOT_FOUND {reason}")
+    };
+    let mut want = [
+        line(&of_ann, "o1", "user:bob", "of_another_user"),
+        line(&of_nobody, "o2", "user:bob", "not_issued"),
+        line(&of_ann, "o3", "shop:till-7", "of_another_user"),
+    ];
+    want.sort();
+    assert_eq!(found, want);
+    assert_eq!(lines(&service, Admin, &format!("?code={of_ann}")).await.len(), 2, "by its code");
+    // A shop finds what it tried itself, and is not told that there is such a coupon.
+    let masked = format!("{}-****-****-**{}", &of_ann[..4], &of_ann[17..]);
+    let of_shop = lines(&service, Shop, &format!("?code={of_ann}")).await;
+    assert_eq!(of_shop, [line(&masked, "o3", "shop:till-7", "-")]);
+}
+
+#[tokio::test]
 async fn wrong_passwords() {
     let service = Service::new();
     let ann = json!({"login_id": "ann@example.com", "password": "correct horse"});

@@ -116,6 +116,64 @@ async fn a_shared_word() {
         .is("409 NAME_TAKEN", "another campaign has the shared code");
 }
 
+/// Whoever typed the shared code for a hold or a redeem has no other code to give back with.
+#[tokio::test]
+async fn a_shared_code_gives_back() {
+    let service = Service::new();
+    let terms = json!({"handout": "shared", "shared_code": "TWICE", "per_user_limit": 2});
+    service.campaign("s", terms).await;
+    let post = async |call: &str, body: Value| {
+        service.post(Shop, &format!("/v1/coupons/TWICE/{call}"), body).await
+    };
+    let of = |user: &str, order: &str| json!({"user_id": user, "order_ref": order});
+    let first = post("redeem", of("ann", "1")).await.is("201", "ann").string("code");
+    let second = post("redeem", of("ann", "2")).await.is("201", "ann, again").string("code");
+    post("redeem", of("bob", "2")).await.is("201", "bob, with the same order_ref");
+    post("hold", of("cat", "3")).await.is("201", "cat holds");
+
+    let get = async |query: &str| service.get(Shop, &format!("/v1/coupons/TWICE{query}")).await;
+    let found = [
+        ("by an order", "?order_ref=1", "200", &first),
+        ("by both", "?user_id=ann&order_ref=2", "200", &second),
+        ("by an order of two", "?order_ref=2", "400 INVALID", &first),
+        ("by nothing", "", "400 INVALID", &first),
+        ("by an order of nobody", "?order_ref=9", "400 INVALID", &first),
+        ("by a hold", "?user_id=cat&order_ref=3", "200", &first),
+        (
+            "by another order than that of the hold",
+            "?user_id=cat&order_ref=4",
+            "404 NOT_FOUND",
+            &first,
+        ),
+    ];
+    for (name, query, want, code) in found {
+        let answer = get(query).await;
+        answer.is(want, name);
+        assert!(want != "200" || name == "by a hold" || answer.string("code") == *code, "{name}");
+    }
+    let own = service.get(Shop, &format!("/v1/coupons/{first}?order_ref=2")).await;
+    own.is("404 NOT_FOUND", "a coupon of another order");
+
+    let cases = [
+        ("cancelled by its order", "cancel-redemption", json!({"order_ref": "1"}), "200"),
+        ("and repeated", "cancel-redemption", json!({"order_ref": "1"}), "200"),
+        ("of two users", "cancel-redemption", json!({"order_ref": "2"}), "400 INVALID"),
+        ("of one of them", "cancel-redemption", of("bob", "2"), "200"),
+        ("of nobody", "cancel-redemption", of("bob", "9"), "409 NOT_REDEEMED"),
+        ("a hold of nobody named", "release", json!({"order_ref": "3"}), "400 INVALID"),
+        ("a hold", "release", of("cat", "3"), "200"),
+        ("and repeated", "release", of("cat", "3"), "200"),
+    ];
+    for (name, call, body, want) in cases {
+        post(call, body).await.is(want, name);
+    }
+    let counts = service.get(Admin, "/v1/campaigns/s").await;
+    assert_eq!(counts.json["redeemed"], 1, "ann's second: {}", counts.text);
+    let own =
+        service.post(ANN, "/v1/coupons/TWICE/cancel-redemption", json!({"order_ref": "2"})).await;
+    own.is("200", "a user gives back by themselves");
+}
+
 #[tokio::test]
 async fn a_shared_code_with_limit_two() {
     let service = Service::new();

@@ -318,12 +318,19 @@ async fn a_key_is_a_name() {
     let redeem = format!("/v1/coupons/{code}/redeem");
     let order = json!({"user_id": "ann", "order_ref": "o1"});
     let revoke = format!("/v1/coupons/{code}/revoke");
+    let issue_code = format!("/v1/coupons/{code}/issue");
     let cases = [
         ("a contradiction", issue, "k3", &named, "400 INVALID"),
         ("no name", issue, "", &ann, "400 INVALID"),
         ("too long", issue, long(), &ann, "400 INVALID"),
         ("revoked", &revoke, "r1", &ann, "200"),
-        ("issued to her again", &format!("/v1/coupons/{code}/issue"), "k1", &ann, "201"),
+        ("a call that has no name", &issue_code, "k1", &ann, "400 INVALID"),
+    ];
+    for (name, path, key, body, want) in cases {
+        send(path, key, body).await.is(want, name);
+    }
+    service.post(Admin, &issue_code, ann.clone()).await.is("201", "issued to her again");
+    let cases = [
         ("revoked before", &revoke, "r1", &ann, "200"),
         ("another order", &redeem, "o2", &order, "400 INVALID"),
         ("the order", &redeem, "o1", &order, "201"),
@@ -336,6 +343,86 @@ async fn a_key_is_a_name() {
         "redeemed",
         "the second revoke changed nothing"
     );
+}
+
+/// A second request that changes nothing says so, also where both answers have the same status.
+#[tokio::test]
+async fn a_replay_says_so() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let code = service.issued("c", "ann").await;
+    let void = service.codes("c").await.remove(0);
+    let order = json!({"user_id": "ann", "order_ref": "o1"});
+    let held = json!({"user_id": "ann", "order_ref": "o1", "seconds": 60});
+    let campaign = json!({"campaign_id": "d", "expires_on": "2027-12-31"});
+    let at = |call: &str| format!("/v1/coupons/{code}/{call}");
+    let calls = [
+        ("/v1/campaigns".to_owned(), campaign),
+        ("/v1/campaigns/c/batches".to_owned(), json!({"batch_id": "b", "count": 1})),
+        ("/v1/webhooks".to_owned(), json!({"webhook_id": "w", "url": "https://shop.example/h"})),
+        (at("extend"), json!({"expires_on": "2028-12-31"})),
+        (at("hold"), held),
+        (at("release"), json!({"order_ref": "o1"})),
+        (at("redeem"), order),
+        (at("cancel-redemption"), json!({"order_ref": "o1"})),
+        (at("revoke"), json!({"user_id": "ann", "revoke_ref": "r1"})),
+        ("/v1/campaigns/c/issue".to_owned(), json!({"user_id": "bob"})),
+        (format!("/v1/coupons/{void}/void"), json!({})),
+    ];
+    for (path, body) in calls {
+        for (nth, want) in [("first", None), ("second", Some("true"))] {
+            let answer = service.post(Admin, &path, body.clone()).await;
+            assert!(answer.status < 300, "{path}, {nth}: {}", answer.text);
+            assert_eq!(answer.header("idempotent-replayed"), want, "{path}, {nth}");
+        }
+    }
+}
+
+/// A create without a name and with a key is repeated as safely as one with a name.
+#[tokio::test]
+async fn a_key_names_what_is_created() {
+    let service = Service::new();
+    service.campaign("c", json!({})).await;
+    let batches = "/v1/campaigns/c/batches";
+    let send = async |path: &str, key: &'static str, body: &Value| {
+        service
+            .send(Admin, Asked::new("POST", path).json(body).header("idempotency-key", key))
+            .await
+    };
+    let campaign = json!({"expires_on": "2027-12-31"});
+    let hook = json!({"url": "https://shop.example/hook"});
+    let named = json!({"batch_id": "b", "count": 10});
+    let cases = [
+        ("a campaign", "/v1/campaigns", "new-1", &campaign, "201"),
+        ("a campaign again", "/v1/campaigns", "new-1", &campaign, "200"),
+        ("another campaign", "/v1/campaigns", "new-2", &campaign, "201"),
+        ("a batch", batches, "mint-1", &json!({"count": 10}), "201"),
+        ("a batch again", batches, "mint-1", &json!({"count": 10}), "200"),
+        ("another count", batches, "mint-1", &json!({"count": 11}), "409 NAME_TAKEN"),
+        ("a batch of another name", batches, "mint-2", &named, "400 INVALID"),
+        ("a webhook", "/v1/webhooks", "hook-1", &hook, "201"),
+        ("a webhook again", "/v1/webhooks", "hook-1", &hook, "200"),
+        ("a key that is no name", "/v1/campaigns", "a/b", &campaign, "400 INVALID"),
+        ("a secret", "/v1/webhooks/hook-1/rotate-secret", "r1", &json!({}), "200"),
+        ("a hold", "/v1/coupons/AAAA/hold", "h1", &json!({"order_ref": "o"}), "400 INVALID"),
+        ("a test", "/v1/webhooks/hook-1/test", "t1", &json!({}), "400 INVALID"),
+    ];
+    for (name, path, key, body, want) in cases {
+        send(path, key, body).await.is(want, name);
+    }
+    let stock = &service.get(Admin, "/v1/campaigns/c").await.json["stock"];
+    assert_eq!(*stock, 20, "its own ten and those of mint-1");
+    let file = || Asked::new("POST", batches).csv("code\nOLD00001\n");
+    for (name, want) in [("a file", "201"), ("a file again", "200")] {
+        let asked = file().header("idempotency-key", "file-1");
+        let answer = service.send(Admin, asked).await;
+        assert_eq!(answer.is(want, name).string("batch_id"), "file-1", "{name}");
+    }
+    let change = Asked::new("PATCH", "/v1/campaigns/c").json(&json!({"paused": true}));
+    let change = service.send(Admin, change.header("idempotency-key", "p1")).await;
+    change.is("400 INVALID", "a change");
+    let read = Asked::new("GET", "/v1/campaigns/c").header("idempotency-key", "g1");
+    service.send(Admin, read).await.is("200", "a read");
 }
 
 fn long() -> &'static str {

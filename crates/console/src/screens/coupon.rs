@@ -376,7 +376,7 @@ pub(crate) async fn cancel_redemption(
     let order: OrderRef = fields.must("order_ref")?;
     let caller = desk.caller(Action::CancelRedemption)?;
     let reason = Some(reason(&fields)?);
-    desk.engine().cancel_redemption(&caller, &code(&typed)?, order, reason).await?;
+    desk.engine().cancel_redemption(&caller, &code(&typed)?, None, order, reason).await?;
     desk.console.index.has_changed();
     Ok(done(&typed, "cancelled"))
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
-use icu_properties::CodePointMapData;
-use icu_properties::props::GeneralCategory;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::BadName;
 
@@ -62,10 +62,18 @@ impl FromStr for UserId {
     }
 }
 
+/// A letter of Braille without a dot: a symbol by its category, and a space to the eye.
+const BRAILLE_BLANK: char = '\u{2800}';
+
 /// Whether people see a character, and every release of Unicode takes it for the same.
 fn is_visible(c: char) -> bool {
-    if c == char::REPLACEMENT_CHARACTER {
-        // What is left of bytes that are no UTF-8: many users would become one.
+    // What is left of bytes that are no UTF-8: many users would become one.
+    if c == char::REPLACEMENT_CHARACTER || c == BRAILLE_BLANK {
+        return false;
+    }
+    // Fillers of Hangul and variation selectors are letters and marks by their category, and show nothing: one user
+    // could look like another.
+    if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) {
         return false;
     }
     match CodePointMapData::<GeneralCategory>::new().get(c) {
@@ -103,7 +111,7 @@ mod tests {
     fn which_texts_are_users() {
         let at_limit = format!("{}ab", "가".repeat(42));
         let past_limit = format!("{}abc", "가".repeat(42));
-        let cases: [(&str, &str, Result<&str, &str>); 18] = [
+        let cases: [(&str, &str, Result<&str, &str>); 26] = [
             ("an e-mail address", "ann@example.com", Ok("ann@example.com")),
             ("Korean", "김철수", Ok("김철수")),
             ("Korean in letters", "\u{1100}\u{1161}", Ok("가")),
@@ -117,6 +125,14 @@ mod tests {
             ("a wide space", "김\u{3000}철수", Err("has '\\u{3000}' at 1")),
             ("a mark of direction", "ann\u{202e}", Err("has '\\u{202e}' at 3")),
             ("a space of no width", "ann\u{200b}", Err("has '\\u{200b}' at 3")),
+            ("a grapheme joiner", "ann\u{34f}", Err("has '\\u{34f}' at 3")),
+            ("a filler of first letters", "\u{115f}ann", Err("has '\u{115f}' at 0")),
+            ("a filler of vowels", "ann\u{1160}", Err("has '\u{1160}' at 3")),
+            ("a filler of Hangul", "김\u{3164}철수", Err("has '\u{3164}' at 1")),
+            ("a narrow filler", "ann\u{ffa0}", Err("has '\u{ffa0}' at 3")),
+            ("a variation selector", "❤\u{fe0f}", Err("has '\\u{fe0f}' at 1")),
+            ("one of the other plane", "ann\u{e0100}", Err("has '\\u{e0100}' at 3")),
+            ("Braille without a dot", "ann\u{2800}", Err("has '\u{2800}' at 3")),
             ("a line", "ann\nbob", Err("has '\\n' at 3")),
             ("no character yet", "\u{378}", Err("has '\\u{378}' at 0")),
             ("private use", "\u{e000}", Err("has '\\u{e000}' at 0")),

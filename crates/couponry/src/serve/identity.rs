@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::outbound;
-use api::token::{BadToken, Tokens};
+use api::token::{BadToken, ROLE_PREFIX, RoleClaim, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use console::{IdentityError, IdentityProvider, Person, SignInRequest};
@@ -33,9 +33,6 @@ const ANSWER_BYTES_MAX: usize = 256 * 1_024;
 /// For how long it is remembered where the provider is asked.
 const KEPT: Duration = Duration::from_secs(15 * 60);
 
-/// What a role at the provider is called in front of its name here, so that an admin of something else is none here.
-const ROLE_PREFIX: &str = "couponry-";
-
 /// The claims that may have a name that people know, the best first.
 const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 
@@ -44,7 +41,7 @@ pub(crate) struct Provider {
     issuer: String,
     client_id: String,
     secret: Option<Secret>,
-    role_claim: String,
+    role_claim: RoleClaim,
     tokens: Arc<Tokens>,
     engine: Arc<Engine>,
     known: Mutex<Option<(Instant, Arc<Doors>)>>,
@@ -80,7 +77,7 @@ pub(super) fn provider(
         issuer,
         client_id,
         secret,
-        role_claim: settings.console_role_claim.value.clone(),
+        role_claim: RoleClaim::new(&settings.console_role_claim.value),
         tokens: Arc::clone(tokens),
         engine: Arc::clone(engine),
         known: Mutex::default(),
@@ -253,16 +250,15 @@ async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, IdentityError>
 }
 
 /// Who it is of whom the issuer says this.
-fn person(issuer: &str, role_claim: &str, claims: &Map<String, Value>) -> Person {
+fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> Person {
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
-    let is_unverified = claims.get("email_verified").is_some_and(|it| *it == Value::Bool(false));
+    // Some providers say it as a text. Without the claim the provider verifies all addresses, or none.
+    let verified = claims.get("email_verified");
+    let is_unverified =
+        verified.is_some_and(|it| *it != Value::Bool(true) && it.as_str() != Some("true"));
     let mut names = NAME_CLAIMS.into_iter().filter(|claim| *claim != "email" || !is_unverified);
     let name = names.find_map(text).unwrap_or_default();
-    let roles = match claims.get(role_claim) {
-        Some(Value::String(one)) => vec![one.as_str()],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
+    let roles = role_claim.values(claims);
     let has = |role: &StaffRole| {
         roles.iter().any(|it| it.strip_prefix(ROLE_PREFIX) == Some(role.as_str()))
     };
@@ -302,9 +298,22 @@ mod tests {
                 "1",
                 None,
             ),
+            (
+                "the same as a text",
+                json!({"sub": "1", "email": "eva@a.example", "email_verified": "false"}),
+                "1",
+                None,
+            ),
+            (
+                "a verified one as a text",
+                json!({"sub": "1", "email": "eva@a.example", "email_verified": "true"}),
+                "eva@a.example",
+                None,
+            ),
         ];
         for (case, claims, name, role) in cases {
-            let found = person("https://id", "roles", claims.as_object().expect("claims"));
+            let found =
+                person("https://id", &RoleClaim::new("roles"), claims.as_object().expect("claims"));
             assert_eq!(found.identity, "https://id 1", "{case}");
             assert_eq!((&*found.name, found.role.map(StaffRole::as_str)), (name, role), "{case}");
         }

@@ -5,6 +5,7 @@ use coupon::campaign::{
     CAMPAIGN_NAME_LEN_MAX, METADATA_LEN_MAX, OPEN_DAYS_MAX, PER_USER_LIMIT_MAX, STOCK_MAX,
     VALID_DAYS_MAX,
 };
+use coupon::ids::check_sentence;
 use coupon::minted::{FIRST_DAY, LAST_DAY};
 use coupon::time::Millis;
 use serde_json::Value;
@@ -72,10 +73,12 @@ pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> R
 }
 
 pub(super) fn bad_name(name: &str) -> Option<Fault> {
-    let fits =
-        (1..=CAMPAIGN_NAME_LEN_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
-    let want = format!("want 1 to {CAMPAIGN_NAME_LEN_MAX} bytes without control characters");
-    (!fits).then(|| Fault::new("name", want))
+    let found = name.len();
+    if !(1..=CAMPAIGN_NAME_LEN_MAX).contains(&found) {
+        let detail = format!("has {found} bytes, want 1 to {CAMPAIGN_NAME_LEN_MAX}");
+        return Some(Fault::new("name", detail));
+    }
+    check_sentence(name).err().map(|error| Fault::new("name", error.to_string()))
 }
 
 pub(super) fn bad_metadata(text: &str) -> Option<Fault> {

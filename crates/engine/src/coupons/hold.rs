@@ -8,7 +8,7 @@ use coupon::time::Millis;
 use super::view::CouponView;
 use crate::campaigns::must_lie;
 use crate::failure::{Done, Failure};
-use crate::{Caller, Engine, Role};
+use crate::{Caller, Engine};
 
 /// How long a hold lasts if the caller does not say: a check-out.
 pub const HOLD_SECONDS_DEFAULT: u32 = 900;
@@ -54,7 +54,7 @@ impl Engine {
         }))
     }
 
-    /// Releases the hold of an order.
+    /// Releases the hold of an order: with a `user`, only if it is theirs. A shared code needs the user.
     ///
     /// # Errors
     /// The refusals of `release`.
@@ -62,11 +62,11 @@ impl Engine {
         &self,
         caller: &Caller,
         text: &CodeText,
+        user: Option<UserId>,
         order: OrderRef,
     ) -> Result<Done<CouponView>, Failure> {
-        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
-        let change = self.change(caller, Action::Release { order });
-        let done = self.change_at(caller, text, change).await?;
+        let action = Action::Release { order: order.clone() };
+        let done = self.give_back(caller, text, user, &order, action).await?;
         Ok(done.map(|snapshot| self.view_at_least(caller, &snapshot)))
     }
 }

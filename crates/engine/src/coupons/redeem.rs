@@ -9,7 +9,7 @@ use hot::CouponSnapshot;
 
 use super::view::CouponView;
 use crate::failure::{Done, Failure};
-use crate::{Caller, Engine, Role};
+use crate::{Caller, Engine};
 
 /// One redemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Engine {
         self.redemption_view(done, &order)
     }
 
-    /// Cancels the redemption that an order made.
+    /// Cancels the redemption that an order made: with a `user`, only if it is theirs. With a shared code, finds
+    /// the coupon by the user, or by the order if it has redeemed one coupon of the code.
     ///
     /// # Errors
     /// The refusals of `cancel_redemption`.
@@ -48,12 +49,12 @@ impl Engine {
         &self,
         caller: &Caller,
         text: &CodeText,
+        user: Option<UserId>,
         order: OrderRef,
         reason: Option<Reason>,
     ) -> Result<Done<(RedemptionView, CouponView)>, Failure> {
-        caller.must_be(&[Role::User, Role::Shop, Role::Admin])?;
         let action = Action::CancelRedemption { order: order.clone(), reason };
-        let done = self.change_at(caller, text, self.change(caller, action)).await?;
+        let done = self.give_back(caller, text, user, &order, action).await?;
         let (Done::Created(snapshot) | Done::Same(snapshot)) = &done;
         let coupon = self.view_at_least(caller, snapshot);
         Ok(self.redemption_view(done, &order)?.map(|redemption| (redemption, coupon)))

@@ -35,9 +35,11 @@ impl Call {
                 let done = engine.redeem(&by, code, Some(user.clone()), order.clone()).await?;
                 done.map(|view| json(&RedemptionBody::from(&view)))
             }
-            Call::Release { order, .. } => coupon(engine.release(&by, code, order.clone()).await?),
+            Call::Release { order, .. } => {
+                coupon(engine.release(&by, code, None, order.clone()).await?)
+            }
             Call::CancelRedemption { order, reason, .. } => {
-                let done = engine.cancel_redemption(&by, code, order.clone(), reason.clone());
+                let done = engine.cancel_redemption(&by, code, None, order.clone(), reason.clone());
                 done.await?.map(|(redemption, coupon)| {
                     let redemption = RedemptionBody::from(&redemption);
                     json(&CancelledBody { redemption, coupon: CouponBody::from(&coupon) })
