@@ -36,8 +36,8 @@ use crate::{files, open, output, serve};
 ///
 /// Ends every session and one-time link of the console, and names the people who may sign in.
 ///
-/// Without DIR, does only the comparison, and ends sessions and links. Use this for a hot store that you restored in another way,
-/// such as a snapshot of a cluster. It compares the coupons that were archived later than one day
+/// Without DIR, does only the comparison, and ends sessions and links. Use this for a hot store that
+/// you restored in another way, such as a snapshot of a cluster. It compares the coupons that were archived later than one day
 /// before the last archiving that the store knows of. This is enough if all tables of the snapshot
 /// were taken within one day, and `compact` has not run since you restored them. Otherwise use
 /// --everything. If the command is interrupted, run it again.

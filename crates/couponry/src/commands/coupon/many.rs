@@ -173,7 +173,7 @@ async fn done_there(
 ) -> Result<(String, String), CliError> {
     match call.over(remote, code).await {
         Ok(said) => {
-            let result = if call.is_replay(&said) { REPLAY } else { "ok" };
+            let result = if said.is_replay { REPLAY } else { "ok" };
             Ok((result.to_owned(), detail(call, &said.body)))
         }
         Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
