@@ -17,6 +17,7 @@ use super::finished::{
     HEADER, Kills, campaign, cold, compact, copy_all, day_that_is_over, doctor_finds_nothing,
     exported, files, import, issued, left_over, order, redeemed, serve,
 };
+use super::visitor::Visitor;
 
 const SEED: u64 = 20_270_101;
 
@@ -190,6 +191,25 @@ fn refusals() {
     assert_eq!(files(&aside, ".key").len(), 2, "{:?}", files(&aside, ""));
     assert_eq!(exported(&data, "restored").len(), 3);
     doctor_finds_nothing(&data, "restored");
+}
+
+/// A session does not come back to life, and `restore` says who may sign in.
+#[test]
+fn sessions_of_before_a_restore() {
+    let data = Data::new();
+    let server = serve(&data);
+    let eva = Visitor::enrolled(&data, server.address, "eva");
+    assert!(eva.get(server.address, "/console").starts_with("HTTP/1.1 200"));
+    let backup = data.folder().join("backup");
+    assert_eq!(data.run(&["backup", text(&backup)]).code, Some(0));
+    server.stop();
+    let ran = data.run(&["restore", text(&backup), "--replace", "--yes"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.contains("may sign in, with their passwords in the backup: eva"), "{ran:?}");
+    let server = serve(&data);
+    let answer = eva.get(server.address, "/console");
+    assert!(answer.starts_with("HTTP/1.1 303"), "she signs in again: {answer}");
+    server.stop();
 }
 
 /// A backup is complete under its name or not there, and a killed one does not disturb the next.

@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -205,6 +208,38 @@ fn settings_of_a_cluster() {
     for (name, printed, setting, value, origin) in rows {
         let line = format!("{setting} = {value}  # {origin}");
         assert!(printed.lines().any(|it| it == line), "{name}: no {line:?} in {printed}");
+    }
+}
+
+/// A token as Keycloak signs them: its roles are a list within another claim.
+#[test]
+fn a_role_within_other_claims() {
+    let data = Data::new();
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("a key");
+    // RFC 8410: the bytes of the key behind what says which kind it is.
+    let spki = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", pair.public_key().as_ref()];
+    let spki = STANDARD.encode(spki.concat());
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{spki}\n-----END PUBLIC KEY-----\n");
+    fs::write(data.folder().join("key.pem"), pem).expect("a file");
+    let claims = json!({"iss": "https://id.example", "aud": "coupons", "sub": "eva",
+        "exp": 4_000_000_000_u64, "realm_access": {"roles": ["offline", "couponry-operator"]}});
+    let head = json!({"alg": "EdDSA", "typ": "JWT"});
+    let signed = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+    let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+    let token = format!("{signed}.{signature}");
+    for (name, claim, status) in [
+        ("the claim of Keycloak", Some("realm_access.roles"), 200),
+        ("another", Some("resource_access.roles"), 401),
+        ("the default", None, 401),
+    ] {
+        let server = data.serve_with(|command| {
+            command.args(["--identity-issuer", "https://id.example"]);
+            command.args(["--identity-audience", "coupons", "--identity-algorithm", "EdDSA"]);
+            command.args(["--identity-key", "key.pem"]);
+            command.args(claim.iter().flat_map(|claim| ["--identity-role-claim", claim]));
+        });
+        assert_eq!(server.client(&token).get("/v1/campaigns").status, status, "{name}");
+        server.stop();
     }
 }
 

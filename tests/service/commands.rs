@@ -188,6 +188,45 @@ fn many_codes() {
     server.stop();
 }
 
+/// A file of codes is read as an import reads it: no cell of another column is taken for a code.
+#[test]
+fn files_of_codes() {
+    let data = Data::new();
+    data.serve().stop();
+    let done = |arguments: &[&str]| {
+        let ran = data.run(arguments);
+        assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
+        ran.stdout
+    };
+    let create = ["campaign", "create", "--id", "c", "--handout", "bearer"];
+    done(&[&create[..], &["--expires-on", "2031-12-31"]].concat());
+    let file = data.folder().join("codes.csv");
+    let path = file.to_str().expect("UTF-8");
+    let codes: Vec<String> = (0..6).map(|nth| format!("CFIL000{nth}")).collect();
+    fs::write(&file, format!("code\n{}\n", codes.join("\n"))).expect("a file");
+    done(&["import", path, "--campaign", "c", "--batch", "a"]);
+    // Name, the file, the codes that are void in the end.
+    let rows = [
+        ("an inner line", "code,note\nCFIL0000,\"has\nCFIL0001, keep that one\"\n", "0"),
+        ("another column", "메모,쿠폰번호\nCFIL0001,CFIL0002\n", "02"),
+        ("semicolons", "note;code\nCFIL0001;CFIL0003\n", "023"),
+        ("no header", "CFIL0004,CFIL0001\n", "0234"),
+        ("results fed back", "code,result,detail\nCFIL0005,ok,\n", "02345"),
+    ];
+    for (name, text, want) in rows {
+        fs::write(&file, text).expect("a file");
+        done(&["coupon", "void", "--file", path]);
+        let exported = done(&["export", "coupons", "--format", "jsonl"]);
+        let exported = exported.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let void = exported.filter(|coupon: &Value| coupon["state"] == "void");
+        let mut void: Vec<String> =
+            void.map(|coupon| coupon["code"].as_str().expect("a code").replace('-', "")).collect();
+        void.sort();
+        let found: String = void.iter().filter_map(|code| code.chars().last()).collect();
+        assert_eq!(found, want, "{name}");
+    }
+}
+
 /// A new key signs and mints. The tokens of a retired token key become invalid. Codes stay valid.
 #[test]
 fn keys() {

@@ -232,8 +232,8 @@ fn redemptions() {
     let month = |from: &str, to: &str, more: &[&str]| -> Vec<String> {
         let ask = ["export", "redemptions", "--from", from, "--to", to];
         let csv = done(&data, &ask.iter().chain(more).copied().collect::<Vec<_>>());
-        let header = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,redeemed_on,\
-                      cancelled_at,cancel_reason";
+        let header = "\u{feff}code,campaign_id,campaign_name,batch_id,user_id,order_ref,\
+                      redeemed_at,cancelled_at,cancel_reason,time_zone";
         assert_eq!(csv.lines().next(), Some(header));
         rows(&csv).into_iter().map(str::to_owned).collect()
     };
@@ -273,18 +273,18 @@ fn redemptions() {
         assert_eq!(
             june,
             [
-                "UTC00001,utc,old,ann,1,2024-05-31T14:30:00.000Z,2024-05-31,,",
-                "UTC00002,utc,old,ann,\"a,b\",2024-05-31T15:00:00.000Z,2024-05-31,,",
-                "UTC00003,utc,old,,'=1+1,2024-05-31T23:59:59.999Z,2024-05-31,,",
-                "UTC00004,utc,old,'@bob,\"say\"\"x\"\"\",2024-06-01T00:00:00.000Z,2024-06-01,,",
+                "UTC00001,utc,utc,old,ann,1,2024-05-31 14:30:00,,,UTC",
+                "UTC00002,utc,utc,old,ann,\"a,b\",2024-05-31 15:00:00,,,UTC",
+                "UTC00003,utc,utc,old,,'=1+1,2024-05-31 23:59:59,,,UTC",
+                "UTC00004,utc,utc,old,'@bob,\"say\"\"x\"\"\",2024-06-01 00:00:00,,,UTC",
             ],
             "{tier}"
         );
         let twice = month(&first_day, &last_day, &["--format", "csv", "--campaign", "utc"]);
         assert_eq!(codes(&twice), [code.as_str(), code.as_str()], "{tier}: {twice:?}");
         assert!(twice[0].contains(",cay,first,") && twice[1].contains(",cay,second,"), "{twice:?}");
-        assert!(twice[0].ends_with(",\"'=sent back, \"\"unopened\"\"\""), "{tier}: {twice:?}");
-        assert!(twice[1].ends_with("Z,"), "{tier}: cancelled without a reason: {twice:?}");
+        assert!(twice[0].ends_with(",\"'=sent back, \"\"unopened\"\"\",UTC"), "{tier}: {twice:?}");
+        assert!(twice[1].ends_with(",,UTC"), "{tier}: cancelled without a reason: {twice:?}");
         let ask = ["--from", &first_day, "--to", &last_day, "--format", "jsonl"];
         let ask: Vec<&str> = ["export", "redemptions"].iter().chain(&ask).copied().collect();
         let lines = done(&data, &ask);

@@ -84,6 +84,9 @@ fn over_http() {
     let redeem = ["coupon", "redeem", &code, "--user", "김철수", "--order", "o1"];
     let redeemed = laptop.made(&redeem);
     assert_eq!(laptop.made(&redeem), redeemed, "a repeat is the same redemption");
+    for (name, replay) in [("there", laptop.run(&redeem)), ("here", data.run(&redeem))] {
+        assert!(replay.stderr.contains("an earlier call did this"), "{name}: {replay:?}");
+    }
     let cancel = ["coupon", "cancel-redemption", &code, "--order", "o1", "--reason", "returned"];
     assert_eq!(laptop.made(&cancel)["coupon"]["state"], "issued");
     let extend =
@@ -119,10 +122,11 @@ fn over_http() {
         voided.stdout.contains("OLD-0001,ok,\n") && voided.stdout.contains("NONE-9999,NOT_FOUND,"),
         "{voided:?}"
     );
-    assert!(laptop.run(&void).stdout.contains("OLD-0001,ok,\n"), "a second time");
+    assert!(laptop.run(&void).stdout.contains("OLD-0001,replay,\n"), "a second time");
 
     // What only reads prints the same here and there.
-    let reads: [&[&str]; 12] = [
+    let today = redeemed["redeemed_at"].as_str().expect("an instant")[..10].to_owned();
+    let reads: [&[&str]; 13] = [
         &["campaign", "list"],
         &["campaign", "show", "spring"],
         &["campaign", "show", "nowhere"],
@@ -135,6 +139,7 @@ fn over_http() {
         &["history", "expires-on", "2031-12-31", "--campaign", "old"],
         &["export", "codes", "--campaign", "spring", "--format", "jsonl"],
         &["export", "coupons", "--campaign", "old"],
+        &["export", "redemptions", "--campaign", "spring", "--from", &today, "--to", &today],
     ];
     for read in reads {
         let (here, there) = (data.run(read), laptop.run(read));

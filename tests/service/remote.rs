@@ -115,7 +115,7 @@ fn what_never_ends() {
             "a code without an end",
             &["export", "codes", "--campaign", "c"],
             |_| http("200 OK", &vec![b'A'; 1 << 20]),
-            "no code",
+            "a line without an end",
         ),
     ];
     let data = Data::new();

@@ -8,7 +8,7 @@ use api::outbound;
 use engine::PAGE_MAX;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Body, Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Body, Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,6 +39,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 /// Most bytes of an answer that is not a download: a page of 1,000 coupons has about one million.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
+/// The header of an answer that is that of an earlier call.
+const REPLAYED: &str = "idempotent-replayed";
+
 /// The service at the setting `url`.
 pub(crate) struct Remote {
     client: Client,
@@ -49,8 +52,8 @@ pub(crate) struct Remote {
 /// A good answer.
 #[derive(Debug)]
 pub(crate) struct Said {
-    /// 200 where an earlier call did the same, 201 where this one did it.
-    pub(crate) is_new: bool,
+    /// Whether an earlier call did the same.
+    pub(crate) is_replay: bool,
     pub(crate) body: Value,
 }
 
@@ -277,9 +280,9 @@ impl Remote {
             };
             let (refused, wait) = match request.send().await {
                 Ok(answer) if answer.status().is_success() => {
-                    let is_new = answer.status() == StatusCode::CREATED;
+                    let is_replay = answer.headers().contains_key(REPLAYED);
                     match whole(answer, ANSWER_BYTES_MAX).await {
-                        Ok(body) => return Ok(Said { is_new, body: parsed(&body)? }),
+                        Ok(body) => return Ok(Said { is_replay, body: parsed(&body)? }),
                         Err(Unread::BrokenOff(error)) if repeat == Repeat::Harmless => {
                             (lost(error), Duration::ZERO)
                         }

@@ -2,7 +2,6 @@
 
 mod action;
 mod calls;
-mod codes;
 mod flags;
 mod many;
 mod remote;
@@ -46,7 +45,7 @@ async fn over(remote: &Remote, call: &Call, selection: Selection<'_>) -> Result<
         Selection::One(code) => call.over(remote, code.foreign().as_str()).await?,
         Selection::Stock(campaign) => call.over_stock(remote, campaign).await?,
     };
-    self::said(call.is_replay(&said), &said.body)
+    self::said(said.is_replay, &said.body)
 }
 
 /// Prints an answer, and whether an earlier call did the same.

@@ -102,7 +102,7 @@ async fn codes(
     };
     let chunks =
         Arc::clone(engine).codes(&caller, &flags.campaign, request).await.map_err(about)?;
-    sink.header("code")?;
+    sink.header("code\n")?;
     futures::pin_mut!(chunks);
     while let Some(lines) = chunks.try_next().await? {
         match sink.format() {

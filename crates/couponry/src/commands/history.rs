@@ -12,7 +12,10 @@ use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use engine::{CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX};
+use engine::{
+    CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX, coupon_csv_header,
+    coupon_csv_row,
+};
 use serde_json::Value;
 
 use crate::commands::export::coupons;
@@ -134,11 +137,11 @@ async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<
     };
     // A coupon that moves to cold between two pages may be on both.
     let mut seen = HashSet::new();
-    sink.header(coupons::COLUMNS)?;
+    sink.header(&coupon_csv_header())?;
     loop {
         let mut page = engine.list(&open::caller(), request.clone()).await?;
         page.coupons.retain(|view| seen.insert(view.code.clone()));
-        sink.page(coupons::COLUMNS, &page.coupons, coupons::row, 0)?;
+        sink.page(&page.coupons, coupon_csv_row, coupons::body, 0)?;
         match page.next {
             Some(next) => request.after = Some(next),
             None => return Ok(()),

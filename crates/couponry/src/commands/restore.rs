@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
+use engine::{Clock, SystemClock};
 use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
@@ -18,7 +19,7 @@ use crate::cql::{NotOpen, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::settings::{Hot, Settings};
-use crate::{files, open, serve};
+use crate::{files, open, output, serve};
 
 /// Restore a backup
 ///
@@ -33,8 +34,10 @@ use crate::{files, open, serve};
 /// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
 /// minted again, unless more were minted for one day.
 ///
-/// Without DIR, does only the comparison. Use this for a hot store that you restored in another way,
-/// such as a snapshot of a cluster. It compares the coupons that were archived later than one day
+/// Ends every session and one-time link of the console, and names the people who may sign in.
+///
+/// Without DIR, does only the comparison, and ends sessions and links. Use this for a hot store that
+/// you restored in another way, such as a snapshot of a cluster. It compares the coupons that were archived later than one day
 /// before the last archiving that the store knows of. This is enough if all tables of the snapshot
 /// were taken within one day, and `compact` has not run since you restored them. Otherwise use
 /// --everything. If the command is interrupted, run it again.
@@ -115,6 +118,21 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
     files::private_folder(data)
 }
 
+/// Ends the sessions and links of before, some of which had ended since the backup, and says who may
+/// sign in: somebody may have been removed since.
+async fn end_access(store: &dyn HotStore) -> Result<(), CliError> {
+    let people = engine::end_restored_access(store, SystemClock.now()).await?;
+    if !people.is_empty() {
+        let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
+        output::note(&format!(
+            "all sessions and links of the console are ended; these people may sign in, with their \
+             passwords in the backup: {}",
+            names.join(", ")
+        ));
+    }
+    Ok(())
+}
+
 /// Brings the hot store to the state of the cold tier.
 async fn brought_together(
     store: &dyn HotStore,
@@ -124,6 +142,7 @@ async fn brought_together(
     open::must_not_have_moved(store).await.map_err(NotOpen::cli_error)?;
     // Before anybody can read the feed: its readers may have seen what the backup does not have.
     store.begin_feed_epoch().await?;
+    end_access(store).await?;
     if let Some(audit) = store.audit() {
         let from = args.folder.iter().map(|from| given("backup", from.display())).collect();
         let event = AuditEvent::of_store(AuditKind::StoreRestored, from);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use api::jwks::Jwks;
-use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, Tokens};
+use api::token::{BadKey, ExternalIssuer, LocalKey, LocalKeys, PublicKey, RoleClaim, Tokens};
 
 use crate::failure::CliError;
 use crate::keys::Keys;
@@ -57,7 +57,8 @@ pub(crate) fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, Cl
             ));
         }
     };
-    found.map(Some).map_err(usage)
+    let role_claim = RoleClaim::new(&settings.identity_role_claim.value);
+    Ok(Some(found.map_err(usage)?.with_role_claim(role_claim)))
 }
 
 fn lacks(given: &str, missing: &str) -> CliError {

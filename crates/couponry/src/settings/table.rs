@@ -323,6 +323,10 @@ settings! {
     identity_jwks: Option<String> = "",
         env "COUPONRY_IDENTITY_JWKS", flag "URL",
         "Verify tokens of the issuer with the keys at this address (JWKS), instead of one key";
+    identity_role_claim: String = "role",
+        env "COUPONRY_IDENTITY_ROLE_CLAIM", flag "CLAIM",
+        "Find the role of a caller in this claim of the tokens of the issuer, or within others, such \
+         as realm_access.roles: a role, or a list that has couponry-shop and so on";
     console_history: Option<String> = "",
         env "COUPONRY_CONSOLE_HISTORY", flag "URL",
         "Run the queries of people at the console with `couponry-history serve` at this address";

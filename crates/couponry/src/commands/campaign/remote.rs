@@ -46,7 +46,7 @@ fn repeat(is_named: bool) -> Repeat {
 }
 
 fn shown(said: Said) -> Result<(), CliError> {
-    if !said.is_new {
+    if said.is_replay {
         super::note_same();
     }
     output::say_json(&said.body)

@@ -5,7 +5,6 @@ use coupon::ids::{CampaignId, IssueRef, OrderRef, Reason, RevokeRef, UserId};
 
 use super::flags::{AdminWhy, Selection, Until, Which};
 use crate::failure::CliError;
-use crate::remote::Said;
 
 /// The end of each help.
 macro_rules! endings {
@@ -182,12 +181,6 @@ impl Call {
     /// Whether it only reads the store.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self, Call::Show { .. } | Call::Check { .. })
-    }
-
-    /// Whether an earlier call did the same, if the answer over HTTP says so.
-    pub(super) fn is_replay(&self, said: &Said) -> bool {
-        said.body["replayed"] == true
-            || !said.is_new && matches!(self, Call::Issue { .. } | Call::Redeem { .. })
     }
 
     /// The coupons that it is for.

@@ -24,8 +24,8 @@ pub(super) enum Selection<'a> {
 pub(crate) struct Which {
     /// Code of the coupon; hyphens, spaces and case do not matter
     code: Option<CodeText>,
-    /// CSV file with codes in its first column, with or without the header `code`; `-` for standard
-    /// input
+    /// File of codes: CSV with a header that names the column of the codes as an import does, such as
+    /// `code`, or with codes in its first column; `-` for standard input
     #[arg(long)]
     file: Option<PathBuf>,
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use coupon::code::CodeText;
+use engine::import::{CodeOfFile, Codes};
 use engine::{Done, Engine, Failure};
 use futures::future::join_all;
+use tokio_util::io::ReaderStream;
 
 use super::action::detail;
 use super::calls::Call;
-use super::codes::Codes;
 use crate::failure::{CliError, Ended, faults, refused};
 use crate::files;
 use crate::output::{self, Out, thousands};
@@ -20,6 +21,9 @@ const AT_ONCE: usize = 64;
 
 /// The result if an earlier call did the same.
 const REPLAY: &str = "replay";
+
+/// The result of what is no code.
+const INVALID: &str = "INVALID";
 
 /// A code, its result, and the detail of it.
 type Row = (String, String, String);
@@ -62,9 +66,22 @@ pub(super) async fn run(place: Place<'_>, call: &Call, path: &Path) -> Result<En
     out.put("code,result,detail\n")?;
     let mut counts = Counts::default();
     let written = async {
-        let mut codes = Codes::open(source).await.map_err(unreadable)?;
+        let codes = Codes::open(ReaderStream::new(source)).await;
+        let mut codes = codes.map_err(|error| unreadable(error.into()))?;
         let mut group: Vec<String> = Vec::with_capacity(AT_ONCE);
-        while let Some(code) = codes.next().await.map_err(unreadable)? {
+        while let Some(found) = codes.next().await {
+            let CodeOfFile { line, text } = found.map_err(|error| unreadable(error.into()))?;
+            let code = match text {
+                Ok(code) if code.is_empty() => continue,
+                Ok(code) => code,
+                Err(fault) => {
+                    write_group(place, call, &mut group, &mut out, &mut counts).await?;
+                    counts.add(INVALID);
+                    let detail = format!("line {line}: {fault}");
+                    out.put(&engine::csv::row(["", INVALID, detail.as_str()]))?;
+                    continue;
+                }
+            };
             // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
                 write_group(place, call, &mut group, &mut out, &mut counts).await?;
@@ -140,7 +157,7 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
 async fn done(place: Place<'_>, call: &Call, code: String) -> Result<Row, CliError> {
     let text: CodeText = match code.parse() {
         Ok(text) => text,
-        Err(error) => return Ok((code, "INVALID".to_owned(), error.to_string())),
+        Err(error) => return Ok((code, INVALID.to_owned(), error.to_string())),
     };
     let (result, detail) = match place {
         Place::Here(engine) => done_here(engine, call, &text).await?,
@@ -156,7 +173,7 @@ async fn done_there(
 ) -> Result<(String, String), CliError> {
     match call.over(remote, code).await {
         Ok(said) => {
-            let result = if call.is_replay(&said) { REPLAY } else { "ok" };
+            let result = if said.is_replay { REPLAY } else { "ok" };
             Ok((result.to_owned(), detail(call, &said.body)))
         }
         Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
@@ -176,7 +193,7 @@ async fn done_here(
         Ok(Done::Created(body)) => ("ok", detail(call, &body)),
         Ok(Done::Same(body)) => (REPLAY, detail(call, &body)),
         Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
-        Err(Failure::Invalid(found)) => ("INVALID", faults(&found)),
+        Err(Failure::Invalid(found)) => (INVALID, faults(&found)),
         Err(
             other @ (Failure::Forbidden(_)
             | Failure::BadFile(_)

@@ -13,7 +13,7 @@ impl Call {
         if let Call::Show { user, .. } = self {
             let query = user.iter().map(|it| ("user_id", it.to_string())).collect::<Vec<_>>();
             let body = remote.get(&["coupons", code], &query).await?;
-            return Ok(Said { is_new: true, body });
+            return Ok(Said { is_replay: false, body });
         }
         let (call, body) = self.request();
         let mut repeat = Repeat::Harmless;

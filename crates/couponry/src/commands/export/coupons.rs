@@ -6,16 +6,11 @@ use api::views::CouponBody;
 use clap::{Args, ValueEnum};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
-use engine::{CouponView, CouponsRequest, DayOf, Engine};
+use engine::{CouponView, CouponsRequest, DayOf, Engine, coupon_csv_header, coupon_csv_row};
 
 use super::sink::{Into, Sink};
 use crate::failure::CliError;
 use crate::open;
-
-/// The columns of `export coupons`: the fields of a coupon in the HTTP interface.
-pub(in crate::commands) const COLUMNS: &str = "code,campaign_id,batch_id,state,expired,paused,\
-    holder,valid_from,expires_at,expires_on,time_zone,held_until,issued_at,redeemed_at,order_ref,\
-    created_at,modified_at,version,tier";
 
 /// Export coupons that were imported, or that something happened to
 ///
@@ -101,23 +96,23 @@ pub(in crate::commands) async fn write(
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
     let coupons = engine.every_coupon(&open::caller(), request).await;
-    sink.all(COLUMNS, coupons.map_err(CliError::about(thing))?, row).await
+    let coupons = coupons.map_err(CliError::about(thing))?;
+    sink.header(&coupon_csv_header())?;
+    sink.all(coupons, coupon_csv_row, body).await
 }
 
-/// The fields of a row.
-pub(in crate::commands) fn row(view: &CouponView) -> CouponBody {
+/// The JSON object of a coupon.
+pub(in crate::commands) fn body(view: &CouponView) -> CouponBody {
     CouponBody::from(view)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_columns_are_the_fields_of_a_coupon() {
         let document = serde_json::to_value(api::openapi::document()).unwrap();
         let fields = document.pointer("/components/schemas/Coupon/properties").unwrap();
         let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(COLUMNS, fields.join(","));
+        assert_eq!(fields, engine::COUPON_COLUMNS);
     }
 }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use clap::Args;
 use coupon::calendar::{Date, Zone, format_instant};
 use coupon::ids::{CampaignId, UserId};
-use engine::{Engine, RedemptionEntry, RedemptionsRequest};
+use engine::{
+    Engine, RedemptionEntry, RedemptionsRequest, redemption_csv_header, redemption_csv_row,
+};
 use serde_json::{Value, json};
 
 use super::sink::{Into, Sink};
 use crate::failure::CliError;
 use crate::open;
-
-/// The columns of `export redemptions`. A new column is added after the last one.
-const COLUMNS: &str = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,redeemed_on,\
-    cancelled_at,cancel_reason";
 
 /// Export the redemptions of some days, with the cancelled ones
 ///
@@ -24,10 +22,10 @@ const COLUMNS: &str = "code,campaign_id,batch_id,user_id,order_ref,redeemed_at,r
 /// redeemed, cancelled and redeemed again has several redemptions. A redemption belongs to the day
 /// on which it was made, even if it was cancelled later: see `cancelled_at`.
 ///
-/// Columns: code, campaign_id, batch_id, user_id, order_ref, redeemed_at (an instant, UTC),
-/// redeemed_on (the day in --time-zone), cancelled_at and cancel_reason (both empty if it was not
-/// cancelled). Order: by partition (the UTC day on which the coupon expires at the latest), by
-/// code, by time.
+/// In CSV it has the columns of GET /v1/redemptions, and times as the clocks of --time-zone showed
+/// them, with the zone in the last column. JSON lines have UTC, and `redeemed_on`, the day in
+/// --time-zone. Order: by partition (the UTC day on which the coupon expires at the latest), by code,
+/// by time.
 ///
 /// In CSV, a cell that a spreadsheet would take for a formula starts with an apostrophe. JSON lines
 /// have every value unchanged. The command reads every coupon, so it takes long on a large archive.
@@ -83,12 +81,16 @@ pub(super) async fn write(
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
+    let (campaign, zone) = (request.campaign.as_ref(), request.zone.clone());
+    let zone = engine.zone_of_days(campaign, zone).await.map_err(CliError::about(&thing))?;
     let redemptions = engine.every_redemption(&open::caller(), request).await;
-    sink.all(COLUMNS, redemptions.map_err(CliError::about(thing))?, row).await
+    let redemptions = redemptions.map_err(CliError::about(thing))?;
+    sink.header(&redemption_csv_header())?;
+    sink.all(redemptions, |entry| redemption_csv_row(entry, &zone), body).await
 }
 
-/// The fields of a row.
-fn row(entry: &RedemptionEntry) -> Value {
+/// The JSON object of a redemption.
+fn body(entry: &RedemptionEntry) -> Value {
     let made = &entry.redemption;
     json!({
         "code": entry.code,
@@ -101,33 +103,4 @@ fn row(entry: &RedemptionEntry) -> Value {
         "cancelled_at": made.cancelled_at.map(format_instant),
         "cancel_reason": entry.cancel_reason.as_ref().map(|reason| reason.as_str()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use coupon::coupon::Redemption;
-    use coupon::time::Millis;
-
-    use super::*;
-
-    #[test]
-    fn the_columns_are_the_fields_of_a_row() {
-        let entry = RedemptionEntry {
-            code: "A-B".into(),
-            campaign: "c".parse().unwrap(),
-            campaign_name: "C".into(),
-            batch: "b".parse().unwrap(),
-            redemption: Redemption {
-                by: None,
-                order: "991".parse().unwrap(),
-                at: Millis(0),
-                cancelled_at: None,
-            },
-            on: "1970-01-01".parse().unwrap(),
-            cancel_reason: None,
-        };
-        let row = row(&entry);
-        let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(fields.join(","), COLUMNS);
-    }
 }

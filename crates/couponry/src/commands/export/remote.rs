@@ -2,20 +2,23 @@
 
 use std::collections::HashSet;
 
+use engine::{COUPON_COLUMNS, coupon_csv_header};
+use reqwest::Response;
 use serde_json::Value;
 
-use super::coupons::{self, CouponsFlags};
+use super::coupons::CouponsFlags;
 use super::redemptions::RedemptionsFlags;
 use super::sink::{Format, Sink, written};
 use super::{CodesFlags, ExportCommand, code_objects};
 use crate::failure::{CliError, Ended};
+use crate::output::cell_text;
 use crate::remote::Remote;
 
-/// The columns of redemptions: the fields of the HTTP interface.
-const REDEMPTIONS: &str = "code,campaign_id,user_id,order_ref,redeemed_at,cancelled_at";
+/// Longest line of a list: a redemption has at most some 2 KiB.
+const LINE_BYTES_MAX: usize = 16 << 10;
 
-/// Longest line of a list of codes: many times the longest code.
-const LINE_BYTES_MAX: usize = 4 << 10;
+/// Most redemptions of a file that the service sends.
+const ROWS_MAX: usize = 1_000_000;
 
 pub(super) async fn run(remote: &Remote, command: &ExportCommand) -> Result<Ended, CliError> {
     match command {
@@ -40,23 +43,38 @@ async fn codes(remote: &Remote, flags: &CodesFlags, sink: &mut Sink<'_>) -> Resu
     query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));
     query.extend(flags.after.as_ref().map(|it| ("after", it.foreign().to_string())));
     let path = ["campaigns", flags.campaign.as_str(), "codes"];
-    let mut answer = remote.download(&path, &query).await?;
-    sink.header("code")?;
-    let mut cut = Cut::default();
+    let answer = remote.download(&path, &query).await?;
+    let shown = match sink.format() {
+        Format::Csv => str::to_owned,
+        Format::Jsonl => code_objects,
+    };
+    let written = lines(answer, sink, shown).await;
+    written.map(drop).map_err(|error| error.and("go on with --after and its last code"))
+}
+
+/// Writes the header and the lines of a download as they come. Returns how many lines.
+async fn lines(
+    mut answer: Response,
+    sink: &mut Sink<'_>,
+    shown: fn(&str) -> String,
+) -> Result<usize, CliError> {
+    let (mut cut, mut count) = (Cut::default(), 0);
     while let Some(piece) = answer.chunk().await.map_err(CliError::of)? {
         let lines = cut.whole_lines(&piece);
         if cut.rest.len() > LINE_BYTES_MAX {
-            return Err(CliError::new("the service sends a line that is no code"));
+            return Err(CliError::new("the service sends a line without an end"));
         }
-        match sink.format() {
-            Format::Csv => sink.lines(&lines)?,
-            Format::Jsonl => sink.lines(&code_objects(&lines))?,
+        if let Some(header) = cut.header.take() {
+            sink.header(&header)?;
         }
-        sink.page_done(lines.lines().count(), 0)?;
+        sink.lines(&shown(&lines))?;
+        let rows = lines.lines().count();
+        count += rows;
+        sink.page_done(rows, 0)?;
     }
     match cut.is_whole() {
-        true => Ok(()),
-        false => Err(CliError::new("the list broke off: go on with --after and its last code")),
+        true => Ok(count),
+        false => Err(CliError::new("the list broke off")),
     }
 }
 
@@ -65,6 +83,8 @@ async fn codes(remote: &Remote, flags: &CodesFlags, sink: &mut Sink<'_>) -> Resu
 struct Cut {
     rest: Vec<u8>,
     had_header: bool,
+    /// The header, once it is there.
+    header: Option<String>,
 }
 
 impl Cut {
@@ -78,7 +98,9 @@ impl Cut {
             return text;
         }
         self.had_header = true;
-        text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+        let (header, rest) = text.split_once('\n').unwrap_or_default();
+        self.header = Some(format!("{header}\n"));
+        rest.to_owned()
     }
 
     fn is_whole(&self) -> bool {
@@ -107,15 +129,21 @@ pub(in crate::commands) async fn coupons(
     query: Vec<(&str, String)>,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
-    sink.header(coupons::COLUMNS)?;
+    sink.header(&coupon_csv_header())?;
     let mut before = HashSet::new();
     let page = |mut page: Vec<Value>| {
         let codes = page.iter().map(|it| it["code"].to_string()).collect();
         page.retain(|it| !before.contains(&it["code"].to_string()));
         before = codes;
-        sink.page(coupons::COLUMNS, &page, Value::clone, 0)
+        sink.page(&page, line, Value::clone, 0)
     };
     remote.pages(&["coupons"], query, page).await
+}
+
+/// The line of a coupon in CSV.
+fn line(coupon: &Value) -> String {
+    let cells = COUPON_COLUMNS.map(|column| cell_text(&coupon[column]));
+    engine::csv::row(cells.iter().map(String::as_str))
 }
 
 async fn redemptions(
@@ -126,9 +154,22 @@ async fn redemptions(
     let mut query = vec![("from", flags.from.to_string()), ("to", flags.to.to_string())];
     query.extend(flags.campaign().map(|it| ("campaign_id", it.to_string())));
     query.extend(flags.zone().map(|it| ("time_zone", it.name().to_owned())));
-    sink.header(REDEMPTIONS)?;
-    let page = |page: Vec<Value>| sink.page(REDEMPTIONS, &page, Value::clone, 0);
-    remote.pages(&["redemptions"], query, page).await
+    match sink.format() {
+        // The service writes the same file.
+        Format::Csv => {
+            let answer = remote.download(&["redemptions"], &query).await?;
+            match lines(answer, sink, str::to_owned).await? {
+                ..ROWS_MAX => Ok(()),
+                _ => Err(CliError::new(format!(
+                    "the service sends at most {ROWS_MAX} redemptions: export fewer days at a time"
+                ))),
+            }
+        }
+        Format::Jsonl => {
+            let page = |page: Vec<Value>| sink.page(&page, |_| String::new(), Value::clone, 0);
+            remote.pages(&["redemptions"], query, page).await
+        }
+    }
 }
 
 #[cfg(test)]

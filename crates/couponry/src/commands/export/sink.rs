@@ -6,7 +6,6 @@ use clap::{Args, ValueEnum};
 use coupon::calendar::Date;
 use engine::{History, Sifted};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::failure::{CliError, Ended};
 use crate::output::{self, Out, thousands};
@@ -47,24 +46,23 @@ impl Sink<'_> {
         self.format
     }
 
-    /// Writes the header, if the format has one: the names of the columns, between commas.
-    pub(in crate::commands) fn header(&mut self, columns: &str) -> Result<(), CliError> {
+    /// Writes the header, a line of CSV, if the format has one.
+    pub(in crate::commands) fn header(&mut self, line: &str) -> Result<(), CliError> {
         match self.format {
-            Format::Csv => self.out.put(&format!("{columns}\n")),
+            Format::Csv => self.out.put(line),
             Format::Jsonl => Ok(()),
         }
     }
 
-    /// Writes a stream of rows under their header. `body` has the fields `columns`.
+    /// Writes a stream of rows, each as the line of CSV or the JSON object that it is.
     pub(in crate::commands) async fn all<T, B: Serialize>(
         &mut self,
-        columns: &str,
         mut rows: History<T>,
-        body: fn(&T) -> B,
+        csv: impl Fn(&T) -> String,
+        body: impl Fn(&T) -> B,
     ) -> Result<(), CliError> {
-        self.header(columns)?;
         while let Some(Sifted { rows, looked_at }) = rows.next().await? {
-            self.page(columns, &rows, body, looked_at)?;
+            self.page(&rows, &csv, &body, looked_at)?;
         }
         self.strangers = rows.strangers();
         Ok(())
@@ -73,13 +71,16 @@ impl Sink<'_> {
     /// Writes a page of rows.
     pub(in crate::commands) fn page<T, B: Serialize>(
         &mut self,
-        columns: &str,
         rows: &[T],
-        body: fn(&T) -> B,
+        csv: impl Fn(&T) -> String,
+        body: impl Fn(&T) -> B,
         looked_at: u64,
     ) -> Result<(), CliError> {
-        for each in rows {
-            self.out.put(&row(columns, &body(each), self.format)?)?;
+        for row in rows {
+            self.out.put(&match self.format {
+                Format::Csv => csv(row),
+                Format::Jsonl => output::json_line(&body(row))? + "\n",
+            })?;
         }
         self.page_done(rows.len(), looked_at)
     }
@@ -143,17 +144,5 @@ pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Res
             Err(CliError::usage(format!("--from {from} is after --to {to}: swap them")))
         }
         _ => Ok(()),
-    }
-}
-
-fn row(columns: &str, body: &impl Serialize, format: Format) -> Result<String, CliError> {
-    match format {
-        Format::Jsonl => Ok(output::json_line(body)? + "\n"),
-        Format::Csv => {
-            let fields = serde_json::to_value(body).map_err(CliError::of)?;
-            let cell = |name: &str| output::cell_text(fields.get(name).unwrap_or(&Value::Null));
-            let cells: Vec<String> = columns.split(',').map(cell).collect();
-            Ok(engine::csv::row(cells.iter().map(String::as_str)))
-        }
     }
 }
