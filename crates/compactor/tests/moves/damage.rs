@@ -398,7 +398,7 @@ async fn which_days_are_complete() {
     let over = over_partition();
     for (word, day) in [("A", open_partition()), ("B", over)] {
         let campaign = world.campaign(&format!("c-{word}"), day).await;
-        let states = vec![ImportedState::Void, ImportedState::Available, ImportedState::Void];
+        let states = vec![ImportedState::VOID, ImportedState::Available, ImportedState::VOID];
         world.imported(&campaign, word, states).await;
     }
     assert!(world.complete_days().await.is_empty(), "before the first compaction");
@@ -436,7 +436,7 @@ async fn a_day_without_a_folder() {
         let mut codes = Vec::new();
         for (word, day) in [("A", day), ("B", open_partition())] {
             let campaign = world.campaign(&format!("c-{word}"), day).await;
-            codes.extend(world.imported(&campaign, word, vec![ImportedState::Void]).await);
+            codes.extend(world.imported(&campaign, word, vec![ImportedState::VOID]).await);
         }
         for (run, copied) in [("first", 1 + u64::from(want.is_none())), ("second", 0)] {
             let report = world.compactor().run(now(), Closed::Now).await.unwrap();
