@@ -2,10 +2,15 @@
 //! identity provider, the webhook of `couponry notify` and `couponry healthcheck` use it.
 
 use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Url};
+use webhooks::NameResolver;
+
+/// Of the names that the operator has set, in all stores of this process. Names of webhooks have others.
+static NAMES: LazyLock<Arc<NameResolver>> = LazyLock::new(Arc::default);
 
 /// Why an address is not asked. The text is for the operator, and repeats no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,14 +62,15 @@ pub fn parsed(address: &str) -> Result<Url, BadAddress> {
     }
 }
 
-/// The start of a client for `url` alone: it follows no redirect, and asks this machine without a
-/// proxy. Makes ring the TLS provider of this process unless there is one; a client needs it even
+/// The start of a client for `url` alone: it follows no redirect, holds no thread while it resolves a
+/// name, and asks this machine without a proxy. Makes ring the TLS provider of this process unless there is one; a client needs it even
 /// for plain http.
 pub fn client(url: &Url, timeout: Duration) -> ClientBuilder {
     let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .timeout(timeout)
         .redirect(Policy::none())
+        .dns_resolver(Arc::clone(&NAMES))
         .tls_built_in_root_certs(url.scheme() == "https");
     if on_loopback(url) { client.no_proxy() } else { client }
 }

@@ -39,7 +39,7 @@ pub(crate) enum Command {
 /// The server, and who asks it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Service {
-    /// Ask this server
+    /// Ask this server: https, or http to this machine
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "COUPONRY_URL")]
     pub(crate) url: Url,
     /// Read the token from this file, again whenever the server does not accept it any more

@@ -82,6 +82,7 @@ impl NoAnswer {
 impl Api {
     /// A client of this server, with the token of the file.
     pub(crate) fn new(service: &Service) -> Result<Api, BridgeError> {
+        check(&service.url).map_err(|why| BridgeError::Usage(format!("--url: it {why}")))?;
         // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
         let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -94,9 +95,6 @@ impl Api {
         let client = client
             .build()
             .map_err(|error| BridgeError::failed("cannot make an HTTP client", error))?;
-        if service.url.cannot_be_a_base() || !["http", "https"].contains(&service.url.scheme()) {
-            return Err(BridgeError::Usage("--url: want http://HOST or https://HOST".to_owned()));
-        }
         let (base, token_file) = (service.url.clone(), service.token_file.clone());
         let api = Api { client, base, token_file, token: RwLock::default() };
         api.read_token().map_err(|why| BridgeError::Usage(format!("--token-file: {why}")))?;
@@ -157,6 +155,20 @@ impl Api {
     }
 }
 
+/// Refuses an address at which somebody on the way could read the token: the rule of the setting `url` of
+/// `couponry`. Why repeats no password.
+fn check(url: &Url) -> Result<(), &'static str> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a password in it, want one without");
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(url) => Ok(()),
+        "http" => Err("is open to anybody on the way, want https, or http to this machine"),
+        _ => Err("is no address of a server, want https://HOST, or http to this machine"),
+    }
+}
+
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -213,6 +225,26 @@ fn said(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses() {
+        let cases = [
+            ("https", "https://couponry.example/", ""),
+            ("http on loopback", "http://127.0.0.1:8080", ""),
+            ("the same, version 6", "http://[::1]:8080", ""),
+            ("by name", "http://localhost:8080", ""),
+            ("http to another machine", "http://couponry.example/", "open to anybody"),
+            ("http to another network", "http://10.0.0.7:8080/", "open to anybody"),
+            ("only called so", "http://127.0.0.1.example/", "open to anybody"),
+            ("a password", "https://ann:secret@couponry.example/", "has a password"),
+            ("a user", "https://ann@couponry.example/", "has a password"),
+            ("no server", "mailto:ann@couponry.example", "no address of a server"),
+        ];
+        for (name, url, want) in cases {
+            let found = check(&Url::parse(url).expect("a URL")).err().unwrap_or_default();
+            assert!(found.contains(want) && found.is_empty() == want.is_empty(), "{name}: {found}");
+        }
+    }
 
     #[test]
     fn replies() {

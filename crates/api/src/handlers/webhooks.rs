@@ -59,7 +59,7 @@ pub(crate) async fn create_webhook(
     let cursor = newest(&app, &caller).await?;
     let new = NewEndpoint { cursor: Some(cursor), ..body.into_new()? };
     let (endpoint, secret, is_made) = webhooks.create(new).await.map_err(refused)?;
-    let mut body = WebhookBody::of(&endpoint);
+    let mut body = WebhookBody::of(&endpoint, caller.role);
     body.secret = Some(secret.reveal().to_owned());
     if !is_made {
         return Ok(Made(Done::Same(body)));
@@ -87,7 +87,8 @@ pub(crate) async fn list_webhooks(
     let found = kept(&app)?.list(after, limit).await.map_err(refused)?;
     let last = found.last().filter(|_| found.len() == limit);
     let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.webhook_id]));
-    Ok(Answer(List { data: found.iter().map(WebhookBody::of).collect(), next_cursor }))
+    let data = found.iter().map(|it| WebhookBody::of(it, caller.role)).collect();
+    Ok(Answer(List { data, next_cursor }))
 }
 
 /// Read a webhook
@@ -105,7 +106,7 @@ pub(crate) async fn read_webhook(
 ) -> Result<Answer<WebhookBody>, Problem> {
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let endpoint = kept(&app)?.get(&id).await.map_err(refused)?;
-    Ok(Answer(WebhookBody::of(&endpoint)))
+    Ok(Answer(WebhookBody::of(&endpoint, caller.role)))
 }
 
 /// Change a webhook
@@ -139,7 +140,7 @@ pub(crate) async fn change_webhook(
     if !changes.is_empty() {
         enter(&app, &caller, AuditKind::WebhookUpdated, named(&id, changes)).await;
     }
-    Ok(Answer(WebhookBody::of(&after)))
+    Ok(Answer(WebhookBody::of(&after, caller.role)))
 }
 
 /// Delete a webhook
@@ -328,13 +329,16 @@ fn named(id: &str, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
 
 /// What is different between two endpoints, as text.
 fn differences(before: &Endpoint, after: &Endpoint) -> Vec<FieldChange> {
-    let changed = fields(before).into_iter().zip(fields(after)).filter(|(from, to)| from != to);
+    // Of another query, the audit says that the URL changed.
+    let has_moved = |field: &str| field == "url" && before.url != after.url;
+    let pairs = fields(before).into_iter().zip(fields(after));
+    let changed = pairs.filter(|(from, to)| from != to || has_moved(from.0));
     changed
         .map(|((name, from), (_, to))| FieldChange { field: name.to_owned(), from, to })
         .collect()
 }
 
-/// What an auditor sees of an endpoint, as text.
+/// What an auditor sees of an endpoint, as text: not the query of its URL.
 fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
     let types = endpoint
         .types
@@ -343,7 +347,7 @@ fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
     let paused = matches!(endpoint.state, EndpointState::Paused { .. });
     [
         ("webhook_id", Some(endpoint.webhook_id.clone())),
-        ("url", Some(endpoint.url.clone())),
+        ("url", Some(endpoint.url_without_query())),
         ("description", endpoint.description.clone()),
         ("types", types),
         ("campaign_id", endpoint.campaign.clone()),

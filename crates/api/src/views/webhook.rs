@@ -2,6 +2,7 @@
 
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
+use engine::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 use webhooks::{Delivery, Endpoint, EndpointState, SecretTimes, Tested};
@@ -14,7 +15,8 @@ use crate::closed;
 pub struct WebhookBody {
     /// The id of the webhook.
     webhook_id: String,
-    /// Where events are posted.
+    /// Where events are posted. Only an admin reads its query, which may have a secret in it; for
+    /// others it is `...`.
     url: String,
     /// For people.
     description: Option<String>,
@@ -128,7 +130,12 @@ fn instant(at: i64) -> String {
 }
 
 impl WebhookBody {
-    pub(crate) fn of(endpoint: &Endpoint) -> WebhookBody {
+    /// What a caller of this role reads.
+    pub(crate) fn of(endpoint: &Endpoint, role: Role) -> WebhookBody {
+        let url = match role {
+            Role::Admin => endpoint.url.clone(),
+            Role::User | Role::Shop | Role::Operator => endpoint.url_without_query(),
+        };
         let (state, since, why) = match &endpoint.state {
             EndpointState::Active => ("active", None, None),
             EndpointState::Paused { since } => ("paused", Some(*since), None),
@@ -136,7 +143,7 @@ impl WebhookBody {
         };
         WebhookBody {
             webhook_id: endpoint.webhook_id.clone(),
-            url: endpoint.url.clone(),
+            url,
             description: endpoint.description.clone(),
             types: endpoint.types.as_ref().map(|types| types.iter().cloned().collect()),
             campaign_id: endpoint.campaign.clone(),

@@ -53,6 +53,31 @@ async fn a_webhook_is_made_changed_and_deleted() {
     assert_eq!(entries, [1, 6, 1, 1], "what changes nothing has no entry: {kinds:?}");
 }
 
+/// A query may have a secret in it: only who may change the webhook reads it.
+#[tokio::test]
+async fn who_reads_the_query_of_a_url() {
+    let service = Service::new();
+    let new = json!({"webhook_id": "w", "url": "HTTP://127.0.0.1:9?key=s3cret"});
+    let made = service.post(Admin, "/v1/webhooks", new).await;
+    let (whole, hidden) = ("http://127.0.0.1:9/?key=s3cret", "http://127.0.0.1:9/?...");
+    assert_eq!(made.is("201", "made").json["url"], whole, "in its normal form");
+    let change = json!({"url": "http://127.0.0.1:9/?key=0ther-s3cret"});
+    service.patch(Admin, "/v1/webhooks/w", change).await.is("200", "changed");
+    service.patch(Admin, "/v1/webhooks/w", json!({"url": whole})).await.is("200", "back");
+    let read = service.get(Admin, "/v1/webhooks/w").await;
+    assert_eq!(read.json["url"], whole);
+    let list = service.get(Admin, "/v1/webhooks").await;
+    assert_eq!(list.json["data"][0]["url"], whole);
+    let read = service.get(Operator, "/v1/webhooks/w").await;
+    assert_eq!(read.json["url"], hidden);
+    let list = service.get(Operator, "/v1/webhooks").await;
+    assert_eq!(list.json["data"][0]["url"], hidden);
+    let audit = service.get(Operator, "/v1/audit?limit=50").await;
+    assert!(audit.text.contains(hidden) && !audit.text.contains("s3cret"), "{}", audit.text);
+    let kinds = audit.data("type");
+    assert_eq!(kinds[..3], ["webhook.updated", "webhook.updated", "webhook.created"]);
+}
+
 #[tokio::test]
 async fn a_test_says_what_the_receiver_answered() {
     let service = Service::new();

@@ -172,6 +172,18 @@ pub(crate) fn wrong_calls(broker: &Broker) {
             2,
             "cannot read /none",
         ),
+        (
+            "a server that others can listen to",
+            bridge::run(
+                &[
+                    &["consume", "--url", "http://10.0.0.7:8080", "--token-file", &token_file][..],
+                    &["--brokers", "x", "--topic", "y"],
+                ]
+                .concat(),
+            ),
+            2,
+            "open to anybody on the way",
+        ),
     ];
     for (name, (code, text), want, part) in cases {
         assert_eq!(code, Some(want), "{name}: {text}");
