@@ -33,12 +33,6 @@ pub(crate) fn day_from_iso(text: &str) -> Option<Day> {
     (iso(day) == text).then_some(day)
 }
 
-/// Whether there is a folder for the partition of a day. Days outside the years 1970 to 9999 would
-/// share the first or the last folder with another day.
-pub(crate) fn has_folder(day: Day) -> bool {
-    day_from_iso(&iso(day)) == Some(day)
-}
-
 /// The month of a day: `2026-12`.
 pub(crate) fn month(day: Day) -> String {
     let mut text = iso(day);

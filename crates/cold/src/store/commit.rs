@@ -7,17 +7,18 @@ use super::{ColdStore, Inner};
 use crate::error::ColdError;
 use crate::files::ReadError;
 use crate::log::{Change, Committed};
-use crate::names::{self, Origin};
+use crate::names::Origin;
 use crate::origins::Origins;
 use crate::write::{NewFile, PartitionWriter};
 
 impl ColdStore {
-    /// Checks that the cold tier can hold the partition of `day`. Reads nothing.
+    /// Checks that there is a folder for the partition of `day`: a day outside the years 1970 to
+    /// 9999 would share the first or the last folder with another one. Reads nothing.
     ///
     /// # Errors
     /// [`ColdError::NoFolder`].
     pub fn check_day(day: Day) -> Result<(), ColdError> {
-        match names::has_folder(day) {
+        match day.can_be_archived() {
             true => Ok(()),
             false if day < Day(0) => Err(ColdError::NoFolder { side: "before 1970-01-01" }),
             false => Err(ColdError::NoFolder { side: "after 9999-12-31" }),
