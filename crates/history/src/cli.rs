@@ -4,6 +4,7 @@ mod args;
 mod input;
 mod output;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use couponry::bootstrap::{CliError, Opened, parsed};
@@ -75,6 +76,13 @@ async fn answered(opened: &Opened, cli: &Cli, asked: &[String]) -> Result<(), Cl
     let history = History::new(opened.engine().clone(), limits).map_err(cli_error)?;
     if asked.len() > 1 && cli.ask.output.is_some() {
         return Err(CliError::usage("--output takes the rows of one statement, not of several"));
+    }
+    if let Some(version) = cli.ask.as_of {
+        // Nobody may read standard error.
+        let _ = writeln!(
+            std::io::stderr(),
+            "couponry-history: version {version} of the archive alone, without active coupons"
+        );
     }
     for sql in asked {
         written(&history, sql, &cli.ask).await?;

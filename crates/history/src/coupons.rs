@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cold::ColdFile;
+use coupon::code::{Code, CodeText};
 use coupon::time::Day;
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics, plan_err};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
@@ -81,6 +82,11 @@ impl TableProvider for Coupons {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some((text, code)) = filters.iter().find_map(printed_code) {
+            return plan_err!(
+                "no code is '{text}': codes here have no hyphens, prefix and small letters: write '{code}'"
+            );
+        }
         let seen = self.tiers.seen().await;
         let seen = seen.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let pruning = Arc::new(Pruning::of(state, filters)?);
@@ -192,6 +198,30 @@ impl Scan<'_> {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+/// A code as people write it, and as this table has it, if a filter compares `code` with it. The
+/// query would find nothing, and not say why.
+fn printed_code(filter: &Expr) -> Option<(&str, Code)> {
+    let is_code = |column: &Expr| matches!(column, Expr::Column(column) if column.name() == "code");
+    let values: Vec<&Expr> = match filter {
+        // Also a short list.
+        Expr::BinaryExpr(it) if it.op == Operator::Or => {
+            return printed_code(&it.left).or_else(|| printed_code(&it.right));
+        }
+        Expr::BinaryExpr(it) if it.op == Operator::Eq && is_code(&it.left) => vec![&it.right],
+        Expr::BinaryExpr(it) if it.op == Operator::Eq && is_code(&it.right) => vec![&it.left],
+        Expr::InList(it) if !it.negated && is_code(&it.expr) => it.list.iter().collect(),
+        _ => Vec::new(),
+    };
+    values.into_iter().find_map(|value| {
+        let Expr::Literal(value, _) = value else { return None };
+        let text = value.try_as_str().flatten()?;
+        let typed: CodeText = text.parse().ok()?;
+        let minted = typed.minted().filter(|_| text.contains('-'));
+        let code = minted.unwrap_or_else(|| typed.foreign().clone());
+        (code.as_str() != text).then_some((text, code))
+    })
 }
 
 /// Whether a filter asks for one value or a few of a rare column.

@@ -40,7 +40,12 @@ fn a_query_answers_and_writes_nothing() {
     ];
     for (name, arguments, want) in cases {
         let ran = data.run(arguments);
-        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, want, ""), "{name}");
+        // A count over the archive alone is lower, and says so.
+        let said = match arguments.contains(&"--as-of") {
+            true => "couponry-history: version 1 of the archive alone, without active coupons\n",
+            false => "",
+        };
+        assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, want, said), "{name}");
     }
     assert_eq!(data.fingerprint(), before, "nothing was written");
 }

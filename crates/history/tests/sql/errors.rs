@@ -65,6 +65,17 @@ async fn each_mistake_has_an_error() {
             "Error parsing timestamp from 'tomorrow'",
         ),
         (
+            "a code of an export",
+            "select * from redemptions where code = 'SPRING-7K2M-9QXD-4TRB-H0VE'",
+            "no code is 'SPRING-7K2M-9QXD-4TRB-H0VE': codes here have no hyphens, prefix and small \
+             letters: write '7K2M9QXD4TRBH0VE'",
+        ),
+        (
+            "one of several codes",
+            "select * from coupons where code in ('SUMMER26', 'summer27')",
+            "no code is 'summer27': codes here have no hyphens, prefix and small letters: write 'SUMMER27'",
+        ),
+        (
             "a column of two tables",
             "select code from coupons c join campaigns k on campaign_id = campaign_id",
             "column campaign_id is in several tables: write TABLE.campaign_id",
@@ -134,6 +145,10 @@ async fn statements_that_only_read() {
         "show tables",
         "describe coupons",
         "show columns from coupons",
+        // As docs/readers.md converts a code of an export.
+        "select count(*) from coupons where code = \
+         (select case when shown like '%-%' then right(replace(shown, '-', ''), 16) else shown end \
+          from (values ('SPRING-7K2M-9QXD-4TRB-H0VE')) as export(shown))",
         "select a.code from coupons a join coupons b on a.code = b.code limit 1",
         "select campaign_id, row_number() over (order by code) from coupons limit 1",
     ];
