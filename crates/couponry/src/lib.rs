@@ -96,8 +96,11 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
 fn start_log(settings: &Settings) -> Result<(), CliError> {
     use std::io::IsTerminal;
     // delta_kernel logs errors that are none, such as a table that does not exist yet, and the
-    // driver logs each connection attempt. We log the errors that they return.
-    let filter = format!("delta_kernel=off,scylla=off,{}", settings.log.value);
+    // driver logs each connection attempt, and the resolver each name of a receiver that it does not find. We log the
+    // errors that they return.
+    const QUIET: &str =
+        "delta_kernel=off,scylla=off,hickory_net=off,hickory_proto=off,hickory_resolver=off";
+    let filter = format!("{QUIET},{}", settings.log.value);
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .map_err(|error| settings.log.unusable("log", error))?;
     let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
