@@ -18,6 +18,10 @@ use crate::{Caller, Engine};
 /// Readers that the list has: with the longest names it has 7 KiB, and each change writes all of it.
 pub const FEED_READERS_MAX: usize = 32;
 
+/// Of them, those of one caller: more than a shop has systems that read events. One more takes the place of the
+/// caller's own that asked longest ago, so nobody takes the places of others.
+const READERS_OF_CALLER_MAX: usize = FEED_READERS_MAX / 4;
+
 /// How often a reader's progress is written, in milliseconds: some readers ask ten times a second.
 const WRITTEN_EVERY_MS: i64 = 10_000;
 
@@ -50,22 +54,24 @@ impl FeedReader {
 
 /// When the progress of each reader was written by this process.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(Mutex<HashMap<ReaderName, i64>>);
+pub(crate) struct Noted(Mutex<HashMap<(String, ReaderName), i64>>);
 
 impl Noted {
-    /// Whether it is time to write the progress of a reader. No later call says so before it is time again.
-    fn is_time(&self, name: &ReaderName, now: Millis) -> bool {
+    /// Whether it is time to write the progress of a caller's reader. No later call says so before it is time again.
+    fn is_time(&self, by: &str, name: &ReaderName, now: Millis) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (by.to_owned(), name.clone());
         let is_recent = |at: &i64| now.0.saturating_sub(*at).saturating_abs() < WRITTEN_EVERY_MS;
-        if noted.get(name).is_some_and(is_recent) {
+        if noted.get(&key).is_some_and(is_recent) {
             return false;
         }
         noted.retain(|_, at| is_recent(at));
         // Somebody may use a new name for each request.
-        if noted.len() >= FEED_READERS_MAX {
+        let of_caller = noted.keys().filter(|(it, _)| it == by).count();
+        if of_caller >= READERS_OF_CALLER_MAX || noted.len() >= FEED_READERS_MAX {
             return false;
         }
-        noted.insert(name.clone(), now.0);
+        noted.insert(key, now.0);
         true
     }
 }
@@ -89,10 +95,11 @@ impl Engine {
         read_to: Millis,
     ) {
         let now = self.now();
-        if !self.feed_readers.is_time(name, now) {
+        let by = caller.to_string();
+        if !self.feed_readers.is_time(&by, name, now) {
             return;
         }
-        let (name, by) = (name.to_string(), caller.to_string());
+        let name = name.to_string();
         let reader = FeedReader { name, by, seen_at: now.0, read_to: read_to.0 };
         let change = |readers: &mut Vec<FeedReader>| Ok(enter(readers, reader.clone(), now));
         // A store that does not work shows itself in what the reader asked for.
@@ -104,6 +111,11 @@ impl Engine {
 fn enter(readers: &mut Vec<FeedReader>, reader: FeedReader, now: Millis) -> bool {
     let silent_ms = |it: &FeedReader| now.0.saturating_sub(it.seen_at).saturating_abs();
     readers.retain(|it| it.name != reader.name && silent_ms(it) < GONE_MS);
+    if readers.iter().filter(|it| it.by == reader.by).count() >= READERS_OF_CALLER_MAX {
+        let own = readers.iter().enumerate().filter(|(_, it)| it.by == reader.by);
+        let longest_ago = own.max_by_key(|(_, it)| silent_ms(it)).map(|(at, _)| at);
+        longest_ago.map(|at| readers.remove(at));
+    }
     if readers.len() >= FEED_READERS_MAX {
         let silent = readers.iter().position(|it| silent_ms(it) >= SILENT_MS);
         let Some(silent) = silent else { return false };
@@ -121,7 +133,8 @@ mod tests {
 
     fn seen(name: &str, ms_ago: i64) -> FeedReader {
         let at = NOON.plus_ms(-ms_ago).0;
-        FeedReader { name: name.into(), by: "admin".into(), seen_at: at, read_to: at }
+        let by = format!("shop:{name}");
+        FeedReader { name: name.into(), by, seen_at: at, read_to: at }
     }
 
     #[test]
@@ -144,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_has_a_share() {
+        let of = |by: &str, name: &str, ms_ago| FeedReader { by: by.into(), ..seen(name, ms_ago) };
+        let mut readers = vec![of("shop:a", "other", 0)];
+        for nth in 0..2 * FEED_READERS_MAX as i64 {
+            assert!(enter(&mut readers, of("shop:b", &format!("n{nth}"), -nth), NOON));
+        }
+        let of_b = readers.iter().filter(|it| it.by == "shop:b").count();
+        assert_eq!((readers.len(), of_b), (1 + READERS_OF_CALLER_MAX, READERS_OF_CALLER_MAX));
+        assert_eq!(readers.last().map(|it| it.name.as_str()), Some("n63"), "the newest is there");
+    }
+
+    #[test]
     fn when_progress_is_written() {
         let noted = Noted::default();
         let name = |text: &str| text.parse::<ReaderName>().unwrap();
@@ -156,11 +181,12 @@ mod tests {
         ];
         for (reader, ms, want) in cases {
             let name = name(&reader[..1]);
-            assert_eq!(noted.is_time(&name, NOON.plus_ms(ms)), want, "{reader} {ms}");
+            assert_eq!(noted.is_time("a", &name, NOON.plus_ms(ms)), want, "{reader} {ms}");
         }
         let many = (0..1_000).map(|nth| name(&format!("n{nth}")));
-        let written = many.filter(|name| noted.is_time(name, NOON)).count();
-        assert!(written <= FEED_READERS_MAX, "{written}");
+        let written = many.filter(|name| noted.is_time("a", name, NOON)).count();
+        assert!(written <= READERS_OF_CALLER_MAX, "{written}");
+        assert!(noted.is_time("b", &name("a"), NOON), "another caller has places");
     }
 
     #[test]

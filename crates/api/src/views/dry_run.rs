@@ -32,6 +32,10 @@ pub struct DryRunBody {
     /// The meaning of each column, in the order of the file; null for a column that is skipped.
     #[schema(value_type = Vec<Option<closed::ImportColumn>>)]
     columns: Vec<Option<&'static str>>,
+    /// The system whose export the file is; null if its header is that of no export that the server knows.
+    exported_by: Option<&'static str>,
+    /// What that export says and an import leaves out, for people; null if `exported_by` is null.
+    left_out: Option<&'static str>,
     /// How many lines the file has, without its header.
     lines: u64,
     /// How many lines would make a coupon or move one forward: an import counts them as `imported`.
@@ -109,6 +113,8 @@ impl From<&DryRun> for DryRunBody {
             separator: found.separator.map(String::from),
             header: found.header.clone(),
             columns: found.columns.iter().map(|column| column.map(Column::name)).collect(),
+            exported_by: found.export.map(|export| export.name),
+            left_out: found.export.map(|export| export.left_out),
             lines,
             new,
             known,

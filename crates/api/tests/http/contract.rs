@@ -46,8 +46,8 @@ const CAMPAIGN: &str = "campaign_id name handout stock issued redeemed void paus
     per_user_limit cancel_days extend_days metadata created_at counted_at";
 const BATCH: &str = "batch_id campaign_id kind count paused lines imported already_there rejected \
     created_at";
-const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header columns lines new \
-    known unchecked rejected repeated rejected_lines parsed_lines";
+const DRY_RUN: &str = "dry_run campaign_id time_zone encoding separator header columns exported_by left_out \
+    lines new known unchecked rejected repeated rejected_lines parsed_lines";
 const PARSED: &str = "line code valid_from expires_at expires_on state user_id issued_at \
     redeemed_at order_ref";
 const REDEMPTION: &str = "code campaign_id user_id order_ref redeemed_at cancelled_at";

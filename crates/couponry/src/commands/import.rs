@@ -11,8 +11,10 @@ use clap::Args;
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
+use engine::import::dates::DateOrder;
 use engine::import::encoding::Encoding;
-use engine::import::{FileFormat, ImportRequest, TEMPLATE};
+use engine::import::states::ValueMap;
+use engine::import::{FileFormat, Ignore, ImportRequest, TEMPLATE};
 use engine::{Engine, Failure, RejectedLine};
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
@@ -50,7 +52,12 @@ const SHOWN: usize = 5;
 /// `expires_at` is the last day. Both are days in the time zone of the campaign. If a date is
 /// missing, the date of the campaign is used.
 ///
-/// Recognises UTF-8, CP949 (EUC-KR) and UTF-16, and commas, semicolons or tabs between the cells.
+/// Reads dates in every form that means one day. A column that looks like a state or a use (used, status, 사용여부) must
+/// be a column of this list, mapped, or named by --ignore: no used coupon is imported as available. Knows the exports of
+/// couponry, Voucherify, Talon.One, Shopify (Matrixify), WooCommerce, Magento and Stripe.
+///
+/// Recognises UTF-8, CP949 (EUC-KR) and UTF-16, and commas, semicolons or tabs between the cells. Reads workbooks of
+/// Excel (.xlsx, at most 8 MiB, one sheet), too.
 /// `--dry-run` shows how a file is read and writes nothing.
 #[derive(Args)]
 #[command(after_help = "\
@@ -81,6 +88,17 @@ pub(crate) struct ImportFlags {
     /// columns. Without --columns, it refuses a file with an unknown column.
     #[arg(long, value_name = "MAP")]
     columns: Option<ColumnMap>,
+    /// Skip columns, by name in the header or by number: `메모,4`; `rest` for all that are not known
+    ///
+    /// `rest` skips no column whose name says a state or a use: name it, or map it with --columns.
+    #[arg(long, value_name = "COLUMNS")]
+    ignore: Option<Ignore>,
+    /// Explain the values of a state: `Y:redeemed,N:available`
+    #[arg(long, value_name = "MAP")]
+    values: Option<ValueMap>,
+    /// Say what comes first in dates like 03/04/2027: `day-first` or `month-first`
+    #[arg(long, value_name = "ORDER")]
+    dates: Option<DateOrder>,
     /// Encoding of the file, such as cp949, utf-16le or shift_jis [default: detected]
     #[arg(long, value_name = "NAME")]
     encoding: Option<Encoding>,
@@ -99,8 +117,13 @@ impl ImportFlags {
 
     /// The request; `None` if no campaign is named, which clap refuses.
     fn request(&self) -> Option<ImportRequest> {
-        let (columns, encoding) = (self.columns.clone(), self.encoding);
-        let format = FileFormat { columns, encoding, ..FileFormat::default() };
+        let format = FileFormat {
+            columns: self.columns.clone(),
+            encoding: self.encoding,
+            ignore: self.ignore.clone().unwrap_or_default(),
+            values: self.values.clone().unwrap_or_default(),
+            dates: self.dates.unwrap_or_default(),
+        };
         let batch = self.batch.clone();
         self.campaign.clone().map(|campaign| ImportRequest { campaign, batch, format })
     }

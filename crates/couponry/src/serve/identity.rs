@@ -12,7 +12,7 @@ use console::{IdentityError, IdentityProvider, Person, SignInRequest};
 use engine::{Engine, STAFF_ROLES, StaffRole};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use ring::digest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -213,8 +213,15 @@ impl Provider {
             let said: Map<String, Value> = read(answer).await.unwrap_or_default();
             let said =
                 ["error", "error_description"].map(|it| said.get(it).and_then(Value::as_str));
-            let said = said.map(Option::unwrap_or_default).join(" ");
-            return Err(IdentityError::Refused(format!("{status} {}", said.trim())));
+            let said = said.map(Option::unwrap_or_default);
+            let why = format!("{status} {}", said.join(" ").trim());
+            // It refuses us, not the person: nobody is locked out for a secret that has expired.
+            let is_ours = status == StatusCode::TOO_MANY_REQUESTS
+                || ["invalid_client", "unauthorized_client"].contains(&said[0]);
+            return Err(match is_ours {
+                true => IdentityError::Away(why),
+                false => IdentityError::Refused(why),
+            });
         }
         if !status.is_success() {
             return Err(IdentityError::Away(format!("it answered {status}")));

@@ -85,6 +85,7 @@ impl Engine {
             encoding: file.encoding(),
             separator: header.map(|header| header.separator()),
             columns: header.map(|header| header.columns().to_vec()).unwrap_or_default(),
+            export: header.and_then(|header| header.export()),
             header: begin.header_text,
             counts: CheckedLines::default(),
             rejected: Vec::new(),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 
+use engine::import::dates::DateOrder;
+
 use super::{ImportFlags, PIECE, ended, summary};
 use crate::failure::{CliError, Ended};
 use crate::files;
@@ -52,6 +54,9 @@ fn query(flags: &ImportFlags) -> Vec<(&'static str, String)> {
     let mut query = Vec::new();
     query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));
     query.extend(flags.columns.as_ref().map(|it| ("columns", it.to_string())));
+    query.extend(flags.ignore.as_ref().map(|it| ("ignore", it.to_string())));
+    query.extend(flags.values.as_ref().map(|it| ("values", it.to_string())));
+    query.extend(flags.dates.and_then(DateOrder::as_str).map(|it| ("dates", it.to_owned())));
     query.extend(flags.encoding.as_ref().map(|it| ("encoding", it.to_string())));
     query.extend(flags.dry_run.then(|| ("dry_run", "true".to_owned())));
     query

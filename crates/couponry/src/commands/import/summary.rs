@@ -84,6 +84,9 @@ pub(super) fn of_dry_run(found: &DryRun) -> String {
         thousands(known),
         thousands(rejected),
     );
+    if let Some(export) = found.export {
+        text.push_str(&format!("export of      {}; left out: {}\n", export.name, export.left_out));
+    }
     if unchecked > 0 {
         let (unchecked, first) = (thousands(unchecked), thousands(DRY_RUN_LOOKUPS_MAX as u64));
         text.push_str(&format!(

@@ -6,6 +6,7 @@ use hot::{ImportLine, RejectedLine};
 
 use super::super::columns::Column;
 use super::super::encoding::Encoding;
+use super::super::exports::KnownExport;
 
 /// What an import of a file would do, as far as reads can tell.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct DryRun {
     pub header: Option<String>,
     /// The file's columns in their order; `None` for one that is skipped.
     pub columns: Vec<Option<Column>>,
+    /// The system whose export the file is, if its header says so, and what of it does not come along.
+    pub export: Option<&'static KnownExport>,
     /// How the lines would end.
     pub counts: CheckedLines,
     /// The first rejected lines, at most [`super::DRY_RUN_REJECTED_MAX`].
