@@ -11,7 +11,6 @@ use crate::private_files::create_private;
 use crate::reconcile;
 use crate::schema::{OpenError, open_or_make, open_reader};
 use crate::txn::{Seen, Txn};
-use crate::upgrade::STEPS;
 
 /// Prepares the copy at `path` before it becomes a store. No process may have it open.
 ///
@@ -22,7 +21,7 @@ use crate::upgrade::STEPS;
 /// # Errors
 /// [`OpenError`]; the copy is unchanged then.
 pub fn make_ready(path: &Path) -> Result<(), OpenError> {
-    let conn = open_or_make(path, STEPS)?;
+    let conn = open_or_make(path)?;
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let changed = reconcile::pass_over_serials(&Txn::new(&conn, &Seen::default())).and_then(|()| {
         conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;

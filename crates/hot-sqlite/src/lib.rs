@@ -51,7 +51,6 @@ mod sorted_rows;
 mod stock;
 mod store;
 mod txn;
-mod upgrade;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -150,7 +149,7 @@ impl SqliteHot {
             Some(conn) => conn,
             None => {
                 let _held = file_lock.enter().map_err(file_error)?;
-                schema::open_or_make(&path, upgrade::STEPS)?
+                schema::open_or_make(&path)?
             }
         };
         // SQLite syncs the name of a log that it makes, but not of one that it finds. The process

@@ -14,32 +14,22 @@ use crate::txn::Txn;
 pub const FILE_NAME: &str = "hot.db";
 
 /// The statements that make a new store.
-pub(crate) const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+const SCHEMA: &str = include_str!("../../../schema/hot.sql");
+
+/// One step from a version of the schema to the next. It runs in a transaction, which also raises the
+/// version.
+type Step = fn(&Connection) -> rusqlite::Result<()>;
+
+/// The steps by which this release upgrades the stores of earlier ones: the first from version 1 to
+/// version 2, and so on. Release 0.1.0 begins with version 1.
+const STEPS: &[Step] = &[];
 
 /// The version of this release. An older release refuses a higher one.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
-
-/// One step from a version of the schema to the next.
-#[derive(Clone, Copy)]
-pub(crate) enum Step {
-    /// Statements of one transaction.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the next step may be as small as that"))]
-    Sql(&'static str),
-    /// More than one transaction can do. It writes [`partly`] with the first, calls [`finish_step`] in
-    /// the last, and goes on with what it finds when it is called again.
-    InPieces(fn(&Connection) -> Result<(), OpenError>),
-}
+pub(crate) const SCHEMA_VERSION: i64 = version_after(STEPS);
 
 const fn version_after(steps: &[Step]) -> i64 {
     1 + steps.len() as i64
 }
-
-/// The version of a store while a step in pieces makes `version` of it. No release works with it.
-pub(crate) const fn partly(version: i64) -> i64 {
-    PARTLY + version
-}
-
-const PARTLY: i64 = 1_000_000;
 
 /// Marks the file as ours (`PRAGMA application_id`): "cpry".
 const APPLICATION_ID: i64 = 0x6370_7279;
@@ -101,7 +91,7 @@ pub(crate) fn open_current(path: &Path) -> Result<Option<Connection>, OpenError>
 }
 
 /// The store, made or upgraded if it has to be. No other process may write meanwhile.
-pub(crate) fn open_or_make(path: &Path, steps: &[Step]) -> Result<Connection, OpenError> {
+pub(crate) fn open_or_make(path: &Path) -> Result<Connection, OpenError> {
     let conn = connect(path)?;
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -113,7 +103,7 @@ pub(crate) fn open_or_make(path: &Path, steps: &[Step]) -> Result<Connection, Op
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     conn.pragma_update(None, "journal_mode", "WAL")?;
-    migrate(&conn, path, steps)?;
+    migrate(&conn, path, STEPS)?;
     Ok(conn)
 }
 
@@ -134,7 +124,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
 /// [`OpenError`], also if there is no store.
 pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
     let conn = open_reader(&folder.join(FILE_NAME))?;
-    Ok((SCHEMA_VERSION..PARTLY).contains(&version(&conn)?))
+    Ok(version(&conn)? >= SCHEMA_VERSION)
 }
 
 /// The schema version of the store now. A process of a newer release may raise it at any time.
@@ -179,38 +169,30 @@ fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenErr
     let found = version(conn)?;
     if found == 0 {
         return in_transaction(conn, |conn| match version(conn)? {
-            0 => create(conn, SCHEMA, newest),
+            0 => create(conn, newest),
             _ => Ok(()),
         });
     }
-    let begun = found.checked_sub(PARTLY).filter(|made| *made > 0);
-    if begun.unwrap_or(found) > newest {
-        let found = begun.unwrap_or(found);
+    if found > newest {
         return Err(OpenError::Newer { found, needs: written_by(conn)? });
     }
-    if begun.is_none() && found < newest {
+    if found < newest {
         keep_copy(conn, path, found)?;
     }
-    let done = begun.map_or(found, |made| made - 1);
-    for made in done + 1..=newest {
-        let step = usize::try_from(made - 2).ok().and_then(|at| steps.get(at));
-        match step {
-            Some(Step::Sql(sql)) => in_transaction(conn, |conn| {
-                conn.execute_batch(sql)?;
-                finish_step(conn, made)
-            })?,
-            Some(Step::InPieces(run)) => run(conn)?,
-            None => {}
-        }
+    for (made, step) in (2_i64..).zip(steps).filter(|(made, _)| *made > found) {
+        in_transaction(conn, |conn| {
+            step(conn)?;
+            finish_step(conn, made)
+        })?;
     }
     Ok(())
 }
 
 /// Runs `body` in a transaction that no other process writes beside.
-pub(crate) fn in_transaction<T>(
+fn in_transaction(
     conn: &Connection,
-    body: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, OpenError> {
+    body: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> Result<(), OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = body(conn);
     conn.execute_batch(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
@@ -218,7 +200,7 @@ pub(crate) fn in_transaction<T>(
 }
 
 /// Writes that a store has this version now.
-pub(crate) fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
     conn.execute(
         "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
         [env!("CARGO_PKG_VERSION")],
@@ -226,8 +208,8 @@ pub(crate) fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<(
     conn.pragma_update(None, "user_version", version)
 }
 
-fn create(conn: &Connection, schema: &str, version: i64) -> rusqlite::Result<()> {
-    conn.execute_batch(schema)?;
+fn create(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+    conn.execute_batch(SCHEMA)?;
     conn.execute(
         "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
         [env!("CARGO_PKG_VERSION")],

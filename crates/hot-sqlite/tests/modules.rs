@@ -42,9 +42,9 @@ const LEVELS: [&[&str]; 26] = [
     &["writer"],
     &["coupons"],
     &["accounts", "batches", "claims", "coupons/writing", "rejected_lines"],
-    &["campaigns", "changes", "stock", "upgrade/old_rows"],
-    &["issuing/handing_out", "list/source", "upgrade/version_2"],
-    &["issuing/shared", "upgrade"],
+    &["campaigns", "changes", "stock"],
+    &["issuing/handing_out", "list/source"],
+    &["issuing/shared"],
     &[
         "archiving",
         "archiving/closed",

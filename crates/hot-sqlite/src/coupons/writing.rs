@@ -47,7 +47,7 @@ pub(crate) fn insert(
 
 /// The number of the next new row of a batch: after every row that there is or that was offered, also if
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
-pub(crate) fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i64> {
+fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i64> {
     txn.next_number(batch, || {
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
              (SELECT next_offset FROM batch WHERE number = ?3 AND key_id IS NULL), 0)) + 1 \

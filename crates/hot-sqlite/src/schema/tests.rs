@@ -1,4 +1,4 @@
-//! From version 1 to a version 2 that these tests make up. The tests of `upgrade` have the real one.
+//! Upgrades to versions that these tests make up, from a version 1 with the tables of this release.
 
 #[path = "../../tests/schema/power.rs"]
 mod power;
@@ -12,14 +12,22 @@ use tempfile::TempDir;
 use super::*;
 use crate::fair_file_lock::FairFileLock;
 
-/// The schema of the first release.
-const VERSION_1: &str = include_str!("../../tests/fixtures/hot-1.sql");
-
 /// The step to a version 2 that no release has.
-const STEP: Step = Step::Sql(
-    "ALTER TABLE campaign ADD COLUMN channel TEXT; \
-                    CREATE INDEX campaign_channel ON campaign (channel)",
-);
+const STEP: Step = |conn| {
+    conn.execute_batch(
+        "ALTER TABLE campaign ADD COLUMN channel TEXT; \
+         CREATE INDEX campaign_channel ON campaign (channel)",
+    )
+};
+
+/// The step after it.
+const NEXT_STEP: Step = |conn| conn.execute_batch("CREATE TABLE later (a)");
+
+/// A step that writes, and then fails.
+const FAILING_STEP: Step = |conn| {
+    STEP(conn)?;
+    conn.execute_batch("CREATE TABLE campaign (a)")
+};
 
 struct Store {
     folder: TempDir,
@@ -32,7 +40,7 @@ impl Store {
         let conn = connect(&store.path()).unwrap();
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
         conn.pragma_update(None, "journal_mode", "WAL").unwrap();
-        create(&conn, VERSION_1, 1).unwrap();
+        create(&conn, 1).unwrap();
         conn.execute("INSERT INTO setting (name, value) VALUES ('kept', 'yes')", []).unwrap();
         conn.execute("UPDATE setting SET value = '0.0.9' WHERE name = 'written_by'", []).unwrap();
         conn.close().unwrap();
@@ -86,7 +94,7 @@ fn a_store_is_upgraded_once() {
     fs::remove_file(store.copy()).unwrap();
     assert_eq!(version(&store.open(&[STEP]).unwrap()), 2, "the second time nothing happens");
     assert!(!store.copy().exists());
-    let conn = store.open(&[STEP, Step::Sql("CREATE TABLE later (a)")]).unwrap();
+    let conn = store.open(&[STEP, NEXT_STEP]).unwrap();
     assert_eq!(version(&conn), 3, "only the step that it has not had");
     assert!(store.folder.path().join("hot.db.schema-2").exists());
 }
@@ -130,7 +138,7 @@ fn a_killed_upgrade_is_begun_again() {
 #[test]
 fn a_step_that_fails_leaves_version_1() {
     let store = Store::of_version_1();
-    let refused = store.open(&[Step::Sql("CREATE TABLE campaign (a)")]).unwrap_err();
+    let refused = store.open(&[FAILING_STEP]).unwrap_err();
     assert!(matches!(refused, OpenError::Sqlite(_)), "{refused}");
     assert!(is_version_1(&store.path()));
 }
