@@ -29,7 +29,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -49,6 +49,9 @@ use self::door::Door;
 use self::stream::Timed;
 use crate::around;
 use crate::problem::Problem;
+
+/// How much later hyper would close a connection than [`Timed`], which looks twice.
+const AFTER_TIMED: Duration = Duration::from_secs(60);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -111,7 +114,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Drained> {
     let local = listener.local_addr()?;
-    let http = http();
+    let http = http(&limits);
     let mut door = Door::new(Connections::new(limits.clone()));
     let live = GracefulShutdown::new();
     let closing = Stopping::default();
@@ -149,10 +152,13 @@ pub async fn serve(
     Ok(drain(live, tasks, limits.drain).await)
 }
 
-fn http() -> Builder {
+fn http(limits: &Limits) -> Builder {
     let mut http = Builder::new();
-    // [`Timed`] knows how long a header may take.
-    http.header_read_timeout(None)
+    // [`Timed`] knows how long a header and a pause may take, and closes first. But only with a timeout of its own does
+    // hyper look at an idle connection again after an answer, which starts the clock of [`Timed`].
+    let idle = limits.idle_timeout.max(limits.known_idle_timeout).max(limits.proxy_idle_timeout);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(idle + limits.header_timeout + AFTER_TIMED)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX);

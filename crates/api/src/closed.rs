@@ -134,6 +134,9 @@ closed! {
     /// The meaning of a column of an imported file.
     ImportColumn: Column::ALL.map(Column::name);
 
+    /// What comes first in a date of an imported file that has its year last.
+    DateOrder: ["day-first", "month-first"];
+
     /// The character between two cells of an imported file: a comma, a semicolon or a tab.
     Separator: [",", ";", "\t"];
 

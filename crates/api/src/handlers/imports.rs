@@ -21,6 +21,7 @@ use utoipa::IntoParams;
 use crate::answer::{Made, csv};
 use crate::app::App;
 use crate::bodies::{NewBatch, Reading};
+use crate::closed;
 use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, Who, is_type, named};
 use crate::patient;
 use crate::problem::{Code, Problem};
@@ -52,13 +53,13 @@ pub(crate) struct ImportParams {
     /// columns that do not look like a state or a use.
     #[param(example = "memo,rest")]
     ignore: Option<String>,
-    /// With `text/csv`: what values of the state column mean, as in `회색:void,Y:redeemed`. The server
+    /// With `text/csv`: what values of the state column mean, as in `회수:void,Y:redeemed`. The server
     /// knows common words in English and Korean.
     #[param(example = "Y:redeemed,N:available")]
     values: Option<String>,
     /// With `text/csv`: what comes first in dates like `03/04/2027`, `day-first` or `month-first`. If
     /// it is left out, the server rejects lines with such dates.
-    #[param(example = "day-first")]
+    #[param(value_type = Option<closed::DateOrder>)]
     dates: Option<String>,
     /// With `text/csv`: the encoding of the file, `utf-8`, `cp949`, `utf-16le`, `shift_jis` or
     /// another name of the Encoding Standard. If it is left out, the `charset` of the Content-Type
