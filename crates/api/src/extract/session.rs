@@ -56,6 +56,7 @@ impl Session {
             };
             Some((row, (rows, session)))
         };
-        unfold((rows, self), next).boxed()
+        // What compresses an answer asks once more after its end.
+        unfold((rows, self), next).fuse().boxed()
     }
 }

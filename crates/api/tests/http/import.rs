@@ -269,7 +269,7 @@ async fn codes_are_taken_once() {
     let file = "code\nELSEWHERE\nSUMMER\nelse-where\nFREE1\n";
     let answer = service.import("c", "b", file).await;
     assert_eq!(counts(answer.is("201", "import")), [4, 1, 0, 3]);
-    let want = ["2 CODE_TAKEN", "3 CODE_TAKEN", "4 CODE_TAKEN"];
+    let want = ["2 CODE_TAKEN", "3 CODE_TAKEN", "4 REPEATED_CODE"];
     assert_eq!(rejects(&service, "b").await, want);
     assert_eq!(service.coupon("ELSEWHERE").await["campaign_id"], "d");
     let shared = json!({"handout": "shared", "shared_code": "free1", "expires_on": "2027-12-31"});
