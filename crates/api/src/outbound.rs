@@ -1,12 +1,14 @@
 //! Requests to others: which addresses may be asked, and the client that asks them. The keys of an
 //! identity provider, the webhook of `couponry notify` and `couponry healthcheck` use it.
 
+use std::error::Error;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Client, ClientBuilder, Response, Url};
 use webhooks::NameResolver;
 
 /// Of the names that the operator has set, in all stores of this process. Names of webhooks have others.
@@ -82,6 +84,48 @@ fn on_loopback(url: &Url) -> bool {
     })
 }
 
+/// Why an answer was not read to its end.
+#[derive(Debug)]
+pub enum Unread {
+    /// It broke off.
+    BrokenOff(reqwest::Error),
+    /// It has more than so many bytes.
+    TooLong(usize),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unread::BrokenOff(error) => write!(f, "the answer broke off ({})", cause_of(error)),
+            Unread::TooLong(bytes) => write!(f, "the answer has more than {bytes} bytes"),
+        }
+    }
+}
+
+/// The whole body of an answer of at most `bytes_max` bytes: a service that is not what it seems could send for ever.
+///
+/// # Errors
+/// [`Unread`].
+pub async fn whole(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(Unread::BrokenOff)? {
+        if body.len() + piece.len() > bytes_max {
+            return Err(Unread::TooLong(bytes_max));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// The text of the last error of the chain, which says why.
+fn cause_of(error: &reqwest::Error) -> String {
+    let mut last: &dyn Error = error;
+    while let Some(deeper) = last.source() {
+        last = deeper;
+    }
+    last.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +151,16 @@ mod tests {
             let bad = checked(address).err();
             assert_eq!(bad, want, "{name}");
             assert!(!bad.is_some_and(|bad| bad.to_string().contains("secret")), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_have_limits() {
+        for (name, bytes, is_read) in
+            [("none", 0, true), ("the most", 7, true), ("one more", 8, false)]
+        {
+            let read = whole(axum::http::Response::new(vec![b'x'; bytes]).into(), 7).await;
+            assert_eq!(read.ok().map(|body| body.len()), is_read.then_some(bytes), "{name}");
         }
     }
 }

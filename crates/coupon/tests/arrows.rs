@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 27] = [
+const ARROWS: [(&str, &[&str]); 28] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("webhooks", &[]),
     ("cql-webhooks", &["hot", "cql-session", "webhooks"]),
     ("passwords", &[]),
+    ("command-line", &[]),
     ("api", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
     ("console", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
     (
@@ -37,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
             "cql-webhooks",
             "hot-cql",
             "cold",
+            "command-line",
             "compactor",
             "engine",
             "verify",

@@ -10,12 +10,12 @@ use crate::settings::{Hot, SettingFlags, Settings};
 
 pub use crate::failure::CliError;
 pub use crate::open::Opened;
-pub use crate::output::table::thousands;
 pub use crate::output::{Out, is_terminal};
-pub use crate::progress::{Progress, Work};
 pub use crate::serve::stopped;
 pub use crate::settings::SettingFlags as StoreFlags;
 pub use crate::settings::help::parsed;
+pub use command_line::thousands;
+pub use command_line::{Progress, Work};
 
 /// The settings of this run.
 pub struct Chosen {

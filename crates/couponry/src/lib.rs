@@ -1,7 +1,6 @@
 //! couponry: one binary whose roles are commands. Only this crate reads the environment, opens
 //! files and writes to standard output. A second binary uses [`bootstrap`].
 
-mod answer;
 pub mod bootstrap;
 mod cli;
 mod clock;
@@ -13,12 +12,10 @@ mod files;
 mod keys;
 mod open;
 mod output;
-mod progress;
 mod reload;
 mod remote;
 mod serve;
 mod settings;
-mod span;
 
 use std::process::ExitCode;
 

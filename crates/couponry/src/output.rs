@@ -3,9 +3,6 @@
 //!
 //! A reader that closes the output (`| head`) is not an error: the command ends without a word.
 
-pub(crate) mod printable;
-pub(crate) mod table;
-
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
@@ -16,8 +13,7 @@ use serde::Serialize;
 
 use crate::failure::{CliError, Ended};
 
-pub(crate) use printable::{LAYOUT, printable};
-pub(crate) use table::{Side, cell_text, table, thousands};
+pub(crate) use command_line::{LAYOUT, Side, cell_text, printable, table, thousands};
 
 /// Bytes of the write buffer: a few hundred rows.
 const BUFFER: usize = 64 << 10;

@@ -1,10 +1,9 @@
 //! A couponry that runs elsewhere: what a command needs to do its work over HTTP, with the settings `url` and `token`.
 
-mod pages;
-
 use std::time::{Duration, Instant};
 
-use api::outbound;
+use api::outbound::{self, Unread, whole};
+use command_line::Secret;
 use engine::PAGE_MAX;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -13,10 +12,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::pages::Cursors;
-use crate::answer::{Unread, whole};
 use crate::failure::{CliError, cause};
-use crate::settings::{Secret, Settings};
+use crate::settings::Settings;
+
+pub(crate) use command_line::Cursors;
 
 /// For one try: couponry gives up a write after ten seconds, and then says so.
 const TRY_TIMEOUT: Duration = Duration::from_secs(12);
@@ -220,7 +219,7 @@ impl Remote {
             };
             take(items)?;
             let Some(next) = page["next_cursor"].as_str() else { return Ok(()) };
-            cursors.next(next)?;
+            cursors.next(next).map_err(CliError::of)?;
             query.truncate(first);
             query.push(("cursor", next.to_owned()));
         }

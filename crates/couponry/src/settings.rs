@@ -19,7 +19,6 @@ pub(crate) use space::{SPACES, SpaceHosts, SpaceName};
 pub(crate) use stores::{Cold, Hot};
 pub use table::SettingFlags;
 pub(crate) use table::Settings;
-pub(crate) use value::Secret;
 
 /// The settings file of the working directory, read if no other is named and it exists.
 pub(crate) const SETTINGS_FILE: &str = "couponry.toml";

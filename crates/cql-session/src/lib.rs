@@ -29,6 +29,7 @@ mod results;
 mod routing;
 mod schema;
 mod settings;
+pub mod spread;
 mod tls;
 pub mod values;
 

@@ -36,7 +36,7 @@ mod stream_limit; // how much of the machine long streams may take
 mod walk; // every coupon of both tiers, once each
 
 #[cfg(test)]
-mod testing; // a store for tests
+mod testing;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

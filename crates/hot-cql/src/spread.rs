@@ -1,216 +1,256 @@
-//! Spreads the rows of a day or of a batch over CQL partitions, more of them if there are more rows.
+//! The number of rows that are spread: the store's number, and what this process has written since.
 //!
-//! A *level* is a number of bits `n`: the first `n` bits of a code's hash name one of 2^n CQL
-//! partitions. The first rows go to the first level. When the levels are full, new rows go to the
-//! next level; written rows stay where they are. The level follows from the number of rows, which
-//! the store has and which only rises. A reader reads this number first, and then reads each level
-//! up to that of the number. A writer with an older number writes one more row to a lower level,
-//! where readers look too.
+//! Each process counts what it writes and adds it to the store's number each time that it has
+//! written an eighth of the rows of a CQL partition. The number is in the plan of a day, or in the
+//! leases of a batch.
 
-mod counting;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId};
-use coupon::time::Day;
+use tokio::time::Instant;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::values::tie;
-pub(crate) use counting::Spreads;
+use crate::Store;
+use crate::values::{date, signed};
+use cql_session::{Cas, Result, StatementProfile};
 
-/// Rows that one CQL partition takes, some 100 bytes each: it stays far below 100 MB and, when all
-/// of them are deleted, below the 100,000 tombstones at which a read fails.
-pub const PARTITION_ROWS: u64 = 1 << 16;
+pub use cql_session::spread::PARTITION_ROWS;
+pub(crate) use cql_session::spread::Spread;
 
-/// The levels after the first one. The last is enough for a billion rows.
-const LEVELS: [u8; 4] = [4, 8, 11, 14];
+/// A process adds what it has written in eighths of a CQL partition's worth: what ten of them have
+/// not added yet is little more than one CQL partition's worth.
+const COUNTED_IN: u64 = 8;
 
-/// Which rows are spread.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Spread {
-    /// `expiring`: coupons that expire on a day.
-    Expiring {
-        /// That day.
-        on: Day,
-    },
-    /// `closed`: closed coupons of a partition. Its first level follows the number of buckets: 16
-    /// CQL partitions for 4,096 buckets.
-    Closed {
-        /// The expiry day of the partition.
-        day: Day,
-        /// How many bits name a bucket of the partition.
-        bucket_bits: u8,
-    },
-    /// `returned`: coupons that came back to a batch.
-    Returned {
-        /// The campaign of the batch.
-        campaign: CampaignId,
-        /// The batch.
-        batch: BatchId,
-    },
-}
+/// Fewer rows are not worth a conditional update, however small the CQL partitions are.
+const COUNTED_MIN: u64 = 16;
 
-impl Spread {
-    fn first(&self) -> FirstLevel {
-        match self {
-            Spread::Expiring { .. } => FirstLevel(4),
-            Spread::Closed { bucket_bits, .. } => FirstLevel(*bucket_bits / 3),
-            Spread::Returned { .. } => FirstLevel(0),
-        }
-    }
+/// How long a process uses what it has read of a day or a batch.
+const BEHIND: Duration = Duration::from_secs(5);
 
-    /// The levels of so many rows, where one CQL partition takes `partition_rows`.
-    fn levels(&self, rows: u64, partition_rows: u64) -> Vec<u8> {
-        let partition_rows = match self {
-            Spread::Expiring { .. } | Spread::Closed { .. } => partition_rows,
-            // The first CQL partition is one alone, and all processes write to it: half as much is
-            // enough.
-            Spread::Returned { .. } => (partition_rows / 2).max(1),
-        };
-        self.first().levels(rows, partition_rows)
-    }
+/// Days and batches that a process counts for; beyond it, it begins again.
+const COUNTED_MAX: usize = 8_192;
 
-    /// The number of the CQL partition of a code on a level.
-    pub(crate) fn partition(&self, level: u8, code: &Code) -> i32 {
-        self.first().partition(level, code)
-    }
-
-    /// Every CQL partition that may have some of so many rows.
-    pub(crate) fn partitions(&self, rows: u64, partition_rows: u64) -> Vec<i32> {
-        self.first().partitions(&self.levels(rows, partition_rows))
-    }
-}
-
-/// The level on which rows begin.
 #[derive(Clone, Copy, Debug)]
-struct FirstLevel(u8);
+pub(crate) struct Counted {
+    /// As the store said.
+    rows: u64,
+    read_at: Instant,
+    /// Written by this process since and not yet added to the store's number; begins at
+    /// [`Store::first_count`].
+    more: u64,
+}
 
-impl FirstLevel {
-    /// The levels of so many rows.
-    fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
-        let mut levels = vec![self.0];
-        for next in LEVELS.into_iter().filter(|level| *level > self.0) {
-            let last = levels.last().copied().unwrap_or(0);
-            if rows < partition_rows << last {
-                break;
-            }
-            levels.push(next);
+impl Counted {
+    /// Whether other processes may have written so much since that the number is read again.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.read_at.elapsed() >= BEHIND
+    }
+}
+
+/// What this process knows of the numbers of rows.
+#[derive(Debug)]
+pub(crate) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
+
+impl<K> Default for Spreads<K> {
+    fn default() -> Spreads<K> {
+        Spreads(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Spreads<K> {
+    pub(crate) fn get(&self, key: &K) -> Option<Counted> {
+        self.0.lock().ok()?.get(key).copied()
+    }
+
+    /// Keeps the store's number. For a new key, the count of written rows begins at `more`.
+    pub(crate) fn keep(&self, key: K, rows: u64, more: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        if all.len() >= COUNTED_MAX && !all.contains_key(&key) {
+            all.clear();
         }
-        levels
+        let read_at = Instant::now();
+        let counted = all.entry(key).or_insert(Counted { rows, read_at, more });
+        (counted.rows, counted.read_at) = (counted.rows.max(rows), read_at);
     }
 
-    /// The number of the CQL partition of a code on a level. Those of the first level begin with 0,
-    /// those of another level after all that lower ones can have.
-    fn partition(self, level: u8, code: &Code) -> i32 {
-        // The top bits: the other bits order the coupons inside.
-        let top = ((u128::from(tie(code)) << level) >> 63) as i32;
-        if level == self.0 { top } else { (1 << level) + top }
+    /// Counts rows that are about to be written; returns how many to add to the store's number now.
+    pub(crate) fn count(&self, key: &K, rows: u64, step: u64) -> u64 {
+        let Ok(mut all) = self.0.lock() else { return 0 };
+        let Some(counted) = all.get_mut(key) else { return 0 };
+        counted.more += rows;
+        // Whole steps only: the sum is right on average because the rest is counted on.
+        let whole = counted.more - counted.more % step;
+        counted.more -= whole;
+        whole
     }
 
-    fn partitions(self, levels: &[u8]) -> Vec<i32> {
-        let on = |level: u8| {
-            let first = if level == self.0 { 0 } else { 1 << level };
-            first..first + (1_i32 << level)
+    /// Counts rows again after they could not be added to the store's number.
+    pub(crate) fn put_back(&self, key: &K, rows: u64) {
+        let Ok(mut all) = self.0.lock() else { return };
+        let Some(counted) = all.get_mut(key) else { return };
+        counted.more += rows;
+    }
+}
+
+impl Store {
+    /// The level for rows that are about to be written; counts them.
+    pub(crate) async fn level_to_write(&self, spread: &Spread, rows: u64) -> Result<u8> {
+        // Each process counts for itself: without another look ten of them would fill the first
+        // level ten times.
+        if self.spreads.get(spread).is_none_or(|it| it.is_behind()) {
+            self.keep_rows(spread, self.spread_rows(spread).await?);
+        }
+        let more = self.spreads.count(spread, rows, self.count_step());
+        if more > 0 {
+            match self.add_rows(spread, more).await {
+                Ok(rows) => self.keep_rows(spread, rows),
+                Err(error) => {
+                    self.spreads.put_back(spread, more);
+                    return Err(error);
+                }
+            }
+        }
+        let rows = self.spreads.get(spread).map_or(0, |it| it.rows);
+        let levels = spread.levels(rows, self.options.partition_rows);
+        Ok(levels.last().copied().unwrap_or(0))
+    }
+
+    fn keep_rows(&self, spread: &Spread, rows: u64) {
+        self.spreads.keep(spread.clone(), rows, self.first_count());
+    }
+
+    /// The number from which this process counts rows. What it has not added to the store's number
+    /// when it ends is lost, and a process that does not live long would never add anything. From a
+    /// random number below one step it adds one as often, on average, as it writes one.
+    fn first_count(&self) -> u64 {
+        xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step()
+    }
+
+    /// How many rows a process adds to the store's number at a time.
+    fn count_step(&self) -> u64 {
+        (self.options.partition_rows / COUNTED_IN).max(COUNTED_MIN)
+    }
+
+    /// Every CQL partition that may have rows at this moment.
+    pub(crate) async fn cql_partitions(&self, spread: &Spread) -> Result<Vec<i32>> {
+        let rows = self.spread_rows(spread).await?;
+        self.keep_rows(spread, rows);
+        Ok(spread.partitions(rows, self.options.partition_rows))
+    }
+
+    /// Every CQL partition in which the row of a code may be, as of a few seconds ago.
+    pub(crate) async fn cql_partitions_of(&self, spread: &Spread, code: &Code) -> Result<Vec<i32>> {
+        let known = self.spreads.get(spread).filter(|it| !it.is_behind());
+        let rows = match known {
+            Some(known) => known.rows,
+            None => {
+                let rows = self.spread_rows(spread).await?;
+                self.keep_rows(spread, rows);
+                rows
+            }
         };
-        levels.iter().flat_map(|level| on(*level)).collect()
+        let levels = spread.levels(rows, self.options.partition_rows);
+        Ok(levels.into_iter().map(|level| spread.partition(level, code)).collect())
+    }
+
+    /// How many rows there are, as the store says.
+    async fn spread_rows(&self, spread: &Spread) -> Result<u64> {
+        let (cql, day) = match spread {
+            Spread::Expiring { on } => {
+                ("SELECT expiring_rows FROM partition_plan WHERE expiry_day = ?", *on)
+            }
+            Spread::Closed { day, .. } => {
+                ("SELECT closed_rows FROM partition_plan WHERE expiry_day = ?", *day)
+            }
+            Spread::Returned { campaign, batch } => {
+                let (_, rows) = self.leased(campaign, batch).await?;
+                return Ok(rows);
+            }
+        };
+        let rows: Option<i64> = self.session.value(cql, (date(day),)).await?;
+        Ok(rows.map_or(0, i64::unsigned_abs))
+    }
+
+    /// Adds to the store's number; how many rows there are then. A write whose outcome is unknown
+    /// may be added twice: the rows go to the next level a little early.
+    async fn add_rows(&self, spread: &Spread, more: u64) -> Result<u64> {
+        let mut attempts = self.attempts(match spread {
+            Spread::Expiring { .. } | Spread::Closed { .. } => "the size of a day",
+            Spread::Returned { .. } => "the coupons that came back to a batch",
+        });
+        loop {
+            let _lock = match spread {
+                Spread::Expiring { on: day } | Spread::Closed { day, .. } => {
+                    Some(attempts.looked(self.write_locks.lock(("day", *day)).await)?)
+                }
+                Spread::Returned { .. } => None,
+            };
+            let rows = attempts.looked(self.spread_rows(spread).await)?;
+            let cas = self.raise_rows(attempts.profile(), spread, rows, rows + more).await;
+            let applied = matches!(cas, Ok(Cas::Applied));
+            if attempts.wrote(cas).await? && applied {
+                return Ok(rows + more);
+            }
+        }
+    }
+
+    /// The conditional update of the store's number from `rows` to `sum`.
+    async fn raise_rows(
+        &self,
+        profile: StatementProfile,
+        spread: &Spread,
+        rows: u64,
+        sum: u64,
+    ) -> Result<Cas> {
+        let (present, sum) = ((rows > 0).then(|| signed(rows)), signed(sum));
+        match spread {
+            Spread::Expiring { on } => {
+                let cql = "UPDATE partition_plan SET expiring_rows = ? WHERE expiry_day = ? IF \
+                           expiring_rows = ?";
+                self.session.change(profile, cql, (sum, date(*on), present)).await
+            }
+            Spread::Closed { day, .. } => {
+                let cql = "UPDATE partition_plan SET closed_rows = ? WHERE expiry_day = ? IF \
+                           closed_rows = ?";
+                self.session.change(profile, cql, (sum, date(*day), present)).await
+            }
+            Spread::Returned { campaign, batch } => {
+                let cql = "UPDATE lease SET returned_rows = ? WHERE campaign_id = ? AND batch_id = \
+                           ? IF returned_rows = ?";
+                let values = (sum, campaign.as_str(), batch.as_str(), present);
+                self.session.change(profile, cql, values).await
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use coupon::ids::{BatchId, CampaignId};
 
     use super::*;
 
-    /// An index row with its key, as a page of a table has it.
-    const ROW_BYTES: u64 = 200;
-
-    const BILLION: u64 = 1_000_000_000;
-
-    const EXPIRING: Spread = Spread::Expiring { on: Day(0) };
-
-    fn closed(bucket_bits: u8) -> Spread {
-        Spread::Closed { day: Day(0), bucket_bits }
-    }
-
-    fn returned() -> Spread {
-        let (campaign, batch) = ("summer".parse().unwrap(), "first".parse().unwrap());
-        Spread::Returned { campaign, batch }
-    }
-
-    /// Rows come one CQL partition's worth at a time; the most that one of any level has.
-    fn fullest(first: FirstLevel, rows: u64) -> u64 {
-        let (mut there, mut on_level) = (0, HashMap::new());
-        while there < rows {
-            let more = PARTITION_ROWS.min(rows - there);
-            let level = *first.levels(there, PARTITION_ROWS).last().expect("the first");
-            *on_level.entry(level).or_insert(0) += more;
-            there += more;
-        }
-        let each = on_level.into_iter().map(|(level, rows): (u8, u64)| rows.div_ceil(1 << level));
-        each.max().unwrap_or(0)
-    }
-
     #[test]
-    fn no_partition_of_a_billion_rows_is_too_large() {
-        let rows = [
-            ("expiring", EXPIRING),
-            ("closed", closed(12)),
-            ("closed, of a day with many buckets", closed(17)),
-            ("closed, of a day with few", closed(4)),
-            ("what came back to a batch", returned()),
-        ];
-        for (name, spread) in rows {
-            for count in [1, 1_000_000, 1_048_576, 20_000_000, 200_000_000, BILLION] {
-                let most = fullest(spread.first(), count);
-                assert!(most < 100_000, "{name}: {most} rows of {count} may become tombstones");
-                assert!(most * ROW_BYTES < 100_000_000, "{name}: {most} rows of {count}");
+    fn processes_that_count_apart_leave_a_level_in_time() {
+        const PROCESSES: usize = 8;
+        let step = PARTITION_ROWS / COUNTED_IN;
+        let counts: Vec<Spreads<()>> = (0..PROCESSES).map(|_| Spreads::default()).collect();
+        // The worst case: none has begun in the middle.
+        counts.iter().for_each(|count| count.keep((), 0, 0));
+        let (mut there, mut added) = (0, 0);
+        let campaign: CampaignId = "summer".parse().unwrap();
+        let batch: BatchId = "first".parse().unwrap();
+        let spread = Spread::Returned { campaign, batch };
+        while spread.levels(added, PARTITION_ROWS).len() == 1 {
+            for count in &counts {
+                added += count.count(&(), 1, step);
+                there += 1;
             }
         }
-    }
-
-    #[test]
-    fn levels_rise_with_the_rows() {
-        let rows = [
-            (0, vec![4], 16),
-            ((1 << 20) - 1, vec![4], 16),
-            (1 << 20, vec![4, 8], 16 + 256),
-            (1 << 24, vec![4, 8, 11], 16 + 256 + 2_048),
-            (1 << 27, vec![4, 8, 11, 14], 16 + 256 + 2_048 + 16_384),
-            (u64::MAX, vec![4, 8, 11, 14], 16 + 256 + 2_048 + 16_384),
-        ];
-        for (count, levels, partitions) in rows {
-            assert_eq!(EXPIRING.levels(count, PARTITION_ROWS), levels, "{count}");
-            let all = EXPIRING.partitions(count, PARTITION_ROWS);
-            assert_eq!(all.len(), partitions, "{count}");
-            assert!(all.is_sorted_by(|one, other| one < other), "each once");
-        }
-    }
-
-    #[test]
-    fn what_came_back_goes_to_the_next_level_at_half_the_rows() {
-        let rows = [
-            ((1 << 15) - 1, vec![0]),
-            (1 << 15, vec![0, 4]),
-            ((1 << 19) - 1, vec![0, 4]),
-            (1 << 19, vec![0, 4, 8]),
-        ];
-        for (count, levels) in rows {
-            assert_eq!(returned().levels(count, PARTITION_ROWS), levels, "{count}");
-        }
-        assert_eq!(returned().levels(1, 1), [0, 4], "one row is enough for the smallest partition");
-    }
-
-    #[test]
-    fn a_code_lies_in_one_partition_of_each_level() {
-        for spread in [EXPIRING, returned()] {
-            let first = spread.first();
-            for number in 0..1_000 {
-                let code: Code = format!("CODE{number:06}").parse().expect("a code");
-                for level in [first.0, 8, 11, 14] {
-                    let partition = spread.partition(level, &code);
-                    let on = first.partitions(&[level]);
-                    assert!(on.contains(&partition), "{code} on {level}: {partition}");
-                }
-            }
-        }
+        assert!(there < 100_000, "{there} rows in the first CQL partition");
     }
 }

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::outbound::{self, BadAddress};
+use crate::outbound::{self, BadAddress, Unread};
 use crate::token::PublicKey;
 
 /// Shortest time between two fetches, successful or not, in milliseconds.
@@ -78,18 +78,14 @@ pub(super) fn client_for(url: &Url, timeout: Duration) -> Result<Client, BadJwks
 /// The whole answer of the address.
 pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
     let request = client.get(url.clone());
-    let mut answer = request.send().await.map_err(FetchError::Http)?;
+    let answer = request.send().await.map_err(FetchError::Http)?;
     if answer.status() != StatusCode::OK {
         return Err(FetchError::Status { found: answer.status() });
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(FetchError::Http)? {
-        if body.len() + chunk.len() > JWKS_BYTES_MAX {
-            return Err(FetchError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    outbound::whole(answer, JWKS_BYTES_MAX).await.map_err(|unread| match unread {
+        Unread::BrokenOff(error) => FetchError::Http(error),
+        Unread::TooLong(_) => FetchError::TooLarge,
+    })
 }
 
 /// The keys of a set that are of use here.

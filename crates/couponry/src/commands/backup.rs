@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use clap::Args;
 use cold::Patience;
+use command_line::{Progress, Work};
 use hot::HotStore;
 use hot_sqlite::FILE_NAME;
 
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
-use crate::progress::{Progress, Work};
 use crate::settings::{Hot, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 

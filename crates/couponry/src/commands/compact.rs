@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use command_line::{Progress, Work};
 use compactor::{Closed, Progress as Step, Watch};
 use engine::{CompactionRun, Engine, OtherRuns};
 
@@ -14,7 +15,6 @@ use crate::compaction::{self, Alone, Noted};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Purpose};
 use crate::output::{self, thousands};
-use crate::progress::{Progress, Work};
 use crate::settings::{Hot, Settings};
 
 /// Move finished coupons to the cold tier

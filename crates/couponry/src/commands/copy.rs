@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
+use command_line::{Progress, Work};
 use hot::inventory::{self, CopyError};
 use hot::{Fact, HotStore};
 use hot_sqlite::FILE_NAME;
@@ -14,7 +15,6 @@ use hot_sqlite::FILE_NAME;
 use self::stores::{Store, StoreAddress};
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
-use crate::progress::{Progress, Work};
 use crate::settings::Settings;
 use crate::{files, open, output};
 

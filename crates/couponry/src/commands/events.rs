@@ -81,7 +81,7 @@ async fn printed(
         out.flush()?;
         after = read["next_cursor"].as_str().map(str::to_owned);
         if read["has_more"] == true {
-            cursors.next(after.as_deref().unwrap_or_default())?;
+            cursors.next(after.as_deref().unwrap_or_default()).map_err(CliError::of)?;
             continue;
         }
         cursors = Cursors::default();

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use clap::Args;
+use command_line::{Progress, Work};
 use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
@@ -23,7 +24,6 @@ use crate::failure::{CliError, Ended};
 use crate::files;
 use crate::open::{self, Purpose};
 use crate::output::{self, Out};
-use crate::progress::{Progress, Work};
 use crate::remote::Remote;
 use crate::settings::Settings;
 

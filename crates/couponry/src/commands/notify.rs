@@ -16,6 +16,7 @@ mod webhook;
 use std::path::PathBuf;
 
 use clap::Args;
+use command_line::{Progress, Work};
 use engine::{Engine, NOTICE_DAYS_MAX};
 
 use self::destination::NoticeDestination;
@@ -23,7 +24,6 @@ use self::round::Round;
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
 use crate::output;
-use crate::progress::{Progress, Work};
 use crate::settings::Settings;
 
 pub(crate) use options::days_of;

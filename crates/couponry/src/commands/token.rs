@@ -2,12 +2,12 @@
 
 use api::token::TTL_MS_MAX;
 use clap::Args;
+use command_line::milliseconds;
 use coupon::ids::UserId;
 use engine::{AuditEvent, AuditKind, Clock, Role, SystemClock, given};
 
 use crate::failure::{CliError, Ended};
 use crate::settings::Settings;
-use crate::span::milliseconds;
 use crate::{open, output};
 
 /// Print a token for the HTTP interface

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
+use command_line::{Progress, Work};
 use compactor::{CompactError, check_pairing};
 use coupon::calendar::{Date, Zone};
 use coupon::time::Day;
@@ -18,7 +19,6 @@ use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::open::{self, Purpose};
 use crate::output;
-use crate::progress::{Progress, Work};
 use crate::settings::Settings;
 
 /// Verify both tiers

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::outbound;
+use api::outbound::{self, Unread, whole};
 use api::token::{Role, Tokens};
 use bytes::Bytes;
 use console::{History, HistoryError, SqlRows};
@@ -15,7 +15,6 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Unread, whole};
 use crate::failure::CliError;
 use crate::settings::Settings;
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::outbound;
+use api::outbound::{self, whole};
 use api::token::{BadToken, ROLE_PREFIX, RoleClaim, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use command_line::Secret;
 use console::{IdentityError, IdentityProvider, Person, SignInRequest};
 use engine::{Engine, STAFF_ROLES, StaffRole};
 use futures::FutureExt;
@@ -20,9 +21,8 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::answer::whole;
 use crate::failure::CliError;
-use crate::settings::{Secret, Settings};
+use crate::settings::Settings;
 
 /// Longest time of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);

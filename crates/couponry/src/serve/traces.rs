@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use api::outbound;
+use api::outbound::{self, whole};
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
@@ -16,7 +16,6 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use reqwest::{Client, Url};
 use tokio::runtime::Handle;
 
-use crate::answer::whole;
 use crate::failure::CliError;
 use crate::settings::Settings;
 

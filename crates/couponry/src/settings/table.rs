@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use command_line::{Every, Secret};
 use serde::Deserialize;
 
 use super::space::SpaceName;
 use super::stores::{Cold, Hot};
-use super::value::{Secret, Value, variable};
+use super::value::{Value, variable};
 use super::{Origin, Setting, resolved};
 use crate::failure::CliError;
-use crate::span::Every;
 
 /// One row of the table, for people.
 pub(super) struct Row {

@@ -1,14 +1,11 @@
 //! What can be the value of a setting: how it is read, and how `couponry config` shows it.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use command_line::{Every, Secret};
 
 use super::space::SpaceName;
-use crate::span::Every;
 
 /// The type of a setting.
 pub(crate) trait Value: Sized {
@@ -70,67 +67,15 @@ impl<T: Value<Written = T>> Value for Option<T> {
     }
 }
 
-/// A text that no output shows: it displays as `set`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Secret(String);
-
-impl Secret {
-    /// The secret in a file.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
-    pub(crate) fn in_file(path: &Path) -> Result<Secret, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Secret(text).one_line()
-    }
-
-    /// Without the line end that editors, `echo` and mounted secrets leave behind it. Another one
-    /// is no part of a secret, and no header can have it.
-    fn one_line(self) -> Result<Secret, String> {
-        let text = self.0.trim_end_matches(['\r', '\n']);
-        match text.contains(['\r', '\n']) {
-            true => Err("it has several lines, want one".to_owned()),
-            false => Ok(Secret(text.to_owned())),
-        }
-    }
-
-    /// The text, for the connection that needs it.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Value for Secret {
     type Written = Secret;
 
     fn read(written: Option<Secret>, default: &str) -> Result<Secret, String> {
-        written.unwrap_or_else(|| Secret(default.to_owned())).one_line()
+        written.unwrap_or_else(|| Secret::from(default.to_owned())).one_line()
     }
 
     fn shown(&self) -> String {
         self.to_string()
-    }
-}
-
-impl FromStr for Secret {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Secret, Infallible> {
-        Ok(Secret(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("set")
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(set)")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use command_line::{Progress, Work};
 use coupon::code::CodeText;
 use engine::import::{CodeOfFile, Codes};
 use engine::{Done, Engine, Failure};
@@ -13,7 +14,6 @@ use super::calls::Call;
 use crate::failure::{CliError, Ended, faults, refused};
 use crate::files;
 use crate::output::{self, Out, thousands};
-use crate::progress::{Progress, Work};
 use crate::remote::{Refused, Remote};
 
 /// Codes that are worked on at a time; their changes share a commit.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use command_line::{Progress, Work};
 use coupon::calendar::Date;
 use engine::{History, Sifted};
 use serde::Serialize;
 
 use crate::failure::{CliError, Ended};
 use crate::output::{self, Out, thousands};
-use crate::progress::{Progress, Work};
 
 #[derive(Args)]
 pub(crate) struct Into {

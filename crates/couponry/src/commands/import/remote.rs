@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures::StreamExt;
 use tokio_util::io::ReaderStream;
 
+use command_line::{Progress, Work};
 use engine::import::dates::DateOrder;
 
 use super::{ImportFlags, PIECE, ended, summary};
 use crate::failure::{CliError, Ended};
 use crate::files;
 use crate::output::{self, Out};
-use crate::progress::{Progress, Work};
 use crate::remote::Remote;
 
 pub(super) async fn run(remote: &Remote, flags: &ImportFlags) -> Result<Ended, CliError> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cold::{ColdStore, Since};
+use command_line::{Progress, Work};
 use hot::{Partitions, Reconciled};
 
 use super::RestoreArgs;
 use crate::failure::{CliError, Ended};
 use crate::output::{self, thousands};
-use crate::progress::{Progress, Work};
 
 /// Longest time between the snapshots of two tables of a store that was restored by other means.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The controls that a text of several lines needs.
-pub(crate) const LAYOUT: &[char] = &['\n', '\t'];
+pub const LAYOUT: &[char] = &['\n', '\t'];
 
 /// `text` with an escape in place of each control but those `kept`, and of each character that
 /// changes the direction of what follows. In JSON the escape is the same character.
-pub(crate) fn printable<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
+pub fn printable<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     let is_shown = |c: char| kept.contains(&c) || !(c.is_control() || is_directional(c));
     if text.chars().all(is_shown) {
         return Cow::Borrowed(text);

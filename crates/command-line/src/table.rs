@@ -3,10 +3,10 @@
 use indicatif::HumanCount;
 use serde_json::Value;
 
-use super::printable;
+use crate::printable;
 
 /// A JSON value as the text of a cell; null is empty.
-pub(crate) fn cell_text(value: &Value) -> String {
+pub fn cell_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -21,13 +21,15 @@ pub fn thousands(number: u64) -> String {
 
 /// How the cells of a column are aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// To the left, as texts.
     Left,
+    /// To the right, as numbers.
     Right,
 }
 
 /// A table; each column is as wide as its widest cell.
-pub(crate) fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
+pub fn table(sides: &[Side], rows: &[Vec<String>]) -> String {
     let shown =
         |row: &Vec<String>| row.iter().map(|cell| printable(cell, &[]).into_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use crate::output::thousands;
+use crate::thousands;
 
 /// How often a line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -71,12 +71,12 @@ impl Progress {
     }
 
     /// Says which part of the work is being done.
-    pub(crate) fn now(&self, part: &'static str) {
+    pub fn now(&self, part: &'static str) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = part;
     }
 
     /// Counts bytes that were read.
-    pub(crate) fn read(&self, bytes: usize) {
+    pub fn read(&self, bytes: usize) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes as u64);
         }

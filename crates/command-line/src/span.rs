@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Parses `90s`, `15m`, `1h` or `30d` into milliseconds, at least one.
-pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
+///
+/// # Errors
+/// What was found, and what is wanted.
+pub fn milliseconds(text: &str) -> Result<i64, String> {
     let wrong = || format!("it is {text:?}, want a number and s, m, h or d, such as 1h");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let unit = match unit {
@@ -24,10 +27,10 @@ pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
 /// How often something happens; `0` for never.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Every {
+pub struct Every {
     text: String,
     /// `None` for never.
-    pub(crate) every: Option<Duration>,
+    pub every: Option<Duration>,
 }
 
 impl FromStr for Every {

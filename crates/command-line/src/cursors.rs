@@ -1,14 +1,23 @@
 //! Pages of a list of another service, which could send the same ones for ever.
 
-use crate::failure::CliError;
-
 /// Pages that are read at most, of 1,000 entries: a list of a billion is read where the data is.
 const PAGES_MAX: u64 = 1_000_000;
 
+/// A list of a service that does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndlessPages {
+    /// It goes round in a circle.
+    #[error("the service sends the same pages again and again")]
+    Circle,
+    /// It has more than [`PAGES_MAX`].
+    #[error("the service has more than {PAGES_MAX} pages")]
+    TooMany,
+}
+
 /// The cursors that a service has sent for one list. Remembers the last whose number is a power of
 /// two, and so finds a circle of any length within three rounds (Brent's algorithm).
-#[derive(Default)]
-pub(crate) struct Cursors {
+#[derive(Debug, Default)]
+pub struct Cursors {
     seen: u64,
     remembered: String,
 }
@@ -18,13 +27,13 @@ impl Cursors {
     ///
     /// # Errors
     /// The service goes round in a circle, or has too many pages.
-    pub(crate) fn next(&mut self, cursor: &str) -> Result<(), CliError> {
+    pub fn next(&mut self, cursor: &str) -> Result<(), EndlessPages> {
         if self.seen > 0 && self.remembered == cursor {
-            return Err(CliError::new("the service sends the same pages again and again"));
+            return Err(EndlessPages::Circle);
         }
         self.seen += 1;
         if self.seen > PAGES_MAX {
-            return Err(CliError::new(format!("the service has more than {PAGES_MAX} pages")));
+            return Err(EndlessPages::TooMany);
         }
         if self.seen.is_power_of_two() {
             cursor.clone_into(&mut self.remembered);

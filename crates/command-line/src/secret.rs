@@ -1,0 +1,69 @@
+//! Texts that no output shows.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// A text that no output shows: it displays as `set`.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret in a file.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn in_file(path: &Path) -> Result<Secret, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Secret(text).one_line()
+    }
+
+    /// Without the line end that editors, `echo` and mounted secrets leave behind it. Another one
+    /// is no part of a secret, and no header can have it.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn one_line(self) -> Result<Secret, String> {
+        let text = self.0.trim_end_matches(['\r', '\n']);
+        match text.contains(['\r', '\n']) {
+            true => Err("it has several lines, want one".to_owned()),
+            false => Ok(Secret(text.to_owned())),
+        }
+    }
+
+    /// The text, for the connection that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Secret {
+        Secret(text)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Secret, Infallible> {
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("set")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(set)")
+    }
+}
