@@ -45,7 +45,13 @@ use crate::problem::ProblemBody;
         (name = "accounts", description = "Sign-in, for a shop without an identity provider."),
         (name = "health", description = "For load balancers and operators."),
     ),
-    components(schemas(ProblemBody, closed::CountsBy, closed::Expand, closed::ListOrder)),
+    components(schemas(
+        ProblemBody,
+        closed::CountsBy,
+        closed::DateOrder,
+        closed::Expand,
+        closed::ListOrder
+    )),
     security(("token" = [])),
     modifiers(&Bearer)
 )]
