@@ -139,10 +139,11 @@ impl Traced {
         Traced { calls: calls(&trace), cold: cold(data) }
     }
 
-    /// The calls of [`Traced::named`] without the index, which is written later.
+    /// The calls of [`Traced::named`] without the index and the list of complete days, which are written later.
     fn committed(&self) -> Vec<&Call> {
-        let index = self.cold.join("holder_index");
-        self.named().filter(|call| !call.path.starts_with(&index)).collect()
+        let beside = ["holder_index", "complete_days"].map(|name| self.cold.join(name));
+        let is_beside = |call: &Call| beside.iter().any(|it| call.path.starts_with(it));
+        self.named().filter(|call| !is_beside(call)).collect()
     }
 
     /// The calls that gave a file of the cold tier its name.

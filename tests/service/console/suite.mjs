@@ -17,7 +17,7 @@ import { everyAction } from "./actions.mjs";
 const { COUPONRY: base, LINK: link, TOKEN: token, SHOTS: shots, STORY: story, CHROMIUM: executablePath } = process.env;
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TRANSFERRED_MAX = 100_000;
-const HOSTILE = "<b>Bold</b> & \"quotes\" '\u202eright-to-left 😀";
+const HOSTILE = "<b>Bold</b> & \"quotes\" 'מימין לשמאל 😀";
 
 const call = async (method, path, body, type = "application/json") => {
   const answer = await fetch(base + path, {

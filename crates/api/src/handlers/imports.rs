@@ -81,8 +81,8 @@ pub(crate) struct ImportParams {
 /// store fails in the middle, `detail` of the problem says how many lines are imported; send the
 /// same file again.
 ///
-/// A workbook of Excel (`.xlsx`, at most 8 MiB, one sheet) is imported as the CSV that Excel would save,
-/// also if it is sent as `text/csv`.
+/// A workbook of Excel (`.xlsx`, at most 8 MiB, one sheet) is imported as the CSV that Excel would save. Send it as
+/// `text/csv`, or with its own media type.
 ///
 /// A line is a record of RFC 4180: a quoted cell may have line ends. Lines without any text do not
 /// count. If a quote is not closed, the lines that may belong to its cell, at most 300, are rejected
@@ -107,7 +107,6 @@ pub(crate) struct ImportParams {
     request_body(content(
         (NewBatch = "application/json"),
         (String = "text/csv", example = "code,expires_at\nOLD-0001,2027-12-31\n"),
-        (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     )),
     responses(
         (status = 201, body = BatchBody, description = "The batch was created"),

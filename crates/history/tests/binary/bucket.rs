@@ -40,7 +40,7 @@ fn in_a_bucket() {
     ];
     for (name, arguments) in cases {
         let (want, found) = (data.run(arguments), on_bucket(arguments));
-        assert_eq!((found.code, &found.err), (0, &String::new()), "{name}: {found:?}");
-        assert_eq!(found.out, want.out, "{name}");
+        assert_eq!(found.code, 0, "{name}: {found:?}");
+        assert_eq!((found.out, found.err), (want.out, want.err), "{name}");
     }
 }

@@ -35,7 +35,7 @@ public class FiveMinutes {
             .stock(10_000_000_000L)
             .expiresOn(LocalDate.parse("2030-12-31"))
             .timeZone("Asia/Seoul");
-    Campaign campaign = campaigns.createCampaign(terms);
+    Campaign campaign = campaigns.createCampaign(terms, null);
     check("create: stock", campaign.getStock(), 10_000_000_000L);
     check("create: last day", campaign.getExpiresOn(), LocalDate.parse("2030-12-31"));
     OffsetDateTime ends = OffsetDateTime.parse("2030-12-31T15:00:00Z");
@@ -47,7 +47,7 @@ public class FiveMinutes {
     check("issue: state", issued.getState(), CouponState.ISSUED);
     check("issue: again", campaigns.issue("spring", new IssueRequest().userId("김철수"), null).getCode(), code);
 
-    CouponWithEvents read = coupons.readCoupon(code, null);
+    CouponWithEvents read = coupons.readCoupon(code, null, null);
     check("read: order", read.getOrderRef(), null);
     check("read: events", read.getEvents().size(), 1);
 
