@@ -25,7 +25,8 @@ const FIELD_BYTES_MAX: usize = 4_096;
 const BEFORE_FILE_MAX: usize = 1 << 20;
 
 /// The short fields, which come before the file. The form of the page has them in this order.
-const SHORT: [&str; 5] = ["csrf", "mode", "encoding", "columns", "batch_id"];
+const SHORT: [&str; 8] =
+    ["csrf", "mode", "encoding", "columns", "ignore", "values", "dates", "batch_id"];
 
 /// An upload whose token was checked.
 pub(crate) struct Upload {

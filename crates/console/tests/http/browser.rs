@@ -118,6 +118,9 @@ impl Browser {
             ("mode", mode),
             ("encoding", ""),
             ("columns", ""),
+            ("ignore", ""),
+            ("values", ""),
+            ("dates", ""),
             ("batch_id", batch),
         ];
         let mut body = String::new();
