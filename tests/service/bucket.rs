@@ -11,7 +11,7 @@ use serde_json::Value;
 use testbucket::{BUCKET, Kind, Proxy, Server};
 
 use super::client::Client;
-use super::data::{Data, despite_stalls, wait_until};
+use super::data::{Data, Ran, despite_stalls, wait_until};
 use super::finished::{
     Running, all_settled, campaign, compact, count_in, day_that_is_over, doctor_finds_nothing,
     exported, files, import, left_over, redeemed, serve, table,
@@ -25,6 +25,19 @@ const AWAY_MAX: Duration = Duration::from_secs(14);
 
 /// For a server that is frozen or behind a network that fails: `AWS_TIMEOUT`.
 const REQUEST_MAX: Duration = Duration::from_secs(2);
+
+/// moto looks for an object and creates it in two steps, so on a busy machine two writers may win, and couponry then
+/// refuses it, rightly. A look at another moment may pass.
+#[track_caller]
+fn compact_on(kind: Kind, data: &Data, more: &[&str]) -> Ran {
+    let arguments: Vec<&str> = ["compact"].into_iter().chain(more.iter().copied()).collect();
+    let tries = if kind == Kind::Moto { 5 } else { 1 };
+    let mut all = (0..tries).map(|_| data.run(&arguments));
+    let ran = all.find(|ran| !ran.stderr.contains("is not safe to write to"));
+    let ran = ran.unwrap_or_else(|| panic!("{kind}: not safe to write to {tries} times"));
+    assert_eq!(ran.code, Some(0), "{kind}: {ran:?}");
+    ran
+}
 
 fn address(prefix: &str) -> String {
     format!("s3://{BUCKET}/{prefix}")
@@ -62,7 +75,7 @@ fn on_each_server() {
         let was = wallet(&mut admin);
 
         let requests = proxy.requests();
-        let ran = compact(&data, &["--closed-now"]);
+        let ran = compact_on(kind, &data, &["--closed-now"]);
         assert_eq!(table(&ran).len(), days + 1, "{kind}: {ran:?}");
         eprintln!("{} requests for {} archive commits", proxy.requests() - requests, days + 1);
         let after = exported(&data, "after");
@@ -76,7 +89,7 @@ fn on_each_server() {
         assert_eq!(is[0]["tier"], "cold", "{kind}: {is}");
         assert_eq!(is[0]["redeemed_at"], was[0]["redeemed_at"], "{kind}: {is}");
         doctor_finds_nothing(&data, &kind.to_string());
-        let ran = compact(&data, &["--closed-now", "--vacuum"]);
+        let ran = compact_on(kind, &data, &["--closed-now", "--vacuum"]);
         assert!(ran.stdout.starts_with("0 coupons moved to cold"), "{kind}: {ran:?}");
         assert!(ran.stdout.contains("objects of the logs removed"), "{kind}: {ran:?}");
         service.stop();

@@ -57,7 +57,7 @@ impl Engine {
             // The store then finds the user's coupon behind a shared code by itself.
             change.asker = Asker::User(caller.acts_for(user)?);
         } else if let Found::Shared { campaign } = &found {
-            let snapshot = self.redeemed_behind(campaign, None, order).await?;
+            let snapshot = Box::pin(self.redeemed_behind(campaign, None, order)).await?;
             let snapshot = snapshot.ok_or_else(|| Failure::invalid("user_id", NEEDS_USER))?;
             let code = snapshot.coupon.code().as_str().parse();
             found = self.find(&code.map_err(|_| Failure::refused(Refusal::NotFound))?).await?;

@@ -69,22 +69,9 @@ impl Engine {
         text: &CodeText,
         user: Option<UserId>,
     ) -> Result<CouponView, Failure> {
-        if caller.role == Role::User && user.is_some() {
-            // The answer would say whether another user holds a bearer code that they know.
-            return Err(Failure::invalid("user_id", "users ask for themselves: leave it out"));
-        }
-        let snapshot = match self.find(text).await? {
-            Found::Coupon(address) => self.hot.read(&address).await?,
-            // The future of a page over both tiers has 10 KB. Boxed, it is not moved around in
-            // calls that ask for one coupon.
-            Found::Shared { campaign } => {
-                Box::pin(self.newest_of(caller, user.clone(), campaign)).await?
-            }
-        };
-        let named =
-            |snapshot: &CouponSnapshot| user.is_none() || snapshot.coupon.holder() == user.as_ref();
-        let seen = snapshot.filter(named).and_then(|snapshot| self.view(caller, &snapshot));
-        found(seen)
+        users_name_nobody(caller, user.as_ref())?;
+        let found_at = self.find(text).await?;
+        self.coupon_at(caller, found_at, user).await
     }
 
     /// Reads one coupon that must belong to a user or to an order, if they are named. With a shared code, a shop names
@@ -99,24 +86,45 @@ impl Engine {
         user: Option<UserId>,
         order: Option<OrderRef>,
     ) -> Result<CouponView, Failure> {
-        if caller.role != Role::User
-            && let Found::Shared { campaign } = self.find(text).await?
-        {
-            if let Some(order) = &order
-                && let Some(it) = self.redeemed_behind(&campaign, user.as_ref(), order).await?
-            {
-                return found(self.view(caller, &it));
+        users_name_nobody(caller, user.as_ref())?;
+        let found_at = self.find(text).await?;
+        if let (Found::Shared { campaign }, true) = (&found_at, caller.role != Role::User) {
+            if let Some(order) = &order {
+                let redeemed = Box::pin(self.redeemed_behind(campaign, user.as_ref(), order));
+                if let Some(snapshot) = redeemed.await? {
+                    return found(self.view(caller, &snapshot));
+                }
             }
             if user.is_none() {
                 return Err(Failure::invalid("user_id", NEEDS_USER));
             }
         }
-        let view = self.coupon(caller, text, user).await?;
+        let view = self.coupon_at(caller, found_at, user).await?;
         let is_wanted = order.as_ref().is_none_or(|order| {
             let redeemed = view.coupon.redemption_of(order).is_some();
             view.in_full && (redeemed || view.order.as_ref() == Some(order))
         });
         found(Some(view).filter(|_| is_wanted))
+    }
+
+    async fn coupon_at(
+        &self,
+        caller: &Caller,
+        found_at: Found,
+        user: Option<UserId>,
+    ) -> Result<CouponView, Failure> {
+        let snapshot = match found_at {
+            Found::Coupon(address) => self.hot.read(&address).await?,
+            // The future of a page over both tiers has 10 KB. Boxed, it is not moved around in
+            // calls that ask for one coupon.
+            Found::Shared { campaign } => {
+                Box::pin(self.newest_of(caller, user.clone(), campaign)).await?
+            }
+        };
+        let named =
+            |snapshot: &CouponSnapshot| user.is_none() || snapshot.coupon.holder() == user.as_ref();
+        let seen = snapshot.filter(named).and_then(|snapshot| self.view(caller, &snapshot));
+        found(seen)
     }
 
     async fn newest_of(
@@ -143,5 +151,16 @@ impl Engine {
         let newest =
             |snapshot: &CouponSnapshot| (snapshot.coupon.expires_at(), snapshot.coupon.issued_at());
         Ok(snapshots.into_iter().max_by_key(newest))
+    }
+}
+
+/// Refuses a user who names one, before anything is read: the answer would say whether another user holds a bearer code
+/// that they know.
+fn users_name_nobody(caller: &Caller, user: Option<&UserId>) -> Result<(), Failure> {
+    match (caller.role, user) {
+        (Role::User, Some(_)) => {
+            Err(Failure::invalid("user_id", "users ask for themselves: leave it out"))
+        }
+        _ => Ok(()),
     }
 }
