@@ -8,9 +8,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine::Engine;
 
 use crate::app::Access;
+use crate::compress::{self, Elsewhere};
 use crate::deprecation::Deprecation;
+use crate::extract::{KeyedRoutes, unread_key};
 use crate::metrics::{Figures, Route};
 use crate::problem::{Code, Problem};
 use crate::request_log::{Ended, RequestLog};
@@ -31,13 +34,38 @@ pub(crate) struct Around {
     rate: Option<Arc<RequestRate>>,
     log: RequestLog,
     tracer: Option<RequestTracer>,
+    api: Option<Api>,
+}
+
+/// What the layer knows of the API of a store.
+struct Api {
+    engine: Arc<Engine>,
+    keyed: Arc<KeyedRoutes>,
 }
 
 impl Around {
     pub(crate) fn new(access: &Access) -> Arc<Around> {
+        Around::built(access, None)
+    }
+
+    /// The layer around the API of a store.
+    pub(crate) fn of_api(
+        access: &Access,
+        engine: Arc<Engine>,
+        keyed: Arc<KeyedRoutes>,
+    ) -> Arc<Around> {
+        Around::built(access, Some(Api { engine, keyed }))
+    }
+
+    fn built(access: &Access, api: Option<Api>) -> Arc<Around> {
         let (figures, rate) = (Arc::clone(&access.figures), access.rate.clone());
         let log = RequestLog::new(access.space.is_some());
-        Arc::new(Around { figures, rate, log, tracer: RequestTracer::of(access) })
+        Arc::new(Around { figures, rate, log, tracer: RequestTracer::of(access), api })
+    }
+
+    /// Whether a request has a key that its call would ignore.
+    fn leaves_key_unread(&self, request: &Request) -> bool {
+        self.api.as_ref().is_some_and(|api| api.keyed.leaves_unread(request))
     }
 
     /// Takes one request of the limit, if there is one.
@@ -64,9 +92,14 @@ pub(crate) async fn around(
     let taken = around.take(route);
     let mut response = match (taken, &span) {
         (Some((rate, Quota { refused: Some(wait), .. })), _) => over_the_rate(rate, wait),
+        _ if around.leaves_key_unread(&request) => unread_key().into_response(),
         (_, Some(span)) => span.around(next.run(request)).await,
         (_, None) => next.run(request).await,
     };
+    if let (Some(api), true) = (&around.api, Elsewhere::marks(&response)) {
+        // Boxed: its future is not moved around with the other requests.
+        response = Box::pin(compress::elsewhere(&api.engine, response)).await;
+    }
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         write_out(&problem, &id, &mut response);

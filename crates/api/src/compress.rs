@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
 use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::Response;
 use engine::Engine;
 use futures::stream::{StreamExt, once};
@@ -50,13 +48,17 @@ pub(crate) struct Elsewhere {
     zstd: Arc<OnceCell<Bytes>>,
 }
 
-/// The layer around [`layer`], whose answers are compressed only when somebody reads them.
-pub(crate) async fn elsewhere(
-    State(engine): State<Arc<Engine>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = next.run(request).await.into_parts();
+impl Elsewhere {
+    /// Whether an answer is marked.
+    pub(crate) fn marks(response: &Response) -> bool {
+        response.extensions().get::<Elsewhere>().is_some()
+    }
+}
+
+/// The answer with its mark removed; compressed here, if it is to be compressed: [`layer`] does that only when somebody
+/// reads it.
+pub(crate) async fn elsewhere(engine: &Engine, response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
     let marked = parts.extensions.remove::<Elsewhere>();
     let coding = parts.headers.get(header::CONTENT_ENCODING).cloned();
     let compressed = match (marked, coding) {
@@ -64,7 +66,7 @@ pub(crate) async fn elsewhere(
         (Some(marked), Some(_)) => marked.gzip,
         (None, _) | (_, None) => return Response::from_parts(parts, body),
     };
-    match compressed.get_or_try_init(|| whole(&engine, body)).await {
+    match compressed.get_or_try_init(|| whole(engine, body)).await {
         Ok(bytes) => Response::from_parts(parts, Body::from(bytes.clone())),
         Err(error) => {
             tracing::error!(%error, "an answer could not be compressed");

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::{Access, App};
 use crate::around::{Around, around, panicked};
-use crate::extract::{KeyedRoutes, no_such_path, refuse_unread_key};
+use crate::extract::{KeyedRoutes, no_such_path};
 use crate::problem::{Code, Problem};
 use crate::token::Tokens;
 use crate::{compress, metrics, openapi, pages};
@@ -22,14 +22,12 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
 /// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
     let cors = access.cors_origins.layer();
-    let layer = from_fn_with_state(Around::new(&access), around);
-    let compressor = Arc::clone(&engine);
-    let app = Arc::new(App::new(engine, tokens, access));
     let (routes, document) = openapi::routes().split_for_parts();
     let document = openapi::completed(document);
-    let unread_key = from_fn_with_state(KeyedRoutes::of(&document), refuse_unread_key);
+    let around_all = Around::of_api(&access, Arc::clone(&engine), KeyedRoutes::of(&document));
+    let layer = from_fn_with_state(around_all, around);
+    let app = Arc::new(App::new(engine, tokens, access));
     let routes = routes
-        .layer(unread_key)
         .with_state(Arc::clone(&app))
         .merge(pages::routes(&document))
         .merge(metrics::routes(app))
@@ -38,7 +36,6 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
             Problem::new(Code::MethodNotAllowed, "see /docs for the methods of this path")
         })
         .layer(compress::layer())
-        .layer(from_fn_with_state(compressor, compress::elsewhere))
         .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(layer);
     match cors {

@@ -7,11 +7,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use engine::Fault;
 use serde_json::Value;
 
@@ -87,27 +85,21 @@ impl KeyedRoutes {
     }
 
     /// Whether a request has a key that its call would ignore. Reads are safe to repeat without one.
-    fn leaves_unread(&self, request: &Request) -> bool {
-        let is_keyed = match *request.method() {
-            Method::GET | Method::HEAD | Method::OPTIONS => true,
-            Method::POST => self.0.contains(Route::of(request).as_str()),
-            _ => false,
-        };
-        !is_keyed && request.headers().contains_key(HEADER)
+    pub(crate) fn leaves_unread(&self, request: &Request) -> bool {
+        if !request.headers().contains_key(HEADER) {
+            return false;
+        }
+        match *request.method() {
+            Method::GET | Method::HEAD | Method::OPTIONS => false,
+            Method::POST => !self.0.contains(Route::of(request).as_str()),
+            _ => true,
+        }
     }
 }
 
-/// Refuses a key where it would be ignored.
-pub(crate) async fn refuse_unread_key(
-    State(keyed): State<Arc<KeyedRoutes>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if !keyed.leaves_unread(&request) {
-        return next.run(request).await;
-    }
-    let detail = "is not read by this call, so it would protect nothing: leave it out";
-    fault(detail.to_owned()).into_response()
+/// The problem of a key that would be ignored.
+pub(crate) fn unread_key() -> Problem {
+    fault("is not read by this call, so it would protect nothing: leave it out".to_owned())
 }
 
 fn fault(detail: String) -> Problem {

@@ -157,10 +157,8 @@ impl Engine {
 /// Refuses a user who names one, before anything is read: the answer would say whether another user holds a bearer code
 /// that they know.
 fn users_name_nobody(caller: &Caller, user: Option<&UserId>) -> Result<(), Failure> {
-    match (caller.role, user) {
-        (Role::User, Some(_)) => {
-            Err(Failure::invalid("user_id", "users ask for themselves: leave it out"))
-        }
-        _ => Ok(()),
+    if caller.role == Role::User && user.is_some() {
+        return Err(Failure::invalid("user_id", "users ask for themselves: leave it out"));
     }
+    Ok(())
 }
