@@ -83,7 +83,9 @@ impl Header {
     /// [`BadHeader`].
     pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadHeader> {
         let Some(cells) = Cells::split(line, self.separator()) else { return Ok(()) };
-        if self.export().is_some() || ignored.ignore.has_rest() {
+        // Beside a column that says the state, a yes or no says something else.
+        let is_told = self.columns().contains(&Some(Column::State));
+        if is_told || self.export().is_some() || ignored.ignore.has_rest() {
             return Ok(());
         }
         for (nth, (cell, column)) in cells.iter().zip(self.columns()).enumerate() {
