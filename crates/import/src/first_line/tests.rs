@@ -351,3 +351,17 @@ fn never_by_position_unless_it_is_a_coupon() {
     }
     assert!(coupons > 100 && headers > 100 && refused > 1_000, "{coupons} {headers} {refused}");
 }
+
+#[test]
+fn values_of_skipped_columns() {
+    let cases = [
+        ("a no that nobody explains", "code:1", false),
+        ("a no beside the state", "code:1,state:2", true),
+    ];
+    for (name, map, want) in cases {
+        let format = FileFormat { columns: map.parse().ok(), ..FileFormat::default() };
+        let header = Header::read("code,x,paused", &format).unwrap();
+        let found = header.check_skipped("AAAA1,issued,false", &format);
+        assert_eq!(found.is_ok(), want, "{name}: {found:?}");
+    }
+}
