@@ -2,14 +2,11 @@
 
 use hot::{ImportOutcome, RejectedLine};
 
-use super::lines::Line;
+use super::lines::{Line, REJECTED_TEXT_MAX};
 use crate::csv;
 
 /// The header of a file of rejected lines; [`reject_row`] makes the rows.
 pub const REJECT_HEADER: &str = "line,text,reason,detail\n";
-
-/// Longest text of a rejected line that is kept, in characters.
-const REJECTED_TEXT_MAX: usize = 500;
 
 /// One row of the file of rejected lines, with its line end.
 ///
