@@ -1,10 +1,10 @@
 //! The accept loop: the only place where sockets become requests. HTTP/1.1.
 //!
 //! `axum::serve` keeps silent connections for ever and its shutdown has no deadline. Here a
-//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`], or
-//! longer where it is known, to begin another one, and at shutdown [`Limits::drain`] to finish. Slow *bodies* are the
-//! extractors' (`extract::BODY_TIMEOUT`). One peer has a share of the places, and where none is
-//! left the connection that has waited for its client the longest is closed.
+//! connection has [`Limits::header_timeout`] to send a whole header, [`Limits::idle_timeout`] to
+//! begin the next (more for a known client), and at shutdown [`Limits::drain`] to finish. The
+//! extractors limit slow *bodies* (`extract::BODY_TIMEOUT`). One peer has a share of the places; if
+//! none is left, the loop closes the connection that has waited for its client the longest.
 
 mod bodies;
 mod connections;
@@ -70,7 +70,6 @@ const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
 pub struct Stopping(Arc<AtomicBool>);
 
 impl Stopping {
-    /// Whether it does.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -80,7 +79,7 @@ impl Stopping {
     }
 }
 
-/// The connection of a request, as the request finds it among its extensions.
+/// The connection of a request, in the extensions of the request.
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Seat>);
 
@@ -91,7 +90,6 @@ impl Connection {
     }
 }
 
-/// How a shutdown went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
     /// Connections that were not done at the deadline. The outcome of their requests is unknown
@@ -154,7 +152,7 @@ pub async fn serve(
 
 fn http(limits: &Limits) -> Builder {
     let mut http = Builder::new();
-    // [`Timed`] knows how long a header and a pause may take, and closes first. But only with a timeout of its own does
+    // [`Timed`] limits headers and pauses, and closes first. But only with a timeout of its own does
     // hyper look at an idle connection again after an answer, which starts the clock of [`Timed`].
     let idle = limits.idle_timeout.max(limits.known_idle_timeout).max(limits.proxy_idle_timeout);
     http.timer(TokioTimer::new())
@@ -224,7 +222,6 @@ fn two_hosts() -> Problem {
     Problem::invalid(vec![Fault::new("Host", "is there more than once")])
 }
 
-/// What the header `Keep-Alive` says.
 fn keep_alive(idle_timeout: Duration) -> Option<HeaderValue> {
     let timeout_s = idle_timeout.saturating_sub(KEEP_ALIVE_SLACK).as_secs();
     let text = (timeout_s > 0).then(|| format!("timeout={timeout_s}"))?;
@@ -451,7 +448,7 @@ mod tests {
         deaf.write_all(b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         // There is one place, and the deaf one has it.
         let mut next = server.connect();
-        let answer = ask(&mut next, "GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = ask(&mut next, PEER);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         drop(deaf);
     }

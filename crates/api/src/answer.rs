@@ -70,8 +70,7 @@ fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// CSV as it comes. A failure in the middle breaks the connection, so that nobody takes it for the
-/// end.
+/// A failure in the middle breaks the connection, so that nobody takes it for the end.
 pub(crate) fn csv(rows: BoxStream<'static, Result<String, Failure>>) -> Response {
     let rows = rows.map(|piece| piece.map_err(|failure| format!("{failure:?}")));
     let mut response = Body::from_stream(rows).into_response();

@@ -36,39 +36,30 @@ pub(crate) const EVENT_STREAMS_OF_CALLER_MAX: u32 = 32;
 /// What strangers may do, and where they are seen to come from.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Whose word about the address of a client counts; nobody's by default.
     pub trusted_proxies: TrustedProxies,
-    /// Pages of which other origins may call; of none by default.
     pub cors_origins: AllowedOrigins,
-    /// Whether anyone may make an account; on by default.
     pub sign_up: SignUp,
-    /// What hashes passwords. A process has one, so that all front ends together hash only a few at a time.
+    /// A process has one, so that all front ends together hash only a few at a time.
     pub passwords: Passwords,
-    /// Where refused attempts are kept; nowhere by default.
     pub attempts: Option<Arc<AttemptLog>>,
-    /// The endpoints to which events are posted; none by default.
     pub webhooks: Option<Arc<Webhooks>>,
     /// The name of this store, if it is one of several of a process, which write into one log.
     pub space: Option<String>,
     /// Whether requests become spans of the global tracer of OpenTelemetry.
     pub traced: bool,
-    /// The figures that `/metrics` shows.
     pub figures: Arc<Figures>,
-    /// How many requests all callers together may send; no limit by default.
     pub rate: Option<Arc<RequestRate>>,
 }
 
 /// Whether anyone may make an account here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignUp {
-    /// Anyone may.
     #[default]
     On,
-    /// Nobody may; existing accounts sign in as before.
+    /// Existing accounts sign in as before.
     Off,
 }
 
-/// Why a text is neither `on` nor `off`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is {found:?}, want on or off")]
 pub struct BadSignUp {
@@ -87,18 +78,14 @@ impl FromStr for SignUp {
     }
 }
 
-/// What every handler works with.
 pub struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) access: Access,
     pub(crate) sign_in_limits: SignInLimits,
-    /// A permit for each stream of events.
     pub(crate) event_streams: Arc<Semaphore>,
-    /// Streams of events, by caller.
     pub(crate) event_streams_of: Throttle,
     pub(crate) reads: Reads,
-    /// Unknown codes that were looked at more closely.
     pub(crate) unknown_looked_at: Throttle,
     guesses: Guesses,
 }
@@ -123,12 +110,10 @@ impl App {
         }
     }
 
-    /// See [`Guesses::refused`].
     pub(crate) async fn refused_too_many(&self, caller: &Caller) -> Problem {
         self.guesses.refused(caller).await
     }
 
-    /// See [`Guesses::unless_guessing`].
     pub(crate) async fn unless_guessing<T>(
         &self,
         caller: &Caller,
@@ -138,7 +123,6 @@ impl App {
         self.guesses.unless_guessing(caller, named, self.engine.now().0, work).await
     }
 
-    /// See [`Guesses::one_of_few`].
     pub(crate) async fn one_of_few<T>(
         &self,
         caller: &Caller,

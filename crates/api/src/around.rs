@@ -25,7 +25,7 @@ pub(crate) const REQUEST_ID_LEN_MAX: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Paths that a machine asks whether the service is well: a limit of requests must not call a busy service dead.
+/// Machines ask these whether the service is well: the limit must not make a busy service look dead.
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// What the layer keeps for all requests of one store.
@@ -37,7 +37,6 @@ pub(crate) struct Around {
     api: Option<Api>,
 }
 
-/// What the layer knows of the API of a store.
 struct Api {
     engine: Arc<Engine>,
     keyed: Arc<KeyedRoutes>,
@@ -48,7 +47,6 @@ impl Around {
         Around::built(access, None)
     }
 
-    /// The layer around the API of a store.
     pub(crate) fn of_api(
         access: &Access,
         engine: Arc<Engine>,
@@ -63,7 +61,6 @@ impl Around {
         Arc::new(Around { figures, rate, log, tracer: RequestTracer::of(access), api })
     }
 
-    /// Whether a request has a key that its call would ignore.
     fn leaves_key_unread(&self, request: &Request) -> bool {
         self.api.as_ref().is_some_and(|api| api.keyed.leaves_unread(request))
     }
@@ -75,7 +72,6 @@ impl Around {
     }
 }
 
-/// Gives the request its id, writes its problem out, counts it, and logs what was refused.
 pub(crate) async fn around(
     State(around): State<Arc<Around>>,
     request: Request,
@@ -164,7 +160,6 @@ fn request_id(request: &Request) -> String {
     given.filter(fits).map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// The answer where a handler panicked.
 pub(crate) fn panicked() -> Response {
     // The panic itself has been logged by its hook.
     Problem::new(Code::Internal, "see the log of the server").into_response()

@@ -14,10 +14,8 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::problem::code;
 use crate::problem::table::Code;
 
-/// The states of a coupon.
 pub(crate) const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
-/// What a webhook can ask for.
 pub(crate) fn webhook_types() -> impl Iterator<Item = &'static str> {
     engine::EventType::all().map(engine::EventType::as_str).chain([engine::NOTICE_TYPE])
 }

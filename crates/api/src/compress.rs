@@ -24,10 +24,9 @@ const BYTES_MIN: u16 = 1_400;
 /// take longer than the way there.
 pub(crate) const LONG_BYTES: usize = 64 * 1024;
 
-/// The layer around all routes of the API.
-///
-/// The fastest level of both: lists of codes shrink to a third, and a core does some 100 MB a second. A stream of
-/// events is left alone, because each event is to arrive at once. So is an answer with a tag, which names its bytes.
+/// The fastest level of both: lists of codes shrink to a third, and a core does some 100 MB a
+/// second. It skips a stream of events, because each event is to arrive at once, and an answer with
+/// a tag, which names its bytes.
 pub(crate) fn layer() -> CompressionLayer<impl Predicate> {
     let worthwhile = SizeAbove::new(BYTES_MIN).and(NotForContentType::SSE).and(has_no_tag);
     CompressionLayer::new()
@@ -49,14 +48,13 @@ pub(crate) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// Whether an answer is marked.
     pub(crate) fn marks(response: &Response) -> bool {
         response.extensions().get::<Elsewhere>().is_some()
     }
 }
 
-/// The answer with its mark removed; compressed here, if it is to be compressed: [`layer`] does that only when somebody
-/// reads it.
+/// Removes the mark. Compresses the answer here if it is to be: [`layer`] does that only when
+/// somebody reads it.
 pub(crate) async fn elsewhere(engine: &Engine, response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let marked = parts.extensions.remove::<Elsewhere>();

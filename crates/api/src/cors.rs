@@ -18,13 +18,10 @@ const REMEMBERED: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<HeaderValue>);
 
-/// Why a text is no list of origins.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadOrigins {
-    /// An entry that no browser would send.
     #[error("{0:?} is no origin, want https://HOST or http://localhost:PORT, without a path")]
     NotAnOrigin(String),
-    /// More than [`ORIGINS_MAX`].
     #[error("it has {0} origins, want at most {ORIGINS_MAX}")]
     TooMany(usize),
 }
@@ -63,7 +60,7 @@ fn origin(entry: &str) -> Result<HeaderValue, BadOrigins> {
 }
 
 impl AllowedOrigins {
-    /// The layer that answers browsers; `None` if no origin is allowed.
+    /// `None` if no origin is allowed.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         if self.0.is_empty() {
             return None;

@@ -26,7 +26,6 @@ pub(crate) fn tied(query: &str, at: Millis, tie: &Tie) -> String {
     cursor(query, &[&at.0.to_string(), tier, &tie])
 }
 
-/// The position in a cursor that [`tied`] made.
 pub(crate) fn tied_position(query: &str, text: &str) -> Result<(Millis, Tie), Problem> {
     let words = position(query, text)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -43,7 +42,6 @@ pub(crate) fn other() -> Problem {
     Problem::invalid(vec![Fault::new("cursor", "is of another list, or damaged")])
 }
 
-/// The position in a cursor of the list that `query` describes.
 pub(crate) fn position(query: &str, cursor: &str) -> Result<Vec<String>, Problem> {
     if cursor.len() > CURSOR_BYTES_MAX {
         return Err(other());

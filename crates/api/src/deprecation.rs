@@ -11,7 +11,7 @@ const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 /// RFC 8594.
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
-/// A call that will go away. Times are seconds since 1970.
+/// Times are seconds since 1970.
 pub(crate) struct Deprecation {
     method: Method,
     route: &'static str,
@@ -21,16 +21,13 @@ pub(crate) struct Deprecation {
     page: &'static str,
 }
 
-/// All of them.
 pub(crate) const DEPRECATIONS: &[Deprecation] = &[];
 
 impl Deprecation {
-    /// That of a call, if it has one.
     pub(crate) fn of(method: &Method, route: &str) -> Option<&'static Deprecation> {
         DEPRECATIONS.iter().find(|it| it.method == method && it.route == route)
     }
 
-    /// Says it in the head of an answer.
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
         let gone = UNIX_EPOCH + Duration::from_secs(self.gone.into());
         let lines = [
@@ -43,7 +40,6 @@ impl Deprecation {
         }
     }
 
-    /// Says it in the document of the interface.
     pub(crate) fn mark(&self, document: &mut Value) {
         let call = &mut document["paths"][self.route][self.method.as_str().to_ascii_lowercase()];
         if call.is_object() {

@@ -22,7 +22,7 @@ pub const STYLE: &str = include_str!("docs/style.css");
 pub const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
                           form-action 'none'; frame-ancestors 'none'";
 
-/// The page at `/`: what this server is, and where to go from here.
+/// The page at `/`.
 pub fn home_page(version: &str) -> String {
     frame("couponry", "", &format!(include_str!("docs/home.html"), version = escape(version)))
 }
@@ -44,7 +44,6 @@ fn frame(title: &str, aside: &str, main: &str) -> String {
     )
 }
 
-/// A table with a head, which a narrow screen may scroll.
 fn table(class: &str, heads: &[&str], rows: &str) -> String {
     let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
     format!(

@@ -11,7 +11,7 @@ mod session;
 
 pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 
-pub(crate) use self::body::{Json, is_type};
+pub(crate) use self::body::{Json, accepts, is_type};
 pub(crate) use self::caller::{WhereFrom, Who, unauthenticated};
 pub(crate) use self::key::{Key, KeyedRoutes, unread_key};
 pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_path, renamed};

@@ -2,7 +2,6 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-/// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Counter,
@@ -103,7 +102,6 @@ figures! {
     BUILD_INFO Gauge Count "couponry_build_info";
 }
 
-/// Tells the recorder what each metric is.
 pub(crate) fn describe() {
     for (name, kind, unit, help) in ALL {
         let (unit, help) = (*unit, help.trim());

@@ -19,7 +19,6 @@ use passwords::throttle::{Throttle, UnderWay};
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;
 
-/// The window in which unknown codes are counted.
 pub const GUESS_WINDOW_MS: i64 = 10 * 60 * 1_000;
 
 /// Unknown codes that all accounts made here may ask for together within [`GUESS_WINDOW_MS`].
@@ -34,12 +33,11 @@ pub const GUESSES_HERE_MAX: u32 = 1_000;
 /// in line with everybody's, so there may not be many.
 pub const ASKING_MAX: u32 = 64;
 
-/// Of a user's own requests so many are answered one after the other without a wait, by whoever has
-/// rested; ...
+/// So many own requests of a user who has rested are answered without a wait.
 const BURST_MAX: u32 = 256;
 
-/// ... then one in this time, and the next ones wait. A replay takes some 0.1 ms of a core: one
-/// user who asks as fast as they are answered takes a hundredth of it, and not most of it.
+/// After [`BURST_MAX`], one request in this time; the next ones wait. A replay takes some 0.1 ms of
+/// a core, so one user who asks as fast as they are answered takes a hundredth of it.
 const PACE: Duration = Duration::from_millis(10);
 
 /// How long a user's own request past [`ASKING_MAX`] waits for its refusal at least: a thousand
@@ -59,9 +57,8 @@ const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
 const REFUSED_MAX: usize = PER_PEER_MAX;
 
 /// The one key of a throttle for the whole process.
-const EVERYBODY: &str = "";
+pub(crate) const EVERYBODY: &str = "";
 
-/// Counts for users.
 #[derive(Debug)]
 pub(crate) struct Guesses {
     of_user: Throttle,
@@ -75,7 +72,6 @@ pub(crate) struct Guesses {
 }
 
 impl Guesses {
-    /// For at most so many users at a time.
     pub(crate) fn new(users_max: usize) -> Guesses {
         Guesses {
             of_user: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, users_max),
@@ -140,7 +136,7 @@ impl Guesses {
         Err(Problem::too_many("too many unknown codes for the accounts of this server", wait))
     }
 
-    /// What a request under way has in its hands, once it is its turn.
+    /// Waits for the turn of a request. It is under way until the guards are dropped.
     async fn begin<'a>(
         &'a self,
         caller: &Caller,

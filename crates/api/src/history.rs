@@ -25,7 +25,6 @@ use crate::token::Tokens;
 /// Says that there were more rows than an answer may have, and how many it has.
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated-at");
 
-/// A query.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QueryBody {
@@ -35,27 +34,20 @@ pub struct QueryBody {
     pub as_of: Option<u64>,
 }
 
-/// In which form the rows are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryForm {
-    /// `application/json`
     Json,
-    /// `text/csv`
     Csv,
-    /// `application/vnd.apache.arrow.stream`
     Arrow,
 }
 
-/// Rows in the form that was wanted.
 #[derive(Clone, Debug)]
 pub struct QueryAnswer {
-    /// All of them.
     pub body: Vec<u8>,
     /// How many there are, if that is not all that the query has.
     pub truncated_at: Option<u64>,
 }
 
-/// Whoever answers queries.
 pub trait Queries: Send + Sync + 'static {
     /// Answers one, within the limits that it has.
     ///
@@ -87,7 +79,6 @@ pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>, queries: Arc<dyn Queries>) 
         .layer(layer)
 }
 
-/// `POST /v1/history/query`: 200 with the rows.
 async fn query(
     Who(caller): Who,
     Extension(queries): Extension<Arc<dyn Queries>>,

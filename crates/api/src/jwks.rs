@@ -33,7 +33,6 @@ pub const STALE_AFTER_MS: i64 = 15 * 60_000;
 const _: () = assert!(REFRESH_AFTER_MS >= FETCH_EVERY_MS_MIN);
 const _: () = assert!(STALE_AFTER_MS > REFRESH_AFTER_MS);
 
-/// Why there is no key for an id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum NoKey {
     /// The issuer has none of this name, as far as is known.
@@ -76,9 +75,6 @@ struct FetchedKeys {
 
 impl Jwks {
     /// Fetches nothing yet. Makes ring the TLS provider of this process unless there is one.
-    ///
-    /// # Errors
-    /// Any [`BadJwks`].
     pub fn new(address: &str) -> Result<Jwks, BadJwks> {
         Jwks::fetched_within(FETCH_TIMEOUT, address)
     }
@@ -90,7 +86,8 @@ impl Jwks {
         Ok(Jwks { shared: Arc::new(Shared { url, client, known, gate }) })
     }
 
-    /// The key named `kid`; without a name, the only one. Waits for a fetch only when there is none, or the keys are stale.
+    /// The key named `kid`; without a name, the only one. Waits for a fetch only if there is none, or
+    /// the keys are stale.
     pub(crate) async fn key(&self, kid: Option<&str>, now_ms: i64) -> Result<Published, NoKey> {
         if let Some(key) = self.shared.find(kid, now_ms) {
             self.refresh_if_old(now_ms);

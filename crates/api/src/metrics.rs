@@ -31,7 +31,6 @@ const BUCKETS: [f64; 12] =
 /// All others are set several times within it.
 const GAUGE_IDLE_MAX: Duration = Duration::from_secs(300);
 
-/// Time between two rounds of [`keep_up`].
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// The figures of one store. A process that serves several has one of these for each, so that nobody who may read
@@ -47,7 +46,6 @@ pub struct Figures {
     over_the_rate: Counter,
 }
 
-/// One time series of [`HTTP_REQUEST_DURATION`]: of a method, a status and a route.
 struct Series {
     method: &'static str,
     status: StatusCode,
@@ -87,7 +85,7 @@ impl Figures {
         Figures { recorder, handle, requests: RwLock::default(), problems, over_the_rate }
     }
 
-    /// Counts one request. `route` is that of [`Route`].
+    /// `route` is that of [`Route`].
     pub(crate) fn request(&self, route: &str, method: &Method, status: StatusCode, took: Duration) {
         let method = known(method);
         let record = |all: &HashMap<String, Vec<Series>>| {
@@ -110,20 +108,18 @@ impl Figures {
         all.entry(route.to_owned()).or_default().push(Series { method, status, seconds });
     }
 
-    /// Counts one problem that was answered.
     pub(crate) fn problem(&self, code: Code) {
         if let Some(counter) = self.problems.get(code as usize) {
             counter.increment(1);
         }
     }
 
-    /// Counts one request that was refused because all together send too many. Whoever looks for guessers in the
-    /// problems must not find these.
+    /// All callers together sent too many. Not a problem: whoever looks for guessers there must not
+    /// find these.
     pub(crate) fn over_the_rate(&self) {
         self.over_the_rate.increment(1);
     }
 
-    /// Counts the lines of one imported file.
     pub(crate) fn imported(&self, counts: ImportCounts) {
         let ImportCounts { lines: _, imported, already_there, rejected } = counts;
         let results =
@@ -181,8 +177,8 @@ pub(crate) fn known(method: &Method) -> &'static str {
     KNOWN.into_iter().find(|word| *word == method.as_str()).unwrap_or("other")
 }
 
-/// Samples pile up until somebody folds them into the buckets; a scrape does, and where nobody
-/// scrapes this does, as long as the figures are there.
+/// Samples pile up until a scrape folds them into the buckets. If nobody scrapes, this does, until
+/// the figures are dropped.
 async fn keep_up(figures: Weak<Figures>) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
@@ -196,7 +192,6 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     Router::new().route("/metrics", get(async move || scrape(&app).await))
 }
 
-/// Shows how webhooks are.
 fn show_webhooks(gauge: &webhooks::Gauge) {
     let states = [("active", gauge.active), ("paused", gauge.paused), ("disabled", gauge.disabled)];
     for (state, count) in states {
@@ -214,7 +209,6 @@ fn show_webhooks(gauge: &webhooks::Gauge) {
     failed.absolute(gauge.attempts_failed);
 }
 
-/// Shows how far behind the readers of the feed are.
 fn show_feed_readers(readers: Vec<FeedReader>, now: Millis) {
     for reader in readers {
         let seconds = reader.behind_ms(now) as f64 / 1_000.0;

@@ -73,7 +73,6 @@ impl Modify for Bearer {
     }
 }
 
-/// Every route of the interface, with its document.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Api::openapi())
         .routes(routes!(coupons::read_coupon))
@@ -116,7 +115,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 
 pub use self::json_schema::json_schema;
 
-/// The whole document, as `/openapi.json` serves it.
+/// As `/openapi.json` serves it.
 pub fn document() -> Value {
     completed(routes().split_for_parts().1)
 }
@@ -137,14 +136,12 @@ pub(crate) fn completed(document: Document) -> Value {
     document
 }
 
-/// Every operation of the document.
 fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document["paths"].as_object_mut();
     let items = paths.into_iter().flat_map(|paths| paths.values_mut());
     items.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut())
 }
 
-/// Every named schema of the document.
 fn schemas(document: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
     document["components"]["schemas"].as_object_mut().into_iter().flatten()
 }

@@ -17,30 +17,19 @@ static NAMES: LazyLock<Arc<NameResolver>> = LazyLock::new(Arc::default);
 /// Why an address is not asked. The text is for the operator, and repeats no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
-    /// Not a URL.
     #[error("cannot be parsed ({why}), want https://HOST/PATH")]
-    Form {
-        /// What the parser says.
-        why: String,
-    },
+    Form { why: String },
     /// Addresses are logged, so they have no secret in front of the host.
     #[error("has a password in it, want one without")]
     Password,
     /// `http` to another machine.
     #[error("is open to anybody on the way, want https, or http to this machine")]
     Open,
-    /// Neither `https` nor `http`.
     #[error("has the scheme {found:?}, want https")]
-    Scheme {
-        /// The scheme.
-        found: String,
-    },
+    Scheme { found: String },
 }
 
 /// `address`, if nobody on the way can read what is sent or answer in its place.
-///
-/// # Errors
-/// Any [`BadAddress`].
 pub fn checked(address: &str) -> Result<Url, BadAddress> {
     let url = parsed(address)?;
     if url.scheme() == "http" && !on_loopback(&url) {
@@ -65,8 +54,8 @@ pub fn parsed(address: &str) -> Result<Url, BadAddress> {
 }
 
 /// The start of a client for `url` alone: it follows no redirect, holds no thread while it resolves a
-/// name, and asks this machine without a proxy. Makes ring the TLS provider of this process unless there is one; a client needs it even
-/// for plain http.
+/// name, and asks this machine without a proxy. Makes ring the TLS provider of this process unless
+/// there is one; a client needs it even for plain http.
 pub fn client(url: &Url, timeout: Duration) -> ClientBuilder {
     let _earlier_one_stays = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
@@ -84,12 +73,9 @@ fn on_loopback(url: &Url) -> bool {
     })
 }
 
-/// Why an answer was not read to its end.
 #[derive(Debug)]
 pub enum Unread {
-    /// It broke off.
     BrokenOff(reqwest::Error),
-    /// It has more than so many bytes.
     TooLong(usize),
 }
 
@@ -102,10 +88,7 @@ impl fmt::Display for Unread {
     }
 }
 
-/// The whole body of an answer of at most `bytes_max` bytes: a service that is not what it seems could send for ever.
-///
-/// # Errors
-/// [`Unread`].
+/// Reads at most `bytes_max` bytes: a service that is not what it seems could send for ever.
 pub async fn whole(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, Unread> {
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(Unread::BrokenOff)? {

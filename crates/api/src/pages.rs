@@ -18,7 +18,6 @@ use crate::problem::Code;
 
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The pages of problems, by code.
 static PROBLEMS: LazyLock<HashMap<&str, Page>> = LazyLock::new(|| {
     let codes = Code::ALL.iter().map(|code| code.as_str());
     codes.filter_map(|code| Some((code, Page::new(HTML, docs::problem_page(code)?)))).collect()

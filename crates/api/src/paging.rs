@@ -13,7 +13,6 @@ use crate::cursor;
 use crate::problem::Problem;
 use crate::views::List;
 
-/// How many items a page may have.
 pub(crate) const LIMITS: RangeInclusive<u64> = 1..=PAGE_MAX as u64;
 
 /// One page of a list.
@@ -35,16 +34,21 @@ impl Page {
         query: &str,
     ) -> Result<(Option<T>, usize), Problem> {
         let mut reading = Reading::default();
-        let after = match &self.cursor {
-            None => None,
-            Some(text) => {
-                let words = cursor::position(query, text)?;
-                reading.must("cursor", words.first().map(String::as_str))
-            }
-        };
+        let after = behind(&mut reading, query, self.cursor.as_deref())?;
         let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
         reading.done(Some((after, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
     }
+}
+
+/// What a cursor of one word, as of [`named_page`], is behind.
+pub(crate) fn behind<T: FromStr<Err: Display>>(
+    reading: &mut Reading,
+    query: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let words = cursor::position(query, text)?;
+    Ok(reading.must("cursor", words.first().map(String::as_str)))
 }
 
 /// One page of things that are named, behind which the next begins.

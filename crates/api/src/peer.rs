@@ -27,27 +27,16 @@ pub struct TrustedProxies {
     warned: Arc<AtomicBool>,
 }
 
-/// Why a text is no list of proxies.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadProxies {
-    /// An entry that is neither address nor network.
     #[error("{found:?} is neither an IP address nor a network such as 10.0.0.0/8")]
-    Entry {
-        /// The entry.
-        found: String,
-    },
+    Entry { found: String },
     /// Everybody would be trusted, and nobody would have an address.
     #[error("{found:?} trusts everybody: name the addresses of your proxies")]
-    Everybody {
-        /// The entry.
-        found: String,
-    },
+    Everybody { found: String },
     /// Each request looks at all of them.
     #[error("there are {found} entries, want at most {PROXIES_MAX}")]
-    TooMany {
-        /// How many.
-        found: usize,
-    },
+    TooMany { found: usize },
 }
 
 impl FromStr for TrustedProxies {
@@ -65,7 +54,6 @@ impl FromStr for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether `address` is one of them.
     pub fn has(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.networks.iter().any(|network| network.contains(&address))
@@ -147,7 +135,6 @@ fn forwarded_hop(element: &str) -> Option<IpAddr> {
     plain_hop(node.trim().trim_matches('"'))
 }
 
-/// An entry of the setting.
 fn network(entry: &str) -> Result<IpNet, BadProxies> {
     let address = || entry.parse::<IpAddr>().ok().map(IpNet::from);
     match entry.parse::<IpNet>().ok().or_else(address) {

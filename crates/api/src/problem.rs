@@ -27,7 +27,6 @@ use crate::views::CouponBody;
 /// What the answer says of a fault of this server.
 pub(crate) const SEE_LOG: &str = "see the log of the server";
 
-/// An answer that is not 2xx.
 #[derive(Clone, Debug)]
 pub struct Problem {
     code: Code,
@@ -55,8 +54,8 @@ impl Problem {
         }
     }
 
-    /// A problem that this server has, and what caused it. The line of the request in the log has the cause; the
-    /// answer has not, because folders and addresses are the operator's business.
+    /// A problem of this server. The log line of the request has the cause; the answer has not,
+    /// because folders and addresses are the operator's business.
     pub(crate) fn caused(code: Code, detail: &str, cause: &(impl Error + ?Sized)) -> Problem {
         let mut chain = cause.to_string();
         let mut next = cause.source();
@@ -71,7 +70,6 @@ impl Problem {
         Problem { cause: Some(chain.into()), ..Problem::new(code, detail) }
     }
 
-    /// Fields that cannot be used.
     pub fn invalid(errors: Vec<Fault>) -> Problem {
         let detail = match errors.as_slice() {
             [one] => format!("{} {}", one.field, one.detail),
@@ -86,17 +84,14 @@ impl Problem {
         Problem { retry_after: Some(wait), ..Problem::new(Code::TooMany, detail) }
     }
 
-    /// The events behind a cursor are gone; the caller may go on from another.
     pub(crate) fn cursor_gone(detail: &str, go_on: String) -> Problem {
         Problem { next_cursor: Some(go_on.into()), ..Problem::new(Code::CursorGone, detail) }
     }
 
-    /// The store does not keep what was asked for.
     pub(crate) fn not_kept(why: &str) -> Problem {
         Problem::new(Code::NotKept, why)
     }
 
-    /// Its code.
     pub fn code(&self) -> Code {
         self.code
     }
@@ -111,17 +106,14 @@ impl Problem {
         Problem { detail: detail.to_owned(), ..self }
     }
 
-    /// What caused it, for the log.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
     }
 
-    /// The fields that cannot be used.
     pub fn faults(&self) -> &[Fault] {
         &self.errors
     }
 
-    /// What stands in the headers beside the document.
     pub(crate) fn headers(&self, headers: &mut HeaderMap) {
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);

@@ -47,7 +47,6 @@ const PACE_OF_USER: Duration = Duration::from_millis(10);
 /// All other reads of a caller: a quarter of a core, which is 10,000 events a second, and more.
 const PACE_OF_SERVICE: Duration = Duration::from_micros(400);
 
-/// Counts for those who read.
 #[derive(Debug)]
 pub(crate) struct Reads {
     of_user: Pace,
@@ -56,7 +55,6 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// For at most so many callers at a time.
     pub(crate) fn new(callers_max: usize) -> Reads {
         let pace = |every| Pace::new(every, BURST_MAX, READING_MAX * EXPECTED, callers_max);
         Reads {
@@ -74,7 +72,6 @@ impl Reads {
     }
 }
 
-/// How many turns a read has used.
 fn used(of: Of, took: Duration) -> u32 {
     let most = match of {
         Of::User => USED_OF_USER_MAX,
@@ -84,7 +81,6 @@ fn used(of: Of, took: Duration) -> u32 {
     u32::try_from(turns).unwrap_or(most).clamp(1, most)
 }
 
-/// At which pace a caller reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
     User,
@@ -128,6 +124,7 @@ impl ReadTurn {
         }
         app.reads.under_way.count(&key, now);
         let wait = app.reads.pace(of).wait(&key, EXPECTED, Instant::now());
+        // Made before the wait: if the client goes meanwhile, its drop gives the turns back.
         let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None };
         // Even no time at all would be a tick of the timer.
         if !wait.is_zero() {

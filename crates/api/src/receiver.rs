@@ -5,16 +5,13 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 
-/// Something that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
-    /// The header `webhook-id`.
     pub id: String,
-    /// The header `webhook-timestamp`, in seconds since 1970.
+    /// Seconds since 1970.
     pub timestamp: Option<i64>,
-    /// The header `webhook-signature`: several are separated by blanks.
+    /// Several are separated by blanks.
     pub signatures: String,
-    /// The body.
     pub body: String,
 }
 

@@ -17,7 +17,6 @@ const LINES_A_SECOND: u64 = 100;
 /// The same of one of many stores that write into one log.
 const LINES_OF_A_SPACE: u64 = 10;
 
-/// What is known of a request at its end.
 pub(crate) struct Ended<'a> {
     pub(crate) id: &'a str,
     pub(crate) trace: Option<TraceId>,
@@ -31,8 +30,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) took: Duration,
 }
 
-/// The lines of one store. One has no part of another's: whose requests are refused by the thousand hides nobody
-/// else's.
+/// The lines of one store. Each has its own limit, so that one with many refusals hides no other's.
 pub(crate) struct RequestLog {
     begun: Instant,
     lines: Lines,

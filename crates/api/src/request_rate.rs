@@ -24,7 +24,6 @@ pub struct RequestRate {
     due: AtomicU64,
 }
 
-/// What is left of the limit after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quota {
     /// Requests that could come at once now.
@@ -50,12 +49,10 @@ impl RequestRate {
         }
     }
 
-    /// Requests a second.
     pub(crate) fn per_s(&self) -> u64 {
         self.per_s
     }
 
-    /// Takes one request.
     pub(crate) fn take(&self) -> Quota {
         self.take_at(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX / 2))
     }

@@ -14,12 +14,11 @@ use crate::problem::{Code, Problem};
 use crate::token::Tokens;
 use crate::{compress, metrics, openapi, pages};
 
-/// The service over `engine`, for callers with `tokens`, with the default [`Access`].
+/// With the default [`Access`].
 pub fn app(engine: Arc<Engine>, tokens: Arc<Tokens>) -> Router {
     app_with(engine, tokens, Access::default())
 }
 
-/// The service over `engine`, for callers with `tokens`, and for strangers as `access` says.
 pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Router {
     let cors = access.cors_origins.layer();
     let (routes, document) = openapi::routes().split_for_parts();

@@ -7,10 +7,8 @@ use passwords::throttle::{SIGN_IN_WINDOW_MS, SIGN_INS_MAX, Throttle};
 /// office or a phone network behind one address some dozens.
 pub const SIGN_UPS_MAX: u32 = 30;
 
-/// The window in which sign-ups are counted.
 pub const SIGN_UP_WINDOW_MS: i64 = 10 * 60 * 1_000;
 
-/// Counts for those who have no token yet.
 #[derive(Debug)]
 pub(crate) struct SignInLimits {
     /// Wrong passwords, by peer and login.

@@ -33,7 +33,6 @@ pub struct Space {
 }
 
 impl Space {
-    /// A space that `service` answers.
     pub fn new(name: &str, service: HttpService) -> Space {
         let is_closed = Arc::new(AtomicBool::new(false));
         Space { name: name.into(), open: service, closed: closed(name), is_closed }
@@ -46,7 +45,7 @@ impl Space {
         space
     }
 
-    /// From now on it answers nothing else.
+    /// From now on it answers as [`Space::unserved`].
     pub fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }
@@ -93,7 +92,6 @@ fn host(request: &Request) -> Option<String> {
     Some(host.strip_suffix('.').map(str::to_owned).unwrap_or(host))
 }
 
-/// What a space that is not served answers.
 fn closed(name: &str) -> HttpService {
     let why = "this space is not served at the moment; the log of the server says why";
     Router::new()

@@ -11,13 +11,11 @@ use engine::Fault;
 
 use crate::problem::Problem;
 
-/// Most tags that are looked at.
 const TAGS_MAX: usize = 16;
 
 /// Longest list of them, in characters: with quotes, comma and space.
 pub(crate) const IF_MATCH_LEN_MAX: usize = TAGS_MAX * 20;
 
-/// An answer with its tag.
 pub(crate) struct Tagged<T>(pub(crate) u64, pub(crate) T);
 
 impl<T: IntoResponse> IntoResponse for Tagged<T> {

@@ -49,7 +49,6 @@ use self::raw::{Parts, all_claims};
 use self::text::echo;
 use self::verified::{Verified, print_of};
 
-/// Makes and verifies tokens.
 #[derive(Debug)]
 pub struct Tokens {
     local: RwLock<Arc<Local>>,
@@ -101,9 +100,6 @@ impl Tokens {
 
     /// A token of ours and its `exp` in milliseconds, which is the whole second in or after
     /// `now_ms + ttl_ms`.
-    ///
-    /// # Errors
-    /// Any [`BadMint`].
     pub fn mint(
         &self,
         subject: &str,

@@ -48,7 +48,6 @@ pub(crate) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     parent.is_valid().then_some(parent)
 }
 
-/// Makes the spans of the requests of one store.
 pub(crate) struct RequestTracer {
     tracer: BoxedTracer,
     space: Option<String>,
@@ -63,7 +62,7 @@ impl RequestTracer {
         })
     }
 
-    /// Begins the span of a request. Whether it is recorded, its parent decides, or the share of the settings.
+    /// Its parent decides whether the span is recorded, or else the share of the settings.
     pub(crate) fn begin(
         &self,
         parent: Option<&SpanContext>,
@@ -111,11 +110,10 @@ async fn as_span(
     response
 }
 
-/// The span of a request that is under way. Dropped before its end, it ends without a result: the client is gone.
+/// Dropped before [`RequestSpan::end`], it ends without a result: the client is gone.
 pub(crate) struct RequestSpan(Context);
 
 impl RequestSpan {
-    /// The trace that it is in.
     pub(crate) fn trace_id(&self) -> TraceId {
         self.0.span().span_context().trace_id()
     }
@@ -125,7 +123,6 @@ impl RequestSpan {
         work.with_context(self.0.clone()).await
     }
 
-    /// Ends it with what was answered.
     pub(crate) fn end(self, status: StatusCode, refused: Option<Code>) {
         let span = self.0.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));

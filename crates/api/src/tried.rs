@@ -3,26 +3,23 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use attempts::{Attempt, AttemptLog, masked};
+use attempts::{Attempt, AttemptLog, FileError, masked};
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
 use engine::{Caller, Failure, Role};
 
 use crate::app::App;
+use crate::guesses::EVERYBODY;
 use crate::peer::Peer;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, SEE_LOG};
 
 /// Unknown codes of a second that are looked at more closely, 0.1 ms each.
 pub(crate) const UNKNOWN_LOOKED_AT_MAX: u32 = 200;
-
-/// The one key of a throttle for the whole process.
-const EVERYBODY: &str = "";
 
 /// The names of what can be tried, as `action` has them. The last one is a sign-in to the console.
 pub(crate) const ACTIONS: [&str; 7] =
     ["issue", "check", "hold", "redeem", "cancel-redemption", "sign-in", "staff-sign-in"];
 
-/// What somebody tries.
 pub(crate) struct Trial<'a> {
     /// One of [`ACTIONS`].
     pub(crate) action: &'static str,
@@ -33,7 +30,6 @@ pub(crate) struct Trial<'a> {
 }
 
 impl<'a> Trial<'a> {
-    /// Something tried with a code.
     pub(crate) fn of_code(
         action: &'static str,
         code: &'a CodeText,
@@ -99,8 +95,7 @@ impl App {
         }
     }
 
-    /// Keeps an attempt that was answered with `NOT_FOUND`. Beside the answer, not before it: the time would tell a
-    /// guesser how close they are.
+    /// Beside the answer, not before it: the time would tell a guesser how close they are.
     fn keep_not_found(&self, log: &Arc<AttemptLog>, code: CodeText, mut attempt: Attempt) {
         let (log, engine) = (Arc::clone(log), Arc::clone(&self.engine));
         tokio::spawn(async move {
@@ -121,4 +116,18 @@ impl App {
 /// fill the file with everybody's attempts: the metrics count both.
 fn is_kept(problem: Code) -> bool {
     problem.status() < 500 && problem != Code::TooMany
+}
+
+/// Reads the file of attempts on a thread for blocking work.
+pub(crate) async fn read_file<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+) -> Result<T, Problem> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => {
+            let detail = "the file of refused attempts did not answer";
+            Err(Problem::caused(Code::StoreUnavailable, detail, &error))
+        }
+        Err(panicked) => Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
+    }
 }

@@ -19,7 +19,6 @@ pub struct WebhookFeed {
 }
 
 impl WebhookFeed {
-    /// The feed of `engine`.
     pub fn new(engine: Arc<Engine>) -> WebhookFeed {
         let subject = "webhooks".parse().expect("a word makes a name");
         let caller = Caller::new(Role::Operator, subject);

@@ -48,7 +48,6 @@ CREATE TABLE refused (
 CREATE TABLE dropped (hour INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 ";
 
-/// An hour in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
 
 /// How long the sums of refused attempts are kept: two years.
@@ -60,23 +59,16 @@ const DELETED_MAX: usize = 2_000;
 /// How long a statement waits for another one.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It cannot be opened.
     #[error("the file of refused attempts: {0}")]
     File(#[from] std::io::Error),
-    /// SQLite says no.
     #[error("the file of refused attempts: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// It is of a newer release.
     #[error(
         "the file of refused attempts has version {found}, this release knows {VERSION}: move it away"
     )]
-    Version {
-        /// What it says.
-        found: i64,
-    },
+    Version { found: i64 },
 }
 
 /// Writes; one thread has it.
@@ -183,7 +175,6 @@ fn insert(txn: &Connection, attempts: &[Attempt]) -> rusqlite::Result<i64> {
     Ok(last)
 }
 
-/// Adds to the sums of refused attempts.
 fn add_up(txn: &Connection, sums: &BTreeMap<Sum, u64>) -> rusqlite::Result<()> {
     let mut add = txn.prepare_cached(
         "INSERT INTO refused (campaign, quarter, problem, count) VALUES (?1, ?2, ?3, ?4) \

@@ -83,7 +83,6 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread.
     pub(crate) fn start(writer: Writer, options: Options) -> std::io::Result<Arc<Keeper>> {
         let keeper = Arc::new(Keeper {
             shared: Mutex::default(),
@@ -120,7 +119,6 @@ impl Keeper {
         }
     }
 
-    /// See [`crate::AttemptLog::forget_old`].
     pub(crate) fn forget_old(&self, may: bool) {
         self.forgets.store(may, Ordering::Relaxed);
     }

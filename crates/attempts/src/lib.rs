@@ -33,13 +33,10 @@ pub struct Attempt {
     pub code: Option<String>,
     /// The campaign, if the caller may know it. It must exist: each has sums of its own.
     pub campaign: Option<String>,
-    /// For whom.
     pub user: Option<String>,
-    /// The order.
     pub order: Option<String>,
     /// By whom, `role:name`; of a sign-in nobody yet.
     pub actor: Option<String>,
-    /// From which address.
     pub peer: Option<String>,
     /// Why it was refused: a problem code.
     pub problem: Cow<'static, str>,
@@ -47,12 +44,10 @@ pub struct Attempt {
     pub unknown: Option<Cow<'static, str>>,
 }
 
-/// An attempt as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     /// Its number: later ones have higher numbers.
     pub number: i64,
-    /// The attempt.
     pub attempt: Attempt,
 }
 
@@ -61,13 +56,9 @@ pub struct Kept {
 pub struct Wanted {
     /// With one of these codes, as they are shown.
     pub codes: Option<Vec<String>>,
-    /// For this user.
     pub user: Option<String>,
-    /// Of this order.
     pub order: Option<String>,
-    /// Refused for this reason.
     pub problem: Option<String>,
-    /// By this actor.
     pub actor: Option<String>,
     /// Older than the one with this number.
     pub before: Option<i64>,
@@ -76,7 +67,6 @@ pub struct Wanted {
 /// Some attempts, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// They.
     pub attempts: Vec<Kept>,
     /// How many of the time that is kept were dropped, because there were too many.
     pub dropped: u64,
@@ -87,9 +77,7 @@ pub struct Found {
 pub struct Refused {
     /// The number of the quarter since 1970.
     pub quarter: i64,
-    /// The problem code.
     pub problem: String,
-    /// How many.
     pub count: u64,
 }
 
@@ -99,7 +87,6 @@ pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 /// How many attempts are kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// For how long, in milliseconds.
     pub keep_ms: i64,
     /// At most so many: the file takes about 250 bytes for each.
     pub rows_max: u64,
@@ -142,9 +129,6 @@ impl AttemptLog {
     }
 
     /// At most `limit` attempts, newest first, also those of a moment ago. Waits for the disk.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn find(&self, wanted: &Wanted, limit: usize) -> Result<Found, FileError> {
         self.keeper.flush();
         let (attempts, dropped) = self.reader.find(wanted, limit)?;
@@ -153,9 +137,6 @@ impl AttemptLog {
 
     /// How many attempts were refused from the quarter of an hour `from` on and before `until`: of one campaign,
     /// or all, also those that were dropped. Kept for two years. Waits for the disk.
-    ///
-    /// # Errors
-    /// Those of the file.
     pub fn refused(
         &self,
         campaign: Option<&str>,

@@ -6,7 +6,6 @@ const SHOWN: (usize, usize) = (4, 2);
 /// Fewest characters that are hidden.
 const HIDDEN_MIN: usize = 4;
 
-/// What stands for a character that is hidden.
 const HIDDEN: char = '*';
 
 /// A code that no coupon has, without most of its characters: it may be of another shop, or a password. One that is

@@ -20,12 +20,10 @@ pub trait Runner: fmt::Debug + Send + Sync + 'static {
     /// at its first poll, is ready when the work has ended, and panics if the work panicked.
     fn run(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
 
-    /// Blocks the thread of a piece of work until `future` is ready. The future itself may call
-    /// this again.
+    /// Blocks the thread of a piece of work until `future` is ready, which may call this again.
     fn wait(&self, future: Pin<&mut dyn Future<Output = ()>>);
 }
 
-/// Blocks the thread of a piece of work of `runner` until `future` is ready.
 pub(crate) fn wait<F: Future>(runner: &dyn Runner, future: F) -> F::Output {
     let mut output = None;
     {
@@ -48,7 +46,6 @@ pub(crate) fn spawn_on<T: Send + 'static>(
     })
 }
 
-/// Where blocking work runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocking(pub(crate) Option<Arc<dyn Runner>>);
 
@@ -77,7 +74,6 @@ impl Blocking {
     }
 }
 
-/// How blocking work waits for a future.
 #[derive(Clone, Debug)]
 pub(crate) enum Waiter {
     Tokio(Handle),

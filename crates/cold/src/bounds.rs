@@ -7,27 +7,20 @@ use serde_json::Value;
 /// Minimum and maximum of columns of a file or of a row group. A missing pair excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bounds {
-    /// The first and the last code.
     pub code: Option<(String, String)>,
-    /// The first and the last campaign.
     pub campaign: Option<(String, String)>,
-    /// The first and the last holder.
     pub holder: Option<(String, String)>,
-    /// The first and the last expiry.
     pub expires_at: Option<(Millis, Millis)>,
-    /// The first and the last change.
     pub modified_at: Option<(Millis, Millis)>,
     /// The first and the last redemption that was not cancelled; the first is the later one if there is none.
     pub redeemed_at: Option<(Millis, Millis)>,
-    /// The lowest and the highest version.
     pub version: Option<(u64, u64)>,
     /// The archive commits that brought the rows to cold.
     pub archived_in: Option<(u64, u64)>,
 }
 
 impl Bounds {
-    /// The number of rows and the bounds in the statistics of an add action; `None` if they have no
-    /// number of rows.
+    /// Of the statistics of an add action; `None` if they have no number of rows.
     pub(crate) fn from_stats(text: &str) -> Option<(u64, Bounds)> {
         let stats: Value = serde_json::from_str(text).ok()?;
         let rows = stats["numRecords"].as_u64()?;
@@ -62,7 +55,6 @@ impl Bounds {
 /// The bounds of instants where there is none.
 pub(crate) const NEVER: (Millis, Millis) = (Millis(i64::MAX), Millis(i64::MIN));
 
-/// Whether `value` may lie within `ends`.
 pub(crate) fn may_hold(ends: Option<&(String, String)>, value: &str) -> bool {
     ends.is_none_or(|(from, to)| from.as_str() <= value && value <= to.as_str())
 }

@@ -18,7 +18,6 @@ use crate::retried::Retried;
 use self::traffic::Counting;
 pub use self::traffic::{RequestKind, Traffic};
 
-/// The scheme of the address.
 const SCHEME: &str = "s3://";
 
 /// Timeout for opening a connection. `AWS_CONNECT_TIMEOUT` overrides it.
@@ -27,7 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often an idempotent request is retried.
 const RETRIES_MAX: usize = 10;
 
-/// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What the client reads as true.
@@ -65,14 +63,12 @@ impl Patience {
     }
 }
 
-/// The address of a cold tier in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketAddress {
     bucket: String,
     prefix: Path,
 }
 
-/// An address, or variables for it, that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadBucket(String);
@@ -109,8 +105,7 @@ impl fmt::Display for BucketAddress {
 }
 
 impl BucketAddress {
-    /// Configures the store by the `AWS_*` variables of `environment`. Sends no request. Counts all that it will send
-    /// in `traffic`.
+    /// Takes only the `AWS_*` variables of `environment`. Sends no request.
     pub(crate) fn store(
         &self,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -143,8 +138,7 @@ impl BucketAddress {
     }
 }
 
-/// Refuses plain http unless `AWS_ALLOW_HTTP` allows it, because it would send secrets in the
-/// clear.
+/// Plain http would send secrets in the clear, so `AWS_ALLOW_HTTP` must allow it.
 fn must_be_asked_for(builder: &AmazonS3Builder) -> Result<(), BadBucket> {
     let said = |key: AmazonS3ConfigKey| builder.get_config_value(&key);
     // In the order of precedence of the client.
@@ -159,7 +153,6 @@ fn must_be_asked_for(builder: &AmazonS3Builder) -> Result<(), BadBucket> {
     }
 }
 
-/// The environment variables of this process.
 pub(crate) fn environment() -> Vec<(String, String)> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))

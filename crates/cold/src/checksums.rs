@@ -12,13 +12,11 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The checksums of the row groups: sixteen hexadecimal digits each, without separators.
 const GROUPS: &str = "couponry.row_groups";
 
-/// The checksum of the tail.
 const TAIL: &str = "couponry.tail";
 
 /// Precedes the checksum of the tail, so that it can be found.
 const MARK: &str = "xxh3-64:";
 
-/// Digits of a checksum.
 const DIGITS: usize = 16;
 
 /// The metadata for row groups with these checksums. The checksum of the tail is still zero.
@@ -28,7 +26,6 @@ pub(crate) fn entries(groups: &[u64]) -> [KeyValue; 2] {
     [KeyValue::new(GROUPS.into(), groups), KeyValue::new(TAIL.into(), tail)]
 }
 
-/// Writes the checksum of a tail into the tail.
 pub(crate) fn seal(tail: &mut [u8]) -> Option<()> {
     let at = location(tail)?;
     let sum = digits(xxh3_64(tail));
@@ -36,7 +33,6 @@ pub(crate) fn seal(tail: &mut [u8]) -> Option<()> {
     Some(())
 }
 
-/// Whether the checksum of a tail is right.
 pub(crate) fn is_sealed(tail: &[u8]) -> bool {
     let Some(at) = location(tail) else { return false };
     let mut bare = tail.to_vec();

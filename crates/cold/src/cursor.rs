@@ -18,24 +18,20 @@ use crate::log::LiveFile;
 /// Rows of one batch, and the most that any stream returns at once.
 pub(crate) const BATCH_ROWS: usize = 8_192;
 
-/// Decodes a batch.
 pub(crate) type Decode<T> = Arc<dyn Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync>;
 
-/// The columns to read, and how to decode them.
 pub(crate) struct Reading<T> {
     pub(crate) columns: Option<&'static [&'static str]>,
     pub(crate) decode: Decode<T>,
 }
 
 impl<T> Reading<T> {
-    /// Reads every column.
     pub(crate) fn all(
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
     ) -> Reading<T> {
         Reading { columns: None, decode: Arc::new(decode) }
     }
 
-    /// Reads some columns.
     pub(crate) fn of(
         columns: &'static [&'static str],
         decode: impl Fn(&RecordBatch) -> Result<Vec<T>, BadRow> + Send + Sync + 'static,
@@ -50,7 +46,6 @@ impl<T> Clone for Reading<T> {
     }
 }
 
-/// A position in a file.
 pub(crate) struct Cursor<T> {
     location: StoreLocation,
     files: Arc<Files>,

@@ -35,7 +35,7 @@ pub(crate) fn coupons(batch: &RecordBatch) -> Result<Vec<Coupon>, BadRow> {
     (0..batch.num_rows()).map(|row| rows.coupon(row)).collect()
 }
 
-/// Decodes those coupons of a batch that came to cold after archive commit `after`.
+/// Those that came to cold after archive commit `after`.
 pub(crate) fn coupons_behind(batch: &RecordBatch, after: u64) -> Result<Vec<Coupon>, BadRow> {
     let (rows, archived_in) = (Rows::of(batch)?, longs(batch, "archived_in")?);
     let mut found = Vec::new();
@@ -75,12 +75,10 @@ pub(crate) fn origins(batch: &RecordBatch) -> Result<Vec<(Code, u64, u64)>, BadR
     keys.map(|(row, (code, version))| Ok((code, version, archived_in.unsigned(row)?))).collect()
 }
 
-/// Decodes a batch of the holder index.
 pub(crate) fn indexed(batch: &RecordBatch) -> Result<Vec<Row>, BadRow> {
     rows_of(batch, None)
 }
 
-/// Decodes the rows of one holder in a batch of the holder index.
 pub(crate) fn indexed_of(batch: &RecordBatch, holder: &UserId) -> Result<Vec<Row>, BadRow> {
     rows_of(batch, Some(holder))
 }
@@ -96,7 +94,6 @@ fn rows_of(batch: &RecordBatch, wanted: Option<&UserId>) -> Result<Vec<Row>, Bad
     Ok(found)
 }
 
-/// The codes and versions of a batch.
 pub(crate) fn keys(batch: &RecordBatch) -> Result<Vec<(Code, u64)>, BadRow> {
     let (codes, versions) = (texts(batch, "code")?, longs(batch, "version")?);
     let key = |row| Ok((codes.parsed(row)?, versions.unsigned(row)?));

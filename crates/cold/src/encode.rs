@@ -19,15 +19,13 @@ use crate::schema::{self, COUPONS, HOLDER_INDEX};
 /// Microseconds in a millisecond: Delta's timestamps are in microseconds.
 pub(crate) const MICROS: i64 = 1000;
 
-/// Encodes a batch of `coupons`, in the column order of its files. `archived_in` has, for each
-/// coupon, the archive commit that brought it to cold.
+/// `archived_in` has, for each coupon, the archive commit that brought it to cold.
 pub(crate) fn batch(coupons: &[Coupon], archived_in: &[u64]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&coupons.iter().collect::<Vec<_>>())?;
     columns.push(longs(archived_in.iter().map(|archive_commit| archive_commit.cast_signed())));
     RecordBatch::try_new(COUPONS.to_arrow(), columns)
 }
 
-/// Encodes a batch of the holder index.
 pub(crate) fn indexed(rows: &[Row]) -> Result<RecordBatch, ArrowError> {
     let mut columns = columns(&rows.iter().map(|row| &row.coupon).collect::<Vec<_>>())?;
     columns.push(Arc::new(Date32Array::from_iter_values(rows.iter().map(|row| row.day.0))));

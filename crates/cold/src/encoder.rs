@@ -19,14 +19,12 @@ pub(crate) struct NewFiles {
     waiter: Waiter,
     schema: &'static TableSchema,
     group_bytes: usize,
-    /// Names the next file.
     name: Box<dyn Fn() -> String + Send>,
     open: Option<Upload>,
     written: Vec<NewFile>,
 }
 
 impl NewFiles {
-    /// Files of a table, with row groups of about `group_bytes`.
     pub(crate) fn new(
         location: &StoreLocation,
         schema: &'static TableSchema,
@@ -54,7 +52,7 @@ impl NewFiles {
         self.open.as_ref().map_or(0, Upload::bytes)
     }
 
-    /// Adds rows to the open file; begins a file if none is open.
+    /// Begins a file if none is open.
     pub(crate) fn write(
         &mut self,
         batch: Result<RecordBatch, ArrowError>,
@@ -73,7 +71,6 @@ impl NewFiles {
         open.write(&batch)
     }
 
-    /// Ends the open file.
     pub(crate) fn close(&mut self) -> Result<(), ColdError> {
         if let Some(open) = self.open.take() {
             self.written.push(open.finish()?);
@@ -81,7 +78,7 @@ impl NewFiles {
         Ok(())
     }
 
-    /// Ends the files and returns them. They are durable and in no commit.
+    /// The files are durable and in no commit.
     pub(crate) fn finish(mut self) -> Result<Vec<NewFile>, ColdError> {
         self.close()?;
         Ok(self.written)
@@ -90,12 +87,10 @@ impl NewFiles {
 
 enum Order<C> {
     Chunk(C),
-    /// The end of the rows. If the channel closes without it, the encoder was dropped, and its
-    /// files are abandoned.
+    /// If the channel closes without it, the encoder was dropped, and its files are abandoned.
     End,
 }
 
-/// An encoder, which takes the rows of its files chunk by chunk.
 pub(crate) struct Encoder<C> {
     location: StoreLocation,
     orders: mpsc::Sender<Order<C>>,
@@ -121,7 +116,7 @@ impl<C: Send + 'static> Encoder<C> {
         self.orders.send(Order::Chunk(chunk)).await.is_ok()
     }
 
-    /// Ends the files and returns them. They are durable and in no commit.
+    /// The files are durable and in no commit.
     pub(crate) async fn finish(self) -> Result<Vec<NewFile>, ColdError> {
         // Before it receives `End`, the task stops only with an error, which is returned below.
         let _ = self.orders.send(Order::End).await;

@@ -10,30 +10,21 @@ pub enum ColdError {
     /// The store does not answer. Retry later; repeating a commit with the same files is safe.
     #[error("cold store {location} is unavailable: {what}")]
     Unavailable {
-        /// The store.
         location: String,
         /// What was tried, and the answer of the store.
         what: String,
-        /// The error of the store.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// The disk is full or read-only. Nothing was committed; reads still work.
     #[error("cold store {location} cannot be written: {what}")]
-    Full {
-        /// The store.
-        location: String,
-        /// What was tried, and the answer of the store.
-        what: String,
-    },
+    Full { location: String, what: String },
     /// A file is not as it was written. A person has to look.
     #[error("cold store {location} is damaged: {file}: {what}")]
     Damaged {
-        /// The store.
         location: String,
         /// The file, within the store.
         file: String,
-        /// What is wrong with it.
         what: String,
     },
     /// The store let two writers create the same object, so it is not safe to write to.
@@ -44,11 +35,9 @@ pub enum ColdError {
          do; Garage and `versitygw posix --nometa` do not)"
     )]
     NotOnce {
-        /// The store.
         location: String,
         /// Writers that were told that they created the object.
         winners: usize,
-        /// Writers that tried.
         writers: usize,
     },
     /// There is no folder for the partition of this day, and there never will be.
@@ -66,7 +55,6 @@ pub enum ColdError {
          allowed: synchronise it, for example by NTP"
     )]
     Clock {
-        /// The store.
         location: String,
         /// The difference, at least.
         ms: u64,
@@ -78,15 +66,9 @@ pub enum ColdError {
     TooMuch {
         /// Rows that the statistics do not exclude.
         rows: u64,
-        /// The limit of the caller.
         max: u64,
     },
     /// A writer was given codes that do not ascend. Its files are abandoned.
     #[error("code {found} was written after {last}, want ascending codes")]
-    Order {
-        /// The last code before it.
-        last: Code,
-        /// The code that is out of order.
-        found: Code,
-    },
+    Order { last: Code, found: Code },
 }

@@ -33,7 +33,6 @@ impl ColdStore {
         Ok(known.files.keys().map(|day| Partition::of(&known, *day)).collect())
     }
 
-    /// The store that has the files.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.location.store)
     }
@@ -50,7 +49,6 @@ impl ColdFile {
         self.live.footer_bytes()
     }
 
-    /// The minimum and the maximum of its columns.
     pub fn bounds(&self) -> &Bounds {
         &self.live.bounds
     }

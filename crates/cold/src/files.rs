@@ -21,7 +21,6 @@ use cache::FooterCache;
 
 pub(crate) use group::{Batches, GroupBytes};
 
-/// Why a file could not be read.
 #[derive(Debug)]
 pub(crate) enum ReadError {
     /// The file is not there. That is no error if a merge has replaced it.
@@ -35,7 +34,6 @@ impl From<ColdError> for ReadError {
     }
 }
 
-/// Reads the files of one store, and caches their footers.
 #[derive(Debug)]
 pub(crate) struct Files {
     location: StoreLocation,
@@ -58,7 +56,6 @@ impl Files {
         Ok(footer)
     }
 
-    /// Reads the footer from the store.
     pub(crate) async fn read_footer(
         &self,
         object: &Path,
@@ -99,8 +96,7 @@ impl Files {
         Ok(GroupBytes::new(file, metadata, bytes))
     }
 
-    /// Reads a file back: every checksum must be right, and the number of rows must be that of
-    /// `file`.
+    /// Every checksum must be right, and the number of rows must be that of `file`.
     pub(crate) async fn check(&self, file: &LiveFile) -> Result<(), ReadError> {
         let object = file.object();
         let footer = self.read_footer(&object, file).await?;
@@ -144,7 +140,6 @@ impl Files {
         .into())
     }
 
-    /// The number of cached footers, and the bytes they take, about.
     pub(crate) fn footers(&self) -> (usize, usize) {
         self.footers.size()
     }

@@ -22,8 +22,7 @@ use crate::store::{ColdStore, Inner, READ_TRIES_MAX};
 /// Row groups read at once. Each has half a megabyte.
 const READS_MAX: usize = 8;
 
-/// The coupons found so far. If there are two copies of a code, the one with the higher version
-/// counts.
+/// If there are two copies of a code, the one with the higher version counts.
 type Found = BTreeMap<Code, Coupon>;
 
 impl ColdStore {
@@ -42,9 +41,6 @@ impl ColdStore {
     /// As [`ColdStore::find`], for a caller who knows that the partition has had the commit
     /// `archive_commit`. At a version without that commit, a miss is damage: the log has lost an
     /// entry.
-    ///
-    /// # Errors
-    /// As [`ColdStore::find`].
     pub async fn find_with(
         &self,
         day: Day,
@@ -148,7 +144,6 @@ fn within<'a>(codes: &'a [Code], ends: Option<&(String, String)>) -> &'a [Code] 
     &codes[first..behind.max(first)]
 }
 
-/// One row group and the codes that it may hold.
 struct Read {
     file: Arc<LiveFile>,
     footer: Arc<Footer>,

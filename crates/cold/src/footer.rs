@@ -24,7 +24,6 @@ use crate::checksums;
 use crate::encode::MICROS;
 use crate::schema::TableSchema;
 
-/// A row group as the footer describes it.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) rows: u64,
@@ -46,7 +45,6 @@ struct Chunk {
     bytes: u32,
 }
 
-/// The footer of a file.
 #[derive(Debug)]
 pub(crate) struct Footer {
     file: FileMetaData,
@@ -129,7 +127,6 @@ impl Footer {
     }
 }
 
-/// What all row groups of a file have in common.
 fn shape(group: &RowGroupMetaData) -> ParquetResult<RowGroupMetaData> {
     let columns = group.columns().iter().map(|it| it.clone().into_builder().clear_statistics());
     let columns = columns.map(|it| it.build()).collect::<ParquetResult<_>>()?;

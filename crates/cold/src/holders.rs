@@ -33,10 +33,8 @@ pub(crate) use rows::{Held, REPEATED, held, of_coupons};
 /// Files read at once.
 const READS_MAX: usize = 8;
 
-/// One coupon of a holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolderEntry {
-    /// The coupon.
     pub code: Code,
     /// The expiry day of its partition.
     pub day: Day,
@@ -44,10 +42,8 @@ pub struct HolderEntry {
     pub expires_at: Millis,
     /// Its state, as the API names it.
     pub state: &'static str,
-    /// Its version.
     pub version: u64,
-    /// The whole coupon, if the holder index has it. Cold is final, so nothing else needs to be
-    /// read. Otherwise [`ColdStore::find`] returns it.
+    /// The whole coupon, if the holder index has it. Otherwise [`ColdStore::find`] returns it.
     pub coupon: Option<Box<Coupon>>,
 }
 
@@ -133,7 +129,6 @@ impl ColdStore {
 }
 
 impl HolderEntry {
-    /// The entry of a row of the holder index.
     fn of(Row { day, coupon }: Row) -> HolderEntry {
         HolderEntry {
             code: coupon.code().clone(),

@@ -34,7 +34,6 @@ use crate::names;
 use crate::store::{ColdStore, Inner};
 use intake::Intake;
 
-/// A row of the index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
     pub(crate) day: Day,
@@ -50,14 +49,11 @@ impl Row {
     }
 }
 
-/// What a call of [`ColdStore::merge_holders`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HolderMerge {
-    /// Coupons taken into the index.
     pub taken_in: u64,
     /// Rows written, including rows that were in the index before.
     pub written: u64,
-    /// Commits made.
     pub commits: u64,
     /// Whether the index has every coupon and no merge is due. Otherwise `rows_max` was reached, or
     /// another process merges at the same time: call again.
@@ -117,8 +113,7 @@ impl ColdStore {
         self.fits(&index, &*self.inner.coupons.newest().await?)
     }
 
-    /// As [`ColdStore::index_fits`], for two versions. The version of the index must be looked up
-    /// first.
+    /// The version of the index must be looked up first.
     fn fits(&self, index: &TableVersion, coupons: &TableVersion) -> Result<(), ColdError> {
         let is_ahead = |(day, archive_commit): &(&Day, &u64)| {
             **day != names::INDEX && coupons.archive_commit(**day) < **archive_commit

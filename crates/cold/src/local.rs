@@ -63,7 +63,6 @@ impl LocalFolder {
         Ok(())
     }
 
-    /// Whether the folder does not exist.
     pub(crate) fn is_gone(&self) -> bool {
         !self.root.is_dir()
     }
@@ -221,7 +220,6 @@ async fn blocking<T: Send + 'static>(
     })
 }
 
-/// An I/O error and the file it is about.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}")]
 struct Failed {

@@ -13,13 +13,11 @@ use crate::blocking::Blocking;
 use crate::error::ColdError;
 use crate::local::LocalFolder;
 
-/// A store and its name in messages.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreLocation {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) name: Arc<str>,
     pub(crate) folder: Option<Arc<LocalFolder>>,
-    /// Where work runs that blocks on this store.
     pub(crate) blocking: Blocking,
 }
 
@@ -73,7 +71,6 @@ impl StoreLocation {
         }
     }
 
-    /// An error of the store while doing `what`.
     pub(crate) fn failed(&self, what: &str, error: object_store::Error) -> ColdError {
         let (location, full) = (self.name.to_string(), is_full(&error));
         let what = format!("{what}: {error}");
@@ -89,7 +86,6 @@ impl StoreLocation {
         ColdError::Unavailable { location: self.name.to_string(), what: what.into(), source: None }
     }
 
-    /// A file that is not as it was written.
     pub(crate) fn damaged(&self, file: impl ToString, what: impl ToString) -> ColdError {
         ColdError::Damaged {
             location: self.name.to_string(),

@@ -26,7 +26,6 @@ impl Versioned for Coupon {
     }
 }
 
-/// Several files, merged in their common order.
 pub(crate) struct Merge<T> {
     heads: Vec<Head<T>>,
 }

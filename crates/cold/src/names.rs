@@ -12,7 +12,6 @@ use uuid::Uuid;
 /// Digits of an archive commit in a name, so that names sort in the order of archive commits.
 const ARCHIVE_COMMIT_DIGITS: usize = 10;
 
-/// The partition and the archive commit that wrote a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) day: Day,
@@ -44,7 +43,6 @@ pub(crate) fn month(day: Day) -> String {
 /// no coupon has.
 pub(crate) const INDEX: Day = Day(i32::MIN);
 
-/// The transaction id of the holder index.
 const INDEX_ID: &str = "holder_index";
 
 /// The Delta transaction id of every commit to the partition of a day.
@@ -55,7 +53,6 @@ pub(crate) fn partition_id(day: Day) -> String {
     }
 }
 
-/// Parses a [`partition_id`].
 pub(crate) fn day_of_partition_id(id: &str) -> Option<Day> {
     match id {
         INDEX_ID => Some(INDEX),
@@ -86,7 +83,6 @@ pub(crate) fn index_file(level: u8, archive_commit: u64) -> String {
     format!("level={level}/{archive_commit:0ARCHIVE_COMMIT_DIGITS$}-{}.parquet", Uuid::new_v4())
 }
 
-/// The level of a file of the holder index.
 pub(crate) fn level(path: &str) -> Option<u8> {
     path.strip_prefix("level=")?.split_once('/')?.0.parse().ok()
 }

@@ -11,18 +11,15 @@ use crate::schema::GROUP_BYTES;
 /// ten billion coupons. Smaller files would make the log of the index long.
 const INDEX_FILE_BYTES: u64 = 16 << 20;
 
-/// Commits between two checkpoints, which is the most entries that a look-up of the newest version
-/// reads.
+/// The most entries that a look-up of the newest version reads.
 const CHECKPOINT_EVERY: u64 = 50;
 
 /// See [`Options::look_up_max`]. Longer retries of an object store that does not answer are for
 /// background work.
 const LOOK_UP_MAX: Duration = Duration::from_secs(8);
 
-/// Options of a cold store.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How long to wait for a bucket.
     pub patience: Patience,
     /// How long a look-up may take that a customer waits for.
     pub look_up_max: Duration,
@@ -42,7 +39,6 @@ pub struct Options {
     /// Wanted size of a file of the holder index. A list reads its footer and one row group: 0.3 MB
     /// and 0.1 MB with the default.
     pub index_file_bytes: u64,
-    /// Commits between two checkpoints.
     pub checkpoint_every: u64,
     /// Where requests to a bucket are counted.
     pub traffic: Arc<Traffic>,

@@ -20,7 +20,6 @@ use crate::names;
 use crate::rows::{FileRows, Rows};
 use crate::store::{ColdFile, ColdStore};
 
-/// Where [`ColdStore::archived`] begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     /// After these archive commits, one for each partition. A partition that is not named is read
@@ -31,7 +30,6 @@ pub enum Since {
     Version(u64),
 }
 
-/// Archived coupons, partition by partition.
 pub struct Archived {
     store: ColdStore,
     since: BTreeMap<Day, u64>,
@@ -62,8 +60,7 @@ impl ColdStore {
         Ok(Archived { store: self.clone(), since, files, open: None })
     }
 
-    /// The last archive commit of each partition at a version; none if the log does not go back
-    /// that far.
+    /// None if the log does not go back that far.
     async fn archive_commits_at(&self, version: u64) -> Result<BTreeMap<Day, u64>, ColdError> {
         let coupons = &self.inner.coupons;
         let newest = coupons.newest().await?;

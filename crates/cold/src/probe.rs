@@ -17,7 +17,6 @@ use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::store::ColdStore;
 
-/// The folder of the objects of the races.
 const FOLDER: &str = "_probe";
 
 /// Writers of a race, and races. Servers that check first and write afterwards let two of sixteen
@@ -37,19 +36,13 @@ const CLOCK_STEP_MS: i64 = 1_000;
 /// Age at which an object of a killed race is deleted.
 const LEFTOVER_MS: i64 = 60 * 60 * 1_000;
 
-/// The result of [`ColdStore::probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeResult {
     /// No race was needed. In a folder a file gets its name by `link(2)`, which succeeds only once;
     /// and the caller of [`ColdStore::with_store`] vouches for its store.
     Known,
     /// In every race exactly one writer created the object, and the clocks agree.
-    Raced {
-        /// Writers of each race.
-        writers: usize,
-        /// Races.
-        races: usize,
-    },
+    Raced { writers: usize, races: usize },
 }
 
 impl ColdStore {

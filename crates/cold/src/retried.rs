@@ -32,7 +32,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A call that took longer is not retried.
 const BEGUN_AGAIN_WITHIN: Duration = Duration::from_secs(3);
 
-/// A store whose calls are retried; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Retried<S>(pub(crate) S);
 

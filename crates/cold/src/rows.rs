@@ -25,9 +25,6 @@ impl ColdStore {
 
     /// As [`ColdStore::rows`], at most `batch_rows` at a time, for a caller that reads many files
     /// in parallel.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn rows_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Rows, ColdError> {
         let rows = self.open(&file.live, Reading::all(decode::coupons)).await?;
         Ok(rows.in_batches_of(batch_rows))
@@ -43,9 +40,6 @@ impl ColdStore {
     }
 
     /// As [`ColdStore::keys`], at most `batch_rows` at a time.
-    ///
-    /// # Errors
-    /// As [`ColdStore::rows`].
     pub async fn keys_by(&self, file: &ColdFile, batch_rows: usize) -> Result<Keys, ColdError> {
         let reading = Reading::of(&["code", "version"], decode::keys);
         Ok(self.open(&file.live, reading).await?.in_batches_of(batch_rows))
@@ -82,7 +76,6 @@ impl ColdStore {
         self.open(&file.live, reading).await
     }
 
-    /// The footer of a file of `coupons`.
     pub(crate) async fn footer(&self, file: &LiveFile) -> Result<Arc<Footer>, ColdError> {
         match self.inner.files.footer(file).await {
             Ok(footer) => Ok(footer),
@@ -99,7 +92,6 @@ impl ColdStore {
         self.open_of(&self.inner.coupons, file, reading).await
     }
 
-    /// Opens a file of a table.
     pub(crate) async fn open_of<T: Send + 'static>(
         &self,
         table: &Arc<Table>,
@@ -121,10 +113,8 @@ pub struct FileRows<T> {
     cursor: Option<Cursor<T>>,
 }
 
-/// The coupons of one file.
 pub type Rows = FileRows<Coupon>;
 
-/// The codes and versions of one file.
 pub type Keys = FileRows<(Code, u64)>;
 
 impl<T: Send + 'static> FileRows<T> {

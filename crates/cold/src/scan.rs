@@ -25,7 +25,6 @@ pub use partition::PartitionRows;
 /// Which coupons to return. A field that is not set excludes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ScanFilter {
-    /// Only of this campaign.
     pub campaign: Option<CampaignId>,
     /// Only with this expiry or a later one.
     pub expires_from: Option<Millis>,
@@ -98,15 +97,14 @@ impl ColdStore {
     }
 }
 
-/// Whether a row within `bounds` may have a redemption of this span of time. A cancelled one needs two changes,
-/// and what was redeemed did not change last before that.
+/// Whether a row within `bounds` may have a redemption of this span of time. A cancelled one needs two
+/// changes, and what was redeemed did not change last before that.
 fn may_be_redeemed(bounds: &Bounds, (from, before): (Millis, Millis)) -> bool {
     let live = bounds.redeemed_at.is_none_or(|(first, last)| first < before && from <= last);
     let cancelled = bounds.version.is_none_or(|(_, highest)| highest >= 2);
     (live || cancelled) && bounds.modified_at.is_none_or(|(_, last)| from <= last)
 }
 
-/// A running scan.
 pub struct Scan {
     store: ColdStore,
     filter: ScanFilter,
@@ -195,7 +193,6 @@ impl Scan {
     }
 }
 
-/// What to read of one file.
 struct Part {
     file: Arc<LiveFile>,
     footer: Arc<Footer>,

@@ -19,8 +19,7 @@ use columns::EVENT;
 pub(crate) use columns::{BY_HOLDER, COUPONS, HOLDER_INDEX};
 pub(crate) use evolve::Addition;
 
-/// Wanted size of a row group of `coupons`, which is what a look-up reads. Decision 0010 compares
-/// sizes.
+/// Wanted size of a row group of `coupons`, which is what a look-up reads. See decision 0010.
 pub(crate) const GROUP_BYTES: usize = 448 << 10;
 
 /// Wanted size of a row group by holder. A holder has few coupons, and one row group has them.
@@ -29,7 +28,6 @@ pub(crate) const HOLDER_GROUP_BYTES: usize = 128 << 10;
 /// Rows of a row group, at most, however small they are.
 pub(crate) const GROUP_ROWS_MAX: usize = 65_536;
 
-/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -39,7 +37,6 @@ pub(crate) enum Kind {
     Events,
 }
 
-/// The encoding of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// Not in the file: the name of the folder has the value.
@@ -50,7 +47,6 @@ enum Layout {
     Deltas,
     /// Values that repeat.
     Dictionary,
-    /// Plain.
     Plain,
 }
 
@@ -70,7 +66,6 @@ const fn optional(name: &'static str, kind: Kind, layout: Layout) -> Column {
     Column { name, kind, nullable: true, layout }
 }
 
-/// A table: its name in the store, its columns, and the size of its row groups.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TableSchema {
     pub(crate) name: &'static str,
@@ -80,9 +75,7 @@ pub(crate) struct TableSchema {
     /// The columns with minimum and maximum in each row group; `None` for all but those of events.
     /// In a table whose footers are read for one holder, statistics are most of the footer.
     bounded: Option<&'static [&'static str]>,
-    /// The sort key of the rows of a file.
     sorted_by: &'static [&'static str],
-    /// Wanted size of a row group.
     pub(crate) group_bytes: usize,
     /// Size of a row group in the footer, rounded up, so that one read gets the whole footer.
     pub(crate) footer_group_bytes: u64,
@@ -96,7 +89,6 @@ impl TableSchema {
         self.columns[0].name
     }
 
-    /// The Arrow schema of a file.
     pub(crate) fn to_arrow(&self) -> Arc<Schema> {
         Arc::new(Schema::new(fields(&self.columns[1..], self.events)))
     }
@@ -136,13 +128,11 @@ impl Column {
 /// Schemas of a later release.
 #[cfg(test)]
 impl TableSchema {
-    /// Adds a column of text.
     pub(crate) fn with_text(&self, name: &'static str) -> TableSchema {
         let added = optional(name, Kind::Text, Layout::Plain);
         TableSchema { columns: [self.columns, &[added]].concat().leak(), ..*self }
     }
 
-    /// Adds a field of text to each event.
     pub(crate) fn with_event_text(&self, name: &'static str) -> TableSchema {
         let added = optional(name, Kind::Text, Layout::Plain);
         TableSchema { events: [self.events, &[added]].concat().leak(), ..*self }
@@ -153,12 +143,10 @@ fn fields(columns: &[Column], events: &[Column]) -> Fields {
     columns.iter().map(|column| column.arrow(events)).collect()
 }
 
-/// The fields of an event.
 pub(crate) fn event_fields() -> Fields {
     fields(EVENT, &[])
 }
 
-/// The element of the list of events.
 pub(crate) fn event_element() -> Arc<Field> {
     element(EVENT)
 }

@@ -27,9 +27,8 @@ use crate::schema::{BY_HOLDER, COUPONS, HOLDER_INDEX, TableSchema};
 
 pub use partition::{ColdFile, Partition};
 
-/// How often a read begins again because a merge has replaced the files it was about to read.
-/// Merges of one partition are days apart, so a second one in a row means that something else is
-/// wrong.
+/// How often a read begins again because a merge has replaced its files. Merges of one partition are
+/// days apart, so a second one in a row means that something else is wrong.
 pub(crate) const READ_TRIES_MAX: usize = 3;
 
 /// Archived coupons. A clone is the same store.
@@ -62,7 +61,6 @@ impl Inner {
         Ok(tables)
     }
 
-    /// A cursor over all rows of a live file.
     pub(crate) async fn cursor<T: Send + 'static>(
         &self,
         file: &Arc<LiveFile>,
@@ -108,11 +106,7 @@ impl ColdStore {
         ColdStore::on_bucket_by(address, bucket::environment(), options)
     }
 
-    /// As [`ColdStore::on_bucket`], with other variables. Ignores names that do not begin with
-    /// `AWS_`.
-    ///
-    /// # Errors
-    /// As [`ColdStore::on_bucket`].
+    /// As [`ColdStore::on_bucket`], with other variables. Ignores names that do not begin with `AWS_`.
     pub fn on_bucket_by(
         address: &BucketAddress,
         environment: Vec<(String, String)>,
@@ -171,8 +165,7 @@ impl ColdStore {
         ColdStore { inner: Arc::new(inner) }
     }
 
-    /// The name of the store in messages: its folder or address, or the name given to
-    /// [`ColdStore::with_store`].
+    /// Its folder or address, or the name given to [`ColdStore::with_store`]; for messages.
     pub fn location(&self) -> &str {
         &self.inner.location.name
     }
@@ -182,7 +175,7 @@ impl ColdStore {
         &self.inner.options.traffic
     }
 
-    /// How long a look-up may take; see [`Options::look_up_max`].
+    /// See [`Options::look_up_max`].
     pub fn look_up_max(&self) -> Duration {
         self.inner.options.look_up_max
     }

@@ -16,12 +16,9 @@ use crate::store::{ColdStore, Inner};
 /// Entries of a log read at once.
 const READS_MAX: usize = 16;
 
-/// What a sweep has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Files.
     pub files: u64,
-    /// Their size in bytes.
     pub bytes: u64,
 }
 
@@ -48,9 +45,6 @@ impl ColdStore {
     }
 
     /// As [`ColdStore::sweep`], for the holder index alone, between the merges of a long run.
-    ///
-    /// # Errors
-    /// As [`ColdStore::sweep`].
     pub async fn sweep_index(&self, now: Millis) -> Result<Swept, ColdError> {
         let mut swept = Swept::default();
         if self.inner.index.newest_if_any().await?.is_some() {
@@ -161,7 +155,6 @@ async fn removed_since(
     Ok(removed.into_iter().collect())
 }
 
-/// The path of an object within its table.
 fn within<'a>(table: &Table, object: &'a Path) -> &'a str {
     let folder = table.folder();
     let rest = object.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();

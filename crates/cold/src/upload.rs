@@ -59,7 +59,6 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// Begins the file `path` of a table.
     pub(crate) fn begin(
         location: &StoreLocation,
         waiter: &Waiter,

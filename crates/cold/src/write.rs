@@ -39,22 +39,18 @@ impl NewFile {
         &self.live.path
     }
 
-    /// The expiry day of the partition it was written for.
     pub fn day(&self) -> Day {
         self.live.origin.day
     }
 
-    /// The archive commit it was written for.
     pub fn archive_commit(&self) -> u64 {
         self.live.origin.archive_commit
     }
 
-    /// How many coupons it has.
     pub fn rows(&self) -> u64 {
         self.live.rows
     }
 
-    /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
         self.live.bytes
     }

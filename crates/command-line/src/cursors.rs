@@ -6,10 +6,8 @@ const PAGES_MAX: u64 = 1_000_000;
 /// A list of a service that does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndlessPages {
-    /// It goes round in a circle.
     #[error("the service sends the same pages again and again")]
     Circle,
-    /// It has more than [`PAGES_MAX`].
     #[error("the service has more than {PAGES_MAX} pages")]
     TooMany,
 }

@@ -11,10 +11,8 @@ use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::thousands;
 
-/// How often a line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// How often the bar is updated.
 const BAR_EVERY: Duration = Duration::from_millis(200);
 
 /// What a command does, and what it counts.
@@ -28,7 +26,6 @@ pub enum Work {
     Change,
     /// Moves coupons to cold: `done` of `seen`, first copied, then removed.
     Compact,
-    /// Backs the store up.
     BackUp,
     /// Reads archived coupons: `seen`, `done` of which replaced older ones.
     Reconcile,
@@ -75,7 +72,6 @@ impl Progress {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = part;
     }
 
-    /// Counts bytes that were read.
     pub fn read(&self, bytes: usize) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes as u64);

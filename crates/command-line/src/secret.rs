@@ -13,10 +13,6 @@ use serde::Deserialize;
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret in a file.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
     pub fn in_file(path: &Path) -> Result<Secret, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -25,9 +21,6 @@ impl Secret {
 
     /// Without the line end that editors, `echo` and mounted secrets leave behind it. Another one
     /// is no part of a secret, and no header can have it.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
     pub fn one_line(self) -> Result<Secret, String> {
         let text = self.0.trim_end_matches(['\r', '\n']);
         match text.contains(['\r', '\n']) {
@@ -36,7 +29,6 @@ impl Secret {
         }
     }
 
-    /// The text, for the connection that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -19,12 +19,9 @@ pub fn thousands(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
-/// How the cells of a column are aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// To the left, as texts.
     Left,
-    /// To the right, as numbers.
     Right,
 }
 

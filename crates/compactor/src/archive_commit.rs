@@ -29,7 +29,6 @@ impl Digest {
 /// What an archive commit does besides adding rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
-    /// The files that it replaces.
     pub(crate) replaced: &'a [ColdFile],
     /// See [`ColdFile::rewrites`].
     pub(crate) rewrites: u8,
@@ -37,7 +36,6 @@ pub(crate) struct Part<'a> {
     pub(crate) total: u64,
 }
 
-/// An archive commit that has been made.
 pub(crate) struct ArchiveCommit {
     pub(crate) number: u64,
     pub(crate) files: Vec<NewFile>,
@@ -46,7 +44,6 @@ pub(crate) struct ArchiveCommit {
 }
 
 impl Compactor {
-    /// Makes an archive commit of the rows of `merge`, and removes the files that it replaces.
     /// Returns `None` if another compactor has committed to the partition meanwhile.
     pub(crate) async fn write(
         &self,

@@ -16,8 +16,6 @@ use crate::{CompactError, Compactor, RACES_MAX};
 const STUCK_MAX: u32 = 3;
 
 impl Compactor {
-    /// Archives the closed coupons of one partition, commit by commit, until none are left.
-    ///
     /// If another process seals the partition meanwhile, leaves it to the Expired pass: rows of a
     /// sealed partition can no longer be evicted one by one.
     pub(crate) async fn closed_pass(
@@ -71,7 +69,6 @@ impl Compactor {
         Err(CompactError::Conflict { day })
     }
 
-    /// Makes one archive commit of coupons from hot.
     async fn copy_closed(
         &self,
         partition: &Partition,
@@ -83,8 +80,7 @@ impl Compactor {
         self.write(partition, Merge::new(partition.day, sources), part).await
     }
 
-    /// Merges several runs into one. Hot has evicted all of their rows, so it only records the
-    /// number.
+    /// Hot has evicted all rows of these runs, so it only records the number.
     async fn merge_runs(
         &self,
         partition: &Partition,

@@ -10,51 +10,27 @@ use crate::pairing::StoreMismatch;
 /// that is not in cold.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
-    /// The hot store failed.
     #[error(transparent)]
     Hot(#[from] HotError),
-    /// The cold tier failed.
     #[error(transparent)]
     Cold(#[from] ColdError),
-    /// The two stores do not belong together.
     #[error(transparent)]
     StoreMismatch(#[from] StoreMismatch),
-    /// Hot has an archived marker for a coupon that is not in cold.
     #[error(
         "partition {day}: {code} was archived, and cold does not have it; its archived marker stays"
     )]
-    ArchivedMarkerAlone {
-        /// The partition.
-        day: Day,
-        /// The code.
-        code: String,
-    },
-    /// What was read back is not what was written.
+    ArchivedMarkerAlone { day: Day, code: String },
     #[error(
         "partition {day}: {file} does not have what was written to it; nothing was deleted from hot"
     )]
-    NotAsWritten {
-        /// The partition.
-        day: Day,
-        /// The file.
-        file: String,
-    },
+    NotAsWritten { day: Day, file: String },
     /// A step had no effect although no other compactor was at work, so a retry would have none.
     #[error("partition {day}: {what}, and no other compactor is the reason; nothing is lost")]
-    NoProgress {
-        /// The partition.
-        day: Day,
-        /// The step.
-        what: String,
-    },
-    /// Other compactors were faster every time.
+    NoProgress { day: Day, what: String },
     #[error(
         "partition {day}: other compactors commit to it all the time: run `couponry compact` again"
     )]
-    Conflict {
-        /// The partition.
-        day: Day,
-    },
+    Conflict { day: Day },
 }
 
 /// Whether a store failed for a reason that may affect every partition.

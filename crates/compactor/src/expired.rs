@@ -12,7 +12,6 @@ use crate::tiers::{self, REWRITES_MAX, Run};
 use crate::{CompactError, Compactor, RACES_MAX};
 
 impl Compactor {
-    /// Seals one partition, archives all of it, and empties it.
     pub(crate) async fn expired_pass(
         &self,
         day: Day,
@@ -30,6 +29,7 @@ impl Compactor {
         let known = self.hot.partition(day).await?.map_or(0, |plan| plan.archive_commit);
         for _ in 0..RACES_MAX {
             let partition = self.cold.partition(day).await?;
+            // Before a merge: it may replace the files from which the side table is made.
             if partition.archive_commit > known {
                 self.cold.commit_holders(day, partition.archive_commit).await?;
             }
@@ -50,6 +50,7 @@ impl Compactor {
                     self.cold.commit_holders(day, archive_commit.number).await?;
                     archive_commit.number
                 };
+            // Only now: cold has all of it, and the side table is up to date.
             report.removed = self.empty(day, total).await?;
             let finish = || self.hot.finish_archive_commit(day, archive_commit, Some(now));
             self.with_retries(finish).await?;

@@ -10,7 +10,6 @@ use crate::report::{PartitionReport, Progress};
 use crate::{CompactError, Compactor};
 
 impl Compactor {
-    /// Finishes the archive commits of an open partition.
     pub(crate) async fn finish(&self, day: Day) -> Result<PartitionReport, CompactError> {
         let mut report = PartitionReport::new(day, Pass::Finish);
         let partition = self.cold.partition(day).await?;
@@ -18,11 +17,8 @@ impl Compactor {
         Ok(report)
     }
 
-    /// Brings the side table up to date, evicts the archived rows, and records the archive commit
-    /// as finished. Returns how many rows became archived markers.
-    ///
-    /// Evicts the rows of each archive commit once, also after a merge: a merged file knows which
-    /// archive commit brought each row.
+    /// Returns how many rows became archived markers. Evicts the rows of each archive commit once, also
+    /// after a merge: a merged file knows which archive commit brought each row.
     pub(crate) async fn finish_open(&self, partition: &Partition) -> Result<u64, CompactError> {
         let Some(plan) = self.hot.partition(partition.day).await? else { return Ok(0) };
         if partition.archive_commit <= plan.archive_commit {
@@ -46,6 +42,7 @@ impl Compactor {
                 (self.watch)(Progress::Removed { rows: seen, total });
             }
         }
+        // Last: the next run after a killed one evicts again.
         self.with_retries(|| {
             self.hot.finish_archive_commit(partition.day, partition.archive_commit, None)
         })
@@ -53,8 +50,7 @@ impl Compactor {
         Ok(evicted)
     }
 
-    /// Evicts rows and leaves an archived marker in the place of each. Returns `None` if the
-    /// partition is sealed: then a store may refuse the call for ever.
+    /// Returns `None` if the partition is sealed: then a store may refuse the call for ever.
     async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<Option<u64>, CompactError> {
         match self.hot.evict(day, copied.clone()).await {
             Ok(evicted) => return Ok(Some(evicted)),

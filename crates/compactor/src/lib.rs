@@ -47,7 +47,6 @@ const CHUNK: usize = 16_384;
 /// How often an archive commit begins again because another compactor was faster.
 const RACES_MAX: u32 = 64;
 
-/// Archives coupons of one hot store in one cold tier.
 pub struct Compactor {
     hot: Arc<dyn Partitions>,
     cold: Arc<ColdStore>,
@@ -56,7 +55,7 @@ pub struct Compactor {
 }
 
 impl Compactor {
-    /// A compactor that reports its progress to `watch`, from any task.
+    /// Calls `watch` from any task.
     pub fn new(
         hot: Arc<dyn Partitions>,
         cold: Arc<ColdStore>,
@@ -66,10 +65,7 @@ impl Compactor {
         Compactor { hot, cold, settings, watch }
     }
 
-    /// Plans what [`Compactor::run`] would do now. Writes nothing.
-    ///
-    /// # Errors
-    /// Those of both stores.
+    /// What [`Compactor::run`] would do now. Writes nothing.
     pub async fn plan(&self, now: Millis, closed: Closed) -> Result<Vec<Work>, CompactError> {
         check_pairing(&*self.hot, &self.cold).await?;
         let partitions = self.hot.partitions().await?;
@@ -93,11 +89,7 @@ impl Compactor {
         ))
     }
 
-    /// Deletes log entries of all tables that no reader needs any more; see
-    /// [`ColdStore::cut_logs`].
-    ///
-    /// # Errors
-    /// Those of the cold tier.
+    /// See [`ColdStore::cut_logs`].
     pub async fn vacuum(&self, now: Millis) -> Result<Swept, CompactError> {
         match self.cold.version().await? {
             Some(_) => Ok(self.cold.cut_logs(now).await?),

@@ -43,7 +43,6 @@ pub(crate) fn share(runs: usize, with_hot: bool) -> usize {
 /// The next code of each source that has one, and the number of the source.
 type Next = BinaryHeap<Reverse<(Code, usize)>>;
 
-/// A source and its queue.
 struct Head {
     source: Source,
     rows: VecDeque<Row>,
@@ -62,7 +61,6 @@ impl Head {
     }
 }
 
-/// A merge of several sources.
 pub(crate) struct Merge {
     day: Day,
     heads: Vec<Head>,
@@ -185,7 +183,6 @@ impl Merge {
         Ok(newer.map(|coupon| *coupon))
     }
 
-    /// Rows in the queues.
     #[cfg(test)]
     fn queued(&self) -> usize {
         self.heads.iter().map(|head| head.rows.len()).sum()
@@ -218,7 +215,6 @@ mod tests {
         })
     }
 
-    /// Adds a run.
     async fn commit(cold: &ColdStore, coupons: Vec<Coupon>) {
         let on = cold.partition(DAY).await.unwrap();
         let mut writer = cold.writer(DAY, on.archive_commit + 1).await.unwrap();

@@ -8,38 +8,22 @@ use crate::CompactError;
 /// A hot store and a cold tier with different histories.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreMismatch {
-    /// The cold tier of the hot store does not exist.
     #[error(
         "the hot store has archived coupons up to version {committed} of the cold tier, and there \
          is nothing in {location}: name the right folder with --cold, or restore it"
     )]
-    ColdGone {
-        /// The last version that hot knows of.
-        committed: u64,
-        /// The location of the cold tier.
-        location: String,
-    },
-    /// The cold tier is an older copy of itself.
+    ColdGone { committed: u64, location: String },
     #[error(
         "{location} is at version {found}, and the hot store has archived coupons up to version \
          {committed}: it is an older copy; restore the newer one"
     )]
-    ColdOlder {
-        /// The location of the cold tier.
-        location: String,
-        /// Its version.
-        found: u64,
-        /// The last version that hot knows of.
-        committed: u64,
-    },
+    ColdOlder { location: String, found: u64, committed: u64 },
     /// The hot store is an older copy of itself, or has never used this cold tier.
     #[error("{location} is at version {found}, and this hot store {}", hot_older(*begun))]
     HotOlder {
-        /// The location of the cold tier.
         location: String,
-        /// Its version.
         found: u64,
-        /// The last version that hot knows of.
+        /// `None` if it has never used the cold tier.
         begun: Option<u64>,
     },
 }

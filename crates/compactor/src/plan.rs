@@ -8,7 +8,6 @@ use hot::{ClosedPartition, PartitionPlan};
 
 use crate::{Closed, Settings};
 
-/// What to do with a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// Finish an archive commit whose rows are still in hot.
@@ -19,18 +18,14 @@ pub enum Pass {
     Expired,
 }
 
-/// A partition and what to do with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// Its expiry day.
     pub day: Day,
-    /// What to do.
     pub pass: Pass,
-    /// Closed coupons that wait, if they are the reason.
+    /// Closed coupons in it that are not archived.
     pub waiting: u64,
 }
 
-/// What both stores say.
 pub(crate) struct Seen {
     pub(crate) now: Millis,
     pub(crate) closed: Closed,

@@ -9,54 +9,40 @@ use crate::CompactError;
 use crate::archive_commit::ArchiveCommit;
 use crate::plan::{Pass, Work};
 
-/// Progress of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Work on a partition begins.
     Begins(Work),
-    /// Coupons were copied.
+    /// Coupons were copied: `rows` of `total` so far.
     Copied {
-        /// So far.
         rows: u64,
-        /// Of this many.
         total: u64,
     },
     /// The archive commit is made: cold has its coupons.
     Committed {
-        /// The expiry day of the partition.
         day: Day,
-        /// The number of the archive commit.
         archive_commit: u64,
     },
-    /// Rows were deleted from hot.
+    /// Rows were deleted from hot: `rows` of `total` so far.
     Removed {
-        /// So far.
         rows: u64,
-        /// Of this many.
         total: u64,
     },
-    /// Rows were written to the holder index, including rows of merges.
+    /// Rows written to the holder index so far, including rows of merges.
     Indexed {
-        /// So far.
         rows: u64,
     },
 }
 
-/// Receives the progress of a compaction.
 pub type Watch = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// The result for one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionReport {
-    /// Its expiry day.
     pub day: Day,
-    /// What was done.
     pub pass: Pass,
     /// Coupons copied from hot.
     pub copied: u64,
     /// Rows of the files written, including rows of merges.
     pub rows: u64,
-    /// Size of the files written.
     pub bytes: u64,
     /// Rows that hot no longer has. An archived marker counts as deleted.
     pub removed: u64,
@@ -74,26 +60,20 @@ impl PartitionReport {
     }
 }
 
-/// The result of a compaction.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The partitions that were done.
     pub partitions: Vec<PartitionReport>,
-    /// The partitions that failed, and why.
     pub failed: Vec<(Work, CompactError)>,
     /// Why the holder index is not up to date. Lists are right all the same.
     pub not_indexed: Option<CompactError>,
-    /// What was swept afterwards.
     pub swept: Swept,
 }
 
 impl Report {
-    /// Coupons copied from hot, in all partitions.
     pub fn copied(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.copied).sum()
     }
 
-    /// Size of the files written, in all partitions.
     pub fn bytes(&self) -> u64 {
         self.partitions.iter().map(|partition| partition.bytes).sum()
     }

@@ -32,6 +32,7 @@ impl Compactor {
     /// safe, or two stores that do not belong together.
     pub async fn run(&self, now: Millis, closed: Closed) -> Result<Report, CompactError> {
         let works = self.plan(now, closed).await?;
+        // Before the first commit: a store that lets two writers create one object loses commits.
         self.cold.probe().await?;
         let mut report = Report::default();
         let mut failures = 0;
@@ -97,7 +98,7 @@ impl Compactor {
         Ok(self.cold.write_complete_days(&days).await?)
     }
 
-    /// Takes the archived coupons into the holder index, up to a limit. The next run continues.
+    /// Up to a limit; the next run continues.
     async fn index_holders(&self, now: Millis, closed: Closed) -> Result<(), CompactError> {
         let (begun, mut rows) = (Instant::now(), 0);
         while rows < INDEXED_MAX {

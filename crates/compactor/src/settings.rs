@@ -16,16 +16,12 @@ pub const CLOSED_ARCHIVE_COMMIT_MAX: usize = 1_000_000;
 /// [`crate::runs_at_most`] says how the limit grows after dozens of commits.
 pub const PARTITION_FILES_MAX: usize = 8;
 
-/// Settings of a compactor.
+/// The constant that is the default of a setting explains it.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// See [`CLOSED_ENOUGH`].
     pub closed_enough: u64,
-    /// See [`CLOSED_WAIT_DAYS`].
     pub closed_wait_days: u16,
-    /// See [`CLOSED_ARCHIVE_COMMIT_MAX`].
     pub closed_archive_commit_max: usize,
-    /// See [`PARTITION_FILES_MAX`].
     pub partition_files_max: usize,
 }
 
@@ -40,7 +36,6 @@ impl Default for Settings {
     }
 }
 
-/// Which closed coupons to archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// Those of partitions where enough of them wait, or one has waited long enough.

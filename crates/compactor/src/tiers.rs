@@ -36,7 +36,6 @@ pub(crate) struct Run {
     pub(crate) size: Size,
 }
 
-/// What the policy knows about a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) rows: u64,

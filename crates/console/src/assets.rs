@@ -26,7 +26,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     URL_SAFE_NO_PAD.encode(&all.finish().as_ref()[..9])
 });
 
-/// The address of a file.
 pub(crate) fn address(name: &str) -> String {
     format!("/console/assets/{name}?v={}", *VERSION)
 }

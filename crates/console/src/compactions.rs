@@ -16,27 +16,21 @@ const PLAN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Says what a compaction would do now, or why that cannot be said. Reads both tiers, and changes nothing.
 pub type ReadPlan = dyn Fn() -> BoxFuture<'static, Result<CompactionPlan, String>> + Send + Sync;
 
-/// What a compaction would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CompactionPlan {
-    /// The expiry days at which it would work.
     pub works: Vec<PlannedWork>,
     /// Why it would do less than usual.
     pub warning: Option<String>,
 }
 
-/// An expiry day at which a compaction would work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedWork {
-    /// The day.
     pub day: Day,
-    /// What it would do.
     pub pass: PlannedPass,
     /// Closed coupons that wait.
     pub waiting: u64,
 }
 
-/// What a compaction would do with a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedPass {
     /// Finish what another run has left.
@@ -108,9 +102,6 @@ impl Plans {
         Plans { read, one: Semaphore::new(1) }
     }
 
-    /// What a compaction would do, or why that cannot be said.
-    ///
-    /// # Errors
     /// [`Trouble::Busy`] while another one is made, or if it takes too long.
     pub(crate) async fn plan(&self) -> Result<Result<CompactionPlan, String>, Trouble> {
         let _one = self.one.try_acquire().map_err(|_| Trouble::Busy)?;

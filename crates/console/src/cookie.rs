@@ -3,7 +3,6 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-/// The cookie of the session.
 pub(crate) const SESSION: Cookie =
     Cookie { name: "couponry_session", path: "/console", same_site: "Strict" };
 
@@ -37,14 +36,12 @@ impl Cookie {
     }
 }
 
-/// Adds the line of a cookie to a response.
 pub(crate) fn set(response: &mut Response, line: &str) {
     if let Ok(line) = HeaderValue::from_str(line) {
         response.headers_mut().append(header::SET_COOKIE, line);
     }
 }
 
-/// The value of the cookie of this name.
 pub(crate) fn value(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs =

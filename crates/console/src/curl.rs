@@ -30,7 +30,6 @@ impl Desk {
     }
 }
 
-/// A word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -21,7 +21,6 @@ use crate::signing::Session;
 use crate::text::{Lang, Texts};
 use crate::trouble::Trouble;
 
-/// Dark or light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {
     /// As the system has it.
@@ -44,7 +43,6 @@ impl Theme {
     }
 }
 
-/// Who is signed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: UserId,
@@ -52,7 +50,6 @@ pub(crate) struct Member {
     pub(crate) session: Session,
 }
 
-/// Who looks, and how.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) console: Arc<Console>,
@@ -67,7 +64,6 @@ pub(crate) struct Desk {
     pub(crate) query: Fields,
     pub(crate) now: Millis,
     pub(crate) member: Option<Member>,
-    /// The token of forms.
     pub(crate) csrf: String,
 }
 
@@ -118,21 +114,16 @@ impl Desk {
     }
 
     /// They as the engine knows them, for this action.
-    ///
-    /// # Errors
-    /// [`Trouble::Forbidden`].
     pub(crate) fn caller(&self, action: Action) -> Result<Caller, Trouble> {
         let member = self.member.as_ref().filter(|member| action.is_for(member.role));
         let member = member.ok_or(Trouble::Forbidden)?;
         Ok(Caller::staff(action.engine_role(), member.name.clone()))
     }
 
-    /// They as somebody who looks.
     pub(crate) fn reader(&self) -> Result<Caller, Trouble> {
         self.caller(Action::Look)
     }
 
-    /// The value of a cookie in a request of the same browser.
     pub(crate) fn cookie(&self, cookie: &Cookie, headers: &HeaderMap) -> Option<String> {
         cookie.read(self.is_https(), headers)
     }
@@ -161,7 +152,6 @@ impl Desk {
         encoded(&name.to_string())
     }
 
-    /// The themes that one can choose.
     pub(crate) fn themes(&self) -> [(&'static str, &'static str); 3] {
         let t = self.t;
         [
@@ -185,7 +175,6 @@ impl Desk {
         }
     }
 
-    /// The path of the page without its query.
     pub(crate) fn path_alone(&self) -> &str {
         self.path.split('?').next().unwrap_or_default()
     }
@@ -195,7 +184,6 @@ impl Desk {
         encoded(&self.path)
     }
 
-    /// A page.
     pub(crate) fn page(&self, template: &impl Template) -> Result<Response, Trouble> {
         let html = template.render().map_err(|error| {
             tracing::error!(%error, "a page of the console");

@@ -28,23 +28,16 @@ impl Fields {
     }
 
     /// The parsed value of a field that has to be there.
-    ///
-    /// # Errors
-    /// [`Trouble::Field`].
     pub(crate) fn must<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<T, Trouble> {
         self.may(name)?.ok_or_else(|| Trouble::field(name, "is missing"))
     }
 
-    /// The parsed value of a field.
-    ///
-    /// # Errors
-    /// [`Trouble::Field`].
+    /// `None` if the field is empty or not there.
     pub(crate) fn may<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>, Trouble> {
         let parsed = self.get(name).map(str::parse).transpose();
         parsed.map_err(|error: T::Err| Trouble::field(name, error.to_string()))
     }
 
-    /// As the body of a form.
     pub(crate) fn encoded(&self) -> String {
         let pairs =
             self.0.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
@@ -55,7 +48,6 @@ impl Fields {
 /// What is escaped within a query or a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A text within a query or a path.
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }

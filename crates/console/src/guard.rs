@@ -32,7 +32,6 @@ const ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 /// What a route is for. `None`: anyone may ask, also without an account.
 pub(crate) type Guarded = (Arc<Console>, Option<Action>);
 
-/// The guard of one route.
 pub(crate) async fn guard(
     State((console, action)): State<Guarded>,
     request: Request,
@@ -89,7 +88,7 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
         if is_form && !is_encoded && !may_be_uploaded {
             return Err(Trouble::Foreign);
         }
-        if is_form && is_encoded && !has_token(desk, member, &fields) {
+        if is_form && is_encoded && !is_token(desk, member, fields.shown("csrf")) {
             return Err(signed_out(is_form, fields));
         }
     }
@@ -98,7 +97,6 @@ async fn let_in(desk: &Desk, action: Option<Action>, request: Request) -> Result
     Ok(Request::from_parts(parts, body))
 }
 
-/// The form of a body that ends `within` a time.
 async fn form(body: Body, within: Duration) -> Result<Fields, Trouble> {
     let bytes = timeout(within, to_bytes(body, FORM_BYTES_MAX)).await;
     let bytes = bytes.map_err(|_| Trouble::TooSlow)?.map_err(|_| Trouble::TooLong)?;
@@ -108,10 +106,6 @@ async fn form(body: Body, within: Duration) -> Result<Fields, Trouble> {
 /// What becomes of somebody without a session: a page waits behind the sign-in, and a form keeps its input.
 fn signed_out(is_form: bool, fields: Fields) -> Trouble {
     Trouble::SignedOut(is_form.then_some(fields))
-}
-
-fn has_token(desk: &Desk, member: &Member, fields: &Fields) -> bool {
-    is_token(desk, member, fields.shown("csrf"))
 }
 
 pub(crate) fn is_token(desk: &Desk, member: &Member, token: &str) -> bool {

@@ -39,18 +39,15 @@ pub struct SignInRequest {
     pub verifier: String,
 }
 
-/// Somebody of whom the provider says who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
     /// Who they are there: the same text for the same person for ever, and for nobody else.
     pub identity: String,
-    /// The name that they have there.
     pub name: String,
     /// What they may do here, if the provider says that.
     pub role: Option<StaffRole>,
 }
 
-/// Why nobody is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// The provider does not answer, or not as one. The text is for the log.
@@ -65,9 +62,7 @@ pub enum IdentityError {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Leave {
     pub(crate) asked: SignInRequest,
-    /// The page that was asked for.
     pub(crate) next: String,
-    /// When it left.
     pub(crate) at: i64,
 }
 

@@ -18,7 +18,6 @@ use crate::Console;
 use crate::desk::Desk;
 use crate::trouble::Trouble;
 
-/// How long a list is good.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// How old a list may be that is shown while the next one is read. After a quiet hour, people wait for it.
@@ -31,11 +30,9 @@ const STALE_MAX: Duration = Duration::from_secs(2);
 /// Most campaigns of the list: some 20 MB.
 const CAMPAIGNS_MAX: usize = 50_000;
 
-/// The campaigns, as they were.
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) campaigns: Vec<CampaignView>,
-    /// When they were read.
     pub(crate) at: Millis,
     read: Instant,
     /// Whether it was read because this process had changed a campaign.
@@ -43,7 +40,6 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// The campaign with this id.
     pub(crate) fn of(&self, id: &CampaignId) -> Option<&CampaignView> {
         // They are in the order of their ids.
         let at = self.campaigns.binary_search_by(|it| it.campaign.id.cmp(id)).ok()?;
@@ -51,7 +47,6 @@ impl Listed {
     }
 }
 
-/// The list of a process.
 #[derive(Default)]
 pub(crate) struct CampaignIndex {
     listed: RwLock<Option<Arc<Listed>>>,
@@ -66,17 +61,12 @@ impl CampaignIndex {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// This process has changed a campaign.
     pub(crate) fn has_changed(&self) {
         self.is_stale.store(true, Ordering::Release);
     }
 }
 
 impl Desk {
-    /// All campaigns.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub(crate) async fn all_campaigns(&self) -> Result<Arc<Listed>, Trouble> {
         let index = &self.console.index;
         // An empty list is read at once, and whoever sees it waits for the first campaign.
@@ -132,7 +122,6 @@ impl Desk {
     }
 }
 
-/// What the counts of a campaign say.
 pub(crate) trait Counted {
     /// Its counts; nothing if the caller may not see them.
     fn counts(&self) -> CampaignCounts;

@@ -34,7 +34,6 @@ pub fn first_link(keys: SigningKeys, now: Millis, ttl_ms: i64) -> String {
     signed(&Signer::new(keys), &Link { only_first: true, ..link }, now)
 }
 
-/// A new link that nobody has used.
 pub(crate) fn new(
     role: StaffRole,
     name: Option<String>,

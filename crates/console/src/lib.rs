@@ -73,39 +73,30 @@ const COUNTED_MAX: usize = 10_000;
 /// Who is behind the address of a connection, by the headers of a request.
 pub type ClientOf = dyn Fn(IpAddr, &HeaderMap) -> IpAddr + Send + Sync;
 
-/// What the console works with.
 pub struct Setup {
-    /// The use cases.
     pub engine: Arc<Engine>,
-    /// The keys that sign sessions.
     pub keys: SigningKeys,
-    /// What hashes passwords: the one of the process, which its API has too.
+    /// That of the process, which its API has too.
     pub passwords: Passwords,
     /// Where people can sign in, too, if the settings say so.
     pub identity: Option<Arc<dyn IdentityProvider>>,
     /// Where refused attempts are kept, if they are.
     pub attempts: Option<Arc<AttemptLog>>,
-    /// The endpoints to which events are posted, if there are any.
     pub webhooks: Option<Arc<Webhooks>>,
-    /// Reads what the machine says of itself.
     pub machine: Box<ReadMachine>,
-    /// Asks the nodes of the cluster, if the store is on one.
+    /// If the store is on a cluster.
     pub nodes: Option<Box<ReadNodes>>,
-    /// Says what a compaction would do.
     pub plan: Box<ReadPlan>,
     /// The folder of the archive, where other machines of the store may not see it.
     pub lone_archive: Option<String>,
     /// The program that runs SQL over both tiers, if the settings name one.
     pub history: Option<Box<dyn History>>,
-    /// Which notices the settings ask for.
     pub notices: Notices,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
     pub zone: Zone,
-    /// Who is behind the address of a connection: whoever calls, or whom a trusted proxy names.
     pub client: Box<ClientOf>,
 }
 
-/// Which notices of coupons that expire soon the settings ask for.
 #[derive(Clone, Debug, Default)]
 pub struct Notices {
     /// How many days before the last day of a coupon.
@@ -114,7 +105,6 @@ pub struct Notices {
     pub has_address: bool,
 }
 
-/// The console of one process.
 pub struct Console {
     engine: Arc<Engine>,
     signer: Signer,
@@ -137,13 +127,11 @@ pub struct Console {
     /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
     at_provider: Throttle,
     tails: Arc<Tails>,
-    /// Workbooks under way.
     workbooks: Arc<Semaphore>,
     live: Live,
 }
 
 impl Console {
-    /// A console over the engine of `setup`.
     pub fn new(setup: Setup) -> Console {
         let Setup {
             engine,

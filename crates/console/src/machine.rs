@@ -15,34 +15,26 @@ pub type ReadMachine = dyn Fn() -> Machine + Send + Sync;
 /// What the machine says; what it cannot say is not there.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
-    /// The file of the hot store.
     pub store_bytes: Option<u64>,
     /// The log of the hot store, whose end is not in the file yet.
     pub log_bytes: Option<u64>,
     /// What is free on the disk of the data folder.
     pub free_bytes: Option<u64>,
-    /// Memory of this process.
     pub memory_bytes: Option<u64>,
-    /// The keys, oldest first.
+    /// Oldest first.
     pub keys: Vec<KeyInfo>,
 }
 
-/// A key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// What it is for.
     pub use_of: KeyUse,
-    /// Its id.
     pub id: String,
-    /// When it was made.
     pub made_at: Millis,
-    /// When it was retired.
     pub retired_at: Option<Millis>,
     /// Whether it is the newest of its kind that is not retired.
     pub is_newest: bool,
 }
 
-/// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyUse {
     /// Mints codes.

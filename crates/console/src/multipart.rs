@@ -31,7 +31,6 @@ const SHORT: [&str; 8] =
 /// An upload whose token was checked.
 pub(crate) struct Upload {
     multipart: Multipart,
-    /// Whether the file has begun.
     has_begun: Arc<AtomicBool>,
 }
 

@@ -4,7 +4,6 @@ use crate::desk::Desk;
 use crate::roles::Action;
 use crate::text::Texts;
 
-/// One entry of the navigation.
 pub(crate) struct Entry {
     pub(crate) href: &'static str,
     pub(crate) label: &'static str,
@@ -14,7 +13,6 @@ pub(crate) struct Entry {
 }
 
 impl Desk {
-    /// Where one can go.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let t = self.t;
         let all = [
@@ -78,7 +76,6 @@ impl Desk {
 }
 
 impl Texts {
-    /// What people call a field of a form.
     pub(crate) fn field(self, name: &str) -> &str {
         match name {
             "campaign_id" => self.field_campaign_id(),

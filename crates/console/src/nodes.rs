@@ -12,21 +12,17 @@ const KEPT: Duration = Duration::from_secs(5);
 /// Asks every node, or says why that is not possible. Takes as long as the slowest one.
 pub type ReadNodes = dyn Fn() -> BoxFuture<'static, Result<Vec<NodeInfo>, String>> + Send + Sync;
 
-/// A node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeInfo {
     /// `host:port`.
     pub address: String,
-    /// Its data centre.
     pub datacenter: String,
     /// What it says, or why it says nothing.
     pub answer: Result<NodeAnswer, String>,
 }
 
-/// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeAnswer {
-    /// Its release.
     pub version: String,
     /// How far the clock of this machine is ahead of its clock, in milliseconds; negative when it is behind.
     pub clock_ahead_ms: i64,
@@ -34,7 +30,6 @@ pub struct NodeAnswer {
 
 type Found = Result<Vec<NodeInfo>, String>;
 
-/// The nodes of a store.
 pub(crate) struct Nodes {
     read: Box<ReadNodes>,
     last: Mutex<Option<(Instant, Found)>>,

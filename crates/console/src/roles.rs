@@ -6,42 +6,29 @@
 
 use engine::{Role, StaffRole};
 
-/// Something that a person does at the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Look at every screen but the two below.
     Look,
     /// Read the audit, and who has an account.
     ReadAudit,
-    /// Create a campaign.
     CreateCampaign,
-    /// Change the terms of a campaign.
     ChangeCampaign,
     /// Pause or resume a campaign or a batch.
     PauseCampaign,
-    /// Mint another batch.
     AddStock,
-    /// Download the codes of a campaign.
     DownloadCodes,
     /// Check or import a file.
     Import,
-    /// Give a coupon to a customer.
     Issue,
-    /// Take a coupon back.
     Revoke,
-    /// Void a coupon.
     Void,
-    /// Extend a coupon.
     Extend,
-    /// Cancel a redemption.
     CancelRedemption,
-    /// Download redemptions.
     DownloadReport,
     /// Pause, resume, test webhooks and redeliver.
     ManageWebhooks,
-    /// Run a compaction now.
     Compact,
-    /// Run a saved query.
     RunQuery,
     /// Run any query, save and delete queries.
     SaveQuery,
@@ -80,7 +67,6 @@ pub const TABLE: [(Action, &[StaffRole]); 20] = [
 ];
 
 impl Action {
-    /// Whether the table lets this role do it.
     pub fn is_for(self, role: StaffRole) -> bool {
         TABLE.iter().any(|(action, roles)| *action == self && roles.contains(&role))
     }

@@ -185,7 +185,6 @@ impl Routes {
     }
 }
 
-/// Adds the headers that every answer of the console has.
 async fn with_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

@@ -59,23 +59,17 @@ impl SigningKeys {
     }
 }
 
-/// Signs and reads what was signed.
 pub(crate) struct Signer(RwLock<SigningKeys>);
 
-/// What is signed for which purpose.
 pub(crate) trait Signed: Serialize + DeserializeOwned {
     /// The prefix under the signature.
     const PURPOSE: &'static str;
 }
 
-/// Who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Session {
-    /// Their name.
     pub(crate) name: String,
-    /// The generation of their account.
     pub(crate) generation: u64,
-    /// When they signed in.
     pub(crate) since: i64,
     /// When this cookie was signed.
     pub(crate) at: i64,
@@ -86,7 +80,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// When it ends.
     pub(crate) fn ends_at(&self) -> Millis {
         Millis(self.since).plus_ms(SESSION_MS)
     }
@@ -136,7 +129,6 @@ impl Signer {
         Signer(RwLock::new(keys))
     }
 
-    /// Puts other keys in the place of these.
     pub(crate) fn replace(&self, keys: SigningKeys) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
@@ -165,13 +157,11 @@ impl Signer {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(json).ok()?).ok()
     }
 
-    /// The token of the forms of a session.
     pub(crate) fn form_token(&self, session: &Session, now: Millis) -> String {
         let Session { name, generation, id, .. } = session.clone();
         self.sign(&FormToken { name, generation, id }, now)
     }
 
-    /// Whether a form belongs to the session.
     pub(crate) fn is_form_of(&self, session: &Session, token: &str) -> bool {
         self.read::<FormToken>(token).is_some_and(|form| {
             (form.name, form.generation, form.id)

@@ -39,27 +39,21 @@ pub trait History: Send + Sync {
     ) -> BoxFuture<'a, Result<(Bytes, bool), HistoryError>>;
 }
 
-/// What a query found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SqlRows {
-    /// The names of the columns.
     pub columns: Vec<String>,
     /// A text for each column of each row; `None` for NULL.
     pub rows: Vec<Vec<Option<String>>>,
-    /// Whether rows were left out.
     pub truncated: bool,
 }
 
-/// Why a query has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
     /// The SQL is wrong, or needs too much memory. The text is for whoever wrote it.
     #[error("{0}")]
     Sql(String),
-    /// It takes longer than it may.
     #[error("the query takes too long")]
     Slow,
-    /// Others run queries.
     #[error("too many queries run")]
     Busy,
     /// The program does not answer, or refuses this process. The text is for the log.
@@ -67,7 +61,6 @@ pub enum HistoryError {
     Away(String),
 }
 
-/// The program, a few queries at a time.
 pub(crate) struct Sql {
     history: Box<dyn History>,
     turns: Semaphore,
@@ -78,10 +71,7 @@ impl Sql {
         Sql { history, turns: Semaphore::new(AT_ONCE) }
     }
 
-    /// Runs a query when it is its turn.
-    ///
-    /// # Errors
-    /// [`Trouble::Busy`] if it was not in time.
+    /// [`Trouble::Busy`] if its turn did not come in time.
     pub(crate) async fn rows(
         &self,
         caller: &Caller,
@@ -91,10 +81,6 @@ impl Sql {
         Ok(self.history.rows(caller, sql).await)
     }
 
-    /// The same as CSV.
-    ///
-    /// # Errors
-    /// [`Trouble::Busy`] if it was not in time.
     pub(crate) async fn csv(
         &self,
         caller: &Caller,

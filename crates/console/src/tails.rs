@@ -21,7 +21,6 @@ pub const TAILS_MAX: usize = 256;
 /// Live tails of one person: a few windows.
 pub const TAILS_OF_ONE_MAX: usize = 4;
 
-/// How often the task looks for events.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Events that one look may bring.
@@ -30,15 +29,12 @@ const EVENTS: u64 = 50;
 /// Looks that a tail may be behind; a client that reads more slowly misses some.
 const BEHIND_MAX: usize = 16;
 
-/// What one look has found.
 pub(crate) struct Look {
     /// What happened since the look before, each with its code as people read it.
     pub(crate) events: Vec<(Option<String>, FeedEvent)>,
-    /// Who may sign in now.
     pub(crate) staff: StaffList,
 }
 
-/// The tails of a process.
 pub(crate) struct Tails {
     open: Mutex<HashMap<UserId, usize>>,
     /// Where looks go, while there are tails.
@@ -81,10 +77,7 @@ impl Tails {
         self.stopping.send_replace(true);
     }
 
-    /// A tail of what happens from now on.
-    ///
-    /// # Errors
-    /// [`Trouble::Busy`] for too many; those of the feed.
+    /// A tail of what happens from now on; [`Trouble::Busy`] for too many.
     pub(crate) async fn begin(
         self: &Arc<Tails>,
         engine: &Arc<Engine>,

@@ -21,12 +21,9 @@ use engine::StaffRole;
 
 use crate::direction::isolated;
 
-/// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lang {
-    /// English.
     En,
-    /// Korean.
     Ko,
 }
 
@@ -39,7 +36,6 @@ impl Lang {
         }
     }
 
-    /// The language of this tag.
     pub(crate) fn of_tag(tag: &str) -> Option<Lang> {
         match tag {
             "en" => Some(Lang::En),
@@ -62,7 +58,6 @@ impl Lang {
     }
 }
 
-/// The texts in one language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Texts {
     lang: Lang,
@@ -110,7 +105,6 @@ macro_rules! texts {
 pub(crate) use texts;
 
 impl Texts {
-    /// The texts in `lang`.
     pub fn new(lang: Lang) -> Texts {
         Texts { lang }
     }
@@ -168,7 +162,6 @@ impl Texts {
         format!("{}%", (part * 200 + all) / (2 * all))
     }
 
-    /// A day.
     pub(crate) fn date(self, date: Date) -> String {
         self.civil(&date.to_string())
     }
@@ -207,7 +200,6 @@ impl Texts {
         }
     }
 
-    /// A role of the console.
     pub(crate) fn role(self, role: impl Borrow<StaffRole>) -> &'static str {
         match role.borrow() {
             StaffRole::Viewer => self.role_viewer(),
@@ -218,7 +210,6 @@ impl Texts {
         }
     }
 
-    /// A month of a year.
     pub(crate) fn month(self, year: u16, month: u16) -> String {
         match self.lang {
             Lang::En => format!("{} {year}", short_month(month)),

@@ -13,37 +13,27 @@ use crate::desk::Desk;
 use crate::fields::Fields;
 use crate::text::{Lang, Said, Texts};
 
-/// Why a page is not there.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// Nobody is signed in; the form that was sent, if one was.
     SignedOut(Option<Fields>),
-    /// Their role may not do this.
     Forbidden,
     /// Another site has sent the form.
     Foreign,
-    /// The form is too long.
     TooLong,
-    /// The form did not arrive in time.
     TooSlow,
-    /// There is no such page.
     NotFound,
-    /// Fields of the form are wrong.
     Fields(Vec<Fault>),
-    /// The store, or a rule, does not do it.
     Failure(Failure),
-    /// A webhook cannot do it.
     Webhook(WebhookError),
     /// This store does not keep what the page shows.
     NotKept,
-    /// Too many at a time.
     Busy,
     /// A mistake of ours; the log has it.
     Broken,
 }
 
 impl Trouble {
-    /// One field that is wrong.
     pub(crate) fn field(name: &str, detail: impl Into<String>) -> Trouble {
         Trouble::Fields(vec![Fault::new(name, detail)])
     }
@@ -71,7 +61,6 @@ impl Trouble {
         }
     }
 
-    /// The page about it.
     pub(crate) fn page(&self, desk: &Desk) -> Response {
         let (status, what, next) = self.said(desk.t);
         if status.is_server_error() {
@@ -209,7 +198,6 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
 }
 
 impl Texts {
-    /// A refusal as a sentence.
     pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
         match refusal {
             Refusal::NotFound => self.refused_not_found(),

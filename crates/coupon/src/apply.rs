@@ -20,8 +20,7 @@ use redeemed::redeemed;
 use replay::{revoked_before, said_before};
 use unredeemed::Unredeemed;
 
-/// Longest hold, counted from the moment at which the order took it first: a bank transfer may
-/// take a week.
+/// Longest hold, from when its order took it first: a bank transfer may take a week.
 pub const HOLD_MAX_MS: i64 = 7 * DAY_MS;
 
 /// How long after its expiry a coupon can still be redeemed if it was held before.

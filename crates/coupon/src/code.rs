@@ -26,13 +26,12 @@ const _: () = assert!(TEXT_LEN_MAX >= 2 * FOREIGN_LEN_MAX);
 const _: () = assert!(FOREIGN_LEN_MIN <= MINTED_LEN && MINTED_LEN < FOREIGN_LEN_MAX);
 
 /// Crockford's base 32: no `I`, `L` and `O`, which are read as digits, and no `U`.
-pub(crate) const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+pub const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Characters between two hyphens of a printed code.
 const PRINTED_GROUP: usize = 4;
 
-/// A well-formed coupon code, in upper case and without hyphens. Whether such a coupon exists is
-/// another question.
+/// A well-formed code, in upper case and without hyphens. Such a coupon need not exist.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(Box<str>);
 
@@ -173,7 +172,6 @@ impl CodeText {
 }
 
 impl From<Code> for CodeText {
-    /// A code is a text that means itself.
     fn from(code: Code) -> CodeText {
         CodeText(code)
     }
@@ -182,7 +180,6 @@ impl From<Code> for CodeText {
 impl FromStr for CodeText {
     type Err = BadCode;
 
-    /// Reads the text as a foreign code.
     fn from_str(text: &str) -> Result<CodeText, BadCode> {
         Ok(CodeText(text.parse()?))
     }

@@ -174,8 +174,7 @@ impl Coupon {
         self.hold.as_ref().filter(|hold| now < hold.until)
     }
 
-    /// Which of its events, from 1, issued it to its present holder; `None` if it was redeemed
-    /// without an issue.
+    /// Which event, from 1, issued it to its holder; `None` if it was redeemed without an issue.
     pub fn issue_sequence(&self) -> Option<usize> {
         self.holder()?;
         let last = self.events.iter().rposition(|event| {

@@ -26,7 +26,6 @@ pub fn invalid_history(coupon: &Coupon) -> Option<String> {
     None
 }
 
-/// Why an event cannot follow those of `before`, if it cannot.
 fn cannot_follow(before: &Coupon, kind: &EventKind) -> Option<String> {
     match (kind, before.state()) {
         (EventKind::Issued { .. }, State::Available)

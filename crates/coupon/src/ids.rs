@@ -14,8 +14,7 @@ use icu_properties::props::BidiControl;
 
 pub use user::{USER_LEN_MAX, UserId};
 
-/// Longest `campaign_id`, `batch_id` or `reader`, in characters: a UUID with a
-/// prefix, or an e-mail address of ordinary length.
+/// Longest `campaign_id`, `batch_id` or `reader`, in characters: a prefixed UUID, an e-mail address.
 pub const NAME_LEN_MAX: usize = 64;
 
 /// Longest `issue_ref` or `order_ref`, in characters: room for `replaces:` and a foreign code.
@@ -149,8 +148,7 @@ name!(
 );
 
 impl IssueRef {
-    /// The reference of the coupon that `order` got behind a shared code. It may be longer than one
-    /// that a caller gives.
+    /// Of the coupon that `order` got behind a shared code. May be longer than [`REF_LEN_MAX`].
     pub fn of_order(order: &OrderRef) -> IssueRef {
         IssueRef(format!("order:{order}").into())
     }
@@ -221,8 +219,7 @@ pub fn check_sentence(text: &str) -> Result<(), BadName> {
     }
 }
 
-/// Names one attempt to change a coupon, so that an attempt with an unknown outcome can be found in
-/// the row.
+/// Names one attempt to change a coupon, to find it in the row if its outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OperationId(pub u128);
 

@@ -89,7 +89,6 @@ pub fn advance(
     Advance::Forward(Box::new(push(coupon, events, kept, run.at)))
 }
 
-/// Why the coupon as it is now cannot be in the state of the line.
 fn contradiction(coupon: &Coupon, line: &ImportedState, at: Millis) -> Option<Refusal> {
     if let Some(hold) = coupon.running_hold(at)
         && (line.holder() != Some(&hold.by) || matches!(line, ImportedState::Void { .. }))

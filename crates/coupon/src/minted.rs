@@ -37,8 +37,7 @@ const TAG_BITS: u32 = 26;
 const _: () = assert!(DAY_BITS + SERIAL_BITS + TAG_BITS == VALUE_BITS);
 const _: () = assert!(MINTED_LEN * CHARACTER_BITS == VALUE_BITS as usize);
 
-/// Codes that one call of the cipher enciphers in [`CodeKey::mint_run`]: the size of its groups,
-/// and one kilobyte of text.
+/// Codes that one call of the cipher enciphers: the size of its groups, and one kilobyte of text.
 const GROUP: usize = 64;
 
 /// What a minted code contains.

@@ -33,8 +33,7 @@ impl Millis {
 pub struct Day(pub i32);
 
 impl Day {
-    /// The partition of a coupon that expires at `expires_at` (exclusive): the UTC day of its last
-    /// millisecond.
+    /// The partition of a coupon that expires at `expires_at`: the UTC day of its last millisecond.
     pub fn expiry_day_of(expires_at: Millis) -> Day {
         expires_at.plus_ms(-1).day()
     }

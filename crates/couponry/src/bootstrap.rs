@@ -17,7 +17,6 @@ pub use crate::settings::help::parsed;
 pub use command_line::thousands;
 pub use command_line::{Progress, Work};
 
-/// The settings of this run.
 pub struct Chosen {
     settings: Settings,
 }
@@ -37,7 +36,6 @@ impl SettingFlags {
 }
 
 impl Chosen {
-    /// The address to listen on.
     pub fn listen(&self) -> &str {
         &self.settings.listen.value
     }

@@ -26,7 +26,7 @@ pub(crate) enum Trust {
     GivenByOperator,
 }
 
-/// What confirms the clock. A process writes to a cluster only while their clocks agree.
+/// A process writes to a cluster only while their clocks agree, so a cluster confirms ours.
 fn witness(settings: &Settings) -> Witness {
     match settings.hot.value {
         Hot::Sqlite => Witness::Alone,
@@ -52,9 +52,6 @@ pub(crate) async fn would_observe(
 }
 
 /// The part of `wanted` that this clock allows, and a warning if that is not all of it.
-///
-/// # Errors
-/// The store cannot be read.
 pub(crate) async fn allowed(
     settings: &Settings,
     engine: &Engine,

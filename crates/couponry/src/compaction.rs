@@ -30,7 +30,6 @@ const NOTE_EVERY: Duration = Duration::from_secs(10);
 
 const _: () = assert!(NOTE_EVERY.as_millis() as i64 * 3 < COMPACTION_SILENT_MS);
 
-/// A compactor from the engine's hot store to a cold one.
 pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) -> Compactor {
     Compactor::new(engine.partitions(), Arc::clone(cold), Rules::default(), watch)
 }
@@ -39,7 +38,6 @@ pub(crate) fn compactor(engine: &Engine, cold: &Arc<ColdStore>, watch: Watch) ->
 pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it lives")] File);
 
 impl Alone {
-    /// Takes the lock if no process holds it.
     pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
         let file = lock_file(settings)?;
         match file.try_lock() {
@@ -51,11 +49,11 @@ impl Alone {
         }
     }
 
-    /// Waits for the lock and takes it.
+    /// Waits for the lock.
     pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
         let file = lock_file(settings)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        let file = locked.map_err(|panic| CliError::new(panic.to_string()))?;
+        let file = locked.map_err(CliError::of)?;
         file.map(Alone).map_err(CliError::because("cannot lock compact.lock"))
     }
 }
@@ -108,7 +106,7 @@ pub(crate) async fn from_time_to_time(
     }
 }
 
-/// One compaction of `serve`, for somebody or because it is time.
+/// `asker` is who asked for it at the console.
 async fn compacted(
     settings: &Settings,
     engine: &Engine,
@@ -218,7 +216,6 @@ impl Noted {
         Noted { run, step: Arc::default(), other }
     }
 
-    /// What its compactor tells.
     pub(crate) fn watch(&self) -> Watch {
         let (step, other) = (Arc::clone(&self.step), Arc::clone(&self.other));
         Arc::new(move |progress| {
@@ -267,7 +264,6 @@ async fn note(engine: &Engine, run: &mut CompactionRun) {
     }
 }
 
-/// What people see of a compaction that is over.
 fn end(took: Duration, ended: &Result<Report, CliError>) -> CompactionEnd {
     let done = ended.as_ref().ok();
     CompactionEnd {
@@ -291,7 +287,6 @@ fn failure(ended: &Result<Report, CliError>) -> Option<String> {
     }
 }
 
-/// The name of this machine.
 pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
@@ -333,7 +328,6 @@ fn log(ended: Result<Report, CliError>) {
     }
 }
 
-/// A compaction's error, with what to do about it.
 pub(crate) fn cli_error(error: CompactError) -> CliError {
     let next = match &error {
         CompactError::Hot(_) | CompactError::Conflict { .. } => {
@@ -347,5 +341,5 @@ pub(crate) fn cli_error(error: CompactError) -> CliError {
             "nothing was removed from hot; `couponry doctor` checks both tiers"
         }
     };
-    CliError::new(error.to_string()).and(next)
+    CliError::of(error).and(next)
 }

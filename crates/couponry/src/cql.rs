@@ -21,7 +21,6 @@ pub(crate) use waiting::{NotOpen, Waiting, patiently};
 /// How long the end of a command waits to write counts, which may lag behind.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// The options of the connection, as the settings say.
 pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options {
     let login = match (&settings.cql_user.value, &settings.cql_password.value) {
         (Some(user), Some(password)) => Some((user.clone(), password.reveal().to_owned())),
@@ -36,7 +35,6 @@ pub(crate) fn options(settings: &Settings, target: &KeyspaceAddress) -> Options 
     options
 }
 
-/// Connects to the cluster, with the keys of this machine.
 pub(crate) async fn connect(
     settings: &Settings,
     target: &KeyspaceAddress,
@@ -65,7 +63,6 @@ pub(crate) fn not_open(target: &KeyspaceAddress, error: ConnectError) -> NotOpen
     }
 }
 
-/// An open hot store on a cluster.
 pub(crate) struct OpenCql {
     pub(crate) store: Arc<CqlHot>,
     pub(crate) target: KeyspaceAddress,

@@ -35,7 +35,6 @@ impl CliError {
         CliError { sentence: sentence.into(), code: 1 }
     }
 
-    /// A failure whose sentence is that of `error`.
     pub(crate) fn of(error: impl Display) -> CliError {
         CliError::new(error.to_string())
     }
@@ -112,7 +111,6 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
     last.to_string()
 }
 
-/// The faults of the fields, on one line.
 pub(crate) fn faults(faults: &[engine::Fault]) -> String {
     let faults: Vec<String> =
         faults.iter().map(|it| format!("{} {}", it.field, it.detail)).collect();

@@ -10,7 +10,6 @@ use tokio::io::AsyncRead;
 
 use crate::failure::CliError;
 
-/// The file of webhooks in the data folder.
 pub(crate) const WEBHOOKS: &str = "webhooks.db";
 
 /// Folders of the data folder that belong to the hot store and are copied with it.
@@ -23,7 +22,6 @@ pub(crate) const OTHERS: u32 = 0o077;
 /// anybody could have held for ever.
 const ONCE_OPEN: [&str; 3] = ["cold", "serve.lock", "compact.lock"];
 
-/// The bytes of a file or of standard input.
 pub(crate) type Source = Box<dyn AsyncRead + Unpin + Send>;
 
 /// Opens a file to read it, `-` for standard input; its length, if it is known.
@@ -39,7 +37,6 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliEr
     Ok((Box::new(file), about.is_file().then_some(about.len())))
 }
 
-/// What is free on the disk of a folder, in bytes.
 pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
@@ -127,7 +124,6 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
     sync_folder(to)
 }
 
-/// Removes a folder with all that is in it.
 pub(crate) fn remove_folder(folder: &Path) -> Result<(), CliError> {
     fs::remove_dir_all(folder).map_err(CliError::cannot("remove", folder))
 }

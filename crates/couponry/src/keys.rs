@@ -45,7 +45,6 @@ impl Kind {
     }
 }
 
-/// One key.
 #[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
@@ -57,7 +56,6 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The secret of a token key.
     pub(crate) fn secret(&self) -> &[u8] {
         &self.secret
     }
@@ -95,19 +93,18 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The kinds of which there is no key that is not retired.
+    /// The kinds without a key in use.
     fn missing(&self) -> Vec<Kind> {
         let has =
             |kind: Kind| self.all.iter().any(|key| key.kind == kind && key.retired_at.is_none());
         [Kind::Token, Kind::Code].into_iter().filter(|kind| !has(*kind)).collect()
     }
 
-    /// Loads the keys of `data`.
     pub(crate) fn load(data: &Path) -> Result<Keys, CliError> {
         Keys::none(data).found()
     }
 
-    /// Loads the keys of `data`; none if their folder does not exist.
+    /// Has no keys if their folder does not exist.
     pub(crate) fn load_if_any(data: &Path) -> Result<Keys, CliError> {
         match data.join("keys").is_dir() {
             true => Keys::load(data),
@@ -149,7 +146,7 @@ impl Keys {
         Ok(key)
     }
 
-    /// Retires a key. Refuses to retire the last key in use of a kind.
+    /// Refuses to retire the last key in use of a kind.
     pub(crate) fn retire(&mut self, id: &str) -> Result<Key, CliError> {
         let _lock = file::lock(&self.folder)?;
         // Another process may have retired the others in the meantime.
@@ -186,7 +183,6 @@ impl Keys {
         self.ring.clone()
     }
 
-    /// The folder of the keys.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -215,7 +211,6 @@ impl Keys {
         self.all = found.all;
     }
 
-    /// The token keys.
     pub(crate) fn token_keys(&self) -> impl Iterator<Item = &Key> {
         self.all.iter().filter(|key| key.kind == Kind::Token)
     }

@@ -23,7 +23,6 @@ use cli::{Cli, Command};
 use failure::{CliError, Ended};
 use settings::Settings;
 
-/// Runs the command that the arguments of the process name.
 pub fn main() -> ExitCode {
     let cli: Cli = settings::help::parsed();
     // Before there are threads. Manual pages are for everybody.
@@ -60,7 +59,7 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
         Ok(settings)
     };
     match &cli.command {
-        // These four work without settings.
+        // These work without settings.
         Command::Openapi(args) => commands::openapi::run(args),
         Command::Completion(args) => commands::completion::run(args),
         Command::Man(args) => commands::man::run(args),

@@ -30,7 +30,6 @@ pub(crate) use checks::{
 pub(crate) use pairing::found_older;
 pub(crate) use tokens::{external, local_keys, tokens};
 
-/// What a command opens a store for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// To write to it. Makes the store and its first keys if there are none.
@@ -47,7 +46,6 @@ pub(crate) fn caller() -> Caller {
     Caller::new(Role::Admin, subject)
 }
 
-/// What they do now.
 pub(crate) fn act() -> Act {
     Act { actor: Actor::new(&caller().to_string()), at: SystemClock.now(), reason: None }
 }
@@ -79,7 +77,6 @@ pub(crate) async fn record(settings: &Settings, keys: &Keys, event: AuditEvent) 
 /// What a process works with: both tiers, and the keys.
 pub struct Opened {
     pub(crate) engine: Arc<Engine>,
-    /// The keys of the data folder.
     pub(crate) keys: Keys,
     /// The hot store, for what only its engine has.
     pub(crate) hot: OpenHot,
@@ -103,13 +100,10 @@ impl OpenHot {
 }
 
 impl Opened {
-    /// The use cases over both tiers.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// The keys that tokens may be signed with.
-    ///
     /// # Errors
     /// Usage: an incomplete description of an identity provider.
     pub fn tokens(&self) -> Result<Tokens, CliError> {
@@ -117,9 +111,6 @@ impl Opened {
     }
 
     /// The webhooks of the store; `None` where none are kept.
-    ///
-    /// # Errors
-    /// Those of their file.
     pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>, CliError> {
         webhooks::webhooks(&self.settings, &self.hot)
     }
@@ -132,9 +123,6 @@ impl Opened {
 
 /// Does a command's `work` with an engine, with or without a running `serve`. Waits for a cluster
 /// that does not answer.
-///
-/// # Errors
-/// Those of the work and of [`opened`].
 pub(crate) async fn with<T>(
     settings: &Settings,
     purpose: Purpose,
@@ -144,9 +132,6 @@ pub(crate) async fn with<T>(
 }
 
 /// The same for work that needs more than the engine.
-///
-/// # Errors
-/// Those of the work and of [`opened`].
 pub(crate) async fn with_opened<T>(
     settings: &Settings,
     purpose: Purpose,
@@ -220,9 +205,6 @@ pub(crate) async fn store(
 
 /// The keys of the data folder, for a command that opens no store. Makes none: nobody would take
 /// what keys of a mistyped folder sign.
-///
-/// # Errors
-/// A folder without keys.
 pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
@@ -233,7 +215,6 @@ pub(crate) fn keys(settings: &Settings) -> Result<Keys, CliError> {
     }
 }
 
-/// The engine over open stores.
 pub(crate) fn engine_over(store: Arc<dyn HotStore>, cold: Arc<ColdStore>, keys: &Keys) -> Engine {
     Engine::new(store, cold, Router::new(keys.ring()), Arc::new(SystemClock))
 }
@@ -261,7 +242,6 @@ pub(crate) fn cold_beside(
     Ok(Arc::new(store))
 }
 
-/// Opens the hot store of the data folder.
 pub(crate) fn sqlite(
     settings: &Settings,
     keys: &Keys,

@@ -18,10 +18,8 @@ pub(crate) use command_line::{LAYOUT, Side, cell_text, printable, table, thousan
 /// Bytes of the write buffer: a few hundred rows.
 const BUFFER: usize = 64 << 10;
 
-/// Where rows go.
 pub struct Out {
     writer: BufWriter<Box<dyn Write + Send>>,
-    /// Whether a terminal obeys what is written.
     is_terminal: bool,
     /// Its name in error messages.
     name: String,
@@ -37,7 +35,6 @@ struct Staged {
 }
 
 impl Out {
-    /// Standard output.
     pub fn standard() -> Out {
         let writer = BufWriter::with_capacity(BUFFER, Box::new(std::io::stdout()) as Box<_>);
         let name = "standard output".to_owned();
@@ -45,9 +42,6 @@ impl Out {
     }
 
     /// The file `path`, or standard output.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
     pub fn to(path: Option<&Path>) -> Result<Out, CliError> {
         path.map_or_else(|| Ok(Out::standard()), Out::file)
     }
@@ -80,9 +74,6 @@ impl Out {
     }
 
     /// Writes `text` as it is; on a terminal with escapes for what the terminal would obey.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn put(&mut self, text: &str) -> Result<(), CliError> {
         let text = match self.is_terminal {
             true => printable(text, LAYOUT),
@@ -93,17 +84,11 @@ impl Out {
     }
 
     /// Writes out the buffer, so that readers see what was written so far.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn flush(&mut self) -> Result<(), CliError> {
         self.writer.flush().map_err(|error| failed(&self.name, &error))
     }
 
     /// Writes out the buffer. A file is then synced and gets its own name.
-    ///
-    /// # Errors
-    /// It cannot be written.
     pub fn finish(mut self) -> Result<(), CliError> {
         self.flush()?;
         let Some(staged) = &mut self.staged else { return Ok(()) };
@@ -149,7 +134,6 @@ fn failed(name: &str, error: &std::io::Error) -> CliError {
     }
 }
 
-/// Prints a text and a line end.
 pub(crate) fn say(text: &str) -> Result<(), CliError> {
     let mut out = Out::standard();
     out.put(text)?;
@@ -157,7 +141,6 @@ pub(crate) fn say(text: &str) -> Result<(), CliError> {
     out.finish()
 }
 
-/// Prints a text and a line end, which is all that is left to do.
 pub(crate) fn done(text: &str) -> Result<Ended, CliError> {
     say(text)?;
     Ok(Ended::Done)
@@ -177,7 +160,6 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     Ok(printable(&text, &[]).into_owned())
 }
 
-/// Prints a sentence for people to standard error.
 pub(crate) fn note(sentence: &str) {
     // If standard error is closed, nobody reads notes.
     let _ = writeln!(std::io::stderr(), "couponry: {}", printable(sentence, LAYOUT));

@@ -41,7 +41,6 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// The header of an answer that is that of an earlier call.
 const REPLAYED: &str = "idempotent-replayed";
 
-/// The service at the setting `url`.
 pub(crate) struct Remote {
     client: Client,
     base: Url,
@@ -68,11 +67,10 @@ pub(crate) enum Repeat {
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// A problem document.
     Problem(Problem),
     /// No answer, or none of couponry; what was asked may have been done.
     Lost(String),
-    /// The same of what did nothing for sure.
+    /// No answer, and nothing was done.
     Undone(String),
 }
 
@@ -99,7 +97,6 @@ struct FieldError {
 }
 
 impl Problem {
-    /// One sentence about it.
     pub(crate) fn sentence(&self) -> String {
         let faults = self.errors.iter().flatten();
         let faults: Vec<String> = faults.map(|it| format!("{} {}", it.field, it.detail)).collect();
@@ -158,14 +155,10 @@ impl Remote {
             base.set_path(&format!("{}/", base.path()));
         }
         let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
-        let client = client.map_err(|error| CliError::new(error.to_string()))?;
+        let client = client.map_err(CliError::of)?;
         Ok(Some(Remote { client, base, token }))
     }
 
-    /// Asks for something.
-    ///
-    /// # Errors
-    /// Any [`Refused`].
     pub(crate) async fn get(
         &self,
         path: &[&str],
@@ -179,9 +172,6 @@ impl Remote {
     }
 
     /// Sends a change, without the fields that are null.
-    ///
-    /// # Errors
-    /// Any [`Refused`].
     pub(crate) async fn post(
         &self,
         path: &[&str],
@@ -191,18 +181,11 @@ impl Remote {
         self.call((Method::POST, path, &[]), Some(body), repeat).await
     }
 
-    /// Changes something to what `body` says.
-    ///
-    /// # Errors
-    /// Any [`Refused`].
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Said, Refused> {
         self.call((Method::PATCH, path, &[]), Some(body), Repeat::Harmless).await
     }
 
     /// Calls `take` with the items of each page of a list.
-    ///
-    /// # Errors
-    /// Any [`Refused`], and those of `take`.
     pub(crate) async fn pages(
         &self,
         path: &[&str],
@@ -226,9 +209,6 @@ impl Remote {
     }
 
     /// The answer as text, while it arrives.
-    ///
-    /// # Errors
-    /// Any [`Refused`].
     pub(crate) async fn download(
         &self,
         path: &[&str],
@@ -239,10 +219,6 @@ impl Remote {
         good(answer).await
     }
 
-    /// Sends a file of CSV.
-    ///
-    /// # Errors
-    /// Any [`Refused`].
     pub(crate) async fn upload<S, B>(
         &self,
         path: &[&str],
@@ -356,7 +332,6 @@ async fn good(answer: Response) -> Result<Response, Refused> {
     }
 }
 
-/// What an answer that is not good says.
 async fn problem(answer: Response) -> Result<Problem, Refused> {
     let status = answer.status();
     let body = whole(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();

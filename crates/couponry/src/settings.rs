@@ -23,14 +23,12 @@ pub(crate) use table::Settings;
 /// The settings file of the working directory, read if no other is named and it exists.
 pub(crate) const SETTINGS_FILE: &str = "couponry.toml";
 
-/// One setting and its origin.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting<T> {
     pub(crate) value: T,
     pub(crate) origin: Origin,
 }
 
-/// What sets a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     FlagOrEnvironment,
@@ -112,17 +110,12 @@ impl Settings {
 }
 
 impl<T> Setting<T> {
-    /// The error for a value that cannot be used.
     pub(crate) fn unusable(&self, name: &str, why: impl fmt::Display) -> CliError {
         unusable(name, &self.origin, why)
     }
 }
 
 impl Setting<String> {
-    /// Parses the value.
-    ///
-    /// # Errors
-    /// Usage: the value is not a `T`.
     pub(crate) fn parsed<T>(&self, name: &str) -> Result<T, CliError>
     where
         T: FromStr,

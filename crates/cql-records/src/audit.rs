@@ -15,10 +15,8 @@ use uuid::Uuid;
 use crate::ClusterRecords;
 use crate::audit_log::PART;
 
-/// Entries that are looked at together.
 const AT_ONCE: usize = 16;
 
-/// The columns that every entry has.
 struct Columns {
     at: Option<CqlTimestamp>,
     actor: Option<String>,

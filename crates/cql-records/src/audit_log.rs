@@ -21,7 +21,6 @@ use crate::redemption_index::{Redeemed, RedemptionIndex};
 /// The one CQL partition of `audit_day`.
 pub(crate) const PART: i32 = 0;
 
-/// Where audit events go.
 pub(crate) struct Log {
     session: Arc<CqlSession>,
     index: Arc<RedemptionIndex>,
@@ -61,7 +60,7 @@ impl Log {
         events: &[CarriedEvent],
     ) -> Result<()> {
         let day = told_at.day();
-        // Before the first row of the day.
+        // Before the first row of the day: readers look only at days that are listed.
         if self.day.load(Ordering::SeqCst) != day.0 {
             let cql = "INSERT INTO audit_day (part, day) VALUES (?, ?)";
             self.session.write(cql, (PART, date(day))).await?;

@@ -40,18 +40,15 @@ const COUNTED_EVERY_MS: i64 = 55_000;
 /// A row of `activity`, and the events that belong to it, in their order.
 type Rows<'a> = BTreeMap<(String, i64), Vec<(&'a FeedEvent, CouponEventKind)>>;
 
-/// Where counting is.
 struct Progress {
     to: Option<String>,
     at: Millis,
 }
 
-/// Counts the events of a feed.
 pub(crate) struct Counter {
     pub(crate) session: Arc<CqlSession>,
     pub(crate) source: Arc<dyn RecordSource>,
     pub(crate) index: Arc<RedemptionIndex>,
-    /// How long one call retries.
     pub(crate) call_limit: Duration,
 }
 
@@ -61,7 +58,6 @@ impl Counter {
         Ok(self.session.now_ms() - self.progress().await?.at.0 < COUNTED_EVERY_MS)
     }
 
-    /// Counts everything that the feed has.
     pub(crate) async fn count(&self) -> Result<()> {
         let Some(feed) = self.source.feed() else { return Ok(()) };
         loop {
@@ -185,7 +181,6 @@ fn start(progress: &Progress) -> FeedStart {
     }
 }
 
-/// What one event adds.
 fn one(kind: CouponEventKind) -> Activity {
     let is = |it| u64::from(kind == it);
     Activity {
@@ -195,7 +190,6 @@ fn one(kind: CouponEventKind) -> Activity {
     }
 }
 
-/// The redemptions among events.
 fn redeemed_in(events: &[FeedEvent]) -> Vec<Redeemed<'_>> {
     let redeemed = events.iter().filter_map(|event| {
         let coupon = counted(event).filter(|it| it.kind == CouponEventKind::Redeemed)?;
@@ -213,7 +207,6 @@ fn counted(event: &FeedEvent) -> Option<&CouponHappened> {
     }
 }
 
-/// The events of each row, in their order.
 fn by_row(events: &[FeedEvent]) -> Rows<'_> {
     let mut rows = Rows::new();
     for event in events {

@@ -25,20 +25,18 @@ use count_task::CountTask;
 use counting::Counter;
 use redemption_index::RedemptionIndex;
 
-/// What the records of a store need to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// How long the orders of redemptions are found. `None`: they are not entered. It is the same in every
     /// process of a keyspace.
     pub orders_keep: Option<Duration>,
-    /// How long one call retries, as that of the store.
+    /// As that of the store.
     pub call_limit: Duration,
 }
 
 /// How long somebody who reads waits for the newest events to be counted.
 const READER_WAITS: Duration = Duration::from_secs(5);
 
-/// The records of a store on a cluster.
 struct ClusterRecords {
     session: Arc<CqlSession>,
     source: Arc<dyn RecordSource>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use coupon::code::Code;
 use coupon::ids::OrderRef;
 use coupon::time::Millis;
-use cql_session::values::{date, instant, parsed, signed};
+use cql_session::values::{date, instant, parsed, signed, tie};
 use cql_session::{CqlSession, Result, StatementProfile, bounded_join};
 use scylla::value::CqlTimestamp;
 use tokio::time::Instant;
@@ -30,7 +30,6 @@ const HOUR_MS: i64 = 3_600_000;
 /// may send the same `order_ref` with everything that it sells.
 const CODES_MAX: u16 = 200;
 
-/// Rows that are written at a time.
 const AT_ONCE: usize = 32;
 
 /// How long an index row is kept, in seconds, and with it a redemption of a coupon that is still hot is found:
@@ -48,7 +47,6 @@ const KEPT_LONGER_S: i32 = 86_400;
 /// Most hours, and most orders, that a process remembers; then it begins again.
 const REMEMBERED_MAX: usize = 100_000;
 
-/// A redemption to be entered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Redeemed<'a> {
     pub(crate) campaign: &'a str,
@@ -58,7 +56,6 @@ pub(crate) struct Redeemed<'a> {
     pub(crate) order: Option<&'a str>,
 }
 
-/// Writes the index rows, and finds codes by an order.
 pub(crate) struct RedemptionIndex {
     session: Arc<CqlSession>,
     orders_keep: Option<Duration>,
@@ -75,12 +72,7 @@ fn hash_of(order: &str) -> i64 {
     xxh3_64(order.as_bytes()).cast_signed()
 }
 
-/// Orders redemptions of one instant; never negative.
-fn tie(code: &Code) -> i64 {
-    signed(xxh3_64(code.as_str().as_bytes()) >> 1)
-}
-
-/// The hour since 1970 in which something was.
+/// Hours since 1970.
 pub(crate) fn hour_of(at: Millis) -> i32 {
     i32::try_from(at.0.div_euclid(HOUR_MS)).unwrap_or(i32::MAX)
 }
@@ -95,7 +87,6 @@ fn shard_of(code: &Code) -> i32 {
 }
 
 impl RedemptionIndex {
-    /// Of a store that finds redemptions by their order for a time, or not at all.
     pub(crate) fn new(session: Arc<CqlSession>, orders_keep: Option<Duration>) -> RedemptionIndex {
         RedemptionIndex {
             session,
@@ -105,7 +96,6 @@ impl RedemptionIndex {
         }
     }
 
-    /// Whether redemptions are found by their order.
     pub(crate) fn has_orders(&self) -> bool {
         self.orders_keep.is_some()
     }
@@ -151,13 +141,13 @@ impl RedemptionIndex {
             }
         }
         let writes = by_partition.into_iter().map(|((campaign, hour, shard), rows)| async move {
-            // First that the hour has some.
+            // Before the rows: readers look only at hours that are listed.
             self.list_hour(campaign, hour, shard).await?;
             let cql = "UPDATE redemption USING TTL ? SET entered_at = ? WHERE campaign_id = ? \
                        AND hour = ? AND shard = ? AND redeemed_at = ? AND tie = ? AND code = ?";
             let now = CqlTimestamp(self.session.now_ms());
             let row = |(at, code): &(Millis, &Code)| {
-                let (at, tie, code) = (instant(*at), tie(code), code.as_str().to_owned());
+                let (at, tie, code) = (instant(*at), signed(tie(code)), code.as_str().to_owned());
                 (KEEP_S, now, campaign, hour, shard, at, tie, code)
             };
             self.session.write_all(cql, rows.iter().map(row).collect()).await

@@ -42,7 +42,6 @@ type IndexRow = (Millis, i64, Code);
 /// Hours with their shards, newest first.
 type Hours = Vec<(i32, i32)>;
 
-/// A part of the list.
 #[derive(Clone, Copy)]
 struct Window {
     /// The first instant.

@@ -13,40 +13,32 @@ use scylla::statement::{Consistency, Statement};
 use scylla::value::CqlTimestamp;
 
 use crate::clock::ahead_of;
+use crate::results::unread;
 use crate::{CqlEngine, CqlSession, OwnedRow, Result, damaged, now_ms};
-use hot::HotError;
 
-/// How long one node may take to answer for itself.
 const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Engine, keyspace and nodes of a cluster.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// Which engine it is.
     pub engine: CqlEngine,
-    /// The keyspace.
     pub keyspace: String,
-    /// How many copies there are of each row, by data centre.
+    /// Of each row, by data centre.
     pub copies: BTreeMap<String, u32>,
-    /// Every node that is known, by data centre and address.
+    /// By data centre and address.
     pub nodes: Vec<AboutNode>,
 }
 
-/// One node.
 #[derive(Clone, Debug)]
 pub struct AboutNode {
     /// `host:port`.
     pub address: String,
-    /// Its data centre.
     pub datacenter: String,
     /// Its answer, or why there is none.
     pub answer: std::result::Result<Answer, String>,
 }
 
-/// The answer of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its release.
     pub version: String,
     /// How far our clock is ahead of its clock, in milliseconds; negative when it is behind.
     pub clock_ahead_ms: i64,
@@ -135,8 +127,7 @@ async fn one<R: OwnedRow>(driver: &Session, node: &Arc<Node>, cql: &str) -> Resu
     statement.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
     statement.set_consistency(Consistency::One);
     statement.set_request_timeout(Some(NODE_TIMEOUT));
-    let ran = driver.query_unpaged(statement, ()).await;
-    let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
+    let rows = driver.query_unpaged(statement, ()).await.map_err(unread)?;
     let rows = rows.into_rows_result().map_err(damaged)?;
     rows.first_row::<R>().map_err(damaged)
 }

@@ -8,13 +8,14 @@ use crate::values::{instant, parsed};
 use crate::{Attempts, Cas, CqlSession, Result};
 
 impl CqlSession {
-    /// Makes an account; `false` if the login is taken.
+    /// `false` if the login is taken.
     pub async fn make_account(
         &self,
         account: &Account,
         now: Millis,
         mut attempts: Attempts,
     ) -> Result<bool> {
+        // Before the account: a user's account is found by this row.
         let cql = "INSERT INTO account_login (user_id, login_id) VALUES (?, ?)";
         let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
         self.write(cql, (user, login)).await?;
@@ -46,7 +47,6 @@ impl CqlSession {
         self.write(cql, (written_at, account.login_id.as_str())).await
     }
 
-    /// The account behind a login.
     pub async fn account(&self, login: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id, user_id, password_hash FROM account WHERE login_id = ?";
         let row: Option<(String, Option<String>, Option<String>)> =
@@ -56,7 +56,6 @@ impl CqlSession {
         Ok(Some(Account { login_id, user_id, password_hash }))
     }
 
-    /// The account of a user.
     pub async fn account_of(&self, user: &UserId) -> Result<Option<Account>> {
         let cql = "SELECT login_id FROM account_login WHERE user_id = ?";
         let login: Option<String> = self.value(cql, (user.as_str(),)).await?;
@@ -65,7 +64,7 @@ impl CqlSession {
         Ok(account.filter(|account| account.user_id == *user))
     }
 
-    /// Deletes an account; `false` if there is none.
+    /// `false` if there is none.
     pub async fn unmake_account(&self, user: &UserId, mut attempts: Attempts) -> Result<bool> {
         let mut removed = false;
         loop {

@@ -26,10 +26,6 @@ pub const COMPARED_EVERY_ROUNDS: u32 = 10;
 pub struct ClockDifference(AtomicI64);
 
 impl ClockDifference {
-    /// Measures it.
-    ///
-    /// # Errors
-    /// Those of a read.
     pub async fn measure(&self, session: &CqlSession) -> Result<()> {
         let before = session.now_ms();
         let cql = "SELECT toTimestamp(now()) FROM system.local";

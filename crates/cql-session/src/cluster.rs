@@ -25,14 +25,12 @@ pub trait CqlCluster: Send + Sync + 'static {
     /// Those of the driver. The statement may have been applied.
     async fn execute(&self, request: Request) -> Result<Page, ExecutionError>;
 
-    /// Which engine it stands for.
     fn engine(&self) -> CqlEngine;
 
     /// The clock of the machine that asks, in milliseconds since 1970.
     fn now_ms(&self) -> i64;
 }
 
-/// What the engine says of a statement.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// One for each `?`.
@@ -41,18 +39,14 @@ pub struct Prepared {
     pub columns: Arc<[ColumnSpec<'static>]>,
 }
 
-/// A statement with its values.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The text that was prepared.
     pub cql: &'static str,
     /// The values of each `?`. More than one row of them is one unlogged batch of plain writes.
     pub rows: Vec<Vec<Bound>>,
-    /// How it is sent.
     pub profile: StatementProfile,
     /// Where the page begins; `None` for an answer in one piece.
     pub from: Option<PagingState>,
-    /// The most rows of a page.
     pub page_rows: i32,
 }
 
@@ -67,7 +61,6 @@ pub enum Bound {
     Value(Vec<u8>),
 }
 
-/// Rows of an answer.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The cells of each row, in the native protocol: a length of four bytes and the bytes; the

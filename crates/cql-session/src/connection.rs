@@ -7,7 +7,6 @@ use scylla::errors::NewSessionError;
 
 use crate::KeyspaceAddress;
 
-/// Where a keyspace is, and how to connect to it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// Nodes that are asked for the others first, `host:port`.
@@ -20,13 +19,11 @@ pub struct Connection {
     pub login: Option<(String, String)>,
     /// How nodes are authenticated; `None` for connections without encryption.
     pub tls: Option<Tls>,
-    /// How many times each timeout of a statement the store waits: 1. More is for tests only, on a
-    /// machine that stalls.
+    /// Factor of every timeout of a statement: 1. More only in tests on a machine that stalls.
     pub patience: u32,
 }
 
 impl Connection {
-    /// To a keyspace on these nodes, with defaults.
     pub fn of(target: &KeyspaceAddress) -> Connection {
         Connection {
             nodes: target.nodes().to_vec(),
@@ -52,14 +49,12 @@ impl Connection {
     }
 }
 
-/// Encrypted connections.
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// The certificates that sign those of the nodes, in PEM.
     pub authority: PathBuf,
 }
 
-/// Why a store could not be connected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No node answers; the call may be repeated.
@@ -77,7 +72,6 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What the driver says of a session that it could not open.
     pub fn of(error: NewSessionError) -> ConnectError {
         match error {
             NewSessionError::UseKeyspaceError(error) => ConnectError::Schema(error.to_string()),

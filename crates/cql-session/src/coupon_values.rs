@@ -47,7 +47,6 @@ impl EventValue {
         }
     }
 
-    /// Whether it happened at this time, and this actor did it.
     pub fn is_at_and_by(&self, at: Millis, actor: &Actor) -> bool {
         millis(self.at) == at && self.actor == actor.as_str()
     }
@@ -57,8 +56,6 @@ impl EventValue {
         &self.kind
     }
 
-    /// The event.
-    ///
     /// # Errors
     /// [`hot::HotError::Damaged`].
     pub fn event(&self) -> Result<Event> {
@@ -83,7 +80,6 @@ pub fn events_behind(coupon: &Coupon, known: usize) -> BTreeMap<i32, EventValue>
     numbered.skip(known).map(|(number, event)| (number, EventValue::of(event))).collect()
 }
 
-/// The type `hold`.
 #[derive(Clone, Debug, SerializeValue, DeserializeValue)]
 pub struct HoldValue {
     user_id: String,
@@ -95,7 +91,6 @@ pub struct HoldValue {
 }
 
 impl HoldValue {
-    /// As the row has it.
     pub fn of(hold: &Hold) -> HoldValue {
         HoldValue {
             user_id: hold.by.to_string(),
@@ -106,8 +101,6 @@ impl HoldValue {
         }
     }
 
-    /// The hold.
-    ///
     /// # Errors
     /// [`hot::HotError::Damaged`].
     pub fn hold(&self) -> Result<Hold> {

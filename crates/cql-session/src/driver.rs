@@ -20,7 +20,6 @@ use crate::connection::{ConnectError, Connection};
 use crate::profiles::profiles;
 use crate::{PAGE_ROWS, Result, StatementProfile};
 
-/// A connection to a cluster and the statements that were prepared on it.
 pub(crate) struct Driver {
     pub(crate) session: Session,
     profiles: HashMap<StatementProfile, ExecutionProfileHandle>,

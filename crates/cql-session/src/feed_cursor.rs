@@ -7,7 +7,6 @@ use coupon::code::Code;
 pub struct Behind {
     /// The coupon; of an audit event, a hash of what was changed.
     pub code: Code,
-    /// Its version.
     pub version: u64,
     /// Orders the rows of one version.
     pub number: i32,
@@ -17,9 +16,7 @@ pub struct Behind {
 /// shards, in each the rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The slot.
     pub slot: i64,
-    /// The shard in it.
     pub shard: i32,
     /// The last row that was read there; none at its beginning.
     pub after: Option<Behind>,
@@ -31,7 +28,6 @@ impl Position {
         Position { slot, shard: 0, after: None }
     }
 
-    /// The text of a cursor to here.
     pub fn cursor(&self, epoch: &str) -> String {
         let Position { slot, shard, after } = self;
         match after {
@@ -42,7 +38,7 @@ impl Position {
         }
     }
 
-    /// The epoch and the place of a cursor; `None` if it is none.
+    /// `None` if the text is no cursor.
     pub fn parse(text: &str) -> Option<(&str, Position)> {
         let mut words = text.split('-');
         let (epoch, slot, shard) = (words.next()?, words.next()?, words.next()?);

@@ -9,9 +9,7 @@ const PART: i32 = 0;
 /// Most epochs that are remembered. A store is restored a few times in its life.
 const EPOCHS_MAX: usize = 64;
 
-/// The row of `feed`.
 pub struct Epochs {
-    /// The epoch of now.
     pub epoch: String,
     /// The slot in which the feed began.
     pub began: i64,
@@ -35,7 +33,7 @@ impl Epochs {
 }
 
 impl CqlSession {
-    /// The epochs of the feed; `None`: it has not begun.
+    /// `None`: the feed has not begun.
     pub async fn feed_epochs(&self) -> Result<Option<Epochs>> {
         let cql = "SELECT epoch, began, epochs_before FROM feed WHERE part = ?";
         type Row = (Option<String>, Option<i64>, Option<String>);

@@ -15,7 +15,6 @@ pub struct FeedMarks {
     begun: AtomicU64,
     /// The last read that ended, and what it read.
     last: Mutex<(u64, i64)>,
-    /// The highest mark that was seen.
     seen: AtomicI64,
     /// The highest mark that this process has written, and that was acknowledged.
     written: AtomicI64,
@@ -48,6 +47,7 @@ impl CqlSession {
         if last.0 > asked {
             return Ok(last.1);
         }
+        // Before the read: who asks while it is under way must not take its answer.
         let number = marks.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let cql = "SELECT slot FROM feed_progress WHERE part = ?";
         let mark: Option<i64> = self.value(cql, (PART,)).await?;

@@ -15,7 +15,6 @@ use hot::HotError;
 /// Queues. Two keys that share one by chance wait for each other, which is harmless.
 const QUEUES: usize = 4_096;
 
-/// Locks of one process, by what they are about.
 pub struct KeyedLock {
     queues: Vec<Mutex<()>>,
     hasher: RandomState,
@@ -29,7 +28,7 @@ impl KeyedLock {
         KeyedLock { queues, hasher: RandomState::new(), limit }
     }
 
-    /// The lock of `what`, unless another task holds it.
+    /// `None` if another task holds the lock.
     pub fn try_lock(&self, what: impl Hash) -> Option<MutexGuard<'_, ()>> {
         self.queue_of(what).try_lock().ok()
     }

@@ -9,14 +9,12 @@ const PORT: u16 = 9042;
 /// Most characters of a keyspace's name, in both engines.
 const KEYSPACE_MAX: usize = 48;
 
-/// Which cluster and which keyspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyspaceAddress {
     nodes: Vec<String>,
     keyspace: String,
 }
 
-/// Why a text names no cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}: want cql://HOST:PORT,HOST:PORT/KEYSPACE")]
 pub struct BadKeyspaceAddress(String);

@@ -64,7 +64,6 @@ pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};
 pub use schema::{Difference, Keyspace, SchemaOptions};
 
-/// What a statement of a hot store returns.
 pub type Result<T> = std::result::Result<T, HotError>;
 
 const WRITE_TRIES: u32 = 3;
@@ -72,10 +71,8 @@ const WRITE_TRIES: u32 = 3;
 /// Rows of one page of a scan.
 const PAGE_ROWS: i32 = 2_000;
 
-/// A connection to a cluster.
 pub struct CqlSession {
     cluster: Cluster,
-    /// Statements that it sent.
     pub counts: Counts,
 }
 
@@ -97,8 +94,7 @@ impl Other {
         {
             return Ok(statement.clone());
         }
-        let statement = self.cluster.prepare(cql).await;
-        let statement = statement.map_err(|error| HotError::Unavailable(error.into()))?;
+        let statement = self.cluster.prepare(cql).await.map_err(unread)?;
         if let Ok(mut prepared) = self.prepared.write() {
             prepared.insert(cql, statement.clone());
         }
@@ -128,8 +124,6 @@ pub fn now_ms() -> i64 {
 }
 
 impl CqlSession {
-    /// Connects to a cluster with the driver.
-    ///
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
     pub async fn connect(connection: &Connection) -> std::result::Result<CqlSession, ConnectError> {
@@ -143,15 +137,7 @@ impl CqlSession {
         CqlSession { cluster, counts: Counts::default() }
     }
 
-    /// The engine and its version.
-    ///
-    /// # Errors
-    /// Those of a read.
-    pub async fn version(&self) -> Result<(CqlEngine, String)> {
-        engine::engine(self).await
-    }
-
-    /// The driver's session; `None` on another cluster.
+    /// `None` on another cluster.
     pub fn driver(&self) -> Option<&Session> {
         match &self.cluster {
             Cluster::Driver(driver) => Some(&driver.session),
@@ -159,7 +145,6 @@ impl CqlSession {
         }
     }
 
-    /// Which engine answers.
     pub fn engine(&self) -> CqlEngine {
         match &self.cluster {
             Cluster::Driver(driver) => engine_of(&driver.session),
@@ -167,7 +152,6 @@ impl CqlSession {
         }
     }
 
-    /// The clock of this machine, in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
         match &self.cluster {
             Cluster::Driver(_) => now_ms(),
@@ -189,7 +173,7 @@ impl CqlSession {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Sends one statement. The inner error is the cluster's.
+    /// The inner error is the cluster's.
     async fn send<R: OwnedRow>(
         &self,
         profile: StatementProfile,
@@ -230,7 +214,6 @@ impl CqlSession {
         Ok(rows)
     }
 
-    /// The row of a read that has at most one.
     pub async fn row_with<R: OwnedRow>(
         &self,
         profile: StatementProfile,
@@ -240,7 +223,7 @@ impl CqlSession {
         Ok(self.rows(profile, cql, values).await?.into_iter().next())
     }
 
-    /// The same with [`StatementProfile::Read`].
+    /// With [`StatementProfile::Read`].
     pub async fn row<R: OwnedRow>(
         &self,
         cql: &'static str,
@@ -258,7 +241,6 @@ impl CqlSession {
         Ok(row.and_then(|(value,)| value))
     }
 
-    /// Whether a read has a row.
     pub async fn has(&self, cql: &'static str, values: impl SerializeRow) -> Result<bool> {
         let row: Option<Row> = self.row(cql, values).await?;
         Ok(row.is_some())
@@ -275,7 +257,7 @@ impl CqlSession {
         sent.await?.map_err(unread)
     }
 
-    /// All rows of a scan. Holds them in memory.
+    /// Holds all rows in memory.
     pub async fn scan<R: OwnedRow>(
         &self,
         cql: &'static str,

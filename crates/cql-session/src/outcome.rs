@@ -7,7 +7,6 @@ use scylla::statement::Consistency;
 /// What is known of a conditional update.
 #[derive(Debug)]
 pub enum Cas {
-    /// It was applied.
     Applied,
     /// Its condition did not hold.
     Refused,
@@ -32,7 +31,6 @@ impl Cas {
     }
 }
 
-/// What `error` says of a conditional update.
 pub(crate) fn of_conditional(error: ExecutionError) -> Cas {
     match was_not_sent(&error) {
         true => Cas::NotSent(error),

@@ -32,7 +32,6 @@ const SPECULATE_AFTER: Duration = Duration::from_millis(100);
 /// The same for a read through Paxos, which costs as much as a write.
 const SPECULATE_SERIAL_AFTER: Duration = Duration::from_millis(500);
 
-/// Consistency level, timeout and retry policy of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StatementProfile {
     /// A read at a quorum, retried, and sent to a second node when the first is slow.
@@ -83,7 +82,6 @@ impl StatementProfile {
         }
     }
 
-    /// After which time without an answer the statement goes to a second node, too.
     pub fn speculates_after(self) -> Option<Duration> {
         match self {
             StatementProfile::Read => Some(SPECULATE_AFTER),

@@ -8,11 +8,9 @@ use scylla::value::CqlTimestamp;
 use crate::values::{instant, millis, signed};
 use crate::{CqlSession, Result, StatementProfile};
 
-/// Lines of one batch of writes.
 const ROWS_AT_ONCE: usize = 50;
 
 impl CqlSession {
-    /// Keeps the lines of a batch.
     pub async fn put_rejected(
         &self,
         campaign: &CampaignId,
@@ -85,7 +83,6 @@ impl CqlSession {
         Ok(forgotten)
     }
 
-    /// Deletes a rejected line.
     pub async fn forget_rejected(&self, campaign: &str, batch: &str, line: i64) -> Result<()> {
         let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ? AND line = ?";
         self.write(cql, (campaign, batch, line)).await

@@ -22,7 +22,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How writes ended whose outcome was unknown at first.
 #[derive(Default)]
 pub struct Resolutions {
-    /// They were applied.
     pub applied: AtomicU64,
     /// They were not applied and never will be.
     pub refused: AtomicU64,
@@ -31,13 +30,11 @@ pub struct Resolutions {
 }
 
 impl Resolutions {
-    /// Counts one more.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The end of a call.
 #[derive(Clone, Copy)]
 struct Deadline(Instant);
 
@@ -77,7 +74,6 @@ impl Attempts {
         self.unknown.is_some()
     }
 
-    /// The profile of the next conditional update.
     pub fn profile(&self) -> StatementProfile {
         match self.has_unknown_write() {
             true => StatementProfile::Again,
@@ -133,8 +129,7 @@ impl Attempts {
         Ok(())
     }
 
-    /// The error of a call that ends without a result: it says whether the call may have written
-    /// something.
+    /// `Unknown` if this call may have written something.
     fn given_up(&mut self, now: Why) -> HotError {
         match self.unknown.take() {
             Some(why) => HotError::Unknown(why),

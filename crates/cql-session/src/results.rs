@@ -39,7 +39,6 @@ pub fn rows_of<R: OwnedRow>(result: QueryResult) -> Result<Vec<R>> {
     rows.collect::<std::result::Result<_, _>>().map_err(damaged)
 }
 
-/// The values of a row as they are sent.
 pub(crate) fn bound(statement: &Prepared, values: &impl SerializeRow) -> Result<Vec<Bound>> {
     let mut bytes = Vec::new();
     let context = RowSerializationContext::from_specs(&statement.parameters);
@@ -77,7 +76,6 @@ pub(crate) fn unread(error: ExecutionError) -> HotError {
     HotError::Unavailable(error.into())
 }
 
-/// A row that cannot be read.
 pub fn damaged(error: impl std::fmt::Display) -> HotError {
     HotError::Damaged(error.to_string())
 }

@@ -8,10 +8,10 @@ use std::fmt;
 use hot::HotError;
 use scylla::client::session::Session;
 
+use crate::results::unread;
 use crate::{ConnectError, Connection, CqlEngine, CqlSession, OwnedRow, engine_of, rows_of};
 use tables::{Tables, additions, is_table, missing, name_of, statements, wanted};
 
-/// How a keyspace is made.
 #[derive(Clone, Debug, Default)]
 pub struct SchemaOptions {
     /// Copies of each row in the data centre; 3, or as many as there are nodes.
@@ -23,9 +23,7 @@ pub struct SchemaOptions {
 /// A difference between a keyspace and what this release wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Where.
     pub what: String,
-    /// What is wrong.
     pub why: String,
     /// Whether `couponry schema apply` sets it right.
     pub mendable: bool,
@@ -62,10 +60,6 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    /// Connects to the cluster.
-    ///
-    /// # Errors
-    /// [`ConnectError`].
     pub async fn connect(connection: &Connection) -> Result<Keyspace, ConnectError> {
         // One statement after the other: all nodes agree on each before the next.
         let builder = connection.builder()?.auto_await_schema_agreement(true);
@@ -76,9 +70,6 @@ impl Keyspace {
 
     /// Makes what is missing: the keyspace, types, tables and columns. Returns what it did, a line
     /// each. Safe to repeat, and while `serve` runs.
-    ///
-    /// # Errors
-    /// What the cluster says.
     pub async fn apply(&self, options: &SchemaOptions) -> Result<Vec<String>, HotError> {
         let mut done = Vec::new();
         if self.replication().await?.is_none() {
@@ -122,10 +113,6 @@ impl Keyspace {
         Ok(done)
     }
 
-    /// The differences between the keyspace and what this release wants.
-    ///
-    /// # Errors
-    /// What the cluster says.
     pub async fn differences(&self) -> Result<Vec<Difference>, HotError> {
         let Some(replication) = self.replication().await? else {
             let (what, why) = (format!("keyspace {}", self.name), "is not there".to_owned());
@@ -165,8 +152,7 @@ impl Keyspace {
     }
 
     async fn run(&self, statement: &str) -> Result<(), HotError> {
-        let ran = self.session.query_unpaged(statement, ()).await;
-        ran.map(drop).map_err(|error| HotError::Unavailable(error.into()))
+        self.session.query_unpaged(statement, ()).await.map(drop).map_err(unread)
     }
 
     async fn replication(&self) -> Result<Option<BTreeMap<String, String>>, HotError> {
@@ -217,9 +203,7 @@ async fn select<R: OwnedRow>(
     cql: &str,
     values: impl scylla::serialize::row::SerializeRow,
 ) -> Result<Vec<R>, HotError> {
-    let ran = session.query_unpaged(cql, values).await;
-    let rows = ran.map_err(|error| HotError::Unavailable(error.into()))?;
-    rows_of(rows)
+    rows_of(session.query_unpaged(cql, values).await.map_err(unread)?)
 }
 
 /// The compaction that suits rows which are changed in place and removed by ranges.

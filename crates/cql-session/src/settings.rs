@@ -5,12 +5,10 @@ use hot::HotError;
 use crate::{Attempts, CqlSession, Result};
 
 impl CqlSession {
-    /// The value of a setting.
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
         self.value("SELECT value FROM setting WHERE name = ?", (name,)).await
     }
 
-    /// The same of one that is a number.
     pub async fn setting_number(&self, name: &str) -> Result<Option<u64>> {
         let text = self.setting(name).await?;
         text.map(|text| text.parse().map_err(|why| HotError::Damaged(format!("{name}: {why}"))))

@@ -20,29 +20,19 @@ pub const PARTITION_ROWS: u64 = 1 << 16;
 /// The levels after the first one. The last is enough for a billion rows.
 const LEVELS: [u8; 4] = [4, 8, 11, 14];
 
-/// Which rows are spread.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Spread {
     /// `expiring`: coupons that expire on a day.
-    Expiring {
-        /// That day.
-        on: Day,
-    },
+    Expiring { on: Day },
     /// `closed`: closed coupons of a partition. Its first level follows the number of buckets: 16
     /// CQL partitions for 4,096 buckets.
     Closed {
-        /// The expiry day of the partition.
         day: Day,
         /// How many bits name a bucket of the partition.
         bucket_bits: u8,
     },
     /// `returned`: coupons that came back to a batch.
-    Returned {
-        /// The campaign of the batch.
-        campaign: CampaignId,
-        /// The batch.
-        batch: BatchId,
-    },
+    Returned { campaign: CampaignId, batch: BatchId },
 }
 
 impl Spread {
@@ -65,7 +55,6 @@ impl Spread {
         self.first().levels(rows, partition_rows)
     }
 
-    /// The number of the CQL partition of a code on a level.
     pub fn partition(&self, level: u8, code: &Code) -> i32 {
         self.first().partition(level, code)
     }
@@ -81,7 +70,6 @@ impl Spread {
 struct FirstLevel(u8);
 
 impl FirstLevel {
-    /// The levels of so many rows.
     fn levels(self, rows: u64, partition_rows: u64) -> Vec<u8> {
         let mut levels = vec![self.0];
         for next in LEVELS.into_iter().filter(|level| *level > self.0) {

@@ -20,38 +20,30 @@ pub fn tie(code: &Code) -> u64 {
     xxh3_64(code.as_str().as_bytes()) >> 1
 }
 
-/// A day as a `date`.
 pub fn date(day: Day) -> CqlDate {
     CqlDate(EPOCH.wrapping_add_signed(day.0))
 }
 
-/// The day of a `date`.
 pub fn day(date: CqlDate) -> Day {
     Day(date.0.wrapping_sub(EPOCH).cast_signed())
 }
 
-/// An instant as a `timestamp`.
 pub fn instant(at: Millis) -> CqlTimestamp {
     CqlTimestamp(at.0)
 }
 
-/// The instant of a `timestamp`.
 pub fn millis(at: CqlTimestamp) -> Millis {
     Millis(at.0)
 }
 
-/// A number as a `bigint`.
 pub fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// The name of a change as a `uuid`.
 pub fn uuid(operation: OperationId) -> Uuid {
     Uuid::from_u128(operation.0)
 }
 
-/// Parses a text column.
-///
 /// # Errors
 /// [`HotError::Damaged`] with the name of the column.
 pub fn parsed<T>(column: &str, text: &str) -> Result<T>

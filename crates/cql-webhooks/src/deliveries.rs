@@ -13,7 +13,7 @@ use webhooks::{Answered, Delivery, DeliveryFilter, DeliveryState, Message, Webho
 
 use crate::ClusterStore;
 use crate::endpoints::EndpointRow;
-use crate::error::{Result, unreadable};
+use crate::error::{Result, to_json, unreadable};
 use crate::numbers::{day_of, single};
 
 /// Statements under way at a time for one call.
@@ -24,7 +24,6 @@ const DAYS_TOGETHER: usize = 4;
 
 const DAY_S: u64 = 86_400;
 
-/// The states of a delivery that has ended.
 const ENDED: [DeliveryState; 3] =
     [DeliveryState::Delivered, DeliveryState::Failed, DeliveryState::Gap];
 
@@ -58,7 +57,6 @@ impl Facts {
         }
     }
 
-    /// After one more attempt.
     pub(crate) fn tried(&self, answered: &Answered, now: i64) -> Facts {
         let Answered { status, error, duration, .. } = answered;
         Facts {
@@ -106,20 +104,14 @@ impl Facts {
     fn read(text: &str) -> Result<Facts> {
         serde_json::from_str(text).map_err(|why| unreadable(format!("a delivery: {why}")))
     }
-
-    fn text(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|why| unreadable(why.to_string()))
-    }
 }
 
-/// A delivery that has ended, as it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct EndedRow {
     pub(crate) number: i64,
     pub(crate) state: DeliveryState,
     pub(crate) facts: Facts,
     pub(crate) body: Option<String>,
-    /// For how long it is kept.
     pub(crate) keep: Duration,
 }
 
@@ -132,7 +124,7 @@ impl ClusterStore {
         facts: &Facts,
         body: Option<&str>,
     ) -> Result<()> {
-        let facts = facts.text()?;
+        let facts = to_json(facts)?;
         match body {
             Some(body) => {
                 let cql = "INSERT INTO webhook_pending (webhook, number, delivery, body) \
@@ -180,7 +172,7 @@ impl ClusterStore {
                    VALUES (?, ?, ?, ?, ?, ?) USING TTL ?";
         let keep = i32::try_from(keep.as_secs().max(1)).unwrap_or(i32::MAX);
         let (state, day) = (state_column(*state), day_of(*number));
-        let values = (webhook, state, day, number, facts.text()?, body.as_deref(), keep);
+        let values = (webhook, state, day, number, to_json(facts)?, body.as_deref(), keep);
         Ok(self.session.write(cql, values).await?)
     }
 
@@ -196,7 +188,6 @@ impl ClusterStore {
         Ok(self.session.write(cql, values).await?)
     }
 
-    /// One that has ended.
     pub(crate) async fn logged(
         &self,
         webhook: i64,

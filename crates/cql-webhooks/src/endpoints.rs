@@ -16,7 +16,7 @@ use webhooks::{
 };
 
 use crate::ClusterStore;
-use crate::error::{Result, Trouble, unreadable};
+use crate::error::{Result, Trouble, to_json, unreadable};
 use crate::progress::Progress;
 
 /// What is known of an endpoint. Fields that a later release adds must have a default.
@@ -187,7 +187,6 @@ impl Terms {
 
 type Row = (String, i64, i64, String);
 
-/// The row of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndpointRow {
     pub(crate) name: String,
@@ -207,10 +206,6 @@ impl EndpointRow {
     pub(crate) fn shown(&self, progress: &Progress) -> Endpoint {
         self.terms.shown(&self.name, progress)
     }
-}
-
-fn text(terms: &Terms) -> Result<String> {
-    serde_json::to_string(terms).map_err(|why| unreadable(why.to_string()))
 }
 
 impl ClusterStore {
@@ -260,7 +255,7 @@ impl ClusterStore {
             }
             let cql = "INSERT INTO webhook (part, webhook_id, number, generation, terms) \
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
-            let values = (self.part, name, number, 0_i64, text(&terms)?);
+            let values = (self.part, name, number, 0_i64, to_json(&terms)?);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }
@@ -283,7 +278,7 @@ impl ClusterStore {
                        AND webhook_id = ? IF generation = ? AND number = ?";
             let seen = row.generation;
             row.generation += 1;
-            let values = (text(&row.terms)?, row.generation, self.part, name, seen, row.number);
+            let values = (to_json(&row.terms)?, row.generation, self.part, name, seen, row.number);
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 // If this process posts to it, not only from the next renewal on.
                 self.with_lane(row.number, |lane| lane.take_over(row.clone(), now));
@@ -355,7 +350,6 @@ impl ClusterStore {
         Ok((found.parsed()?, found.secret == made.secret))
     }
 
-    /// Forgets the secrets whose time is over.
     pub(crate) async fn forget_secrets(&self, now: i64) -> Result<()> {
         for row in self.endpoint_rows().await? {
             if row.terms.clone().forget_secrets(now) {
@@ -369,7 +363,6 @@ impl ClusterStore {
         Ok(())
     }
 
-    /// Deletes the row, and returns it.
     pub(crate) async fn delete_endpoint(&self, name: &str) -> Result<EndpointRow> {
         let mut attempts = Attempts::new("the end of the webhook", CALL_LIMIT);
         let mut deleted: Option<EndpointRow> = None;

@@ -1,12 +1,11 @@
 //! What goes wrong inside: the cluster, or the call itself.
 
 use hot::HotError;
+use serde::Serialize;
 use webhooks::WebhookError;
 
-/// What is done inside this crate.
 pub(crate) type Result<T> = std::result::Result<T, Trouble>;
 
-/// Why it was not done.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     Webhook(WebhookError),
@@ -35,7 +34,10 @@ impl From<Trouble> for WebhookError {
     }
 }
 
-/// A row does not read as what was written.
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|why| unreadable(why.to_string()))
+}
+
 pub(crate) fn unreadable(why: impl Into<String>) -> Trouble {
     Trouble::Cluster(HotError::Damaged(why.into()))
 }

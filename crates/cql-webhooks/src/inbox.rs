@@ -7,7 +7,7 @@ use webhooks::{Announced, Announcement, Delivery, DeliveryState, Matter, Message
 
 use crate::ClusterStore;
 use crate::deliveries::Facts;
-use crate::error::{Result, unreadable};
+use crate::error::{Result, to_json};
 use crate::lane::{Lane, Waiting};
 
 /// Rows that are taken at a time.
@@ -16,7 +16,6 @@ const TAKEN_TOGETHER: usize = 100;
 /// With so many deliveries that wait, announcements stay where they are: what waits is in memory.
 const WAITING_MAX: u64 = 10_000;
 
-/// What is left for the process that posts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Request {
@@ -36,7 +35,7 @@ impl Request {
 
 impl ClusterStore {
     async fn leave(&self, webhook: i64, request: &Request) -> Result<()> {
-        let text = serde_json::to_string(request).map_err(|why| unreadable(why.to_string()))?;
+        let text = to_json(request)?;
         let cql = "INSERT INTO webhook_inbox (webhook, id, request) VALUES (?, ?, ?)";
         self.session.write(cql, (webhook, request.id(), text)).await?;
         self.look_soon(webhook);
@@ -155,7 +154,7 @@ impl ClusterStore {
         if let Some(Some(())) = hurried {
             return Ok(());
         }
-        // Or the row that is written now would go with that of before.
+        // First: the delete that its old row still waits for would delete the new one.
         self.delete_ended(webhook).await?;
         let Some((state, facts, Some(body))) = self.logged(webhook, number).await? else {
             return Ok(());
@@ -163,6 +162,7 @@ impl ClusterStore {
         let facts = facts.again(true, now);
         self.store_pending(webhook, number, &facts, Some(&body)).await?;
         self.with_lane(webhook, |lane: &mut Lane| lane.insert(number, Waiting::written(facts)));
+        // Last: after a crash it is in both, and is listed once.
         self.delete_logged(webhook, number, state).await
     }
 }

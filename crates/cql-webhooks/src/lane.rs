@@ -27,7 +27,6 @@ const LOGGED_EACH_DAY: u64 = 100_000;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A delivery that waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
     pub(crate) facts: Facts,
@@ -51,16 +50,13 @@ impl Waiting {
 /// What becomes of a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It waits for its next attempt.
     Waits(Facts),
-    /// It has ended.
     Ends(DeliveryState, Facts),
 }
 
 /// What follows from attempts: to be written first, and then to be applied.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Of each delivery.
     pub(crate) fates: BTreeMap<i64, Fate>,
     pub(crate) failures: u64,
     pub(crate) failing_since: Option<i64>,
@@ -138,12 +134,10 @@ impl Lane {
         lane
     }
 
-    /// Whether this process is sure to hold it.
     pub(crate) fn is_leased(&self) -> bool {
         Instant::now() < self.until
     }
 
-    /// Whether it may be worked on.
     pub(crate) fn is_held(&self) -> bool {
         self.is_leased() && self.row.terms.is_active()
     }
@@ -160,7 +154,6 @@ impl Lane {
         self.ids.contains(id)
     }
 
-    /// How many wait.
     pub(crate) fn pending(&self) -> u64 {
         self.waiting.len() as u64
     }
@@ -198,7 +191,6 @@ impl Lane {
         Some(waiting)
     }
 
-    /// A number for a delivery that is queued now.
     pub(crate) fn next_number(&mut self, now: i64) -> i64 {
         self.numbers.next(now)
     }
@@ -223,7 +215,6 @@ impl Lane {
         queued
     }
 
-    /// Reads on behind this cursor.
     pub(crate) fn move_to(&mut self, cursor: String) {
         let last = self.waiting.keys().next_back().copied().unwrap_or_default();
         self.marks.push_back((last, cursor.clone()));
@@ -273,7 +264,6 @@ impl Lane {
         waits.collect()
     }
 
-    /// It was written as it was then.
     pub(crate) fn is_written(&mut self, number: i64) {
         match self.waiting.get_mut(&number) {
             Some(waiting) => {
@@ -331,7 +321,6 @@ impl Lane {
         }
     }
 
-    /// What follows from attempts of this endpoint.
     pub(crate) fn outcome(&self, tried: &[&Tried], moment: Moment, options: &Options) -> Outcome {
         let mut outcome = Outcome {
             failures: self.failures,
@@ -386,7 +375,6 @@ impl Lane {
         }
     }
 
-    /// Applies what was written.
     pub(crate) fn apply(&mut self, outcome: Outcome) {
         for (number, fate) in outcome.fates {
             // One that was written while it was posted has a row, too.
@@ -400,12 +388,10 @@ impl Lane {
         (self.failures, self.failing_since) = (outcome.failures, outcome.failing_since);
     }
 
-    /// Those whose rows are to be deleted.
     pub(crate) fn ended(&self) -> Vec<i64> {
         self.ended.iter().copied().collect()
     }
 
-    /// The row of this one is deleted.
     pub(crate) fn is_deleted(&mut self, number: i64) {
         self.ended.remove(&number);
     }
@@ -444,7 +430,6 @@ impl Lane {
         });
     }
 
-    /// Makes one due at once.
     pub(crate) fn hurry(&mut self, number: i64, facts: Facts) {
         if let Some(mut waiting) = self.remove(number) {
             waiting.facts = facts;
@@ -462,7 +447,6 @@ impl Lane {
         }
     }
 
-    /// What only this process knows.
     pub(crate) fn unwritten(&self) -> BTreeMap<i64, Facts> {
         let facts = |number: &i64| Some((*number, self.waiting.get(number)?.facts.clone()));
         self.unwritten.iter().filter_map(facts).collect()

@@ -63,11 +63,12 @@ impl ClusterStore {
         }
     }
 
-    /// Gives one back. If that fails, the lease lapses.
+    /// If that fails, the lease lapses.
     async fn give_back(&self, webhook: i64, me: &str) {
         let given = async {
             self.write_waiting(webhook, true).await?;
             self.save_progress(webhook).await?;
+            // Before the lease: another process may post from then on.
             self.forget_lane(webhook);
             self.let_go(webhook, me).await
         };

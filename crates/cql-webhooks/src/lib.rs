@@ -63,7 +63,6 @@ struct ClusterStore {
     session: Arc<CqlSession>,
     /// The CQL partition of all endpoints, and of all processes.
     part: i32,
-    /// How long the log keeps what has ended.
     log_keep: Duration,
     clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Until when this process is the first of all by its name.
@@ -106,7 +105,6 @@ impl ClusterStore {
         self.with_lane(webhook, |lane| lane.tended = None);
     }
 
-    /// What only this process knows of a delivery.
     fn unwritten_one(
         &self,
         webhook: i64,

@@ -11,7 +11,6 @@ const COUNT_BITS: u32 = 18;
 const WRITER_BITS: u32 = 4;
 const SECOND_AT: u32 = COUNT_BITS + WRITER_BITS;
 
-/// Gives numbers to the deliveries of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     writer: i64,

@@ -17,7 +17,6 @@ use crate::lane::{Fate, Lane, Outcome};
 /// How often what callers have left is taken, and cursors are saved.
 const TENDED_EVERY: Duration = Duration::from_secs(1);
 
-/// What becomes of a delivery, to be written.
 struct Write {
     webhook: i64,
     number: i64,
@@ -29,7 +28,6 @@ struct Write {
 }
 
 impl ClusterStore {
-    /// Looks after all endpoints of this process.
     pub(crate) async fn tend(&self, options: &Options) {
         let is_due = |lane: &Lane| {
             let every = TENDED_EVERY.min(options.look_every * 2);
@@ -65,7 +63,6 @@ impl ClusterStore {
         self.delete_ended(webhook).await
     }
 
-    /// Deletes the rows of what has ended.
     pub(crate) async fn delete_ended(&self, webhook: i64) -> Result<()> {
         let ended = self.with_lane(webhook, |lane| lane.ended()).unwrap_or_default();
         let deletes = ended.into_iter().map(|number| async move {
@@ -149,7 +146,6 @@ impl ClusterStore {
         self.log(webhook, &EndedRow { number, state, facts, body: None, keep }).await
     }
 
-    /// What is due at an endpoint, with the bodies.
     pub(crate) async fn due_at(
         &self,
         want: &Want,

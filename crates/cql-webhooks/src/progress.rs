@@ -20,7 +20,6 @@ pub(crate) struct Progress {
     pub(crate) failures: u64,
     /// When the first of them failed.
     pub(crate) failing_since: Option<i64>,
-    /// Deliveries that wait.
     pub(crate) pending: u64,
     /// When the oldest of them was queued.
     pub(crate) oldest: Option<i64>,
@@ -39,7 +38,6 @@ type Row = (
     Option<i64>,
 );
 
-/// The row of an endpoint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProgressRow {
     pub(crate) holder: Option<String>,
@@ -117,7 +115,6 @@ impl ClusterStore {
         }
     }
 
-    /// Gives a lease back.
     pub(crate) async fn let_go(&self, webhook: i64, me: &str) -> Result<()> {
         let cql = "UPDATE webhook_progress SET holder = null WHERE webhook = ? IF holder = ?";
         let sent = self.session.change(StatementProfile::Change, cql, (webhook, me)).await?;

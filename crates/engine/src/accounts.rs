@@ -29,18 +29,11 @@ impl Engine {
         }
     }
 
-    /// The account of a login; `None` if the login is unknown.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>, Failure> {
         Ok(self.hot.account_of_login(login_id).await?)
     }
 
     /// Whether a token with this `user_id` may still be used: an account made here has to exist.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn is_known(&self, user_id: &UserId) -> Result<bool, Failure> {
         match user_id.as_str().starts_with(ACCOUNT_PREFIX) {
             true => Ok(self.hot.has_account(user_id).await?),

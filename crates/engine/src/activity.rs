@@ -16,21 +16,17 @@ const HOURLY_DAYS_MAX: usize = 31;
 /// Most days of one request by the day: as long as sums are kept, two years.
 const DAILY_DAYS_MAX: usize = 731;
 
-/// Over which time sums are added up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// An hour, counted from the first instant of the day.
     Hour,
-    /// A day of the zone.
     Day,
 }
 
-/// Which sums to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountsRequest {
     /// Of one campaign, or of all together.
     pub campaign: Option<CampaignId>,
-    /// By the hour or the day.
     pub by: By,
     /// The days, both ends inclusive.
     pub days: RangeInclusive<Date>,
@@ -38,30 +34,24 @@ pub struct CountsRequest {
     pub zone: Option<Zone>,
 }
 
-/// The sums of one hour or day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountsOfTime {
-    /// Its first instant.
     pub begins_at: Millis,
     /// The first instant after it.
     pub ends_at: Millis,
     /// The day that it is, or is in.
     pub on: Date,
-    /// What was done how often.
     pub activity: Activity,
 }
 
 /// Sums, oldest first, also of hours and days in which nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountsView {
-    /// The zone of the days.
     pub zone: Zone,
-    /// They.
     pub counts: Vec<CountsOfTime>,
 }
 
 impl CountsView {
-    /// All of it together.
     pub fn sum(&self) -> Activity {
         let mut sum = Activity::default();
         self.counts.iter().for_each(|it| sum.add(it.activity));
@@ -75,7 +65,6 @@ impl CountsView {
         (from, until)
     }
 
-    /// The hour or day that this quarter is in.
     pub fn of_quarter(&mut self, quarter: i64) -> Option<&mut CountsOfTime> {
         let at = quarter * QUARTER_MS;
         let behind = self.counts.partition_point(|it| it.begins_at.0 <= at);
@@ -108,9 +97,6 @@ impl Engine {
     }
 
     /// Adds up what happened, so that its events may be deleted.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn count_activity(&self) -> Result<(), Failure> {
         match self.hot.activities() {
             Some(activities) => Ok(activities.count_activity().await?),
@@ -119,9 +105,6 @@ impl Engine {
     }
 
     /// Deletes sums that are older than two years, if the store has any. Returns how many.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn forget_activity(&self) -> Result<u64, Failure> {
         let Some(activities) = self.hot.activities() else { return Ok(0) };
         let before = quarter_of(self.now()) - DAILY_DAYS_MAX as i64 * 96;

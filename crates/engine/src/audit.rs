@@ -29,9 +29,6 @@ impl Engine {
     }
 
     /// Enters something that `caller` has done outside of the store. Does nothing if the store keeps no audit.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn record(&self, caller: &Caller, event: AuditEvent) -> Result<(), Failure> {
         match self.hot.audit() {
             Some(audit) => {
@@ -42,7 +39,6 @@ impl Engine {
         }
     }
 
-    /// What `caller` does now.
     pub(crate) fn act(&self, caller: &Caller, reason: Option<Reason>) -> Act {
         Act { actor: Actor::new(&caller.to_string()), at: self.now(), reason }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::import::REJECT_HEADER;
 use coupon::campaign::{Batch, STOCK_MAX};
 use coupon::ids::{BatchId, CampaignId, Reason};
 use coupon::minted::{CodeKey, KeyId};
@@ -10,18 +11,16 @@ use hot::{MintOrder, RejectedLine};
 
 use crate::campaigns::must_lie;
 use crate::failure::{Done, Failure, found};
-use crate::import::{REJECT_HEADER, reject_row};
+use crate::import::reject_row;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
 const READERS: [Role; 2] = [Role::Operator, Role::Admin];
 
-/// Which batch to mint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRequest {
-    /// Its name; made here if it is missing.
+    /// Made here if it is missing.
     pub id: Option<BatchId>,
-    /// How many coupons.
     pub count: u64,
 }
 
@@ -60,8 +59,6 @@ impl Engine {
         Ok(self.hot.batches(campaign, after, limit.min(PAGE_MAX)).await?)
     }
 
-    /// Reads one batch.
-    ///
     /// # Errors
     /// `NotFound`.
     pub async fn batch(
@@ -106,11 +103,9 @@ impl Engine {
                 Ok(lines.last().map(|last| (lines.iter().map(row).collect(), last.line)))
             }
         });
-        once(async { Ok(REJECT_HEADER.to_owned()) }).chain(rows)
+        once(async { Ok(format!("{REJECT_HEADER}\n")) }).chain(rows)
     }
 
-    /// Pauses or resumes a batch.
-    ///
     /// # Errors
     /// `NotFound`.
     pub async fn pause_batch(

@@ -19,12 +19,10 @@ pub enum Role {
     Shop,
     /// Reads everything but lists of codes, and changes nothing.
     Operator,
-    /// Everything.
     Admin,
 }
 
 impl Role {
-    /// `user`, `shop`, `operator` or `admin`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::User => "user",
@@ -41,7 +39,6 @@ impl fmt::Display for Role {
     }
 }
 
-/// The text is no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {0:?}, want user, shop, operator or admin")]
 pub struct BadRole(String);
@@ -57,10 +54,8 @@ impl FromStr for Role {
     }
 }
 
-/// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// What they may do.
     pub role: Role,
     /// Their name in the token, or their name in the console.
     pub subject: UserId,
@@ -79,7 +74,6 @@ impl fmt::Display for Caller {
 }
 
 impl Caller {
-    /// The bearer of a token.
     pub fn new(role: Role, subject: UserId) -> Caller {
         Caller { role, subject, is_staff: false }
     }
@@ -89,7 +83,6 @@ impl Caller {
         Caller { role, subject: name, is_staff: true }
     }
 
-    /// The name of a person at the console.
     pub(crate) fn staff_name(&self) -> Option<&str> {
         self.is_staff.then(|| self.subject.as_str())
     }

@@ -22,10 +22,8 @@ use draft::normal_form;
 pub(crate) use faults::must_lie;
 use faults::{bad_metadata, bad_name, range};
 
-/// A campaign as a caller may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CampaignView {
-    /// The campaign.
     pub campaign: Arc<Campaign>,
     /// Its counts, and the moment at which they were counted; users do not see them.
     pub counts: Option<(CampaignCounts, Millis)>,
@@ -67,6 +65,8 @@ impl Engine {
         }
         let stock = draft.stock.unwrap_or(0);
         let campaign = self.campaign_of(draft, now)?;
+        // Before the code is written: until they know, other processes refuse long codes without a
+        // read.
         if campaign.shared_code.as_ref().is_some_and(Code::is_long) {
             self.hot.announce_long_codes().await?;
         }
@@ -143,8 +143,6 @@ impl Engine {
         Ok(named.or(of_campaign).unwrap_or_else(Zone::utc))
     }
 
-    /// Reads one campaign.
-    ///
     /// # Errors
     /// `NotFound`.
     pub async fn campaign(

@@ -5,13 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use coupon::time::Millis;
 
-/// Tells the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now, in UTC.
+    /// In UTC.
     fn now(&self) -> Millis;
 }
 
-/// The clock of the machine.
 pub struct SystemClock;
 
 impl Clock for SystemClock {
@@ -25,17 +23,14 @@ impl Clock for SystemClock {
 pub struct SetClock(AtomicI64);
 
 impl SetClock {
-    /// A clock that stands at `now`.
     pub fn at(now: Millis) -> SetClock {
         SetClock(AtomicI64::new(now.0))
     }
 
-    /// Sets it.
     pub fn set(&self, now: Millis) {
         self.0.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves it forward by `ms` milliseconds.
     pub fn pass(&self, ms: i64) {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }

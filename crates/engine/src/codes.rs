@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coupon::campaign::{BatchKind, MintedRun};
+use coupon::campaign::{BATCHES_MAX, BatchKind, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{BatchId, CampaignId};
 use futures::Stream;
@@ -17,27 +17,18 @@ use crate::{AuditEvent, Caller, Engine, Role};
 /// eight times as many, a redeem waited four milliseconds for one chunk.
 const CHUNK: u64 = 512;
 
-/// Most batches read for one list of codes: all that a campaign may have.
-const BATCHES: usize = coupon::campaign::BATCHES_MAX;
-
-/// Which codes.
 #[derive(Clone, Debug, Default)]
 pub struct CodesRequest {
-    /// Only those of one batch.
     pub batch: Option<BatchId>,
     /// Only those after this one, in the order of the list.
     pub after: Option<CodeText>,
-    /// What is made of them.
     pub format: CodesFormat,
 }
 
-/// What is made of a list of codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CodesFormat {
-    /// A file of lines.
     #[default]
     Csv,
-    /// A workbook.
     Xlsx,
     /// A page to print.
     Sheet,
@@ -78,7 +69,7 @@ impl Engine {
         let terms = self.campaign(caller, campaign).await?.campaign;
         let batches = match &request.batch {
             Some(id) => vec![self.batch(caller, campaign, id).await?],
-            None => self.hot.batches(campaign, None, BATCHES).await?,
+            None => self.hot.batches(campaign, None, BATCHES_MAX).await?,
         };
         let runs = batches.iter().filter_map(|batch| match batch.kind {
             BatchKind::Minted(run) => Some(run),

@@ -21,19 +21,16 @@ pub const COMPACTION_SILENT_MS: i64 = 60_000;
 /// Longest name and longest reason of a run, in characters.
 const TEXT_CHARS_MAX: usize = 300;
 
-/// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompactionRun {
     id: String,
     /// Who runs it: an actor as the audit names them, or `serve` by itself.
     pub by: String,
-    /// The machine on which it runs.
     pub host: String,
     /// When it began, in milliseconds since 1970.
     pub began_at: i64,
     /// When it said something the last time.
     pub seen_at: i64,
-    /// How far it is.
     pub step: CompactionStep,
     /// What it has done, once it is over.
     pub ended: Option<CompactionEnd>,
@@ -42,7 +39,6 @@ pub struct CompactionRun {
     broke_off: bool,
 }
 
-/// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompactionStep {
     /// The expiry day at which it works, as a number of days since 1970.
@@ -53,16 +49,13 @@ pub struct CompactionStep {
     pub total: u64,
 }
 
-/// What a run has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompactionEnd {
-    /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// Expiry days of which something was done.
     pub days: u64,
     /// Coupons that were copied to the archive.
     pub rows: u64,
-    /// Bytes of the files that were written.
     pub bytes: u64,
     /// Why it, or a part of it, failed.
     pub failed: Option<String>,
@@ -80,7 +73,6 @@ pub enum OtherRuns {
 }
 
 impl CompactionRun {
-    /// One that begins now.
     pub fn new(by: &str, host: &str, now: Millis) -> CompactionRun {
         CompactionRun {
             id: uuid::Uuid::new_v4().to_string(),
@@ -105,7 +97,6 @@ impl CompactionRun {
         self.ended.as_ref().is_some_and(|it| it.days == 0 && it.failed.is_none())
     }
 
-    /// The expiry day at which it works.
     pub fn day(&self) -> Option<Day> {
         self.step.day.map(Day)
     }
@@ -113,17 +104,11 @@ impl CompactionRun {
 
 impl Engine {
     /// The last runs of all processes, the newest first. One read.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn compaction_runs(&self) -> Result<Vec<CompactionRun>, Failure> {
         self.read_fact(Fact::Compactions, may_read).await
     }
 
     /// Enters a run that begins. Returns the other one if `others` says that it comes first.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn begin_compaction(
         &self,
         run: &CompactionRun,
@@ -154,9 +139,6 @@ impl Engine {
     }
 
     /// Enters what became of a run since. Does nothing if the list has it no more.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn note_compaction(&self, run: &CompactionRun) -> Result<(), Failure> {
         let mut run = run.clone();
         if let Some(failed) = run.ended.as_mut().and_then(|ended| ended.failed.as_mut()) {

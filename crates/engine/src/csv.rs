@@ -12,8 +12,7 @@ pub fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
     row
 }
 
-/// A cell, quoted where necessary, that no spreadsheet runs as a formula: see
-/// [`coupon::cell_guard`].
+/// Quoted where necessary; no spreadsheet runs it as a formula: see [`coupon::cell_guard`].
 pub fn cell(text: &str) -> String {
     let cell = guarded(text);
     match cell.contains([',', ';', '"', '\n', '\r', '\t']) || text.trim() != text {

@@ -11,14 +11,11 @@ use coupon::time::Millis;
 use crate::Role;
 use crate::coupons::CouponView;
 
-/// One thing that happened to a coupon, as a caller may see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventView<'a> {
     /// Its number among the events that the caller sees, from 1.
     pub sequence: usize,
-    /// The event's name on the wire.
     pub kind: &'static str,
-    /// When it was accepted.
     pub at: Millis,
     /// Who did it, `role:name`. Users see only the role of somebody else.
     pub actor: &'a str,
@@ -27,7 +24,7 @@ pub struct EventView<'a> {
 }
 
 impl CouponView {
-    /// The history as the caller may see it, oldest first.
+    /// Oldest first; empty unless the caller sees the coupon in full.
     pub fn events(&self) -> Vec<EventView<'_>> {
         let events = self.coupon.events();
         match &self.user {

@@ -14,10 +14,7 @@ use crate::{Engine, HotError};
 /// How often a fact is read again because another process was changing it.
 const TRIES: u32 = 16;
 
-/// A fact that decides something: an empty one if it was never written.
-///
-/// # Errors
-/// Damaged, if it is no such JSON.
+/// A fact that decides something: an empty one if it was never written, an error if it is damaged.
 pub(crate) fn must_read<T: DeserializeOwned + Default>(
     fact: Fact,
     text: Option<&str>,
@@ -34,22 +31,15 @@ pub(crate) fn may_read<T: DeserializeOwned + Default>(
     Ok(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
 }
 
-/// How a fact is read.
 pub(crate) type Read<T> = fn(Fact, Option<&str>) -> Result<T, Failure>;
 
 impl Engine {
-    /// A fact as any process wrote it last. One read.
-    ///
-    /// # Errors
-    /// Those of the store, and those of `read`.
+    /// As any process wrote it last. One read.
     pub(crate) async fn read_fact<T>(&self, fact: Fact, read: Read<T>) -> Result<T, Failure> {
         read(fact, self.hot.fact(fact).await?.as_deref())
     }
 
     /// [`change_fact`] of this store.
-    ///
-    /// # Errors
-    /// Those of [`change_fact`].
     pub(crate) async fn change_fact<T: Serialize + Send>(
         &self,
         fact: Fact,
@@ -62,9 +52,6 @@ impl Engine {
 
 /// Changes a fact, again if another process has changed it meanwhile, and returns it. Writes nothing if `change`
 /// returns false.
-///
-/// # Errors
-/// Those of the store, of `read` and of `change`.
 pub(crate) async fn change_fact<T: Serialize + Send>(
     hot: &dyn HotStore,
     fact: Fact,

@@ -9,17 +9,14 @@ use ::import::FileError;
 use crate::coupons::CouponView;
 use crate::import::ImportStopped;
 
-/// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The field.
     pub field: String,
     /// What was found and what is wanted.
     pub detail: String,
 }
 
 impl Fault {
-    /// A fault of `field`.
     pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Fault {
         Fault { field: field.into(), detail: detail.into() }
     }
@@ -29,28 +26,20 @@ impl Fault {
 /// [`Failure::BrokenOff`] and [`Failure::ImportStopped`].
 #[derive(Debug)]
 pub enum Failure {
-    /// A rule refused it.
     Refused {
-        /// Which.
         refusal: Refusal,
         /// The coupon, if the caller may see it.
         coupon: Option<Box<CouponView>>,
     },
-    /// Fields of the request are wrong.
     Invalid(Vec<Fault>),
-    /// The caller's role may not do this.
     Forbidden(String),
-    /// The file of an import cannot be used at all.
     BadFile(BadFile),
     /// The caller's stream ended in an error.
     BrokenOff(String),
-    /// The login has an account already.
     LoginTaken,
     /// What was to be changed has another tag than the request wants.
     OtherTag,
-    /// There is no code key to mint with.
     NoCodeKey,
-    /// The store failed.
     Store(HotError),
     /// The store failed during an import; some lines are imported.
     ImportStopped(Box<ImportStopped>),
@@ -61,7 +50,6 @@ impl Failure {
         Failure::Refused { refusal, coupon: None }
     }
 
-    /// One field that is wrong.
     pub fn invalid(field: &str, detail: impl Into<String>) -> Failure {
         Failure::Invalid(vec![Fault::new(field, detail)])
     }
@@ -90,7 +78,6 @@ impl From<FileError> for Failure {
 /// The result of a write that was made now or by an earlier request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done<T> {
-    /// It was made now.
     Created(T),
     /// An earlier request made the same write, and it still stands.
     Same(T),
@@ -105,14 +92,12 @@ impl<T> Done<T> {
         }
     }
 
-    /// What was made or found.
     pub fn into_inner(self) -> T {
         match self {
             Done::Created(it) | Done::Same(it) => it,
         }
     }
 
-    /// The same, with `f` applied to its content.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Done<U> {
         match self {
             Done::Created(it) => Done::Created(f(it)),

@@ -21,14 +21,11 @@ pub const EVENTS_MAX: usize = 1_000;
 /// Most events that one call looks at, of which its filter may leave none: some 20 ms.
 const LOOKED_AT_MAX: usize = 10_000;
 
-/// Which events to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventsRequest {
-    /// From where on.
     pub from: FeedStart,
     /// Only these types. `None`: all but those of [`EventType::is_left_out`].
     pub types: Option<BTreeSet<EventType>>,
-    /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// At most so many; [`EVENTS_DEFAULT`] by default.
     pub limit: Option<u64>,
@@ -47,16 +44,12 @@ pub struct EventsView {
     pub is_end: bool,
 }
 
-/// What a reader of the feed gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventsAnswer {
-    /// Some events.
     Events(EventsView),
     /// The cursor leads to nothing any more.
     Gone {
-        /// Why.
         detail: &'static str,
-        /// The cursor to go on from.
         go_on: String,
     },
     /// The store keeps no events.
@@ -64,8 +57,6 @@ pub enum EventsAnswer {
 }
 
 impl Engine {
-    /// Reads what happened.
-    ///
     /// # Errors
     /// `Forbidden` for users; `Invalid` for a cursor of another store.
     pub async fn events(
@@ -128,9 +119,6 @@ impl Engine {
     }
 
     /// Deletes events that are older than `kept_ms` milliseconds, and returns how many.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn forget_events(&self, kept_ms: i64) -> Result<u64, Failure> {
         let before = self.now().plus_ms(-kept_ms);
         let mut forgotten = 0;
@@ -142,7 +130,6 @@ impl Engine {
         }
     }
 
-    /// Each event with the code of its coupon as people read it.
     async fn printed(
         &self,
         events: Vec<FeedEvent>,

@@ -31,10 +31,8 @@ const SILENT_MS: i64 = 24 * 3_600_000;
 /// A reader that has not asked for so long is gone, in milliseconds.
 const GONE_MS: i64 = 30 * SILENT_MS;
 
-/// A reader of the feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedReader {
-    /// As it calls itself.
     pub name: String,
     /// Who reads, as the audit names them.
     pub by: String,
@@ -78,9 +76,6 @@ impl Noted {
 
 impl Engine {
     /// The readers, those that are furthest behind first. One read.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn feed_readers(&self) -> Result<Vec<FeedReader>, Failure> {
         let mut readers = self.read_fact(Fact::FeedReaders, may_read::<Vec<FeedReader>>).await?;
         readers.sort_by(|one, other| (one.read_to, &one.name).cmp(&(other.read_to, &other.name)));
@@ -107,7 +102,7 @@ impl Engine {
     }
 }
 
-/// Enters a reader in the list, if there is a place for it.
+/// False if there is no place.
 fn enter(readers: &mut Vec<FeedReader>, reader: FeedReader, now: Millis) -> bool {
     let silent_ms = |it: &FeedReader| now.0.saturating_sub(it.seen_at).saturating_abs();
     readers.retain(|it| it.name != reader.name && silent_ms(it) < GONE_MS);

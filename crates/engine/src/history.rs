@@ -18,7 +18,6 @@ pub use coupons::{CouponsRequest, DayOf};
 pub(crate) use redemptions::redemptions_of;
 pub use redemptions::{RedemptionEntry, RedemptionsRequest};
 
-/// The rows of a coupon.
 type Rows<T> = dyn Fn(&Engine, &CouponSnapshot) -> Vec<T> + Send + Sync;
 
 /// A stream of rows, by partition and by code; those of one coupon in their order.

@@ -27,21 +27,18 @@ pub use ::import::{
 pub use dry_run::{
     CheckedLines, DRY_RUN_LOOKUPS_MAX, DRY_RUN_PARSED_MAX, DRY_RUN_REJECTED_MAX, DryRun, ParsedLine,
 };
-pub use rejected::{REJECT_HEADER, reject_row};
+pub use rejected::reject_row;
 pub use repeats::REPEATS_MAX;
 pub use stopped::ImportStopped;
 
 /// Days for which rejected lines are kept for the report.
 pub const REJECTED_KEPT_DAYS: u16 = 30;
 
-/// What to import, and into which batch.
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
-    /// The campaign.
     pub campaign: CampaignId,
-    /// The batch; made here if it is missing.
+    /// Made here if it is missing.
     pub batch: Option<BatchId>,
-    /// How the file is read.
     pub format: FileFormat,
 }
 
@@ -82,9 +79,6 @@ impl Engine {
     }
 
     /// Deletes rejected lines older than `days`, and returns how many.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn forget_rejected_lines(&self, days: u16) -> Result<u64, Failure> {
         let before = self.now().plus_ms(-i64::from(days) * DAY_MS);
         let mut forgotten = 0;

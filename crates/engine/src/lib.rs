@@ -102,7 +102,6 @@ pub use staff::{
 };
 pub use walk::{PartitionCoupons, Sifted};
 
-/// Everything that couponry does with coupons.
 pub struct Engine {
     hot: Arc<dyn HotStore>,
     cold: Arc<ColdStore>,
@@ -141,12 +140,10 @@ impl Engine {
         self.stream_limit.wrap(stream)
     }
 
-    /// The time now.
     pub fn now(&self) -> Millis {
         self.clock.now()
     }
 
-    /// The figures of the hot store.
     pub fn gauge(&self) -> Gauge {
         self.hot.gauge()
     }
@@ -167,9 +164,6 @@ impl Engine {
     }
 
     /// Makes one small durable write, to measure how long it takes.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn touch(&self) -> Result<(), HotError> {
         self.hot.touch(self.now()).await
     }
@@ -189,12 +183,10 @@ impl Engine {
         Arc::clone(&self.hot) as Arc<dyn Partitions>
     }
 
-    /// The cold tier, for the commands of operators.
     pub fn cold(&self) -> &Arc<ColdStore> {
         &self.cold
     }
 
-    /// The code of a coupon as people read it.
     fn printed_of(&self, snapshot: &CouponSnapshot) -> String {
         self.printed_with(snapshot.coupon.code(), snapshot.campaign.code_prefix.as_ref())
     }
@@ -238,7 +230,6 @@ impl Engine {
         }
     }
 
-    /// The handout of a campaign.
     async fn handout(&self, id: &CampaignId) -> Result<Handout, Failure> {
         if let Ok(known) = self.handouts.read()
             && let Some(handout) = known.get(id)

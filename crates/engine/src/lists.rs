@@ -21,31 +21,23 @@ pub const PAGE_MAX: usize = 1_000;
 /// Longest span of `expires_at` in a list of everybody's coupons, in days: a month.
 pub const SPAN_DAYS_MAX: i64 = 31;
 
-/// Which coupons to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
-    /// Those of one holder; users always list their own.
+    /// Users always list their own.
     pub user: Option<UserId>,
-    /// Those of one campaign.
     pub campaign: Option<CampaignId>,
-    /// Only those that pass this filter.
     pub filter: CouponFilter,
     /// Only those whose last day this is, in this zone.
     pub expires_on: Option<(Date, Zone)>,
-    /// In which order.
     pub order: ListOrder,
-    /// Only those after this position.
     pub after: Option<Position>,
-    /// At most so many; [`PAGE_DEFAULT`] by default.
+    /// [`PAGE_DEFAULT`] by default.
     pub limit: Option<u64>,
 }
 
-/// One page.
 #[derive(Clone, Debug)]
 pub struct ListView {
-    /// The coupons.
     pub coupons: Vec<CouponView>,
-    /// Where the next page begins.
     pub next: Option<Position>,
 }
 

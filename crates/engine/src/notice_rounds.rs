@@ -27,11 +27,8 @@ pub struct NoticeRound {
     pub began_at: i64,
     /// The destination, by the name of its memory.
     pub to: String,
-    /// Notices that were sent.
     pub sent: u64,
-    /// Coupons in them.
     pub coupons: u64,
-    /// Notices that the receiver refused.
     pub refused: u64,
     /// Notices that may have arrived, or not.
     pub failed: u64,
@@ -45,17 +42,11 @@ impl NoticeRound {
 
 impl Engine {
     /// The last rounds of all processes, the newest first. One read.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn notice_rounds(&self) -> Result<Vec<NoticeRound>, Failure> {
         self.read_fact(Fact::NoticeRounds, may_read).await
     }
 
     /// Enters a round, unless it had nothing to send.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn note_notice_round(&self, mut round: NoticeRound) -> Result<(), Failure> {
         if round.is_idle() {
             return Ok(());

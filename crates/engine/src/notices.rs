@@ -25,16 +25,13 @@ pub const NOTICE_TYPE: &str = "coupons.expiring";
 /// and clocks that are put back in between.
 const SLACK_DAYS: u16 = 2;
 
-/// A number of days before the last day, watched since some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
-    /// The days.
     pub days: u16,
     /// The first run with this watch: coupons that reached it on an earlier day get no notice.
     pub since: Millis,
 }
 
-/// A notice that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The watch that the coupon has reached.
@@ -43,16 +40,12 @@ pub struct Due {
     pub days_left: u16,
 }
 
-/// A coupon whose holder is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueCoupon {
-    /// Its holder.
     pub user: UserId,
     /// Its code as people read it.
     pub code: String,
-    /// The coupon.
     pub coupon: Coupon,
-    /// What is due.
     pub due: Due,
 }
 
@@ -63,7 +56,6 @@ pub struct DuePage {
     pub coupons: Vec<DueCoupon>,
     /// How many coupons with holders were looked at.
     pub looked_at: usize,
-    /// Where the next page begins.
     pub next: Option<ListPosition>,
 }
 

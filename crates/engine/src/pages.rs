@@ -23,7 +23,6 @@ use crate::failure::Failure;
 use archived::ArchivedPage;
 pub use position::{Position, Tie};
 
-/// Which page is wanted.
 pub(crate) struct PageQuery {
     pub(crate) scope: ListScope,
     pub(crate) filter: CouponFilter,
@@ -32,14 +31,12 @@ pub(crate) struct PageQuery {
     pub(crate) limit: usize,
 }
 
-/// One page.
 pub(crate) struct Page {
     pub(crate) snapshots: Vec<CouponSnapshot>,
     pub(crate) next: Option<Position>,
 }
 
 impl Engine {
-    /// One page over both tiers.
     pub(crate) async fn page(&self, query: PageQuery) -> Result<Page, Failure> {
         let now = self.now();
         let in_hot = ListQuery {

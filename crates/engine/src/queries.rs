@@ -20,14 +20,11 @@ pub const QUERY_BYTES_MAX: usize = 4_000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 80;
 
-/// One query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedQuery {
     /// Its name in addresses; another one for each query that was ever saved.
     pub id: String,
-    /// Its name for people.
     pub name: String,
-    /// The SQL.
     pub sql: String,
     /// Who saved it, as the audit names them.
     pub by: String,
@@ -90,9 +87,6 @@ impl Engine {
     }
 
     /// Enters that somebody runs a query, before its answer: `name` is that of a saved one.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn query_runs(
         &self,
         caller: &Caller,
@@ -104,8 +98,6 @@ impl Engine {
         self.record(caller, AuditEvent::of_store(AuditKind::QueryRun, changes)).await
     }
 
-    /// Deletes a saved query.
-    ///
     /// # Errors
     /// `Forbidden` unless an operator or an admin asks; `NotFound`.
     pub async fn delete_query(&self, caller: &Caller, id: &str) -> Result<(), Failure> {

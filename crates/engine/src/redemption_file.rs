@@ -31,10 +31,8 @@ const COLUMNS: [&str; 10] = [
     "time_zone",
 ];
 
-/// A file as it comes.
 pub type Lines = BoxStream<'static, Result<String, Failure>>;
 
-/// What is left of a file.
 struct Rest {
     engine: Arc<Engine>,
     caller: Caller,

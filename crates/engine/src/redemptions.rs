@@ -29,12 +29,9 @@ pub const REDEMPTION_DAYS_MAX: usize = 366;
 /// Most archived coupons that one page may look at, by the statistics of their files: some seconds.
 const ARCHIVED_MAX: u64 = 10_000_000;
 
-/// Which redemptions to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionListRequest {
-    /// Only those of this order.
     pub order: Option<OrderRef>,
-    /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// The days on which they were made, both ends inclusive. Needed without an order.
     pub days: Option<RangeInclusive<Date>>,
@@ -42,14 +39,12 @@ pub struct RedemptionListRequest {
     pub zone: Option<Zone>,
     /// Only those after this position. Those of an order are all on one page.
     pub after: Option<RedeemedPosition>,
-    /// At most so many.
     pub limit: usize,
 }
 
 /// Where a page of redemptions ended: the next page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedeemedPosition {
-    /// When the last redemption was made.
     pub at: Millis,
     /// Orders redemptions of one instant.
     pub tie: Tie,
@@ -58,15 +53,11 @@ pub struct RedeemedPosition {
 /// Some redemptions, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionListView {
-    /// They.
     pub redemptions: Vec<RedemptionEntry>,
-    /// The zone of the days.
     pub zone: Zone,
-    /// Where the next page begins.
     pub next: Option<RedeemedPosition>,
 }
 
-/// A span of time in a zone.
 struct Within {
     campaign: Option<CampaignId>,
     days: Option<RangeInclusive<Date>>,
@@ -84,7 +75,6 @@ struct Listed {
 type ArchivedListed = (Vec<Listed>, Option<RedeemedPosition>);
 
 impl RedeemedPosition {
-    /// Which of two positions comes first in the list.
     fn order(&self, other: &RedeemedPosition) -> Ordering {
         let newer = other.at.cmp(&self.at);
         newer.then_with(|| match (&self.tie, &other.tie) {
@@ -139,9 +129,6 @@ impl Engine {
     }
 
     /// Deletes what is known of the orders of redemptions that were made more than `days` days ago.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn forget_orders(&self, days: i32) -> Result<u64, Failure> {
         let Some(store) = self.hot.redemptions() else { return Ok(0) };
         Ok(store.forget_orders(Day(self.now().day().0.saturating_sub(days))).await?)
@@ -187,7 +174,6 @@ impl Engine {
         Ok(Some(listed))
     }
 
-    /// One page over both tiers.
     async fn page_of(
         &self,
         store: &dyn Redemptions,
@@ -225,7 +211,6 @@ impl Engine {
         Ok((all, next))
     }
 
-    /// The first redemptions of archived coupons after a position.
     async fn archived_redemptions(
         &self,
         within: &Within,
@@ -273,8 +258,7 @@ impl Engine {
         Ok((self.listed(found).await?, end))
     }
 
-    /// Archived redemptions with their terms, without those of campaigns that a restored hot store does not
-    /// know.
+    /// Leaves out those of campaigns that a restored hot store does not know.
     async fn listed(
         &self,
         found: Vec<(RedeemedPosition, OrderRef, Day, Coupon)>,

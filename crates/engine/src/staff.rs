@@ -68,7 +68,6 @@ impl StaffRole {
     }
 }
 
-/// The text is no role of the console.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {0:?}, want viewer, marketer, support, operator or admin")]
 pub struct BadStaffRole(String);
@@ -82,12 +81,10 @@ impl FromStr for StaffRole {
     }
 }
 
-/// One person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaffMember {
     /// Their name, with which they sign in.
     pub name: String,
-    /// What they may do.
     pub role: StaffRole,
     /// The hash of their password; empty if they sign in at the company's identity provider.
     pub password_hash: String,
@@ -118,7 +115,6 @@ impl StaffMember {
         self.role = role;
     }
 
-    /// Ends all of their sessions.
     fn end_all(&mut self) {
         self.generation += 1;
         self.ended.clear();
@@ -157,9 +153,7 @@ fn is_zero(number: &i64) -> bool {
 pub struct Invitation {
     /// Its own name, a UUID of version 7, which says when it was made: it is used once.
     pub id: String,
-    /// When it is good no more.
     pub expires_at: Millis,
-    /// What the person may do.
     pub role: StaffRole,
     /// The name that the link is for. Only such a link may give an account that there is a new password: whoever
     /// got another one could otherwise take the name of an admin.
@@ -178,22 +172,19 @@ pub struct Identified {
     pub identity: String,
     /// The name of an account that is made for them.
     pub name: UserId,
-    /// What they may do here.
     pub role: StaffRole,
 }
 
 impl StaffList {
-    /// Everybody, in the order of their names.
+    /// In the order of their names.
     pub fn people(&self) -> &[StaffMember] {
         &self.people
     }
 
-    /// The account of this name.
     pub fn member(&self, name: &str) -> Option<&StaffMember> {
         self.people.iter().find(|member| member.name == name)
     }
 
-    /// Whether a one-time link can be used still.
     pub fn is_open(&self, link: &Invitation) -> bool {
         let is_used = self.used.iter().any(|(used, _)| *used == link.id);
         let by_admin = link.by.as_ref().is_none_or(|(name, generation)| {
@@ -360,9 +351,6 @@ impl Engine {
     }
 
     /// Enters that somebody has signed in.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn staff_signed_in(&self, caller: &Caller) -> Result<(), Failure> {
         self.record_staff(caller, AuditKind::StaffSignedIn, caller.subject.as_str(), None).await
     }
@@ -464,7 +452,6 @@ impl Engine {
         self.record(caller, AuditEvent::of_store(kind, named(name, role))).await
     }
 
-    /// Changes the list, again if another process has changed it meanwhile.
     async fn change_staff(
         &self,
         mut change: impl FnMut(&mut StaffList) -> Result<(), Failure> + Send,

@@ -22,7 +22,6 @@ use crate::{
     SetClock, SystemClock, coupon_csv_header, coupon_csv_row,
 };
 
-/// The campaign of a [`World`].
 pub(crate) const CAMPAIGN: &str = "spring";
 
 /// An empty store with one bearer campaign.
@@ -33,7 +32,6 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
-/// A caller who may do everything.
 pub(crate) fn admin() -> Caller {
     Caller::new(Role::Admin, "cli".parse().unwrap())
 }
@@ -79,7 +77,6 @@ impl World {
         self.engine.dry_run_import(caller, request(), stream(file)).await
     }
 
-    /// Imports a file, and returns its counts and its rejected lines.
     pub(crate) async fn import(&self, caller: &Caller, file: &str) -> (Counts, Vec<RejectedLine>) {
         // The rejected lines of an import before it are older, and go.
         self.clock.pass(1);

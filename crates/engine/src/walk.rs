@@ -26,7 +26,6 @@ use partition::PartitionWalk;
 /// Coupons read, and handed out, at a time.
 const CHUNK: usize = 4_096;
 
-/// A walk under way.
 pub(crate) struct Walk {
     engine: Arc<Engine>,
     /// The first day that is still to be visited, and the last one.
@@ -40,14 +39,11 @@ pub(crate) struct Walk {
 /// Some rows, and how many coupons were looked at for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sifted<T> {
-    /// The selected rows, perhaps none.
     pub rows: Vec<T>,
-    /// Coupons looked at.
     pub looked_at: u64,
 }
 
 impl Engine {
-    /// Begins a walk over the partitions from `from` on.
     pub(crate) fn walk(self: Arc<Engine>, from: Option<Day>) -> Walk {
         self.walk_by(CHUNK, from)
     }

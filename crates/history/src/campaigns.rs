@@ -25,7 +25,6 @@ const PAGE: usize = 1_000;
 static COLUMNS: LazyLock<SchemaRef> =
     LazyLock::new(|| batch(&[]).expect("the columns have the same number of rows").schema());
 
-/// The table.
 #[derive(Debug)]
 pub(crate) struct Campaigns {
     tiers: Tiers,
@@ -73,7 +72,7 @@ impl TableProvider for Campaigns {
     }
 }
 
-/// The table of these campaigns. Each column has a name, its values, and whether one may be null.
+/// Each column has a name, its values, and whether one may be null.
 fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
     let paused = BooleanArray::from_iter(rows.iter().map(|row| Some(row.campaign.paused)));
     let columns: [(&str, ArrayRef, bool); 23] = [

@@ -20,7 +20,6 @@ use output::written;
 /// `query::statement` limits how deep that is.
 const STACK_BYTES: usize = 64 << 20;
 
-/// Runs the binary `couponry-history`.
 pub fn main() -> ExitCode {
     let cli: Cli = parsed();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

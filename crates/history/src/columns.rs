@@ -86,22 +86,18 @@ pub(crate) fn expiry_day() -> FieldRef {
     Arc::new(Field::new("expiry_day", DataType::Date32, false))
 }
 
-/// The columns of a file.
 pub(crate) fn of_files() -> SchemaRef {
     Arc::clone(&OF_FILES)
 }
 
-/// The columns of merged coupons.
 pub(crate) fn of_merged() -> SchemaRef {
     Arc::clone(&OF_MERGED)
 }
 
-/// The columns of the table.
 pub(crate) fn of_table() -> SchemaRef {
     Arc::clone(&OF_TABLE)
 }
 
-/// A moment as a value of a column.
 pub(crate) fn instant(at: Millis) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(at.0.saturating_mul(MICROS)), Some("UTC".into()))
 }
@@ -131,7 +127,6 @@ pub(crate) fn made_of(
     }
 }
 
-/// Merged coupons of one partition as rows.
 pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<RecordBatch> {
     let rows = with_types_of(&OF_FILES, &cold::external::rows(coupons)?)?;
     let mut columns = rows.columns().to_vec();
@@ -140,7 +135,6 @@ pub(crate) fn merged(day: Day, coupons: &[Coupon], tiers: &[Tier]) -> Result<Rec
     Ok(RecordBatch::try_new(of_merged(), columns)?)
 }
 
-/// Rows with their columns cast to the types of `schema`.
 pub(crate) fn with_types_of(
     schema: &SchemaRef,
     rows: &RecordBatch,

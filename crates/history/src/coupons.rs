@@ -46,7 +46,6 @@ const PART_BYTES_MIN: usize = 1 << 20;
 /// Columns whose values are in few rows each.
 const RARE: [&str; 3] = ["code", "holder", "order_ref"];
 
-/// The table.
 #[derive(Debug)]
 pub(crate) struct Coupons {
     tiers: Tiers,
@@ -96,7 +95,6 @@ impl TableProvider for Coupons {
     }
 }
 
-/// One scan of the table.
 struct Scan<'a> {
     tiers: &'a Tiers,
     state: &'a dyn Session,
@@ -239,7 +237,6 @@ fn leaves_few(filter: &Expr) -> bool {
     }
 }
 
-/// A file for DataFusion: its size, its day, and its number of rows.
 fn partitioned(file: &ColdFile, object: String) -> PartitionedFile {
     let mut statistics = Statistics::new_unknown(&columns::of_files());
     statistics.num_rows = usize::try_from(file.rows()).map_or(Precision::Absent, Precision::Exact);

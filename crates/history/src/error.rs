@@ -10,7 +10,6 @@ use hot::HotError;
 
 use texts::{first_line, of_plan, of_schema, plain, too_large};
 
-/// Why a query fails.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The SQL cannot be run as it stands.
@@ -19,16 +18,11 @@ pub enum HistoryError {
     /// The SQL cannot be run over a value that it read.
     #[error("{0}")]
     Values(String),
-    /// It took longer than it may.
     #[error("the query took more than {time:?}: look at fewer days, or raise --time-limit")]
-    TooLong {
-        /// How long it may take.
-        time: Duration,
-    },
+    TooLong { time: Duration },
     /// It needs more memory, or more disk for spilled data, than it may have.
     #[error("{0}")]
     TooLarge(String),
-    /// A store did not answer.
     #[error("{0}")]
     Store(HotError),
     /// A fault in this program.
@@ -45,7 +39,6 @@ pub(crate) struct Names {
 }
 
 impl HistoryError {
-    /// The meaning of an error of the planner or of the execution.
     pub(crate) fn of(error: DataFusionError, names: &Names) -> HistoryError {
         match error {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {

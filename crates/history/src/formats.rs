@@ -39,21 +39,16 @@ pub enum Format {
     ArrowStream,
 }
 
-/// Why rows could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwritten {
-    /// The file or the pipe cannot be written.
     #[error(transparent)]
     Out(#[from] std::io::Error),
-    /// Arrow cannot write a value.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
-    /// Parquet cannot write a value.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
 }
 
-/// Writes rows in one format.
 pub struct Rows<W: Write + Send> {
     schema: SchemaRef,
     form: Form<W>,
@@ -71,9 +66,6 @@ enum Form<W: Write + Send> {
 
 impl<W: Write + Send> Rows<W> {
     /// Begins with the header of `schema`, if the format has one.
-    ///
-    /// # Errors
-    /// [`Unwritten`].
     pub fn begin(mut out: W, format: Format, schema: &SchemaRef) -> Result<Rows<W>, Unwritten> {
         // Not every reader knows views of text.
         let schema = retyped(schema, DataType::Utf8View, DataType::Utf8);
@@ -99,15 +91,10 @@ impl<W: Write + Send> Rows<W> {
         Ok(Rows { schema, form, count: 0 })
     }
 
-    /// How many rows were written.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Writes some rows.
-    ///
-    /// # Errors
-    /// [`Unwritten`].
     pub fn put(&mut self, rows: &RecordBatch) -> Result<(), Unwritten> {
         self.count += rows.num_rows() as u64;
         match &mut self.form {
@@ -140,9 +127,6 @@ impl<W: Write + Send> Rows<W> {
     }
 
     /// Writes what is left, and returns what the rows were written to.
-    ///
-    /// # Errors
-    /// [`Unwritten`].
     pub fn end(self) -> Result<W, Unwritten> {
         match self.form {
             Form::Table(table) => Ok(table.end(&self.schema)?),

@@ -24,7 +24,6 @@ const NAME: &str = "last_day";
 static UDF: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl(LastDay { signature: signature() })));
 
-/// The function.
 pub(crate) fn udf() -> Arc<ScalarUDF> {
     Arc::clone(&UDF)
 }

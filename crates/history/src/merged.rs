@@ -32,7 +32,6 @@ use crate::tiers::{Tiers, of_store};
 /// Coupons of one read from cold.
 const CHUNK: usize = 4_096;
 
-/// The partitions that are merged.
 #[derive(Clone, Debug)]
 pub(crate) struct Partitions {
     /// Those that hot may have something of, by day.
@@ -41,9 +40,7 @@ pub(crate) struct Partitions {
     pub(crate) layered: Vec<Partition>,
 }
 
-/// Reads partitions by merging what they have in several places.
-///
-/// It has one output partition. A coupon that is extended meanwhile moves to a later partition, so only a
+/// Has one output partition: a coupon that is extended meanwhile moves to a later partition, so only a
 /// walk in the order of days does not miss it.
 #[derive(Debug)]
 pub(crate) struct MergedPartitions {
@@ -137,7 +134,6 @@ impl ExecutionPlan for MergedPartitions {
     }
 }
 
-/// The walk over the partitions.
 struct Walk {
     tiers: Tiers,
     pruning: Arc<Pruning>,
@@ -148,7 +144,6 @@ struct Walk {
     partition: Option<(Day, Rows)>,
 }
 
-/// What is left of one partition.
 enum Rows {
     Both(PartitionCoupons),
     Cold(PartitionRows),

@@ -39,12 +39,11 @@ impl Pruning {
         Ok(Pruning { schema, predicate })
     }
 
-    /// The partitions that may have wanted coupons, by their days alone.
+    /// By their days alone.
     pub(crate) fn days(&self, days: &[Day]) -> Result<Vec<Day>> {
         self.kept(days.to_vec(), |day| self.of_partition(*day))
     }
 
-    /// The files that may have wanted coupons.
     pub(crate) fn files<'a>(&self, files: Vec<&'a ColdFile>) -> Result<Vec<&'a ColdFile>> {
         self.kept(files, |file| self.of_file(file))
     }

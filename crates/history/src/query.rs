@@ -25,10 +25,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::coupons::STORE_URL;
 use crate::error::{HistoryError, Names};
 
-/// The limits of a query.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How long it may run.
     pub time: Duration,
     /// Bytes of memory for sorting, grouping and joining. What does not fit is spilled to disk.
     pub memory: usize,
@@ -36,11 +34,9 @@ pub struct Limits {
     pub spill: u64,
     /// The folder of spilled data; `None` for the system's temporary folder.
     pub spill_folder: Option<PathBuf>,
-    /// Cores that it may use.
     pub cores: usize,
 }
 
-/// SQL over the two tiers.
 pub struct History {
     engine: Arc<Engine>,
     limits: Limits,
@@ -69,7 +65,6 @@ impl History {
         Ok(History { engine, limits, shared })
     }
 
-    /// The limits of each query.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -89,9 +84,6 @@ impl History {
 
     /// Plans one statement over both tiers, or over a version of cold alone, and begins to run it. Its
     /// time limit counts from this call.
-    ///
-    /// # Errors
-    /// [`HistoryError`].
     pub async fn ask(&self, sql: &str, as_of: Option<u64>) -> Result<Answer, HistoryError> {
         let (time, deadline) = (self.limits.time, Instant::now() + self.limits.time);
         let too_long = HistoryError::TooLong { time };
@@ -153,7 +145,6 @@ impl History {
     }
 }
 
-/// A query that runs.
 pub struct Answer {
     plan: Arc<dyn ExecutionPlan>,
     stream: SendableRecordBatchStream,
@@ -163,12 +154,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The columns.
     pub fn schema(&self) -> SchemaRef {
         self.stream.schema()
     }
 
-    /// The plan that it runs.
     pub(crate) fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }

@@ -28,7 +28,6 @@ pub const ROWS_MAX: u64 = 10_000;
 /// An answer of this many bytes gets no more rows. A coupon with all its events has 20 KB.
 pub const BYTES_MAX: usize = 32 << 20;
 
-/// Answers queries with a [`History`].
 pub struct Desk {
     history: History,
     turns: Semaphore,

@@ -12,18 +12,15 @@ use engine::{Engine, Failure};
 use hot::HotError;
 use tokio::sync::OnceCell;
 
-/// The two tiers, as one query sees them.
 #[derive(Clone)]
 pub(crate) struct Tiers {
     pub(crate) engine: Arc<Engine>,
     /// The version of cold to read. With it hot is not read, because it has no versions.
     pub(crate) as_of: Option<u64>,
-    /// The moment of the query.
     pub(crate) now: Millis,
     seen: Arc<OnceCell<Arc<Seen>>>,
 }
 
-/// Which partitions are in which tier.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Partitions that hot may still have something of, by day.

@@ -56,7 +56,7 @@ pub(crate) fn json(column: &dyn Array, row: usize) -> Value {
     }
 }
 
-/// One value as a cell of CSV or of a table. Null is an empty cell.
+/// Null is an empty cell.
 pub(crate) fn text(column: &dyn Array, row: usize) -> String {
     match json(column, row) {
         Value::Null => String::new(),

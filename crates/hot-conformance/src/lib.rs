@@ -16,7 +16,6 @@
 //! must find no damage in itself.
 
 #![expect(clippy::unwrap_used, reason = "a case panics when it fails")]
-#![expect(missing_docs, reason = "a case is named after what it shows")]
 
 pub mod kit;
 pub mod run;

@@ -149,6 +149,7 @@ impl Partitions for CqlHot {
                     attempts.wrote(cas).await?;
                     continue;
                 };
+                // Before `emptied`: afterwards no run enters it in the audit.
                 attempts.looked(store.tell_archived(day, at).await)?;
             }
             let cql = "UPDATE partition_plan SET archive_commit = ?, emptied = ? WHERE expiry_day \

@@ -33,7 +33,6 @@ pub(crate) type UpdateName = (i64, Uuid);
 pub(crate) type Carries = (Option<Arc<str>>, Option<UpdateName>);
 
 impl CampaignHere {
-    /// Whether this update made it what it is.
     pub(crate) fn is_made_by(&self, attempt: Uuid) -> Result<bool> {
         let carried = self.carries.as_deref().map(Carried::parse).transpose()?;
         Ok(carried.is_some_and(|it| it.revision == self.revision && it.attempt == attempt))
@@ -67,7 +66,6 @@ impl Store {
         Ok((Some(carried.to_text()?.into()), name))
     }
 
-    /// Enters what the row of a campaign carries.
     async fn enter_last(&self, here: &CampaignHere) -> Result<Option<Carried>> {
         match &here.carries {
             Some(text) => self.enter_text(&here.terms.id, text).await.map(Some),
@@ -100,8 +98,7 @@ impl Store {
         Ok(log.attempt_of(&here.terms.id, revision).await? == Some(attempt))
     }
 
-    /// Notes whether a campaign has a coupon left, as the last caller was told. Of all requests of a process one
-    /// writes; the others go on.
+    /// Of all requests of a process one writes; the others go on.
     pub(crate) async fn note_stock(
         &self,
         campaign: &CampaignHere,

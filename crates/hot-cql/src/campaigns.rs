@@ -31,10 +31,8 @@ const TERMS_KNOWN: Duration = Duration::from_secs(1);
 /// The names of all campaigns are in one CQL partition: there are thousands, not millions.
 const NAMES: i32 = 0;
 
-/// Campaigns that are remembered at most.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// A campaign and its batches, as they were when they were read.
 #[derive(Clone, Debug)]
 pub(super) struct CampaignHere {
     pub(super) terms: Arc<Campaign>,
@@ -47,7 +45,6 @@ pub(super) struct CampaignHere {
     pub(super) sold_out: bool,
 }
 
-/// A batch of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BatchHere {
     pub(super) id: BatchId,
@@ -61,14 +58,12 @@ pub(super) struct BatchHere {
 }
 
 impl CampaignHere {
-    /// In the order in which they were made.
     pub(super) fn in_order(&self) -> Vec<&BatchHere> {
         let mut batches: Vec<&BatchHere> = self.batches.values().collect();
         batches.sort_by_key(|batch| batch.number);
         batches
     }
 
-    /// A minted coupon that has no row.
     pub(super) fn untouched(&self, code: Code, batch: &BatchHere) -> Coupon {
         protocol::untouched(&self.terms, batch.id.clone(), batch.made_at, code)
     }
@@ -107,7 +102,6 @@ impl Store {
         self.campaign_by(StatementProfile::Read, id).await
     }
 
-    /// The same, read with this profile.
     pub(super) async fn campaign_by(
         &self,
         profile: StatementProfile,
@@ -144,7 +138,7 @@ impl Store {
         Ok(Some(here))
     }
 
-    /// The same, if it is finished.
+    /// `None` also if it is not finished.
     pub(super) async fn made_now(&self, id: &CampaignId) -> Result<Option<CampaignHere>> {
         Ok(self.campaign_now(id).await?.filter(|here| here.made))
     }

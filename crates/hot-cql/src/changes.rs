@@ -67,8 +67,6 @@ impl Store {
         }
     }
 
-    /// `POST …/redeem` and its like: one change of one coupon.
-    ///
     /// One at a time for each coupon: others would decide on a version that is being replaced.
     pub(crate) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
         let _lock = self.coupon_locks.lock(&address.code).await?;
@@ -110,8 +108,7 @@ impl Store {
         self.carry_out(decision, change.operation, attempts).await
     }
 
-    /// Writes what was decided, if there is anything to write: the claim first, then the coupon.
-    /// Returns the answer; `None` after a conflict, when it has to be decided again.
+    /// Writes the claim first, then the coupon. `None` after a conflict: decide again.
     pub(crate) async fn carry_out(
         &self,
         decision: Decision,

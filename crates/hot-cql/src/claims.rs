@@ -41,7 +41,6 @@ pub(crate) struct ClaimSlot {
     slot: i32,
 }
 
-/// What a caller needs from a claim.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Need<'a> {
     /// The coupon that the request of this name was given: if there is one, nothing else is read.
@@ -52,9 +51,7 @@ pub(crate) struct Need<'a> {
     pub(crate) all: bool,
 }
 
-/// What reading a claim has found.
 pub(crate) struct ReadClaim {
-    /// The coupon that the request of the name was given.
     pub(crate) named: Option<NamedEntry<Here>>,
     pub(crate) claim: Claim,
     /// Read before the coupons of the claim.
@@ -85,7 +82,6 @@ impl Store {
         Ok(ClaimRow { revision, entries, choices })
     }
 
-    /// Whether a claim has been changed since it was read.
     pub(crate) async fn is_changed(
         &self,
         campaign: &CampaignHere,
@@ -96,7 +92,6 @@ impl Store {
         Ok(row.revision != claim.slot().revision)
     }
 
-    /// Whether a user's claim names a coupon.
     pub(crate) async fn is_claimed(
         &self,
         campaign: &CampaignId,
@@ -107,7 +102,6 @@ impl Store {
         Ok(entries.iter().any(|entry| entry.code == code.as_str()))
     }
 
-    /// The entries of a user's claim.
     pub(crate) async fn claim_entries(
         &self,
         campaign: &str,

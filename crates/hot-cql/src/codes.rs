@@ -94,6 +94,7 @@ impl Store {
         if self.enter(on, campaign, None).await?.is_err() {
             return Ok(Err(Refusal::ExpiryDayClosed));
         }
+        // Before the run: a key that may have minted codes is listed.
         let cql = "INSERT INTO key_in_use (key_id) VALUES (?)";
         self.session.write(cql, (order.key.to_string(),)).await?;
         let floor = self.session.setting_number(SERIAL_FLOOR).await?.unwrap_or(0);

@@ -42,7 +42,6 @@ pub(super) struct ProcessCounts {
     writing: tokio::sync::Mutex<()>,
 }
 
-/// The counts of a campaign over all processes.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) sums: StateCounts,
@@ -69,12 +68,10 @@ impl Counted {
         CampaignCounts { stock: 0, issued, redeemed, void }
     }
 
-    /// Coupons imported into its batches.
     pub(super) fn arrived(&self) -> u64 {
         self.arrived.values().map(|sum| u64::try_from(*sum).unwrap_or(0)).sum()
     }
 
-    /// Coupons imported into one batch.
     pub(super) fn arrived_in(&self, batch: &BatchId) -> u64 {
         let sum = self.arrived.get(batch.as_str()).copied().unwrap_or(0);
         u64::try_from(sum).unwrap_or(0)
@@ -108,7 +105,6 @@ impl ProcessCounts {
         }
     }
 
-    /// A coupon of the campaign goes from one state to another.
     pub(super) fn count_change(&self, id: &CampaignId, from: &State, to: &State) {
         if std::mem::discriminant(from) == std::mem::discriminant(to) {
             return;
@@ -121,7 +117,6 @@ impl ProcessCounts {
         self.with(id, |of| of.sums.archive(state));
     }
 
-    /// `count` coupons have come into a batch.
     pub(super) fn count_arrivals(&self, id: &CampaignId, batch: &BatchId, count: i64) {
         if count != 0 {
             self.with(id, |of| *of.arrived.entry(batch.clone()).or_default() += count);
@@ -147,8 +142,7 @@ impl ProcessCounts {
         }
     }
 
-    /// The counts of a campaign: those of this process as they are now, those of others as they
-    /// were last written.
+    /// The counts of this process as they are now, those of others as they were last written.
     pub(super) async fn of(&self, store: &Store, id: &CampaignId) -> Result<Counted> {
         let rows = written(store, id).await?;
         let own = self.own(id);
@@ -159,7 +153,6 @@ impl ProcessCounts {
         Ok(counted)
     }
 
-    /// Writes the sums that are not in the store yet.
     pub(super) async fn write_down(&self, store: &Store) {
         let _writing = self.writing.lock().await;
         for (id, of) in self.unwritten() {
@@ -174,7 +167,6 @@ impl ProcessCounts {
     }
 }
 
-/// The rows of a campaign of all processes.
 async fn written(store: &Store, id: &CampaignId) -> Result<Vec<Row>> {
     let cql = "SELECT process, batch_id, issued, redeemed, void, cold_issued, cold_redeemed, \
                cold_void, arrived FROM campaign_counts WHERE campaign_id = ?";
@@ -188,7 +180,6 @@ pub(super) async fn as_written(store: &Store, id: &CampaignId) -> Result<Counted
     Ok(counted)
 }
 
-/// Writes the sums of a process, and how many coupons have come into each batch.
 pub(super) async fn write_sums(
     store: &Store,
     id: &CampaignId,

@@ -55,7 +55,6 @@ pub(crate) struct CouponRow {
 
 #[cfg(test)]
 impl CouponRow {
-    /// The row of a coupon whose last change was `operation`.
     pub(crate) fn of(coupon: &Coupon, operation: OperationId) -> CouponRow {
         use crate::values::{date, events_behind, instant, signed};
 
@@ -97,7 +96,6 @@ impl CouponRow {
         self.version.unwrap_or(0).unsigned_abs()
     }
 
-    /// Whether its bucket is sealed: nothing in it changes any more.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed == Some(true)
     }
@@ -111,7 +109,6 @@ impl CouponRow {
         !self.is_archived_marker() && self.forward_to().is_none()
     }
 
-    /// The partition that it was forwarded to.
     pub(crate) fn forward_to(&self) -> Option<Day> {
         (self.state.as_deref() == Some("forwarding")).then_some(self.forward_to).flatten().map(day)
     }
@@ -126,8 +123,7 @@ impl CouponRow {
         self.operation.map(|id| OperationId(id.as_u128()))
     }
 
-    /// Whether the event of this number, from 1, is of the change `id`, and was written with the
-    /// time and the actor of `wanted`.
+    /// `number` begins at 1. The event must have the time and the actor of `wanted`, too.
     pub(crate) fn has_event(&self, number: usize, id: OperationId, wanted: &Event) -> bool {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
         let event = self.events.as_ref().and_then(|events| events.get(&number));
@@ -136,7 +132,6 @@ impl CouponRow {
         })
     }
 
-    /// Whether it is held by the change `id`.
     pub(crate) fn has_hold(&self, id: OperationId) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.operation == uuid(id))
     }

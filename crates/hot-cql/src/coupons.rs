@@ -28,11 +28,9 @@ pub(crate) use writing::begun;
 /// Buckets that one statement reads. ScyllaDB takes 100 at most.
 pub(crate) const BUCKETS_OF_A_READ: usize = 64;
 
-/// Where the cluster finds a coupon again.
 #[derive(Clone, Debug)]
 pub(crate) struct Here {
     pub(crate) campaign: CampaignHere,
-    /// Its bucket in its partition.
     pub(crate) bucket: i32,
 }
 
@@ -44,10 +42,8 @@ impl protocol::Here for Here {
 
 pub(crate) type Located = protocol::Located<Here>;
 
-/// The end of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It was applied.
     Done,
     /// What it was for has changed: read again and decide again.
     Conflict,
@@ -65,7 +61,6 @@ impl Store {
         self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
-    /// The rows of a bucket after a code.
     async fn rows_of_bucket(
         &self,
         day: Day,
@@ -77,9 +72,8 @@ impl Store {
         self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
     }
 
-    /// The rows of each of some buckets after a code, at most `limit` of each bucket. The buckets
-    /// ascend, at most [`BUCKETS_OF_A_READ`] of them. Most buckets of a small partition have no
-    /// row, so one statement for many buckets saves most of the time.
+    /// At most `limit` rows of each bucket. The buckets ascend, at most [`BUCKETS_OF_A_READ`] of
+    /// them: most of a small partition are empty, so one statement for many saves most of the time.
     pub(crate) async fn rows_of_buckets(
         &self,
         day: Day,
@@ -162,7 +156,6 @@ impl Store {
         Ok(Located { coupon, batch_paused, day, tier, frozen, here })
     }
 
-    /// The partition that the directory names for a coupon's code.
     pub(crate) async fn directory_day(&self, code: &Code) -> Result<Option<Day>> {
         let cql = "SELECT kind, expiry_day FROM directory WHERE code = ?";
         let row: Option<(Option<String>, Option<CqlDate>)> =

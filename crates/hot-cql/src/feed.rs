@@ -56,7 +56,6 @@ pub(crate) struct FeedState {
 }
 
 impl FeedState {
-    /// Of a store that keeps events for a time.
     pub(crate) fn new(keep: Duration, shards: i32) -> FeedState {
         let (marks, span) = (FeedMarks::default(), AtomicI64::new(i64::MIN));
         FeedState { keep, shards: shards.max(1), marks, span }

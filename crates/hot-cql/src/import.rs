@@ -31,15 +31,13 @@ use entry::EntryOfLine;
 /// change is newer, whatever the clocks say.
 const LONG_AGO: i64 = 1_000_000;
 
-/// Lines that are processed at a time.
 const AT_ONCE: usize = 64;
 
 /// Rows of one write to one CQL partition, some 20 KiB.
 const ROWS_AT_ONCE: usize = 50;
 
 impl Store {
-    /// The outcomes of lines, in their order. Two lines of one code are processed in that order,
-    /// too.
+    /// In the order of the lines. Two lines of one code are processed in that order, too.
     pub(crate) async fn import_lines(
         &self,
         campaign: &CampaignId,
@@ -68,7 +66,6 @@ impl Store {
     }
 }
 
-/// What one line of a group needs.
 enum Line {
     /// Nothing more: this is its outcome.
     Done(ImportOutcome),
@@ -89,7 +86,7 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// The outcomes of lines; `in_cold` has the coupons that earlier lines have read from cold.
+    /// `in_cold` has the coupons that earlier lines have read from cold.
     async fn lines(
         &self,
         lines: &[&ImportLine],

@@ -26,7 +26,6 @@ use cql_session::bounded_join;
 /// The write time of an item, in microseconds, without its version: one second after 1970 began.
 const LONG_AGO: i64 = 1_000_000;
 
-/// Rows that are written at a time.
 const AT_ONCE: usize = 128;
 
 #[async_trait]
@@ -131,7 +130,6 @@ fn never_copied(item: &Item) -> HotError {
     HotError::Damaged(format!("{}: these are never copied", item.what()))
 }
 
-/// An instant as a write time.
 fn written_at(at: Millis) -> i64 {
     at.0.saturating_mul(1_000).max(LONG_AGO)
 }

@@ -24,7 +24,6 @@ const ROWS_AT_ONCE: usize = 50;
 const BUCKETS_AT_ONCE: usize = 16;
 
 impl Store {
-    /// The row in the wallet of a coupon's holder, if it has one.
     pub(crate) async fn write_wallet(&self, coupon: &Coupon, day: Day) -> Result<()> {
         let Some(user) = coupon.holder() else { return Ok(()) };
         let cql = "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
@@ -64,7 +63,6 @@ impl Store {
         self.session.write(cql, values).await
     }
 
-    /// Whether a coupon is found by its expiry.
     pub(crate) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
         let (code, at) = (coupon.code(), coupon.expires_at());
         let spread = Spread::Expiring { on: Day::expiry_day_of(at) };

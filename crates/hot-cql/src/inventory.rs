@@ -26,7 +26,6 @@ use crate::{CqlHot, Store};
 use cql_session::bounded_join;
 use cql_session::{OwnedRow, Result, StatementProfile};
 
-/// Rows that are processed at a time.
 const AT_ONCE: usize = 128;
 
 #[async_trait]
@@ -189,8 +188,7 @@ fn limit_of(limit: usize) -> i32 {
 }
 
 impl Store {
-    /// A page of a table in the order of its tokens. `cql` asks for rows after a token, at most so
-    /// many.
+    /// `cql` asks for rows after a token, at most so many.
     async fn rows_by_token<R: OwnedRow>(
         &self,
         cql: &'static str,

@@ -19,17 +19,13 @@ use cql_session::Attempts;
 use cql_session::Result;
 use replacing::Taken;
 
-/// What to do for an issue after all facts are read.
 enum NextStep {
-    /// Give an answer, and write what it says.
     Decided(Box<Decision>),
     /// Write one more name for the coupon that the user has.
     Name(Box<Located>, NewEntry),
-    /// Issue the next coupon of the stock.
     HandOut,
 }
 
-/// The issue of a coupon to a user.
 struct Giving<'a> {
     campaign: CampaignHere,
     user: &'a UserId,
@@ -131,8 +127,7 @@ impl Store {
         }
     }
 
-    /// Takes the next coupon of the stock and issues it; `None` asks the caller to read the claim
-    /// again.
+    /// `None` asks the caller to read the claim again.
     async fn hand_out(
         &self,
         giving: Giving<'_>,

@@ -57,7 +57,6 @@ pub use feed::FEED_SHARDS;
 pub use options::{EVENTS_KEEP, Options};
 pub use spread::PARTITION_ROWS;
 
-/// A hot store on a cluster.
 pub struct CqlHot {
     store: Arc<Store>,
     upkeep: JoinHandle<()>,
@@ -71,7 +70,6 @@ impl Drop for CqlHot {
     }
 }
 
-/// What every protocol works with.
 struct Store {
     session: Arc<CqlSession>,
     options: Options,
@@ -96,8 +94,7 @@ struct Store {
     closed: index_rows::Closed,
     /// One task at a time writes closed coupons into their queues.
     queueing: tokio::sync::Mutex<()>,
-    /// Coupons that this process has evicted, so that it need not read them again when it reads
-    /// their queue.
+    /// Coupons that this process has evicted: they need not be read again with their queue.
     gone: Mutex<HashSet<(Day, Code)>>,
     campaign_days: RwLock<HashSet<(String, Day)>>,
     merge: archiving::Merges,
@@ -112,8 +109,7 @@ struct Store {
 }
 
 impl CqlHot {
-    /// Connects to a cluster. `keys` mint its codes; `archive` has the coupons that were moved to
-    /// cold.
+    /// `keys` mint its codes; `archive` has the coupons that were moved to cold.
     ///
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
@@ -127,8 +123,7 @@ impl CqlHot {
         CqlHot::open(session, options, keys.into(), archive).await
     }
 
-    /// A store on a cluster that is not reached through the driver and has the tables of this
-    /// release. For the simulator.
+    /// For the simulator, whose cluster has the tables of this release.
     ///
     /// # Errors
     /// [`ConnectError`]; after [`ConnectError::Away`] the call may be repeated.
@@ -210,15 +205,10 @@ impl CqlHot {
         self
     }
 
-    /// The session, for what else is kept on the cluster.
     pub fn session(&self) -> &Arc<CqlSession> {
         &self.store.session
     }
 
-    /// Which engine answers, and its version.
-    ///
-    /// # Errors
-    /// Those of a read.
     pub async fn engine(&self) -> Result<(CqlEngine, String), HotError> {
         self.store.session.version().await
     }
@@ -231,9 +221,8 @@ impl CqlHot {
         self.store.session.about(&self.store.options.connection.keyspace).await
     }
 
-    /// Writes what is only in memory, which is counts and the queues of closed coupons, and gives
-    /// back what this process has leased. No protocol depends on it; the next process is only
-    /// quicker.
+    /// Writes counts and the queues of closed coupons, and gives back what this process has leased.
+    /// No protocol depends on it; the next process is only quicker.
     pub async fn flush(&self) {
         self.store.counts.write_down(&self.store).await;
         self.store.write_closed().await;
@@ -242,7 +231,6 @@ impl CqlHot {
 }
 
 impl Store {
-    /// The attempts of a call that begins now.
     fn attempts(&self, what: &'static str) -> Attempts {
         Attempts::new(what, self.options.call_limit)
     }

@@ -18,7 +18,6 @@ use slices::{Bounds, IndexRow, SLICE, position};
 /// than its limit.
 const SCAN_MAX: usize = 2_000;
 
-/// Coupons that are read at a time.
 const AT_ONCE: usize = 64;
 
 impl Store {
@@ -149,7 +148,6 @@ impl Store {
     }
 }
 
-/// A page that is being filled.
 struct Page {
     limit: usize,
     listed: ListedPage,

@@ -13,16 +13,12 @@ use cql_session::CLOCK_BOUND_MS;
 /// How long events of the feed are kept, unless somebody says otherwise.
 pub const EVENTS_KEEP: Duration = Duration::from_secs(7 * 86_400);
 
-/// Options of a store on a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the cluster is.
     pub connection: Connection,
-    /// How many bits name a bucket of a new partition. A partition keeps the number that it began
-    /// with.
+    /// Bits that name a bucket of a new partition. A partition keeps its number.
     pub bucket_bits: u8,
-    /// How much longer other processes wait for a hold to end: the clocks of two processes may
-    /// differ by so much.
+    /// So much two clocks may differ: other processes wait so much longer for a hold to end.
     pub clock_bound_ms: i64,
     /// See [`CALL_LIMIT`].
     pub call_limit: Duration,
@@ -36,7 +32,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// A keyspace on these nodes, with defaults.
     pub fn of(target: &KeyspaceAddress) -> Options {
         Options {
             connection: Connection::of(target),

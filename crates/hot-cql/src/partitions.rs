@@ -18,7 +18,6 @@ use hot::protocol::seal_after;
 #[derive(Debug)]
 pub(super) struct Closing;
 
-/// The plan of a partition, as its row stores it.
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct PlanRow {
     pub(super) expiry_day: CqlDate,

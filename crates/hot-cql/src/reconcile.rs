@@ -18,10 +18,8 @@ use crate::values::{date, signed};
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
-/// Coupons reconciled at a time.
 const AT_ONCE: usize = 16;
 
-/// The outcome of one coupon.
 enum One {
     Reconciled,
     Known,

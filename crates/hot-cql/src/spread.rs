@@ -51,7 +51,6 @@ impl Counted {
     }
 }
 
-/// What this process knows of the numbers of rows.
 #[derive(Debug)]
 pub(crate) struct Spreads<K>(Mutex<HashMap<K, Counted>>);
 
@@ -130,7 +129,6 @@ impl Store {
         xxh3_64(Uuid::now_v7().as_bytes()) % self.count_step()
     }
 
-    /// How many rows a process adds to the store's number at a time.
     fn count_step(&self) -> u64 {
         (self.options.partition_rows / COUNTED_IN).max(COUNTED_MIN)
     }
@@ -198,7 +196,6 @@ impl Store {
         }
     }
 
-    /// The conditional update of the store's number from `rows` to `sum`.
     async fn raise_rows(
         &self,
         profile: StatementProfile,

@@ -29,7 +29,6 @@ pub(crate) use counter::Stock;
 pub(crate) use leases::{CHUNK_MAX, RENEWED_EVERY_ROUNDS};
 pub(crate) use offers::{Next, Offer, Still};
 
-/// Codes of a walk that are read at a time.
 const WALKED_AT_ONCE: usize = 64;
 
 /// Kinds of leases, in the order in which they are stored.
@@ -46,21 +45,17 @@ struct Lease {
     owned: bool,
     /// Codes that were not seen to be issued, or dead.
     left: AtomicUsize,
-    /// Whether none of its codes was found to be touched so far: then they are offered without a
-    /// read.
+    /// None of its codes was found touched so far: they are offered without a read.
     fresh: AtomicBool,
 }
 
 /// The row of a lease, which is deleted with it.
 #[derive(Debug)]
 enum Row {
-    /// One of `lease`.
     Lease { kind: i32, first: i64, name: String },
-    /// One of `returned`.
     Returned { part: i32, version: i64, code: Code },
 }
 
-/// A code that waits to be offered.
 #[derive(Clone, Debug)]
 struct Waiting {
     code: Code,

@@ -56,7 +56,6 @@ impl Directory for CqlHot {
 }
 
 impl CqlHot {
-    /// Counts calls that end with an unknown outcome.
     fn count_unknown<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(HotError::Unknown(_)) = &result {
             Resolutions::count(&self.store.resolved.unknown);

@@ -1,9 +1,8 @@
 //! Finds the serials of a run that are untouched, for lists of codes, which may have millions.
 //!
-//! A code without a row is untouched, and most codes have no row. So a *scan* does not read code by
-//! code: one statement reads the codes of all rows of many buckets. For a moment the process keeps
-//! what a scan found about later serials, for the next page. There are no scans in two cases. While
-//! a partition closes, its rows are deleted, so each code is traced. If a partition has many more
+//! Most codes have no row, so a *scan* does not read code by code: one statement reads the codes of
+//! all rows of many buckets. What it found about later serials is kept for the next page. While a
+//! partition closes, its rows are deleted, so each code is traced. If a partition has many more
 //! rows than the caller has codes, each code is looked up.
 
 use std::collections::HashSet;
@@ -25,10 +24,8 @@ use super::values::{date, parsed};
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
-/// Statements of one scan under way.
 const STATEMENTS_AT_ONCE: usize = 8;
 
-/// Codes that are looked up at a time.
 const CODES_AT_ONCE: usize = 64;
 
 /// Fewer codes than this are looked up one by one.
@@ -50,7 +47,6 @@ const WAITS: Duration = Duration::from_secs(10);
 /// Lists that are read at a time; one more makes its scan again.
 const LISTS_MAX: usize = 16;
 
-/// What is known of the next serials of a list.
 #[derive(Debug)]
 struct UntouchedScan {
     key: KeyId,
@@ -62,7 +58,6 @@ struct UntouchedScan {
     at: Instant,
 }
 
-/// The results that are kept for lists.
 #[derive(Debug, Default)]
 pub(super) struct Ahead(Mutex<Vec<UntouchedScan>>);
 

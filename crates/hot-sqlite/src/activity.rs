@@ -74,7 +74,6 @@ pub(crate) fn counted(txn: &Txn<'_>) -> rusqlite::Result<i64> {
     Ok(txn.setting_number(COUNTED)?.unwrap_or(0).cast_signed())
 }
 
-/// The quarters from `from` on and before `until`: of one campaign, or of all together.
 pub(crate) fn read(
     txn: &Txn<'_>,
     campaign: Option<&CampaignId>,
@@ -99,13 +98,11 @@ pub(crate) fn read(
     )
 }
 
-/// The next campaign that has sums, behind `after`.
 pub(crate) fn next_campaign(txn: &Txn<'_>, after: i64) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT min(campaign) FROM activity WHERE campaign > ?1";
     txn.first(sql, [after], |row| row.get(0)).map(Option::flatten)
 }
 
-/// Deletes up to `limit` sums of a campaign before the quarter `before`, and returns how many.
 pub(crate) fn forget(
     txn: &Txn<'_>,
     campaign: i64,

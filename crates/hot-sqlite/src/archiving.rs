@@ -24,7 +24,6 @@ macro_rules! select_plan {
     };
 }
 
-/// A plan, from the columns of [`select_plan`].
 fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
     Ok(PartitionPlan {
         day: Day(row.get(0)?),
@@ -35,7 +34,6 @@ fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
     })
 }
 
-/// The plans of partitions that are not emptied.
 pub(crate) fn plans(txn: &Txn<'_>) -> rusqlite::Result<Vec<PartitionPlan>> {
     txn.all(select_plan!("WHERE emptied = 0 ORDER BY expiry_day"), [], plan)
 }
@@ -44,7 +42,6 @@ pub(crate) fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<Partit
     txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], plan)
 }
 
-/// The last archive commit of every partition that has one.
 pub(crate) fn archive_commits(txn: &Txn<'_>) -> rusqlite::Result<Vec<(Day, u64)>> {
     let sql = "SELECT expiry_day, archive_commit FROM partition_plan WHERE archive_commit > 0";
     txn.all(sql, [], |row| Ok((Day(row.get(0)?), unsigned(row, 1)?)))

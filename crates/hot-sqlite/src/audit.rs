@@ -7,7 +7,6 @@ use rusqlite::params;
 use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
 
-/// At most `limit` entries, newest first, behind the place `after`: of one campaign, or all.
 pub(crate) fn page(
     txn: &Txn<'_>,
     campaign: Option<&CampaignId>,

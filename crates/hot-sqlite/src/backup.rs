@@ -50,6 +50,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + 
     // SQLite writes into an empty file that exists.
     create_private(&part)?;
     conn.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
+    // Its bytes are durable before it has its name, and the name before this returns.
     File::open(&part)?.sync_all()?;
     std::fs::rename(&part, to)?;
     match to.parent() {

@@ -18,7 +18,6 @@ use crate::rows::CampaignHere;
 use crate::txn::Txn;
 use crate::{partitions, rows};
 
-/// Makes a minted batch.
 pub(crate) fn mint(
     txn: &Txn<'_>,
     campaign: &CampaignId,
@@ -117,7 +116,6 @@ fn before(
     Ok(batch_before(found, count, usize::try_from(batches).unwrap_or(usize::MAX)))
 }
 
-/// Makes the batch of an import, or finds it.
 pub(crate) fn open_import(
     txn: &Txn<'_>,
     campaign: &CampaignId,
@@ -187,13 +185,11 @@ pub(crate) fn pause_batch(
     Ok(after)
 }
 
-/// The keys of all minted batches.
 pub(crate) fn keys_in_use(txn: &Txn<'_>) -> rusqlite::Result<Vec<KeyId>> {
     let sql = "SELECT DISTINCT key_id FROM batch WHERE key_id IS NOT NULL";
     txn.all(sql, [], |row| parsed(row, 0))
 }
 
-/// The batch whose run holds `serial` of `day` under `key`.
 pub(crate) fn run_of(
     txn: &Txn<'_>,
     key: KeyId,

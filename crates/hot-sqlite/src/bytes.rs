@@ -7,7 +7,6 @@ use coupon::time::Millis;
 
 use crate::failure::damaged;
 
-/// Appends to bytes.
 #[derive(Default)]
 pub(crate) struct Writer(Vec<u8>);
 
@@ -91,14 +90,12 @@ impl<'a> Reader<'a> {
         Err(damaged("record", "a number is too long"))
     }
 
-    /// The date that [`Writer::later`] was given.
     pub(crate) fn later(&mut self, than: Millis) -> rusqlite::Result<Millis> {
         let zigzag = self.number()?;
         let by = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
         Ok(Millis(than.0.wrapping_add(by)))
     }
 
-    /// The bytes that [`Writer::counted`] was given.
     pub(crate) fn counted(&mut self) -> rusqlite::Result<&'a [u8]> {
         let length = usize::try_from(self.number()?).map_err(|why| damaged("record", why))?;
         self.take(length)

@@ -17,7 +17,6 @@ use crate::failure::damaged;
 use crate::txn::Txn;
 use crate::{batches, directory, partitions, rows};
 
-/// A campaign with its counts.
 pub(crate) fn row(
     txn: &Txn<'_>,
     id: &CampaignId,
@@ -34,7 +33,6 @@ fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> rusqlite::Result<CampaignRo
     Ok(CampaignRow { campaign, counts, counted_at: now, created_as: row.get(21)? })
 }
 
-/// Campaigns after `after`, in the order of their names.
 pub(crate) fn list(
     txn: &Txn<'_>,
     after: Option<&CampaignId>,
@@ -73,7 +71,6 @@ pub(crate) fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i6
     Ok(counted)
 }
 
-/// Makes a campaign, its shared code and its first batch, or none of them.
 pub(crate) fn create(
     txn: &Txn<'_>,
     new: &NewCampaign,

@@ -24,7 +24,6 @@ pub(crate) type Decision = protocol::Decision<Here, i64>;
 /// How far two clocks of the processes of a store may differ: one machine has one clock.
 pub(crate) const CLOCK_BOUND_MS: i64 = 0;
 
-/// What `change` does to the coupon at `address`.
 pub(crate) fn decide(
     txn: &Txn<'_>,
     address: &Address,
@@ -53,7 +52,6 @@ pub(crate) fn decide(
     })
 }
 
-/// Writes a decision, if it has anything to write.
 pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> rusqlite::Result<()> {
     match (&decision.writes, &decision.applied.outcome) {
         (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) => {

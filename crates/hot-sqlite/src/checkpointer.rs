@@ -38,7 +38,6 @@ const LOG_PAGES: i64 = 16_000;
 /// Most pages that the checkpoint before the restart may leave; they take a millisecond.
 const LEFT_PAGES: i64 = 1_000;
 
-/// Time between two reads of the settings.
 const SETTINGS_EVERY: Duration = Duration::from_millis(500);
 
 /// How long after a setting was written every process knows it: twice the time between two reads.
@@ -118,8 +117,7 @@ impl Rounds {
         }
     }
 
-    /// Copies what it can, and restarts the log if it is time. Returns the pages in the log, and
-    /// how many of them have been copied.
+    /// Copies what it can, and restarts the log if it is time. Returns what `checkpoint` does.
     fn pass(&self) -> rusqlite::Result<(i64, i64)> {
         let (pages, done) = self.checkpoint()?;
         if pages < LOG_PAGES || pages - done > LEFT_PAGES {

@@ -23,7 +23,6 @@ use crate::txn::Txn;
 
 pub(crate) type Claim = protocol::Claim<Here, i64>;
 
-/// One entry; its coupon has not been read.
 struct Row {
     day: Day,
     code: Code,
@@ -31,8 +30,7 @@ struct Row {
     issue: Option<usize>,
 }
 
-/// The entries of a user in a campaign. A count reads each coupon at most once, however many names
-/// it has.
+/// A count reads each coupon at most once, however many names it has.
 pub(crate) struct ClaimRows {
     campaign: i64,
     limit: Option<u16>,
@@ -182,7 +180,6 @@ pub(crate) fn next_entry(
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 
-/// The user who was given a coupon that replaces `code`.
 pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
     let sql = "SELECT user_id, issue FROM replacement WHERE replaced = ?1";
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
@@ -221,7 +218,6 @@ pub(crate) fn enter(
     )
 }
 
-/// Whether a user's claim names a coupon.
 pub(crate) fn has(
     txn: &Txn<'_>,
     campaign: i64,

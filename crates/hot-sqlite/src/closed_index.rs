@@ -9,11 +9,9 @@ use crate::txn::Txn;
 /// An expiry day, and a batch that has coupons on it.
 pub(crate) type Part = (Day, i64);
 
-/// The next batch on a day.
 const NEXT_BATCH: &str = "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
     WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch > ?2 ORDER BY batch LIMIT 1";
 
-/// The first batch of a later day.
 const NEXT_DAY: &str = "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_closed \
     WHERE ended_at IS NOT NULL AND expiry_day > ?1 ORDER BY expiry_day, batch LIMIT 1";
 

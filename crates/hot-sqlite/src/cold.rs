@@ -13,13 +13,11 @@ use hot::{Archive, HotError};
 /// Rounds of one job. In each round it finds out all that it can, so three are many.
 const ROUNDS_MAX: usize = 16;
 
-/// A code in a partition.
 pub(crate) type Spot = (Day, Code);
 
 /// What a job needs from cold: a code, in a partition with this last archive commit.
 pub(crate) type Wanted = (Spot, u64);
 
-/// What a job has fetched from cold.
 #[derive(Default)]
 pub(crate) struct Prefetched {
     coupons: HashMap<Spot, Option<Coupon>>,

@@ -7,7 +7,6 @@ use rusqlite::Row;
 
 use crate::failure::damaged;
 
-/// A text column as the name, code or word that it is.
 pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: FromStr,
@@ -16,7 +15,6 @@ where
     parse(row.get_ref(column)?.as_str()?, row, column)
 }
 
-/// The same for a column that may be null.
 pub(crate) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
 where
     T: FromStr,
@@ -34,7 +32,6 @@ where
         .map_err(|error| damaged(row.as_ref().column_name(column).unwrap_or("a column"), error))
 }
 
-/// An instant, or null.
 pub(crate) fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Millis>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Millis))
 }
@@ -44,7 +41,6 @@ pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// A count or a version.
 pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }

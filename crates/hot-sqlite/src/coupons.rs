@@ -25,7 +25,6 @@ use crate::rows::{CampaignHere, CouponRow};
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
-/// Where a coupon is found again in this file.
 #[derive(Clone, Debug)]
 pub(crate) struct Here {
     pub(crate) campaign: CampaignHere,
@@ -85,7 +84,6 @@ fn as_the_directory_says(
     }
 }
 
-/// The coupon with the row that the directory names.
 pub(crate) fn row_at_place(
     txn: &Txn<'_>,
     place: &Place,
@@ -136,7 +134,6 @@ fn archived(
     Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
-/// The coupon with a row in the partition `day`.
 pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     if let Some(located) = minted_row_of(txn, day, code)? {
         return Ok(Some(located));
@@ -148,7 +145,6 @@ pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-/// The coupon of a minted batch with a row in the partition `day`.
 fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
     const SQL: &str = rows::select_coupon!(
         " FROM coupon INDEXED BY coupon_by_code \
@@ -157,7 +153,6 @@ fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Optio
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-/// The coupon with this row.
 pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> rusqlite::Result<Option<Located>> {
     one_row(txn, rows::select_coupon!(" FROM coupon WHERE number = ?1"), [number])
 }
@@ -168,8 +163,7 @@ fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> rusqlite::Result<Opt
     found.next()?.map(|row| checked(txn, row)).transpose()
 }
 
-/// The coupon of a row that is as it was written, and whose events may follow each other. Any other
-/// row is an error: no answer is made from it.
+/// Fails unless the row is as it was written, and its events may follow each other.
 pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located> {
     let (located, differs) = read(txn, &rows::coupon_row(row)?)?;
     let coupon = &located.coupon;
@@ -219,7 +213,6 @@ pub(crate) fn read(
     Ok((located, differs))
 }
 
-/// A minted coupon that nothing has happened to: it has no row.
 fn untouched(
     txn: &Txn<'_>,
     code: &Code,
@@ -232,7 +225,6 @@ fn untouched(
     }
 }
 
-/// The same, for a batch that has been looked up.
 pub(crate) fn untouched_of(
     txn: &Txn<'_>,
     code: Code,

@@ -45,7 +45,6 @@ pub(crate) enum Found {
     ArchivedMarker(u64),
 }
 
-/// A code, and what its partition has of it.
 pub(crate) type OfCode = (String, Found);
 
 /// The instants after which, and until which, the coupons of a partition expire: midnight belongs to
@@ -66,7 +65,6 @@ fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> rusqlite::Result<Option<i6
     .map(Option::flatten)
 }
 
-/// How many rows of imported batches a partition has.
 pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
     let mut count = txn
         .statement(
@@ -189,7 +187,6 @@ pub(crate) fn imported_rows(
 pub(crate) struct Collecting {
     left: Imported,
     rows: Unsorted,
-    /// Whether the partition was sealed when the collecting began.
     is_of_sealed: Option<bool>,
     begun: Instant,
 }
@@ -214,7 +211,6 @@ impl Collecting {
         self.rows.relieve()
     }
 
-    /// The order after the code `after`.
     pub(crate) fn sorted(self, after: &str) -> io::Result<DayOrder> {
         let mut sorted = self.rows.sorted()?;
         let mut ahead = VecDeque::new();
@@ -230,12 +226,10 @@ impl Collecting {
     }
 }
 
-/// A partition in the order of its codes.
 pub(crate) struct DayOrder {
     day: Day,
     /// Whether the partition was sealed when its rows were collected. Then none came later.
     is_of_sealed: bool,
-    /// When the collecting began.
     begun: Instant,
     /// The last code of the last page.
     after: String,
@@ -245,7 +239,6 @@ pub(crate) struct DayOrder {
 }
 
 impl DayOrder {
-    /// The last code of the last page.
     pub(crate) fn into_position(self) -> String {
         self.after
     }

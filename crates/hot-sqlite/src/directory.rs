@@ -18,7 +18,6 @@ pub(crate) enum Kind {
     Shared(i64),
     /// A coupon with this number.
     Coupon(i64),
-    /// A code that is gone.
     Gone,
 }
 
@@ -33,7 +32,6 @@ impl Kind {
     }
 }
 
-/// What a code names: a shared code or a coupon.
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
     let sql = "SELECT campaign, number, expiry_day FROM directory WHERE code = ?1";
     let entry =
@@ -51,7 +49,6 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
     Ok(entry.flatten())
 }
 
-/// The partition of an entry, from its columns.
 fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> rusqlite::Result<Day> {
     match expiry_day {
         Some(day) => Ok(Day(day)),
@@ -59,14 +56,12 @@ fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> rusqlite::Result<
     }
 }
 
-/// Where the coupon of a code is, as the directory says.
 pub(crate) struct Place {
     pub(crate) day: Day,
     /// Of its row, if the coupon is not archived.
     pub(crate) number: i64,
 }
 
-/// Where the directory says that the coupon of a code is.
 pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Place>> {
     let sql = "SELECT expiry_day, number FROM directory WHERE code = ?1 AND number IS NOT NULL";
     txn.first(sql, [code.as_str()], |row| {
@@ -75,7 +70,6 @@ pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Pl
     })
 }
 
-/// The partition that the directory names for a coupon's code.
 pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
     Ok(place_of(txn, code)?.map(|place| place.day))
 }
@@ -92,16 +86,13 @@ pub(crate) struct Line<S> {
     pub(crate) imported_state: S,
 }
 
-/// An entry, as an import reads it.
 pub(crate) struct EntryOfLine {
-    /// The number of its campaign.
     pub(crate) campaign: i64,
     /// The place of its coupon, and what the last line said: `None` of its state if the row has that.
     /// `None` for a shared code, and for a minted code that was extended.
     pub(crate) line: Option<(Place, Line<Option<ImportedState>>)>,
 }
 
-/// The entry of a code.
 pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
     let sql = "SELECT campaign, number, expiry_day, last_line FROM directory WHERE code = ?1";
     txn.first(sql, [code.as_str()], |row| {
@@ -200,7 +191,6 @@ pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> ru
     txn.run(sql, params![code.as_str(), line.encode()])
 }
 
-/// Makes the entry of a shared code.
 pub(crate) fn enter_shared(txn: &Txn<'_>, code: &str, campaign: i64) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO directory (code, campaign) VALUES (?1, ?2)";
     txn.run(sql, params![code, campaign])

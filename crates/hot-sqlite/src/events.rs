@@ -73,7 +73,6 @@ fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result
     Ok(Cursor { epoch, number, check })
 }
 
-/// At most `limit` events.
 pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
     let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
     let end = |sql: &str| txn.statement(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
@@ -176,8 +175,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor
     Ok((actor, happened))
 }
 
-/// Deletes up to `limit` events before `before`, and never the newest, nor one with a number above `up_to`.
-/// Returns how many.
+/// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.
 pub(crate) fn forget(
     txn: &Txn<'_>,
     before: Millis,
@@ -193,7 +191,6 @@ pub(crate) fn forget(
     .execute(params![before.0, limit as i64, up_to])
 }
 
-/// Begins a new epoch: what readers saw behind the newest event that is here did not survive.
 pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
     let newest: i64 = txn
         .statement("SELECT coalesce(max(number), 0) FROM event")?

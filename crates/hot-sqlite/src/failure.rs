@@ -22,7 +22,6 @@ impl From<Elsewhere> for rusqlite::Error {
     }
 }
 
-/// The [`Elsewhere`] in an error, if it is one.
 pub(crate) fn elsewhere(error: &rusqlite::Error) -> Option<&Elsewhere> {
     match error {
         rusqlite::Error::ToSqlConversionFailure(why) => why.downcast_ref(),

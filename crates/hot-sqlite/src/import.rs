@@ -71,7 +71,6 @@ pub(crate) fn dry_run(
     }))
 }
 
-/// What a line does.
 enum Decided {
     /// Its code is new: it makes a coupon, unless the day is closing.
     Arrives(Day),
@@ -81,7 +80,7 @@ enum Decided {
     Advances { located: Box<Located>, advance: LineAdvance, place: Place },
 }
 
-/// Decides what a line does. Asks cold, if it must, and writes nothing.
+/// Asks cold, if it must, and writes nothing.
 fn decide(
     txn: &Txn<'_>,
     campaign: &CampaignHere,
@@ -124,7 +123,6 @@ fn decide(
 /// A line and its index among the lines of one call.
 pub(crate) type NumberedLine = (usize, ImportLine);
 
-/// The batch that lines are imported into.
 struct Target<'a> {
     campaign: CampaignHere,
     batch: i64,
@@ -144,7 +142,6 @@ impl Target<'_> {
         }
     }
 
-    /// A line whose code is new.
     fn arrives(
         &self,
         txn: &Txn<'_>,
@@ -167,7 +164,7 @@ impl Target<'_> {
         let line =
             directory::Line { valid_from, expires_at, imported_state: &ImportedState::Available };
         directory::enter(txn, coupon.code(), &Place { day, number }, Some(&line))?;
-        txn.counts().arrive(campaign, self.batch, 1);
+        txn.counts().arrive(campaign, self.batch);
         txn.counts().change(campaign, &State::Available, &coupon);
         self.claim(txn, &coupon, day)?;
         if txn.tells() {
@@ -208,8 +205,7 @@ impl Target<'_> {
         Ok(advance.outcome)
     }
 
-    /// Enters the claim of an imported holder. The coupon counts towards the limit, and the limit
-    /// does not refuse it.
+    /// The coupon of an imported holder counts towards the limit, and the limit does not refuse it.
     fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
         let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
         let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
@@ -217,7 +213,6 @@ impl Target<'_> {
     }
 }
 
-/// Writes how an import ended.
 pub(crate) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
     txn.run(
         "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \

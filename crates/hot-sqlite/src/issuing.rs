@@ -18,7 +18,6 @@ use crate::txn::Txn;
 use crate::{batches, directory};
 use handing_out::{Plan, Step, hand_out};
 
-/// One transaction of an issue.
 pub(crate) fn issue(
     txn: &Txn<'_>,
     supply: &Supply<'_>,
@@ -77,7 +76,6 @@ pub(crate) fn plan(
     }
 }
 
-/// The coupon that an issue is to replace.
 fn to_be_replaced(
     txn: &Txn<'_>,
     keys: &[CodeKey],

@@ -16,8 +16,7 @@ use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
 impl SqliteHot {
-    /// Runs `body` in a transaction that writes, with the coupons of cold that were fetched before.
-    /// Retries it with those that it misses.
+    /// Runs `body` in a transaction that writes. Retries it with the coupons of cold that it misses.
     pub(crate) async fn write_with<T: Send + 'static>(
         &self,
         prefetched: Arc<Prefetched>,
@@ -70,8 +69,7 @@ impl SqliteHot {
         }
     }
 
-    /// The next page of a partition after the code `after`, in the order of codes: `read` makes it of its
-    /// rows and archived markers.
+    /// The next page of a partition in the order of codes. `read` may leave out what is gone by now.
     pub(crate) async fn by_code<T: Send + 'static>(
         &self,
         day: Day,

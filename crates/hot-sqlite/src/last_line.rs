@@ -54,7 +54,6 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    /// What `line` says of `coupon`.
     pub(crate) fn of(line: &ImportedState, coupon: &Coupon) -> Said {
         let same =
             |other: &ImportedState| line.adds_nothing_to(other) && other.adds_nothing_to(line);
@@ -66,7 +65,6 @@ impl Said {
         }
     }
 
-    /// The same, after a change of the coupon.
     pub(crate) fn after(&self, before: &Coupon, after: &Coupon) -> Said {
         match self {
             Said::Available | Said::First => self.clone(),
@@ -74,7 +72,6 @@ impl Said {
         }
     }
 
-    /// The state that the line said.
     pub(crate) fn line(&self, coupon: &Coupon) -> ImportedState {
         match self {
             Said::Available => ImportedState::Available,
@@ -103,7 +100,6 @@ impl LastLine {
         LastLine { state, ..LastLine::default() }
     }
 
-    /// The value of the column.
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         if *self == LastLine::default() {
             return None;
@@ -140,7 +136,6 @@ impl LastLine {
         Some(text.into_bytes())
     }
 
-    /// What [`encode`](Self::encode) made the column of.
     pub(crate) fn decode(column: Option<&[u8]>) -> rusqlite::Result<LastLine> {
         let Some(bytes) = column else { return Ok(LastLine::default()) };
         let mut left = Reader::of(bytes);
@@ -179,7 +174,6 @@ impl LastLine {
     }
 }
 
-/// The next date, if its flag is set.
 fn date(flag: u8, left: &mut Reader<'_>) -> rusqlite::Result<Option<Millis>> {
     match flag {
         0 => Ok(None),

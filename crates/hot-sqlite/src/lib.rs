@@ -79,7 +79,6 @@ pub const FREE_MIN_BYTES: u64 = 256 << 20;
 /// How long a write waits to begin, and then for its commit.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What can be set of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// See [`FREE_MIN_BYTES`].

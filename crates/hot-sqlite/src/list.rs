@@ -15,8 +15,7 @@ use crate::rows::{self, batch_of};
 use crate::txn::Txn;
 use source::{Key, Next, Sources};
 
-/// Most rows that one page looks at, and batches: some 40 ms. So a page may have fewer coupons than its
-/// limit.
+/// Most rows and batches that one page looks at: some 40 ms. So a page may be short.
 const SCAN_MAX: usize = 5_000;
 
 pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
@@ -55,7 +54,6 @@ fn position((expires_at, number): Key) -> ListPosition {
     ListPosition { expires_at, tie: number.unsigned_abs() }
 }
 
-/// The coupon of a row, if the filter admits it.
 fn matching(
     txn: &Txn<'_>,
     query: &ListQuery,

@@ -48,7 +48,6 @@ pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> rusqlite::Result<()> 
     Ok(())
 }
 
-/// Enters the redemptions of the events behind `after` and up to `last`.
 pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> rusqlite::Result<()> {
     let redeemed = number_of(CouponEventKind::Redeemed);
     let found: Vec<(String, String, i64)> = txn.all(
@@ -60,7 +59,6 @@ pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> rusqlite::Re
     found.iter().try_for_each(|(order, code, at)| enter(txn, order, code, *at))
 }
 
-/// The codes of coupons that `order` may have redeemed.
 pub(crate) fn codes(txn: &Txn<'_>, order: &OrderRef) -> rusqlite::Result<Vec<Code>> {
     txn.all(
         "SELECT code FROM redeemed_by_order WHERE order_hash = ?1 ORDER BY code LIMIT ?2",

@@ -12,7 +12,6 @@ use rusqlite::params;
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
-/// A day that no longer takes coupons.
 pub(crate) struct Closing;
 
 /// To be called before a campaign's first coupon comes to `day`. Makes the plan, and keeps the
@@ -45,8 +44,7 @@ pub(crate) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8
     txn.first(sql, [day.0], |row| row.get(0))
 }
 
-/// Takes `count` serials of the day's counter, and returns the first of them. The day must have a
-/// plan.
+/// Returns the first of the serials. The day must have a plan.
 pub(crate) fn take_serials(
     txn: &Txn<'_>,
     day: Day,
@@ -74,7 +72,6 @@ pub(crate) fn archived_marker(
     txn.first(sql, params![day.0, code.as_str()], |row| unsigned(row, 0))
 }
 
-/// Makes the archived marker of a coupon that was archived in this version.
 pub(crate) fn mark_archived(
     txn: &Txn<'_>,
     day: Day,

@@ -1,5 +1,4 @@
-//! Transactions that need coupons of cold: they end without a write, and run again with the
-//! coupons.
+//! Transactions that need coupons of cold.
 //!
 //! A transaction cannot wait for another store. A job that meets a coupon of cold which was not
 //! fetched yet ends before it has written anything, and says which coupons it needs. The caller
@@ -9,16 +8,13 @@ use crate::cold::{Prefetched, Wanted};
 use crate::failure::{Elsewhere, elsewhere};
 use crate::txn::Txn;
 
-/// How one run of a job ended.
 pub(crate) enum Attempt<T> {
-    /// With a result.
     Done(T),
     /// Without a result, and without a write: the job needs these coupons.
     NeedsCold(Vec<Wanted>),
 }
 
-/// Runs `body` with what was fetched from cold. `body` must not have written anything when it needs
-/// more.
+/// `body` must not have written anything when it needs more from cold.
 pub(crate) fn attempt<T>(
     txn: &Txn<'_>,
     prefetched: &Prefetched,
@@ -33,8 +29,7 @@ pub(crate) fn attempt<T>(
     }
 }
 
-/// All of `results`, or the first error. It goes through all of them first, so that the job asks
-/// cold for all coupons at once.
+/// Goes on after [`Elsewhere::Wanted`], so that the job asks cold for all coupons at once.
 pub(crate) fn all<T>(
     results: impl Iterator<Item = rusqlite::Result<T>>,
 ) -> rusqlite::Result<Vec<T>> {

@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Only its owner may read and write a file of the store. It names users, their orders and the
-/// hashes of their passwords.
+/// Files of the store have the names of users, their orders and the hashes of their passwords.
 const MODE: u32 = 0o600;
 
 /// Makes an empty file that only its owner may read, if there is no such file. Does not open a file
@@ -44,9 +43,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes the permissions of other users from the files of a store, and logs it in one line. Also
-/// logs what it cannot change: a file may be another user's, or on a disk that is mounted
-/// read-only.
+/// Takes the permissions of other users from the files of a store. Logs what it has changed, and
+/// what it cannot change: a file may be another user's, or on a disk that is mounted read-only.
 pub(crate) fn tighten(folder: &Path) {
     let (mut tightened, mut failed) = (Vec::new(), Vec::new());
     for name in ["hot.db", "hot.db-wal", "hot.db-shm", "hot.turn", "hot.write"] {

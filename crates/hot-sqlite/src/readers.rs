@@ -22,12 +22,10 @@ use crate::failure::{before_commit, caught};
 use crate::schema::{OpenError, open_reader};
 use crate::txn::{Seen, Txn, bound, roll_back};
 
-/// Connections of one process: more than the cores of the machines that it is built for, so that
-/// one long list does not stop the look-ups.
+/// More connections than usual machines have cores: one long list does not stop the look-ups.
 const READERS: usize = 8;
 
-/// A point read that waits longer, without the time that its thread computes, has waited for the
-/// disk or for a processor.
+/// A point read that waits longer, and does not compute, waits for the disk or for a processor.
 const SLOW: Duration = Duration::from_micros(500);
 
 /// Slow reads, less the fast ones in between, from which on it is the disk: on a busy machine one
@@ -70,7 +68,6 @@ impl Drop for Threads {
     }
 }
 
-/// A connection, and what it has looked up so far.
 struct Reader {
     conn: Connection,
     seen: Seen,
@@ -103,8 +100,7 @@ impl Readers {
         self.timed(|reader| in_transaction(reader, body)).await
     }
 
-    /// The same without a read transaction, for a body whose statements need not see the same
-    /// state.
+    /// The same without a read transaction, for statements that need not see the same state.
     pub(crate) async fn apart<T>(
         &self,
         body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,

@@ -22,10 +22,8 @@ use crate::rows::{CampaignHere, first_number};
 use crate::txn::Txn;
 use crate::{claims, directory, partitions, settings};
 
-/// Coupons that one transaction reconciles.
 pub(crate) const RECONCILE_MAX: usize = 200;
 
-/// Reconciles coupons that cold has in the partition `day`.
 pub(crate) fn coupons(
     txn: &Txn<'_>,
     keys: &[CodeKey],
@@ -79,7 +77,7 @@ fn one(
         }
     }
     if before.is_none() && home.is_none() && moved.is_none() {
-        txn.counts().arrive(campaign.number, batch, 1);
+        txn.counts().arrive(campaign.number, batch);
     }
     let was = before.as_ref().map_or(&State::Available, Coupon::state);
     txn.counts().change(campaign.number, was, coupon);
@@ -103,8 +101,7 @@ fn one(
     claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
 }
 
-/// Enters the holder's claim for the coupon, and the replacement that its name says. So the
-/// holder's limit counts it, and its name is never free again.
+/// So the holder's limit counts the coupon, and the name of its issue is never free again.
 fn claim(
     txn: &Txn<'_>,
     keys: &[CodeKey],
@@ -128,8 +125,7 @@ fn claim(
     claims::enter(txn, campaign, &entry, day, coupon)
 }
 
-/// A code of a campaign that this store does not have. No look-up finds it, and a foreign code
-/// cannot be imported as new either.
+/// No look-up finds a code of an unknown campaign, and nobody can import it as a new one.
 fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
     if home(keys, code).is_none() {
         directory::enter_gone(txn, code.as_str())?;
@@ -137,8 +133,7 @@ fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Skips serials on every day, so that codes which were minted after the backup are not minted
-/// again.
+/// On every day, so that no code that was minted after the backup is minted again.
 pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
     let floor = txn.setting_number(SERIAL_FLOOR)?.unwrap_or(0);
     settings::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;

@@ -36,7 +36,6 @@ impl Common {
     }
 }
 
-/// What a record says.
 pub(crate) struct Record {
     pub(crate) valid_from: Millis,
     /// Its first expiry.
@@ -117,7 +116,6 @@ const NUMBERED_OPERATION: u64 = 2;
 
 const CHECKSUM_BYTES: usize = 4;
 
-/// The record of `coupon`, with the checksum of its row.
 pub(crate) fn encode(
     coupon: &Coupon,
     said: &Said,
@@ -179,7 +177,6 @@ pub(crate) fn has_said(record: &[u8]) -> bool {
 struct Before {
     /// When the event before it was, or the coupon came to be.
     at: Millis,
-    /// The operation of the event before it.
     operation: Option<OperationId>,
     /// The first expiry of the coupon.
     expires_at: Millis,

@@ -8,16 +8,13 @@ use crate::columns::signed;
 /// Redemptions of one instant come in the order of the numbers of their rows, the highest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// The first instant.
     pub(crate) from: Millis,
-    /// The last instant.
     pub(crate) last: Millis,
     /// Of that instant only rows with a lower number.
     pub(crate) below: i64,
 }
 
 impl Window {
-    /// Where the page of `query` begins.
     pub(crate) fn of(query: &RedemptionQuery) -> Window {
         let whole = Window { from: query.from, last: query.before.plus_ms(-1), below: i64::MAX };
         match &query.after {
@@ -45,7 +42,6 @@ impl Latest {
         Latest { found: Vec::new(), limit }
     }
 
-    /// Adds what a part of the store has.
     pub(crate) fn add(&mut self, more: Vec<(Millis, i64)>) {
         if more.is_empty() {
             return;
@@ -64,7 +60,6 @@ impl Latest {
         }
     }
 
-    /// All of it.
     pub(crate) fn into_found(self) -> Vec<(Millis, i64)> {
         self.found
     }

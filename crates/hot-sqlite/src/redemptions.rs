@@ -14,7 +14,6 @@ use crate::coupons::{Located, row_at};
 use crate::redeemed::{Latest, Window};
 use crate::txn::Txn;
 
-/// At most `query.limit` redemptions.
 pub(crate) fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<RedemptionRow>> {
     let campaign = match &query.campaign {
         None => None,
@@ -66,7 +65,6 @@ fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> rusqlite::Result<Vec<Part>> {
     )
 }
 
-/// The newest live redemptions of a part, at most `limit`.
 fn live(
     txn: &Txn<'_>,
     (day, batch): Part,

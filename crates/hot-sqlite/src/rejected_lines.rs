@@ -7,7 +7,6 @@ use rusqlite::{Row, params};
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
 
-/// Keeps lines of an import into `batch`.
 pub(crate) fn keep(
     txn: &Txn<'_>,
     batch: i64,
@@ -31,7 +30,6 @@ pub(crate) fn keep(
     Ok(())
 }
 
-/// The lines of a batch after line `after`.
 pub(crate) fn page(
     txn: &Txn<'_>,
     batch: i64,
@@ -56,7 +54,6 @@ pub(crate) fn line(row: &Row<'_>) -> rusqlite::Result<RejectedLine> {
     })
 }
 
-/// Deletes up to `limit` lines of a batch that were kept before `before`. Returns how many.
 pub(crate) fn delete_of_batch(
     txn: &Txn<'_>,
     batch: i64,
@@ -70,7 +67,6 @@ pub(crate) fn delete_of_batch(
     .execute(params![batch, before.0, limit as i64])
 }
 
-/// Deletes up to `limit` lines that were kept before `before`. Returns how many.
 pub(crate) fn delete(txn: &Txn<'_>, before: Millis, limit: usize) -> rusqlite::Result<usize> {
     txn.statement(
         "DELETE FROM rejected_line WHERE (batch, line) IN \

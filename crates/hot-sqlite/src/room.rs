@@ -9,10 +9,7 @@ use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
 impl SqliteHot {
-    /// Checks that the store is smaller than its limit, if it has one.
-    ///
-    /// # Errors
-    /// `Full`, and those of reads.
+    /// `Full` if the store has reached its limit.
     pub(crate) async fn must_have_room(&self) -> Result<()> {
         let Some(max) = self.options.store_max_bytes else { return Ok(()) };
         let used = self.readers.apart(used_bytes).await?;

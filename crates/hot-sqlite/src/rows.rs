@@ -44,8 +44,7 @@ macro_rules! select_coupon {
         concat!("SELECT ", crate::rows::coupon_columns!(), $rest)
     };
 }
-/// Of a row: whether its batch was minted, as [`first_number`] has it. Only these rows are in the index
-/// `coupon_by_code`.
+/// Whether the batch of a row was minted. Only these rows are in the index `coupon_by_code`.
 macro_rules! is_minted {
     () => {
         "number & 34359738368 = 0"
@@ -64,7 +63,6 @@ pub(crate) use {
     coupon_columns, is_minted, number_of, select_batch, select_campaign, select_coupon,
 };
 
-/// A campaign and its number in this file.
 #[derive(Clone, Debug)]
 pub(crate) struct CampaignHere {
     pub(crate) number: i64,
@@ -75,9 +73,7 @@ pub(crate) struct CampaignHere {
 #[derive(Clone)]
 pub(crate) struct BatchHere {
     pub(crate) id: BatchId,
-    /// The number of its campaign.
     pub(crate) campaign: i64,
-    /// Whether its coupons were imported, and not minted.
     pub(crate) imported: bool,
     pub(crate) paused: bool,
     pub(crate) created_at: Millis,
@@ -164,9 +160,7 @@ pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Ba
     })
 }
 
-/// The columns of a row of a coupon.
 pub(crate) struct CouponRow<'a> {
-    /// Its number in this file.
     pub(crate) number: i64,
     pub(crate) day: Day,
     pub(crate) code: &'a str,
@@ -197,7 +191,6 @@ pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<CouponRow<'a>
 }
 
 impl CouponRow<'_> {
-    /// The number of its batch.
     pub(crate) fn batch(&self) -> i64 {
         batch_of(self.number)
     }
@@ -207,7 +200,6 @@ impl CouponRow<'_> {
 /// which take 34 bits; one says whether it was imported.
 const BITS_IN_BATCH: u32 = 36;
 
-/// The number of the batch of a row.
 pub(crate) fn batch_of(number: i64) -> i64 {
     number >> BITS_IN_BATCH
 }
@@ -215,12 +207,10 @@ pub(crate) fn batch_of(number: i64) -> i64 {
 /// In the numbers of rows of imported batches.
 const IMPORTED: i64 = 1 << (BITS_IN_BATCH - 1);
 
-/// Whether the batch of a row was imported.
 pub(crate) fn is_imported(number: i64) -> bool {
     number & IMPORTED != 0
 }
 
-/// The numbers that the rows of a batch can have.
 pub(crate) fn numbers_of(batch: i64) -> RangeInclusive<i64> {
     let first = batch << BITS_IN_BATCH;
     first..=first | ((1 << BITS_IN_BATCH) - 1)
@@ -234,7 +224,6 @@ pub(crate) fn first_number(batch: i64, imported: bool) -> i64 {
 /// The states in the order of their numbers.
 const STATES: [&str; 4] = ["available", "issued", "redeemed", "void"];
 
-/// The number of a state in the column `state`.
 pub(crate) fn state_number(state: &str) -> i64 {
     let at = STATES.iter().position(|name| *name == state);
     at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)
@@ -264,8 +253,7 @@ pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> Columns<'
     }
 }
 
-/// The first column of a row that differs from what `coupon`, which its record tells of, would have,
-/// and how.
+/// The first column that differs from that of `coupon`, which is what the record says, and how.
 pub(crate) fn disagreement(coupon: &Coupon, stored: &Columns<'_>) -> Option<String> {
     let told = columns(coupon, stored.batch, Day(stored.day));
     let at = |instant: Option<Millis>| instant.map(|at| at.0);

@@ -10,14 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 use crate::private_files::create_private;
 use crate::txn::Txn;
 
-/// Name of the file inside the data folder.
 pub const FILE_NAME: &str = "hot.db";
 
-/// The statements that make a new store.
 const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
-/// One step from a version of the schema to the next. It runs in a transaction, which also raises the
-/// version.
+/// One step from a version of the schema to the next. Its transaction also raises the version.
 type Step = fn(&Connection) -> rusqlite::Result<()>;
 
 /// The steps by which this release upgrades the stores of earlier ones: the first from version 1 to
@@ -37,8 +34,7 @@ const APPLICATION_ID: i64 = 0x6370_7279;
 /// Earlier releases can corrupt a WAL when one connection writes and another checkpoints.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
-/// How long to wait for other programs, such as a backup tool. Our own processes use the fair file
-/// lock.
+/// For other programs, such as a backup tool: our own processes use the fair file lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements that a connection keeps: all of ours.
@@ -47,32 +43,21 @@ const STATEMENTS_KEPT: usize = 128;
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder or the file cannot be used.
     #[error("cannot open the hot store in {folder}: {source}")]
-    File {
-        /// The folder.
-        folder: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// SQLite returned an error.
+    File { folder: String, source: std::io::Error },
     #[error("cannot open the hot store: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The file was written by a newer release.
     #[error(
         "the hot store has schema version {found}, this release knows {SCHEMA_VERSION}: \
          it needs couponry {needs} or later"
     )]
     Newer {
-        /// The version found.
         found: i64,
         /// The release that wrote it.
         needs: String,
     },
-    /// The file belongs to another program.
     #[error("{0} is an SQLite file of another program")]
     Foreign(String),
-    /// The SQLite that is built in is too old.
     #[error("SQLite {0} can lose commits; 3.51.3 or later is needed")]
     OldSqlite(&'static str),
 }
@@ -147,7 +132,6 @@ pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
     Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
-/// Sets what holds for every connection.
 fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // The plan of a statement does not depend on the values that are bound to it. Without this,
@@ -188,7 +172,6 @@ fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenErr
     Ok(())
 }
 
-/// Runs `body` in a transaction that no other process writes beside.
 fn in_transaction(
     conn: &Connection,
     body: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -199,7 +182,6 @@ fn in_transaction(
     Ok(result?)
 }
 
-/// Writes that a store has this version now.
 fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
     conn.execute(
         "UPDATE setting SET value = ?1 WHERE name = 'written_by'",

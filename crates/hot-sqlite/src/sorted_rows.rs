@@ -20,16 +20,13 @@ const READ_BYTES: usize = 16 << 10;
 /// Bytes of an entry beside its code.
 const EXTRA_BYTES: usize = 1 + size_of::<i64>();
 
-/// A code and the number of its row.
 pub(crate) type Entry = (String, i64);
 
-/// Entries that are to be sorted.
 pub(crate) struct Unsorted {
     folder: PathBuf,
     run_entries: usize,
     entries: Vec<Entry>,
-    /// `None` as long as all entries are in memory. It has no name, so nothing is left of it after the
-    /// process has ended, in whatever way.
+    /// `None` while all entries are in memory. It has no name, so it ends with the process.
     file: Option<File>,
     /// Where each run of the file ends.
     ends: Vec<u64>,
@@ -73,7 +70,6 @@ impl Unsorted {
         Ok(())
     }
 
-    /// The entries in their order.
     pub(crate) fn sorted(mut self) -> io::Result<Sorted> {
         self.entries.sort_unstable();
         self.entries.reverse();
@@ -123,7 +119,6 @@ impl Run {
     }
 }
 
-/// Entries in the order of their codes.
 pub(crate) struct Sorted {
     file: Option<File>,
     runs: Vec<Run>,
@@ -134,7 +129,6 @@ pub(crate) struct Sorted {
 }
 
 impl Sorted {
-    /// The next entry; `None` after the last one.
     pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
         let (Some(Reverse((entry, at))), Some(file)) = (self.first.peek(), &self.file) else {
             return Ok(self.in_memory.pop());

@@ -31,7 +31,6 @@ macro_rules! is_fresh {
 
 /// The stock, as one process sees it.
 pub(crate) struct Supply<'a> {
-    /// The keys that mint the codes of serials.
     pub(crate) keys: &'a [CodeKey],
     /// How far a dry run has seen serials to be gone; `None` for a transaction that writes it.
     pub(crate) walked: Option<&'a Walked>,
@@ -63,17 +62,14 @@ impl Cursor {
     }
 }
 
-/// What [`Offer::next`] found.
 pub(crate) enum Next {
     /// A coupon, and how far its batch is gone; `None` for a coupon that came back.
     Coupon(Box<Located>, Option<Cursor>),
     /// Many in a row were gone; the cursor is written before the next try.
     Again(Cursor),
-    /// Nothing, for this reason.
     Nothing(Refusal),
 }
 
-/// What a campaign can offer at a moment.
 pub(crate) struct Offer<'a> {
     supply: &'a Supply<'a>,
     campaign: &'a CampaignHere,
@@ -137,7 +133,6 @@ impl<'a> Offer<'a> {
         Ok(Next::Nothing(met.refusal()))
     }
 
-    /// The next coupon of the batch that has a row.
     fn next_row(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<Option<Next>> {
         let back = came_back(txn, batch, self.at)?;
         let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > self.at);
@@ -183,7 +178,6 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// The batches of a campaign, in the order in which they were made.
 fn batches(
     txn: &Txn<'_>,
     campaign: i64,
@@ -273,7 +267,6 @@ fn came_back(
 }
 
 /// The next imported coupon of the batch that nothing has happened to and that expires with it.
-/// `None` if there is none.
 fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Next>> {
     let before_first = first_number(batch.number, true);
     let offset = |number: i64| (number - before_first).unsigned_abs();
@@ -298,7 +291,6 @@ fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result
     Ok(skipped.map(|number| Next::Again(cursor(number))))
 }
 
-/// The coupon of a row that is on offer.
 fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> rusqlite::Result<Option<Located>> {
     let located = row_at(txn, number)?;
     debug_assert!(located.iter().all(|it| at.0 == i64::MIN || is_on_offer(it, at)));
@@ -320,8 +312,7 @@ pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Resu
         || directory::partition_of(txn, code)?.is_some())
 }
 
-/// Whether something has happened to a minted code, in an open partition or a sealed one. A sealed
-/// one may be empty, so cold is asked.
+/// Also in a sealed partition: that may be empty, so cold is asked.
 pub(crate) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
     if is_touched(txn, day, code)? {
         return Ok(true);

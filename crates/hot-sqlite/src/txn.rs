@@ -79,13 +79,11 @@ impl<'a> Txn<'a> {
         Txn { is_checked, prefetched: Some(prefetched), ..Txn::new(self.conn, self.seen) }
     }
 
-    /// What this job needs from cold.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
         self.wanted.take()
     }
 
-    /// What cold has of a code. If this job has not fetched it yet, the error
-    /// [`Elsewhere::Wanted`].
+    /// The error [`Elsewhere::Wanted`] if this job has not fetched the code yet.
     pub(crate) fn in_cold(&self, spot: Spot) -> rusqlite::Result<Option<&'a Coupon>> {
         match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),
@@ -107,7 +105,6 @@ impl<'a> Txn<'a> {
         self.statement(sql)?.execute(values).map(drop)
     }
 
-    /// The first row of a query, if it has one.
     pub(crate) fn first<T>(
         &self,
         sql: &str,
@@ -117,7 +114,6 @@ impl<'a> Txn<'a> {
         self.statement(sql)?.query_row(values, read).optional()
     }
 
-    /// Every row of a query.
     pub(crate) fn all<T>(
         &self,
         sql: &str,
@@ -134,12 +130,10 @@ impl<'a> Txn<'a> {
         Ok(archive_commit.unwrap_or(0).unsigned_abs())
     }
 
-    /// A row of the table `setting`.
     pub(crate) fn setting(&self, name: &str) -> rusqlite::Result<Option<String>> {
         self.first("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
     }
 
-    /// The same, for a number.
     pub(crate) fn setting_number(&self, name: &str) -> rusqlite::Result<Option<u64>> {
         let text = self.setting(name)?;
         text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
@@ -164,8 +158,7 @@ impl<'a> Txn<'a> {
         version.map(i64::unsigned_abs)
     }
 
-    /// To be called after a change of a campaign, a batch or a seal, so that the jobs after this
-    /// one see it.
+    /// To be called after a change of a campaign, a batch or a seal: later jobs must see it.
     pub(crate) fn forget_terms(&self) {
         self.seen.forget();
     }
@@ -182,7 +175,6 @@ impl<'a> Txn<'a> {
         Ok(number)
     }
 
-    /// Where the transaction adds up counts.
     pub(crate) fn counts(&self) -> &Counts {
         &self.seen.counts
     }

@@ -27,7 +27,6 @@ use queue::{Job, Shared, Task, micros};
 /// Most jobs that wait; a caller beyond it gets `Overloaded`.
 pub(crate) const WAITING_MAX: usize = 2_048;
 
-/// Sends transactions to the writer thread.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     timeout: Duration,
@@ -86,12 +85,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Accepted writes.
     pub(crate) fn writes(&self) -> u64 {
         self.shared.writes.load(Ordering::Relaxed)
     }
 
-    /// Enters what it has done, and what waits, into the figures of the store.
     pub(crate) fn show(&self, gauge: &mut Gauge) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         gauge.writes = self.writes();
@@ -101,7 +98,6 @@ impl Writer {
         gauge.oldest_waiting_micros = micros(self.oldest_waiting());
     }
 
-    /// How long the oldest job has waited.
     fn oldest_waiting(&self) -> Duration {
         let since = self.shared.queue().jobs.front().map(|(since, _)| *since);
         since.map_or(Duration::ZERO, |since| since.elapsed())
@@ -117,7 +113,6 @@ impl Writer {
         self.shared.health().well(waiting, self.timeout)
     }
 
-    /// Whether it is time for a commit that only shows whether commits fail.
     pub(crate) fn may_probe(&self) -> bool {
         self.shared.health().may_probe()
     }

@@ -38,9 +38,6 @@ pub fn quarter_of(at: Millis) -> i64 {
 }
 
 /// The sums of a store.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Activities: Send + Sync {
     /// The quarters from `from` on and before `until` in which anything was done, by their numbers: of one

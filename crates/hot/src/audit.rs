@@ -346,16 +346,12 @@ pub struct Audited {
 }
 
 /// The entries of a store.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Writes an entry about the store itself.
     async fn record(&self, entry: AuditEntry) -> Result<(), HotError>;
 
-    /// At most `limit` entries, newest first, behind the place `after`: of one campaign and its batches, or
-    /// all.
+    /// At most `limit` entries of a campaign and its batches, or of all, newest first, behind `after`.
     async fn audit(
         &self,
         campaign: Option<CampaignId>,

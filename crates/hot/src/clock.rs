@@ -12,12 +12,10 @@ use coupon::time::{DAY_MS, Millis};
 
 use crate::{Fact, Facts, HotError};
 
-/// A clock that is ahead of the highest time seen by more than this has jumped. A weekend without
-/// `serve` is no jump; a month is one.
+/// A clock farther ahead of the highest time seen has jumped: not after a weekend without `serve`.
 pub const JUMP_AHEAD_MS: i64 = 2 * DAY_MS;
 
-/// A clock that is behind the highest time seen by more than this has jumped. NTP sets a clock back by
-/// less.
+/// A clock farther behind the highest time seen has jumped. NTP sets a clock back by less.
 pub const JUMP_BEHIND_MS: i64 = 5_000;
 
 /// How long the clock must keep the time after a jump before partitions are sealed again.
@@ -98,9 +96,6 @@ impl FromStr for ClockRecord {
 }
 
 /// The record in a store; `None` before the first look.
-///
-/// # Errors
-/// Those of the store.
 pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>, HotError> {
     match store.fact(Fact::Clock).await? {
         None => Ok(None),
@@ -108,11 +103,7 @@ pub async fn clock_record(store: &dyn Facts) -> Result<Option<ClockRecord>, HotE
     }
 }
 
-/// Compares a clock with the record in the store, and updates the record. Reads one row, and writes it
-/// only if it changes.
-///
-/// # Errors
-/// Those of the store.
+/// Updates the record in the store from a clock. Reads one row, and writes it only if it changes.
 pub async fn observe_clock(
     store: &dyn Facts,
     now: Millis,

@@ -52,16 +52,12 @@ impl Fact {
 }
 
 /// Reads and writes facts of a store, each a short text.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Facts: Send + Sync {
     /// A fact, as any process wrote it last.
     async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError>;
 
-    /// Replaces a fact that still reads `seen`; returns whether it did. `None` deletes it. One
-    /// conditional write, durable before it returns.
+    /// Replaces (`None`: deletes) a fact that still reads `seen`, durably; returns whether it did.
     async fn set_fact(
         &self,
         fact: Fact,

@@ -28,8 +28,7 @@ pub struct FeedEvent {
     pub actor: Actor,
     /// What.
     pub happened: Happened,
-    /// Whether its own place in the feed is another one, where it comes, too. Who counts events counts it
-    /// there.
+    /// Whether it also comes at its own place in the feed, and this is another one. Count it there.
     pub is_repeat: bool,
 }
 
@@ -85,7 +84,7 @@ pub enum CouponEventKind {
     Extended,
     /// An order reserved it for a time.
     Held,
-    /// The order let it go.
+    /// The order released it.
     Released,
 }
 
@@ -183,8 +182,7 @@ pub struct CouponStep<'a> {
     pub until: Option<Millis>,
 }
 
-/// The steps of a change by `actor` from one version of a coupon to a later one: each event is one, and a hold
-/// that was made, prolonged or released, which has no event.
+/// The steps of a change by `actor`: its events, and a hold made, prolonged or released.
 pub fn steps<'a>(before: &'a Coupon, after: &'a Coupon, actor: &'a Actor) -> Vec<CouponStep<'a>> {
     let had = before.events().len();
     let mut version = before.version();
@@ -277,7 +275,7 @@ pub enum FeedRead {
 /// Some events, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedPage {
-    /// They. There may be none.
+    /// There may be none.
     pub events: Vec<FeedEvent>,
     /// The cursor behind the last of them, or behind where the read ended.
     pub next: String,
@@ -295,9 +293,6 @@ pub enum FeedGone {
 }
 
 /// The feed of a store.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Feed: Send + Sync {
     /// At most `limit` events.

@@ -147,8 +147,7 @@ impl Instant {
 }
 
 impl Span {
-    /// Whether `at` lies in it. A span that is open on both sides holds everything, also `None`; any
-    /// other span does not hold `None`.
+    /// Whether `at` lies in it. Only a span that is open on both sides holds `None`.
     pub fn holds(&self, at: Option<Millis>) -> bool {
         match (self.from, self.before, at) {
             (None, None, _) => true,

@@ -79,8 +79,7 @@ impl Table {
         }
     }
 
-    /// Whether an item that was copied can be gone from the source in a later pass, without another
-    /// item that says so.
+    /// Whether a copied item can be gone from the source later, without another item that says so.
     fn vanishes(self) -> bool {
         match self {
             Table::Accounts | Table::Replacements | Table::RejectedLines => true,
@@ -147,9 +146,6 @@ pub enum Pass {
 }
 
 /// Everything that a store holds. What cannot be read is an item.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Inventory: Facts + 'static {
     /// A page of some `limit` items of a table, behind the position `after` of an earlier page.
@@ -167,9 +163,6 @@ pub trait Inventory: Facts + 'static {
 }
 
 /// All items of a table as they are stored. Memory for all of them.
-///
-/// # Errors
-/// Those of [`Inventory::page`].
 pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
     let (mut items, mut after) = (Vec::new(), None);
     loop {
@@ -184,9 +177,6 @@ pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError
 
 /// A store that `verify` can check: what it says of single coupons, and what follows from others and
 /// can be set right. Only the methods that say so write.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Verifiable: Inventory {
     /// How it runs the protocols. Decides for `verify` which contradictions are findings and which
@@ -239,9 +229,6 @@ pub trait Verifiable: Inventory {
 
 /// A store that a copy can fill. What is put is durable before the call returns. It may be put again:
 /// of two versions the higher one stays, and nothing is undone that somebody has changed meanwhile.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Importer: Inventory {
     /// Puts items of one table in the place of what stands here of them, if that is older.

@@ -12,8 +12,7 @@ use coupon::time::{DAY_MS, Day, Millis};
 
 use crate::{HotError, ListPosition};
 
-/// A redemption is closed this long after the last moment at which it could be cancelled, because a clock
-/// that is set back meanwhile may still admit that. Five seconds.
+/// A redemption is closed so long after it could be cancelled: a clock may be set back meanwhile.
 pub const CLOSED_BOUND_MS: i64 = 5_000;
 
 /// A partition that has a plan.
@@ -109,9 +108,6 @@ pub struct Reconciled {
 
 /// The partitions of a store, for the compactor. Every method that writes is durable before it returns
 /// and may be repeated. It writes in steps of a few milliseconds, so that customers do not wait for it.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Partitions: Send + Sync + 'static {
     /// Every partition that has a plan and is not emptied, by day. The `seal_after` of each is the instant
@@ -124,8 +120,7 @@ pub trait Partitions: Send + Sync + 'static {
     /// Every partition from which something was archived, and its last archive commit.
     async fn archive_commits(&self) -> Result<Vec<(Day, u64)>, HotError>;
 
-    /// Partitions that are not sealed and have closed coupons, by day. The count of each stops at
-    /// `enough`.
+    /// Open partitions that have closed coupons, by day. The count of each stops at `enough`.
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>, HotError>;
 
     /// How many rows and archived markers a partition has. Reads an index of it.
@@ -194,8 +189,7 @@ pub trait Partitions: Send + Sync + 'static {
     /// them can be spent again: writes archived markers, counts, claims and directory entries.
     async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled, HotError>;
 
-    /// Skips serials, once for each restore, so that codes minted since the backup, which this store does
-    /// not know, are not minted again.
+    /// Skips serials, so that no code minted since the backup is minted again. Once for each restore.
     async fn pass_over_serials(&self) -> Result<(), HotError>;
 
     /// Which versions of the cold tier this store knows of.

@@ -129,17 +129,13 @@ fn damaged(why: impl ToString) -> HotError {
 }
 
 /// Where a store leaves what it does besides changes of coupons.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait AuditLog: Send + Sync {
     /// To be called before the update that makes the revision is sent, so that readers of all entries find it
     /// whatever becomes of this process.
     async fn announce(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
 
-    /// To be called for what the row carries, before another update replaces it. The same again changes
-    /// nothing.
+    /// To be called for what the row carries before another update replaces it. May be repeated.
     async fn enter(&self, campaign: &CampaignId, carried: &Carried) -> Result<(), HotError>;
 
     /// Which update made a revision, if its audit events were entered.
@@ -180,15 +176,9 @@ pub trait RecordSource: Send + Sync {
     fn feed(&self) -> Option<&dyn Feed>;
 
     /// Where a coupon is. Does not read the cold tier.
-    ///
-    /// # Errors
-    /// Any [`HotError`].
     async fn whereabouts(&self, code: &Code) -> Result<Whereabouts, HotError>;
 
     /// Enters the audit events that the row of a campaign carries, if it carries any.
-    ///
-    /// # Errors
-    /// Any [`HotError`].
     async fn enter_carried(&self, campaign: &CampaignId) -> Result<(), HotError>;
 }
 

@@ -46,16 +46,13 @@ pub struct RedemptionRow {
 /// Some redemptions, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct RedemptionPage {
-    /// They. A coupon that was redeemed twice at one instant has both here.
+    /// A coupon that was redeemed twice at one instant has both here.
     pub rows: Vec<RedemptionRow>,
     /// Up to where the store has looked; `None`: to the end.
     pub read_to: Option<RedemptionPosition>,
 }
 
 /// The redemptions of a store.
-///
-/// # Errors
-/// Any [`HotError`], from every method.
 #[async_trait]
 pub trait Redemptions: Send + Sync {
     /// The redemptions of coupons that have rows here, newest first, with the cancelled ones: about `limit`, or
@@ -67,7 +64,6 @@ pub trait Redemptions: Send + Sync {
     /// look at each coupon. `None`: the store does not keep that.
     async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>, HotError>;
 
-    /// Deletes what [`Redemptions::codes_of_order`] knows of redemptions made before `before`, and returns how
-    /// much. Looks at everything that it knows.
+    /// Deletes what `codes_of_order` knows of redemptions before `before`; returns how much. Looks at all.
     async fn forget_orders(&self, before: Day) -> Result<u64, HotError>;
 }

@@ -4,14 +4,12 @@ use super::quotes::{Kind, Quoting};
 
 const BOM: char = '\u{feff}';
 
-/// The line without blanks and marks at its ends. Joined files have a mark in the middle.
-/// Separators stay: between two of them is an empty cell.
+/// Trims blanks, and the mark of a joined file. Separators stay: between two is an empty cell.
 pub(super) fn bare(line: &str, separator: char) -> &str {
     let line = line.trim_start_matches(BOM);
     line.trim_matches(|c: char| c.is_whitespace() && c != separator)
 }
 
-/// What a character of a line is.
 fn kind_of(found: char, separator: char) -> Kind {
     match found {
         '"' => Kind::Quote,
@@ -21,7 +19,6 @@ fn kind_of(found: char, separator: char) -> Kind {
     }
 }
 
-/// The cells of one record, unquoted.
 pub(super) struct Cells {
     text: String,
     ends: Vec<usize>,
@@ -49,12 +46,10 @@ impl Cells {
         (place != Quoting::Quoted).then_some(cells)
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Each of them, trimmed.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| self.text[start..*end].trim())

@@ -11,28 +11,25 @@ use super::first_line::{said_separator, separators};
 use super::lines::Line;
 use super::record::RowError;
 
-/// The codes of a file, in its order. The column of the code is found by the same names as in an
-/// import, wherever it is; all other columns are skipped. A file without a header has its codes in
-/// the first column.
+/// The codes of a file, in its order. Their column is found by the names of an import; a file
+/// without a header has its codes in the first column.
 pub struct Codes<S> {
     file: File<S>,
     /// Set by the first record.
     place: Option<Place>,
 }
 
-/// Where the codes are.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     column: usize,
     separator: char,
 }
 
-/// A code of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeOfFile {
     /// The first line of its record, from 1.
     pub line: u64,
-    /// The code as it is written; it may be no code. Empty if the record has others cells only.
+    /// The code as it is written; it may be no code. Empty if the record has other cells only.
     pub text: Result<String, RowError>,
 }
 
@@ -56,19 +53,14 @@ where
     /// [`FileError::BrokenOff`] if the stream ends in an error.
     pub async fn next(&mut self) -> Option<Result<CodeOfFile, FileError>> {
         loop {
-            let line = match self.file.next().await? {
-                Ok(line) => line,
-                Err(error) => return Some(Err(error)),
-            };
-            match self.read(&line) {
-                Ok(None) => {}
-                Ok(Some(code)) => return Some(Ok(code)),
-                Err(error) => return Some(Err(error)),
+            let code = self.file.next().await?.and_then(|line| self.read(&line));
+            if let Some(code) = code.transpose() {
+                return Some(code);
             }
         }
     }
 
-    /// The code of a record; `None` for the header.
+    /// `None` for the header.
     fn read(&mut self, line: &Line) -> Result<Option<CodeOfFile>, FileError> {
         let code = |text| Ok(Some(CodeOfFile { line: line.number, text }));
         let text = match line.text() {

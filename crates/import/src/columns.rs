@@ -15,24 +15,19 @@ pub use guess::Guess;
 /// longest names.
 pub const FOUND_LEN_MAX: usize = 64;
 
-/// What a cell is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The code; the one column that must be there.
+    /// The one column that must be there.
     Code,
     /// First day, or first instant.
     ValidFrom,
     /// Last day, or first instant at which it no longer works.
     ExpiresAt,
-    /// `available`, `issued`, `redeemed` or `void`.
     State,
     /// Who holds it or redeemed it.
     UserId,
-    /// When it was issued.
     IssuedAt,
-    /// When it was redeemed.
     RedeemedAt,
-    /// For which order it was redeemed.
     OrderRef,
 }
 
@@ -49,7 +44,6 @@ impl Column {
         Column::OrderRef,
     ];
 
-    /// The name in a header.
     pub fn name(self) -> &'static str {
         match self {
             Column::Code => "code",
@@ -89,12 +83,10 @@ impl fmt::Display for Column {
     }
 }
 
-/// The names of all columns, for errors.
 pub(super) fn known() -> String {
     Column::ALL.map(Column::name).join(", ")
 }
 
-/// The part of a cell that an error repeats.
 pub(super) fn clipped(cell: &str) -> String {
     match cell.char_indices().nth(FOUND_LEN_MAX) {
         Some((end, _)) => format!("{}…", &cell[..end]),

@@ -15,9 +15,7 @@ pub enum DateOrder {
     /// Nobody has said, so they are refused.
     #[default]
     Unsaid,
-    /// The day.
     DayFirst,
-    /// The month.
     MonthFirst,
 }
 
@@ -32,7 +30,6 @@ impl DateOrder {
     }
 }
 
-/// The text names no order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is none of day-first and month-first")]
 pub struct BadDateOrder;
@@ -46,28 +43,22 @@ impl FromStr for DateOrder {
     }
 }
 
-/// Why a cell is no date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DateFault {
-    /// It is in no form that is read, or there is no such day or time.
     #[error(
         "want a date that exists (2026-12-31 or 20261231) or an instant (2026-12-31T23:59:59Z)"
     )]
     Form,
-    /// It can be one of two days.
     #[error("which is one of two days; say dates=day-first or dates=month-first")]
     Order,
-    /// Its year has two digits.
     #[error("want a year of four digits")]
     ShortYear,
 }
 
-/// What a cell says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// A day. Midnight without a zone is one too: so Excel and MySQL write a day.
     Day(Date),
-    /// An instant.
     At(Millis),
 }
 
@@ -82,10 +73,7 @@ const MONTHS: [&str; 12] =
 /// Longest cell that is read as a date, in bytes.
 const DATE_LEN_MAX: usize = 64;
 
-/// The day or the instant of a cell; a time without an offset is one of `zone`.
-///
-/// # Errors
-/// [`DateFault`].
+/// A time without an offset is one of `zone`.
 pub(crate) fn read(cell: &str, zone: &Zone, order: DateOrder) -> Result<Moment, DateFault> {
     if let Ok(date) = cell.parse::<Date>() {
         return Ok(Moment::Day(date));
@@ -171,7 +159,6 @@ fn parts(text: &str) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-/// The month of its English name, in full or in three letters.
 fn month(word: &str) -> Option<u32> {
     let full =
         "january february march april may june july august september october november december";

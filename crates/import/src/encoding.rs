@@ -16,11 +16,9 @@ const CP949: [&str; 4] = ["cp949", "ms949", "uhc", "949"];
 /// Longest name of an encoding that an error repeats, in characters.
 const FOUND_LEN_MAX: usize = 40;
 
-/// The encoding of a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static encoding_rs::Encoding);
 
-/// The text names no encoding that an import can read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "is {0:?}, want utf-8, cp949, euc-kr, utf-16le, utf-16be, shift_jis, gb18030, big5 or \
@@ -29,16 +27,14 @@ pub struct Encoding(&'static encoding_rs::Encoding);
 pub struct BadEncoding(String);
 
 impl Encoding {
-    /// UTF-8.
     pub const UTF_8: Encoding = Encoding(UTF_8);
     /// CP949, which has all of EUC-KR.
     pub const CP949: Encoding = Encoding(EUC_KR);
     /// UTF-16, little-endian: what Excel calls "Unicode text".
     pub const UTF_16LE: Encoding = Encoding(UTF_16LE);
-    /// UTF-16, big-endian.
     pub const UTF_16BE: Encoding = Encoding(UTF_16BE);
 
-    /// The name that people know it by; [`FromStr`] takes it back.
+    /// [`FromStr`] takes it back.
     pub fn name(self) -> &'static str {
         if self == Encoding::CP949 { "CP949" } else { self.0.name() }
     }
@@ -55,7 +51,7 @@ impl Encoding {
         marks.into_iter().find(is_own).unwrap_or_default()
     }
 
-    /// The text of `raw`; `None` if any byte does not decode.
+    /// `None` if any byte does not decode.
     pub fn decoded(self, raw: &[u8]) -> Option<String> {
         let text = self.0.decode_without_bom_handling_and_without_replacement(raw)?;
         Some(text.into_owned())
@@ -66,7 +62,7 @@ impl Encoding {
         self.0.decode_without_bom_handling(raw).0.into_owned()
     }
 
-    /// The encoding of a file that begins with `head`; UTF-8 if nothing points to another one.
+    /// UTF-8 if nothing in `head` points to another one.
     pub fn detected(head: &[u8]) -> Encoding {
         if let Some(marked) = marked_utf16(head) {
             return marked;

@@ -8,10 +8,8 @@ use super::columns::{Column, normal};
 use super::states::StateSign;
 use super::states::StateWord::{Available, Void};
 
-/// An export that is known by its columns.
 #[derive(Debug)]
 pub struct KnownExport {
-    /// The system.
     pub name: &'static str,
     /// What it says that cannot come along.
     pub left_out: &'static str,
@@ -104,7 +102,6 @@ static EXPORTS: [KnownExport; 7] = [
     },
 ];
 
-/// What a column of a known export is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Column(Column),
@@ -113,14 +110,13 @@ pub(crate) enum Meaning {
 }
 
 impl KnownExport {
-    /// The export that has this header.
     pub(crate) fn of(header: &[&str]) -> Option<&'static KnownExport> {
         let names: Vec<String> = header.iter().map(|cell| normal(cell)).collect();
         let has = |name: &str| names.iter().any(|it| it == name);
         EXPORTS.iter().find(|export| export.known_by.split_whitespace().all(has))
     }
 
-    /// What the column with this name is; `None` if the export has no such column.
+    /// `None` if the export has no such column.
     pub(crate) fn meaning(&self, name: &str) -> Option<Meaning> {
         let name = normal(name);
         let mut columns = self.columns();
@@ -144,7 +140,6 @@ impl KnownExport {
         self.columns.split_whitespace().filter_map(|entry| entry.split_once('='))
     }
 
-    /// Whether couponry wrote it.
     pub(crate) fn is_own(&self) -> bool {
         self.name == OWN
     }

@@ -16,8 +16,8 @@ use super::workbook::{self, BadWorkbook, WORKBOOK_BYTES_MAX};
 /// and a header is below a title or two.
 const LOOK_AHEAD: usize = 20;
 
-/// The header of a file of rejected lines.
-const REJECT_HEADER: &str = "line,text,reason,detail";
+/// The header of a file of rejected lines, without its line end.
+pub const REJECT_HEADER: &str = "line,text,reason,detail";
 
 /// Why a file of rejected lines is refused: without a map, an expiry could become a first day.
 const NO_HEADER: &str = "these are lines that an import rejected, without their header; say which column is \
@@ -28,27 +28,22 @@ pub struct File<S> {
     rest: S,
     lines: Lines,
     encoding: Encoding,
-    /// What was read ahead.
     ahead: VecDeque<Result<Line, FileError>>,
     /// It is a file of lines that an import rejected: its lines are in a column.
     is_of_rejected: bool,
     is_over: bool,
 }
 
-/// How a file begins.
 pub struct Begin {
-    /// Where the columns are; `None` for a file of blank lines.
+    /// `None` for a file of blank lines.
     pub header: Option<Header>,
-    /// The header, if the file has one.
     pub header_text: Option<String>,
     /// Lines that were read and still have to be imported.
     pub lines: Vec<Line>,
 }
 
-/// Why a file cannot be read on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// The file cannot be used at all.
     #[error(transparent)]
     Bad(#[from] BadFile),
     /// The stream ended in this error; what arrived before it can be used.
@@ -56,13 +51,10 @@ pub enum FileError {
     BrokenOff(String),
 }
 
-/// Why a file cannot be imported at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFile {
-    /// It is not CSV.
     #[error("{0}")]
     Kind(String),
-    /// Its header cannot be used.
     #[error("{0}")]
     Header(String),
 }
@@ -106,12 +98,10 @@ where
         Ok(File { rest: stream, lines, encoding, ahead, is_of_rejected: false, is_over })
     }
 
-    /// The encoding in which its lines are read.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// From now on only this character begins the next cell.
     pub(super) fn separate_by(&mut self, separator: char) {
         self.lines.separate_by(separator);
     }
@@ -210,7 +200,6 @@ where
         }
     }
 
-    /// What to do about a header that is below the first line.
     fn header_below(&self, format: &FileFormat) -> Option<String> {
         // By number, any line of words could be one.
         let is_by_number = format.columns.as_ref().is_some_and(|map| !map.has_names());
@@ -230,7 +219,6 @@ fn is_reject_header(line: &str) -> bool {
     line.trim_start_matches('\u{feff}').trim() == REJECT_HEADER
 }
 
-/// All of a stream that has a limit.
 async fn whole<S, E>(mut begun: Vec<u8>, rest: &mut S) -> Result<Vec<u8>, FileError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,

@@ -21,7 +21,6 @@ use unmapped::unmapped;
 /// The characters that can separate cells. A comma if the first line has one cell.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
-/// What to do about names of columns that are not known.
 const MAP_IT: &str = "map other names with columns, as in columns=code:1,expires_at:3, or skip them \
     with ignore, as in ignore=memo or ignore=rest";
 
@@ -46,7 +45,6 @@ impl Header {
         Header::read_by(&separators(first_line), first_line, format)
     }
 
-    /// The same, if one of these characters separates the cells.
     pub(super) fn read_by(
         separators: &[char],
         first_line: &str,
@@ -78,9 +76,6 @@ impl Header {
     }
 
     /// Refuses the file if a column that is skipped says something like a state in this line.
-    ///
-    /// # Errors
-    /// [`BadHeader`].
     pub(super) fn check_skipped(&self, line: &str, ignored: &FileFormat) -> Result<(), BadHeader> {
         let Some(cells) = Cells::split(line, self.separator()) else { return Ok(()) };
         // Beside a column that says the state, a yes or no says something else.
@@ -119,7 +114,6 @@ pub(super) fn said_separator(line: &str) -> Option<char> {
     SEPARATORS.into_iter().find(|separator| said == separator.to_string())
 }
 
-/// The refusal because of a column that is skipped and says a state.
 fn says_a_state(what: &str, at: usize, name: Option<&str>) -> BadHeader {
     let ignored = name.map_or(at.to_string(), clipped);
     BadHeader(format!(
@@ -143,11 +137,8 @@ pub(super) struct Layout {
     pub(super) is_header: bool,
     /// What each cell is; `None` for one that is skipped.
     pub(super) columns: Vec<Option<Column>>,
-    /// The columns that say the state, and how.
     pub(super) states: Vec<(usize, StateSign)>,
-    /// The names of the columns, if the line has them.
     pub(super) names: Vec<String>,
-    /// The export that has this header.
     pub(super) export: Option<&'static KnownExport>,
     /// The fewest cells of a row; the most are the columns.
     pub(super) cells_min: usize,

@@ -9,18 +9,16 @@ use super::dates::DateOrder;
 use super::encoding::Encoding;
 use super::states::ValueMap;
 
-/// What the caller says about the file. What they leave out is read from the file itself.
+/// What the caller leaves out is read from the file itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileFormat {
-    /// Which of its columns is which; without it, the header says so.
+    /// Without it, the header says which column is which.
     pub columns: Option<ColumnMap>,
-    /// Its encoding; without it, detected.
+    /// Without it, detected.
     pub encoding: Option<Encoding>,
-    /// Which of its columns are skipped.
     pub ignore: Ignore,
     /// What the values of its state mean, besides the words that are known.
     pub values: ValueMap,
-    /// What comes first in a date like `03/04/2027`.
     pub dates: DateOrder,
 }
 
@@ -31,11 +29,10 @@ pub struct FileFormat {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignore(Vec<String>);
 
-/// The word for all other columns.
 const REST: &str = "rest";
 
 impl Ignore {
-    /// Whether this column is named, by its name in the header or by its number, from 1.
+    /// By its name in the header, or by its number, from 1.
     pub(crate) fn names(&self, number: usize, name: &str) -> bool {
         let (number, name) = (number.to_string(), name.to_lowercase());
         self.0.iter().any(|it| *it == number || *it == name && it != REST)

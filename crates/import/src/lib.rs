@@ -56,7 +56,7 @@ mod template;
 pub mod workbook;
 
 pub use codes::{CodeOfFile, Codes};
-pub use file::{BadFile, Begin, File, FileError};
+pub use file::{BadFile, Begin, File, FileError, REJECT_HEADER};
 pub use format::{FileFormat, Ignore};
 pub use template::TEMPLATE;
 

@@ -49,7 +49,6 @@ pub struct Lines {
     /// How much of `waiting` has been read.
     read: usize,
     started: Vec<u8>,
-    /// Where in a cell the started record is.
     quoting: Quoting,
     /// Line ends in the quoted cells of the started record.
     inner: u64,
@@ -60,7 +59,6 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// A splitter at the start of a file.
     pub fn of(encoding: Encoding) -> Lines {
         Lines {
             encoding,
@@ -80,7 +78,6 @@ impl Lines {
         self.separator = u8::try_from(separator).ok();
     }
 
-    /// Takes the next bytes of the file.
     pub fn push(&mut self, chunk: &[u8]) {
         self.waiting.drain(..self.read);
         self.read = 0;
@@ -126,7 +123,7 @@ impl Lines {
         (!self.started.is_empty() && !only_mark).then(|| self.take())
     }
 
-    /// Whether a line end that was found ends the record, and is not one of a quoted cell.
+    /// Asked of each line end found; counts it if it is inside a quoted cell.
     fn ends_record(&mut self) -> bool {
         let is_inner = self.quoting == Quoting::Quoted && self.inner + 1 < RECORD_LINES_MAX;
         self.inner += u64::from(is_inner);
@@ -174,7 +171,6 @@ fn ascii(unit: &[u8], encoding: Encoding) -> Option<u8> {
     byte.is_ascii().then_some(byte)
 }
 
-/// The bytes of a `\r` in an encoding.
 fn carriage_return(encoding: Encoding) -> &'static [u8] {
     if !encoding.is_utf16() {
         return b"\r";

@@ -3,7 +3,6 @@
 //! The reader of lines and the reader of cells use the same steps, so they never disagree about
 //! whether a line end is inside a cell.
 
-/// What a character is for the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Quote,
@@ -20,14 +19,12 @@ pub(crate) enum Quoting {
     Start,
     /// In a cell without quotes, or after the text of a quoted one.
     Plain,
-    /// Within quotes.
     Quoted,
     /// After a quote within quotes: the end, or the first half of a doubled one.
     Closing,
 }
 
 impl Quoting {
-    /// The place after a character.
     pub(crate) fn after(self, kind: Kind) -> Quoting {
         match (self, kind) {
             (Quoting::Quoted, Kind::Quote) => Quoting::Closing,

@@ -24,29 +24,24 @@ use super::states::ValueMap;
 use row::Row;
 pub use row_error::RowError;
 
-/// A row that could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its code. Two rows with the same one are about the same coupon.
+    /// Two rows with the same code are about the same coupon.
     pub code: Code,
-    /// The code as the file writes it: by this, two spellings of one code can be told apart.
+    /// As the file writes it: by this, two spellings of one code can be told apart.
     pub written: String,
-    /// First instant at which it works.
     pub valid_from: Millis,
     /// First instant at which it no longer works.
     pub expires_at: Millis,
-    /// Its state in the system that it comes from.
     pub imported_state: ImportedState,
 }
 
 /// The defaults of a row, from its campaign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// For an empty `valid_from`.
     pub valid_from: Millis,
-    /// For an empty `expires_at`; exclusive.
+    /// Exclusive.
     pub expires_at: Millis,
-    /// The zone of every date.
     pub zone: Zone,
 }
 
@@ -70,13 +65,11 @@ impl Header {
         self.layout.is_header
     }
 
-    /// The character between two cells.
     pub fn separator(&self) -> char {
         self.separator
     }
 
-    /// The export of another system that the file is, if it has the header of one. Its `left_out`
-    /// is for the answer.
+    /// Its `left_out` is for the answer.
     pub fn export(&self) -> Option<&'static KnownExport> {
         self.layout.export
     }

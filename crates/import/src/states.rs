@@ -8,16 +8,12 @@ use std::str::FromStr;
 
 use super::columns::{clipped, normal};
 
-/// What a line says about the state of its coupon.
+/// In this order: of several states that a row says, the last one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StateWord {
-    /// Nobody holds it.
     Available,
-    /// A user holds it.
     Issued,
-    /// It does not work any more.
     Void,
-    /// It was redeemed.
     Redeemed,
 }
 
@@ -26,7 +22,6 @@ impl StateWord {
     pub const ALL: [StateWord; 4] =
         [StateWord::Available, StateWord::Issued, StateWord::Redeemed, StateWord::Void];
 
-    /// The word in a file.
     pub fn as_str(self) -> &'static str {
         match self {
             StateWord::Available => "available",
@@ -52,7 +47,6 @@ impl StateWord {
         }
     }
 
-    /// The state that a cell names by itself.
     fn named(cell: &str) -> Option<StateWord> {
         let cell = normal(cell);
         let is_named = |state: &StateWord| {
@@ -122,14 +116,13 @@ const YES: [&str; 6] = ["y", "yes", "true", "t", "1", "예"];
 const NO: [&str; 6] = ["n", "no", "false", "f", "0", "아니오"];
 
 impl StateSign {
-    /// How the column with this name says a state.
     pub(crate) fn of(name: &str) -> StateSign {
         let name = normal(name);
         let of_name = SIGNS.iter().find(|(names, _)| names.split_whitespace().any(|it| it == name));
         of_name.map_or(StateSign::Word, |(_, sign)| *sign)
     }
 
-    /// The state that a cell says; `None` if nobody can know.
+    /// `None` if nobody can know.
     pub(crate) fn read(self, cell: &str, values: &ValueMap) -> Option<StateWord> {
         if let Some(state) = values.state(cell) {
             return Some(state);
@@ -150,7 +143,6 @@ impl StateSign {
     }
 }
 
-/// Whether a name of a column looks as if the column said a state, a use or a count of uses.
 pub(crate) fn is_state_name(name: &str) -> bool {
     let name = normal(name);
     let is_harmless = HARMLESS.iter().any(|word| name.contains(word));
@@ -168,7 +160,6 @@ pub(crate) fn is_state_value(cell: &str) -> bool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueMap(Vec<(String, StateWord)>);
 
-/// The text is no map of values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "has {0:?}, want VALUE:STATE with available, issued, redeemed or void, as in Y:redeemed,N:available"

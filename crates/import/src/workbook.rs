@@ -32,22 +32,18 @@ const WAITING_MAX: usize = 16;
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 static OPENED: Mutex<()> = Mutex::new(());
 
-/// Why a workbook is not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadWorkbook {
-    /// It is too large, packed or unpacked.
     #[error(
         "this Excel workbook has more than {} MiB, or {} MiB unpacked; save it as CSV UTF-8 and send that",
         WORKBOOK_BYTES_MAX >> 20,
         WORKBOOK_UNPACKED_MAX >> 20
     )]
     Size,
-    /// A row has a cell too far to the right.
     #[error(
         "this Excel workbook has a cell beyond column {WORKBOOK_COLUMNS_MAX}; delete that column"
     )]
     Columns,
-    /// More than one sheet has cells.
     #[error(
         "this Excel workbook has several sheets; keep the one with the codes, delete the others"
     )]
@@ -55,16 +51,12 @@ pub enum BadWorkbook {
     /// Excel would not open it either, or it is encrypted.
     #[error("this Excel workbook cannot be read ({0}); save it as CSV UTF-8 and send that")]
     Damaged(String),
-    /// Others are being opened.
     #[error("too many Excel workbooks are being read; send it again in a minute")]
     Busy,
 }
 
 /// The first sheet as CSV UTF-8, read on a thread of its own. Every row is one line, so that the
 /// numbers of lines are those of rows; a line end in a cell is U+2028.
-///
-/// # Errors
-/// [`BadWorkbook`].
 pub(crate) async fn to_csv(workbook: Vec<u8>) -> Result<Vec<u8>, BadWorkbook> {
     if WAITING.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
         WAITING.fetch_sub(1, Ordering::Relaxed);
@@ -155,7 +147,6 @@ fn has_true_counts(part: &[u8]) -> bool {
     })
 }
 
-/// The CSV of a sheet so far.
 #[derive(Default)]
 struct Sheet {
     csv: String,
@@ -211,7 +202,7 @@ impl Sheet {
 /// Numbers from here on have more digits than Excel keeps.
 const EXACT_MAX: f64 = 1e15;
 
-/// A cell as text; `None` for one without any.
+/// `None` for a cell without text.
 fn text_of(value: &DataRef<'_>) -> Option<String> {
     match value {
         DataRef::Empty => None,

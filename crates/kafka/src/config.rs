@@ -83,9 +83,6 @@ pub(crate) fn consumer(brokers: &Brokers, group: &str) -> ClientConfig {
 }
 
 /// A consumer of assigned partitions, which joins no group.
-///
-/// # Errors
-/// A property is wrong.
 pub(crate) fn reader(
     brokers: &Brokers,
     group: &str,
@@ -127,7 +124,6 @@ pub(crate) fn transactional(brokers: &Brokers, id: &str, transaction_ms: u64) ->
 /// What a reader does with the messages of librdkafka: the end of a partition is no error.
 pub(crate) struct Quiet;
 
-/// A consumer of assigned partitions.
 pub(crate) type Reader = BaseConsumer<Quiet>;
 
 impl ClientContext for Quiet {

@@ -35,7 +35,6 @@ use progress::Counts;
 use worker::Workers;
 use writer::{Names, Writer};
 
-/// Executes commands until the end is asked for.
 pub(crate) fn run(args: &ConsumeArgs, runtime: &Runtime, stop: &Stop) -> Result<(), BridgeError> {
     let api = Api::new(&args.service)?;
     let or = |given: &Option<String>, ending: &str| {

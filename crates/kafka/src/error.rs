@@ -14,12 +14,10 @@ pub(crate) enum BridgeError {
 }
 
 impl BridgeError {
-    /// A failure with its cause.
     pub(crate) fn failed(what: impl Display, cause: impl Display) -> BridgeError {
         BridgeError::Failed(format!("{what}: {cause}"))
     }
 
-    /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             BridgeError::Usage(_) => 2,

@@ -33,7 +33,6 @@ const TOKEN_BYTES_MAX: u64 = 64 << 10;
 /// that says more is asked again after this time.
 const RETRY_AFTER_SECONDS_MAX: u64 = 900;
 
-/// couponry over HTTP.
 pub(crate) struct Api {
     client: Client,
     base: Url,
@@ -41,23 +40,26 @@ pub(crate) struct Api {
     token: RwLock<String>,
 }
 
-/// An answer of couponry.
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// 2xx with this JSON.
-    Done { status: u16, body: Box<RawValue> },
-    /// A problem document.
-    Problem { problem: Problem, retry_after: Option<Duration>, body: Box<RawValue> },
+    Done {
+        status: u16,
+        body: Box<RawValue>,
+    },
+    Problem {
+        problem: Problem,
+        retry_after: Option<Duration>,
+        body: Box<RawValue>,
+    },
 }
 
 /// What a problem document says, as far as it is needed here.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Problem {
-    /// The status once more.
     pub(crate) status: u16,
     /// The problem code, such as `ALREADY_REDEEMED`.
     pub(crate) code: String,
-    /// One sentence about this case.
     #[serde(default)]
     pub(crate) detail: Option<String>,
     /// From where to go on, with `CURSOR_GONE`.
@@ -72,7 +74,6 @@ pub(crate) struct Problem {
 pub(crate) struct NoAnswer(String);
 
 impl NoAnswer {
-    /// For this reason.
     #[cfg(test)]
     pub(crate) fn because(why: &str) -> NoAnswer {
         NoAnswer(why.to_owned())
@@ -80,7 +81,6 @@ impl NoAnswer {
 }
 
 impl Api {
-    /// A client of this server, with the token of the file.
     pub(crate) fn new(service: &Service) -> Result<Api, BridgeError> {
         check(&service.url).map_err(|why| BridgeError::Usage(format!("--url: it {why}")))?;
         // Makes ring the TLS provider unless there is one; a client needs it even for plain http.
@@ -118,7 +118,6 @@ impl Api {
         Ok(())
     }
 
-    /// `GET`s a path with a query.
     pub(crate) async fn get(
         &self,
         path: &[&str],
@@ -129,7 +128,6 @@ impl Api {
         self.send(self.client.get(url)).await
     }
 
-    /// `POST`s JSON to a path.
     pub(crate) async fn post(&self, path: &[&str], body: &RawValue) -> Result<Reply, NoAnswer> {
         let request = self.client.post(self.url(path)).header(CONTENT_TYPE, "application/json");
         self.send(request.body(body.get().to_owned())).await
@@ -156,7 +154,7 @@ impl Api {
 }
 
 /// Refuses an address at which somebody on the way could read the token: the rule of the setting `url` of
-/// `couponry`. Why repeats no password.
+/// `couponry`. The reason repeats no password.
 fn check(url: &Url) -> Result<(), &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a password in it, want one without");
@@ -176,7 +174,6 @@ fn is_loopback(url: &Url) -> bool {
     })
 }
 
-/// What an answer with this status and this JSON is.
 fn reply(
     status: StatusCode,
     retry_after: Option<Duration>,

@@ -22,7 +22,6 @@ use cli::{Cli, Command};
 use error::BridgeError;
 use stop::Stop;
 
-/// Runs the command that the arguments of the process name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log();

@@ -36,7 +36,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Pause before a new session, after one that failed.
 const SESSION_AGAIN: Duration = Duration::from_secs(1);
 
-/// Publishes until the end is asked for.
 pub(crate) fn run(args: &PublishArgs, runtime: &Runtime, stop: &Stop) -> Result<(), BridgeError> {
     let api = Api::new(&args.service)?;
     let cursor_topic =
@@ -75,7 +74,6 @@ struct Publisher<'a> {
     counts: Counts,
 }
 
-/// How a session ended.
 enum Ended {
     /// The end was asked for.
     Stopped,
@@ -84,7 +82,6 @@ enum Ended {
 }
 
 impl Publisher<'_> {
-    /// Publishes with one producer.
     fn session(&mut self, session: &Session<'_>) -> Result<Ended, BridgeError> {
         let stored = cursor::read(&self.args.brokers, self.names, self.stop)?;
         let Some(stored) = stored else { return Ok(Ended::Stopped) };
@@ -98,8 +95,7 @@ impl Publisher<'_> {
             let page = match self.feed.read(&cursor)? {
                 Read::Page(page) => page,
                 Read::Gone { detail, next } => {
-                    let next = self.after_gap(&cursor, &detail, next)?;
-                    cursor = next;
+                    cursor = self.after_gap(&cursor, &detail, next)?;
                     continue;
                 }
                 Read::Stopped => return Ok(Ended::Stopped),
@@ -152,7 +148,6 @@ impl Publisher<'_> {
     }
 }
 
-/// How much was published.
 struct Counts {
     all: u64,
     reported: u64,

@@ -36,7 +36,6 @@ impl Stop {
         Ok(Stop(is_asked))
     }
 
-    /// Whether somebody asked for the end.
     pub(crate) fn is_asked(&self) -> bool {
         *self.0.borrow()
     }

@@ -34,7 +34,7 @@ pub(crate) struct Topics<'a> {
 }
 
 impl<'a> Topics<'a> {
-    /// For `brokers`; `group` is the name that access lists know.
+    /// `group` is the name that access lists know.
     pub(crate) fn new(
         brokers: &Brokers,
         group: &str,
@@ -46,7 +46,6 @@ impl<'a> Topics<'a> {
         Ok(Topics { admin, asker, runtime, stop })
     }
 
-    /// Repeats `ask` until the brokers answer.
     fn until_answered<T>(
         &self,
         what: &str,
@@ -115,7 +114,6 @@ impl<'a> Topics<'a> {
         Ok(None)
     }
 
-    /// The setting `name` of a topic, as the brokers have it.
     pub(crate) fn setting(&self, topic: &str, name: &str) -> Option<String> {
         let options = AdminOptions::new().request_timeout(Some(ASK));
         let asked = [ResourceSpecifier::Topic(topic)];

@@ -57,11 +57,9 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5LWxvZ3MtaW4hIQ$\
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Box<str>);
 
-/// Why a text is no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("password has {len} bytes, want {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX}")]
 pub struct BadPassword {
-    /// How long it is.
     pub len: usize,
 }
 
@@ -115,7 +113,6 @@ pub struct Passwords {
 /// What a password is compared for, and so whose slots it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Somebody signs in.
     SignIn,
     /// Somebody makes an account, or asks for the same account again.
     SignUp,

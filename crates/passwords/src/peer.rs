@@ -13,7 +13,6 @@ const IPV6_BITS: u128 = u128::MAX << 64;
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// The peer at `address`.
     pub fn at(address: IpAddr) -> Peer {
         Peer(match address.to_canonical() {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & IPV6_BITS)),

@@ -32,7 +32,6 @@ impl Slots {
         }
     }
 
-    /// See [`super::Passwords::begin`].
     pub(super) fn begin<'a>(&'a self, peer: &'a str, now_ms: i64) -> Option<UnderWay<'a>> {
         UnderWay::begin(&self.of_peer, peer, now_ms)
     }

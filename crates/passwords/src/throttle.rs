@@ -76,7 +76,6 @@ impl Throttle {
         window.filter(|window| self.left_ms(*window, now_ms).is_some()).map_or(0, |it| it.count)
     }
 
-    /// One more for `key`.
     pub fn count(&self, key: &str, now_ms: i64) {
         let hash = self.hasher.hash_one(key);
         let mut state = self.lock();

@@ -13,6 +13,8 @@
 //! A **run** is the serial range of one minted batch. The router caches runs and plans, which never
 //! change once they exist. It never caches that one is missing: it may exist a moment later.
 
+#![warn(missing_docs)]
+
 mod address;
 mod bucket_key;
 mod cache;
@@ -71,7 +73,7 @@ impl Router {
         unknown(&self.keys(), text)
     }
 
-    /// The minted code that was meant by `text`, which no coupon has, if it was mistyped. About 0.1 ms for each key.
+    /// The minted code of which `text` is a mistyping, if it is one. About 0.1 ms for each key.
     pub fn meant(&self, text: &CodeText) -> Option<Code> {
         meant(&self.keys(), &text.minted()?)
     }
@@ -80,9 +82,6 @@ impl Router {
     ///
     /// Reads nothing for a minted code whose run is cached, and nothing for a text of 16 or more
     /// characters that does not open, unless the store has foreign codes of that length.
-    ///
-    /// # Errors
-    /// Those of the directory.
     pub async fn find<E: Send>(
         &self,
         text: &CodeText,

@@ -116,7 +116,6 @@ impl<R> Window<R> {
         Some((code, row))
     }
 
-    /// Rows in memory.
     #[cfg(test)]
     fn held(&self) -> usize {
         self.queues.iter().map(|queue| queue.rows.len()).sum()

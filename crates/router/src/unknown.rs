@@ -1,12 +1,9 @@
 //! What is known of a code that no coupon has.
 
-use coupon::code::{Code, CodeText, MINTED_LEN};
+use coupon::code::{CROCKFORD, Code, CodeText, MINTED_LEN};
 use coupon::minted::CodeKey;
 
 use crate::openings::home;
-
-/// The characters of minted codes.
-const CHARACTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// What may be behind a code that no coupon has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +28,7 @@ impl Unknown {
     }
 }
 
-/// What `text`, which no coupon has, may be under these keys. Tries 511 codes: about 0.1 ms for each key.
+/// Tries 511 codes: about 0.1 ms for each key.
 pub(crate) fn unknown(keys: &[CodeKey], text: &CodeText) -> Unknown {
     match text.minted() {
         Some(code) if home(keys, &code).is_none() => match meant(keys, &code) {
@@ -51,7 +48,7 @@ pub(crate) fn meant(keys: &[CodeKey], code: &Code) -> Option<Code> {
     let right = <[u8; MINTED_LEN]>::try_from(code.as_str().as_bytes()).ok()?;
     let mut tried = right;
     for at in 0..MINTED_LEN {
-        for character in CHARACTERS.iter().filter(|it| **it != right[at]) {
+        for character in CROCKFORD.iter().filter(|it| **it != right[at]) {
             tried[at] = *character;
             if let Some(code) = opens(&tried) {
                 return Some(code);

@@ -1,12 +1,10 @@
-//! What two places say of the same thing, balanced: what a coupon should find in another table is added on
-//! one side, what the table has on the other. What is left over are the contradictions, one by one, and
-//! no row was looked up in the other table to find them.
+//! Compares two tables without a look-up for each row: what a coupon should find in the other table is
+//! added on one side, what the table has on the other. The contradictions are left over, one by one.
 //!
 //! This is an invertible Bloom lookup table (Goodrich and Mitzenmacher 2011, arXiv:1101.2245): each posting
-//! is added to three of many cells, and one of the other side is taken away from the same three, so equal
-//! ones leave nothing behind. A cell that has one posting alone shows it; without that posting its other
-//! cells may have one alone, and so on. This works as long as what is left over is less than
-//! four fifths of the cells.
+//! of one side is added to three of many cells, and each of the other side is subtracted from three, so
+//! equal ones cancel out. A cell with one posting alone shows it; without that posting its other cells may
+//! have one alone, and so on. This works while fewer postings are left over than four fifths of the cells.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -18,7 +16,6 @@ use coupon::time::{Day, Millis};
 /// Cells for each of the three places of a posting: 38 MB altogether, for 300,000 contradictions.
 const CELLS: usize = 1 << 17;
 
-/// How many cells a posting has.
 const PLACES: usize = 3;
 
 /// Bytes of what a cell shows of a posting: the table, the day, and the code after its length.
@@ -36,7 +33,7 @@ pub(crate) enum Posting<'a> {
         /// `valid_from` and `expires_at` of the last line that was imported.
         dates: Option<[Millis; 2]>,
     },
-    /// An entry of a claim. It is shown with the day, which need not be the same.
+    /// Shown with the day, which need not be the same.
     Claim {
         campaign: &'a CampaignId,
         user: &'a UserId,
@@ -54,7 +51,6 @@ pub(crate) enum Of {
     Claims,
 }
 
-/// Who said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     /// A coupon should have it.
@@ -87,7 +83,6 @@ struct Cell {
 
 const EMPTY: Cell = Cell { count: 0, fingerprints: 0, checks: 0, label: [0; LABEL] };
 
-/// See the module.
 pub(crate) struct Balance {
     /// With a key that nobody knows, so that nobody can choose names that cancel out.
     hashing: RandomState,
@@ -108,12 +103,12 @@ impl Balance {
         Balance { hashing: RandomState::new(), cells: vec![EMPTY; PLACES * width], width }
     }
 
-    /// What makes the [fingerprints](LeftOver::fingerprint) of this run, and of no other.
+    /// Makes the [fingerprints](LeftOver::fingerprint) of this run alone.
     pub(crate) fn hashing(&self) -> RandomState {
         self.hashing.clone()
     }
 
-    /// Adds a posting. The day is only shown.
+    /// The day is only shown, not compared.
     pub(crate) fn add(&mut self, side: Side, posting: &Posting<'_>, day: Day) {
         let fingerprint = self.hashing.hash_one(posting);
         let (of, code) = match posting {

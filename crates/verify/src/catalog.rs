@@ -73,7 +73,6 @@ impl Catalog {
         known.made_at.contains_key(&owner.batch).then(|| Arc::clone(&known.terms))
     }
 
-    /// Campaigns with a shared word.
     pub(crate) fn shared(&self) -> Vec<Arc<Campaign>> {
         let all = self.campaigns.values().map(|known| &known.terms);
         let mut shared: Vec<_> =
@@ -109,7 +108,6 @@ impl Catalog {
         Ok(())
     }
 
-    /// The serial of a code, if a batch of one of the keys has it.
     pub(crate) async fn serial(
         &mut self,
         hot: &dyn HotStore,
@@ -138,7 +136,6 @@ impl Catalog {
         holds.then(|| Serial { owner: owner.clone(), run: *run, offset: serial - run.first })
     }
 
-    /// What a code says by itself.
     pub(crate) fn home(&self, serial: Option<&Serial>) -> Home {
         let Some(serial) = serial else { return Home::Foreign };
         let Some(known) = self.campaigns.get(&serial.owner.campaign) else { return Home::Foreign };

@@ -15,7 +15,7 @@ use crate::verifier::{PAGE, Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
 
 impl Verifier<'_> {
-    /// Reads every claim. Without a balance it finds the entries whose coupon is lost or another user's.
+    /// Without a balance, finds the entries whose coupon is lost or another user's.
     pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
@@ -43,7 +43,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Reads every claim once more, and finds those of `fingerprints` whose coupon is lost or another user's.
+    /// Finds the claims of `fingerprints` whose coupon is lost or another user's.
     pub(crate) async fn claims_of(
         &mut self,
         fingerprints: &HashSet<u64>,
@@ -108,7 +108,6 @@ impl Verifier<'_> {
     }
 }
 
-/// The judgement on one entry of a claim.
 enum Judgement {
     Right,
     Noted(Note),

@@ -9,9 +9,8 @@ use crate::finding::{Kind, Note, Said};
 use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 
 impl Verifier<'_> {
-    /// Compares the counts of each campaign with its rows. Where protocols are transactions, the counts
-    /// of hot and its rows are of one moment; elsewhere counts may drift. The counts of cold only rise,
-    /// so the rows that the walk has seen lie between the count before it and the count after it.
+    /// With transactions, the counts of hot and its rows are of one moment; otherwise counts may drift. The
+    /// counts of cold only rise, so what the walk has seen lies between the counts before and after it.
     pub(crate) async fn counts(&mut self, before: &[CampaignItem]) -> Result<(), VerifyError> {
         let after = self.hot.counted_campaigns().await?;
         let earlier: HashMap<&CampaignId, &CampaignItem> =
@@ -85,8 +84,7 @@ impl Verifier<'_> {
         shift
     }
 
-    /// Notes a campaign whose counts drifted. On a cluster each process writes its counts once a second,
-    /// so a killed process loses what it counted since.
+    /// Each process of a cluster writes its counts once a second; a killed one loses what it counted since.
     fn drift_of(&mut self, now: &CampaignItem) {
         if self.cold_is == ColdIs::Damaged {
             return self.note(Note::BehindDamage);

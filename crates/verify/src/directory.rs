@@ -14,7 +14,7 @@ use crate::whereabouts::{Look, Whereabouts};
 use crate::{postings, rules};
 
 impl Verifier<'_> {
-    /// Reads every entry. Without a balance it finds those that name nothing.
+    /// With a balance, judges only the entries that it does not compare.
     pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
@@ -67,7 +67,6 @@ impl Verifier<'_> {
         self.entries(entries.into_iter().flatten().collect()).await
     }
 
-    /// Finds those of some entries that name nothing.
     async fn entries(&mut self, entries: Vec<EntryItem>) -> Result<(), VerifyError> {
         let mut wrong = self.wrong_entries(entries, Look::First).await?;
         for pause in self.pauses() {
@@ -88,7 +87,6 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The entries that name nothing.
     async fn wrong_entries(
         &mut self,
         entries: Vec<EntryItem>,

@@ -7,14 +7,12 @@ use std::fmt;
 /// One of two places that disagree, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    /// The place.
     pub place: String,
     /// What it says, or that it says nothing.
     pub says: String,
 }
 
 impl Said {
-    /// `place` says `says`.
     pub fn new(place: impl Into<String>, says: impl Into<String>) -> Said {
         Said { place: place.into(), says: says.into() }
     }
@@ -29,34 +27,27 @@ impl fmt::Display for Said {
 /// Two places that disagree, so that one of them is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is.
     pub kind: Kind,
     /// Its subject: a code, or the name of a campaign, a day or a file.
     pub about: String,
-    /// One place.
     pub one: Said,
-    /// The other.
     pub other: Said,
 }
 
 macro_rules! kinds {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal, $safe:literal;)*) => {
-        /// A kind of finding.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
             $(#[doc = $doc] $variant,)*
         }
 
-        /// All of them.
         pub const KINDS: &[Kind] = &[$(Kind::$variant,)*];
 
         impl Kind {
-            /// Its name, for scripts.
             pub fn name(self) -> &'static str {
                 match self { $(Kind::$variant => $name,)* }
             }
 
-            /// What it means.
             pub fn meaning(self) -> &'static str {
                 match self { $(Kind::$variant => $doc.trim_ascii(),)* }
             }
@@ -182,16 +173,13 @@ macro_rules! notes {
             $(#[doc = $doc] $variant,)*
         }
 
-        /// All of them.
         pub const NOTES: &[Note] = &[$(Note::$variant,)*];
 
         impl Note {
-            /// Its name, for scripts.
             pub fn name(self) -> &'static str {
                 match self { $(Note::$variant => $name,)* }
             }
 
-            /// What it means.
             pub fn meaning(self) -> &'static str {
                 match self { $(Note::$variant => $doc.trim_ascii(),)* }
             }

@@ -12,7 +12,6 @@ use crate::verifier::{PAGE, Repair, Verifier, VerifyError};
 const INDEX_ROW_AGE_MIN_MICROS: i64 = 3_600_000_000;
 
 impl Verifier<'_> {
-    /// Reads every index row, and notes those that lead to no coupon.
     pub(crate) async fn index_rows(&mut self) -> Result<(), VerifyError> {
         for kind in INDEX_ROW_KINDS {
             let mut after = None;

@@ -56,7 +56,6 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Whether one of the tiers has the partition.
     async fn is_there(&self, day: Day) -> Result<bool, VerifyError> {
         let is_in_hot = self.hot.next_partition(day).await? == Some(day);
         Ok(is_in_hot || (self.has_cold_log() && self.cold.partition(day).await?.archive_commit > 0))
@@ -104,7 +103,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Judges some codes of a partition. A code that looks wrong is looked at again later.
+    /// A code that looks wrong is looked at again later.
     async fn meet(&mut self, partition: PartitionState, met: Vec<Met>) -> Result<(), VerifyError> {
         for one in &met {
             self.report.cold_rows += one.copies.len() as u64;
@@ -161,8 +160,7 @@ impl Verifier<'_> {
             count_state(counts, coupon.state());
         }
         // A moved coupon is counted in its new partition.
-        let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
-        if let Some(serial) = serial.filter(|_| !moved)
+        if let Some(serial) = serial.filter(|_| view.forward_to().is_none())
             && let Some(offered) = self.offered.get_mut(&(serial.run.day, serial.run.first))
             && serial.offset < offered.below
         {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Day;
-use hot::inventory::{ClaimItem, EntryIs, EntryItem, RowIs, RowItem};
+use hot::inventory::{ClaimItem, EntryIs, EntryItem};
 
 use crate::balance::{Balance, Posting, Side};
 use crate::rules::{self, Home, View};
@@ -17,7 +17,6 @@ use crate::rules::{self, Home, View};
 /// The balance of a run; `None` where everything is looked up by itself.
 pub(crate) type Balanced = Option<Arc<Mutex<Balance>>>;
 
-/// Adds the postings of what a page shows.
 pub(crate) fn post<'a, T: 'a>(
     balanced: &Balanced,
     items: impl IntoIterator<Item = &'a T>,
@@ -30,9 +29,8 @@ pub(crate) fn post<'a, T: 'a>(
 
 /// What the coupon of a view should find elsewhere.
 pub(crate) fn of_view(balance: &mut Balance, view: &View) {
-    let is_moved = |row: &RowItem| matches!(row.is, RowIs::Forwarding { .. });
     let (Some(coupon), Some(terms)) = (view.coupon(), &view.terms) else { return };
-    if rules::needs_entry(&view.home, view.day) && !view.rows.iter().any(is_moved) {
+    if rules::needs_entry(&view.home, view.day) && view.forward_to().is_none() {
         let genesis = coupon.genesis();
         let dates = match view.home {
             Home::Minted { .. } => None,
@@ -77,7 +75,7 @@ fn of_holders(balance: &mut Balance, day: Day, coupon: &Coupon, terms: &Campaign
     }
 }
 
-/// The posting of an entry that names a coupon.
+/// `None` for an entry that names no coupon.
 pub(crate) fn entry<'a>(entry: &'a EntryItem) -> Option<(Posting<'a>, Day)> {
     let EntryIs::Coupon { owner, day, line } = &entry.is else { return None };
     let posting = Posting::Entry {
@@ -90,7 +88,6 @@ pub(crate) fn entry<'a>(entry: &'a EntryItem) -> Option<(Posting<'a>, Day)> {
     Some((posting, *day))
 }
 
-/// The posting of an entry of a claim.
 pub(crate) fn claim(claim: &ClaimItem) -> Posting<'_> {
     Posting::Claim {
         campaign: &claim.campaign,

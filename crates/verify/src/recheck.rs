@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::inventory::IndexRowKind;
 
 use crate::finding::{Finding, Kind};
 use crate::partition::{LookUp, Met, PartitionState};
@@ -17,7 +16,6 @@ use crate::verifier::{ColdIs, Repair, Verifier, VerifyError};
 const KEPT_MAX: usize = 1_024;
 
 impl Verifier<'_> {
-    /// Looks again once enough codes are collected.
     pub(crate) async fn look_again_if_many(&mut self) -> Result<(), VerifyError> {
         match self.recheck.len() >= KEPT_MAX {
             true => self.look_again().await,
@@ -48,7 +46,6 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The codes that are wrong now, with their findings.
     async fn judged_again(
         &mut self,
         spots: &BTreeSet<(Day, Code)>,
@@ -62,6 +59,7 @@ impl Verifier<'_> {
             let plan = self.hot.partition(day).await?;
             let asked = codes.iter().map(|code| (day, code.clone())).collect();
             let rows = self.hot.rows_at(asked).await?;
+            // Hot before cold: a coupon that is archived in between is then in both, never in neither.
             let (cold_archive_commit, copies) = match self.has_cold_log() {
                 true => self.cold.audit_copies(day, &codes).await?,
                 false => (0, vec![Vec::new(); codes.len()]),
@@ -86,9 +84,8 @@ impl Verifier<'_> {
         view: &View,
         findings: &[Finding],
     ) -> Result<(), VerifyError> {
-        let missing: &[IndexRowKind] = &view.unindexed;
         if self.options.repair != Repair::Derived
-            || missing.is_empty()
+            || view.unindexed.is_empty()
             || self.has_found(Kind::HotFile)
             || findings.iter().any(|finding| finding.kind != Kind::IndexRowMissing)
         {

@@ -21,7 +21,6 @@ use rows::rows;
 use tiers::tiers;
 pub use view::{Asked, Home, View};
 
-/// The judgement on one view.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// What no protocol allows.
@@ -36,7 +35,6 @@ impl Judged {
     }
 }
 
-/// Judges one view.
 pub fn judge(view: &View) -> Judged {
     let mut judged = Judged::default();
     rows(view, &mut judged);

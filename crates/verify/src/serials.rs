@@ -34,7 +34,6 @@ impl Verifier<'_> {
         }
     }
 
-    /// Finds serials that were offered once and have no row, and runs that share serials.
     pub(crate) async fn serials(&mut self, campaigns: &[CampaignItem]) -> Result<(), VerifyError> {
         self.overlaps(campaigns).await?;
         for campaign in campaigns {

@@ -30,13 +30,10 @@ pub(crate) const PAGE: usize = 2_000;
 /// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
 
-/// Why a run did not end.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The hot store.
     #[error(transparent)]
     Hot(#[from] HotError),
-    /// The cold tier.
     #[error(transparent)]
     Cold(#[from] ColdError),
 }
@@ -44,7 +41,6 @@ pub enum VerifyError {
 /// Is called with each finding at once.
 pub type Tell<'a> = Box<dyn FnMut(&Finding) + Send + 'a>;
 
-/// One run over both tiers.
 pub struct Verifier<'a> {
     pub(crate) hot: &'a dyn HotStore,
     pub(crate) cold: &'a ColdStore,
@@ -61,7 +57,6 @@ pub struct Verifier<'a> {
     pub(crate) catalog: Catalog,
     pub(crate) balance: Balanced,
     pub(crate) recheck: BTreeSet<(Day, Code)>,
-    /// Whether there is a cold tier that can be read.
     pub(crate) cold_is: ColdIs,
     /// Coupons that are in cold and no longer in hot: issued, redeemed, void.
     pub(crate) cold_states: States,
@@ -210,7 +205,6 @@ impl<'a> Verifier<'a> {
         self.left_over().await
     }
 
-    /// Reads every partition of both tiers that this run is about.
     async fn partitions(&mut self) -> Result<(), VerifyError> {
         self.step(Step::Coupons);
         let next = tokio::sync::Mutex::new(Day(i32::MIN));
@@ -220,7 +214,6 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// The pauses before each further look.
     pub(crate) fn pauses(&self) -> Vec<Duration> {
         self.options.pauses.clone().unwrap_or_else(|| match self.hot.atomicity() {
             Atomicity::OneTransaction => PAUSES.to_vec(),
@@ -237,7 +230,6 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Whether there is a finding of this kind.
     pub(crate) fn has_found(&self, kind: Kind) -> bool {
         self.report.findings.contains_key(&kind) || self.found_before.contains(&kind)
     }

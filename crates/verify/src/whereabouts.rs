@@ -17,16 +17,13 @@ const FOLLOWED_MAX: u64 = 100_000;
 /// this are a circle.
 const HOPS_MAX: usize = 64;
 
-/// Where a coupon is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
-    /// It was found.
     Found(Box<Coupon>),
     /// In cold, where it was not looked for.
     InCold,
     /// Its row cannot be read; the row has a finding of its own.
     Unreadable,
-    /// Nowhere.
     Nowhere,
 }
 

@@ -7,12 +7,10 @@ use opentelemetry::trace::{Span, SpanKind, Status, Tracer};
 use opentelemetry::{Context, KeyValue};
 use reqwest::Url;
 
-/// An attempt that is under way and recorded.
 pub(crate) struct AttemptSpan(BoxedSpan);
 
 impl AttemptSpan {
-    /// Begins one, unless this process records none or not this one. It has no path, which may have a secret of the
-    /// receiver.
+    /// `None` unless this attempt is recorded. The span has no path: it may have a secret in it.
     pub(crate) fn begin(url: &Url) -> Option<AttemptSpan> {
         let tracer = global::tracer(env!("CARGO_PKG_NAME"));
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -31,7 +29,6 @@ impl AttemptSpan {
         format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags())
     }
 
-    /// Ends it with the status of the answer, if there was one.
     pub(crate) fn end(mut self, status: Option<u16>, is_delivered: bool) {
         if let Some(status) = status {
             self.0.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));

@@ -3,17 +3,14 @@
 /// One event for one endpoint, with the result of its last attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Its number: later ones have higher numbers.
+    /// Later ones have higher numbers.
     pub number: i64,
-    /// The endpoint.
     pub webhook_id: String,
-    /// How far it is.
     pub state: DeliveryState,
     /// The id of the event: the header `webhook-id`. `None` for a gap.
     pub event_id: Option<String>,
-    /// The type of the event. `None` for a gap.
+    /// `None` for a gap.
     pub event_type: Option<String>,
-    /// The code that the event is about, if it is about one.
     pub code: Option<String>,
     /// When it was queued, in milliseconds since 1970.
     pub created_at: i64,
@@ -27,7 +24,6 @@ pub struct Delivery {
     pub status: Option<u16>,
     /// Of the last attempt: why it failed. Of a gap: what is missing.
     pub error: Option<String>,
-    /// Of the last attempt: how long it took.
     pub duration_ms: Option<u64>,
     /// When the next attempt is due, if it is pending.
     pub next_at: Option<i64>,
@@ -35,10 +31,8 @@ pub struct Delivery {
     pub ended_at: Option<i64>,
 }
 
-/// How far a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
-    /// It waits for its first or its next attempt.
     Pending,
     /// The receiver answered with a 2xx.
     Delivered,
@@ -49,7 +43,6 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// All of them.
     pub const ALL: [DeliveryState; 4] = [
         DeliveryState::Pending,
         DeliveryState::Delivered,
@@ -57,7 +50,7 @@ impl DeliveryState {
         DeliveryState::Gap,
     ];
 
-    /// Its name; never changed.
+    /// Never changed.
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryState::Pending => "pending",
@@ -67,7 +60,7 @@ impl DeliveryState {
         }
     }
 
-    /// Its number in the store; never changed.
+    /// In the store; never changed.
     pub fn number(self) -> i64 {
         match self {
             DeliveryState::Pending => 0,
@@ -77,7 +70,6 @@ impl DeliveryState {
         }
     }
 
-    /// The state with this number.
     pub fn of(number: i64) -> Option<DeliveryState> {
         DeliveryState::ALL.into_iter().find(|state| state.number() == number)
     }
@@ -86,7 +78,6 @@ impl DeliveryState {
 /// Which deliveries to find. What is `None` may be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// So far.
     pub state: Option<DeliveryState>,
     /// Older than the one with this number.
     pub before: Option<i64>,
@@ -101,10 +92,7 @@ pub struct Tested {
     pub number: i64,
     /// The header `webhook-id`.
     pub event_id: String,
-    /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why it failed.
     pub error: Option<String>,
-    /// How long it took.
     pub duration_ms: u64,
 }

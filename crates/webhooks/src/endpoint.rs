@@ -17,7 +17,6 @@ pub const WEBHOOK_ID_LEN_MAX: usize = 64;
 /// Longest description of an endpoint, in bytes of UTF-8: a sentence.
 pub const DESCRIPTION_LEN_MAX: usize = 200;
 
-/// Most types of events that an endpoint names.
 pub const TYPES_MAX: usize = 50;
 
 /// Longest type of an event, in characters.
@@ -26,15 +25,12 @@ pub const TYPE_LEN_MAX: usize = 64;
 /// Longest id of a campaign, in characters.
 pub const CAMPAIGN_LEN_MAX: usize = 64;
 
-/// What a caller says of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEndpoint {
     /// Its name; a new one is made if the caller names none. A repeat with the same name and values returns
     /// the endpoint that is there.
     pub webhook_id: Option<String>,
-    /// Where to post.
     pub url: String,
-    /// For people.
     pub description: Option<String>,
     /// Only events of these types. `None`: all but those that must be asked for by name
     /// ([`crate::Event::only_by_name`]). Whether a type exists is for the caller to check.
@@ -48,22 +44,16 @@ pub struct NewEndpoint {
     pub cursor: Option<String>,
 }
 
-/// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its name.
     pub webhook_id: String,
     /// Where to post, in its normal form. It may have a secret in it, see [`Endpoint::url_without_query`].
     pub url: String,
-    /// For people.
     pub description: Option<String>,
     /// As in [`NewEndpoint::types`].
     pub types: Option<BTreeSet<String>>,
-    /// As in [`NewEndpoint::campaign`].
     pub campaign: Option<String>,
-    /// As in [`NewEndpoint::ordered`].
     pub ordered: bool,
-    /// Whether it is sent to.
     pub state: EndpointState,
     /// When it was made, in milliseconds since 1970.
     pub created_at: i64,
@@ -81,16 +71,13 @@ pub struct Endpoint {
 /// the feed, as far as it keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointState {
-    /// It is.
     Active,
-    /// A caller paused it.
     Paused {
         /// When, in milliseconds since 1970.
         since: i64,
     },
     /// The receiver said that it is gone: 410.
     Disabled {
-        /// Why.
         why: String,
         /// When, in milliseconds since 1970.
         since: i64,
@@ -109,7 +96,6 @@ pub struct SecretTimes {
 /// What to change of an endpoint. What is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointChanges {
-    /// Where to post.
     pub url: Option<String>,
     /// `Some(None)` removes it.
     pub description: Option<Option<String>>,
@@ -117,15 +103,11 @@ pub struct EndpointChanges {
     pub types: Option<Option<BTreeSet<String>>>,
     /// The same.
     pub campaign: Option<Option<String>>,
-    /// Whether events of one code are posted one after the other.
     pub ordered: Option<bool>,
 }
 
 impl NewEndpoint {
-    /// The same with the URL in its normal form.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`] with the first field that is not accepted.
+    /// Writes the URL in its normal form. Fails with the first field that is not accepted.
     pub(crate) fn checked(self, allow_private: bool) -> Result<NewEndpoint, WebhookError> {
         if let Some(name) = &self.webhook_id {
             check_name(name)?;
@@ -156,10 +138,7 @@ impl Endpoint {
 }
 
 impl EndpointChanges {
-    /// The same with the URL in its normal form.
-    ///
-    /// # Errors
-    /// [`WebhookError::Invalid`] with the first field that is not accepted.
+    /// Writes the URL in its normal form. Fails with the first field that is not accepted.
     pub(crate) fn checked(self, allow_private: bool) -> Result<EndpointChanges, WebhookError> {
         let url = self.url.as_deref().map(|url| normal_url(url, allow_private)).transpose()?;
         check_description(self.description.as_ref().and_then(Option::as_deref))?;
@@ -168,7 +147,6 @@ impl EndpointChanges {
         Ok(EndpointChanges { url, ..self })
     }
 
-    /// The endpoint after the change.
     pub fn applied(self, mut endpoint: Endpoint) -> Endpoint {
         let EndpointChanges { url, description, types, campaign, ordered } = self;
         endpoint.url = url.unwrap_or(endpoint.url);

@@ -11,22 +11,19 @@ pub const DATA_BYTES_MAX: usize = 256 << 10;
 /// The type of what [`crate::Webhooks::test`] posts.
 pub const TEST_TYPE: &str = "webhook.test";
 
-/// An event of the feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Its id, the same whenever it is read. It is the header `webhook-id`.
     pub id: String,
     /// The cursor behind it.
     pub cursor: String,
-    /// Its type.
     pub event_type: String,
     /// Whether only endpoints that name its type get it: holds.
     pub only_by_name: bool,
     /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// Its campaign, if it is of one.
     pub campaign: Option<String>,
-    /// Its code, if it is of one. Events of one code come in their order.
+    /// Events of one code come in their order.
     pub code: Option<String>,
     /// The event as the feed shows it.
     pub data: Value,
@@ -37,7 +34,6 @@ pub struct Event {
 pub struct Announcement {
     /// Its id: a repeat with the same id adds nothing. It is the header `webhook-id`.
     pub id: String,
-    /// Its type.
     pub event_type: String,
     /// Whether only endpoints that name its type get it.
     pub only_by_name: bool,
@@ -49,7 +45,6 @@ pub struct Announcement {
     pub data: Value,
 }
 
-/// What became of an announcement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announced {
     /// Endpoints that asked for it and will get it, or got it by an earlier call with the same id.
@@ -58,21 +53,18 @@ pub struct Announced {
     pub full: usize,
 }
 
-/// Where to read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start<'a> {
     /// Behind the newest event: answer with an empty page and its cursor.
     Newest,
-    /// Behind this cursor.
     After(&'a str),
 }
 
-/// What a read of the feed says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Read {
     /// Some events, oldest first.
     Page {
-        /// They, of all types. There may be none.
+        /// Of all types. There may be none.
         events: Vec<Event>,
         /// The cursor behind the last of them, or behind where the read ended.
         next: String,
@@ -86,11 +78,8 @@ pub enum Read {
         /// Why, for the operator; it is shown in the log of deliveries.
         why: String,
     },
-    /// The feed cannot be read now, and why. It is asked again.
-    Unavailable {
-        /// Why.
-        why: String,
-    },
+    /// The feed cannot be read now. It is asked again.
+    Unavailable { why: String },
 }
 
 /// The event feed. [`crate::Webhooks::run`] reads it page by page; endpoints at the same cursor share a read.
@@ -105,33 +94,25 @@ pub trait Source: Send + Sync {
 pub struct Matter<'a> {
     /// The header `webhook-id`.
     pub id: &'a str,
-    /// Its type.
     pub event_type: &'a str,
     /// Whether only endpoints that name its type get it.
     pub only_by_name: bool,
     /// When it happened, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The campaigns that it is about.
     pub campaigns: &'a [String],
-    /// The code that it is about.
     pub code: Option<&'a str>,
-    /// What it says.
     pub data: &'a Value,
 }
 
-/// What is posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The header `webhook-id`.
     pub id: String,
-    /// Its type.
     pub event_type: String,
-    /// The body.
     pub body: String,
 }
 
 impl Matter<'_> {
-    /// Whether an endpoint asks for it.
     pub fn is_for(&self, types: Option<&BTreeSet<String>>, campaign: Option<&str>) -> bool {
         let typed = match types {
             Some(types) => types.contains(self.event_type),
@@ -140,7 +121,6 @@ impl Matter<'_> {
         typed && campaign.is_none_or(|campaign| self.campaigns.iter().any(|it| it == campaign))
     }
 
-    /// What is posted of it.
     pub fn message(&self) -> Message {
         let Matter { id, event_type, at_ms, data, .. } = self;
         let body =

@@ -121,12 +121,9 @@ CREATE TABLE deleted (webhook INTEGER PRIMARY KEY) STRICT;
 /// How long a statement waits for those of other connections and processes.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Both connections to one file.
 #[derive(Debug)]
 pub(crate) struct File {
-    /// For calls of others.
     sure: Desk,
-    /// For the dispatcher.
     quick: Desk,
 }
 
@@ -155,7 +152,6 @@ impl Desk {
         Ok(Desk { conn: Arc::new(Mutex::new(conn)), thread: Some(thread) })
     }
 
-    /// Runs `work` on the thread of the connection.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, WebhookError> + Send + 'static,
@@ -208,7 +204,7 @@ fn prepare(conn: &Connection) -> Result<(), OpenError> {
     }
 }
 
-/// A transaction that may write.
+/// Immediate: a transaction that begins as a reader fails if another one has written meanwhile.
 pub(crate) fn writing(conn: &mut Connection) -> Result<Transaction<'_>, FileError> {
     conn.transaction_with_behavior(TransactionBehavior::Immediate)
 }
@@ -216,9 +212,6 @@ pub(crate) fn writing(conn: &mut Connection) -> Result<Transaction<'_>, FileErro
 /// Copies the file of webhooks at `file` to `copy`, as it is at one moment, also while others write to it.
 /// `copy` must not exist; it is for its owner alone, as secrets are in it. Waits for the disk. If there is no
 /// `file`, copies nothing and returns `false`.
-///
-/// # Errors
-/// Those of the files.
 pub fn backup(file: &Path, copy: &Path) -> Result<bool, OpenError> {
     if !file.exists() {
         return Ok(false);
@@ -232,7 +225,6 @@ pub fn backup(file: &Path, copy: &Path) -> Result<bool, OpenError> {
     Ok(true)
 }
 
-/// Two endpoints in memory, for the tests of statements.
 #[cfg(test)]
 fn two_endpoints() -> Connection {
     let conn = Connection::open_in_memory().unwrap();

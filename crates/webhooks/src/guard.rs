@@ -24,28 +24,15 @@ pub const URL_LEN_MAX: usize = 2_048;
 /// Why a URL is not posted to. The text is for callers, and repeats no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUrl {
-    /// Not a URL.
     #[error("cannot be parsed ({why}), want https://HOST/PATH")]
-    Form {
-        /// What the parser says.
-        why: String,
-    },
-    /// Too long.
+    Form { why: String },
     #[error("has {found} bytes, want at most {URL_LEN_MAX}")]
-    Length {
-        /// Bytes found.
-        found: usize,
-    },
+    Length { found: usize },
     /// URLs are shown and logged, so they have no secret in front of the host.
     #[error("has a user or a password in it, want one without")]
     Password,
-    /// Not `https`.
     #[error("has the scheme {found:?}, want https")]
-    Scheme {
-        /// The scheme.
-        found: String,
-    },
-    /// An address that is not public.
+    Scheme { found: String },
     #[error("leads to {address}, which is not a public address")]
     Private {
         /// The address, or a name such as `localhost`.
@@ -53,7 +40,7 @@ pub enum BadUrl {
     },
 }
 
-/// A URL that was checked when it was set: rules may have become stricter. If it is not accepted, why.
+/// Checks a URL again that was checked when it was set: rules may have become stricter.
 pub(crate) fn accepted(text: &str, allow_private: bool) -> Result<Url, String> {
     checked(text, allow_private).map_err(|bad| format!("the URL {bad}"))
 }
@@ -147,7 +134,6 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
 const V4_BEHIND: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)];
 
-/// Whether an address is one of the public Internet.
 pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -172,7 +158,6 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     within(PUBLIC_V6) && !NOT_PUBLIC_V6.into_iter().any(within)
 }
 
-/// Resolves names, and leaves out all addresses that are not public.
 #[derive(Clone, Debug)]
 pub(crate) struct GuardedResolver {
     pub(crate) names: NameResolver,

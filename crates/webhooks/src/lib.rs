@@ -74,7 +74,6 @@ use crate::store::{Store, TestTarget, Turn};
 /// Most endpoints or deliveries of one answer.
 pub const PAGE_MAX: usize = 1_000;
 
-/// Longest overlap of a rotation.
 pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Overlap of a rotation if the caller says nothing.
@@ -86,7 +85,6 @@ pub const REF_LEN_MAX: usize = 100;
 /// Calls of [`Webhooks::test`] that wait for a receiver at a time.
 const TESTS_MAX: usize = 16;
 
-/// A rotation of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// The caller's name for it: a repeat with the same name returns the same secret.
@@ -95,12 +93,9 @@ pub struct Rotation {
     pub overlap: Duration,
 }
 
-/// What is the matter with all endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gauge {
-    /// Endpoints that are sent to.
     pub active: u64,
-    /// Endpoints that a caller paused.
     pub paused: u64,
     /// Endpoints whose receiver answered 410.
     pub disabled: u64,
@@ -118,7 +113,6 @@ pub struct Gauge {
     pub attempts_failed: u64,
 }
 
-/// What this process has done.
 #[derive(Debug, Default)]
 struct Totals {
     delivered: AtomicU64,
@@ -126,7 +120,6 @@ struct Totals {
     attempts_failed: AtomicU64,
 }
 
-/// The endpoints of one store.
 #[derive(Debug)]
 pub struct Webhooks {
     store: Arc<dyn Store>,
@@ -189,9 +182,6 @@ impl Webhooks {
     }
 
     /// At most `limit` endpoints (and [`PAGE_MAX`]) in the order of their names, behind the name `after`.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn list(
         &self,
         after: Option<String>,
@@ -200,8 +190,6 @@ impl Webhooks {
         self.store.list(after, limit.min(PAGE_MAX)).await
     }
 
-    /// An endpoint.
-    ///
     /// # Errors
     /// [`WebhookError::NotFound`], and those of the store.
     pub async fn get(&self, webhook_id: &str) -> Result<Endpoint, WebhookError> {
@@ -364,9 +352,6 @@ impl Webhooks {
     }
 
     /// Whether [`Webhooks::announce`] has somebody to tell something of this type, whatever its campaigns.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError> {
         self.store.has_asked(event_type).await
     }
@@ -377,10 +362,7 @@ impl Webhooks {
         self.store.leads()
     }
 
-    /// What is the matter with all endpoints; totals are of this process.
-    ///
-    /// # Errors
-    /// Those of the store.
+    /// Totals are of this process.
     pub async fn gauge(&self) -> Result<Gauge, WebhookError> {
         let (now, down) = (self.options.now(), self.options.failures_until_down);
         let gauge = self.store.gauge(now, down).await?;

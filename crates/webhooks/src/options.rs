@@ -30,15 +30,12 @@ pub struct Options {
     pub announced_max: u64,
     /// Longest attempt, from the name look-up to the last byte: Standard Webhooks asks for 15 to 30 s.
     pub timeout: Duration,
-    /// Pauses between the attempts of a delivery.
     pub retry_pauses: Vec<Duration>,
-    /// Longest pause that a receiver may ask for.
     pub retry_after_max: Duration,
     /// From how many failures in a row on an endpoint is down.
     pub failures_until_down: u64,
     /// First pause between two attempts at an endpoint that is down.
     pub probe_pause: Duration,
-    /// Longest one.
     pub probe_pause_max: Duration,
     /// Most deliveries under way to one endpoint.
     pub in_flight_each: usize,
@@ -50,7 +47,6 @@ pub struct Options {
     pub look_every: Duration,
     /// Events of one read of the feed.
     pub page: usize,
-    /// How often old rows are deleted.
     pub clean_every: Duration,
     /// How long to wait for deliveries under way when it stops. They are tried again later.
     pub stop_within: Duration,
@@ -59,7 +55,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The wall clock, in milliseconds since 1970.
+    /// In milliseconds since 1970.
     pub fn now(&self) -> i64 {
         (self.clock)()
     }

@@ -30,34 +30,24 @@ const IDLE_EACH: usize = 8;
 /// For how long they do.
 const IDLE_FOR: Duration = Duration::from_secs(30);
 
-/// What follows from an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The receiver has it: 2xx.
     Delivered,
     /// It may or may not have it. It may have asked for a pause.
-    Failed {
-        /// The pause.
-        asked: Option<Duration>,
-    },
+    Failed { asked: Option<Duration> },
     /// It wants nothing any more: 410.
     Gone,
 }
 
-/// The result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// What follows from it.
     pub verdict: Verdict,
-    /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Why it failed.
     pub error: Option<String>,
-    /// How long it took.
     pub duration: Duration,
 }
 
-/// What is posted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Letter<'a> {
     pub(crate) id: &'a str,
@@ -66,7 +56,6 @@ pub(crate) struct Letter<'a> {
     pub(crate) timestamp: i64,
 }
 
-/// Posts to all endpoints.
 #[derive(Clone, Debug)]
 pub(crate) struct Poster {
     client: Client,

@@ -49,11 +49,9 @@ const ADDRESSES_MAX: usize = 16;
 
 const _: () = assert!(LOOK_UPS_MAX < NAMES_MAX);
 
-/// Why a name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot resolve {name}: {why}")]
 pub struct Unresolved {
-    /// The name.
     pub name: String,
     /// What the name servers said, if they did.
     pub why: String,

@@ -40,7 +40,6 @@ pub const FAILURES_UNTIL_DOWN: u64 = 10;
 /// Pause between two attempts at an endpoint that is down; twice as long after each, until [`PROBE_PAUSE_MAX`].
 pub const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Longest pause between two attempts at an endpoint that is down.
 pub const PROBE_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// The pause after the attempt number `attempt`, from 1; `None` if it was the last. A receiver may ask for a longer

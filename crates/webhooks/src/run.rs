@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use crate::{Source, WebhookError, Webhooks};
 
-/// The endpoints that this process holds.
 #[derive(Debug)]
 struct Held {
     /// They, and until when it is sure to hold them.
@@ -36,7 +35,6 @@ impl Held {
     }
 }
 
-/// Whether the service stops.
 #[derive(Clone, Debug)]
 struct Stopping(watch::Receiver<bool>);
 
@@ -76,7 +74,7 @@ impl Trouble {
         self.is_said = true;
     }
 
-    /// The value, if there is one.
+    /// The value, or `None` after saying the error.
     fn of<T>(&mut self, result: Result<T, WebhookError>) -> Option<T> {
         match result {
             Ok(value) => {

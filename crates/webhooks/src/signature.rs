@@ -46,7 +46,7 @@ impl Secret {
         Ok(Secret { text: text.to_owned(), key })
     }
 
-    /// A new random secret. `None` if the system has no random numbers.
+    /// `None` if the system has no random numbers.
     pub fn random() -> Option<Secret> {
         let mut bytes = [0; SECRET_LEN];
         SystemRandom::new().fill(&mut bytes).ok()?;

@@ -14,30 +14,22 @@ use crate::{
     NewEndpoint, Options, Rotation, WebhookError,
 };
 
-/// What a call makes of an endpoint's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It is sent to no more.
     Pause,
-    /// It is sent to again.
     Resume,
 }
 
-/// An endpoint that is to be tested.
 #[derive(Clone, Debug)]
 pub struct TestTarget {
-    /// The number of the endpoint.
     pub webhook: i64,
-    /// Where to post.
     pub url: String,
-    /// What signs.
     pub secrets: Secrets,
 }
 
 /// For which endpoint the dispatcher has free places.
 #[derive(Clone, Debug)]
 pub struct Want {
-    /// The number of the endpoint.
     pub webhook: i64,
     /// Deliveries that are being sent, or whose result is not written yet.
     pub in_flight: BTreeSet<i64>,
@@ -45,7 +37,6 @@ pub struct Want {
     pub quiet: Option<i64>,
 }
 
-/// How much to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
     /// Most deliveries in flight at an endpoint.
@@ -54,7 +45,6 @@ pub struct Room {
     pub failures_until_down: u64,
     /// In milliseconds since 1970.
     pub now: i64,
-    /// Whether the clock is trusted.
     pub trusted: bool,
 }
 
@@ -67,36 +57,27 @@ impl Room {
     }
 }
 
-/// An endpoint as it is to be sent to.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The number of the endpoint.
     pub webhook: i64,
     /// Raised by each call that changes the endpoint.
     pub generation: i64,
-    /// Where to post.
     pub url: String,
-    /// What signs.
     pub secrets: Secrets,
     /// Whether it is down, and this is to find out whether it still is.
     pub probes: bool,
 }
 
-/// A delivery that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// Its number.
     pub number: i64,
     /// The header `webhook-id`.
     pub id: String,
-    /// What to post.
     pub body: String,
 }
 
-/// An endpoint that reads the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader {
-    /// The number of the endpoint.
     pub webhook: i64,
     /// Where it stands; `None` if it has not begun.
     pub cursor: Option<String>,
@@ -105,26 +86,20 @@ pub struct Reader {
 /// What endpoints that stood at one cursor read.
 #[derive(Debug)]
 pub enum Passage {
-    /// Events.
     Events(Vec<Event>),
-    /// Events are missing, and why.
+    /// Why events are missing.
     Gap(String),
 }
 
-/// One attempt and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// The number of the endpoint.
     pub webhook: i64,
-    /// The number of the delivery.
     pub number: i64,
     /// Whether the endpoint was down when it began.
     pub probes: bool,
-    /// What became of it.
     pub answered: Answered,
 }
 
-/// When results are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     /// In milliseconds since 1970.
@@ -133,14 +108,11 @@ pub struct Moment {
     pub trusted: bool,
 }
 
-/// What follows from some results.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Deliveries that arrived.
     pub delivered: u64,
     /// Deliveries that were given up.
     pub failed: u64,
-    /// Attempts that failed.
     pub attempts_failed: u64,
     /// Of each endpoint, how many attempts have failed in a row now.
     pub failures: BTreeMap<i64, u64>,
@@ -164,14 +136,12 @@ pub trait Store: Debug + Send + Sync {
         now: i64,
     ) -> Result<(Endpoint, Secret, bool), WebhookError>;
 
-    /// At most `limit` endpoints behind the name `after`, in the order of their names.
     async fn list(
         &self,
         after: Option<String>,
         limit: usize,
     ) -> Result<Vec<Endpoint>, WebhookError>;
 
-    /// An endpoint.
     async fn get(&self, name: &str) -> Result<Endpoint, WebhookError>;
 
     /// Changes an endpoint. With another URL, what waits is due at once.
@@ -214,7 +184,6 @@ pub trait Store: Debug + Send + Sync {
         now: i64,
     ) -> Result<i64, WebhookError>;
 
-    /// At most `limit` deliveries of an endpoint, newest first.
     async fn deliveries(
         &self,
         name: &str,
@@ -222,14 +191,12 @@ pub trait Store: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<Delivery>, WebhookError>;
 
-    /// A delivery, and the body of its POST; a gap has none.
     async fn delivery(
         &self,
         name: &str,
         number: i64,
     ) -> Result<(Delivery, Option<String>), WebhookError>;
 
-    /// Makes a delivery due at once. One that has ended begins anew, with the same id and body.
     async fn redeliver(&self, name: &str, number: i64, now: i64) -> Result<Delivery, WebhookError>;
 
     /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `pending_max`
@@ -254,7 +221,6 @@ pub trait Store: Debug + Send + Sync {
     /// jumped, post some events twice, with the same id.
     async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>, WebhookError>;
 
-    /// Gives all leases of a process back.
     async fn release(&self, me: &str) -> Result<(), WebhookError>;
 
     /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it

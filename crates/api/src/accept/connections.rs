@@ -17,13 +17,11 @@ use crate::peer::Peer;
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// All open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     limits: Limits,
     begun: Instant,
     table: sync::Mutex<Table>,
-    /// A place is free.
     freed: Notify,
 }
 
@@ -44,7 +42,6 @@ struct Shared {
     turn: Mutex<()>,
 }
 
-/// What became of a connection that asks for a place.
 enum Asked {
     Seated(ConnectionSlot),
     /// Its peer has as many as it may, and none of them is idle.
@@ -59,10 +56,8 @@ impl Connections {
         Arc::new(Connections { limits, begun: Instant::now(), table, freed })
     }
 
-    /// A place for a connection from `address`; `None` when its peer may have no more.
-    ///
-    /// Where there is none it evicts the connection that has waited for its client the longest,
-    /// and waits where every client waits for us.
+    /// `None` if the peer of `address` may have no more. If no place is free, evicts the connection
+    /// that has waited for its client the longest; if every client waits for us, waits.
     pub(super) async fn slot(self: &Arc<Connections>, address: IpAddr) -> Option<ConnectionSlot> {
         loop {
             let freed = self.freed.notified();
@@ -168,7 +163,6 @@ pub(super) struct Seat {
     requests: AtomicU32,
     /// Requests that have had a whole header so far; begins anew after 2³².
     requests_begun: AtomicU32,
-    /// The body of a request is awaited.
     awaits_body: AtomicBool,
     /// The client does not take its answer at the moment.
     deaf: AtomicBool,
@@ -196,7 +190,6 @@ impl Seat {
         seat
     }
 
-    /// Whether nothing happens here until the client sends something.
     fn waits_for_client(&self) -> bool {
         let deaf = self.deaf.load(Ordering::Relaxed);
         self.awaits_body.load(Ordering::Relaxed) || (!self.in_request() && !deaf)
@@ -237,7 +230,6 @@ impl Seat {
         }
     }
 
-    /// Whether an answer waits for the client.
     pub(super) fn deaf(&self, deaf: bool) {
         if self.deaf.swap(deaf, Ordering::Relaxed) != deaf {
             match deaf {
@@ -256,8 +248,8 @@ impl Seat {
         self.moved();
     }
 
-    /// Whether more than `deaf_max` connections of its peer keep an answer waiting; then this one, which is to be
-    /// closed, no longer counts as one.
+    /// Whether more than `deaf_max` connections of its peer keep an answer waiting. If so, this one
+    /// no longer counts: the caller closes it.
     pub(super) fn leaves_crowd(&self, deaf_max: usize) -> bool {
         let one_less = |deaf: usize| (deaf > deaf_max).then(|| deaf - 1);
         let left = self.shared.deaf.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
@@ -267,8 +259,8 @@ impl Seat {
         left.is_ok()
     }
 
-    /// Waits for the turn of a request that came together with the one before it. One client may send hundreds at
-    /// once, so they leave the thread to others in between, and those of one peer are answered one at a time.
+    /// For a request that came together with the one before it. One client may send hundreds at
+    /// once: they leave the thread to others in between, and one peer gets one answer at a time.
     pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
         yield_now().await;
         self.shared.turn.lock().await
@@ -294,9 +286,7 @@ impl Seat {
         }
     }
 
-    /// A request is under way until the guard is dropped.
-    ///
-    /// Also whether it came together with the one before it.
+    /// A guard of the request, and whether it came together with the one before it.
     pub(super) fn request(self: &Arc<Seat>) -> (Busy, bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.requests_begun.fetch_add(1, Ordering::Relaxed);
@@ -305,7 +295,6 @@ impl Seat {
     }
 }
 
-/// A request under way.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Seat>);
 

@@ -13,7 +13,6 @@ use super::connections::{ConnectionSlot, Connections};
 /// a pause that is a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections one after the other.
 pub(super) struct Door {
     connections: Arc<Connections>,
     /// One that has no place yet. It is kept when [`Door::accept`] is dropped half way.
@@ -25,7 +24,7 @@ impl Door {
         Door { connections, waiting: None }
     }
 
-    /// The next connection that has a place. May be dropped and called again; nobody is lost.
+    /// May be dropped and called again: no connection is lost.
     pub(super) async fn accept(
         &mut self,
         listener: &TcpListener,

@@ -65,30 +65,22 @@ pub const DEAF_OF_PEER_MAX: usize = 64;
 /// Past [`DEAF_OF_PEER_MAX`], the time that takes the place of [`WRITE_TIMEOUT`] for this peer.
 pub const CROWDED_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a listener allows. The defaults are this module's constants.
+/// The default of each field is the constant of this name, which says why so much.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// See [`CONNECTIONS_MAX`]; at least 1.
+    /// At least 1.
     pub connections_max: usize,
-    /// See [`PER_PEER_MAX`]; at least 1.
+    /// At least 1.
     pub per_peer_max: usize,
     /// Peers that may have any number of connections.
     pub trusted_proxies: TrustedProxies,
-    /// See [`HEADER_TIMEOUT`].
     pub header_timeout: Duration,
-    /// See [`IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
-    /// See [`KNOWN_IDLE_TIMEOUT`].
     pub known_idle_timeout: Duration,
-    /// See [`PROXY_IDLE_TIMEOUT`].
     pub proxy_idle_timeout: Duration,
-    /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
-    /// See [`DEAF_OF_PEER_MAX`].
     pub deaf_of_peer_max: usize,
-    /// See [`CROWDED_WRITE_TIMEOUT`].
     pub crowded_write_timeout: Duration,
-    /// See [`DRAIN`].
     pub drain: Duration,
 }
 

@@ -14,9 +14,8 @@ use super::connections::Seat;
 use super::limits::{Limits, PROGRESS_BYTES_MIN, SEND_BUFFER_BYTES};
 use crate::patient::Patient;
 
-/// Reads fail when a header is not whole in time, counted from its first byte, or from the
-/// connection's first moment, and when none comes for too long; writes fail when the reader takes too little in
-/// too long a time.
+/// Reads fail if a header is not whole in time, from its first byte or the connection's first
+/// moment, or if none comes for too long. Writes fail if the reader takes too little for too long.
 pub(super) struct Timed {
     stream: TcpStream,
     seat: Arc<Seat>,
@@ -25,7 +24,6 @@ pub(super) struct Timed {
     header: Option<Header>,
     /// Runs between two requests.
     idle: Option<Patient>,
-    /// What is written while the client keeps it waiting.
     write: Option<Writing>,
 }
 

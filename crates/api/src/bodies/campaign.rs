@@ -69,8 +69,6 @@ pub struct NewCampaign {
 }
 
 impl NewCampaign {
-    /// The draft that it describes.
-    ///
     /// # Errors
     /// `INVALID` with every field that cannot be read.
     pub fn into_draft(self) -> Result<CampaignDraft, Problem> {

@@ -11,7 +11,6 @@ use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 
-/// Reads texts into values and keeps every fault it meets.
 #[derive(Default)]
 pub(crate) struct Reading {
     faults: Vec<Fault>,
@@ -27,7 +26,6 @@ impl Reading {
         self.parsed(field, text?.parse())
     }
 
-    /// The value of a field that must be there.
     pub(crate) fn must<T>(&mut self, field: &str, text: Option<&str>) -> Option<T>
     where
         T: FromStr,
@@ -44,7 +42,6 @@ impl Reading {
         self.parsed(field, parse_instant(text?))
     }
 
-    /// A whole number within `range`.
     pub(crate) fn number(
         &mut self,
         field: &str,
@@ -80,7 +77,6 @@ impl Reading {
         self.faults.push(Fault::new(field, detail));
     }
 
-    /// What was read, if there was no fault.
     pub(crate) fn done<T>(self, value: Option<T>) -> Result<T, Problem> {
         match value {
             Some(value) if self.faults.is_empty() => Ok(value),

@@ -7,7 +7,6 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html::push_html};
 
 use crate::problem::Code;
 
-/// `text` as blocks.
 pub(super) fn block(text: &str) -> String {
     html(events(text))
 }

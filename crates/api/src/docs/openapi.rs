@@ -59,7 +59,6 @@ pub fn api_page(openapi: &Value) -> String {
     frame(title, &side, &main)
 }
 
-/// The calls of a tag.
 fn operations<'a>(openapi: &'a Value, tag: &'a str) -> impl Iterator<Item = Operation<'a>> {
     let calls = members(&openapi["paths"]).flat_map(|(path, item)| {
         members(item).map(move |(method, call)| Operation { method, path, call })

@@ -3,14 +3,12 @@
 use super::{frame, markdown, table};
 use crate::problem::Code;
 
-/// The page of one code as HTML; `None` when there is no such code.
 pub fn problem_page(code: &str) -> Option<String> {
     let code = Code::ALL.iter().find(|known| known.as_str() == code)?;
     let article = format!("<article>{}</article>", markdown::block(code.page()));
     Some(frame(code.as_str(), "", &article))
 }
 
-/// The list of all codes as HTML: status, whether to repeat, and a sentence of meaning for each.
 pub fn problem_index() -> String {
     let about = markdown::block(include_str!("problems.md"));
     let rows: String = Code::ALL.iter().copied().map(row).collect();

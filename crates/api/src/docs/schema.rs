@@ -36,7 +36,6 @@ impl<'a> Shapes<'a> {
         }
     }
 
-    /// The type of `schema` in a few words, with links to shapes.
     pub(super) fn type_html(self, schema: &'a Value) -> String {
         if let Some(name) = name_of(schema) {
             // The words of a closed set stand beside the type, as a limit.
@@ -85,7 +84,6 @@ impl<'a> Shapes<'a> {
         html
     }
 
-    /// The limits of a value of `schema`, each a few words of HTML.
     fn limits(self, schema: &'a Value) -> Vec<String> {
         let core = self.core(schema);
         let mut limits = own_limits(core);
@@ -127,12 +125,10 @@ pub(super) fn name_html(name: &str, is_required: bool) -> String {
     format!("<th scope=\"row\"><code>{}</code>{required}</th>", escape(name))
 }
 
-/// The name of the shape that `schema` refers to.
 fn name_of(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// The limits that stand in `schema` itself.
 fn own_limits(schema: &Value) -> Vec<String> {
     let mut limits = Vec::new();
     let words: Vec<String> = list(schema, "enum").iter().map(value_html).collect();

@@ -16,10 +16,8 @@ use crate::problem::{Code, Problem};
 /// Longest JSON body, in bytes: the largest field, `metadata`, has 4 KiB.
 pub const BODY_BYTES_MAX: usize = 64 << 10;
 
-/// How long a JSON body may take to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -91,6 +89,12 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.freeze())
+}
+
+/// Whether `Accept` has `media_type` in it.
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains(media_type))
 }
 
 /// Whether the `Content-Type` is `want`, with or without parameters.

@@ -30,7 +30,6 @@ impl FromRequestParts<Arc<App>> for Who {
     }
 }
 
-/// Whoever `token` names now.
 pub(super) async fn caller_of(app: &App, token: &str) -> Result<Caller, Problem> {
     let claims = app.tokens.verify(token, app.engine.now().0).await.map_err(refused)?;
     let subject = claims.subject;

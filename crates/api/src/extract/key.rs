@@ -18,7 +18,6 @@ use crate::problem::Problem;
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The key of a request, if it has one.
 #[derive(Debug)]
 pub(crate) struct Key(Option<String>);
 
@@ -37,10 +36,8 @@ impl<S: Sync> FromRequestParts<S> for Key {
 }
 
 impl Key {
-    /// The name of the request: that in its body or its query, or this key.
-    ///
-    /// # Errors
-    /// `Invalid`, if both are there and differ.
+    /// The name of the request: that in its body or its query, or this key. `Invalid` if both are
+    /// there and differ.
     pub(crate) fn or_in<'a>(
         &'a self,
         field: &str,
@@ -55,9 +52,6 @@ impl Key {
     }
 
     /// Writes the key into a field that names what the request creates, if the field is empty.
-    ///
-    /// # Errors
-    /// Those of [`Key::or_in`].
     pub(crate) fn fill(self, name: &str, field: &mut Option<String>) -> Result<(), Problem> {
         self.or_in(name, field.as_deref())?;
         *field = field.take().or(self.0);
@@ -97,7 +91,6 @@ impl KeyedRoutes {
     }
 }
 
-/// The problem of a key that would be ignored.
 pub(crate) fn unread_key() -> Problem {
     fault("is not read by this call, so it would protect nothing: leave it out".to_owned())
 }

@@ -5,17 +5,15 @@ use engine::Failure;
 
 use crate::problem::{Code, Problem};
 
-/// The answer to any code that stands for nothing; the same whatever is wrong with it.
+/// The answer to any code; the same whatever is wrong with it.
 pub(super) fn no_such_coupon() -> Problem {
     Refusal::NotFound.into()
 }
 
-/// The answer to a path that stands for nothing.
 pub(crate) fn no_such_path() -> Problem {
     Problem::new(Code::NotFound, "there is no such path; see /docs for those that there are")
 }
 
-/// The answer to a name that stands for nothing.
 pub(crate) fn no_such(what: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no such {what}"))
 }
@@ -36,8 +34,6 @@ pub(crate) fn renamed(what: &'static str) -> impl Fn(Problem) -> Problem {
     }
 }
 
-/// A campaign, for [`named`].
 pub(crate) const CAMPAIGN: &str = "campaign";
 
-/// A batch of a campaign, for [`named`].
 pub(crate) const BATCH: &str = "campaign, or no such batch in it";

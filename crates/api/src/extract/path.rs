@@ -8,7 +8,6 @@ use coupon::ids::{BatchId, CampaignId, UserId};
 use super::missing::{BATCH, CAMPAIGN, no_such, no_such_coupon};
 use crate::problem::Problem;
 
-/// A piece of the path by its name. What cannot be such a thing is not there: 404.
 async fn piece<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -21,7 +20,6 @@ async fn piece<S: Send + Sync>(
     found.ok_or_else(|| absent(name))
 }
 
-/// The answer where the piece `name` of the path stands for nothing.
 fn absent(name: &str) -> Problem {
     match name {
         "campaign_id" => no_such(CAMPAIGN),
@@ -34,8 +32,7 @@ fn absent(name: &str) -> Problem {
 }
 
 macro_rules! in_path {
-    ($(#[$doc:meta])* $name:ident, $inner:ty, $key:literal) => {
-        $(#[$doc])*
+    ($name:ident, $inner:ty, $key:literal) => {
         pub(crate) struct $name(pub(crate) $inner);
 
         impl<S: Send + Sync> FromRequestParts<S> for $name {
@@ -49,27 +46,9 @@ macro_rules! in_path {
     };
 }
 
-in_path!(
-    /// `{code}`.
-    CodeInPath, CodeText, "code"
-);
-in_path!(
-    /// `{campaign_id}`.
-    CampaignInPath, CampaignId, "campaign_id"
-);
-in_path!(
-    /// `{batch_id}`.
-    BatchInPath, BatchId, "batch_id"
-);
-in_path!(
-    /// `{user_id}`.
-    UserInPath, UserId, "user_id"
-);
-in_path!(
-    /// `{webhook_id}`.
-    WebhookInPath, String, "webhook_id"
-);
-in_path!(
-    /// `{delivery_id}`.
-    DeliveryInPath, i64, "delivery_id"
-);
+in_path!(CodeInPath, CodeText, "code");
+in_path!(CampaignInPath, CampaignId, "campaign_id");
+in_path!(BatchInPath, BatchId, "batch_id");
+in_path!(UserInPath, UserId, "user_id");
+in_path!(WebhookInPath, String, "webhook_id");
+in_path!(DeliveryInPath, i64, "delivery_id");

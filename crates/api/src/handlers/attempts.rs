@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use attempts::{FileError, Wanted, masked};
+use attempts::{Wanted, masked};
 use axum::extract::State;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
@@ -16,12 +16,12 @@ use crate::bodies::Reading;
 use crate::closed;
 use crate::cursor;
 use crate::extract::Params;
-use crate::paging::LIMITS;
-use crate::problem::{Code, Problem, SEE_LOG};
+use crate::paging::{LIMITS, behind};
+use crate::problem::{Code, Problem};
 use crate::reads::Reader;
+use crate::tried::read_file;
 use crate::views::AttemptsBody;
 
-/// The list that a cursor belongs to.
 const QUERY: &str = "attempts";
 
 /// Which attempts to find: those that fit all of it.
@@ -48,13 +48,7 @@ pub(crate) struct AttemptParams {
 impl AttemptParams {
     fn read(&self, app: &App, caller: &Caller) -> Result<(Wanted, usize), Problem> {
         let mut reading = Reading::default();
-        let before = match &self.cursor {
-            None => None,
-            Some(text) => {
-                let words = cursor::position(QUERY, text)?;
-                reading.must::<i64>("cursor", words.first().map(String::as_str))
-            }
-        };
+        let before = behind(&mut reading, QUERY, self.cursor.as_deref())?;
         let code: Option<CodeText> = reading.may("code", self.code.as_deref());
         let user: Option<UserId> = reading.may("user_id", self.user_id.as_deref());
         let order: Option<OrderRef> = reading.may("order_ref", self.order_ref.as_deref());
@@ -103,19 +97,8 @@ pub(crate) async fn list_attempts(
     let Some(log) = app.access.attempts.clone() else {
         return Err(Problem::not_kept("it keeps no refused attempts: attempts_keep is 0"));
     };
-    let found = tokio::task::spawn_blocking(move || log.find(&wanted, limit.min(PAGE_MAX))).await;
-    let found = match found {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(attempts_failed(&error)),
-        Err(panicked) => return Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
-    };
+    let found = read_file(move || log.find(&wanted, limit.min(PAGE_MAX))).await?;
     let last = found.attempts.last().filter(|_| found.attempts.len() == limit);
     let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.number.to_string()]));
     Ok(Answer(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
-}
-
-/// The problem where the file of attempts cannot be read.
-pub(crate) fn attempts_failed(error: &FileError) -> Problem {
-    let detail = "the file of refused attempts did not answer";
-    Problem::caused(Code::StoreUnavailable, detail, error)
 }

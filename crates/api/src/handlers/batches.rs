@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::ids::BatchId;
 use futures::stream::StreamExt;
@@ -12,7 +12,7 @@ use crate::answer::{Answer, csv};
 use crate::app::App;
 use crate::bodies::BatchChanges;
 use crate::extract::{
-    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Session, Who, named,
+    BATCH, BatchInPath, CAMPAIGN, CampaignInPath, Json, Params, Session, Who, accepts, named,
 };
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
@@ -60,8 +60,7 @@ pub(crate) async fn read_batch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let batch = app.engine.batch(&caller, &campaign, &id).await.map_err(named(BATCH))?;
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if !accept.is_some_and(|accept| accept.contains("text/csv")) {
+    if !accepts(&headers, "text/csv") {
         return Ok(Answer(BatchBody::from(&batch)).into_response());
     }
     let session = Session::of(&app, caller.clone(), &headers);

@@ -15,9 +15,9 @@ use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
 use crate::extract::{CAMPAIGN, CampaignInPath, Params, named};
-use crate::handlers::attempts::attempts_failed;
-use crate::problem::{Code, Problem, SEE_LOG};
+use crate::problem::Problem;
 use crate::reads::Reader;
+use crate::tried::read_file;
 use crate::views::CountsBody;
 
 /// Which sums to read.
@@ -113,11 +113,7 @@ async fn counts(
             let (from, until) = view.quarters();
             let campaign = campaign.map(ToString::to_string);
             let read = move || log.refused(campaign.as_deref(), from, until);
-            match tokio::task::spawn_blocking(read).await {
-                Ok(Ok(refused)) => refused,
-                Ok(Err(error)) => return Err(attempts_failed(&error)),
-                Err(panicked) => return Err(Problem::caused(Code::Internal, SEE_LOG, &panicked)),
-            }
+            read_file(read).await?
         }
     };
     Ok(Answer(CountsBody::of(&mut view, refused)))

@@ -18,7 +18,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
-use crate::extract::{Params, Session};
+use crate::extract::{Params, Session, accepts};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
 use crate::reads::Reader;
@@ -110,7 +110,7 @@ pub(crate) async fn list_events(
     Params(params): Params<EventParams>,
 ) -> Result<Response, Problem> {
     let mut request = params.read()?;
-    let is_stream = follow::is_wanted(&headers);
+    let is_stream = accepts(&headers, "text/event-stream");
     if let Some(seen) = follow::last_seen(&headers).filter(|_| is_stream) {
         request.from = seen;
     }

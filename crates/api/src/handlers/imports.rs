@@ -164,7 +164,6 @@ pub(crate) async fn create_batch(
 }
 
 impl ImportParams {
-    /// The names of those that were given.
     fn given(&self) -> Vec<&'static str> {
         let all = [
             ("batch_id", self.batch_id.is_some()),
@@ -192,7 +191,6 @@ impl ImportParams {
     }
 }
 
-/// The encoding that the `charset` of the Content-Type names.
 fn charset(headers: &HeaderMap) -> Result<Option<Encoding>, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
     let mut parameters = content_type.unwrap_or_default().split(';').skip(1);

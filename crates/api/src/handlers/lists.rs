@@ -18,7 +18,6 @@ use crate::problem::{Code, Problem};
 use crate::reads::Reader;
 use crate::views::{List, ListedCoupon};
 
-/// Campaigns of one page that are read at the same time.
 const CAMPAIGNS_AT_A_TIME: usize = 8;
 
 /// List coupons

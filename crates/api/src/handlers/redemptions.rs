@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, OrderRef};
@@ -15,7 +15,7 @@ use crate::answer::{Answer, csv};
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::cursor;
-use crate::extract::{CAMPAIGN, Params, Session, named};
+use crate::extract::{CAMPAIGN, Params, Session, accepts, named};
 use crate::paging::LIMITS;
 use crate::problem::Problem;
 use crate::reads::Reader;
@@ -49,7 +49,6 @@ pub(crate) struct RedemptionParams {
 }
 
 impl RedemptionParams {
-    /// The query that a cursor belongs to.
     fn query(&self) -> String {
         serde_json::json!(["redemptions", self]).to_string()
     }
@@ -109,8 +108,7 @@ pub(crate) async fn list_redemptions(
     Params(params): Params<RedemptionParams>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/csv")) {
+    if accepts(&headers, "text/csv") {
         let session = Session::of(&app, caller, &headers);
         return file(&app, session, params.read(true)?).await;
     }

@@ -23,12 +23,11 @@ use crate::bodies::{NewWebhook, NoFields, Reading, SecretRotation, WebhookChange
 use crate::closed;
 use crate::cursor;
 use crate::extract::{DeliveryInPath, Json, Key, Params, WebhookInPath, Who};
-use crate::paging::{LIMITS, Page};
+use crate::paging::{LIMITS, Page, behind};
 use crate::problem::{Code, Problem};
 use crate::reads::Reader;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
 
-/// The list that a cursor belongs to.
 const QUERY: &str = "webhooks";
 
 /// Create a webhook
@@ -254,13 +253,7 @@ pub(crate) async fn list_deliveries(
     let of = |text: &str| DeliveryState::ALL.into_iter().find(|it| it.as_str() == text);
     let state = reading.choice("state", params.state.as_deref(), &words, of);
     let limit = reading.number("limit", params.limit.as_deref(), LIMITS);
-    let before = match &params.cursor {
-        None => None,
-        Some(text) => {
-            let words = cursor::position(&query, text)?;
-            reading.must::<i64>("cursor", words.first().map(String::as_str))
-        }
-    };
+    let before = behind(&mut reading, &query, params.cursor.as_deref())?;
     let filter = reading.done(Some(DeliveryFilter { state, before }))?;
     let limit = limit.map_or(engine::PAGE_DEFAULT, |limit| limit as usize);
     let found = kept(&app)?.deliveries(&id, filter, limit).await.map_err(refused)?;
@@ -327,7 +320,6 @@ fn named(id: &str, mut changes: Vec<FieldChange>) -> Vec<FieldChange> {
     changes
 }
 
-/// What is different between two endpoints, as text.
 fn differences(before: &Endpoint, after: &Endpoint) -> Vec<FieldChange> {
     // Of another query, the audit says that the URL changed.
     let has_moved = |field: &str| field == "url" && before.url != after.url;
@@ -359,16 +351,16 @@ fn fields(endpoint: &Endpoint) -> [(&'static str, Option<String>); 7] {
 fn refused(error: WebhookError) -> Problem {
     let text = error.to_string();
     match error {
-        WebhookError::NotFound => Problem::new(Code::NotFound, text),
-        WebhookError::NoDelivery => Problem::new(Code::NotFound, text),
+        WebhookError::NotFound | WebhookError::NoDelivery => Problem::new(Code::NotFound, text),
         WebhookError::NameTaken => Problem::new(Code::NameTaken, text),
-        WebhookError::Invalid { field: "overlap", why } => {
-            Problem::invalid(vec![Fault::new("overlap_seconds", why)])
+        WebhookError::Invalid { field, why } => {
+            let field = match field {
+                "overlap" => "overlap_seconds",
+                "campaign" => "campaign_id",
+                field => field,
+            };
+            Problem::invalid(vec![Fault::new(field, why)])
         }
-        WebhookError::Invalid { field: "campaign", why } => {
-            Problem::invalid(vec![Fault::new("campaign_id", why)])
-        }
-        WebhookError::Invalid { field, why } => Problem::invalid(vec![Fault::new(field, why)]),
         WebhookError::TooMany => Problem::invalid(vec![Fault::new("webhook_id", text)]),
         WebhookError::TooManySecrets => Problem::too_many(&text, 60_000),
         WebhookError::Busy => Problem::too_many(&text, 1_000),

@@ -27,7 +27,6 @@ pub const JWKS_KEYS_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadJwks {
-    /// Not an address, or one that anybody on the way could answer for.
     #[error("the JWKS address {0}")]
     Address(#[from] BadAddress),
     /// No TLS set-up, for example no root certificates.
@@ -39,30 +38,20 @@ pub enum BadJwks {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// No answer in time.
     #[error("JWKS could not be fetched")]
     Http(#[source] reqwest::Error),
-    /// An answer, but not a set of keys; redirects are not followed.
+    /// Redirects are not followed.
     #[error("JWKS address answered {found}, want 200 OK")]
-    Status {
-        /// What it answered.
-        found: StatusCode,
-    },
-    /// More than any set of keys has.
+    Status { found: StatusCode },
     #[error("JWKS has more than {JWKS_BYTES_MAX} bytes")]
     TooLarge,
-    /// Not `{"keys": […]}`.
     #[error("JWKS is not a JSON object with keys")]
     Json(#[source] serde_json::Error),
     /// A set from which not one key can be used would lock everybody out.
     #[error(
         "JWKS has {found} keys, none of them for RS256, ES256 or EdDSA with a kid, which several keys need"
     )]
-    NoUsableKey {
-        /// How many of other kinds.
-        found: usize,
-    },
-    /// The last fetch was less than a minute ago.
+    NoUsableKey { found: usize },
     #[error("JWKS was fetched less than {FETCH_EVERY_MS_MIN} ms ago")]
     TooSoon,
     /// The task ended early, at shutdown.
@@ -75,7 +64,6 @@ pub(super) fn client_for(url: &Url, timeout: Duration) -> Result<Client, BadJwks
     client.build().map_err(BadJwks::Client)
 }
 
-/// The whole answer of the address.
 pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
     let request = client.get(url.clone());
     let answer = request.send().await.map_err(FetchError::Http)?;
@@ -88,7 +76,6 @@ pub(super) async fn get(client: &Client, url: &Url) -> Result<Vec<u8>, FetchErro
     })
 }
 
-/// The keys of a set that are of use here.
 #[derive(Debug, Default)]
 pub(super) struct UsableKeys {
     by_id: HashMap<String, PublicKey>,
@@ -97,8 +84,8 @@ pub(super) struct UsableKeys {
 }
 
 impl UsableKeys {
-    /// The key that a token means by `kid`. Some providers have one key, and name it neither in the set nor in their
-    /// tokens: then there is only one to try.
+    /// Some providers have one key, and name it neither in the set nor in their tokens: then there is
+    /// only one to try.
     pub(super) fn find(&self, kid: Option<&str>) -> Option<&PublicKey> {
         let only = self.only.as_ref();
         match kid {
@@ -110,7 +97,6 @@ impl UsableKeys {
         }
     }
 
-    /// How many can be found.
     pub(super) fn count(&self) -> usize {
         self.by_id.len().max(usize::from(self.only.is_some()))
     }

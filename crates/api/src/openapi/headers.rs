@@ -23,7 +23,6 @@ const REPLAYING: [&str; 13] = [
     "extend",
 ];
 
-/// Declares the headers of every answer of every operation.
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {
         let id = operation["operationId"].as_str().unwrap_or_default().to_owned();

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::operations;
 use crate::problem::{Code, problems_of};
 
-/// Adds to every operation the problems that it can answer with, by status.
 pub(super) fn add(document: &mut Value) {
     for operation in operations(document) {
         let id = operation["operationId"].as_str().unwrap_or_default();

@@ -44,7 +44,6 @@ pub struct ProblemBody {
 }
 
 impl Problem {
-    /// The document, once the request has its id.
     pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
             r#type: format!("/docs/problems/{}", self.code.as_str()),

@@ -15,10 +15,8 @@ pub enum Retry {
 }
 
 impl Retry {
-    /// All of them.
     pub const ALL: &'static [Retry] = &[Retry::Never, Retry::Later, Retry::Same];
 
-    /// `never`, `later` or `same`.
     pub fn as_str(self) -> &'static str {
         match self {
             Retry::Never => "never",
@@ -31,7 +29,7 @@ impl Retry {
 /// Makes [`super::Code`] out of rows. A row is
 ///
 /// ```text
-/// /// What it means.
+/// /// What its title does not say.
 /// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" hint "hint";
 /// ```
 ///
@@ -48,7 +46,6 @@ macro_rules! problems {
         $name:ident $(: $refusal:ident $({ $($fields:tt)* })?)? $word:literal $status:literal
             $retry:ident $(wait $wait:literal)? $title:literal $(hint $hint:literal)?;
     )*) => {
-        /// What went wrong, for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code {
             $($(#[$doc])* $name),*
@@ -67,12 +64,10 @@ macro_rules! problems {
                 match self { $(Code::$name => $word),* }
             }
 
-            /// The status it goes with.
             pub fn status(self) -> u16 {
                 match self { $(Code::$name => $status),* }
             }
 
-            /// What the caller may do next.
             pub fn retry(self) -> Retry {
                 match self { $(Code::$name => Retry::$retry),* }
             }
@@ -92,7 +87,6 @@ macro_rules! problems {
                 match self { $(Code::$name => problems!(@maybe $($hint)?)),* }
             }
 
-            /// Its page, as Markdown.
             pub(crate) fn page(self) -> &'static str {
                 match self {
                     $(Code::$name => {

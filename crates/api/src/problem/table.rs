@@ -10,33 +10,22 @@ use coupon::refusal::Refusal;
 use super::code::{Retry, problems};
 
 problems! {
-    /// The request makes no sense.
     Invalid "INVALID" 400 Never "The request is not valid";
-    /// The request has no valid token.
     Unauthenticated "UNAUTHENTICATED" 401 Never "A valid token is needed"
         hint "send `Authorization: Bearer TOKEN`; `couponry token --role admin` prints one where this server keeps its data";
-    /// The role of the token may not do this.
     Forbidden "FORBIDDEN" 403 Never "The token's role may not do this";
-    /// There is no such thing, or none that the caller may know of.
     NotFound: Refusal "NOT_FOUND" 404 Never "There is nothing here that you may see";
-    /// The path has no such method.
     MethodNotAllowed "METHOD_NOT_ALLOWED" 405 Never "The path does not have this method";
     /// The body did not come in time, or a query took longer than it may.
     Timeout "TIMEOUT" 408 Same "The request took too long";
     /// Another order has redeemed the coupon.
     AlreadyRedeemed: Refusal "ALREADY_REDEEMED" 409 Never "The coupon has been redeemed";
-    /// Another user holds the coupon.
     AlreadyIssued: Refusal "ALREADY_ISSUED" 409 Never "The coupon has been issued to somebody else";
-    /// Nobody holds the coupon.
     NotIssued: Refusal "NOT_ISSUED" 409 Never "The coupon has not been issued"
         hint "issue it to the user first; codes that anybody may use need a campaign with handout bearer";
-    /// The last millisecond of the coupon has passed.
     Expired: Refusal "EXPIRED" 409 Never "The coupon has expired";
-    /// The coupon is void.
     Voided: Refusal "VOIDED" 409 Never "The coupon is void";
-    /// The campaign has no coupon left.
     SoldOut: Refusal "SOLD_OUT" 409 Never "No coupon is left to issue";
-    /// The user has as many coupons of the campaign as it allows.
     LimitPerUser: Refusal "LIMIT_PER_USER" 409 Never
         "The user has as many coupons as the campaign allows"
         hint "an admin can raise per_user_limit, or revoke one of the user's coupons";
@@ -46,66 +35,47 @@ problems! {
     RedemptionCancelled: Refusal "REDEMPTION_CANCELLED" 409 Never
         "This order's redemption was cancelled"
         hint "use a new order_ref for the next attempt to pay, for example 991-2";
-    /// The order has not redeemed the coupon.
     NotRedeemed: Refusal "NOT_REDEEMED" 409 Never "The coupon is not redeemed by this order";
-    /// The new expiry is not later than the present one.
     NotLater: Refusal "NOT_LATER" 409 Never "The new expiry is not later";
-    /// The expiry day of the coupon takes no change any more.
     ExpiryDayClosed: Refusal "EXPIRY_DAY_CLOSED" 409 Never "The expiry day is closed"
         hint "use a later expiry; for an old coupon, issue another with issue_ref replaces:CODE";
     /// The coupon has as many events as it may have.
     HistoryFull: Refusal "HISTORY_FULL" 409 Never "The history or the campaign is full";
-    /// The coupon has another version than the request names.
     VersionConflict: Refusal "VERSION_CONFLICT" 409 Never "The coupon has another version";
-    /// This call does not issue coupons of this campaign.
     NotIssuable: Refusal "NOT_ISSUABLE" 409 Never "These coupons are not issued by this call"
         hint "the page of this code says which call or which token to use instead";
-    /// The name stands for something else already.
     NameTaken: Refusal "NAME_TAKEN" 409 Never "Another request has used this name";
-    /// Somebody has an account with this login.
     LoginTaken "LOGIN_TAKEN" 409 Never "The login_id already has an account";
-    /// Another order holds the coupon.
     Held: Refusal { .. } "HELD" 409 Later "The coupon is held for another order"
         hint "the hold ends at retry_at; a shop or an admin can release it earlier";
-    /// The coupon is not valid yet.
     NotStarted: Refusal { .. } "NOT_STARTED" 409 Later "The coupon is not valid yet";
     /// The request came outside of the campaign's issue window.
     IssueClosed: Refusal { .. } "ISSUE_CLOSED" 409 Later "The campaign issues no coupons now";
-    /// The campaign or the batch is paused.
     Paused: Refusal "PAUSED" 409 Later "The campaign or the batch is paused";
-    /// A cursor of the events leads to nothing any more.
     CursorGone "CURSOR_GONE" 410 Never "The events behind the cursor are gone"
         hint "go on from next_cursor, and compare your data with GET /v1/coupons";
     /// The campaign has another `ETag` than the request names.
     PreconditionFailed "PRECONDITION_FAILED" 412 Never "It has changed since you read it"
         hint "read it again, decide again, and send the new ETag as If-Match";
-    /// The body is too long.
     TooLarge "TOO_LARGE" 413 Never "The body is too large";
-    /// The body is of another media type.
     UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 Never "The body has the wrong Content-Type";
-    /// The header of the file cannot be used.
     Unprocessable "UNPROCESSABLE" 422 Never "The file's header cannot be used"
         hint "name the columns in the first line, or leave the header out";
     /// Too many wrong codes, or sign-ins; how long to wait differs from case to case.
     TooMany "TOO_MANY" 429 Later "Too many attempts"
         hint "wait for the seconds in Retry-After";
-    /// A fault of this server.
     Internal "INTERNAL" 500 Same "The server has a fault";
-    /// The hot store does not keep what is asked for.
     NotKept "NOT_KEPT" 501 Never "This store does not keep that";
-    /// Too many writes wait.
     Overloaded "OVERLOADED" 503 Later wait 1 "Too many requests are waiting";
     /// The disk takes no writes; somebody has to look after it.
     StoreFull "STORE_FULL" 503 Later wait 30 "The store cannot be written"
         hint "free some space on the server's disk; then it accepts writes without a restart";
-    /// The store does not answer.
     StoreUnavailable "STORE_UNAVAILABLE" 503 Later wait 2 "The store is unavailable";
     /// What the store holds cannot be true; somebody has to look after it.
     StoreDamaged "STORE_DAMAGED" 503 Later wait 30
         "The store is damaged at this coupon";
     /// The coupon was archived, and the archive does not answer; somebody has to look after it.
     ColdUnavailable "COLD_UNAVAILABLE" 503 Later wait 30 "The archive is unavailable";
-    /// The change may have happened.
     OutcomeUnknown "OUTCOME_UNKNOWN" 503 Same wait 2 "The write may have happened"
         hint "send exactly the same request again; the answer says what happened";
 }
@@ -114,14 +84,12 @@ macro_rules! codes {
     ($($name:ident),* $(,)?) => { &[$(Code::$name),*] };
 }
 
-/// Every operation that reads the store.
+/// Of every operation that reads the store; the groups below likewise.
 const READ: &[Code] = codes![StoreDamaged, StoreUnavailable, Internal];
 
-/// Every operation that writes the store.
 const WRITE: &[Code] =
     codes![Overloaded, StoreDamaged, StoreFull, StoreUnavailable, OutcomeUnknown, Internal];
 
-/// Every operation that needs a token.
 const TOKEN: &[Code] = codes![Unauthenticated, Forbidden];
 
 /// Every operation that has a JSON body.

@@ -7,7 +7,6 @@ use super::role_claim::RoleClaim;
 use super::text::echo;
 use crate::jwks::{Jwks, NoKey, Published};
 
-/// An identity provider whose tokens are accepted beside ours.
 #[derive(Debug)]
 pub struct ExternalIssuer {
     pub(super) issuer: String,
@@ -24,8 +23,6 @@ enum ExternalKeys {
 }
 
 impl ExternalIssuer {
-    /// An issuer with one key.
-    ///
     /// # Errors
     /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
     pub fn with_key(
@@ -36,8 +33,6 @@ impl ExternalIssuer {
         ExternalIssuer::new(issuer, audience, ExternalKeys::One(key))
     }
 
-    /// An issuer that publishes its keys.
-    ///
     /// # Errors
     /// [`BadKey::IssuerName`], [`BadKey::AudienceName`].
     pub fn with_jwks(issuer: &str, audience: &str, jwks: Jwks) -> Result<ExternalIssuer, BadKey> {
@@ -55,7 +50,6 @@ impl ExternalIssuer {
         Ok(ExternalIssuer { issuer, audience, role_claim: RoleClaim::default(), keys })
     }
 
-    /// The same, whose tokens have their role in this claim.
     pub fn with_role_claim(self, role_claim: RoleClaim) -> ExternalIssuer {
         ExternalIssuer { role_claim, ..self }
     }

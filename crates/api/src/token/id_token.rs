@@ -12,8 +12,8 @@ use crate::jwks::Published;
 pub const ID_TOKEN_BYTES_MAX: usize = 16 * 1_024;
 
 impl Tokens {
-    /// What an ID token says, if the provider whose tokens are accepted has made it for `client` in answer to the
-    /// request with `nonce`, and it is valid at `now_ms` (OpenID Connect Core 1.0, section 3.1.3.7). `sub` is a
+    /// What an ID token says, if the accepted provider made it for `client` in answer to the request
+    /// with `nonce`, and it is valid at `now_ms` (OpenID Connect Core 1.0, section 3.1.3.7). `sub` is a
     /// string, and `email_verified` a boolean, if it is there.
     ///
     /// # Errors

@@ -15,14 +15,12 @@ pub const SECRET_BYTES_MIN: usize = 32;
 /// Longest key id, in bytes: an id is looked up and logged, and a hash in hex fits.
 pub const KID_BYTES_MAX: usize = 64;
 
-/// One of our keys.
 #[derive(Clone)]
 pub struct LocalKey {
     kid: String,
     state: LocalState,
 }
 
-/// What a local key id stands for.
 #[derive(Clone, Debug)]
 pub(super) enum LocalState {
     Active { signs: EncodingKey, verifies: DecodingKey, made_at_ms: i64 },

@@ -11,7 +11,6 @@ use super::local_keys::LocalKeys;
 /// called back but by retiring its key, so a shop's back end gets a new one at least once a year.
 pub const TTL_MS_MAX: i64 = 366 * 24 * 3_600 * 1_000;
 
-/// Why no token was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadMint {
     /// No token for such a name would verify.
@@ -19,22 +18,13 @@ pub enum BadMint {
     Subject(BadName),
     /// Dead at once, or too long to be out of reach.
     #[error("token would live {ttl_ms} ms, want 1 to {TTL_MS_MAX}")]
-    Ttl {
-        /// What was asked for.
-        ttl_ms: i64,
-    },
+    Ttl { ttl_ms: i64 },
     /// The crypto provider failed; cannot happen after the self-test.
     #[error("token could not be signed: {why}")]
-    Signing {
-        /// What the library says.
-        why: String,
-    },
+    Signing { why: String },
 }
 
 /// A token, and its `exp` in milliseconds.
-///
-/// # Errors
-/// Any [`BadMint`].
 pub(super) fn sign(
     keys: &LocalKeys,
     subject: &str,

@@ -20,10 +20,8 @@ static RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes ring the provider of this process; a second call changes nothing.
-///
-/// Somebody else's provider, installed earlier, stays: the self-test of [`super::Tokens::new`]
-/// tells whether it works.
+/// A second call changes nothing. Somebody else's provider, installed earlier, stays: the self-test
+/// of [`super::Tokens::new`] tells whether it works.
 pub(super) fn install() {
     let _earlier_one_stays = RING.install_default();
 }

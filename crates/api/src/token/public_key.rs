@@ -96,10 +96,9 @@ impl PublicKey {
         .ok_or(bad)
     }
 
-    /// The id, if it has one, and the key of one entry of a JWKS, or `None` when it is of no use here: symmetric,
-    /// for encryption, another curve or algorithm, too short, or with an id that is too long.
-    ///
-    /// The algorithm follows from the key type; an `alg` that says otherwise makes it unusable.
+    /// The id, if it has one, and the key of one entry of a JWKS. `None` if it is of no use here:
+    /// symmetric, for encryption, another curve or algorithm, too short, or with an id that is too
+    /// long. The algorithm follows from the key type; an `alg` that says otherwise makes it unusable.
     pub(crate) fn from_jwk(jwk: &Jwk) -> Option<(Option<String>, PublicKey)> {
         let algorithm = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => PublicAlgorithm::Rs256,

@@ -52,7 +52,6 @@ impl Parts<'_> {
         Parts::parse_within(TOKEN_BYTES_MAX, token)
     }
 
-    /// The same of a token of another length.
     pub(super) fn parse_within(bytes_max: usize, token: &str) -> Result<Parts<'_>, BadToken> {
         if token.len() > bytes_max {
             return Err(BadToken::TooLong { len: token.len() });
@@ -116,26 +115,30 @@ impl RawClaims {
     }
 
     /// The role of one of our tokens.
-    ///
-    /// # Errors
-    /// It has none, or none of ours.
     pub(super) fn role(&self) -> Result<Role, BadToken> {
         let role = text("role", self.role.as_ref())?;
         role.parse().map_err(|_| BadToken::Role { found: echo(role) })
     }
 
-    /// Checks that a token is meant for somebody.
-    ///
-    /// # Errors
-    /// It has no audience, or another one.
-    pub(super) fn check_audience(&self, audience: &str) -> Result<(), BadToken> {
-        check_audience(self.aud.as_ref(), audience)
+    pub(super) fn check_audience(&self, wanted: &str) -> Result<(), BadToken> {
+        let names = match self.aud.as_ref().ok_or(missing("aud"))? {
+            Value::String(one) => vec![one.as_str()],
+            Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                let wanted = "a string or a list of them";
+                return Err(BadToken::ClaimType { claim: "aud", wanted });
+            }
+        };
+        match names.contains(&wanted) {
+            true => Ok(()),
+            false => Err(BadToken::Audience {
+                found: echo(&names.join(", ")),
+                wanted: wanted.to_owned(),
+            }),
+        }
     }
 
-    /// Checks that a token is valid now. Returns when it expires, in milliseconds since 1970.
-    ///
-    /// # Errors
-    /// It is not, or does not say so.
+    /// Returns when the token expires, in milliseconds since 1970.
     pub(super) fn check_time(&self, now_ms: i64) -> Result<i64, BadToken> {
         let expires_at_ms = instant("exp", self.exp.as_ref().ok_or(missing("exp"))?)?;
         let starts_at_ms = self.nbf.as_ref().map(|nbf| instant("nbf", nbf)).transpose()?;
@@ -154,10 +157,7 @@ impl RawClaims {
     }
 }
 
-/// Everything that a token says, whose signature was checked.
-///
-/// # Errors
-/// [`BadToken::Malformed`].
+/// Called after the signature was checked.
 pub(super) fn all_claims(token: &str) -> Result<Map<String, Value>, BadToken> {
     let read = insecure_decode::<Map<String, Value>>(token);
     Ok(read.map_err(|_| BadToken::Malformed { what: FORM })?.claims)
@@ -170,22 +170,6 @@ fn missing(claim: &'static str) -> BadToken {
 fn text<'a>(claim: &'static str, value: Option<&'a Value>) -> Result<&'a str, BadToken> {
     let value = value.ok_or(missing(claim))?;
     value.as_str().ok_or(BadToken::ClaimType { claim, wanted: "a string" })
-}
-
-fn check_audience(found: Option<&Value>, wanted: &str) -> Result<(), BadToken> {
-    let names = match found.ok_or(missing("aud"))? {
-        Value::String(one) => vec![one.as_str()],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            return Err(BadToken::ClaimType { claim: "aud", wanted: "a string or a list of them" });
-        }
-    };
-    match names.contains(&wanted) {
-        true => Ok(()),
-        false => {
-            Err(BadToken::Audience { found: echo(&names.join(", ")), wanted: wanted.to_owned() })
-        }
-    }
 }
 
 /// A NumericDate in milliseconds; RFC 7519 allows fractions of a second, which are cut.

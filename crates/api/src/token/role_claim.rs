@@ -27,13 +27,12 @@ impl Default for RoleClaim {
 }
 
 impl RoleClaim {
-    /// The claim of this name or path.
     pub fn new(name: &str) -> RoleClaim {
         RoleClaim(name.to_owned())
     }
 
-    /// What the claim has: one text, or a list of texts; everything else is nothing. A name that is a claim itself is
-    /// taken for that claim, since some providers name claims by addresses, with dots.
+    /// One text, or a list of texts; everything else is nothing. A name that is a claim itself means
+    /// that claim, since some providers name claims by addresses, with dots.
     pub fn values<'a>(&self, claims: &'a Map<String, Value>) -> Vec<&'a str> {
         match self.find(claims) {
             Some(Value::String(one)) => vec![one.as_str()],
@@ -54,10 +53,7 @@ impl RoleClaim {
         Some(found)
     }
 
-    /// The role that the claim gives: a text is the name of a role; of a list, the strongest with [`ROLE_PREFIX`].
-    ///
-    /// # Errors
-    /// [`BadToken::Role`], [`BadToken::NoRole`].
+    /// A text is the name of a role; of a list, the strongest with [`ROLE_PREFIX`] counts.
     pub(super) fn role(&self, claims: &Map<String, Value>) -> Result<Role, BadToken> {
         if let Some(Value::String(text)) = self.find(claims) {
             let bare = text.strip_prefix(ROLE_PREFIX).unwrap_or(text);

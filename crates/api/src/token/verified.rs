@@ -36,7 +36,6 @@ pub(super) fn print_of(token: &str) -> Print {
 }
 
 impl Verified {
-    /// What a token says that was verified not long ago.
     pub(super) fn claims(&self, print: &Print, now_ms: i64) -> Option<Claims> {
         let remembered = self.0.read().ok()?;
         let found = remembered.get(print).filter(|it| now_ms < it.until)?;
@@ -60,14 +59,13 @@ mod tests {
     use super::*;
     use crate::token::{Issuer, Role};
 
+    fn claims(expires_at_ms: i64) -> Claims {
+        let (role, issuer) = (Role::User, Issuer::Local);
+        Claims { subject: "u".parse().unwrap(), role, issuer, expires_at_ms }
+    }
+
     #[test]
     fn for_how_long() {
-        let claims = |expires_at_ms| Claims {
-            subject: "u".parse().unwrap(),
-            role: Role::User,
-            issuer: Issuer::Local,
-            expires_at_ms,
-        };
         let verified = Verified::default();
         for (name, expires_at, key_until, asked_at, is_known) in [
             ("at once", 1_000_000, i64::MAX, 10, true),
@@ -87,14 +85,8 @@ mod tests {
     #[test]
     fn no_more_than_there_may_be() {
         let verified = Verified::default();
-        let claims = Claims {
-            subject: "u".parse().unwrap(),
-            role: Role::User,
-            issuer: Issuer::Local,
-            expires_at_ms: 1_000,
-        };
         for nth in 0..=TOKENS_MAX {
-            verified.keep(print_of(&nth.to_string()), &claims, i64::MAX, 0);
+            verified.keep(print_of(&nth.to_string()), &claims(1_000), i64::MAX, 0);
         }
         assert!(verified.0.read().expect("no panic").len() <= TOKENS_MAX);
         assert!(verified.claims(&print_of(&TOKENS_MAX.to_string()), 0).is_some(), "the last one");

@@ -67,7 +67,6 @@ pub struct CampaignBody {
     counted_at: Option<String>,
 }
 
-/// The shop's own object of a campaign.
 pub(super) fn metadata_of(view: &CampaignView) -> Option<Value> {
     view.campaign.metadata.as_ref().and_then(|text| serde_json::from_str(text).ok())
 }

@@ -67,7 +67,6 @@ pub struct CouponCampaign {
 }
 
 impl CouponBody {
-    /// Its campaign.
     pub(crate) fn campaign_id(&self) -> &str {
         &self.campaign_id
     }
@@ -115,12 +114,10 @@ pub struct ListedCoupon {
 }
 
 impl ListedCoupon {
-    /// The campaign that it belongs to.
     pub(crate) fn campaign_id(&self) -> &str {
         self.coupon.campaign_id()
     }
 
-    /// Adds what a wallet shows of its campaign.
     pub(crate) fn expand(&mut self, view: &CampaignView) {
         let (name, metadata) = (view.campaign.name.clone(), metadata_of(view));
         self.campaign = Some(CouponCampaign { name, metadata });

@@ -2,6 +2,7 @@
 
 use coupon::calendar::format_instant;
 use coupon::coupon::Redemption;
+use coupon::ids::CampaignId;
 use engine::{CheckView, HoldView, RedemptionEntry, RedemptionView};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,12 +30,12 @@ pub struct RedemptionBody {
     cancelled_at: Option<String>,
 }
 
-impl From<&RedemptionView> for RedemptionBody {
-    fn from(view: &RedemptionView) -> RedemptionBody {
-        let Redemption { by, order, at, cancelled_at } = &view.redemption;
+impl RedemptionBody {
+    fn of(code: &str, campaign: &CampaignId, redemption: &Redemption) -> RedemptionBody {
+        let Redemption { by, order, at, cancelled_at } = redemption;
         RedemptionBody {
-            code: view.code.clone(),
-            campaign_id: view.campaign.to_string(),
+            code: code.to_owned(),
+            campaign_id: campaign.to_string(),
             user_id: by.as_ref().map(ToString::to_string),
             order_ref: order.to_string(),
             redeemed_at: format_instant(*at),
@@ -43,17 +44,15 @@ impl From<&RedemptionView> for RedemptionBody {
     }
 }
 
+impl From<&RedemptionView> for RedemptionBody {
+    fn from(view: &RedemptionView) -> RedemptionBody {
+        RedemptionBody::of(&view.code, &view.campaign, &view.redemption)
+    }
+}
+
 impl From<&RedemptionEntry> for RedemptionBody {
     fn from(entry: &RedemptionEntry) -> RedemptionBody {
-        let Redemption { by, order, at, cancelled_at } = &entry.redemption;
-        RedemptionBody {
-            code: entry.code.clone(),
-            campaign_id: entry.campaign.to_string(),
-            user_id: by.as_ref().map(ToString::to_string),
-            order_ref: order.to_string(),
-            redeemed_at: format_instant(*at),
-            cancelled_at: cancelled_at.map(format_instant),
-        }
+        RedemptionBody::of(&entry.code, &entry.campaign, &entry.redemption)
     }
 }
 

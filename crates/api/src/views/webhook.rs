@@ -130,7 +130,6 @@ fn instant(at: i64) -> String {
 }
 
 impl WebhookBody {
-    /// What a caller of this role reads.
     pub(crate) fn of(endpoint: &Endpoint, role: Role) -> WebhookBody {
         let url = match role {
             Role::Admin => endpoint.url.clone(),

@@ -15,7 +15,6 @@ use crate::error::ColdError;
 use crate::log::LiveFile;
 use crate::store::{ColdStore, Inner};
 
-/// One copy of a coupon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCopy {
     /// The file that has it, within its table.
@@ -26,7 +25,6 @@ pub struct ColdCopy {
     pub differs: Option<String>,
 }
 
-/// All copies of one code in a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColdCode {
     /// The code as the files have it.
@@ -93,7 +91,6 @@ impl ColdStore {
         Ok(Ok(self.inner.cursor_where(file, footer, reading, may)))
     }
 
-    /// The next rows of a file of `coupons`, or why they cannot be read.
     pub(super) async fn audit_next(
         &self,
         file: &LiveFile,

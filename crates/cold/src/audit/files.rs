@@ -18,7 +18,6 @@ use crate::store::{ColdStore, Inner};
 pub struct FileFault {
     /// The file, within the store.
     pub file: String,
-    /// What is wrong with it.
     pub what: String,
 }
 
@@ -77,7 +76,7 @@ impl ColdStore {
         self.audit_table(&self.inner.index, &Reading::all(decode::indexed), ascends).await
     }
 
-    /// Reads every live file of a table. Returns at most one fault for each file.
+    /// At most one fault for each file.
     async fn audit_table<T: Send + 'static>(
         &self,
         table: &Table,
@@ -91,7 +90,7 @@ impl ColdStore {
         };
         let mut faults = Vec::new();
         for file in known.all() {
-            match self.audit_rows(table, file, reading, ascends, |_| {}).await {
+            match self.audit_rows(file, reading, ascends, |_| {}).await {
                 Ok(()) => {}
                 // A merge has replaced the file, and a sweep has deleted it.
                 Err(ReadError::Gone)
@@ -106,14 +105,13 @@ impl ColdStore {
     /// of rows that its commit says, every checksum is right, and the rows ascend.
     pub(super) async fn audit_rows<T: Send + 'static>(
         &self,
-        table: &Table,
         file: &Arc<LiveFile>,
         reading: &Reading<T>,
         ascends: fn(&T, &T) -> bool,
         mut take: impl FnMut(&T) + Send,
     ) -> Result<(), ReadError> {
         let Inner { location, files, .. } = &*self.inner;
-        let object = table.object(&file.path);
+        let object = file.object();
         self.audit_size(&object, file).await?;
         // The footer on disk is checked too, so the cache is not used.
         let footer = Arc::new(files.read_footer(&object, file).await?);
@@ -140,8 +138,7 @@ impl ColdStore {
         Ok(())
     }
 
-    /// Fails unless an object has the size that its commit says. No read would notice surplus bytes
-    /// at the end.
+    /// Compares the size with that in the commit: no read would notice surplus bytes at the end.
     pub(super) async fn audit_size(&self, object: &Path, file: &LiveFile) -> Result<(), ColdError> {
         let location = &self.inner.location;
         match location.size(object).await?.filter(|found| *found != file.bytes) {
@@ -153,8 +150,7 @@ impl ColdStore {
         }
     }
 
-    /// What an error on reading a live file means: damage is a fault. Any other error ends the
-    /// audit; so does a file that a merge has replaced.
+    /// Damage is a fault. Any other error ends the audit; so does a file that a merge has replaced.
     pub(super) async fn fault_of(
         &self,
         table: &Table,

@@ -11,7 +11,6 @@ use crate::error::ColdError;
 use crate::log::LiveFile;
 use crate::store::{ColdStore, Partition};
 
-/// Reads every copy of every coupon of one partition, in the order of codes.
 pub struct PartitionAudit {
     store: ColdStore,
     after: String,
@@ -146,7 +145,7 @@ impl PartitionAudit {
             };
             let head = self.heads.swap_remove(at);
             if let Some(what) = fault {
-                let file = self.store.inner.coupons.object(&head.file.path).to_string();
+                let file = head.file.object().to_string();
                 self.faults.push(FileFault { file, what });
             }
         }
@@ -155,7 +154,7 @@ impl PartitionAudit {
 }
 
 impl Head {
-    /// Takes a batch. Returns a fault if its codes do not ascend.
+    /// Returns a fault if its codes do not ascend.
     fn take(&mut self, rows: Vec<AuditedRow>) -> Option<String> {
         let mut before = self.last.as_deref();
         for row in &rows {

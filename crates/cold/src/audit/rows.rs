@@ -9,7 +9,6 @@ use coupon::coupon::Coupon;
 use super::copies::ColdCopy;
 use crate::decode::{self, BadRow};
 
-/// A row, readable or not.
 #[derive(Clone, Debug)]
 pub(super) struct AuditedRow {
     pub(super) code: String,
@@ -23,7 +22,7 @@ impl AuditedRow {
     }
 }
 
-/// Decodes a batch. A row that cannot be read has its error instead of a coupon.
+/// A row that cannot be read has its error instead of a coupon.
 pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<AuditedRow>, BadRow> {
     let codes = decode::texts(batch, "code")?;
     let whole = decode::coupons(batch);

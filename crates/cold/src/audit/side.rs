@@ -20,15 +20,11 @@ use rows::Sum;
 /// A row of the side table that does not agree with `coupons`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SideFault {
-    /// The coupon.
     pub code: String,
-    /// Its holder.
     pub holder: String,
-    /// What is wrong.
     pub is: SideIs,
 }
 
-/// Which of the two tables lacks a row of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SideIs {
     /// `coupons` has the coupon, and the side table does not: its holder does not find it.
@@ -37,7 +33,6 @@ pub enum SideIs {
     Alone,
 }
 
-/// The result of [`ColdStore::audit_side`].
 #[derive(Clone, Debug, Default)]
 pub struct SideAudit {
     /// Rows of the side table that were read.
@@ -121,8 +116,7 @@ impl ColdStore {
         Ok(())
     }
 
-    /// The sum of the rows of files of `coupons`. `None` if one of them is damaged, which
-    /// [`ColdStore::audit_partition`] reports.
+    /// `None` if a file is damaged, which [`ColdStore::audit_partition`] reports.
     async fn sum_of_coupons(
         &self,
         files: &[Arc<LiveFile>],
@@ -164,7 +158,7 @@ impl ColdStore {
         let (mut sum, mut is_whole) = (Sum::default(), true);
         for file in files {
             let add = |row: &Held| sum.add(row);
-            if let Err(error) = self.audit_rows(by_holder, file, reading, ascends, add).await {
+            if let Err(error) = self.audit_rows(file, reading, ascends, add).await {
                 audit.files.push(self.fault_of(by_holder, file, error).await?);
                 is_whole = false;
             }

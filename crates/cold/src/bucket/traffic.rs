@@ -1,5 +1,5 @@
-//! What goes to a bucket and comes from it. It is counted, because that is what a bucket costs; and within a call that
-//! is traced, each request is a span of its trace.
+//! Counts the requests to a bucket and their bytes, because that is what a bucket costs. Within a traced
+//! call, each request is a span of its trace.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,22 +18,17 @@ use opentelemetry::{Context, KeyValue, global};
 /// What a request does. A list is a GET that most providers bill as a PUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// Reads an object or a part of it.
     Get,
     /// Asks for the size of an object.
     Head,
-    /// Lists objects.
     List,
-    /// Writes an object or a part of it.
     Put,
     /// Begins or ends an upload in parts, or deletes many objects.
     Post,
-    /// Deletes an object.
     Delete,
 }
 
 impl RequestKind {
-    /// All of them.
     pub const ALL: [RequestKind; 6] = [
         RequestKind::Get,
         RequestKind::Head,
@@ -68,8 +63,8 @@ impl RequestKind {
     }
 }
 
-/// Counts of all requests to a bucket, with every retry, since this was made. Where credentials come from a server
-/// (STS, or the metadata of a machine), the requests to it are among them.
+/// Counts of all requests to a bucket, every retry included. Requests for credentials (to STS, or to the
+/// metadata of a machine) are among them.
 #[derive(Debug, Default)]
 pub struct Traffic {
     requests: [AtomicU64; RequestKind::ALL.len()],
@@ -79,7 +74,6 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// How many requests of this kind were sent.
     pub fn requests(&self, kind: RequestKind) -> u64 {
         self.requests[kind as usize].load(Ordering::Relaxed)
     }
@@ -100,7 +94,6 @@ impl Traffic {
     }
 }
 
-/// Makes clients whose requests are counted.
 #[derive(Debug)]
 pub(super) struct Counting(pub(super) Arc<Traffic>);
 
@@ -154,7 +147,7 @@ impl HttpService for Counted {
     }
 }
 
-/// The span of a request, if it is sent within a call that is traced. It has no path: the server's log has it.
+/// The span of a request within a traced call. It has no path: the server's log has it.
 fn span(kind: RequestKind, request: &HttpRequest) -> Option<Context> {
     let parent = Context::current();
     if !parent.span().is_recording() {

@@ -12,7 +12,6 @@ use coupon::time::Millis;
 use super::{BadRow, bad};
 use crate::encode::MICROS;
 
-/// A column of text.
 pub(crate) struct Texts {
     name: &'static str,
     values: StringArray,
@@ -39,7 +38,6 @@ impl Texts {
     }
 }
 
-/// A column of instants.
 pub(crate) struct Instants {
     name: &'static str,
     values: TimestampMicrosecondArray,
@@ -55,7 +53,6 @@ impl Instants {
     }
 }
 
-/// A column of numbers.
 pub(crate) struct Longs {
     name: &'static str,
     values: Int64Array,
@@ -118,7 +115,6 @@ pub(crate) fn instants(batch: &RecordBatch, name: &'static str) -> Result<Instan
     Ok(Instants { name, values: column(batch, name, "no instant")? })
 }
 
-/// The expiry days of the rows of a side table.
 pub(crate) fn days(batch: &RecordBatch) -> Result<Date32Array, BadRow> {
     column(batch, "expiry_day", "no day")
 }

@@ -7,7 +7,6 @@ use object_store::path::Path;
 
 use crate::footer::Footer;
 
-/// The footers of one store that were used last.
 #[derive(Debug)]
 pub(super) struct FooterCache {
     footers: Mutex<Footers>,

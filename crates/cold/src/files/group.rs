@@ -22,13 +22,11 @@ pub(crate) struct GroupBytes {
 }
 
 impl GroupBytes {
-    /// A row group of `file`, described by `metadata`.
     pub(super) fn new(file: &LiveFile, metadata: ArrowReaderMetadata, bytes: Bytes) -> GroupBytes {
         GroupBytes { schema: file.schema, metadata, bytes }
     }
 
-    /// Decodes some columns or all, of some rows or all. A column that the file does not have is
-    /// null.
+    /// A column that the file does not have is null.
     pub(crate) fn decode(
         &self,
         columns: Option<&'static [&'static str]>,

@@ -1,6 +1,6 @@
 //! Cutting a large archive commit into ranges of holders that fit into memory.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 
 use arrow::array::{Array, RecordBatch};
 use coupon::ids::UserId;
@@ -13,14 +13,11 @@ use crate::store::{ColdFile, ColdStore};
 /// Holders that are sampled to find ranges of about the same size.
 const SAMPLES: u64 = 65_536;
 
-/// A range of holders.
 pub(crate) type Piece = (Bound<UserId>, Bound<UserId>);
 
-/// All holders.
 pub(crate) const EVERYBODY: Piece = (Bound::Unbounded, Bound::Unbounded);
 
 impl ColdStore {
-    /// Ranges of holders whose entries fit into memory.
     pub(super) async fn pieces(&self, files: &[ColdFile]) -> Result<Vec<Piece>, ColdError> {
         let max = self.inner.options.holder_rows_max.max(1) as u64;
         let rows: u64 = files.iter().map(ColdFile::rows).sum();
@@ -45,10 +42,6 @@ impl ColdStore {
     }
 }
 
-pub(super) fn has(piece: &Piece, holder: &UserId) -> bool {
-    piece.contains(holder)
-}
-
 /// At most `count` ranges that cover all holders, each with as many of the sorted `samples`.
 fn cut(samples: &[UserId], count: u64) -> Vec<Piece> {
     let count = usize::try_from(count).unwrap_or(usize::MAX).max(1);
@@ -65,7 +58,6 @@ fn cut(samples: &[UserId], count: u64) -> Vec<Piece> {
     pieces
 }
 
-/// The sample of one batch, and how many of its rows have a holder.
 struct Sample {
     holders: Vec<UserId>,
     held: u64,
@@ -83,6 +75,8 @@ fn sample(batch: &RecordBatch, step: usize) -> Result<Vec<Sample>, BadRow> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeBounds;
+
     use super::*;
 
     #[test]
@@ -99,7 +93,7 @@ mod tests {
             let pieces = cut(&samples, count);
             assert_eq!(pieces.len(), want, "{name}");
             for holder in holders(&["0", "a", "aa", "b", "c", "z"]) {
-                let within = pieces.iter().filter(|piece| has(piece, &holder)).count();
+                let within = pieces.iter().filter(|piece| piece.contains(&holder)).count();
                 assert_eq!(within, 1, "{name}: {holder}");
             }
         }

@@ -1,18 +1,19 @@
 //! The rows of the side table, decoded from its own files or from those of `coupons`.
 
+use std::ops::RangeBounds;
+
 use arrow::array::RecordBatch;
 use coupon::code::Code;
 use coupon::ids::UserId;
 use coupon::time::Day;
 
 use super::HolderEntry;
-use super::pieces::{Piece, has};
+use super::pieces::Piece;
 use crate::decode::{self, BadRow};
 
 /// The columns of `coupons` that the side table repeats.
 pub(crate) const REPEATED: &[&str] = &["code", "state", "version", "holder", "expires_at"];
 
-/// An entry and its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     pub(crate) holder: UserId,
@@ -26,7 +27,6 @@ impl Held {
     }
 }
 
-/// Decodes a batch of the side table.
 pub(crate) fn held(batch: &RecordBatch) -> Result<Vec<Held>, BadRow> {
     let (days, columns) = (decode::days(batch)?, Columns::of(batch)?);
     (0..batch.num_rows()).map(|row| columns.held(row, Day(days.value(row)))).collect()
@@ -42,14 +42,13 @@ pub(crate) fn of_coupons(
     let mut found = Vec::new();
     for row in 0..batch.num_rows() {
         let holder: Option<UserId> = columns.holders.optional(row)?;
-        if holder.is_some_and(|holder| has(piece, &holder)) {
+        if holder.is_some_and(|holder| piece.contains(&holder)) {
             found.push(columns.held(row, day)?);
         }
     }
     Ok(found)
 }
 
-/// The columns that both tables have.
 struct Columns {
     holders: decode::Texts,
     codes: decode::Texts,

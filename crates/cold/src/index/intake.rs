@@ -17,9 +17,7 @@ use crate::store::ColdStore;
 /// Coupons sorted in memory. Each takes about a kilobyte with its events.
 const CHUNK_ROWS: usize = 32_768;
 
-/// How an intake ended.
 pub(super) enum Intake {
-    /// New rows were taken in.
     Went,
     /// Another process has committed to the index.
     Lost,
@@ -27,7 +25,6 @@ pub(super) enum Intake {
     Nothing,
 }
 
-/// Rows that wait for their file.
 struct Pending {
     /// The version of the index before that file.
     known: Arc<TableVersion>,

@@ -16,15 +16,12 @@ const NEW_FILES_MAX: usize = 3;
 /// Files of level 0 that are merged at once. Each takes memory for one row group.
 const NEW_AT_ONCE_MAX: usize = 16;
 
-/// Files to merge into files of level `target`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Merge {
     pub(crate) target: u8,
     pub(crate) files: Vec<Arc<LiveFile>>,
 }
 
-/// The merge that is due, if there is one.
-///
 /// Level 0 has the newest rows. From level 1 on, the files of a level have disjoint ranges of
 /// holders, and level n holds about `file_bytes` times ten to the power of n. A level above its
 /// limit merges one file into the next level: the one that overlaps the fewest bytes there for its

@@ -22,7 +22,6 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// A file that will be `named`. `kept` are the folders whose own names are known to be synced.
     pub(super) fn new(
         root: &FilePath,
         named: PathBuf,
@@ -34,7 +33,6 @@ impl Staged {
         Staged { root: root.to_owned(), staged, named, kept: Arc::clone(kept) }
     }
 
-    /// Its final name.
     pub(super) fn named(&self) -> &FilePath {
         &self.named
     }
@@ -68,8 +66,7 @@ impl Staged {
     }
 }
 
-/// Syncs the name of `folder`, and of each of its parents below `root` that may be new. `kept` are
-/// the folders whose own names are known to be synced.
+/// Syncs the name of `folder`, and of each of its parents below `root` that may be new.
 pub(super) fn keep(
     root: &FilePath,
     kept: &Mutex<HashSet<PathBuf>>,

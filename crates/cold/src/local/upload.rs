@@ -12,7 +12,6 @@ use object_store::{Error, MultipartUpload, PutMode, PutPayload, PutResult, Resul
 use super::blocking;
 use super::staged::Staged;
 
-/// A file that is written in parts.
 #[derive(Debug)]
 pub(super) struct Upload {
     file: Arc<File>,

@@ -33,7 +33,6 @@ const COMMIT_TRIES_MAX: usize = 64;
 const COMMIT_ERRORS_MAX: u32 = 3;
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A change to the partition of one day.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) day: Day,
@@ -48,7 +47,6 @@ pub(crate) struct Change {
     pub(crate) covers: Vec<(Day, u64)>,
 }
 
-/// How a commit ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Committed {
     /// The commit was made and is durable.
@@ -57,16 +55,10 @@ pub enum Committed {
         version: u64,
     },
     /// The number is taken, or a file to remove is not live: look up the partition and begin again.
-    Taken {
-        /// The number of the partition's last commit.
-        archive_commit: u64,
-    },
+    Taken { archive_commit: u64 },
     /// Commits to other partitions came in between, so that the version would be higher than the
     /// caller allowed. Prepare for the next version, and commit again.
-    Moved {
-        /// The newest version of the table.
-        version: u64,
-    },
+    Moved { version: u64 },
 }
 
 impl Table {

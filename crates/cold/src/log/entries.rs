@@ -33,7 +33,6 @@ impl Table {
     }
 }
 
-/// The actions of one entry.
 pub(crate) fn actions(entry: &[u8]) -> Result<Vec<serde_json::Value>, String> {
     let lines = entry.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let actions: Result<Vec<_>, _> = lines.map(serde_json::from_slice).collect();

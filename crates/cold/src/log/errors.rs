@@ -6,7 +6,6 @@ use super::{LiveFile, Table};
 use crate::error::ColdError;
 use crate::files::ReadError;
 
-/// Why a snapshot could not be loaded.
 pub(super) enum Unread {
     Kernel(KernelError),
     Foreign(String),
@@ -20,9 +19,8 @@ impl From<KernelError> for Unread {
 }
 
 impl Table {
-    /// What an error on reading a live file means: a file that is missing although it is live is
-    /// damage; a file that a merge has replaced is [`ColdError::Unavailable`], and the caller reads
-    /// again.
+    /// A file that is missing although it is live is damage. A file that a merge has replaced is
+    /// [`ColdError::Unavailable`], and the caller reads again.
     pub(crate) async fn unread_file(&self, file: &LiveFile, error: ReadError) -> ColdError {
         match error {
             ReadError::Cold(error) => error,
@@ -48,8 +46,7 @@ impl Table {
         }
     }
 
-    /// Converts an error of the kernel. It names no file, so this reads the log to find the broken
-    /// entry.
+    /// An error of the kernel names no file, so this reads the log to find the broken entry.
     pub(super) async fn failed(&self, what: &str, error: KernelError) -> ColdError {
         let error = match store_error(error) {
             Ok(error) => return self.location.failed(what, error),

@@ -20,7 +20,6 @@ static KERNEL_RUNTIME: LazyLock<Arc<TokioMultiThreadExecutor>> = LazyLock::new(|
     Arc::new(executor)
 });
 
-/// The small runtime of the kernel, or a [`Runner`].
 #[derive(Debug)]
 pub(super) enum KernelExecutor {
     Own(Arc<TokioMultiThreadExecutor>),

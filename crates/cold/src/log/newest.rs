@@ -32,7 +32,6 @@ pub(super) struct Memory {
 pub(crate) struct Ticket(u64);
 
 impl Table {
-    /// The cached version, if there is one.
     pub(crate) fn remembered(&self) -> Option<Arc<TableVersion>> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner).known.clone()
     }
@@ -156,7 +155,6 @@ impl Table {
         .await
     }
 
-    /// Whether there is no log at all.
     async fn is_absent(&self) -> Result<bool, ColdError> {
         let folder = self.log_folder();
         match self.location.store.list(Some(&folder)).try_next().await {

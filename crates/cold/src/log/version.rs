@@ -14,10 +14,8 @@ use crate::schema::{Addition, TableSchema};
 /// Size of a footer besides its row groups, rounded up.
 const FOOTER_BYTES: u64 = 16 << 10;
 
-/// A file of a table, as the log has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LiveFile {
-    /// The schema of its table.
     pub(crate) schema: &'static TableSchema,
     /// Its path within the table.
     pub(crate) path: String,
@@ -33,15 +31,13 @@ impl LiveFile {
         Path::from(format!("{}/{}", self.schema.name, self.path))
     }
 
-    /// Bytes at the end of the file that hold its footer, estimated by its number of row groups and
-    /// rounded up.
+    /// Bytes of the footer, estimated by the number of row groups and rounded up.
     pub(crate) fn footer_bytes(&self) -> u64 {
         let groups = self.bytes.div_ceil(self.schema.group_bytes as u64);
         FOOTER_BYTES + groups * self.schema.footer_group_bytes
     }
 
-    /// The last archive commit that brought a coupon into the file, as far as its entry in the log
-    /// says. No coupon of the file came to cold later.
+    /// See [`crate::ColdFile::newest_archive_commit`].
     pub(crate) fn newest_archive_commit(&self) -> u64 {
         self.bounds.archived_in.map_or(self.origin.archive_commit, |(_, last)| last)
     }
@@ -53,7 +49,6 @@ impl LiveFile {
     }
 }
 
-/// A table at one version.
 #[derive(Debug)]
 pub(crate) struct TableVersion {
     pub(crate) version: u64,

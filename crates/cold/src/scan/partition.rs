@@ -10,7 +10,6 @@ use crate::merge::Merge;
 use crate::rows::FileRows;
 use crate::store::{ColdFile, ColdStore, Partition};
 
-/// The coupons of one partition, in the order of codes.
 pub struct PartitionRows {
     merge: Merge<Coupon>,
     after: Option<Code>,

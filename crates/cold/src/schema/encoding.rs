@@ -14,7 +14,6 @@ const PAGE_BYTES_MAX: usize = 1 << 30;
 const ZSTD_LEVEL: i32 = 3;
 
 impl TableSchema {
-    /// The properties of Parquet's writer for files of this table.
     pub(crate) fn properties(&self) -> WriterProperties {
         let level = ZstdLevel::try_new(ZSTD_LEVEL).expect("zstd has a level 3");
         let mut properties = WriterProperties::builder()

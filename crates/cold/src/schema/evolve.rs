@@ -16,7 +16,6 @@ use super::{Column, Kind, TableSchema};
 pub(crate) type Addition = (Option<ColumnName>, delta::StructField);
 
 impl TableSchema {
-    /// The columns that the table of an earlier release does not have yet.
     pub(crate) fn missing_in(&self, table: &delta::StructType) -> Vec<Addition> {
         let mut missing = Vec::new();
         for column in self.columns {
@@ -55,9 +54,8 @@ impl TableSchema {
         paths.find(|path| !known.contains(path))
     }
 
-    /// Adds columns that the file was written without, as nulls, so that a file of an earlier
-    /// release reads like one of this release. `wanted` are the columns that were asked for; `None`
-    /// for all.
+    /// Adds the columns that a file of an earlier release does not have, as nulls. `wanted` are the
+    /// columns that were asked for; `None` for all.
     pub(crate) fn completed(
         &self,
         batch: RecordBatch,
@@ -118,7 +116,6 @@ impl TableSchema {
     }
 }
 
-/// The struct that is the element of an array.
 fn element_of(field: &delta::StructField) -> Option<&delta::StructType> {
     let delta::DataType::Array(array) = &field.data_type else { return None };
     match &array.element_type {

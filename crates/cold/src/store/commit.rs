@@ -86,9 +86,6 @@ impl ColdStore {
 
     /// As [`ColdStore::commit`], as version `up_to` of the table at the latest:
     /// [`Committed::Moved`] if the version would be higher.
-    ///
-    /// # Errors
-    /// As [`ColdStore::commit`].
     pub async fn commit_up_to(
         &self,
         on: &Partition,

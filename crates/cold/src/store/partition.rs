@@ -20,12 +20,10 @@ impl ColdFile {
         &self.live.path
     }
 
-    /// The expiry day of its partition.
     pub fn day(&self) -> Day {
         self.live.origin.day
     }
 
-    /// The archive commit that wrote it.
     pub fn archive_commit(&self) -> u64 {
         self.live.origin.archive_commit
     }
@@ -36,12 +34,10 @@ impl ColdFile {
         self.live.origin.rewrites
     }
 
-    /// How many coupons it has.
     pub fn rows(&self) -> u64 {
         self.live.rows
     }
 
-    /// Its size in bytes.
     pub fn bytes(&self) -> u64 {
         self.live.bytes
     }
@@ -57,9 +53,7 @@ impl ColdFile {
 /// The files of a partition at one version of the table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Partition {
-    /// The expiry day.
     pub day: Day,
-    /// The version of the table.
     pub version: u64,
     /// The number of the partition's last commit; 0 if there was none.
     pub archive_commit: u64,
@@ -90,9 +84,6 @@ impl ColdStore {
 
     /// Looks up every partition that has a file or a commit, all at one version. Otherwise as
     /// [`ColdStore::partition`].
-    ///
-    /// # Errors
-    /// As [`ColdStore::partition`].
     pub async fn partitions(&self) -> Result<Vec<Partition>, ColdError> {
         let known = self.settled().await?;
         let mut days: Vec<Day> =

@@ -17,12 +17,10 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Row groups of about `bytes` bytes.
     pub(crate) fn at(bytes: usize) -> Cut {
         Cut { bytes: bytes.max(1), rows: FIRST_ROWS }
     }
 
-    /// Rows that the current row group will have.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }

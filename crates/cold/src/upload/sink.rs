@@ -26,7 +26,6 @@ impl Sink {
         self.upload.as_mut()
     }
 
-    /// Takes the upload, to complete it.
     pub(super) fn take_upload(&mut self) -> Option<WriteMultipart> {
         self.upload.take()
     }

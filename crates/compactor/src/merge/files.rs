@@ -9,7 +9,6 @@ use super::source::{Row, Source};
 use crate::CompactError;
 use crate::tiers::Run;
 
-/// The files of a run, one after the other.
 pub(crate) struct Files<T> {
     cold: Arc<ColdStore>,
     left: VecDeque<ColdFile>,
@@ -17,12 +16,10 @@ pub(crate) struct Files<T> {
     batch_rows: usize,
 }
 
-/// A run whose rows are rewritten.
 pub(crate) fn rows(cold: &Arc<ColdStore>, run: &Run, batch_rows: usize) -> Source {
     Source::Rows(files(cold, run, batch_rows))
 }
 
-/// A run that stays: only its codes and versions are read.
 pub(crate) fn keys(cold: &Arc<ColdStore>, run: &Run, batch_rows: usize) -> Source {
     Source::Keys(files(cold, run, batch_rows))
 }

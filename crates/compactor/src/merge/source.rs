@@ -47,9 +47,8 @@ impl Source {
     }
 }
 
-/// A row of a source.
 pub(super) enum Row {
-    /// A coupon.
+    /// A coupon that may have to be written.
     Coupon(Box<Coupon>),
     /// An archived marker: cold must have the code in this version.
     Promised { code: Code, version: u64 },

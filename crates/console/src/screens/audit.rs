@@ -13,10 +13,8 @@ use crate::roles::Action;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
-/// Entries of a page.
 const PAGE: usize = 50;
 
-/// One entry.
 pub(crate) struct Entry {
     pub(crate) kind: AuditKind,
     pub(crate) what: &'static str,

@@ -23,7 +23,6 @@ use crate::trouble::Trouble;
 /// Campaigns that a day names; the page of the day has all.
 const NAMED: usize = 3;
 
-/// Campaigns that the page of a day has at a time.
 const CAMPAIGNS: usize = 50;
 
 #[derive(Template)]
@@ -196,7 +195,6 @@ struct DayPage<'a> {
     t: Texts,
     day: String,
     campaigns: Vec<(String, String, String)>,
-    /// Where the next campaigns are.
     more_campaigns: Option<String>,
     /// Days before the last one, and coupons.
     due: Vec<(String, String)>,
@@ -207,7 +205,6 @@ struct DayPage<'a> {
     curl: String,
 }
 
-/// A round of notices.
 struct RoundRow {
     at: String,
     to: String,
@@ -246,7 +243,7 @@ pub(crate) async fn day(desk: Desk, Path(day): Path<String>) -> Result<Response,
         let detail = t.still_out(it.counts().issued);
         (it.campaign.id.to_string(), it.campaign.name.clone(), detail)
     });
-    let mut list = desk.coupons(None, None, Some((day, desk.zone.clone()))).await?;
+    let mut list = desk.coupons(None, Some((day, desk.zone.clone()))).await?;
     if !desk.may(Action::DownloadCodes) {
         // Whoever has a code that nobody holds may be able to use it.
         list.coupons.retain(|view| !matches!(view.coupon.state(), State::Available));

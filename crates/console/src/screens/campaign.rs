@@ -20,7 +20,6 @@ use crate::screens::overview::activity_chart;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
-/// Days of the chart by the day.
 const DAYS: i64 = 30;
 
 /// Batches of the page; the API lists all.
@@ -32,7 +31,6 @@ const REJECTED: usize = 100;
 /// Longest time over which cancelled redemptions are added up, in days.
 const CANCELLED_DAYS: i64 = 366;
 
-/// Entries of the audit that the page shows.
 const AUDITED: usize = 10;
 
 const DAY_HOURS: u64 = 24;
@@ -74,7 +72,6 @@ struct Step {
     share: String,
 }
 
-/// A batch on a page.
 pub(crate) struct BatchRow {
     id: String,
     kind: &'static str,
@@ -238,7 +235,6 @@ async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Tr
     }))
 }
 
-/// What becomes of a stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outlook {
     /// It is gone in so many hours.
@@ -268,7 +264,6 @@ fn rounded(one: u64, other: u64, parts: u64) -> u64 {
     u64::try_from((product * 2 + parts) / (parts * 2)).unwrap_or(u64::MAX)
 }
 
-/// The terms in the words of a marketer.
 fn terms(t: Texts, view: &CampaignView) -> Vec<(&'static str, String)> {
     let campaign = &view.campaign;
     let zone = &campaign.zone;

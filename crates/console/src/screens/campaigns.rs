@@ -15,10 +15,8 @@ use crate::roles::Action;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
-/// Campaigns of a page.
 const PAGE: usize = 50;
 
-/// How far a campaign is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Planned,
@@ -55,7 +53,6 @@ impl Phase {
     }
 }
 
-/// How far a campaign is at `now`.
 pub(crate) fn phase(view: &CampaignView, now: Millis) -> Phase {
     let campaign = &view.campaign;
     if campaign.expires_at <= now {
@@ -188,7 +185,6 @@ fn row(desk: &Desk, view: &CampaignView) -> Row {
 }
 
 impl CampaignsPage<'_> {
-    /// The columns by which one can sort.
     fn sorts(&self) -> [(&'static str, &'static str); 5] {
         let t = self.t;
         [

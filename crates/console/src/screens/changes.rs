@@ -174,7 +174,6 @@ pub(crate) async fn save_terms(
 }
 
 impl TermsPage<'_> {
-    /// Terms that cannot change.
     fn fixed(&self) -> Vec<(&'static str, String)> {
         let (t, terms) = (self.t, &self.view.campaign);
         vec![

@@ -44,7 +44,6 @@ struct Happened {
     reason: Option<String>,
 }
 
-/// Something that can be done to a coupon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CouponAction {
     Issue,
@@ -131,7 +130,6 @@ impl CouponAction {
     }
 }
 
-/// The code in a path.
 pub(crate) fn code(text: &str) -> Result<CodeText, Trouble> {
     text.parse().map_err(|_| Trouble::NotFound)
 }
@@ -167,7 +165,6 @@ pub(crate) async fn page(desk: Desk, Path(typed): Path<String>) -> Result<Respon
     desk.page(&page)
 }
 
-/// The state as one sentence.
 fn sentence(desk: &Desk, view: &CouponView) -> String {
     let (t, coupon) = (desk.t, &view.coupon);
     let last = t.date(coupon.expires_on());
@@ -259,9 +256,7 @@ struct ActionPage<'a> {
     view: &'a CouponView,
     asked: CouponAction,
     sentence: String,
-    /// Who has it.
     holder: String,
-    /// The order of its redemption.
     order: String,
     /// The last day at present.
     last: String,

@@ -19,7 +19,6 @@ use crate::screens::refused::Refused;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
-/// Coupons of a page.
 const PAGE: u64 = 50;
 
 /// Campaigns that a coupon can be given of without typing.
@@ -40,7 +39,6 @@ struct CustomerPage<'a> {
     curl: String,
 }
 
-/// A coupon in a list.
 pub(crate) struct CouponRow {
     pub(crate) code: String,
     pub(crate) campaign: String,
@@ -54,7 +52,7 @@ pub(crate) struct CouponRow {
 /// `GET /console/customers/{user}`
 pub(crate) async fn page(desk: Desk, Path(user): Path<String>) -> Result<Response, Trouble> {
     let user: UserId = user.parse().map_err(|_| Trouble::NotFound)?;
-    let list = desk.coupons(Some(user.clone()), None, None).await?;
+    let list = desk.coupons(Some(user.clone()), None).await?;
     let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };
     let campaigns = match desk.may(Action::Issue) {
         true => offered(&desk).await?,
@@ -96,14 +94,13 @@ impl Desk {
     pub(crate) async fn coupons(
         &self,
         user: Option<UserId>,
-        campaign: Option<CampaignId>,
         expires_on: Option<(coupon::calendar::Date, coupon::calendar::Zone)>,
     ) -> Result<ListView, Trouble> {
         let after = self.query.get("cursor").and_then(cursor::read);
         let after = after.map(|(expires_at, tie)| Position { expires_at, tie });
         let request = ListRequest {
             user,
-            campaign,
+            campaign: None,
             filter: CouponFilter::default(),
             expires_on,
             order: ListOrder::Latest,

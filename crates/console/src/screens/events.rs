@@ -40,7 +40,6 @@ struct EventsPage<'a> {
     curl: String,
 }
 
-/// A reader of the feed.
 struct ReaderRow {
     name: String,
     by: String,
@@ -67,7 +66,6 @@ impl ReaderRow {
     }
 }
 
-/// An endpoint.
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) url: String,

@@ -183,7 +183,6 @@ fn wrong(desk: &Desk, error: &IdentityError) -> Result<Response, Trouble> {
     }
 }
 
-/// What the provider answers within a time.
 async fn answered<T>(
     within: Duration,
     answer: impl Future<Output = Result<T, IdentityError>>,

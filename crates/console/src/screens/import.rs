@@ -73,7 +73,6 @@ struct ImportPage<'a> {
     curl: String,
 }
 
-/// What a dry run found, for people.
 struct Checked {
     summary: String,
     format: String,

@@ -166,7 +166,6 @@ fn draft(fields: &Fields) -> Result<CampaignDraft, Trouble> {
     })
 }
 
-/// What the campaign means, as sentences.
 fn preview(t: Texts, draft: &CampaignDraft, now: Millis) -> Vec<String> {
     let zone = draft.time_zone.clone().unwrap_or_else(Zone::utc);
     let from = Date::of(draft.valid_from.unwrap_or(now), &zone);

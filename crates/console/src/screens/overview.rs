@@ -20,16 +20,13 @@ use crate::screens::campaigns::{Phase, phase};
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
-/// Days of the chart.
 const DAYS: i64 = 14;
 
-/// Campaigns of a list on this page.
 const SHOWN: usize = 6;
 
 /// A campaign runs out soon with less than a tenth of its stock left.
 const LOW: u64 = 10;
 
-/// Endpoints that are looked at.
 const WEBHOOKS: usize = 100;
 
 #[derive(Template)]
@@ -49,7 +46,6 @@ struct OverviewPage<'a> {
     is_empty: bool,
 }
 
-/// Something that needs somebody.
 struct Attention {
     text: String,
     href: &'static str,

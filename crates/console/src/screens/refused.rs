@@ -9,10 +9,8 @@ use crate::roles::Action;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
-/// Most attempts of a screen.
 const SHOWN_MAX: usize = 50;
 
-/// One attempt.
 pub(crate) struct Refused {
     pub(crate) when: String,
     pub(crate) action: String,
@@ -27,9 +25,6 @@ pub(crate) struct Refused {
 
 impl Desk {
     /// The newest attempts that fit, with the times of a zone; none where they are not kept.
-    ///
-    /// # Errors
-    /// Those of their file.
     pub(crate) async fn refused(
         &self,
         wanted: Wanted,

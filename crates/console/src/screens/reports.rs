@@ -27,7 +27,6 @@ use crate::screens::overview::activity_chart;
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
-/// Redemptions of a page.
 const PAGE: usize = 50;
 
 /// Campaigns of which sums are read.
@@ -39,7 +38,6 @@ const AT_ONCE: usize = 5;
 /// Days of a report if nobody says.
 const DAYS: i64 = 30;
 
-/// What is asked for.
 struct Asked {
     days: RangeInclusive<Date>,
     campaign: Option<CampaignId>,
@@ -59,7 +57,6 @@ struct ReportsPage<'a> {
     days: Vec<(String, Activity)>,
     sum: Activity,
     by_campaign: Vec<OfCampaign>,
-    /// Where the next campaigns are.
     more_campaigns: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
@@ -67,7 +64,6 @@ struct ReportsPage<'a> {
     curl: String,
 }
 
-/// What was done with the coupons of one campaign.
 struct OfCampaign {
     id: String,
     name: String,

@@ -13,10 +13,8 @@ use crate::screens::refused::Refused;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
-/// Campaigns that a search shows.
 const CAMPAIGNS: usize = 8;
 
-/// Redemptions of an order that a search shows.
 const REDEMPTIONS: usize = 50;
 
 #[derive(Template)]
@@ -30,7 +28,6 @@ struct SearchPage<'a> {
     /// What the order has redeemed: the code, and a sentence.
     redeemed: Vec<(String, String)>,
     campaigns: Vec<(String, String)>,
-    /// The code that was meant.
     meant: Option<String>,
     refused: Vec<Refused>,
     is_empty: bool,
@@ -80,7 +77,6 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&found)
 }
 
-/// What an order has redeemed.
 async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
     let Ok(order) = q.parse::<OrderRef>() else { return Ok(Vec::new()) };
     let request = RedemptionListRequest {
@@ -106,7 +102,7 @@ async fn of_order(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble
 
 async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
     let Ok(user) = q.parse::<UserId>() else { return Ok(None) };
-    let list = desk.coupons(Some(user.clone()), None, None).await?;
+    let list = desk.coupons(Some(user.clone()), None).await?;
     let (t, count) = (desk.t, list.coupons.len() as u64);
     if count == 0 {
         let wanted = Wanted { user: Some(user.to_string()), ..Wanted::default() };

@@ -33,7 +33,6 @@ struct SignInPage<'a> {
     /// What was typed into a form when the session ended, as the body of a form.
     kept: &'a str,
     name: &'a str,
-    /// Whether people can sign in at the company's identity provider, too.
     has_provider: bool,
     wrong: Option<String>,
 }
@@ -44,7 +43,6 @@ struct GoOnPage<'a> {
     d: &'a Desk,
     t: Texts,
     next: &'a str,
-    /// The fields that are sent again.
     fields: Vec<(String, String)>,
     csrf: String,
 }
@@ -70,7 +68,6 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     Ok(page_of(&desk, next, "", "", None, StatusCode::OK))
 }
 
-/// The page of the sign-in.
 pub(crate) fn page_of(
     desk: &Desk,
     next: &str,

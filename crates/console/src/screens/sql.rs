@@ -30,7 +30,6 @@ struct SqlPage<'a> {
     d: &'a Desk,
     t: Texts,
     saved: Vec<SavedRow>,
-    /// What is in the form.
     name: &'a str,
     sql: &'a str,
     found: Option<Found>,
@@ -44,13 +43,11 @@ struct SavedRow {
     saved: String,
 }
 
-/// What a query found, or why nothing.
 enum Found {
     Rows {
         columns: Vec<String>,
         rows: Vec<Vec<Option<String>>>,
         said: String,
-        /// Where the file is.
         file: Option<String>,
     },
     Wrong(String),
@@ -128,6 +125,7 @@ async fn run(
     sql: &str,
 ) -> Result<Found, Trouble> {
     let t = desk.t;
+    // Before the rows: without the entry there is no answer.
     desk.engine().query_runs(caller, saved.map(|it| it.name.as_str()), sql).await?;
     Ok(match program(desk)?.rows(caller, sql).await? {
         Ok(SqlRows { columns, mut rows, truncated }) => {
@@ -167,6 +165,7 @@ pub(crate) async fn file(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let caller = desk.caller(Action::RunQuery)?;
     program(&desk)?;
     let query = saved(&desk, &id).await?;
+    // Before the rows: without the entry there is no answer.
     desk.engine().query_runs(&caller, Some(&query.name), &query.sql).await?;
     let (rows, truncated) = match program(&desk)?.csv(&caller, &query.sql).await? {
         Ok(found) => found,

@@ -25,7 +25,6 @@ struct StorePage<'a> {
     writable: Result<(), String>,
     clock: Option<String>,
     gauge: Gauge,
-    /// What the machine says, by name.
     sizes: Vec<(&'static str, String)>,
     /// Of a store on a cluster, or why they cannot be asked.
     nodes: Option<Result<Vec<NodeRow>, String>>,
@@ -41,7 +40,6 @@ struct StorePage<'a> {
     late: usize,
 }
 
-/// A node of the cluster.
 struct NodeRow {
     address: String,
     datacenter: String,
@@ -49,7 +47,6 @@ struct NodeRow {
     said: Result<(String, String), String>,
 }
 
-/// A compaction.
 struct RunRow {
     began: String,
     by: String,

@@ -17,7 +17,6 @@ use crate::screens::events::{Row, row};
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
-/// Deliveries of a page.
 const PAGE: usize = 50;
 
 #[derive(Template)]
@@ -95,7 +94,6 @@ fn delivered(desk: &Desk, delivery: &Delivery) -> Delivered {
     }
 }
 
-/// Enters in the audit what was done with a webhook.
 async fn enter(desk: &Desk, kind: AuditKind, id: &str, change: FieldChange) -> Result<(), Trouble> {
     let caller = desk.caller(Action::ManageWebhooks)?;
     let event = AuditEvent::of_store(kind, vec![given("webhook_id", id), change]);

@@ -104,7 +104,6 @@ texts! {
 }
 
 impl Texts {
-    /// How coupons reach people.
     pub(crate) fn handout(self, handout: Handout) -> &'static str {
         match handout {
             Handout::Shop => self.handout_shop(),

@@ -99,7 +99,6 @@ impl Texts {
         }
     }
 
-    /// What was done, in the audit.
     pub(crate) fn audit_event(self, kind: AuditKind) -> &'static str {
         match kind {
             AuditKind::CampaignCreated => self.audit_campaign_created(),

@@ -57,8 +57,7 @@ pub enum Action {
     Revoke {
         /// The holder, named so that a late revoke cannot hit the next holder.
         user: UserId,
-        /// The caller's name for the request: a repeat is a replay, even if the coupon has been
-        /// issued to the same user again since.
+        /// The caller's name: a repeat is a replay, even after another issue to the same user.
         reference: Option<RevokeRef>,
         /// Why.
         reason: Option<Reason>,

@@ -7,7 +7,6 @@ use crate::ids::OrderRef;
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
-/// What may still change on a coupon that `by_order` redeemed at `redeemed_at`.
 pub(super) fn redeemed(
     redeemed_at: Millis,
     by_order: &OrderRef,

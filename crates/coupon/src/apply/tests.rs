@@ -111,7 +111,6 @@ fn coupon(genesis: Genesis, events: Vec<Event>, held: Option<Held>) -> Coupon {
     Coupon::of(genesis, events, held.map(Held::hold), 40, Millis(NOW - DAY_MS))
 }
 
-/// The states.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stands {
     Available,
@@ -144,7 +143,6 @@ impl Stands {
     }
 }
 
-/// A history, and what it comes to.
 struct Shape {
     name: &'static str,
     kinds: Vec<EventKind>,
@@ -239,7 +237,6 @@ fn shapes() -> Vec<Shape> {
     ]
 }
 
-/// The clock and the terms of a case.
 #[derive(Clone, Copy)]
 struct Day {
     name: &'static str,

@@ -11,7 +11,6 @@ use crate::ids::{IssueRef, OrderRef, Reason, RevokeRef, UserId};
 use crate::refusal::Refusal;
 use crate::time::Millis;
 
-/// A change of a coupon that is available or issued.
 pub(super) struct Unredeemed<'a> {
     pub(super) coupon: &'a Coupon,
     /// The running hold of the order that asks.
@@ -150,7 +149,6 @@ impl Unredeemed<'_> {
         Ok(())
     }
 
-    /// Whether the coupon still has the version that the caller named, if they named one.
     fn version_matches(&self) -> Result<(), Refusal> {
         match self.change.if_version {
             Some(named) if named != self.coupon.version() => Err(Refusal::VersionConflict),

@@ -56,8 +56,7 @@ impl Date {
         Date(EPOCH.saturating_add(days).max(EPOCH))
     }
 
-    /// The last day on which something works that ends at `expires_at` (exclusive): the day of the
-    /// millisecond before it.
+    /// The last day of what ends at `expires_at` (exclusive): that of the millisecond before.
     pub fn last_of(expires_at: Millis, zone: &Zone) -> Date {
         Date::of(expires_at.plus_ms(-1), zone)
     }

@@ -12,8 +12,7 @@ pub const INSTANT_LEN_MAX: usize = 40;
 /// The first instant that can be printed: 0001-01-01T00:00:00.000Z.
 const FIRST_PRINTED: i64 = -62_135_596_800_000;
 
-/// The last instant that can be read and printed, and the latest end of a coupon:
-/// 9999-12-31T23:59:59.999Z.
+/// 9999-12-31T23:59:59.999Z: the last instant that is read and printed, and may end a coupon.
 pub const LAST_INSTANT: Millis = Millis(253_402_300_799_999);
 
 static PARSER: DateTimeParser = DateTimeParser::new();
@@ -85,8 +84,7 @@ pub fn parse_instant(text: &str) -> Result<Millis, BadInstant> {
     }
 }
 
-/// `2027-01-01 00:00:00`: what clocks of `zone` show at `instant`, as spreadsheets read it. Without the
-/// milliseconds.
+/// `2027-01-01 00:00:00`: what clocks of `zone` show, as spreadsheets read it. No milliseconds.
 pub fn format_local(instant: Millis, zone: &Zone) -> String {
     let second = instant.0.div_euclid(SECOND_MS);
     let shown = format_instant(Millis((second + zone.offset_at(second)) * SECOND_MS));

@@ -45,8 +45,7 @@ impl Zone {
         self.0.iana_name().expect("a zone is made from a name only")
     }
 
-    /// How many seconds the clocks of this zone are ahead of UTC at `second`, an instant in
-    /// seconds.
+    /// How many seconds this zone is ahead of UTC at `second`, an instant in seconds.
     pub(super) fn offset_at(&self, second: i64) -> i64 {
         // The range of jiff ends a day before ours. No zone changes its offset after that.
         let second = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());

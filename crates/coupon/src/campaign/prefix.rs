@@ -6,8 +6,7 @@ use std::str::FromStr;
 /// Longest `code_prefix`, in characters: a word, not a sentence.
 pub const PREFIX_LEN_MAX: usize = 12;
 
-/// What stands in front of a minted code: 1 to [`PREFIX_LEN_MAX`] characters of A-Z and 0-9. It is
-/// no part of the code.
+/// 1 to [`PREFIX_LEN_MAX`] characters of A-Z and 0-9 in front of a minted code, and no part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(Box<str>);
 

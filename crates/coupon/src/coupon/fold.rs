@@ -35,7 +35,6 @@ impl Coupon {
         Coupon { hold, version, modified_at, ..coupon }
     }
 
-    /// Appends one event and applies its effect.
     pub(crate) fn step(&mut self, event: Event) {
         match &event.kind {
             EventKind::Issued { to, expires_at, .. } => {
@@ -77,10 +76,7 @@ impl Coupon {
 
     /// The coupon after `event`, one version later. Its hold ends unless it is `kept`.
     pub(crate) fn after(&self, event: Event, kept: Option<Hold>) -> Coupon {
-        let mut coupon = self.clone();
-        coupon.version += 1;
-        coupon.modified_at = event.at;
-        coupon.hold = kept;
+        let mut coupon = self.with_hold(kept, event.at);
         coupon.step(event);
         coupon
     }

@@ -9,7 +9,6 @@ pub(super) const CHARACTER_BITS: usize = 5;
 /// The entry of [`VALUE_OF`] for a byte that is no Crockford character.
 const NO_VALUE: u8 = 0xff;
 
-/// The five bits that a Crockford character stands for.
 const VALUE_OF: [u8; 256] = {
     let mut values = [NO_VALUE; 256];
     let mut value = 0;

@@ -94,7 +94,6 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
     Ok(if spaces.failed.is_empty() { Ended::Done } else { Ended::Partly })
 }
 
-/// Copies one store into the folder `part`.
 async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
     let data = &settings.data.value;
     files::private_folder(part)?;
@@ -116,7 +115,6 @@ async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
     files::sync_folder(part)
 }
 
-/// The spaces of a backup.
 #[derive(Default)]
 struct Spaces {
     copied: Vec<String>,
@@ -124,7 +122,6 @@ struct Spaces {
     failed: Vec<(String, CliError)>,
 }
 
-/// Copies the spaces beside the main store, each into a folder of its own.
 async fn copy_spaces(settings: &Settings, part: &Path) -> Result<Spaces, CliError> {
     let mut spaces = Spaces::default();
     if settings.space.value.is_some() {

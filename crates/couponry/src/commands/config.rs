@@ -15,7 +15,6 @@ pub(crate) fn run(settings: &Settings) -> Result<Ended, CliError> {
     Ok(Ended::Done)
 }
 
-/// Prints what `couponry help settings` prints.
 pub(crate) fn topic() -> Result<Ended, CliError> {
     output::done(help::topic().trim_end())
 }

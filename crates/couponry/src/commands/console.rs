@@ -47,7 +47,6 @@ pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliE
     output::done(&format!("{address}{link}"))
 }
 
-/// Where the pages of the store are.
 fn address(settings: &Settings) -> Result<String, CliError> {
     let listen = &settings.listen.value;
     let Some(space) = &settings.space.value else { return Ok(format!("http://{listen}")) };

@@ -118,7 +118,6 @@ fn may_be_source(source: &StoreAddress, target: &StoreAddress) -> Result<(), Cli
     }
 }
 
-/// Refuses a source with a batch whose key is missing.
 async fn must_have_every_key(source: &dyn HotStore, keys: &Keys) -> Result<(), CliError> {
     match open::missing_keys(source, &keys.ring()).await?.first() {
         None => Ok(()),
@@ -171,7 +170,6 @@ async fn lifted(settings: &Settings, args: &CopyArgs) -> Result<Ended, CliError>
     Ok(Ended::Done)
 }
 
-/// Runs one pass; a sentence about it.
 async fn copied(from: &Store, to: &Store) -> Result<String, CliError> {
     let progress = Progress::new(Work::Copy, None, false);
     let show = |_, read| progress.set(read, read);
@@ -185,8 +183,6 @@ async fn copied(from: &Store, to: &Store) -> Result<String, CliError> {
     Ok(report::summary(&copied))
 }
 
-/// Compares both stores and prints the result.
-///
 /// # Errors
 /// They differ.
 async fn compared(from: &Store, to: &Store) -> Result<(), CliError> {

@@ -33,12 +33,21 @@ pub(crate) struct DoctorArgs {
     quick: bool,
 }
 
-/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Ok(String),
     Warn(String),
     Fail(String),
+}
+
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Verdict::Ok(_) => "ok",
+            Verdict::Warn(_) => "warn",
+            Verdict::Fail(_) => "FAIL",
+        }
+    }
 }
 
 /// Prints verdicts as they come, and counts them.
@@ -52,12 +61,8 @@ impl Report {
     fn add(&mut self, about: &str, verdict: Verdict) -> Result<(), CliError> {
         self.checks += 1;
         self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
-        let (word, text) = match &verdict {
-            Verdict::Ok(text) => ("ok", text),
-            Verdict::Warn(text) => ("warn", text),
-            Verdict::Fail(text) => ("FAIL", text),
-        };
-        output::say(&format!("{word:<4} {about}: {text}"))
+        let (Verdict::Ok(text) | Verdict::Warn(text) | Verdict::Fail(text)) = &verdict;
+        output::say(&format!("{:<4} {about}: {text}", verdict.word()))
     }
 
     fn end(self) -> Result<Ended, CliError> {

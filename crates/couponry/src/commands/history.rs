@@ -116,7 +116,6 @@ async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
     shown(&serde_json::to_value(CouponDetail::from(&view)).map_err(CliError::of)?)
 }
 
-/// A coupon with its history: a table on a terminal, JSON elsewhere.
 fn shown(detail: &Value) -> Result<Ended, CliError> {
     if output::is_terminal() {
         return output::done(table::of_coupon(detail).trim_end());

@@ -178,7 +178,7 @@ fn cli_error(failure: Failure, flags: &ImportFlags) -> CliError {
         Failure::BrokenOff(why) => {
             CliError::new(format!("cannot read {file} to its end: {why}")).and(again)
         }
-        Failure::Store(error) => CliError::new(error.to_string()).and(again),
+        Failure::Store(error) => CliError::of(error).and(again),
         stopped @ Failure::ImportStopped(_) => CliError::from(stopped),
         Failure::Refused { .. }
         | Failure::Invalid(_)

@@ -10,10 +10,9 @@ use crate::open;
 use crate::output::{self, Side};
 use crate::settings::{Hot, Settings};
 
-/// What every call says at its end.
 const KNOWN: &str = "a running `serve` sees a change within a second";
 
-/// The same on a cluster: a machine without a new key refuses codes that others mint with it.
+/// On a cluster: a machine without a new key refuses codes that others mint with it.
 const COPY_TO_ALL: &str = "copy the folder `keys` to all machines before the next batch is minted; \
                            a running `serve` sees a new key within a second";
 

@@ -108,7 +108,6 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
     open::with_opened(settings, Purpose::Write, work).await
 }
 
-/// Runs one round and prints its counts.
 async fn sent(
     settings: &Settings,
     flags: &NotifyFlags,

@@ -88,7 +88,6 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     ended
 }
 
-/// Refuses what cannot be restored, before anything is given.
 fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
     let data = &settings.data.value;
     let Some(from) = &args.folder else {
@@ -165,6 +164,7 @@ async fn brought_together(
         }
         None => Reconciled::default(),
     };
+    // Last: until then `serve` refuses this store, so an interrupted restore is run again.
     if let Some(found) = behind {
         store.raise_cold_mark(ColdMark { begun: Some(found), committed: Some(found) }).await?;
     }

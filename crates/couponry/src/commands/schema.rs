@@ -1,8 +1,7 @@
 //! `couponry schema`: makes and compares the keyspace and the tables of a cluster.
 
 use clap::Subcommand;
-use cql_session::KeyspaceAddress;
-use cql_session::{Difference, Keyspace, SchemaOptions};
+use cql_session::{Difference, Keyspace, KeyspaceAddress, SchemaOptions};
 
 use crate::cql::{self, Waiting};
 use crate::failure::{CliError, Ended, cause};
@@ -87,7 +86,6 @@ async fn diff(keyspace: &Keyspace, target: &KeyspaceAddress) -> Result<Ended, Cl
     }
 }
 
-/// A difference and what repairs it.
 fn line(difference: &Difference, target: &KeyspaceAddress) -> String {
     let repair = match difference.mendable {
         true => format!("`couponry schema apply --hot {target}` repairs it"),

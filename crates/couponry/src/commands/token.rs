@@ -53,7 +53,6 @@ pub(crate) async fn run(settings: &Settings, args: &TokenArgs) -> Result<Ended, 
     output::done(&token)
 }
 
-/// Parses the time for which a token is valid.
 fn ttl(text: &str) -> Result<i64, String> {
     let ms = milliseconds(text)?;
     match ms <= TTL_MS_MAX {

@@ -69,7 +69,6 @@ pub(crate) struct VerifyArgs {
     jobs: usize,
 }
 
-/// Most expiry days that are read at the same time.
 const JOBS_MAX: u64 = 64;
 
 fn day(text: &str) -> Result<Day, String> {
@@ -127,7 +126,7 @@ pub(crate) async fn checked(
             report.findings.insert(Kind::StoresApart, 1);
             return Ok(report);
         }
-        Err(error) => return Err(CliError::new(error.to_string())),
+        Err(error) => return Err(CliError::of(error)),
     }
     let codes = keys.code_keys();
     let progress = Progress::new(Work::Verify, None, output::is_terminal());
@@ -146,7 +145,6 @@ pub(crate) async fn checked(
     progress.during(verifier.run()).await.map_err(cli_error)
 }
 
-/// The finding that the two stores do not belong together; then nothing else is read.
 fn apart(mismatch: &str) -> Finding {
     Finding {
         kind: Kind::StoresApart,
@@ -159,6 +157,6 @@ fn apart(mismatch: &str) -> Finding {
 fn cli_error(error: VerifyError) -> CliError {
     match error {
         VerifyError::Hot(error) => error.into(),
-        VerifyError::Cold(error) => CliError::new(error.to_string()).and("run it again"),
+        VerifyError::Cold(error) => CliError::of(error).and("run it again"),
     }
 }

@@ -68,7 +68,6 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
     Ok(Ended::Done)
 }
 
-/// What to print of a POST.
 fn line(arrived: &Arrived, secrets: Option<&Secrets>) -> serde_json::Value {
     let body = serde_json::from_str(&arrived.body);
     let body = body.unwrap_or_else(|_| serde_json::Value::String(arrived.body.clone()));

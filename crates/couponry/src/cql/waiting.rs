@@ -18,7 +18,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(3);
 /// Longest attempt: a frozen node accepts connections and never answers.
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 
-/// Why a store could not be opened.
 pub(crate) enum NotOpen {
     /// The cluster does not answer now; it may later.
     Away(String),

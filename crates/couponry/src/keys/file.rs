@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::{CODE_KEY_LEN, Key, Kind, TOKEN_KEY_LEN};
 use crate::failure::CliError;
 
-/// What a key file holds.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyText {
@@ -32,7 +31,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
     locked.map_err(CliError::cannot("lock", &path))
 }
 
-/// Reads all keys of the folder, oldest first.
+/// Oldest first.
 pub(super) fn read_all(folder: &Path) -> Result<Vec<Key>, CliError> {
     let cannot = || CliError::cannot("read", folder);
     let mut all = Vec::new();

@@ -22,7 +22,6 @@ pub(crate) const RESTORING: &str = "restoring";
 /// How often `serve` checks whether its store has moved.
 const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Refuses a data folder without data.
 pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
@@ -94,15 +93,13 @@ pub(crate) async fn missing_keys(
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
 }
 
-/// The error for a data folder without data. It has the whole path, for whoever is in another folder
-/// than they think.
+/// Has the whole path, for whoever is in another folder than they think.
 pub(crate) fn no_data(data: &Path) -> CliError {
     let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     CliError::new(format!("there is no couponry data in {}", folder.display()))
         .and("name the folder of the store with --data; `couponry serve` makes a new store")
 }
 
-/// The error for a data folder without the keys of its cluster.
 pub(crate) fn no_keys(data: &Path) -> CliError {
     CliError::new(format!(
         "there are no keys in {}: copy the folder `keys` from another machine; on a new cluster \
@@ -111,7 +108,6 @@ pub(crate) fn no_keys(data: &Path) -> CliError {
     ))
 }
 
-/// The error for a batch whose key is missing.
 fn no_key(settings: &Settings, id: KeyId) -> CliError {
     let folder = settings.data.value.join("keys");
     let from = match settings.hot.value {

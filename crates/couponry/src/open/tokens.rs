@@ -10,12 +10,10 @@ use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::Settings;
 
-/// All keys that tokens may be signed with.
 pub(crate) fn tokens(settings: &Settings, keys: &Keys) -> Result<Tokens, CliError> {
     Tokens::new(local_keys(keys)?, external(settings)?).map_err(CliError::of)
 }
 
-/// The token keys of the data folder.
 pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
     let local = keys.token_keys().map(|key| match key.retired_at {
         None => LocalKey::active(&key.id, key.secret(), key.made_at.0),
@@ -25,8 +23,6 @@ pub(crate) fn local_keys(keys: &Keys) -> Result<LocalKeys, CliError> {
     LocalKeys::new(local).map_err(CliError::of)
 }
 
-/// The identity provider, if the settings name one.
-///
 /// # Errors
 /// Usage: settings that do not go together, an address or a key that cannot be used.
 pub(crate) fn external(settings: &Settings) -> Result<Option<ExternalIssuer>, CliError> {

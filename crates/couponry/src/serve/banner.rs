@@ -15,7 +15,6 @@ use crate::serve::console;
 use crate::serve::spaces::Spaces;
 use crate::settings::{Cold, Settings};
 
-/// Prints the banner.
 pub(super) async fn print(
     settings: &Settings,
     opened: &Opened,
@@ -108,7 +107,6 @@ async fn hot_store(opened: &Opened) -> String {
     }
 }
 
-/// A duration as people read it.
 pub(crate) fn milliseconds(took: Duration) -> String {
     format!("{:.2} ms", took.as_secs_f64() * 1e3)
 }

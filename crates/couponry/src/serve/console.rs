@@ -17,7 +17,6 @@ use crate::serve::machine::machine;
 use crate::serve::{history, identity};
 use crate::settings::{Cold, Hot, Settings};
 
-/// The console, unless a setting turns it off.
 pub(super) fn console(
     settings: &Settings,
     opened: &Opened,
@@ -49,7 +48,6 @@ pub(super) fn console(
     }))))
 }
 
-/// Whether the settings of the console can be used.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     if is_on(settings)? {
         identity::client_of(settings)?;
@@ -60,7 +58,6 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Asks the nodes of a cluster.
 fn nodes(hot: &OpenHot) -> Option<Box<ReadNodes>> {
     let OpenHot::Cql(cql) = hot else { return None };
     let store = Arc::clone(&cql.store);
@@ -81,7 +78,6 @@ fn nodes(hot: &OpenHot) -> Option<Box<ReadNodes>> {
     }))
 }
 
-/// Says what a compaction would do.
 fn plan(settings: &Settings, opened: &Opened) -> Box<ReadPlan> {
     let (settings, engine) = (settings.clone(), Arc::clone(&opened.engine));
     Box::new(move || {
@@ -101,7 +97,6 @@ fn lone_archive(settings: &Settings) -> Option<String> {
     }
 }
 
-/// Whether the setting `console` is on.
 pub(super) fn is_on(settings: &Settings) -> Result<bool, CliError> {
     match settings.console.value.as_str() {
         "on" => Ok(true),

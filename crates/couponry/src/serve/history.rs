@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::failure::CliError;
+use crate::output::cell_text;
 use crate::settings::Settings;
 
 /// Longest time of one query: the program waits half as long as a query may take, and then runs it.
@@ -27,7 +28,6 @@ const ANSWER_BYTES_MAX: usize = 40 << 20;
 /// How long a token is good, in milliseconds: longer than a query takes.
 const TOKEN_MS: i64 = 60_000;
 
-/// The program at an address.
 struct Program {
     address: Url,
     client: Client,
@@ -35,7 +35,6 @@ struct Program {
     engine: Arc<Engine>,
 }
 
-/// The program of the settings.
 pub(super) fn program(
     settings: &Settings,
     tokens: &Arc<Tokens>,
@@ -49,9 +48,6 @@ pub(super) fn program(
 }
 
 /// Where it is, if the settings say so, and what asks it.
-///
-/// # Errors
-/// Usage: an address that cannot be used.
 pub(super) fn address(settings: &Settings) -> Result<Option<(Url, Client)>, CliError> {
     let Some(address) = &settings.console_history.value else { return Ok(None) };
     let unusable = |why: String| settings.console_history.unusable("console_history", why);
@@ -82,6 +78,7 @@ impl History for Program {
             let Found { columns, data, truncated } = serde_json::from_slice(&body)
                 .map_err(|why| HistoryError::Away(format!("its answer: {why}")))?;
             let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+            let cell = |value: &Value| (!value.is_null()).then(|| cell_text(value));
             let row = |row: Map<String, Value>| {
                 columns.iter().map(|name| row.get(name).and_then(cell)).collect()
             };
@@ -145,14 +142,5 @@ fn away(error: reqwest::Error) -> HistoryError {
     match error.is_timeout() {
         true => HistoryError::Slow,
         false => HistoryError::Away(error.to_string()),
-    }
-}
-
-/// A value of a cell for people.
-fn cell(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
     }
 }

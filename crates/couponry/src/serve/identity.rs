@@ -36,7 +36,6 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 /// The claims that may have a name that people know, the best first.
 const NAME_CLAIMS: [&str; 3] = ["preferred_username", "email", "sub"];
 
-/// The provider of the settings.
 pub(crate) struct Provider {
     issuer: String,
     client_id: String,
@@ -66,7 +65,6 @@ struct Published {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
-/// The provider, if the settings let people sign in there.
 pub(super) fn provider(
     settings: &Settings,
     tokens: &Arc<Tokens>,
@@ -184,7 +182,6 @@ impl Provider {
         Ok(doors)
     }
 
-    /// The ID token that the provider gives for a code.
     async fn id_token(&self, asked: &SignInRequest, code: &str) -> Result<String, IdentityError> {
         #[derive(Deserialize)]
         struct Given {
@@ -249,14 +246,13 @@ fn away(error: reqwest::Error) -> IdentityError {
     IdentityError::Away(format!("{} {cause}", error.without_url()))
 }
 
-/// The JSON of an answer.
 async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, IdentityError> {
     let body = whole(answer, ANSWER_BYTES_MAX).await;
     let body = body.map_err(|unread| IdentityError::Away(unread.to_string()))?;
     serde_json::from_slice(&body).map_err(|why| IdentityError::Away(why.to_string()))
 }
 
-/// Who it is of whom the issuer says this.
+/// The person whom these claims of the issuer are about.
 fn person(issuer: &str, role_claim: &RoleClaim, claims: &Map<String, Value>) -> Person {
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
     let is_unverified = claims.get("email_verified").is_some_and(|it| *it == Value::Bool(false));

@@ -7,7 +7,6 @@ use ::console::{KeyInfo, KeyUse, Machine};
 use crate::files;
 use crate::keys::{Key, Keys, Kind};
 
-/// What the machine with this data folder says.
 pub(super) fn machine(data: &Path) -> Machine {
     let len = |name: &str| data.join(name).metadata().ok().map(|about| about.len());
     let store = hot_sqlite::FILE_NAME;
@@ -20,7 +19,6 @@ pub(super) fn machine(data: &Path) -> Machine {
     }
 }
 
-/// What this process has in memory.
 fn memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -23,7 +23,6 @@ struct OneSpace {
     store: Result<Store, CliError>,
 }
 
-/// Spaces that are served.
 pub(super) struct ServedSpaces(Vec<OneServed>);
 
 struct OneServed {
@@ -88,7 +87,6 @@ impl Identities {
 }
 
 impl Spaces {
-    /// A line for each, for the banner.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|OneSpace { name, hosts, store }| {
             let hosts = hosts.join(", ");
@@ -99,7 +97,6 @@ impl Spaces {
         })
     }
 
-    /// Starts their tasks.
     pub(super) fn start(self, machine: &Machine) -> ServedSpaces {
         let start = |OneSpace { name, hosts, store }: OneSpace| {
             let started = store.ok().map(|store| span(&name).in_scope(|| store.start(machine)));

@@ -32,7 +32,6 @@ use crate::{clock, compaction, files, reload};
 /// How often rejected lines of old imports are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-/// The file of refused attempts in the data folder.
 const ATTEMPTS: &str = "attempts.db";
 
 /// How often events are deleted that were kept long enough: at 1,000 a second, 60,000 at a time.
@@ -57,7 +56,6 @@ pub(super) struct Store {
     alone: File,
 }
 
-/// A store that is served.
 pub(super) struct Served {
     opened: Opened,
     console: Option<Arc<Console>>,
@@ -98,12 +96,10 @@ impl Store {
         Ok(Store { settings, opened, access, tokens, notices, console, posting, alone })
     }
 
-    /// The data folder.
     pub(super) fn data(&self) -> &Path {
         &self.settings.data.value
     }
 
-    /// Whose word about the address of a client counts.
     pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
         &self.access.trusted_proxies
     }
@@ -158,9 +154,6 @@ impl Served {
 }
 
 /// Whether `serve` can use the settings, before it opens or makes anything.
-///
-/// # Errors
-/// What [`Store::open`] has of settings alone.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     Rounds::of(settings)?;
     access(settings, &Machine::default())?;
@@ -172,7 +165,6 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
     console::check(settings)
 }
 
-/// What the settings say of the callers.
 fn access(settings: &Settings, machine: &Machine) -> Result<Access, CliError> {
     let rate = RequestRate::new(settings.requests_per_s.value)
         .map_err(|why| settings.requests_per_s.unusable("requests_per_s", why))?;
@@ -203,7 +195,6 @@ impl Tasks {
     }
 }
 
-/// The tasks of a store in the background, which run until the set is dropped.
 fn background(
     settings: &Settings,
     opened: &Opened,
@@ -281,7 +272,7 @@ async fn tidy(settings: Settings, engine: Arc<Engine>) {
     }
 }
 
-/// Opens the file of refused attempts. The service runs without it where that is impossible.
+/// The service runs without the file if it cannot be opened.
 fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
     let keep = settings.attempts_keep.value.every?;
     let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
@@ -295,7 +286,6 @@ fn refused_attempts(settings: &Settings) -> Option<Arc<AttemptLog>> {
     }
 }
 
-/// The posting of events to webhooks.
 struct Posting {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,

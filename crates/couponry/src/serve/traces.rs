@@ -34,15 +34,11 @@ const PATH: &str = "v1/traces";
 /// The variables whose headers OTLP sends along: they have the token of the collector.
 const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 
-/// Sends the spans of this process.
 #[derive(Default)]
 pub(super) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
     /// Begins to send, if the settings name a collector. Spans that are begun before it go nowhere.
-    ///
-    /// # Errors
-    /// Those of [`collector`].
     pub(super) fn start(settings: &Settings) -> Result<Traces, CliError> {
         let Some((url, client)) = collector(settings)? else { return Ok(Traces::default()) };
         let unusable = |why: String| settings.traces.unusable("traces", why);
@@ -111,7 +107,6 @@ fn resource() -> Resource {
     builder.with_attribute(version).build()
 }
 
-/// Sends batches to the collector.
 struct Sender {
     client: Client,
     /// The exporter has a thread of its own, which no timer and no socket of this runtime would wake.

@@ -9,7 +9,6 @@ use super::table::{Row, TABLE};
 const LINE: &str =
     "Settings, such as --data and --hot, work with every command: see `couponry help settings`.";
 
-/// How the topic begins.
 const OPENING: &str = "\
 Settings, which every command takes
 

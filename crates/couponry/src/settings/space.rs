@@ -21,7 +21,6 @@ const SPACES_MAX: usize = 32;
 /// Most characters of a name: it becomes a part of a keyspace's name, which has 48.
 const NAME_MAX: usize = 24;
 
-/// Most hosts that lead to one process.
 const HOSTS_MAX: usize = 256;
 
 /// The name of a space: a folder, a part of a keyspace's name, and a label of metrics.
@@ -30,7 +29,6 @@ const HOSTS_MAX: usize = 256;
 pub(crate) struct SpaceName(String);
 
 impl SpaceName {
-    /// The name.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,7 +68,6 @@ impl fmt::Display for SpaceName {
 pub(crate) struct SpaceHosts(pub(crate) BTreeMap<SpaceName, Vec<String>>);
 
 impl SpaceHosts {
-    /// A host that leads to a space.
     pub(crate) fn host_of(&self, name: &SpaceName) -> Option<&str> {
         self.0.get(name)?.first().map(String::as_str)
     }
@@ -108,8 +105,8 @@ impl FromStr for SpaceHosts {
 }
 
 impl Settings {
-    /// The settings of a space: those of the machine and of the main store, without what would let something of one
-    /// space into another, and with what the settings file in the folder of the space says.
+    /// The main settings without what would let something of one space into another, then the settings file in the
+    /// folder of the space.
     ///
     /// # Errors
     /// Usage: a settings file that cannot be read, or that sets what belongs to the whole machine.
@@ -141,9 +138,6 @@ impl Settings {
     }
 
     /// What a space has without a settings file of its own.
-    ///
-    /// # Errors
-    /// Usage: where its stores would be is no place for one.
     pub(crate) fn placed_in(&self, name: &SpaceName) -> Result<Settings, CliError> {
         let folder = self.data.value.join(SPACES).join(name.as_str());
         let mut space = self.clone();

@@ -8,10 +8,8 @@ use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 
 use super::value::Value;
 
-/// Where the hot store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hot {
-    /// SQLite in the data folder.
     Sqlite,
     /// A keyspace of a CQL cluster, which other processes use too.
     Cql(KeyspaceAddress),
@@ -57,10 +55,8 @@ impl fmt::Display for Hot {
     }
 }
 
-/// Where the cold tier is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cold {
-    /// A folder.
     Folder(PathBuf),
     /// A bucket; the `AWS_*` variables say how to reach it.
     Bucket(BucketAddress),

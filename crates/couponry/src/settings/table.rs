@@ -111,7 +111,6 @@ macro_rules! settings {
             )*
         }
 
-        /// All settings.
         #[derive(Clone, Debug)]
         pub(crate) struct Settings {
             $(pub(crate) $name: Setting<$value>,)*
@@ -127,9 +126,6 @@ macro_rules! settings {
 
         impl Settings {
             /// Replaces what the settings file at `path` sets.
-            ///
-            /// # Errors
-            /// Usage: a value that cannot be used.
             pub(super) fn overlay(
                 &mut self,
                 file: SettingFlags,
@@ -145,9 +141,6 @@ macro_rules! settings {
             }
 
             /// Takes each setting from `flags`, else from `file` at `path`, else from its default.
-            ///
-            /// # Errors
-            /// Usage: a value that cannot be used.
             pub(super) fn merged(
                 flags: &SettingFlags,
                 file: SettingFlags,
@@ -171,7 +164,6 @@ macro_rules! settings {
             }
         }
 
-        /// All rows.
         pub(super) const TABLE: &[Row] = &[
             CONFIG,
             $(Row {

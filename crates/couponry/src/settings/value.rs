@@ -7,15 +7,11 @@ use command_line::{Every, Secret};
 
 use super::space::SpaceName;
 
-/// The type of a setting.
 pub(crate) trait Value: Sized {
     /// What a flag, a variable or the settings file holds.
     type Written;
 
     /// The value of `written`, or of `default` where nothing is written.
-    ///
-    /// # Errors
-    /// Why it cannot be used.
     fn read(written: Option<Self::Written>, default: &str) -> Result<Self, String>;
 
     /// The value as text; empty if there is none.

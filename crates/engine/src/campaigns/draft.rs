@@ -11,20 +11,19 @@ use super::faults::{dates, limits};
 use crate::Engine;
 use crate::failure::{Failure, Fault};
 
-/// A campaign as requested; `None` takes the default.
+/// `None` takes the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CampaignDraft {
-    /// Its name in URLs; made here if it is missing.
+    /// Made here if it is missing.
     pub id: Option<CampaignId>,
-    /// Its name for people; its id by default.
+    /// The id by default.
     pub name: Option<String>,
     /// How many coupons to mint with it; none by default.
     pub stock: Option<u64>,
-    /// How its coupons reach people; `shop` by default.
+    /// `shop` by default.
     pub handout: Option<Handout>,
-    /// The one code for everybody, in shared campaigns only.
+    /// In shared campaigns only.
     pub shared_code: Option<CodeText>,
-    /// The prefix of its minted codes.
     pub code_prefix: Option<Prefix>,
     /// When its coupons begin to work; at once by default.
     pub valid_from: Option<Millis>,
@@ -32,17 +31,15 @@ pub struct CampaignDraft {
     pub expires_at: Option<Millis>,
     /// The last day on which they work.
     pub expires_on: Option<Date>,
-    /// The zone of its dates; UTC by default.
+    /// UTC by default.
     pub time_zone: Option<Zone>,
     /// Days that a coupon works after its issue.
     pub valid_days: Option<u16>,
-    /// First instant at which it issues.
     pub issue_from: Option<Millis>,
     /// First instant at which it no longer issues.
     pub issue_until: Option<Millis>,
-    /// Most coupons for one user; 1 by default, no limit for `Some(None)`.
+    /// 1 by default, no limit for `Some(None)`.
     pub per_user_limit: Option<Option<u16>>,
-    /// Days in which a redemption can be cancelled.
     pub cancel_days: Option<u16>,
     /// Days after expiry in which a coupon can be extended.
     pub extend_days: Option<u16>,

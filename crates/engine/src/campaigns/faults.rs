@@ -13,7 +13,6 @@ use serde_json::Value;
 use super::CampaignDraft;
 use crate::failure::{Failure, Fault};
 
-/// The fields that are outside their limits.
 pub(super) fn limits(draft: &CampaignDraft) -> Vec<Fault> {
     let days = u64::from(OPEN_DAYS_MAX);
     let limit = draft.per_user_limit.flatten().map(u64::from);
@@ -64,7 +63,6 @@ pub(super) fn range(field: &str, found: Option<u64>, min: u64, max: u64) -> Opti
     outside.then(|| Fault::new(field, format!("is {found}, want {min} to {max}")))
 }
 
-/// Refuses a number outside `min` to `max`.
 pub(crate) fn must_lie(field: &str, found: Option<u64>, min: u64, max: u64) -> Result<(), Failure> {
     match range(field, found, min, max) {
         None => Ok(()),

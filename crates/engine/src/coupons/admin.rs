@@ -12,7 +12,6 @@ use super::view::CouponView;
 use crate::failure::{Done, Failure, found};
 use crate::{Caller, Engine, Role};
 
-/// A later expiry, as an instant or as the last day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expiry {
     /// First instant at which it no longer works.
@@ -48,8 +47,6 @@ impl Engine {
         self.by_admin(caller, text, action, with.if_version).await
     }
 
-    /// Voids an unredeemed coupon.
-    ///
     /// # Errors
     /// The refusals of `void`.
     pub async fn void(
@@ -61,8 +58,6 @@ impl Engine {
         self.by_admin(caller, text, Action::Void { reason: with.reason }, with.if_version).await
     }
 
-    /// Gives a coupon a later expiry.
-    ///
     /// # Errors
     /// The refusals of `extend`.
     pub async fn extend(

@@ -12,10 +12,8 @@ use crate::campaigns::CampaignView;
 use crate::failure::Failure;
 use crate::{Caller, Engine};
 
-/// What redeem would answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckView {
-    /// The refusal, if redeem would be refused.
     pub refusal: Option<Refusal>,
     /// The coupon; `None` if a shared code would issue one first.
     pub coupon: Option<CouponView>,

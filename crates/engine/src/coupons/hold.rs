@@ -18,20 +18,14 @@ pub const HOLD_SECONDS_MAX: u32 = 604_800;
 
 const _: () = assert!(HOLD_SECONDS_MAX as i64 * 1000 == coupon::apply::HOLD_MAX_MS);
 
-/// A hold as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldView {
-    /// The order it is for.
     pub order: OrderRef,
-    /// Until when.
     pub until: Millis,
-    /// The coupon.
     pub coupon: CouponView,
 }
 
 impl Engine {
-    /// Holds a coupon for one order.
-    ///
     /// # Errors
     /// The refusals of `hold`.
     pub async fn hold(

@@ -20,12 +20,10 @@ pub enum NotFoundReason {
     NotIssued,
     /// The coupon exists, and somebody else has it, has held it or has redeemed it.
     OfAnotherUser,
-    /// No coupon has the code.
     NoCoupon(Unknown),
 }
 
 impl NotFoundReason {
-    /// The word of the API.
     pub fn as_str(self) -> &'static str {
         match self {
             NotFoundReason::NotIssued => "not_issued",
@@ -34,7 +32,6 @@ impl NotFoundReason {
         }
     }
 
-    /// Whether a coupon has the code.
     pub fn is_coupon(self) -> bool {
         !matches!(self, NotFoundReason::NoCoupon(_))
     }

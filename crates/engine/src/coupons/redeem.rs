@@ -11,14 +11,11 @@ use super::view::CouponView;
 use crate::failure::{Done, Failure};
 use crate::{Caller, Engine};
 
-/// One redemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionView {
     /// The coupon's code as people read it.
     pub code: String,
-    /// Its campaign.
     pub campaign: CampaignId,
-    /// The redemption.
     pub redemption: Redemption,
 }
 

@@ -8,22 +8,17 @@ use hot::{CouponSnapshot, Tier};
 
 use crate::{Caller, Engine, Role};
 
-/// A coupon as a caller may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CouponView {
     /// The code as people read it.
     pub code: String,
-    /// The coupon.
     pub coupon: Coupon,
-    /// Whether its last millisecond has passed.
     pub expired: bool,
     /// Whether its campaign or its batch is paused.
     pub paused: bool,
-    /// Until when it is held now.
     pub held_until: Option<Millis>,
     /// The order of its live redemption, or of its present hold.
     pub order: Option<OrderRef>,
-    /// The tier that has it.
     pub tier: Tier,
     /// Whether holder, order and history are shown. They are hidden from callers who only know the
     /// code of a bearer coupon.
@@ -33,7 +28,7 @@ pub struct CouponView {
 }
 
 impl Engine {
-    /// What `caller` sees of `snapshot`; `None` if they may not know about it.
+    /// `None` if the caller may not know about the coupon.
     pub(crate) fn view(&self, caller: &Caller, snapshot: &CouponSnapshot) -> Option<CouponView> {
         let in_full = match caller.role {
             Role::Shop | Role::Operator | Role::Admin => true,

@@ -13,26 +13,22 @@ use crate::failure::Failure;
 use crate::lists::PAGE_MAX;
 use crate::{Caller, Engine, Role};
 
-/// By which of its days a coupon is selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DayOf {
     /// The last day on which it works.
     #[default]
     Expiry,
-    /// The day of its last change.
     Change,
 }
 
-/// Which coupons; a field that is not set excludes nothing.
+/// A field that is not set excludes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CouponsRequest {
-    /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// The day that `from` and `to` select by.
     pub by: DayOf,
-    /// The first day.
     pub from: Option<Date>,
-    /// The last day, included.
+    /// Included.
     pub to: Option<Date>,
     /// The zone of the days. Without it, the expiry of a coupon has the day of the coupon's own
     /// zone, and its last change the day in UTC.

@@ -12,10 +12,8 @@ use super::History;
 use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
-/// Which redemptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionsRequest {
-    /// Only those of one campaign.
     pub campaign: Option<CampaignId>,
     /// The days on which they were made, both ends inclusive.
     pub days: RangeInclusive<Date>,
@@ -28,17 +26,12 @@ pub struct RedemptionsRequest {
 pub struct RedemptionEntry {
     /// The coupon's code as people read it.
     pub code: String,
-    /// Its campaign.
     pub campaign: CampaignId,
-    /// The name of the campaign.
     pub campaign_name: String,
-    /// Its batch.
     pub batch: BatchId,
-    /// The redemption.
     pub redemption: Redemption,
     /// The day on which it was made.
     pub on: Date,
-    /// Why it was cancelled, if it was and a reason was given.
     pub cancel_reason: Option<Reason>,
 }
 
@@ -69,7 +62,7 @@ impl Engine {
         Ok(History { walk: self.walk(None), takes: Box::new(takes), rows: Box::new(rows) })
     }
 
-    /// A redemption of a coupon; `zone` decides on which day it was made.
+    /// `zone` decides on which day the redemption was made.
     pub(crate) fn redemption_entry(
         &self,
         snapshot: &CouponSnapshot,

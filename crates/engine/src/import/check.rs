@@ -13,7 +13,6 @@ use super::repeats::{REPEATED_CODE, Repeat, Repeats};
 use crate::failure::Failure;
 use crate::{Caller, Engine, StaffRole};
 
-/// The checks of one file.
 pub(super) struct LineCheck<'a> {
     parser: Parser<'a>,
     /// The person at the console; `None` for a token, which is an admin's.
@@ -30,10 +29,6 @@ pub(super) struct GoodLine {
 }
 
 impl Engine {
-    /// The checks of a file for `caller`.
-    ///
-    /// # Errors
-    /// Those of the store.
     pub(super) async fn line_check(
         &self,
         caller: &Caller,

@@ -35,16 +35,12 @@ pub use report::{CheckedLines, DryRun, ParsedLine};
 /// file.
 pub const DRY_RUN_LOOKUPS_MAX: usize = 10_000;
 
-/// Most rejected lines that a dry run shows.
 pub const DRY_RUN_REJECTED_MAX: usize = 100;
 
-/// Most lines that a dry run shows as it read them.
 pub const DRY_RUN_PARSED_MAX: usize = 5;
 
-/// Lines that are looked up together.
 const LOOKED_UP_TOGETHER: usize = 256;
 
-/// A dry run under way.
 struct DryRunning<'a> {
     engine: &'a Engine,
     campaign: &'a Campaign,
@@ -52,11 +48,9 @@ struct DryRunning<'a> {
     run: ImportRun,
     check: LineCheck<'a>,
     found: DryRun,
-    /// Lines that are still to be decided.
     waiting: Vec<GoodLine>,
     /// What the file would have imported under each code so far.
     imported: HashMap<Code, ImportLine>,
-    /// Lines for which the store was asked.
     lookups: usize,
 }
 

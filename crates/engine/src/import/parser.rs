@@ -9,7 +9,6 @@ use super::lines::Line;
 use super::record::{Defaults, Header, Record, RowError};
 use crate::Engine;
 
-/// Reads lines as coupons of one campaign.
 pub(super) struct Parser<'a> {
     engine: &'a Engine,
     defaults: Defaults,

@@ -5,9 +5,6 @@ use hot::{ImportOutcome, RejectedLine};
 use super::lines::{Line, REJECTED_TEXT_MAX};
 use crate::csv;
 
-/// The header of a file of rejected lines; [`reject_row`] makes the rows.
-pub const REJECT_HEADER: &str = "line,text,reason,detail\n";
-
 /// One row of the file of rejected lines, with its line end.
 ///
 /// A cell that a spreadsheet would run as a formula gets a `'` in front: the text comes from
@@ -54,7 +51,7 @@ mod tests {
     fn reject_rows() {
         let row = reject_row(7, "ABCD,31.12.2026", "BAD_CODE", "=b");
         assert_eq!(row, "7,\"ABCD,31.12.2026\",BAD_CODE,'=b\n");
-        let columns = REJECT_HEADER.matches(',').count();
+        let columns = ::import::REJECT_HEADER.matches(',').count();
         assert_eq!(reject_row(u64::MAX, "a", "b", "c").matches(',').count(), columns);
     }
 }

@@ -18,11 +18,8 @@ pub(super) const REPEATED_CODE: &str = "REPEATED_CODE";
 /// What an earlier line of the file says of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// None is known.
     None,
-    /// It has the code in the same spelling.
     Same { earlier: u64 },
-    /// It has the code in another spelling.
     OtherSpelling { earlier: u64 },
 }
 

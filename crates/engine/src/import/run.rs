@@ -25,7 +25,6 @@ const REJECTED_GROUP: usize = 200;
 /// memory at a time, some 15 MB each: one is read while the other is written.
 const WINDOW: usize = 50_000;
 
-/// An import under way.
 pub(super) struct Import<'a> {
     pub(super) engine: &'a Engine,
     pub(super) campaign: CampaignId,
@@ -68,7 +67,6 @@ impl<'a> Import<'a> {
 }
 
 impl Engine {
-    /// A run of an import or of a dry run, which begins now.
     pub(super) fn import_run(&self, caller: &Caller) -> ImportRun {
         ImportRun {
             actor: Actor::new(&caller.to_string()),
@@ -153,6 +151,7 @@ impl Import<'_> {
     }
 
     async fn send(&mut self) -> Result<(), Failure> {
+        // Before they are written: until they know, other processes refuse long codes without a read.
         if self.good.iter().any(|good| good.read.code.is_long()) {
             self.engine.hot.announce_long_codes().await?;
         }
@@ -192,7 +191,7 @@ impl Import<'_> {
         match failed {
             Some(error) => Err(error.into()),
             None if self.is_over => Ok(()),
-            None => self.count().await,
+            None => self.count_as(None).await,
         }
     }
 

@@ -29,9 +29,7 @@ static COUNTING: Semaphore = Semaphore::const_new(16);
 /// An import that ended before its file did, because the store failed.
 #[derive(Debug)]
 pub struct ImportStopped {
-    /// The error of the store.
     pub error: HotError,
-    /// The batch of the lines.
     pub batch: BatchId,
     /// How the finished lines ended: `imported`, `already_there` and `rejected` add up to `lines`.
     /// With [`HotError::Unknown`], some 200 more lines may be imported.
@@ -54,11 +52,7 @@ impl ImportStopped {
 impl Import<'_> {
     /// Writes the counts of the lines so far, so that the batch's row is right, or nearly, if the
     /// process stops.
-    pub(super) async fn count(&mut self) -> Result<(), Failure> {
-        self.count_as(None).await
-    }
-
-    async fn count_as(&mut self, ended: Option<&Act>) -> Result<(), Failure> {
+    pub(super) async fn count_as(&mut self, ended: Option<&Act>) -> Result<(), Failure> {
         let counts = self.so_far();
         self.engine.hot.close_import(&self.campaign, &self.batch, counts, ended).await?;
         self.counted = counts;
@@ -126,7 +120,7 @@ fn count_later(late: Late) {
 }
 
 impl Late {
-    /// Tries once; `true` if there is nothing left to do.
+    /// `true` if there is nothing left to do.
     async fn is_done(&self) -> bool {
         let Late { hot, campaign, batch, was, counts, act } = self;
         match hot.batch(campaign, batch).await {

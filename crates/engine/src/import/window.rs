@@ -18,7 +18,6 @@ const GROUP_MIN: usize = 200;
 /// millions.
 const GROUP_PART: u64 = 64;
 
-/// A window that is being written.
 pub(super) struct Sent {
     /// Each with the earlier line of the file that has the same code.
     pub(super) lines: Vec<(Line, Option<u64>)>,
@@ -60,7 +59,6 @@ impl Window {
     }
 }
 
-/// The size of a group after `before` lines, if a store takes up to `most` at once.
 fn group_of(before: u64, most: usize) -> usize {
     let part = usize::try_from(before / GROUP_PART).unwrap_or(usize::MAX);
     part.max(GROUP_MIN).min(most.max(1))

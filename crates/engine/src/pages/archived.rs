@@ -22,14 +22,12 @@ const ARCHIVED_MAX: u64 = 10_000_000;
 /// Archived coupons of one holder that are looked up at a time.
 const LOOKED_UP: usize = 64;
 
-/// An archived coupon and its position in the list.
 pub(super) struct Archived {
     position: Position,
     pub(super) day: Day,
     pub(super) coupon: Coupon,
 }
 
-/// What cold has for a page.
 #[derive(Default)]
 pub(super) struct ArchivedPage {
     pub(super) coupons: Vec<Archived>,
@@ -54,7 +52,6 @@ fn keep_first(found: &mut Vec<Archived>, limit: usize, order: ListOrder) {
 }
 
 impl Engine {
-    /// The first archived coupons after the position.
     pub(super) async fn archived(
         &self,
         query: &PageQuery,
@@ -120,7 +117,6 @@ impl Engine {
         Ok(ArchivedPage::of(found, query))
     }
 
-    /// The first of all coupons that a scan finds.
     async fn archived_by(
         &self,
         filter: ScanFilter,

@@ -6,10 +6,8 @@ use coupon::code::Code;
 use coupon::time::Millis;
 use hot::{ListOrder, ListPosition};
 
-/// Where a page ended: the next page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The last coupon's expiry.
     pub expires_at: Millis,
     /// Orders coupons with one expiry.
     pub tie: Tie,
@@ -20,12 +18,10 @@ pub struct Position {
 pub enum Tie {
     /// By the number that the hot store gives each row.
     Hot(u64),
-    /// By code.
     Cold(Code),
 }
 
 impl Position {
-    /// Which of two positions comes first in a list.
     pub(super) fn order(&self, other: &Position, order: ListOrder) -> Ordering {
         let by_expiry = match order {
             ListOrder::Soonest => self.expires_at.cmp(&other.expires_at),

@@ -45,7 +45,6 @@ impl Engine {
         Ok(versions)
     }
 
-    /// Archived coupons with their positions and their terms.
     pub(super) async fn snapshots(
         &self,
         archived: Vec<Archived>,
@@ -58,8 +57,7 @@ impl Engine {
         Ok(snapshots.into_iter().map(|snapshot| (position(&snapshot), snapshot)).collect())
     }
 
-    /// Coupons with their terms. Leaves out coupons of campaigns that a restored hot store does not
-    /// know.
+    /// Leaves out coupons of campaigns that a restored hot store does not know.
     pub(crate) async fn snapshots_of(
         &self,
         coupons: Vec<(Coupon, Tier)>,

@@ -26,7 +26,6 @@ pub struct PartitionCoupons {
 }
 
 impl Engine {
-    /// Begins a walk over one partition.
     pub fn partition_coupons(self: Arc<Engine>, day: Day) -> PartitionCoupons {
         PartitionCoupons { engine: self, partition: PartitionWalk::begin(day, CHUNK) }
     }
@@ -43,7 +42,6 @@ impl PartitionCoupons {
     }
 }
 
-/// Where a walk stands in one partition.
 pub(super) struct PartitionWalk {
     pub(super) day: Day,
     chunk: usize,

@@ -23,9 +23,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::import::{FileFormat, ImportRequest};
-use crate::{
-    AdminChange, Caller, CampaignDraft, Clock, ColdArchive, Expiry, Role, SetClock, SystemClock,
-};
+use crate::testing::admin;
+use crate::{AdminChange, CampaignDraft, Clock, ColdArchive, Expiry, SetClock, SystemClock};
 
 /// A walk reads each of the partitions below in about ten chunks.
 const SMALL: usize = 40;
@@ -64,10 +63,6 @@ pub(super) async fn meanwhile(read: Read) {
     if let Some((_, _, compactor)) = due {
         compactor.run(now(), Closed::Now).await.unwrap();
     }
-}
-
-fn admin() -> Caller {
-    Caller::new(Role::Admin, "cli".parse().unwrap())
 }
 
 /// A little after the clock of the machine that writes the files, so that replaced files are swept

@@ -12,7 +12,7 @@ use crate::query::History;
 /// Longest SQL, in bytes. Nobody writes more.
 const SQL_BYTES_MAX: u64 = 1 << 20;
 
-/// The statements to run. Reads no store: a text that is no SQL needs none.
+/// Reads no store: a text that is no SQL needs none.
 pub(super) fn statements(ask: &QueryArgs) -> Result<Vec<String>, CliError> {
     let can_show = match (ask.format, &ask.output) {
         (Format::Parquet | Format::Arrow, None) => !is_terminal(),

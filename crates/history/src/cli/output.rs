@@ -18,7 +18,6 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Time between two updates of the progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs a statement and writes its rows.
 pub(super) async fn written(history: &History, sql: &str, ask: &QueryArgs) -> Result<(), CliError> {
     let mut answer = history.ask(sql, ask.as_of).await.map_err(cli_error)?;
     let out = Out::to(ask.output.as_deref())?;

@@ -25,8 +25,6 @@ pub(super) fn stoppable(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Executio
     Ok(stoppable?.data)
 }
 
-/// The memory and the disk of a plan.
-///
 /// A plan that sorts keeps half of its memory back: a sort that spills merges what it has in memory first,
 /// and this takes as much memory again for the keys. A plan with a join that has no equality gets no disk:
 /// such a join spills by running its left side a second time, which most plans cannot, and then counts

@@ -34,7 +34,6 @@ const DENIED: &[&str] = &[
     "rpad",
 ];
 
-/// The tables.
 const TABLES: [&str; 4] = ["campaigns", "coupons", "events", "redemptions"];
 
 /// One row for each event of a coupon.
@@ -113,7 +112,6 @@ fn is_denied(name: &str, aliases: &[String]) -> bool {
     DENIED.contains(&name) || aliases.iter().any(|alias| DENIED.contains(&alias.as_str()))
 }
 
-/// The tables and functions that an error may suggest.
 pub(super) fn names(context: Option<&SessionContext>) -> Names {
     let functions = context.map(|context| {
         let state = context.state();

@@ -19,7 +19,6 @@ use crate::values::{date, instant, millis, parsed};
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
-/// Partitions whose queues are read at a time.
 const PARTITIONS_AT_ONCE: usize = 4;
 
 /// By this long after it was due an entry of a queue is written: its writer has given up by then.
@@ -135,7 +134,7 @@ impl Store {
         self.session.write(cql, (instant(until), date(day), queue)).await
     }
 
-    /// Since when a coupon of this partition is final; `None` if it is not final, or not here.
+    /// `None` if the coupon is not final, or not here.
     async fn final_since(&self, day: Day, code: &Code, now: Millis) -> Result<Option<Millis>> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
         let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;

@@ -14,8 +14,7 @@ use cql_session::{Cas, Result, StatementProfile};
 const GONE_MAX: usize = 1_000_000;
 
 impl Store {
-    /// Replaces a coupon by an archived marker: a change like any other, so that a late write names
-    /// a version that is gone.
+    /// A change like any other, so that a late write names a version that is gone.
     pub(super) async fn evict_one(&self, day: Day, code: &Code, version: u64) -> Result<bool> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let operation = Uuid::now_v7();

@@ -15,7 +15,6 @@ use cql_session::{Result, StatementProfile};
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
 const WITH_ROWS_MAX: usize = 4;
 
-/// What is known of a sealed bucket before it is emptied.
 struct SealedBucket {
     bucket: i32,
     /// The write time of its seal.
@@ -24,7 +23,7 @@ struct SealedBucket {
 }
 
 impl Store {
-    /// Empties some buckets of a sealed partition; `None` if none is left.
+    /// `None` if no bucket is left.
     pub(crate) async fn remove_some(
         &self,
         day: Day,
@@ -66,7 +65,6 @@ impl Store {
         }))
     }
 
-    /// The seals of some buckets, in their order, and whether each has rows.
     async fn sealed_buckets(&self, day: Day, buckets: &[i32]) -> Result<Vec<SealedBucket>> {
         let cql = "SELECT bucket, code, WRITETIME(sealed) FROM coupon WHERE expiry_day = ? \
                    AND bucket IN ? PER PARTITION LIMIT 1";
@@ -85,8 +83,7 @@ impl Store {
         sealed.collect()
     }
 
-    /// Deletes the rows of a sealed bucket after a code, up to another one or to its end. The range
-    /// is deleted and not the CQL partition: the seal stays for ever.
+    /// Deletes the range after a code, to `last` or all; not the CQL partition: the seal stays.
     async fn remove_rows(
         &self,
         day: Day,
@@ -144,7 +141,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Counts a deleted row of a sealed partition; 1 if it was a coupon or an archived marker.
+    /// 1 if the row was a coupon or an archived marker.
     fn count_gone(&self, row: &CouponRow) -> Result<u64> {
         self.row_cache.forget(&row.code()?);
         if row.is_coupon() {
@@ -154,7 +151,6 @@ impl Store {
         Ok(u64::from(row.forward_to().is_none()))
     }
 
-    /// Deletes the index rows of a deleted row of a sealed partition.
     async fn remove_index_rows_of_gone(&self, row: &CouponRow) -> Result<()> {
         if !row.is_coupon() {
             return Ok(());

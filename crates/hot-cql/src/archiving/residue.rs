@@ -16,10 +16,8 @@ use router::merging::{Page, Wanted, Window, together};
 /// Buckets that are read at a time. The node that gets a statement reads all its buckets at once.
 const BUCKETS_AT_ONCE: usize = 4 * BUCKETS_OF_A_READ;
 
-/// Which rows a merge lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listed {
-    /// Every one.
     All,
     /// Coupons and archived markers, no forwarding rows.
     Residue,
@@ -34,21 +32,17 @@ impl Listed {
     }
 }
 
-/// The buckets of a sealed partition, merged in the order of codes. Rows that were read ahead are
-/// kept for the next page.
+/// Rows that were read ahead are kept for the next page.
 pub(crate) struct Merge {
     day: Day,
     listed: Listed,
-    /// The last code that was listed.
     after: Option<Code>,
     window: Window<CouponRow>,
 }
 
-/// The merge that is kept for its next page.
 pub(crate) type Merges = Arc<tokio::sync::Mutex<Option<Merge>>>;
 
 impl Store {
-    /// The rows of a partition after `after` in the order of codes.
     pub(crate) async fn merged(
         &self,
         day: Day,

@@ -10,8 +10,7 @@ use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
 impl Store {
-    /// Closes a partition whose time is over and seals each of its buckets; `false` if it is not
-    /// over.
+    /// `false` if the time of the partition is not over.
     ///
     /// A partition closes only after those from which coupons were forwarded to it are sealed and
     /// their coupons have arrived: then no coupon can be on its way any more.
@@ -68,7 +67,6 @@ impl Store {
         Ok(true)
     }
 
-    /// Seals one bucket, then finishes forwarding its coupons.
     async fn seal_bucket(&self, day: Day, bucket: i32) -> Result<()> {
         let mut attempts = self.attempts("the seal of a bucket");
         loop {
@@ -80,6 +78,7 @@ impl Store {
                 break;
             }
         }
+        // After the seal: from now on no other coupon can be forwarded from here.
         let cql = coupon_rows!("bucket = ? AND code >= ''");
         let mut from = Some(scylla::response::PagingState::start());
         while let Some(state) = from {

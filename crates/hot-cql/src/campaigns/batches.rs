@@ -19,7 +19,7 @@ impl Store {
     /// Adds a batch to a campaign, or finds that it has it.
     pub(super) async fn put_batch(
         &self,
-        here: CampaignHere,
+        mut here: CampaignHere,
         id: &BatchId,
         run: Option<MintedRun>,
         now: Millis,
@@ -27,7 +27,6 @@ impl Store {
     ) -> Result<CampaignHere> {
         let events = [AuditEvent::batch_created(&here.terms.id, id, run.map(|run| run.count))];
         let mut attempts = self.attempts("a new batch");
-        let mut here = here;
         loop {
             if here.batches.contains_key(id) {
                 self.known.forget(&here.terms.id);

@@ -90,6 +90,7 @@ impl Store {
         campaign: &Campaign,
         created_as: &str,
     ) -> Result<Option<CampaignHere>> {
+        // Before the row: lists find campaigns by their names.
         let cql = "INSERT INTO campaign_name (part, campaign_id) VALUES (?, ?)";
         self.session.write(cql, (NAMES, campaign.id.as_str())).await?;
         let mut attempts = self.attempts("a new campaign");
@@ -115,7 +116,7 @@ impl Store {
         }
     }
 
-    /// Takes a word for a campaign; `false` when another campaign has it.
+    /// `false` when another campaign has the word.
     async fn take_word(&self, word: &Code, id: &CampaignId) -> Result<bool> {
         let mut attempts = self.attempts("a shared word");
         loop {

@@ -9,7 +9,6 @@ use crate::values::{day, instant, millis, parsed};
 use cql_session::Result;
 use hot::HotError;
 
-/// The terms of a campaign, as they are read and written.
 #[derive(Clone, DeserializeRow, SerializeRow)]
 pub(crate) struct Row {
     campaign_id: String,
@@ -63,7 +62,6 @@ fn small(column: &str, number: Option<i32>) -> Result<Option<u16>> {
 }
 
 impl Row {
-    /// The first row of a campaign, which is not made yet.
     pub(super) fn hidden(campaign: &Campaign, created_as: &str) -> Row {
         Row {
             campaign_id: campaign.id.as_str().to_owned(),

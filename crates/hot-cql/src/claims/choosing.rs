@@ -44,8 +44,6 @@ impl ClaimRow {
 }
 
 impl Store {
-    /// Writes a choice into the claim that it was made for, before the coupon is written.
-    ///
     /// Of two tries of one order that have read the same claim, one writes its choice; the other one
     /// reads the claim again and finds it. An entry is written under the same revision, so the other
     /// one does not issue a new coupon for the order either.

@@ -30,7 +30,6 @@ impl ClaimWrite<'_> {
 }
 
 impl Store {
-    /// Writes an entry into the claim it was made for, before the coupon is written.
     pub(crate) async fn enter_claim(
         &self,
         campaign: &CampaignHere,

@@ -26,7 +26,6 @@ pub(crate) struct EntryValue {
 }
 
 impl EntryValue {
-    /// The event that this entry is about.
     pub(crate) fn intent(&self) -> ClaimIntent {
         ClaimIntent {
             sequence: usize::try_from(self.sequence).unwrap_or(0),

@@ -18,13 +18,10 @@ use crate::values::parsed;
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
-/// Coupons of one claim that are read at a time.
 const FATES_AT_ONCE: usize = 32;
 
-/// What reading some entries has found.
 #[derive(Default)]
 struct Seen {
-    /// The coupon that the request of the name was given.
     named: Option<NamedEntry<Here>>,
     /// The slot of an entry that came to nothing.
     dead: Option<i32>,
@@ -36,7 +33,6 @@ struct Seen {
 
 /// The entries of one coupon.
 struct Group<'a> {
-    /// The newest one.
     newest: &'a EntryValue,
     slots: Vec<i32>,
 }
@@ -56,11 +52,10 @@ fn groups(entries: &BTreeMap<i32, EntryValue>) -> Vec<Group<'_>> {
 }
 
 impl Store {
-    /// The claim of a user, as far as `need` says. Entries that another request has begun and not
-    /// finished are finished first, or ended; if `may_write` is not set, they are only read. A full
-    /// claim costs as many reads as its limit, and one more for each coupon that an admin has taken
-    /// back. If the name of the request is known, nothing else is read. Fails without the code key
-    /// of a batch: an entry may name a coupon of it that has no row.
+    /// Finishes or ends entries that another request has begun, if `may_write`. A full claim costs
+    /// as many reads as its limit, and one more for each coupon that an admin has taken back. If
+    /// the name of the request is known, nothing else is read. Fails without the code key of a
+    /// batch: an entry may name a coupon of it that has no row.
     pub(crate) async fn claim(
         &self,
         campaign: &CampaignHere,
@@ -198,7 +193,6 @@ impl Store {
         }
     }
 
-    /// A minted coupon without a row, by its code only.
     async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
         match self.owner_of(code).await? {
             Some((owner, day)) => self.untouched_at(code, &owner, day.into()).await,
@@ -239,7 +233,6 @@ impl Store {
     }
 }
 
-/// The end of finishing an entry that was begun.
 enum Finished {
     /// It is finished or ended, which the next read shows.
     Yes,

@@ -16,7 +16,6 @@ use crate::values::{EventValue, HoldValue, date, events_behind, instant, signed,
 /// What a row adds to `made`; unset if the store keeps no events.
 pub(crate) type Made = MaybeUnset<BTreeMap<i32, MadeValue>>;
 
-/// A new row.
 #[derive(SerializeRow)]
 pub(super) struct NewRow<'a> {
     #[scylla(flatten)]
@@ -28,7 +27,6 @@ pub(super) struct NewRow<'a> {
     pub(super) key: CouponKeyColumns<'a>,
 }
 
-/// A row that replaces the version `before`.
 #[derive(SerializeRow)]
 pub(super) struct LaterRow<'a> {
     #[scylla(flatten)]
@@ -56,7 +54,6 @@ pub(crate) const PLAIN_ROW: &str = "UPDATE coupon USING TIMESTAMP :written SET v
     modified_at = ?, forward_to = ?, campaign_id = ?, batch_id = ?, valid_from = ?, \
     made_expires_at = ?, created_at = ? WHERE expiry_day = ? AND bucket = ? AND code = ?";
 
-/// The columns of a coupon that never change.
 #[derive(Clone, SerializeRow)]
 pub(crate) struct GenesisColumns<'a> {
     campaign_id: &'a str,
@@ -78,7 +75,6 @@ impl<'a> GenesisColumns<'a> {
     }
 }
 
-/// The key of a coupon's row.
 #[derive(Clone, SerializeRow)]
 pub(crate) struct CouponKeyColumns<'a> {
     expiry_day: CqlDate,

@@ -46,6 +46,7 @@ impl Store {
             let put = self.put_row(profile, coupon, to, bucket, operation, None).await;
             attempts.wrote(put).await?;
         }
+        // After the row: a reader that follows the entry looks only there.
         self.point_to(code, campaign, coupon, to).await?;
         Ok(bucket)
     }

@@ -7,7 +7,6 @@ use coupon::ids::OperationId;
 
 use crate::coupon_row::CouponRow;
 
-/// What the row says about a timed-out conditional update.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolution {
     Applied,
@@ -18,7 +17,6 @@ pub(super) enum Resolution {
     Hidden,
 }
 
-/// What the row `seen` says about the update from `before` to `after`.
 pub(super) fn resolved(
     seen: Option<&CouponRow>,
     operation: OperationId,

@@ -16,10 +16,8 @@ use cql_session::{Result, StatementProfile};
 /// Most partitions that a coupon is forwarded through: more than this is a circle.
 const HOPS_MAX: usize = 1_000;
 
-/// Where a coupon is.
 #[derive(Debug)]
 pub(crate) enum Trace {
-    /// Its row is in hot.
     Here(Box<Located>),
     /// There is no row where it would have one.
     Nothing,
@@ -36,8 +34,6 @@ pub(crate) enum Trace {
 }
 
 impl Store {
-    /// Where a coupon of the partition `at` is.
-    ///
     /// The row is read first; if there is none, the seal of its bucket, and only then the directory
     /// and cold. A row that is missing brings no static column, so these are two reads, in this
     /// order.
@@ -80,8 +76,7 @@ impl Store {
         Err(HotError::Damaged(format!("{code} was forwarded {HOPS_MAX} times")))
     }
 
-    /// The coupons that were traced, in the same order. Those in cold are read with one call for
-    /// each partition, after their rows were found to be missing.
+    /// In the same order. One call to cold for each partition, after the rows were found missing.
     pub(crate) async fn resolve(&self, traces: Vec<Trace>) -> Result<Vec<Option<Located>>> {
         let mut wanted: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
         for trace in &traces {

@@ -62,9 +62,8 @@ impl Store {
         Ok(Written::Done)
     }
 
-    /// Writes the index rows before the coupon's row: by holder, by expiry, and in `returned` if it
-    /// may be issued again; the CQL partition of the latter. A crash leaves one of these too many,
-    /// never one too few.
+    /// Before the row of the coupon: a crash leaves one too many, never one too few. Returns the
+    /// CQL partition in `returned`, if the coupon may be issued again.
     async fn write_index_rows(
         &self,
         before: &Located,
@@ -105,12 +104,8 @@ impl Store {
                 Cas::Applied => return Ok(Written::Done),
                 Cas::Refused if !attempts.has_unknown_write() => return Ok(Written::Conflict),
                 Cas::Refused => {}
-                Cas::NotSent(why) => {
-                    let not_sent = Ok(Cas::NotSent(why));
-                    attempts.wrote(not_sent).await?;
-                }
-                unknown @ Cas::Unknown(_) => {
-                    attempts.wrote(Ok(unknown)).await?;
+                other @ (Cas::NotSent(_) | Cas::Unknown(_)) => {
+                    attempts.wrote(Ok(other)).await?;
                 }
             }
             // A read through Paxos finishes the update that was begun, or ends it for good.
@@ -179,8 +174,7 @@ impl Store {
         }
     }
 
-    /// The row of a coupon that has none in this bucket, and that did not change: it was forwarded to
-    /// here, or from here.
+    /// For a coupon without a row in this bucket that is only forwarded, to here or from here.
     pub(crate) async fn put_row(
         &self,
         profile: StatementProfile,
@@ -205,7 +199,6 @@ const NEW_ROW: &str = "UPDATE coupon SET version = ?, state = ?, holder = ?, exp
     campaign_id = ?, batch_id = ?, valid_from = ?, made_expires_at = ?, created_at = ? \
     WHERE expiry_day = ? AND bucket = ? AND code = ? IF version = null AND sealed = null";
 
-/// One conditional update of a coupon's row.
 struct RowWrite<'a> {
     before: &'a Located,
     after: &'a Coupon,
@@ -213,7 +206,6 @@ struct RowWrite<'a> {
     forward_to: Option<Day>,
     /// Its name among all writes of the coupon.
     attempt: Uuid,
-    /// What it has to say in the feed.
     news: Option<News<'a>>,
 }
 

@@ -20,7 +20,6 @@ use crate::values::{instant, parsed};
 use cql_session::feed_cursor::Behind;
 use cql_session::{Result, StatementProfile, damaged};
 
-/// An audit event that was about to happen.
 #[derive(Clone, Debug)]
 pub(super) struct AnnouncedEvent {
     pub(super) code: Code,
@@ -54,7 +53,6 @@ fn code_of(name: &str) -> Result<Code> {
     parsed("a name", &format!("{:X}", Uuid::from_u128(hash).simple())[..26])
 }
 
-/// What every row of some audit events has in common.
 struct Rows<'a> {
     code: Code,
     revision: i64,

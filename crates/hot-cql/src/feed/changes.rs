@@ -19,10 +19,8 @@ use cql_session::bounded_join;
 use cql_session::feed_cursor::Behind;
 use cql_session::{Result, StatementProfile, damaged};
 
-/// CQL partitions that are read at a time.
 const AT_ONCE: usize = 16;
 
-/// A row of `change`.
 #[derive(Clone, Debug, DeserializeRow)]
 pub(super) struct ChangeRow {
     slot: i64,
@@ -45,7 +43,6 @@ pub(super) struct ChangeRow {
     changes: Option<String>,
 }
 
-/// A row of one or the other kind.
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     Coupon(Announced),
@@ -62,7 +59,6 @@ impl Found {
     }
 }
 
-/// A change that was about to be written.
 #[derive(Clone, Debug)]
 pub(super) struct Announced {
     pub(super) slot: i64,
@@ -154,12 +150,10 @@ impl ChangeRow {
 }
 
 impl Announced {
-    /// Its place among the rows of its slot and shard.
     pub(super) fn place(&self) -> Behind {
         Behind { code: self.code.clone(), version: self.version, number: self.number }
     }
 
-    /// The name of its kind.
     pub(super) fn event_type(&self) -> &'static str {
         EventType::Coupon(self.kind).as_str()
     }
@@ -177,7 +171,6 @@ impl Announced {
         Builder::from_unix_timestamp_millis(self.at.0.unsigned_abs(), &random).into_uuid()
     }
 
-    /// What happened, if it did.
     pub(super) fn happened(self) -> Result<CouponHappened> {
         Ok(CouponHappened {
             code: self.code,
@@ -230,7 +223,6 @@ impl Store {
         }
     }
 
-    /// The rows of one coupon in some slots.
     pub(super) async fn changes_of(
         &self,
         shard: i32,

@@ -37,7 +37,6 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a new epoch after a restore.
     pub(crate) async fn begin_epoch(&self, feed: &FeedState) -> Result<()> {
         let none = || HotError::Damaged("the feed has no epoch".into());
         let old = self.session.feed_epochs().await?.ok_or_else(none)?;

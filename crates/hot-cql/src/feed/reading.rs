@@ -9,7 +9,6 @@ use crate::Store;
 use cql_session::feed_cursor::{Behind, Position};
 use cql_session::{Epochs, Result, bounded_join};
 
-/// Coupons that are settled at a time.
 const AT_ONCE: usize = 32;
 
 /// Rows of one slot and shard that are read at a time.
@@ -18,7 +17,6 @@ const ROWS: usize = 500;
 /// Runs of slots that one call reads, at most.
 const SPANS_MAX: usize = 64;
 
-/// Where a read of the feed is.
 struct Walk<'a> {
     epoch: &'a str,
     position: Position,
@@ -54,7 +52,6 @@ impl Walk<'_> {
 }
 
 impl Store {
-    /// At most `limit` events.
     pub(crate) async fn events_of_feed(
         &self,
         feed: &FeedState,
@@ -113,7 +110,6 @@ impl Store {
         Ok(())
     }
 
-    /// Reads the slots of one run, up to `until`.
     async fn walk_slots(&self, feed: &FeedState, walk: &mut Walk<'_>, until: i64) -> Result<()> {
         let slots: Vec<i64> = (walk.position.slot..until).collect();
         for (slot, shard) in self.slots_with_changes(&slots, feed.shards).await? {
@@ -150,7 +146,6 @@ impl Store {
         Ok(settled)
     }
 
-    /// Reads the rows of one slot and shard behind the position.
     async fn walk_rows(&self, walk: &mut Walk<'_>) -> Result<()> {
         let (slot, shard) = (walk.position.slot, walk.position.shard);
         let mut after: Option<Behind> = walk.position.after.clone();

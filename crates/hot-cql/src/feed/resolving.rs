@@ -26,7 +26,6 @@ const ENDS: OperationId = OperationId(u128::from_be_bytes(*b"feed:version-end"))
 /// twice the clock bound.
 const LOOK_AHEAD: i64 = 5;
 
-/// A coupon's row, as far as readers of the feed need it.
 #[derive(Debug, DeserializeRow)]
 struct SeenRow {
     version: Option<i64>,
@@ -42,7 +41,6 @@ impl SeenRow {
     }
 }
 
-/// A coupon as a reader of the feed sees it.
 struct Seen {
     version: u64,
     /// Nothing changes it any more.

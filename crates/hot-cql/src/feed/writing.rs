@@ -82,7 +82,6 @@ impl<'a> News<'a> {
         (!steps.is_empty()).then_some(News { before, steps, operation, expiry_day, attempt, slot })
     }
 
-    /// Where its index rows are.
     pub(crate) fn slot(&self) -> Option<i64> {
         self.slot
     }

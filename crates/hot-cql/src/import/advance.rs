@@ -13,8 +13,7 @@ use crate::coupons::{Located, Written};
 use cql_session::Result;
 
 impl Round<'_> {
-    /// Changes the coupon to what the line says beyond what was imported under its code: a change
-    /// like any other.
+    /// Changes the coupon to what the line says beyond its import: a change like any other.
     pub(super) async fn advance(
         &self,
         line: &ImportLine,
@@ -67,7 +66,6 @@ pub(super) fn run_of_line(line: &ImportLine, run: &ImportRun) -> ImportRun {
     ImportRun { operation: OperationId(xxh3_128(said.as_bytes())), ..run.clone() }
 }
 
-/// What a line does to the coupon of its code.
 pub(super) fn decide(
     line: &ImportLine,
     known: &EntryOfLine,

@@ -21,7 +21,6 @@ use crate::coupons::Trace;
 use crate::values::{date, day, instant, millis, parsed, uuid as uuid_of};
 use cql_session::Result;
 
-/// The directory entry of a code, as an import reads it.
 #[derive(DeserializeRow)]
 pub(super) struct EntryRow {
     kind: Option<String>,
@@ -101,8 +100,7 @@ impl Round<'_> {
 }
 
 impl EntryRow {
-    /// What is known of a line of this campaign with the dates of `line`; `None` if the code is
-    /// taken by something else.
+    /// `None` if the code is taken by something else.
     fn of(self, here: &CampaignHere, line: &ImportLine) -> Result<Option<EntryOfLine>> {
         let same = self.kind.as_deref() == Some("coupon")
             && self.campaign_id.as_deref() == Some(here.terms.id.as_str())

@@ -19,7 +19,6 @@ use cql_session::Result;
 use cql_session::bounded_join;
 
 impl Round<'_> {
-    /// The coupon of a line, as it arrived.
     pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {
         let (terms, batch) = (&self.here.terms, known.batch.clone());
         let coupon = arrived(terms, batch, line, &known.first_imported_state, &known.run);

@@ -20,7 +20,6 @@ use crate::values::{date, signed};
 use cql_session::bounded_join;
 use cql_session::{Result, StatementProfile};
 
-/// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
 
 impl Store {

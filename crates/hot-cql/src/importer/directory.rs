@@ -80,8 +80,8 @@ impl Store {
         }
     }
 
-    /// Whether a coupon is in the partition `day` of the target, or has been there.
-    async fn has_come(&self, day: Day, code: &Code) -> Result<bool> {
+    /// Whether a coupon is in the partition `day`, or has been there.
+    pub(crate) async fn has_come(&self, day: Day, code: &Code) -> Result<bool> {
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
         // In a sealed bucket without a row: it came, and was archived.

@@ -34,8 +34,7 @@ impl Closed {
 }
 
 impl Store {
-    /// After a change: remembers a coupon that is closed, so that it is queued for the move to
-    /// cold.
+    /// After a change: remembers a closed coupon, so that it is queued for the move to cold.
     pub(crate) fn is_closed(&self, located: &Located) {
         let cancel_days = located.terms().cancel_days;
         if located.tier == Tier::Hot
@@ -48,7 +47,6 @@ impl Store {
         }
     }
 
-    /// Writes closed coupons into their queues.
     pub(crate) async fn write_closed(&self) {
         // A caller that reads the queues waits for what is being written into them.
         let _alone = self.queueing.lock().await;

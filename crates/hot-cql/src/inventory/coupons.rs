@@ -90,7 +90,6 @@ impl Store {
         Ok(next.map(|plan| (plan.day(), 1 << plan.bits().min(30))))
     }
 
-    /// The items of some rows.
     async fn row_items(&self, reading: Reading, rows: Vec<CouponRow>) -> Result<Vec<Item>> {
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {

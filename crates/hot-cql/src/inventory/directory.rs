@@ -10,7 +10,7 @@ use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::values::{day, millis, parsed};
 use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile, damaged};
+use cql_session::{Result, damaged};
 
 macro_rules! entry_columns {
     () => {
@@ -49,12 +49,7 @@ impl Store {
         match &entry.is {
             EntryIs::Gone | EntryIs::Unreadable(_) => Ok(true),
             EntryIs::Shared { campaign } => Ok(self.terms(campaign).await?.is_some()),
-            EntryIs::Coupon { day, .. } => {
-                let code: Code = parsed("code", &entry.code)?;
-                let Some(bucket) = self.bucket(*day, &code).await? else { return Ok(false) };
-                Ok(self.row_of(StatementProfile::Read, *day, bucket, &code).await?.is_some()
-                    || self.is_sealed(*day, bucket).await?)
-            }
+            EntryIs::Coupon { day, .. } => self.has_come(*day, &parsed("code", &entry.code)?).await,
         }
     }
 }

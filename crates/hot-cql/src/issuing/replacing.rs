@@ -13,7 +13,6 @@ use crate::coupons::{Here, Located};
 use crate::stock::{Next, Offer};
 use cql_session::Result;
 
-/// Whether a request won the right to replace a coupon.
 pub(super) enum Taken {
     Yes,
     /// The claim has changed since it was read.
@@ -21,7 +20,6 @@ pub(super) enum Taken {
     No(Box<Decision>),
 }
 
-/// The right to replace a coupon, which one request has won.
 pub(crate) struct WonReplacement {
     campaign: String,
     reference: String,
@@ -29,7 +27,6 @@ pub(crate) struct WonReplacement {
 }
 
 impl Store {
-    /// The coupon that an issue is to replace.
     pub(super) async fn to_be_replaced(&self, ask: &IssueAsk) -> Result<Replaced<Here>> {
         let Some(code) = &ask.replaces else {
             return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None });
@@ -82,9 +79,8 @@ impl Store {
         }
     }
 
-    /// Wins the right to replace a coupon, after a coupon is offered that the rules allow to issue.
-    /// The right is not given back: what a slow process gives back another may have used in
-    /// between.
+    /// After a coupon is offered that the rules allow to issue. The right is not given back: what a
+    /// slow process gives back another may have used in between.
     pub(super) async fn take_replacement(
         &self,
         giving: &Giving<'_>,

@@ -65,8 +65,6 @@ impl Store {
         }
     }
 
-    /// Replaces `row`, or nothing, by an archived marker of `coupon`, or by a row that forwards to
-    /// `to`.
     async fn replace_row(
         &self,
         (at, bucket): (Day, i32),

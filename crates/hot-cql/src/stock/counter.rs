@@ -38,7 +38,6 @@ impl Drop for InHand {
     }
 }
 
-/// The stock of every campaign that this process has leased from.
 #[derive(Default)]
 pub(crate) struct Stock(pub(super) Mutex<HashMap<CampaignId, Arc<Counter>>>);
 
@@ -54,8 +53,7 @@ pub(super) struct Counter {
     pub(super) fetching: tokio::sync::Mutex<LastWalk>,
     /// Double walks begun so far.
     pub(super) walks: AtomicU64,
-    /// Whether codes were found to be touched that were never offered: then codes are read before
-    /// they are offered.
+    /// Codes that were never offered were found touched: codes are read before they are offered.
     pub(super) suspicious: AtomicBool,
     /// When this process has last noted that a campaign which was sold out has stock again.
     noted_at: Mutex<Option<Instant>>,
@@ -159,7 +157,6 @@ impl Store {
         counter.noted_at.lock().is_ok_and(|at| at.is_none_or(|at| at.elapsed() >= NOTED_EVERY))
     }
 
-    /// It was noted.
     pub(crate) fn has_noted(&self, id: &CampaignId) {
         if let Ok(mut noted_at) = self.counter(id).noted_at.lock() {
             *noted_at = Some(Instant::now());

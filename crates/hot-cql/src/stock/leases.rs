@@ -82,7 +82,6 @@ impl Store {
         }
     }
 
-    /// Enters a group of imported codes that are leased together.
     pub(crate) async fn enter_chunk(
         &self,
         campaign: &CampaignId,
@@ -100,6 +99,7 @@ impl Store {
         for some in rows.chunks(CHUNK_ROWS_AT_ONCE) {
             self.session.write_all(cql, some.to_vec()).await?;
         }
+        // After the codes: a lease without them would be taken for one that is used up.
         let cql = "INSERT INTO lease (campaign_id, batch_id, kind, first, name, count) \
                    VALUES (?, ?, ?, ?, ?, ?)";
         let count = i64::try_from(codes.len()).unwrap_or(i64::MAX);

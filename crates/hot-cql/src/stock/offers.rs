@@ -34,15 +34,12 @@ pub(crate) struct Offer {
 
 /// The state of an offer after a write was refused.
 pub(crate) enum Still {
-    /// It can be issued.
     Offered(Offer),
     /// It is issued, or dead.
     Gone,
-    /// Its partition is sealed.
     Sealed,
 }
 
-/// The next offer, or why there is none.
 #[derive(Debug)]
 pub(crate) enum Next {
     Offer(Offer),
@@ -50,7 +47,6 @@ pub(crate) enum Next {
 }
 
 impl Store {
-    /// The next coupon that can be issued, or why there is none.
     pub(crate) async fn next_offer(&self, campaign: &CampaignHere, at: Millis) -> Result<Next> {
         let next = self.look_for_stock(campaign, at).await?;
         if let Next::Nothing(Refusal::SoldOut) = next
@@ -102,8 +98,7 @@ impl Store {
         }
     }
 
-    /// The first code of the queue that can be offered. Codes that turn out to be issued leave
-    /// their leases.
+    /// Codes that turn out to be issued leave their leases.
     async fn first_of(
         &self,
         counter: &Arc<Counter>,
@@ -193,7 +188,6 @@ impl Store {
         }
     }
 
-    /// Puts an offer that came to nothing back into the queue.
     pub(crate) fn put_back(&self, id: &CampaignId, offer: Option<Offer>) {
         if let Some(offer) = offer {
             self.counter(id).push_front(offer.waiting);

@@ -21,13 +21,11 @@ use crate::values::{parsed, signed};
 use cql_session::Result;
 use cql_session::bounded_join;
 
-/// A page of one CQL partition of `returned`.
 pub(crate) const RETURNED: &str =
     "SELECT version, code FROM returned WHERE campaign_id = ? AND batch_id = ? AND part = ?";
 
 impl Store {
-    /// Enters a coupon before it becomes available, in the version that it will have; returns the
-    /// CQL partition.
+    /// Before the coupon becomes available, in its next version. Returns the CQL partition.
     pub(crate) async fn enter_returned(
         &self,
         campaign: &CampaignId,

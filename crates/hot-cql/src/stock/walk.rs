@@ -176,7 +176,6 @@ impl Store {
     }
 }
 
-/// What one walk over the open leases has read.
 #[derive(Default)]
 pub(super) struct Walk {
     pub(super) seen: BTreeMap<Code, u64>,
@@ -189,9 +188,7 @@ pub(super) struct Walk {
     pub(super) expired: bool,
 }
 
-/// What a walk has seen of one code.
 pub(super) enum Seen {
-    /// It can be issued.
     Offered,
     /// It may be issued one day.
     Open,
@@ -216,8 +213,7 @@ impl Walk {
         }
     }
 
-    /// Whether more of a batch is to be read: one code is enough to say that a paused batch has
-    /// something.
+    /// One code is enough to say that a paused batch has something.
     pub(super) fn needs(&self, batch: &BatchHere) -> bool {
         self.found.is_empty() && !(batch.paused && self.paused)
     }

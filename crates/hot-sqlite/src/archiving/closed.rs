@@ -13,18 +13,15 @@ use crate::coupons::row_of;
 use crate::rows::state_number;
 use crate::txn::Txn;
 
-/// The closed coupons of one batch in one partition: the void ones, then those whose redemption is
-/// old enough. These are two ranges of one index.
+/// The closed coupons of a batch in a partition, in two ranges of one index: void, and redeemed.
 struct ClosedRange {
     day: Day,
     batch: i64,
     /// Redeemed then or before.
     until: Millis,
-    /// How long after its redemption a coupon is closed.
     cancel_days: u16,
 }
 
-/// The range after a partition and a batch, in the order of the index.
 fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> rusqlite::Result<Option<ClosedRange>> {
     let Some((day, batch)) = next_part(txn, after)? else { return Ok(None) };
     let cancel_days = txn.campaign_at(txn.batch_at(batch)?.campaign)?.terms.cancel_days;
@@ -80,7 +77,7 @@ impl ClosedRange {
     }
 }
 
-/// The partitions that have closed coupons; each is counted up to `enough`.
+/// Counts up to `enough` coupons of each partition.
 pub(crate) fn closed_partitions(
     txn: &Txn<'_>,
     now: Millis,
@@ -110,7 +107,6 @@ pub(crate) fn closed_partitions(
     Ok(partitions)
 }
 
-/// Codes of closed coupons of a partition, at most `limit`.
 pub(crate) fn closed_codes(
     txn: &Txn<'_>,
     day: Day,

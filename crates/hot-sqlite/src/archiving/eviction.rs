@@ -13,8 +13,7 @@ use crate::txn::Txn;
 /// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
 pub(crate) const EVICT_MAX: usize = 200;
 
-/// Replaces the rows of coupons that were copied in these versions by archived markers. Returns how
-/// many.
+/// Evicts the coupons that still have the version that was copied. Returns how many.
 pub(crate) fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
     let mut evicted = 0;
     if txn.is_sealed(day)? {

@@ -54,7 +54,6 @@ pub(crate) fn remove(
     Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
 }
 
-/// Looks at the next `rows` rows of the batches that expire on the day.
 fn remove_by_batch(
     txn: &Txn<'_>,
     day: Day,
@@ -92,7 +91,6 @@ fn remove_by_batch(
     Ok(after)
 }
 
-/// Removes the rows and counts them as archived. Returns how many.
 fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> rusqlite::Result<u64> {
     let removed = writing::delete_where(txn, which, asked)?;
     for (number, state) in &removed {

@@ -11,7 +11,6 @@ use crate::failure::damaged;
 use crate::rows::is_minted;
 use crate::txn::Txn;
 
-/// How many rows and archived markers a partition has.
 pub(crate) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
     let count = |sql: &str| txn.statement(sql)?.query_row([day.0], |row| unsigned(row, 0));
     let minted = count(concat!(
@@ -23,8 +22,7 @@ pub(crate) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
     Ok(minted + count_imported(txn, day)? + archived)
 }
 
-/// The coupons and archived markers of a page of a sealed partition. It reads the rows in the order of
-/// the table, so that each page of the table is read once. The order of codes is random there.
+/// Reads rows in the order of the table, where codes are random, so that it reads each page once.
 pub(crate) fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<Residue>> {
     let mut all: Vec<Option<Residue>> = page.iter().map(|_| None).collect();
     let mut order: Vec<(i64, usize)> = Vec::new();

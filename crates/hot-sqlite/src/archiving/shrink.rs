@@ -15,8 +15,7 @@ pub(crate) fn has_room_to_give(txn: &Txn<'_>) -> rusqlite::Result<bool> {
     Ok(free > FREE_PAGES_KEPT && free > pages / 4)
 }
 
-/// Gives some pages back, and returns whether it did: a file that another tool has rebuilt may not
-/// be able to.
+/// Returns whether it did: a file that another tool has rebuilt may not be able to.
 pub(crate) fn give_room_back(txn: &Txn<'_>) -> rusqlite::Result<bool> {
     let free = || txn.conn.pragma_query_value(None, "freelist_count", |row| row.get::<_, i64>(0));
     let before = free()?;

@@ -57,7 +57,6 @@ fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i6
     })
 }
 
-/// Deletes the row of a coupon in a partition, if it has one.
 pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<()> {
     let which = concat!("number = ", number_of!());
     delete_where(txn, which, params![day.0, code.as_str()]).map(drop)
@@ -85,8 +84,7 @@ pub(crate) fn delete_where(
     })
 }
 
-/// Writes a row back, into the partition `day`. Fails if its version is no longer the one that was
-/// read.
+/// Fails if the version of the row is no longer the one that was read.
 pub(crate) fn update(
     txn: &Txn<'_>,
     before: &Located,

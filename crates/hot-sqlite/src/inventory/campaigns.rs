@@ -11,7 +11,6 @@ use crate::columns::unsigned;
 use crate::txn::Txn;
 use crate::{campaigns, rows};
 
-/// Campaigns after a number, at most so many.
 pub(super) const CAMPAIGNS: &str = rows::select_campaign!(
     ", number, cold_issued, cold_redeemed, cold_void, CAST(number AS TEXT) AS position \
      FROM campaign WHERE number > ?1 ORDER BY number LIMIT ?2"

@@ -16,7 +16,6 @@ use crate::rows::CouponRow;
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
-/// The first partition from `from` on that has a plan, a row or an archived marker.
 pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Option<Day>> {
     let mut first: Option<Day> = None;
     for sql in [
@@ -41,8 +40,7 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Optio
     Ok(first.into_iter().chain(day).min())
 }
 
-/// Rows after a number, at most so many: in the order of the table, so that each page of the file is
-/// read once.
+/// In the order of the table, so that each page of the file is read once.
 pub(super) const ROWS: &str = rows::select_coupon!(
     ", CAST(number AS TEXT) AS position FROM coupon WHERE number > ?1 ORDER BY number LIMIT ?2"
 );
@@ -53,8 +51,8 @@ pub(super) fn row_item(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<RowItem
     Ok(RowItem { day: Day(row.get(1)?), is: is_of(txn, row).written_as(&code), code, astray: None })
 }
 
-/// The rows and archived markers of a page, without the rows that are gone by now. It reads rows in the
-/// order of the table, so that each page of the table is read once.
+/// Leaves out rows that are gone by now. Reads in the order of the table, so that it reads each
+/// page once.
 pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<RowItem>> {
     let mut order: Vec<(i64, usize)> = Vec::new();
     let mut all: Vec<Option<RowItem>> = Vec::with_capacity(page.len());
@@ -117,7 +115,6 @@ fn is_of(txn: &Txn<'_>, row: &Row<'_>) -> RowIs {
     is.unwrap_or_else(|error| RowIs::Unreadable(error.to_string()))
 }
 
-/// What these partitions have of these codes.
 pub(super) fn rows_at(
     txn: &Txn<'_>,
     keys: &[CodeKey],
@@ -143,7 +140,6 @@ pub(super) fn rows_at(
     Ok(all)
 }
 
-/// The row and the archived marker of a code in a partition.
 fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
     let number: Option<i64> = txn
         .statement(concat!("SELECT ", rows::number_of!()))?

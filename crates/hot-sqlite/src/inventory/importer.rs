@@ -23,7 +23,7 @@ use crate::{
     batches, campaigns, cancelled, directory, import, orders, partitions, rejected_lines, settings,
 };
 
-/// Writes one item. A second pass brings only what is newer than here.
+/// A second pass brings only what is newer than here.
 pub(super) fn put(txn: &Txn<'_>, item: &Item, pass: Pass) -> rusqlite::Result<()> {
     match item {
         Item::Partition(partition) => put_partition(txn, partition),

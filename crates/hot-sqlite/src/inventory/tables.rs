@@ -41,7 +41,7 @@ impl<'a> After<'a> {
     }
 }
 
-/// One page of a table. SQLite has indexes instead of index rows.
+/// SQLite has indexes instead of index rows.
 pub(super) fn page(
     txn: &Txn<'_>,
     of: Table,
@@ -77,7 +77,6 @@ pub(super) fn page(
     Ok(paged(found, limit))
 }
 
-/// Items and their positions.
 type Rows = Vec<(String, Item)>;
 
 fn paged(found: Rows, limit: usize) -> Page {

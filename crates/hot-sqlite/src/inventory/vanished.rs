@@ -36,7 +36,6 @@ fn row_of(txn: &Txn<'_>, item: &Item) -> rusqlite::Result<Option<(&'static str, 
     }))
 }
 
-/// Whether this store has an item.
 pub(super) fn has(txn: &Txn<'_>, item: &Item) -> rusqlite::Result<bool> {
     match row_of(txn, item)? {
         Some((row, values)) => {

@@ -18,8 +18,7 @@ pub(crate) enum Step {
     Decided(Box<Decision>, HandedOut),
     /// One more name for the coupon that a user has.
     Named(Box<Located>, NewEntry<i64>),
-    /// Many serials were gone. The cursor is written, and the issue goes on in the next
-    /// transaction.
+    /// Many serials were gone: the cursor is written, and the next transaction goes on there.
     Again(Cursor),
 }
 
@@ -28,7 +27,6 @@ pub(crate) enum Step {
 pub(crate) struct HandedOut {
     /// How far the serials of its batch are gone, if it is one of them.
     cursor: Option<Cursor>,
-    /// The coupon that it replaces.
     replaced: Option<Box<Coupon>>,
 }
 
@@ -100,7 +98,7 @@ pub(crate) fn run(
     }
 }
 
-/// Gives the next coupon of the stock. `then` is a second change in the same write.
+/// `then` is a second change in the same write.
 pub(super) fn hand_out(
     txn: &Txn<'_>,
     supply: &Supply<'_>,

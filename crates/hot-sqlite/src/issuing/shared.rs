@@ -12,7 +12,6 @@ use crate::claims::ClaimRows;
 use crate::stock::Supply;
 use crate::txn::Txn;
 
-/// One transaction of a change under a shared code.
 pub(crate) fn step(
     txn: &Txn<'_>,
     supply: &Supply<'_>,

@@ -17,10 +17,8 @@ use crate::txn::Txn;
 /// When a row expires, and its number.
 pub(super) type Key = (Millis, i64);
 
-/// What comes next in a list.
 #[derive(Clone, Copy)]
 pub(super) enum Next {
-    /// A row.
     Row(Key),
     /// Nothing up to there: the end of a batch, or a row that comes elsewhere.
     Nothing(Key),
@@ -32,7 +30,6 @@ const AHEAD: usize = 64;
 /// Batches that are found at a time, for a list of everybody's coupons.
 const BATCHES_AHEAD: usize = 16;
 
-/// All rows of a list after its position.
 pub(super) struct Sources<'a> {
     query: &'a ListQuery,
     /// Batches whose rows come later.
@@ -127,7 +124,6 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
-    /// What comes next; `None` at the end of the list.
     pub(super) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Option<Next>> {
         let (query, order) = (self.query, self.query.order);
         let mut first = match &mut self.usual {
@@ -197,8 +193,7 @@ fn comes_before(order: ListOrder, one: Key, other: Key) -> bool {
     }
 }
 
-/// Rows of a batch that expire with it. Rows with an expiry of their own are nothing here: they come
-/// from another source.
+/// Rows with an expiry of their own are nothing here: they come from another source.
 fn rows_of_batch(
     txn: &Txn<'_>,
     query: &ListQuery,
@@ -247,7 +242,6 @@ fn rows_of_batch(
     }
 }
 
-/// Rows with an expiry of their own: of a batch, of the holder, or of all.
 fn rows_of_own_expiry(
     txn: &Txn<'_>,
     query: &ListQuery,
@@ -312,8 +306,7 @@ fn batches_of_campaign(txn: &Txn<'_>, id: &CampaignId) -> rusqlite::Result<Vec<(
     txn.all(sql, [campaign.number], |row| Ok((Millis(row.get(0)?), row.get(1)?)))
 }
 
-/// The next batches of all that have rows, in the order of the list. The first may be the one in which
-/// `after` is.
+/// In the order of the list. The first may be the batch in which `after` is.
 fn batches_of_all(
     txn: &Txn<'_>,
     query: &ListQuery,

@@ -20,7 +20,6 @@ const STEP: Step = |conn| {
     )
 };
 
-/// The step after it.
 const NEXT_STEP: Step = |conn| conn.execute_batch("CREATE TABLE later (a)");
 
 /// A step that writes, and then fails.

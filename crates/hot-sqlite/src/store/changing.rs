@@ -16,7 +16,6 @@ use crate::txn::Txn;
 use crate::{Result, SqliteHot};
 
 impl SqliteHot {
-    /// Changes the coupon at `address`.
     pub(super) async fn change_coupon(&self, address: Address, change: Change) -> Result<Applied> {
         if self.readers.wait_for_the_disk() {
             // Callers read their pages in parallel here. The writer would read one page after the
@@ -32,7 +31,6 @@ impl SqliteHot {
         .await
     }
 
-    /// Changes the user's coupon of the campaign of a shared code.
     pub(super) async fn change_shared(
         &self,
         campaign: CampaignId,

@@ -21,7 +21,6 @@ macro_rules! select_audit {
 }
 pub(crate) use select_audit;
 
-/// Reads one of the rows that [`select_audit`] finds.
 pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
     let number: i64 = row.get(0)?;
     let kind = AuditKind::named(row.get_ref(3)?.as_str()?);
@@ -44,7 +43,6 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
 }
 
 impl Txn<'_> {
-    /// Enters what this transaction does.
     pub(crate) fn audit(&self, act: &Act, event: &AuditEvent) -> rusqlite::Result<()> {
         let changes = serde_json::to_string(&event.changes);
         let number = self

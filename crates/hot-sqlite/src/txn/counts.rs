@@ -8,7 +8,6 @@ use coupon::coupon::{Coupon, State};
 use coupon::time::Millis;
 use hot::protocol::StateCounts;
 
-/// What a transaction has changed so far.
 #[derive(Default)]
 pub(crate) struct Counts {
     shifts: RefCell<BTreeMap<i64, Shift>>,
@@ -25,7 +24,6 @@ pub(super) struct Shift {
 }
 
 impl Counts {
-    /// A coupon of `campaign` goes from one state to the one of `after`.
     pub(crate) fn change(&self, campaign: i64, from: &State, after: &Coupon) {
         let mut shifts = self.shifts.borrow_mut();
         let shift = shifts.entry(campaign).or_default();
@@ -33,23 +31,22 @@ impl Counts {
         shift.at = shift.at.max(Some(after.modified_at()));
     }
 
-    /// A coupon of `campaign` in this state is archived.
     pub(crate) fn archive(&self, campaign: i64, state: &str) {
         self.shifts.borrow_mut().entry(campaign).or_default().states.archive(state);
     }
 
-    /// Coupons come into `batch`.
-    pub(crate) fn arrive(&self, campaign: i64, batch: i64, count: i64) {
-        self.shifts.borrow_mut().entry(campaign).or_default().stock += count;
-        *self.arrivals.borrow_mut().entry(batch).or_default() += count;
+    /// A coupon comes into `batch`.
+    pub(crate) fn arrive(&self, campaign: i64, batch: i64) {
+        self.shifts.borrow_mut().entry(campaign).or_default().stock += 1;
+        *self.arrivals.borrow_mut().entry(batch).or_default() += 1;
     }
 
-    /// What is added to each campaign, by number. Begins again from nothing.
+    /// By the number of the campaign.
     pub(super) fn take_shifts(&self) -> BTreeMap<i64, Shift> {
         self.shifts.take()
     }
 
-    /// How many coupons are added to each batch, by number. Begins again from nothing.
+    /// By the number of the batch.
     pub(super) fn take_arrivals(&self) -> BTreeMap<i64, i64> {
         self.arrivals.take()
     }

@@ -37,7 +37,6 @@ impl Txn<'_> {
         self.seen.told.is_some()
     }
 
-    /// Tells that a change by `actor` replaced a coupon of `batch`.
     pub(crate) fn tell(&self, batch: i64, before: &Coupon, after: &Coupon, actor: &Actor) {
         let Some(told) = &self.seen.told else { return };
         for step in steps(before, after, actor) {

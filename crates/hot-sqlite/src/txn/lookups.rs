@@ -14,7 +14,6 @@ use crate::failure::damaged;
 use crate::rows::{self, BatchHere, CampaignHere};
 
 impl Txn<'_> {
-    /// A campaign by its name.
     pub(crate) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
         if let Some(number) = known {
@@ -27,7 +26,6 @@ impl Txn<'_> {
         self.campaign_at(number).map(Some)
     }
 
-    /// A campaign by its number.
     pub(crate) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
         let seen = self.seen()?;
         if let Some(campaign) = seen.campaigns.borrow().get(&number) {
@@ -40,7 +38,6 @@ impl Txn<'_> {
         Ok(campaign)
     }
 
-    /// A batch by its number.
     pub(crate) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
         let seen = self.seen()?;
         if let Some(batch) = seen.batches.borrow().get(&number) {
@@ -60,7 +57,6 @@ impl Txn<'_> {
         Ok(())
     }
 
-    /// The campaign and the batch that own the coupons of a batch.
     pub(crate) fn owner_at(&self, batch: i64) -> rusqlite::Result<Owner> {
         if let Some(owner) = self.seen.owners.borrow().get(&batch) {
             return Ok(owner.clone());
@@ -101,7 +97,6 @@ impl Txn<'_> {
         Ok(number.map(|number| (campaign, number)))
     }
 
-    /// Whether the partition is sealed: nothing in it can change any more.
     pub(crate) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
         let seen = self.seen()?;
         if let Some(sealed) = seen.sealed.borrow().get(&day) {

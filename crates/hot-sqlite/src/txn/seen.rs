@@ -14,11 +14,9 @@ use super::counts::Counts;
 use super::told::Told;
 use crate::rows::{BatchHere, CampaignHere};
 
-/// Most campaigns that are remembered, and most batches and days. With the largest metadata all
-/// readers together take some eight megabytes.
+/// Most entries of each map. With the largest metadata all readers take some eight megabytes.
 const SEEN_MAX: usize = 200;
 
-/// What was looked up.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// The number of changes of terms at the time of the look-ups.
@@ -62,7 +60,6 @@ impl Seen {
     }
 }
 
-/// Remembers `value`, in one of the maps of a [`Seen`].
 pub(super) fn keep<K: Eq + Hash, V: Clone>(seen: &RefCell<HashMap<K, V>>, key: K, value: &V) {
     let mut seen = seen.borrow_mut();
     if seen.len() >= SEEN_MAX {

@@ -7,12 +7,10 @@ use hot::feed::CouponStep;
 
 use crate::columns::signed;
 
-/// What a transaction has to tell.
 #[derive(Default)]
 pub(crate) struct Told(RefCell<Vec<Row>>);
 
-/// A row of the table `event`, without its number. The strings are of a coupon that is gone by the time they
-/// are written.
+/// A row of the table `event`. Its strings outlive the coupon that they are of.
 pub(super) struct Row {
     pub(super) at: i64,
     pub(super) kind: i64,
@@ -27,7 +25,6 @@ pub(super) struct Row {
 }
 
 impl Told {
-    /// A coupon of `batch` made a step of this kind.
     pub(super) fn push(&self, batch: i64, code: &str, kind: i64, step: &CouponStep<'_>) {
         self.0.borrow_mut().push(Row {
             at: step.at.0,
@@ -43,7 +40,6 @@ impl Told {
         });
     }
 
-    /// Everything so far. Begins again from nothing.
     pub(super) fn take(&self) -> Vec<Row> {
         self.0.take()
     }

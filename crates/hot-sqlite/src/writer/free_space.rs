@@ -5,10 +5,7 @@ use std::path::Path;
 /// Fewest free bytes, whatever the setting is: the pages of one small group.
 const FREE_LEAST: u64 = 64 << 10;
 
-/// Checks that the disk has room to write.
-///
-/// # Errors
-/// A sentence that says why there is no room to write.
+/// The error is a sentence that says why there is no room to write.
 pub(crate) fn free_space(folder: &Path, free_min: u64) -> Result<(), String> {
     let stat = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
     if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {

@@ -15,16 +15,13 @@ use crate::fair_file_lock::FairFileLock;
 use crate::schema::{SCHEMA_VERSION, version};
 use crate::txn::{Seen, Txn, bound, roll_back};
 
-/// What the writer thread works with.
 pub(crate) struct Desk {
     pub(crate) conn: Connection,
     pub(crate) file_lock: FairFileLock,
     pub(crate) folder: PathBuf,
     /// With fewer free bytes nothing is written.
     pub(crate) free_min: u64,
-    /// Whether the feed tells of changes.
     pub(crate) tells: bool,
-    /// Counts the statements that run.
     pub(crate) statements: Arc<AtomicU64>,
 }
 

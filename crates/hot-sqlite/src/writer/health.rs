@@ -2,18 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-/// Time between two commits that are tried only to see whether they fail. Any client may ask for
-/// the health of the store, as often as it likes.
+/// Time between two probes, commits that only show whether commits fail: any client may ask for one.
 pub(super) const PROBED_EVERY: Duration = Duration::from_secs(1);
 
-/// How the last commits ended.
 #[derive(Default)]
 pub(super) struct Health {
     /// When the writer began the group that it writes now.
     pub(super) busy_since: Option<Instant>,
     /// When and why the last commit failed; `None` after one that succeeded.
     pub(super) failed: Option<(Instant, String)>,
-    /// When a commit was last tried only to see whether it fails.
     probed: Option<Instant>,
 }
 
@@ -26,8 +23,7 @@ pub(crate) enum Unwell {
 }
 
 impl Health {
-    /// Whether it is time for a commit that only shows whether commits fail. Of many callers at a
-    /// time one gets a yes.
+    /// Whether it is time for a probe. Of many callers at a time one gets a yes.
     pub(super) fn may_probe(&mut self) -> bool {
         let is_time = self.probed.is_none_or(|at| at.elapsed() >= PROBED_EVERY);
         if is_time {
@@ -36,8 +32,7 @@ impl Health {
         is_time
     }
 
-    /// Whether the last commit succeeded and none takes longer than `timeout`. `waiting`: how long
-    /// the oldest job has waited.
+    /// `waiting`: how long the oldest job has waited.
     pub(super) fn well(&self, waiting: Duration, timeout: Duration) -> Result<(), Unwell> {
         let busy = self.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
         if waiting.max(busy) > timeout {

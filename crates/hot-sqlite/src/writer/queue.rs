@@ -15,8 +15,7 @@ use tokio::sync::oneshot;
 use super::health::Health;
 use crate::txn::Txn;
 
-/// Longest wait for a group to fill. As measured, a longer wait gains nothing and a shorter one
-/// splits groups.
+/// Longest wait for a group to fill. Measured: longer gains nothing, shorter splits groups.
 const GATHER: Duration = Duration::from_micros(300);
 
 /// Most jobs of one commit, so that the first of them does not wait for thousands.
@@ -34,12 +33,10 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, ended: Result<(), HotError>);
 }
 
-/// Whole microseconds.
 pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A [`Job`] of one caller.
 pub(super) struct Task<T, F> {
     body: F,
     claimed: Arc<AtomicU8>,
@@ -97,18 +94,15 @@ where
     }
 }
 
-/// Jobs that wait.
 #[derive(Default)]
 pub(super) struct Queue {
     /// Each with the moment at which it came.
     pub(super) jobs: VecDeque<(Instant, Box<dyn Job>)>,
     /// The writer sleeps until there are this many jobs.
     pub(super) want: usize,
-    /// No more jobs are taken in.
     pub(super) closed: bool,
 }
 
-/// What callers and the writer thread share.
 #[derive(Default)]
 pub(super) struct Shared {
     queue: Mutex<Queue>,
@@ -133,7 +127,6 @@ impl Shared {
         self.health().busy_since = None;
     }
 
-    /// Notes why a commit failed, or that it succeeded.
     pub(super) fn committed(&self, failed: Option<String>) {
         self.health().failed = failed.map(|why| (Instant::now(), why));
     }
@@ -143,8 +136,7 @@ impl Shared {
     }
 }
 
-/// Closes the queue when the writer thread ends, also by a panic: answers the jobs that wait, and
-/// no more are taken in.
+/// When the writer thread ends, also by a panic, closes the queue and answers the jobs in it.
 pub(super) struct Closing<'a>(pub(super) &'a Shared);
 
 impl Drop for Closing<'_> {
@@ -159,8 +151,7 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Waits for a job, then for `expected` jobs, then takes all there are. `None` when the queue is
-/// closed and empty.
+/// Waits for a job, then for `expected` jobs. `None` when the queue is closed and empty.
 pub(super) fn next_group(shared: &Shared, expected: usize) -> Option<Vec<Box<dyn Job>>> {
     let mut queue = shared.queue();
     queue.want = 1;

@@ -5,7 +5,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{BatchItem, ClaimItem, Item, PartitionItem, RowIs, RowItem};
 
-/// How many items, and the sum of their hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) count: u64,

@@ -41,8 +41,7 @@ pub struct Copied {
     pub again: bool,
 }
 
-/// What differs between two stores: how many there are of a sort on each side, and whether it is
-/// their content that differs.
+/// What two stores have of one sort of item: how many, and the sum over their hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
     /// What is compared.
@@ -115,8 +114,6 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// Puts a page into the target.
-///
 /// The source may be in use. Then a day, a campaign or a batch may have been made after those were
 /// copied, and what came into it arrives before it: a target that lacks it says that it is damaged.
 async fn put(
@@ -155,10 +152,7 @@ async fn put_once_more(
     to.put(items, Pass::Again).await
 }
 
-/// A page of what a copy takes.
-///
-/// # Errors
-/// Those of reading; [`HotError::Damaged`] names an item that cannot be read, so that none is left out.
+/// [`HotError::Damaged`] names an item that cannot be read, so that a copy leaves none out.
 async fn in_effect(
     store: &dyn Inventory,
     of: Table,
@@ -172,9 +166,6 @@ async fn in_effect(
 }
 
 /// Counts and hashes of everything on both sides; some minutes for a hundred million coupons.
-///
-/// # Errors
-/// Those of reading.
 pub async fn compare(
     from: &dyn Inventory,
     to: &dyn Inventory,
@@ -264,7 +255,6 @@ async fn id_of(store: &dyn Inventory) -> Result<String, HotError> {
     there.ok_or_else(|| HotError::Damaged("a setting is not there after it was set".into()))
 }
 
-/// Deletes from `to` what is not in `from` any more.
 async fn remove_vanished(
     from: &dyn Inventory,
     to: &dyn Importer,
@@ -291,7 +281,6 @@ async fn remove_vanished(
     }
 }
 
-/// Where a pass stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Position {
     pass: Pass,
@@ -303,7 +292,6 @@ struct Position {
 }
 
 impl Position {
-    /// From what was kept in the target.
     fn of(kept: Option<&str>) -> Position {
         let start = |pass| Position { pass, table: Some(COPIED[0]), after: None, resumed: false };
         let Some(text) = kept else { return start(Pass::First) };

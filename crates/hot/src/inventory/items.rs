@@ -25,7 +25,7 @@ pub enum Item {
     Campaign(Box<CampaignItem>),
     /// A login.
     Account {
-        /// It.
+        /// The account.
         account: Account,
         /// When it was made.
         created_at: Millis,
@@ -44,7 +44,7 @@ pub enum Item {
         campaign: CampaignId,
         /// The batch.
         batch: BatchId,
-        /// It.
+        /// The line.
         line: RejectedLine,
         /// When it was kept.
         at: Millis,
@@ -132,7 +132,7 @@ pub struct RowItem {
 pub enum RowIs {
     /// A coupon.
     Coupon {
-        /// It, as its events say.
+        /// The coupon, as its events say.
         coupon: Box<Coupon>,
         /// What the columns say that its events do not.
         differs: Option<String>,

@@ -76,8 +76,7 @@ pub fn change<H: Here, S>(
 }
 
 impl<H: Here> Accepted<H> {
-    /// The later expiry day that the coupon moves to, if it does: the store reads whether the partition
-    /// of that day is closing.
+    /// The later day that the coupon moves to: the store reads whether its partition is closing.
     pub fn later_day(&self) -> Option<Day> {
         self.later_day
     }
@@ -117,7 +116,6 @@ impl<H: Here> Accepted<H> {
     }
 }
 
-/// Who holds the coupon after a change and did not before.
 pub(super) fn new_holder<'a>(before: &Coupon, after: &'a Coupon) -> Option<&'a UserId> {
     after.holder().filter(|holder| before.holder() != Some(holder))
 }

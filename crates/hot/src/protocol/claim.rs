@@ -174,8 +174,7 @@ impl<'a, H: Here> Counting<'a, H> {
         next
     }
 
-    /// Whether `located` may have been replaced, so that the store looks for its [`Replacement`]. Most
-    /// coupons still work: no look-up.
+    /// Whether the store must look for a [`Replacement`]: not if the coupon still works, as most do.
     pub fn may_be_replaced(&self, located: &Located<H>, at: Millis) -> bool {
         irreplaceable(&located.coupon, located.terms(), self.user, at).is_none()
     }
@@ -261,8 +260,7 @@ impl ClaimIntent {
     }
 }
 
-/// Whether an event of this kind can make `user` the holder: an issue to them, or a redemption by them, which
-/// is how a bearer code gets its holder.
+/// Whether it is an issue to `user`, or a redemption by them, which gives a bearer code its holder.
 pub fn makes_holder(kind: &EventKind, user: &UserId) -> bool {
     match kind {
         EventKind::Issued { to, .. } => to == user,
@@ -317,8 +315,7 @@ pub enum Finish {
     Give(Box<Coupon>),
     /// Nothing, as long as this stands in the way.
     Blocked(Refusal),
-    /// The coupon takes its next version as it is, so that the change which began the entry can no more
-    /// be written.
+    /// The coupon takes its next version as it is, so that the change that began the entry fails.
     Fence(Box<Coupon>),
 }
 

@@ -18,8 +18,7 @@ use super::located::{Decision, Here, Located};
 /// more to read. A client names an attempt to get a coupon: sixteen are several lost answers.
 const NAMES_OF_USER_MAX: usize = 16;
 
-/// Whether one more name for the one coupon that a user has is kept, when there are so many. Past
-/// it the request is answered with the same coupon all the same.
+/// Whether one more name for a user's one coupon is kept. If not, the answer is still that coupon.
 fn keeps_name(change: &Change, names: usize) -> bool {
     !matches!(change.asker, Asker::User(_)) || names < NAMES_OF_USER_MAX
 }
@@ -191,15 +190,13 @@ pub fn give<H: Here, S: Clone>(
     Decision::accepted(offered.clone(), after, entry, issue.actor.clone())
 }
 
-/// The code that a reference `replaces:CODE` names, however it is written: with the prefix of a
-/// minted code or without it, it is one coupon.
+/// The code that a reference `replaces:CODE` names, with the prefix of a minted code or without it.
 pub fn replaced(keys: &[CodeKey], reference: Option<&IssueRef>) -> Option<Code> {
     let text: CodeText = reference?.replaces()?.parse().ok()?;
     let minted = text.minted().filter(|code| router::home(keys, code).is_some());
     Some(minted.unwrap_or_else(|| text.foreign().clone()))
 }
 
-/// Why a coupon is not replaced by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Irreplaceable {
     /// It is somebody else's: nothing is said of it.
@@ -210,9 +207,8 @@ pub(super) enum Irreplaceable {
     Refused(Refusal),
 }
 
-/// Only what nothing can bring back to its holder is replaced: one that still works is given again
-/// as it is, one that an admin can extend or whose redemption can be cancelled is refused by what
-/// stands in the way, and of somebody else's nothing is said.
+/// Only what nothing can bring back to its holder is replaced: neither an extension nor the
+/// cancellation of its redemption.
 pub(super) fn irreplaceable(
     coupon: &Coupon,
     campaign: &Campaign,

@@ -69,8 +69,7 @@ impl<H: Here> Located<H> {
     }
 }
 
-/// The answer to a change, and what has to be written for it. `S` is where a store writes a new entry
-/// of a claim.
+/// The answer to a change, and what to write for it. `S` is where a new entry of a claim goes.
 #[derive(Clone, Debug)]
 pub struct Decision<H, S> {
     /// The answer.

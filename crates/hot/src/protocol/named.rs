@@ -25,8 +25,7 @@ pub fn batch_before(
     Some(if is_same { Named::Same(batch) } else { Named::Refused(Refusal::NameTaken) })
 }
 
-/// A tag of what may change of a campaign: it is another one after each change, and the same in every process and
-/// release.
+/// Differs after each change of a campaign, and is the same in every process and release.
 pub fn terms_tag(campaign: &Campaign) -> u64 {
     let Campaign { name, metadata, paused, per_user_limit, .. } = campaign;
     let window = [campaign.issue_from, campaign.issue_until].map(|at| at.map(|at| at.0));

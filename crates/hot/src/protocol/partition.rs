@@ -82,8 +82,7 @@ pub fn closed_until(cancel_days: u16, now: Millis) -> Millis {
     now.plus_ms(-Millis(0).plus_days(cancel_days).0 - bound_ms(cancel_days))
 }
 
-/// How long a coupon waits that can no longer be cancelled. Where nothing can be cancelled, no clock
-/// can admit it.
+/// Where nothing can be cancelled, no clock can admit it.
 fn bound_ms(cancel_days: u16) -> i64 {
     if cancel_days > 0 { CLOSED_BOUND_MS } else { 0 }
 }

@@ -1,7 +1,7 @@
 //! What a store learns from the cold tier after it was restored from a backup.
 
 use coupon::coupon::{Coupon, State};
-use coupon::imported::ImportedState;
+use coupon::imported::{ImportedState, import_order};
 
 /// Serials that every day skips after a restore: far more than are minted between two backups. A
 /// day has room for sixty such gaps.
@@ -29,8 +29,7 @@ pub fn is_known(archived: &Coupon, stored: StoredFacts) -> bool {
         }
 }
 
-/// What a line of an import would have to say for the coupon to be as it is: no later line moves it
-/// forward.
+/// What a line would have to say for the coupon to be as it is: no later line moves it forward.
 pub fn imported_state_of(coupon: &Coupon) -> ImportedState {
     match coupon.state() {
         State::Available => ImportedState::Available,
@@ -43,7 +42,7 @@ pub fn imported_state_of(coupon: &Coupon) -> ImportedState {
             at: redemption.at,
             // A line that named no order has got this one.
             order: Some(redemption.order.clone())
-                .filter(|order| order.as_str() != format!("import:{}", coupon.code())),
+                .filter(|order| *order != import_order(coupon.code())),
         },
         State::Void { holder } => {
             ImportedState::Void { holder: holder.clone(), issued_at: coupon.issued_at() }

@@ -14,8 +14,7 @@ use super::located::{Decision, Here, Located};
 pub struct SharedAsk {
     /// The user.
     pub user: UserId,
-    /// The issue of a coupon to a user who has none that they can take; `None` where the change never
-    /// takes a new one.
+    /// The issue to a user who has no coupon to take; `None` if the change never takes a new one.
     pub issue: Option<Change>,
     order: OrderRef,
 }
@@ -38,7 +37,6 @@ impl SharedAsk {
         }
     }
 
-    /// The order.
     pub(super) fn order(&self) -> &OrderRef {
         &self.order
     }
@@ -88,7 +86,6 @@ pub fn shared<H: Here, S>(
     None
 }
 
-/// Whether the order has to do with this coupon already.
 fn is_of(coupon: &Coupon, user: &UserId, order: &OrderRef, at: Millis) -> bool {
     let held = coupon.running_hold(at).is_some_and(|hold| hold.by == *user && hold.order == *order);
     let redeemed = coupon.redemption_of(order).is_some_and(|past| past.by.as_ref() == Some(user));

@@ -2,8 +2,7 @@
 
 use coupon::coupon::State;
 
-/// Issued, redeemed and void coupons, in this order. Available ones are not counted: they are the rest
-/// of the stock.
+/// Issued, redeemed and void coupons, in this order. The rest of the stock is available.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateCounts {
     /// In both tiers.

@@ -22,10 +22,8 @@ pub(super) const NOW: Millis = Millis(1_795_176_000_000);
 /// The partition of the campaign's coupons, thirty days later.
 pub(super) const DAY: Day = Day(20_807);
 
-/// Where the next entry of a claim goes.
 pub(super) const SLOT: u32 = 7;
 
-/// The campaign that was read with a coupon.
 #[derive(Clone, Debug)]
 pub(super) struct InTest(Arc<Campaign>);
 

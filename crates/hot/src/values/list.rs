@@ -59,7 +59,6 @@ pub struct ListedPage {
     pub coupons: Vec<CouponSnapshot>,
     /// The position of each coupon in the list.
     pub positions: Vec<ListPosition>,
-    /// `None` at the end. A page may be short, even empty, and have a next: a store reads a bounded
-    /// number of rows for each.
+    /// `None` at the end. A short or empty page may have a next: each reads a bounded number of rows.
     pub next: Option<ListPosition>,
 }

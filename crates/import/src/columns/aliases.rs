@@ -5,8 +5,7 @@
 
 use super::Column;
 
-/// What other systems call a column, as [`super::normal`] writes a name, with blanks between the
-/// names.
+/// Names as [`super::normal`] writes them, with blanks between them.
 pub(super) fn of(column: Column) -> &'static str {
     match column {
         Column::Code => {

@@ -5,10 +5,9 @@ use std::str::FromStr;
 
 use super::{Column, clipped, known};
 
-/// Where a column of a mapping is in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The column at this position, from 1.
+    /// From 1.
     Number(usize),
     /// The column with this name in the header, ignoring case.
     Name(String),
@@ -19,40 +18,24 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnMap(Vec<(Column, Source)>);
 
-/// Why a text is no column map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadColumnMap {
-    /// An entry is not two names with a colon in between.
     #[error("has {found:?}, want COLUMN:NAME or COLUMN:NUMBER, as in code:1,expires_at:만료일")]
-    Form {
-        /// The entry.
-        found: String,
-    },
-    /// There is no such column.
+    Form { found: String },
     #[error("names {found:?}, want one of {}", known())]
-    Unknown {
-        /// The name.
-        found: String,
-    },
-    /// A column is mapped twice.
+    Unknown { found: String },
     #[error("names {column} twice")]
-    Doubled {
-        /// The column.
-        column: Column,
-    },
-    /// The map does not name the code, which has to be there.
+    Doubled { column: Column },
     #[error("leaves out code: say which column it is")]
     NoCode,
 }
 
 impl ColumnMap {
-    /// The columns and where they are, in the order of the text.
+    /// In the order of the text.
     pub fn entries(&self) -> &[(Column, Source)] {
         &self.0
     }
-}
 
-impl ColumnMap {
     /// Whether a column is found by its name, so that there must be a header.
     pub(crate) fn has_names(&self) -> bool {
         self.0.iter().any(|(_, source)| matches!(source, Source::Name(_)))

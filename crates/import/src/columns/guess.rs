@@ -6,16 +6,13 @@ use strsim::osa_distance;
 
 use super::{Column, clipped, normal};
 
-/// A name that a cell of a header was perhaps meant to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guess {
-    /// The position of the cell, from 1.
+    /// From 1.
     pub at: usize,
-    /// The cell.
     pub found: String,
     /// The nearest name, that of a column or an alias.
     pub name: &'static str,
-    /// The column of that name.
     pub column: Column,
 }
 

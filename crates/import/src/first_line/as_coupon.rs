@@ -11,7 +11,6 @@ use super::super::dates::{self, DateOrder};
 const WORDS: [&str; 8] =
     ["codes", "coupon", "coupons", "voucher", "vouchers", "serial", "number", "numbers"];
 
-/// A line that can be read as a coupon.
 pub(super) struct Coupon {
     /// Whether it has a date, which no header has.
     pub(super) is_dated: bool,
@@ -19,9 +18,6 @@ pub(super) struct Coupon {
 
 /// The cells as a coupon under these columns: the code is a code, and dates are dates or empty.
 /// Other faults reject the row, not the file.
-///
-/// # Errors
-/// The first fault for which the line is no coupon.
 pub(super) fn coupon(
     cells: &[&str],
     columns: &[Option<Column>],

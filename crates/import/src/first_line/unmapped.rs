@@ -9,7 +9,6 @@ use super::{BadHeader, Layout, MAP_IT, check_name};
 /// The columns of a file without a header. All but the first may be missing at the end.
 pub(super) const WITHOUT_HEADER: [Column; 3] = [Column::Code, Column::ValidFrom, Column::ExpiresAt];
 
-/// The line as a coupon, or else as a header.
 pub(super) fn unmapped(cells: &[&str], format: &FileFormat) -> Result<Layout, BadHeader> {
     if let Some(export) = KnownExport::of(cells) {
         return of_export(export, cells, format);
@@ -43,7 +42,6 @@ fn neither(fault: &str, columns: &str) -> BadHeader {
     ))
 }
 
-/// The names of all columns, and the one that a cell was perhaps meant to be.
 fn known_or_guess(cells: &[&str]) -> String {
     match Guess::of(cells.iter().copied()) {
         Some(guess) => format!("{}; {guess}", known()),
@@ -51,7 +49,6 @@ fn known_or_guess(cells: &[&str]) -> String {
     }
 }
 
-/// The header of an export that is known.
 fn of_export(
     export: &'static KnownExport,
     cells: &[&str],

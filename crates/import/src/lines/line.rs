@@ -16,24 +16,21 @@ pub const REJECTED_TEXT_MAX: usize = 500;
 
 const _: () = assert!(LONG_LINE_SHOWN_MAX <= LINE_LEN_MAX);
 
-/// One record of the file: a line, or several if a quoted cell has line ends in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The number of its first line in the file, from 1; the header and empty lines count.
     pub number: u64,
     shown: String,
-    /// Why it is no text.
     fault: Option<RowError>,
 }
 
 impl Line {
-    /// The line with these bytes, without its line end.
+    /// `raw` is without its line end.
     pub(super) fn of(number: u64, raw: Vec<u8>, encoding: Encoding) -> Line {
         let (shown, fault) = read(raw, encoding);
         Line { number, shown, fault }
     }
 
-    /// The same record, with the fault that a quote of it is not closed up to the line `last`.
     pub(super) fn with_open_quote(self, last: u64) -> Line {
         Line { fault: Some(RowError::OpenQuote { last }), ..self }
     }

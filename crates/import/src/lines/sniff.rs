@@ -6,19 +6,15 @@ use super::super::encoding::Encoding;
 /// a byte-order mark has zero bytes everywhere.
 pub const SNIFF_LEN: usize = 1_024;
 
-/// What the file is instead of a CSV, and what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCsv {
-    /// A zip archive with a workbook in it.
     #[error("this is an Excel workbook; save it as CSV UTF-8 and send that")]
     Workbook,
     /// The format before xlsx.
     #[error("this is an old Excel workbook (xls); save it as CSV UTF-8 and send that")]
     OldWorkbook,
-    /// Any other zip archive.
     #[error("this is a zip archive; unpack it and send the CSV that is in it")]
     Zip,
-    /// A gzip stream.
     #[error("this is gzip; unpack it and send the CSV that is in it")]
     Gzip,
     /// It has zero bytes: no text, or text in an encoding that is not recognised.
@@ -27,19 +23,14 @@ pub enum NotCsv {
          encoding if it is UTF-16"
     )]
     ZeroBytes,
-    /// A PDF document.
     #[error("this is a PDF document; export the codes as CSV UTF-8 and send that")]
     Pdf,
-    /// A Parquet file.
     #[error("this is a Parquet file; export it as CSV UTF-8 and send that")]
     Parquet,
-    /// JSON or JSON lines.
     #[error("this looks like JSON; convert it to CSV UTF-8 with a column `code` and send that")]
     Json,
-    /// A page, very often a login or an error.
     #[error("this is an HTML or XML page, often an error page saved as a file; send the CSV")]
     Html,
-    /// Lines that end with `\r` alone.
     #[error("the lines end as on an old Mac (CR alone); save it with Unix or Windows line ends")]
     OldMac,
 }

@@ -18,7 +18,6 @@ use super::{Defaults, RowError};
 /// The cells of one line by column; a missing cell is empty.
 pub(super) struct Row<'a> {
     pub(super) cells: [&'a str; Column::ALL.len()],
-    /// The cells that say the state, and how.
     pub(super) states: Vec<(StateSign, &'a str)>,
     export: Option<&'static KnownExport>,
     values: &'a ValueMap,
@@ -26,7 +25,6 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A row without cells.
     pub(super) fn of(
         export: Option<&'static KnownExport>,
         values: &'a ValueMap,

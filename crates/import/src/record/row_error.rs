@@ -7,27 +7,19 @@ use super::super::columns::Column;
 use super::super::dates::DateFault;
 use super::super::lines::LINE_LEN_MAX;
 
-/// Why a row is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
-    /// The line is blank.
     #[error("line is empty")]
     Empty,
-    /// The line has more than [`LINE_LEN_MAX`] bytes.
     #[error("line has more than {LINE_LEN_MAX} bytes")]
     TooLong,
-    /// The bytes are not UTF-8.
     #[error("line is not UTF-8 at byte {at}")]
     NotUtf8 {
-        /// Position of the first bad byte in the line, from 0.
+        /// Of the first bad byte in the line, from 0.
         at: usize,
     },
-    /// The bytes do not decode in the encoding of the file.
     #[error("line is not {encoding} throughout")]
-    Encoding {
-        /// The encoding.
-        encoding: &'static str,
-    },
+    Encoding { encoding: &'static str },
     /// A quote is not closed in a record of one line.
     #[error("a quote is not closed in its line")]
     Quote,
@@ -40,10 +32,8 @@ pub enum RowError {
         /// The last line of the record.
         last: u64,
     },
-    /// The number of cells is not that of the columns.
     #[error("line has {found} cells, want {want}")]
     Cells {
-        /// Cells found.
         found: usize,
         /// The number wanted, in words.
         want: String,
@@ -51,29 +41,15 @@ pub enum RowError {
     /// The line is the header again: two files were joined.
     #[error("line is a header, want a coupon")]
     Header,
-    /// The cell of the code is no code.
     #[error(transparent)]
     BadCode(#[from] BadCode),
-    /// A spreadsheet rounded the code; its last digits are lost.
     #[error(
         "code is {found:?}: a spreadsheet took it for a number and damaged it; format the \
          column as text before the codes are put in, and export again"
     )]
-    DamagedCode {
-        /// The cell.
-        found: String,
-    },
-    /// The cell is neither a date nor an instant.
+    DamagedCode { found: String },
     #[error("{column} is {found:?}, {fault}")]
-    BadDate {
-        /// The column.
-        column: Column,
-        /// The cell.
-        found: String,
-        /// Why it is none.
-        fault: DateFault,
-    },
-    /// Two dates are in the wrong order.
+    BadDate { column: Column, found: String, fault: DateFault },
     #[error(
         "{first} is {} and {then} is {}, want {first} {relation} {then}",
         given(first_found),
@@ -84,68 +60,45 @@ pub enum RowError {
         first: Column,
         /// Its cell; empty if the campaign's date was taken.
         first_found: String,
-        /// The column with the date that has to be later.
         then: Column,
-        /// Its cell; empty if the campaign's date was taken.
         then_found: String,
         /// `before`, or `not after`.
         relation: &'static str,
     },
-    /// The cell of the state is no state.
     #[error(
         "state is {found:?}, want available, issued, redeemed or void; say what other values mean with \
          values, as in values={found}:redeemed"
     )]
-    BadState {
-        /// The cell.
-        found: String,
-    },
+    BadState { found: String },
     /// The coupon can be used more than once, or never.
     #[error("the coupon can be used {found:?} times, want 1; make a shared code for it instead")]
-    NotOnce {
-        /// The cell.
-        found: String,
-    },
-    /// A column without a name has a cell.
+    NotOnce { found: String },
     #[error("column {at} has no name and is {found:?}, want none; name it in the first line")]
     Unnamed {
-        /// Its position, from 1.
+        /// From 1.
         at: usize,
-        /// The cell.
         found: String,
     },
-    /// Coupons in this state do not have this cell.
     #[error("{column} is {found:?}, want none: the coupon is {state}")]
-    Misplaced {
-        /// The column.
-        column: Column,
-        /// The cell.
-        found: String,
-        /// The state of the row.
-        state: &'static str,
-    },
-    /// A coupon that was issued has no user.
+    Misplaced { column: Column, found: String, state: &'static str },
     #[error(
         "user_id is empty, want one: the coupon was issued; or map the state with values, as in \
          values=VALUE:available"
     )]
     MissingUser,
-    /// A redeemed coupon has no time of redemption.
     #[error(
         "redeemed_at is empty, want one: the coupon is redeemed; or map the state with values, as in \
          values=VALUE:void"
     )]
     MissingRedeemedAt,
-    /// The cell of the user is no `user_id`.
     #[error("user_id {0}")]
     BadUser(BadName),
-    /// The cell of the order is no `order_ref`.
     #[error("order_ref {0}")]
     BadOrder(BadName),
 }
 
 impl RowError {
-    /// The reason for programs that read the report. It never changes.
+    /// For programs that read the report: it never changes.
     pub fn as_str(&self) -> &'static str {
         match self {
             RowError::Empty => "EMPTY",

@@ -19,7 +19,6 @@ pub(crate) const SOURCE_HASH: &str = "couponry_hash";
 /// Header of a dead letter that says why.
 pub(crate) const REASON: &str = "couponry_reason";
 
-/// Where a command came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) offset: i64,
@@ -27,14 +26,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Of a message with this value and this timestamp.
     pub(crate) fn of(offset: i64, timestamp: Option<i64>, value: Option<&[u8]>) -> Source {
         let mut bytes = timestamp.unwrap_or(-1).to_be_bytes().to_vec();
         bytes.extend_from_slice(value.unwrap_or_default());
         Source { offset, hash: format!("{:032x}", xxh3_128(&bytes)) }
     }
 
-    /// The headers of a record about it.
     pub(crate) fn headers(&self, topic: &str, partition: i32) -> OwnedHeaders {
         let (partition, offset) = (partition.to_string(), self.offset.to_string());
         let rows = [
@@ -66,7 +63,6 @@ impl Source {
     }
 }
 
-/// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
@@ -90,7 +86,7 @@ struct Answer<'a> {
     problem: Option<&'a RawValue>,
 }
 
-/// The value of the record in the result topic; `document` is what couponry answered.
+/// `document` is what couponry answered.
 pub(crate) fn value(
     command: &Command,
     outcome: Outcome,

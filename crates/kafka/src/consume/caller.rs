@@ -30,7 +30,6 @@ pub(crate) struct Caller {
     counts: Arc<Counts>,
 }
 
-/// What couponry answered.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) outcome: Outcome,

@@ -22,23 +22,19 @@ pub(crate) enum Verb {
     Extend,
 }
 
-/// About which coupon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// The coupon with this code.
     Coupon(String),
     /// The next coupon of this campaign.
     Campaign(String),
 }
 
-/// A request that is to be sent.
 #[derive(Debug)]
 pub(crate) struct Command {
     /// What the sender calls it. It is only repeated in the answer.
     pub(crate) id: Option<String>,
     pub(crate) verb: Verb,
     pub(crate) target: Target,
-    /// The body of the request.
     pub(crate) body: Box<RawValue>,
     /// Commands of one lane are executed in order.
     pub(crate) lane: String,
@@ -47,27 +43,17 @@ pub(crate) struct Command {
 /// Why a message is no command. It goes to the dead-letter topic.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadCommand {
-    /// A message without a value.
     #[error("it has no value")]
     Empty,
-    /// Longer than [`COMMAND_BYTES_MAX`].
     #[error("it has {found} bytes, want at most {COMMAND_BYTES_MAX}")]
-    Size {
-        /// Bytes found.
-        found: usize,
-    },
+    Size { found: usize },
     /// Not JSON, or not of this form.
     #[error("it is no command: {0}")]
     Form(String),
-    /// The fields do not fit to each other.
     #[error("{0}")]
     Target(&'static str),
-    /// A name that no request could have.
     #[error("{field} cannot be used: want 1 to {NAME_CHARS_MAX} visible characters")]
-    Name {
-        /// The field.
-        field: &'static str,
-    },
+    Name { field: &'static str },
 }
 
 #[derive(Deserialize)]
@@ -102,8 +88,6 @@ impl Verb {
 }
 
 impl Command {
-    /// Reads the value of a message.
-    ///
     /// # Errors
     /// Any [`BadCommand`]. Whether the body makes sense is for couponry to say.
     pub(crate) fn read(value: Option<&[u8]>) -> Result<Command, BadCommand> {
@@ -126,7 +110,6 @@ impl Command {
         Ok(Command { id: text.command_id, verb: text.command, target, body, lane })
     }
 
-    /// The path of its route.
     pub(crate) fn path(&self) -> [&str; 4] {
         match &self.target {
             Target::Coupon(code) => ["v1", "coupons", code, self.verb.as_str()],

@@ -44,7 +44,6 @@ pub(crate) struct NewLane {
     pub(crate) lane: String,
 }
 
-/// How many commands there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) partitions: usize,
@@ -66,7 +65,6 @@ impl Ticket {
 }
 
 impl Desk {
-    /// Without partitions.
     pub(crate) fn new() -> Desk {
         Desk { state: Mutex::default(), ended: Condvar::new() }
     }
@@ -137,7 +135,6 @@ impl Desk {
         }
     }
 
-    /// Looks at one partition, or changes it.
     pub(crate) fn with<T>(
         &self,
         partition: i32,
@@ -163,12 +160,10 @@ impl Desk {
         (partition.epoch == ticket.epoch).then(|| change(partition))
     }
 
-    /// The next job of a lane.
     pub(crate) fn next_of(&self, NewLane { ticket, lane }: &NewLane) -> Option<Job> {
         self.of(ticket, |partition| partition.next_of(lane)).flatten()
     }
 
-    /// See [`Partition::answered`].
     pub(crate) fn answered(
         &self,
         ticket: &Ticket,
@@ -180,7 +175,6 @@ impl Desk {
         self.ended.notify_all();
     }
 
-    /// See [`Partition::gave_up`].
     pub(crate) fn gave_up(&self, ticket: &Ticket) {
         self.of(ticket, Partition::gave_up);
         self.ended.notify_all();
@@ -193,14 +187,12 @@ impl Desk {
         all.filter_map(|(number, it)| Some((*number, it.partition.position()?))).collect()
     }
 
-    /// See [`Partition::first_unanswered`].
     pub(crate) fn first_unanswered(&self) -> Vec<(i32, i64)> {
         let state = self.state();
         let all = state.partitions.iter();
         all.filter_map(|(number, it)| Some((*number, it.partition.first_unanswered()?))).collect()
     }
 
-    /// How much there is to do.
     pub(crate) fn load(&self) -> Load {
         let state = self.state();
         let mut load = Load { partitions: state.partitions.len(), ..Load::default() };

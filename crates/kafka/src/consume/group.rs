@@ -14,7 +14,6 @@ use super::limits::LEAVE_WAIT;
 use super::partition::Position;
 use super::progress::Counts;
 
-/// The context of the consumer.
 pub(crate) struct Group {
     pub(crate) topic: String,
     pub(crate) desk: Arc<Desk>,
@@ -23,7 +22,6 @@ pub(crate) struct Group {
     pub(crate) is_uncommitted: AtomicBool,
 }
 
-/// The consumer of commands.
 pub(crate) type GroupConsumer = BaseConsumer<Group>;
 
 impl ClientContext for Group {

@@ -29,14 +29,12 @@ const READ_MAX: usize = 1_000;
 /// Results of one partition are read so many commands ahead, then the partition is paused.
 const AHEAD: i64 = 2 * SPREAD_MAX;
 
-/// The results of the assigned partitions.
 pub(crate) struct Memory {
     reader: Reader,
     names: Names,
     partitions: HashMap<i32, Recall>,
 }
 
-/// The results of one partition.
 #[derive(Debug)]
 pub(crate) struct Recall {
     /// The next result to read.
@@ -94,7 +92,6 @@ impl Recall {
 }
 
 impl Memory {
-    /// Without partitions.
     pub(crate) fn new(brokers: &Brokers, group: &str, names: Names) -> Result<Memory, BridgeError> {
         let reader = config::reader(brokers, group, "read_uncommitted")?;
         Ok(Memory { reader, names, partitions: HashMap::new() })
@@ -114,7 +111,6 @@ impl Memory {
         Ok(())
     }
 
-    /// Forgets a partition.
     pub(crate) fn close(&mut self, partition: i32) -> Result<(), KafkaError> {
         match self.partitions.remove(&partition) {
             Some(recall) if !recall.is_done => {
@@ -176,12 +172,10 @@ impl Memory {
         Ok(())
     }
 
-    /// Whether an answer to the command at `offset` would have been read.
     pub(crate) fn covers(&self, partition: i32, offset: i64) -> bool {
         self.partitions.get(&partition).is_some_and(|recall| recall.covers(offset))
     }
 
-    /// The answer to this command, if it has had one.
     pub(crate) fn recall(&mut self, partition: i32, source: &Source) -> Option<Remembered> {
         self.partitions.get_mut(&partition)?.recall(source)
     }

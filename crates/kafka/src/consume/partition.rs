@@ -10,7 +10,6 @@ use super::answer::Source;
 use super::command::Command;
 use super::limits::SPREAD_MAX;
 
-/// A message of the topic.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) source: Source,
@@ -18,7 +17,6 @@ pub(crate) struct Taken {
     pub(crate) value: Option<Vec<u8>>,
 }
 
-/// What is to be done about a message.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) source: Source,
@@ -26,15 +24,18 @@ pub(crate) struct Job {
     pub(crate) work: Work,
 }
 
-/// How a message gets its answer.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// By a request.
     Send(Box<Command>),
     /// It has had this answer, at this offset of the results. It gets the same once more.
-    Repeat { value: Vec<u8>, at: i64 },
-    /// It is no command.
-    DeadLetter { reason: String, value: Option<Vec<u8>> },
+    Repeat {
+        value: Vec<u8>,
+        at: i64,
+    },
+    DeadLetter {
+        reason: String,
+        value: Option<Vec<u8>>,
+    },
 }
 
 #[derive(Debug)]
@@ -44,7 +45,6 @@ struct Slot {
     answered_at: Option<i64>,
 }
 
-/// What may be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// All commands before this offset are answered.
@@ -54,7 +54,7 @@ pub(crate) struct Position {
 }
 
 /// One partition between its assignment and its revocation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Partition {
     /// Tells apart two assignments of the same partition.
     pub(crate) epoch: u64,
@@ -74,23 +74,10 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// An empty one.
     pub(crate) fn new(epoch: u64) -> Partition {
-        Partition {
-            epoch,
-            waiting: VecDeque::new(),
-            window: VecDeque::new(),
-            lanes: HashMap::new(),
-            unanswered: 0,
-            running: 0,
-            done: None,
-            results_end: None,
-            remembered: None,
-            read_end: None,
-        }
+        Partition { epoch, ..Partition::default() }
     }
 
-    /// Adds a message behind the others.
     pub(crate) fn take(&mut self, taken: Taken) {
         self.waiting.push_back(taken);
     }
@@ -100,7 +87,6 @@ impl Partition {
         self.waiting.len() + self.unanswered
     }
 
-    /// How many commands are not begun yet.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }

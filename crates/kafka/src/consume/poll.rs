@@ -37,14 +37,12 @@ const TAKE_MAX: usize = 500;
 /// The longest question about a commit of an earlier owner. It is asked again.
 const ASK: Duration = Duration::from_secs(5);
 
-/// The consumer and all that it needs.
 pub(crate) struct Bridge<'a> {
     args: &'a ConsumeArgs,
     consumer: GroupConsumer,
     workers: Arc<Workers>,
     memory: Memory,
     runtime: &'a Handle,
-    /// What this thread knows of each assigned partition.
     known: HashMap<i32, Known>,
     committed_at: Instant,
     is_full: bool,
@@ -55,7 +53,6 @@ pub(crate) struct Bridge<'a> {
 #[derive(Debug, Default)]
 struct Known {
     epoch: u64,
-    /// The offset of the last commit.
     committed: Option<i64>,
     is_paused: bool,
 }
@@ -184,7 +181,6 @@ impl<'a> Bridge<'a> {
         list
     }
 
-    /// Begins the commands of a partition that may begin.
     fn begin(&mut self, number: i32) {
         let desk = &self.workers.desk;
         loop {

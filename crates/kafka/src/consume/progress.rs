@@ -9,7 +9,6 @@ use super::answer::Outcome;
 use super::desk::Desk;
 use super::limits::REPORT_EVERY;
 
-/// What has happened since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     accepted: AtomicU64,
@@ -23,7 +22,6 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// A command has this outcome.
     pub(crate) fn outcome(&self, outcome: Outcome) {
         let count = match outcome {
             Outcome::Accepted => &self.accepted,
@@ -43,7 +41,6 @@ impl Counts {
         self.dead.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request is to be sent again.
     pub(crate) fn again(&self) {
         self.again.fetch_add(1, Ordering::Relaxed);
     }
@@ -72,7 +69,6 @@ impl Counts {
         all.map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 
-    /// How many requests had to be sent again.
     pub(crate) fn sent_again(&self) -> u64 {
         self.again.load(Ordering::Relaxed)
     }
@@ -82,7 +78,6 @@ impl Counts {
     }
 }
 
-/// When the last line was.
 #[derive(Debug)]
 pub(crate) struct Report {
     at: Instant,

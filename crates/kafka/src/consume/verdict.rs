@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::limits::{INTERNAL_TRIES_MAX, WAIT_FIRST, WAIT_MAX, WAIT_MAX_NO_ANSWER};
 use crate::http::{NoAnswer, Reply};
 
-/// What to do with an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is the answer: the command was executed.
@@ -18,12 +17,9 @@ pub(crate) enum Verdict {
     Again(Again),
 }
 
-/// How to send a request again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Again {
-    /// After this pause.
     pub(crate) wait: Duration,
-    /// Who waits.
     pub(crate) who: Who,
 }
 

@@ -11,7 +11,6 @@ use super::partition::{Job, Work};
 use super::progress::Counts;
 use super::writer::{Writer, Written};
 
-/// What all workers share.
 pub(crate) struct Workers {
     pub(crate) desk: Arc<Desk>,
     pub(crate) caller: Caller,
@@ -31,7 +30,6 @@ struct Sent {
 }
 
 impl Workers {
-    /// Without a failure.
     pub(crate) fn new(
         desk: Arc<Desk>,
         caller: Caller,
@@ -41,7 +39,6 @@ impl Workers {
         Workers { desk, caller, writer, counts, failed: Mutex::new(None) }
     }
 
-    /// Why the process must end, if it must.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

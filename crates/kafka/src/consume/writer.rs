@@ -15,7 +15,6 @@ use crate::error::BridgeError;
 /// Pause while the producer has no room.
 const ROOM: Duration = Duration::from_millis(20);
 
-/// The topics of a consumer.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(crate) commands: String,
@@ -33,7 +32,6 @@ pub(crate) struct Writer {
 pub(crate) struct Written(DeliveryFuture);
 
 impl Writer {
-    /// A producer for these topics.
     pub(crate) fn new(brokers: &Brokers, names: Names) -> Result<Writer, BridgeError> {
         let producer = config::producer(brokers).create().map_err(unusable)?;
         Ok(Writer { producer, names })

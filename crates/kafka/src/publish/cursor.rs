@@ -41,7 +41,6 @@ pub(crate) struct Cursor {
     is_written: bool,
 }
 
-/// The value of the record.
 #[derive(Deserialize, Serialize)]
 struct Record {
     cursor: String,
@@ -81,7 +80,6 @@ impl Cursor {
         self.after.as_deref()
     }
 
-    /// The last event that was published.
     pub(crate) fn event_id(&self) -> Option<&str> {
         self.event_id.as_deref()
     }
@@ -105,7 +103,6 @@ impl Cursor {
         }
     }
 
-    /// The value of its record.
     pub(crate) fn record(&self) -> String {
         let record = Record {
             cursor: self.after.clone().unwrap_or_default(),

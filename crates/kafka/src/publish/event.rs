@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 /// Key of an event that is about no coupon and no campaign.
 const STORE: &str = "store";
 
-/// One event.
 #[derive(Debug)]
 pub(crate) struct Event {
     /// Its name, the same whenever it is read.
@@ -18,7 +17,6 @@ pub(crate) struct Event {
     pub(crate) at: String,
     /// The code of the coupon, else the campaign: events with one key are in order.
     pub(crate) key: String,
-    /// What it is about.
     subject: String,
     /// The event, byte for byte as the feed gives it.
     pub(crate) json: Box<RawValue>,
@@ -45,7 +43,6 @@ struct Change {
 }
 
 impl Event {
-    /// Reads an item of the feed.
     pub(crate) fn read(json: Box<RawValue>) -> Result<Event, serde_json::Error> {
         let fields: Fields = serde_json::from_str(json.get())?;
         let (key, subject) = match (fields.coupon, fields.change) {
@@ -63,7 +60,6 @@ impl Event {
         Ok(Event { id, kind, at, key, subject, json })
     }
 
-    /// The headers of its record.
     pub(crate) fn headers(&self, source: &str) -> OwnedHeaders {
         let rows = [
             ("ce_specversion", "1.0"),

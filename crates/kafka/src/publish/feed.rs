@@ -24,7 +24,6 @@ const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause, unless `Retry-After` says more.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The feed of one server.
 pub(crate) struct Feed<'a> {
     pub(crate) api: &'a Api,
     pub(crate) runtime: &'a Runtime,
@@ -38,13 +37,10 @@ pub(crate) struct Feed<'a> {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) events: Vec<Event>,
-    /// The cursor behind them.
     pub(crate) next_cursor: String,
-    /// Whether there are more already.
     pub(crate) has_more: bool,
 }
 
-/// What a read of the feed led to.
 #[derive(Debug)]
 pub(crate) enum Read {
     Page(Page),
@@ -64,7 +60,7 @@ struct Body {
     has_more: bool,
 }
 
-/// The reader that writes to a topic. The name of a topic is longer in few places than that of a reader may be.
+/// Cut to the longest name of a reader: the name of a topic may be longer.
 pub(crate) fn reader_of(topic: &str) -> String {
     format!("kafka:{topic}").chars().take(READER_CHARS_MAX).collect()
 }

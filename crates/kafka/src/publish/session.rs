@@ -23,7 +23,6 @@ const STEP: Duration = Duration::from_secs(5);
 /// what became of it.
 const LAST_STEPS: Duration = Duration::from_secs(10);
 
-/// The topics of a publisher.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) events: String,
@@ -44,7 +43,6 @@ pub(crate) struct Session<'a> {
     stop: &'a Stop,
 }
 
-/// What became of a page.
 #[derive(Debug)]
 pub(crate) enum Sent {
     /// Its events and the cursor are there, once.

@@ -7,7 +7,6 @@ use crate::finding::{Kind, Note, Said};
 use crate::verifier::{Verifier, VerifyError};
 
 impl Verifier<'_> {
-    /// Compares the side table of a partition with the files of the partition.
     pub(super) async fn side(&mut self, day: Day) -> Result<(), VerifyError> {
         let mut pauses = self.pauses().into_iter();
         loop {

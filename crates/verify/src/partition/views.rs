@@ -2,7 +2,6 @@
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
-use hot::inventory::RowIs;
 use router::Owner;
 
 use super::{Met, PartitionState};
@@ -10,7 +9,6 @@ use crate::catalog::Serial;
 use crate::rules::{self, Asked, Home, View};
 use crate::verifier::{Verifier, VerifyError};
 
-/// What is looked up for codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookUp {
     /// What the balance does not compare: the entries of coupons that were moved away.
@@ -22,7 +20,6 @@ pub(crate) enum LookUp {
 }
 
 impl Verifier<'_> {
-    /// The views of these codes, with what the directory, the claims and the index rows say of each.
     pub(crate) async fn views(
         &mut self,
         partition: PartitionState,
@@ -75,7 +72,7 @@ impl Verifier<'_> {
         look_up: LookUp,
     ) -> Result<(), VerifyError> {
         let asked = views.iter().enumerate().filter_map(|(at, (view, _))| {
-            let moved = view.rows.iter().any(|row| matches!(row.is, RowIs::Forwarding { .. }));
+            let moved = view.forward_to().is_some();
             let needed = match look_up {
                 LookUp::Unbalanced => moved,
                 LookUp::Needed => moved || rules::needs_entry(&view.home, view.day),
@@ -110,8 +107,7 @@ impl Verifier<'_> {
     ) -> Result<(), VerifyError> {
         let indexed = views.iter().enumerate().filter_map(|(at, (view, _))| {
             // A sealed partition deletes index rows and rows in any order.
-            let is_sealed = view.plan.is_some_and(|plan| plan.sealed);
-            Some((at, view.hot_coupon().filter(|_| !is_sealed)?.clone()))
+            Some((at, view.hot_coupon().filter(|_| !view.is_sealed())?.clone()))
         });
         let (at, coupons): (Vec<usize>, Vec<Coupon>) = indexed.unzip();
         for (at, unindexed) in at.into_iter().zip(self.hot.unindexed(coupons).await?) {

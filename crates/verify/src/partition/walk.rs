@@ -9,7 +9,6 @@ use hot::inventory::RowItem;
 use super::{Met, PartitionState};
 use crate::verifier::{ColdIs, Verifier, VerifyError};
 
-/// A walk over one partition.
 pub(super) struct Walk {
     /// The archive commit is that of the moment when cold was opened last.
     pub(super) partition: PartitionState,

@@ -8,7 +8,6 @@ use super::view::cold_place;
 use super::{Judged, View};
 use crate::finding::{Kind, Said};
 
-/// Checks each copy by itself, and against the other copies.
 pub(super) fn copies(view: &View, judged: &mut Judged) {
     for copy in &view.copies {
         match &copy.coupon {

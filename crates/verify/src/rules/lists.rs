@@ -6,7 +6,6 @@ use super::rows::said_of_coupon;
 use super::{Asked, Judged, View};
 use crate::finding::{Kind, Said};
 
-/// Checks that the claim of its holder and its index rows lead to the coupon.
 pub(super) fn lists(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let lies = || {
         let tier = if view.hot_coupon().is_some() { "hot" } else { "cold" };

@@ -19,7 +19,6 @@ pub(super) fn stranger(view: &View, coupon: &Coupon, judged: &mut Judged) {
     judged.find(Kind::OriginDiffers, &view.code, Said::new(view.hot_place(), says), other);
 }
 
-/// Compares the dates, the batch and the campaign of the coupon with what it came with.
 pub(super) fn origin(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let genesis = coupon.genesis();
     let came = [genesis.valid_from, genesis.expires_at, genesis.created_at];

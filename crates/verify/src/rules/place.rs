@@ -39,7 +39,7 @@ fn entry_says(entry: Option<&EntryItem>) -> String {
     }
 }
 
-/// Whether the partition of a day can ever be archived.
+/// The finding if the partition of a day can never be archived.
 pub(crate) fn folder(day: Day) -> Option<Finding> {
     let error = ColdStore::check_day(day).err()?;
     let one = Said::new("hot", "it has this partition");
@@ -47,7 +47,6 @@ pub(crate) fn folder(day: Day) -> Option<Finding> {
     Some(Finding { kind: Kind::CannotBeArchived, about, one, other })
 }
 
-/// Checks that the coupon lies where its expiry, its code and the directory say.
 pub(super) fn place(view: &View, coupon: &Coupon, judged: &mut Judged) {
     let lies = match (view.hot_coupon(), view.copies.first()) {
         (Some(_), _) | (None, None) => view.hot_place(),

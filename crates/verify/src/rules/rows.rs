@@ -8,7 +8,6 @@ use hot::inventory::{RowIs, RowItem};
 use super::{Judged, View};
 use crate::finding::{Kind, Said};
 
-/// Checks each row by itself, and that a code has one row.
 pub(super) fn rows(view: &View, judged: &mut Judged) {
     for row in &view.rows {
         if let Some(astray) = &row.astray {

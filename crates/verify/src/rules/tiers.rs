@@ -13,7 +13,6 @@ use super::view::cold_place;
 use super::{Judged, View};
 use crate::finding::{Kind, Note, Said};
 
-/// Compares what is in hot with what is in cold.
 pub(super) fn tiers(view: &View, judged: &mut Judged) {
     let newest = view.copies.iter().filter_map(|copy| Some((copy, copy.coupon.as_deref().ok()?)));
     let newest = newest.max_by_key(|(_, coupon)| coupon.version());

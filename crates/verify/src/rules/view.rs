@@ -15,7 +15,6 @@ use router::Owner;
 pub enum Home {
     /// It was minted: its batch and its first partition are inside it.
     Minted {
-        /// Whose it is.
         owner: Owner,
         /// The partition that it was minted for.
         day: Day,
@@ -30,22 +29,18 @@ pub enum Home {
 /// What another table says, if it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked<T> {
-    /// It was not read.
     Not,
-    /// What it says.
     Is(T),
 }
 
 /// Everything that both tiers say of one code in one partition.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The partition.
     pub day: Day,
     /// The code as it is stored.
     pub code: String,
     /// The partition's plan, read before the rows.
     pub plan: Option<PartitionPlan>,
-    /// The rows in hot.
     pub rows: Vec<RowItem>,
     /// The copies in cold, read after the rows in hot.
     pub copies: Vec<ColdCopy>,
@@ -53,22 +48,18 @@ pub struct View {
     pub cold_archive_commit: u64,
     /// Whether all of the partition's files can be read.
     pub cold_whole: bool,
-    /// What the code says by itself.
     pub home: Home,
     /// The terms of its coupon's campaign, if the store knows it.
     pub terms: Option<Arc<Campaign>>,
-    /// What the directory says.
     pub entry: Asked<Option<EntryItem>>,
     /// Whether its holder's claim names it.
     pub claimed: Asked<bool>,
     /// Index rows that it should have and does not have.
     pub unindexed: Vec<IndexRowKind>,
-    /// How hot runs its protocols.
     pub atomicity: Atomicity,
 }
 
 impl View {
-    /// The coupon in hot.
     pub fn hot_coupon(&self) -> Option<&Coupon> {
         self.rows.iter().find_map(|row| match &row.is {
             RowIs::Coupon { coupon, .. } => Some(coupon.as_ref()),
@@ -83,7 +74,7 @@ impl View {
         })
     }
 
-    pub(super) fn forward_to(&self) -> Option<Day> {
+    pub(crate) fn forward_to(&self) -> Option<Day> {
         self.rows.iter().find_map(|row| match row.is {
             RowIs::Forwarding { to } => Some(to),
             RowIs::Coupon { .. } | RowIs::ArchivedMarker { .. } | RowIs::Unreadable(_) => None,
@@ -112,12 +103,11 @@ impl View {
         format!("hot, partition {}", self.day)
     }
 
-    pub(super) fn is_sealed(&self) -> bool {
+    pub(crate) fn is_sealed(&self) -> bool {
         self.plan.is_some_and(|plan| plan.sealed)
     }
 }
 
-/// Where a copy lies, in the words of a finding.
 pub(super) fn cold_place(copy: &ColdCopy) -> String {
     format!("cold, coupons/{}", copy.file)
 }

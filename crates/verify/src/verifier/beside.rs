@@ -13,7 +13,6 @@ use super::{ColdIs, Offered, TOLD_MAX, Tell, Verifier, VerifyError};
 use crate::finding::{Finding, Kind};
 
 impl<'a> Verifier<'a> {
-    /// Reads the partitions from `next` on, on `jobs` threads.
     pub(super) async fn days_beside(
         &mut self,
         jobs: usize,
@@ -111,7 +110,6 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// What a run over some partitions has read and found.
 struct Part {
     report: Report,
     cold_is: ColdIs,

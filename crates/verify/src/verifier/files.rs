@@ -57,7 +57,6 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Compares the files of the holder index with what was committed.
     pub(super) async fn holder_index(&mut self) -> Result<(), VerifyError> {
         if self.has_cold_log() {
             for fault in self.cold.audit_index().await? {
@@ -73,7 +72,7 @@ impl Verifier<'_> {
         self.found(Kind::HolderIndex, &fault.file, one, other);
     }
 
-    /// Reports a damaged file of cold. From then on, a coupon that is missing may be in it.
+    /// From here on, a coupon that is missing may be in the damaged file.
     pub(crate) fn file_fault(&mut self, fault: FileFault) {
         self.cold_is = ColdIs::Damaged;
         let one = Said::new(format!("cold, {}", fault.file), fault.what);

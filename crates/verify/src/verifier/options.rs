@@ -16,14 +16,12 @@ pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::
 pub(super) const PAUSES_OF_STEPS: [Duration; 3] =
     [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(6)];
 
-/// The options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Rows of one read.
     pub chunk: usize,
     /// The pauses before each further look; `None` for those that suit the store.
     pub pauses: Option<Vec<Duration>>,
-    /// Whether index rows and counts are corrected.
     pub repair: Repair,
     /// Whether counts that are too high are corrected, too. Such a count may be the only trace of a lost row.
     pub lower_counts: bool,
@@ -39,10 +37,8 @@ pub struct Options {
     pub balanced: bool,
 }
 
-/// What a run corrects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Nothing: it only reads.
     Nothing,
     /// Index rows and counts, which follow from the coupons.
     Derived,

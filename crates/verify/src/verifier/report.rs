@@ -4,26 +4,18 @@ use std::collections::BTreeMap;
 
 use crate::finding::{KINDS, Kind, NOTES, Note};
 
-/// What a run does now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Step {
-    /// Reads the file of SQLite, and the logs of cold.
     #[default]
     Files,
-    /// Reads the coupons of both tiers.
     Coupons,
-    /// Reads the directory.
     Directory,
-    /// Reads the claims.
     Claims,
-    /// Looks up what the coupons, the directory and the claims say differently.
     LeftOver,
-    /// Reads index rows and counts.
     Rest,
 }
 
 impl Step {
-    /// The step in a sentence.
     pub fn as_str(self) -> &'static str {
         match self {
             Step::Files => "checking the files",
@@ -36,25 +28,18 @@ impl Step {
     }
 }
 
-/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// What it does.
     pub step: Step,
     /// Rows, entries and index rows read so far.
     pub looked_at: u64,
-    /// Findings so far.
     pub findings: u64,
 }
 
-/// What a run has read, and found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Rows of coupons in hot.
     pub hot_rows: u64,
-    /// Archived markers in hot.
     pub archived_markers: u64,
-    /// Copies of coupons in cold.
     pub cold_rows: u64,
     /// Rows of the side table in cold.
     pub side_rows: u64,
@@ -62,21 +47,16 @@ pub struct Report {
     pub entries: u64,
     /// Entries of claims.
     pub claims: u64,
-    /// Index rows.
     pub index_rows: u64,
-    /// Campaigns.
     pub campaigns: u64,
     /// Codes that looked wrong at first, and were looked at again.
     pub looked_again: u64,
-    /// How many findings of each kind.
     pub findings: BTreeMap<Kind, u64>,
-    /// How many of each note.
     pub notes: BTreeMap<Note, u64>,
     /// Campaigns whose counts were corrected.
     pub mended_counts: u64,
     /// Coupons whose index rows were written.
     pub mended_index_rows: u64,
-    /// Index rows that were deleted.
     pub removed_index_rows: u64,
 }
 
@@ -139,7 +119,6 @@ impl Report {
         }
     }
 
-    /// All findings.
     pub fn found(&self) -> u64 {
         self.findings.values().sum()
     }

@@ -15,7 +15,6 @@ use crate::{
 const COLUMNS: &str = "number, name, url, description, types, campaign, ordered, state, why, since, \
                        created_at, pending, failures, failing_since";
 
-/// An endpoint and its number.
 struct Numbered {
     number: i64,
     endpoint: Endpoint,
@@ -46,7 +45,6 @@ fn numbered(row: &Row<'_>) -> rusqlite::Result<Numbered> {
     Ok(Numbered { number: row.get(0)?, endpoint })
 }
 
-/// The types in a column.
 pub(crate) fn types_at(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<BTreeSet<String>>> {
     let text: Option<String> = row.get(at)?;
     let types = text.map(|text| serde_json::from_str(&text)).transpose();
@@ -57,7 +55,6 @@ fn types_text(types: Option<&BTreeSet<String>>) -> Option<String> {
     types.map(|types| serde_json::json!(types).to_string())
 }
 
-/// The number of an endpoint.
 pub(crate) fn number_of(conn: &Connection, name: &str) -> Result<i64, WebhookError> {
     let sql = "SELECT number FROM webhook WHERE name = ?1";
     let found = conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
@@ -76,7 +73,6 @@ pub(crate) fn get(conn: &Connection, name: &str) -> Result<Endpoint, WebhookErro
     Ok(found(conn, name)?.ok_or(WebhookError::NotFound)?.endpoint)
 }
 
-/// At most `limit` endpoints behind the name `after`, in the order of their names.
 pub(crate) fn list(
     conn: &mut Connection,
     after: Option<&str>,
@@ -96,8 +92,6 @@ pub(crate) fn list(
     Ok(endpoints)
 }
 
-/// Makes an endpoint, or finds the one that an earlier call made with the same values. Returns whether it made it,
-/// and its newest secret.
 pub(crate) fn create(
     conn: &mut Connection,
     name: &str,
@@ -157,7 +151,6 @@ pub(crate) fn update(
     Ok(endpoint)
 }
 
-/// Pauses or resumes an endpoint. One that is paused already stays as it is; so does an active one that is resumed.
 pub(crate) fn turn(
     conn: &mut Connection,
     name: &str,
@@ -196,7 +189,7 @@ fn begin_anew(txn: &Connection, number: i64, now: i64) -> Result<(), WebhookErro
     Ok(())
 }
 
-/// Deletes an endpoint. Its deliveries are deleted later, in pieces.
+/// Its deliveries are deleted later, in pieces.
 pub(crate) fn delete(conn: &mut Connection, name: &str) -> Result<(), WebhookError> {
     let txn = writing(conn)?;
     let number = number_of(&txn, name)?;

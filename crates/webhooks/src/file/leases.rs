@@ -8,10 +8,9 @@ use rusqlite::{Connection, Row, params};
 use super::writing;
 use crate::{FileError, WebhookError};
 
-/// How to lease. All in milliseconds.
+/// All in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// How long a lease lasts.
     pub(crate) lasts: i64,
     /// How long an endpoint rests that a process gives to another one, so that what is under way arrives.
     pub(crate) rest: i64,
@@ -19,9 +18,6 @@ pub(crate) struct Terms {
     pub(crate) ahead_max: i64,
 }
 
-/// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
-/// Returns the endpoints that it holds now.
-///
 /// Reads the clock when no other process can lease: with one of before it would believe that a newer lease
 /// was written while the clock was wrong.
 pub(crate) fn lease(
@@ -98,7 +94,6 @@ fn mend_due(
     Ok(())
 }
 
-/// Gives all leases of a process back.
 pub(crate) fn release(conn: &mut Connection, me: &str) -> Result<(), WebhookError> {
     let txn = writing(conn)?;
     let sql = "UPDATE webhook SET leased_to = NULL, leased_until = 0 WHERE leased_to = ?1";

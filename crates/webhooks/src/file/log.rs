@@ -43,7 +43,6 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
-/// At most `limit` deliveries of an endpoint, newest first.
 pub(crate) fn list(
     conn: &mut Connection,
     name: &str,
@@ -68,7 +67,6 @@ pub(crate) fn list(
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// A delivery, and the body of its POST; a gap has none.
 pub(crate) fn get(
     conn: &Connection,
     name: &str,
@@ -84,7 +82,6 @@ pub(crate) fn get(
     Ok((found.ok_or(WebhookError::NoDelivery)?, body))
 }
 
-/// Makes a delivery due at once. One that has ended begins anew, with the same id and body.
 pub(crate) fn redeliver(
     conn: &mut Connection,
     name: &str,
@@ -107,7 +104,6 @@ pub(crate) fn redeliver(
     Ok(delivery)
 }
 
-/// Logs a test, and returns its number.
 pub(crate) fn tested(
     conn: &mut Connection,
     webhook: i64,
@@ -142,8 +138,6 @@ pub(crate) fn tested(
     Ok(number)
 }
 
-/// Deletes some of what was kept long enough, or is too much, or of endpoints that were deleted. Returns whether
-/// there may be more. What still waits stays, unless its endpoint is gone.
 pub(crate) fn clean(
     conn: &mut Connection,
     options: &Options,
@@ -197,7 +191,6 @@ fn remove(txn: &Connection, number: i64) -> Result<(), FileError> {
     Ok(())
 }
 
-/// What the file says of the gauge.
 pub(crate) fn gauge(
     conn: &mut Connection,
     now: i64,

@@ -10,7 +10,6 @@ use crate::event::{Event, Matter, Message};
 use crate::store::{Passage, Reader};
 use crate::{Announced, FileError, WebhookError};
 
-/// Those of the endpoints `held` that read on: active ones with room for more deliveries.
 pub(crate) fn readers(
     conn: &Connection,
     held: &[i64],
@@ -24,9 +23,7 @@ pub(crate) fn readers(
     Ok(all.into_iter().filter(|reader| held.contains(&reader.webhook)).collect())
 }
 
-/// Queues what endpoints ask for, and moves their cursors to `next`. In the same transaction, so that a kill neither
-/// loses nor doubles anything. One that does not stand at its cursor any more is skipped: another process
-/// has read on for it. Returns how many deliveries were queued.
+/// In one transaction, so that a kill neither loses nor doubles anything.
 pub(crate) fn read_on(
     conn: &mut Connection,
     readers: &[Reader],
@@ -82,10 +79,9 @@ fn queue_gap(txn: &Connection, webhook: i64, why: &str, now: i64) -> Result<usiz
     )
 }
 
-/// What each endpoint asks for that is not disabled: rows of [`asks`].
+/// Rows of [`asks`].
 const NOT_DISABLED: &str = "SELECT number, pending, types, campaign FROM webhook WHERE state < 2";
 
-/// What an endpoint asks for.
 struct Asks {
     webhook: i64,
     pending: i64,
@@ -102,7 +98,7 @@ fn asks(row: &Row<'_>) -> rusqlite::Result<Asks> {
     })
 }
 
-/// The number of a message, which is written unless it is there.
+/// Writes the message unless it is there.
 fn message(txn: &Connection, matter: &Matter<'_>) -> Result<i64, FileError> {
     match message_with_id(txn, matter.id)? {
         Some(number) => Ok(number),
@@ -115,14 +111,12 @@ fn message_with_id(txn: &Connection, id: &str) -> Result<Option<i64>, FileError>
     txn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()
 }
 
-/// Writes a message, and returns its number.
 pub(crate) fn add_message(txn: &Connection, message: &Message) -> Result<i64, FileError> {
     let Message { id, event_type, body } = message;
     txn.prepare_cached("INSERT INTO message (id, type, body) VALUES (?1, ?2, ?3)")?
         .insert(params![id, event_type, body])
 }
 
-/// Queues a message for an endpoint, once.
 fn queue_one(
     txn: &Connection,
     webhook: i64,
@@ -137,7 +131,6 @@ fn queue_one(
     .execute(params![webhook, message, code, now])
 }
 
-/// Queues an announcement for all endpoints that ask for it and are not disabled.
 pub(crate) fn announce(
     conn: &mut Connection,
     matter: &Matter<'_>,
@@ -165,7 +158,6 @@ pub(crate) fn announce(
     Ok(announced)
 }
 
-/// Whether an endpoint that is not disabled names this type.
 pub(crate) fn has_asked(conn: &Connection, event_type: &str) -> Result<bool, WebhookError> {
     let mut statement = conn.prepare_cached(NOT_DISABLED)?;
     for asked in statement.query_map([], asks)? {

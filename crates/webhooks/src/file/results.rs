@@ -12,7 +12,6 @@ use crate::{FileError, Options, WebhookError, retry};
 /// Most deliveries that are given up in one transaction because their endpoint is down.
 const GIVEN_UP_MAX: i64 = 2_000;
 
-/// Writes results. One of a delivery that another process has ended changes nothing.
 pub(crate) fn write(
     conn: &mut Connection,
     tried: &[Tried],
@@ -109,9 +108,10 @@ fn disable(
     Ok(())
 }
 
-/// Counts the failures of an endpoint in a row. Beyond the number from which on it is down only probes count, or
-/// those that were under way beside each other would make the pauses between probes long. If the failures have lasted as long as a delivery is tried, deliveries that
-/// have waited as long are given up: while an endpoint is down only single ones are tried.
+/// Counts the failures in a row of an endpoint. Once it is down only probes count: attempts that were
+/// under way beside each other would make the pauses between probes long. If the failures have lasted
+/// as long as a delivery is tried, deliveries that have waited as long are given up: while an endpoint
+/// is down, only single ones are tried.
 fn count(
     txn: &Connection,
     tried: &Tried,

@@ -54,7 +54,6 @@ pub(crate) fn add(
     Ok(secret)
 }
 
-/// Adds a secret, and ends the others after the overlap. A rotation that an earlier call has made returns its secret.
 pub(crate) fn rotate(
     conn: &mut Connection,
     name: &str,
@@ -91,7 +90,6 @@ fn end_others(txn: &Connection, webhook: i64, overlap: i64, now: i64) -> Result<
     Ok(())
 }
 
-/// Deletes the secrets whose time is over.
 pub(crate) fn forget(txn: &Connection, now: i64) -> Result<(), FileError> {
     txn.execute("DELETE FROM secret WHERE until IS NOT NULL AND until <= ?1", [now])?;
     Ok(())

@@ -17,7 +17,6 @@ use super::TRY_MAX;
 /// The hosts file, and that of the name servers.
 const FILES: [&str; 2] = ["/etc/hosts", "/etc/resolv.conf"];
 
-/// Where a resolver learns whom to ask.
 #[derive(Debug)]
 pub(super) enum Settings {
     /// From the files of the system; with what they said last.
@@ -47,7 +46,6 @@ impl Settings {
     }
 }
 
-/// The files, and what they mean.
 #[derive(Debug)]
 pub(super) struct System {
     files: [Vec<u8>; 2],
@@ -85,7 +83,6 @@ impl System {
         found.flat_map(answers).filter_map(|record| record.data.ip_addr()).collect()
     }
 
-    /// The servers, and how to ask them.
     pub(super) fn servers(&self) -> (ResolverConfig, ResolverOpts) {
         let mut options = self.options.clone();
         options.timeout = options.timeout.min(TRY_MAX);

@@ -12,7 +12,6 @@ use crate::{Event, Read, Source, Start, WebhookError, Webhooks};
 /// Endpoints whose deliveries one transaction queues: calls of others wait for it.
 const QUEUED_TOGETHER: usize = 16;
 
-/// Reads on until the service stops.
 pub(super) async fn read_all(
     webhooks: &Webhooks,
     source: &dyn Source,
@@ -39,7 +38,6 @@ pub(super) async fn read_all(
     }
 }
 
-/// Where endpoints stand after a read.
 struct Moved {
     next: String,
     is_end: bool,

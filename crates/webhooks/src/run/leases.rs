@@ -32,7 +32,6 @@ pub(super) async fn give_back(webhooks: &Webhooks, me: &str) {
     Trouble::with("the leases of webhooks could not be given back").of(released);
 }
 
-/// Deletes old rows now and then.
 struct Cleaning {
     next: Instant,
     trouble: Trouble,
@@ -44,7 +43,6 @@ impl Cleaning {
         Cleaning { next: Instant::now(), trouble }
     }
 
-    /// Until the next time.
     fn pause(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
     }

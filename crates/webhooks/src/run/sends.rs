@@ -17,7 +17,6 @@ use crate::{WebhookError, Webhooks, guard, retry};
 /// How long a result waits for others, so that one transaction has many.
 const TOGETHER: Duration = Duration::from_millis(5);
 
-/// The deliveries of one endpoint that are under way.
 #[derive(Debug, Default)]
 struct Lane {
     /// They, until their results are written.
@@ -31,7 +30,6 @@ struct Lane {
     is_down: bool,
 }
 
-/// A delivery under way.
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     webhook: i64,
@@ -40,14 +38,12 @@ struct UnderWay {
     probes: bool,
 }
 
-/// A delivery whose attempt has ended.
 #[derive(Debug)]
 struct Ended {
     way: UnderWay,
     answered: Answered,
 }
 
-/// Sends until the service stops.
 pub(super) async fn send_all(webhooks: &Arc<Webhooks>, held: &Held, mut stopping: Stopping) {
     let mut sends = Sends::new(webhooks);
     loop {

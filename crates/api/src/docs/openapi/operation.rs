@@ -7,7 +7,6 @@ use crate::docs::markdown::{block, escape, inline};
 use crate::docs::schema::{Shapes, name_html};
 use crate::docs::table;
 
-/// One call of the document.
 pub(super) struct Operation<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
@@ -15,12 +14,11 @@ pub(super) struct Operation<'a> {
 }
 
 impl<'a> Operation<'a> {
-    /// Where the call is on the page.
     pub(super) fn anchor(&self) -> String {
         format!("call-{}", text(self.call, "operationId"))
     }
 
-    /// Method and path. A narrow screen may break the path before each `/`.
+    /// A narrow screen may break the path before each `/`.
     pub(super) fn title_html(&self) -> String {
         let (method, path) = (self.method, escape(self.path).replace('/', "<wbr>/"));
         format!(
@@ -30,7 +28,6 @@ impl<'a> Operation<'a> {
         )
     }
 
-    /// The call as a section of the page.
     pub(super) fn html(&self, shapes: Shapes<'a>) -> String {
         let (anchor, call) = (self.anchor(), self.call);
         // Every call needs a token but those that say otherwise.

@@ -27,24 +27,16 @@ const SILENT_MAX: Duration = Duration::from_secs(15);
 /// How long a stream lasts. Then the client asks again, with a token that is still good, and goes on.
 const LASTS: Duration = Duration::from_secs(15 * 60);
 
-/// Whether the caller asks for a stream.
-pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
-}
-
 /// The last event that a client which asks again has seen.
 pub(super) fn last_seen(headers: &HeaderMap) -> Option<FeedStart> {
     let seen = headers.get("last-event-id")?.to_str().ok()?;
     (!seen.is_empty()).then(|| FeedStart::After(seen.to_owned()))
 }
 
-/// One stream.
 struct Following {
     app: Arc<App>,
     session: Session,
     request: EventsRequest,
-    /// What is to be sent.
     ready: VecDeque<String>,
     has_more: bool,
     begun: Instant,
@@ -93,12 +85,11 @@ pub(super) fn stream(
     place: Place,
 ) -> Response {
     let now = Instant::now();
-    let ready = VecDeque::new();
     let mut following = Following {
         app,
         session,
         request,
-        ready,
+        ready: VecDeque::new(),
         has_more: false,
         begun: now,
         said: now,

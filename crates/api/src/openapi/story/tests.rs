@@ -1,8 +1,5 @@
 use super::*;
-
-fn document() -> Value {
-    crate::openapi::document()
-}
+use crate::openapi::document;
 
 /// The schema that a schema refers to, or itself.
 fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {

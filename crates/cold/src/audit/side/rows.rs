@@ -4,7 +4,6 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::holders::{Held, HolderEntry};
 
-/// A hash of what both tables say about a coupon.
 pub(super) fn hash(row: &Held) -> u128 {
     let HolderEntry { code, day, expires_at, state, version, .. } = &row.entry;
     let text = format!(

@@ -12,7 +12,6 @@ use crate::failure::CliError;
 use crate::open;
 use crate::output::{Out, thousands};
 
-/// Its file in the folder of the backup.
 pub(super) const FILE: &str = "backup.toml";
 
 /// How much a store had at one moment.
@@ -25,7 +24,6 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// Adds up the counts of the campaigns.
     pub(crate) async fn of(engine: &Engine) -> Result<Label, CliError> {
         let at = format_instant(SystemClock.now());
         let mut label = Label { at, campaigns: 0, issued: 0, redeemed: 0 };

@@ -111,7 +111,7 @@ fn json(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The body of the request. The flags have the names of the fields.
+/// The flags have the names of the fields of the request.
 pub(super) fn body(flags: &CreateFlags) -> Result<Value, CliError> {
     serde_json::to_value(flags).map_err(CliError::of)
 }

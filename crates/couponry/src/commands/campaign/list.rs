@@ -10,7 +10,6 @@ use crate::failure::CliError;
 use crate::open;
 use crate::output::{self, Out, Side, cell_text, thousands};
 
-/// The campaigns as they are printed: a table on a terminal, one JSON object a line elsewhere.
 pub(super) enum List {
     Lines(Out),
     Table { rows: Vec<Vec<String>>, now: Millis },
@@ -27,7 +26,7 @@ impl List {
         List::Table { rows, now: SystemClock.now() }
     }
 
-    /// Prints some campaigns, as the HTTP interface shows them.
+    /// `campaigns` are as the HTTP interface shows them.
     pub(super) fn put(&mut self, campaigns: Vec<Value>) -> Result<(), CliError> {
         match self {
             List::Lines(out) => {
@@ -52,7 +51,6 @@ impl List {
     }
 }
 
-/// Prints those of a store.
 pub(super) async fn run(engine: &Engine, as_json: bool) -> Result<(), CliError> {
     let mut list = List::begin(as_json);
     let mut after = None;

@@ -7,7 +7,6 @@ use compactor::{PartitionReport, Pass, Report, Work as Planned};
 use crate::failure::{CliError, Ended};
 use crate::output::{self, Side, thousands};
 
-/// Prints what a run would do.
 pub(super) fn planned(works: &[Planned]) -> Result<Ended, CliError> {
     if works.is_empty() {
         return output::done(
@@ -29,8 +28,6 @@ fn would(pass: Pass) -> &'static str {
     }
 }
 
-/// Prints what a run has done.
-///
 /// # Errors
 /// No day could be moved.
 pub(super) fn done(report: &Report, elapsed: Duration) -> Result<Ended, CliError> {

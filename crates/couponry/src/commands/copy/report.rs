@@ -4,7 +4,6 @@ use hot::inventory::{Compared, Copied};
 
 use crate::output::{self, Side, thousands};
 
-/// A sentence about a pass.
 pub(super) fn summary(copied: &Copied) -> String {
     let read = copied.read.iter().map(|(what, count)| format!("{} {what}", thousands(*count)));
     let read = read.collect::<Vec<_>>().join(", ");
@@ -22,7 +21,6 @@ pub(super) fn summary(copied: &Copied) -> String {
     format!("{pass}: read {read}{removed}")
 }
 
-/// The comparison as a table.
 pub(super) fn table(compared: &[Compared]) -> String {
     let mut rows = vec![["", "SOURCE", "TARGET", ""].map(str::to_owned).to_vec()];
     for one in compared {

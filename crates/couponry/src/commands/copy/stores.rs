@@ -24,7 +24,6 @@ use crate::{files, open, serve};
 /// Longest write: the last step of a copy to a folder counts every row in one transaction.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreAddress {
     Folder(PathBuf),
@@ -56,7 +55,6 @@ impl fmt::Display for StoreAddress {
     }
 }
 
-/// An open store.
 pub(super) enum Store {
     File {
         store: Arc<SqliteHot>,
@@ -99,7 +97,7 @@ pub(super) fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archiv
     Ok(Arc::new(ColdArchive(open::cold(&settings, Patience::Work)?)))
 }
 
-/// Opens a store. A folder is locked against `serve` unless `beside_serve`.
+/// A folder is locked against `serve` unless `beside_serve`.
 pub(super) async fn opened(
     settings: &Settings,
     address: &StoreAddress,

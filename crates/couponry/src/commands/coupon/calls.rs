@@ -178,13 +178,10 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// Whether it only reads the store.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self, Call::Show { .. } | Call::Check { .. })
     }
 
-    /// The coupons that it is for.
-    ///
     /// # Errors
     /// Usage: flags that clap should have refused.
     pub(super) fn selection(&self) -> Result<Selection<'_>, CliError> {

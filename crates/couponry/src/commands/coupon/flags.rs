@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::failure::CliError;
 
-/// The coupons that a command acts on.
 pub(super) enum Selection<'a> {
     One(&'a CodeText),
     File(&'a PathBuf),
@@ -84,7 +83,6 @@ struct End {
 }
 
 impl Until {
-    /// Writes it into the body of a request.
     pub(super) fn write_into(&self, body: &mut Value) {
         body["expires_at"] = json!(self.end.expires_at.map(format_instant));
         body["expires_on"] = json!(self.end.expires_on.map(|on| on.to_string()));

@@ -49,7 +49,6 @@ impl Counts {
     }
 }
 
-/// Where the coupons are.
 #[derive(Clone, Copy)]
 pub(super) enum Place<'a> {
     Here(&'a Engine),
@@ -208,7 +207,6 @@ async fn done_here(
     Ok((result.to_owned(), detail))
 }
 
-/// Why the file cannot be read, with its name.
 fn unreadable(path: &Path, failure: Failure) -> CliError {
     let name = path.display();
     match failure {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cql_session::CqlEngine;
-use cql_session::{About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, Difference, Keyspace};
+use cql_session::{
+    About, AboutNode, Answer, CLOCK_DIFFERENCE_MAX_MS, CqlEngine, Difference, Keyspace,
+};
 
 use super::{Report, Verdict};
 use crate::cql::{self, OpenCql};
@@ -18,7 +19,6 @@ pub(super) const SLOW_WRITE: Duration = Duration::from_millis(50);
 /// Clocks that NTP sets differ by less.
 const CLOCK_WARN_MS: i64 = 1_000;
 
-/// Checks the cluster itself.
 pub(super) async fn report(
     settings: &Settings,
     cql: &OpenCql,
@@ -197,14 +197,6 @@ mod tests {
         About { engine: CqlEngine::Cassandra, keyspace: "shop".into(), copies, nodes }
     }
 
-    fn word(verdict: &Verdict) -> &'static str {
-        match verdict {
-            Verdict::Ok(_) => "ok",
-            Verdict::Warn(_) => "warn",
-            Verdict::Fail(_) => "FAIL",
-        }
-    }
-
     #[test]
     fn what_nodes_say() {
         type Look = fn(&About) -> Verdict;
@@ -229,7 +221,7 @@ mod tests {
         ];
         for (name, look, nodes, want) in cases {
             let verdict = look(&about(nodes, &[]));
-            assert_eq!(word(&verdict), want, "{name}: {verdict:?}");
+            assert_eq!(verdict.word(), want, "{name}: {verdict:?}");
         }
     }
 
@@ -245,7 +237,7 @@ mod tests {
         ];
         for (name, copies, named, want) in cases {
             let verdict = replication(&about(Vec::new(), copies), named);
-            assert_eq!(word(&verdict), want, "{name}: {verdict:?}");
+            assert_eq!(verdict.word(), want, "{name}: {verdict:?}");
         }
     }
 

@@ -54,8 +54,8 @@ fn modes(keys: &Keys) -> Verdict {
 }
 
 fn tokens(settings: &Settings, keys: &Keys) -> Verdict {
-    let tested = open::tokens(settings, keys)
-        .and_then(|tokens| tokens.self_test().map_err(|error| CliError::new(error.to_string())));
+    let tested =
+        open::tokens(settings, keys).and_then(|tokens| tokens.self_test().map_err(CliError::of));
     match (tested, &settings.identity_issuer.value) {
         (Err(error), _) => Verdict::Fail(error.to_string()),
         (Ok(()), None) => Verdict::Ok("signed and verified here".into()),

@@ -100,7 +100,7 @@ pub(super) fn file_system(folder: &Path) -> Verdict {
     }
 }
 
-/// Whether the file system keeps the data and honours locks. Only Linux tells.
+/// Only Linux tells.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn file_system(_: &Path) -> Verdict {
     Verdict::Ok("unknown on this system".into())
@@ -128,14 +128,6 @@ fn kind(number: u64) -> Verdict {
 mod tests {
     use super::*;
 
-    fn word(verdict: Verdict) -> &'static str {
-        match verdict {
-            Verdict::Ok(_) => "ok",
-            Verdict::Warn(_) => "warn",
-            Verdict::Fail(_) => "FAIL",
-        }
-    }
-
     #[test]
     fn clocks() {
         let cases = [
@@ -143,7 +135,7 @@ mod tests {
             ("the last of 2025", CLOCK_MIN.plus_ms(-1), "FAIL"),
         ];
         for (name, now, want) in cases {
-            assert_eq!(word(clock_at(now)), want, "{name}");
+            assert_eq!(clock_at(now).word(), want, "{name}");
         }
         assert_eq!(format_instant(CLOCK_MIN), "2026-01-01T00:00:00.000Z");
     }
@@ -157,7 +149,7 @@ mod tests {
             ("four times", 1_024, "ok"),
         ];
         for (name, mib, want) in cases {
-            assert_eq!(word(room(mib << 20, 256 << 20)), want, "{name}");
+            assert_eq!(room(mib << 20, 256 << 20).word(), want, "{name}");
         }
     }
 
@@ -167,7 +159,7 @@ mod tests {
         let cases =
             [("tmpfs", 0x0102_1994, "warn"), ("nfs", 0x6969, "FAIL"), ("ext4", 0xef53, "ok")];
         for (name, number, want) in cases {
-            assert_eq!(word(kind(number)), want, "{name}");
+            assert_eq!(kind(number).word(), want, "{name}");
         }
     }
 }

@@ -14,7 +14,6 @@ const WRITTEN_BY_AT: usize = 96;
 /// The first release that does not lose commits, as SQLite counts releases.
 const SQLITE_WANTED: u32 = 3_051_003;
 
-/// Reads the release from the header of the file.
 pub(super) fn written_by(path: &Path) -> Verdict {
     let mut header = [0; WRITTEN_BY_AT + 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));

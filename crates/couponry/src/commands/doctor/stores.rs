@@ -23,13 +23,10 @@ use crate::settings::{Hot, Settings};
 /// A slow durable write, which every request waits for: a good disk takes a tenth of it.
 const SLOW_WRITE: Duration = Duration::from_millis(20);
 
-/// What the probe of a bucket is about.
 const COLD: &str = "cold tier";
 
-/// What the checks of `verify` are about.
 const VERIFY: &str = "verify";
 
-/// Opens the hot store and checks both tiers.
 pub(super) async fn report(
     settings: &Settings,
     keys: &Keys,
@@ -65,7 +62,6 @@ pub(super) async fn report(
     }
 }
 
-/// Compares the clock with the highest time that the store has seen.
 async fn clock(store: &dyn Facts) -> Verdict {
     match clock_record(store).await {
         Ok(None) => Verdict::Ok("nothing to compare it with yet".to_owned()),
@@ -95,7 +91,6 @@ async fn both_tiers(
     }
 }
 
-/// Whether the key of every minted batch is here.
 async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
     match open::missing_keys(store, &keys.ring()).await {
         Ok(missing) if missing.is_empty() => {
@@ -113,7 +108,6 @@ async fn batches(store: &dyn HotStore, keys: &Keys) -> Verdict {
     }
 }
 
-/// Times one durable write.
 async fn writes(engine: &Engine, slow: Duration) -> Verdict {
     if let Err(why) = engine.writable().await {
         return Verdict::Fail(why);
@@ -173,7 +167,6 @@ async fn verified(engine: &Engine, keys: &Keys, report: &mut Report) -> Result<(
     }
 }
 
-/// A finding in one line.
 fn sentence(found: &Finding) -> String {
     let Finding { kind, about, one, other } = found;
     format!("{} {about}: {one}; {other}; safe: {}", kind.name(), kind.safe())

@@ -70,7 +70,6 @@ impl CouponsFlags {
         self.campaign.as_ref()
     }
 
-    /// Whether it chooses some days.
     pub(super) fn has_days(&self) -> bool {
         self.from.is_some() || self.to.is_some()
     }
@@ -101,7 +100,6 @@ pub(in crate::commands) async fn write(
     sink.all(coupons, coupon_csv_row, body).await
 }
 
-/// The JSON object of a coupon.
 pub(in crate::commands) fn body(view: &CouponView) -> CouponBody {
     CouponBody::from(view)
 }

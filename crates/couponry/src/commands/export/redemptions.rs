@@ -89,7 +89,6 @@ pub(super) async fn write(
     sink.all(redemptions, |entry| redemption_csv_row(entry, &zone), body).await
 }
 
-/// The JSON object of a redemption.
 fn body(entry: &RedemptionEntry) -> Value {
     let made = &entry.redemption;
     json!({

@@ -83,7 +83,6 @@ async fn lines(
 struct Cut {
     rest: Vec<u8>,
     had_header: bool,
-    /// The header, once it is there.
     header: Option<String>,
 }
 
@@ -108,7 +107,6 @@ impl Cut {
     }
 }
 
-/// The list that has these coupons.
 fn coupon_query(flags: &CouponsFlags) -> Result<Vec<(&'static str, String)>, CliError> {
     let Some(campaign) = flags.campaign() else {
         return Err(CliError::usage(
@@ -140,7 +138,6 @@ pub(in crate::commands) async fn coupons(
     remote.pages(&["coupons"], query, page).await
 }
 
-/// The line of a coupon in CSV.
 fn line(coupon: &Value) -> String {
     let cells = COUPON_COLUMNS.map(|column| cell_text(&coupon[column]));
     engine::csv::row(cells.iter().map(String::as_str))

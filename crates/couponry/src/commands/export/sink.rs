@@ -30,7 +30,6 @@ pub(in crate::commands) enum Format {
     Jsonl,
 }
 
-/// The output of rows, with their counts.
 pub(in crate::commands) struct Sink<'a> {
     out: Out,
     format: Format,
@@ -68,7 +67,6 @@ impl Sink<'_> {
         Ok(())
     }
 
-    /// Writes a page of rows.
     pub(in crate::commands) fn page<T, B: Serialize>(
         &mut self,
         rows: &[T],
@@ -85,7 +83,6 @@ impl Sink<'_> {
         self.page_done(rows.len(), looked_at)
     }
 
-    /// Writes lines as they are.
     pub(in crate::commands) fn lines(&mut self, lines: &str) -> Result<(), CliError> {
         self.out.put(lines)
     }
@@ -137,7 +134,6 @@ pub(in crate::commands) async fn written(
     Ok(Ended::Partly)
 }
 
-/// Refuses a first day after the last.
 pub(in crate::commands) fn in_order(from: Option<Date>, to: Option<Date>) -> Result<(), CliError> {
     match (from, to) {
         (Some(from), Some(to)) if from > to => {

@@ -49,7 +49,6 @@ pub(super) async fn run(remote: &Remote, flags: &ImportFlags) -> Result<Ended, C
     Ok(ended(found["rejected"].as_u64().unwrap_or_default()))
 }
 
-/// The parameters of the call.
 fn query(flags: &ImportFlags) -> Vec<(&'static str, String)> {
     let mut query = Vec::new();
     query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));

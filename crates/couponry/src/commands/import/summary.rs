@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::output::thousands;
 
-/// The summary of an import. `all_in` is the file that gets all rejected lines.
+/// `all_in` is the file that gets all rejected lines.
 pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option<&Path>) -> String {
     let count = batch.import.rejected;
     let mut text = of_counts(batch.id.as_str(), batch.import);
@@ -43,7 +43,7 @@ fn of_counts(batch: &str, counts: ImportCounts) -> String {
     )
 }
 
-/// The summary of an import over HTTP, whose answer has the counts and no lines.
+/// The answer over HTTP has the counts and no lines.
 pub(super) fn of_answer(batch: &Value, all_in: Option<&Path>) -> String {
     let count = |name: &str| batch[name].as_u64().unwrap_or_default();
     let counts = ImportCounts {
@@ -62,7 +62,6 @@ pub(super) fn of_answer(batch: &Value, all_in: Option<&Path>) -> String {
     text
 }
 
-/// The summary of a dry run: how the file is read, what its lines would do, and the first of them.
 pub(super) fn of_dry_run(found: &DryRun) -> String {
     let CheckedLines { lines, new, known, unchecked, rejected, repeated } = found.counts;
     let column = |column: &Option<Column>| column.map_or("(skipped)", Column::name);

@@ -7,7 +7,6 @@ use crate::output::thousands;
 /// Notices that did not arrive and are shown; the others are counted.
 const SHOWN_MAX: usize = 5;
 
-/// The result of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NoticeCounts {
     /// Issued coupons that were read.
@@ -28,7 +27,6 @@ pub(super) struct NoticeCounts {
 }
 
 impl NoticeCounts {
-    /// Counts a notice that was sent.
     pub(super) fn add_sent(&mut self, notice: &Notice) {
         self.sent += 1;
         self.coupons += notice.keys.len() as u64;
@@ -41,7 +39,6 @@ impl NoticeCounts {
         }
     }
 
-    /// The counts as a sentence.
     pub(super) fn summary(&self, dry_run: bool) -> String {
         let NoticeCounts { sent, coupons, already, refused, failed, .. } = self;
         let [sent, coupons, already] = [sent, coupons, already].map(|it| thousands(*it));
@@ -60,8 +57,6 @@ impl NoticeCounts {
         text
     }
 
-    /// How far the command did its work.
-    ///
     /// # Errors
     /// Nothing arrived.
     pub(super) fn ended(&self) -> Result<Ended, CliError> {

@@ -9,14 +9,11 @@ use webhooks::Webhooks;
 use super::notice::hex;
 use super::webhook::Webhook;
 
-/// Where notices go.
 pub(super) enum NoticeDestination {
     /// Standard output. Notices count as sent when the round ends; after an interrupted round, the
     /// next one prints all of them again.
     Standard,
-    /// The end of a file.
     File(PathBuf),
-    /// An address.
     Webhook(Box<Webhook>),
     /// The webhooks of `/v1/webhooks` that ask for notices.
     Webhooks(Arc<Webhooks>),

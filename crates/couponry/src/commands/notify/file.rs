@@ -75,7 +75,6 @@ impl NoticeFile {
         Ok(())
     }
 
-    /// The end of the file.
     pub(super) fn mark(&self) -> Result<Mark, CliError> {
         let about = self.file.metadata().map_err(CliError::cannot("read", &self.path))?;
         Ok(Mark { device: about.dev(), inode: about.ino(), end: self.end })

@@ -23,7 +23,6 @@ use crate::files;
 /// every time zone, and no more notices are due.
 const KEPT_DAYS: u16 = 2;
 
-/// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Record {
@@ -96,6 +95,7 @@ impl Memory {
         let file = recalled.file.map(Record::File);
         let pending = recalled.pending.iter().map(|notice| Record::Try(notice.line.clone()));
         watches.chain(file).chain(pending).try_for_each(|record| memory.add(&record))?;
+        // Synced before the rename: a crash leaves the old journal or the whole new one.
         memory.keep()?;
         std::fs::rename(&staged, &path).map_err(CliError::cannot("write", &path))?;
         files::sync_folder(folder)?;
@@ -167,7 +167,6 @@ impl Memory {
     }
 }
 
-/// The records of a notice that was sent.
 pub(super) fn sent_lines(notice: &Notice) -> Result<String, CliError> {
     let keys = notice.keys.iter().map(|key| Record::Told(key.clone()));
     let records = keys.chain([Record::Done(notice.id.clone())]);

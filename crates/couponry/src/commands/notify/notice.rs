@@ -56,7 +56,6 @@ impl TryFrom<PlainKey> for Key {
     }
 }
 
-/// One coupon of a notice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct CouponEntry {
@@ -74,7 +73,6 @@ pub(super) struct CouponEntry {
     pub(super) metadata: Option<Value>,
 }
 
-/// A notice that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Notice {
     /// The same for the same coupons, days and user, whenever and wherever the notice is made.
@@ -100,9 +98,8 @@ struct Body {
 }
 
 impl Key {
-    /// The key as a line. Sorted lines have the keys of a user together, the soonest last day
-    /// first, and users in the order of a hash, so that users at whom a receiver fails are not in a
-    /// row.
+    /// Sorted lines have the keys of a user together, the soonest last day first, and users in the
+    /// order of a hash, so that users at whom a receiver fails are not in a row.
     pub(super) fn line(&self) -> String {
         let Key { user, expires_on, code, days } = self;
         let hash = hex(&digest(&SHA256, user.as_str().as_bytes()).as_ref()[..4]);
@@ -111,7 +108,7 @@ impl Key {
 }
 
 impl Notice {
-    /// Makes the notice of these coupons: at least one, all of one user.
+    /// `coupons` has at least one, all of one user.
     pub(super) fn new(coupons: Vec<(Key, CouponEntry)>, at: Millis) -> Result<Notice, CliError> {
         let (keys, coupons): (Vec<Key>, Vec<CouponEntry>) = coupons.into_iter().unzip();
         let (id, user) = (id(&keys), keys[0].user.clone());
@@ -130,9 +127,6 @@ impl Notice {
     }
 
     /// The notice for webhooks, which ask for it by name: its type and time are around it there.
-    ///
-    /// # Errors
-    /// Its line is no JSON.
     pub(super) fn announcement(&self) -> Result<Announcement, CliError> {
         let body: Body = serde_json::from_str(&self.line).map_err(CliError::of)?;
         let campaigns: BTreeSet<String> =
@@ -174,7 +168,6 @@ fn id(keys: &[Key]) -> String {
     format!("ntc_{}", hex(&digest(&SHA256, keys.join("\n").as_bytes()).as_ref()[..16]))
 }
 
-/// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

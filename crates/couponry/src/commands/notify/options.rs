@@ -37,7 +37,6 @@ pub(super) fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
     }
 }
 
-/// The numbers of days in the setting `notify_days`.
 pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
     let text = &settings.notify_days.value;
     let wrong = || {
@@ -64,7 +63,6 @@ pub(super) fn destination(flags: &NotifyFlags) -> Result<Option<NoticeDestinatio
     }
 }
 
-/// The webhooks of a store.
 pub(super) fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
     match opened.webhooks()? {
         Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
@@ -75,7 +73,6 @@ pub(super) fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
     }
 }
 
-/// The address that the setting `notify_webhook` names.
 pub(super) fn destination_of(settings: &Settings) -> Result<Option<NoticeDestination>, CliError> {
     let Some(address) = &settings.notify_webhook.value else { return Ok(None) };
     let path = std::env::var_os(SECRET_FILE).map(PathBuf::from);
@@ -87,7 +84,7 @@ fn webhook(address: &str, secret_file: Option<&Path>) -> Result<NoticeDestinatio
     Ok(NoticeDestination::Webhook(Box::new(webhook)))
 }
 
-/// The secret. No flag takes it, since other users of the machine can read command lines.
+/// No flag takes the secret, since other users of the machine can read command lines.
 fn secret(path: Option<&Path>) -> Result<String, CliError> {
     match (path, std::env::var(SECRET)) {
         (Some(path), _) => {

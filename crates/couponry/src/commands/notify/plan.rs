@@ -82,7 +82,6 @@ fn due_line(due: &DueCoupon) -> Result<String, CliError> {
     Ok(format!("{}\t{facts}", key.line()))
 }
 
-/// Makes the notices one after the other.
 pub(super) struct Plan<'a> {
     engine: &'a Engine,
     now: Millis,

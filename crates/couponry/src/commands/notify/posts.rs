@@ -24,7 +24,6 @@ const FAILED_IN_A_ROW_MAX: u64 = 20;
 /// Most notices that may or may not have arrived: they are remembered in full.
 const UNKNOWN_MAX: usize = 1_000;
 
-/// Who takes the notices.
 #[derive(Clone, Copy)]
 pub(super) enum Receiver<'a> {
     Address(&'a Webhook),
@@ -55,7 +54,6 @@ impl Receiver<'_> {
     }
 }
 
-/// The posts of a round.
 pub(super) struct Posts<'a> {
     pub(super) round: &'a Round<'a>,
     pub(super) receiver: Receiver<'a>,
@@ -113,7 +111,6 @@ impl Posts<'_> {
         Ok(notices.into())
     }
 
-    /// Remembers and counts the result of a delivery.
     fn end(&mut self, notice: &Notice, delivery: Delivery) -> Result<(), CliError> {
         match delivery {
             Delivery::Taken => {

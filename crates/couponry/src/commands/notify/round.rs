@@ -21,10 +21,8 @@ use crate::output::Out;
 /// Notices that are made and remembered at a time: one sync of the disk for all of them.
 pub(super) const CHUNK: usize = 64;
 
-/// One round.
 pub(super) struct Round<'a> {
     pub(super) engine: &'a Engine,
-    /// The data folder.
     pub(super) data: &'a Path,
     /// Numbers of days before the last day, each once.
     pub(super) days: &'a [u16],
@@ -130,7 +128,6 @@ impl Round<'_> {
         Ok(Plan::new(self.engine, now, sorter.finish()))
     }
 
-    /// Sends the pending notices and those of the plan, and remembers them.
     async fn send(
         &self,
         plan: &mut Plan<'_>,
@@ -151,6 +148,7 @@ impl Round<'_> {
             }
             (None, Some(mut file)) => {
                 let mut write = |notices: &[Notice]| {
+                    // First the file: a notice that only the journal has would never be written.
                     file.append(notices)?;
                     notices.iter().try_for_each(|notice| memory.sent(notice))?;
                     memory.add(&Record::File(file.mark()?))?;

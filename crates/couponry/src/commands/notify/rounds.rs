@@ -20,15 +20,12 @@ const ROUND_EVERY: Duration = Duration::from_secs(3_600);
 /// How often `serve` looks whether a webhook asks for notices.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Rounds to one destination.
 pub(crate) struct Rounds {
     days: Vec<u16>,
     target: NoticeDestination,
 }
 
 impl Rounds {
-    /// The rounds that the settings ask for, if any.
-    ///
     /// # Errors
     /// Usage: days, an address or a secret that cannot be used.
     pub(crate) fn of(settings: &Settings) -> Result<Option<Rounds>, CliError> {
@@ -37,9 +34,6 @@ impl Rounds {
     }
 
     /// The rounds to webhooks: each takes place if a webhook asks for notices at the time.
-    ///
-    /// # Errors
-    /// Usage: days that cannot be used.
     pub(crate) fn to_webhooks(
         settings: &Settings,
         webhooks: Arc<Webhooks>,
@@ -48,7 +42,6 @@ impl Rounds {
         Ok(Rounds { days: options::days_of(settings)?, target })
     }
 
-    /// Whether anybody is there to take notices.
     async fn has_takers(&self) -> bool {
         let NoticeDestination::Webhooks(webhooks) = &self.target else { return true };
         if !webhooks.leads() {

@@ -28,7 +28,7 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    /// An empty sorter of at most `bytes_max` bytes, with temporary files in `folder`.
+    /// Temporary files go to `folder`.
     pub(super) fn new(folder: &Path, bytes_max: u64) -> Sorter {
         let part = || BufWriter::new(spooled_tempfile_in(SPOOLED_BYTES, folder));
         let parts = std::iter::repeat_with(part).take(PARTS).collect();
@@ -49,13 +49,11 @@ impl Sorter {
         writeln!(part, "{line}").map_err(CliError::because("cannot write a temporary file"))
     }
 
-    /// The lines in their order.
     pub(super) fn finish(self) -> Sorted {
         Sorted { parts: self.parts.into_iter(), lines: Vec::new().into_iter() }
     }
 }
 
-/// The lines in their order.
 pub(super) struct Sorted {
     parts: IntoIter<BufWriter<SpooledTempFile>>,
     /// The rest of the lines of one part.
@@ -63,7 +61,6 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    /// The next line.
     pub(super) fn next(&mut self) -> Result<Option<String>, CliError> {
         loop {
             if let Some(line) = self.lines.next() {

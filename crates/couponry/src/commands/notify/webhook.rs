@@ -28,7 +28,6 @@ const ANSWER_BYTES: usize = 200;
 /// Most bytes of an answer that are read, so that the connection can be used again.
 const DRAINED_BYTES_MAX: usize = 64 << 10;
 
-/// A receiver of notices.
 pub(super) struct Webhook {
     url: Url,
     secrets: Secrets,
@@ -37,10 +36,8 @@ pub(super) struct Webhook {
     quiet_until: Mutex<Instant>,
 }
 
-/// The result of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// The receiver accepted the notice.
     Taken,
     /// The receiver refused it, and why.
     Refused(String),
@@ -66,7 +63,7 @@ impl Webhook {
         Ok(Webhook { url, secrets, client, quiet_until: Mutex::new(Instant::now()) })
     }
 
-    /// The whole address, which may contain a secret of the receiver.
+    /// May contain a secret of the receiver.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }

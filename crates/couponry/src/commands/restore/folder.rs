@@ -14,12 +14,10 @@ use crate::{files, open};
 /// The files of a hot store: those that SQLite keeps beside it belong to it.
 const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
 
-/// The same of the file of webhooks.
 const WEBHOOK_FILES: [&str; 3] = [files::WEBHOOKS, "webhooks.db-wal", "webhooks.db-shm"];
 
-/// Copies the backup into a folder of its own and makes it ready. Then moves the old data aside and
-/// the copy into place, the store last. Until it ends, no command opens the data folder: see
-/// [`open::RESTORING`].
+/// Copies the backup into a folder of its own, then moves the old data aside and the copy into
+/// place, the store last. Until it ends, no command opens the data folder: see [`open::RESTORING`].
 pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
     let staging = data.join(open::RESTORING);
     if staging.exists() {

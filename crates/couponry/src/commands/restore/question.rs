@@ -14,7 +14,6 @@ use crate::open::{self, RESTORING};
 use crate::output::note;
 use crate::settings::Settings;
 
-/// What every restore does.
 const LOST: &str = "it loses what happened after the backup and was not archived; people who were \
                     removed after it may sign in again, and old passwords are good again \
                     (docs/operations.md, What a restore loses)";
@@ -56,7 +55,6 @@ pub(super) async fn must_be_wanted(
     }
 }
 
-/// What the store in the data folder has, if there is one.
 async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
     let data = &settings.data.value;
     if data.join(RESTORING).exists() {

@@ -58,7 +58,6 @@ pub(super) async fn run(
         .await
 }
 
-/// Prints the counts.
 pub(super) fn report(reconciled: &Reconciled) -> Result<Ended, CliError> {
     if *reconciled == Reconciled::default() {
         return output::done("the hot store has everything that is in the cold tier");

@@ -11,21 +11,17 @@ use super::super::exports::KnownExport;
 /// What an import of a file would do, as far as reads can tell.
 #[derive(Clone, Debug)]
 pub struct DryRun {
-    /// The campaign.
     pub campaign: CampaignId,
     /// The zone in which its dates are read.
     pub zone: Zone,
-    /// The encoding in which the file was read.
     pub encoding: Encoding,
-    /// The character between its cells; `None` for an empty file.
+    /// `None` for an empty file.
     pub separator: Option<char>,
-    /// The header, if the file has one.
     pub header: Option<String>,
-    /// The file's columns in their order; `None` for one that is skipped.
+    /// In the order of the file; `None` for one that is skipped.
     pub columns: Vec<Option<Column>>,
-    /// The system whose export the file is, if its header says so, and what of it does not come along.
+    /// The system whose export the file is, and what of it does not come along.
     pub export: Option<&'static KnownExport>,
-    /// How the lines would end.
     pub counts: CheckedLines,
     /// The first rejected lines, at most [`super::DRY_RUN_REJECTED_MAX`].
     pub rejected: Vec<RejectedLine>,
@@ -46,24 +42,20 @@ pub struct CheckedLines {
     pub known: u64,
     /// Lines that can be read and were not looked up.
     pub unchecked: u64,
-    /// Lines that would be rejected.
     pub rejected: u64,
     /// Lines with the code of an earlier line, whatever they do: of its first
     /// [`REPEATS_MAX`](super::super::REPEATS_MAX) codes.
     pub repeated: u64,
 }
 
-/// A line as it was read.
 #[derive(Clone, Debug)]
 pub struct ParsedLine {
-    /// Its number in the file, from 1.
+    /// From 1.
     pub line: u64,
-    /// What it says.
     pub read: ImportLine,
 }
 
 impl ParsedLine {
-    /// `available`, `issued`, `redeemed` or `void`.
     pub fn state(&self) -> &'static str {
         self.read.imported_state.as_str()
     }

@@ -58,8 +58,7 @@ impl Store {
         }
     }
 
-    /// Gives back leases that this process has not used for a while, so that other processes need
-    /// no walk to find them.
+    /// So that other processes need no walk to find leases that this one does not use.
     pub(crate) async fn give_back_quiet(&self) {
         for (id, counter) in self.counters() {
             let is_quiet = counter.used_at.lock().is_ok_and(|mut at| match *at {
@@ -72,14 +71,12 @@ impl Store {
         }
     }
 
-    /// Before a stop: gives back all leases of this process.
     pub(crate) async fn give_back_all(&self) {
         for (id, counter) in self.counters() {
             self.give_back(&id, &counter).await;
         }
     }
 
-    /// Renews the leases that this process has codes of.
     pub(crate) async fn renew_leases(&self) {
         for (id, counter) in self.counters() {
             let leases = match counter.queue.lock() {

@@ -66,8 +66,7 @@ pub struct BatchItem {
     pub import: ImportCounts,
     /// When it was made.
     pub created_at: Millis,
-    /// Every serial below `first + offered` was offered once: its coupon has a row somewhere. 0 where
-    /// that is not known.
+    /// Every serial below `first + offered` has a row somewhere. 0 where that is not known.
     pub offered: u64,
 }
 

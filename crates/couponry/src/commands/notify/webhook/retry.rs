@@ -15,7 +15,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// for the next run.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Answer {
@@ -27,7 +26,6 @@ pub(super) enum Heard {
     Nothing(String),
 }
 
-/// What to do after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     End(Delivery),
@@ -38,7 +36,7 @@ pub(super) enum Next {
     },
 }
 
-/// Decides what follows the attempt number `attempt`. `chance` is a random number.
+/// `attempt` counts from 1; `chance` is a random number.
 pub(super) fn next(heard: Heard, attempt: u32, chance: u8) -> Next {
     let (asked, why) = match heard {
         Heard::Answer { status: 200..=299, .. } => return Next::End(Delivery::Taken),
