@@ -40,7 +40,7 @@ pub use self::limits::{
     BUFFER_BYTES_MAX, CONNECTIONS_MAX, CROWDED_WRITE_TIMEOUT, DEAF_OF_PEER_MAX, DRAIN,
     HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX, IDLE_TIMEOUT, KEEP_ALIVE_SLACK,
     KNOWN_IDLE_TIMEOUT, Limits, PER_PEER_MAX, PROGRESS_BYTES_MIN, PROXY_IDLE_TIMEOUT,
-    SEND_BUFFER_BYTES, WRITE_TIMEOUT,
+    SEND_BUFFER_BYTES, STRANGER_EVERY, STRANGERS_AT_ONCE, WRITE_TIMEOUT,
 };
 
 use self::bodies::{Arriving, Watched};
@@ -187,6 +187,10 @@ async fn connection(
                 true => Some(its.turn().await),
                 false => None,
             };
+            // The other calls are counted by their caller.
+            if !its.is_known() || !request.uri().path().starts_with("/v1/") {
+                its.stranger_turn().await;
+            }
             let other_host = request.headers().get_all(HOST).iter().nth(1).is_some();
             let Ok(mut answer) = match other_host {
                 // Whoever is in front may have read the other one.

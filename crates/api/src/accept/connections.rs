@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::limits::Limits;
+use super::limits::{Limits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
+use crate::pace::Pace;
 use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
@@ -33,13 +34,26 @@ struct Table {
 }
 
 /// What the connections of one peer share; each of a trusted proxy has its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     connections: AtomicUsize,
     /// Those that keep an answer waiting.
     deaf: AtomicUsize,
     /// The turn of a request that was sent before the answer to the one before it.
     turn: Mutex<()>,
+    /// The pace of [`Seat::stranger_turn`]; it has one key.
+    strangers: Pace,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared {
+            connections: AtomicUsize::new(0),
+            deaf: AtomicUsize::new(0),
+            turn: Mutex::default(),
+            strangers: Pace::new(STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING, 1),
+        }
+    }
 }
 
 enum Asked {
@@ -217,7 +231,7 @@ impl Seat {
         self.let_in.store(true, Ordering::Relaxed);
     }
 
-    fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.let_in.load(Ordering::Relaxed)
     }
 
@@ -266,6 +280,20 @@ impl Seat {
         self.shared.turn.lock().await
     }
 
+    /// For a request of which nobody counts what it costs. It holds no lock meanwhile: people behind one
+    /// address do not wait for each other's answers.
+    pub(super) async fn stranger_turn(&self) {
+        let wait = self.stranger_wait(Instant::now());
+        // Even no time at all would be a tick of the timer.
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+    }
+
+    fn stranger_wait(&self, now: Instant) -> Duration {
+        self.shared.strangers.wait("", 1, now)
+    }
+
     pub(super) fn awaits_body(&self, awaits: bool) {
         self.awaits_body.store(awaits, Ordering::Relaxed);
     }
@@ -302,5 +330,30 @@ impl Drop for Busy {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
         self.0.moved();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn strangers_of_one_peer_share_a_pace() {
+        let connections = Connections::new(Limits::default());
+        let slot = async |address: &str| connections.slot(address.parse().unwrap()).await.unwrap();
+        let (one, same, other) =
+            (slot("10.0.0.1").await, slot("10.0.0.1").await, slot("10.0.0.2").await);
+        let now = Instant::now();
+        for nth in 0..STRANGERS_AT_ONCE {
+            assert_eq!(one.seat().stranger_wait(now), Duration::ZERO, "{nth} at once");
+        }
+        let cases = [
+            ("one more", &one, STRANGER_EVERY),
+            ("on another connection of the peer", &same, 2 * STRANGER_EVERY),
+            ("another peer", &other, Duration::ZERO),
+        ];
+        for (name, slot, want) in cases {
+            assert_eq!(slot.seat().stranger_wait(now), want, "{name}");
+        }
     }
 }
