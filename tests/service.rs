@@ -41,6 +41,7 @@ mod service {
     mod once;
     mod package;
     mod private;
+    mod proxy;
     mod readers;
     mod readme;
     mod remote;

@@ -79,7 +79,7 @@ async def must(client: httpx.AsyncClient, method: str, path: str, *want: int, **
 
 async def one_customer(nth: int, admin, shop, gate: asyncio.Semaphore) -> tuple[str, str, str]:
     async with gate:
-        user, order = f"고객-{nth}", f"order-{nth}"
+        user, order = f"고객-{nth}", f"주문-{nth}"
         code = (await must(admin, "POST", "/v1/campaigns/spring/issue", 201, 200, json={"user_id": user}))["code"]
         held = await must(shop, "POST", f"/orders/{order}/check-out", 200, json={"user": user, "code": code})
         assert held["held_until"], held
@@ -131,10 +131,17 @@ async def all_of_it(folder: str):
         assert [(it["code"], it["name"]) for it in wallet] == [(code, "봄맞이")], wallet
         refused = await must(shop, "POST", f"/orders/{order}/pay", 409)
         assert refused["code"] == "REDEMPTION_CANCELLED", refused
+        assert refused["say"] == "This order's redemption was cancelled", refused
         await must(shop, "POST", "/orders/second/check-out", 200, json={"user": user, "code": code})
         await must(shop, "POST", "/orders/second/give-up", 200)
         await must(shop, "POST", "/orders/third/check-out", 200, json={"user": user, "code": code})
         await must(shop, "POST", "/orders/third/pay", 200)
+        # A buyer in Seoul reads why it does not work a second time.
+        seoul = {"accept-language": "ko-KR,ko;q=0.9,en-US;q=0.8"}
+        refused = await must(
+            shop, "POST", "/orders/fourth/check-out", 409, json={"user": user, "code": code}, headers=seoul
+        )
+        assert refused == {"code": "ALREADY_REDEEMED", "say": "이미 사용된 쿠폰입니다."}, refused
         await must(shop, "POST", "/couponry-events", 401, json={"type": secrets.token_hex(4)})
         # Events of the redemptions arrive, signed.
         for _ in range(600):

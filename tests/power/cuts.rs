@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use testengines::{CC, may_run, times};
+
 use super::check::Checker;
-use super::data::may_run;
 use super::dice::Dice;
 use super::disk::Disk;
 use super::journal::{self, Step};
@@ -17,8 +18,9 @@ use super::shim::Shim;
 use super::workload;
 use super::world::scratch;
 
-/// Power cuts of a run in CI, and of one recorded run at most.
-const CUTS: usize = 300;
+/// Power cuts of a run, in CI, and of one recorded run at most.
+const CUTS: usize = 60;
+const CUTS_IN_CI: usize = 300;
 const CUTS_OF_A_RUN: usize = 500;
 /// Recorded runs at least.
 const RUNS_MIN: usize = 2;
@@ -47,10 +49,10 @@ pub(super) fn seed() -> u64 {
 
 #[test]
 fn power_cuts() {
-    if !may_run("power", "`cc`, a C compiler", Shim::can_be_built()) {
+    if !may_run("power", CC, Shim::can_be_built()) {
         return;
     }
-    let (seed, cuts) = (seed(), number("COUPONRY_CUTS", CUTS));
+    let (seed, cuts) = (seed(), number("COUPONRY_CUTS", times(CUTS, CUTS_IN_CI)));
     if let Ok(journal) = std::env::var("COUPONRY_JOURNAL") {
         return replayed(Path::new(&journal), seed, cuts);
     }

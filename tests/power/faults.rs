@@ -8,11 +8,12 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
+use testengines::{CC, may_run, times};
 
 use super::check::Checker;
 use super::client::Client;
 use super::cuts::{cut_at_end, kept, report, seed};
-use super::data::{Server, Watch, may_run, wait_until};
+use super::data::{Server, Watch, wait_until};
 use super::dice::Dice;
 use super::finished::{HEADER, campaign};
 use super::journal::Step;
@@ -24,8 +25,9 @@ use super::world::{World, codes};
 /// The calls that fail, from the first one on.
 const CALLS_MAX: usize = 200;
 
-/// As many of them fail in one stage, unless `COUPONRY_LONG=1` wants all.
-const SAMPLE: usize = 16;
+/// As many of them fail in one stage, and in CI, unless `COUPONRY_LONG=1` wants all.
+const SAMPLE: usize = 6;
+const SAMPLE_IN_CI: usize = 16;
 
 /// EIO and ENOSPC.
 const ERRORS: [i32; 2] = [5, 28];
@@ -38,7 +40,7 @@ const CUSTOMERS: usize = 12;
 const LINES: usize = 1_500;
 
 fn may_fail(stage: &str) -> bool {
-    may_run(stage, "`cc`, a C compiler", Shim::can_be_built())
+    may_run(stage, CC, Shim::can_be_built())
 }
 
 /// Which of `calls` fail: all, or a sample that is spread over them.
@@ -228,7 +230,7 @@ fn recovers(world: &World, client: &mut Client) {
 /// A call fails while the service works. `ending` is how the names of the files end that count.
 fn fails_at_work(stage: &'static str, ending: &str) {
     let (before, token) = template();
-    let nths = chosen(CALLS_MAX, SAMPLE);
+    let nths = chosen(CALLS_MAX, times(SAMPLE, SAMPLE_IN_CI));
     let (all, mut failed) = (nths.len(), 0);
     for nth in nths {
         let world = World::new(Some(&before));
@@ -278,7 +280,8 @@ fn a_compaction_with_a_fault() {
     let begun = dry.recorder.steps().len();
     let ran = compact(&dry);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for nth in chosen(calls(&dry.recorder.steps()[begun..]), SAMPLE) {
+    let sample = times(SAMPLE, SAMPLE_IN_CI);
+    for nth in chosen(calls(&dry.recorder.steps()[begun..]), sample) {
         let world = World::new(Some(&before));
         let fault = Fault::begin("a compaction", nth, "-", &world);
         let ran = compact(&world);

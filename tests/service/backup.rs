@@ -1,6 +1,8 @@
 //! Backup and restore: a backup has every change acknowledged before it, and a restored backup
 //! never redeems again a coupon that was archived after it.
 
+mod both_tiers;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +69,10 @@ fn beside_a_busy_serve_once() {
             let ran = data.run(&["backup", text(&backup)]);
             ended.store(true, Ordering::SeqCst);
             assert_eq!(ran.code, Some(0), "{ran:?}");
-            assert!(ran.stdout.contains("the hot store") && ran.stdout.contains("is not in it"));
+            assert!(
+                ran.stdout.contains("the hot store")
+                    && ran.stdout.contains("nothing is archived yet")
+            );
             return;
         }
         let mut client = Client::new(server.address, &token);
@@ -529,6 +534,11 @@ fn an_older_cold_tier() {
     let ran = data.run(&["restore", text(&backup), "--replace", "--yes"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("older copy"), "{ran:?}");
+    // The backup has the newer one.
+    fs::remove_dir_all(cold(&data)).expect("removed");
+    let ran = data.run(&["restore", text(&backup), "--replace", "--yes"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    doctor_finds_nothing(&data, "the one of the backup");
     put(&new);
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));

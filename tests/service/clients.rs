@@ -9,8 +9,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use testengines::Engine;
+
 use super::data::{COUPONRY, Data};
-use super::downloads::{node_modules, or_not_run, python_with, spring_shop_jar};
+use super::downloads::{node_modules, python_with, spring_shop_jar};
 use super::finished::{doctor_finds_nothing, serve};
 
 const REQUIREMENTS: &str = include_str!("clients/python/requirements.txt");
@@ -83,10 +85,8 @@ fn passes(data: &Data, files: &[(&str, &str)], calls: &[(&Path, &str)]) {
 
 #[test]
 fn python_client() {
-    let suite = "python client";
-    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    let python = python_with("python-client", REQUIREMENTS);
-    let Some(python) = or_not_run(suite, what, python) else { return };
+    let find = || python_with("python-client", REQUIREMENTS);
+    let Some(python) = Engine::CLIENTS.found("generated clients", find) else { return };
     // A warning says what the generator left out of the client.
     let calls = [
         "-m openapi_python_client generate --path openapi.json --config config.yaml --meta none \
@@ -113,25 +113,22 @@ fn shop(python: &Path, folder: &Path, command: &[&str], orders: usize) {
 }
 
 /// What tries a sample shop, and runs the one with FastAPI.
-fn shop_python(suite: &str) -> Option<PathBuf> {
-    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    or_not_run(suite, what, python_with("fastapi-shop", SHOP_REQUIREMENTS))
+fn shop_python() -> Result<PathBuf, String> {
+    python_with("fastapi-shop", SHOP_REQUIREMENTS)
 }
 
 #[test]
 fn python_shop() {
-    let Some(python) = shop_python("sample shop with FastAPI") else { return };
+    let Some(python) = Engine::CLIENTS.found("sample shops", shop_python) else { return };
     let folder = Path::new(CLIENTS).join("samples/fastapi");
     shop(&python, &folder, &[&python.display().to_string(), "shop.py"], 200);
 }
 
 #[test]
 fn express_shop() {
-    let suite = "sample shop with Express";
-    let Some(python) = shop_python(suite) else { return };
-    let what = "`node` and `npm`, and the packages that it installs";
-    let modules = node_modules("express-shop", EXPRESS_PACKAGE, EXPRESS_LOCK);
-    let Some(modules) = or_not_run(suite, what, modules) else { return };
+    let find =
+        || Ok((shop_python()?, node_modules("express-shop", EXPRESS_PACKAGE, EXPRESS_LOCK)?));
+    let Some((python, modules)) = Engine::CLIENTS.found("sample shops", find) else { return };
     let data = Data::new();
     symlink(modules, data.folder().join("node_modules")).expect("a link to the packages");
     for (name, text) in EXPRESS {
@@ -147,11 +144,8 @@ fn express_shop() {
 /// With Spring Boot, above the client in Java.
 #[test]
 fn spring_shop() {
-    let suite = "sample shop with Spring Boot";
-    let Some(python) = shop_python(suite) else { return };
-    let what = "Maven, a JDK of version 17 or later, and the artifacts that Maven downloads";
-    let jar = spring_shop_jar(Path::new(CLIENTS));
-    let Some(jar) = or_not_run(suite, what, jar) else { return };
+    let find = || Ok((shop_python()?, spring_shop_jar(Path::new(CLIENTS))?));
+    let Some((python, jar)) = Engine::CLIENTS.found("sample shops", find) else { return };
     let memory = ["-XX:+UseSerialGC", "-Xmx256m", "-XX:TieredStopAtLevel=1"];
     let jar = jar.display().to_string();
     let command = [&["java"], &memory[..], &["-jar", &jar]].concat();
@@ -160,10 +154,8 @@ fn spring_shop() {
 
 #[test]
 fn typescript_client() {
-    let suite = "typescript client";
-    let what = "`node` and `npm`, and the packages that it installs";
-    let modules = node_modules("typescript-client", PACKAGE, LOCK);
-    let Some(modules) = or_not_run(suite, what, modules) else { return };
+    let find = || node_modules("typescript-client", PACKAGE, LOCK);
+    let Some(modules) = Engine::CLIENTS.found("generated clients", find) else { return };
     let data = Data::new();
     symlink(modules, data.folder().join("node_modules")).expect("a link to the packages");
     // The compiler writes no file if it finds an error.
@@ -181,9 +173,8 @@ fn java_client() {
     let data = Data::new();
     let mut maven = Command::new("mvn");
     maven.arg("--version").stdout(Stdio::null());
-    let has_maven = maven.status().map_err(|error| error.to_string());
-    let what = "Maven, a JDK of version 17 or later, and the artifacts that Maven downloads";
-    if or_not_run("java client", what, has_maven).is_none() {
+    let find = || maven.status().map_err(|error| error.to_string());
+    if Engine::CLIENTS.found("generated clients", find).is_none() {
         return;
     }
     let calls = [

@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use coupon::calendar::format_instant;
 use coupon::time::Millis;
 use serde_json::json;
+use testengines::{CC, may_run};
 
-use super::data::{Data, Ran, may_run, wait_until};
+use super::data::{Data, Ran, wait_until};
 use super::finished::{campaign, day_that_is_over, import, left_over};
 use super::shim::{Clock, Shim};
 
@@ -46,7 +47,7 @@ fn compact(data: &Data, clock: &Clock, (ahead, flags, want): Run, name: &str) ->
 
 #[test]
 fn jumps() {
-    if !may_run("a wrong clock", "cc", Shim::can_be_built()) {
+    if !may_run("a wrong clock", CC, Shim::can_be_built()) {
         return;
     }
     // Name, the compactions, and whether the live coupon can be redeemed afterwards.
@@ -87,7 +88,7 @@ fn jumps() {
 
 #[test]
 fn a_jump_is_reported_everywhere() {
-    if !may_run("a wrong clock", "cc", Shim::can_be_built()) {
+    if !may_run("a wrong clock", CC, Shim::can_be_built()) {
         return;
     }
     let data = Data::new();

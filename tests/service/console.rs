@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::data::{Data, may_run};
-use super::downloads::{node_modules, or_not_run};
+use testengines::{Engine, may_run};
+
+use super::data::Data;
+use super::downloads::node_modules;
 use super::finished::{campaign, issued};
 use super::visitor::Visitor;
 use super::webhooks::Program;
@@ -32,19 +34,12 @@ fn chromium() -> Option<PathBuf> {
     paths.find(|path| path.is_file())
 }
 
-/// The browser, and what drives it; `None` if this machine has none.
+/// The browser, and what drives it; `None` if nobody asks for one.
 fn driven() -> Option<(PathBuf, PathBuf)> {
-    if std::env::var("COUPONRY_BROWSER").is_ok_and(|it| it == "none") {
-        eprintln!("NOT RUN: {SUITE}: there is no Chromium on this machine");
-        return None;
-    }
-    let browser = chromium();
-    if !may_run(SUITE, "Chromium, as Debian's package `chromium` has it", browser.is_some()) {
-        return None;
-    }
-    let what = "`node` with `npm`, and the packages that it installs";
-    let modules = or_not_run(SUITE, what, node_modules("console", PACKAGE, LOCK));
-    Some((browser?, modules?))
+    Engine::BROWSER.found(SUITE, || {
+        let browser = chromium().ok_or("no Chromium, as Debian's package `chromium` has it")?;
+        Ok((browser, node_modules("console", PACKAGE, LOCK)?))
+    })
 }
 
 /// A script of the suite, in the folder of a store.
@@ -60,7 +55,7 @@ fn script(data: &Data, browser: &Path, name: &str) -> Command {
 fn history(data: &Data) -> Option<(Program, String)> {
     let command = data.command(["serve", "--listen", "127.0.0.1:0"]);
     let program = Path::new(command.get_program()).with_file_name("couponry-history");
-    let what = "couponry-history beside couponry, as `cargo test --workspace` builds it";
+    let what = "couponry-history beside couponry, as `cargo build -p history` builds it";
     if !may_run("queries of the console", what, program.is_file()) {
         return None;
     }

@@ -61,16 +61,6 @@ pub(super) fn despite_stalls(limit: Duration, mut test: impl FnMut()) {
     }
 }
 
-/// Whether a suite may run that needs `what`, which is `there` or not.
-pub(super) fn may_run(suite: &str, what: &str, there: bool) -> bool {
-    if !there {
-        eprintln!("NOT RUN: {suite} needs {what}");
-        let required = std::env::var("COUPONRY_REQUIRE_ENGINES").is_ok_and(|it| it == "1");
-        assert!(!required, "{suite} needs {what}, and COUPONRY_REQUIRE_ENGINES=1");
-    }
-    there
-}
-
 /// Whether the long form of a test is wanted.
 pub(super) fn full() -> bool {
     !cfg!(debug_assertions) || std::env::var("COUPONRY_FULL").is_ok_and(|it| it == "1")

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testengines::Engine;
 
 use super::client::Client;
-use super::data::{Data, Server, despite_stalls, may_run, wait_until};
+use super::data::{Data, Server, despite_stalls, wait_until};
 
 /// The checkpointer looks this often. If it is late, a log on a full disk has space again.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(50);
@@ -64,8 +65,9 @@ impl Drop for Disk {
 }
 
 pub(super) fn disk(mib: u64) -> Option<Disk> {
-    let disk = Disk::of(mib);
-    may_run("disk", "root, to mount a small tmpfs", disk.is_some()).then_some(disk).flatten()
+    Engine::ROOT.found("a disk that is full or read-only", || {
+        Disk::of(mib).ok_or("it cannot be mounted".to_owned())
+    })
 }
 
 /// The requests before, during and after the fault.

@@ -167,3 +167,18 @@ fn files() {
         }
     }
 }
+
+#[test]
+fn the_first_page_leads_people_to_the_console() {
+    for (name, console) in [("with a console", "on"), ("without", "off")] {
+        let data = Data::new();
+        let server = data.serve_with(|command| _ = command.args(["--console", console]));
+        let mut nobody = server.client("");
+        let page = nobody.get("/").must(200).text();
+        let first = page.split("<dt><a href=\"").nth(1).and_then(|it| it.split('"').next());
+        let want = if console == "on" { "/console" } else { "/docs" };
+        assert_eq!(first, Some(want), "{name}: {page}");
+        assert_ne!(nobody.get(want).status, 404, "{name}");
+        server.stop();
+    }
+}

@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::data::may_run;
-
 /// The folder that `.ci/run` builds in, or a temporary one if that folder cannot be made.
 fn cache() -> PathBuf {
     let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
@@ -115,16 +113,4 @@ pub(super) fn spring_shop_jar(clients: &Path) -> Result<PathBuf, String> {
         done(Command::new("mvn").args(maven).current_dir(folder.join("samples/spring")))
     })?;
     Ok(folder.join("samples/spring/target/shop-1.jar"))
-}
-
-/// The downloaded folder. If the download failed, prints why, and that the suite needs `what` and does
-/// not run.
-///
-/// # Panics
-/// If the download failed and `COUPONRY_REQUIRE_ENGINES=1`.
-pub(super) fn or_not_run<T>(suite: &str, what: &str, downloaded: Result<T, String>) -> Option<T> {
-    if let Err(why) = &downloaded {
-        eprintln!("{suite}: {why}");
-    }
-    if may_run(suite, what, downloaded.is_ok()) { downloaded.ok() } else { None }
 }

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use testengines::{Engine, not_run};
+
 use super::data::{Data, Ran};
-use super::downloads::or_not_run;
 
 /// The folder of the repository.
 pub(super) fn root() -> PathBuf {
@@ -16,15 +17,14 @@ pub(super) fn root() -> PathBuf {
 pub(super) const CANNOT: i32 = 69;
 
 /// A script in `tests/engines`.
-pub(super) struct Engine {
-    pub(super) script: &'static str,
-    /// What it is.
-    pub(super) what: &'static str,
+pub(super) struct Script {
+    pub(super) name: &'static str,
+    pub(super) engine: Engine,
 }
 
-impl Engine {
+impl Script {
     fn command(&self) -> Command {
-        Command::new(root().join("tests/engines").join(self.script))
+        Command::new(root().join("tests/engines").join(self.name))
     }
 
     /// Runs one of its commands in a folder.
@@ -34,20 +34,26 @@ impl Engine {
         data.run_command(command)
     }
 
-    /// Whether this machine has it. Builds it where it is missing.
+    /// Whether it is [asked for](Engine::is_asked_for), and this machine has it. Builds it where it is missing.
     ///
     /// # Panics
-    /// If the machine could have it and does not, and `COUPONRY_REQUIRE_ENGINES=1`.
+    /// If the machine could have it and does not.
     pub(super) fn is_there(&self, suite: &str) -> bool {
+        if !self.engine.is_asked_for(suite) {
+            return false;
+        }
         // However long it takes: another process may be building it.
         let fetched = self.command().arg("fetch").stdin(Stdio::null()).output();
         let fetched = Ran::from(fetched.expect("the script starts"));
-        if fetched.code == Some(CANNOT) {
-            eprintln!("{}NOT RUN: {suite}: this machine cannot have {}", fetched.stderr, self.what);
-            return false;
+        match fetched.code {
+            Some(0) => true,
+            Some(CANNOT) => {
+                let why = fetched.stderr.trim();
+                not_run(&format!("{suite}: this machine cannot have {}: {why}", self.name));
+                false
+            }
+            _ => self.engine.is_missing(suite, &fetched.stderr),
         }
-        let there = if fetched.code == Some(0) { Ok(()) } else { Err(fetched.stderr) };
-        or_not_run(suite, self.what, there).is_some()
     }
 
     /// Starts it with a folder for its files and a port.

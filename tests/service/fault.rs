@@ -1,9 +1,10 @@
 //! A sync that fails: the outcome is unknown, and a repeat of the request tells it.
 
 use serde_json::{Value, json};
+use testengines::{CC, may_run};
 
 use super::client::Client;
-use super::data::{Data, may_run};
+use super::data::Data;
 use super::shim::Shim;
 
 fn redeemed(admin: &mut Client, code: &str) -> Vec<String> {
@@ -15,7 +16,7 @@ fn redeemed(admin: &mut Client, code: &str) -> Vec<String> {
 
 #[test]
 fn outcome_unknown() {
-    if !may_run("fault", "`cc`, a C compiler", Shim::can_be_built()) {
+    if !may_run("fault", CC, Shim::can_be_built()) {
         return;
     }
     let data = Data::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -165,10 +165,13 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn start(data: &Data, arguments: &[&str]) -> Running {
+        Running::of(data, data.command(arguments))
+    }
+
+    pub(super) fn of(data: &Data, mut command: Command) -> Running {
         let name = unique();
         let path = |kind: &str| data.folder().join(format!("{name}.{kind}"));
         let (stdout, stderr) = (path("out"), path("err"));
-        let mut command = data.command(arguments);
         command.stdout(File::create(&stdout).expect("a file"));
         command.stderr(File::create(&stderr).expect("a file"));
         Running { child: command.spawn().expect("the binary starts"), stdout, stderr }

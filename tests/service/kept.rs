@@ -7,11 +7,14 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testengines::times;
 
 use super::client::{Client, Dice, Lost, at_once};
 use super::data::Data;
 
-const ROUNDS: u64 = 50;
+/// Kills of a run, and in CI.
+const ROUNDS: u64 = 12;
+const ROUNDS_IN_CI: u64 = 50;
 const CLIENTS: usize = 8;
 /// A round is killed after at most this many answers.
 const ANSWERS_MAX: u64 = 700;
@@ -342,7 +345,8 @@ impl Follower {
 }
 
 #[test]
-fn kill_9_fifty_times() {
+fn kill_9_again_and_again() {
+    let rounds = times(ROUNDS, ROUNDS_IN_CI);
     let data = Data::new();
     let token = data.token("admin", "root");
     let mut server = data.serve();
@@ -354,7 +358,7 @@ fn kill_9_fifty_times() {
     let mut dice = Dice(SEED);
     let (mut answered, mut unknown) = (0, 0);
     let mut follower = Follower::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let contended = contended(&mut admin, round);
         let (tell, told) = mpsc::channel();
         let enough = dice.below(ANSWERS_MAX);
@@ -412,10 +416,10 @@ fn kill_9_fifty_times() {
         check_contended(&mut admin, contended, round);
         check_all(&mut admin, &all, round);
     }
-    eprintln!("{ROUNDS} kills: {answered} answers, {unknown} unknown, {} coupons", all.len());
-    assert!(answered > ROUNDS && unknown > 0, "there was no load");
+    eprintln!("{rounds} kills: {answered} answers, {unknown} unknown, {} coupons", all.len());
+    assert!(answered > rounds && unknown > 0, "there was no load");
     for (code, known) in &mut all {
-        settle(&mut admin, code, known, ROUNDS);
+        settle(&mut admin, code, known, rounds);
         assert!(
             same(&follower.of(code), &known.happened),
             "{code}: the feed has {:?}, {known:?}",

@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use testengines::Engine;
 
 use super::data::{Data, Ran, wait_until};
-use super::engine::{Engine, Running, free_port, root};
+use super::engine::{Running, Script, free_port, root};
 
 const SUITE: &str = "chart for Kubernetes";
 
-const HELM: Engine = Engine { script: "helm", what: "Helm and kubectl-validate, built with Go" };
+const HELM: Script = Script { name: "helm", engine: Engine::HELM };
 
-const KUBERNETES: Engine =
-    Engine { script: "kubernetes", what: "an API server of Kubernetes, built with Go" };
+const KUBERNETES: Script = Script { name: "kubernetes", engine: Engine::KUBERNETES };
 
 fn folder() -> PathBuf {
     root().join("deploy/kubernetes")

@@ -79,15 +79,16 @@ fn over_http() {
 
     let issue = ["coupon", "issue", "--campaign", "spring", "--user", "김철수"];
     let code = laptop.made(&issue)["code"].as_str().expect("a code").to_owned();
-    let check = ["coupon", "check", &code, "--user", "김철수", "--order", "o1"];
+    let check = ["coupon", "check", &code, "--user", "김철수", "--order", "주문-1"];
     assert_eq!(laptop.made(&check)["redeemable"], true);
-    let redeem = ["coupon", "redeem", &code, "--user", "김철수", "--order", "o1"];
+    let redeem = ["coupon", "redeem", &code, "--user", "김철수", "--order", "주문-1"];
     let redeemed = laptop.made(&redeem);
     assert_eq!(laptop.made(&redeem), redeemed, "a repeat is the same redemption");
     for (name, replay) in [("there", laptop.run(&redeem)), ("here", data.run(&redeem))] {
         assert!(replay.stderr.contains("an earlier call did this"), "{name}: {replay:?}");
     }
-    let cancel = ["coupon", "cancel-redemption", &code, "--order", "o1", "--reason", "returned"];
+    let cancel =
+        ["coupon", "cancel-redemption", &code, "--order", "주문-1", "--reason", "returned"];
     assert_eq!(laptop.made(&cancel)["coupon"]["state"], "issued");
     let extend =
         ["coupon", "extend", &code, "--expires-on", "2032-01-31", "--time-zone", "Asia/Seoul"];

@@ -9,11 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use coupon::calendar::{Date, Zone};
 use coupon::time::Millis;
 use serde_json::{Value, json};
+use testengines::{CC, Engine, may_run};
 
-use super::data::{Data, Server, may_run, wait_until};
+use super::data::{Data, Server, wait_until};
 use super::disk::disk;
 use super::docs::anchors;
-use super::engine::{Engine, Running, free_port, root};
+use super::engine::{Running, Script, free_port, root};
 use super::finished::{campaign, compact, day_that_is_over, import, issued, left_over, order};
 use super::shim::{Clock, Shim};
 
@@ -82,7 +83,7 @@ fn they_name_what_there_is() {
     }
 }
 
-const PROMETHEUS: Engine = Engine { script: "prometheus", what: "Prometheus, built with Go" };
+const PROMETHEUS: Script = Script { name: "prometheus", engine: Engine::PROMETHEUS };
 
 #[test]
 fn each_alert_fires() {
@@ -210,7 +211,7 @@ fn condition(alert: &str) -> String {
 #[test]
 fn alerts_of_services_in_trouble() {
     let (data, ahead) = (Data::new(), Data::new());
-    if !PROMETHEUS.is_there(SUITE) || !may_run(SUITE, "cc", Shim::can_be_built()) {
+    if !PROMETHEUS.is_there(SUITE) || !may_run(SUITE, CC, Shim::can_be_built()) {
         return;
     }
     let Some(disk) = disk(400) else { return };

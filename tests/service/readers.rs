@@ -3,8 +3,8 @@
 //!
 //! The three are installed once, into a virtual environment beside the build cache of `.ci/run`, or
 //! `COUPONRY_TEST_PYTHON` names an interpreter that has them. Spark is ten times larger. The script
-//! `readers/spark` downloads it and compares it with `deltalake`, in CI and with
-//! `COUPONRY_SPARK=1`. The examples of docs/readers.md are run unchanged.
+//! `readers/spark` downloads it and compares it with `deltalake`. The examples of docs/readers.md are
+//! run unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use testengines::Engine;
 
 use super::client::Client;
-use super::data::{Data, may_run};
-use super::downloads::{or_not_run, python_with};
+use super::data::Data;
+use super::downloads::python_with;
 use super::finished::{
     campaign, cold, compact, copy_all, count_in, day_that_is_over, doctor_finds_nothing, exported,
     files, import, issued, order, redeemed, serve,
@@ -294,8 +295,7 @@ fn examples() -> Vec<&'static str> {
 
 #[test]
 fn other_readers_find_the_same() {
-    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    let Some(python) = or_not_run("readers", what, python()) else { return };
+    let Some(python) = Engine::READERS.found("readers", python) else { return };
     let data = Data::new();
     let server = serve(&data);
     let mut admin = server.client(&data.token("admin", "root"));
@@ -351,11 +351,8 @@ fn other_readers_find_the_same() {
 
 #[test]
 fn spark_finds_the_same() {
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    match (variable("COUPONRY_SPARK").as_str(), variable("COUPONRY_REQUIRE_ENGINES").as_str()) {
-        ("none", _) => return eprintln!("NOT RUN: spark: COUPONRY_SPARK=none"),
-        ("1", _) | (_, "1") => {}
-        _ => return eprintln!("NOT RUN: spark (a gigabyte, fetched) wants COUPONRY_SPARK=1"),
+    if !Engine::SPARK.is_asked_for("spark") {
+        return;
     }
     let data = Data::new();
     let server = serve(&data);
@@ -368,16 +365,13 @@ fn spark_finds_the_same() {
     let output = Command::new(SPARK).arg(cold(&data)).output().expect("the script");
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    let there = output.status.code() != Some(CANNOT_BE_HAD);
-    if !there {
-        eprintln!("{errors}");
+    if output.status.code() == Some(CANNOT_BE_HAD) {
+        Engine::SPARK.is_missing("spark", &errors);
     }
-    if may_run("spark", "Java 17, Maven, Python with `venv`, and what they fetch", there) {
-        assert!(output.status.success(), "{said}{errors}");
-        let coupons = said.lines().find(|line| line.starts_with("coupons: ")).expect("a line");
-        assert!(coupons.contains(&format!(", {rows} rows,")), "{coupons}: want {rows}");
-        eprintln!("{said}");
-        doctor_finds_nothing(&data, "spark");
-    }
+    assert!(output.status.success(), "{said}{errors}");
+    let coupons = said.lines().find(|line| line.starts_with("coupons: ")).expect("a line");
+    assert!(coupons.contains(&format!(", {rows} rows,")), "{coupons}: want {rows}");
+    eprintln!("{said}");
+    doctor_finds_nothing(&data, "spark");
     server.stop();
 }

@@ -8,7 +8,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use super::data::{COUPONRY, Data, STORE_TIMEOUT, despite_stalls, may_run};
+use testengines::may_run;
+
+use super::data::{COUPONRY, Data, STORE_TIMEOUT, despite_stalls};
 
 const README: &str = include_str!("../../README.md");
 
@@ -161,6 +163,20 @@ fn matcher() {
     let want = ["a", "…", "z"].map(str::to_owned);
     assert!(all_fit(&want, &["a", "b", "c", "z"]) && all_fit(&want, &["a", "z"]));
     assert!(!all_fit(&want, &["a", "b"]));
+}
+
+/// The pages for contributors and CI test with the command of the README.
+#[test]
+fn one_command_tests_the_product() {
+    let command = README.lines().find(|line| line.starts_with("cargo test"));
+    let command = command.expect("the README says how to test");
+    for (name, text) in [
+        ("CONTRIBUTING.md", include_str!("../../CONTRIBUTING.md")),
+        ("docs/testing.md", include_str!("../../docs/testing.md")),
+        (".ci/run", include_str!("../../.ci/run")),
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(command)), "{name} has no {command:?}");
+    }
 }
 
 #[test]

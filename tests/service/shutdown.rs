@@ -194,3 +194,23 @@ fn one_folder_one_service() {
     server.kill();
     data.serve().stop();
 }
+
+#[test]
+fn one_address_one_service() {
+    let (data, other) = (Data::new(), Data::new());
+    let server = data.serve();
+    let address = server.address.to_string();
+    let port = format!("`ss -ltnp 'sport = :{}'`", server.address.port());
+    let rows: [(&str, &[&str], &str); 2] = [
+        ("serve", &["serve", "--listen", &address], "--listen"),
+        ("a receiver", &["webhook", "listen", "--on", &address], "--on"),
+    ];
+    for (name, arguments, flag) in rows {
+        let second = other.run(arguments);
+        assert_eq!(second.code, Some(1), "{name}: {second:?}");
+        for part in [&address, "another process", flag, &port] {
+            assert!(second.stderr.contains(part), "{name}: {part}: {second:?}");
+        }
+    }
+    server.stop();
+}

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::data::{COUPONRY, Data, may_run};
+use testengines::Engine;
+
+use super::data::{COUPONRY, Data};
 use super::finished::{
     campaign, cold, day_that_is_over, files, import, left_over, redeemed, serve,
 };
@@ -219,15 +221,18 @@ impl Traced {
     }
 }
 
-fn there_is_strace() -> bool {
+fn traced_a_command() -> Result<(), String> {
     // It may exist without the right to trace.
     let tried = Command::new("strace").args(["-f", "-o", "/dev/null", "true"]).output();
-    tried.is_ok_and(|it| it.status.success())
+    let tried = tried.map_err(|error| error.to_string())?;
+    let said = || String::from_utf8_lossy(&tried.stderr).into_owned();
+    tried.status.success().then_some(()).ok_or_else(said)
 }
 
 #[test]
 fn cold_is_synced_before_hot_is_touched() {
-    if !may_run("synced", "`strace`, and the right to use it", there_is_strace()) {
+    let suite = "the order of the syncs";
+    if Engine::STRACE.found(suite, traced_a_command).is_none() {
         return;
     }
     let data = Data::new();

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testbucket::{BUCKET, Kind, Server as Bucket};
+use testengines::Engine;
 
 use super::data::{Data, Server, wait_until};
-use super::engine::{Engine, Running, free_port};
+use super::engine::{Running, Script, free_port};
 use super::finished::{campaign, compact, day_that_is_over, import, issued, left_over, order};
 
 const SUITE: &str = "traces with a collector of OpenTelemetry";
 
-const COLLECTOR: Engine =
-    Engine { script: "collector", what: "a collector of OpenTelemetry, built with Go" };
+const COLLECTOR: Script = Script { name: "collector", engine: Engine::COLLECTOR };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SHOP: &str = "b7ad6b7169203331";

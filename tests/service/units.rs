@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use testengines::Engine;
+
 use super::data::Data;
-use super::downloads::or_not_run;
 
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/systemd");
 
@@ -31,8 +32,8 @@ fn analyze() -> Command {
 
 #[test]
 fn systemd_understands_the_units() {
-    let there = analyze().arg("--version").output().map_err(|error| error.to_string());
-    let Some(_) = or_not_run("units of systemd", "`systemd-analyze`", there) else { return };
+    let find = || analyze().arg("--version").output().map_err(|error| error.to_string());
+    let Some(_) = Engine::SYSTEMD.found("units of systemd", find) else { return };
     let data = Data::new();
     let units = units(data.folder());
     assert_eq!(units.len(), 5, "{units:?}");

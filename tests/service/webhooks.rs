@@ -9,10 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use serde_json::{Value, json};
+use testengines::Engine;
 
 use super::client::Client;
 use super::data::{Data, PATIENCE, Server};
-use super::downloads::{node_modules, or_not_run, python_with};
+use super::downloads::{node_modules, python_with};
 use super::finished::{campaign, issued, order};
 
 const REQUIREMENTS: &str = include_str!("webhooks/requirements.txt");
@@ -85,10 +86,8 @@ fn accepts(data: &Data, command: Command) {
 
 #[test]
 fn the_library_for_python_accepts_signatures() {
-    let suite = "webhooks in Python";
-    let what = "`python3` with `venv` and `pip`, and the packages that it installs";
-    let python = python_with("python-webhooks", REQUIREMENTS);
-    let Some(python) = or_not_run(suite, what, python) else { return };
+    let find = || python_with("python-webhooks", REQUIREMENTS);
+    let Some(python) = Engine::CLIENTS.found("libraries for webhooks", find) else { return };
     let data = Data::new();
     let script = data.folder().join("verify.py");
     fs::write(&script, IN_PYTHON).expect("the receiver");
@@ -99,10 +98,8 @@ fn the_library_for_python_accepts_signatures() {
 
 #[test]
 fn the_library_for_javascript_accepts_signatures() {
-    let suite = "webhooks in JavaScript";
-    let what = "`node` and `npm`, and the packages that it installs";
-    let modules = node_modules("javascript-webhooks", PACKAGE, LOCK);
-    let Some(modules) = or_not_run(suite, what, modules) else { return };
+    let find = || node_modules("javascript-webhooks", PACKAGE, LOCK);
+    let Some(modules) = Engine::CLIENTS.found("libraries for webhooks", find) else { return };
     let data = Data::new();
     symlink(modules, data.folder().join("node_modules")).expect("a link to the packages");
     let script = data.folder().join("verify.mjs");

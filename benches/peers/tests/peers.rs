@@ -11,6 +11,7 @@ use std::thread;
 use loadtest::stock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use testengines::Engine;
 
 /// A peer that runs until this is dropped.
 struct Peer {
@@ -145,15 +146,10 @@ fn import_and_redeem(peer: &Peer) {
     assert_eq!(coupon["holder"], json!(stock::user(first)));
 }
 
-fn is_there(program: &str, places: &[&str]) -> bool {
-    let there = places.iter().any(|place| Path::new(place).join(program).exists());
-    if !there {
-        println!("NOT RUN: {program} is not in {places:?}");
-        let is_set = |name, to| std::env::var(name).is_ok_and(|it| it == to);
-        let required = is_set("COUPONRY_REQUIRE_ENGINES", "1") && !is_set("COUPONRY_PEERS", "none");
-        assert!(!required, "{program} is not in {places:?}, and COUPONRY_REQUIRE_ENGINES=1");
-    }
-    there
+fn may_run(program: &str, places: &[&str]) -> bool {
+    let is_there = || places.iter().any(|place| Path::new(place).join(program).exists());
+    let find = || is_there().then_some(()).ok_or(format!("{program} is not in {places:?}"));
+    Engine::PEERS.found("peers", find).is_some()
 }
 
 #[test]
@@ -167,7 +163,7 @@ fn constant() {
 
 #[test]
 fn postgres() {
-    if is_there("postgres", &["/usr/lib/postgresql/15/bin", "/usr/local/bin"]) {
+    if may_run("postgres", &["/usr/lib/postgresql/15/bin", "/usr/local/bin"]) {
         keeps_its_promises(&["postgres", "--issue", "counter", "--coupons", "5000"]);
         keeps_its_promises(&["postgres", "--issue", "pool"]);
     }
@@ -175,7 +171,7 @@ fn postgres() {
 
 #[test]
 fn redis() {
-    if is_there("redis-server", &["/usr/bin", "/usr/local/bin"]) {
+    if may_run("redis-server", &["/usr/bin", "/usr/local/bin"]) {
         keeps_its_promises(&["redis", "--fsync", "always"]);
         keeps_its_promises(&["redis", "--fsync", "everysec"]);
     }

@@ -33,9 +33,13 @@ class Refused extends Error {
   }
 }
 
-/** A call of couponry. Its problem becomes ours, in the words for people. */
-const couponry = async (method: string, path: string, body?: object) => {
-  const headers = { authorization: `Bearer ${COUPONRY_TOKEN}`, "content-type": "application/json" };
+/** A call of couponry for a buyer. Its problem becomes ours, in the words for people and in the buyer's language. */
+const couponry = async (buyer: Pick<Request, "headers">, method: string, path: string, body?: object) => {
+  const headers = {
+    authorization: `Bearer ${COUPONRY_TOKEN}`,
+    "content-type": "application/json",
+    "accept-language": buyer.headers["accept-language"] ?? "*",
+  };
   const answer = await send(`${COUPONRY}${path}`, { method, headers, body: body && JSON.stringify(body) });
   const said = (await answer.json()) as any;
   if (!answer.ok) throw new Refused(answer.status, said.code, said.title);
@@ -71,7 +75,7 @@ app.use(express.json());
 // Reserves the coupon until the payment, so that nobody can use it meanwhile.
 app.post("/orders/:order/check-out", async (request, response) => {
   const { user, code } = request.body as CheckOut;
-  const held = await couponry("POST", of(code, "hold"), { user_id: user, order_ref: request.params.order, seconds: 900 });
+  const held = await couponry(request, "POST", of(code, "hold"), { user_id: user, order_ref: request.params.order, seconds: 900 });
   orders.set(request.params.order, { user, code });
   response.json({ held_until: held.until });
 });
@@ -79,14 +83,14 @@ app.post("/orders/:order/check-out", async (request, response) => {
 // Redeems when the payment has succeeded. The same order may call it again: it is one redemption.
 app.post("/orders/:order/pay", async (request, response) => {
   const { user, code } = orderOf(request.params.order);
-  const redeemed = await couponry("POST", of(code, "redeem"), { user_id: user, order_ref: request.params.order });
+  const redeemed = await couponry(request, "POST", of(code, "redeem"), { user_id: user, order_ref: request.params.order });
   response.json({ redeemed_at: redeemed.redeemed_at });
 });
 
 // The customer went away: the coupon is free at once, and not only when the hold ends.
 app.post("/orders/:order/give-up", async (request, response) => {
   const { code } = orderOf(request.params.order);
-  await couponry("POST", of(code, "release"), { order_ref: request.params.order });
+  await couponry(request, "POST", of(code, "release"), { order_ref: request.params.order });
   orders.delete(request.params.order);
   response.json({});
 });
@@ -94,14 +98,14 @@ app.post("/orders/:order/give-up", async (request, response) => {
 // The customer gets the coupon back. A new purchase with it needs another order.
 app.post("/orders/:order/refund", async (request, response) => {
   const { code } = orderOf(request.params.order);
-  const cancelled = await couponry("POST", of(code, "cancel-redemption"), { order_ref: request.params.order, reason: "refund" });
+  const cancelled = await couponry(request, "POST", of(code, "cancel-redemption"), { order_ref: request.params.order, reason: "refund" });
   response.json({ state: cancelled.coupon.state });
 });
 
 // What a customer has, with the names of the campaigns.
 app.get("/wallet/:user", async (request, response) => {
   const wanted = { user_id: request.params.user, state: "issued", expired: "false", order: "soonest", expand: "campaign" };
-  const page = await couponry("GET", `/v1/coupons?${new URLSearchParams(wanted)}`);
+  const page = await couponry(request, "GET", `/v1/coupons?${new URLSearchParams(wanted)}`);
   response.json(
     page.data.map((it: { code: string; campaign: { name: string }; expires_on: string }) => ({
       code: it.code,

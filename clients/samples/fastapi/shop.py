@@ -8,11 +8,13 @@ be where Python finds it. The orders are in memory; a real shop has a database.
 
 import os
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Annotated
 
 import httpx
 import uvicorn
 from couponry_retries import AsyncRetrying
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -32,7 +34,15 @@ async def lifespan(app: FastAPI):
         yield
 
 
-app = FastAPI(title="shop", lifespan=lifespan)
+# What the buyer reads. couponry writes the titles of its problems in Korean or in English.
+LANGUAGE = ContextVar("language", default="*")
+
+
+async def language(accept_language: Annotated[str, Header()] = "*"):
+    LANGUAGE.set(accept_language)
+
+
+app = FastAPI(title="shop", lifespan=lifespan, dependencies=[Depends(language)])
 
 
 class Refused(Exception):
@@ -53,8 +63,9 @@ class CheckOut(BaseModel):
 
 
 async def couponry(method: str, path: str, **arguments) -> dict:
-    """A call of couponry. Its problem becomes ours, in the words for people."""
-    answer = await app.state.couponry.request(method, path, **arguments)
+    """A call of couponry. Its problem becomes ours, in the words for people and in the buyer's language."""
+    headers = {"accept-language": LANGUAGE.get()}
+    answer = await app.state.couponry.request(method, path, headers=headers, **arguments)
     body = answer.json()
     if answer.status_code >= 400:
         raise Refused(answer.status_code, body["code"], body["title"])

@@ -47,6 +47,8 @@ pub struct Access {
     pub space: Option<String>,
     /// Whether requests become spans of the global tracer of OpenTelemetry.
     pub traced: bool,
+    /// Whether the process adds the pages of the console to this service: `/` leads people there.
+    pub has_console: bool,
     pub figures: Arc<Figures>,
     pub rate: Option<Arc<RequestRate>>,
 }

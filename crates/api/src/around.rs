@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use coupon::language::Lang;
 use engine::Engine;
 
 use crate::app::Access;
@@ -15,7 +16,7 @@ use crate::compress::{self, Elsewhere};
 use crate::deprecation::Deprecation;
 use crate::extract::{KeyedRoutes, unread_key};
 use crate::metrics::{Figures, Route};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, SEE_LOG};
 use crate::request_log::{Ended, RequestLog};
 use crate::request_rate::{Quota, RequestRate};
 use crate::traces::{self, RequestSpan, RequestTracer};
@@ -79,6 +80,7 @@ pub(crate) async fn around(
 ) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
+    let lang = preferred(request.headers());
     let method = request.method().clone();
     let route = Route::of(&request);
     let route = route.as_str();
@@ -98,7 +100,7 @@ pub(crate) async fn around(
     }
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
-        write_out(&problem, &id, &mut response);
+        write_out(&problem, lang, &id, &mut response);
         match taken {
             Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
@@ -128,9 +130,9 @@ pub(crate) async fn around(
     response
 }
 
-fn write_out(problem: &Problem, id: &str, response: &mut Response) {
-    let body = serde_json::to_vec(&problem.body(id)).unwrap_or_default();
-    problem.headers(response.headers_mut());
+fn write_out(problem: &Problem, lang: Lang, id: &str, response: &mut Response) {
+    let body = serde_json::to_vec(&problem.body(lang, id)).unwrap_or_default();
+    problem.headers(lang, response.headers_mut());
     *response.body_mut() = Body::from(body);
 }
 
@@ -138,7 +140,7 @@ fn write_out(problem: &Problem, id: &str, response: &mut Response) {
 pub(crate) fn refused(request: &Request, problem: Problem) -> Response {
     let id = request_id(request);
     let mut response = problem.clone().into_response();
-    write_out(&problem, &id, &mut response);
+    write_out(&problem, preferred(request.headers()), &id, &mut response);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -149,6 +151,13 @@ fn over_the_rate(rate: &RequestRate, wait: Duration) -> Response {
     let detail = format!("this store takes {} requests a second", rate.per_s());
     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     Problem::too_many(&detail, wait_ms).into_response()
+}
+
+/// The language of the problem, if there is one. Several lines of a header are one list.
+fn preferred(headers: &HeaderMap) -> Lang {
+    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    Lang::preferred(&lines.join(","))
 }
 
 /// The id that the client gave the request, if it is short and visible; else a new one.
@@ -162,5 +171,5 @@ fn request_id(request: &Request) -> String {
 
 pub(crate) fn panicked() -> Response {
     // The panic itself has been logged by its hook.
-    Problem::new(Code::Internal, "see the log of the server").into_response()
+    Problem::new(Code::Internal, SEE_LOG).into_response()
 }

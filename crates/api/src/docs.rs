@@ -9,36 +9,56 @@ mod markdown;
 mod openapi;
 mod problems;
 mod schema;
+mod search;
 
-pub use openapi::api_page;
+pub use openapi::api_pages;
 pub use problems::{problem_index, problem_page};
+pub use search::Search;
 
-use markdown::escape;
+use markdown::{attribute, escape};
 
 /// The style sheet of every page, to be served as `text/css` at `/docs/style.css`.
 pub const STYLE: &str = include_str!("docs/style.css");
 
 /// The `Content-Security-Policy` that every page works under.
 pub const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; \
-                          form-action 'none'; frame-ancestors 'none'";
+                          form-action 'self'; frame-ancestors 'none'";
 
-/// The page at `/`.
-pub fn home_page(version: &str) -> String {
-    frame("couponry", "", &format!(include_str!("docs/home.html"), version = escape(version)))
+/// The page at `/`; `has_console` says whether this server also has the pages at `/console`.
+pub fn home_page(version: &str, has_console: bool) -> String {
+    let console = match has_console {
+        true => {
+            "<dl class=\"places\">\n<dt><a href=\"/console\">/console</a></dt>\n\
+             <dd>the console: campaigns, coupons and customers in a browser, in English and Korean</dd>\n</dl>"
+        }
+        false => "<p>This server has no console: it runs with <code>--console off</code>.</p>",
+    };
+    let version = escape(version);
+    frame(
+        "couponry",
+        "",
+        &format!(include_str!("docs/home.html"), version = version, console = console),
+    )
 }
 
 /// A whole page around `main`; `aside` is its own navigation, or empty.
 fn frame(title: &str, aside: &str, main: &str) -> String {
+    searched("", title, aside, main)
+}
+
+/// The same with a text in the search box.
+fn searched(query: &str, title: &str, aside: &str, main: &str) -> String {
     let (layout, aside) = if aside.is_empty() {
         ("plain", String::new())
     } else {
-        ("wide", format!("<nav class=\"side\" aria-label=\"On this page\">{aside}</nav>\n"))
+        ("wide", format!("<nav class=\"side\" aria-label=\"Calls\">{aside}</nav>\n"))
     };
     let name = if title == "couponry" { String::new() } else { format!("{} · ", escape(title)) };
     format!(
         include_str!("docs/frame.html"),
         name = name,
         layout = layout,
+        query = attribute(query),
         aside = aside,
         main = main
     )

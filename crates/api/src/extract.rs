@@ -7,6 +7,7 @@ mod key;
 mod missing;
 mod path;
 mod query;
+mod said;
 mod session;
 
 pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};

@@ -13,6 +13,7 @@ use engine::{Engine, Fault, Role};
 use futures::future::BoxFuture;
 use serde::Deserialize;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::ToSchema;
 
 use crate::app::{Access, App};
 use crate::around::{Around, around, panicked};
@@ -25,7 +26,7 @@ use crate::token::Tokens;
 /// Says that there were more rows than an answer may have, and how many it has.
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated-at");
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryBody {
     /// One statement.

@@ -1,46 +1,81 @@
-//! The pages for people, and the document for programs. Each is made once.
+//! The pages for people, and the document for programs. Each is made once, but the answer to a search.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
-use axum::http::{HeaderValue, header};
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::Value;
 
 use crate::compress::Elsewhere;
-use crate::docs;
+use crate::docs::{self, Search};
 use crate::extract::no_such;
 use crate::problem::Code;
 
 const HTML: &str = "text/html; charset=utf-8";
 
-static PROBLEMS: LazyLock<HashMap<&str, Page>> = LazyLock::new(|| {
-    let codes = Code::ALL.iter().map(|code| code.as_str());
-    codes.filter_map(|code| Some((code, Page::new(HTML, docs::problem_page(code)?)))).collect()
-});
+/// Every page of a path below `/docs` but the search. All stores of a process have the same document.
+static PAGES: OnceLock<HashMap<String, Page>> = OnceLock::new();
 
-pub(crate) fn routes(document: &Value) -> Router {
-    let (api, home) = (docs::api_page(document), docs::home_page(env!("CARGO_PKG_VERSION")));
-    let (index, json) = (docs::problem_index(), document.to_string());
+static SEARCH: OnceLock<Search> = OnceLock::new();
+
+pub(crate) fn routes(document: &Value, has_console: bool) -> Router {
+    PAGES.get_or_init(|| all_pages(document));
+    SEARCH.get_or_init(|| Search::new(document));
+    let home = docs::home_page(env!("CARGO_PKG_VERSION"), has_console);
     let fixed = |kind, text: String| {
         let page = Page::new(kind, text);
         get(async move || page.answer())
     };
     Router::new()
         .route("/", fixed(HTML, home))
-        .route("/docs", fixed(HTML, api))
+        .route("/docs", get(page))
+        .route("/docs/search", get(search))
         .route("/docs/style.css", fixed("text/css; charset=utf-8", docs::STYLE.to_owned()))
-        .route("/docs/problems", fixed(HTML, index))
-        .route("/docs/problems/{code}", get(problem))
-        .route("/openapi.json", fixed("application/json", json))
+        .route("/docs/problems", get(page))
+        .route("/docs/problems/{code}", get(page))
+        .route("/docs/shapes/{name}", get(page))
+        .route("/docs/{group}", get(page))
+        .route("/openapi.json", fixed("application/json", document.to_string()))
 }
 
-async fn problem(Path(code): Path<String>) -> Response {
-    PROBLEMS.get(&*code).map_or_else(|| no_such("page").into_response(), Page::answer)
+fn all_pages(document: &Value) -> HashMap<String, Page> {
+    let mut pages = docs::api_pages(document);
+    pages.push(("/docs/problems".to_owned(), docs::problem_index()));
+    let codes = Code::ALL.iter().map(|code| code.as_str());
+    pages
+        .extend(codes.filter_map(|code| {
+            Some((format!("/docs/problems/{code}"), docs::problem_page(code)?))
+        }));
+    pages.into_iter().map(|(path, html)| (path, Page::new(HTML, html))).collect()
+}
+
+async fn page(uri: Uri) -> Response {
+    let page = PAGES.get().and_then(|pages| pages.get(uri.path()));
+    page.map_or_else(|| no_such("page").into_response(), Page::answer)
+}
+
+/// What cannot be read is a search for nothing: a person stands before the page.
+async fn search(query: Result<Query<HashMap<String, String>>, QueryRejection>) -> Response {
+    let wanted = query.as_ref().ok().and_then(|query| query.get("q")).map_or("", String::as_str);
+    let html = SEARCH.get().map(|search| search.page(wanted)).unwrap_or_default();
+    response(HTML, html.into())
+}
+
+fn response(kind: &'static str, text: Bytes) -> Response {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if kind == HTML {
+        let policy = HeaderValue::from_static(docs::POLICY);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// A page that is the same for everybody.
@@ -57,13 +92,7 @@ impl Page {
     }
 
     fn answer(&self) -> Response {
-        let mut response = Response::new(Body::from(self.text.clone()));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
-        if self.kind == HTML {
-            let policy = HeaderValue::from_static(docs::POLICY);
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-        }
+        let mut response = response(self.kind, self.text.clone());
         response.extensions_mut().insert(self.compressed.clone());
         response
     }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use coupon::refusal::Refusal;
+use coupon::language::Lang;
+use coupon::refusal::{Refusal, sentence_of};
 use coupon::time::Millis;
 use engine::{BadFile, Failure, Fault, HotError};
 
@@ -27,10 +28,20 @@ use crate::views::CouponBody;
 /// What the answer says of a fault of this server.
 pub(crate) const SEE_LOG: &str = "see the log of the server";
 
+/// How much of the English detail there is in Korean.
+#[derive(Clone, Copy, Debug)]
+enum InKorean {
+    /// All: it is the sentence of the refusal, or the title of the code.
+    Sentence,
+    /// The title, behind which the detail stands as it is.
+    SentenceAndDetail,
+}
+
 #[derive(Clone, Debug)]
 pub struct Problem {
     code: Code,
     detail: String,
+    in_korean: InKorean,
     retry_at: Option<Millis>,
     retry_after: Option<Duration>,
     coupon: Option<Box<CouponBody>>,
@@ -45,6 +56,7 @@ impl Problem {
         Problem {
             code,
             detail: detail.into(),
+            in_korean: InKorean::SentenceAndDetail,
             retry_at: None,
             retry_after: code.retry_after().map(Duration::from_secs),
             coupon: None,
@@ -103,7 +115,25 @@ impl Problem {
 
     /// The same with another sentence about this case.
     pub(crate) fn about(self, detail: &str) -> Problem {
-        Problem { detail: detail.to_owned(), ..self }
+        Problem { detail: detail.to_owned(), in_korean: InKorean::SentenceAndDetail, ..self }
+    }
+
+    /// What went wrong this time. Values of requests, and what only developers read, stay English.
+    fn detail_in(&self, lang: Lang) -> String {
+        let title = self.code.title_in(lang);
+        match (lang, self.in_korean) {
+            (Lang::En, _) => self.detail.clone(),
+            (Lang::Ko, InKorean::Sentence) => {
+                sentence_of(self.code.as_str(), lang).unwrap_or(title).to_owned()
+            }
+            (Lang::Ko, _) if self.errors.len() > 1 => {
+                format!("{}개 항목을 사용할 수 없습니다.", self.errors.len())
+            }
+            (Lang::Ko, _) if self.detail == SEE_LOG => {
+                "서버 로그에서 원인을 확인하세요.".to_owned()
+            }
+            (Lang::Ko, InKorean::SentenceAndDetail) => format!("{title} ({})", self.detail),
+        }
     }
 
     pub(crate) fn cause(&self) -> Option<&str> {
@@ -114,9 +144,12 @@ impl Problem {
         &self.errors
     }
 
-    pub(crate) fn headers(&self, headers: &mut HeaderMap) {
+    pub(crate) fn headers(&self, lang: Lang, headers: &mut HeaderMap) {
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
+        // A cache must not give one caller the words of another.
+        headers.append(header::VARY, HeaderValue::from_static("accept-language"));
         if let Some(wait) = self.retry_after {
             let seconds = u64::max(1, wait.as_millis().div_ceil(1000) as u64);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -133,6 +166,7 @@ impl From<Failure> for Problem {
             Failure::Refused { refusal, coupon } => Problem {
                 retry_at: refusal.retry_at(),
                 coupon: coupon.map(|view| Box::new(CouponBody::from(&*view))),
+                in_korean: InKorean::Sentence,
                 ..Problem::new(refusal.into(), refusal.to_string())
             },
             Failure::Invalid(faults) => Problem::invalid(faults),
@@ -141,11 +175,13 @@ impl From<Failure> for Problem {
             Failure::BadFile(BadFile::Header(why)) => Problem::new(Code::Unprocessable, why),
             Failure::BrokenOff(why) => Problem::new(Code::Timeout, why),
             Failure::LoginTaken => {
-                Problem::new(Code::LoginTaken, "this login_id already has an account")
+                let why = "this login_id already has an account";
+                Problem { in_korean: InKorean::Sentence, ..Problem::new(Code::LoginTaken, why) }
             }
             Failure::OtherTag => {
                 let why = "the campaign has another ETag than If-Match wants";
-                Problem::new(Code::PreconditionFailed, why)
+                let problem = Problem::new(Code::PreconditionFailed, why);
+                Problem { in_korean: InKorean::Sentence, ..problem }
             }
             Failure::NoCodeKey => {
                 let cause = std::io::Error::other("there is no code key to mint with");
@@ -187,7 +223,7 @@ impl From<HotError> for Problem {
             HotError::Cold(_) => (Code::ColdUnavailable, "the archive did not answer"),
             HotError::Damaged(_) => (Code::StoreDamaged, "the data in the store is damaged"),
         };
-        Problem::caused(code, detail, &error)
+        Problem { in_korean: InKorean::Sentence, ..Problem::caused(code, detail, &error) }
     }
 }
 

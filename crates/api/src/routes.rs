@@ -25,10 +25,11 @@ pub fn app_with(engine: Arc<Engine>, tokens: Arc<Tokens>, access: Access) -> Rou
     let document = openapi::completed(document);
     let around_all = Around::of_api(&access, Arc::clone(&engine), KeyedRoutes::of(&document));
     let layer = from_fn_with_state(around_all, around);
+    let has_console = access.has_console;
     let app = Arc::new(App::new(engine, tokens, access));
     let routes = routes
         .with_state(Arc::clone(&app))
-        .merge(pages::routes(&document))
+        .merge(pages::routes(&document, has_console))
         .merge(metrics::routes(app))
         .fallback(async || no_such_path())
         .method_not_allowed_fallback(async || {

@@ -207,7 +207,7 @@ fn verify_local(
 
 #[cfg(test)]
 mod tests {
-    use coupon::ids::{USER_LEN_MAX, UserId};
+    use coupon::ids::{UserId, WORD_LEN_MAX};
     use serde_json::{Value, json};
 
     use super::raw::{FORM, SECONDS_MAX};
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn mint_limits() {
         let (ok, tokens) = (|expires_at_ms| Ok(expires_at_ms), tokens(None));
-        let long = "u".repeat(USER_LEN_MAX + 1);
+        let long = "u".repeat(WORD_LEN_MAX + 1);
         let bad = |text: &str| Err(BadMint::Subject(text.parse::<UserId>().unwrap_err()));
         let cases = [
             ("a second", "ann", 1_000, ok(NOON + 1_000)),
@@ -333,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn claims() {
-        let long = "u".repeat(USER_LEN_MAX + 1);
+        let long = "u".repeat(WORD_LEN_MAX + 1);
         let bad = |text: &str| Some(BadToken::Subject(text.parse::<UserId>().unwrap_err()));
         let has = |name, value| with(local_claims(), name, value);
         let text = |claim| Some(BadToken::ClaimType { claim, wanted: "a string" });

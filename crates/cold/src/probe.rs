@@ -6,8 +6,6 @@
 //! later commit replaces the earlier one, and the coupons of the earlier one are in no file. So
 //! nothing is deleted from hot before the store has passed the races.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use futures::future::join_all;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use crate::error::ColdError;
 use crate::location::StoreLocation;
 use crate::store::ColdStore;
+use crate::upload::now;
 
 const FOLDER: &str = "_probe";
 
@@ -110,10 +109,10 @@ async fn race(location: &StoreLocation) -> Result<usize, ColdError> {
 /// Compares the clocks, and deletes what killed races left behind.
 async fn clock(location: &StoreLocation) -> Result<(), ColdError> {
     let object = fresh();
-    let before = now_ms();
+    let before = now().0;
     let put = location.store.put(&object, "clock".into()).await;
     put.map_err(|error| location.failed(&format!("writing {object}"), error))?;
-    let after = now_ms();
+    let after = now().0;
     let found = location.list(&Path::from(FOLDER)).await?;
     let theirs = found.iter().find(|meta| meta.location == object);
     let theirs = theirs.map(|meta| meta.last_modified.timestamp_millis());
@@ -149,11 +148,6 @@ fn difference(before: i64, theirs: i64, after: i64) -> i64 {
 
 fn fresh() -> Path {
     Path::from(format!("{FOLDER}/{}", Uuid::new_v4()))
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

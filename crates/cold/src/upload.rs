@@ -187,8 +187,8 @@ impl Upload {
     }
 }
 
-/// The log wants a time for each file. Only people read it.
-fn now() -> Millis {
+/// By the clock of this machine. The log wants a time for each file, which only people read.
+pub(crate) fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -25,6 +25,7 @@ mod place {
     use object_store::ObjectStore;
     use object_store::local::LocalFileSystem;
     use tempfile::TempDir;
+    use testengines::times;
 
     /// A new folder for a place.
     pub(crate) fn folder() -> TempDir {
@@ -42,10 +43,15 @@ mod place {
         Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap())
     }
 
-    /// Each of the three sweeps tries every fifth step, each sweep different ones. With
-    /// `COUPONRY_TEST_EVERY_STEP` they try every step.
+    /// Each of the three sweeps tries every twentieth step, in CI every fifth, each sweep different
+    /// ones. With `COUPONRY_TEST_EVERY_STEP` they try every step.
     pub(crate) fn stride() -> u64 {
-        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { 5 }
+        if std::env::var_os("COUPONRY_TEST_EVERY_STEP").is_some() { 1 } else { times(20, 5) }
+    }
+
+    /// A folder is always there.
+    pub(crate) fn is_there() -> bool {
+        true
     }
 
     /// What another process needs to find it.

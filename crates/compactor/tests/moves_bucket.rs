@@ -31,8 +31,7 @@ mod place {
     const BUCKET_FOLDER: &str = "COUPONRY_TEST_BUCKET_FOLDER";
 
     struct Shared {
-        /// The variables that lead to the server. None if this machine cannot run one: then the
-        /// cases run on a folder, and a printed line says so.
+        /// The variables that lead to the server. None if nobody asks for one: a printed line says so.
         environment: Option<Vec<(String, String)>>,
         folder: PathBuf,
         _server: Option<Server>,
@@ -53,14 +52,16 @@ mod place {
         }
     });
 
+    pub(crate) fn is_there() -> bool {
+        SHARED.environment.is_some()
+    }
+
     pub(crate) fn folder() -> TempDir {
         TempDir::with_prefix_in("place", &SHARED.folder).unwrap()
     }
 
     pub(crate) fn cold(folder: &Path, options: Options) -> ColdStore {
-        let Some(environment) = SHARED.environment.clone() else {
-            return ColdStore::on_folder(folder, options);
-        };
+        let environment = SHARED.environment.clone().expect("a server");
         let prefix = folder.strip_prefix(&SHARED.folder).unwrap().display();
         let address: BucketAddress = format!("s3://{BUCKET}/{prefix}").parse().unwrap();
         ColdStore::on_bucket_by(&address, environment, options).unwrap()
@@ -77,7 +78,7 @@ mod place {
     }
 
     pub(crate) fn environment() -> Vec<(String, String)> {
-        let Some(mut environment) = SHARED.environment.clone() else { return Vec::new() };
+        let mut environment = SHARED.environment.clone().expect("a server");
         environment.push((BUCKET_FOLDER.to_owned(), SHARED.folder.display().to_string()));
         environment
     }

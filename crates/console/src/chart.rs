@@ -74,31 +74,28 @@ fn named(labels: &[String]) -> String {
 /// One bar of parts, each with the class that colours it.
 pub(crate) fn stacked(parts: &[(&'static str, u64)], title: &str) -> String {
     let total: u64 = parts.iter().map(|(_, value)| value).sum();
-    let mut svg = format!(
-        "<svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">\
-         <rect class=\"bar-empty\" width=\"100\" height=\"8\"/>",
-        escaped(title)
-    );
-    let mut x = 0.0;
+    let (mut drawn, mut x) = (String::new(), 0.0);
     for (class, value) in parts.iter().filter(|(_, value)| *value > 0) {
         let width = 100.0 * *value as f64 / total.max(1) as f64;
         let _ = write!(
-            svg,
+            drawn,
             "<rect class=\"part {class}\" x=\"{x:.2}\" width=\"{width:.2}\" height=\"8\"/>"
         );
         x += width;
     }
-    svg.push_str("</svg>");
-    svg
+    bar(title, &drawn)
 }
 
 /// A bar that is as long as a share of the most.
 pub(crate) fn share(class: &'static str, value: u64, most: u64, title: &str) -> String {
     let width = 100.0 * value.min(most) as f64 / most.max(1) as f64;
+    bar(title, &format!("<rect class=\"part {class}\" width=\"{width:.2}\" height=\"8\"/>"))
+}
+
+fn bar(title: &str, parts: &str) -> String {
     format!(
         "<svg class=\"bar\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">\
-         <rect class=\"bar-empty\" width=\"100\" height=\"8\"/>\
-         <rect class=\"part {class}\" width=\"{width:.2}\" height=\"8\"/></svg>",
+         <rect class=\"bar-empty\" width=\"100\" height=\"8\"/>{parts}</svg>",
         escaped(title)
     )
 }

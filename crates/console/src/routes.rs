@@ -20,6 +20,11 @@ use crate::screens::{
     webhooks,
 };
 use crate::trouble::Trouble;
+use Action::{
+    AddStock, CancelRedemption, ChangeCampaign, Compact, CreateCampaign, DownloadCodes,
+    DownloadReport, Extend, Import, Issue, ManageStaff, ManageWebhooks, PauseCampaign, ReadAudit,
+    Revoke, RunQuery, SaveQuery, SignOut, Void,
+};
 
 /// Nothing from elsewhere, nothing within a page, in nobody's frame.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
@@ -41,9 +46,11 @@ struct Routes {
 }
 
 impl Routes {
+    /// Adds one, of which the path begins behind `/console`.
     fn route(mut self, action: Option<Action>, path: &str, methods: MethodRouter) -> Routes {
         let state = (Arc::clone(&self.console), action);
-        self.router = self.router.route(path, methods.layer(from_fn_with_state(state, guard)));
+        let guarded = methods.layer(from_fn_with_state(state, guard));
+        self.router = self.router.route(&format!("/console{path}"), guarded);
         self
     }
 
@@ -57,59 +64,51 @@ impl Routes {
 
     /// What anyone may ask for.
     fn open(self) -> Routes {
-        self.route(None, "/console/sign-in", get(sign_in::page).post(sign_in::sign_in))
-            .route(None, "/console/sign-in/identity", get(identity::leave))
-            .route(None, "/console/sign-in/back", get(identity::come_back))
-            .route(None, "/console/sign-in/go-on", post(identity::go_on))
-            .route(None, "/console/welcome", get(sign_in::welcome).post(sign_in::enroll))
-            .route(None, "/console/preferences", post(preferences::save))
-            .route(None, "/console/{*other}", get(async || Trouble::NotFound))
+        self.route(None, "/sign-in", get(sign_in::page).post(sign_in::sign_in))
+            .route(None, "/sign-in/identity", get(identity::leave))
+            .route(None, "/sign-in/back", get(identity::come_back))
+            .route(None, "/sign-in/go-on", post(identity::go_on))
+            .route(None, "/welcome", get(sign_in::welcome).post(sign_in::enroll))
+            .route(None, "/preferences", post(preferences::save))
+            .route(None, "/{*other}", get(async || Trouble::NotFound))
     }
 
     fn campaigns(self) -> Routes {
-        self.look("/console", get(overview::page))
-            .look("/console/live", get(overview::live))
-            .look("/console/campaigns", get(campaigns::page))
-            .look("/console/campaigns/{id}", get(campaign::page))
-            .look("/console/campaigns/{id}/batches/{batch}", get(campaign::batch))
+        self.look("", get(overview::page))
+            .look("/live", get(overview::live))
+            .look("/campaigns", get(campaigns::page))
+            .look("/campaigns/{id}", get(campaign::page))
+            .look("/campaigns/{id}/batches/{batch}", get(campaign::batch))
+            .does(Import, "/campaigns/{id}/batches/{batch}/rejected.csv", get(import::rejected))
             .does(
-                Action::Import,
-                "/console/campaigns/{id}/batches/{batch}/rejected.csv",
-                get(import::rejected),
-            )
-            .does(
-                Action::CreateCampaign,
-                "/console/new-campaign",
+                CreateCampaign,
+                "/new-campaign",
                 get(new_campaign::page).post(new_campaign::create),
             )
             .does(
-                Action::ChangeCampaign,
-                "/console/campaigns/{id}/terms",
+                ChangeCampaign,
+                "/campaigns/{id}/terms",
                 get(changes::terms).post(changes::save_terms),
             )
             .does(
-                Action::PauseCampaign,
-                "/console/campaigns/{id}/pause",
+                PauseCampaign,
+                "/campaigns/{id}/pause",
                 get(changes::pause).post(changes::save_pause),
             )
             .does(
-                Action::PauseCampaign,
-                "/console/campaigns/{id}/batches/{batch}/pause",
+                PauseCampaign,
+                "/campaigns/{id}/batches/{batch}/pause",
                 post(changes::pause_batch),
             )
+            .does(AddStock, "/campaigns/{id}/stock", get(changes::stock).post(changes::save_stock))
+            .does(DownloadCodes, "/campaigns/{id}/codes.csv", get(codes::download))
+            .does(DownloadCodes, "/campaigns/{id}/codes.xlsx", get(codes::workbook))
+            .does(DownloadCodes, "/campaigns/{id}/sheet", get(codes::sheet))
+            .does(Import, "/import", get(import::choose))
+            .does(Import, "/import/template.csv", get(import::template))
             .does(
-                Action::AddStock,
-                "/console/campaigns/{id}/stock",
-                get(changes::stock).post(changes::save_stock),
-            )
-            .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.csv", get(codes::download))
-            .does(Action::DownloadCodes, "/console/campaigns/{id}/codes.xlsx", get(codes::workbook))
-            .does(Action::DownloadCodes, "/console/campaigns/{id}/sheet", get(codes::sheet))
-            .does(Action::Import, "/console/import", get(import::choose))
-            .does(Action::Import, "/console/import/template.csv", get(import::template))
-            .does(
-                Action::Import,
-                "/console/campaigns/{id}/import",
+                Import,
+                "/campaigns/{id}/import",
                 get(import::page)
                     .post(import::send)
                     .layer(axum::extract::DefaultBodyLimit::disable()),
@@ -117,71 +116,51 @@ impl Routes {
     }
 
     fn coupons(self) -> Routes {
-        self.look("/console/coupons", get(search::page))
-            .look("/console/coupons/{code}", get(coupon::page))
-            .look("/console/customers/{user}", get(customer::page))
-            .does(Action::Issue, "/console/customers/{user}/give", post(customer::give))
+        self.look("/coupons", get(search::page))
+            .look("/coupons/{code}", get(coupon::page))
+            .look("/customers/{user}", get(customer::page))
+            .does(Issue, "/customers/{user}/give", post(customer::give))
+            .does(Issue, "/coupons/{code}/issue", get(coupon::ask).post(coupon::issue))
+            .does(Revoke, "/coupons/{code}/revoke", get(coupon::ask).post(coupon::revoke))
+            .does(Void, "/coupons/{code}/void", get(coupon::ask).post(coupon::void))
+            .does(Extend, "/coupons/{code}/extend", get(coupon::ask).post(coupon::extend))
             .does(
-                Action::Issue,
-                "/console/coupons/{code}/issue",
-                get(coupon::ask).post(coupon::issue),
-            )
-            .does(
-                Action::Revoke,
-                "/console/coupons/{code}/revoke",
-                get(coupon::ask).post(coupon::revoke),
-            )
-            .does(Action::Void, "/console/coupons/{code}/void", get(coupon::ask).post(coupon::void))
-            .does(
-                Action::Extend,
-                "/console/coupons/{code}/extend",
-                get(coupon::ask).post(coupon::extend),
-            )
-            .does(
-                Action::CancelRedemption,
-                "/console/coupons/{code}/cancel-redemption",
+                CancelRedemption,
+                "/coupons/{code}/cancel-redemption",
                 get(coupon::ask).post(coupon::cancel_redemption),
             )
     }
 
     fn operations(self) -> Routes {
-        self.look("/console/reports", get(reports::page))
-            .does(Action::RunQuery, "/console/reports/sql", get(sql::page))
-            .does(Action::RunQuery, "/console/reports/sql/{id}", get(sql::query))
-            .does(Action::RunQuery, "/console/reports/sql/{id}/file.csv", get(sql::file))
-            .does(Action::SaveQuery, "/console/reports/sql", post(sql::send))
-            .does(Action::SaveQuery, "/console/reports/sql/{id}/delete", post(sql::delete))
-            .does(
-                Action::DownloadReport,
-                "/console/reports/redemptions.csv",
-                get(reports::download),
-            )
-            .look("/console/calendar", get(calendar::page))
-            .look("/console/calendar/{day}", get(calendar::day))
-            .look("/console/store", get(store::page))
-            .does(Action::Compact, "/console/store/compact", post(store::compact))
-            .does(Action::Compact, "/console/store/plan", get(store::plan))
-            .look("/console/events", get(events::page))
-            .look("/console/events/tail", get(events::tail))
-            .look("/console/webhooks/{id}", get(webhooks::page))
-            .does(Action::ManageWebhooks, "/console/webhooks/{id}/state", post(webhooks::set_state))
-            .does(Action::ManageWebhooks, "/console/webhooks/{id}/test", post(webhooks::test))
-            .does(
-                Action::ManageWebhooks,
-                "/console/webhooks/{id}/redeliver",
-                post(webhooks::redeliver),
-            )
+        self.look("/reports", get(reports::page))
+            .does(RunQuery, "/reports/sql", get(sql::page))
+            .does(RunQuery, "/reports/sql/{id}", get(sql::query))
+            .does(RunQuery, "/reports/sql/{id}/file.csv", get(sql::file))
+            .does(SaveQuery, "/reports/sql", post(sql::send))
+            .does(SaveQuery, "/reports/sql/{id}/delete", post(sql::delete))
+            .does(DownloadReport, "/reports/redemptions.csv", get(reports::download))
+            .look("/calendar", get(calendar::page))
+            .look("/calendar/{day}", get(calendar::day))
+            .look("/store", get(store::page))
+            .does(Compact, "/store/compact", post(store::compact))
+            .does(Compact, "/store/plan", get(store::plan))
+            .look("/events", get(events::page))
+            .look("/events/tail", get(events::tail))
+            .look("/webhooks/{id}", get(webhooks::page))
+            .does(ManageWebhooks, "/webhooks/{id}/state", post(webhooks::set_state))
+            .does(ManageWebhooks, "/webhooks/{id}/test", post(webhooks::test))
+            .does(ManageWebhooks, "/webhooks/{id}/redeliver", post(webhooks::redeliver))
     }
 
     fn people(self) -> Routes {
-        self.does(Action::ReadAudit, "/console/audit", get(audit::page))
-            .does(Action::ReadAudit, "/console/keys", get(keys::page))
-            .does(Action::ManageStaff, "/console/staff", get(staff::page))
-            .does(Action::ManageStaff, "/console/staff/invite", post(staff::invite))
-            .does(Action::ManageStaff, "/console/staff/{name}/role", post(staff::change_role))
-            .does(Action::ManageStaff, "/console/staff/{name}/sign-out", post(staff::sign_out))
-            .does(Action::ManageStaff, "/console/staff/{name}/remove", post(staff::remove))
-            .does(Action::SignOut, "/console/sign-out", post(sign_in::sign_out))
+        self.does(ReadAudit, "/audit", get(audit::page))
+            .does(ReadAudit, "/keys", get(keys::page))
+            .does(ManageStaff, "/staff", get(staff::page))
+            .does(ManageStaff, "/staff/invite", post(staff::invite))
+            .does(ManageStaff, "/staff/{name}/role", post(staff::change_role))
+            .does(ManageStaff, "/staff/{name}/sign-out", post(staff::sign_out))
+            .does(ManageStaff, "/staff/{name}/remove", post(staff::remove))
+            .does(SignOut, "/sign-out", post(sign_in::sign_out))
     }
 }
 

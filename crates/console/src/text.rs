@@ -1,4 +1,4 @@
-//! Texts for people, in English and in Korean: the only place that knows a language.
+//! Texts of the console for people, in English and in Korean. Those of refusals are in [`coupon::refusal`].
 //!
 //! Each message is one row of [`texts`] with both languages, so one that lacks a language does not compile, and
 //! so does one that does not use what it was given. No sentence is put together from pieces. `[n]` counts
@@ -16,47 +16,11 @@ use std::borrow::Borrow;
 use std::fmt;
 
 use coupon::calendar::{Date, Zone, format_local};
+pub use coupon::language::Lang;
 use coupon::time::Millis;
 use engine::StaffRole;
 
 use crate::direction::isolated;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lang {
-    En,
-    Ko,
-}
-
-impl Lang {
-    /// Its tag in HTML.
-    pub fn tag(self) -> &'static str {
-        match self {
-            Lang::En => "en",
-            Lang::Ko => "ko",
-        }
-    }
-
-    pub(crate) fn of_tag(tag: &str) -> Option<Lang> {
-        match tag {
-            "en" => Some(Lang::En),
-            "ko" => Some(Lang::Ko),
-            _ => None,
-        }
-    }
-
-    /// The one that a browser prefers, by its `Accept-Language`; English if it names neither.
-    pub(crate) fn preferred(header: &str) -> Lang {
-        let weighted = header.split(',').filter_map(|entry| {
-            let mut parts = entry.split(';').map(str::trim);
-            let lang = Lang::of_tag(&parts.next()?.get(..2)?.to_ascii_lowercase())?;
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).unwrap_or("1");
-            Some((weight.parse().unwrap_or(0.0_f32), lang))
-        });
-        // Of equal weights the first counts.
-        let best = weighted.reduce(|best, other| if other.0 > best.0 { other } else { best });
-        best.map_or(Lang::En, |(_, lang)| lang)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Texts {
@@ -310,22 +274,6 @@ mod tests {
         ];
         for (name, text, want) in cases {
             assert_eq!(with_particles(text), want, "{name}");
-        }
-    }
-
-    #[test]
-    fn languages() {
-        let cases = [
-            ("nothing", "", Lang::En),
-            ("Korean", "ko-KR,ko;q=0.9,en;q=0.8", Lang::Ko),
-            ("English first", "en-GB,ko;q=0.9", Lang::En),
-            ("by weight", "en;q=0.3,ko;q=0.7", Lang::Ko),
-            ("neither", "fr,de;q=0.5", Lang::En),
-            ("the second one that we have", "fr,ko;q=0.5", Lang::Ko),
-            ("rubbish", ";;q=,ö", Lang::En),
-        ];
-        for (name, header, want) in cases {
-            assert_eq!(Lang::preferred(header), want, "{name}");
         }
     }
 

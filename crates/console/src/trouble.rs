@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use coupon::refusal::Refusal;
+use coupon::refusal::{Refusal, sentence_of};
 use engine::{BadFile, Failure, Fault, HotError};
 use webhooks::WebhookError;
 
@@ -150,7 +150,7 @@ fn webhook_said(t: Texts, error: &WebhookError) -> (StatusCode, String, String) 
 fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
     let (status, what, next) = match failure {
         Failure::Refused { refusal: Refusal::NotFound, .. } => {
-            (StatusCode::NOT_FOUND, t.refused_not_found().to_owned(), t.search_instead())
+            (StatusCode::NOT_FOUND, t.refusal(Refusal::NotFound).to_owned(), t.search_instead())
         }
         Failure::Refused { refusal, .. } => {
             (StatusCode::CONFLICT, t.refusal(*refusal).to_owned(), t.nothing_changed())
@@ -168,7 +168,7 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
             (StatusCode::BAD_REQUEST, t.upload_broke_off().to_owned(), t.send_file_again())
         }
         Failure::LoginTaken => {
-            (StatusCode::CONFLICT, t.refused_name_taken().to_owned(), t.go_back())
+            (StatusCode::CONFLICT, t.refusal(Refusal::NameTaken).to_owned(), t.go_back())
         }
         Failure::OtherTag => {
             (StatusCode::CONFLICT, t.changed_meanwhile().to_owned(), t.open_form_again())
@@ -199,59 +199,17 @@ fn failure_said(t: Texts, failure: &Failure) -> (StatusCode, String, String) {
 
 impl Texts {
     pub(crate) fn refusal(self, refusal: Refusal) -> &'static str {
-        match refusal {
-            Refusal::NotFound => self.refused_not_found(),
-            Refusal::NotIssued => self.refused_not_issued(),
-            Refusal::AlreadyIssued => self.refused_already_issued(),
-            Refusal::AlreadyRedeemed => self.refused_already_redeemed(),
-            Refusal::RedemptionCancelled => self.refused_redemption_cancelled(),
-            Refusal::NotRedeemed => self.refused_not_redeemed(),
-            Refusal::CancelClosed => self.refused_cancel_closed(),
-            Refusal::Voided => self.refused_voided(),
-            Refusal::Held { .. } => self.refused_held(),
-            Refusal::NotStarted { .. } => self.refused_not_started(),
-            Refusal::Expired => self.refused_expired(),
-            Refusal::Paused => self.refused_paused(),
-            Refusal::IssueClosed { .. } => self.refused_issue_closed(),
-            Refusal::NotLater => self.refused_not_later(),
-            Refusal::ExpiryDayClosed => self.refused_expiry_day_closed(),
-            Refusal::VersionConflict => self.refused_version_conflict(),
-            Refusal::HistoryFull => self.refused_history_full(),
-            Refusal::SoldOut => self.refused_sold_out(),
-            Refusal::LimitPerUser => self.refused_limit_per_user(),
-            Refusal::NotIssuable => self.refused_not_issuable(),
-            Refusal::NameTaken => self.refused_name_taken(),
-        }
+        refusal.sentence(self.lang())
     }
 
     /// A problem code of the API as a sentence; the code itself if it is none of a coupon.
     pub(crate) fn problem(self, code: &str) -> String {
-        let all = [
-            ("NOT_FOUND", self.refused_not_found()),
-            ("NOT_ISSUED", self.refused_not_issued()),
-            ("ALREADY_ISSUED", self.refused_already_issued()),
-            ("ALREADY_REDEEMED", self.refused_already_redeemed()),
-            ("REDEMPTION_CANCELLED", self.refused_redemption_cancelled()),
-            ("NOT_REDEEMED", self.refused_not_redeemed()),
-            ("CANCEL_CLOSED", self.refused_cancel_closed()),
-            ("VOIDED", self.refused_voided()),
-            ("HELD", self.refused_held()),
-            ("NOT_STARTED", self.refused_not_started()),
-            ("EXPIRED", self.refused_expired()),
-            ("PAUSED", self.refused_paused()),
-            ("ISSUE_CLOSED", self.refused_issue_closed()),
-            ("NOT_LATER", self.refused_not_later()),
-            ("EXPIRY_DAY_CLOSED", self.refused_expiry_day_closed()),
-            ("HISTORY_FULL", self.refused_history_full()),
-            ("SOLD_OUT", self.refused_sold_out()),
-            ("LIMIT_PER_USER", self.refused_limit_per_user()),
-            ("NOT_ISSUABLE", self.refused_not_issuable()),
-            ("NAME_TAKEN", self.refused_name_taken()),
-            ("INVALID", self.problem_invalid()),
-            ("UNAUTHENTICATED", self.problem_unauthenticated()),
-            ("FORBIDDEN", self.problem_forbidden()),
-        ];
-        let found = all.into_iter().find(|(known, _)| *known == code);
-        found.map_or_else(|| code.to_owned(), |(_, text)| text.to_owned())
+        let text = match code {
+            "INVALID" => self.problem_invalid(),
+            "UNAUTHENTICATED" => self.problem_unauthenticated(),
+            "FORBIDDEN" => self.problem_forbidden(),
+            other => sentence_of(other, self.lang()).unwrap_or(other),
+        };
+        text.to_owned()
     }
 }

@@ -135,8 +135,8 @@ fn order_or_import(order: Option<&OrderRef>, coupon: &Coupon) -> OrderRef {
 
 /// The order of a redemption that an import brought without one.
 pub fn import_order(code: &Code) -> OrderRef {
-    // `import:` and a code are visible characters within the limit of a reference.
-    format!("{IMPORT_ORDER}{code}").parse().expect("a code is visible ASCII")
+    // `import:` and a code are visible characters within the limit of a word.
+    format!("{IMPORT_ORDER}{code}").parse().expect("a code is a word")
 }
 
 /// The code of a coupon that `order` has redeemed if it was made by [`import_order`].

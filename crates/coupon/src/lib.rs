@@ -16,6 +16,7 @@ pub mod flat;
 pub mod history_validity;
 pub mod ids;
 pub mod imported;
+pub mod language;
 pub mod minted;
 pub mod refusal;
 pub mod time;

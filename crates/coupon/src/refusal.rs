@@ -1,12 +1,15 @@
-//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code.
+//! Refusals: the closed list of reasons why a rule refuses a change, each with its problem code and its sentences.
 
+use crate::language::Lang;
 use crate::time::Millis;
 
-/// The refusals, each with the code on the wire and the sentence for people.
+/// The refusals, each with the code on the wire, what logs and errors say, and the sentence for people in each
+/// language.
 macro_rules! refusals {
     ($(
         $(#[$doc:meta])*
-        $name:ident $({ $(#[$about:meta])* $field:ident: $type:ty })? $word:literal $says:literal;
+        $name:ident $({ $(#[$about:meta])* $field:ident: $type:ty })? $word:literal $says:literal
+            $en:literal $ko:literal;
     )*) => {
         /// A rule refused the change. Nothing was written.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,62 +26,99 @@ macro_rules! refusals {
             pub fn as_str(self) -> &'static str {
                 match self { $(Refusal::$name { .. } => $word,)* }
             }
+
+            /// What a person is told.
+            pub fn sentence(self, lang: Lang) -> &'static str {
+                match (self, lang) {
+                    $((Refusal::$name { .. }, Lang::En) => $en,
+                    (Refusal::$name { .. }, Lang::Ko) => $ko,)*
+                }
+            }
+        }
+
+        /// The sentence of a refusal of which only the problem code was kept; `None` if the code is of none.
+        pub fn sentence_of(code: &str, lang: Lang) -> Option<&'static str> {
+            match (code, lang) {
+                $(($word, Lang::En) => Some($en), ($word, Lang::Ko) => Some($ko),)*
+                _ => None,
+            }
         }
     };
 }
 
 refusals! {
     /// There is no such coupon, or this caller may not know about it.
-    NotFound "NOT_FOUND" "there is no such coupon";
+    NotFound "NOT_FOUND" "there is no such coupon"
+        "There is no such coupon, campaign or account." "해당 쿠폰, 캠페인 또는 계정이 없습니다.";
     /// The coupon has no holder.
-    NotIssued "NOT_ISSUED" "the coupon has not been issued to anybody";
+    NotIssued "NOT_ISSUED" "the coupon has not been issued to anybody"
+        "Nobody has been given this coupon yet." "아직 아무에게도 발급되지 않은 쿠폰입니다.";
     /// The coupon has another holder.
-    AlreadyIssued "ALREADY_ISSUED" "the coupon has been issued to somebody else";
+    AlreadyIssued "ALREADY_ISSUED" "the coupon has been issued to somebody else"
+        "The coupon belongs to somebody else." "다른 고객에게 발급된 쿠폰입니다.";
     /// The coupon's one live redemption belongs to another order.
-    AlreadyRedeemed "ALREADY_REDEEMED" "the coupon has been redeemed";
+    AlreadyRedeemed "ALREADY_REDEEMED" "the coupon has been redeemed"
+        "The coupon has been redeemed already." "이미 사용된 쿠폰입니다.";
     /// The order's redemption of this coupon was cancelled; the order cannot redeem it again.
-    RedemptionCancelled "REDEMPTION_CANCELLED" "this order's redemption was cancelled";
+    RedemptionCancelled "REDEMPTION_CANCELLED" "this order's redemption was cancelled"
+        "The redemption of this order was cancelled; a new purchase needs a new order number." "이 주문의 사용은 취소되었습니다. 다시 구매하려면 새 주문 번호가 필요합니다.";
     /// That order has not redeemed this coupon.
-    NotRedeemed "NOT_REDEEMED" "the coupon is not redeemed by this order";
+    NotRedeemed "NOT_REDEEMED" "the coupon is not redeemed by this order"
+        "This order has not redeemed the coupon." "이 주문은 이 쿠폰을 사용하지 않았습니다.";
     /// The redemption is older than the campaign's `cancel_days`.
-    CancelClosed "CANCEL_CLOSED" "the redemption can no longer be cancelled";
+    CancelClosed "CANCEL_CLOSED" "the redemption can no longer be cancelled"
+        "The time in which the redemption could be cancelled is over." "사용을 취소할 수 있는 기간이 지났습니다.";
     /// The coupon is void.
-    Voided "VOIDED" "the coupon is void";
+    Voided "VOIDED" "the coupon is void"
+        "The coupon is void." "폐기된 쿠폰입니다.";
     /// The coupon is held for another order.
     Held {
         /// When that hold lapses.
         until: Millis
-    } "HELD" "the coupon is held for another order";
+    } "HELD" "the coupon is held for another order"
+        "Another order holds the coupon at the moment." "지금 다른 주문이 쿠폰을 잡고 있습니다.";
     /// The coupon is not valid yet.
     NotStarted {
         /// When it will be.
         valid_from: Millis
-    } "NOT_STARTED" "the coupon is not valid yet";
+    } "NOT_STARTED" "the coupon is not valid yet"
+        "The coupon does not work yet." "아직 사용 기간이 시작되지 않았습니다.";
     /// The coupon's last millisecond has passed.
-    Expired "EXPIRED" "the coupon has expired";
+    Expired "EXPIRED" "the coupon has expired"
+        "The coupon has expired." "사용 기간이 지난 쿠폰입니다.";
     /// Its campaign or its batch is paused.
-    Paused "PAUSED" "the campaign or the batch is paused";
+    Paused "PAUSED" "the campaign or the batch is paused"
+        "The campaign or the batch is paused." "캠페인 또는 묶음이 일시 중지되어 있습니다.";
     /// Outside the campaign's issue window.
     IssueClosed {
         /// When the window opens, if it lies ahead.
         opens_at: Option<Millis>
-    } "ISSUE_CLOSED" "the campaign issues no coupons now";
+    } "ISSUE_CLOSED" "the campaign issues no coupons now"
+        "The campaign gives out no coupons now." "지금은 이 캠페인에서 쿠폰을 발급하지 않습니다.";
     /// The new `expires_at` is earlier than the present one.
-    NotLater "NOT_LATER" "the new expiry is not later than the present one";
+    NotLater "NOT_LATER" "the new expiry is not later than the present one"
+        "The new last day is not later than the present one." "새 만료일이 현재 만료일보다 늦지 않습니다.";
     /// It is too late for a change: the partition may be archived at any moment.
-    ExpiryDayClosed "EXPIRY_DAY_CLOSED" "the coupon's expiry day is closed";
+    ExpiryDayClosed "EXPIRY_DAY_CLOSED" "the coupon's expiry day is closed"
+        "The expiry day of the coupon is closed: nothing about it can change." "만료일이 마감되어 이 쿠폰은 더 이상 바꿀 수 없습니다.";
     /// The coupon no longer has the version that the caller named.
-    VersionConflict "VERSION_CONFLICT" "the coupon has another version than the request names";
+    VersionConflict "VERSION_CONFLICT" "the coupon has another version than the request names"
+        "Somebody changed the coupon meanwhile. Look at it again first." "그 사이 다른 사람이 쿠폰을 변경했습니다. 다시 확인하세요.";
     /// The coupon has the most events that it may have.
-    HistoryFull "HISTORY_FULL" "the coupon's history is full";
+    HistoryFull "HISTORY_FULL" "the coupon's history is full"
+        "The history of the coupon is full." "쿠폰 이력이 가득 찼습니다.";
     /// The campaign has no coupon left.
-    SoldOut "SOLD_OUT" "the campaign is sold out";
+    SoldOut "SOLD_OUT" "the campaign is sold out"
+        "The campaign has no coupon left." "캠페인에 남은 쿠폰이 없습니다.";
     /// The user holds as many coupons of the campaign as it allows.
-    LimitPerUser "LIMIT_PER_USER" "the user has reached the campaign's limit";
+    LimitPerUser "LIMIT_PER_USER" "the user has reached the campaign's limit"
+        "The customer has as many coupons of this campaign as it allows." "고객이 이 캠페인에서 받을 수 있는 만큼 이미 받았습니다.";
     /// This call does not issue coupons of this campaign.
-    NotIssuable "NOT_ISSUABLE" "this campaign's coupons are not issued by this call";
+    NotIssuable "NOT_ISSUABLE" "this campaign's coupons are not issued by this call"
+        "The coupons of this campaign are not given out in this way." "이 캠페인의 쿠폰은 이 방법으로 발급하지 않습니다.";
     /// The name is already used for something else.
-    NameTaken "NAME_TAKEN" "the name is taken by something else";
+    NameTaken "NAME_TAKEN" "the name is taken by something else"
+        "The name was used for something else." "이미 다른 곳에 사용된 이름입니다.";
 }
 
 impl Refusal {

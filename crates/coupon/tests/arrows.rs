@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and the crates of this workspace that it may use.
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
     ("coupon", &[]),
     ("router", &["coupon"]),
     ("hot", &["coupon", "router"]),
@@ -71,8 +71,9 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "verify",
         ],
     ),
-    ("testbucket", &[]),
-    ("testcluster", &[]),
+    ("testengines", &[]),
+    ("testbucket", &["testengines"]),
+    ("testcluster", &["testengines"]),
 ];
 
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own

@@ -31,7 +31,8 @@ const FUNCTION_MAX: usize = 70;
 const CRATE_MAX: usize = 10_000;
 
 /// Crates that only test and measure. They are not part of the product.
-const TOOLS: [&str; 5] = ["hot-conformance", "loadtest", "simulation", "testbucket", "testcluster"];
+const TOOLS: [&str; 6] =
+    ["hot-conformance", "loadtest", "simulation", "testbucket", "testcluster", "testengines"];
 
 /// A source file without its tests.
 struct Source {

@@ -7,7 +7,12 @@ use crate::settings::{SettingFlags, help};
 
 /// Store coupons, each of which can be redeemed at most once.
 #[derive(Parser)]
-#[command(version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    version = env!("COUPONRY_VERSION"),
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) settings: SettingFlags,

@@ -1,6 +1,6 @@
 //! Compactions: what the command and `serve` share.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 
 use crate::clock::{self, Trust};
 use crate::failure::CliError;
-use crate::open;
 use crate::settings::{Hot, Settings};
+use crate::{files, open};
 
 /// `serve` compacts this soon after its start, or sooner if it compacts more often, so that a
 /// service that is restarted every day still compacts.
@@ -39,7 +39,7 @@ pub(crate) struct Alone(#[expect(dead_code, reason = "the lock is held while it 
 
 impl Alone {
     pub(crate) fn try_take(settings: &Settings) -> Result<Option<Alone>, CliError> {
-        let file = lock_file(settings)?;
+        let file = Alone::file(settings)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Alone(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -51,17 +51,15 @@ impl Alone {
 
     /// Waits for the lock.
     pub(crate) async fn take(settings: &Settings) -> Result<Alone, CliError> {
-        let file = lock_file(settings)?;
+        let file = Alone::file(settings)?;
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
         let file = locked.map_err(CliError::of)?;
         file.map(Alone).map_err(CliError::because("cannot lock compact.lock"))
     }
-}
 
-fn lock_file(settings: &Settings) -> Result<File, CliError> {
-    let path = settings.data.value.join("compact.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    file.map_err(CliError::cannot("open", &path))
+    fn file(settings: &Settings) -> Result<File, CliError> {
+        files::lock_file(&settings.data.value.join("compact.lock"))
+    }
 }
 
 /// The turns of all stores of a process, one compaction at a time: several would take the cores and the disk from

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use coupon::calendar::format_instant;
 use coupon::refusal::Refusal;
@@ -62,6 +63,20 @@ impl CliError {
         CliError::because(format!("cannot {verb} {}", path.display()))
     }
 
+    /// Why a socket cannot listen on `address`, which the setting or flag `flag` names.
+    pub fn listening(address: impl Display, flag: &str) -> impl FnOnce(std::io::Error) -> CliError {
+        let cannot = format!("cannot listen on {address}");
+        let port = address.to_string().rsplit(':').next().unwrap_or_default().to_owned();
+        let next =
+            format!("choose another with {flag}; `ss -ltnp 'sport = :{port}'` names the process");
+        move |error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                CliError::new(format!("{cannot}: another process uses this address")).and(&next)
+            }
+            _ => CliError::because(cannot)(error),
+        }
+    }
+
     /// Turns a failure into an error; "not found" is about `thing`, not about a coupon.
     pub(crate) fn about(thing: impl Display) -> impl FnOnce(Failure) -> CliError {
         move |failure| match failure {
@@ -109,6 +124,14 @@ pub(crate) fn cause(error: &(dyn Error + 'static)) -> String {
         last = deeper;
     }
     last.to_string()
+}
+
+/// Why a request that waits for `limit` has no answer.
+pub(crate) fn no_answer(error: &reqwest::Error, limit: Duration) -> String {
+    match error.is_timeout() {
+        true => format!("no answer within {} s", limit.as_secs()),
+        false => cause(error),
+    }
 }
 
 pub(crate) fn faults(faults: &[engine::Fault]) -> String {
@@ -169,6 +192,8 @@ impl From<api::problem::Problem> for CliError {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use coupon::time::Millis;
 
     use super::*;
@@ -200,6 +225,20 @@ mod tests {
                 ("SOLD_OUT: the campaign is sold out", 1),
             ),
             ("a field", CliError::from(Failure::invalid("count", "is 0")), ("count is 0", 2)),
+            (
+                "a port in use",
+                CliError::listening("[::1]:80", "--listen")(ErrorKind::AddrInUse.into()),
+                (
+                    "cannot listen on [::1]:80: another process uses this address; choose another \
+                     with --listen; `ss -ltnp 'sport = :80'` names the process",
+                    1,
+                ),
+            ),
+            (
+                "an address of another machine",
+                CliError::listening("192.0.2.1:80", "--listen")(ErrorKind::AddrNotAvailable.into()),
+                ("cannot listen on 192.0.2.1:80: address not available", 1),
+            ),
         ];
         for (name, CliError { sentence, code }, want) in cases {
             assert_eq!((sentence.as_str(), code), want, "{name}");

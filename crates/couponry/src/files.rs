@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use hot_sqlite::backup;
 use rustix::fs::Mode;
 use tokio::io::AsyncRead;
 
@@ -40,6 +41,29 @@ pub(crate) async fn readable(path: &Path) -> Result<(Source, Option<u64>), CliEr
 pub(crate) fn free_bytes(folder: &Path) -> rustix::io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Opens a lock file that only its owner can open, and makes it if it is not there.
+pub(crate) fn lock_file(path: &Path) -> Result<File, CliError> {
+    let mut open = OpenOptions::new();
+    let file = open.create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+    file.map_err(CliError::cannot("lock", path))
+}
+
+/// Gives what was written as `staged` its name: a crash leaves what had that name before, or all
+/// of the new.
+pub(crate) fn publish(staged: &File, part: &Path, path: &Path) -> io::Result<()> {
+    staged.sync_all()?;
+    fs::rename(part, path)?;
+    sync_names_in(parent(path))
+}
+
+/// The folder that a path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// From now on only their owner can open the files and folders that this process makes, whatever
@@ -93,35 +117,10 @@ pub(crate) fn sync_names_in(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies one file durably; only the owner of the copy can read it.
-pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), CliError> {
-    let copy = || -> io::Result<()> {
-        let mut open = OpenOptions::new();
-        let mut file = open.write(true).create(true).truncate(true).mode(0o600).open(to)?;
-        io::copy(&mut File::open(from)?, &mut file)?;
-        file.sync_all()
-    };
-    let cannot = format!("cannot copy {} to {}", from.display(), to.display());
-    copy().map_err(CliError::because(cannot))
-}
-
-/// Copies a folder with all that is in it. Does nothing if the folder does not exist.
+/// Copies a folder durably with all that is in it, for its owner alone. Does nothing if the folder does
+/// not exist.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), CliError> {
-    let cannot = || CliError::cannot("read", from);
-    let entries = match fs::read_dir(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(cannot())?,
-    };
-    private_folder(to)?;
-    for entry in entries {
-        let entry = entry.map_err(cannot())?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        match entry.file_type().map_err(cannot())?.is_dir() {
-            true => copy_folder(&from, &to)?,
-            false => copy_file(&from, &to)?,
-        }
-    }
-    sync_folder(to)
+    backup::copy_folder(from, to).map_err(CliError::cannot("copy", from))
 }
 
 pub(crate) fn remove_folder(folder: &Path) -> Result<(), CliError> {

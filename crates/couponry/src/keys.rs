@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::failure::CliError;
 use crate::files;
 
+pub(crate) use file::hex;
+
 /// Bytes of a token key: as many as HMAC-SHA-256 puts out.
 const TOKEN_KEY_LEN: usize = 32;
 
@@ -84,7 +86,7 @@ impl Keys {
             // The folder may be read-only, as a secret of Kubernetes is.
             return Ok(keys);
         }
-        let _lock = file::lock(&folder)?;
+        let _lock = file::locked(&folder)?;
         // Another process may have made them in the meantime.
         let mut keys = Keys::load(data)?;
         for kind in keys.missing() {
@@ -118,7 +120,7 @@ impl Keys {
 
     /// Makes a key, which becomes the newest of its kind.
     pub(crate) fn add(&mut self, kind: Kind) -> Result<Key, CliError> {
-        let _lock = file::lock(&self.folder)?;
+        let _lock = file::locked(&self.folder)?;
         // Another process may have made one in the meantime.
         self.all = file::read_all(&self.folder)?;
         self.make(kind)
@@ -132,7 +134,7 @@ impl Keys {
             Err(_) => {
                 let mut id = [0; 4];
                 fill_random(&mut id)?;
-                file::hex(&id)
+                hex(&id)
             }
         };
         // Of two keys made in the same millisecond neither would be the newest.
@@ -148,7 +150,7 @@ impl Keys {
 
     /// Refuses to retire the last key in use of a kind.
     pub(crate) fn retire(&mut self, id: &str) -> Result<Key, CliError> {
-        let _lock = file::lock(&self.folder)?;
+        let _lock = file::locked(&self.folder)?;
         // Another process may have retired the others in the meantime.
         self.all = file::read_all(&self.folder)?;
         let found = self.all.iter().position(|key| key.id == id);

@@ -24,8 +24,8 @@ use crate::output;
 use crate::settings::{Cold, Hot, Settings};
 
 pub(crate) use checks::{
-    RESTORING, missing_keys, moved_away, must_be_there, must_not_be_half_restored,
-    must_not_have_moved, no_data, no_keys,
+    RESTORING, missing_keys, moved_away, must_be_there, must_have_every_key,
+    must_not_be_half_restored, must_not_have_moved, no_data, no_keys,
 };
 pub(crate) use pairing::found_older;
 pub(crate) use tokens::{external, local_keys, tokens};
@@ -182,7 +182,7 @@ pub(crate) async fn opened(
         must_not_have_moved(store.as_ref()).await?;
     }
     pairing::must_fit(store.as_ref(), &cold).await?;
-    checks::must_have_every_key(settings, store.as_ref(), &keys).await?;
+    must_have_every_key(store.as_ref(), &keys).await?;
     let (engine, settings) = (Arc::new(engine_over(store, cold, &keys)), settings.clone());
     Ok(Opened { engine, keys, hot, settings })
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::failure::{CliError, Ended};
+use crate::files;
 
 pub(crate) use command_line::{LAYOUT, Side, cell_text, printable, table, thousands};
 
@@ -92,8 +93,7 @@ impl Out {
     pub fn finish(mut self) -> Result<(), CliError> {
         self.flush()?;
         let Some(staged) = &mut self.staged else { return Ok(()) };
-        let published =
-            staged.file.sync_all().and_then(|()| std::fs::rename(&staged.part, &staged.path));
+        let published = files::publish(&staged.file, &staged.part, &staged.path);
         published.map_err(|error| failed(&self.name, &error))?;
         staged.published = true;
         Ok(())

@@ -38,8 +38,8 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
         () = &mut stop => return Ok(Ended::Done),
     };
     let listen = &settings.listen.value;
-    let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    let bound = TcpListener::bind(listen).await;
+    let listener = bound.map_err(CliError::listening(listen, "--listen"))?;
     let limits = Limits { trusted_proxies: main.trusted_proxies().clone(), ..Limits::default() };
     banner::print(settings, &main.opened, &listener, &spaces).await?;
     let (main, app) = main.start(&machine);

@@ -77,6 +77,14 @@ impl Settings {
         }
     }
 
+    /// Refuses a cluster, and says `why`.
+    pub(crate) fn must_be_sqlite(&self, why: &str) -> Result<(), CliError> {
+        match self.hot.value {
+            Hot::Sqlite => Ok(()),
+            Hot::Cql(_) => Err(CliError::usage(why)),
+        }
+    }
+
     fn login_is_whole(&self) -> Result<(), CliError> {
         match (&self.cql_user.value, &self.cql_password.value) {
             (None, None) | (Some(_), Some(_)) => Ok(()),

@@ -9,7 +9,7 @@ use cql_session::{Result, StatementProfile};
 use hot::activity::{Activities, Activity};
 
 use crate::ClusterRecords;
-use crate::counting::ALL_CAMPAIGNS;
+use crate::counting::{ALL_CAMPAIGNS, activity_of};
 
 /// How long somebody who counts from time to time waits for it.
 const WORKER_WAITS: Duration = Duration::from_secs(60);
@@ -31,12 +31,9 @@ impl Activities for ClusterRecords {
         type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
         let campaign = campaign.as_ref().map_or(ALL_CAMPAIGNS, CampaignId::as_str);
         let rows: Vec<Row> = self.session.scan(cql, (campaign, from, until)).await?;
-        let number = |column: Option<i64>| column.unwrap_or(0).unsigned_abs();
-        let activity = |(quarter, issued, redeemed, cancelled)| {
-            let (issued, redeemed) = (number(issued), number(redeemed));
-            (quarter, Activity { issued, redeemed, cancelled: number(cancelled) })
-        };
-        Ok(rows.into_iter().map(activity).collect())
+        let of =
+            |(at, issued, redeemed, cancelled)| (at, activity_of([issued, redeemed, cancelled]));
+        Ok(rows.into_iter().map(of).collect())
     }
 
     async fn count_activity(&self) -> Result<()> {

@@ -48,18 +48,6 @@ impl Columns {
 }
 
 #[derive(DeserializeRow)]
-struct CampaignRow {
-    revision: i64,
-    number: i32,
-    at: Option<CqlTimestamp>,
-    actor: Option<String>,
-    kind: Option<String>,
-    batch_id: Option<String>,
-    reason: Option<String>,
-    changes: Option<String>,
-}
-
-#[derive(DeserializeRow)]
 struct EntryRow {
     told_at: CqlTimestamp,
     attempt: Uuid,
@@ -140,11 +128,13 @@ impl ClusterRecords {
                    FROM audit_of_campaign WHERE campaign_id = ? AND (revision, number) < (?, ?) \
                    LIMIT ?";
         let values = (id.as_str(), revision, number, rows_max(limit));
-        let rows: Vec<CampaignRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
+        type Text = Option<String>;
+        type Row = (i64, i32, Option<CqlTimestamp>, Text, Text, Text, Text, Text);
+        let rows: Vec<Row> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         let audited = rows.into_iter().map(|row| {
-            let place = format!("{}_{}", row.revision, row.number);
-            let CampaignRow { at, actor, kind, batch_id, reason, changes, .. } = row;
+            let (revision, number, at, actor, kind, batch_id, reason, changes) = row;
             let columns = Columns { at, actor, kind, batch_id, reason, changes };
+            let place = format!("{revision}_{number}");
             Ok(Audited { place, entry: columns.entry(Some(id.clone()))? })
         });
         audited.collect()

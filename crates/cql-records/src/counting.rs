@@ -71,9 +71,8 @@ impl Counter {
                     continue;
                 }
                 FeedRead::Unknown => {
-                    return Err(HotError::Damaged(
-                        "the feed does not know its oldest event".into(),
-                    ));
+                    let why = "the feed does not know its oldest event";
+                    return Err(HotError::Damaged(why.into()));
                 }
             };
             self.index.enter(&redeemed_in(&page.events)).await?;
@@ -145,15 +144,9 @@ impl Counter {
             let cql = "UPDATE activity SET issued = ?, redeemed = ?, cancelled = ?, counted_to = ? \
                        WHERE campaign_id = ? AND quarter = ? IF counted_to = ?";
             let Activity { issued, redeemed, cancelled } = sum;
-            let values = (
-                signed(issued),
-                signed(redeemed),
-                signed(cancelled),
-                last.cursor.as_str(),
-                campaign,
-                quarter,
-                counted_to.as_deref(),
-            );
+            let [issued, redeemed, cancelled] = [issued, redeemed, cancelled].map(signed);
+            let (to, before) = (last.cursor.as_str(), counted_to.as_deref());
+            let values = (issued, redeemed, cancelled, to, campaign, quarter, before);
             let cas = self.session.change(attempts.profile(), cql, values).await;
             if attempts.wrote(cas).await? {
                 return Ok(());
@@ -168,9 +161,7 @@ impl Counter {
         type Row = (Option<i64>, Option<i64>, Option<i64>, Option<String>);
         let row: Option<Row> = self.session.row(cql, (campaign, quarter)).await?;
         let (issued, redeemed, cancelled, to) = row.unwrap_or_default();
-        let number = |column: Option<i64>| column.unwrap_or(0).unsigned_abs();
-        let (issued, redeemed) = (number(issued), number(redeemed));
-        Ok((Activity { issued, redeemed, cancelled: number(cancelled) }, to))
+        Ok((activity_of([issued, redeemed, cancelled]), to))
     }
 }
 
@@ -179,6 +170,12 @@ fn start(progress: &Progress) -> FeedStart {
         Some(cursor) => FeedStart::After(cursor.clone()),
         None => FeedStart::Oldest,
     }
+}
+
+/// The numbers in the columns issued, redeemed and cancelled.
+pub(crate) fn activity_of(columns: [Option<i64>; 3]) -> Activity {
+    let [issued, redeemed, cancelled] = columns.map(|it| it.unwrap_or(0).unsigned_abs());
+    Activity { issued, redeemed, cancelled }
 }
 
 fn one(kind: CouponEventKind) -> Activity {

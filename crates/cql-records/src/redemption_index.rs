@@ -88,12 +88,8 @@ fn shard_of(code: &Code) -> i32 {
 
 impl RedemptionIndex {
     pub(crate) fn new(session: Arc<CqlSession>, orders_keep: Option<Duration>) -> RedemptionIndex {
-        RedemptionIndex {
-            session,
-            orders_keep,
-            listed: Mutex::default(),
-            entered: Mutex::default(),
-        }
+        let (listed, entered) = (Mutex::default(), Mutex::default());
+        RedemptionIndex { session, orders_keep, listed, entered }
     }
 
     pub(crate) fn has_orders(&self) -> bool {

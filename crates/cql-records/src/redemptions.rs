@@ -91,10 +91,10 @@ impl ClusterRecords {
             self.session.rows(StatementProfile::Read, cql, values)
         });
         let read: Vec<Vec<(CqlTimestamp, i64, String)>> = bounded_join(AT_ONCE, reads).await?;
-        let rows = read.into_iter().flatten();
-        let rows =
-            rows.map(|(at, tie, text)| Ok((Millis(at.0), tie, parsed("redemption.code", &text)?)));
-        let mut rows = rows.collect::<Result<Vec<IndexRow>>>()?;
+        let row = |(at, tie, text): (CqlTimestamp, i64, String)| {
+            Ok((Millis(at.0), tie, parsed("redemption.code", &text)?))
+        };
+        let mut rows: Vec<IndexRow> = read.into_iter().flatten().map(row).collect::<Result<_>>()?;
         rows.sort_unstable_by(|one, other| other.cmp(one));
         rows.truncate(limit);
         Ok(rows)

@@ -69,12 +69,9 @@ impl CqlSession {
 async fn copies(session: &CqlSession, keyspace: &str) -> Result<BTreeMap<String, u32>> {
     let cql = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
     let replication: Option<BTreeMap<String, String>> = session.value(cql, (keyspace,)).await?;
-    let replication = replication.unwrap_or_default();
+    let replication = replication.unwrap_or_default().into_iter();
     // The map names the class, too, which is no number.
-    Ok(replication
-        .into_iter()
-        .filter_map(|(name, copies)| Some((name, number(&copies)?)))
-        .collect())
+    Ok(replication.filter_map(|(name, copies)| Some((name, number(&copies)?))).collect())
 }
 
 /// `3`, or `3/1` where one of the three is a transient replica.

@@ -39,13 +39,10 @@ impl KeyedLock {
     /// `Unavailable` after the limit.
     pub async fn lock(&self, what: impl Hash) -> Result<MutexGuard<'_, ()>> {
         let lock = tokio::time::timeout(self.limit, self.queue_of(what).lock()).await;
-        lock.map_err(|_| {
-            let why = format!(
-                "no lock within {:?}: other requests of this process change the same",
-                self.limit
-            );
-            HotError::Unavailable(why.into())
-        })
+        let others = "other requests of this process change the same";
+        let late =
+            |_| HotError::Unavailable(format!("no lock within {:?}: {others}", self.limit).into());
+        lock.map_err(late)
     }
 
     fn queue_of(&self, what: impl Hash) -> &Mutex<()> {

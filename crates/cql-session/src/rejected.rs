@@ -21,16 +21,10 @@ impl CqlSession {
         let cql = "INSERT INTO rejected_line (campaign_id, batch_id, line, text, reason, detail, \
                    at) VALUES (?, ?, ?, ?, ?, ?, ?)";
         for some in lines.chunks(ROWS_AT_ONCE) {
-            let rows = some.iter().map(|line| {
-                (
-                    campaign.as_str(),
-                    batch.as_str(),
-                    signed(line.line),
-                    line.text.as_str(),
-                    line.reason.as_str(),
-                    line.detail.as_str(),
-                    instant(at),
-                )
+            let rows = some.iter().map(|RejectedLine { line, text, reason, detail }| {
+                let (campaign, batch) = (campaign.as_str(), batch.as_str());
+                let why = (reason.as_str(), detail.as_str());
+                (campaign, batch, signed(*line), text.as_str(), why.0, why.1, instant(at))
             });
             self.write_all(cql, rows.collect()).await?;
         }

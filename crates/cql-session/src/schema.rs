@@ -121,19 +121,17 @@ impl Keyspace {
         let mut found = Vec::new();
         let datacenter = self.datacenter().await?;
         let copies = replication.get(&datacenter).and_then(|count| count.parse::<u32>().ok());
-        match copies {
-            Some(copies) if copies >= 3 || self.nodes_in(&datacenter) < 3 => {}
-            Some(copies) => found.push(Difference {
-                what: format!("keyspace {}", self.name),
-                why: format!("{copies} copies in {datacenter}: with fewer than 3 no node may fail"),
-                mendable: false,
-            }),
-            None => found.push(Difference {
-                what: format!("keyspace {}", self.name),
-                why: format!("is not replicated to {datacenter}: set cql_datacenter, or alter it"),
-                mendable: false,
-            }),
-        }
+        let why = match copies {
+            Some(copies) if copies >= 3 || self.nodes_in(&datacenter) < 3 => None,
+            Some(copies) => {
+                Some(format!("{copies} copies in {datacenter}: with fewer than 3 no node may fail"))
+            }
+            None => {
+                Some(format!("is not replicated to {datacenter}: set cql_datacenter, or alter it"))
+            }
+        };
+        let what = format!("keyspace {}", self.name);
+        found.extend(why.map(|why| Difference { what, why, mendable: false }));
         let there = columns(&self.session, &self.name).await?;
         for what in missing(&there) {
             found.push(Difference { what, why: "is not there".to_owned(), mendable: true });

@@ -9,12 +9,8 @@ pub(crate) fn with(
     builder: SessionBuilder,
     tls: Option<&Tls>,
 ) -> Result<SessionBuilder, ConnectError> {
-    match tls {
-        None => Ok(builder),
-        Some(_) => Err(ConnectError::Setting(
-            "this build has no TLS for clusters: build with `--features cql-tls`".into(),
-        )),
-    }
+    let without = "this build has no TLS for clusters: build with `--features cql-tls`";
+    tls.map_or(Ok(builder), |_| Err(ConnectError::Setting(without.into())))
 }
 
 #[cfg(feature = "cql-tls")]

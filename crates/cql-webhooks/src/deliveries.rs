@@ -125,19 +125,13 @@ impl ClusterStore {
         body: Option<&str>,
     ) -> Result<()> {
         let facts = to_json(facts)?;
-        match body {
-            Some(body) => {
-                let cql = "INSERT INTO webhook_pending (webhook, number, delivery, body) \
-                           VALUES (?, ?, ?, ?)";
-                self.session.write(cql, (webhook, number, facts, body)).await?;
-            }
-            None => {
-                let cql =
-                    "INSERT INTO webhook_pending (webhook, number, delivery) VALUES (?, ?, ?)";
-                self.session.write(cql, (webhook, number, facts)).await?;
-            }
-        }
-        Ok(())
+        let Some(body) = body else {
+            let cql = "INSERT INTO webhook_pending (webhook, number, delivery) VALUES (?, ?, ?)";
+            return Ok(self.session.write(cql, (webhook, number, facts)).await?);
+        };
+        let cql = "INSERT INTO webhook_pending (webhook, number, delivery, body) \
+                   VALUES (?, ?, ?, ?)";
+        Ok(self.session.write(cql, (webhook, number, facts, body)).await?)
     }
 
     pub(crate) async fn delete_pending(&self, webhook: i64, number: i64) -> Result<()> {
@@ -148,10 +142,7 @@ impl ClusterStore {
     /// Those that wait, without their bodies.
     pub(crate) async fn pending(&self, webhook: i64) -> Result<BTreeMap<i64, Facts>> {
         let cql = "SELECT number, delivery FROM webhook_pending WHERE webhook = ?";
-        let rows: Vec<(i64, Option<String>)> = self.session.scan(cql, (webhook,)).await?;
-        // A row without facts is the rest of one that another process has ended meanwhile.
-        let rows = rows.into_iter().filter_map(|(number, facts)| Some((number, facts?)));
-        rows.map(|(number, facts)| Ok((number, Facts::read(&facts)?))).collect()
+        pending_of(self.session.scan(cql, (webhook,)).await?)
     }
 
     pub(crate) async fn pending_one(
@@ -257,15 +248,12 @@ impl ClusterStore {
         webhook: i64,
         before: i64,
         limit: usize,
-    ) -> Result<Vec<(i64, Facts)>> {
+    ) -> Result<BTreeMap<i64, Facts>> {
         let cql = "SELECT number, delivery FROM webhook_pending WHERE webhook = ? AND number < ? \
                    LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (webhook, before, limit);
-        let rows: Vec<(i64, Option<String>)> =
-            self.session.rows(StatementProfile::Read, cql, values).await?;
-        let rows = rows.into_iter().filter_map(|(number, facts)| Some((number, facts?)));
-        rows.map(|(number, facts)| Ok((number, Facts::read(&facts)?))).collect()
+        pending_of(self.session.rows(StatementProfile::Read, cql, values).await?)
     }
 
     async fn list_ended(
@@ -322,6 +310,12 @@ impl ClusterStore {
         }
         Ok(self.logged(webhook, number).await?.ok_or(WebhookError::NoDelivery)?)
     }
+}
+
+/// Without those that another process has ended meanwhile: the rest of such a row has no facts.
+fn pending_of(rows: Vec<(i64, Option<String>)>) -> Result<BTreeMap<i64, Facts>> {
+    let rows = rows.into_iter().filter_map(|(number, facts)| Some((number, facts?)));
+    rows.map(|(number, facts)| Ok((number, Facts::read(&facts)?))).collect()
 }
 
 fn state_column(state: DeliveryState) -> i32 {

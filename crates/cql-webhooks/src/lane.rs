@@ -258,8 +258,8 @@ impl Lane {
         let waits = self.unwritten.iter().filter_map(|&number| {
             let waiting = self.waiting.get(&number)?;
             let is_old = is_full || waiting.queued.elapsed() >= WRITTEN_AFTER;
-            is_old
-                .then(|| (number, waiting.facts.clone(), waiting.body.clone().unwrap_or_default()))
+            let Waiting { facts, body, .. } = waiting;
+            is_old.then(|| (number, facts.clone(), body.clone().unwrap_or_default()))
         });
         waits.collect()
     }
@@ -287,12 +287,9 @@ impl Lane {
             let of_code = code.and_then(|code| self.by_code.get(code));
             of_code.is_none_or(|numbers| numbers.first() == Some(&number))
         };
-        let due = self
-            .by_due
-            .range(..=(room.now, i64::MAX))
-            .map(|(_, number)| *number)
-            .filter(|number| !want.in_flight.contains(number))
-            .filter(|number| !self.row.terms.ordered || is_first(*number));
+        let due = self.by_due.range(..=(room.now, i64::MAX)).map(|(_, number)| *number);
+        let due = due.filter(|number| !want.in_flight.contains(number));
+        let due = due.filter(|number| !self.row.terms.ordered || is_first(*number));
         let due: Vec<i64> = due.take(free).collect();
         if due.is_empty() {
             return Ok(None);

@@ -250,10 +250,8 @@ impl Store for ClusterStore {
             gauge.disabled += u64::from(row.terms.is_disabled());
             gauge.down += u64::from(is_active && progress.failures >= failures_until_down);
             gauge.pending += progress.pending;
-            let waited = progress
-                .oldest
-                .filter(|_| is_active)
-                .map(|at| Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs()));
+            let since = |at| Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
+            let waited = progress.oldest.filter(|_| is_active).map(since);
             gauge.oldest_pending = gauge.oldest_pending.max(waited);
         }
         Ok(gauge)

@@ -93,11 +93,8 @@ impl ClusterStore {
             |lane: &Lane| lane.is_held() && !lane.is_leaving && lane.pending() < pending_max;
         let lanes = self.lanes();
         let readers = lanes.iter().filter(|(webhook, lane)| held.contains(webhook) && reads(lane));
-        let reader = |(&webhook, lane): (&i64, &Lane)| Reader {
-            webhook,
-            cursor: lane.cursor().map(str::to_owned),
-        };
-        readers.map(reader).collect()
+        let cursor = |lane: &Lane| lane.cursor().map(str::to_owned);
+        readers.map(|(&webhook, lane)| Reader { webhook, cursor: cursor(lane) }).collect()
     }
 
     /// Queues what an endpoint asks for, if it still stands where it was read.

@@ -27,16 +27,9 @@ pub(crate) struct Progress {
     pub(crate) restarts: u64,
 }
 
-type Row = (
-    Option<String>,
-    Option<i64>,
-    Option<String>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-);
+type Text = Option<String>;
+type Number = Option<i64>;
+type Row = (Text, Number, Text, Number, Number, Number, Number, Number);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProgressRow {

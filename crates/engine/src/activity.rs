@@ -11,10 +11,10 @@ use crate::failure::Failure;
 use crate::{Caller, Engine, Role};
 
 /// Most days of one request by the hour: 744 hours.
-const HOURLY_DAYS_MAX: usize = 31;
+const HOURLY_DAYS_MAX: u16 = 31;
 
 /// Most days of one request by the day: as long as sums are kept, two years.
-const DAILY_DAYS_MAX: usize = 731;
+const DAILY_DAYS_MAX: u16 = 731;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -107,27 +107,28 @@ impl Engine {
     /// Deletes sums that are older than two years, if the store has any. Returns how many.
     pub async fn forget_activity(&self) -> Result<u64, Failure> {
         let Some(activities) = self.hot.activities() else { return Ok(0) };
-        let before = quarter_of(self.now()) - DAILY_DAYS_MAX as i64 * 96;
+        let before = quarter_of(self.now()) - i64::from(DAILY_DAYS_MAX) * 96;
         Ok(activities.forget_activity(before).await?)
+    }
+}
+
+/// Refuses days of which there are none, or more than `most`.
+pub(crate) fn must_be_short(days: &RangeInclusive<Date>, most: u16) -> Result<(), Failure> {
+    if days.is_empty() {
+        return Err(Failure::invalid("to", "is before from"));
+    }
+    match days.start().plus_days(most - 1) < *days.end() {
+        true => Err(Failure::invalid("to", format!("is more than {most} days after from"))),
+        false => Ok(()),
     }
 }
 
 /// Every hour or day of these days, with nothing done.
 fn times(by: By, days: &RangeInclusive<Date>, zone: &Zone) -> Result<Vec<CountsOfTime>, Failure> {
-    let most = match by {
-        By::Hour => HOURLY_DAYS_MAX,
-        By::Day => DAILY_DAYS_MAX,
-    };
-    let (mut times, mut on, mut count) = (Vec::new(), *days.start(), 0);
-    if days.is_empty() {
-        return Err(Failure::invalid("to", "is before from"));
-    }
+    let most = if by == By::Hour { HOURLY_DAYS_MAX } else { DAILY_DAYS_MAX };
+    must_be_short(days, most)?;
+    let (mut times, mut on) = (Vec::new(), *days.start());
     while on <= *days.end() {
-        count += 1;
-        if count > most {
-            let detail = format!("is more than {most} days after from");
-            return Err(Failure::invalid("to", detail));
-        }
         let (mut begins_at, end) = (on.first_instant(zone), on.end(zone));
         while begins_at < end {
             let ends_at = match by {
@@ -158,45 +159,19 @@ mod tests {
     fn hours_and_days_of_a_zone() {
         // By what, the first and the last day, the zone; how many, and the length of the shortest and the
         // longest in quarters.
+        use By::{Day, Hour};
+        let (berlin, lord_howe) = ("Europe/Berlin", "Australia/Lord_Howe");
         let cases = [
-            ("a day", By::Hour, "2027-03-08", "2027-03-08", "UTC", Ok((24, 4, 4))),
-            (
-                "clocks put forward",
-                By::Hour,
-                "2027-03-28",
-                "2027-03-28",
-                "Europe/Berlin",
-                Ok((23, 4, 4)),
-            ),
-            (
-                "clocks put back",
-                By::Hour,
-                "2027-10-31",
-                "2027-10-31",
-                "Europe/Berlin",
-                Ok((25, 4, 4)),
-            ),
-            (
-                "half an hour",
-                By::Hour,
-                "2027-04-04",
-                "2027-04-04",
-                "Australia/Lord_Howe",
-                Ok((25, 2, 4)),
-            ),
-            (
-                "three quarters",
-                By::Day,
-                "2027-03-08",
-                "2027-03-09",
-                "Asia/Kathmandu",
-                Ok((2, 96, 96)),
-            ),
-            ("a month", By::Day, "2027-03-01", "2027-03-31", "Europe/Berlin", Ok((31, 92, 96))),
-            ("the most days", By::Day, "2026-01-01", "2028-01-01", "UTC", Ok((731, 96, 96))),
-            ("one too many", By::Day, "2026-01-01", "2028-01-02", "UTC", Err("to")),
-            ("too many for hours", By::Hour, "2027-01-01", "2027-02-01", "UTC", Err("to")),
-            ("the wrong way round", By::Day, "2027-03-02", "2027-03-01", "UTC", Err("to")),
+            ("a day", Hour, "2027-03-08", "2027-03-08", "UTC", Ok((24, 4, 4))),
+            ("clocks put forward", Hour, "2027-03-28", "2027-03-28", berlin, Ok((23, 4, 4))),
+            ("clocks put back", Hour, "2027-10-31", "2027-10-31", berlin, Ok((25, 4, 4))),
+            ("half an hour", Hour, "2027-04-04", "2027-04-04", lord_howe, Ok((25, 2, 4))),
+            ("three quarters", Day, "2027-03-08", "2027-03-09", "Asia/Kathmandu", Ok((2, 96, 96))),
+            ("a month", Day, "2027-03-01", "2027-03-31", berlin, Ok((31, 92, 96))),
+            ("the most days", Day, "2026-01-01", "2028-01-01", "UTC", Ok((731, 96, 96))),
+            ("one too many", Day, "2026-01-01", "2028-01-02", "UTC", Err("to")),
+            ("too many for hours", Hour, "2027-01-01", "2027-02-01", "UTC", Err("to")),
+            ("the wrong way round", Day, "2027-03-02", "2027-03-01", "UTC", Err("to")),
         ];
         for (name, by, from, to, zone, want) in cases {
             let found = times(by, &(day(from)..=day(to)), &zone.parse().unwrap());

@@ -8,7 +8,7 @@
 //! on none. A coupon that was copied to cold and not yet evicted from hot is listed where hot has
 //! it, and only there.
 
-mod archived;
+pub(crate) mod archived;
 mod position;
 mod snapshots;
 
@@ -55,7 +55,8 @@ impl Engine {
         // What lies after `end` has not been read in one of the two tiers.
         let ends = [hot.next.as_ref().map(Position::from), cold.next];
         let end = ends.into_iter().flatten().min_by(|one, other| one.order(other, query.order));
-        let cold = self.snapshots(self.not_in_hot(cold.coupons).await?).await?;
+        let cold = self.not_in_hot(cold.coupons, |it| (it.day, &it.coupon)).await?;
+        let cold = self.snapshots(cold).await?;
         let (mut snapshots, mut next) = (Vec::with_capacity(query.limit), None);
         for (position, snapshot) in newest(hot, cold, query.order, end.as_ref()) {
             if snapshots.len() == query.limit {

@@ -55,12 +55,10 @@ impl Engine {
         caller.must_be(&[Role::Operator, Role::Admin])?;
         let (name, sql) = (name.trim(), sql.trim());
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
-            let detail = format!("has 1 to {NAME_CHARS_MAX} characters");
-            return Err(Failure::invalid("name", detail));
+            return Err(Failure::invalid("name", format!("has 1 to {NAME_CHARS_MAX} characters")));
         }
         if sql.is_empty() || sql.len() > QUERY_BYTES_MAX {
-            let detail = format!("has 1 to {QUERY_BYTES_MAX} bytes");
-            return Err(Failure::invalid("sql", detail));
+            return Err(Failure::invalid("sql", format!("has 1 to {QUERY_BYTES_MAX} bytes")));
         }
         let saved = SavedQuery {
             id: uuid::Uuid::new_v4().simple().to_string(),

@@ -17,17 +17,16 @@ use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow, Redem
 use hot::{CouponSnapshot, Tier};
 use router::Found;
 
+use crate::activity::must_be_short;
 use crate::archive::in_time;
 use crate::failure::Failure;
 use crate::history::{RedemptionEntry, redemptions_of};
 use crate::pages::Tie;
+use crate::pages::archived::ARCHIVED_MAX;
 use crate::{Caller, Engine, Role};
 
 /// Longest span of one request, in days.
-pub const REDEMPTION_DAYS_MAX: usize = 366;
-
-/// Most archived coupons that one page may look at, by the statistics of their files: some seconds.
-const ARCHIVED_MAX: u64 = 10_000_000;
+pub const REDEMPTION_DAYS_MAX: u16 = 366;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedemptionListRequest {
@@ -110,7 +109,7 @@ impl Engine {
         let RedemptionListRequest { order, campaign, days, zone, after, limit } = request;
         let zone = self.zone_of_days(campaign.as_ref(), zone).await?;
         if let Some(days) = &days {
-            must_be_short(days)?;
+            must_be_short(days, REDEMPTION_DAYS_MAX)?;
         }
         let within = Within { campaign, days, zone };
         let (listed, next) = match (order, within.instants()) {
@@ -120,8 +119,7 @@ impl Engine {
             },
             (None, Some(span)) => self.page_of(store, &within, span, after, limit).await?,
             (None, None) => {
-                let detail = "is missing: give order_ref, or from and to";
-                return Err(Failure::invalid("from", detail));
+                return Err(Failure::invalid("from", "is missing: give order_ref, or from and to"));
             }
         };
         let redemptions = listed.iter().filter_map(|it| self.entry(it, &within.zone)).collect();
@@ -249,12 +247,7 @@ impl Engine {
         let is_more = found.len() > on_page;
         found.truncate(on_page);
         let end = found.last().filter(|_| is_more).map(|last| last.0.clone());
-        // Those whose rows hot still has are in its list, at another position.
-        let keys = found.iter().map(|(_, _, day, coupon)| (*day, coupon.code()));
-        let in_hot = self.versions_in_hot(keys).await?;
-        found.retain(|(_, _, _, coupon)| {
-            in_hot.get(coupon.code()).is_none_or(|version| *version < coupon.version())
-        });
+        let found = self.not_in_hot(found, |(_, _, day, coupon)| (*day, coupon)).await?;
         Ok((self.listed(found).await?, end))
     }
 
@@ -322,19 +315,6 @@ fn made(coupon: &Coupon, from: Millis, before: Millis) -> impl Iterator<Item = (
     all.filter(move |(at, _)| (from..before).contains(at))
 }
 
-fn must_be_short(days: &RangeInclusive<Date>) -> Result<(), Failure> {
-    if days.is_empty() {
-        return Err(Failure::invalid("to", "is before from"));
-    }
-    match days.start().plus_days(REDEMPTION_DAYS_MAX as u16 - 1) < *days.end() {
-        true => {
-            let detail = format!("is more than {REDEMPTION_DAYS_MAX} days after from");
-            Err(Failure::invalid("to", detail))
-        }
-        false => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use coupon::code::Code;
@@ -373,7 +353,7 @@ mod tests {
         ];
         for (name, from, to, want) in cases {
             let days = from.parse().unwrap()..=to.parse().unwrap();
-            let field = match must_be_short(&days) {
+            let field = match must_be_short(&days, REDEMPTION_DAYS_MAX) {
                 Ok(()) => None,
                 Err(Failure::Invalid(faults)) => Some(faults[0].field.clone()),
                 Err(other) => panic!("{name}: {other:?}"),

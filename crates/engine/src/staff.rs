@@ -272,18 +272,14 @@ impl Engine {
                 let identity = list.member(name.as_str()).and_then(|it| it.identity.clone());
                 list.people.retain(|member| member.name != name.as_str());
                 list.must_have_room()?;
-                let password_hash = password_hash.clone();
-                let (name, role) = (name.to_string(), link.role);
-                let added_at = now.0;
-                let ended = Vec::new();
                 list.people.push(StaffMember {
-                    name,
-                    role,
-                    password_hash,
+                    name: name.to_string(),
+                    role: link.role,
+                    password_hash: password_hash.clone(),
                     identity,
                     generation,
-                    added_at,
-                    ended,
+                    added_at: now.0,
+                    ended: Vec::new(),
                 });
                 list.people.sort_by(|one, other| one.name.cmp(&other.name));
                 list.must_have_an_admin()

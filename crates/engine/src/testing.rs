@@ -1,13 +1,17 @@
 //! A store of its own for each test, with an engine over it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cold::ColdStore;
 use compactor::{Closed, Compactor, Settings};
+use coupon::calendar::{Date, Zone};
 use coupon::campaign::Handout;
 use coupon::code::CodeText;
+use coupon::coupon::{Event, EventKind, Genesis};
+use coupon::ids::{Actor, OperationId};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
@@ -39,27 +43,60 @@ pub(crate) fn admin() -> Caller {
 /// How an import ended: imported, already there and rejected lines.
 pub(crate) type Counts = [u64; 3];
 
+/// A clock that stands a little after that of the machine, which writes the files: replaced files are swept at once.
+pub(crate) fn clock() -> Arc<SetClock> {
+    Arc::new(SetClock::at(SystemClock.now().plus_ms(3_600_000)))
+}
+
+/// An engine over the store in a folder.
+pub(crate) fn opened(
+    folder: &Path,
+    cold: cold::Options,
+    key: [u8; 16],
+    clock: &Arc<SetClock>,
+) -> (Arc<Engine>, Arc<SqliteHot>) {
+    let cold = Arc::new(ColdStore::on_folder(&folder.join("cold"), cold));
+    // Longer than the machine stops for while it does other things.
+    let write_timeout = Duration::from_secs(300);
+    let options = hot_sqlite::Options { free_min_bytes: 0, write_timeout, ..Default::default() };
+    let keys = || vec![CodeKey::new(key)];
+    let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
+    let hot = SqliteHot::open(&folder.join("hot"), keys(), archive, options);
+    let hot = Arc::new(hot.unwrap());
+    let engine = Engine::new(hot.clone(), cold, Router::new(keys()), clock.clone());
+    (Arc::new(engine), hot)
+}
+
+pub(crate) fn genesis(code: &str, expires_at: Millis, zone: &Zone) -> Genesis {
+    Genesis {
+        code: code.parse().unwrap(),
+        campaign: "c".parse().unwrap(),
+        batch: "b".parse().unwrap(),
+        valid_from: Millis(0),
+        expires_at,
+        zone: zone.clone(),
+        created_at: Millis(0),
+    }
+}
+
+pub(crate) fn event(at: Millis, kind: EventKind) -> Event {
+    Event { at, actor: Actor::new("admin:cli"), operation: OperationId(1), kind }
+}
+
+pub(crate) fn zone(name: &str) -> Zone {
+    name.parse().unwrap()
+}
+
+pub(crate) fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
 impl World {
     /// The days of its campaign are those of `zone`.
     pub(crate) async fn new(zone: &str, key: [u8; 16]) -> World {
         let folder = TempDir::new().unwrap();
-        let cold =
-            Arc::new(ColdStore::on_folder(&folder.path().join("cold"), cold::Options::default()));
-        // Longer than the machine stops for while it does other things.
-        let write_timeout = Duration::from_secs(300);
-        let options =
-            hot_sqlite::Options { free_min_bytes: 0, write_timeout, ..Default::default() };
-        let keys = || vec![CodeKey::new(key)];
-        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-        let hot = SqliteHot::open(&folder.path().join("hot"), keys(), archive, options);
-        let hot = Arc::new(hot.unwrap());
-        let clock = Arc::new(SetClock::at(SystemClock.now().plus_ms(3_600_000)));
-        let engine = Engine::new(
-            Arc::clone(&hot) as Arc<dyn HotStore>,
-            cold,
-            Router::new(keys()),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        );
+        let clock = clock();
+        let (engine, hot) = opened(folder.path(), cold::Options::default(), key, &clock);
         let draft = CampaignDraft {
             id: CAMPAIGN.parse().ok(),
             handout: Some(Handout::Bearer),
@@ -70,7 +107,7 @@ impl World {
             ..CampaignDraft::default()
         };
         engine.create_campaign(&admin(), draft).await.unwrap();
-        World { engine: Arc::new(engine), hot, clock, _folder: folder }
+        World { engine, hot, clock, _folder: folder }
     }
 
     pub(crate) async fn dry_run(&self, caller: &Caller, file: &str) -> Result<DryRun, Failure> {

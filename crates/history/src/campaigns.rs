@@ -84,16 +84,8 @@ fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
         ("redeemed", long(rows, |row| Some(row.counts.redeemed)), false),
         ("void", long(rows, |row| Some(row.counts.void)), false),
         ("paused", Arc::new(paused), false),
-        (
-            "shared_code",
-            text(rows, |row| row.campaign.shared_code.as_ref().map(ToString::to_string)),
-            true,
-        ),
-        (
-            "code_prefix",
-            text(rows, |row| row.campaign.code_prefix.as_ref().map(ToString::to_string)),
-            true,
-        ),
+        ("shared_code", text(rows, |row| shown(&row.campaign.shared_code)), true),
+        ("code_prefix", text(rows, |row| shown(&row.campaign.code_prefix)), true),
         ("valid_from", instant(rows, |row| Some(row.campaign.valid_from)), false),
         ("expires_at", instant(rows, |row| Some(row.campaign.expires_at)), false),
         ("expires_on", Arc::new(Date32Array::from_iter_values(rows.iter().map(last_day))), false),
@@ -109,6 +101,10 @@ fn batch(rows: &[CampaignRow]) -> Result<RecordBatch> {
         ("counted_at", instant(rows, |row| Some(row.counted_at)), false),
     ];
     Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+fn shown(text: &Option<impl ToString>) -> Option<String> {
+    text.as_ref().map(ToString::to_string)
 }
 
 fn last_day(row: &CampaignRow) -> i32 {

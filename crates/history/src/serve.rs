@@ -75,8 +75,8 @@ pub(crate) async fn run(opened: &Opened, listen: &str, limits: Limits) -> Result
     let tokens = Arc::new(opened.tokens()?);
     let desk = Desk::new(Arc::clone(opened.engine()), limits);
     let desk = desk.map_err(|error| CliError::new(error.to_string()))?;
-    let cannot = format!("cannot listen on {listen}");
-    let listener = TcpListener::bind(listen).await.map_err(CliError::because(cannot))?;
+    let bound = TcpListener::bind(listen).await;
+    let listener = bound.map_err(CliError::listening(listen, "--listen"))?;
     let address = listener.local_addr().map_err(CliError::because("no address"))?;
     // Scripts wait for this line before they connect.
     println!("couponry-history {}\n\n  address    http://{address}", env!("CARGO_PKG_VERSION"));

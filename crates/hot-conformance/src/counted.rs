@@ -10,7 +10,7 @@ use hot::activity::{Activity, QUARTER_MS, quarter_of};
 use hot::redemptions::{RedemptionQuery, Redemptions};
 use tokio::time::{Instant, sleep};
 
-use crate::kit::{Kit, NOW, Said, cancel, hold, order_of, redeem, reference, said};
+use crate::kit::{self, Kit, NOW, Said, cancel, hold, order_of, redeem, reference, said};
 
 /// On a cluster events come some seconds after their changes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -106,7 +106,7 @@ pub(crate) async fn an_order_is_found(kit: &Kit) {
         ("of none", format!("{stem}-none"), &[]),
     ];
     for (name, order, want) in cases {
-        let order = order.parse().unwrap();
+        let order = kit::order(&order);
         let codes = async || {
             let mut codes = list.codes_of_order(&order).await.unwrap().expect("it is kept");
             codes.sort();
@@ -125,7 +125,7 @@ async fn redeemed_by_import(kit: &Kit, campaign: &Campaign, orders: [&str; 2]) -
         holder: None,
         issued_at: None,
         at: NOW.plus_ms(at),
-        order: Some(order.parse().unwrap()),
+        order: Some(kit::order(order)),
     };
     let files = [
         [(0, spent(11_000, orders[0])), (1, ImportedState::Available)],
@@ -188,7 +188,7 @@ pub(crate) async fn redemptions_newest_first(kit: &Kit) {
                 after: None,
                 limit,
             };
-            let want: Vec<String> = want.iter().map(|order| (*order).to_owned()).collect();
+            let want: Vec<String> = want.iter().map(|order| format!("주문:{order}")).collect();
             let name = format!("{name}, {limit} a page");
             becomes(&name, want, async || orders(list, query.clone()).await).await;
         }

@@ -87,15 +87,15 @@ pub(crate) async fn every_change_once_and_in_order(kit: &Kit) {
     let last = kit.every_change(&campaign, [&ann, &bob]).await;
     let code = last.code().clone();
     let want = [
-        format!("coupon.issued {ann} first"),
-        format!("coupon.held {ann} cart"),
-        format!("coupon.held {ann} cart"),
-        format!("coupon.released {ann} cart"),
-        format!("coupon.held {ann} cart"),
-        format!("coupon.redeemed {ann} cart"),
-        format!("coupon.redemption_cancelled {ann} cart"),
+        format!("coupon.issued {ann} 요청:first"),
+        format!("coupon.held {ann} 주문:cart"),
+        format!("coupon.held {ann} 주문:cart"),
+        format!("coupon.released {ann} 주문:cart"),
+        format!("coupon.held {ann} 주문:cart"),
+        format!("coupon.redeemed {ann} 주문:cart"),
+        format!("coupon.redemption_cancelled {ann} 주문:cart"),
         format!("coupon.revoked {ann} -"),
-        format!("coupon.issued {bob} again"),
+        format!("coupon.issued {bob} 요청:again"),
         format!("coupon.extended {bob} -"),
         format!("coupon.voided {bob} -"),
     ];
@@ -129,7 +129,10 @@ pub(crate) async fn an_import_tells_what_it_changes(kit: &Kit) {
     let code = kit.imported(&campaign, 1).await.remove(0);
     kit.done(&code, give(&ann, reference("first"))).await;
     let all = events_of(feed, &code, from, 100, 1).await;
-    assert_eq!(all.iter().map(line).collect::<Vec<_>>(), [format!("coupon.issued {ann} first")]);
+    assert_eq!(
+        all.iter().map(line).collect::<Vec<_>>(),
+        [format!("coupon.issued {ann} 요청:first")]
+    );
 }
 
 pub(crate) async fn other_cursors_are_unknown(kit: &Kit) {

@@ -10,7 +10,7 @@ use coupon::time::{DAY_MS, Day, Millis};
 use hot::{ImportLine, ImportOutcome, Named, RejectedLine};
 
 use super::kit::{
-    ACT, Kit, NOW, Said, cancel, give, hold, redeem, reference, release, revoke, said, void,
+    ACT, Kit, NOW, Said, cancel, give, hold, order, redeem, reference, release, revoke, said, void,
 };
 
 const THERE: ImportOutcome = ImportOutcome::AlreadyThere;
@@ -65,7 +65,7 @@ pub(crate) async fn imported_twice(kit: &Kit) {
     }
     assert_eq!(coupons[0].version(), 1, "a row has at least version 1");
     assert_eq!((coupons[1].holder(), coupons[1].issued_at()), (Some(&ann), Some(NOW.plus_ms(-5))));
-    assert_eq!(coupons[2].redemption().unwrap().order.as_str(), "991");
+    assert_eq!(coupons[2].redemption().unwrap().order, order("991"));
     let order = coupons[3].redemption().unwrap().order.to_string();
     assert_eq!((coupons[3].holder(), order), (None, format!("import:{}", codes[3])));
     assert_eq!(coupons[4].state(), &State::Void { holder: None });

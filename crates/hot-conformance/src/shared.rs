@@ -13,7 +13,8 @@ use hot::{Applied, HotError};
 use router::Found;
 
 use super::kit::{
-    Kit, NOW, Said, cancel, extend, give, hold, of, redeem, reference, release, revoke, said, void,
+    Kit, NOW, Said, cancel, extend, give, hold, of, order, redeem, reference, release, revoke,
+    said, void,
 };
 
 fn shared(kit: &Kit, limit: u16) -> (Campaign, Code) {
@@ -124,8 +125,8 @@ pub(crate) async fn three_each(kit: &Kit) {
         let again = shop(kit, &word, redeem(&ann, name)).await;
         assert_eq!(said(&again), Said::Replayed, "{name}");
         assert_eq!(
-            of(&again).redemption().unwrap().order.as_str(),
-            name,
+            of(&again).redemption().unwrap().order,
+            order(name),
             "each order has its own coupon"
         );
     }

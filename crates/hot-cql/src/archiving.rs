@@ -24,8 +24,7 @@ use crate::CqlHot;
 use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
 use crate::values::{date, instant, signed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 pub(crate) use residue::{Listed, Merges};
 
 /// Buckets, or coupons, that are processed at a time.
@@ -107,9 +106,7 @@ impl Partitions for CqlHot {
                 true => {
                     Residue::ArchivedMarker { code: row.code()?, version: row.archived_version() }
                 }
-                false => {
-                    Residue::Coupon(Box::new(self.store.located(&row, row.bucket).await?.coupon))
-                }
+                false => Residue::Coupon(Box::new(self.store.located(&row).await?.coupon)),
             });
         }
         Ok(residue)
@@ -191,12 +188,9 @@ impl Partitions for CqlHot {
 
     async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()> {
         for (name, new) in [(COLD_BEGUN, mark.begun), (COLD_COMMITTED, mark.committed)] {
-            let Some(new) = new else { continue };
-            let raised = |here: Option<u64>| here.is_none_or(|here| here < new).then_some(new);
-            self.store
-                .session
-                .change_number(self.store.attempts("a setting"), name, raised)
-                .await?;
+            if let Some(new) = new {
+                self.store.raise_setting(name, new).await?;
+            }
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Trace;
-use cql_session::Result;
+use cql_session::{Result, StatementProfile};
 
 /// Who does something to a campaign, and what.
 pub(crate) type Doing<'a> = Option<(&'a Act, &'a [AuditEvent])>;
@@ -141,9 +141,8 @@ impl Store {
                    IF revision = ?";
         let id = here.terms.id.as_str();
         let values = (here.revision + 1, carries, id, here.revision);
-        let profile = cql_session::StatementProfile::Change;
         // Whatever the outcome is, the next read shows it.
-        self.session.change(profile, cql, values).await.map(drop)
+        self.session.change(StatementProfile::Change, cql, values).await.map(drop)
     }
 
     /// Enters the redemptions of coupons that an import or a copy is about to write.

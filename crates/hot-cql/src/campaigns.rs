@@ -64,6 +64,11 @@ impl CampaignHere {
         batches
     }
 
+    fn with_batch(self, id: &BatchId) -> Option<(CampaignHere, BatchHere)> {
+        let batch = self.batches.get(id)?.clone();
+        Some((self, batch))
+    }
+
     pub(super) fn untouched(&self, code: Code, batch: &BatchHere) -> Coupon {
         protocol::untouched(&self.terms, batch.id.clone(), batch.made_at, code)
     }
@@ -162,15 +167,19 @@ impl Store {
         campaign: &CampaignId,
         batch: &BatchId,
     ) -> Result<Option<(CampaignHere, BatchHere)>> {
-        let Some(mut here) = self.terms(campaign).await? else { return Ok(None) };
-        if !here.batches.contains_key(batch) {
-            match self.made_now(campaign).await? {
-                Some(now) => here = now,
-                None => return Ok(None),
-            }
+        let Some(here) = self.terms(campaign).await? else { return Ok(None) };
+        match here.with_batch(batch) {
+            None => self.batch_now(campaign, batch).await,
+            found => Ok(found),
         }
-        let found = here.batches.get(batch).cloned();
-        Ok(found.map(|batch| (here, batch)))
+    }
+
+    pub(super) async fn batch_now(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+    ) -> Result<Option<(CampaignHere, BatchHere)>> {
+        Ok(self.made_now(campaign).await?.and_then(|here| here.with_batch(batch)))
     }
 
     /// Fails where this process does not have the code key of a batch yet: then it does not know

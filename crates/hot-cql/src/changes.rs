@@ -10,8 +10,7 @@ use router::Address;
 use crate::Store;
 use crate::claims::{ClaimSlot, Need};
 use crate::coupons::{Here, Located, Written, begun};
-use cql_session::Attempts;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Attempts, Result};
 
 pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;
 
@@ -29,10 +28,7 @@ impl Store {
             ChangeStep::Accepted(accepted) => accepted,
         };
         let is_closing = match accepted.later_day() {
-            Some(day) => {
-                let plan = self.plan(StatementProfile::Read, day).await?;
-                plan.is_some_and(|plan| plan.is_closing())
-            }
+            Some(day) => self.is_closing(day).await?,
             None => false,
         };
         let claim = match accepted.claimant() {

@@ -131,8 +131,8 @@ impl Store {
 
     /// The coupon of a row, if the row can be right: its columns say what its events say, and each
     /// event may follow those before it. No answer is made from any other row.
-    pub(crate) async fn located(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
-        let located = self.as_stored(row, bucket).await?;
+    pub(crate) async fn located(&self, row: &CouponRow) -> Result<Located> {
+        let located = self.as_stored(row).await?;
         let coupon = &located.coupon;
         let differs = match row.agrees(coupon) {
             true => None,
@@ -145,14 +145,14 @@ impl Store {
     }
 
     /// The coupon of a row as it is stored, also if that cannot be right.
-    pub(crate) async fn as_stored(&self, row: &CouponRow, bucket: i32) -> Result<Located> {
+    pub(crate) async fn as_stored(&self, row: &CouponRow) -> Result<Located> {
         let (campaign, batch) = (row.campaign_id()?, row.batch_id()?);
         let found = self.batch_of(&campaign, &batch).await?;
         let (campaign, batch) =
             found.ok_or_else(|| HotError::Damaged(format!("{campaign}/{batch} is gone")))?;
         let coupon = row.coupon(&campaign.terms)?;
         let (batch_paused, day, tier) = (batch.paused, row.day(), Tier::Hot);
-        let (frozen, here) = (row.is_sealed(), Here { campaign, bucket });
+        let (frozen, here) = (row.is_sealed(), Here { campaign, bucket: row.bucket });
         Ok(Located { coupon, batch_paused, day, tier, frozen, here })
     }
 
@@ -168,9 +168,8 @@ impl Store {
     pub(crate) async fn anywhere(&self, code: &Code) -> Result<Option<Located>> {
         if let Some((owner, day)) = self.owner_of(code).await? {
             let (code, bucket_key) = (code.clone(), day.into());
-            return self
-                .locate(&Address { code, bucket_key, owner, minted: true, hint: None })
-                .await;
+            let at = Address { code, bucket_key, owner, minted: true, hint: None };
+            return self.locate(&at).await;
         }
         match self.directory_day(code).await? {
             Some(day) => self.stored(day.into(), code).await,

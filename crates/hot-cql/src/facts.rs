@@ -47,6 +47,12 @@ impl Store {
         Ok(are)
     }
 
+    /// Raises a setting that is a number, and never lowers it.
+    pub(super) async fn raise_setting(&self, name: &str, to: u64) -> Result<()> {
+        let raised = |here: Option<u64>| here.is_none_or(|here| here < to).then_some(to);
+        self.session.change_number(self.attempts("a setting"), name, raised).await
+    }
+
     pub(super) async fn announce_long(&self) -> Result<()> {
         self.session.set(LONG_CODES, "yes").await?;
         // Until then another process may refuse such a code without a read. This process waits also

@@ -23,18 +23,17 @@ use hot::{HotError, ImportLine, ImportOutcome, Tier};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Located, Trace};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 use entry::EntryOfLine;
 
-/// The write time of an imported row, in microseconds: one second after 1970 began. Every later
-/// change is newer, whatever the clocks say.
-const LONG_AGO: i64 = 1_000_000;
+/// The write time of an imported row, in microseconds, and of an item of a copy without its version: one
+/// second after 1970 began. Every later change is newer, whatever the clocks say.
+pub(crate) const LONG_AGO: i64 = 1_000_000;
 
 const AT_ONCE: usize = 64;
 
 /// Rows of one write to one CQL partition, some 20 KiB.
-const ROWS_AT_ONCE: usize = 50;
+pub(crate) const ROWS_AT_ONCE: usize = 50;
 
 impl Store {
     /// In the order of the lines. Two lines of one code are processed in that order, too.

@@ -18,13 +18,10 @@ use coupon::time::Millis;
 use hot::HotError;
 use hot::inventory::{CopiedSetting, Importer, Item, Pass, RowIs, RowItem};
 
+use crate::import::{LONG_AGO, ROWS_AT_ONCE};
 use crate::values::{parsed, signed};
 use crate::{CqlHot, Store};
-use cql_session::Result;
-use cql_session::bounded_join;
-
-/// The write time of an item, in microseconds, without its version: one second after 1970 began.
-const LONG_AGO: i64 = 1_000_000;
+use cql_session::{Result, bounded_join};
 
 const AT_ONCE: usize = 128;
 
@@ -87,13 +84,7 @@ impl Store {
                 }
                 CopiedSetting::SerialFloor
                 | CopiedSetting::ColdBegun
-                | CopiedSetting::ColdCommitted => {
-                    let raised =
-                        |here: Option<u64>| here.is_none_or(|here| here < *value).then_some(*value);
-                    self.session
-                        .change_number(self.attempts("a setting"), setting.name(), raised)
-                        .await
-                }
+                | CopiedSetting::ColdCommitted => self.raise_setting(setting.name(), *value).await,
             },
             Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
         }

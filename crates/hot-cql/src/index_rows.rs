@@ -14,8 +14,7 @@ use crate::Store;
 use crate::spread::Spread;
 use crate::values::{date, instant, signed, tie};
 pub(crate) use closed::Closed;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 /// Rows of one write to one CQL partition.
 const ROWS_AT_ONCE: usize = 50;
@@ -23,19 +22,16 @@ const ROWS_AT_ONCE: usize = 50;
 /// CQL partitions that are written at a time.
 const BUCKETS_AT_ONCE: usize = 16;
 
+const INTO_EXPIRING: &str = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, \
+    expiry_day, campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
+
 impl Store {
     pub(crate) async fn write_wallet(&self, coupon: &Coupon, day: Day) -> Result<()> {
         let Some(user) = coupon.holder() else { return Ok(()) };
         let cql = "INSERT INTO wallet (user_id, expires_at, tie, code, expiry_day) \
                    VALUES (?, ?, ?, ?, ?)";
-        let code = coupon.code();
-        let values = (
-            user.as_str(),
-            instant(coupon.expires_at()),
-            signed(tie(code)),
-            code.as_str(),
-            date(day),
-        );
+        let (code, at) = (coupon.code(), instant(coupon.expires_at()));
+        let values = (user.as_str(), at, signed(tie(code)), code.as_str(), date(day));
         self.session.write(cql, values).await
     }
 
@@ -45,22 +41,20 @@ impl Store {
         coupon: &Coupon,
         day: Day,
     ) -> Result<()> {
+        let (on, partition) = self.expiring_partition(campaign, coupon).await?;
+        let (code, at) = (coupon.code(), instant(coupon.expires_at()));
+        let (tie, code) = (signed(tie(code)), code.as_str());
+        let values = (date(on), partition, at, tie, code, date(day), campaign);
+        self.session.write(INTO_EXPIRING, values).await
+    }
+
+    /// The day and the CQL partition for the index row by expiry of a coupon; counts the row.
+    async fn expiring_partition(&self, campaign: &str, coupon: &Coupon) -> Result<(Day, i32)> {
         self.write_campaign_day(campaign, coupon).await?;
-        let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, expiry_day, \
-                   campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
-        let (code, on) = (coupon.code(), Day::expiry_day_of(coupon.expires_at()));
+        let on = Day::expiry_day_of(coupon.expires_at());
         let spread = Spread::Expiring { on };
         let level = self.level_to_write(&spread, 1).await?;
-        let values = (
-            date(on),
-            spread.partition(level, code),
-            instant(coupon.expires_at()),
-            signed(tie(code)),
-            code.as_str(),
-            date(day),
-            campaign,
-        );
-        self.session.write(cql, values).await
+        Ok((on, spread.partition(level, coupon.code())))
     }
 
     pub(crate) async fn has_expiring(&self, coupon: &Coupon) -> Result<bool> {
@@ -161,15 +155,9 @@ impl Store {
     ) -> Result<()> {
         let mut rows_by_partition: BTreeMap<(Day, i32), Vec<(&Coupon, Day)>> = BTreeMap::new();
         for (coupon, day) in coupons {
-            self.write_campaign_day(campaign, coupon).await?;
-            let on = Day::expiry_day_of(coupon.expires_at());
-            let spread = Spread::Expiring { on };
-            let level = self.level_to_write(&spread, 1).await?;
-            let key = (on, spread.partition(level, coupon.code()));
+            let key = self.expiring_partition(campaign, coupon).await?;
             rows_by_partition.entry(key).or_default().push((coupon, *day));
         }
-        let cql = "INSERT INTO expiring (expires_on, shard, expires_at, tie, code, expiry_day, \
-                   campaign_id) VALUES (?, ?, ?, ?, ?, ?, ?)";
         let mut writes = Vec::new();
         for ((on, partition), coupons) in &rows_by_partition {
             for some in coupons.chunks(ROWS_AT_ONCE) {
@@ -178,7 +166,7 @@ impl Store {
                     let (at, tie) = (instant(coupon.expires_at()), signed(tie(code)));
                     (date(*on), *partition, at, tie, code.as_str(), date(*day), campaign)
                 });
-                writes.push(self.session.write_all(cql, rows.collect()));
+                writes.push(self.session.write_all(INTO_EXPIRING, rows.collect()));
             }
         }
         bounded_join(BUCKETS_AT_ONCE, writes).await.map(drop)

@@ -23,8 +23,7 @@ use hot::inventory::{
 
 use crate::values::parsed;
 use crate::{CqlHot, Store};
-use cql_session::bounded_join;
-use cql_session::{OwnedRow, Result, StatementProfile};
+use cql_session::{OwnedRow, Result, StatementProfile, bounded_join};
 
 const AT_ONCE: usize = 128;
 
@@ -71,11 +70,9 @@ impl Verifiable for CqlHot {
     async fn counted_campaigns(&self) -> Result<Vec<CampaignItem>> {
         // What this process has counted.
         self.store.counts.write_down(&self.store).await;
-        let items = all(self, Table::Campaigns).await?;
-        Ok(items
-            .into_iter()
-            .filter_map(|item| if let Item::Campaign(it) = item { Some(*it) } else { None })
-            .collect())
+        let items = all(self, Table::Campaigns).await?.into_iter();
+        let campaign = |item| if let Item::Campaign(it) = item { Some(*it) } else { None };
+        Ok(items.filter_map(campaign).collect())
     }
 
     async fn next_partition(&self, from: Day) -> Result<Option<Day>> {
@@ -122,12 +119,8 @@ impl Verifiable for CqlHot {
     }
 
     async fn remove_index_rows(&self, index_rows: Vec<IndexRow>) -> Result<()> {
-        bounded_join(
-            AT_ONCE,
-            index_rows.iter().map(|index_row| self.store.remove_old_index_row(index_row)),
-        )
-        .await
-        .map(drop)
+        let removes = index_rows.iter().map(|it| self.store.remove_old_index_row(it));
+        bounded_join(AT_ONCE, removes).await.map(drop)
     }
 
     /// Changes nothing: each process writes its own sums, so a sum that another process corrects

@@ -15,8 +15,7 @@ use crate::changes::Decision;
 use crate::claims::{Claim, Need, NewEntry, ReadClaim};
 use crate::coupons::{Located, Written};
 use crate::stock::{Next, Offer, Still};
-use cql_session::Attempts;
-use cql_session::Result;
+use cql_session::{Attempts, Result};
 use replacing::Taken;
 
 enum NextStep {

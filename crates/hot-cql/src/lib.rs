@@ -175,14 +175,11 @@ impl CqlHot {
             log: OnceLock::new(),
         };
         let store = Arc::new(store);
-        store
-            .clock
-            .measure(&store.session)
-            .await
-            .map_err(|error| ConnectError::Away(error.into()))?;
+        let away = |error: HotError| ConnectError::Away(error.into());
+        store.clock.measure(&store.session).await.map_err(away)?;
         store.clock.check().map_err(ConnectError::Clock)?;
         if store.feed.is_some() {
-            store.begin_feed().await.map_err(|error| ConnectError::Away(error.into()))?;
+            store.begin_feed().await.map_err(away)?;
         }
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
         Ok(CqlHot { store, upkeep, records: None })

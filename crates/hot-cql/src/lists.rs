@@ -10,8 +10,7 @@ use scylla::value::CqlDate;
 use crate::Store;
 use crate::coupons::Located;
 use crate::values::day;
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 use slices::{Bounds, IndexRow, SLICE, position};
 
 /// Index rows that one page reads, some 50 ms on an idle cluster. A page may have fewer coupons
@@ -139,7 +138,7 @@ impl Store {
             return Ok(None);
         };
         match self.row_of(StatementProfile::Read, index_row.day, bucket, &index_row.code).await? {
-            Some(row) if row.is_coupon() => self.located(&row, bucket).await.map(Some),
+            Some(row) if row.is_coupon() => self.located(&row).await.map(Some),
             Some(_) => Ok(None),
             None if self.is_sealed(index_row.day, bucket).await? => Ok(None),
             // It may be on its way here: reading it where it comes from brings it here.

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use cql_session::{Connection, KeyspaceAddress};
 use router::BUCKET_BITS_DEFAULT;
 
 use crate::feed::FEED_SHARDS;
 use crate::spread::PARTITION_ROWS;
-use cql_session::CALL_LIMIT;
-use cql_session::CLOCK_BOUND_MS;
+use cql_session::{CALL_LIMIT, CLOCK_BOUND_MS, Connection, KeyspaceAddress};
 
 /// How long events of the feed are kept, unless somebody says otherwise.
 pub const EVENTS_KEEP: Duration = Duration::from_secs(7 * 86_400);

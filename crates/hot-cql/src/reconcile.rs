@@ -15,8 +15,7 @@ use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
 use crate::values::{date, signed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 const AT_ONCE: usize = 16;
 
@@ -110,13 +109,9 @@ impl Store {
         if let Some(gone) = replaced(&self.keys.current(), coupon.issue_ref()) {
             let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, issue) \
                        VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
-            let values = (
-                gone.as_str(),
-                campaign.terms.id.as_str(),
-                coupon.holder().map(UserId::as_str),
-                coupon.issue_ref().map(IssueRef::as_str),
-                ANY_ISSUE,
-            );
+            let (id, holder) = (campaign.terms.id.as_str(), coupon.holder().map(UserId::as_str));
+            let name = coupon.issue_ref().map(IssueRef::as_str);
+            let values = (gone.as_str(), id, holder, name, ANY_ISSUE);
             self.session.change(StatementProfile::Change, cql, values).await?.known()?;
         }
         let Some(holder) = coupon.holder() else { return Ok(()) };
@@ -129,11 +124,8 @@ impl Store {
     /// Skips serials, so that codes minted after the backup, which this store does not know, are
     /// never minted again.
     pub(crate) async fn pass_over(&self) -> Result<()> {
-        self.session
-            .change_number(self.attempts("a setting"), SERIAL_FLOOR, |floor| {
-                Some(floor.unwrap_or(0) + SERIAL_GAP)
-            })
-            .await?;
+        let later = |floor: Option<u64>| Some(floor.unwrap_or(0) + SERIAL_GAP);
+        self.session.change_number(self.attempts("a setting"), SERIAL_FLOOR, later).await?;
         for plan in self.plans().await? {
             let day = date(plan.day());
             let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
@@ -143,10 +135,8 @@ impl Store {
                 "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";
             let after = next.saturating_add(signed(SERIAL_GAP));
             // Refused: another process mints during a restore, which none should do.
-            self.session
-                .change(StatementProfile::Change, cql, (after, day, next))
-                .await?
-                .known()?;
+            let values = (after, day, next);
+            self.session.change(StatementProfile::Change, cql, values).await?.known()?;
         }
         Ok(())
     }

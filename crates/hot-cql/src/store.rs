@@ -26,8 +26,7 @@ use router::{Address, Directory, Entry, Found, Owner};
 use crate::CqlHot;
 use crate::stock;
 use crate::values::parsed;
-use cql_session::Resolutions;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Resolutions, Result, StatementProfile};
 
 #[async_trait]
 impl Directory for CqlHot {
@@ -237,9 +236,8 @@ impl HotStore for CqlHot {
     }
 
     async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>> {
-        let here = self.store.made_now(campaign).await?;
-        match here.as_ref().and_then(|here| Some((here, here.batches.get(id)?))) {
-            Some((here, batch)) => self.store.batch_row(here, batch).await.map(Some),
+        match self.store.batch_now(campaign, id).await? {
+            Some((here, batch)) => self.store.batch_row(&here, &batch).await.map(Some),
             None => Ok(None),
         }
     }
@@ -275,14 +273,10 @@ impl HotStore for CqlHot {
 
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
         self.store.clock_is_right()?;
-        match found {
-            Found::Coupon(address) => {
-                self.count_unknown(self.store.apply_at(address, &change).await)
-            }
-            Found::Shared { campaign } => {
-                self.count_unknown(self.store.apply_shared(campaign, &change, true).await)
-            }
-        }
+        self.count_unknown(match found {
+            Found::Coupon(address) => self.store.apply_at(address, &change).await,
+            Found::Shared { campaign } => self.store.apply_shared(campaign, &change, true).await,
+        })
     }
 
     async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied> {
@@ -326,12 +320,8 @@ impl HotStore for CqlHot {
 
     async fn touch(&self, now: Millis) -> Result<()> {
         // One small conditional update, whose time a caller may measure.
-        self.store
-            .session
-            .change_number(self.store.attempts("a setting"), TOUCHED_AT, |_| {
-                Some(now.0.unsigned_abs())
-            })
-            .await
+        let (store, touched) = (&self.store, |_| Some(now.0.unsigned_abs()));
+        store.session.change_number(store.attempts("a setting"), TOUCHED_AT, touched).await
     }
 
     fn gauge(&self) -> Gauge {

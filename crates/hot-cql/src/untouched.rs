@@ -21,8 +21,7 @@ use tokio::time::Instant;
 use super::Store;
 use super::coupons::{BUCKETS_OF_A_READ, Trace};
 use super::values::{date, parsed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 const STATEMENTS_AT_ONCE: usize = 8;
 
@@ -158,9 +157,7 @@ impl Store {
             touched.extend(some.into_iter().flatten());
         }
         // Read after the rows: a partition that is not closing by now had lost none of them.
-        let is_closing =
-            self.plan(StatementProfile::Read, day).await?.is_some_and(|it| it.is_closing());
-        Ok((!is_closing).then_some(touched))
+        Ok((!self.is_closing(day).await?).then_some(touched))
     }
 
     async fn touched_in(
@@ -199,7 +196,7 @@ impl Store {
         });
         let touched: Vec<bool> = bounded_join(CODES_AT_ONCE, rows).await?;
         // Read after the rows, as above.
-        if !self.plan(StatementProfile::Read, run.day).await?.is_some_and(|it| it.is_closing()) {
+        if !self.is_closing(run.day).await? {
             return Ok(touched.into_iter().map(|touched| !touched).collect());
         }
         let traces = codes.iter().map(|code| self.trace(run.day.into(), code));

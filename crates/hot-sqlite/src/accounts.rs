@@ -9,17 +9,12 @@ use crate::columns::parsed;
 use crate::txn::Txn;
 
 pub(crate) fn create(txn: &Txn<'_>, account: &Account, now: Millis) -> rusqlite::Result<bool> {
-    let made = txn
-        .statement(
-            "INSERT INTO account (login_id, user_id, password_hash, created_at) \
-             VALUES (?1, ?2, ?3, ?4) ON CONFLICT (login_id) DO NOTHING",
-        )?
-        .execute(params![
-            account.login_id.as_str(),
-            account.user_id.as_str(),
-            account.password_hash,
-            now.0
-        ])?;
+    let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
+    let made = txn.change(
+        "INSERT INTO account (login_id, user_id, password_hash, created_at) \
+         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (login_id) DO NOTHING",
+        params![login, user, account.password_hash, now.0],
+    )?;
     Ok(made == 1)
 }
 
@@ -36,7 +31,5 @@ pub(crate) fn exists(txn: &Txn<'_>, user_id: &UserId) -> rusqlite::Result<bool> 
 }
 
 pub(crate) fn remove(txn: &Txn<'_>, user_id: &UserId) -> rusqlite::Result<bool> {
-    let removed =
-        txn.statement("DELETE FROM account WHERE user_id = ?1")?.execute([user_id.as_str()])?;
-    Ok(removed == 1)
+    Ok(txn.change("DELETE FROM account WHERE user_id = ?1", [user_id.as_str()])? == 1)
 }

@@ -64,8 +64,7 @@ pub(crate) fn count(txn: &Txn<'_>, limit: usize, orders: bool) -> rusqlite::Resu
 
 /// Whether there are events that were not counted yet.
 pub(crate) fn is_behind(txn: &Txn<'_>) -> rusqlite::Result<bool> {
-    let newest = "SELECT coalesce(max(number), 0) FROM event";
-    let newest: i64 = txn.statement(newest)?.query_row([], |row| row.get(0))?;
+    let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
     Ok(newest > counted(txn)?)
 }
 
@@ -99,8 +98,7 @@ pub(crate) fn read(
 }
 
 pub(crate) fn next_campaign(txn: &Txn<'_>, after: i64) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT min(campaign) FROM activity WHERE campaign > ?1";
-    txn.first(sql, [after], |row| row.get(0)).map(Option::flatten)
+    txn.one("SELECT min(campaign) FROM activity WHERE campaign > ?1", [after])
 }
 
 pub(crate) fn forget(
@@ -109,9 +107,9 @@ pub(crate) fn forget(
     before: i64,
     limit: usize,
 ) -> rusqlite::Result<usize> {
-    txn.statement(
+    txn.change(
         "DELETE FROM activity WHERE campaign = ?1 AND quarter IN (SELECT quarter FROM activity \
          WHERE campaign = ?1 AND quarter < ?2 ORDER BY quarter LIMIT ?3)",
-    )?
-    .execute(params![campaign, before, limit as i64])
+        params![campaign, before, limit as i64],
+    )
 }

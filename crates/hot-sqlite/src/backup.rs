@@ -1,5 +1,10 @@
 //! Backups: a copy of the whole store that is made while it is in use, and a copy that becomes a
-//! store.
+//! store; the folder of a backup, and what is in it beside the store.
+
+mod folder;
+mod restore;
+mod shared;
+mod tables;
 
 use std::error::Error;
 use std::fs::File;
@@ -7,9 +12,13 @@ use std::path::Path;
 
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 
+pub use self::folder::{BackupDraft, delete};
+pub use self::restore::{Beside, put_back};
+pub use self::shared::{copy_file, copy_folder};
+pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;
 use crate::reconcile;
-use crate::schema::{OpenError, open_or_make, open_reader};
+use crate::schema::{OpenError, in_transaction, open_or_make, open_reader};
 use crate::txn::{Seen, Txn};
 
 /// Prepares the copy at `path` before it becomes a store. No process may have it open.
@@ -22,16 +31,12 @@ use crate::txn::{Seen, Txn};
 /// [`OpenError`]; the copy is unchanged then.
 pub fn make_ready(path: &Path) -> Result<(), OpenError> {
     let conn = open_or_make(path)?;
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    let changed = reconcile::pass_over_serials(&Txn::new(&conn, &Seen::default())).and_then(|()| {
+    in_transaction(&conn, |conn| {
+        reconcile::pass_over_serials(&Txn::new(conn, &Seen::default()))?;
         conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
-        conn.execute(
-            "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2",
-            [COLD_BEGUN, COLD_COMMITTED],
-        )
-    });
-    conn.execute_batch(if changed.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    changed?;
+        let sql = "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2";
+        conn.execute(sql, [COLD_BEGUN, COLD_COMMITTED]).map(drop)
+    })?;
     // Closing copies the log into the file and removes the log.
     conn.close().map_err(|(_, error)| error)?;
     Ok(())

@@ -85,21 +85,15 @@ pub(crate) fn insert(
     run: Option<MintedRun>,
     now: Millis,
 ) -> rusqlite::Result<i64> {
-    txn.statement(
+    let (key, first) = (run.map(|run| run.key.to_string()), run.map(|run| signed(run.first)));
+    let (day, offset) = (run.map(|run| run.day.0), run.map(|_| 0));
+    let count = run.map_or(0, |run| signed(run.count));
+    txn.insert(
         "INSERT INTO batch (campaign, batch_id, key_id, expiry_day, first_serial, next_offset, \
          count, paused, lines, imported, already_there, rejected, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, ?8)",
-    )?
-    .insert(params![
-        campaign,
-        id.as_str(),
-        run.map(|run| run.key.to_string()),
-        run.map(|run| run.day.0),
-        run.map(|run| signed(run.first)),
-        run.map(|_| 0),
-        run.map_or(0, |run| signed(run.count)),
-        now.0
-    ])
+        params![campaign, id.as_str(), key, day, first, offset, count, now.0],
+    )
 }
 
 /// The answer to a call that makes a batch, if nothing has to be made for it.
@@ -110,9 +104,8 @@ fn before(
     count: Option<u64>,
 ) -> rusqlite::Result<Option<Named<Batch>>> {
     let found = batch(txn, &campaign.terms.id, id)?;
-    let batches: i64 = txn
-        .statement("SELECT count(*) FROM batch WHERE campaign = ?1")?
-        .query_row([campaign.number], |row| row.get(0))?;
+    let sql = "SELECT count(*) FROM batch WHERE campaign = ?1";
+    let batches: i64 = txn.one(sql, [campaign.number])?;
     Ok(batch_before(found, count, usize::try_from(batches).unwrap_or(usize::MAX)))
 }
 

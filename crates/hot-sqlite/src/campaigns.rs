@@ -120,33 +120,33 @@ pub(crate) fn insert(
     campaign: &Campaign,
     created_as: &str,
 ) -> rusqlite::Result<i64> {
-    txn.statement(
+    txn.insert(
         "INSERT INTO campaign (campaign_id, name, handout, shared_code, code_prefix, valid_from, \
          expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \
          extend_days, paused, metadata, created_at, created_as, stock, issued, redeemed, void) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
          ?18, 0, 0, 0, 0)",
-    )?
-    .insert(params![
-        campaign.id.as_str(),
-        campaign.name,
-        campaign.handout.as_str(),
-        campaign.shared_code.as_ref().map(Code::as_str),
-        campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()),
-        campaign.valid_from.0,
-        campaign.expires_at.0,
-        campaign.zone.name(),
-        campaign.valid_days,
-        campaign.issue_from.map(|at| at.0),
-        campaign.issue_until.map(|at| at.0),
-        campaign.per_user_limit,
-        campaign.cancel_days,
-        campaign.extend_days,
-        campaign.paused,
-        campaign.metadata,
-        campaign.created_at.0,
-        created_as,
-    ])
+        params![
+            campaign.id.as_str(),
+            campaign.name,
+            campaign.handout.as_str(),
+            campaign.shared_code.as_ref().map(Code::as_str),
+            campaign.code_prefix.as_ref().map(|prefix| prefix.as_str()),
+            campaign.valid_from.0,
+            campaign.expires_at.0,
+            campaign.zone.name(),
+            campaign.valid_days,
+            campaign.issue_from.map(|at| at.0),
+            campaign.issue_until.map(|at| at.0),
+            campaign.per_user_limit,
+            campaign.cancel_days,
+            campaign.extend_days,
+            campaign.paused,
+            campaign.metadata,
+            campaign.created_at.0,
+            created_as,
+        ],
+    )
 }
 
 pub(crate) fn patch(

@@ -172,11 +172,8 @@ pub(crate) fn next_entry(
     user: &UserId,
     reference: Option<IssueRef>,
 ) -> rusqlite::Result<NewEntry<i64>> {
-    let slot = txn
-        .statement(
-            "SELECT coalesce(max(entry) + 1, 0) FROM claim WHERE campaign = ?1 AND user_id = ?2",
-        )?
-        .query_row(params![campaign, user.as_str()], |row| row.get(0))?;
+    let sql = "SELECT coalesce(max(entry) + 1, 0) FROM claim WHERE campaign = ?1 AND user_id = ?2";
+    let slot = txn.one(sql, params![campaign, user.as_str()])?;
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 

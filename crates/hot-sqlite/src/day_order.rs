@@ -56,34 +56,26 @@ pub(crate) fn expiries(day: Day) -> (Millis, Millis) {
 /// The next imported batch from `from` on that expires on the day.
 fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> rusqlite::Result<Option<i64>> {
     let (after, until) = expiries(day);
-    txn.first(
+    txn.one(
         "SELECT min(number) FROM batch WHERE number >= ?1 AND key_id IS NULL \
          AND expires_at > ?2 AND expires_at <= ?3",
         params![from, after.0, until.0],
-        |row| row.get(0),
     )
-    .map(Option::flatten)
 }
 
 pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
-    let mut count = txn
-        .statement(
-            "SELECT count(*) FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
-             AND expiry_day = ?1 AND number & 34359738368 <> 0",
-        )?
-        .query_row([day.0], |row| unsigned(row, 0))?;
+    let sql = "SELECT count(*) FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
+               AND expiry_day = ?1 AND number & 34359738368 <> 0";
+    let mut count: i64 = txn.one(sql, [day.0])?;
     let mut from = 0;
     while let Some(batch) = next_import(txn, day, from)? {
         let numbers = numbers_of(batch);
-        count += txn
-            .statement(
-                "SELECT count(*) FROM coupon NOT INDEXED \
-                 WHERE number BETWEEN ?1 AND ?2 AND expires_at IS NULL",
-            )?
-            .query_row([numbers.start(), numbers.end()], |row| unsigned(row, 0))?;
+        let sql = "SELECT count(*) FROM coupon NOT INDEXED \
+                   WHERE number BETWEEN ?1 AND ?2 AND expires_at IS NULL";
+        count += txn.one::<i64>(sql, [numbers.start(), numbers.end()])?;
         from = batch + 1;
     }
-    Ok(count)
+    Ok(count.unsigned_abs())
 }
 
 /// Which rows of imported batches come next.

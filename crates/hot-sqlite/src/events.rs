@@ -75,7 +75,7 @@ fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result
 
 pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
     let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
-    let end = |sql: &str| txn.statement(sql)?.query_row([], |row| row.get::<_, Option<i64>>(0));
+    let end = |sql: &str| txn.one::<Option<i64>>(sql, []);
     let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
     let newest = end("SELECT max(number) FROM event")?.unwrap_or(0);
     let gone =
@@ -183,18 +183,16 @@ pub(crate) fn forget(
     limit: usize,
 ) -> rusqlite::Result<usize> {
     // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
-    txn.statement(
+    txn.change(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
          (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \
          AND at < ?1 AND number <= ?3",
-    )?
-    .execute(params![before.0, limit as i64, up_to])
+        params![before.0, limit as i64, up_to],
+    )
 }
 
 pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
-    let newest: i64 = txn
-        .statement("SELECT coalesce(max(number), 0) FROM event")?
-        .query_row([], |row| row.get(0))?;
+    let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
     let old = txn.setting(EPOCH)?.unwrap_or_default();
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before: Vec<String> = before.split_whitespace().map(str::to_owned).collect();

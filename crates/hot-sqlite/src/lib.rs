@@ -9,7 +9,7 @@ mod accounts;
 mod activity;
 mod archiving;
 mod audit;
-mod backup;
+pub mod backup;
 mod batches;
 mod bytes;
 mod campaigns;

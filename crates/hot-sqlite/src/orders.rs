@@ -83,11 +83,8 @@ pub(crate) fn forget(
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let Some(last) = last else { return Ok(None) };
-    let deleted = txn
-        .statement(
-            "DELETE FROM redeemed_by_order WHERE (order_hash, code) > (?1, ?2) \
-             AND (order_hash, code) <= (?3, ?4) AND redeemed_on < ?5",
-        )?
-        .execute(params![after.0, after.1, last.0, last.1, before.0])?;
+    let sql = "DELETE FROM redeemed_by_order WHERE (order_hash, code) > (?1, ?2) \
+               AND (order_hash, code) <= (?3, ?4) AND redeemed_on < ?5";
+    let deleted = txn.change(sql, params![after.0, after.1, last.0, last.1, before.0])?;
     Ok(Some((last, deleted as u64)))
 }

@@ -50,9 +50,8 @@ pub(crate) fn take_serials(
     day: Day,
     count: u64,
 ) -> rusqlite::Result<Result<u64, Refusal>> {
-    let first = txn
-        .statement("SELECT next_serial FROM partition_plan WHERE expiry_day = ?1")?
-        .query_row([day.0], |row| unsigned(row, 0))?;
+    let sql = "SELECT next_serial FROM partition_plan WHERE expiry_day = ?1";
+    let first = txn.one::<i64>(sql, [day.0])?.unsigned_abs();
     let next = match serials_after(first, count) {
         Ok(next) => next,
         Err(refusal) => return Ok(Err(refusal)),

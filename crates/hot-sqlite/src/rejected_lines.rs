@@ -17,15 +17,8 @@ pub(crate) fn keep(
         "INSERT OR REPLACE INTO rejected_line (batch, line, text, reason, detail, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for line in lines {
-        statement.execute(params![
-            batch,
-            signed(line.line),
-            line.text,
-            line.reason,
-            line.detail,
-            now.0
-        ])?;
+    for RejectedLine { line, text, reason, detail } in lines {
+        statement.execute(params![batch, signed(*line), text, reason, detail, now.0])?;
     }
     Ok(())
 }
@@ -60,17 +53,15 @@ pub(crate) fn delete_of_batch(
     before: Millis,
     limit: usize,
 ) -> rusqlite::Result<usize> {
-    txn.statement(
+    txn.change(
         "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
          (SELECT line FROM rejected_line WHERE batch = ?1 AND at < ?2 LIMIT ?3)",
-    )?
-    .execute(params![batch, before.0, limit as i64])
+        params![batch, before.0, limit as i64],
+    )
 }
 
 pub(crate) fn delete(txn: &Txn<'_>, before: Millis, limit: usize) -> rusqlite::Result<usize> {
-    txn.statement(
-        "DELETE FROM rejected_line WHERE (batch, line) IN \
-         (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)",
-    )?
-    .execute(params![before.0, limit as i64])
+    let sql = "DELETE FROM rejected_line WHERE (batch, line) IN \
+               (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)";
+    txn.change(sql, params![before.0, limit as i64])
 }

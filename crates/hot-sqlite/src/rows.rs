@@ -196,8 +196,9 @@ impl CouponRow<'_> {
     }
 }
 
-/// Bits of the number of a row that count within its batch. A batch has at most ten billion coupons,
-/// which take 34 bits; one says whether it was imported.
+/// Bits of the number of a row that count within its batch; one of them says whether the batch was imported.
+/// A batch may have 100 billion coupons, but only those to which something happened have a row. The other 35 bits
+/// count 34 billion rows: at some 160 bytes each these are more than 5 TB, and do not fit any file of a store.
 const BITS_IN_BATCH: u32 = 36;
 
 pub(crate) fn batch_of(number: i64) -> i64 {
@@ -257,23 +258,13 @@ pub(crate) fn columns<'a>(coupon: &'a Coupon, batch: i64, day: Day) -> Columns<'
 pub(crate) fn disagreement(coupon: &Coupon, stored: &Columns<'_>) -> Option<String> {
     let told = columns(coupon, stored.batch, Day(stored.day));
     let at = |instant: Option<Millis>| instant.map(|at| at.0);
-    let said = |column: &str, stored: &dyn Debug, told: &dyn Debug| {
-        Some(format!("{column} is {stored:?}, its record says {told:?}"))
-    };
-    if stored.state != told.state {
-        return said("state", &state_name(stored.state), &state_name(told.state));
-    }
-    if stored.holder != told.holder {
-        return said("holder", &stored.holder, &told.holder);
-    }
-    if stored.expires_at != told.expires_at {
-        return said("expires_at", &stored.expires_at.0, &told.expires_at.0);
-    }
-    if stored.ended_at != told.ended_at {
-        return said("ended_at", &at(stored.ended_at), &at(told.ended_at));
-    }
-    if stored.history_full != told.history_full {
-        return said("history_full", &stored.history_full, &told.history_full);
-    }
-    None
+    differs("state", state_name(stored.state), state_name(told.state))
+        .or_else(|| differs("holder", stored.holder, told.holder))
+        .or_else(|| differs("expires_at", stored.expires_at.0, told.expires_at.0))
+        .or_else(|| differs("ended_at", at(stored.ended_at), at(told.ended_at)))
+        .or_else(|| differs("history_full", stored.history_full, told.history_full))
+}
+
+fn differs<T: Debug + PartialEq>(column: &str, stored: T, told: T) -> Option<String> {
+    (stored != told).then(|| format!("{column} is {stored:?}, its record says {told:?}"))
 }

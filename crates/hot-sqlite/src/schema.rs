@@ -172,7 +172,7 @@ fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenErr
     Ok(())
 }
 
-fn in_transaction(
+pub(crate) fn in_transaction(
     conn: &Connection,
     body: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), OpenError> {

@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent, AuditKind};
+use rusqlite::types::FromSql;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use crate::cold::{Prefetched, Spot, Wanted};
@@ -102,7 +103,22 @@ impl<'a> Txn<'a> {
 
     /// Runs a statement that has no rows.
     pub(crate) fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<()> {
-        self.statement(sql)?.execute(values).map(drop)
+        self.change(sql, values).map(drop)
+    }
+
+    /// The same, and how many rows it changes.
+    pub(crate) fn change(&self, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.statement(sql)?.execute(values)
+    }
+
+    /// The number of the row that a statement inserts.
+    pub(crate) fn insert(&self, sql: &str, values: impl Params) -> rusqlite::Result<i64> {
+        self.statement(sql)?.insert(values)
+    }
+
+    /// The one value that a statement finds.
+    pub(crate) fn one<T: FromSql>(&self, sql: &str, values: impl Params) -> rusqlite::Result<T> {
+        self.statement(sql)?.query_row(values, |row| row.get(0))
     }
 
     pub(crate) fn first<T>(

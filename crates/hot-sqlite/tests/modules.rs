@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// The files of `src` without `.rs`, lowest level first. `lib` has the items of `lib.rs` itself.
 const LEVELS: [&[&str]; 26] = [
     &["cold", "failure", "private_files", "sorted_rows", "txn/counts"],
-    &["bytes", "columns"],
-    &["redeemed"],
+    &["backup/folder", "backup/shared", "bytes", "columns"],
+    &["backup/tables", "redeemed"],
     &["last_line", "txn/told"],
     &["record"],
     &["rows"],
@@ -59,7 +59,7 @@ const LEVELS: [&[&str]; 26] = [
         "reconcile",
         "redemptions",
     ],
-    &["backup", "inventory/campaigns", "inventory/coupons", "inventory/importer"],
+    &["backup", "backup/restore", "inventory/campaigns", "inventory/coupons", "inventory/importer"],
     &["inventory/tables", "inventory/vanished"],
     &["lib"],
     &["inventory", "jobs", "moves", "room"],

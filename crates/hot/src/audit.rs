@@ -62,142 +62,102 @@ pub struct FieldChange {
     pub to: Option<String>,
 }
 
-/// The kinds of audit events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AuditKind {
+/// An enum whose variants have names, and the list of all of them.
+macro_rules! kinds {
+    (
+        $(#[$doc:meta])* enum $Kinds:ident;
+        $(#[$all_doc:meta])* const $ALL:ident;
+        $($(#[$kind_doc:meta])* $kind:ident = $name:literal,)*
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $Kinds {
+            $($(#[$kind_doc])* $kind,)*
+        }
+
+        $(#[$all_doc])*
+        pub const $ALL: [$Kinds; [$($name),*].len()] = [$($Kinds::$kind),*];
+
+        impl $Kinds {
+            /// Its name; never changed.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $($Kinds::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use kinds;
+
+kinds! {
+    /// The kinds of audit events.
+    enum AuditKind;
+    /// All kinds, in the order of the documents.
+    const AUDIT_KINDS;
     /// A campaign was created.
-    CampaignCreated,
+    CampaignCreated = "campaign.created",
     /// Terms of a campaign changed.
-    CampaignUpdated,
+    CampaignUpdated = "campaign.updated",
     /// A campaign was paused.
-    CampaignPaused,
+    CampaignPaused = "campaign.paused",
     /// A campaign was resumed.
-    CampaignResumed,
+    CampaignResumed = "campaign.resumed",
     /// A campaign's last available coupon found a holder.
-    CampaignSoldOut,
+    CampaignSoldOut = "campaign.sold_out",
     /// A batch was minted, or opened for an import.
-    BatchCreated,
+    BatchCreated = "batch.created",
     /// An import into a batch ended.
-    BatchImported,
+    BatchImported = "batch.imported",
     /// A batch was paused.
-    BatchPaused,
+    BatchPaused = "batch.paused",
     /// A batch was resumed.
-    BatchResumed,
+    BatchResumed = "batch.resumed",
     /// All coupons of an expiry day are in cold.
-    DayArchived,
+    DayArchived = "day.archived",
     /// Somebody began to download codes that nobody has.
-    CodesDownloaded,
+    CodesDownloaded = "codes.downloaded",
     /// A token was made.
-    TokenMade,
+    TokenMade = "token.made",
     /// A code key was added.
-    KeyAdded,
+    KeyAdded = "key.added",
     /// A code key was retired.
-    KeyRetired,
+    KeyRetired = "key.retired",
     /// The store was restored from a backup.
-    StoreRestored,
+    StoreRestored = "store.restored",
     /// Somebody asked for a compaction at the console.
-    CompactionAsked,
+    CompactionAsked = "compaction.asked",
     /// Somebody saved a query at the console.
-    QuerySaved,
+    QuerySaved = "query.saved",
     /// Somebody deleted a saved query.
-    QueryDeleted,
+    QueryDeleted = "query.deleted",
     /// Somebody ran a query at the console.
-    QueryRun,
+    QueryRun = "query.run",
     /// A webhook was created.
-    WebhookCreated,
+    WebhookCreated = "webhook.created",
     /// A webhook was changed, paused or resumed.
-    WebhookUpdated,
+    WebhookUpdated = "webhook.updated",
     /// A webhook was deleted.
-    WebhookDeleted,
+    WebhookDeleted = "webhook.deleted",
     /// A webhook got a new secret.
-    WebhookSecretRotated,
+    WebhookSecretRotated = "webhook.secret_rotated",
     /// A test event was posted to a webhook.
-    WebhookTested,
+    WebhookTested = "webhook.tested",
     /// A delivery of a webhook was begun anew.
-    WebhookRedelivered,
+    WebhookRedelivered = "webhook.redelivered",
     /// Somebody made a one-time link to the console.
-    StaffInvited,
+    StaffInvited = "staff.invited",
     /// Somebody got an account of the console.
-    StaffAdded,
+    StaffAdded = "staff.added",
     /// Somebody got another role or password, or was signed out everywhere.
-    StaffUpdated,
+    StaffUpdated = "staff.updated",
     /// An account of the console was deleted.
-    StaffRemoved,
+    StaffRemoved = "staff.removed",
     /// Somebody signed in to the console.
-    StaffSignedIn,
+    StaffSignedIn = "staff.signed_in",
 }
 
-/// All kinds, in the order of the documents.
-pub const AUDIT_KINDS: [AuditKind; 30] = [
-    AuditKind::CampaignCreated,
-    AuditKind::CampaignUpdated,
-    AuditKind::CampaignPaused,
-    AuditKind::CampaignResumed,
-    AuditKind::CampaignSoldOut,
-    AuditKind::BatchCreated,
-    AuditKind::BatchImported,
-    AuditKind::BatchPaused,
-    AuditKind::BatchResumed,
-    AuditKind::DayArchived,
-    AuditKind::CodesDownloaded,
-    AuditKind::TokenMade,
-    AuditKind::KeyAdded,
-    AuditKind::KeyRetired,
-    AuditKind::StoreRestored,
-    AuditKind::CompactionAsked,
-    AuditKind::QuerySaved,
-    AuditKind::QueryDeleted,
-    AuditKind::QueryRun,
-    AuditKind::WebhookCreated,
-    AuditKind::WebhookUpdated,
-    AuditKind::WebhookDeleted,
-    AuditKind::WebhookSecretRotated,
-    AuditKind::WebhookTested,
-    AuditKind::WebhookRedelivered,
-    AuditKind::StaffInvited,
-    AuditKind::StaffAdded,
-    AuditKind::StaffUpdated,
-    AuditKind::StaffRemoved,
-    AuditKind::StaffSignedIn,
-];
-
 impl AuditKind {
-    /// Its name; never changed.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            AuditKind::CampaignCreated => "campaign.created",
-            AuditKind::CampaignUpdated => "campaign.updated",
-            AuditKind::CampaignPaused => "campaign.paused",
-            AuditKind::CampaignResumed => "campaign.resumed",
-            AuditKind::CampaignSoldOut => "campaign.sold_out",
-            AuditKind::BatchCreated => "batch.created",
-            AuditKind::BatchImported => "batch.imported",
-            AuditKind::BatchPaused => "batch.paused",
-            AuditKind::BatchResumed => "batch.resumed",
-            AuditKind::DayArchived => "day.archived",
-            AuditKind::CodesDownloaded => "codes.downloaded",
-            AuditKind::TokenMade => "token.made",
-            AuditKind::KeyAdded => "key.added",
-            AuditKind::KeyRetired => "key.retired",
-            AuditKind::StoreRestored => "store.restored",
-            AuditKind::CompactionAsked => "compaction.asked",
-            AuditKind::QuerySaved => "query.saved",
-            AuditKind::QueryDeleted => "query.deleted",
-            AuditKind::QueryRun => "query.run",
-            AuditKind::WebhookCreated => "webhook.created",
-            AuditKind::WebhookUpdated => "webhook.updated",
-            AuditKind::WebhookDeleted => "webhook.deleted",
-            AuditKind::WebhookSecretRotated => "webhook.secret_rotated",
-            AuditKind::WebhookTested => "webhook.tested",
-            AuditKind::WebhookRedelivered => "webhook.redelivered",
-            AuditKind::StaffInvited => "staff.invited",
-            AuditKind::StaffAdded => "staff.added",
-            AuditKind::StaffUpdated => "staff.updated",
-            AuditKind::StaffRemoved => "staff.removed",
-            AuditKind::StaffSignedIn => "staff.signed_in",
-        }
-    }
-
     /// The kind of this name.
     pub fn named(name: &str) -> Option<AuditKind> {
         AUDIT_KINDS.into_iter().find(|kind| kind.as_str() == name)
@@ -230,12 +190,14 @@ impl AuditEvent {
     /// What a change of terms has done: a pause or its end by itself, and everything else together.
     pub fn campaign_changed(before: &Campaign, after: &Campaign) -> Vec<AuditEvent> {
         let mut events = Vec::new();
-        let changes: Vec<FieldChange> = terms(before)
-            .into_iter()
-            .zip(terms(after))
-            .filter(|((_, from), (_, to))| from != to)
-            .map(|((field, from), (_, to))| FieldChange { field: field.to_owned(), from, to })
-            .collect();
+        let fields = terms(before).into_iter().zip(terms(after));
+        let fields = fields.filter(|((_, from), (_, to))| from != to);
+        let change = |((field, from), (_, to)): ((&str, _), (&str, _))| FieldChange {
+            field: field.to_owned(),
+            from,
+            to,
+        };
+        let changes: Vec<FieldChange> = fields.map(change).collect();
         if !changes.is_empty() {
             events.push(AuditEvent::of_campaign(AuditKind::CampaignUpdated, &after.id, changes));
         }
@@ -303,10 +265,8 @@ impl AuditEvent {
         batch: &BatchId,
         changes: Vec<FieldChange>,
     ) -> AuditEvent {
-        AuditEvent {
-            batch: Some(batch.clone()),
-            ..AuditEvent::of_campaign(kind, campaign, changes)
-        }
+        let event = AuditEvent::of_campaign(kind, campaign, changes);
+        AuditEvent { batch: Some(batch.clone()), ..event }
     }
 }
 

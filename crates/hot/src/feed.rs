@@ -13,7 +13,7 @@ use router::Owner;
 use uuid::Uuid;
 
 use crate::HotError;
-use crate::audit::{AUDIT_KINDS, AuditEvent, AuditKind};
+use crate::audit::{AUDIT_KINDS, AuditEvent, AuditKind, kinds};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,38 +67,28 @@ pub struct CouponHappened {
     pub until: Option<Millis>,
 }
 
-/// What was done to a coupon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CouponEventKind {
+kinds! {
+    /// What was done to a coupon.
+    enum CouponEventKind;
+    /// All of them, in the order of the documents.
+    const COUPON_EVENT_KINDS;
     /// A user became the holder.
-    Issued,
+    Issued = "coupon.issued",
     /// It was redeemed.
-    Redeemed,
+    Redeemed = "coupon.redeemed",
     /// The redemption was cancelled.
-    RedemptionCancelled,
+    RedemptionCancelled = "coupon.redemption_cancelled",
     /// It was taken back.
-    Revoked,
+    Revoked = "coupon.revoked",
     /// It was voided.
-    Voided,
+    Voided = "coupon.voided",
     /// It expires later.
-    Extended,
+    Extended = "coupon.extended",
     /// An order reserved it for a time.
-    Held,
+    Held = "coupon.held",
     /// The order released it.
-    Released,
+    Released = "coupon.released",
 }
-
-/// All of them, in the order of the documents.
-pub const COUPON_EVENT_KINDS: [CouponEventKind; 8] = [
-    CouponEventKind::Issued,
-    CouponEventKind::Redeemed,
-    CouponEventKind::RedemptionCancelled,
-    CouponEventKind::Revoked,
-    CouponEventKind::Voided,
-    CouponEventKind::Extended,
-    CouponEventKind::Held,
-    CouponEventKind::Released,
-];
 
 /// What an event can tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,16 +112,7 @@ impl EventType {
     /// Its name; never changed.
     pub fn as_str(self) -> &'static str {
         match self {
-            EventType::Coupon(CouponEventKind::Issued) => "coupon.issued",
-            EventType::Coupon(CouponEventKind::Redeemed) => "coupon.redeemed",
-            EventType::Coupon(CouponEventKind::RedemptionCancelled) => {
-                "coupon.redemption_cancelled"
-            }
-            EventType::Coupon(CouponEventKind::Revoked) => "coupon.revoked",
-            EventType::Coupon(CouponEventKind::Voided) => "coupon.voided",
-            EventType::Coupon(CouponEventKind::Extended) => "coupon.extended",
-            EventType::Coupon(CouponEventKind::Held) => "coupon.held",
-            EventType::Coupon(CouponEventKind::Released) => "coupon.released",
+            EventType::Coupon(kind) => kind.as_str(),
             EventType::AuditEvent(kind) => kind.as_str(),
         }
     }

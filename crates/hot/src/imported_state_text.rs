@@ -55,29 +55,23 @@ pub fn to_json(imported_state: &ImportedState) -> String {
 /// A sentence that says what is wrong with the text.
 pub fn from_json(text: &str) -> Result<ImportedState, String> {
     let said = |why: &dyn Display| why.to_string();
-    let user = |text: Option<String>| match text {
-        None => Ok(None),
-        Some(user) => user.parse().map(Some).map_err(|why| said(&why)),
-    };
+    let user = |text: String| text.parse().map_err(|why| said(&why));
+    let maybe = |text: Option<String>| text.map(user).transpose();
     let imported_state = serde_json::from_str(text).map_err(|why| said(&why))?;
     Ok(match imported_state {
         ImportedStateText::Available => ImportedState::Available,
         ImportedStateText::Void { user_id, issued_at } => {
-            ImportedState::Void { holder: user(user_id)?, issued_at: issued_at.map(Millis) }
+            ImportedState::Void { holder: maybe(user_id)?, issued_at: issued_at.map(Millis) }
         }
-        ImportedStateText::Issued { user_id, issued_at } => ImportedState::Issued {
-            holder: user_id.parse().map_err(|why| said(&why))?,
-            at: issued_at.map(Millis),
-        },
+        ImportedStateText::Issued { user_id, issued_at } => {
+            ImportedState::Issued { holder: user(user_id)?, at: issued_at.map(Millis) }
+        }
         ImportedStateText::Redeemed { user_id, issued_at, redeemed_at, order_ref } => {
             ImportedState::Redeemed {
-                holder: user(user_id)?,
+                holder: maybe(user_id)?,
                 issued_at: issued_at.map(Millis),
                 at: Millis(redeemed_at),
-                order: match order_ref {
-                    None => None,
-                    Some(order) => Some(order.parse().map_err(|why| said(&why))?),
-                },
+                order: order_ref.map(|it| it.parse().map_err(|why| said(&why))).transpose()?,
             }
         }
     })

@@ -164,15 +164,13 @@ pub trait Inventory: Facts + 'static {
 
 /// All items of a table as they are stored. Memory for all of them.
 pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
-    let (mut items, mut after) = (Vec::new(), None);
-    loop {
+    let (mut items, mut from) = (Vec::new(), Some(None));
+    while let Some(after) = from {
         let page = store.page(of, Reading::AsStored, after, PAGE_ITEMS).await?;
         items.extend(page.items);
-        after = page.next;
-        if after.is_none() {
-            return Ok(items);
-        }
+        from = page.next.map(Some);
     }
+    Ok(items)
 }
 
 /// A store that `verify` can check: what it says of single coupons, and what follows from others and

@@ -105,20 +105,16 @@ impl Carried {
     /// [`HotError::Damaged`]: it is something else.
     pub fn parse(text: &str) -> Result<Carried, HotError> {
         let text: CarriedText = serde_json::from_str(text).map_err(damaged)?;
-        let act = match text.act {
-            Some(act) => {
-                let reason =
-                    act.reason.map(|reason| reason.parse().map_err(damaged)).transpose()?;
-                Some(Act { actor: Actor::new(&act.actor), at: Millis(act.at), reason })
-            }
-            None => None,
+        let act = |ActText { actor, at, reason }| {
+            let reason = reason.map(|reason| reason.parse().map_err(damaged)).transpose()?;
+            Ok::<_, HotError>(Act { actor: Actor::new(&actor), at: Millis(at), reason })
         };
         Ok(Carried {
             attempt: text.attempt.parse().map_err(damaged)?,
             revision: text.revision,
             told_at: Millis(text.told_at),
             slot: text.slot,
-            act,
+            act: text.act.map(act).transpose()?,
             events: text.events,
         })
     }

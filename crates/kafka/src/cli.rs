@@ -15,7 +15,7 @@ use crate::consume::limits::{IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX};
 #[derive(Parser)]
 #[command(
     name = "couponry-kafka",
-    version,
+    version = env!("COUPONRY_VERSION"),
     after_help = "\
 Exit codes: 0 stopped by a signal, 1 failed, 2 usage error.
 

@@ -16,18 +16,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub use proxy::{Fault, Proxy};
+use testengines::{Engine, this_suite};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/s3");
-
-/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
-/// it.
-const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
-
-/// With `none` the engine is not available on this machine: `.ci/run` has tried.
-const S3: &str = "COUPONRY_S3";
-
-/// Exit code of the script if the server is not available.
-const CANNOT: i32 = 69;
 
 /// The bucket that each server has.
 pub const BUCKET: &str = "shop";
@@ -80,18 +71,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server in its own folder and returns when it answers. `None` if the server is not
-    /// available on this machine: a printed line says why.
+    /// Starts a server in its own folder and returns when it answers. `None` if nobody
+    /// [asks](Engine::is_asked_for) for one: a printed line says so.
     ///
     /// # Panics
-    /// If it does not start, or is not available with `COUPONRY_REQUIRE_ENGINES=1`.
+    /// If it does not start.
     pub fn start(kind: Kind) -> Option<Server> {
+        let suite = this_suite();
+        if !Engine::S3.is_asked_for(&suite) {
+            return None;
+        }
         // The script removes it, because a value shared by all tests of a process is never dropped.
         let folder = tempfile::TempDir::with_prefix("couponry-s3-").expect("a folder").keep();
-        Server::start_in(kind, &folder)
+        Some(Server::start_in(kind, &folder, &suite))
     }
 
-    fn start_in(kind: Kind, folder: &Path) -> Option<Server> {
+    fn start_in(kind: Kind, folder: &Path, suite: &str) -> Server {
         for _ in 0..TRIES_MAX {
             fs::create_dir_all(folder.join(BUCKET)).expect("a folder for the bucket");
             let free = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
@@ -111,16 +106,12 @@ impl Server {
             let pid = line.trim_end().strip_prefix("pid ").and_then(|it| it.parse().ok());
             let Some(pid) = pid else {
                 let ended = script.wait().expect("an end");
-                assert_eq!(ended.code(), Some(CANNOT), "{kind} did not start: {ended}");
-                let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
-                let required = is(REQUIRED, "1") && !is(S3, "none");
-                assert!(!required, "no {kind} on this machine, and {REQUIRED}=1");
-                return None;
+                Engine::S3.is_missing(suite, &format!("{SCRIPT} run {kind} ended with {ended}"));
             };
             let folder = folder.to_owned();
             let mut server = Server { address, folder, pid, script };
             if server.answers(kind) {
-                return Some(server);
+                return server;
             }
         }
         panic!("{kind} does not answer");

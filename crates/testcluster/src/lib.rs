@@ -17,21 +17,13 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use testengines::{Engine, not_run, this_suite};
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/cassandra");
-
-/// With `1` a suite whose engine is not available fails, instead of passing without a run. CI sets
-/// it.
-const REQUIRED: &str = "COUPONRY_REQUIRE_ENGINES";
-
-/// With `none` Cassandra is not available on this machine: `.ci/run` has tried.
-const CASSANDRA: &str = "COUPONRY_CASSANDRA";
 
 /// With `1` the suites that take minutes on a cluster run. CI sets it.
 const THREE_NODES: &str = "COUPONRY_THREE_NODES";
 const LONG: &str = "COUPONRY_LONG";
-
-/// Exit code of the script without Java 17, Maven or a source to download from.
-const CANNOT: i32 = 69;
 
 /// Settings of nodes that no test kills or freezes. They wait for each other longer than a shared
 /// machine stalls, and they do not wait for its disk.
@@ -70,21 +62,25 @@ impl std::error::Error for Failed {}
 
 /// Whether a suite that takes minutes on a cluster may run. If not, it prints a line.
 pub fn may_take_minutes(suite: &str) -> bool {
-    let may = std::env::var(THREE_NODES).is_ok_and(|it| it == "1");
-    if !may {
-        eprintln!("NOT RUN: {suite}: minutes on a cluster; {THREE_NODES}=1 runs it");
-    }
-    may
+    is_also_set(THREE_NODES, suite, "minutes on a cluster")
 }
 
 /// Whether a suite may run that tests once more on real nodes what the simulated cluster tests in
 /// every run of CI. If not, it prints a line.
 pub fn is_long_run(suite: &str) -> bool {
-    let is_long = std::env::var(LONG).is_ok_and(|it| it == "1");
-    if !is_long {
-        eprintln!("NOT RUN: {suite}: the simulated cluster tests it, too; {LONG}=1 runs it");
+    is_also_set(LONG, suite, "the simulated cluster tests it, too")
+}
+
+/// Whether a suite on a cluster runs that needs another variable, too.
+fn is_also_set(variable: &str, suite: &str, why: &str) -> bool {
+    if !Engine::CASSANDRA.is_asked_for(suite) {
+        return false;
     }
-    is_long
+    let is_set = std::env::var(variable).is_ok_and(|it| it == "1");
+    if !is_set {
+        not_run(&format!("{suite}: {why}; {variable}=1 runs it"));
+    }
+    is_set
 }
 
 /// The one steady cluster that all tests of a binary share. The first test starts it, and it runs
@@ -101,10 +97,10 @@ pub fn shared(nodes: usize) -> Option<&'static TestCluster> {
 
 impl TestCluster {
     /// Starts 1 or 3 nodes and returns when all answer: about 4 s, or 10 to 20 s, after the wait
-    /// for other suites. `None` if they are not available on this machine: a printed line says why.
+    /// for other suites. `None` if nobody [asks](Engine::is_asked_for) for them: a printed line says so.
     ///
     /// # Panics
-    /// If they do not start, or are not available with `COUPONRY_REQUIRE_ENGINES=1`.
+    /// If they do not start.
     pub fn start(nodes: usize) -> Option<TestCluster> {
         TestCluster::start_with(nodes, &[])
     }
@@ -120,6 +116,10 @@ impl TestCluster {
     }
 
     fn start_with(nodes: usize, settings: &[(&str, &str)]) -> Option<TestCluster> {
+        let suite = this_suite();
+        if !Engine::CASSANDRA.is_asked_for(&suite) {
+            return None;
+        }
         let mut command = Command::new(SCRIPT);
         command.args(["run", &nodes.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         command.envs(settings.iter().copied());
@@ -132,11 +132,7 @@ impl TestCluster {
             });
         }
         let ended = script.process.wait().unwrap_or_else(|error| panic!("{SCRIPT}: {error}"));
-        assert_eq!(ended.code(), Some(CANNOT), "Cassandra did not start: {ended}");
-        let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
-        let required = is(REQUIRED, "1") && !is(CASSANDRA, "none");
-        assert!(!required, "no Cassandra on this machine, and {REQUIRED}=1");
-        None
+        Engine::CASSANDRA.is_missing(&suite, &format!("{SCRIPT} ended with {ended}"))
     }
 
     /// The addresses for clients, as in `127.0.0.1:9042,127.0.0.2:9042,127.0.0.3:9042`.

@@ -33,13 +33,13 @@ pub struct Delivery {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
-    Pending,
+    Pending = 0,
     /// The receiver answered with a 2xx.
-    Delivered,
+    Delivered = 1,
     /// No attempt of three days was successful. It can be delivered again by hand.
-    Failed,
+    Failed = 2,
     /// No delivery: the feed had lost events behind the cursor of the endpoint.
-    Gap,
+    Gap = 3,
 }
 
 impl DeliveryState {
@@ -62,12 +62,7 @@ impl DeliveryState {
 
     /// In the store; never changed.
     pub fn number(self) -> i64 {
-        match self {
-            DeliveryState::Pending => 0,
-            DeliveryState::Delivered => 1,
-            DeliveryState::Failed => 2,
-            DeliveryState::Gap => 3,
-        }
+        self as i64
     }
 
     pub fn of(number: i64) -> Option<DeliveryState> {

@@ -79,8 +79,11 @@ pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Overlap of a rotation if the caller says nothing.
 pub const OVERLAP: Duration = Duration::from_secs(86_400);
 
-/// Longest id of an announcement, and longest name of a rotation, in characters.
-pub const REF_LEN_MAX: usize = 100;
+/// Longest id of an announcement, in characters.
+pub const ID_LEN_MAX: usize = 100;
+
+/// Longest name of a rotation, in bytes of UTF-8. What it may have is its caller's business.
+pub const ROTATE_REF_LEN_MAX: usize = 128;
 
 /// Calls of [`Webhooks::test`] that wait for a receiver at a time.
 const TESTS_MAX: usize = 16;
@@ -261,7 +264,11 @@ impl Webhooks {
             let why = format!("is {:?}, want at most {OVERLAP_MAX:?}", rotation.overlap);
             return Err(WebhookError::Invalid { field: "overlap", why });
         }
-        check_ref("rotate_ref", rotation.rotate_ref.as_deref())?;
+        let len = rotation.rotate_ref.as_ref().map_or(1, String::len);
+        if !(1..=ROTATE_REF_LEN_MAX).contains(&len) {
+            let why = format!("has {len} bytes, want 1 to {ROTATE_REF_LEN_MAX}");
+            return Err(WebhookError::Invalid { field: "rotate_ref", why });
+        }
         let rotated = self.store.rotate(webhook_id, rotation, self.options.now()).await?;
         self.endpoints_changed.notify_one();
         Ok(rotated)
@@ -339,7 +346,7 @@ impl Webhooks {
     /// [`WebhookError::Invalid`], and those of the store.
     pub async fn announce(&self, announcement: Announcement) -> Result<Announced, WebhookError> {
         endpoint::check_type("type", &announcement.event_type)?;
-        check_ref("id", Some(&announcement.id))?;
+        check_id(&announcement.id)?;
         let length = announcement.data.to_string().len();
         if length > DATA_BYTES_MAX {
             let why = format!("has {length} bytes, want at most {DATA_BYTES_MAX}");
@@ -397,11 +404,10 @@ fn test_matter<'a>(id: &'a str, data: &'a serde_json::Value, at_ms: i64) -> Matt
 }
 
 /// Visible ASCII fits in a header.
-fn check_ref(field: &'static str, text: Option<&str>) -> Result<(), WebhookError> {
-    let Some(text) = text else { return Ok(()) };
-    if !(1..=REF_LEN_MAX).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
-        let why = format!("is no name of 1 to {REF_LEN_MAX} visible ASCII characters");
-        return Err(WebhookError::Invalid { field, why });
+fn check_id(text: &str) -> Result<(), WebhookError> {
+    if !(1..=ID_LEN_MAX).contains(&text.len()) || !text.chars().all(|c| c.is_ascii_graphic()) {
+        let why = format!("is no name of 1 to {ID_LEN_MAX} visible ASCII characters");
+        return Err(WebhookError::Invalid { field: "id", why });
     }
     Ok(())
 }

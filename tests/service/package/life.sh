@@ -36,7 +36,11 @@ is version "$(dpkg-query -W -f '${Version}' couponry)" 0.8.0
 is owner "$(stat -c '%U:%G %a' /var/lib/couponry)" "couponry:couponry 700"
 is settings "$(stat -c '%U:%G %a' /etc/couponry/couponry.toml)" "root:couponry 640"
 for name in couponry couponry-history couponry-kafka; do
-    "$name" --version >/dev/null
+    "$name" --version >/tmp/version
+    has /tmp/version "^$name [0-9.]* ([0-9a-f]\{12\}\(-dirty\)\?)$"
+done
+for file in docs/operations.md deploy/prometheus/couponry.rules.yml deploy/grafana/operator.json; do
+    [ -s "/usr/share/doc/couponry/$file" ] || { echo "no $file"; exit 1; }
 done
 zcat /usr/share/man/man1/couponry-serve.1.gz >/tmp/page
 has /tmp/page "Run the service"

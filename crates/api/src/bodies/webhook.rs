@@ -1,12 +1,12 @@
 //! Requests that create and change webhooks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use coupon::ids::CampaignId;
-use serde::de::{Error, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+use coupon::ids::{CampaignId, RotateRef};
+use serde::Deserialize;
 use utoipa::ToSchema;
-use webhooks::{EndpointChanges, NewEndpoint};
+use webhooks::{EndpointChanges, NewEndpoint, Rotation};
 
 use super::Reading;
 use super::reading::present;
@@ -100,23 +100,22 @@ pub struct SecretRotation {
     /// How long the secrets before it go on signing, in seconds: at most 2,592,000, which is 30 days. If it is left
     /// out, a day. 0: they end at once.
     #[schema(maximum = 2_592_000)]
-    pub(crate) overlap_seconds: Option<u64>,
+    overlap_seconds: Option<u64>,
+}
+
+impl SecretRotation {
+    pub(crate) fn read(&self) -> Result<Rotation, Problem> {
+        let mut reading = Reading::default();
+        let named: Option<RotateRef> = reading.may("rotate_ref", self.rotate_ref.as_deref());
+        let overlap = self.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
+        reading.done(Some(Rotation { rotate_ref: named.map(|it| it.to_string()), overlap }))
+    }
 }
 
 /// A call that takes nothing: `{}`.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NoFields {}
-
-impl<'de> Deserialize<'de> for NoFields {
-    /// Derived, it would take an empty list as well.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NoFields, D::Error> {
-        let fields: BTreeMap<String, IgnoredAny> = BTreeMap::deserialize(deserializer)?;
-        match fields.keys().next() {
-            None => Ok(NoFields {}),
-            Some(name) => Err(D::Error::unknown_field(name, &[])),
-        }
-    }
-}
 
 fn known(reading: &mut Reading, named: Option<&BTreeSet<String>>) {
     let unknown = |name: &&String| !closed::webhook_types().any(|known| known == name.as_str());

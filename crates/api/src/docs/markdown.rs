@@ -27,7 +27,12 @@ pub(super) fn code(text: &str) -> String {
     }
 }
 
-/// `text` so that it is itself in an element and in a quoted attribute.
+/// `text` so that it is itself in a quoted attribute.
+pub(super) fn attribute(text: &str) -> String {
+    escape(text).replace('"', "&quot;")
+}
+
+/// `text` so that it is itself in an element. Quotation marks stay: commands and JSON are full of them.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -35,8 +40,6 @@ pub(super) fn escape(text: &str) -> String {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
             other => safe.push(other),
         }
     }
@@ -93,6 +96,7 @@ mod tests {
 
     #[test]
     fn escaping() {
-        assert_eq!(escape("<a b='c' d=\"e\">&"), "&lt;a b=&#39;c&#39; d=&quot;e&quot;&gt;&amp;");
+        assert_eq!(escape("<a b='c' d=\"e\">&"), "&lt;a b='c' d=\"e\"&gt;&amp;");
+        assert_eq!(attribute("<a d=\"e\">&"), "&lt;a d=&quot;e&quot;&gt;&amp;");
     }
 }

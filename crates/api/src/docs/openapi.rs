@@ -1,67 +1,114 @@
-//! The API page: the OpenAPI document of this server for people.
+//! The API pages: the OpenAPI document of this server for people.
 //!
-//! [`crate::openapi`] makes the document in the same process, so the page knows which parts are
-//! there. It escapes every text all the same: some have `<`, `>` or `&` in them. The names of tags,
+//! [`crate::openapi`] makes the document in the same process, so the pages know which parts are
+//! there. They escape every text all the same: some have `<`, `>` or `&` in them. The names of tags,
 //! shapes and operations are words, and their anchors.
 
+mod curl;
 mod operation;
 
 use serde_json::Value;
 
-use self::operation::Operation;
+pub(super) use self::operation::Operation;
 use super::frame;
 use super::json::{list, members, text};
-use super::markdown::{block, escape};
+use super::markdown::{block, escape, inline};
 use super::schema::Shapes;
 
-/// The whole page for `openapi`: the calls of each tag in the order in which the document declares
-/// the tags, then its shapes.
-pub fn api_page(openapi: &Value) -> String {
+/// Every page of `openapi`, by its path: `/docs`, one page for each tag, and one for each shape.
+pub fn api_pages(openapi: &Value) -> Vec<(String, String)> {
     let shapes = Shapes(&openapi["components"]["schemas"]);
+    let mut pages = vec![("/docs".to_owned(), index_page(openapi, shapes))];
+    for tag in list(openapi, "tags") {
+        let name = text(tag, "name");
+        pages.push((format!("/docs/{name}"), group_page(openapi, shapes, tag)));
+    }
+    for (name, schema) in members(shapes.0) {
+        let main = format!(
+            "<h1>{name}</h1>\n{}{}",
+            block(text(schema, "description")),
+            shapes.body_html(schema)
+        );
+        pages.push((format!("/docs/shapes/{name}"), frame(name, "", &main)));
+    }
+    pages
+}
+
+/// Has an anchor for each call and each shape: once all of them were on this page.
+fn index_page(openapi: &Value, shapes: Shapes<'_>) -> String {
     let info = &openapi["info"];
-    let title = text(info, "title");
-    let mut side = String::new();
     let mut main = format!(
-        "<h1>{} <small>{}</small></h1>\n{}\
-         <p>Every refusal is one of the <a href=\"/docs/problems\">problems</a>.</p>\n",
-        escape(title),
+        "<h1>The API of {} <small>{}</small></h1>\n\
+         <h2 id=\"quick-start\">Quick start</h2>\n{}<h2 id=\"calls\">Calls</h2>\n",
+        escape(text(info, "title")),
         escape(text(info, "version")),
-        block(text(info, "description"))
+        block(include_str!("quickstart.md"))
     );
     for tag in list(openapi, "tags") {
         let name = text(tag, "name");
-        side.push_str(&format!("<p><a href=\"#tag-{name}\">{name}</a></p>\n<ul>"));
         main.push_str(&format!(
-            "<section><h2 id=\"tag-{name}\"><a href=\"#tag-{name}\">{name}</a></h2>\n{}",
+            "<h3 id=\"tag-{name}\"><a href=\"/docs/{name}\">{name}</a></h3>\n{}<ul class=\"calls\">\n",
             block(text(tag, "description"))
         ));
-        for operation in operations(openapi, name) {
-            let (anchor, title) = (operation.anchor(), operation.title_html());
-            side.push_str(&format!("<li><a href=\"#{anchor}\">{title}</a></li>\n"));
-            main.push_str(&operation.html(shapes));
+        for operation in operations(openapi).filter(|it| it.tag() == name) {
+            main.push_str(&format!(
+                "<li id=\"{}\"><a href=\"{}\">{}</a>: {}</li>\n",
+                operation.anchor(),
+                operation.address(),
+                operation.title_html(),
+                inline(text(operation.call, "summary"))
+            ));
         }
-        side.push_str("</ul>\n");
-        main.push_str("</section>\n");
+        main.push_str("</ul>\n");
     }
-    side.push_str("<p><a href=\"#shapes\">Shapes</a></p>\n<ul>");
-    main.push_str("<section><h2 id=\"shapes\"><a href=\"#shapes\">Shapes</a></h2>\n");
-    for (name, schema) in members(shapes.0) {
-        side.push_str(&format!("<li><a href=\"#shape-{name}\">{name}</a></li>\n"));
-        main.push_str(&format!(
-            "<section class=\"shape\"><h3 id=\"shape-{name}\"><a href=\"#shape-{name}\">{name}</a>\
-             </h3>\n{}{}</section>\n",
-            block(text(schema, "description")),
-            shapes.body_html(schema)
-        ));
+    main.push_str("<h2 id=\"about\">What holds for every call</h2>\n");
+    main.push_str(&block(text(info, "description")));
+    main.push_str("<h2 id=\"shapes\">Shapes</h2>\n<ul class=\"shapes\">\n");
+    for (name, _) in members(shapes.0) {
+        let address = Shapes::address(name);
+        main.push_str(&format!("<li id=\"shape-{name}\"><a href=\"{address}\">{name}</a></li>\n"));
     }
-    side.push_str("</ul>\n");
-    main.push_str("</section>\n");
-    frame(title, &side, &main)
+    main.push_str("</ul>\n");
+    frame("API", &side(openapi, ""), &main)
 }
 
-fn operations<'a>(openapi: &'a Value, tag: &'a str) -> impl Iterator<Item = Operation<'a>> {
-    let calls = members(&openapi["paths"]).flat_map(|(path, item)| {
+fn group_page(openapi: &Value, shapes: Shapes<'_>, tag: &Value) -> String {
+    let name = text(tag, "name");
+    let mut main = format!(
+        "<h1>{name}</h1>\n{}<p>The lines for curl use <code>$COUPONRY</code> and <code>$TOKEN</code> of \
+         the <a href=\"/docs#quick-start\">quick start</a>. Every refusal is one of the \
+         <a href=\"/docs/problems\">problems</a>, a <a href=\"{}\">Problem</a> document.</p>\n",
+        block(text(tag, "description")),
+        Shapes::address("Problem")
+    );
+    for operation in operations(openapi).filter(|it| it.tag() == name) {
+        main.push_str(&operation.html(shapes));
+    }
+    frame(name, &side(openapi, name), &main)
+}
+
+/// The navigation: every group, and the calls of `open`.
+fn side(openapi: &Value, open: &str) -> String {
+    let mut side = String::from("<p><a href=\"/docs#quick-start\">Quick start</a></p>\n");
+    for tag in list(openapi, "tags") {
+        let name = text(tag, "name");
+        side.push_str(&format!("<p><a href=\"/docs/{name}\">{name}</a></p>\n"));
+        let mut calls =
+            operations(openapi).filter(|it| name == open && it.tag() == open).peekable();
+        if calls.peek().is_some() {
+            let rows = calls.map(|it| {
+                format!("<li><a href=\"#{}\">{}</a></li>\n", it.anchor(), it.title_html())
+            });
+            side.push_str(&format!("<ul>{}</ul>\n", rows.collect::<String>()));
+        }
+    }
+    side.push_str("<p><a href=\"/docs#about\">What holds for every call</a></p>\n");
+    side.push_str("<p><a href=\"/docs#shapes\">Shapes</a></p>\n");
+    side
+}
+
+pub(super) fn operations(openapi: &Value) -> impl Iterator<Item = Operation<'_>> {
+    members(&openapi["paths"]).flat_map(|(path, item)| {
         members(item).map(move |(method, call)| Operation { method, path, call })
-    });
-    calls.filter(move |operation| operation.call["tags"][0] == tag)
+    })
 }

@@ -16,6 +16,15 @@ use super::table;
 pub(super) struct Shapes<'a>(pub(super) &'a Value);
 
 impl<'a> Shapes<'a> {
+    pub(super) fn address(name: &str) -> String {
+        format!("/docs/shapes/{name}")
+    }
+
+    /// The example of a body: its own, else that of its shape.
+    pub(super) fn example(self, media: &'a Value) -> Option<&'a Value> {
+        media.get("example").or_else(|| self.core(&media["schema"]).get("example"))
+    }
+
     /// The schema that says what a value looks like: behind its name, and behind the "or null".
     pub(super) fn core(self, schema: &'a Value) -> &'a Value {
         if let Some(name) = name_of(schema) {
@@ -41,7 +50,7 @@ impl<'a> Shapes<'a> {
             // The words of a closed set stand beside the type, as a limit.
             return match self.0[name]["enum"].is_array() {
                 true => self.type_html(&self.0[name]),
-                false => format!("<a href=\"#shape-{name}\">{name}</a>"),
+                false => format!("<a href=\"{}\">{name}</a>", Shapes::address(name)),
             };
         }
         let kinds = match &schema["type"] {

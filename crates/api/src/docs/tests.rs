@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::problem::Code;
 
+/// Less than this, as it is before it is compressed.
+const PAGE_BYTES_MAX: usize = 100_000;
+
 /// Elements that have no end tag.
 const VOID: &[&str] = &["meta", "link", "br", "hr", "wbr", "img", "input"];
 
@@ -44,6 +47,7 @@ fn marked_up() -> Value {
             "Kind": {"type": "string", "enum": ["minted", "<imported>"], "example": "minted", "description": "Where from."},
             "Body": {
                 "type": "object",
+                "example": {"order_ref": "ann's"},
                 "additionalProperties": false,
                 "required": ["order_ref"],
                 "properties": {
@@ -68,12 +72,18 @@ fn marked_up() -> Value {
 }
 
 fn every_page() -> Vec<(String, String)> {
+    let document = crate::openapi::document();
     let mut pages = vec![
-        ("home".to_owned(), home_page("0.1.0")),
+        ("home".to_owned(), home_page("0.1.0", false)),
+        ("home with a console".to_owned(), home_page("0.1.0", true)),
         ("index".to_owned(), problem_index()),
-        ("marked up".to_owned(), api_page(&marked_up())),
-        ("api".to_owned(), api_page(&crate::openapi::document())),
+        ("a search".to_owned(), Search::new(&document).page("e")),
+        ("a marked up search".to_owned(), Search::new(&marked_up()).page("\"><script>")),
     ];
+    pages.extend(
+        api_pages(&marked_up()).into_iter().map(|(path, page)| (format!("marked up {path}"), page)),
+    );
+    pages.extend(api_pages(&document));
     pages.extend(Code::ALL.iter().map(|code| {
         let page = problem_page(code.as_str()).expect("a code has a page");
         (code.as_str().to_owned(), page)
@@ -116,8 +126,12 @@ fn nothing_is_loaded_run_or_linked_from_outside() {
     for (name, page) in every_page() {
         for tag in tags(&page) {
             let element = tag.split_whitespace().next().unwrap_or_default();
-            let banned = ["script", "style", "img", "iframe", "object", "form", "base"];
+            let banned = ["script", "style", "img", "iframe", "object", "base"];
             assert!(!banned.contains(&element), "{name}: <{tag}>");
+            assert!(
+                element != "form" || tag.contains(" action=\"/docs/search\""),
+                "{name}: <{tag}>"
+            );
             assert!(
                 ![" on", " style=", " src="].iter().any(|with| tag.contains(with)),
                 "{name}: <{tag}>"
@@ -144,11 +158,23 @@ fn anchors_are_unlike_and_every_link_in_a_page_has_one() {
             assert!(ids.contains(&link), "{name}: #{link} leads nowhere");
         }
     }
+    let pages = api_pages(&crate::openapi::document());
+    let mut links = 0;
+    for (name, page) in &pages {
+        for link in page.split("href=\"/docs").skip(1).filter_map(|rest| rest.split('"').next()) {
+            let Some((path, anchor)) = link.split_once('#') else { continue };
+            let target = pages.iter().find(|(of, _)| of.strip_prefix("/docs") == Some(path));
+            let is_there = target.is_some_and(|it| it.1.contains(&format!(" id=\"{anchor}\"")));
+            assert!(is_there, "{name}: /docs{link} leads nowhere");
+            links += 1;
+        }
+    }
+    assert!(links > 40, "{links} links from page to page");
 }
 
 #[test]
 fn everything_of_a_document_is_on_the_page() {
-    let page = api_page(&marked_up());
+    let page: String = api_pages(&marked_up()).into_iter().map(|(_, page)| page).collect();
     let cases = [
         ("title", "Tricky &lt;b&gt; <small>1 &amp; 2</small>"),
         ("the document's text", "<p>Instants are in <em>UTC</em>.</p>"),
@@ -166,7 +192,7 @@ fn everything_of_a_document_is_on_the_page() {
             "limits and an example",
             "1 to 64 characters; matches <code>^[^&lt;&gt;]+$</code>; for example <code>&lt;a&gt;</code>",
         ),
-        ("a name that is markup", "<code>&quot;&gt;&lt;script&gt;alert(3)&lt;/script&gt;</code>"),
+        ("a name that is markup", "<code>\"&gt;&lt;script&gt;alert(3)&lt;/script&gt;</code>"),
         (
             "the description of a shape",
             "<td>string</td><td><p>Where from.</p>\n<p class=\"limits\">",
@@ -179,16 +205,28 @@ fn everything_of_a_document_is_on_the_page() {
         ("a number", "<p class=\"limits\">at least 1</p>"),
         ("entries", "at most 32 entries"),
         ("others refused", "Other fields are refused."),
-        ("a link to a shape", "<td><a href=\"#shape-Body\">Body</a></td><td><p>its own words</p>"),
-        ("a list of shapes", "list of <a href=\"#shape-Body\">Body</a>"),
+        (
+            "a link to a shape",
+            "<td><a href=\"/docs/shapes/Body\">Body</a></td><td><p>its own words</p>",
+        ),
+        ("a list of shapes", "list of <a href=\"/docs/shapes/Body\">Body</a>"),
         ("a list of several", "list of (null or string)"),
         ("limits of its items", "each one of <code>minted</code>"),
         (
             "one of two shapes",
-            "<p><a href=\"#shape-Body\">Body</a> or <a href=\"#shape-Node\">Node</a></p>",
+            "<p><a href=\"/docs/shapes/Body\">Body</a> or <a href=\"/docs/shapes/Node\">Node</a></p>",
         ),
         ("a header", "Header <code>Retry-After</code>: seconds"),
-        ("an example", "&quot;k&quot;: &quot;&lt;/code&gt;&lt;script&gt;&quot;"),
+        (
+            "a command, quoted for a shell",
+            "curl -X POST \"$COUPONRY/a/&lt;a&gt;\" \\\n  -H \"Authorization: Bearer $TOKEN\" \\\n  \
+             -H 'Content-Type: application/json' \\\n  -d '{\"order_ref\":\"ann'\\''s\"}'",
+        ),
+        ("a command without a token or a body", "<code>curl \"$COUPONRY/b\"</code>"),
+        ("an old address of a call", "<li id=\"call-redeem\"><a href=\"/docs/first#call-redeem\">"),
+        ("an old address of a group", "<h3 id=\"tag-first\"><a href=\"/docs/first\">"),
+        ("an old address of a shape", "<li id=\"shape-Body\"><a href=\"/docs/shapes/Body\">"),
+        ("an example", "\"k\": \"&lt;/code&gt;&lt;script&gt;\""),
         ("an example as text", "<code>code\nABC</code>"),
         ("a path in the navigation", "<li><a href=\"#call-redeem\">"),
     ];
@@ -202,22 +240,97 @@ fn everything_of_a_document_is_on_the_page() {
     ] {
         assert!(!page.contains(unwanted), "{name}: {unwanted}");
     }
-    assert_eq!(page.matches("Example of").count(), 2, "none of a problem");
+    assert_eq!(page.matches("<p>Answer ").count(), 2, "none of a problem");
 }
 
 #[test]
 fn groups_come_in_the_order_of_the_document() {
-    let page = api_page(&marked_up());
-    let at = |text: &str| page.find(&format!("<h2 id=\"{text}\"")).expect(text);
-    assert!(at("tag-second") < at("tag-first"));
-    assert!(at("tag-first") < at("shapes"));
+    let pages = api_pages(&marked_up());
+    let paths: Vec<&str> = pages.iter().map(|(path, _)| path.as_str()).collect();
+    let shapes =
+        ["/docs/shapes/Kind", "/docs/shapes/Body", "/docs/shapes/Node", "/docs/shapes/Either"];
+    let want: Vec<&str> =
+        ["/docs", "/docs/second", "/docs/first"].into_iter().chain(shapes).collect();
+    assert_eq!(paths, want);
+    let at = |text: &str| pages[0].1.find(&format!("id=\"{text}\"")).expect(text);
+    assert!(at("quick-start") < at("tag-second") && at("tag-second") < at("tag-first"));
+    assert!(at("tag-first") < at("about") && at("about") < at("shapes"));
 }
 
 #[test]
-fn home_leads_everywhere() {
-    let page = home_page("1.2.3-<x>");
-    assert!(page.contains("1.2.3-&lt;x&gt;"));
-    for path in ["/docs", "/openapi.json", "/docs/problems", "/healthz", "/readyz", "/metrics"] {
-        assert!(page.contains(&format!("<dt><a href=\"{path}\">")), "{path}");
+fn home_names_the_console_first_where_there_is_one() {
+    let programs = ["/docs", "/docs/problems", "/openapi.json", "/healthz", "/readyz", "/metrics"];
+    for (name, has_console) in [("with a console", true), ("without", false)] {
+        let page = home_page("1.2.3-<x>", has_console);
+        assert!(page.contains("1.2.3-&lt;x&gt;"), "{name}");
+        let entries = page.split("<dt><a href=\"").skip(1);
+        let found: Vec<&str> = entries.filter_map(|it| it.split('"').next()).collect();
+        let console = has_console.then_some("/console");
+        let want: Vec<&str> = console.into_iter().chain(programs).collect();
+        assert_eq!(found, want, "{name}");
+        assert_eq!(page.contains("has no console"), !has_console, "{name}");
     }
+}
+
+/// Someone with a slow line reads a page as a whole.
+#[test]
+fn each_page_is_light() {
+    let mut weights: Vec<(usize, String)> =
+        every_page().into_iter().map(|(name, page)| (page.len(), name)).collect();
+    weights.sort_unstable_by(|a, b| b.cmp(a));
+    for (bytes, name) in &weights {
+        println!("{bytes:>7} {name}");
+    }
+    let heavy: Vec<_> = weights.iter().filter(|(bytes, _)| *bytes >= PAGE_BYTES_MAX).collect();
+    assert!(heavy.is_empty(), "at most {PAGE_BYTES_MAX} bytes: {heavy:?}");
+}
+
+#[test]
+fn what_is_found() {
+    let search = Search::new(&crate::openapi::document());
+    let cases = [
+        ("a path", "redeem", "/docs/coupons#call-redeem"),
+        ("a method and a word", "post hold", "/docs/coupons#call-hold"),
+        ("in capitals", "REDEEM", "/docs/coupons#call-redeem"),
+        ("a code first", "already_redeemed", "/docs/problems/ALREADY_REDEEMED"),
+        ("a call that refuses with it", "already_redeemed", "/docs/coupons#call-redeem"),
+        ("a field", "per_user_limit", "/docs/campaigns#call-create_campaign"),
+        ("a parameter", "expires_before", "/docs/coupons#call-list_coupons"),
+        ("a shape", "feedevent", "/docs/shapes/FeedEvent"),
+        ("blanks around", "  hold  ", "/docs/coupons#call-hold"),
+    ];
+    for (name, query, want) in cases {
+        let page = search.page(query);
+        assert!(page.contains(&format!("<li><a href=\"{want}\">")), "{name}: {want}\n{page}");
+    }
+    let first = |query: &str| {
+        let page = search.page(query);
+        let hit = page.split("<li><a href=\"").nth(1).and_then(|it| it.split('"').next());
+        hit.map(str::to_owned)
+    };
+    assert_eq!(first("ALREADY_REDEEMED").as_deref(), Some("/docs/problems/ALREADY_REDEEMED"));
+    for (name, query) in
+        [("nothing", ""), ("blanks", "  "), ("no such word", "zebra"), ("one of two", "hold zebra")]
+    {
+        assert_eq!(first(query), None, "{name}");
+    }
+    let long = search.page(&format!("hold {}", "e ".repeat(5_000)));
+    assert!(long.contains("#call-hold\"") && long.len() < PAGE_BYTES_MAX, "a long text");
+}
+
+/// The README is run as a test, so what it has works.
+#[test]
+fn the_quick_start_is_that_of_the_readme() {
+    let readme = include_str!("../../../../README.md");
+    let mut in_block = false;
+    let mut commands = 0;
+    for line in include_str!("quickstart.md").lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            assert!(readme.contains(&format!("$ {line}\n")), "not in the README: {line}");
+            commands += 1;
+        }
+    }
+    assert!(commands >= 6, "{commands} commands");
 }

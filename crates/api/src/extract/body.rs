@@ -9,7 +9,10 @@ use bytes::{Bytes, BytesMut};
 use engine::Fault;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
 
+use super::said;
 use crate::patient;
 use crate::problem::{Code, Problem};
 
@@ -20,7 +23,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned + ToSchema, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -37,44 +40,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, Problem> {
+    let of_body = |detail| Err(Problem::invalid(vec![Fault::new("body", detail)]));
+    match body.trim_ascii_start().first() {
+        None => return of_body("is empty, want a JSON object"),
+        // serde would take it for the values of the fields, in the order of our source.
+        Some(b'[') => return of_body("is a list, want an object"),
+        Some(_) => {}
+    }
+    let limits = |field: &str| property::<T>(field).unwrap_or_default();
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader);
     let value = value.map_err(|error| {
         let path = error.path().to_string();
-        fault(&path, &error.inner().to_string())
+        Problem::invalid(vec![said::of_body(&path, error.inner(), limits)])
     })?;
-    reader.end().map_err(|error| fault(".", &error.to_string()))?;
+    let end = reader.end();
+    end.map_err(|error| Problem::invalid(vec![said::of_body(".", &error, limits)]))?;
     Ok(value)
 }
 
-/// The field that serde speaks of: the path, or the name in its sentence.
-fn fault(path: &str, detail: &str) -> Problem {
-    let quoted = detail
-        .split('`')
-        .nth(1)
-        .filter(|_| detail.starts_with("unknown field") || detail.starts_with("missing field"));
-    let field = match (path, quoted) {
-        (".", Some(name)) => name.to_owned(),
-        (".", None) => "body".to_owned(),
-        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
-        (path, _) => path.to_owned(),
-    };
-    Problem::invalid(vec![Fault::new(field, without_name(detail))])
-}
-
-/// What serde says of a field, without the field's name: that stands in front of it already.
-pub(super) fn without_name(detail: &str) -> String {
-    let begins = [
-        ("unknown field `", "is unknown"),
-        ("missing field `", "is missing"),
-        ("duplicate field `", "is there twice"),
-    ];
-    let found = begins.iter().find_map(|(begin, say)| {
-        let (_name, rest) = detail.split_once(begin)?.1.split_once('`')?;
-        Some(format!("{say}{rest}"))
-    });
-    found.unwrap_or_else(|| detail.to_owned())
+fn property<T: ToSchema>(field: &str) -> Option<Value> {
+    let mut schema = serde_json::to_value(T::schema()).ok()?;
+    schema.get_mut("properties")?.get_mut(field).map(Value::take)
 }
 
 async fn whole(body: Body) -> Result<Bytes, Problem> {

@@ -67,7 +67,8 @@ pub(crate) struct ImportParams {
     #[param(min_length = 1, max_length = 40, example = "cp949")]
     encoding: Option<String>,
     /// With `text/csv`: `true` reads the file, returns what an import would do, and writes nothing.
-    dry_run: Option<bool>,
+    #[param(value_type = Option<bool>)]
+    dry_run: Option<String>,
 }
 
 /// Mint or import a batch
@@ -122,7 +123,6 @@ pub(crate) async fn create_batch(
     key: Key,
     request: Request,
 ) -> Result<Made<BatchOrDryRun>, Problem> {
-    let is_dry_run = params.dry_run.unwrap_or(false);
     let given = params.given();
     if is_type(request.headers(), "application/json") {
         if !given.is_empty() {
@@ -144,7 +144,7 @@ pub(crate) async fn create_batch(
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     key.fill("batch_id", &mut params.batch_id)?;
-    let (batch, mut format) = params.read()?;
+    let (batch, mut format, is_dry_run) = params.read()?;
     if format.encoding.is_none() {
         format.encoding = charset(request.headers())?;
     }
@@ -177,7 +177,7 @@ impl ImportParams {
         all.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
     }
 
-    fn read(&self) -> Result<(Option<BatchId>, FileFormat), Problem> {
+    fn read(&self) -> Result<(Option<BatchId>, FileFormat, bool), Problem> {
         let mut reading = Reading::default();
         let batch = reading.may::<BatchId>("batch_id", self.batch_id.as_deref());
         let format = FileFormat {
@@ -187,7 +187,9 @@ impl ImportParams {
             values: reading.may::<ValueMap>("values", self.values.as_deref()).unwrap_or_default(),
             dates: reading.may::<DateOrder>("dates", self.dates.as_deref()).unwrap_or_default(),
         };
-        reading.done(Some((batch, format)))
+        let dry = |text: &str| text.parse().ok();
+        let dry = reading.choice("dry_run", self.dry_run.as_deref(), "true or false", dry);
+        reading.done(Some((batch, format, dry.unwrap_or(false))))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,8 +12,7 @@ use engine::{
 use serde::Deserialize;
 use utoipa::IntoParams;
 use webhooks::{
-    DeliveryFilter, DeliveryState, Endpoint, EndpointState, NewEndpoint, Rotation, WebhookError,
-    Webhooks,
+    DeliveryFilter, DeliveryState, Endpoint, EndpointState, NewEndpoint, WebhookError, Webhooks,
 };
 
 use crate::answer::{Answer, Made};
@@ -185,9 +183,7 @@ pub(crate) async fn rotate_secret(
 ) -> Result<Answer<SecretBody>, Problem> {
     key.fill("rotate_ref", &mut body.rotate_ref)?;
     caller.must_be(&[Role::Admin])?;
-    let overlap = body.overlap_seconds.map_or(webhooks::OVERLAP, Duration::from_secs);
-    let rotation = Rotation { rotate_ref: body.rotate_ref, overlap };
-    let (secret, is_made) = kept(&app)?.rotate_secret(&id, rotation).await.map_err(refused)?;
+    let (secret, is_made) = kept(&app)?.rotate_secret(&id, body.read()?).await.map_err(refused)?;
     if is_made {
         enter(&app, &caller, AuditKind::WebhookSecretRotated, named(&id, Vec::new())).await;
     }

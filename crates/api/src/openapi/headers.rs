@@ -45,6 +45,13 @@ fn headers_of(operation: &str, status: &str) -> Map<String, Value> {
          had, or a new one.",
         json!({"type": "string", "minLength": 1, "maxLength": REQUEST_ID_LEN_MAX}),
     );
+    if status.starts_with(['4', '5']) && (operation, status) != ("readyz", "503") {
+        has(
+            "Content-Language",
+            "The language of the texts of the problem.",
+            json!({"type": "string", "enum": ["en", "ko"]}),
+        );
+    }
     if waits(operation, status) {
         has(
             "Retry-After",

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use coupon::calendar::ZONE_LEN_MAX;
 use coupon::campaign::{PREFIX_LEN_MAX, STOCK_MAX};
 use coupon::code::{FOREIGN_LEN_MIN, TEXT_LEN_MAX};
-use coupon::ids::{NAME_LEN_MAX, REF_LEN_MAX, USER_LEN_MAX};
+use coupon::ids::{NAME_LEN_MAX, WORD_LEN_MAX};
 use serde_json::{Value, json};
 
 use super::{operations, schemas};
@@ -18,14 +18,14 @@ use crate::token::TOKEN_BYTES_MAX;
 const TEXTS: &[(&[&str], RangeInclusive<usize>, &str)] = &[
     (&["campaign_id", "batch_id", "webhook_id"], 1..=NAME_LEN_MAX, "^[A-Za-z0-9._~:-]+$"),
     // Characters, of which a longer one takes several of the bytes.
-    (&["user_id", "holder", "login_id"], 1..=USER_LEN_MAX, "^[^\\u0000-\\u0020\\u007f]+$"),
+    (
+        &["user_id", "holder", "login_id", "order_ref", "issue_ref", "revoke_ref", "rotate_ref"],
+        1..=WORD_LEN_MAX,
+        "^[^\\u0000-\\u0020\\u007f]+$",
+    ),
     (&["code", "after", "shared_code"], FOREIGN_LEN_MIN..=TEXT_LEN_MAX, "^[A-Za-z0-9 -]+$"),
     (&["code_prefix"], 1..=PREFIX_LEN_MAX, "^[A-Za-z0-9]+$"),
-    (
-        &["order_ref", "issue_ref", "revoke_ref", "rotate_ref", "Idempotency-Key"],
-        1..=REF_LEN_MAX,
-        "^[!-~]+$",
-    ),
+    (&["Idempotency-Key"], 1..=WORD_LEN_MAX, "^[!-~]+$"),
     (&["If-Match"], 1..=IF_MATCH_LEN_MAX, "^[ -~]+$"),
     (&["time_zone"], 1..=ZONE_LEN_MAX, "^[A-Za-z0-9._/+-]+$"),
     (&["cursor", "next_cursor"], 1..=CURSOR_BYTES_MAX, "^[A-Za-z0-9_-]+$"),
@@ -176,7 +176,7 @@ mod tests {
         use coupon::calendar::Zone;
         use coupon::campaign::Prefix;
         use coupon::code::CodeText;
-        use coupon::ids::{BatchId, CampaignId, IssueRef, OrderRef, RevokeRef, UserId};
+        use coupon::ids::{BatchId, CampaignId, IssueRef, OrderRef, RevokeRef, RotateRef, UserId};
 
         let takes = |name: &str, text: &str| match name {
             "campaign_id" => text.parse::<CampaignId>().is_ok(),
@@ -186,7 +186,8 @@ mod tests {
             "code_prefix" => text.parse::<Prefix>().is_ok(),
             "order_ref" => text.parse::<OrderRef>().is_ok(),
             "issue_ref" => text.parse::<IssueRef>().is_ok(),
-            "revoke_ref" | "rotate_ref" | "Idempotency-Key" => text.parse::<RevokeRef>().is_ok(),
+            "revoke_ref" | "Idempotency-Key" => text.parse::<RevokeRef>().is_ok(),
+            "rotate_ref" => text.parse::<RotateRef>().is_ok(),
             "time_zone" => text.parse::<Zone>().is_ok(),
             "cursor" | "next_cursor" | "token" | "If-Match" => true,
             other => panic!("{other} is of no kind here"),

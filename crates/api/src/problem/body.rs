@@ -1,6 +1,7 @@
 //! The JSON of a problem.
 
 use coupon::calendar::format_instant;
+use coupon::language::Lang;
 use engine::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +17,8 @@ use crate::views::CouponBody;
 pub struct ProblemBody {
     /// The path of this server's page about the code.
     r#type: String,
-    /// The same short sentence for every problem of this code.
+    /// The same short sentence for every problem of this code: in Korean if `Accept-Language` prefers it, else in
+    /// English, as `detail` and `hint` are.
     title: &'static str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
@@ -24,7 +26,7 @@ pub struct ProblemBody {
     /// What went wrong, for programs.
     #[schema(value_type = closed::ProblemCode)]
     code: &'static str,
-    /// What went wrong this time, for people.
+    /// What went wrong this time, for people. In Korean too, `errors` and values of the request stay English.
     detail: String,
     /// What to do, if one sentence fits every problem of this code; otherwise null.
     hint: Option<&'static str>,
@@ -44,14 +46,14 @@ pub struct ProblemBody {
 }
 
 impl Problem {
-    pub(crate) fn body(&self, request_id: &str) -> ProblemBody {
+    pub(crate) fn body(&self, lang: Lang, request_id: &str) -> ProblemBody {
         ProblemBody {
             r#type: format!("/docs/problems/{}", self.code.as_str()),
-            title: self.code.title(),
+            title: self.code.title_in(lang),
             status: self.code.status(),
             code: self.code.as_str(),
-            detail: self.detail.clone(),
-            hint: self.code.hint(),
+            detail: self.detail_in(lang),
+            hint: self.code.hint_in(lang),
             retry: self.code.retry().as_str(),
             retry_at: self.retry_at.map(format_instant),
             coupon: self.coupon.clone(),

@@ -30,21 +30,27 @@ impl Retry {
 ///
 /// ```text
 /// /// What its title does not say.
-/// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" hint "hint";
+/// Name: Refusal "WORD" STATUS Retry wait SECONDS "title" "title in Korean" hint "hint" "hint in Korean";
 /// ```
 ///
 /// `: Refusal` says that the rules have a `Refusal::Name`, and `: Refusal { .. }` that it has
-/// fields: a refusal without a row does not compile. `wait` is for the header `Retry-After`. `wait`
-/// and `hint` may be left out. The page `docs/problems/WORD.md` has to be there: a missing page
+/// fields: a refusal without a row does not compile. Its title in Korean is the sentence of the refusal, unless the
+/// row has another one; a row that is of no refusal does not compile without one. `wait` is for the header
+/// `Retry-After`. `wait` and `hint` may be left out. The page `docs/problems/WORD.md` has to be there: a missing page
 /// does not compile.
 macro_rules! problems {
     (@maybe) => { None };
     (@maybe $it:expr) => { Some($it) };
     (@refusal $refusal:ident $code:expr) => { $code };
+    (@korean [$($refusal:ident)?] $word:literal $korean:literal) => { $korean };
+    (@korean [$refusal:ident] $word:literal) => {
+        sentence_of($word, Lang::Ko).unwrap_or_default()
+    };
     ($(
         $(#[$doc:meta])*
         $name:ident $(: $refusal:ident $({ $($fields:tt)* })?)? $word:literal $status:literal
-            $retry:ident $(wait $wait:literal)? $title:literal $(hint $hint:literal)?;
+            $retry:ident $(wait $wait:literal)? $title:literal $($korean:literal)?
+            $(hint $hint:literal $korean_hint:literal)?;
     )*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code {
@@ -85,6 +91,24 @@ macro_rules! problems {
             /// What to do about it, where one sentence helps everybody.
             pub fn hint(self) -> Option<&'static str> {
                 match self { $(Code::$name => problems!(@maybe $($hint)?)),* }
+            }
+
+            pub(crate) fn title_in(self, lang: Lang) -> &'static str {
+                match (lang, self) {
+                    (Lang::En, code) => code.title(),
+                    $((Lang::Ko, Code::$name) => {
+                        problems!(@korean [$($refusal)?] $word $($korean)?)
+                    }),*
+                }
+            }
+
+            pub(crate) fn hint_in(self, lang: Lang) -> Option<&'static str> {
+                match (lang, self) {
+                    (Lang::En, code) => code.hint(),
+                    $((Lang::Ko, Code::$name) => {
+                        problems!(@maybe $($korean_hint)?)
+                    }),*
+                }
             }
 
             pub(crate) fn page(self) -> &'static str {

@@ -1,83 +1,119 @@
-//! The table of problem codes: the only place that says what a code means, its status, what the
-//! caller may do, and which operations return it.
+//! The table of problem codes: the only place that says what a code means in each language, its status,
+//! what the caller may do, and which operations return it.
 //!
 //! A new code is a row here, a page in `docs/problems`, and, where the rules say it, a variant of
 //! [`Refusal`]. Line 2 of the page says status and retry once more; a test compares it with the
 //! row.
 
-use coupon::refusal::Refusal;
+use coupon::language::Lang;
+use coupon::refusal::{Refusal, sentence_of};
 
 use super::code::{Retry, problems};
 
 problems! {
-    Invalid "INVALID" 400 Never "The request is not valid";
+    Invalid "INVALID" 400 Never "The request is not valid"
+        "요청의 항목이 잘못되었습니다.";
     Unauthenticated "UNAUTHENTICATED" 401 Never "A valid token is needed"
-        hint "send `Authorization: Bearer TOKEN`; `couponry token --role admin` prints one where this server keeps its data";
-    Forbidden "FORBIDDEN" 403 Never "The token's role may not do this";
-    NotFound: Refusal "NOT_FOUND" 404 Never "There is nothing here that you may see";
-    MethodNotAllowed "METHOD_NOT_ALLOWED" 405 Never "The path does not have this method";
+        "유효한 토큰이 필요합니다."
+        hint "send `Authorization: Bearer TOKEN`; `couponry token --role admin` prints one where this server keeps its data"
+        "`Authorization: Bearer TOKEN`을 보내세요. 서버의 데이터가 있는 곳에서 `couponry token --role admin` 명령이 토큰을 출력합니다.";
+    Forbidden "FORBIDDEN" 403 Never "The token's role may not do this"
+        "이 토큰의 역할로는 할 수 없는 작업입니다.";
+    NotFound: Refusal "NOT_FOUND" 404 Never "There is nothing here that you may see"
+        "해당 항목이 없거나 볼 수 없습니다.";
+    MethodNotAllowed "METHOD_NOT_ALLOWED" 405 Never "The path does not have this method"
+        "이 경로에서 쓸 수 없는 메서드입니다.";
     /// The body did not come in time, or a query took longer than it may.
-    Timeout "TIMEOUT" 408 Same "The request took too long";
+    Timeout "TIMEOUT" 408 Same "The request took too long"
+        "요청 처리 시간이 초과되었습니다.";
     /// Another order has redeemed the coupon.
     AlreadyRedeemed: Refusal "ALREADY_REDEEMED" 409 Never "The coupon has been redeemed";
     AlreadyIssued: Refusal "ALREADY_ISSUED" 409 Never "The coupon has been issued to somebody else";
     NotIssued: Refusal "NOT_ISSUED" 409 Never "The coupon has not been issued"
-        hint "issue it to the user first; codes that anybody may use need a campaign with handout bearer";
+        hint "issue it to the user first; codes that anybody may use need a campaign with handout bearer"
+        "먼저 사용자에게 발급하세요. 누구나 쓸 수 있는 코드는 handout이 bearer인 캠페인에서 만드세요.";
     Expired: Refusal "EXPIRED" 409 Never "The coupon has expired";
     Voided: Refusal "VOIDED" 409 Never "The coupon is void";
     SoldOut: Refusal "SOLD_OUT" 409 Never "No coupon is left to issue";
     LimitPerUser: Refusal "LIMIT_PER_USER" 409 Never
         "The user has as many coupons as the campaign allows"
-        hint "an admin can raise per_user_limit, or revoke one of the user's coupons";
+        hint "an admin can raise per_user_limit, or revoke one of the user's coupons"
+        "관리자가 per_user_limit을 올리거나 사용자의 쿠폰 하나를 회수할 수 있습니다.";
     /// The redemption is older than the campaign's `cancel_days`.
     CancelClosed: Refusal "CANCEL_CLOSED" 409 Never "The redemption can no longer be cancelled";
     /// The order's redemption was cancelled; the order cannot redeem the coupon again.
     RedemptionCancelled: Refusal "REDEMPTION_CANCELLED" 409 Never
         "This order's redemption was cancelled"
-        hint "use a new order_ref for the next attempt to pay, for example 991-2";
+        hint "use a new order_ref for the next attempt to pay, for example 991-2"
+        "다음 결제 시도에는 991-2처럼 새 order_ref를 사용하세요.";
     NotRedeemed: Refusal "NOT_REDEEMED" 409 Never "The coupon is not redeemed by this order";
     NotLater: Refusal "NOT_LATER" 409 Never "The new expiry is not later";
     ExpiryDayClosed: Refusal "EXPIRY_DAY_CLOSED" 409 Never "The expiry day is closed"
-        hint "use a later expiry; for an old coupon, issue another with issue_ref replaces:CODE";
+        hint "use a later expiry; for an old coupon, issue another with issue_ref replaces:CODE"
+        "더 늦은 만료일을 지정하세요. 오래된 쿠폰 대신 issue_ref를 replaces:CODE로 하여 새로 발급하세요.";
     /// The coupon has as many events as it may have.
-    HistoryFull: Refusal "HISTORY_FULL" 409 Never "The history or the campaign is full";
+    HistoryFull: Refusal "HISTORY_FULL" 409 Never "The history or the campaign is full"
+        "쿠폰 이력 또는 캠페인이 가득 찼습니다.";
     VersionConflict: Refusal "VERSION_CONFLICT" 409 Never "The coupon has another version";
     NotIssuable: Refusal "NOT_ISSUABLE" 409 Never "These coupons are not issued by this call"
-        hint "the page of this code says which call or which token to use instead";
+        hint "the page of this code says which call or which token to use instead"
+        "대신 쓸 호출이나 토큰은 이 코드의 문서에 있습니다.";
     NameTaken: Refusal "NAME_TAKEN" 409 Never "Another request has used this name";
-    LoginTaken "LOGIN_TAKEN" 409 Never "The login_id already has an account";
+    LoginTaken "LOGIN_TAKEN" 409 Never "The login_id already has an account"
+        "이미 계정이 있는 login_id입니다.";
     Held: Refusal { .. } "HELD" 409 Later "The coupon is held for another order"
-        hint "the hold ends at retry_at; a shop or an admin can release it earlier";
+        hint "the hold ends at retry_at; a shop or an admin can release it earlier"
+        "retry_at에 풀립니다. 상점이나 관리자는 더 일찍 풀 수 있습니다.";
     NotStarted: Refusal { .. } "NOT_STARTED" 409 Later "The coupon is not valid yet";
     /// The request came outside of the campaign's issue window.
     IssueClosed: Refusal { .. } "ISSUE_CLOSED" 409 Later "The campaign issues no coupons now";
     Paused: Refusal "PAUSED" 409 Later "The campaign or the batch is paused";
     CursorGone "CURSOR_GONE" 410 Never "The events behind the cursor are gone"
-        hint "go on from next_cursor, and compare your data with GET /v1/coupons";
+        "커서 다음의 이벤트가 이미 삭제되었습니다."
+        hint "go on from next_cursor, and compare your data with GET /v1/coupons"
+        "next_cursor부터 계속하고, 가진 데이터를 GET /v1/coupons와 비교하세요.";
     /// The campaign has another `ETag` than the request names.
     PreconditionFailed "PRECONDITION_FAILED" 412 Never "It has changed since you read it"
-        hint "read it again, decide again, and send the new ETag as If-Match";
-    TooLarge "TOO_LARGE" 413 Never "The body is too large";
-    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 Never "The body has the wrong Content-Type";
+        "읽은 뒤에 내용이 변경되었습니다."
+        hint "read it again, decide again, and send the new ETag as If-Match"
+        "다시 읽고 판단한 뒤 새 ETag를 If-Match로 보내세요.";
+    TooLarge "TOO_LARGE" 413 Never "The body is too large"
+        "본문이 너무 큽니다.";
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" 415 Never "The body has the wrong Content-Type"
+        "본문의 Content-Type이 잘못되었습니다.";
     Unprocessable "UNPROCESSABLE" 422 Never "The file's header cannot be used"
-        hint "name the columns in the first line, or leave the header out";
+        "파일의 머리글을 사용할 수 없습니다."
+        hint "name the columns in the first line, or leave the header out"
+        "첫 줄에 열 이름을 쓰거나 머리글을 빼세요.";
     /// Too many wrong codes, or sign-ins; how long to wait differs from case to case.
     TooMany "TOO_MANY" 429 Later "Too many attempts"
-        hint "wait for the seconds in Retry-After";
-    Internal "INTERNAL" 500 Same "The server has a fault";
-    NotKept "NOT_KEPT" 501 Never "This store does not keep that";
-    Overloaded "OVERLOADED" 503 Later wait 1 "Too many requests are waiting";
+        "시도 횟수가 너무 많습니다."
+        hint "wait for the seconds in Retry-After"
+        "Retry-After에 있는 초만큼 기다리세요.";
+    Internal "INTERNAL" 500 Same "The server has a fault"
+        "서버에 오류가 있습니다.";
+    NotKept "NOT_KEPT" 501 Never "This store does not keep that"
+        "이 저장소는 해당 정보를 보관하지 않습니다.";
+    Overloaded "OVERLOADED" 503 Later wait 1 "Too many requests are waiting"
+        "대기 중인 요청이 너무 많습니다.";
     /// The disk takes no writes; somebody has to look after it.
     StoreFull "STORE_FULL" 503 Later wait 30 "The store cannot be written"
-        hint "free some space on the server's disk; then it accepts writes without a restart";
-    StoreUnavailable "STORE_UNAVAILABLE" 503 Later wait 2 "The store is unavailable";
+        "저장소에 쓸 수 없습니다. 디스크가 가득 찼거나 읽기 전용입니다."
+        hint "free some space on the server's disk; then it accepts writes without a restart"
+        "서버 디스크의 공간을 비우세요. 다시 시작하지 않아도 쓰기를 받습니다.";
+    StoreUnavailable "STORE_UNAVAILABLE" 503 Later wait 2 "The store is unavailable"
+        "저장소가 응답하지 않습니다.";
     /// What the store holds cannot be true; somebody has to look after it.
     StoreDamaged "STORE_DAMAGED" 503 Later wait 30
-        "The store is damaged at this coupon";
+        "The store is damaged at this coupon"
+        "저장소 일부가 손상되었습니다.";
     /// The coupon was archived, and the archive does not answer; somebody has to look after it.
-    ColdUnavailable "COLD_UNAVAILABLE" 503 Later wait 30 "The archive is unavailable";
+    ColdUnavailable "COLD_UNAVAILABLE" 503 Later wait 30 "The archive is unavailable"
+        "보관 저장소가 응답하지 않습니다.";
     OutcomeUnknown "OUTCOME_UNKNOWN" 503 Same wait 2 "The write may have happened"
-        hint "send exactly the same request again; the answer says what happened";
+        "처리되었는지 아직 알 수 없습니다."
+        hint "send exactly the same request again; the answer says what happened"
+        "같은 요청을 그대로 다시 보내세요. 처리되었는지 응답에 나옵니다.";
 }
 
 macro_rules! codes {
@@ -242,6 +278,30 @@ mod tests {
         for code in Code::ALL {
             let by_all = *code == Code::MethodNotAllowed;
             assert!(by_all || answered.contains(code), "{} is in no row", code.as_str());
+        }
+    }
+
+    /// The title and the hint of each code are there in Korean. A sentence that the console has too is the same there.
+    #[test]
+    fn every_code_has_korean_texts() {
+        let is_korean = |text: &str| text.chars().any(|c| ('가'..='힣').contains(&c));
+        for code in Code::ALL {
+            assert!(is_korean(code.title_in(Lang::Ko)), "{}", code.as_str());
+            let hints = (code.hint_in(Lang::En), code.hint_in(Lang::Ko));
+            assert_eq!(hints.0.is_some(), hints.1.is_some_and(is_korean), "{}", code.as_str());
+        }
+        let console = include_str!("../../../console/src/text/words.rs");
+        let both = codes![
+            Invalid,
+            StoreFull,
+            StoreUnavailable,
+            StoreDamaged,
+            ColdUnavailable,
+            OutcomeUnknown
+        ];
+        for code in both {
+            let said = format!("\"{}\";", code.title_in(Lang::Ko));
+            assert!(console.contains(&said), "the console says {} otherwise", code.as_str());
         }
     }
 

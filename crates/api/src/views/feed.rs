@@ -84,7 +84,9 @@ pub struct FeedCouponBody {
     user_id: Option<String>,
     /// The order that redeems, cancels, holds or releases it.
     order_ref: Option<String>,
-    /// The name of the issue, if the caller gave one.
+    /// The name of the issue, if the caller gave one. Behind a shared code it is `order:` and the order.
+    // Longer than the `issue_ref` of a request by `order:`.
+    #[schema(max_length = 134)]
     issue_ref: Option<String>,
     /// The name of the revoke, if the caller gave one.
     revoke_ref: Option<String>,

@@ -223,7 +223,8 @@ async fn limits_of_fields() {
     let object = |len: usize| json!({"m": "x".repeat(len - 8)});
     // Field, a value at its limit, and a value over it.
     let cases: Vec<(&str, String, Value, Value, Value)> = vec![
-        ("order_ref", at("check"), order(), x(100), x(101)),
+        ("order_ref", at("check"), order(), x(128), x(129)),
+        ("order_ref", at("check"), order(), json!("가".repeat(42)), json!("가".repeat(43))),
         ("user_id", at("check"), order(), x(128), x(129)),
         ("user_id", at("check"), order(), json!("가".repeat(42)), json!("가".repeat(43))),
         ("reason", at("cancel-redemption"), json!({"order_ref": "1"}), x(200), x(201)),
@@ -244,7 +245,7 @@ async fn limits_of_fields() {
         ("cancel_days", "/v1/campaigns".into(), campaign(), json!(366), json!(367)),
         ("extend_days", "/v1/campaigns".into(), campaign(), json!(366), json!(367)),
         ("metadata", "/v1/campaigns".into(), campaign(), object(4_096), object(4_097)),
-        ("issue_ref", "/v1/campaigns/c/issue".into(), json!({"user_id": "ann"}), x(100), x(101)),
+        ("issue_ref", "/v1/campaigns/c/issue".into(), json!({"user_id": "ann"}), x(128), x(129)),
         ("batch_id", "/v1/campaigns/c/batches".into(), json!({"count": 1}), x(64), x(65)),
         ("count", "/v1/campaigns/c/batches".into(), json!({}), json!(1), json!(0)),
     ];

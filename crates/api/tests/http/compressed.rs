@@ -56,9 +56,16 @@ async fn what_is_compressed() {
 #[tokio::test]
 async fn what_is_fixed_is_compressed_once() {
     let service = Service::new();
-    for path in
-        ["/", "/docs", "/docs/style.css", "/docs/problems", "/docs/problems/HELD", "/openapi.json"]
-    {
+    for path in [
+        "/",
+        "/docs",
+        "/docs/coupons",
+        "/docs/shapes/Coupon",
+        "/docs/style.css",
+        "/docs/problems",
+        "/docs/problems/HELD",
+        "/openapi.json",
+    ] {
         for accepted in ["gzip", "zstd"] {
             let asked = || Asked::new("GET", path).header("accept-encoding", accepted);
             let first = service.send_unchecked(Nobody, asked()).await;

@@ -210,7 +210,7 @@ async fn details_name_the_wrong_parameter() {
         ("a negative limit", "limit=-1".to_owned(), "limit is \"-1\", want 1 to 1000"),
         ("limit 0", "limit=0".to_owned(), "limit is \"0\", want 1 to 1000"),
         ("a word for true", "expired=maybe".to_owned(), "expired is \"maybe\", want true or false"),
-        ("an unknown parameter", "nonsense=1".to_owned(), "nonsense is unknown, expected one of"),
+        ("an unknown parameter", "nonsense=1".to_owned(), "nonsense is unknown: known are"),
         ("a range without an end", from.to_owned(), "expires_before is missing: a range"),
         ("a range without a beginning", before.to_owned(), "expires_from is missing: a range"),
         ("two months", format!("{from}&{before}"), "expires_before is too late: a range"),
@@ -225,7 +225,7 @@ async fn details_name_the_wrong_parameter() {
     }
     let unknown = service.post(Admin, "/v1/campaigns", serde_json::json!({"nonsense": 1})).await;
     let detail = unknown.is("400 INVALID", "a field").string("detail");
-    assert!(detail.starts_with("nonsense is unknown, expected"), "{detail}");
+    assert!(detail.starts_with("nonsense is unknown: known are"), "{detail}");
     let gone = [
         ("a path", "/v1/nowhere", "there is no such path"),
         ("a campaign", "/v1/campaigns/nowhere", "there is no such campaign"),

@@ -426,7 +426,7 @@ async fn a_key_names_what_is_created() {
 }
 
 fn long() -> &'static str {
-    static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "k".repeat(101));
+    static LONG: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| "k".repeat(129));
     &LONG
 }
 

@@ -11,9 +11,11 @@ use crate::service::{Admin, Nobody, Service};
 #[tokio::test]
 async fn pages_need_nothing_from_outside() {
     let service = Service::new();
-    let mut targets = vec!["/".to_owned(), "/docs".to_owned(), "/docs/problems".to_owned()];
+    let mut targets = vec!["/".to_owned(), "/docs/search?q=hold".to_owned()];
     targets.extend(Code::ALL.iter().map(|code| format!("/docs/problems/{}", code.as_str())));
-    for target in targets {
+    let mut known: BTreeSet<String> = targets.iter().cloned().collect();
+    // Each page that a link leads to is looked at once.
+    while let Some(target) = targets.pop() {
         let page = service.get(Nobody, &target).await;
         page.is("200", &target);
         let policy = page.header("content-security-policy").unwrap_or_default();
@@ -26,10 +28,22 @@ async fn pages_need_nothing_from_outside() {
         }
         for link in page.text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             let path = link.split('#').next().unwrap_or_default();
-            if !path.is_empty() {
-                service.get(Nobody, path).await.is("200", &format!("{link} on {target}"));
+            if path.is_empty() || !known.insert(path.to_owned()) {
+                continue;
+            }
+            match path.starts_with("/docs") && !path.ends_with(".css") {
+                true => targets.push(path.to_owned()),
+                false => {
+                    _ = service.get(Nobody, path).await.is("200", &format!("{link} on {target}"))
+                }
             }
         }
+    }
+    let groups = DOCUMENT["tags"].as_array().map_or(0, Vec::len);
+    let shapes = DOCUMENT["components"]["schemas"].as_object().map_or(0, |it| it.len());
+    assert!(known.len() > groups + shapes + Code::ALL.len(), "links lead to {known:?}");
+    for (name, target) in [("no group", "/docs/nowhere"), ("no shape", "/docs/shapes/Nothing")] {
+        service.get(Nobody, target).await.is("404 NOT_FOUND", name);
     }
     let style = service.get(Nobody, "/docs/style.css").await;
     assert!(!style.is("200", "style").text.contains("url("), "the style loads nothing");
@@ -43,8 +57,40 @@ async fn the_document_is_served_unchanged() {
     assert_eq!(served.header("content-type"), Some("application/json"));
     let docs = service.get(Nobody, "/docs").await.text;
     for operation in OPERATIONS.iter() {
-        let summary = operation_of(&operation.id)["summary"].as_str().unwrap_or("?").to_owned();
-        assert!(docs.contains(&summary), "{} is on /docs", operation.id);
+        let it = operation_of(&operation.id);
+        let summary = it["summary"].as_str().unwrap_or("?").to_owned();
+        let group = format!("/docs/{}", it["tags"][0].as_str().unwrap_or("?"));
+        let page = service.get(Nobody, &group).await.text;
+        let anchor = format!("id=\"call-{}\"", operation.id);
+        for (path, text) in [("/docs", &docs), (group.as_str(), &page)] {
+            let is_there = text.contains(&summary) && text.contains(&anchor);
+            assert!(is_there, "{} is on {path}", operation.id);
+        }
+    }
+    for name in DOCUMENT["components"]["schemas"].as_object().expect("schemas").keys() {
+        let is_there = docs.contains(&format!("id=\"shape-{name}\""));
+        assert!(is_there, "{name} has its old address on /docs");
+    }
+}
+
+#[tokio::test]
+async fn a_search_is_a_page() {
+    let service = Service::new();
+    let cases = [
+        ("one word", "?q=redeem", "href=\"/docs/coupons#call-redeem\""),
+        ("two words", "?q=post+hold", "href=\"/docs/coupons#call-hold\""),
+        ("an encoded word", "?q=h%6Fld", "value=\"hold\""),
+        ("markup", "?q=%22%3E%3Cscript%3E", "value=\"&quot;&gt;&lt;script&gt;\""),
+        ("Korean", "?q=%EC%BF%A0%ED%8F%B0", "Nothing here"),
+        ("no query", "", "Type words"),
+        ("no text", "?q=", "Type words"),
+        ("no UTF-8", "?q=%FF", "<h1>Search</h1>"),
+        ("another parameter", "?x=1", "Type words"),
+    ];
+    for (name, query, want) in cases {
+        let page = service.get(Nobody, &format!("/docs/search{query}")).await;
+        assert!(page.is("200", name).text.contains(want), "{name}: {want}\n{}", page.text);
+        assert!(!page.text.contains("<script"), "{name}");
     }
 }
 

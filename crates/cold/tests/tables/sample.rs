@@ -55,7 +55,7 @@ pub(crate) fn event(nth: i64, kind: EventKind) -> Event {
 pub(crate) fn issued(to: &str) -> EventKind {
     EventKind::Issued {
         to: to.parse().unwrap(),
-        reference: Some(IssueRef::stored("req-1")),
+        reference: Some(IssueRef::stored("요청-1")),
         expires_at: None,
     }
 }
@@ -74,14 +74,14 @@ pub(crate) fn after(code: &str, day: Day, kinds: Vec<EventKind>) -> Coupon {
 
 /// A coupon that `holder` redeemed.
 pub(crate) fn spent(code: &str, day: Day, holder: &str) -> Coupon {
-    after(code, day, vec![issued(holder), redeemed(holder, &format!("order-{code}"))])
+    after(code, day, vec![issued(holder), redeemed(holder, &format!("주문-{code}"))])
 }
 
 /// A coupon of every kind of event and state, in ascending order of the codes.
 pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
     let why = || Some("sent twice, 보상".parse().unwrap());
     let cancelled =
-        |reason| EventKind::RedemptionCancelled { order: "o-1".parse().unwrap(), reason };
+        |reason| EventKind::RedemptionCancelled { order: "주문-1".parse().unwrap(), reason };
     let revoked =
         |reason| EventKind::Revoked { from: "ann".parse().unwrap(), reference: None, reason };
     let extended = |reason| EventKind::Extended {
@@ -94,15 +94,15 @@ pub(crate) fn every_kind(day: Day) -> Vec<Coupon> {
         reference: None,
         expires_at: Some(day.end().plus_ms(-DAY_MS)),
     };
-    let bare = EventKind::Redeemed { by: None, order: "o-2".parse().unwrap() };
+    let bare = EventKind::Redeemed { by: None, order: "주문-2".parse().unwrap() };
     vec![
         untouched("AA00", day),
         after("AA01", day, vec![issued("ann")]),
         after("AA02", day, vec![for_days.clone()]),
-        after("AA03", day, vec![issued("ann"), redeemed("ann", "o-1")]),
+        after("AA03", day, vec![issued("ann"), redeemed("ann", "주문-1")]),
         after("AA04", day, vec![bare]),
-        after("AA05", day, vec![issued("ann"), redeemed("ann", "o-1"), cancelled(None)]),
-        after("AA06", day, vec![issued("ann"), redeemed("ann", "o-1"), cancelled(why())]),
+        after("AA05", day, vec![issued("ann"), redeemed("ann", "주문-1"), cancelled(None)]),
+        after("AA06", day, vec![issued("ann"), redeemed("ann", "주문-1"), cancelled(why())]),
         after("AA07", day, vec![issued("ann"), revoked(None)]),
         after("AA08", day, vec![for_days, revoked(why())]),
         after("AA09", day, vec![EventKind::Voided { reason: None }]),

@@ -135,6 +135,9 @@ async fn stopped_at_each_step() {
     if let Ok(asked) = std::env::var(STOP) {
         return stops(&asked).await;
     }
+    if !crate::place::is_there() {
+        return;
+    }
     for ground in [Ground::Fresh, Ground::Merge] {
         let stage = Stage::set(ground, 450).await;
         let points = each(&stage, 1, stopped_once).await;
@@ -154,6 +157,9 @@ async fn stopped_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failed_at_each_step() {
+    if !crate::place::is_there() {
+        return;
+    }
     for ground in [Ground::Fresh, Ground::Merge] {
         let stage = Stage::set(ground, 0).await;
         let points = each(&stage, 2, failed_once).await;
@@ -174,6 +180,9 @@ async fn failed_once(stage: Arc<Stage>, nth: u64) -> Option<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conflict_at_each_step() {
+    if !crate::place::is_there() {
+        return;
+    }
     for ground in [Ground::Fresh, Ground::Merge] {
         let stage = Stage::set(ground, 0).await;
         let points = each(&stage, 3, conflict_once).await;

@@ -192,6 +192,9 @@ async fn reads(world: Arc<World>, codes: Vec<Code>, over: Arc<AtomicBool>) -> [u
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_at_once() {
+    if !crate::place::is_there() {
+        return;
+    }
     let disk = crate::place::folder();
     let (one, other) = (Arc::new(World::open(disk.path())), Arc::new(World::open(disk.path())));
     let campaign = one.campaign("open", open_partition()).await;
@@ -275,6 +278,9 @@ async fn two_at_once() {
 /// object in it, and refuse the write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_probe_one_store() {
+    if !crate::place::is_there() {
+        return;
+    }
     const STORES: usize = 8;
     const PROBES: usize = 40;
     let disk = crate::place::folder();
@@ -296,6 +302,9 @@ async fn many_probe_one_store() {
 /// has committed their number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_spares_what_may_still_be_committed() {
+    if !crate::place::is_there() {
+        return;
+    }
     let (disk, cast) = prepared(Ground::Fresh, 0).await;
     for step in ["before put coupons/_delta_log/", "before put coupons_by_holder/_delta_log/"] {
         let disk = copied(disk.path());

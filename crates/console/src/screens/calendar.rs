@@ -16,6 +16,7 @@ use crate::cursor;
 use crate::desk::Desk;
 use crate::index::{Counted, Listed};
 use crate::roles::Action;
+use crate::screens::campaigns::named;
 use crate::screens::customer::{CouponRow, coupon_row};
 use crate::text::Texts;
 use crate::trouble::Trouble;
@@ -107,7 +108,7 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         for view in ending {
             outstanding += view.counts().issued;
             match campaigns.len() < NAMED {
-                true => campaigns.push((view.campaign.id.to_string(), view.campaign.name.clone())),
+                true => campaigns.push(named(view)),
                 false => more += 1,
             }
         }

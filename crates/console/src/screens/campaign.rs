@@ -7,7 +7,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::campaign::{Batch, BatchKind};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::DAY_MS;
-use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
+use engine::{Activity, By, CampaignView, CountsView};
 use serde_json::{Value, json};
 
 use crate::chart::share as share_bar;
@@ -16,7 +16,7 @@ use crate::index::Counted;
 use crate::roles::Action;
 use crate::screens::audit::{Entry, entries};
 use crate::screens::campaigns::{Phase, bar, phase};
-use crate::screens::overview::activity_chart;
+use crate::screens::overview::{drawn, times};
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
 
@@ -88,12 +88,10 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
     let id = campaign_id(&id)?;
     let view = engine.campaign(&reader, &id).await?;
     let by_hour = desk.query.get("by") == Some("hour");
+    let by = if by_hour { By::Hour } else { By::Day };
     // Together: each counts what is new, and one count answers all of them.
-    let (counted, forecast, funnel) = tokio::try_join!(
-        counted(&desk, &view, by_hour),
-        forecast(&desk, &view),
-        funnel(&desk, &view)
-    )?;
+    let (counted, forecast, funnel) =
+        tokio::try_join!(counted(&desk, &view, by), forecast(&desk, &view), funnel(&desk, &view))?;
     let batches = engine.batches(&reader, &id, None, BATCHES).await?;
     let audited = match desk.may(Action::ReadAudit) {
         true => {
@@ -107,8 +105,8 @@ pub(crate) async fn page(desk: Desk, Path(id): Path<String>) -> Result<Response,
         t,
         phase: phase(&view, desk.now),
         bar: bar(t, &view),
-        chart: counted.as_ref().map(|it| drawn(&desk, it, by_hour)),
-        times: counted.as_ref().map(|it| times(t, it, by_hour)).unwrap_or_default(),
+        chart: counted.as_ref().map(|it| drawn(&desk, it, by)),
+        times: counted.as_ref().map(|it| times(t, it, by)).unwrap_or_default(),
         by_hour,
         forecast,
         funnel,
@@ -127,40 +125,11 @@ pub(crate) fn campaign_id(text: &str) -> Result<CampaignId, Trouble> {
 }
 
 /// Sums of today by the hour, or of a month by the day, in the zone of the campaign.
-async fn counted(
-    desk: &Desk,
-    view: &CampaignView,
-    by_hour: bool,
-) -> Result<Option<CountsView>, Trouble> {
-    let zone = &view.campaign.zone;
-    let (by, days) = if by_hour { (By::Hour, 1) } else { (By::Day, DAYS) };
+async fn counted(desk: &Desk, view: &CampaignView, by: By) -> Result<Option<CountsView>, Trouble> {
+    let (zone, days) = (&view.campaign.zone, if by == By::Hour { 1 } else { DAYS });
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), zone);
-    let request = CountsRequest {
-        campaign: Some(view.campaign.id.clone()),
-        by,
-        days: first..=Date::of(desk.now, zone),
-        zone: None,
-    };
-    Ok(desk.engine().activity(&desk.reader()?, request).await?)
-}
-
-fn drawn(desk: &Desk, view: &CountsView, by_hour: bool) -> String {
-    let t = desk.t;
-    let label = |it: &engine::CountsOfTime| match by_hour {
-        true => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
-        false => t.short_date(it.on),
-    };
-    let labels: Vec<String> = view.counts.iter().map(label).collect();
-    let title = if by_hour { t.chart_of_hours() } else { t.chart_of_days() };
-    activity_chart(t, &labels, view, title, desk.now)
-}
-
-fn times(t: Texts, view: &CountsView, by_hour: bool) -> Vec<(String, Activity)> {
-    let name = |it: &engine::CountsOfTime| match by_hour {
-        true => t.moment(it.begins_at, &view.zone),
-        false => t.date(it.on),
-    };
-    view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
+    let days = first..=Date::of(desk.now, zone);
+    desk.activity(Some(&view.campaign.id), by, days, zone).await
 }
 
 /// From the stock to the redemptions that were cancelled.
@@ -168,13 +137,8 @@ async fn funnel(desk: &Desk, view: &CampaignView) -> Result<Vec<Step>, Trouble> 
     let (t, counts, zone) = (desk.t, view.counts(), &view.campaign.zone);
     let longest = desk.now.plus_ms(-(CANCELLED_DAYS - 1) * DAY_MS);
     let first = Date::of(view.campaign.created_at.max(longest), zone);
-    let request = CountsRequest {
-        campaign: Some(view.campaign.id.clone()),
-        by: By::Day,
-        days: first..=Date::of(desk.now, zone),
-        zone: None,
-    };
-    let sums = desk.engine().activity(&desk.reader()?, request).await?;
+    let days = first..=Date::of(desk.now, zone);
+    let sums = desk.activity(Some(&view.campaign.id), By::Day, days, zone).await?;
     let issued = counts.issued + counts.redeemed;
     let of_issued = |count| t.of_issued(t.share(count, issued));
     // Of a shared code there is no stock to begin with.
@@ -213,14 +177,10 @@ async fn forecast(desk: &Desk, view: &CampaignView) -> Result<Option<String>, Tr
     if left == 0 || phase(view, desk.now) != Phase::Running {
         return Ok(None);
     }
-    let days = Date::of(desk.now.plus_ms(-DAY_MS), &desk.zone)..=desk.today();
-    let campaign = Some(view.campaign.id.clone());
-    let zone = Some(desk.zone.clone());
-    let request = CountsRequest { campaign, by: By::Hour, days, zone };
-    let Some(hours) = desk.engine().activity(&desk.reader()?, request).await? else {
-        return Ok(None);
-    };
     let since = desk.now.plus_ms(-DAY_MS);
+    let days = Date::of(since, &desk.zone)..=desk.today();
+    let hours = desk.activity(Some(&view.campaign.id), By::Hour, days, &desk.zone).await?;
+    let Some(hours) = hours else { return Ok(None) };
     let last_day = hours.counts.iter().filter(|it| it.ends_at > since);
     let issued: u64 = last_day.map(|it| it.activity.issued).sum();
     if issued == 0 {

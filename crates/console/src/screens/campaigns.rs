@@ -68,6 +68,11 @@ pub(crate) fn phase(view: &CampaignView, now: Millis) -> Phase {
     }
 }
 
+/// Its id and its name.
+pub(crate) fn named(view: &CampaignView) -> (String, String) {
+    (view.campaign.id.to_string(), view.campaign.name.clone())
+}
+
 /// The bar of a campaign: what became of its coupons.
 pub(crate) fn bar(t: Texts, view: &CampaignView) -> String {
     let counts = view.counts();
@@ -149,7 +154,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     desk.page(&page)
 }
 
-fn fits(view: &CampaignView, wanted: &str) -> bool {
+/// Whether it has these words, which are in lower case, in its name or its id, or this word as its code.
+pub(crate) fn fits(view: &CampaignView, wanted: &str) -> bool {
     let campaign = &view.campaign;
     wanted.is_empty()
         || campaign.name.to_lowercase().contains(wanted)

@@ -10,6 +10,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::coupon::{Event, EventKind, State};
 use coupon::ids::{OrderRef, Reason, UserId};
+use coupon::refusal::Refusal;
 use coupon::time::DAY_MS;
 use engine::{AdminChange, CouponView, Done, Expiry, Tier};
 use serde_json::json;
@@ -189,7 +190,7 @@ fn more(desk: &Desk, view: &CouponView, cancel_days: u16) -> Vec<String> {
     let (t, coupon) = (desk.t, &view.coupon);
     let mut more = Vec::new();
     if view.paused {
-        more.push(t.refused_paused().to_owned());
+        more.push(t.refusal(Refusal::Paused).to_owned());
     }
     if coupon.genesis().valid_from > desk.now {
         more.push(t.works_from(t.moment(coupon.genesis().valid_from, coupon.zone())));

@@ -14,7 +14,7 @@ use crate::desk::{Desk, to};
 use crate::fields::{Fields, encoded};
 use crate::index::Counted;
 use crate::roles::Action;
-use crate::screens::campaigns::{Phase, phase};
+use crate::screens::campaigns::{Phase, named, phase};
 use crate::screens::refused::Refused;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
@@ -85,8 +85,7 @@ async fn offered(desk: &Desk) -> Result<Vec<(String, String)>, Trouble> {
             && it.available() > 0
             && matches!(it.campaign.handout.as_str(), "shop" | "self")
     });
-    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
-    Ok(has.take(OFFERED).map(pair).collect())
+    Ok(has.take(OFFERED).map(named).collect())
 }
 
 impl Desk {

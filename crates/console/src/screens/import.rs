@@ -23,7 +23,7 @@ use crate::fields::{Fields, encoded};
 use crate::multipart::Upload;
 use crate::roles::Action;
 use crate::screens::campaign::campaign_id;
-use crate::screens::campaigns::{Phase, phase};
+use crate::screens::campaigns::{Phase, named, phase};
 use crate::screens::codes::file;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
@@ -43,8 +43,7 @@ struct ChoosePage<'a> {
 pub(crate) async fn choose(desk: Desk) -> Result<Response, Trouble> {
     let listed = desk.all_campaigns().await?;
     let open = listed.campaigns.iter().filter(|it| phase(it, desk.now) != Phase::Ended);
-    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
-    let campaigns = open.take(OFFERED).map(pair).collect();
+    let campaigns = open.take(OFFERED).map(named).collect();
     desk.page(&ChoosePage { d: &desk, t: desk.t, campaigns })
 }
 

@@ -2,14 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use askama::Template;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use coupon::calendar::Date;
+use coupon::calendar::{Date, Zone};
+use coupon::ids::CampaignId;
 use coupon::time::{DAY_MS, Millis};
-use engine::{Activity, By, CampaignView, CountsRequest, CountsView};
+use engine::{Activity, By, CampaignView, CountsOfTime, CountsRequest, CountsView};
 use serde_json::json;
 
 use crate::chart::{self, Line};
@@ -61,7 +63,7 @@ struct Row {
 pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let t = desk.t;
     let listed = desk.all_campaigns().await?;
-    let view = counts(&desk, By::Day, DAYS).await?;
+    let view = counts(&desk, DAYS).await?;
     let refused = refused(&desk, view.as_ref()).await?;
     let running: Vec<&CampaignView> = listed
         .campaigns
@@ -74,8 +76,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         today: view.as_ref().and_then(|view| Some(view.counts.last()?.activity)),
         refused_total: refused.iter().map(|(_, count)| count).sum(),
         refused,
-        chart: view.as_ref().map(|view| drawn(&desk, view)),
-        days: view.as_ref().map(|view| days(t, view)).unwrap_or_default(),
+        chart: view.as_ref().map(|view| drawn(&desk, view, By::Day)),
+        days: view.as_ref().map(|view| times(t, view, By::Day)).unwrap_or_default(),
         attention: attention(&desk).await?,
         ending: ending(&desk, &running),
         low: low(&desk, &running),
@@ -86,11 +88,24 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
 }
 
 /// Sums of the last `days` days, today too.
-pub(crate) async fn counts(desk: &Desk, by: By, days: i64) -> Result<Option<CountsView>, Trouble> {
+async fn counts(desk: &Desk, days: i64) -> Result<Option<CountsView>, Trouble> {
     let first = Date::of(desk.now.plus_ms(-(days - 1) * DAY_MS), &desk.zone);
-    let zone = Some(desk.zone.clone());
-    let request = CountsRequest { campaign: None, by, days: first..=desk.today(), zone };
-    Ok(desk.engine().activity(&desk.reader()?, request).await?)
+    desk.activity(None, By::Day, first..=desk.today(), &desk.zone).await
+}
+
+impl Desk {
+    /// Sums of one campaign or of all, of these days of a zone.
+    pub(crate) async fn activity(
+        &self,
+        campaign: Option<&CampaignId>,
+        by: By,
+        days: RangeInclusive<Date>,
+        zone: &Zone,
+    ) -> Result<Option<CountsView>, Trouble> {
+        let (campaign, zone) = (campaign.cloned(), Some(zone.clone()));
+        let request = CountsRequest { campaign, by, days, zone };
+        Ok(self.engine().activity(&self.reader()?, request).await?)
+    }
 }
 
 /// Attempts of today that were refused, by reason, the most frequent first.
@@ -109,32 +124,32 @@ async fn refused(desk: &Desk, view: Option<&CountsView>) -> Result<Vec<(String, 
     Ok(sums)
 }
 
-fn drawn(desk: &Desk, view: &CountsView) -> String {
-    let t = desk.t;
-    let labels: Vec<String> = view.counts.iter().map(|it| t.short_date(it.on)).collect();
-    activity_chart(t, &labels, view, t.chart_of_days(), desk.now)
-}
-
 /// Issued and redeemed, as two lines.
-pub(crate) fn activity_chart(
-    t: Texts,
-    labels: &[String],
-    view: &CountsView,
-    title: &str,
-    now: Millis,
-) -> String {
+pub(crate) fn drawn(desk: &Desk, view: &CountsView, by: By) -> String {
+    let t = desk.t;
+    let label = |it: &CountsOfTime| match by {
+        By::Hour => t.clock(it.begins_at, &view.zone).chars().take(5).collect(),
+        By::Day => t.short_date(it.on),
+    };
+    let labels: Vec<String> = view.counts.iter().map(label).collect();
+    let title = if by == By::Hour { t.chart_of_hours() } else { t.chart_of_days() };
     // Hours to come have a label and no value.
-    let past = || view.counts.iter().filter(|it| it.begins_at <= now);
+    let past = || view.counts.iter().filter(|it| it.begins_at <= desk.now);
     let values = |of: fn(&Activity) -> u64| past().map(|it| of(&it.activity)).collect();
     let lines = [
         Line { class: "issued", values: values(|it| it.issued) },
         Line { class: "redeemed", values: values(|it| it.redeemed) },
     ];
-    chart::lines(labels, &lines, title, |number| t.number(number))
+    chart::lines(&labels, &lines, title, |number| t.number(number))
 }
 
-fn days(t: Texts, view: &CountsView) -> Vec<(String, Activity)> {
-    view.counts.iter().rev().map(|it| (t.date(it.on), it.activity)).collect()
+/// The rows of the table beside the lines, the newest first.
+pub(crate) fn times(t: Texts, view: &CountsView, by: By) -> Vec<(String, Activity)> {
+    let name = |it: &CountsOfTime| match by {
+        By::Hour => t.moment(it.begins_at, &view.zone),
+        By::Day => t.date(it.on),
+    };
+    view.counts.iter().rev().map(|it| (name(it), it.activity)).collect()
 }
 
 fn ending(desk: &Desk, running: &[&CampaignView]) -> Vec<Row> {
@@ -205,7 +220,7 @@ pub(crate) async fn live(desk: Desk) -> Result<Response, Trouble> {
     let text = match fresh {
         Some((_, _, text)) => text.clone(),
         None => {
-            let view = counts(&desk, By::Day, 1).await?;
+            let view = counts(&desk, 1).await?;
             let refused: u64 = refused(&desk, view.as_ref()).await?.iter().map(|(_, n)| n).sum();
             let today =
                 view.and_then(|view| Some(view.counts.last()?.activity)).unwrap_or_default();

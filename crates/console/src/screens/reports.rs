@@ -10,7 +10,7 @@ use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
 use coupon::time::DAY_MS;
 use engine::{
-    Activity, By, CampaignView, CountsRequest, CountsView, RedeemedPosition, RedemptionEntry,
+    Activity, By, CampaignView, CountsView, RedeemedPosition, RedemptionEntry,
     RedemptionListRequest, RedemptionsRequest,
 };
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -23,7 +23,7 @@ use crate::fields::encoded;
 use crate::index::Counted;
 use crate::roles::Action;
 use crate::screens::codes::file;
-use crate::screens::overview::activity_chart;
+use crate::screens::overview::{drawn, times};
 use crate::text::Texts;
 use crate::trouble::Trouble;
 
@@ -89,55 +89,44 @@ fn asked(desk: &Desk) -> Result<Asked, Trouble> {
     Ok(Asked { days: from..=to, campaign: desk.query.may("campaign")?, zone })
 }
 
+/// One page of their redemptions.
+fn listed(asked: &Asked, after: Option<RedeemedPosition>) -> RedemptionListRequest {
+    let Asked { days, campaign, zone } = asked;
+    RedemptionListRequest {
+        order: None,
+        campaign: campaign.clone(),
+        days: Some(days.clone()),
+        zone: Some(zone.clone()),
+        after,
+        limit: PAGE,
+    }
+}
+
 /// `GET /console/reports`
 pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
     let (t, asked) = (desk.t, asked(&desk)?);
-    let request = CountsRequest {
-        campaign: asked.campaign.clone(),
-        by: By::Day,
-        days: asked.days.clone(),
-        zone: Some(asked.zone.clone()),
-    };
-    let counts = desk.engine().activity(&desk.reader()?, request).await?;
+    let Asked { days, campaign, zone } = &asked;
+    let counts = desk.activity(campaign.as_ref(), By::Day, days.clone(), zone).await?;
     let sum = counts.as_ref().map(CountsView::sum).unwrap_or_default();
     let skipped: usize = desk.query.may("skip")?.unwrap_or_default();
     let (by_campaign, has_more) = by_campaign(&desk, &asked, skipped).await?;
-    let request = RedemptionListRequest {
-        order: None,
-        campaign: asked.campaign.clone(),
-        days: Some(asked.days.clone()),
-        zone: Some(asked.zone.clone()),
-        after: desk
-            .query
-            .get("cursor")
-            .and_then(cursor::read)
-            .map(|(at, tie)| RedeemedPosition { at, tie }),
-        limit: PAGE,
-    };
-    let found = desk.engine().redemptions(&desk.reader()?, request).await?;
+    let after = desk.query.get("cursor").and_then(cursor::read);
+    let after = after.map(|(at, tie)| RedeemedPosition { at, tie });
+    let found = desk.engine().redemptions(&desk.reader()?, listed(&asked, after)).await?;
     let (rows, next) = found.map(|it| (it.redemptions, it.next)).unwrap_or_default();
-    let labels = |it: &engine::CountsView| -> Vec<String> {
-        it.counts.iter().map(|day| t.short_date(day.on)).collect()
-    };
     let page = ReportsPage {
         d: &desk,
         t,
-        from: asked.days.start().to_string(),
-        to: asked.days.end().to_string(),
+        from: days.start().to_string(),
+        to: days.end().to_string(),
         campaign: desk.query.shown("campaign"),
-        zone: asked.zone.name().to_owned(),
-        chart: counts
-            .as_ref()
-            .map(|it| activity_chart(t, &labels(it), it, t.chart_of_days(), desk.now)),
-        days: counts
-            .iter()
-            .flat_map(|counts| counts.counts.iter().rev())
-            .map(|day| (t.date(day.on), day.activity))
-            .collect(),
+        zone: zone.name().to_owned(),
+        chart: counts.as_ref().map(|it| drawn(&desk, it, By::Day)),
+        days: counts.as_ref().map(|it| times(t, it, By::Day)).unwrap_or_default(),
         sum,
         by_campaign,
         more_campaigns: has_more.then(|| desk.with("skip", &(skipped + CAMPAIGNS).to_string())),
-        rows: rows.iter().map(|entry| row(t, entry, &asked.zone)).collect(),
+        rows: rows.iter().map(|entry| row(t, entry, zone)).collect(),
         next: next.map(|next| desk.with("cursor", &cursor::written(next.at, &next.tie))),
         file: address(&asked),
         curl: desk.curl("GET", &format!("/v1/redemptions?{}", query(&asked)), &json!(null)),
@@ -164,19 +153,10 @@ async fn by_campaign(
         .collect();
     found.sort_by_key(|it| Reverse(it.counts().redeemed));
     let has_more = found.len() > skipped.saturating_add(CAMPAIGNS);
-    let reader = desk.reader()?;
-    let reads = found.into_iter().skip(skipped).take(CAMPAIGNS).map(|view| {
-        let request = CountsRequest {
-            campaign: Some(view.campaign.id.clone()),
-            by: By::Day,
-            days: asked.days.clone(),
-            zone: Some(asked.zone.clone()),
-        };
-        let reader = &reader;
-        async move {
-            let counts = desk.engine().activity(reader, request).await?;
-            Ok::<_, Trouble>(counts.map(|counts| (view, counts.sum())))
-        }
+    let reads = found.into_iter().skip(skipped).take(CAMPAIGNS).map(async |view| {
+        let (id, days) = (Some(&view.campaign.id), asked.days.clone());
+        let counts = desk.activity(id, By::Day, days, &asked.zone).await?;
+        Ok::<_, Trouble>(counts.map(|counts| (view, counts.sum())))
     });
     let sums: Vec<Option<(&CampaignView, Activity)>> =
         iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await?;
@@ -228,20 +208,13 @@ pub(crate) async fn download(desk: Desk) -> Result<Response, Trouble> {
     let asked = asked(&desk)?;
     let caller = desk.caller(Action::DownloadReport)?;
     let engine = Arc::clone(desk.engine());
-    let (days, zone) = (asked.days.clone(), Some(asked.zone.clone()));
-    let request = RedemptionListRequest {
-        order: None,
-        campaign: asked.campaign.clone(),
-        days: Some(days.clone()),
-        zone: zone.clone(),
-        after: None,
-        limit: PAGE,
-    };
+    let request = listed(&asked, None);
     let lines = match Arc::clone(&engine).redemption_file(&caller, request).await? {
         Some(lines) => lines,
         // A store that keeps no list has them all the same, with the same columns.
         None => {
-            let request = RedemptionsRequest { campaign: asked.campaign.clone(), days, zone };
+            let (campaign, days) = (asked.campaign.clone(), asked.days.clone());
+            let request = RedemptionsRequest { campaign, days, zone: Some(asked.zone.clone()) };
             engine.whole_redemption_file(&caller, request).await?
         }
     };

@@ -9,6 +9,7 @@ use engine::{Failure, RedemptionListRequest};
 
 use crate::desk::{Desk, to};
 use crate::fields::encoded;
+use crate::screens::campaigns::{fits, named};
 use crate::screens::refused::Refused;
 use crate::text::{Said, Texts};
 use crate::trouble::Trouble;
@@ -65,8 +66,8 @@ pub(crate) async fn page(desk: Desk) -> Result<Response, Trouble> {
         found.meant = meant(&desk, text).await?;
         found.refused = of_code(&desk, text).await?;
     }
-    if q.parse::<OrderRef>().is_ok() {
-        let wanted = Wanted { order: Some(q.to_owned()), ..Wanted::default() };
+    if let Ok(order) = q.parse::<OrderRef>() {
+        let wanted = Wanted { order: Some(order.to_string()), ..Wanted::default() };
         found.refused.extend(desk.refused(wanted, &desk.zone).await?);
     }
     found.is_empty = found.customer.is_none()
@@ -118,14 +119,8 @@ async fn customer(desk: &Desk, q: &str) -> Result<Option<String>, Trouble> {
 async fn campaigns(desk: &Desk, q: &str) -> Result<Vec<(String, String)>, Trouble> {
     let wanted = q.to_lowercase();
     let listed = desk.all_campaigns().await?;
-    let fits = listed.campaigns.iter().filter(|it| {
-        let campaign = &it.campaign;
-        campaign.name.to_lowercase().contains(&wanted)
-            || campaign.id.as_str().to_lowercase().contains(&wanted)
-            || campaign.shared_code.as_ref().is_some_and(|it| it.as_str().eq_ignore_ascii_case(q))
-    });
-    let pair = |it: &engine::CampaignView| (it.campaign.id.to_string(), it.campaign.name.clone());
-    Ok(fits.take(CAMPAIGNS).map(pair).collect())
+    let fitting = listed.campaigns.iter().filter(|it| fits(it, &wanted));
+    Ok(fitting.take(CAMPAIGNS).map(named).collect())
 }
 
 /// The code that was meant, if there is such a coupon.

@@ -275,21 +275,15 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
     };
     let named = invitation.name.as_ref().map(ToString::to_string);
     let typed = named.unwrap_or_else(|| fields.shown("name").to_owned());
-    let name: UserId = match typed.parse() {
-        Ok(name) => name,
-        Err(_) => {
-            let wrong = Some(t.name_rule().to_owned());
-            return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
-        }
-    };
+    let again =
+        |wrong: &str| welcome_page(&desk, link, Some(&invitation), &typed, Some(wrong.to_owned()));
+    let Ok(name) = typed.parse::<UserId>() else { return again(t.name_rule()) };
     if has_twin(&desk.engine().staff().await?, &name) {
-        let wrong = Some(t.name_has_twin().to_owned());
-        return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
+        return again(t.name_has_twin());
     }
     let password = fields.0.iter().find(|(field, _)| field == "password");
     let Ok(password) = Password::new(password.map_or("", |(_, value)| value.as_str())) else {
-        let wrong = Some(t.password_rule().to_owned());
-        return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
+        return again(t.password_rule());
     };
     let hash = match desk.console.passwords.hash(password).await {
         Ok(hash) => hash,
@@ -299,9 +293,9 @@ pub(crate) async fn enroll(desk: Desk, fields: Fields) -> Result<Response, Troub
         }
     };
     let account = match desk.engine().enroll_staff(&invitation, name, hash).await {
-        Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => {
-            let wrong = Some(t.name_taken().to_owned());
-            return welcome_page(&desk, link, Some(&invitation), &typed, wrong);
+        Err(Failure::Refused { refusal: Refusal::NameTaken, .. }) => return again(t.name_taken()),
+        Err(Failure::Refused { refusal: Refusal::Expired, .. }) => {
+            return welcome_page(&desk, link, None, "", None);
         }
         other => other?,
     };

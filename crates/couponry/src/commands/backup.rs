@@ -1,29 +1,34 @@
-//! `couponry backup`: copies the hot store and the keys as they are at one moment.
+//! `couponry backup`: copies both tiers and the keys, so that they fit together.
 
+mod cold;
 mod label;
 
-use std::fs::{self, File};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::cold::Patience;
 use clap::Args;
-use cold::Patience;
 use command_line::{Progress, Work};
 use hot::HotStore;
 use hot_sqlite::FILE_NAME;
+use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, delete};
 
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::output::{self, thousands};
-use crate::settings::{Hot, SETTINGS_FILE, SPACES, Settings};
+use crate::settings::{Cold, SETTINGS_FILE, SPACES, Settings};
 use crate::{files, open};
 
+pub(crate) use cold::COLD;
 pub(crate) use label::Label;
 
-/// Copy the hot store and the keys to a new folder
+/// Copy both tiers and the keys to a new folder
 ///
-/// You can run this while `serve` is running. The copy has everything that was acknowledged before
-/// this command started. The folder gets its name when it is complete.
+/// You can run this while `serve` and `compact` are running. The copy has everything that was
+/// acknowledged before this command started. The folder gets its name when it is complete. Checks
+/// first that the disk has room, and leaves --free-min-mib of it free.
 ///
 /// Keep the backup in a safe place. Anyone with the keys can make valid codes. If you lose the keys,
 /// all codes stop working.
@@ -31,153 +36,188 @@ pub(crate) use label::Label;
 /// The backup contains the webhooks with their secrets, if there are any, and the spaces of the data folder, each
 /// in spaces/NAME.
 ///
-/// The backup does not contain the finished coupons of the cold tier. Copy that folder after the
-/// backup, or mirror it all the time; its files never change, except the small files
-/// `_delta_log/_last_checkpoint`. `couponry restore` needs both.
+/// The archived coupons in the folder `cold` never change. If it is on the same disk, the backup has them as hard links,
+/// which take no space. On another disk it shares them with the earlier backups in the same folder. So copy backups to
+/// another machine, with a tool that keeps hard links (`rsync -aH`). A cold tier in a bucket is not
+/// copied: let the bucket keep versions or a replica.
 ///
 /// This command cannot back up a cluster: use `nodetool snapshot` on every node, and copy the folder
 /// `keys` and the cold tier.
 #[derive(Args)]
 #[command(after_help = "\
-Exit codes: 0 copied, 1 failed, 2 usage error, 3 a space could not be copied.
+Exit codes: 0 copied, 1 failed, 2 usage error, 3 a space or a cold tier could not be copied.
 
-Example:
-  couponry backup /backup/couponry-$(date +%F)")]
+Examples:
+  couponry backup /backup/couponry-$(date +%F)
+  couponry backup /backup/couponry-$(date +%FT%H%M) --keep 12")]
 pub(crate) struct BackupArgs {
     /// Folder to create; it must not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// Then delete the oldest backups of this store in the same folder, and keep N with the new one
+    ///
+    /// Deletes nothing if a space or a cold tier could not be copied.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+}
+
+/// A store that is copied, and its folder in the backup.
+struct Part {
+    within: PathBuf,
+    settings: Settings,
+    /// `None` if its cold tier is in a bucket.
+    archived: Option<ColdFolder>,
 }
 
 pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended, CliError> {
-    match settings.hot.value {
-        Hot::Sqlite => {}
-        Hot::Cql(_) => {
-            return Err(CliError::usage(
-                "this command cannot back up a cluster: take a snapshot on every node (nodetool \
-                 snapshot), and copy the folder `keys` and the cold tier",
-            ));
-        }
-    }
+    settings.must_be_sqlite(
+        "this command cannot back up a cluster: take a snapshot on every node (nodetool snapshot), \
+         and copy the folder `keys` and the cold tier",
+    )?;
     open::must_be_there(settings)?;
     let to = &args.folder;
     if to.exists() {
         return Err(CliError::new(format!("{} is there already: name a new folder", to.display())));
     }
-    let part = output::with_part(to);
-    if part.exists() {
-        if !is_unfinished(&part) {
-            let what = "is no unfinished backup: move it away, or name another folder";
-            return Err(CliError::new(format!("{} {what}", part.display())));
+    files::private_folder(files::parent(to))?;
+    let draft = BackupDraft::begin(to).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => CliError::new(format!(
+            "{} is no unfinished backup, or another process makes it: move it away, or name \
+             another folder",
+            output::with_part(to).display()
+        )),
+        _ => CliError::cannot("make", to)(error),
+    })?;
+    let (mut said, mut missing) = (Vec::new(), Vec::new());
+    let earlier = earlier(settings, to);
+    let parts = parts(settings, earlier.first(), &mut missing);
+    must_have_room(&parts, draft.folder())?;
+    for part in parts {
+        let folder = draft.folder().join(&part.within);
+        let name = part.settings.space.value.clone();
+        match (copy(part, &folder, &mut missing).await, name) {
+            (Ok(what), _) => said.push(what),
+            (Err(error), Some(name)) if settings.space.value.is_none() => {
+                files::remove_folder(&folder)?;
+                missing.push(format!("the space {name} is NOT in it: {error}"));
+            }
+            (Err(error), _) => return Err(error),
         }
-        files::remove_folder(&part)?;
     }
-    copy(settings, &part).await?;
-    let spaces = copy_spaces(settings, &part).await?;
-    // The names of these folders too, before the backup has its own.
-    files::sync_folder(&part)?;
-    publish(&part, to)?;
-    let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
-    let also = match spaces.copied.is_empty() {
-        true => String::new(),
-        false => format!("; the same of the spaces {}", spaces.copied.join(", ")),
-    };
-    output::say(&format!(
-        "{}: the hot store ({} bytes) and the keys; the cold tier in {} is not in it{also}",
-        to.display(),
-        thousands(bytes),
-        settings.cold.value
-    ))?;
-    for (name, why) in &spaces.failed {
-        output::note(&format!("the space {name} is NOT in it: {why}"));
+    draft.publish().map_err(CliError::cannot("make", to))?;
+    output::say(&format!("{}: {}", to.display(), said.join("; ")))?;
+    missing.iter().for_each(|sentence| output::note(sentence));
+    if !missing.is_empty() {
+        return Ok(Ended::Partly);
     }
-    Ok(if spaces.failed.is_empty() { Ended::Done } else { Ended::Partly })
+    let kept = args.keep.map_or(usize::MAX, |keep| keep as usize - 1);
+    for old in earlier.iter().skip(kept) {
+        delete(old).map_err(CliError::cannot("delete", old))?;
+    }
+    Ok(Ended::Done)
 }
 
-async fn copy(settings: &Settings, part: &Path) -> Result<(), CliError> {
+/// The store of the settings, and if that is the main one, the spaces.
+fn parts(settings: &Settings, earlier: Option<&PathBuf>, missing: &mut Vec<String>) -> Vec<Part> {
+    let part = |within: PathBuf, settings: Settings| {
+        let archived = match &settings.cold.value {
+            Cold::Folder(folder) => {
+                let earlier = earlier.map(|it| it.join(&within).join(COLD));
+                Some(ColdFolder { folder: folder.clone(), earlier })
+            }
+            Cold::Bucket(_) => None,
+        };
+        Part { within, settings, archived }
+    };
+    let mut parts = vec![part(PathBuf::new(), settings.clone())];
+    let has_spaces = settings.space.value.is_none();
+    for name in has_spaces.then(|| settings.spaces_there()).into_iter().flatten() {
+        match settings.of_space(&name) {
+            Ok(space) => parts.push(part(Path::new(SPACES).join(name.as_str()), space)),
+            Err(error) => missing.push(format!("the space {name} is NOT in it: {error}")),
+        }
+    }
+    parts
+}
+
+/// The complete backups of this store that are in the same folder, the newest first.
+fn earlier(settings: &Settings, to: &Path) -> Vec<PathBuf> {
+    let store = Label::store(settings);
+    let entries = fs::read_dir(files::parent(to)).into_iter().flatten().flatten();
+    let of_store = |folder: PathBuf| {
+        let label = Label::read(&folder).ok().flatten().filter(|it| it.store == store)?;
+        let is_whole = folder.extension().is_none_or(|it| it != "part");
+        (is_whole && folder.join(FILE_NAME).is_file()).then_some((label.at, folder))
+    };
+    let mut found: Vec<_> = entries.filter_map(|entry| of_store(entry.path())).collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, folder)| folder).collect()
+}
+
+/// # Errors
+/// With the backup, the disk of its folder would have less space than a store leaves free.
+fn must_have_room(parts: &[Part], to: &Path) -> Result<(), CliError> {
+    let mut need = 0;
+    for Part { settings, archived, .. } in parts {
+        let size = |name| settings.data.value.join(name).metadata().map_or(0, |about| about.len());
+        need += [FILE_NAME, "hot.db-wal", files::WEBHOOKS].map(size).iter().sum::<u64>();
+        // A cold tier that cannot be read is named when it is copied.
+        need += archived.as_ref().and_then(|it| it.new_bytes(to).ok()).unwrap_or_default();
+    }
+    need += parts[0].settings.free_min_mib.value << 20;
+    let free =
+        files::free_bytes(to).map_err(Into::into).map_err(CliError::cannot("look at", to))?;
+    if free >= need {
+        return Ok(());
+    }
+    let mib = |bytes: u64| thousands(bytes.div_ceil(1 << 20));
+    Err(CliError::new(format!(
+        "the disk of {} has {} MiB free, and needs {} with this backup: free {} MiB more, such as by deleting old \
+         backups, or name a folder on another disk",
+        to.display(),
+        thousands(free >> 20),
+        mib(need),
+        mib(need - free)
+    )))
+}
+
+/// Copies one store. Returns what it has copied, and adds what is `missing`.
+async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String, CliError> {
+    let Part { settings, archived, .. } = part;
     let data = &settings.data.value;
-    files::private_folder(part)?;
+    files::private_folder(to)?;
     let keys = Keys::load(data)?;
-    let cold = open::cold(settings, Patience::Work)?;
-    let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
-    let engine = open::engine_over(Arc::clone(&store) as Arc<dyn HotStore>, cold, &keys);
+    let cold = open::cold(&settings, Patience::Work)?;
+    let store = Arc::new(open::sqlite(&settings, &keys, &cold)?);
+    let hot = Arc::clone(&store) as Arc<dyn HotStore>;
+    let engine = open::engine_over(hot, Arc::clone(&cold), &keys);
     // Before the store is copied, so that the copy has all that is counted.
-    Label::of(&engine).await?.write(part)?;
+    Label::of(&settings, &engine).await?.write(to)?;
     let progress = Progress::new(Work::BackUp, None, false);
-    progress.during(store.back_up(&part.join(FILE_NAME))).await?;
-    drop(progress);
+    progress.during(store.back_up(&to.join(FILE_NAME))).await?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
-    copy_webhooks(data, part)?;
+    let webhooks = data.join(files::WEBHOOKS);
+    webhooks::backup(&webhooks, &to.join(files::WEBHOOKS)).map_err(CliError::of)?;
     // After the store, so that the copy has the key of every batch in it.
     for folder in files::BESIDE_THE_STORE {
-        files::copy_folder(&data.join(folder), &part.join(folder))?;
+        files::copy_folder(&data.join(folder), &to.join(folder))?;
     }
-    files::sync_folder(part)
-}
-
-#[derive(Default)]
-struct Spaces {
-    copied: Vec<String>,
-    /// With the reason. The others are in the backup.
-    failed: Vec<(String, CliError)>,
-}
-
-async fn copy_spaces(settings: &Settings, part: &Path) -> Result<Spaces, CliError> {
-    let mut spaces = Spaces::default();
-    if settings.space.value.is_some() {
-        return Ok(spaces);
+    if settings.space.value.is_some() && data.join(SETTINGS_FILE).is_file() {
+        copy_file(&data.join(SETTINGS_FILE), &to.join(SETTINGS_FILE)).map_err(CliError::of)?;
     }
-    for name in settings.spaces_there() {
-        let to = part.join(SPACES).join(name.as_str());
-        let copied = async {
-            let space = settings.placed_in(&name)?;
-            copy(&space, &to).await?;
-            let own = space.data.value.join(SETTINGS_FILE);
-            if own.is_file() {
-                files::copy_file(&own, &to.join(SETTINGS_FILE))?;
-            }
-            files::sync_folder(&to)
-        };
-        match copied.await {
-            Ok(()) => spaces.copied.push(name.to_string()),
-            Err(why) => {
-                if to.exists() {
-                    files::remove_folder(&to)?;
-                }
-                spaces.failed.push((name.to_string(), why));
-            }
+    let copied = progress.during(cold::copy(store.as_ref(), &cold, archived, to)).await;
+    let copied = copied.or_else(|error| {
+        let folder = to.join(COLD);
+        missing.push(format!("the cold tier in {} is NOT in it: {error}", settings.cold.value));
+        if folder.exists() {
+            files::remove_folder(&folder).map(|()| String::new())
+        } else {
+            Ok(String::new())
         }
-    }
-    if part.join(SPACES).exists() {
-        files::sync_folder(&part.join(SPACES))?;
-    }
-    Ok(spaces)
-}
-
-/// Copies the file of webhooks, if there is one.
-fn copy_webhooks(data: &Path, part: &Path) -> Result<(), CliError> {
-    let (file, copy) = (data.join(files::WEBHOOKS), part.join(files::WEBHOOKS));
-    webhooks::backup(&file, &copy).map(drop).map_err(CliError::of)
-}
-
-/// Whether a folder has only what a killed backup leaves behind.
-fn is_unfinished(part: &Path) -> bool {
-    let is_ours = |entry: fs::DirEntry| {
-        let name = entry.file_name();
-        let beside = files::BESIDE_THE_STORE.iter().chain(&[SPACES]).any(|folder| name == *folder);
-        let ours = ["hot.", "webhooks.", label::FILE];
-        beside || ours.iter().any(|it| name.as_encoded_bytes().starts_with(it.as_bytes()))
-    };
-    fs::read_dir(part).is_ok_and(|entries| entries.flatten().all(is_ours))
-}
-
-/// Gives the complete backup its name, durably.
-fn publish(part: &Path, to: &Path) -> Result<(), CliError> {
-    let parent = match to.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::rename(part, to)
-        .and_then(|()| File::open(parent)?.sync_all())
-        .map_err(CliError::cannot("make", to))
+    })?;
+    files::sync_folder(to)?;
+    let bytes = to.join(FILE_NAME).metadata().map_or(0, |about| about.len());
+    let space = settings.space.value.as_ref();
+    let space = space.map(|name| format!(" of the space {name}")).unwrap_or_default();
+    Ok(format!("the hot store{space} ({} bytes), the keys{copied}", thousands(bytes)))
 }

@@ -13,6 +13,7 @@ use hot::{Fact, HotStore};
 use hot_sqlite::FILE_NAME;
 
 use self::stores::{Store, StoreAddress};
+use crate::cql::NotOpen;
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
 use crate::settings::Settings;
@@ -75,7 +76,7 @@ pub(crate) async fn run(settings: &Settings, args: &CopyArgs) -> Result<Ended, C
         true => error,
         false => error.and("--live copies while it runs, for a first pass"),
     })?;
-    must_have_every_key(from.hot(), &keys).await?;
+    open::must_have_every_key(from.hot(), &keys).await.map_err(NotOpen::cli_error)?;
     let to = stores::opened(settings, target, &keys, archive, args.verify).await?;
     if args.verify {
         compared(&from, &to).await?;
@@ -115,16 +116,6 @@ fn may_be_source(source: &StoreAddress, target: &StoreAddress) -> Result<(), Cli
             }
         }
         StoreAddress::Cql(_) => Ok(()),
-    }
-}
-
-async fn must_have_every_key(source: &dyn HotStore, keys: &Keys) -> Result<(), CliError> {
-    match open::missing_keys(source, &keys.ring()).await?.first() {
-        None => Ok(()),
-        Some(id) => Err(CliError::new(format!(
-            "a batch was minted with code key {id}, which is not in {}: put it there first",
-            keys.folder().display()
-        ))),
     }
 }
 

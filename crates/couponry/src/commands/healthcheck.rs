@@ -7,7 +7,7 @@ use api::outbound;
 use clap::Args;
 use reqwest::Url;
 
-use crate::failure::{CliError, Ended, cause};
+use crate::failure::{CliError, Ended, no_answer};
 use crate::output;
 use crate::settings::Settings;
 
@@ -43,18 +43,11 @@ pub(crate) async fn run(settings: &Settings, args: &HealthArgs) -> Result<Ended,
     let client =
         client.map_err(|error| CliError::new(format!("cannot make the request: {error}")))?;
     let answer = client.get(url.clone()).send().await;
-    let answer =
-        answer.map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error))))?;
+    let answer = answer
+        .map_err(|error| CliError::new(format!("FAIL {url}: {}", no_answer(&error, TIMEOUT))))?;
     match answer.status() {
         status if status.is_success() => output::done(&format!("ok {url}: {}", status.as_u16())),
         status => Err(CliError::new(format!("FAIL {url}: it answers {status}"))),
-    }
-}
-
-fn no_answer(error: &reqwest::Error) -> String {
-    match error.is_timeout() {
-        true => format!("no answer within {} s", TIMEOUT.as_secs()),
-        false => cause(error),
     }
 }
 

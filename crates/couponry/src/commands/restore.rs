@@ -18,7 +18,7 @@ use crate::compaction::{self, Alone};
 use crate::cql::{NotOpen, Waiting};
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
-use crate::settings::{Hot, Settings};
+use crate::settings::Settings;
 use crate::{files, open, output, serve};
 
 /// Restore a backup
@@ -77,7 +77,9 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
     };
     if let Some(from) = &args.folder {
         question::must_be_wanted(settings, from, args.yes).await?;
-        folder::put_back(data, from)?;
+        // First: a store without its cold tier is refused, so a restore that is killed here is run again.
+        folder::cold(settings, from).await?;
+        folder::hot(data, from)?;
     }
     let cold = open::cold(settings, Patience::Work)?;
     let keys = Keys::load(data)?;
@@ -93,15 +95,10 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
     let Some(from) = &args.folder else {
         return open::must_be_there(settings);
     };
-    match settings.hot.value {
-        Hot::Sqlite => {}
-        Hot::Cql(_) => {
-            return Err(CliError::usage(
-                "a backup folder contains no cluster: restore the snapshot of the cluster, then \
-                 run `couponry restore` without DIR",
-            ));
-        }
-    }
+    settings.must_be_sqlite(
+        "a backup folder contains no cluster: restore the snapshot of the cluster, then run \
+         `couponry restore` without DIR",
+    )?;
     if !from.join(FILE_NAME).exists() {
         return Err(CliError::new(format!(
             "there is no {FILE_NAME} in {}: name a folder that `couponry backup` created",
@@ -159,6 +156,7 @@ async fn brought_together(
     }
     let reconciled = match cold.version().await.map_err(CliError::of)? {
         Some(_) => {
+            reconcile::finish_side_table(store, cold).await?;
             let since = reconcile::since(store, cold, args).await?;
             reconcile::run(store, cold, since).await?
         }

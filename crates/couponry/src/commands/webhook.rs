@@ -52,8 +52,8 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
     });
     let secrets = secrets.transpose()?;
     let stop = serve::stopped()?;
-    let cannot = format!("cannot listen on {}", args.on);
-    let listener = TcpListener::bind(args.on).await.map_err(CliError::because(cannot))?;
+    let bound = TcpListener::bind(args.on).await;
+    let listener = bound.map_err(CliError::listening(args.on, "--on"))?;
     let address = listener.local_addr().map_err(CliError::because("cannot listen"))?;
     output::say_json(&serde_json::json!({"url": format!("http://{address}/")}))?;
     let status = args.status;

@@ -1,8 +1,6 @@
 //! Key files: TOML that only its owner can read, one file a key.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::Path;
 
 use coupon::calendar::{format_instant, parse_instant};
@@ -10,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CODE_KEY_LEN, Key, Kind, TOKEN_KEY_LEN};
 use crate::failure::CliError;
+use crate::files;
+use crate::output::Out;
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,11 +24,10 @@ struct KeyText {
 }
 
 /// Locks the folder while keys are made, so that two processes do not both make the first.
-pub(super) fn lock(folder: &Path) -> Result<File, CliError> {
+pub(super) fn locked(folder: &Path) -> Result<File, CliError> {
     let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let locked = file.and_then(|file| file.lock().map(|()| file));
-    locked.map_err(CliError::cannot("lock", &path))
+    let file = files::lock_file(&path)?;
+    file.lock().map(|()| file).map_err(CliError::cannot("lock", &path))
 }
 
 /// Oldest first.
@@ -83,23 +82,12 @@ pub(super) fn write(key: &Key) -> Result<(), CliError> {
         retired_at: key.retired_at.map(format_instant),
         secret: hex(&key.secret),
     };
-    let text = toml::to_string(&text).map_err(CliError::of)?;
-    let staged = key.path.with_extension("new");
-    let wrote = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&staged)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&staged, &key.path)?;
-        match key.path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
-    };
-    wrote().map_err(CliError::cannot("write", &key.path))
+    let mut out = Out::file(&key.path)?;
+    out.put(&toml::to_string(&text).map_err(CliError::of)?)?;
+    out.finish()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -72,14 +72,14 @@ fn moved_to(to: &str) -> CliError {
 }
 
 /// Refuses a store with a batch whose key is missing: its codes would be refused as forgeries.
-pub(super) async fn must_have_every_key(
-    settings: &Settings,
-    store: &dyn HotStore,
-    keys: &Keys,
-) -> Result<(), NotOpen> {
+pub(crate) async fn must_have_every_key(store: &dyn HotStore, keys: &Keys) -> Result<(), NotOpen> {
     match missing_keys(store, &keys.ring()).await?.first() {
         None => Ok(()),
-        Some(id) => Err(no_key(settings, *id).into()),
+        Some(id) => Err(NotOpen::Never(CliError::new(format!(
+            "a batch was minted with code key {id}, which is not in {}: put code-{id}.key there, \
+             from a backup or another machine",
+            keys.folder().display()
+        )))),
     }
 }
 
@@ -105,17 +105,5 @@ pub(crate) fn no_keys(data: &Path) -> CliError {
         "there are no keys in {}: copy the folder `keys` from another machine; on a new cluster \
          `couponry serve` makes them",
         data.join("keys").display()
-    ))
-}
-
-fn no_key(settings: &Settings, id: KeyId) -> CliError {
-    let folder = settings.data.value.join("keys");
-    let from = match settings.hot.value {
-        Hot::Sqlite => format!("put code-{id}.key back from a backup"),
-        Hot::Cql(_) => "copy the folder `keys` from another machine".to_owned(),
-    };
-    let folder = folder.display();
-    CliError::new(format!(
-        "a batch was minted with code key {id}, which is not in {folder}: {from}"
     ))
 }

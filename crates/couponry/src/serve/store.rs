@@ -1,6 +1,6 @@
 //! One store that is served: its application, and its tasks in the background.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +92,7 @@ impl Store {
         notices.extend(to_webhooks.transpose()?);
         let access = Access { attempts, webhooks, ..access };
         let console = console::console(settings, &opened, &access, &tokens)?;
+        let access = Access { has_console: console.is_some(), ..access };
         let settings = settings.clone();
         Ok(Store { settings, opened, access, tokens, notices, console, posting, alone })
     }
@@ -229,9 +230,7 @@ fn background(
 /// Locks the data folder against another `serve`: each of two services would remember what the
 /// other changes.
 pub(crate) fn only_one(data: &Path) -> Result<File, CliError> {
-    let path = data.join("serve.lock");
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-    let mut file = file.map_err(CliError::cannot("lock", &path))?;
+    let mut file = files::lock_file(&data.join("serve.lock"))?;
     if file.try_lock().is_err() {
         let mut holder = String::new();
         // The number helps people; the message is right without it.

@@ -1,26 +1,14 @@
 use coupon::calendar::{Date, Zone, parse_instant};
 use coupon::coupon::{Coupon, Event, EventKind, Genesis};
-use coupon::ids::{Actor, OperationId};
 use coupon::time::{DAY_MS, Day, Millis};
 
 use super::coupons::{first_partition, last_partition};
 use super::redemptions::made_on;
 use super::*;
+use crate::testing::{day, event, genesis, zone};
 
 fn at(text: &str) -> Millis {
     parse_instant(text).unwrap()
-}
-
-fn day(text: &str) -> Date {
-    text.parse().unwrap()
-}
-
-fn zone(name: &str) -> Zone {
-    name.parse().unwrap()
-}
-
-fn event(at: Millis, kind: EventKind) -> Event {
-    Event { at, actor: Actor::new("shop:till-4"), operation: OperationId(1), kind }
 }
 
 fn redeemed(at: Millis, order: &str) -> Event {
@@ -33,15 +21,7 @@ fn cancelled(at: Millis, order: &str, reason: Option<&str>) -> Event {
 }
 
 fn coupon(expires_at: Millis, events: Vec<Event>) -> Coupon {
-    let genesis = Genesis {
-        code: "U0001".parse().unwrap(),
-        campaign: "c".parse().unwrap(),
-        batch: "b".parse().unwrap(),
-        valid_from: Millis(0),
-        expires_at,
-        zone: zone("Asia/Seoul"),
-        created_at: Millis(0),
-    };
+    let genesis = genesis("U0001", expires_at, &zone("Asia/Seoul"));
     Coupon::of(genesis, events, None, 1, expires_at)
 }
 

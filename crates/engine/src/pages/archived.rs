@@ -15,9 +15,9 @@ use crate::Engine;
 use crate::archive::in_time;
 use crate::failure::Failure;
 
-/// Most archived coupons that one page of a campaign or of an expiry span may read, by the
-/// statistics of their files: some seconds. The coupons of one holder have a table of their own.
-const ARCHIVED_MAX: u64 = 10_000_000;
+/// Most archived coupons that one page may read, by the statistics of their files: some seconds. The coupons of one
+/// holder have a table of their own.
+pub(crate) const ARCHIVED_MAX: u64 = 10_000_000;
 
 /// Archived coupons of one holder that are looked up at a time.
 const LOOKED_UP: usize = 64;

@@ -13,27 +13,16 @@ use crate::Engine;
 use crate::failure::Failure;
 
 impl Engine {
-    /// Removes the coupons whose rows hot still has: hot lists them, at another position.
-    pub(super) async fn not_in_hot(
+    /// Leaves out those of whose coupons hot still has rows: hot lists them, at another position. `of` names the
+    /// partition and the coupon of each.
+    pub(crate) async fn not_in_hot<T>(
         &self,
-        mut archived: Vec<Archived>,
-    ) -> Result<Vec<Archived>, Failure> {
-        let keys = archived.iter().map(|archived| (archived.day, archived.coupon.code()));
-        let versions = self.versions_in_hot(keys).await?;
-        archived.retain(|Archived { coupon, .. }| {
-            versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
-        });
-        Ok(archived)
-    }
-
-    /// The versions of those coupons that have rows in hot, in the partitions that are named.
-    pub(crate) async fn versions_in_hot<'a>(
-        &self,
-        keys: impl Iterator<Item = (Day, &'a Code)>,
-    ) -> Result<HashMap<Code, u64>, Failure> {
+        mut found: Vec<T>,
+        of: impl Fn(&T) -> (Day, &Coupon),
+    ) -> Result<Vec<T>, Failure> {
         let mut by_day: BTreeMap<Day, Vec<Code>> = BTreeMap::new();
-        for (day, code) in keys {
-            by_day.entry(day).or_default().push(code.clone());
+        for (day, coupon) in found.iter().map(&of) {
+            by_day.entry(day).or_default().push(coupon.code().clone());
         }
         let mut versions: HashMap<Code, u64> = HashMap::new();
         for (day, mut codes) in by_day {
@@ -42,7 +31,11 @@ impl Engine {
             let rows = self.hot.coupons_of(day, codes).await?;
             versions.extend(rows.iter().map(|coupon| (coupon.code().clone(), coupon.version())));
         }
-        Ok(versions)
+        found.retain(|it| {
+            let (_, coupon) = of(it);
+            versions.get(coupon.code()).is_none_or(|version| *version < coupon.version())
+        });
+        Ok(found)
     }
 
     pub(super) async fn snapshots(

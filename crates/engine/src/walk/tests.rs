@@ -13,18 +13,16 @@ use coupon::code::{Code, CodeText};
 use coupon::coupon::{Coupon, Genesis};
 use coupon::ids::{Actor, OperationId};
 use coupon::imported::{ImportRun, ImportedState, arrive};
-use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
-use hot::{ColdMark, HotStore, Partitions};
+use hot::{ColdMark, Partitions};
 use hot_sqlite::SqliteHot;
-use router::Router;
 use tempfile::TempDir;
 
 use super::*;
 use crate::import::{FileFormat, ImportRequest};
-use crate::testing::admin;
-use crate::{AdminChange, CampaignDraft, Clock, ColdArchive, Expiry, SetClock, SystemClock};
+use crate::testing::{admin, clock, opened};
+use crate::{AdminChange, CampaignDraft, Clock, Expiry};
 
 /// A walk reads each of the partitions below in about ten chunks.
 const SMALL: usize = 40;
@@ -65,10 +63,8 @@ pub(super) async fn meanwhile(read: Read) {
     }
 }
 
-/// A little after the clock of the machine that writes the files, so that replaced files are swept
-/// at once.
 fn now() -> Millis {
-    SystemClock.now().plus_ms(3_600_000)
+    clock().now()
 }
 
 /// Noon of the day `days` days before today.
@@ -85,29 +81,12 @@ struct World {
 impl World {
     fn open(at: &Path) -> World {
         // Longer than the machine stops for while it does other things.
-        let long = Duration::from_secs(300);
-        let options = cold::Options {
-            retention: Duration::ZERO,
-            look_up_max: long,
-            ..cold::Options::default()
-        };
-        let cold = Arc::new(ColdStore::on_folder(&at.join("cold"), options));
-        let options = hot_sqlite::Options {
-            free_min_bytes: 0,
-            write_timeout: long,
-            ..hot_sqlite::Options::default()
-        };
-        let keys = || vec![CodeKey::new(*b"the tests' key..")];
-        let archive = Arc::new(ColdArchive(Arc::clone(&cold)));
-        let hot = SqliteHot::open(&at.join("hot"), keys(), archive, options);
-        let hot = Arc::new(hot.unwrap());
-        let engine = Engine::new(
-            Arc::clone(&hot) as Arc<dyn HotStore>,
-            Arc::clone(&cold),
-            Router::new(keys()),
-            Arc::new(SetClock::at(now())),
-        );
-        World { engine: Arc::new(engine), hot, cold }
+        let look_up_max = Duration::from_secs(300);
+        let options =
+            cold::Options { retention: Duration::ZERO, look_up_max, ..Default::default() };
+        let (engine, hot) = opened(at, options, *b"the tests' key..", &clock());
+        let cold = Arc::clone(engine.cold());
+        World { engine, hot, cold }
     }
 
     async fn campaign(&self, id: &str, stock: u64, partition: Day) {

@@ -17,7 +17,7 @@ use crate::query::Limits;
 #[derive(Parser)]
 #[command(
     name = "couponry-history",
-    version,
+    version = env!("COUPONRY_VERSION"),
     max_term_width = 100,
     subcommand_precedence_over_arg = true,
     after_help = "\

@@ -230,7 +230,7 @@ fn line(number: u64, day: Day) -> ImportLine {
             holder: Some(holder),
             issued_at: Some(Millis(at.0 - DAY_MS)),
             at,
-            order: Some(format!("order-{number}").parse().unwrap()),
+            order: Some(format!("주문-{number}").parse().unwrap()),
         },
     };
     ImportLine { code: code(number), valid_from: Millis(0), expires_at: day.end(), imported_state }

@@ -32,17 +32,22 @@ pub fn of(applied: &Applied) -> &Coupon {
     &applied.snapshot.as_ref().expect("the answer has a coupon").coupon
 }
 
+/// An order, in the words of a shop in Seoul. No store may take it for ASCII.
 pub fn order(text: &str) -> OrderRef {
-    text.parse().unwrap()
+    format!("주문:{text}").parse().unwrap()
 }
 
-/// An order of this user and of nobody else: orders are ASCII.
+/// An order of this user and of nobody else.
 pub fn order_of(user: &UserId) -> String {
-    user.as_str().chars().filter(char::is_ascii).collect()
+    user.to_string()
 }
 
+/// The name of a request, which is no ASCII, except that of a replacement.
 pub fn reference(text: &str) -> Option<IssueRef> {
-    Some(text.parse().unwrap())
+    match text.starts_with("replaces:") {
+        true => text.parse().ok(),
+        false => format!("요청:{text}").parse().ok(),
+    }
 }
 
 pub fn redeem(by: &UserId, at: &str) -> Action {

@@ -16,8 +16,7 @@ use crate::coupon_row::CouponRow;
 use crate::partitions::PlanRow;
 use crate::spread::Spread;
 use crate::values::{date, instant, millis, parsed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 const PARTITIONS_AT_ONCE: usize = 4;
 
@@ -142,7 +141,7 @@ impl Store {
         let Some(row) = row.filter(|row| row.is_coupon() && !row.is_sealed()) else {
             return Ok(None);
         };
-        let located = self.located(&row, bucket).await?;
+        let located = self.located(&row).await?;
         let (coupon, cancel_days) = (&located.coupon, located.terms().cancel_days);
         let closed = closed_at(coupon, cancel_days);
         Ok(closed.filter(|_| is_closed(coupon, cancel_days, Some(now))).map(|(_, since)| since))
@@ -182,7 +181,7 @@ impl Store {
             let Some(bucket) = self.bucket(day, code).await? else { return Ok(None) };
             let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
             let Some(row) = row.filter(CouponRow::is_coupon) else { return Ok(None) };
-            let located = self.located(&row, bucket).await?;
+            let located = self.located(&row).await?;
             let is_closed = is_closed(&located.coupon, located.terms().cancel_days, now);
             Ok::<_, HotError>(is_closed.then_some(located.coupon))
         });

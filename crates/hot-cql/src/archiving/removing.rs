@@ -9,8 +9,7 @@ use crate::Store;
 use crate::coupon_row::{CouponRow, coupon_rows};
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::values::{date, millis};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
 const WITH_ROWS_MAX: usize = 4;

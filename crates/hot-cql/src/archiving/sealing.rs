@@ -5,9 +5,9 @@ use coupon::time::{Day, Millis};
 use super::AT_ONCE;
 use crate::Store;
 use crate::coupon_row::{CouponRow, coupon_rows};
+use crate::partitions::PlanRow;
 use crate::values::{date, instant};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 impl Store {
     /// `false` if the time of the partition is not over.
@@ -54,15 +54,12 @@ impl Store {
         let buckets = 0..1_i32 << plan.bits().min(30);
         bounded_join(AT_ONCE, buckets.map(|bucket| self.seal_bucket(day, bucket))).await?;
         let mut attempts = self.attempts("the seal of a partition");
-        while !attempts
-            .looked(self.plan(StatementProfile::Read, day).await)?
-            .is_some_and(|plan| plan.is_sealed())
-        {
+        let is_sealed = |plan: Option<PlanRow>| plan.is_some_and(|plan| plan.is_sealed());
+        while !is_sealed(attempts.looked(self.plan(StatementProfile::Read, day).await)?) {
             let cql =
                 "UPDATE partition_plan SET sealed = true WHERE expiry_day = ? IF closing = true";
-            attempts
-                .wrote(self.session.change(attempts.profile(), cql, (date(day),)).await)
-                .await?;
+            let cas = self.session.change(attempts.profile(), cql, (date(day),)).await;
+            attempts.wrote(cas).await?;
         }
         Ok(true)
     }

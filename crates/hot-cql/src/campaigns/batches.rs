@@ -145,21 +145,17 @@ impl Store {
         let mut attempts = self.attempts("a batch's pause");
         let mut wrote = false;
         loop {
-            let here = attempts.looked(self.made_now(campaign).await)?;
-            let Some((here, batch)) =
-                here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
-            else {
-                return Ok(None);
-            };
+            let found = attempts.looked(self.batch_now(campaign, id).await)?;
+            let Some((here, batch)) = found else { return Ok(None) };
             if wrote && batch.paused == paused {
                 tokio::time::sleep(TERMS_KNOWN).await;
                 self.known.forget(campaign);
-                return self.batch_row(here, batch).await.map(Some);
+                return self.batch_row(&here, &batch).await.map(Some);
             }
-            let after = Batch { paused, ..self.batch_row(here, batch).await? };
+            let after = Batch { paused, ..self.batch_row(&here, &batch).await? };
             let events = [AuditEvent::batch_paused(&after)];
             let doing = (batch.paused != paused).then_some((act, &events[..]));
-            let (carries, _) = attempts.looked(self.carried(here, doing).await)?;
+            let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
             let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
                        paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
             let (campaign, revision) = (campaign.as_str(), here.revision);
@@ -182,36 +178,28 @@ impl Store {
         let mut sent: Vec<UpdateName> = Vec::new();
         let mut attempts = self.attempts("an import's counts");
         loop {
-            let here = attempts.looked(self.made_now(campaign).await)?;
-            let Some((here, batch)) =
-                here.as_ref().and_then(|here| Some((here, here.batches.get(id)?)))
-            else {
-                return Ok(None);
-            };
+            let found = attempts.looked(self.batch_now(campaign, id).await)?;
+            let Some((here, batch)) = found else { return Ok(None) };
             let is_audited = doing.is_some() && self.log.get().is_some();
             let mut is_done = !is_audited && batch.import == counts;
             for name in &sent {
-                is_done |= attempts.looked(self.has_made(here, *name).await)?;
+                is_done |= attempts.looked(self.has_made(&here, *name).await)?;
             }
             if is_done {
-                return self.batch_row(here, batch).await.map(Some);
+                return self.batch_row(&here, &batch).await.map(Some);
             }
-            let (carries, name) = attempts.looked(self.carried(here, doing).await)?;
+            let (carries, name) = attempts.looked(self.carried(&here, doing).await)?;
             sent.extend(name);
             let cql = "UPDATE campaign SET revision = ?, carries = ?, lines = ?, imported = ?, \
                        already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
                        IF revision = ?";
-            let values = (
-                here.revision + 1,
-                carries,
-                signed(counts.lines),
-                signed(counts.imported),
-                signed(counts.already_there),
-                signed(counts.rejected),
-                campaign.as_str(),
-                id.as_str(),
-                here.revision,
-            );
+            let ImportCounts { lines, imported, already_there, rejected } = counts;
+            let counted = [lines, imported, already_there, rejected].map(signed);
+            let [lines, imported, there, rejected] = counted;
+            let (campaign, batch, revision) = (campaign.as_str(), id.as_str(), here.revision);
+            let next = revision + 1;
+            let values =
+                (next, carries, lines, imported, there, rejected, campaign, batch, revision);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
         }
     }

@@ -15,8 +15,7 @@ use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Here, Located, Written};
 use crate::values::parsed;
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 const FATES_AT_ONCE: usize = 32;
 

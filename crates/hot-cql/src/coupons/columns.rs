@@ -120,14 +120,8 @@ impl<'a> ChangedColumns<'a> {
             state: if forward_to.is_some() { "forwarding" } else { coupon.state().as_str() },
             holder: MaybeUnset::Set(coupon.holder().map(UserId::as_str)),
             expires_at: instant(coupon.expires_at()),
-            hold: match hold.is_some() || had_hold {
-                true => MaybeUnset::Set(hold),
-                false => MaybeUnset::Unset,
-            },
-            events: match events.is_empty() {
-                true => MaybeUnset::Unset,
-                false => MaybeUnset::Set(events),
-            },
+            hold: MaybeUnset::from_option((hold.is_some() || had_hold).then_some(hold)),
+            events: MaybeUnset::from_option((!events.is_empty()).then_some(events)),
             operation: operation.map(uuid),
             modified_at: instant(coupon.modified_at()),
             forward_to: MaybeUnset::from_option(forward_to.map(date)),

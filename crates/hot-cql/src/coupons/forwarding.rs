@@ -5,6 +5,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
 use hot::HotError;
+use scylla::value::MaybeUnset;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
@@ -16,8 +17,7 @@ impl Store {
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
-        // The bucket is not used.
-        let located = self.as_stored(row, 0).await?;
+        let located = self.as_stored(row).await?;
         self.arrive(&located.coupon, &located.here.campaign, to).await.map(drop)
     }
 
@@ -43,7 +43,8 @@ impl Store {
             // The same id from every process that finishes it: the coupon's last event has it.
             let operation = coupon.events().last().map_or(OperationId(0), |event| event.operation);
             let profile = attempts.profile();
-            let put = self.put_row(profile, coupon, to, bucket, operation, None).await;
+            let (at, made) = ((to, bucket), MaybeUnset::Unset);
+            let put = self.put_row(profile, coupon, at, operation, None, made).await;
             attempts.wrote(put).await?;
         }
         // After the row: a reader that follows the entry looks only there.
@@ -67,13 +68,8 @@ impl Store {
             }
             let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
                        expiry_day = ? WHERE code = ? IF expiry_day = ?";
-            let values = (
-                campaign.terms.id.as_str(),
-                coupon.genesis().batch.as_str(),
-                date(to),
-                code.as_str(),
-                present.map(date),
-            );
+            let (id, batch) = (campaign.terms.id.as_str(), coupon.genesis().batch.as_str());
+            let values = (id, batch, date(to), code.as_str(), present.map(date));
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(());
             }

@@ -67,10 +67,7 @@ impl Store {
                     self.finish_move(&row, later).await?;
                     (at, promise) = (later.into(), Promise::Entry);
                 }
-                None => {
-                    let located = self.located(&row, bucket).await?;
-                    return Ok(Trace::Here(Box::new(located)));
-                }
+                None => return Ok(Trace::Here(Box::new(self.located(&row).await?))),
             }
         }
         Err(HotError::Damaged(format!("{code} was forwarded {HOPS_MAX} times")))

@@ -12,14 +12,13 @@ use hot::protocol::{is_stock, partition_after};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use super::columns::{ChangedColumns, LaterRow, NewRow};
+use super::columns::{ChangedColumns, LaterRow, Made, NewRow};
 use super::resolution::{Resolution, resolved};
 use super::{CouponKeyColumns, GenesisColumns, Located, Written};
 use crate::Store;
 use crate::feed::{MadeValue, News, made_by};
 use crate::values::signed;
-use cql_session::Resolutions;
-use cql_session::{Cas, Result, StatementProfile};
+use cql_session::{Cas, Resolutions, Result, StatementProfile};
 
 impl Store {
     /// Replaces `before` by `after`, if the store still has `before`. `actor` made the change; `None` if it
@@ -143,20 +142,9 @@ impl Store {
     async fn send_row(&self, profile: StatementProfile, write: &RowWrite<'_>) -> Result<Cas> {
         let RowWrite { before, after, operation, forward_to, .. } = *write;
         let (day, bucket) = (before.day, before.here.bucket);
-        let made = match &self.feed {
-            Some(_) => MaybeUnset::Set(write.made()),
-            None => MaybeUnset::Unset,
-        };
+        let made = MaybeUnset::from_option(self.feed.as_ref().map(|_| write.made()));
         match before.coupon.version() {
-            0 => {
-                let row = NewRow {
-                    change: ChangedColumns::of(after, None, Some(operation), forward_to),
-                    made,
-                    genesis: GenesisColumns::of(after.genesis()),
-                    key: CouponKeyColumns::of(day, bucket, after.code()),
-                };
-                self.session.change(profile, NEW_ROW, row).await
-            }
+            0 => self.put_row(profile, after, (day, bucket), operation, forward_to, made).await,
             version => {
                 let cql = "UPDATE coupon SET version = ?, state = ?, holder = ?, expires_at = ?, \
                            hold = ?, events = events + ?, operation = ?, modified_at = ?, \
@@ -174,19 +162,19 @@ impl Store {
         }
     }
 
-    /// For a coupon without a row in this bucket that is only forwarded, to here or from here.
+    /// For a coupon without a row in this bucket. `made` is unset if it is only forwarded, to here or from here.
     pub(crate) async fn put_row(
         &self,
         profile: StatementProfile,
         coupon: &Coupon,
-        day: Day,
-        bucket: i32,
+        (day, bucket): (Day, i32),
         operation: OperationId,
         forward_to: Option<Day>,
+        made: Made,
     ) -> Result<Cas> {
         let values = NewRow {
             change: ChangedColumns::of(coupon, None, Some(operation), forward_to),
-            made: MaybeUnset::Unset,
+            made,
             genesis: GenesisColumns::of(coupon.genesis()),
             key: CouponKeyColumns::of(day, bucket, coupon.code()),
         };

@@ -101,15 +101,14 @@ impl Store {
                            campaign_id = ?, batch_id = ?, reason = ?, changes = ? \
                            WHERE shard = ? AND slot = ? AND code = ? AND version = ? \
                            AND number = ? AND attempt = ?";
-                let text = |text: Option<String>| MaybeUnset::from_option(text);
                 let values = (
                     feed.ttl(),
                     event.kind.as_str(),
                     instant(rows.act.at),
                     rows.act.actor.as_str(),
-                    text(event.campaign.as_ref().map(ToString::to_string)),
-                    text(event.batch.as_ref().map(ToString::to_string)),
-                    text(rows.act.reason.as_ref().map(|it| it.as_str().to_owned())),
+                    MaybeUnset::from_option(event.campaign.as_ref().map(CampaignId::as_str)),
+                    MaybeUnset::from_option(event.batch.as_ref().map(|id| id.as_str())),
+                    MaybeUnset::from_option(rows.act.reason.as_ref().map(Reason::as_str)),
                     serde_json::to_string(&event.changes).map_err(damaged)?,
                     shard,
                     slot,

@@ -15,9 +15,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::audit_events::AnnouncedEvent;
 use crate::Store;
 use crate::values::{day, millis, parsed, signed};
-use cql_session::bounded_join;
 use cql_session::feed_cursor::Behind;
-use cql_session::{Result, StatementProfile, damaged};
+use cql_session::{Result, StatementProfile, bounded_join, damaged};
 
 const AT_ONCE: usize = 16;
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{FeedState, PART, SPAN_SLOTS, slot_of};
 use crate::Store;
-use cql_session::Result;
+use cql_session::{Result, StatementProfile};
 use hot::HotError;
 
 /// The feed begins so many slots before the process that makes it says: the clock of another one may be
@@ -77,10 +77,8 @@ impl Store {
     /// The runs of slots from `span` on that may have rows, and whether these are all.
     pub(super) async fn spans_from(&self, span: i64) -> Result<(Vec<i64>, bool)> {
         let cql = "SELECT span FROM change_span WHERE part = ? AND span >= ? LIMIT ?";
-        let rows: Vec<(i64,)> = self
-            .session
-            .rows(cql_session::StatementProfile::Read, cql, (PART, span, SPANS))
-            .await?;
+        let values = (PART, span, SPANS);
+        let rows: Vec<(i64,)> = self.session.rows(StatementProfile::Read, cql, values).await?;
         let is_all = (rows.len() as i64) < i64::from(SPANS);
         Ok((rows.into_iter().map(|(span,)| span).collect(), is_all))
     }

@@ -227,7 +227,7 @@ impl Store {
         let (code, day) = (&change.code, change.day);
         let Some(bucket) = self.bucket(day, code).await? else { return Ok(false) };
         let located = match self.row_of(StatementProfile::Read, day, bucket, code).await? {
-            Some(row) if row.is_coupon() => Some(self.located(&row, bucket).await?),
+            Some(row) if row.is_coupon() => Some(self.located(&row).await?),
             Some(_) => None,
             None => self.untouched_at(code, &change.owner, day.into()).await?,
         };
@@ -264,20 +264,12 @@ impl Store {
                 history: History::Row(row.events.unwrap_or_default()),
                 made: row.made.unwrap_or_default(),
             })),
-            row => {
-                if let Some(located) = stored {
-                    return Ok(Some(Seen::of_coupon(located)));
-                }
-                // A coupon that was archived is not untouched.
-                let is_untouched = row.is_none() && change.before == 0;
-                match is_untouched {
-                    true => {
-                        let found = self.untouched_at(code, &change.owner, day.into()).await?;
-                        Ok(found.map(Seen::of_coupon))
-                    }
-                    false => Ok(None),
-                }
+            // A coupon that was archived is not untouched.
+            None if stored.is_none() && change.before == 0 => {
+                let found = self.untouched_at(code, &change.owner, day.into()).await?;
+                Ok(found.map(Seen::of_coupon))
             }
+            Some(_) | None => Ok(stored.map(Seen::of_coupon)),
         }
     }
 }

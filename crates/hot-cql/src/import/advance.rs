@@ -31,12 +31,8 @@ impl Round<'_> {
                 Some(found) => Some(found),
                 None => attempts.looked(store.stored(known.day.into(), &line.code).await)?,
             };
-            let missing = || {
-                HotError::Damaged(format!(
-                    "{}: the directory has an entry without its coupon",
-                    line.code
-                ))
-            };
+            let why = "the directory has an entry without its coupon";
+            let missing = || HotError::Damaged(format!("{}: {why}", line.code));
             let located = found.ok_or_else(missing)?;
             let advance = decide(line, known, &located, &run);
             if let Some(after) = &advance.after {

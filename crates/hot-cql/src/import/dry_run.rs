@@ -10,7 +10,7 @@ use super::advance::{decide, run_of_line};
 use super::{AT_ONCE, Line};
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use cql_session::{Result, StatementProfile, bounded_join};
+use cql_session::{Result, bounded_join};
 
 impl Store {
     /// The outcomes that lines with different codes would have. Writes nothing.
@@ -45,8 +45,7 @@ impl Store {
             },
             None | Some(Line::Row(_)) => {
                 let day = Day::expiry_day_of(line.expires_at);
-                let plan = self.plan(StatementProfile::Read, day).await?;
-                Ok(match plan.is_some_and(|plan| plan.is_closing()) {
+                Ok(match self.is_closing(day).await? {
                     true => ImportOutcome::Refused(Refusal::ExpiryDayClosed),
                     false => ImportOutcome::Imported,
                 })

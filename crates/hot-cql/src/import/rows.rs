@@ -15,8 +15,7 @@ use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE, Round};
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 impl Round<'_> {
     pub(super) fn arrived(&self, line: &ImportLine, known: &EntryOfLine) -> Result<Located> {

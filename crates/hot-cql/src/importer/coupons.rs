@@ -11,16 +11,13 @@ use hot::{HotError, Tier};
 use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
-use super::{AT_ONCE, LONG_AGO};
+use super::{AT_ONCE, LONG_AGO, ROWS_AT_ONCE};
 use crate::Store;
 use crate::coupons::{
     ChangedColumns, CouponKeyColumns, GenesisColumns, Here, Located, PLAIN_ROW, PlainRow,
 };
 use crate::values::{date, signed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
-
-const ROWS_AT_ONCE: usize = 50;
+use cql_session::{Result, StatementProfile, bounded_join};
 
 impl Store {
     /// Writes index rows and stock, then the rows, one CQL partition at a time.

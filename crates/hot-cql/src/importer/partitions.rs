@@ -7,8 +7,7 @@ use scylla::value::CqlDate;
 use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
 use crate::values::{date, instant, signed};
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 /// The write time of a seal: later than any version, earlier than any clock.
 const SEALED_LONG_AGO: i64 = 1_000_000_000_000;

@@ -15,8 +15,7 @@ use crate::Store;
 use crate::coupons::Located;
 use crate::stock::CHUNK;
 use crate::values::signed;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 /// Imported codes in one lease.
 const CHUNK_CODES: usize = 500;

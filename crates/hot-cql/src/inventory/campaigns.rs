@@ -10,8 +10,7 @@ use super::Position;
 use crate::Store;
 use crate::counts::as_written;
 use crate::stock::RUN;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 /// Campaigns of one page: each is several reads.
 pub(super) const CAMPAIGNS_MAX: usize = 50;

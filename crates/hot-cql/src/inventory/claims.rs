@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use coupon::ids::{IssueRef, UserId};
 use hot::inventory::{Begun, ClaimItem, Item, Page, Reading, Unreadable};
+use hot::protocol::ClaimIntent;
 use scylla::DeserializeRow;
 
 use super::{AT_ONCE, Position};
@@ -11,8 +12,7 @@ use crate::Store;
 use crate::claims::EntryValue;
 use crate::coupons::Located;
 use crate::values::{day, parsed};
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 impl Store {
     pub(super) async fn page_of_claims(
@@ -67,7 +67,7 @@ pub(super) fn happened(
 }
 
 fn claim(row: &ClaimsRow, slot: i32, value: &EntryValue) -> Result<ClaimItem> {
-    let intent = value.intent();
+    let ClaimIntent { sequence, operation, .. } = value.intent();
     Ok(ClaimItem {
         campaign: parsed("campaign_id", &row.campaign_id)?,
         user: parsed("user_id", &row.user_id)?,
@@ -76,8 +76,7 @@ fn claim(row: &ClaimsRow, slot: i32, value: &EntryValue) -> Result<ClaimItem> {
         code: parsed("claim.code", &value.code)?,
         reference: value.reference.as_deref().map(IssueRef::stored),
         issue: value.issue.map(i64::from),
-        begun: (intent.sequence > 0)
-            .then_some(Begun { sequence: intent.sequence, operation: intent.operation }),
+        begun: (sequence > 0).then_some(Begun { sequence, operation }),
     })
 }
 

@@ -11,8 +11,7 @@ use crate::archiving::Listed;
 use crate::coupon_row::{CouponRow, disagreement};
 use crate::coupons::BUCKETS_OF_A_READ;
 use crate::values::parsed;
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 /// Buckets that are read at a time at the most, where they have few rows, ...
 const WINDOW_MAX: i32 = 256;
@@ -132,7 +131,7 @@ impl Store {
         let is = match (row.is_archived_marker(), row.forward_to()) {
             (true, _) => RowIs::ArchivedMarker { version: row.archived_version() },
             (false, Some(to)) => RowIs::Forwarding { to },
-            (false, None) => match self.as_stored(row, bucket).await {
+            (false, None) => match self.as_stored(row).await {
                 Ok(located) => RowIs::Coupon {
                     differs: disagreement(row, &located.coupon),
                     coupon: Box::new(located.coupon),

@@ -9,8 +9,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::values::{day, millis, parsed};
-use cql_session::bounded_join;
-use cql_session::{Result, damaged};
+use cql_session::{Result, bounded_join, damaged};
 
 macro_rules! entry_columns {
     () => {

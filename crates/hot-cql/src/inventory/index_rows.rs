@@ -96,9 +96,8 @@ impl Store {
                 let cql = "DELETE FROM expiring USING TIMESTAMP ? WHERE expires_on = ? \
                            AND shard = ? AND expires_at = ? AND tie = ? AND code = ?";
                 let on = Day::expiry_day_of(index_row.expires_at);
-                for partition in
-                    self.expiring_partitions(index_row.expires_at, tie, &index_row.code).await?
-                {
+                let of = self.expiring_partitions(index_row.expires_at, tie, &index_row.code);
+                for partition in of.await? {
                     let values = (index_row.written_at, date(on), partition, at, tie, code);
                     self.session.write(cql, values).await?;
                 }

@@ -11,8 +11,7 @@ use scylla::value::CqlDate;
 use super::{AT_ONCE, Position};
 use crate::Store;
 use crate::values::day;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 impl Store {
     pub(super) async fn page_of_partitions(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
@@ -64,11 +63,9 @@ impl Store {
             };
             let both = BTreeSet::from([lowest, highest]);
             let beyond = both.into_iter().filter(|it| !(0..*bucket_counts).contains(it));
+            let Day(of) = of;
             faults.extend(beyond.map(|bucket| {
-                format!(
-                    "there are rows in bucket {bucket} of day {}, which has {bucket_counts}",
-                    of.0
-                )
+                format!("there are rows in bucket {bucket} of day {of}, which has {bucket_counts}")
             }));
         }
         Ok(faults)

@@ -11,8 +11,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use crate::Store;
 use crate::spread::Spread;
 use crate::values::{date, day, instant, millis, parsed, signed};
-use cql_session::bounded_join;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Result, StatementProfile, bounded_join};
 
 /// Index rows that are read at a time from one CQL partition.
 pub(super) const SLICE: i32 = 250;
@@ -86,13 +85,12 @@ impl Store {
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
             }
         };
-        let (above, below) = (bounds.above, bounds.below);
-        let values = (user.as_str(), instant(above.0), above.1, instant(below.0), below.1, SLICE);
+        let Bounds { above: (from, above), below: (until, below) } = *bounds;
+        let values = (user.as_str(), instant(from), above, instant(until), below, SLICE);
         let rows: Vec<(CqlTimestamp, i64, String, CqlDate)> =
             self.session.rows(StatementProfile::Read, cql, values).await?;
-        let index_rows =
-            rows.into_iter().map(|(at, tie, code, on)| index_row((at, tie, code, on, None)));
-        index_rows.collect()
+        let rows = rows.into_iter().map(|(at, tie, code, on)| (at, tie, code, on, None));
+        rows.map(index_row).collect()
     }
 
     /// The next index rows of a day in their order, and whether they are the last.
@@ -116,19 +114,12 @@ impl Store {
                  ORDER BY expires_at DESC, tie DESC, code DESC LIMIT ?"
             }
         };
-        let (above, below) = (bounds.above, bounds.below);
+        let Bounds { above: (from, above), below: (until, below) } = *bounds;
+        let (from, until) = (instant(from), instant(until));
         let partitions = self.cql_partitions(&Spread::Expiring { on }).await?;
         let rows_max = slice_of(partitions.len());
         let slices = partitions.into_iter().map(|partition| {
-            let values = (
-                date(on),
-                partition,
-                instant(above.0),
-                above.1,
-                instant(below.0),
-                below.1,
-                rows_max,
-            );
+            let values = (date(on), partition, from, above, until, below, rows_max);
             self.session.rows::<RawIndexRow>(StatementProfile::Read, cql, values)
         });
         let slices: Vec<Vec<RawIndexRow>> = bounded_join(PARTITIONS_AT_ONCE, slices).await?;

@@ -4,6 +4,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::{OperationId, UserId};
 use coupon::time::Day;
 use router::home;
+use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use crate::Store;
@@ -39,8 +40,9 @@ impl Store {
                     return Ok(before.map(|it| it.coupon));
                 }
                 let id = OperationId(operation.as_u128());
-                let profile = attempts.profile();
-                let put = self.put_row(profile, coupon, at, bucket, id, Some(archived_at)).await;
+                let (profile, made) = (attempts.profile(), MaybeUnset::Unset);
+                let to = Some(archived_at);
+                let put = self.put_row(profile, coupon, (at, bucket), id, to, made).await;
                 attempts.wrote(put).await?;
                 continue;
             }
@@ -48,7 +50,7 @@ impl Store {
                 if row.is_archived_marker() || (!always && row.forward_to() == Some(archived_at)) {
                     return Ok(before.map(|it| it.coupon));
                 }
-                before = Some(self.as_stored(row, bucket).await?);
+                before = Some(self.as_stored(row).await?);
             }
             let to = (!always).then_some(archived_at);
             let lock = attempts.looked(self.write_locks.lock((at, bucket)).await)?;

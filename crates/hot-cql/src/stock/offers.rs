@@ -17,9 +17,7 @@ use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Here, Located};
 use crate::values::signed;
-use cql_session::CLOCK_BOUND_MS;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
 
 /// Returned codes that wait in a queue, some 100 bytes each.
 const WAITING_MAX: usize = 50_000;

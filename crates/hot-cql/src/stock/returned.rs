@@ -18,8 +18,7 @@ use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::Located;
 use crate::spread::Spread;
 use crate::values::{parsed, signed};
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{Result, bounded_join};
 
 pub(crate) const RETURNED: &str =
     "SELECT version, code FROM returned WHERE campaign_id = ? AND batch_id = ? AND part = ?";

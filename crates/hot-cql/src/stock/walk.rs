@@ -16,9 +16,7 @@ use super::{RUN, WALKED_AT_ONCE, Waiting, is_entered};
 use crate::Store;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::coupons::Located;
-use cql_session::CLOCK_BOUND_MS;
-use cql_session::Result;
-use cql_session::bounded_join;
+use cql_session::{CLOCK_BOUND_MS, Result, bounded_join};
 
 /// Codes of one lease that a walk reads before it checks whether it may end.
 const WALKED_IN_A_PIECE: usize = 4 * WALKED_AT_ONCE;

@@ -31,17 +31,14 @@ fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> rusqlite::Result<Optio
 
 impl ClosedRange {
     fn count(&self, txn: &Txn<'_>, enough: u64) -> rusqlite::Result<u64> {
-        let counted: i64 = txn
-            .statement(
-                "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
-                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
-                 UNION ALL SELECT 1 FROM coupon INDEXED BY coupon_closed \
-                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
-                 AND ended_at <= ?3 LIMIT ?4)",
-            )?
-            .query_row(params![self.day.0, self.batch, self.until.0, signed(enough)], |row| {
-                row.get(0)
-            })?;
+        let counted: i64 = txn.one(
+            "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
+             UNION ALL SELECT 1 FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+             AND ended_at <= ?3 LIMIT ?4)",
+            params![self.day.0, self.batch, self.until.0, signed(enough)],
+        )?;
         Ok(counted.unsigned_abs())
     }
 

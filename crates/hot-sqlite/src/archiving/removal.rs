@@ -44,12 +44,9 @@ pub(crate) fn remove(
         params![day.0, rows],
     )?;
     if removed == 0 {
-        removed = txn
-            .statement(
-                "DELETE FROM archived_marker WHERE expiry_day = ?1 AND code IN \
-                 (SELECT code FROM archived_marker WHERE expiry_day = ?1 LIMIT ?2)",
-            )?
-            .execute(params![day.0, REMOVE_ARCHIVED_MARKERS_MAX])? as u64;
+        let sql = "DELETE FROM archived_marker WHERE expiry_day = ?1 AND code IN \
+                   (SELECT code FROM archived_marker WHERE expiry_day = ?1 LIMIT ?2)";
+        removed = txn.change(sql, params![day.0, REMOVE_ARCHIVED_MARKERS_MAX])? as u64;
     }
     Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
 }
@@ -75,12 +72,9 @@ fn remove_by_batch(
     };
     let numbers = numbers_of(batch);
     let from = from.max(*numbers.start());
-    let last: Option<i64> = txn
-        .statement(
-            "SELECT max(number) FROM (SELECT number FROM coupon WHERE number > ?1 AND number <= ?2 \
-             ORDER BY number LIMIT ?3)",
-        )?
-        .query_row(params![from, numbers.end(), rows], |row| row.get(0))?;
+    let sql = "SELECT max(number) FROM (SELECT number FROM coupon WHERE number > ?1 AND number <= ?2 \
+               ORDER BY number LIMIT ?3)";
+    let last: Option<i64> = txn.one(sql, params![from, numbers.end(), rows])?;
     if let Some(last) = last {
         let which = "number > ?1 AND number <= ?2 AND expiry_day = ?3";
         after.removed += remove_rows(txn, which, params![from, last, day.0])?;

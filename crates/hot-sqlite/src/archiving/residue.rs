@@ -4,7 +4,6 @@ use coupon::coupon::Coupon;
 use coupon::time::Day;
 use hot::Residue;
 
-use crate::columns::unsigned;
 use crate::coupons::row_at;
 use crate::day_order::{Found, OfCode, count_imported};
 use crate::failure::damaged;
@@ -12,7 +11,7 @@ use crate::rows::is_minted;
 use crate::txn::Txn;
 
 pub(crate) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
-    let count = |sql: &str| txn.statement(sql)?.query_row([day.0], |row| unsigned(row, 0));
+    let count = |sql: &str| txn.one(sql, [day.0]).map(i64::unsigned_abs);
     let minted = count(concat!(
         "SELECT count(*) FROM coupon INDEXED BY coupon_by_code WHERE ",
         is_minted!(),

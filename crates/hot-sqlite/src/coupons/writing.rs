@@ -53,7 +53,7 @@ fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i6
              (SELECT next_offset FROM batch WHERE number = ?3 AND key_id IS NULL), 0)) + 1 \
              FROM coupon WHERE number BETWEEN ?1 AND ?2";
         let asked = [first_number(batch, imported), *numbers_of(batch).end(), batch];
-        txn.statement(sql)?.query_row(asked, |row| row.get(0))
+        txn.one(sql, asked)
     })
 }
 

@@ -69,27 +69,15 @@ pub(super) fn counted(txn: &Txn<'_>) -> rusqlite::Result<Vec<CampaignItem>> {
 pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> rusqlite::Result<u64> {
     let mut mended = 0;
     for (shift, cold) in shifts {
-        let changed = txn
-            .statement(
-                "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
-                 void = void - ?4, cold_issued = cold_issued - ?5, \
-                 cold_redeemed = cold_redeemed - ?6, cold_void = cold_void - ?7, \
-                 stock = stock - ?8 WHERE campaign_id = ?1 AND cold_issued = ?9 \
-                 AND cold_redeemed = ?10 AND cold_void = ?11",
-            )?
-            .execute(params![
-                shift.campaign.as_str(),
-                shift.all[0],
-                shift.all[1],
-                shift.all[2],
-                shift.cold[0],
-                shift.cold[1],
-                shift.cold[2],
-                shift.stock,
-                cold[0],
-                cold[1],
-                cold[2],
-            ])?;
+        let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock } = shift;
+        let changed = txn.change(
+            "UPDATE campaign SET issued = issued - ?2, redeemed = redeemed - ?3, \
+             void = void - ?4, cold_issued = cold_issued - ?5, \
+             cold_redeemed = cold_redeemed - ?6, cold_void = cold_void - ?7, \
+             stock = stock - ?8 WHERE campaign_id = ?1 AND cold_issued = ?9 \
+             AND cold_redeemed = ?10 AND cold_void = ?11",
+            params![campaign.as_str(), a, b, c, d, e, f, stock, cold[0], cold[1], cold[2]],
+        )?;
         mended += changed as u64;
     }
     Ok(mended)

@@ -29,13 +29,13 @@ pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Optio
          WHERE expires_at IS NOT NULL AND expiry_day >= ?1",
         "SELECT min(expiry_day) FROM archived_marker WHERE expiry_day >= ?1",
     ] {
-        let day: Option<i32> = txn.statement(sql)?.query_row([from.0], |row| row.get(0))?;
+        let day: Option<i32> = txn.one(sql, [from.0])?;
         first = first.into_iter().chain(day.map(Day)).min();
     }
     // All other imported coupons are in the partition of their batch.
     let (after, _) = expiries(from);
     let sql = "SELECT min(expires_at) FROM batch WHERE expires_at IS NOT NULL AND expires_at > ?1";
-    let at: Option<i64> = txn.statement(sql)?.query_row([after.0], |row| row.get(0))?;
+    let at: Option<i64> = txn.one(sql, [after.0])?;
     let day = at.map(|at| Day::expiry_day_of(Millis(at)));
     Ok(first.into_iter().chain(day).min())
 }
@@ -141,12 +141,10 @@ pub(super) fn rows_at(
 }
 
 fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
-    let number: Option<i64> = txn
-        .statement(concat!("SELECT ", rows::number_of!()))?
-        .query_row(params![day.0, code.as_str()], |row| row.get(0))?;
-    let archived_marker = partitions::archived_marker(txn, day, code)?;
-    let found =
-        number.map(Found::Row).into_iter().chain(archived_marker.map(Found::ArchivedMarker));
+    let sql = concat!("SELECT ", rows::number_of!());
+    let number: Option<i64> = txn.one(sql, params![day.0, code.as_str()])?;
+    let marker = partitions::archived_marker(txn, day, code)?;
+    let found = number.map(Found::Row).into_iter().chain(marker.map(Found::ArchivedMarker));
     let page: Vec<_> = found.map(|one| (code.to_string(), one)).collect();
     rows_of(txn, day, &page)
 }

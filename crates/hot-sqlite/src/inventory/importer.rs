@@ -216,9 +216,8 @@ fn put_entry(txn: &Txn<'_>, it: &EntryItem) -> rusqlite::Result<()> {
 
 /// The number of the row of a code, which comes before its entry or after it.
 fn number_here(txn: &Txn<'_>, code: &str, day: Day, batch: i64) -> rusqlite::Result<i64> {
-    let number: Option<i64> = txn
-        .statement(concat!("SELECT ", number_of!()))?
-        .query_row(params![day.0, code], |row| row.get(0))?;
+    let sql = concat!("SELECT ", number_of!());
+    let number: Option<i64> = txn.one(sql, params![day.0, code])?;
     Ok(number.unwrap_or(first_number(batch, txn.batch_at(batch)?.imported)))
 }
 

@@ -193,6 +193,13 @@ fn comes_before(order: ListOrder, one: Key, other: Key) -> bool {
     }
 }
 
+fn descending(order: ListOrder) -> &'static str {
+    match order {
+        ListOrder::Soonest => "",
+        ListOrder::Latest => " DESC",
+    }
+}
+
 /// Rows with an expiry of their own are nothing here: they come from another source.
 fn rows_of_batch(
     txn: &Txn<'_>,
@@ -213,33 +220,19 @@ fn rows_of_batch(
         let key = (expires_at, row.get(0)?);
         Ok(if row.get(1)? { Next::Row(key) } else { Next::Nothing(key) })
     };
-    let ahead = AHEAD as i64;
-    match (&query.scope, query.order) {
-        (ListScope::Holder(user), ListOrder::Soonest) => txn.all(
+    let (order, ahead) = (descending(query.order), AHEAD as i64);
+    if let ListScope::Holder(user) = &query.scope {
+        let sql = format!(
             "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 \
-             AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number LIMIT ?4",
-            params![user.as_str(), from, until, ahead],
-            next,
-        ),
-        (ListScope::Holder(user), ListOrder::Latest) => txn.all(
-            "SELECT number, 1 FROM coupon INDEXED BY coupon_by_holder WHERE holder = ?1 \
-             AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number DESC LIMIT ?4",
-            params![user.as_str(), from, until, ahead],
-            next,
-        ),
-        (_, ListOrder::Soonest) => txn.all(
-            "SELECT number, expires_at IS NULL FROM coupon NOT INDEXED \
-             WHERE number BETWEEN ?1 AND ?2 ORDER BY number LIMIT ?3",
-            params![from, until, ahead],
-            next,
-        ),
-        (_, ListOrder::Latest) => txn.all(
-            "SELECT number, expires_at IS NULL FROM coupon NOT INDEXED \
-             WHERE number BETWEEN ?1 AND ?2 ORDER BY number DESC LIMIT ?3",
-            params![from, until, ahead],
-            next,
-        ),
+             AND expires_at IS NULL AND number BETWEEN ?2 AND ?3 ORDER BY number{order} LIMIT ?4"
+        );
+        return txn.all(&sql, params![user.as_str(), from, until, ahead], next);
     }
+    let sql = format!(
+        "SELECT number, expires_at IS NULL FROM coupon NOT INDEXED \
+         WHERE number BETWEEN ?1 AND ?2 ORDER BY number{order} LIMIT ?3"
+    );
+    txn.all(&sql, params![from, until, ahead], next)
 }
 
 fn rows_of_own_expiry(
@@ -260,14 +253,11 @@ fn rows_of_own_expiry(
     };
     let span = &query.filter.expires;
     // The position implies the other bound, and SQLite would begin its scan there.
-    let (position, order, bound) = match query.order {
-        ListOrder::Soonest => (">", "", span.before.map_or(i64::MAX, |before| before.0 - 1)),
-        ListOrder::Latest => ("<", " DESC", span.from.map_or(i64::MIN, |from| from.0)),
+    let (position, within, bound) = match query.order {
+        ListOrder::Soonest => (">", "<=", span.before.map_or(i64::MAX, |before| before.0 - 1)),
+        ListOrder::Latest => ("<", ">=", span.from.map_or(i64::MIN, |from| from.0)),
     };
-    let within = match query.order {
-        ListOrder::Soonest => "<=",
-        ListOrder::Latest => ">=",
-    };
+    let order = descending(query.order);
     // A page that begins within the span.
     let (expires_at, number) = match (query.order, span.from, span.before) {
         (ListOrder::Soonest, Some(from), _) if expires_at < from => (from, i64::MIN),
@@ -313,19 +303,16 @@ fn batches_of_all(
     (expires_at, number): Key,
 ) -> rusqlite::Result<Vec<(Millis, i64)>> {
     let (span, batch) = (&query.filter.expires, batch_of(number));
-    let (sql, from) = match query.order {
-        ListOrder::Soonest => (
-            "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL \
-             AND (expires_at, number) >= (?1, ?2) ORDER BY expires_at, number LIMIT ?3",
-            span.from.filter(|from| *from > expires_at).map(|from| (from, i64::MIN)),
-        ),
-        ListOrder::Latest => (
-            "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL \
-             AND (expires_at, number) <= (?1, ?2) ORDER BY expires_at DESC, number DESC LIMIT ?3",
-            span.before.filter(|before| *before <= expires_at).map(|before| (before, i64::MIN)),
-        ),
+    let (position, from) = match query.order {
+        ListOrder::Soonest => (">=", span.from.filter(|from| *from > expires_at)),
+        ListOrder::Latest => ("<=", span.before.filter(|before| *before <= expires_at)),
     };
-    let (expires_at, batch) = from.unwrap_or((expires_at, batch));
+    let order = descending(query.order);
+    let sql = format!(
+        "SELECT expires_at, number FROM batch WHERE expires_at IS NOT NULL AND (expires_at, number) \
+         {position} (?1, ?2) ORDER BY expires_at{order}, number{order} LIMIT ?3"
+    );
+    let (expires_at, batch) = from.map_or((expires_at, batch), |from| (from, i64::MIN));
     let asked = params![expires_at.0, batch, BATCHES_AHEAD as i64];
-    txn.all(sql, asked, |row| Ok((Millis(row.get(0)?), row.get(1)?)))
+    txn.all(&sql, asked, |row| Ok((Millis(row.get(0)?), row.get(1)?)))
 }

@@ -45,20 +45,16 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
 impl Txn<'_> {
     pub(crate) fn audit(&self, act: &Act, event: &AuditEvent) -> rusqlite::Result<()> {
         let changes = serde_json::to_string(&event.changes);
-        let number = self
-            .statement(
-                "INSERT INTO audit (at, actor, kind, campaign_id, batch_id, reason, changes) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .insert(params![
-                act.at.0,
-                act.actor.as_str(),
-                event.kind.as_str(),
-                event.campaign.as_ref().map(|id| id.as_str()),
-                event.batch.as_ref().map(|id| id.as_str()),
-                act.reason.as_ref().map(|reason| reason.as_str()),
-                changes.map_err(|why| damaged("audit.changes", why))?,
-            ])?;
+        let changes = changes.map_err(|why| damaged("audit.changes", why))?;
+        let campaign = event.campaign.as_ref().map(|id| id.as_str());
+        let batch = event.batch.as_ref().map(|id| id.as_str());
+        let reason = act.reason.as_ref().map(|reason| reason.as_str());
+        let (actor, kind) = (act.actor.as_str(), event.kind.as_str());
+        let number = self.insert(
+            "INSERT INTO audit (at, actor, kind, campaign_id, batch_id, reason, changes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![act.at.0, actor, kind, campaign, batch, reason, changes],
+        )?;
         match event.kind.is_told() {
             true => self.tell_of_audit(number, act.at),
             false => Ok(()),

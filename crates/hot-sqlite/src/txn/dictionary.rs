@@ -3,7 +3,7 @@
 use coupon::ids::{Actor, OperationId};
 
 use super::Txn;
-use super::seen::keep;
+use super::seen::{keep, known};
 use crate::failure::damaged;
 use crate::record::Dictionary;
 
@@ -38,15 +38,12 @@ impl Dictionary for Txn<'_> {
     }
 
     fn actor(&self, number: u64) -> rusqlite::Result<Actor> {
-        if let Some(actor) = self.seen.actors.borrow().get(&number) {
-            return Ok(actor.clone());
-        }
-        let sql = "SELECT name FROM actor WHERE number = ?1";
-        let name: Option<String> = self.first(sql, [number as i64], |row| row.get(0))?;
-        let name = name.ok_or_else(|| damaged("actor", format!("{number} has no name")))?;
-        let actor = Actor::new(&name);
-        keep(&self.seen.actors, number, &actor);
-        Ok(actor)
+        known(&self.seen.actors, number, || {
+            let sql = "SELECT name FROM actor WHERE number = ?1";
+            let name: Option<String> = self.first(sql, [number as i64], |row| row.get(0))?;
+            let name = name.ok_or_else(|| damaged("actor", format!("{number} has no name")))?;
+            Ok(Actor::new(&name))
+        })
     }
 
     fn number_of_operation(&self, operation: OperationId) -> Option<u64> {

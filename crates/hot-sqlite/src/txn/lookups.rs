@@ -5,10 +5,10 @@ use std::sync::Arc;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use router::Owner;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::Txn;
-use super::seen::keep;
+use super::seen::{keep, known};
 use crate::columns::parsed;
 use crate::failure::damaged;
 use crate::rows::{self, BatchHere, CampaignHere};
@@ -27,27 +27,19 @@ impl Txn<'_> {
     }
 
     pub(crate) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
-        let seen = self.seen()?;
-        if let Some(campaign) = seen.campaigns.borrow().get(&number) {
-            return Ok(campaign.clone());
-        }
-        let sql = rows::select_campaign!(" FROM campaign WHERE number = ?1");
-        let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
-        let campaign = CampaignHere { number, terms: Arc::new(terms) };
-        keep(&seen.campaigns, number, &campaign);
-        Ok(campaign)
+        known(&self.seen()?.campaigns, number, || {
+            let sql = rows::select_campaign!(" FROM campaign WHERE number = ?1");
+            let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
+            Ok(CampaignHere { number, terms: Arc::new(terms) })
+        })
     }
 
     pub(crate) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
-        let seen = self.seen()?;
-        if let Some(batch) = seen.batches.borrow().get(&number) {
-            return Ok(batch.clone());
-        }
         let sql = "SELECT batch_id, campaign, paused, created_at, valid_from, expires_at, made_at, \
                    key_id FROM batch WHERE number = ?1";
-        let batch = self.statement(sql)?.query_row([number], rows::batch_here)?;
-        keep(&seen.batches, number, &batch);
-        Ok(batch)
+        known(&self.seen()?.batches, number, || {
+            self.statement(sql)?.query_row([number], rows::batch_here)
+        })
     }
 
     /// Counts the coupon of a row as archived: the row is deleted in this transaction.
@@ -58,30 +50,21 @@ impl Txn<'_> {
     }
 
     pub(crate) fn owner_at(&self, batch: i64) -> rusqlite::Result<Owner> {
-        if let Some(owner) = self.seen.owners.borrow().get(&batch) {
-            return Ok(owner.clone());
-        }
         let sql = "SELECT campaign.campaign_id, batch.batch_id FROM batch \
                    JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1";
-        let owner = self.first(sql, [batch], |row| {
-            Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? })
-        })?;
-        let owner = owner.ok_or_else(|| damaged("batch", format!("{batch} is gone")))?;
-        keep(&self.seen.owners, batch, &owner);
-        Ok(owner)
+        let owner = |row: &Row<'_>| Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? });
+        let gone = || damaged("batch", format!("{batch} is gone"));
+        known(&self.seen.owners, batch, || self.first(sql, [batch], owner)?.ok_or_else(gone))
     }
 
     /// The day on which a batch expires that has a coupon with a row. It never changes.
     pub(crate) fn expiry_day_of_batch(&self, number: i64) -> rusqlite::Result<Day> {
-        if let Some(day) = self.seen.days.borrow().get(&number) {
-            return Ok(*day);
-        }
-        let sql = "SELECT expires_at FROM batch WHERE number = ?1 AND expires_at IS NOT NULL";
-        let expires_at = self.first(sql, [number], |row| row.get(0))?;
-        let no_dates = || damaged("batch", format!("{number} has coupons and no dates"));
-        let day = Day::expiry_day_of(Millis(expires_at.ok_or_else(no_dates)?));
-        keep(&self.seen.days, number, &day);
-        Ok(day)
+        known(&self.seen.days, number, || {
+            let sql = "SELECT expires_at FROM batch WHERE number = ?1 AND expires_at IS NOT NULL";
+            let expires_at = self.first(sql, [number], |row| row.get(0))?;
+            let no_dates = || damaged("batch", format!("{number} has coupons and no dates"));
+            Ok(Day::expiry_day_of(Millis(expires_at.ok_or_else(no_dates)?)))
+        })
     }
 
     /// A campaign and the number of its batch, by their names.
@@ -98,13 +81,9 @@ impl Txn<'_> {
     }
 
     pub(crate) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
-        let seen = self.seen()?;
-        if let Some(sealed) = seen.sealed.borrow().get(&day) {
-            return Ok(*sealed);
-        }
         let sql = "SELECT sealed FROM partition_plan WHERE expiry_day = ?1";
-        let sealed = self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false);
-        keep(&seen.sealed, day, &sealed);
-        Ok(sealed)
+        known(&self.seen()?.sealed, day, || {
+            Ok(self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
+        })
     }
 }

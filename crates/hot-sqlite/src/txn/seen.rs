@@ -60,6 +60,20 @@ impl Seen {
     }
 }
 
+/// What is known of a key, or else what `read` finds, which is known from then on.
+pub(super) fn known<K: Copy + Eq + Hash, V: Clone>(
+    seen: &RefCell<HashMap<K, V>>,
+    key: K,
+    read: impl FnOnce() -> rusqlite::Result<V>,
+) -> rusqlite::Result<V> {
+    if let Some(value) = seen.borrow().get(&key) {
+        return Ok(value.clone());
+    }
+    let value = read()?;
+    keep(seen, key, &value);
+    Ok(value)
+}
+
 pub(super) fn keep<K: Eq + Hash, V: Clone>(seen: &RefCell<HashMap<K, V>>, key: K, value: &V) {
     let mut seen = seen.borrow_mut();
     if seen.len() >= SEEN_MAX {

@@ -68,10 +68,7 @@ fn the_other_process() {
 
 #[test]
 fn power_cuts_in_an_upgrade() {
-    if !Shim::can_be_built() {
-        eprintln!("NOT RUN: power cuts need `cc`, a C compiler");
-        let required = std::env::var("COUPONRY_REQUIRE_ENGINES").is_ok_and(|it| it == "1");
-        assert!(!required, "power cuts need `cc`, and COUPONRY_REQUIRE_ENGINES=1");
+    if !testengines::may_run("power cuts in an upgrade", testengines::CC, Shim::can_be_built()) {
         return;
     }
     let (store, beside) = (Store::of_version_1(), scratch());

@@ -3,7 +3,7 @@
 use coupon::campaign::Campaign;
 use coupon::time::{Day, Millis};
 use hot::redemptions::{RedemptionPosition, RedemptionQuery, Redemptions};
-use hot_conformance::kit::{Kit, NOW, Said, cancel, redeem, said};
+use hot_conformance::kit::{Kit, NOW, Said, cancel, order, redeem, said};
 
 use super::{kit_in, options, raw, tempdir};
 
@@ -28,7 +28,8 @@ async fn orders(kit: &Kit, mut query: RedemptionQuery) -> Vec<String> {
         let page = list(kit).redemptions(query.clone()).await.unwrap();
         found.extend(page.rows.iter().map(|row| {
             let cancelled = if row.redemption.cancelled_at.is_some() { " cancelled" } else { "" };
-            format!("{}{cancelled}", row.redemption.order)
+            let text = row.redemption.order.as_str().trim_start_matches("주문:");
+            format!("{text}{cancelled}")
         }));
         let Some(read_to) = page.read_to else { return found };
         query.after = Some(read_to);
@@ -123,8 +124,8 @@ async fn orders_are_found_until_they_are_forgotten() {
         kit.done(&code, redeem(&ann, "many")).await;
         codes.push(code);
     }
-    let found = async |order: &str| {
-        let found = list(&kit).codes_of_order(&order.parse().unwrap()).await.unwrap();
+    let found = async |text: &str| {
+        let found = list(&kit).codes_of_order(&order(text)).await.unwrap();
         found.expect("it is kept").len()
     };
     let today = NOW.day();

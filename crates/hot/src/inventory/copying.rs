@@ -77,11 +77,8 @@ pub async fn copy(
     begin(from, to).await?;
     let mut kept = to.fact(Fact::CopyPosition).await?;
     let mut position = Position::of(kept.as_deref());
-    let mut copied = Copied {
-        again: position.pass == Pass::Again,
-        resumed: position.resumed,
-        ..Copied::default()
-    };
+    let (again, resumed) = (position.pass == Pass::Again, position.resumed);
+    let mut copied = Copied { again, resumed, ..Copied::default() };
     let mut count = 0;
     while let Some(table) = position.table {
         let page = in_effect(from, table, position.after.clone()).await?;
@@ -137,16 +134,13 @@ async fn put_once_more(
 ) -> Result<(), HotError> {
     // All of them may be here already, and some items of the page.
     for table in [Table::Partitions, Table::Campaigns] {
-        let mut after = None;
-        loop {
+        let mut next = Some(None);
+        while let Some(after) = next {
             let page = in_effect(from, table, after).await?;
             if !page.items.is_empty() {
                 to.put(page.items, Pass::Again).await?;
             }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+            next = page.next.map(Some);
         }
     }
     to.put(items, Pass::Again).await
@@ -176,16 +170,13 @@ pub async fn compare(
     for table in COPIED {
         let (mut here, mut there) = (BTreeMap::new(), BTreeMap::new());
         for (store, sums) in [(from, &mut here), (to, &mut there)] {
-            let mut after = None;
-            loop {
+            let mut next = Some(None);
+            while let Some(after) = next {
                 let page = in_effect(store, table, after).await?;
                 count += page.items.len() as u64;
                 add_up(sums, &page.items);
                 told(table, count);
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+                next = page.next.map(Some);
             }
         }
         let names = here.keys().chain(there.keys()).copied();
@@ -193,13 +184,8 @@ pub async fn compare(
             let of =
                 |sums: &BTreeMap<&'static str, Sum>| sums.get(what).copied().unwrap_or_default();
             let (from, to) = (of(&here), of(&there));
-            compared.push(Compared {
-                what,
-                from: from.count,
-                to: to.count,
-                from_hash: from.hash,
-                to_hash: to.hash,
-            });
+            let (from_hash, to_hash) = (from.hash, to.hash);
+            compared.push(Compared { what, from: from.count, to: to.count, from_hash, to_hash });
         }
     }
     Ok(compared)
@@ -230,9 +216,8 @@ async fn begin(from: &dyn Inventory, to: &dyn Importer) -> Result<(), CopyError>
             for table in [Table::Partitions, Table::Campaigns, Table::Accounts] {
                 let page = to.page(table, Reading::AsStored, None, 1).await?;
                 if !page.items.is_empty() || page.next.is_some() {
-                    return Err(CopyError::Refused(
-                        "the target is not empty, and not the copy of this source",
-                    ));
+                    let why = "the target is not empty, and not the copy of this source";
+                    return Err(CopyError::Refused(why));
                 }
             }
             match to.set_fact(Fact::CopiedFrom, None, Some(begun)).await? {
@@ -260,25 +245,19 @@ async fn remove_vanished(
     to: &dyn Importer,
     table: Table,
 ) -> Result<u64, HotError> {
-    let (mut removed, mut after) = (0, None);
-    loop {
+    let (mut removed, mut next) = (0, Some(None));
+    while let Some(after) = next {
         let page = in_effect(to, table, after).await?;
         let there = from.has(&page.items).await?;
-        let gone: Vec<Item> = page
-            .items
-            .into_iter()
-            .zip(there)
-            .filter_map(|(it, has)| (!has).then_some(it))
-            .collect();
+        let gone = page.items.into_iter().zip(there);
+        let gone: Vec<Item> = gone.filter_map(|(it, has)| (!has).then_some(it)).collect();
         removed += gone.len() as u64;
         if !gone.is_empty() {
             to.remove(gone).await?;
         }
-        after = page.next;
-        if after.is_none() {
-            return Ok(removed);
-        }
+        next = page.next.map(Some);
     }
+    Ok(removed)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -143,7 +143,7 @@ fn a_rejected_row_does_not_affect_the_next() {
 fn rejected_rows() {
     let long_code = "A".repeat(65);
     let long_user = format!("ABCD,,,issued,{},,,", "u".repeat(129));
-    let long_order = format!("ABCD,,,redeemed,,,20260601,{}", "r".repeat(101));
+    let long_order = format!("ABCD,,,redeemed,,,20260601,{}", "r".repeat(129));
     let cases = [
         ("blank", "code", " \t", "EMPTY"),
         ("nothing", "code", "", "EMPTY"),

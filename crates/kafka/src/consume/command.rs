@@ -208,17 +208,8 @@ mod tests {
 
     #[test]
     fn names_of_verbs() {
-        let verbs = [
-            Verb::Issue,
-            Verb::Redeem,
-            Verb::CancelRedemption,
-            Verb::Hold,
-            Verb::Release,
-            Verb::Revoke,
-            Verb::Void,
-            Verb::Extend,
-        ];
-        for verb in verbs {
+        use Verb::{CancelRedemption, Extend, Hold, Issue, Redeem, Release, Revoke, Void};
+        for verb in [Issue, Redeem, CancelRedemption, Hold, Release, Revoke, Void, Extend] {
             let text = format!(r#"{{"command": "{}", "code": "ABCD"}}"#, verb.as_str());
             assert_eq!(read(&text).expect("a command").verb, verb);
         }

@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/kafka");
+use testengines::{Engine, this_suite};
 
-/// Exit code of the script without Java, Maven or a source to download from.
-const CANNOT: i32 = 69;
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/engines/kafka");
 
 /// A running Apache Kafka.
 pub(crate) struct Broker {
@@ -21,8 +20,12 @@ struct Script {
 }
 
 impl Broker {
-    /// Starts it. `None`, after a line that says why, if it is not available on this machine.
+    /// Starts it. `None`, after a line that says so, if nobody asks for it.
     pub(crate) fn start() -> Option<Broker> {
+        let suite = this_suite();
+        if !Engine::KAFKA.is_asked_for(&suite) {
+            return None;
+        }
         let mut process = Command::new(SCRIPT)
             .arg("run")
             .stdin(Stdio::piped())
@@ -36,12 +39,7 @@ impl Broker {
             return Some(Broker { address, script: Mutex::new(script) });
         }
         let ended = script.process.wait().expect("its end");
-        assert_eq!(ended.code(), Some(CANNOT), "Kafka did not start: {ended}");
-        let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|it| it == value);
-        let is_required = is("COUPONRY_REQUIRE_ENGINES", "1") && !is("COUPONRY_KAFKA", "none");
-        assert!(!is_required, "no Kafka on this machine, and COUPONRY_REQUIRE_ENGINES=1");
-        eprintln!("NOT RUN: the suite of couponry-kafka needs Apache Kafka");
-        None
+        Engine::KAFKA.is_missing(&suite, &format!("{SCRIPT} ended with {ended}"))
     }
 
     /// Its address for clients.

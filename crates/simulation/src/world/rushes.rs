@@ -238,5 +238,5 @@ fn replacement(rng: &mut Rng, nth: usize, code: &Code, user: &UserId) -> Wanted 
 }
 
 fn some_order(rng: &mut Rng) -> OrderRef {
-    format!("rush{}", rng.below(ORDERS)).parse().expect("a short word is a name")
+    format!("급{}", rng.below(ORDERS)).parse().expect("a short word is a name")
 }

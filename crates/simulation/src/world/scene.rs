@@ -328,7 +328,7 @@ impl Scene {
         let last = of.and_then(|code| self.with(|known| known.orders.get(code).cloned()));
         match last {
             Some(last) if rng.chance(600) => last,
-            _ => format!("o{}", rng.below(self.orders)).parse().expect("a short word is a name"),
+            _ => format!("주문{}", rng.below(self.orders)).parse().expect("a short word is a name"),
         }
     }
 

@@ -15,7 +15,7 @@ use router::Found;
 
 use super::stage::{Answer, Stage, Sweep, held_by, is_refused, patiently};
 use hot_conformance::kit::{
-    NOW, Said, extend_days, give, hold, of, order_of, redeem, reference, said, void,
+    NOW, Said, extend_days, give, hold, of, order, order_of, redeem, reference, said, void,
 };
 
 /// How the second process picks up.
@@ -335,10 +335,10 @@ pub(crate) async fn shared_code_held(stage: &Stage) {
         let coupons = scene.holds(stage, None).await;
         let theirs = held_by(&coupons, &scene.user);
         assert_eq!(theirs.len(), 1, "one each");
-        let by = theirs[0].hold().map(|hold| hold.order.as_str());
+        let by = theirs[0].hold().map(|hold| &hold.order);
         let was_told = matches!(&answer, Some(Ok(applied)) if !is_refused(applied));
         if was_told || way == Way::SameAgain {
-            assert_eq!(by, Some("1"), "answered {answer:?}, and {:?}", theirs[0]);
+            assert_eq!(by, Some(&order("1")), "answered {answer:?}, and {:?}", theirs[0]);
         }
     };
     let ways = [Way::SameAgain, Way::UsersOther];

@@ -15,6 +15,8 @@ use super::*;
 /// 2031-12-31.
 const DAY: Day = Day(22_644);
 
+const LATER: Day = Day(DAY.0 + 9);
+
 fn owner() -> Owner {
     Owner { campaign: "c".parse().unwrap(), batch: "first".parse().unwrap() }
 }
@@ -77,11 +79,11 @@ fn row(is: RowIs) -> RowItem {
     RowItem { day: DAY, code: "CODE01".to_owned(), is, astray: None }
 }
 
-fn here(coupon: Coupon) -> RowItem {
-    row(RowIs::Coupon { coupon: Box::new(coupon), differs: None })
+fn live(coupon: Coupon) -> RowIs {
+    RowIs::Coupon { coupon: Box::new(coupon), differs: None }
 }
 
-fn archived_marker(version: u64) -> RowItem {
+fn marker(version: u64) -> RowItem {
     row(RowIs::ArchivedMarker { version })
 }
 
@@ -120,10 +122,28 @@ fn view(rows: Vec<RowItem>, copies: Vec<ColdCopy>) -> View {
     }
 }
 
+/// A view with only this row in hot.
+fn hot(is: RowIs) -> View {
+    view(vec![row(is)], vec![])
+}
+
+fn cold(coupon: Coupon) -> View {
+    view(vec![], vec![archived(coupon)])
+}
+
+fn both(hot: Coupon, cold: Coupon) -> View {
+    view(vec![row(live(hot))], vec![archived(cold)])
+}
+
+/// A view with an archived marker for this version, and these copies in cold.
+fn marked<const N: usize>(version: u64, copies: [Coupon; N]) -> View {
+    view(vec![marker(version)], copies.map(archived).into())
+}
+
 type Change = fn(&mut View);
 
-/// A name, a view with a change, the findings and the notes.
-type Row = (&'static str, View, Change, &'static [Kind], &'static [Note]);
+/// A name, a view with a change, and the names of its findings and notes.
+type Row = (&'static str, View, Change, &'static str);
 
 fn as_it_is(_: &mut View) {}
 
@@ -135,299 +155,122 @@ fn emptied(view: &mut View) {
     view.plan = view.plan.map(|plan| PartitionPlan { sealed: true, emptied: true, ..plan });
 }
 
+fn unfinished(view: &mut View) {
+    view.cold_archive_commit = 4;
+}
+
+fn unknown(view: &mut View) {
+    view.terms = None;
+}
+
 fn foreign(view: &mut View) {
     view.home = Home::Foreign;
     view.entry = entry(DAY);
 }
 
-#[test]
-fn views() {
-    use Kind::{
-        ArchivedMarkerAlone, ClaimMissing, ColdTwice, CopiesDiffer, EntryMissing, EventsInvalid,
-        HotAndCold, HotOlder, IndexRowMissing, LeftBehind, MoveLost, OriginDiffers, RowMissing,
-        RowNotItsEvents, RowUnreadable, Twice, WrongPartition,
-    };
-    let later = Day(DAY.0 + 9);
-    let moved = || coupon(vec![issued("ann"), extended(Day(DAY.0 + 9))], 2);
-    let rows: Vec<Row> = vec![
-        ("a row", view(vec![here(spent())], vec![]), as_it_is, &[], &[]),
-        (
-            "an archived marker and its coupon",
-            view(vec![archived_marker(2)], vec![archived(spent())]),
-            as_it_is,
-            &[],
-            &[],
-        ),
-        ("only in cold, sealed", view(vec![], vec![archived(spent())]), sealed, &[], &[]),
-        ("only in cold, emptied", view(vec![], vec![archived(spent())]), emptied, &[], &[]),
-        ("only in cold, open", view(vec![], vec![archived(spent())]), as_it_is, &[RowMissing], &[]),
-        (
-            "only in cold, of an unknown campaign",
-            view(vec![], vec![archived(spent())]),
-            |view| view.terms = None,
-            &[],
-            &[Note::Stranger],
-        ),
-        (
-            "a row of an unknown batch",
-            view(vec![here(spent())], vec![]),
-            |view| view.terms = None,
-            &[OriginDiffers],
-            &[],
-        ),
-        (
-            "in both, unfinished",
-            view(vec![here(spent())], vec![archived(spent())]),
-            |view| view.cold_archive_commit = 4,
-            &[],
-            &[Note::ArchiveCommitUnfinished],
-        ),
-        (
-            "in both, finished",
-            view(vec![here(spent())], vec![archived(spent())]),
-            as_it_is,
-            &[HotAndCold],
-            &[],
-        ),
-        (
-            "in both, with another history",
-            view(
-                vec![here(coupon(vec![issued("bob"), redeemed("bob")], 2))],
-                vec![archived(spent())],
-            ),
-            |view| view.cold_archive_commit = 4,
-            &[CopiesDiffer],
-            &[],
-        ),
-        (
-            "hot is newer",
-            view(vec![here(spent())], vec![archived(coupon(vec![issued("ann")], 1))]),
-            as_it_is,
-            &[],
-            &[Note::HotNewer],
-        ),
-        (
-            "hot has another history",
-            view(vec![here(spent())], vec![archived(coupon(vec![issued("bob")], 1))]),
-            as_it_is,
-            &[CopiesDiffer],
-            &[],
-        ),
-        (
-            "hot is older",
-            view(vec![here(coupon(vec![issued("ann")], 1))], vec![archived(spent())]),
-            as_it_is,
-            &[HotOlder],
-            &[],
-        ),
-        (
-            "an archived marker alone",
-            view(vec![archived_marker(2)], vec![]),
-            as_it_is,
-            &[ArchivedMarkerAlone],
-            &[],
-        ),
-        (
-            "an archived marker behind a damaged file",
-            view(vec![archived_marker(2)], vec![]),
-            |view| view.cold_whole = false,
-            &[],
-            &[Note::BehindDamage],
-        ),
-        (
-            "an archived marker of a later version",
-            view(vec![archived_marker(3)], vec![archived(spent())]),
-            as_it_is,
-            &[ArchivedMarkerAlone],
-            &[],
-        ),
-        (
-            "twice in cold",
-            view(vec![archived_marker(2)], vec![archived(spent()), archived(spent())]),
-            as_it_is,
-            &[ColdTwice],
-            &[],
-        ),
-        (
-            "in cold in two versions",
-            view(
-                vec![archived_marker(2)],
-                vec![archived(coupon(vec![issued("ann")], 1)), archived(spent())],
-            ),
-            as_it_is,
-            &[],
-            &[],
-        ),
-        (
-            "in cold in two versions that do not follow",
-            view(
-                vec![archived_marker(2)],
-                vec![archived(coupon(vec![issued("bob")], 1)), archived(spent())],
-            ),
-            as_it_is,
-            &[CopiesDiffer],
-            &[],
-        ),
-        (
-            "a row and an archived marker",
-            view(vec![here(spent()), archived_marker(2)], vec![archived(spent())]),
-            |view| view.cold_archive_commit = 4,
-            &[Twice],
-            &[Note::ArchiveCommitUnfinished],
-        ),
-        ("in an emptied partition", view(vec![here(spent())], vec![]), emptied, &[LeftBehind], &[]),
-        (
-            "on a day without a plan",
-            view(vec![here(spent())], vec![]),
-            |view| view.plan = None,
-            &[WrongPartition],
-            &[],
-        ),
-        (
-            "in the wrong place",
-            view(vec![here(spent())], vec![]),
-            |view| view.rows[0].astray = Some("there".to_owned()),
-            &[WrongPartition],
-            &[],
-        ),
-        (
-            "with another partition's expiry",
-            view(vec![here(moved())], vec![]),
-            as_it_is,
-            &[WrongPartition],
-            &[],
-        ),
-        (
-            "unreadable",
-            view(vec![row(RowIs::Unreadable("why".to_owned()))], vec![]),
-            as_it_is,
-            &[RowUnreadable],
-            &[],
-        ),
-        (
-            "a column differs from the events",
-            view(
-                vec![row(RowIs::Coupon {
-                    coupon: Box::new(spent()),
-                    differs: Some("state is void".to_owned()),
-                })],
-                vec![],
-            ),
-            as_it_is,
-            &[RowNotItsEvents],
-            &[],
-        ),
-        (
-            "no rule admits its events",
-            view(vec![here(coupon(vec![issued("ann"), redeemed("bob")], 2))], vec![]),
-            as_it_is,
-            &[EventsInvalid],
-            &[],
-        ),
-        (
-            "with other dates than its batch",
-            view(vec![here(spent())], vec![]),
-            |view| {
-                view.home = Home::Minted {
-                    owner: owner(),
-                    day: DAY,
-                    dates: [Millis(6), DAY.end(), Millis(4)],
-                };
-            },
-            &[OriginDiffers],
-            &[],
-        ),
-        ("foreign", view(vec![here(spent())], vec![]), foreign, &[], &[]),
-        (
-            "foreign and not in the directory",
-            view(vec![here(spent())], vec![]),
-            |view| {
-                foreign(view);
-                view.entry = Asked::Is(None);
-            },
-            &[EntryMissing],
-            &[],
-        ),
-        (
-            "foreign, and in another partition in the directory",
-            view(vec![here(spent())], vec![]),
-            |view| {
-                foreign(view);
-                view.entry = entry(Day(DAY.0 + 1));
-            },
-            &[WrongPartition],
-            &[],
-        ),
-        (
-            "extended to here",
-            view(vec![here(moved())], vec![]),
-            |view| (view.day, view.entry) = (Day(DAY.0 + 9), entry(Day(DAY.0 + 9))),
-            &[],
-            &[],
-        ),
-        (
-            "extended to here and not in the directory",
-            view(vec![here(moved())], vec![]),
-            |view| (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None)),
-            &[EntryMissing],
-            &[],
-        ),
-        (
-            "the same, step by step",
-            view(vec![here(moved())], vec![]),
-            |view| {
-                (view.day, view.entry) = (Day(DAY.0 + 9), Asked::Is(None));
-                view.atomicity = Atomicity::StepByStep;
-            },
-            &[],
-            &[Note::MoveUnfinished],
-        ),
-        (
-            "extended to a later partition",
-            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
-            |view| view.entry = entry(Day(DAY.0 + 9)),
-            &[],
-            &[],
-        ),
-        (
-            "extended and not arrived",
-            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
-            |view| view.entry = Asked::Is(None),
-            &[],
-            &[Note::MoveUnfinished],
-        ),
-        (
-            "extended, not arrived, and the partition is sealed",
-            view(vec![row(RowIs::Forwarding { to: later })], vec![]),
-            |view| {
-                sealed(view);
-                view.entry = Asked::Is(None);
-            },
-            &[MoveLost],
-            &[],
-        ),
-        (
-            "a holder without a claim",
-            view(vec![here(spent())], vec![]),
-            |view| view.claimed = Asked::Is(false),
-            &[ClaimMissing],
-            &[],
-        ),
-        (
-            "without two index rows",
-            view(vec![here(spent())], vec![]),
-            |view| view.unindexed = vec![IndexRowKind::Wallet, IndexRowKind::Expiring],
-            &[IndexRowMissing, IndexRowMissing],
-            &[],
-        ),
-    ];
-    for (name, mut view, change, findings, notes) in rows {
+fn without_entry(view: &mut View) {
+    view.entry = Asked::Is(None);
+}
+
+fn entered_later(view: &mut View) {
+    view.entry = entry(LATER);
+}
+
+fn on_a_later_day(view: &mut View) {
+    (view.day, view.entry) = (LATER, entry(LATER));
+}
+
+fn by_steps(view: &mut View) {
+    view.atomicity = Atomicity::StepByStep;
+}
+
+fn unindexed(view: &mut View) {
+    view.unindexed = vec![IndexRowKind::Wallet, IndexRowKind::Expiring];
+}
+
+/// Makes these changes one after the other.
+macro_rules! all {
+    ($($change:ident),+) => { |view| { $($change(view);)+ } };
+}
+
+fn judged(rows: Vec<Row>) {
+    for (name, mut view, change, want) in rows {
         change(&mut view);
         let judged = judge(&view);
-        let found: Vec<Kind> = judged.findings.iter().map(|finding| finding.kind).collect();
-        assert_eq!(found, findings, "{name}: {:#?}", judged.findings);
-        assert_eq!(judged.notes, notes, "{name}");
+        let findings = judged.findings.iter().map(|finding| finding.kind.name());
+        let notes = judged.notes.iter().map(|note| note.name());
+        let found: Vec<&str> = findings.chain(notes).collect();
+        assert_eq!(found.join(" "), want, "{name}: {:#?}", judged.findings);
     }
+}
+
+#[test]
+fn one_tier_or_both() {
+    let [ann, bob] = ["ann", "bob"].map(|user| coupon(vec![issued(user)], 1));
+    let of_bob = coupon(vec![issued("bob"), redeemed("bob")], 2);
+    let twice = || view(vec![row(live(spent())), marker(2)], vec![archived(spent())]);
+    judged(vec![
+        ("a row", hot(live(spent())), as_it_is, ""),
+        ("an archived marker and its coupon", marked(2, [spent()]), as_it_is, ""),
+        ("only in cold, sealed", cold(spent()), sealed, ""),
+        ("only in cold, emptied", cold(spent()), emptied, ""),
+        ("only in cold, open", cold(spent()), as_it_is, "row-missing"),
+        ("only in cold, of an unknown campaign", cold(spent()), unknown, "stranger"),
+        ("a row of an unknown batch", hot(live(spent())), unknown, "origin-differs"),
+        ("in both, unfinished", both(spent(), spent()), unfinished, "archive-commit-unfinished"),
+        ("in both, finished", both(spent(), spent()), as_it_is, "hot-and-cold"),
+        ("in both, with another history", both(of_bob, spent()), unfinished, "copies-differ"),
+        ("hot is newer", both(spent(), ann.clone()), as_it_is, "hot-newer"),
+        ("hot has another history", both(spent(), bob.clone()), as_it_is, "copies-differ"),
+        ("hot is older", both(ann.clone(), spent()), as_it_is, "hot-older"),
+        ("an archived marker alone", marked(2, []), as_it_is, "archived-marker-alone"),
+        ("behind a damaged file", marked(2, []), |view| view.cold_whole = false, "behind-damage"),
+        ("of a later version", marked(3, [spent()]), as_it_is, "archived-marker-alone"),
+        ("twice in cold", marked(2, [spent(), spent()]), as_it_is, "cold-twice"),
+        ("in cold in two versions", marked(2, [ann, spent()]), as_it_is, ""),
+        ("in two that do not follow", marked(2, [bob, spent()]), as_it_is, "copies-differ"),
+        ("a row and a marker", twice(), unfinished, "twice archive-commit-unfinished"),
+    ]);
+}
+
+#[test]
+fn rows_and_their_places() {
+    let moved = || hot(live(coupon(vec![issued("ann"), extended(LATER)], 2)));
+    let forwarding = || hot(RowIs::Forwarding { to: LATER });
+    let differs = Some("state is void".to_owned());
+    let differing = RowIs::Coupon { coupon: Box::new(spent()), differs };
+    let not_allowed = live(coupon(vec![issued("ann"), redeemed("bob")], 2));
+    let spent = || hot(live(spent()));
+    let other_dates: Change = |view| {
+        let dates = [Millis(6), DAY.end(), Millis(4)];
+        view.home = Home::Minted { owner: owner(), day: DAY, dates };
+    };
+    judged(vec![
+        ("in an emptied partition", spent(), emptied, "left-behind"),
+        ("on a day without a plan", spent(), |view| view.plan = None, "wrong-partition"),
+        ("astray", spent(), |view| view.rows[0].astray = Some("?".into()), "wrong-partition"),
+        ("with another partition's expiry", moved(), as_it_is, "wrong-partition"),
+        ("unreadable", hot(RowIs::Unreadable("why".to_owned())), as_it_is, "row-unreadable"),
+        ("a column differs from the events", hot(differing), as_it_is, "row-not-its-events"),
+        ("no rule admits its events", hot(not_allowed), as_it_is, "events-invalid"),
+        ("with other dates than its batch", spent(), other_dates, "origin-differs"),
+        ("foreign", spent(), foreign, ""),
+        ("not in the directory", spent(), all![foreign, without_entry], "entry-missing"),
+        ("in another partition there", spent(), all![foreign, entered_later], "wrong-partition"),
+        ("extended to here", moved(), on_a_later_day, ""),
+        ("and not there", moved(), all![on_a_later_day, without_entry], "entry-missing"),
+        (
+            "the same, step by step",
+            moved(),
+            all![on_a_later_day, without_entry, by_steps],
+            "move-unfinished",
+        ),
+        ("extended to a later partition", forwarding(), entered_later, ""),
+        ("extended and not arrived", forwarding(), without_entry, "move-unfinished"),
+        ("its partition is sealed", forwarding(), all![sealed, without_entry], "move-lost"),
+        ("without a claim", spent(), |view| view.claimed = Asked::Is(false), "claim-missing"),
+        ("without two", spent(), unindexed, "index-row-missing index-row-missing"),
+    ]);
 }
 
 #[test]

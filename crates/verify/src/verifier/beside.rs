@@ -59,6 +59,7 @@ impl<'a> Verifier<'a> {
         tell: Tell<'b>,
         progress: Box<dyn Fn(Progress) + Send + Sync + 'b>,
     ) -> Verifier<'b> {
+        let Verifier { hot, cold, keys, now, .. } = *self;
         let offered = self.offered.iter();
         let offered = offered.map(|(run, it)| (*run, Offered { below: it.below, seen: 0 }));
         Verifier {
@@ -67,15 +68,7 @@ impl<'a> Verifier<'a> {
             cold_is: self.cold_is,
             offered: offered.collect(),
             found_before: self.report.findings.keys().copied().collect(),
-            ..Verifier::new(
-                self.hot,
-                self.cold,
-                self.keys,
-                self.now,
-                self.options.clone(),
-                tell,
-                progress,
-            )
+            ..Verifier::new(hot, cold, keys, now, self.options.clone(), tell, progress)
         }
     }
 

@@ -63,17 +63,9 @@ pub struct Report {
 impl Report {
     /// Everything that was read.
     pub fn looked_at(&self) -> u64 {
-        let Report {
-            hot_rows,
-            archived_markers,
-            cold_rows,
-            side_rows,
-            entries,
-            claims,
-            index_rows,
-            ..
-        } = self;
-        hot_rows + archived_markers + cold_rows + side_rows + entries + claims + index_rows
+        let of_cold = self.cold_rows + self.side_rows;
+        let of_lists = self.entries + self.claims + self.index_rows;
+        self.hot_rows + self.archived_markers + of_cold + of_lists
     }
 
     /// Adds what another run over other partitions has read and found.

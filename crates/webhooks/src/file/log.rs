@@ -119,21 +119,13 @@ pub(crate) fn tested(
         Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
     };
     let Answered { status, error, duration, .. } = answered;
+    let (state, took) = (state.number(), millis(*duration));
     let number = txn
         .prepare(
             "INSERT INTO delivery (webhook, message, state, created_at, next_at, attempts, tried_at, status, \
              error, duration_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?4, 1, ?5, ?6, ?7, ?8, ?5)",
         )?
-        .insert(params![
-            webhook,
-            message,
-            state.number(),
-            at_ms,
-            now,
-            status,
-            error,
-            millis(*duration)
-        ])?;
+        .insert(params![webhook, message, state, at_ms, now, status, error, took])?;
     txn.commit()?;
     Ok(number)
 }

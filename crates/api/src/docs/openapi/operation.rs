@@ -1,25 +1,38 @@
-//! One call of the document: what it does, who may call it, what it takes and what it answers.
+//! One call of the document: what it does, how to send it, who may call it, what it takes and what
+//! it answers.
 
 use serde_json::Value;
 
+use super::curl;
 use crate::docs::json::{list, members, text};
 use crate::docs::markdown::{block, escape, inline};
 use crate::docs::schema::{Shapes, name_html};
 use crate::docs::table;
 
-pub(super) struct Operation<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) call: &'a Value,
+const PROBLEM: &str = "application/problem+json";
+
+#[derive(Clone, Copy)]
+pub(in crate::docs) struct Operation<'a> {
+    pub(in crate::docs) method: &'a str,
+    pub(in crate::docs) path: &'a str,
+    pub(in crate::docs) call: &'a Value,
 }
 
 impl<'a> Operation<'a> {
+    pub(in crate::docs) fn tag(&self) -> &'a str {
+        self.call["tags"][0].as_str().unwrap_or_default()
+    }
+
     pub(super) fn anchor(&self) -> String {
         format!("call-{}", text(self.call, "operationId"))
     }
 
+    pub(in crate::docs) fn address(&self) -> String {
+        format!("/docs/{}#{}", self.tag(), self.anchor())
+    }
+
     /// A narrow screen may break the path before each `/`.
-    pub(super) fn title_html(&self) -> String {
+    pub(in crate::docs) fn title_html(&self) -> String {
         let (method, path) = (self.method, escape(self.path).replace('/', "<wbr>/"));
         format!(
             "<span class=\"method {method}\">{}</span> <code>{}</code>",
@@ -30,19 +43,26 @@ impl<'a> Operation<'a> {
 
     pub(super) fn html(&self, shapes: Shapes<'a>) -> String {
         let (anchor, call) = (self.anchor(), self.call);
-        // Every call needs a token but those that say otherwise.
-        let token = if call["security"].is_array() { "No token needed." } else { "Needs a token." };
+        let token = if is_open(call) { "No token needed." } else { "Needs a token." };
+        let commands = curl::commands(self, shapes);
+        let commands = commands.iter().map(|it| pre_html("curl", it)).collect::<String>();
         format!(
-            "<section class=\"call\"><h3 id=\"{anchor}\"><a href=\"#{anchor}\">{}</a></h3>\n\
-             <p class=\"summary\">{}</p>\n{}<p class=\"token\">{token}</p>\n{}{}{}</section>\n",
+            "<section class=\"call\"><h2 id=\"{anchor}\"><a href=\"#{anchor}\">{}</a></h2>\n\
+             <p class=\"summary\">{}</p>\n{}<p class=\"token\">{token}</p>\n{commands}{}{}{}{}</section>\n",
             self.title_html(),
             inline(text(call, "summary")),
             block(text(call, "description")),
+            examples_html(shapes, &call["responses"]),
             parameters_html(shapes, call),
             request_html(shapes, &call["requestBody"]),
             responses_html(shapes, &call["responses"])
         )
     }
+}
+
+/// Every call needs a token but those that say otherwise.
+pub(super) fn is_open(call: &Value) -> bool {
+    call["security"].is_array()
 }
 
 fn parameters_html<'a>(shapes: Shapes<'a>, call: &'a Value) -> String {
@@ -60,64 +80,97 @@ fn parameters_html<'a>(shapes: Shapes<'a>, call: &'a Value) -> String {
     if rows.is_empty() {
         return rows;
     }
-    format!("<h4>Parameters</h4>\n{}", table("fields", &["Name", "In", "Type", "Meaning"], &rows))
+    format!("<h3>Parameters</h3>\n{}", table("fields", &["Name", "In", "Type", "Meaning"], &rows))
 }
 
 fn request_html<'a>(shapes: Shapes<'a>, request: &'a Value) -> String {
     let bodies = members(&request["content"]).map(|(kind, media)| {
         let schema = &media["schema"];
+        // The command has the example of a JSON body; that of a file is only here.
+        let example = match kind {
+            "application/json" => String::new(),
+            _ => shapes
+                .example(media)
+                .map_or(String::new(), |it| pre_html("example", &wire(kind, it))),
+        };
         format!(
-            "<p class=\"media\"><code>{}</code></p>\n{}{}{}",
+            "<p class=\"media\"><code>{}</code></p>\n{}{}{example}",
             escape(kind),
             block(shapes.description(schema)),
-            shapes.body_html(schema),
-            example_html(shapes, "Example body", kind, media)
+            shapes.body_html(schema)
         )
     });
     let bodies: String = bodies.collect();
-    if bodies.is_empty() { bodies } else { format!("<h4>Body</h4>\n{bodies}") }
+    if bodies.is_empty() { bodies } else { format!("<h3>Body</h3>\n{bodies}") }
 }
 
 fn responses_html<'a>(shapes: Shapes<'a>, responses: &'a Value) -> String {
-    let (mut rows, mut examples) = (String::new(), String::new());
+    let mut rows = String::new();
     for (status, response) in members(responses) {
         let mut meaning = block(text(response, "description"));
-        // Every answer has `x-request-id`: the page says so once, at its top.
-        let headers = members(&response["headers"]).filter(|(name, _)| *name != "x-request-id");
-        meaning.extend(headers.map(|(name, header)| {
-            let about = inline(text(header, "description"));
-            format!("<p class=\"limits\">Header <code>{}</code>: {about}</p>", escape(name))
-        }));
         let mut bodies = String::new();
-        for (kind, media) in members(&response["content"]) {
-            let shape = shapes.type_html(&media["schema"]);
-            bodies.push_str(&format!("{shape}<br><code class=\"quiet\">{}</code> ", escape(kind)));
-            // The example of a problem is one for all codes; each code has a page with its own.
-            if kind != "application/problem+json" {
-                let title = format!("Example of {status}");
-                examples.push_str(&example_html(shapes, &title, kind, media));
+        // The top of the page says what a refusal is, and each code has a page of its own.
+        if response["content"].get(PROBLEM).is_none() {
+            // Every answer has `x-request-id`: the index says so once.
+            let headers = members(&response["headers"]).filter(|(name, _)| *name != "x-request-id");
+            meaning.extend(headers.map(|(name, header)| {
+                let about = inline(text(header, "description"));
+                format!("<p class=\"limits\">Header <code>{}</code>: {about}</p>", escape(name))
+            }));
+            for (kind, media) in members(&response["content"]) {
+                let shape = shapes.type_html(&media["schema"]);
+                bodies.push_str(&format!(
+                    "{shape}<br><code class=\"quiet\">{}</code> ",
+                    escape(kind)
+                ));
             }
         }
         rows.push_str(&format!(
             "<tr><th scope=\"row\">{status}</th><td>{meaning}</td><td>{bodies}</td></tr>\n"
         ));
     }
-    let table = table("answers", &["Status", "Meaning", "Body"], &rows);
-    format!("<h4>Answers</h4>\n{table}{examples}")
+    format!("<h3>Answers</h3>\n{}", table("answers", &["Status", "Meaning", "Body"], &rows))
 }
 
-/// The example of a body as it goes over the wire: its own, else that of its shape.
-fn example_html<'a>(shapes: Shapes<'a>, title: &str, kind: &str, media: &'a Value) -> String {
-    let of_shape = || shapes.core(&media["schema"]).get("example");
-    let Some(example) = media.get("example").or_else(of_shape) else { return String::new() };
-    let example = match example.as_str() {
+/// An example of each answer that is no problem: the first is open, and one that is the same as
+/// another is left out.
+fn examples_html<'a>(shapes: Shapes<'a>, responses: &'a Value) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let mut html = String::new();
+    // What was just made before what was there.
+    let mut answers: Vec<_> = members(responses).collect();
+    answers.sort_by_key(|(status, _)| (!status.starts_with('2'), *status == "200"));
+    for (status, response) in answers {
+        for (kind, media) in members(&response["content"]).filter(|(kind, _)| *kind != PROBLEM) {
+            let Some(example) = shapes.example(media).map(|it| wire(kind, it)) else { continue };
+            if shown.contains(&example) {
+                continue;
+            }
+            let (title, pre) = (
+                format!("Answer {status} <code class=\"quiet\">{}</code>", escape(kind)),
+                pre_html("example", &example),
+            );
+            html.push_str(&match shown.is_empty() {
+                true => format!("<p>{title}</p>\n{pre}"),
+                false => format!("<details><summary>{title}</summary>\n{pre}</details>\n"),
+            });
+            shown.push(example);
+        }
+    }
+    match (html.is_empty(), responses.get("204")) {
+        (true, Some(_)) => "<p>Answer 204, without a body</p>\n".to_owned(),
+        _ => html,
+    }
+}
+
+/// An example as it goes over the wire.
+fn wire(kind: &str, example: &Value) -> String {
+    match example.as_str() {
         Some(text) if !kind.contains("json") => text.to_owned(),
         Some(_) | None => format!("{example:#}"),
-    };
-    format!(
-        "<details><summary>{title} <code class=\"quiet\">{}</code></summary>\
-         <pre tabindex=\"0\"><code>{}</code></pre></details>\n",
-        escape(kind),
-        escape(&example)
-    )
+    }
+}
+
+fn pre_html(class: &str, text: &str) -> String {
+    format!("<pre class=\"{class}\" tabindex=\"0\"><code>{}</code></pre>\n", escape(text))
 }

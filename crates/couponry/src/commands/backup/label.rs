@@ -11,22 +11,26 @@ use serde::{Deserialize, Serialize};
 use crate::failure::CliError;
 use crate::open;
 use crate::output::{Out, thousands};
+use crate::settings::Settings;
 
-pub(super) const FILE: &str = "backup.toml";
+const FILE: &str = "backup.toml";
 
-/// How much a store had at one moment.
+/// Which store it is, and how much it had at one moment.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Label {
-    at: String,
+    /// The whole path of its data folder; empty if an earlier release made the backup.
+    #[serde(default)]
+    pub(super) store: String,
+    pub(super) at: String,
     campaigns: u64,
     issued: u64,
     redeemed: u64,
 }
 
 impl Label {
-    pub(crate) async fn of(engine: &Engine) -> Result<Label, CliError> {
-        let at = format_instant(SystemClock.now());
-        let mut label = Label { at, campaigns: 0, issued: 0, redeemed: 0 };
+    pub(crate) async fn of(settings: &Settings, engine: &Engine) -> Result<Label, CliError> {
+        let (store, at) = (Label::store(settings), format_instant(SystemClock.now()));
+        let mut label = Label { store, at, campaigns: 0, issued: 0, redeemed: 0 };
         let mut after = None;
         loop {
             let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
@@ -38,6 +42,12 @@ impl Label {
                 label.redeemed += counts.redeemed;
             }
         }
+    }
+
+    /// How a label names the store of the settings.
+    pub(super) fn store(settings: &Settings) -> String {
+        let data = &settings.data.value;
+        std::path::absolute(data).unwrap_or_else(|_| data.clone()).display().to_string()
     }
 
     /// Writes it durably into the folder of a backup.
@@ -61,7 +71,7 @@ impl Label {
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Label { at, campaigns, issued, redeemed } = self;
+        let Label { at, campaigns, issued, redeemed, store: _ } = self;
         let [campaigns, issued, redeemed] = [*campaigns, *issued, *redeemed].map(thousands);
         write!(f, "at {at}: campaigns {campaigns}, issued coupons {issued}, redeemed {redeemed}")
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use webhooks::Webhooks;
 
-use super::notice::hex;
 use super::webhook::Webhook;
+use crate::keys::hex;
 
 pub(super) enum NoticeDestination {
     /// Standard output. Notices count as sent when the round ends; after an interrupted round, the

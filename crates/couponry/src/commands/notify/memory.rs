@@ -96,9 +96,9 @@ impl Memory {
         let pending = recalled.pending.iter().map(|notice| Record::Try(notice.line.clone()));
         watches.chain(file).chain(pending).try_for_each(|record| memory.add(&record))?;
         // Synced before the rename: a crash leaves the old journal or the whole new one.
-        memory.keep()?;
-        std::fs::rename(&staged, &path).map_err(CliError::cannot("write", &path))?;
-        files::sync_folder(folder)?;
+        memory.write_out()?;
+        let published = files::publish(memory.journal.get_ref(), &staged, &path);
+        published.map_err(CliError::cannot("write", &path))?;
         Ok((memory, recalled))
     }
 
@@ -178,9 +178,7 @@ fn line(record: &Record) -> Result<String, CliError> {
 }
 
 fn lock(path: &Path) -> Result<File, CliError> {
-    let mut open = OpenOptions::new();
-    let file = open.create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(CliError::cannot("lock", path))?;
+    let file = files::lock_file(path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(_) => Err(CliError::new(format!(

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use webhooks::Announcement;
 
 use crate::failure::CliError;
+use crate::keys::hex;
 
 /// How every notice begins. A line that begins otherwise is of another program.
 pub(super) const BEGINS: &str = r#"{"notice_id":"ntc_"#;
@@ -166,10 +167,6 @@ impl Notice {
 fn id(keys: &[Key]) -> String {
     let keys: Vec<String> = keys.iter().map(Key::line).collect();
     format!("ntc_{}", hex(&digest(&SHA256, keys.join("\n").as_bytes()).as_ref()[..16]))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

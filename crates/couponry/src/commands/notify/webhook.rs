@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use webhooks::Secrets;
 
 use super::notice::Notice;
-use crate::failure::{CliError, cause};
+use crate::failure::{CliError, no_answer};
 use retry::{Heard, Next};
 
 /// Longest attempt, from the name look-up to the last byte: Standard Webhooks asks for 15 to 30 s.
@@ -95,7 +95,7 @@ impl Webhook {
             .body(notice.line.clone());
         match request.send().await {
             Ok(answer) => heard(answer).await,
-            Err(error) => Heard::Nothing(no_answer(&error)),
+            Err(error) => Heard::Nothing(no_answer(&error, TIMEOUT)),
         }
     }
 
@@ -124,11 +124,4 @@ async fn heard(mut answer: Response) -> Heard {
     body.truncate(ANSWER_BYTES);
     let said: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();
     Heard::Answer { status, retry_after, said }
-}
-
-fn no_answer(error: &reqwest::Error) -> String {
-    match error.is_timeout() {
-        true => format!("no answer within {} s", TIMEOUT.as_secs()),
-        false => cause(error),
-    }
 }

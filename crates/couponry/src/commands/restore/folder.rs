@@ -1,67 +1,34 @@
-//! Puts a backup folder into the data folder, so that a crash at any moment leaves the old data,
-//! the new data, or a folder that every command refuses.
+//! Puts a backup into the folders of both tiers.
 
-use std::fs;
 use std::path::Path;
 
+use cold::Patience;
 use coupon::calendar::format_instant;
 use engine::{Clock, SystemClock};
-use hot_sqlite::{FILE_NAME, make_ready};
+use hot_sqlite::backup::{Beside, put_back, put_back_cold};
 
+use crate::commands::backup::COLD;
 use crate::failure::CliError;
-use crate::{files, open};
+use crate::settings::{Cold, Settings};
+use crate::{files, open, output};
 
-/// The files of a hot store: those that SQLite keeps beside it belong to it.
-const STORE_FILES: [&str; 3] = [FILE_NAME, "hot.db-wal", "hot.db-shm"];
-
-const WEBHOOK_FILES: [&str; 3] = [files::WEBHOOKS, "webhooks.db-wal", "webhooks.db-shm"];
-
-/// Copies the backup into a folder of its own, then moves the old data aside and the copy into
-/// place, the store last. Until it ends, no command opens the data folder: see [`open::RESTORING`].
-pub(super) fn put_back(data: &Path, from: &Path) -> Result<(), CliError> {
-    let staging = data.join(open::RESTORING);
-    if staging.exists() {
-        files::remove_folder(&staging)?;
-    }
-    stage(&staging, from)?;
-    files::sync_folder(data)?;
+/// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
+pub(super) fn hot(data: &Path, from: &Path) -> Result<(), CliError> {
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let old = STORE_FILES.iter().rev().chain(WEBHOOK_FILES.iter().rev());
-    let old = old.chain(&files::BESIDE_THE_STORE);
-    for name in old.filter(|name| data.join(name).exists()) {
-        files::private_folder(&aside)?;
-        rename(&data.join(name), &aside.join(name))?;
-    }
-    if aside.exists() {
-        files::sync_folder(&aside)?;
-    }
-    let new = files::BESIDE_THE_STORE.iter().chain(&[files::WEBHOOKS, FILE_NAME]);
-    for name in new.filter(|name| staging.join(name).exists()) {
-        rename(&staging.join(name), &data.join(name))?;
-    }
-    files::sync_folder(data)?;
-    files::remove_folder(&staging)?;
-    // If it came back after a crash, every command would refuse the folder.
-    files::sync_folder(data)
+    let beside = Beside { folders: &files::BESIDE_THE_STORE, database: files::WEBHOOKS };
+    put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
 }
 
-/// Copies the backup to `staging`, and upgrades its store if an earlier release wrote it.
-fn stage(staging: &Path, from: &Path) -> Result<(), CliError> {
-    files::private_folder(staging)?;
-    for folder in files::BESIDE_THE_STORE {
-        files::copy_folder(&from.join(folder), &staging.join(folder))?;
+/// A cold tier that is there stays: it may have what was archived after the backup.
+pub(super) async fn cold(settings: &Settings, from: &Path) -> Result<(), CliError> {
+    let Cold::Folder(folder) = &settings.cold.value else { return Ok(()) };
+    let copy = from.join(COLD);
+    let here = open::cold(settings, Patience::Work)?.version().await.map_err(CliError::of)?;
+    if !copy.exists() || here.is_some() {
+        return Ok(());
     }
-    let store = staging.join(FILE_NAME);
-    files::copy_file(&from.join(FILE_NAME), &store)?;
-    make_ready(&store).map_err(CliError::of)?;
-    let webhooks = from.join(files::WEBHOOKS);
-    if webhooks.exists() {
-        files::copy_file(&webhooks, &staging.join(files::WEBHOOKS))?;
-    }
-    files::sync_folder(staging)
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), CliError> {
-    let cannot = format!("cannot move {} to {}", from.display(), to.display());
-    fs::rename(from, to).map_err(CliError::because(cannot))
+    files::private_folder(folder)?;
+    put_back_cold(&copy, folder).map_err(CliError::cannot("restore the cold tier to", folder))?;
+    output::note(&format!("{} has the cold tier of the backup", folder.display()));
+    Ok(())
 }

@@ -69,5 +69,5 @@ async fn present(settings: &Settings) -> Result<Option<Label>, CliError> {
     }
     let (keys, cold) = (Keys::load_if_any(data)?, open::cold(settings, Patience::Caller)?);
     let store = Arc::new(open::sqlite(settings, &keys, &cold)?);
-    Label::of(&open::engine_over(store, cold, &keys)).await.map(Some)
+    Label::of(settings, &open::engine_over(store, cold, &keys)).await.map(Some)
 }

@@ -34,6 +34,21 @@ pub(super) async fn since(
     Ok(before.map_or(everything, Since::Version))
 }
 
+/// Finishes what compactions were doing, also one that ran during the backup: a row leaves hot only
+/// when the side table has it, or its holder would miss it.
+pub(super) async fn finish_side_table(
+    store: &dyn Partitions,
+    cold: &ColdStore,
+) -> Result<(), CliError> {
+    let finished: BTreeMap<_, _> = store.archive_commits().await?.into_iter().collect();
+    let mut partitions = cold.partitions().await.map_err(CliError::of)?;
+    partitions.retain(|it| finished.get(&it.day).is_none_or(|last| *last < it.archive_commit));
+    for it in partitions {
+        cold.commit_holders(it.day, it.archive_commit).await.map_err(CliError::of)?;
+    }
+    Ok(())
+}
+
 /// Replaces what the store has of each coupon that was archived `since` then.
 pub(super) async fn run(
     store: &dyn Partitions,

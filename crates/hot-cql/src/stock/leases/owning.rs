@@ -39,16 +39,9 @@ impl Store {
         // Only the owner expires, not the lease.
         let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? AND batch_id = ? \
                    AND kind = ? AND first = ? AND name = ? IF owner = null AND count = ?";
-        let values = (
-            OWNED_SECONDS,
-            self.process,
-            id.as_str(),
-            batch.as_str(),
-            row.kind,
-            row.first,
-            row.name.as_deref(),
-            row.count,
-        );
+        let LeaseRow { kind, first, name, count, .. } = row;
+        let (me, id, batch) = (self.process, id.as_str(), batch.as_str());
+        let values = (OWNED_SECONDS, me, id, batch, kind, first, name.as_deref(), count);
         // After an unknown outcome it may be ours. Then it is found when the owner expires, or by a
         // walk.
         match self.session.change(StatementProfile::Change, cql, values).await? {
@@ -79,24 +72,15 @@ impl Store {
 
     pub(crate) async fn renew_leases(&self) {
         for (id, counter) in self.counters() {
-            let leases = match counter.queue.lock() {
-                Ok(queue) => owned_leases(queue.iter()),
-                Err(_) => continue,
+            let Ok(leases) = counter.queue.lock().map(|queue| owned_leases(queue.iter())) else {
+                continue;
             };
             for lease in leases {
                 let Row::Lease { kind, first, name } = &lease.row else { continue };
                 let cql = "UPDATE lease USING TTL ? SET owner = ? WHERE campaign_id = ? \
                            AND batch_id = ? AND kind = ? AND first = ? AND name = ? IF owner = ?";
-                let values = (
-                    OWNED_SECONDS,
-                    self.process,
-                    id.as_str(),
-                    lease.batch.as_str(),
-                    *kind,
-                    *first,
-                    name.as_str(),
-                    self.process,
-                );
+                let (me, id, batch) = (self.process, id.as_str(), lease.batch.as_str());
+                let values = (OWNED_SECONDS, me, id, batch, *kind, *first, name.as_str(), me);
                 if let Err(error) = self.session.change(StatementProfile::Change, cql, values).await
                 {
                     tracing::debug!(error = %error, "a lease could not be renewed");

@@ -1,7 +1,6 @@
 //! Leasing more stock: a lease without an owner, returned coupons, or the next serials of a batch.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use coupon::campaign::MintedRun;
 use coupon::time::Millis;
@@ -9,9 +8,9 @@ use scylla::response::PagingState;
 
 use super::{LEASES, LeaseRow, lease_size, unleased};
 use crate::Store;
-use crate::campaigns::{BatchHere, CampaignHere, key_missing};
+use crate::campaigns::{BatchHere, CampaignHere};
+use crate::stock::RUN;
 use crate::stock::counter::Counter;
-use crate::stock::{Lease, RUN, Row, Waiting};
 use crate::values::signed;
 use cql_session::{Cas, Result};
 
@@ -96,9 +95,6 @@ impl Store {
         run: &MintedRun,
     ) -> Result<bool> {
         let id = &campaign.terms.id;
-        let keys = self.keys.current();
-        let key = keys.iter().find(|key| key.id() == run.key);
-        let key = key.ok_or_else(|| key_missing(batch, run))?;
         let mut attempts = self.attempts("a lease");
         loop {
             let (cursor, _) = attempts.looked(self.leased(id, &batch.id).await)?;
@@ -131,19 +127,10 @@ impl Store {
                 // Another process took it over in between.
                 continue;
             }
-            let (first, count) = (first.unsigned_abs(), usize::try_from(count).unwrap_or(0));
-            let lease = Arc::new(Lease {
-                batch: batch.id.clone(),
-                row: Row::Lease { kind: RUN, first: signed(first), name: String::new() },
-                owned: true,
-                left: AtomicUsize::new(count),
-                fresh: AtomicBool::new(!counter.suspicious.load(Ordering::Relaxed)),
-            });
-            counter.push((0..count as u64).map(|offset| Waiting {
-                code: key.mint(run.day, run.first + first + offset),
-                day: Some(run.day),
-                lease: Arc::clone(&lease),
-            }));
+            let (lease, waiting) = self.codes_of(campaign, batch, &row, true).await?;
+            let is_fresh = !counter.suspicious.load(Ordering::Relaxed);
+            lease.fresh.store(is_fresh, Ordering::Relaxed);
+            counter.push(waiting);
             return Ok(true);
         }
     }

@@ -4,6 +4,7 @@ import couponry.RetryingHttpClient;
 import java.net.http.HttpClient;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.springframework.boot.SpringApplication;
@@ -22,6 +23,8 @@ import org.springframework.web.bind.annotation.RequestHeader;
 import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.client.RestClient;
 import org.springframework.web.client.RestClientResponseException;
+import org.springframework.web.context.request.RequestContextHolder;
+import org.springframework.web.context.request.ServletRequestAttributes;
 
 /**
  * A shop with Spring Boot that takes coupons of couponry: check-out with a hold, payment, refund, wallet, webhook.
@@ -43,8 +46,18 @@ public class Shop {
     return RestClient.builder()
         .baseUrl(System.getenv("COUPONRY"))
         .defaultHeader("Authorization", "Bearer " + System.getenv("COUPONRY_TOKEN"))
+        .requestInterceptor((request, body, next) -> {
+          request.getHeaders().set("Accept-Language", languageOfBuyer());
+          return next.execute(request, body);
+        })
         .requestFactory(new JdkClientHttpRequestFactory(client))
         .build();
+  }
+
+  /** couponry writes the titles of its problems in Korean or in English. */
+  private static String languageOfBuyer() {
+    ServletRequestAttributes buyer = (ServletRequestAttributes) RequestContextHolder.currentRequestAttributes();
+    return Objects.requireNonNullElse(buyer.getRequest().getHeader("Accept-Language"), "*");
   }
 
   record CheckOut(String user, String code) {}
@@ -140,7 +153,7 @@ public class Shop {
       return ResponseEntity.status(404).body(new Refused("NO_ORDER", "Check out first"));
     }
 
-    /** A problem of couponry becomes ours, in the words for people. */
+    /** A problem of couponry becomes ours, in the words for people and in the buyer's language. */
     @ExceptionHandler
     ResponseEntity<Refused> refused(RestClientResponseException error) {
       Map<?, ?> problem = error.getResponseBodyAs(Map.class);

@@ -1,8 +1,7 @@
-//! The ids of users, which are words of the shop: a number, an e-mail address, 김철수.
+//! Words of the shop: the id of a user, the name of an order or of a request. A number, an e-mail address, 김철수,
+//! 주문-991.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -11,54 +10,42 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::BadName;
 
-/// Longest `user_id` or `login_id`, in bytes of UTF-8: 128 letters of English, 42 of Korean.
-pub const USER_LEN_MAX: usize = 128;
+/// Longest `user_id`, `login_id`, `order_ref`, `issue_ref` or `revoke_ref`, in bytes of UTF-8: 128 letters of
+/// English, 42 of Korean.
+pub const WORD_LEN_MAX: usize = 128;
+
+// An `issue_ref` may name the code that it replaces.
+const _: () = assert!(WORD_LEN_MAX >= "replaces:".len() + crate::code::FOREIGN_LEN_MAX);
 
 const WANT: &str = "letters, digits, marks and symbols, without spaces";
 
-/// A user, in the words of the shop: 1 to [`USER_LEN_MAX`] bytes of visible characters in the normal form C of
-/// Unicode, without spaces.
+/// A text of 1 to [`WORD_LEN_MAX`] bytes of visible characters, without spaces, in the normal form C of Unicode.
 ///
 /// Two texts that look the same because one has its accents as characters of their own (a Mac writes file names so)
-/// are one user.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-// Shared: many coupons have one holder.
-pub struct UserId(Arc<str>);
-
-impl UserId {
-    /// Its text, in normal form C.
-    pub fn as_str(&self) -> &str {
-        &self.0
+/// are one word.
+pub(super) fn word(text: &str) -> Result<Arc<str>, BadName> {
+    // Most are ASCII, and each row of a store comes through here.
+    if (1..=WORD_LEN_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !matches!(text, "." | "..")
+    {
+        return Ok(text.into());
     }
-}
-
-impl FromStr for UserId {
-    type Err = BadName;
-
-    fn from_str(text: &str) -> Result<UserId, BadName> {
-        // Most are ASCII, and each row of a store comes through here.
-        if (1..=USER_LEN_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic())
-            && !matches!(text, "." | "..")
-        {
-            return Ok(UserId(text.into()));
-        }
-        // Normal form C may be longer, at most three times; nothing much longer than the limit is looked at.
-        let text = match text.len() > USER_LEN_MAX * 4 {
-            true => Cow::Borrowed(text),
-            false => ComposingNormalizerBorrowed::new_nfc().normalize(text),
-        };
-        if !(1..=USER_LEN_MAX).contains(&text.len()) {
-            return Err(BadName::Bytes { found: text.len(), max: USER_LEN_MAX });
-        }
-        if let "." | ".." = text.as_ref() {
-            // A client removes these from a path before it sends it, so nobody could ask for the name.
-            return Err(BadName::Character { found: '.', at: 0, want: WANT });
-        }
-        match text.chars().enumerate().find(|(_, c)| !is_visible(*c)) {
-            Some((at, found)) => Err(BadName::Character { found, at, want: WANT }),
-            None => Ok(UserId(text.as_ref().into())),
-        }
+    // Normal form C may be longer, at most three times; nothing much longer than the limit is looked at.
+    let text = match text.len() > WORD_LEN_MAX * 4 {
+        true => Cow::Borrowed(text),
+        false => ComposingNormalizerBorrowed::new_nfc().normalize(text),
+    };
+    if !(1..=WORD_LEN_MAX).contains(&text.len()) {
+        return Err(BadName::Bytes { found: text.len(), max: WORD_LEN_MAX });
+    }
+    if let "." | ".." = text.as_ref() {
+        // A client removes these from a path before it sends it, so nobody could ask for the name.
+        return Err(BadName::Character { found: '.', at: 0, want: WANT });
+    }
+    match text.chars().enumerate().find(|(_, c)| !is_visible(*c)) {
+        Some((at, found)) => Err(BadName::Character { found, at, want: WANT }),
+        None => Ok(text.as_ref().into()),
     }
 }
 
@@ -67,11 +54,11 @@ const BRAILLE_BLANK: char = '\u{2800}';
 
 /// Whether people see a character, and every release of Unicode takes it for the same.
 fn is_visible(c: char) -> bool {
-    // What is left of bytes that are no UTF-8: many users would become one.
+    // What is left of bytes that are no UTF-8: many words would become one.
     if c == char::REPLACEMENT_CHARACTER || c == BRAILLE_BLANK {
         return false;
     }
-    // Fillers of Hangul and variation selectors are letters and marks by their category, and show nothing: one user
+    // Fillers of Hangul and variation selectors are letters and marks by their category, and show nothing: one word
     // could look like another.
     if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) {
         return false;
@@ -91,29 +78,20 @@ fn is_visible(c: char) -> bool {
     }
 }
 
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{IssueRef, OrderRef, RevokeRef, RotateRef, UserId};
     use super::*;
 
     #[test]
-    fn which_texts_are_users() {
+    fn which_texts_are_words() {
         let at_limit = format!("{}ab", "가".repeat(42));
         let past_limit = format!("{}abc", "가".repeat(42));
-        let cases: [(&str, &str, Result<&str, &str>); 26] = [
+        let cases: [(&str, &str, Result<&str, &str>); 28] = [
             ("an e-mail address", "ann@example.com", Ok("ann@example.com")),
             ("Korean", "김철수", Ok("김철수")),
+            ("an order in Korean", "주문/991", Ok("주문/991")),
+            ("a colon in full width", "replaces：x", Ok("replaces：x")),
             ("Korean in letters", "\u{1100}\u{1161}", Ok("가")),
             ("an accent of its own", "e\u{301}va", Ok("éva")),
             ("an emoji", "😀", Ok("😀")),
@@ -140,16 +118,24 @@ mod tests {
             ("a dot", "..", Err("has '.' at 0")),
         ];
         for (name, text, want) in cases {
-            let found = text.parse::<UserId>().map_err(|error| error.to_string());
-            match want {
-                Ok(want) => assert_eq!(found.as_ref().map(UserId::as_str), Ok(want), "{name}"),
-                Err(want) => {
-                    let error = found.expect_err(name);
-                    assert!(error.starts_with(want), "{name}: {error}");
+            let of_kind = [
+                text.parse::<UserId>().map(|it| it.to_string()),
+                text.parse::<OrderRef>().map(|it| it.to_string()),
+                text.parse::<IssueRef>().map(|it| it.to_string()),
+                text.parse::<RevokeRef>().map(|it| it.to_string()),
+                text.parse::<RotateRef>().map(|it| it.to_string()),
+            ];
+            for found in of_kind {
+                match (want, found.map_err(|error| error.to_string())) {
+                    (Ok(want), found) => assert_eq!(found.as_deref(), Ok(want), "{name}"),
+                    (Err(want), found) => {
+                        let error = found.expect_err(name);
+                        assert!(error.starts_with(want), "{name}: {error}");
+                    }
                 }
             }
         }
         let huge = "\u{fb2c}".repeat(1_000_000);
-        assert!(huge.parse::<UserId>().is_err());
+        assert!(word(&huge).is_err());
     }
 }

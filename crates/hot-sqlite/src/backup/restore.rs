@@ -1,0 +1,73 @@
+//! Puts a backup into a data folder, so that a crash at any moment leaves the old data, the new data,
+//! or a folder with the staging folder in it, which every command refuses.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use super::make_ready;
+use super::shared::{copy_file, copy_folder, make, rename};
+use crate::private_files::sync_folder;
+use crate::schema::FILE_NAME;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What belongs to a store in its data folder, and is in its backups.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    pub folders: &'a [&'a str],
+    /// A database of SQLite, which need not be there.
+    pub database: &'a str,
+}
+
+/// Copies the backup `from` to the folder `staging` in the folder `data`, and upgrades its store if
+/// an earlier release wrote it. Then moves the old data to the folder `aside` and the copy into
+/// place, the store last.
+///
+/// # Errors
+/// On an I/O error, or if the store cannot be opened. The call may be repeated.
+pub fn put_back(
+    from: &Path,
+    data: &Path,
+    staging: &Path,
+    aside: &Path,
+    beside: Beside<'_>,
+) -> Result<()> {
+    if staging.exists() {
+        fs::remove_dir_all(staging)?;
+    }
+    stage(from, staging, beside)?;
+    sync_folder(data)?;
+    // The files that SQLite keeps beside a database belong to it, and go before it.
+    let database = |name| ["-shm", "-wal", ""].map(|end| format!("{name}{end}"));
+    let databases = [FILE_NAME, beside.database].map(database);
+    let old = databases.iter().flatten().map(String::as_str).chain(beside.folders.iter().copied());
+    for name in old.filter(|name| data.join(name).exists()) {
+        make(aside)?;
+        rename(&data.join(name), &aside.join(name))?;
+    }
+    if aside.exists() {
+        sync_folder(aside)?;
+    }
+    let new = beside.folders.iter().copied().chain([beside.database, FILE_NAME]);
+    for name in new.filter(|name| staging.join(name).exists()) {
+        rename(&staging.join(name), &data.join(name))?;
+    }
+    sync_folder(data)?;
+    fs::remove_dir_all(staging)?;
+    // If it came back after a crash, every command would refuse the folder.
+    Ok(sync_folder(data)?)
+}
+
+fn stage(from: &Path, staging: &Path, beside: Beside<'_>) -> Result<()> {
+    make(staging)?;
+    for folder in beside.folders {
+        copy_folder(&from.join(folder), &staging.join(folder))?;
+    }
+    copy_file(&from.join(FILE_NAME), &staging.join(FILE_NAME))?;
+    make_ready(&staging.join(FILE_NAME))?;
+    if from.join(beside.database).exists() {
+        copy_file(&from.join(beside.database), &staging.join(beside.database))?;
+    }
+    Ok(sync_folder(staging)?)
+}
