@@ -10,37 +10,12 @@ use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 
-use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
-
 pub use self::folder::{BackupDraft, delete};
-pub use self::restore::{Beside, put_back};
+pub use self::restore::{Beside, make_ready, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;
-use crate::reconcile;
-use crate::schema::{OpenError, in_transaction, open_or_make, open_reader};
-use crate::txn::{Seen, Txn};
-
-/// Prepares the copy at `path` before it becomes a store. No process may have it open.
-///
-/// It skips the serials of codes that were minted since the copy was made. It also forgets the
-/// version of the cold tier that had been begun at that time: the version may have been committed
-/// since, with coupons that this copy does not know.
-///
-/// # Errors
-/// [`OpenError`]; the copy is unchanged then.
-pub fn make_ready(path: &Path) -> Result<(), OpenError> {
-    let conn = open_or_make(path)?;
-    in_transaction(&conn, |conn| {
-        reconcile::pass_over_serials(&Txn::new(conn, &Seen::default()))?;
-        conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
-        let sql = "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2";
-        conn.execute(sql, [COLD_BEGUN, COLD_COMMITTED]).map(drop)
-    })?;
-    // Closing copies the log into the file and removes the log.
-    conn.close().map_err(|(_, error)| error)?;
-    Ok(())
-}
+use crate::schema::open_reader;
 
 /// Copies `from`, as it is in one read transaction, to `to`, which must not exist. Others read and
 /// write meanwhile, but the log cannot restart before the copy has ended.

@@ -5,10 +5,13 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use super::make_ready;
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+
 use super::shared::{copy_file, copy_folder, make, rename};
 use crate::private_files::sync_folder;
-use crate::schema::FILE_NAME;
+use crate::reconcile;
+use crate::schema::{FILE_NAME, OpenError, in_transaction, open_or_make};
+use crate::txn::{Seen, Txn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -18,6 +21,27 @@ pub struct Beside<'a> {
     pub folders: &'a [&'a str],
     /// A database of SQLite, which need not be there.
     pub database: &'a str,
+}
+
+/// Prepares the copy at `path` before it becomes a store. No process may have it open.
+///
+/// It skips the serials of codes that were minted since the copy was made. It also forgets the
+/// version of the cold tier that had been begun at that time: the version may have been committed
+/// since, with coupons that this copy does not know.
+///
+/// # Errors
+/// [`OpenError`]; the copy is unchanged then.
+pub fn make_ready(path: &Path) -> std::result::Result<(), OpenError> {
+    let conn = open_or_make(path)?;
+    in_transaction(&conn, |conn| {
+        reconcile::pass_over_serials(&Txn::new(conn, &Seen::default()))?;
+        conn.execute("DELETE FROM setting WHERE name = ?1", [COLD_BEGUN])?;
+        let sql = "INSERT INTO setting (name, value) SELECT ?1, value FROM setting WHERE name = ?2";
+        conn.execute(sql, [COLD_BEGUN, COLD_COMMITTED]).map(drop)
+    })?;
+    // Closing copies the log into the file and removes the log.
+    conn.close().map_err(|(_, error)| error)?;
+    Ok(())
 }
 
 /// Copies the backup `from` to the folder `staging` in the folder `data`, and upgrades its store if
