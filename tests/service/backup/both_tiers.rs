@@ -11,7 +11,7 @@ use testengines::{CC, may_run};
 
 use super::super::client::Client;
 use super::super::data::{Data, Ran, wait_until};
-use super::super::disk::disk;
+use super::super::disk::{disk, mount};
 use super::super::finished::{
     Kills, Running, all_settled, campaign, cold, compact, day_that_is_over, doctor_finds_nothing,
     exported, files, import, issued, left_over, order, redeemed, serve,
@@ -318,15 +318,48 @@ fn no_room() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("MiB more, such as by deleting old backups"), "{ran:?}");
     assert_eq!(names(&disk.at), ["1", "ballast"], "{ran:?}");
-    // It is full in the middle, because somebody else writes to it.
     fs::remove_file(&ballast).expect("ballast");
-    disk.ballast(400);
+    // It is full in the middle: the journals of notices are not in the estimate.
+    let big = data.path().join("notices/big");
+    sparse(&big, 400);
     let ran = data.run(&["backup", text(&second), "--keep", "1", "--free-min-mib", "0"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert_eq!(names(&disk.at), ["1", "ballast"], "{ran:?}");
-    fs::remove_file(&ballast).expect("ballast");
+    assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
+    assert_eq!(names(&disk.at), ["1"], "{ran:?}");
+    fs::remove_file(&big).expect("removed");
     back_up(&data, &second, &["--keep", "1"]);
     assert_eq!(names(&disk.at), ["2"]);
+}
+
+fn sparse(path: &Path, mib: u64) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::File::create(path).and_then(|file| file.set_len(mib << 20)).expect("a file");
+}
+
+/// Between two mounts of one file system there are no links, although it is the same device. The unit
+/// of systemd has two.
+#[test]
+fn two_mounts_of_one_disk() {
+    let Some(disk) = disk(400) else { return };
+    let data = Data::within(&disk.at);
+    with_coupons(&data, &data.token("admin", "root"));
+    let (backups, mounted) = (disk.at.join("backups"), disk.at.join("mounted"));
+    [&backups, &mounted].map(|folder| fs::create_dir(folder).expect("a folder"));
+    assert!(mount(&["--bind", text(&backups), text(&mounted)]), "root can mount");
+    let big = cold(&data).join("coupons/expiry_day=2031-12-31/big.parquet");
+    sparse(&big, 200);
+    let ran = data.run(&["backup", text(&mounted.join("1"))]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("MiB more"), "{ran:?}");
+    assert_eq!(names(&backups), Vec::<String>::new());
+    back_up(&data, &backups.join("2"), &[]);
+    back_up(&data, &mounted.join("3"), &[]);
+    assert_eq!(names(&backups), ["2", "3"]);
+    let of = |backup: &str| {
+        inode(&backups.join(backup).join("cold/coupons/expiry_day=2031-12-31/big.parquet"))
+    };
+    assert_eq!(of("2"), inode(&big), "by a link to the file itself");
+    assert_eq!(of("3"), of("2"), "by a link to that of the earlier backup");
 }
 
 /// A killed backup and a killed deletion leave nothing with the name of a backup that is not one, and

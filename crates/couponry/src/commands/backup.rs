@@ -172,9 +172,9 @@ fn must_have_room(parts: &[Part], to: &Path) -> Result<(), CliError> {
     }
     let mib = |bytes: u64| thousands(bytes.div_ceil(1 << 20));
     Err(CliError::new(format!(
-        "the disk of {} has {} MiB free, and needs {} with this backup: free {} MiB more, such as by deleting old \
-         backups, or name a folder on another disk",
-        to.display(),
+        "the disk of {} has {} MiB free, and needs {} with this backup: free {} MiB more, such as by \
+         deleting old backups, or name a folder on another disk",
+        files::parent(to).display(),
         thousands(free >> 20),
         mib(need),
         mib(need - free)

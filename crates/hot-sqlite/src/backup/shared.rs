@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::private_files::sync_folder;
@@ -95,22 +95,35 @@ fn about(path: &Path) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// The bytes that [`share`] needs on the file system of the folder `to`, if that has hard links.
+/// The bytes that [`share`] needs on the file system of the folder `to`.
 pub(super) fn new_bytes(
     files: &[PathBuf],
     from: &Path,
     earlier: Option<&Path>,
     to: &Path,
 ) -> io::Result<u64> {
-    let device = fs::metadata(to)?.dev();
+    // Tried, and not concluded from the device: two mounts of one file system, as systemd makes them
+    // for a service, have no links between them.
+    let can_link = |folder: &Path| {
+        let there = files.iter().map(|file| folder.join(file)).find(|file| file.exists());
+        let probe = to.join("link");
+        there.is_some_and(|file| {
+            fs::hard_link(file, &probe).and_then(|()| fs::remove_file(&probe)).is_ok()
+        })
+    };
+    if can_link(from) {
+        return Ok(0);
+    }
+    let earlier = earlier.filter(|folder| can_link(folder));
     let mut bytes = 0;
     for file in files {
         let from = from.join(file);
-        let has = earlier.is_some_and(|it| is_same(&it.join(file), &from));
+        if earlier.is_some_and(|it| is_same(&it.join(file), &from)) {
+            continue;
+        }
         bytes += match fs::metadata(&from) {
-            Ok(about) if about.dev() != device && !has => about.len(),
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            Ok(_) | Err(_) => 0,
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            about => about?.len(),
         };
     }
     Ok(bytes)

@@ -32,7 +32,7 @@ pub struct ColdFolder {
 }
 
 impl ColdFolder {
-    /// The bytes that [`ColdFolder::copy`] needs on the disk of the folder `to`, if that has hard links.
+    /// The bytes that [`ColdFolder::copy`] needs on the disk of the folder `to`, which exists.
     ///
     /// # Errors
     /// On an I/O error.
