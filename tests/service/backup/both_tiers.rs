@@ -344,7 +344,7 @@ fn two_mounts_of_one_disk() {
     let data = Data::within(&disk.at);
     with_coupons(&data, &data.token("admin", "root"));
     let (backups, mounted) = (disk.at.join("backups"), disk.at.join("mounted"));
-    [&backups, &mounted].map(|folder| fs::create_dir(folder).expect("a folder"));
+    [&backups, &mounted].iter().for_each(|folder| fs::create_dir(folder).expect("a folder"));
     assert!(mount(&["--bind", text(&backups), text(&mounted)]), "root can mount");
     let big = cold(&data).join("coupons/expiry_day=2031-12-31/big.parquet");
     sparse(&big, 200);
