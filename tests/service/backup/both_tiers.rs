@@ -165,7 +165,8 @@ fn a_cold_tier_that_is_there() {
     verify(&data, &[]).must_be_clean("with the tables of the backup");
 }
 
-/// Stops a process before it makes the first link whose name has a word in it.
+/// Stops a process before it gives the first file a name with a word in it, by a link or a rename, or
+/// after it has deleted the first.
 const STOP_SOURCE: &str = r#"
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -174,26 +175,74 @@ const STOP_SOURCE: &str = r#"
 #include <string.h>
 #include <unistd.h>
 
-int linkat(int from_at, const char *from, int to_at, const char *to, int flags) {
-    static int (*real)(int, const char *, int, const char *, int);
-    if (!real) real = (int (*)(int, const char *, int, const char *, int))dlsym(RTLD_NEXT, "linkat");
-    if (strstr(to, getenv("SHIM_AT"))) {
+static void stop(const char *name, const char *at) {
+    if (at && strstr(name, at)) {
         close(open(getenv("SHIM_REACHED"), O_CREAT | O_WRONLY, 0600));
         while (access(getenv("SHIM_GO"), F_OK) != 0) usleep(1000);
     }
+}
+
+int linkat(int from_at, const char *from, int to_at, const char *to, int flags) {
+    static int (*real)(int, const char *, int, const char *, int);
+    if (!real) real = (int (*)(int, const char *, int, const char *, int))dlsym(RTLD_NEXT, "linkat");
+    stop(to, getenv("SHIM_NAMED"));
     return real(from_at, from, to_at, to, flags);
 }
+
+int rename(const char *from, const char *to) {
+    static int (*real)(const char *, const char *);
+    if (!real) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+    stop(to, getenv("SHIM_NAMED"));
+    return real(from, to);
+}
+
+int unlink(const char *path) {
+    static int (*real)(const char *);
+    if (!real) real = (int (*)(const char *))dlsym(RTLD_NEXT, "unlink");
+    int ended = real(path);
+    stop(path, getenv("SHIM_DELETED"));
+    return ended;
+}
 "#;
+
+/// A command that was started and has stopped in its middle.
+struct Stopped {
+    running: Running,
+    go: PathBuf,
+}
+
+impl Stopped {
+    /// `None` if nothing can be built here. `when` is a variable of the shim.
+    fn start(data: &Data, arguments: &[&str], (when, at): (&str, &str)) -> Option<Stopped> {
+        if !may_run("backup", CC, Shim::can_be_built()) {
+            return None;
+        }
+        let file = |name: &str| data.folder().join(name);
+        let (reached, go) = (file("reached"), file("go"));
+        let mut command = data.command(arguments);
+        command.env("LD_PRELOAD", built(data.folder(), "stop", STOP_SOURCE)).env(when, at);
+        command.env("SHIM_REACHED", &reached).env("SHIM_GO", &go);
+        let mut running = Running::of(data, command);
+        wait_until(at, || {
+            assert!(!running.has_ended(), "{arguments:?}, {at}: {}", running.said());
+            reached.exists()
+        });
+        Some(Stopped { running, go })
+    }
+
+    fn go_on(self) -> Ran {
+        fs::write(&self.go, "").expect("a file");
+        self.running.end()
+    }
+}
 
 /// Compactions between any two steps of a backup: what comes back is one moment of the store, that of
 /// the hot store, and each coupon once.
 #[test]
 fn a_compaction_during_the_backup() {
-    if !may_run("backup", CC, Shim::can_be_built()) {
-        return;
-    }
     // Where the backup stops, and whether its cold tier has what is archived then.
     let cases = [
+        ("after the hot store", "hot.db", true),
         // Each log is listed before its first file is copied.
         ("after the list of the side table", "cold/coupons_by_holder/_delta_log/", true),
         ("after both lists", "cold/coupons/_delta_log/", false),
@@ -204,18 +253,10 @@ fn a_compaction_during_the_backup() {
         let data = Data::new();
         let token = data.token("admin", "root");
         let anns = with_coupons(&data, &token);
-        let (backup, reached, go) =
-            (data.folder().join("backup"), data.folder().join("reached"), data.folder().join("go"));
-        let shim = built(data.folder(), "stop", STOP_SOURCE);
+        let backup = data.folder().join("backup");
         let before = exported(&data, name);
-        let mut command = data.command(["backup", text(&backup)]);
-        command.env("LD_PRELOAD", shim).env("SHIM_AT", format!("backup.part/{stop}"));
-        command.env("SHIM_REACHED", &reached).env("SHIM_GO", &go);
-        let mut running = Running::of(&data, command);
-        wait_until(name, || {
-            assert!(!running.has_ended(), "{name}: {}", running.said());
-            reached.exists()
-        });
+        let stop = ("SHIM_NAMED", &*format!("backup.part/{stop}"));
+        let Some(stopped) = Stopped::start(&data, &["backup", text(&backup)], stop) else { return };
         let server = serve(&data);
         let admin = &mut server.client(&token);
         admin.post(&format!("/v1/coupons/{anns}/redeem"), &order("ann", "1")).must(201);
@@ -228,8 +269,7 @@ fn a_compaction_during_the_backup() {
             })
             .collect();
         server.stop();
-        fs::write(&go, "").expect("a file");
-        let ran = running.end();
+        let ran = stopped.go_on();
         assert_eq!(ran.code, Some(0), "{name}: {ran:?}");
 
         fs::remove_dir_all(data.path()).expect("lost");
@@ -396,28 +436,37 @@ fn killed_with_older_ones() {
     is_private(&backups);
 }
 
+/// A deletion that is killed in its middle leaves no folder that looks like a backup.
+#[test]
+fn a_killed_deletion() {
+    let data = Data::new();
+    with_coupons(&data, &data.token("admin", "root"));
+    let backups = data.folder().join("backups");
+    let at = |name: &str| backups.join(name);
+    back_up(&data, &at("old"), &[]);
+    let new = at("new");
+    let arguments = ["backup", text(&new), "--keep", "1"];
+    let stop = ("SHIM_DELETED", "backups/old");
+    let Some(stopped) = Stopped::start(&data, &arguments, stop) else { return };
+    assert!(stopped.running.kill(), "it was deleting");
+    assert_eq!(names(&backups), ["new", "old.part"]);
+    back_up(&data, &at("next"), &["--keep", "2"]);
+    assert_eq!(names(&backups), ["new", "next"]);
+}
+
 /// Two at the same time do not disturb each other.
 #[test]
 fn while_another_one_is_made() {
-    if !may_run("backup", CC, Shim::can_be_built()) {
-        return;
-    }
     let data = Data::new();
     with_coupons(&data, &data.token("admin", "root"));
     let (slow, quick) = (data.folder().join("slow"), data.folder().join("quick"));
-    let (reached, go) = (data.folder().join("reached"), data.folder().join("go"));
-    let shim = built(data.folder(), "stop", STOP_SOURCE);
-    let mut command = data.command(["backup", text(&slow)]);
-    command.env("LD_PRELOAD", shim).env("SHIM_AT", "slow.part/cold/");
-    command.env("SHIM_REACHED", &reached).env("SHIM_GO", &go);
-    let running = Running::of(&data, command);
-    wait_until("a backup in its middle", || reached.exists());
+    let stop = ("SHIM_NAMED", "slow.part/cold/");
+    let Some(stopped) = Stopped::start(&data, &["backup", text(&slow)], stop) else { return };
     back_up(&data, &quick, &["--keep", "1"]);
     let same = data.run(&["backup", text(&slow)]);
     assert_eq!(same.code, Some(1), "{same:?}");
     assert!(same.stderr.contains("another process makes it"), "{same:?}");
-    fs::write(&go, "").expect("a file");
-    let ran = running.end();
+    let ran = stopped.go_on();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for backup in [&slow, &quick] {
         let other = elsewhere(&data, &format!("of-{}", backup.file_name().unwrap().display()));
