@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::accept::PER_PEER_MAX;
-use crate::pace::Pace;
+use crate::pace::{Pace, PaceRule};
 use crate::problem::Problem;
 use passwords::throttle::{Throttle, UnderWay};
 
@@ -78,7 +78,7 @@ impl Guesses {
             of_accounts_here: Throttle::new(GUESSES_HERE_MAX, GUESS_WINDOW_MS, 1),
             asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
             own: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
-            pace: Pace::new(PACE, BURST_MAX, ASKING_MAX, users_max),
+            pace: Pace::new(PaceRule::new(PACE, BURST_MAX, ASKING_MAX), users_max),
             refused: AtomicU32::new(0),
             refusals: Semaphore::new(REFUSED_MAX),
         }

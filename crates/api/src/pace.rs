@@ -5,33 +5,47 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The generic cell rate algorithm (ITU-T I.371), one moment a key: when its next cell would be due
-/// if it had kept to the pace. No turn is given out that is further away than `waiting` others:
-/// more do not wait at a time, so those before it belong to callers who have gone. State is in
-/// memory, per process, and bounded; keys are kept as 64-bit SipHash under a random key.
-#[derive(Debug)]
-pub(crate) struct Pace {
+/// The generic cell rate algorithm (ITU-T I.371): its state is one moment, when the next cell would be due if all had
+/// kept to the pace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PaceRule {
     every: Duration,
     ahead_max: Duration,
     wait_max: Duration,
+}
+
+impl PaceRule {
+    /// `at_once` without a wait for whoever has rested, then one `every` so often. No turn is given out that is
+    /// further away than `waiting` others: more do not wait at a time, so those before it belong to callers who have
+    /// gone.
+    pub(crate) const fn new(every: Duration, at_once: u32, waiting: u32) -> PaceRule {
+        let ahead_max = every.saturating_mul(at_once.saturating_sub(1));
+        PaceRule { every, ahead_max, wait_max: every.saturating_mul(waiting) }
+    }
+
+    /// Takes the next `turns`; how long it is from `now` until the first.
+    pub(crate) fn wait(&self, due: &mut Instant, turns: u32, now: Instant) -> Duration {
+        let this = (*due).max(now).min(now + self.ahead_max + self.wait_max);
+        *due = this + turns * self.every;
+        this.saturating_duration_since(now + self.ahead_max)
+    }
+}
+
+/// A [`PaceRule`] for each of many keys. State is in memory, per process, and bounded; keys are kept as 64-bit SipHash
+/// under a random key.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    rule: PaceRule,
     keys_max: usize,
     hasher: RandomState,
     due: Mutex<HashMap<u64, Instant>>,
 }
 
 impl Pace {
-    /// `at_once` without a wait for whoever has rested, then one `every` so often, of which
-    /// `waiting` may wait at a time, for each of at most `keys_max` keys, some 50 bytes each. Past
-    /// that all begin anew.
-    pub(crate) fn new(every: Duration, at_once: u32, waiting: u32, keys_max: usize) -> Pace {
-        Pace {
-            every,
-            ahead_max: every * at_once.saturating_sub(1),
-            wait_max: every * waiting,
-            keys_max: keys_max.max(1),
-            hasher: RandomState::new(),
-            due: Mutex::default(),
-        }
+    /// For each of at most `keys_max` keys, some 50 bytes each. Past that all begin anew.
+    pub(crate) fn new(rule: PaceRule, keys_max: usize) -> Pace {
+        let keys_max = keys_max.max(1);
+        Pace { rule, keys_max, hasher: RandomState::new(), due: Mutex::default() }
     }
 
     /// Takes the next `turns` of `key`; how long it is from `now` until the first. A turn that is not
@@ -46,10 +60,7 @@ impl Pace {
                 all.clear();
             }
         }
-        let due = all.entry(hash).or_insert(now);
-        let this = (*due).max(now).min(now + self.ahead_max + self.wait_max);
-        *due = this + turns * self.every;
-        this.saturating_duration_since(now + self.ahead_max)
+        self.rule.wait(all.entry(hash).or_insert(now), turns, now)
     }
 
     /// Counts `used` turns of `key` where `taken` were taken before it was known how many it needs.
@@ -57,8 +68,8 @@ impl Pace {
         let hash = self.hasher.hash_one(key);
         let mut all = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(due) = all.get_mut(&hash) {
-            let with = *due + used * self.every;
-            *due = with.checked_sub(taken * self.every).unwrap_or(with);
+            let with = *due + used * self.rule.every;
+            *due = with.checked_sub(taken * self.rule.every).unwrap_or(with);
         }
     }
 }
@@ -71,7 +82,7 @@ mod tests {
 
     #[test]
     fn so_many_at_once_then_one_in_a_while() {
-        let pace = Pace::new(EVERY, 3, 3, 2);
+        let pace = Pace::new(PaceRule::new(EVERY, 3, 3), 2);
         let first = Instant::now();
         // After how many turns' time, who, and how long each of so many waits.
         let rows: [(u32, &str, &[u32], &str); 9] = [
@@ -98,7 +109,7 @@ mod tests {
         // How many turns are taken and used, and how many turns' time the next one waits.
         let rows = [(1, 1, 0), (3, 3, 1), (5, 5, 3), (5, 1, 0), (1, 5, 3), (5, 0, 0)];
         for (taken, used, want) in rows {
-            let pace = Pace::new(EVERY, 3, 100, 2);
+            let pace = Pace::new(PaceRule::new(EVERY, 3, 100), 2);
             assert_eq!(pace.wait("ann", taken, first), Duration::ZERO, "who has rested begins");
             pace.settle("ann", taken, used);
             pace.settle("bob", taken, used);

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::app::App;
 use crate::extract::Who;
 use crate::guesses::GUESS_WINDOW_MS;
-use crate::pace::Pace;
+use crate::pace::{Pace, PaceRule};
 use crate::problem::Problem;
 
 /// Reads that one caller may have under way or waiting: a page of a shop opens a handful.
@@ -56,7 +56,8 @@ pub(crate) struct Reads {
 
 impl Reads {
     pub(crate) fn new(callers_max: usize) -> Reads {
-        let pace = |every| Pace::new(every, BURST_MAX, READING_MAX * EXPECTED, callers_max);
+        let waiting = READING_MAX * EXPECTED;
+        let pace = |every| Pace::new(PaceRule::new(every, BURST_MAX, waiting), callers_max);
         Reads {
             of_user: pace(PACE_OF_USER),
             of_service: pace(PACE_OF_SERVICE),

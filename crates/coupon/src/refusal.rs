@@ -27,7 +27,7 @@ macro_rules! refusals {
                 match self { $(Refusal::$name { .. } => $word,)* }
             }
 
-            /// What a person is told.
+            /// The sentence for people.
             pub fn sentence(self, lang: Lang) -> &'static str {
                 match (self, lang) {
                     $((Refusal::$name { .. }, Lang::En) => $en,

@@ -54,7 +54,7 @@ impl Out {
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         // A device or a pipe is written in place, not replaced.
         let in_place = path.metadata().is_ok_and(|it| !it.is_file());
-        let part = if in_place { path.clone() } else { with_part(&path) };
+        let part = if in_place { path.clone() } else { path.with_added_extension("part") };
         let mut open = OpenOptions::new();
         open.write(true).create_new(!in_place).mode(0o600);
         if !in_place {
@@ -118,13 +118,6 @@ impl Drop for Staged {
             let _ = std::fs::remove_file(&self.part);
         }
     }
-}
-
-/// The name of a file or folder until it is complete.
-pub(crate) fn with_part(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }
 
 fn failed(name: &str, error: &std::io::Error) -> CliError {

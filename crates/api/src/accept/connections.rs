@@ -12,11 +12,14 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::limits::{Limits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
-use crate::pace::Pace;
+use crate::pace::PaceRule;
 use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// See [`STRANGER_EVERY`].
+const STRANGERS: PaceRule = PaceRule::new(STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING);
 
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -34,26 +37,15 @@ struct Table {
 }
 
 /// What the connections of one peer share; each of a trusted proxy has its own.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     connections: AtomicUsize,
     /// Those that keep an answer waiting.
     deaf: AtomicUsize,
     /// The turn of a request that was sent before the answer to the one before it.
     turn: Mutex<()>,
-    /// The pace of [`Seat::stranger_turn`]; it has one key.
-    strangers: Pace,
-}
-
-impl Default for Shared {
-    fn default() -> Shared {
-        Shared {
-            connections: AtomicUsize::new(0),
-            deaf: AtomicUsize::new(0),
-            turn: Mutex::default(),
-            strangers: Pace::new(STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING, 1),
-        }
-    }
+    /// When the next [`Seat::stranger_turn`] is due; none before the first.
+    stranger_due: sync::Mutex<Option<Instant>>,
 }
 
 enum Asked {
@@ -291,7 +283,8 @@ impl Seat {
     }
 
     fn stranger_wait(&self, now: Instant) -> Duration {
-        self.shared.strangers.wait("", 1, now)
+        let mut due = self.shared.stranger_due.lock().unwrap_or_else(PoisonError::into_inner);
+        STRANGERS.wait(due.get_or_insert(now), 1, now)
     }
 
     pub(super) fn awaits_body(&self, awaits: bool) {

@@ -84,7 +84,7 @@ pub(crate) async fn run(settings: &Settings, args: &BackupArgs) -> Result<Ended,
         ErrorKind::AlreadyExists => CliError::new(format!(
             "{} is no unfinished backup, or another process makes it: move it away, or name \
              another folder",
-            output::with_part(to).display()
+            to.with_added_extension("part").display()
         )),
         _ => CliError::cannot("make", to)(error),
     })?;

@@ -37,7 +37,7 @@ pub fn order(text: &str) -> OrderRef {
     format!("주문:{text}").parse().unwrap()
 }
 
-/// An order of this user and of nobody else.
+/// An order that only this user has.
 pub fn order_of(user: &UserId) -> String {
     user.to_string()
 }

@@ -33,7 +33,7 @@ impl BackupDraft {
     /// `to.part` is no unfinished backup.
     pub fn begin(to: &Path) -> io::Result<BackupDraft> {
         sweep(parent(to))?;
-        let folder = with_part(to);
+        let folder = to.with_added_extension("part");
         DirBuilder::new().mode(0o700).create(&folder)?;
         let mark = folder.join(MARK);
         create_private(&mark)?;
@@ -78,7 +78,7 @@ impl Drop for BackupDraft {
 /// On an I/O error; the next backup deletes the rest.
 pub fn delete(backup: &Path) -> io::Result<()> {
     create_private(&backup.join(MARK))?;
-    let part = with_part(backup);
+    let part = backup.with_added_extension("part");
     fs::rename(backup, &part)?;
     sync_folder(parent(backup))?;
     remove(&part)
@@ -114,12 +114,6 @@ fn remove(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn with_part(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }
 
 fn parent(path: &Path) -> &Path {
