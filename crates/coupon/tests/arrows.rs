@@ -1,6 +1,6 @@
 //! Arrows between crates go one way, and each outside library is used only where it belongs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use serde_json::Value;
@@ -187,6 +187,35 @@ fn pure() {
         assert!(tree.len() > 1, "{name}: an empty tree");
         for library in without {
             assert!(!tree.contains(*library), "{name} is built from {library}");
+        }
+    }
+}
+
+/// The libraries of a selection of crates and of their tests, each with its features.
+fn libraries(selection: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut arguments = vec!["tree", "-e", "normal,dev,no-proc-macro"];
+    arguments.extend(["--prefix", "none", "--format", "{p}|{f}"]);
+    arguments.extend(selection);
+    let mut libraries = BTreeMap::<String, BTreeSet<String>>::new();
+    for (library, features) in cargo(&arguments).lines().filter_map(|line| line.split_once('|')) {
+        let features = features.trim_end_matches(" (*)");
+        libraries.entry(library.to_owned()).or_default().insert(features.to_owned());
+    }
+    libraries
+}
+
+#[test]
+fn libraries_are_built_once() {
+    let script = include_str!("../../../.ci/run");
+    let builds = script.lines().filter_map(|line| line.strip_prefix("cargo test "));
+    let selections = builds.filter_map(|build| build.split_once(" --all-targets --no-run"));
+    let built: Vec<_> = selections
+        .map(|(selection, _)| libraries(&selection.split(' ').collect::<Vec<_>>()))
+        .collect();
+    let [first, second] = &built[..] else { panic!("{} builds in .ci/run", built.len()) };
+    for (library, features) in second {
+        if let Some(before) = first.get(library) {
+            assert_eq!(features, before, "{library}: see crates/testengines/Cargo.toml");
         }
     }
 }
