@@ -40,10 +40,11 @@ pub use self::limits::{
     BUFFER_BYTES_MAX, CONNECTIONS_MAX, CROWDED_WRITE_TIMEOUT, DEAF_OF_PEER_MAX, DRAIN,
     HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX, IDLE_TIMEOUT, KEEP_ALIVE_SLACK,
     KNOWN_IDLE_TIMEOUT, Limits, PER_PEER_MAX, PROGRESS_BYTES_MIN, PROXY_IDLE_TIMEOUT,
-    SEND_BUFFER_BYTES, STRANGER_EVERY, STRANGERS_AT_ONCE, WRITE_TIMEOUT,
+    SEND_BUFFER_BYTES, STRANGER_EVERY, STRANGERS_AT_ONCE, UNREAD_BYTES_MAX, UNREAD_TIMEOUT,
+    WRITE_TIMEOUT,
 };
 
-use self::bodies::{Arriving, Watched};
+use self::bodies::{Arriving, Leaving, discard};
 use self::connections::{ConnectionSlot, Connections, Seat};
 use self::door::Door;
 use self::stream::Timed;
@@ -172,16 +173,17 @@ async fn connection(
     slot: ConnectionSlot,
 ) {
     let seat = slot.seat();
-    let its = Arc::clone(seat);
+    let (its, limits_of_all) = (Arc::clone(seat), Arc::clone(&limits));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (busy, is_pipelined) = its.request();
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(Connection(Arc::clone(&its)));
         request.extensions_mut().insert(closing.clone());
-        let watch = Arriving(Arc::clone(&its));
-        let request = request.map(|inner| Body::new(Watched { inner, watch }));
+        let (head, body) = request.into_parts();
+        let body = Arriving::new(body, &head.headers, Arc::clone(&its));
+        let request = Request::from_parts(head, Body::new(body));
         let (app, closing) = (app.clone(), closing.clone());
-        let (its, limits) = (Arc::clone(&its), Arc::clone(&limits));
+        let (its, limits) = (Arc::clone(&its), Arc::clone(&limits_of_all));
         async move {
             let _turn = match is_pipelined {
                 true => Some(its.turn().await),
@@ -206,7 +208,7 @@ async fn connection(
                 }
                 (false, None) => {}
             }
-            Ok::<_, Infallible>(answer.map(|inner| Watched { inner, watch: busy }))
+            Ok::<_, Infallible>(answer.map(|inner| Leaving { inner, _busy: busy }))
         }
     });
     let served = watcher.watch(http.serve_connection(TokioIo::new(stream), service));
@@ -218,6 +220,7 @@ async fn connection(
                 tracing::debug!(%peer, %error, "connection ended early");
             }
         }
+        never = discard(seat, &limits) => never,
         () = seat.evicted() => {}
     }
 }
@@ -571,6 +574,86 @@ mod tests {
         for client in &mut clients {
             assert!(rest(client).ends_with("done"));
         }
+    }
+
+    /// The head of a request that is refused unread: there is no such method.
+    fn unread(body_bytes: usize) -> String {
+        format!("POST /peer HTTP/1.1\r\nhost: x\r\ncontent-length: {body_bytes}\r\n\r\n")
+    }
+
+    #[test]
+    fn the_rest_of_a_body_is_read_up_to_a_limit() {
+        const MAX: usize = 1 << 20;
+        let limits =
+            Limits { unread_bytes_max: MAX, unread_timeout: PATIENCE, ..Limits::default() };
+        let server = Server::start(limits);
+        for (name, bytes, goes_on) in [("as much", MAX, true), ("twice as much", 2 * MAX, false)] {
+            let mut client = server.connect();
+            client.write_all(unread(bytes).as_bytes()).unwrap();
+            let _reset = client
+                .write_all(&vec![b'x'; bytes])
+                .and_then(|()| client.write_all(PEER.as_bytes()));
+            let answer = rest(&mut client);
+            assert_eq!(answer.contains("HTTP/1.1 200"), goes_on, "{name}: {answer}");
+        }
+    }
+
+    #[test]
+    fn a_trickle_of_a_body_that_nobody_reads_ends() {
+        let server = Server::start(Limits { unread_timeout: SHORT, ..limits(PATIENCE, PATIENCE) });
+        let mut client = server.answered(&unread(1 << 20));
+        let started = Instant::now();
+        while client.write_all(b"x").is_ok() {
+            assert!(started.elapsed() < PATIENCE / 2, "it still takes more");
+            std::thread::sleep(SHORT / 10);
+        }
+    }
+
+    #[test]
+    fn a_body_that_nobody_reads_holds_no_place() {
+        let few =
+            Limits { connections_max: 1, unread_timeout: PATIENCE, ..limits(PATIENCE, PATIENCE) };
+        let server = Server::start(few);
+        let mut first = server.answered(&unread(1 << 20));
+        let answer = ask(&mut server.connect(), PEER);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        rest(&mut first);
+    }
+
+    /// The time of the next header begins with its first byte, and not within the body before it.
+    #[test]
+    fn after_a_body_that_nobody_read_a_connection_may_be_idle() {
+        let limits = Limits { idle_timeout: PATIENCE, ..limits(SHORT, PATIENCE) };
+        let server = Server::start(limits);
+        let mut client = server.answered(&unread(10));
+        client.write_all(b"12345").unwrap();
+        std::thread::sleep(SHORT);
+        client.write_all(b"67890").unwrap();
+        std::thread::sleep(SHORT + SECOND_LOOK + SHORT);
+        let answer = ask(&mut client, PEER);
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_body_that_the_client_keeps_back() {
+        const BYTES: usize = 4 << 20;
+        let limits = Limits { unread_timeout: PATIENCE, ..Limits::default() };
+        let mut server = Server::start(limits);
+        let expects = |head: &str| head.replace("host: x", "host: x\r\nexpect: 100-continue");
+        let started = Instant::now();
+        let refused = ask(&mut server.connect(), &expects(&unread(BYTES)));
+        assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+        assert!(started.elapsed() < PATIENCE / 2, "it is closed");
+        // Of this one the handler reads a little.
+        let mut client = server.connect();
+        client.write_all(expects(&unread(BYTES).replace("/peer", "/body")).as_bytes()).unwrap();
+        let mut go_on = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        client.read_exact(&mut go_on).unwrap();
+        assert!(go_on.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&go_on));
+        client.write_all(&vec![b'x'; BYTES]).unwrap();
+        let answer = ask(&mut client, PEER);
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+        server.reached.blocking_recv().unwrap();
     }
 
     #[test]

@@ -1,45 +1,146 @@
-//! Bodies that tell the connection's [`Seat`] what it waits for.
+//! Bodies that tell the connection's [`Seat`] what it waits for, and what is left of one that nobody reads.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::HeaderMap;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::EXPECT;
+use tokio::sync::Notify;
 
 use super::connections::{Busy, Seat};
+use super::limits::Limits;
+use crate::patient;
 
-/// A body, and what has to know about it until it is dropped.
-pub(super) struct Watched<B, W> {
-    pub(super) inner: B,
-    pub(super) watch: W,
+/// The body of a request. While a piece of it is awaited, the connection waits for its client. What
+/// its handler does not read, [`discard`] does.
+pub(super) struct Arriving {
+    /// `Some` until it is dropped.
+    inner: Option<Incoming>,
+    seat: Arc<Seat>,
+    /// The client sends nothing before it is told to, which is when somebody first reads.
+    is_held_back: bool,
 }
 
-/// Told after each look for the next piece whether the piece is awaited.
-pub(super) trait Watch {
-    fn looked(&self, awaits: bool);
+impl Arriving {
+    pub(super) fn new(inner: Incoming, headers: &HeaderMap, seat: Arc<Seat>) -> Arriving {
+        Arriving { inner: Some(inner), seat, is_held_back: headers.contains_key(EXPECT) }
+    }
 }
 
-/// Of a request's body: while a piece of it is awaited, the connection waits for its client.
-pub(super) struct Arriving(pub(super) Arc<Seat>);
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
 
-impl Watch for Arriving {
-    fn looked(&self, awaits: bool) {
-        self.0.awaits_body(awaits);
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.is_held_back = false;
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = Pin::new(inner).poll_frame(context);
+        self.seat.awaits_body(frame.is_pending());
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.0.awaits_body(false);
+        self.seat.awaits_body(false);
+        if let Some(rest) = self.inner.take_if(|it| !self.is_held_back && !it.is_end_stream()) {
+            self.seat.unread.leave(rest);
+        }
     }
 }
 
-/// Of an answer's body: until it is dropped, its request is under way.
-impl Watch for Busy {
-    fn looked(&self, _: bool) {}
+/// The rest of a body whose handler has ended.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    rest: Mutex<Rest>,
+    left: Notify,
 }
 
-impl<B: Body + Unpin, W: Watch + Unpin> Body for Watched<B, W> {
+#[derive(Debug, Default)]
+enum Rest {
+    #[default]
+    Nothing,
+    Left(Incoming),
+    /// It is being read.
+    Taken,
+}
+
+impl Unread {
+    fn leave(&self, rest: Incoming) {
+        *self.lock() = Rest::Left(rest);
+        self.left.notify_one();
+    }
+
+    async fn taken(&self) -> Incoming {
+        loop {
+            self.left.notified().await;
+            if let Rest::Left(rest) = std::mem::replace(&mut *self.lock(), Rest::Taken) {
+                return rest;
+            }
+        }
+    }
+
+    /// Unless the next request has left one meanwhile.
+    fn end(&self) {
+        let mut rest = self.lock();
+        if matches!(*rest, Rest::Taken) {
+            *rest = Rest::Nothing;
+        }
+    }
+
+    /// Whether what comes from the client belongs to it.
+    pub(super) fn is_coming(&self) -> bool {
+        !matches!(*self.lock(), Rest::Nothing)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads and forgets what handlers leave unread, within [`Limits::unread_timeout`] and
+/// [`Limits::unread_bytes_max`]; past them the connection is closed. Without this it would be closed at once,
+/// and the kernel would answer what the client still sends with a reset, which may overtake the answer: a proxy
+/// then tells its client 502. Never ends.
+pub(super) async fn discard(seat: &Seat, limits: &Limits) -> ! {
+    loop {
+        let reading = read_away(seat.unread.taken().await, limits.unread_bytes_max);
+        let _at_its_end_or_late = patient::timeout(limits.unread_timeout, reading).await;
+        seat.unread.end();
+    }
+}
+
+async fn read_away(mut rest: Incoming, mut bytes_left: usize) {
+    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        match bytes_left.checked_sub(bytes) {
+            Some(left) => bytes_left = left,
+            None => return,
+        }
+    }
+}
+
+/// The body of an answer: until it is dropped, its request is under way.
+pub(super) struct Leaving<B> {
+    pub(super) inner: B,
+    pub(super) _busy: Busy,
+}
+
+impl<B: Body + Unpin> Body for Leaving<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -47,9 +148,7 @@ impl<B: Body + Unpin, W: Watch + Unpin> Body for Watched<B, W> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(context);
-        self.watch.looked(frame.is_pending());
-        frame
+        Pin::new(&mut self.inner).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

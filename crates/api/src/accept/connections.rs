@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::bodies::Unread;
 use super::limits::{Limits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
 use crate::pace::PaceRule;
 use crate::peer::Peer;
@@ -170,6 +171,7 @@ pub(super) struct Seat {
     /// Requests that have had a whole header so far; begins anew after 2³².
     requests_begun: AtomicU32,
     awaits_body: AtomicBool,
+    pub(super) unread: Unread,
     /// The client does not take its answer at the moment.
     deaf: AtomicBool,
     /// When something last came from the client or was taken by it, since `begun`.
@@ -188,6 +190,7 @@ impl Seat {
             requests: AtomicU32::new(0),
             requests_begun: AtomicU32::new(0),
             awaits_body: AtomicBool::new(false),
+            unread: Unread::default(),
             deaf: AtomicBool::new(false),
             moved_at_ms: AtomicU64::new(0),
             evicted: Notify::new(),

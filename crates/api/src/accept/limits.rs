@@ -65,6 +65,13 @@ pub const DEAF_OF_PEER_MAX: usize = 64;
 /// Past [`DEAF_OF_PEER_MAX`], the time that takes the place of [`WRITE_TIMEOUT`] for this peer.
 pub const CROWDED_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long the rest of a body is read that its handler has not read to the end, and then thrown away. A proxy needs a
+/// moment to see the answer; a trickle must not keep a place for longer than a header may take.
+pub const UNREAD_TIMEOUT: Duration = HEADER_TIMEOUT;
+
+/// The same in bytes. A line of 100 Mbit/s carries less in [`UNREAD_TIMEOUT`], so only a peer nearby sends as much.
+pub const UNREAD_BYTES_MAX: usize = 64 << 20;
+
 /// Past [`STRANGERS_AT_ONCE`], a peer gets one answer in this time to requests of which nobody counts what they cost:
 /// those on a connection on which nobody has shown a good token, and those for pages. Beside a flood of them from 60
 /// connections the p99 of a redeem on one core was 15 times that without; with this limit, 1.5 times
@@ -93,6 +100,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     pub deaf_of_peer_max: usize,
     pub crowded_write_timeout: Duration,
+    pub unread_timeout: Duration,
+    pub unread_bytes_max: usize,
     pub drain: Duration,
 }
 
@@ -109,6 +118,8 @@ impl Default for Limits {
             write_timeout: WRITE_TIMEOUT,
             deaf_of_peer_max: DEAF_OF_PEER_MAX,
             crowded_write_timeout: CROWDED_WRITE_TIMEOUT,
+            unread_timeout: UNREAD_TIMEOUT,
+            unread_bytes_max: UNREAD_BYTES_MAX,
             drain: DRAIN,
         }
     }

@@ -56,7 +56,8 @@ impl Timed {
 
     fn read_some(&mut self) {
         self.forget_whole_header();
-        if !self.seat.in_request() && self.header.is_none() {
+        let of_a_request = self.seat.in_request() || self.seat.unread.is_coming();
+        if !of_a_request && self.header.is_none() {
             let (since, before) = (Instant::now(), self.seat.requests_begun());
             self.header = Some(Header { since, before, timer: None });
         }

@@ -29,5 +29,6 @@ mod races;
 mod redemptions;
 pub(crate) mod service;
 mod time;
+mod unread;
 mod webhooks;
 mod wrong_bodies;
