@@ -87,6 +87,7 @@ fn behind(kind: Kind) {
     counts_clients(&scene);
     follows_events(&scene);
     imports(&scene);
+    refuses_files(&scene);
     downloads(&scene);
     signs_in_at_the_console(&scene);
     chooses_spaces(&scene);
@@ -97,6 +98,16 @@ fn behind(kind: Kind) {
     assert!(!server.log().contains("is not in trusted_proxies"), "{}", server.log());
     drop(front);
     server.stop();
+}
+
+/// A stream says itself that nginx must not keep its events back.
+#[test]
+fn nginx_that_buffers() {
+    let without = |file: String| file.replace("proxy_buffering off;", "");
+    let Some(scene) = Scene::new(Kind::Nginx, without) else { return };
+    campaign(&mut scene.server.client(&scene.token), "spring", 1_000);
+    follows_events(&scene);
+    scene.server.stop();
 }
 
 fn redeems(scene: &Scene) {
@@ -194,14 +205,17 @@ fn follows_events(scene: &Scene) {
     }
 }
 
+/// Lines of a half of a file: 4.7 MB.
+const HALF: usize = 1_500;
+
+fn half(nth: usize) -> String {
+    let memo = "m".repeat(3_072);
+    (0..HALF).map(|line| format!("LONG{nth}{line:05},2031-12-31,{memo}\n")).collect()
+}
+
 /// A file that is much longer than what a proxy takes by itself is imported while it arrives.
 fn imports(scene: &Scene) {
-    const HALF: usize = 1_500;
     let mut admin = scene.server.client(&scene.token);
-    let memo = "m".repeat(3_072);
-    let half = |nth: usize| -> String {
-        (0..HALF).map(|line| format!("LONG{nth}{line:05},2031-12-31,{memo}\n")).collect()
-    };
     let bearer = format!("Authorization: Bearer {}", scene.token);
     let path = "/v1/campaigns/spring/batches?batch_id=long&ignore=memo";
     let address = format!("https://{MAIN}{path}");
@@ -220,6 +234,24 @@ fn imports(scene: &Scene) {
     let reply = Reply::read(&String::from_utf8_lossy(&output.stdout)).must(201);
     let batch: Value = serde_json::from_str(&reply.body).expect("JSON");
     assert_eq!(batch["imported"], 2 * HALF, "{batch}");
+}
+
+/// The client gets the problem, also if couponry knows it before the proxy has sent the file.
+fn refuses_files(scene: &Scene) {
+    let file = scene.data.folder().join("refused.csv");
+    fs::write(&file, format!("code,expires_at,memo\n{}", half(0))).expect("a file");
+    let file = format!("@{}", file.to_str().expect("UTF-8"));
+    // It is the first bytes that decide, so once is not enough.
+    for nth in 0..10 {
+        for version in ["--http1.1", "--http2"] {
+            let csv = "Content-Type: text/csv";
+            let path = "/v1/campaigns/nowhere/batches?ignore=memo";
+            let reply =
+                scene.ask(path, &[version, "-H", csv, "-H", "Expect:", "--data-binary", &file]);
+            assert_eq!(reply.status, 404, "{nth}, {version}: {reply:?}");
+            assert!(reply.body.contains("\"code\":\"NOT_FOUND\""), "{nth}, {version}: {reply:?}");
+        }
+    }
 }
 
 /// The codes of a campaign that has more of them than anybody downloads begin to arrive at once.

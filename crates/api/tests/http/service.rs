@@ -324,6 +324,7 @@ impl Service {
         let Ok(response) = self.app.clone().oneshot(request).await;
         assert_eq!(response.status(), 200, "{target}");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
         Stream { body: response.into_body() }
     }
 

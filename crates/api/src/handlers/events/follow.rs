@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
@@ -17,6 +17,9 @@ use crate::extract::Session;
 use crate::problem::Problem;
 use crate::reads::ReadTurn;
 use crate::views::FeedEventBody;
+
+/// With `no`, nginx sends on what comes at once, whatever its configuration says.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// How often a stream looks for what happened.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -105,6 +108,7 @@ pub(super) fn stream(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
 }
 
