@@ -280,7 +280,7 @@ fn settings_that_do_not_go_together() {
     const ISSUER: [&str; 4] =
         ["--identity-issuer", "https://id.example", "--identity-audience", "a"];
     const JWKS: [&str; 2] = ["--identity-jwks", "https://id.example/certs"];
-    let rows: [(&str, Vec<&str>, &str); 19] = [
+    let rows: [(&str, Vec<&str>, &str); 18] = [
         (
             "an algorithm too much",
             [&ISSUER[..], &JWKS, &["--identity-algorithm", "RS256"]].concat(),
@@ -323,7 +323,6 @@ fn settings_that_do_not_go_together() {
             "several lines",
         ),
         ("queries to read on the way", vec!["--console-history", "http://h.example"], "want https"),
-        ("notices without a secret", vec!["--notify-webhook", "https://n.example"], "secret"),
         ("days that are none", vec!["--notify-days", "soon"], "notify_days"),
         ("a zone that is none", vec!["--console-time-zone", "Nowhere/None"], "console_time_zone"),
         ("a switch that is none", vec!["--sign-up", "maybe"], "sign_up"),

@@ -4,10 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use coupon::calendar::{Date, Zone};
-use coupon::time::Millis;
 use serde_json::{Value, json};
 use testengines::{CC, Engine, may_run};
 
@@ -249,7 +246,6 @@ fn alerts_of_services_in_trouble() {
         "CouponryCompactionLate",
         "CouponryWebhookDown",
         "CouponryGuessing",
-        "CouponryNoticesFail",
     ];
     for alert in quiet {
         assert!(!fires(alert), "{alert}, and nothing has happened");
@@ -262,15 +258,6 @@ fn alerts_of_services_in_trouble() {
     // A receiver is down.
     admin.post("/v1/webhooks", &json!({"webhook_id": "shop", "url": NOBODY})).must(201);
     issued(&mut admin, "spring", "ann");
-    // Notices do not arrive.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
-    let soon = Date::of(Millis(now), &Zone::utc()).plus_days(7);
-    let held = format!("SOON-0001,2020-01-01,{soon},issued,ann,2021-01-01,,\n");
-    import(&data, "spring", "soon", &held);
-    let mut notify = data.command(["notify", "--webhook", NOBODY, "--days", "7"]);
-    notify.env("COUPONRY_NOTIFY_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let notified = data.run_command(notify);
-    assert_eq!(notified.code, Some(1), "{notified:?}");
     // The archive is away, so a compaction fails and another day becomes late.
     import(&data, "spring", "older", &left_over("OLD-0002", &day_that_is_over(40)));
     fs::rename(data.path().join("cold"), data.folder().join("away")).expect("the archive is away");

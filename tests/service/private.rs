@@ -74,13 +74,12 @@ fn whatever_the_caller_allows() {
     let import = ["import", &codes, "--campaign", "c", "--batch", "a", "--rejects", &rejects];
     let ran = data.run_command(in_the_open(&data.command(import)));
     assert!(matches!(ran.code, Some(1 | 3)), "{ran:?}");
-    let (exported, notices, backup) = (file("out.csv"), file("notices"), file("backup"));
-    let calls: [&[&str]; 6] = [
+    let (exported, backup) = (file("out.csv"), file("backup"));
+    let calls: [&[&str]; 5] = [
         &["compact", "--closed-now"],
         &["key", "add", "--kind", "token"],
         &["console"],
         &["export", "codes", "--campaign", "c", "--output", &exported],
-        &["notify", "--days", "30", "--to", &notices],
         &["backup", &backup],
     ];
     for call in calls {
@@ -89,7 +88,7 @@ fn whatever_the_caller_allows() {
     server.stop();
     assert!(cold(&data).join("coupons/_delta_log").is_dir(), "something was archived");
     assert_eq!(open_below(&data.path()), Vec::<PathBuf>::new());
-    for path in [&rejects, &exported, &notices, &backup] {
+    for path in [&rejects, &exported, &backup] {
         assert_eq!(mode(Path::new(path)) & 0o077, 0, "{path}");
     }
     assert_eq!(open_below(Path::new(&backup)), Vec::<PathBuf>::new());

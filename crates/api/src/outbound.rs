@@ -1,5 +1,5 @@
 //! Requests to others: which addresses may be asked, and the client that asks them. The keys of an
-//! identity provider, the webhook of `couponry notify` and `couponry healthcheck` use it.
+//! identity provider and `couponry healthcheck` use it.
 
 use std::error::Error;
 use std::fmt;

@@ -91,18 +91,11 @@ pub struct Setup {
     pub lone_archive: Option<String>,
     /// The program that runs SQL over both tiers, if the settings name one.
     pub history: Option<Box<dyn History>>,
-    pub notices: Notices,
+    /// How many days before the last day of a coupon notices are due.
+    pub notice_days: Vec<u16>,
     /// The zone of days and times that belong to no campaign, unless a person chooses another.
     pub zone: Zone,
     pub client: Box<ClientOf>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Notices {
-    /// How many days before the last day of a coupon.
-    pub days: Vec<u16>,
-    /// Whether they are sent to an address of the settings; webhooks that ask for them get them anyway.
-    pub has_address: bool,
 }
 
 pub struct Console {
@@ -117,7 +110,7 @@ pub struct Console {
     lone_archive: Option<String>,
     compactions: Arc<Compactions>,
     sql: Option<Sql>,
-    notices: Notices,
+    notice_days: Vec<u16>,
     zone: Zone,
     client: Box<ClientOf>,
     passwords: Passwords,
@@ -145,7 +138,7 @@ impl Console {
             lone_archive: setup.lone_archive,
             compactions: Arc::default(),
             sql: setup.history.map(Sql::new),
-            notices: setup.notices,
+            notice_days: setup.notice_days,
             zone: setup.zone,
             client: setup.client,
             passwords: setup.passwords,

@@ -14,7 +14,7 @@ use crate::failure::CliError;
 pub(crate) const WEBHOOKS: &str = "webhooks.db";
 
 /// Folders of the data folder that belong to the hot store and are copied with it.
-pub(crate) const BESIDE_THE_STORE: [&str; 2] = ["keys", "notices"];
+pub(crate) const BESIDE_THE_STORE: [&str; 1] = ["keys"];
 
 /// The bits of a mode that let others than the owner open something.
 pub(crate) const OTHERS: u32 = 0o077;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -124,6 +125,14 @@ fn failed(name: &str, error: &std::io::Error) -> CliError {
     match error.kind() {
         ErrorKind::BrokenPipe => CliError::nobody_reads(),
         _ => CliError::new(format!("cannot write {name}: {error}")),
+    }
+}
+
+/// Syncs standard output if it is a file: what follows relies on what it has.
+pub(crate) fn sync() {
+    if let Ok(file) = std::io::stdout().as_fd().try_clone_to_owned() {
+        // A pipe or a terminal has nothing to sync.
+        let _ = File::from(file).sync_data();
     }
 }
 

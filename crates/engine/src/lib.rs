@@ -25,6 +25,7 @@ mod feed_readers; // how far those who follow it are
 mod history; // exports of both tiers, as streams; not the events of one coupon
 pub mod import;
 mod lists; // which lists of coupons a caller may ask for
+mod notice_positions; // how far rounds of notices are
 mod notice_rounds; // how many notices were sent
 mod notices; // which holders to notify before the expiry, and when
 mod pages; // pages of a list, over both tiers
@@ -89,7 +90,7 @@ pub use hot::{
 };
 pub use lists::{ListRequest, ListView, PAGE_DEFAULT, PAGE_MAX, SPAN_DAYS_MAX};
 pub use notice_rounds::{NOTICE_ROUNDS_MAX, NoticeRound};
-pub use notices::{Due, DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, Watch};
+pub use notices::{DueCoupon, DuePage, NOTICE_DAYS_MAX, NOTICE_TYPE, NoticeRange};
 pub use pages::{Position, Tie};
 pub use queries::{QUERIES_MAX, QUERY_BYTES_MAX, SavedQuery};
 pub use redemption_file::{Lines, redemption_csv_header, redemption_csv_row};

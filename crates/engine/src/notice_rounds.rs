@@ -1,6 +1,6 @@
 //! How many notices were sent, round by round, as one short list that all processes share.
 //!
-//! The list only tells people: what keeps a notice from being sent twice is the memory of its destination.
+//! The list only tells people: `notice_positions` keeps a notice from being sent twice.
 
 use coupon::time::Millis;
 use hot::Fact;
@@ -25,18 +25,17 @@ const FAILED_TOGETHER_MS: i64 = 24 * 3_600_000;
 pub struct NoticeRound {
     /// When it began, in milliseconds since 1970.
     pub began_at: i64,
-    /// The destination, by the name of its memory.
+    /// The destination.
     pub to: String,
     pub sent: u64,
     pub coupons: u64,
-    pub refused: u64,
-    /// Notices that may have arrived, or not.
+    /// Notices that did not reach all who asked for them.
     pub failed: u64,
 }
 
 impl NoticeRound {
     fn is_idle(&self) -> bool {
-        self.sent == 0 && self.refused == 0 && self.failed == 0
+        self.sent == 0 && self.failed == 0
     }
 }
 
@@ -80,7 +79,7 @@ mod tests {
 
     fn round(hours: i64, to: &str, sent: u64, failed: u64) -> NoticeRound {
         let began_at = NOON + hours * 3_600_000;
-        NoticeRound { began_at, to: to.into(), sent, coupons: sent, refused: 0, failed }
+        NoticeRound { began_at, to: to.into(), sent, coupons: sent, failed }
     }
 
     #[test]

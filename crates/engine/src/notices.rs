@@ -1,14 +1,17 @@
 //! Notices before expiry: the only place that decides which holders to notify, and when.
 //!
-//! A *watch* is a number of days before the last day, such as 30 or 7, and the time since when
-//! there has been this watch. A coupon *reaches* a watch so many days before its last day, in its
-//! own zone. From that day on its notice is *due*, until it is delivered or the coupon has expired.
-//! Absent on purpose: what was delivered, and how notices reach people.
+//! A coupon *reaches* a number of days, such as 30 or 7, so many days before its last day, in its own zone. A
+//! *round* is about the time from the end of the round before it until its own: each coupon that has reached a
+//! number of days within it is *due*. So every coupon is due in one round for each number, and nothing is
+//! remembered of single coupons.
+//! Absent on purpose: how notices reach people.
+
+use std::collections::BTreeMap;
 
 use coupon::calendar::Date;
-use coupon::coupon::{Coupon, EventKind, State};
+use coupon::coupon::{Coupon, EventKind, Genesis, State};
 use coupon::ids::UserId;
-use coupon::time::Millis;
+use coupon::time::{DAY_MS, Millis};
 use hot::{CouponFilter, CouponSnapshot, ListOrder, ListPosition, ListQuery, ListScope, Span};
 
 use crate::failure::Failure;
@@ -21,67 +24,68 @@ pub const NOTICE_DAYS_MAX: u16 = 366;
 /// The type of a notice, where events have theirs.
 pub const NOTICE_TYPE: &str = "coupons.expiring";
 
-/// Days by which a coupon's expiry can be later than the last day of its watch: that day itself,
-/// and clocks that are put back in between.
+/// Days by which a coupon's expiry can be later than its last day and the number of days: that day itself, and
+/// clocks that are put back in between.
 const SLACK_DAYS: u16 = 2;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
-    pub days: u16,
-    /// The first run with this watch: coupons that reached it on an earlier day get no notice.
-    pub since: Millis,
+/// What a round is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeRange {
+    /// When the round before it ended; `None` of the first: then only what a coupon reaches today counts.
+    pub after: Option<Millis>,
+    pub until: Millis,
+    /// Paused campaigns (`spring`) and batches (`spring/b1`) that were left out of earlier rounds, and since when.
+    pub waiting: BTreeMap<String, Millis>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The watch that the coupon has reached.
-    pub days: u16,
-    /// Days from today to its last day; fewer than `days` if a run was missed.
-    pub days_left: u16,
-}
-
+/// A coupon whose holder is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueCoupon {
-    pub user: UserId,
+    pub holder: UserId,
     /// Its code as people read it.
     pub code: String,
-    pub coupon: Coupon,
-    pub due: Due,
+    /// The number of days that it has reached: of several, the last.
+    pub days: u16,
+    /// Days from the end of the round to its last day; fewer than `days` if a round was late.
+    pub days_left: u16,
+    pub snapshot: CouponSnapshot,
 }
 
 /// One page of such coupons, soonest expiry first.
 #[derive(Clone, Debug)]
 pub struct DuePage {
-    /// The coupons; there may be none although there is a next page.
+    /// There may be none although there is a next page.
     pub coupons: Vec<DueCoupon>,
-    /// How many coupons with holders were looked at.
+    /// How many issued coupons were looked at.
     pub looked_at: usize,
     pub next: Option<ListPosition>,
 }
 
 impl Engine {
-    /// Reads the issued coupons that have reached a watch at `now` and have not expired, after
-    /// `after`. Leaves out those of a paused campaign or batch: they are due when it is resumed.
+    /// Reads the issued coupons, of one holder or of all, that have reached one of `days` in the round and have not
+    /// expired, behind `after`. Leaves out those of a paused campaign or batch, which goes to `waiting`: they are due
+    /// when it is resumed.
     ///
-    /// Reads a bounded number of rows. A coupon that is extended between two pages may come twice,
-    /// with different last days.
+    /// Reads a bounded number of rows. A coupon that is extended between two pages may come twice, with different
+    /// last days.
     ///
     /// # Errors
     /// `Forbidden` for anybody but an admin.
     pub async fn due(
         &self,
         caller: &Caller,
-        watches: &[Watch],
-        now: Millis,
+        holder: Option<&UserId>,
+        (days, range): (&[u16], &NoticeRange),
         after: Option<ListPosition>,
+        waiting: &mut BTreeMap<String, Millis>,
     ) -> Result<DuePage, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let days = watches.iter().map(|watch| watch.days).max().unwrap_or(0);
+        let (most, now) = (days.iter().max().copied().unwrap_or(0), range.until);
         let expires =
-            Span { from: Some(now.plus_ms(1)), before: Some(now.plus_days(days + SLACK_DAYS)) };
+            Span { from: Some(now.plus_ms(1)), before: Some(now.plus_days(most + SLACK_DAYS)) };
         let issued = Some("issued");
         let query = ListQuery {
-            scope: ListScope::Everybody,
+            scope: holder.cloned().map_or(ListScope::Everybody, ListScope::Holder),
             filter: CouponFilter { state: issued, expires, ..CouponFilter::default() },
             order: ListOrder::Soonest,
             after,
@@ -89,48 +93,63 @@ impl Engine {
             now,
         };
         let page = self.hot.list(query).await?;
-        let due = page.coupons.iter().filter_map(|snapshot| self.due_of(snapshot, watches, now));
-        Ok(DuePage { coupons: due.collect(), looked_at: page.coupons.len(), next: page.next })
-    }
-
-    fn due_of(
-        &self,
-        snapshot: &CouponSnapshot,
-        watches: &[Watch],
-        now: Millis,
-    ) -> Option<DueCoupon> {
-        if snapshot.campaign.paused || snapshot.batch_paused {
-            return None;
-        }
-        let State::Issued { holder } = snapshot.coupon.state() else { return None };
-        Some(DueCoupon {
-            due: due(&snapshot.coupon, watches, now)?,
-            user: holder.clone(),
-            code: self.printed_of(snapshot),
-            coupon: snapshot.coupon.clone(),
-        })
+        let looked_at = page.coupons.len();
+        let due = page.coupons.into_iter().filter_map(|snapshot| {
+            let paused = (snapshot.campaign.paused, snapshot.batch_paused);
+            let after = since(snapshot.coupon.genesis(), paused, range, waiting)?;
+            let State::Issued { holder } = snapshot.coupon.state() else { return None };
+            let (days, days_left) = due(&snapshot.coupon, days, after, now)?;
+            let (holder, code) = (holder.clone(), self.printed_of(&snapshot));
+            Some(DueCoupon { holder, code, days, days_left, snapshot })
+        });
+        Ok(DuePage { coupons: due.collect(), looked_at, next: page.next })
     }
 }
 
-/// The notice that is due for an issued coupon: that of the last watch that it has reached. It
-/// replaces those of earlier watches.
-fn due(coupon: &Coupon, watches: &[Watch], now: Millis) -> Option<Due> {
-    if coupon.is_expired(now) {
+/// The end of the last round that was about this coupon; nothing while its campaign or its batch is paused, and then
+/// they wait.
+fn since(
+    genesis: &Genesis,
+    (campaign_paused, batch_paused): (bool, bool),
+    range: &NoticeRange,
+    waiting: &mut BTreeMap<String, Millis>,
+) -> Option<Option<Millis>> {
+    let (campaign, batch) = (&genesis.campaign, &genesis.batch);
+    let is_paused = campaign_paused || batch_paused;
+    let mut after = range.after;
+    let named =
+        [(campaign.to_string(), campaign_paused), (format!("{campaign}/{batch}"), batch_paused)];
+    for (name, paused) in named {
+        let waits = range.waiting.get(&name).copied();
+        if let Some(since) = waits {
+            after = Some(after.map_or(since, |after| after.min(since)));
+        }
+        // A batch goes on waiting while its campaign is paused.
+        if paused || (is_paused && waits.is_some()) {
+            let first = range.after.unwrap_or_else(|| range.until.plus_ms(-DAY_MS));
+            waiting.insert(name, waits.unwrap_or(first));
+        }
+    }
+    (!is_paused).then_some(after)
+}
+
+/// The number of days that an issued coupon has reached after one instant and until another, and the days that
+/// are left then. Of several numbers, the last replaces the others.
+fn due(coupon: &Coupon, days: &[u16], after: Option<Millis>, until: Millis) -> Option<(u16, u16)> {
+    if coupon.is_expired(until) {
         return None;
     }
     let (zone, last) = (coupon.zone(), coupon.expires_on());
-    let (today, stands_since) = (Date::of(now, zone), Date::of(stands_since(coupon), zone));
-    let reached = |watch: &&Watch| {
-        let first = Date::of(watch.since, zone).max(stands_since);
-        (first.plus_days(watch.days)..=today.plus_days(watch.days)).contains(&last)
-    };
-    let days = watches.iter().filter(reached).map(|watch| watch.days).min()?;
+    let (today, stands_since) = (Date::of(until, zone), Date::of(stands_since(coupon), zone));
+    let first = after.map_or(today, |after| Date::of(after, zone).plus_days(1)).max(stands_since);
+    let reached = |days: &u16| (first.plus_days(*days)..=today.plus_days(*days)).contains(&last);
+    let days = days.iter().copied().filter(reached).min()?;
     let days_left = (0..days).find(|left| today.plus_days(*left) >= last).unwrap_or(days);
-    Some(Due { days, days_left })
+    Some((days, days_left))
 }
 
-/// Since when its holder has it with this expiry. A watch that it reached before does not count:
-/// whoever issued or extended it told the holder the last day.
+/// Since when its holder has it with this expiry. A number of days that it reached before does not count: whoever
+/// issued or extended it told the holder the last day.
 fn stands_since(coupon: &Coupon) -> Millis {
     let extended = coupon.events().iter().rev();
     let extended = extended.filter(|event| matches!(event.kind, EventKind::Extended { .. }));

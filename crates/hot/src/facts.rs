@@ -30,6 +30,8 @@ pub enum Fact {
     FeedReaders,
     /// How many notices were sent, as JSON.
     NoticeRounds,
+    /// How far the rounds of notices are, as JSON.
+    NoticePositions,
 }
 
 impl Fact {
@@ -47,6 +49,7 @@ impl Fact {
             Fact::Queries => "queries",
             Fact::FeedReaders => "feed_readers",
             Fact::NoticeRounds => "notice_rounds",
+            Fact::NoticePositions => "notice_positions",
         }
     }
 }

@@ -63,7 +63,7 @@ pub use crate::post::{ANSWER_BYTES_MAX, Answered, Verdict};
 pub use crate::resolver::{NameResolver, Unresolved};
 pub use crate::retry::{
     FAILURES_UNTIL_DOWN, PROBE_PAUSE, PROBE_PAUSE_MAX, RETRY_AFTER_MAX, RETRY_PAUSES, ahead_max,
-    chance, pause, retry_after, tried_for,
+    chance, pause, tried_for,
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 

@@ -82,7 +82,7 @@ pub fn tried_for(options: &Options) -> Duration {
 }
 
 /// Parses the header `Retry-After`: seconds, or a date.
-pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     match text.trim().parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {

@@ -360,8 +360,8 @@ fn no_room() {
     assert!(ran.stderr.contains("MiB more, such as by deleting old backups"), "{ran:?}");
     assert_eq!(names(&disk.at), ["1", "ballast"], "{ran:?}");
     fs::remove_file(&ballast).expect("ballast");
-    // It is full in the middle: the journals of notices are not in the estimate.
-    let big = data.path().join("notices/big");
+    // It is full in the middle: what lies beside the keys is not in the estimate.
+    let big = data.path().join("keys/big");
     sparse(&big, 400);
     let ran = data.run(&["backup", text(&second), "--keep", "1", "--free-min-mib", "0"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

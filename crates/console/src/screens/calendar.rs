@@ -11,7 +11,6 @@ use coupon::time::Millis;
 use engine::{CampaignView, NOTICE_TYPE, NoticeRound};
 use serde_json::json;
 
-use crate::Notices;
 use crate::cursor;
 use crate::desk::Desk;
 use crate::index::{Counted, Listed};
@@ -166,7 +165,7 @@ fn due(desk: &Desk, ends: &[Ends<'_>], date: Date) -> Vec<(u16, u64)> {
         let told = ending.filter(|it| !it.campaign.paused && date >= today(desk, it));
         (*days, told.map(|it| it.counts().issued).sum())
     };
-    desk.console.notices.days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
+    desk.console.notice_days.iter().map(of).filter(|(_, coupons)| *coupons > 0).collect()
 }
 
 fn today(desk: &Desk, view: &CampaignView) -> Date {
@@ -176,13 +175,13 @@ fn today(desk: &Desk, view: &CampaignView) -> Date {
 impl Desk {
     /// Who gets which notices, and what is not known of them.
     async fn notices(&self) -> Result<String, Trouble> {
-        let Notices { days, has_address } = &self.console.notices;
+        let days = &self.console.notice_days;
         let has_asked = match &self.console.webhooks {
             Some(webhooks) => webhooks.has_asked(NOTICE_TYPE).await?,
             None => false,
         };
         let days = days.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
-        Ok(match *has_address || has_asked {
+        Ok(match has_asked {
             true => self.t.notices_by_settings(days),
             false => self.t.notices_to_nobody(days),
         })
@@ -211,7 +210,6 @@ struct RoundRow {
     to: String,
     sent: String,
     coupons: String,
-    refused: String,
     failed: String,
 }
 
@@ -223,7 +221,6 @@ impl RoundRow {
             to: round.to.clone(),
             sent: t.number(round.sent),
             coupons: t.number(round.coupons),
-            refused: t.number(round.refused),
             failed: t.number(round.failed),
         }
     }

@@ -52,14 +52,13 @@ texts! {
     notices => "Notices", "만료 알림";
     notices_due[count] => "notices of {count} coupon", "notices of {count} coupons", "알림 {count}장";
     notices_by_settings(days) => "Notices are due {days} days before the last day of a coupon. The numbers are those of campaigns by their last day.", "만료 알림은 쿠폰 만료 {days}일 전에 보냅니다. 숫자는 캠페인 만료일 기준입니다.";
-    notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for coupons.expiring, and notify_webhook is not set.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. coupons.expiring을 받는 웹훅도 notify_webhook 설정도 없습니다.";
+    notices_to_nobody(days) => "Notices would be due {days} days before the last day of a coupon, but this server sends them to nobody: no webhook asks for coupons.expiring.", "만료 알림은 쿠폰 만료 {days}일 전에 보내지만, 이 서버에는 받을 곳이 없습니다. coupons.expiring을 받는 웹훅이 없습니다.";
     notices_sent[count] => "{count} notice sent", "{count} notices sent", "알림 {count}건 보냄";
     notices_sent_here => "Sent on this day", "이날 보낸 알림";
     sent_to => "To", "받는 곳";
     sent => "Sent", "보냄";
     sent_coupons => "Coupons", "쿠폰";
-    refused_by_receiver => "Refused", "거절됨";
-    not_known => "Not known", "확인 안 됨";
+    no_room => "No room", "자리 없음";
     notice_before[days, last] => "{days} day before {last}", "{days} days before {last}", "{last} 만료 {days}일 전";
     by_campaign => "By campaign", "캠페인별";
     sql => "Queries (SQL)", "쿼리 (SQL)";

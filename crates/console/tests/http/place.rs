@@ -8,7 +8,7 @@ use axum::Router;
 use bytes::Bytes;
 use console::{
     CompactionPlan, Console, FIRST_LINK_MS, History, HistoryError, IdentityError, IdentityProvider,
-    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Notices, Person, PlannedPass, PlannedWork,
+    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Person, PlannedPass, PlannedWork,
     Setup, SignInRequest, SigningKeys, SqlRows, pages,
 };
 use coupon::calendar::parse_instant;
@@ -214,7 +214,7 @@ impl Place {
             plan: Box::new(|| Box::pin(async { Ok(plan()) })),
             lone_archive: Some("/mnt/cold".to_owned()),
             history: Some(Box::new(Sql)),
-            notices: Notices { days: vec![30, 7], has_address: true },
+            notice_days: vec![30, 7],
             zone: "Asia/Seoul".parse().expect("a zone"),
             client: Box::new(|from, _| from),
         }));

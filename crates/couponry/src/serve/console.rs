@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::console::{Console, NodeAnswer, NodeInfo, Notices, ReadNodes, ReadPlan, Setup, SigningKeys};
+use ::console::{Console, NodeAnswer, NodeInfo, ReadNodes, ReadPlan, Setup, SigningKeys};
 use api::Access;
 use api::token::Tokens;
 use coupon::calendar::Zone;
@@ -39,10 +39,7 @@ pub(super) fn console(
         plan: plan(settings, opened),
         lone_archive: lone_archive(settings),
         history: history::program(settings, tokens, &opened.engine)?,
-        notices: Notices {
-            days: days_of(settings)?,
-            has_address: settings.notify_webhook.value.is_some(),
-        },
+        notice_days: days_of(settings)?,
         zone: settings.console_time_zone.parsed("console_time_zone")?,
         client: Box::new(move |from, headers| proxies.client(from, headers)),
     }))))

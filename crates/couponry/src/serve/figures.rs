@@ -75,7 +75,7 @@ async fn show_store(figures: &Figures, engine: &Engine) {
     {
         let sent = rounds.iter().find(|round| round.sent > 0);
         figures.show(names::NOTICES_LAST_SENT, sent.map_or(0.0, |round| seconds(round.began_at)));
-        figures.show(names::NOTICES_LAST_FAILED, (last.failed + last.refused) as f64);
+        figures.show(names::NOTICES_LAST_FAILED, last.failed as f64);
     }
 }
 

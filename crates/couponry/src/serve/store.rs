@@ -50,7 +50,7 @@ pub(super) struct Store {
     pub(super) opened: Opened,
     access: Access,
     tokens: Arc<Tokens>,
-    notices: Vec<Rounds>,
+    notices: Option<Rounds>,
     console: Option<Arc<Console>>,
     posting: Option<Arc<Webhooks>>,
     alone: File,
@@ -75,7 +75,6 @@ impl Store {
         waiting: Waiting,
     ) -> Result<Store, CliError> {
         check(settings)?;
-        let mut notices = Vec::from_iter(Rounds::of(settings)?);
         let access = access(settings, machine)?;
         let data = &settings.data.value;
         open::must_not_be_half_restored(data)?;
@@ -88,8 +87,7 @@ impl Store {
         let tokens = Arc::new(opened.tokens()?);
         let webhooks = opened.webhooks()?;
         let posting = webhooks.clone().filter(|_| settings.post_webhooks.value);
-        let to_webhooks = posting.clone().map(|it| Rounds::to_webhooks(settings, it));
-        notices.extend(to_webhooks.transpose()?);
+        let notices = posting.clone().map(|it| Rounds::of(settings, it)).transpose()?;
         let access = Access { attempts, webhooks, ..access };
         let console = console::console(settings, &opened, &access, &tokens)?;
         let access = Access { has_console: console.is_some(), ..access };
@@ -156,7 +154,6 @@ impl Served {
 
 /// Whether `serve` can use the settings, before it opens or makes anything.
 pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
-    Rounds::of(settings)?;
     access(settings, &Machine::default())?;
     open::cold(settings, Patience::Caller)?;
     open::external(settings)?;
@@ -200,7 +197,7 @@ fn background(
     settings: &Settings,
     opened: &Opened,
     access: &Access,
-    notices: Vec<Rounds>,
+    notices: Option<Rounds>,
     console: Option<Arc<Console>>,
     machine: &Machine,
 ) -> Tasks {
@@ -214,8 +211,8 @@ fn background(
     let compactions = console.map(|it| Arc::clone(it.compactions())).unwrap_or_default();
     let turns = machine.compactions.clone();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
-    for rounds in notices {
-        tasks.spawn(rounds.go(settings.clone(), engine()));
+    if let Some(rounds) = notices {
+        tasks.spawn(rounds.go(engine()));
     }
     match &opened.hot {
         OpenHot::Sqlite => {}

@@ -142,10 +142,9 @@ impl Settings {
         let folder = self.data.value.join(SPACES).join(name.as_str());
         let mut space = self.clone();
         let own = Settings::merged(&SettingFlags::default(), SettingFlags::default(), &folder)?;
-        // What only its own file may set: pages of another brand, an address for the notices of another, people whose
-        // roles were given for another.
+        // What only its own file may set: pages of another brand, and people whose roles
+        // were given for another.
         space.cors_origins = own.cors_origins;
-        space.notify_webhook = own.notify_webhook;
         space.requests_per_s = own.requests_per_s;
         space.store_max_mib = own.store_max_mib;
         space.console_client = own.console_client;
@@ -253,7 +252,6 @@ mod tests {
         let main = main(SettingFlags {
             data: Some(folder.path().to_owned()),
             cors_origins: text("https://main.example"),
-            notify_webhook: text("https://main.example/notices"),
             console_client: text("console"),
             identity_issuer: text("https://id.example"),
             identity_audience: text("coupons"),
@@ -264,7 +262,7 @@ mod tests {
         let space = main.of_space(&name("acme")).expect("a space");
         assert_eq!(space.sign_up.value, "off", "what concerns nobody else is inherited");
         assert_eq!(space.cors_origins.value, "");
-        assert_eq!((space.notify_webhook.value, space.console_client.value), (None, None));
+        assert_eq!(space.console_client.value, None);
         assert_eq!(space.requests_per_s.value, 0);
         assert_eq!(space.identity_audience.value.as_deref(), Some("coupons/acme"));
 

@@ -57,8 +57,6 @@ pub(super) const MACHINE: &[&str] = &[
     "log_format",
     "traces",
     "traces_percent",
-    // Notices are signed with the one secret in the environment.
-    "notify_webhook",
 ];
 
 /// The first of some expressions.
@@ -253,13 +251,9 @@ settings! {
         flag "BOOL" with(num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         "Let webhooks have private addresses, and http; then whoever may create one reaches what \
          this machine reaches";
-    notify_webhook: Option<String> = "",
-        env "COUPONRY_NOTIFY_WEBHOOK", flag "URL",
-        "Let serve post notices to this address once an hour, signed with the secret in \
-         COUPONRY_NOTIFY_SECRET; on a cluster set it for one machine";
     notify_days: String = "30,7,3,1",
         env "COUPONRY_NOTIFY_DAYS", flag "DAYS",
-        "Let serve post a notice this many days before the last day of a coupon";
+        "Let serve post a notice to webhooks this many days before the last day of a coupon";
     spaces: String = "",
         env "COUPONRY_SPACES", flag "LIST",
         "Serve these spaces too, stores of other brands with keys and people of their own: NAME=HOST, \

@@ -24,13 +24,9 @@ fn coupon(expires_at: Millis, zone: &Zone, events: Vec<Event>) -> Coupon {
     Coupon::of(genesis("AUTUMN", expires_at, zone), events, None, version, Millis(0))
 }
 
-fn watches(days: &[u16], since: &str) -> Vec<Watch> {
-    days.iter().map(|days| Watch { days: *days, since: noon(since) }).collect()
-}
-
 const LAST: &str = "2026-06-30";
 
-/// Last day 30 June in UTC, held since January, in notices since the first of May.
+/// Last day 30 June in UTC, held since January; the round before was in April.
 #[test]
 fn days_before_the_last_day() {
     let cases = [
@@ -47,9 +43,8 @@ fn days_before_the_last_day() {
         ("the day after", "2026-07-01", None),
     ];
     let coupon = coupon(day(LAST).end(&Zone::utc()), &Zone::utc(), vec![issue(noon("2026-01-01"))]);
-    let watches = watches(&[30, 7, 3, 1], "2026-05-01");
     for (name, today, want) in cases {
-        let found = due(&coupon, &watches, noon(today)).map(|due| (due.days, due.days_left));
+        let found = due(&coupon, &[30, 7, 3, 1], Some(noon("2026-04-30")), noon(today));
         assert_eq!(found, want, "{name}");
     }
 }
@@ -58,12 +53,11 @@ fn days_before_the_last_day() {
 fn the_last_millisecond() {
     let end = day(LAST).end(&Zone::utc());
     let coupon = coupon(end, &Zone::utc(), vec![issue(noon("2026-01-01"))]);
-    let on_the_day = watches(&[0], "2026-05-01");
-    let told = |now| due(&coupon, &on_the_day, now);
-    assert_eq!(told(end.plus_ms(-1)), Some(Due { days: 0, days_left: 0 }));
+    let told = |now| due(&coupon, &[0], Some(noon("2026-04-30")), now);
+    assert_eq!(told(end.plus_ms(-1)), Some((0, 0)));
     assert_eq!(told(end), None);
     let first = day(LAST).first_instant(&Zone::utc());
-    assert_eq!(told(first), Some(Due { days: 0, days_left: 0 }));
+    assert_eq!(told(first), Some((0, 0)));
     assert_eq!(told(first.plus_ms(-1)), None, "not yet");
 }
 
@@ -84,40 +78,64 @@ fn days_are_those_of_the_zone() {
     for (name, zone_name, last, now, want) in cases {
         let zone = zone(zone_name);
         let coupon = coupon(day(last).end(&zone), &zone, vec![issue(noon("2026-01-01"))]);
-        // Notices begin at this instant: no earlier day is sent.
-        let watches = [Watch { days: 3, since: now }];
-        let want = want.then_some(Due { days: 3, days_left: 3 });
-        assert_eq!(due(&coupon, &watches, now), want, "{name}");
+        // The first round is about the day on which it ends, and no earlier one.
+        assert_eq!(due(&coupon, &[3], None, now), want.then_some((3, 3)), "{name}");
     }
 }
 
 #[test]
-fn days_before_the_first_run() {
+fn rounds() {
     let issued = |on| vec![issue(noon(on))];
     let held = || issued("2026-01-01");
     let extended = |on| [held(), vec![extend(noon(on), LAST)]].concat();
-    // When they began, the day of the run, and which notice is due so many days before the last one.
+    let spring = Some("2026-05-01");
+    // The day of the round before, and of this one; the notice that is due of 7 and 3 days before the last one.
     let cases = [
-        ("notices since today", held(), "2026-06-25", "2026-06-25", None),
-        ("since the day of the 7", held(), "2026-06-23", "2026-06-25", Some((7, 5))),
-        ("since a day later", held(), "2026-06-24", "2026-06-25", None),
-        ("the clock went back", held(), "2026-06-29", "2026-06-25", None),
-        ("issued after the 7", issued("2026-06-25"), "2026-05-01", "2026-06-26", None),
-        ("issued on its day", issued("2026-06-23"), "2026-05-01", "2026-06-26", Some((7, 4))),
-        ("and then the 3", issued("2026-06-25"), "2026-05-01", "2026-06-27", Some((3, 3))),
-        ("extended after the 7", extended("2026-06-25"), "2026-05-01", "2026-06-26", None),
-        ("in time", extended("2026-06-20"), "2026-05-01", "2026-06-26", Some((7, 4))),
+        ("the first round", held(), None, "2026-06-25", None),
+        ("the first round, on the day of the 7", held(), None, "2026-06-23", Some((7, 7))),
+        ("no round on the day of the 7", held(), Some("2026-06-22"), "2026-06-25", Some((7, 5))),
+        ("sent on that day", held(), Some("2026-06-23"), "2026-06-25", None),
+        ("two rounds in a day", held(), Some("2026-06-23"), "2026-06-23", None),
+        ("the clock went back", held(), Some("2026-06-29"), "2026-06-25", None),
+        ("issued after the 7", issued("2026-06-25"), spring, "2026-06-26", None),
+        ("issued on its day", issued("2026-06-23"), spring, "2026-06-26", Some((7, 4))),
+        ("and then the 3", issued("2026-06-25"), spring, "2026-06-27", Some((3, 3))),
+        ("extended after the 7", extended("2026-06-25"), spring, "2026-06-26", None),
+        ("in time", extended("2026-06-20"), spring, "2026-06-26", Some((7, 4))),
     ];
-    for (name, events, since, today, want) in cases {
+    for (name, events, before, today, want) in cases {
         let made = if events.len() == 1 { LAST } else { "2026-06-21" };
         let coupon = coupon(day(made).end(&Zone::utc()), &Zone::utc(), events);
-        let found = due(&coupon, &watches(&[7, 3], since), noon(today));
-        assert_eq!(found.map(|due| (due.days, due.days_left)), want, "{name}");
+        let found = due(&coupon, &[7, 3], before.map(noon), noon(today));
+        assert_eq!(found, want, "{name}");
+        assert_eq!(due(&coupon, &[], before.map(noon), noon(today)), None, "{name}: no days");
     }
 }
 
+/// What is paused waits from the first round that left it out until it is resumed.
 #[test]
-fn without_notice_days() {
-    let coupon = coupon(day(LAST).end(&Zone::utc()), &Zone::utc(), vec![issue(noon("2026-01-01"))]);
-    assert_eq!(due(&coupon, &[], noon(LAST)), None);
+fn paused_coupons_wait() {
+    let (may, june) = (noon("2026-05-01"), noon("2026-06-01"));
+    let names = |names: &[(&str, Millis)]| -> BTreeMap<String, Millis> {
+        names.iter().map(|(name, since)| ((*name).to_owned(), *since)).collect()
+    };
+    // Whether campaign and batch are paused, what waited before, since when the round is about it, what waits.
+    type Row<'a> = (&'a str, (bool, bool), &'a [(&'a str, Millis)], Option<Millis>);
+    let cases: [(Row<'_>, &[(&str, Millis)]); 7] = [
+        (("not paused", (false, false), &[], Some(june)), &[]),
+        (("paused", (true, false), &[], None), &[("c", june)]),
+        (("a round later", (true, false), &[("c", may)], None), &[("c", may)]),
+        (("resumed", (false, false), &[("c", may)], Some(may)), &[]),
+        (("a batch", (false, true), &[], None), &[("c/b", june)]),
+        (("then all", (true, false), &[("c/b", may)], None), &[("c", june), ("c/b", may)]),
+        (("another campaign", (false, false), &[("d", may)], Some(june)), &[]),
+    ];
+    let genesis = genesis("AUTUMN", noon(LAST), &Zone::utc());
+    for ((name, paused, before, want), left) in cases {
+        let waiting = names(before);
+        let range = NoticeRange { after: Some(june), until: noon(LAST), waiting };
+        let mut waiting = BTreeMap::new();
+        let found = since(&genesis, paused, &range, &mut waiting);
+        assert_eq!((found.flatten(), waiting), (want, names(left)), "{name}");
+    }
 }

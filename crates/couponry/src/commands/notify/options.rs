@@ -1,27 +1,16 @@
-//! What flags and settings of notices stand for: days, destination, secret, name.
-
-use std::path::{Path, PathBuf};
+//! What flags and settings of notices stand for: days, and the name of a destination.
 
 use engine::NOTICE_DAYS_MAX;
 
-use super::NotifyFlags;
-use super::destination::NoticeDestination;
-use super::webhook::Webhook;
+use super::round::WEBHOOKS;
 use crate::failure::CliError;
-use crate::open::Opened;
 use crate::settings::Settings;
 
 /// Most numbers of days: nobody wants more notices about one coupon.
 const DAYS_COUNT_MAX: usize = 16;
 
-/// Longest --as, in characters: it becomes a part of the name of a folder.
+/// Longest --as, in characters.
 const NAME_LEN_MAX: usize = 64;
-
-/// The variable that names the file with the secret, for `serve`.
-const SECRET_FILE: &str = "COUPONRY_NOTIFY_SECRET_FILE";
-
-/// The variable with the secret, if no file is named.
-const SECRET: &str = "COUPONRY_NOTIFY_SECRET";
 
 /// The numbers of days, each once, the largest first.
 pub(super) fn days(given: &[u16]) -> Result<Vec<u16>, CliError> {
@@ -53,58 +42,11 @@ pub(crate) fn days_of(settings: &Settings) -> Result<Vec<u16>, CliError> {
     }
 }
 
-/// The destination that the flags name; `None` for the webhooks of the store.
-pub(super) fn destination(flags: &NotifyFlags) -> Result<Option<NoticeDestination>, CliError> {
-    match (&flags.to, &flags.webhook) {
-        (Some(path), _) => Ok(Some(NoticeDestination::File(path.clone()))),
-        (None, Some(address)) => webhook(address, flags.webhook_secret_file.as_deref()).map(Some),
-        (None, None) if flags.webhooks => Ok(None),
-        (None, None) => Ok(Some(NoticeDestination::Standard)),
-    }
-}
-
-pub(super) fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
-    match opened.webhooks()? {
-        Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
-        None => Err(CliError::usage(
-            "--webhooks: this store has no webhooks, because it keeps no events \
-             (docs/problems/NOT_KEPT.md)",
-        )),
-    }
-}
-
-pub(super) fn destination_of(settings: &Settings) -> Result<Option<NoticeDestination>, CliError> {
-    let Some(address) = &settings.notify_webhook.value else { return Ok(None) };
-    let path = std::env::var_os(SECRET_FILE).map(PathBuf::from);
-    webhook(address, path.as_deref()).map(Some)
-}
-
-fn webhook(address: &str, secret_file: Option<&Path>) -> Result<NoticeDestination, CliError> {
-    let webhook = Webhook::new(address, &secret(secret_file)?)?;
-    Ok(NoticeDestination::Webhook(Box::new(webhook)))
-}
-
-/// No flag takes the secret, since other users of the machine can read command lines.
-fn secret(path: Option<&Path>) -> Result<String, CliError> {
-    match (path, std::env::var(SECRET)) {
-        (Some(path), _) => {
-            let text = std::fs::read_to_string(path);
-            text.map_err(|error| {
-                CliError::usage(format!("cannot read the secret in {}: {error}", path.display()))
-            })
-        }
-        (None, Ok(text)) => Ok(text),
-        (None, Err(_)) => Err(CliError::usage(format!(
-            "--webhook needs a secret to sign with: name its file with --webhook-secret-file, or \
-             set {SECRET}"
-        ))),
-    }
-}
-
 /// Parses --as.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match (1..=NAME_LEN_MAX).contains(&text.len()) && text.chars().all(plain) {
+        true if text == WEBHOOKS => Err(format!("{WEBHOOKS} has a meaning: use --webhooks")),
         true => Ok(text.to_owned()),
         false => Err(format!("want 1 to {NAME_LEN_MAX} characters of A-Z a-z 0-9 - _ .")),
     }

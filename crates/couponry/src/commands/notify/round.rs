@@ -1,199 +1,228 @@
-//! One round of notices to one destination: read the memory, find what is due, send it, and
-//! remember it. `couponry notify` runs one round, `serve` one an hour.
+//! A round of notices to one destination: finds what is due, and hands it over. `couponry notify` runs one, `serve`
+//! one an hour.
 
-use std::io::{Seek, Write};
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use coupon::time::Millis;
-use engine::{Engine, NoticeRound};
+use engine::{DueCoupon, Engine, NoticeRange, NoticeRound};
+use futures::StreamExt;
+use futures::stream;
+use webhooks::{Announced, Webhooks};
 
 use super::counts::NoticeCounts;
-use super::destination::NoticeDestination;
-use super::file::NoticeFile;
-use super::memory::{Memory, Recalled, Record, sent_lines};
 use super::notice::Notice;
-use super::plan::{self, Plan};
-use super::posts::{Posts, Receiver};
-use super::sorter::{SORTED_BYTES_MAX, Sorter};
 use crate::failure::CliError;
-use crate::output::Out;
+use crate::open;
+use crate::output::{self, Out};
 
-/// Notices that are made and remembered at a time: one sync of the disk for all of them.
-pub(super) const CHUNK: usize = 64;
+/// The name of the destination [`NoticeDestination::Webhooks`].
+pub(super) const WEBHOOKS: &str = "webhooks";
+
+/// Holders whose notices a round remembers to have made, 16 MB of them. It looks again at those before.
+const HOLDERS_MAX: usize = 1 << 20;
+
+/// Notices that are handed over at a time.
+const CHUNK: usize = 64;
+
+/// Announcements at a time.
+const ANNOUNCED_AT_ONCE: usize = 8;
+
+pub(super) enum NoticeDestination {
+    /// Standard output, under a name. Its notices count as sent when the round ends; after an interrupted round, the
+    /// next one prints all of them again.
+    Standard(String),
+    /// The webhooks of `/v1/webhooks` that ask for notices.
+    Webhooks(Arc<Webhooks>),
+}
+
+impl NoticeDestination {
+    fn name(&self) -> &str {
+        match self {
+            NoticeDestination::Standard(name) => name,
+            NoticeDestination::Webhooks(_) => WEBHOOKS,
+        }
+    }
+}
 
 pub(super) struct Round<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) data: &'a Path,
     /// Numbers of days before the last day, each once.
     pub(super) days: &'a [u16],
     pub(super) target: &'a NoticeDestination,
-    /// The name of the memory, if several destinations share it.
-    pub(super) name: Option<&'a str>,
     /// Called with the notices that were sent and the coupons that were read.
     pub(super) progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
 impl Round<'_> {
-    /// Sends every notice that is due.
-    ///
-    /// Safe to repeat after a crash at any point: a notice that is in the file, or that the
-    /// receiver accepted, is not sent again. A notice that may have been accepted is sent again
-    /// with its own key and body.
+    /// Sends every notice that is due. It may be repeated: the store knows how far the rounds are, and the webhooks
+    /// know each notice by its id.
     ///
     /// # Errors
-    /// Another round to the same destination; an I/O error; an error of the store.
+    /// An error of the store or of standard output; the next round begins with the same notices.
     pub(super) async fn run(&self) -> Result<NoticeCounts, CliError> {
-        let now = self.engine.now();
-        let mut sorter = Sorter::new(self.data, SORTED_BYTES_MAX);
-        let mut file = match self.target {
-            NoticeDestination::File(path) => Some(NoticeFile::open(path)?),
-            NoticeDestination::Standard
-            | NoticeDestination::Webhook(_)
-            | NoticeDestination::Webhooks(_) => None,
-        };
-        let mut push = |key: &_| sorter.push(&plan::sent_line(key));
-        let folder = self.target.memory(self.data, self.name);
-        let (mut memory, recalled) = Memory::open(&folder, self.days, now, &mut push)?;
-        if let Some(file) = &mut file {
-            file.catch_up(recalled.file, &mut |key| {
-                memory.add(&Record::Told(key.clone()))?;
-                push(key)
-            })?;
-            memory.add(&Record::File(file.mark()?))?;
-            memory.keep()?;
-        }
+        let (began, mut counts) = (self.engine.now(), NoticeCounts::default());
+        let sent = self.until(began, &mut counts).await;
+        self.note(began, &counts).await;
+        sent.map(|()| counts)
+    }
+
+    /// Counts what [`Round::run`] would send. Writes nothing.
+    pub(super) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
         let mut counts = NoticeCounts::default();
-        let mut plan = self.plan(now, &recalled, sorter, &mut counts).await?;
-        let mut pending = recalled.pending;
-        // Begin with another notice each time: the receiver may fail at the same one.
-        let first = now.0.unsigned_abs() as usize % pending.len().max(1);
-        pending.rotate_left(first);
-        let sent = self.send(&mut plan, pending, file, memory, &mut counts).await;
-        self.note(now, &folder, &counts).await;
-        sent?;
-        counts.already = plan.already;
+        let range = self.engine.next_notices(self.target.name()).await?;
+        self.send(&range, &mut Sink::Nowhere, &mut counts).await?;
         Ok(counts)
     }
 
+    /// A round that stopped half way comes first, and then the one until now.
+    async fn until(&self, now: Millis, counts: &mut NoticeCounts) -> Result<(), CliError> {
+        loop {
+            let (destination, failed) = (self.target.name(), counts.failed);
+            let range = self.engine.begin_notices(destination).await?;
+            let mut sink = match self.target {
+                NoticeDestination::Standard(_) => Sink::Standard(Out::standard()),
+                NoticeDestination::Webhooks(webhooks) => Sink::Webhooks(webhooks),
+            };
+            let waiting = self.send(&range, &mut sink, counts).await?;
+            if let Sink::Standard(out) = sink {
+                out.finish()?;
+                output::sync();
+            }
+            let reached_all = counts.failed == failed;
+            let ended = self.engine.end_notices(destination, &range, waiting, reached_all).await?;
+            if !ended || range.until >= now {
+                return Ok(());
+            }
+        }
+    }
+
     /// Enters what was sent, also by a round that failed half way, for the calendar of the console.
-    async fn note(&self, began: Millis, memory: &Path, counts: &NoticeCounts) {
-        let to = memory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let NoticeCounts { sent, coupons, refused, failed, .. } = *counts;
-        let round = NoticeRound { began_at: began.0, to, sent, coupons, refused, failed };
+    async fn note(&self, began: Millis, counts: &NoticeCounts) {
+        let NoticeCounts { sent, coupons, failed, .. } = *counts;
+        let to = self.target.name().to_owned();
+        let round = NoticeRound { began_at: began.0, to, sent, coupons, failed };
         if let Err(error) = self.engine.note_notice_round(round).await {
             tracing::warn!(?error, "the calendar of the console does not show these notices");
         }
     }
 
-    /// Counts what [`Round::run`] would send. Writes nothing but temporary files for sorting.
-    pub(super) async fn dry_run(&self) -> Result<NoticeCounts, CliError> {
-        let now = self.engine.now();
-        let mut sorter = Sorter::new(self.data, SORTED_BYTES_MAX);
-        let mut push = |key: &_| sorter.push(&plan::sent_line(key));
-        let folder = self.target.memory(self.data, self.name);
-        let recalled = Memory::look(&folder, self.days, now, &mut push)?;
-        if let NoticeDestination::File(path) = self.target {
-            NoticeFile::look(path, recalled.file, &mut push)?;
-        }
-        let mut counts = NoticeCounts::default();
-        let mut plan = self.plan(now, &recalled, sorter, &mut counts).await?;
-        recalled.pending.iter().for_each(|notice| counts.add_sent(notice));
-        loop {
-            let notices = plan.take(CHUNK).await?;
-            if notices.is_empty() {
-                break;
-            }
-            notices.iter().for_each(|notice| counts.add_sent(notice));
-        }
-        counts.already = plan.already;
-        Ok(counts)
-    }
-
-    /// Finds the notices that are due and not pending.
-    async fn plan(
-        &self,
-        now: Millis,
-        recalled: &Recalled,
-        mut sorter: Sorter,
-        counts: &mut NoticeCounts,
-    ) -> Result<Plan<'_>, CliError> {
-        for key in recalled.pending.iter().flat_map(|notice| &notice.keys) {
-            sorter.push(&plan::sent_line(key))?;
-        }
-        let mut look = |count| {
-            counts.looked_at += count;
-            (self.progress)(0, counts.looked_at);
-        };
-        plan::look(self.engine, &recalled.watches, now, &mut sorter, &mut look).await?;
-        Ok(Plan::new(self.engine, now, sorter.finish()))
-    }
-
+    /// Looks through all coupons, soonest expiry first. A holder's first due coupon brings the others into their
+    /// notice. Returns what is paused.
     async fn send(
         &self,
-        plan: &mut Plan<'_>,
-        pending: Vec<Notice>,
-        file: Option<NoticeFile>,
-        mut memory: Memory,
+        range: &NoticeRange,
+        sink: &mut Sink<'_>,
         counts: &mut NoticeCounts,
-    ) -> Result<(), CliError> {
-        let receiver = match self.target {
-            NoticeDestination::Webhook(webhook) => Some(Receiver::Address(webhook)),
-            NoticeDestination::Webhooks(webhooks) => Some(Receiver::Endpoints(webhooks)),
-            NoticeDestination::Standard | NoticeDestination::File(_) => None,
-        };
-        match (receiver, file) {
-            (Some(receiver), _) => {
-                let mut posts = Posts { round: self, receiver, memory, counts };
-                posts.all(plan, pending).await
+    ) -> Result<BTreeMap<String, Millis>, CliError> {
+        let (mut waiting, mut next, mut chunk) = (BTreeMap::new(), Some(None), Vec::new());
+        let mut holders = Holders::default();
+        while let Some(after) = next {
+            let due = (self.days, range);
+            let page = self.engine.due(&open::caller(), None, due, after, &mut waiting).await?;
+            counts.looked_at += page.looked_at as u64;
+            for found in &page.coupons {
+                if !holders.is_new(found) {
+                    continue;
+                }
+                self.notices_of(found, range, holders.may_be_old, &mut chunk).await?;
+                if chunk.len() >= CHUNK {
+                    sink.put(std::mem::take(&mut chunk), counts).await?;
+                }
             }
-            (None, Some(mut file)) => {
-                let mut write = |notices: &[Notice]| {
-                    // First the file: a notice that only the journal has would never be written.
-                    file.append(notices)?;
-                    notices.iter().try_for_each(|notice| memory.sent(notice))?;
-                    memory.add(&Record::File(file.mark()?))?;
-                    memory.keep()
-                };
-                self.each_chunk(plan, pending, counts, &mut write).await
-            }
-            // Standard output proves nothing: its notices are remembered at the end.
-            (None, None) => {
-                let cannot = || CliError::cannot("write to", self.data);
-                let mut out = Out::standard();
-                let mut printed = tempfile::tempfile_in(self.data).map_err(cannot())?;
-                let mut write = |notices: &[Notice]| {
-                    for notice in notices {
-                        out.put(&notice.line)?;
-                        out.put("\n")?;
-                        printed.write_all(sent_lines(notice)?.as_bytes()).map_err(cannot())?;
-                    }
-                    out.flush()
-                };
-                self.each_chunk(plan, pending, counts, &mut write).await?;
-                out.finish()?;
-                printed.rewind().map_err(cannot())?;
-                memory.take_over(&mut printed)
-            }
+            (self.progress)(counts.sent, counts.looked_at);
+            next = page.next.map(Some);
         }
+        sink.put(chunk, counts).await?;
+        Ok(waiting)
     }
 
-    /// Writes and counts these notices, and then those of the plan, a chunk at a time.
-    async fn each_chunk(
+    /// Makes the notices of a holder, one of whose coupons was found to be due. If the holder `may_be_old`, they were
+    /// made before unless this coupon is the first.
+    async fn notices_of(
         &self,
-        plan: &mut Plan<'_>,
-        mut notices: Vec<Notice>,
-        counts: &mut NoticeCounts,
-        write: &mut (dyn FnMut(&[Notice]) -> Result<(), CliError> + Send),
+        found: &DueCoupon,
+        range: &NoticeRange,
+        may_be_old: bool,
+        notices: &mut Vec<Notice>,
     ) -> Result<(), CliError> {
-        loop {
-            write(&notices)?;
-            notices.iter().for_each(|notice| counts.add_sent(notice));
-            (self.progress)(counts.sent, counts.looked_at);
-            notices = plan.take(CHUNK).await?;
-            if notices.is_empty() {
+        let mut draft = Notice::of(found, range.until);
+        let (mut next, mut is_first) = (Some(None), true);
+        while let Some(after) = next {
+            let (holder, due) = (Some(&found.holder), (self.days, range));
+            let mut waiting = BTreeMap::new();
+            let page = self.engine.due(&open::caller(), holder, due, after, &mut waiting).await?;
+            for coupon in &page.coupons {
+                if may_be_old && is_first && coupon.code != found.code {
+                    return Ok(());
+                }
+                is_first = false;
+                notices.extend(draft.push(coupon));
+            }
+            next = page.next.map(Some);
+        }
+        notices.extend(draft.take());
+        Ok(())
+    }
+}
+
+/// Hashes of the holders whose notices were made.
+#[derive(Default)]
+struct Holders {
+    hash: RandomState,
+    seen: HashSet<u64>,
+    /// Whether some were forgotten, since there are too many.
+    may_be_old: bool,
+}
+
+impl Holders {
+    fn is_new(&mut self, due: &DueCoupon) -> bool {
+        if self.seen.len() >= HOLDERS_MAX {
+            self.seen.clear();
+            self.may_be_old = true;
+        }
+        self.seen.insert(self.hash.hash_one(&due.holder))
+    }
+}
+
+enum Sink<'a> {
+    Nowhere,
+    Standard(Out),
+    Webhooks(&'a Webhooks),
+}
+
+impl Sink<'_> {
+    async fn put(
+        &mut self,
+        notices: Vec<Notice>,
+        counts: &mut NoticeCounts,
+    ) -> Result<(), CliError> {
+        match self {
+            Sink::Nowhere => {}
+            Sink::Standard(out) => {
+                for notice in &notices {
+                    out.put(&serde_json::to_string(notice).map_err(CliError::of)?)?;
+                    out.put("\n")?;
+                }
+                out.flush()?;
+            }
+            Sink::Webhooks(webhooks) => {
+                let announce = |notice: &Notice| webhooks.announce(notice.announcement());
+                let announced = stream::iter(notices.iter().map(announce));
+                let mut announced = announced.buffered(ANNOUNCED_AT_ONCE);
+                let mut all = notices.iter();
+                while let (Some(announced), Some(notice)) = (announced.next().await, all.next()) {
+                    match announced.map_err(|error| CliError::new(error.to_string()))? {
+                        Announced { full: 0, .. } => counts.add_sent(notice),
+                        Announced { full, .. } => counts.add_failed(notice, full),
+                    }
+                }
                 return Ok(());
             }
         }
+        notices.iter().for_each(|notice| counts.add_sent(notice));
+        Ok(())
     }
 }
 

@@ -1,5 +1,4 @@
-//! The rounds of notices that `serve` runs by itself: to the address of a setting, and to webhooks that
-//! ask for notices.
+//! The rounds of notices that `serve` runs by itself, to webhooks that ask for notices.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +7,8 @@ use engine::{Engine, NOTICE_TYPE};
 use webhooks::Webhooks;
 
 use super::counts::NoticeCounts;
-use super::destination::NoticeDestination;
 use super::options;
-use super::round::Round;
+use super::round::{NoticeDestination, Round};
 use crate::failure::CliError;
 use crate::settings::Settings;
 
@@ -22,60 +20,39 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Rounds {
     days: Vec<u16>,
-    target: NoticeDestination,
+    webhooks: Arc<Webhooks>,
 }
 
 impl Rounds {
     /// # Errors
-    /// Usage: days, an address or a secret that cannot be used.
-    pub(crate) fn of(settings: &Settings) -> Result<Option<Rounds>, CliError> {
-        let Some(target) = options::destination_of(settings)? else { return Ok(None) };
-        Ok(Some(Rounds { days: options::days_of(settings)?, target }))
-    }
-
-    /// The rounds to webhooks: each takes place if a webhook asks for notices at the time.
-    pub(crate) fn to_webhooks(
-        settings: &Settings,
-        webhooks: Arc<Webhooks>,
-    ) -> Result<Rounds, CliError> {
-        let target = NoticeDestination::Webhooks(webhooks);
-        Ok(Rounds { days: options::days_of(settings)?, target })
+    /// Usage: days that cannot be used.
+    pub(crate) fn of(settings: &Settings, webhooks: Arc<Webhooks>) -> Result<Rounds, CliError> {
+        Ok(Rounds { days: options::days_of(settings)?, webhooks })
     }
 
     async fn has_takers(&self) -> bool {
-        let NoticeDestination::Webhooks(webhooks) = &self.target else { return true };
-        if !webhooks.leads() {
+        if !self.webhooks.leads() {
             return false;
         }
-        webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
+        self.webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot read who asks for notices");
             false
         })
     }
 
-    /// Runs one round after the other, until it is dropped.
-    pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
+    /// Runs one round after the other, each if a webhook asks for notices at the time, until it is dropped.
+    pub(crate) async fn go(self, engine: Arc<Engine>) {
+        let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
         loop {
             if !self.has_takers().await {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }
-            let round = Round {
-                engine: &engine,
-                data: &settings.data.value,
-                days: &self.days,
-                target: &self.target,
-                name: None,
-                progress: &|_, _| {},
-            };
+            let (days, progress) = (self.days.as_slice(), &|_, _| {});
+            let round = Round { engine: &engine, days, target: &target, progress };
             match round.run().await {
-                Ok(NoticeCounts { sent, refused, failed, .. }) => {
-                    tracing::info!(
-                        sent,
-                        refused,
-                        failed,
-                        "sent notices of coupons that expire soon"
-                    );
+                Ok(NoticeCounts { sent, failed, .. }) => {
+                    tracing::info!(sent, failed, "sent notices of coupons that expire soon");
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot send notices; the next round tries again");
