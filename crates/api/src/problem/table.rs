@@ -154,112 +154,68 @@ const REDEEM: &[Code] = codes![
     IssueClosed
 ];
 
+/// Makes [`ANSWERED`] out of rows: an operation, and what it answers, as groups and as single codes in brackets.
+macro_rules! answered {
+    (@group [$($name:ident)*]) => { codes![$($name),*] };
+    (@group $group:ident) => { $group };
+    ($($operation:ident($($group:tt)*))*) => {
+        &[$((stringify!($operation), &[$(answered!(@group $group)),*])),*]
+    };
+}
+
 /// Which operation returns which codes, in the order in which its description lists them. That
 /// order differs between operations, so it is not the order of the rows. Every operation can also
 /// return METHOD_NOT_ALLOWED.
-const ANSWERED: &[(&str, &[&[Code]])] = &[
-    ("read_coupon", &[codes![Invalid], TOKEN, CODE, READ]),
-    ("list_coupons", &[codes![Invalid], COLD, TOKEN, READ]),
-    ("check", &[BODY, TOKEN, CODE, READ]),
-    ("hold", &[BODY, TOKEN, CODE, WRITE, REDEEM]),
-    ("redeem", &[BODY, TOKEN, CODE, WRITE, REDEEM]),
-    ("release", &[BODY, TOKEN, CODE, WRITE, codes![AlreadyRedeemed, Voided, ExpiryDayClosed]]),
-    ("cancel_redemption", &[BODY, TOKEN, CODE, WRITE, codes![NotRedeemed, CancelClosed, Voided]]),
-    (
-        "issue_coupon",
-        &[
-            BODY,
-            TOKEN,
-            CODE,
-            WRITE,
-            codes![AlreadyIssued, AlreadyRedeemed, Voided, Held, Expired, Paused, IssueClosed],
-            codes![LimitPerUser, HistoryFull, NotIssuable],
-        ],
-    ),
-    (
-        "revoke",
-        &[
-            BODY,
-            TOKEN,
-            COLD,
-            WRITE,
-            codes![NotIssued, AlreadyRedeemed, Voided, Held, ExpiryDayClosed],
-            codes![VersionConflict, NameTaken],
-        ],
-    ),
-    (
-        "void_coupon",
-        &[
-            BODY,
-            TOKEN,
-            COLD,
-            WRITE,
-            codes![AlreadyRedeemed, Held, VersionConflict, ExpiryDayClosed],
-        ],
-    ),
-    (
-        "extend",
-        &[
-            BODY,
-            TOKEN,
-            COLD,
-            WRITE,
-            codes![AlreadyRedeemed, Voided, Held, VersionConflict, NotLater],
-            codes![ExpiryDayClosed, HistoryFull],
-        ],
-    ),
-    ("create_campaign", &[BODY, TOKEN, WRITE, codes![NameTaken, ExpiryDayClosed, SoldOut]]),
-    ("change_campaign", &[BODY, TOKEN, codes![NotFound, PreconditionFailed], WRITE]),
-    ("list_campaigns", &[codes![Invalid], TOKEN, READ]),
-    ("read_campaign", &[TOKEN, codes![NotFound], READ]),
-    (
-        "issue",
-        &[
-            BODY,
-            TOKEN,
-            COLD,
-            WRITE,
-            codes![SoldOut, LimitPerUser, NotIssuable, NameTaken, Expired, Paused, IssueClosed],
-            codes![AlreadyRedeemed, TooMany],
-        ],
-    ),
-    (
-        "create_batch",
-        &[
-            BODY,
-            TOKEN,
-            COLD,
-            WRITE,
-            codes![NameTaken, Expired, ExpiryDayClosed, SoldOut, HistoryFull, Unprocessable],
-        ],
-    ),
-    ("list_batches", &[codes![Invalid, NotFound], TOKEN, READ]),
-    ("read_batch", &[codes![NotFound], TOKEN, READ]),
-    ("change_batch", &[BODY, TOKEN, codes![NotFound], WRITE]),
-    ("list_codes", &[codes![Invalid], COLD, TOKEN, READ]),
-    ("list_events", &[codes![Invalid, CursorGone, NotKept, TooMany], TOKEN, READ]),
-    ("list_attempts", &[codes![Invalid, NotKept], TOKEN, READ]),
-    ("read_counts", &[codes![Invalid, NotKept], TOKEN, READ]),
-    ("read_campaign_counts", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
-    ("list_redemptions", &[codes![Invalid, NotKept], COLD, TOKEN, READ]),
-    ("list_audit", &[codes![Invalid, NotKept], TOKEN, READ]),
-    ("list_campaign_audit", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
-    ("create_webhook", &[BODY, TOKEN, READ, codes![NameTaken, NotKept, OutcomeUnknown]]),
-    ("list_webhooks", &[codes![Invalid, NotKept], TOKEN, READ]),
-    ("read_webhook", &[codes![NotFound, NotKept], TOKEN, READ]),
-    ("change_webhook", &[BODY, TOKEN, READ, codes![NotFound, NotKept, OutcomeUnknown]]),
-    ("delete_webhook", &[codes![NotFound, NotKept, OutcomeUnknown], TOKEN, READ]),
-    ("rotate_secret", &[BODY, TOKEN, READ, codes![NotFound, NotKept, TooMany, OutcomeUnknown]]),
-    ("test_webhook", &[BODY, TOKEN, READ, codes![NotFound, NotKept, TooMany]]),
-    ("list_deliveries", &[codes![Invalid, NotFound, NotKept], TOKEN, READ]),
-    ("redeliver", &[BODY, TOKEN, READ, codes![NotFound, NotKept, OutcomeUnknown]]),
-    ("import_template", &[codes![Unauthenticated]]),
-    ("create_user", &[BODY, codes![Forbidden, LoginTaken, TooMany], WRITE]),
-    ("create_session", &[BODY, codes![Unauthenticated, Forbidden, TooMany], READ]),
-    ("delete_user", &[TOKEN, codes![NotFound], WRITE]),
-    ("healthz", &[]),
-    ("readyz", &[]),
-];
+const ANSWERED: &[(&str, &[&[Code]])] = answered! {
+    read_coupon([Invalid] TOKEN CODE READ)
+    list_coupons([Invalid] COLD TOKEN READ)
+    check(BODY TOKEN CODE READ)
+    hold(BODY TOKEN CODE WRITE REDEEM)
+    redeem(BODY TOKEN CODE WRITE REDEEM)
+    release(BODY TOKEN CODE WRITE [AlreadyRedeemed Voided ExpiryDayClosed])
+    cancel_redemption(BODY TOKEN CODE WRITE [NotRedeemed CancelClosed Voided])
+    issue_coupon(BODY TOKEN CODE WRITE [AlreadyIssued AlreadyRedeemed Voided Held Expired Paused
+        IssueClosed LimitPerUser HistoryFull NotIssuable])
+    revoke(BODY TOKEN COLD WRITE [NotIssued AlreadyRedeemed Voided Held ExpiryDayClosed
+        VersionConflict NameTaken])
+    void_coupon(BODY TOKEN COLD WRITE [AlreadyRedeemed Held VersionConflict ExpiryDayClosed])
+    extend(BODY TOKEN COLD WRITE [AlreadyRedeemed Voided Held VersionConflict NotLater
+        ExpiryDayClosed HistoryFull])
+    create_campaign(BODY TOKEN WRITE [NameTaken ExpiryDayClosed SoldOut])
+    change_campaign(BODY TOKEN [NotFound PreconditionFailed] WRITE)
+    list_campaigns([Invalid] TOKEN READ)
+    read_campaign(TOKEN [NotFound] READ)
+    issue(BODY TOKEN COLD WRITE [SoldOut LimitPerUser NotIssuable NameTaken Expired Paused
+        IssueClosed AlreadyRedeemed TooMany])
+    create_batch(BODY TOKEN COLD WRITE [NameTaken Expired ExpiryDayClosed SoldOut HistoryFull
+        Unprocessable])
+    list_batches([Invalid NotFound] TOKEN READ)
+    read_batch([NotFound] TOKEN READ)
+    change_batch(BODY TOKEN [NotFound] WRITE)
+    list_codes([Invalid] COLD TOKEN READ)
+    list_events([Invalid CursorGone NotKept TooMany] TOKEN READ)
+    list_attempts([Invalid NotKept] TOKEN READ)
+    read_counts([Invalid NotKept] TOKEN READ)
+    read_campaign_counts([Invalid NotFound NotKept] TOKEN READ)
+    list_redemptions([Invalid NotKept] COLD TOKEN READ)
+    list_audit([Invalid NotKept] TOKEN READ)
+    list_campaign_audit([Invalid NotFound NotKept] TOKEN READ)
+    create_webhook(BODY TOKEN READ [NameTaken NotKept OutcomeUnknown])
+    list_webhooks([Invalid NotKept] TOKEN READ)
+    read_webhook([NotFound NotKept] TOKEN READ)
+    change_webhook(BODY TOKEN READ [NotFound NotKept OutcomeUnknown])
+    delete_webhook([NotFound NotKept OutcomeUnknown] TOKEN READ)
+    rotate_secret(BODY TOKEN READ [NotFound NotKept TooMany OutcomeUnknown])
+    test_webhook(BODY TOKEN READ [NotFound NotKept TooMany])
+    list_deliveries([Invalid NotFound NotKept] TOKEN READ)
+    redeliver(BODY TOKEN READ [NotFound NotKept OutcomeUnknown])
+    import_template([Unauthenticated])
+    create_user(BODY [Forbidden LoginTaken TooMany] WRITE)
+    create_session(BODY [Unauthenticated Forbidden TooMany] READ)
+    delete_user(TOKEN [NotFound] WRITE)
+    healthz()
+    readyz()
+};
 
 /// Which problems an operation can return; nothing for an operation that has no row. The tests look
 /// every answer up here.
