@@ -36,17 +36,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-pub use self::limits::{
-    BUFFER_BYTES_MAX, CONNECTIONS_MAX, CROWDED_WRITE_TIMEOUT, DEAF_OF_PEER_MAX, DRAIN,
-    HEADER_BYTES_MAX, HEADER_TIMEOUT, HEADERS_MAX, IDLE_TIMEOUT, KEEP_ALIVE_SLACK,
-    KNOWN_IDLE_TIMEOUT, Limits, PER_PEER_MAX, PROGRESS_BYTES_MIN, PROXY_IDLE_TIMEOUT,
-    SEND_BUFFER_BYTES, STRANGER_EVERY, STRANGERS_AT_ONCE, UNREAD_BYTES_MAX, UNREAD_TIMEOUT,
-    WRITE_TIMEOUT,
-};
+pub use self::limits::{Limits, PER_PEER_MAX};
 
 use self::bodies::{Arriving, Leaving, discard};
 use self::connections::{ConnectionSlot, Connections, Seat};
 use self::door::Door;
+use self::limits::{BUFFER_BYTES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, KEEP_ALIVE_SLACK};
 use self::stream::Timed;
 use crate::around;
 use crate::problem::Problem;
@@ -539,9 +534,10 @@ mod tests {
 
     #[test]
     fn how_long_an_idle_connection_is_kept_is_said() {
-        let server = Server::start(Limits::default());
+        let limits = Limits::default();
         let (idle, known) =
-            (IDLE_TIMEOUT - KEEP_ALIVE_SLACK, KNOWN_IDLE_TIMEOUT - KEEP_ALIVE_SLACK);
+            (limits.idle_timeout - KEEP_ALIVE_SLACK, limits.known_idle_timeout - KEEP_ALIVE_SLACK);
+        let server = Server::start(limits);
         assert!(known >= Duration::from_secs(75), "longer than the pools of most clients");
         for (path, want) in [("/peer", idle), ("/let-in", known)] {
             let answer = ask(&mut server.connect(), &PEER.replace("/peer", path));
