@@ -35,12 +35,16 @@ impl Page {
     ) -> Result<(Option<T>, usize), Problem> {
         let mut reading = Reading::default();
         let after = behind(&mut reading, query, self.cursor.as_deref())?;
-        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
-        reading.done(Some((after, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
+        let limit = limit(&mut reading, self.limit.as_deref());
+        reading.done(Some((after, limit)))
     }
 }
 
-/// What a cursor of one word, as of [`named_page`], is behind.
+pub(crate) fn limit(reading: &mut Reading, text: Option<&str>) -> usize {
+    reading.number("limit", text, LIMITS).map_or(PAGE_DEFAULT, |limit| limit as usize)
+}
+
+/// What a cursor of one word, as of [`next_cursor`], is behind.
 pub(crate) fn behind<T: FromStr<Err: Display>>(
     reading: &mut Reading,
     query: &str,
@@ -58,7 +62,17 @@ pub(crate) fn named_page<T, B: for<'a> From<&'a T>>(
     limit: usize,
     name: impl Fn(&T) -> &str,
 ) -> List<B> {
-    let last = items.last().filter(|_| items.len() == limit);
-    let next_cursor = last.map(|last| cursor::cursor(query, &[name(last)]));
+    let next_cursor = next_cursor(query, items, limit, |item| name(item).to_owned());
     List { data: items.iter().map(B::from).collect(), next_cursor }
+}
+
+/// The cursor behind a page, if it is full. What [`behind`] reads of it is `word` of its last item.
+pub(crate) fn next_cursor<T>(
+    query: &str,
+    items: &[T],
+    limit: usize,
+    word: impl Fn(&T) -> String,
+) -> Option<String> {
+    let last = items.last().filter(|_| items.len() == limit);
+    last.map(|last| cursor::cursor(query, &[&word(last)]))
 }

@@ -6,7 +6,7 @@ use attempts::{Wanted, masked};
 use axum::extract::State;
 use coupon::code::CodeText;
 use coupon::ids::{OrderRef, UserId};
-use engine::{Caller, PAGE_DEFAULT, PAGE_MAX, Role};
+use engine::{Caller, PAGE_MAX, Role};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,9 +14,8 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::bodies::Reading;
 use crate::closed;
-use crate::cursor;
 use crate::extract::Params;
-use crate::paging::{LIMITS, behind};
+use crate::paging::{behind, limit, next_cursor};
 use crate::problem::{Code, Problem};
 use crate::reads::Reader;
 use crate::tried::read_file;
@@ -58,7 +57,7 @@ impl AttemptParams {
             .problem
             .as_deref()
             .and_then(|problem| reading.choice("problem", Some(problem), "a problem code", named));
-        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
+        let limit = limit(&mut reading, self.limit.as_deref());
         let codes = code.map(|code| {
             let shown = app.engine.printed_text(&code);
             vec![masked(&shown), shown]
@@ -71,7 +70,7 @@ impl AttemptParams {
             actor: (caller.role == Role::Shop).then(|| caller.to_string()),
             before,
         };
-        reading.done(Some((wanted, limit.map_or(PAGE_DEFAULT, |limit| limit as usize))))
+        reading.done(Some((wanted, limit)))
     }
 }
 
@@ -98,7 +97,6 @@ pub(crate) async fn list_attempts(
         return Err(Problem::not_kept("it keeps no refused attempts: attempts_keep is 0"));
     };
     let found = read_file(move || log.find(&wanted, limit.min(PAGE_MAX))).await?;
-    let last = found.attempts.last().filter(|_| found.attempts.len() == limit);
-    let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.number.to_string()]));
+    let next_cursor = next_cursor(QUERY, &found.attempts, limit, |it| it.number.to_string());
     Ok(Answer(AttemptsBody::of(found, next_cursor, caller.role != Role::Shop)))
 }

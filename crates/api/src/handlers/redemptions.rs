@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::{CampaignId, OrderRef};
-use engine::{Caller, PAGE_DEFAULT, RedeemedPosition, RedemptionListRequest, RedemptionListView};
+use engine::{Caller, RedeemedPosition, RedemptionListRequest, RedemptionListView};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::bodies::Reading;
 use crate::cursor;
 use crate::extract::{CAMPAIGN, Params, Session, accepts, named};
-use crate::paging::LIMITS;
+use crate::paging::limit;
 use crate::problem::Problem;
 use crate::reads::Reader;
 use crate::views::{List, RedemptionBody};
@@ -71,8 +71,7 @@ impl RedemptionParams {
                 reading.fault(field, "a CSV file has all of it: leave it out");
             }
         }
-        let limit = reading.number("limit", self.limit.as_deref(), LIMITS);
-        let limit = limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
+        let limit = limit(&mut reading, self.limit.as_deref());
         let after = match &self.cursor {
             None => None,
             Some(text) => {

@@ -19,9 +19,8 @@ use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{NewWebhook, NoFields, Reading, SecretRotation, WebhookChanges};
 use crate::closed;
-use crate::cursor;
 use crate::extract::{DeliveryInPath, Json, Key, Params, WebhookInPath, Who};
-use crate::paging::{LIMITS, Page, behind};
+use crate::paging::{Page, behind, limit, next_cursor};
 use crate::problem::{Code, Problem};
 use crate::reads::Reader;
 use crate::views::{DeliveryBody, List, SecretBody, WebhookBody, WebhookTestBody};
@@ -82,8 +81,7 @@ pub(crate) async fn list_webhooks(
     caller.must_be(&[Role::Operator, Role::Admin])?;
     let (after, limit) = page.read::<String>(QUERY)?;
     let found = kept(&app)?.list(after, limit).await.map_err(refused)?;
-    let last = found.last().filter(|_| found.len() == limit);
-    let next_cursor = last.map(|last| cursor::cursor(QUERY, &[&last.webhook_id]));
+    let next_cursor = next_cursor(QUERY, &found, limit, |it| it.webhook_id.clone());
     let data = found.iter().map(|it| WebhookBody::of(it, caller.role)).collect();
     Ok(Answer(List { data, next_cursor }))
 }
@@ -248,13 +246,11 @@ pub(crate) async fn list_deliveries(
     let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
     let of = |text: &str| DeliveryState::ALL.into_iter().find(|it| it.as_str() == text);
     let state = reading.choice("state", params.state.as_deref(), &words, of);
-    let limit = reading.number("limit", params.limit.as_deref(), LIMITS);
+    let limit = limit(&mut reading, params.limit.as_deref());
     let before = behind(&mut reading, &query, params.cursor.as_deref())?;
     let filter = reading.done(Some(DeliveryFilter { state, before }))?;
-    let limit = limit.map_or(engine::PAGE_DEFAULT, |limit| limit as usize);
     let found = kept(&app)?.deliveries(&id, filter, limit).await.map_err(refused)?;
-    let last = found.last().filter(|_| found.len() == limit);
-    let next_cursor = last.map(|last| cursor::cursor(&query, &[&last.number.to_string()]));
+    let next_cursor = next_cursor(&query, &found, limit, |it| it.number.to_string());
     Ok(Answer(List { data: found.iter().map(DeliveryBody::from).collect(), next_cursor }))
 }
 
