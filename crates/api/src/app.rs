@@ -1,12 +1,10 @@
 //! What every handler works with: the state of the service. It knows no handler and no route.
 
-use std::future::Future;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use attempts::AttemptLog;
-use coupon::ids::UserId;
-use engine::{Caller, Engine, Failure};
+use engine::Engine;
 use passwords::Passwords;
 use passwords::throttle::Throttle;
 use tokio::sync::Semaphore;
@@ -16,7 +14,6 @@ use crate::cors::AllowedOrigins;
 use crate::guesses::Guesses;
 use crate::metrics::Figures;
 use crate::peer::TrustedProxies;
-use crate::problem::Problem;
 use crate::reads::Reads;
 use crate::request_rate::RequestRate;
 use crate::sign_in_limits::SignInLimits;
@@ -89,7 +86,7 @@ pub struct App {
     pub(crate) event_streams_of: Throttle,
     pub(crate) reads: Reads,
     pub(crate) unknown_looked_at: Throttle,
-    guesses: Guesses,
+    pub(crate) guesses: Guesses,
 }
 
 impl App {
@@ -110,27 +107,5 @@ impl App {
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),
         }
-    }
-
-    pub(crate) async fn refused_too_many(&self, caller: &Caller) -> Problem {
-        self.guesses.refused(caller).await
-    }
-
-    pub(crate) async fn unless_guessing<T>(
-        &self,
-        caller: &Caller,
-        named: Option<&UserId>,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Problem> {
-        self.guesses.unless_guessing(caller, named, self.engine.now().0, work).await
-    }
-
-    pub(crate) async fn one_of_few<T>(
-        &self,
-        caller: &Caller,
-        named: Option<&UserId>,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Problem> {
-        self.guesses.one_of_few(caller, named, self.engine.now().0, work).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use coupon::language::Lang;
@@ -16,9 +16,10 @@ use crate::compress::{self, Elsewhere};
 use crate::deprecation::Deprecation;
 use crate::extract::{KeyedRoutes, unread_key};
 use crate::metrics::{Figures, Route};
+use crate::pace::Quota;
 use crate::problem::{Code, Problem, SEE_LOG};
 use crate::request_log::{Ended, RequestLog};
-use crate::request_rate::{Quota, RequestRate};
+use crate::request_rate::RequestRate;
 use crate::traces::{self, RequestSpan, RequestTracer};
 
 /// Longest id that a client may give its request, in characters.
@@ -80,7 +81,8 @@ pub(crate) async fn around(
 ) -> Response {
     let begun = Instant::now();
     let id = request_id(&request);
-    let lang = preferred(request.headers());
+    let languages: Vec<HeaderValue> =
+        request.headers().get_all(header::ACCEPT_LANGUAGE).iter().cloned().collect();
     let method = request.method().clone();
     let route = Route::of(&request);
     let route = route.as_str();
@@ -100,7 +102,7 @@ pub(crate) async fn around(
     }
     let mut refused = None;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
-        write_out(&problem, lang, &id, &mut response);
+        write_out(&problem, &languages, &id, &mut response);
         match taken {
             Some((_, Quota { refused: Some(_), .. })) => around.figures.over_the_rate(),
             _ => around.figures.problem(problem.code()),
@@ -130,7 +132,15 @@ pub(crate) async fn around(
     response
 }
 
-fn write_out(problem: &Problem, lang: Lang, id: &str, response: &mut Response) {
+/// In the language that is preferred; several lines of the header `Accept-Language` are one list.
+fn write_out<'a>(
+    problem: &Problem,
+    languages: impl IntoIterator<Item = &'a HeaderValue>,
+    id: &str,
+    response: &mut Response,
+) {
+    let lines: Vec<&str> = languages.into_iter().filter_map(|line| line.to_str().ok()).collect();
+    let lang = Lang::preferred(&lines.join(","));
     let body = serde_json::to_vec(&problem.body(lang, id)).unwrap_or_default();
     problem.headers(lang, response.headers_mut());
     *response.body_mut() = Body::from(body);
@@ -140,7 +150,8 @@ fn write_out(problem: &Problem, lang: Lang, id: &str, response: &mut Response) {
 pub(crate) fn refused(request: &Request, problem: Problem) -> Response {
     let id = request_id(request);
     let mut response = problem.clone().into_response();
-    write_out(&problem, preferred(request.headers()), &id, &mut response);
+    let languages = request.headers().get_all(header::ACCEPT_LANGUAGE);
+    write_out(&problem, languages, &id, &mut response);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -151,13 +162,6 @@ fn over_the_rate(rate: &RequestRate, wait: Duration) -> Response {
     let detail = format!("this store takes {} requests a second", rate.per_s());
     let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     Problem::too_many(&detail, wait_ms).into_response()
-}
-
-/// The language of the problem, if there is one. Several lines of a header are one list.
-fn preferred(headers: &HeaderMap) -> Lang {
-    let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter();
-    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
-    Lang::preferred(&lines.join(","))
 }
 
 /// The id that the client gave the request, if it is short and visible; else a new one.

@@ -15,7 +15,7 @@ pub use self::body::{BODY_BYTES_MAX, BODY_TIMEOUT};
 pub(crate) use self::body::{Json, accepts, is_type};
 pub(crate) use self::caller::{WhereFrom, Who, unauthenticated};
 pub(crate) use self::key::{Key, KeyedRoutes, unread_key};
-pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_path, renamed};
+pub(crate) use self::missing::{BATCH, CAMPAIGN, named, no_such, no_such_path};
 pub(crate) use self::path::{
     BatchInPath, CampaignInPath, CodeInPath, DeliveryInPath, UserInPath, WebhookInPath,
 };

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::accept::PER_PEER_MAX;
-use crate::pace::{Pace, PaceRule};
+use crate::pace::{Pace, PaceRule, rest};
 use crate::problem::Problem;
 use passwords::throttle::{Throttle, UnderWay};
 
@@ -153,11 +153,7 @@ impl Guesses {
             Role::Shop | Role::Operator | Role::Admin => None,
         };
         if own.is_some() {
-            let wait = self.pace.wait(user, 1, Instant::now());
-            // Even no time at all would be a tick of the timer.
-            if !wait.is_zero() {
-                sleep(wait).await;
-            }
+            rest(self.pace.wait(user, 1, Instant::now())).await;
         }
         match UnderWay::begin(&self.asking, user, now) {
             Some(asking) => Ok((asking, own)),

@@ -1,9 +1,11 @@
-//! A pace for each of many keys: so many at once, then one in a while.
+//! A pace, of one thing or for each of many keys: so many at once, then one in a while.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
 
 /// The generic cell rate algorithm (ITU-T I.371): its state is one moment, when the next cell would be due if all had
 /// kept to the pace.
@@ -28,6 +30,50 @@ impl PaceRule {
         let this = (*due).max(now).min(now + self.ahead_max + self.wait_max);
         *due = this + turns * self.every;
         this.saturating_duration_since(now + self.ahead_max)
+    }
+}
+
+/// Waits. No time at all would otherwise be a tick of the timer.
+pub(crate) async fn rest(wait: Duration) {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+}
+
+/// A [`PaceRule`] of one thing. What would have to wait is refused, and takes no turn.
+#[derive(Debug)]
+pub(crate) struct OnePace {
+    rule: PaceRule,
+    due: Mutex<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// Turns that could be taken at once now.
+    pub(crate) remaining: u128,
+    /// How long it is until that is as many as after a rest.
+    pub(crate) full_in: Duration,
+    /// How long to wait, where the turn is refused.
+    pub(crate) refused: Option<Duration>,
+}
+
+impl OnePace {
+    /// So many in `time`, all of them at once after a rest.
+    pub(crate) fn new(turns: u32, time: Duration) -> OnePace {
+        OnePace { rule: PaceRule::new(time / turns, turns, 0), due: Mutex::new(Instant::now()) }
+    }
+
+    pub(crate) fn take(&self, now: Instant) -> Quota {
+        let PaceRule { every, ahead_max, .. } = self.rule;
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = due.saturating_duration_since(now + ahead_max);
+        let refused = (!wait.is_zero()).then_some(wait);
+        if refused.is_none() {
+            self.rule.wait(&mut due, 1, now);
+        }
+        let full_in = due.saturating_duration_since(now);
+        let free = (ahead_max + every).saturating_sub(full_in);
+        Quota { remaining: free.as_nanos() / every.as_nanos(), full_in, refused }
     }
 }
 

@@ -12,12 +12,11 @@ use axum::http::Uri;
 use axum::http::request::Parts;
 use engine::{Caller, Role};
 use passwords::throttle::Throttle;
-use tokio::time::sleep;
 
 use crate::app::App;
 use crate::extract::Who;
 use crate::guesses::GUESS_WINDOW_MS;
-use crate::pace::{Pace, PaceRule};
+use crate::pace::{Pace, PaceRule, rest};
 use crate::problem::Problem;
 
 /// Reads that one caller may have under way or waiting: a page of a shop opens a handful.
@@ -121,16 +120,13 @@ impl ReadTurn {
     ) -> Result<ReadTurn, Problem> {
         let ((key, of), now) = (counted(caller, uri), app.engine.now().0);
         if app.reads.under_way.blocked(&key, now).is_some() {
-            return Err(app.refused_too_many(caller).await);
+            return Err(app.guesses.refused(caller).await);
         }
         app.reads.under_way.count(&key, now);
         let wait = app.reads.pace(of).wait(&key, EXPECTED, Instant::now());
         // Made before the wait: if the client goes meanwhile, its drop gives the turns back.
         let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None };
-        // Even no time at all would be a tick of the timer.
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
+        rest(wait).await;
         turn.begun = Some(Instant::now());
         Ok(turn)
     }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use axum::http::{Method, StatusCode};
 use opentelemetry::TraceId;
 
+use crate::pace::OnePace;
 use crate::problem::Code;
 
 /// Most lines of a second: with 300 bytes each, some 2.5 GB a day.
-const LINES_A_SECOND: u64 = 100;
+const LINES_A_SECOND: u32 = 100;
 
 /// The same of one of many stores that write into one log.
-const LINES_OF_A_SPACE: u64 = 10;
+const LINES_OF_A_SPACE: u32 = 10;
 
 pub(crate) struct Ended<'a> {
     pub(crate) id: &'a str,
@@ -32,20 +33,31 @@ pub(crate) struct Ended<'a> {
 
 /// The lines of one store. Each has its own limit, so that one with many refusals hides no other's.
 pub(crate) struct RequestLog {
-    begun: Instant,
-    lines: Lines,
+    lines: OnePace,
+    /// Lines that were not written since the last one.
+    missing: AtomicU64,
 }
 
 impl RequestLog {
     /// `is_space`: whether many stores write into the log.
     pub(crate) fn new(is_space: bool) -> RequestLog {
         let a_second = if is_space { LINES_OF_A_SPACE } else { LINES_A_SECOND };
-        RequestLog { begun: Instant::now(), lines: Lines::of(a_second) }
+        let lines = OnePace::new(a_second, Duration::from_secs(1));
+        RequestLog { lines, missing: AtomicU64::new(0) }
     }
 
-    /// Writes the line of a request, if its second has a line left.
+    /// Takes a line, and returns how many were not written before; `None` if there is none left.
+    fn line(&self, now: Instant) -> Option<u64> {
+        if self.lines.take(now).refused.is_some() {
+            self.missing.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.missing.swap(0, Ordering::Relaxed))
+    }
+
+    /// Writes the line of a request, if there is one left.
     pub(crate) fn refused(&self, ended: &Ended<'_>) {
-        let Some(missing) = self.lines.take(self.begun.elapsed().as_secs()) else { return };
+        let Some(missing) = self.line(Instant::now()) else { return };
         if missing > 0 {
             tracing::warn!(missing, "too many requests were refused or failed to log all of them");
         }
@@ -73,47 +85,17 @@ impl RequestLog {
     }
 }
 
-/// How many lines of the present second were written, and how many were not since the last one.
-struct Lines {
-    a_second: u64,
-    /// The second, and its lines.
-    written: AtomicU64,
-    missing: AtomicU64,
-}
-
-impl Lines {
-    const fn of(a_second: u64) -> Lines {
-        Lines { a_second, written: AtomicU64::new(0), missing: AtomicU64::new(0) }
-    }
-
-    /// Takes one of the lines of a second, and returns how many were not written before; `None` if there is none left.
-    fn take(&self, second: u64) -> Option<u64> {
-        const COUNT: u64 = u16::MAX as u64;
-        let next = |now: u64| match now >> 16 == second {
-            true if now & COUNT >= self.a_second => None,
-            true => Some(now + 1),
-            false => Some((second << 16) + 1),
-        };
-        match self.written.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
-            Ok(_) => Some(self.missing.swap(0, Ordering::Relaxed)),
-            Err(_) => {
-                self.missing.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lines_of_a_second() {
-        let lines = Lines::of(LINES_A_SECOND);
-        let taken = (0..LINES_A_SECOND + 7).filter(|_| lines.take(5).is_some()).count() as u64;
-        assert_eq!(taken, LINES_A_SECOND);
-        assert_eq!(lines.take(6), Some(7), "the next second says how many are missing");
-        assert_eq!(lines.take(6), Some(0));
+        let (log, now) = (RequestLog::new(false), Instant::now());
+        let taken = (0..LINES_A_SECOND + 7).filter(|_| log.line(now).is_some()).count();
+        assert_eq!(taken, LINES_A_SECOND as usize);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(log.line(later), Some(7), "the next line says how many are missing");
+        assert_eq!(log.line(later), Some(0));
     }
 }

@@ -49,7 +49,8 @@ impl App {
         trial: &Trial<'_>,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Problem> {
-        let done = self.unless_guessing(caller, trial.user, work).await;
+        let done =
+            self.guesses.unless_guessing(caller, trial.user, self.engine.now().0, work).await;
         if let Err(problem) = &done {
             self.refused(Some(caller), peer, trial, problem.code(), problem.campaign_id());
         }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::bodies::Unread;
 use super::limits::{Limits, STRANGER_EVERY, STRANGERS_AT_ONCE, STRANGERS_WAITING};
-use crate::pace::PaceRule;
+use crate::pace::{PaceRule, rest};
 use crate::peer::Peer;
 
 /// How long the accept loop waits for a place before it looks again for one that is idle by now.
@@ -278,11 +278,7 @@ impl Seat {
     /// For a request of which nobody counts what it costs. It holds no lock meanwhile: people behind one
     /// address do not wait for each other's answers.
     pub(super) async fn stranger_turn(&self) {
-        let wait = self.stranger_wait(Instant::now());
-        // Even no time at all would be a tick of the timer.
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
+        rest(self.stranger_wait(Instant::now())).await;
     }
 
     fn stranger_wait(&self, now: Instant) -> Duration {

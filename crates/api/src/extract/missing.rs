@@ -1,7 +1,6 @@
 //! What a 404 says: which thing there is not.
 
 use coupon::refusal::Refusal;
-use engine::Failure;
 
 use crate::problem::{Code, Problem};
 
@@ -18,19 +17,11 @@ pub(crate) fn no_such(what: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no such {what}"))
 }
 
-/// The same failure; where it is NOT_FOUND, it says what was not found.
-pub(crate) fn named(what: &'static str) -> impl Fn(Failure) -> Problem {
-    move |failure| match failure {
-        Failure::Refused { refusal: Refusal::NotFound, .. } => no_such(what),
-        failure => failure.into(),
-    }
-}
-
-/// The same for what is a problem already.
-pub(crate) fn renamed(what: &'static str) -> impl Fn(Problem) -> Problem {
-    move |problem| match problem.code() {
-        Code::NotFound => no_such(what),
-        _ => problem,
+/// The same failure as a problem; where it is NOT_FOUND, it says what was not found.
+pub(crate) fn named<E: Into<Problem>>(what: &'static str) -> impl Fn(E) -> Problem {
+    move |failure| match failure.into() {
+        problem if problem.code() == Code::NotFound => no_such(what),
+        problem => problem,
     }
 }
 

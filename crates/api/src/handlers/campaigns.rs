@@ -9,7 +9,7 @@ use engine::{CampaignPatch, Done};
 use crate::answer::{Answer, Made};
 use crate::app::App;
 use crate::bodies::{CampaignChanges, IssueRequest, NewCampaign};
-use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, WhereFrom, Who, named, renamed};
+use crate::extract::{CAMPAIGN, CampaignInPath, Json, Key, Params, WhereFrom, Who, named};
 use crate::paging::{Page, named_page};
 use crate::problem::Problem;
 use crate::reads::Reader;
@@ -146,11 +146,11 @@ pub(crate) async fn issue(
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read(&key)?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
-    let done = app.one_of_few(&caller, user.as_ref(), issue).await;
+    let done = app.guesses.one_of_few(&caller, user.as_ref(), app.engine.now().0, issue).await;
     if let Err(problem) = &done {
         let trial = Trial { action: "issue", code: None, user: user.as_ref(), order: None };
         app.refused(Some(&caller), peer, &trial, problem.code(), Some(id.as_str()));
     }
-    let done = done.map_err(renamed("campaign, or no such coupon to replace"))?;
+    let done = done.map_err(named("campaign, or no such coupon to replace"))?;
     Ok(Made(done.map(|view| CouponBody::from(&view))))
 }

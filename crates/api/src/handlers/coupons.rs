@@ -50,7 +50,8 @@ pub(crate) async fn read_coupon(
     let order = reading.may("order_ref", whose.order_ref.as_deref());
     let (user, order) = reading.done(Some((user, order)))?;
     let read = app.engine.coupon_of(&caller, &code, user.clone(), order);
-    let view = app.unless_guessing(&caller, user.as_ref(), read).await?;
+    let view =
+        app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, read).await?;
     Ok(Answer(CouponDetail::from(&view)))
 }
 
@@ -153,7 +154,8 @@ pub(crate) async fn release(
 ) -> Result<Changed<CouponBody>, Problem> {
     let (user, order) = body.read()?;
     let release = app.engine.release(&caller, &code, user.clone(), order);
-    let done = app.unless_guessing(&caller, user.as_ref(), release).await?;
+    let done =
+        app.guesses.unless_guessing(&caller, user.as_ref(), app.engine.now().0, release).await?;
     Ok(Changed(done.map(|view| CouponBody::from(&view))))
 }
 
