@@ -9,7 +9,7 @@ mod guess;
 use std::fmt;
 
 pub use column_map::{BadColumnMap, ColumnMap, Source};
-pub use guess::Guess;
+pub use guess::{Guess, distance};
 
 /// How much of a cell an error repeats, in characters: all of a well-formed cell, except for the
 /// longest names.

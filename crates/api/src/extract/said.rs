@@ -3,9 +3,9 @@
 //! A sentence that is not known here is passed on as it is.
 
 use engine::Fault;
+use engine::import::columns;
 use serde_json::Value;
 use serde_json::error::Category;
-use strsim::osa_distance;
 
 /// Longest part of a value that an answer repeats, in characters.
 const SHOWN_MAX: usize = 64;
@@ -74,11 +74,8 @@ fn unknown(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return "is unknown: nothing may stand here".to_owned();
     }
-    let plain = |text: &str| text.to_lowercase().replace(['_', '-'], "");
-    // The rule by which an import guesses a column. To compare a long name would take long.
-    let comparable = known.iter().filter(|_| name.len() <= SHOWN_MAX);
-    let near = comparable.map(|other| (osa_distance(&plain(name), &plain(other)), other)).min();
-    let near = near.filter(|(slips, other)| *slips <= usize::max(1, other.len() / 3));
+    let near =
+        known.iter().filter_map(|other| Some((columns::distance(name, other)?, other))).min();
     let known = known.join(", ");
     match near {
         Some((_, meant)) => format!("is unknown: did you mean {meant}? Known are {known}"),

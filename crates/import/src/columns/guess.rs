@@ -41,24 +41,25 @@ impl fmt::Display for Guess {
 /// The distance of a name that is inside a cell: a name with one typing error is nearer.
 const INSIDE: usize = 2;
 
-/// The nearest name to a cell, if one is near enough: at most a third of its characters differ, or
-/// the cell contains it.
 fn nearest(cell: &str) -> Option<(usize, &'static str, Column)> {
-    let cell = normal(cell);
     let names = Column::ALL.into_iter().flat_map(|column| {
         let all = std::iter::once(column.name()).chain(column.aliases());
         all.map(move |name| (name, column))
     });
-    let near = names.filter_map(|(name, column)| {
-        let normal = normal(name);
-        let letters = normal.chars().count();
-        if letters > 2 && cell.contains(&normal) {
-            return Some((INSIDE, name, column));
-        }
-        let distance = osa_distance(&cell, &normal);
-        (distance <= usize::max(1, letters / 3)).then_some((distance, name, column))
-    });
+    let near = names.filter_map(|(name, column)| Some((distance(cell, name)?, name, column)));
     near.min_by_key(|(distance, ..)| *distance)
+}
+
+/// How far a misspelt text is from a name, if that is near enough: at most a third of the characters of the name
+/// differ, or the text contains it. Case, blanks, `_`, `-` and `.` do not count.
+pub fn distance(text: &str, name: &str) -> Option<usize> {
+    let (text, name) = (normal(text), normal(name));
+    let letters = name.chars().count();
+    if letters > 2 && text.contains(&name) {
+        return Some(INSIDE);
+    }
+    let distance = osa_distance(&text, &name);
+    (distance <= usize::max(1, letters / 3)).then_some(distance)
 }
 
 #[cfg(test)]
