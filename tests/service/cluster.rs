@@ -1,5 +1,5 @@
 //! The binary with a store on Cassandra: `verify` has the same findings as on a file, also beside a
-//! busy service, and the store is copied to a file and back.
+//! busy service; and a data folder is copied to a cluster.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 use testcluster::TestCluster;
 
 use super::client::{Client, at_once};
+use super::copy;
 use super::data::{Data, Server, despite_stalls, wait_until};
-use super::finished::{campaign, cold, issued, order, redeemed, serve};
-use super::verify::{Scene, Verified, archive, busy, verify};
+use super::finished::{campaign, issued, order, redeemed, serve};
+use super::verify::{Scene, busy, verify};
 use super::visitor::Visitor;
 use super::webhooks::Program;
 
@@ -31,7 +32,7 @@ const SHOPS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A keyspace on one node, with a session to it.
-struct Keyspace {
+pub(super) struct Keyspace {
     runtime: tokio::runtime::Runtime,
     session: scylla::client::session::Session,
 }
@@ -44,7 +45,7 @@ impl Keyspace {
     }
 
     /// A session in which statements name the keyspace.
-    fn before_it_is_made(addresses: &str) -> Keyspace {
+    pub(super) fn before_it_is_made(addresses: &str) -> Keyspace {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let builder = scylla::client::session_builder::SessionBuilder::new()
             .known_nodes(addresses.split(','));
@@ -52,7 +53,7 @@ impl Keyspace {
         Keyspace { runtime, session }
     }
 
-    fn done(&self, cql: &str) {
+    pub(super) fn done(&self, cql: &str) {
         self.runtime.block_on(self.session.query_unpaged(cql, ())).expect(cql);
     }
 
@@ -94,7 +95,7 @@ fn on_this_cluster(cluster: &TestCluster) {
     spaces(data);
     console(data);
     rolling_update(data);
-    let clean = verify(data, &[]).must_be_clean("before");
+    let mut clean = verify(data, &[]).must_be_clean("before");
     eprintln!("verify: on a cluster, {}", clean.summary);
     for (what, at_least) in
         [("hot_rows", 15), ("archived_markers", 10), ("cold_rows", 13), ("claims", 20)]
@@ -103,11 +104,10 @@ fn on_this_cluster(cluster: &TestCluster) {
         assert!(found >= at_least, "{what}: {found}, want {at_least}: {}", clean.summary);
     }
 
-    let (mut clean, mut was_put_back) = (clean, false);
-    if testcluster::may_take_minutes("verify beside a busy cluster, and one that was put back") {
+    if testcluster::may_take_minutes("verify beside a busy cluster, and a copy to a cluster") {
         busy(data, &token, 1);
-        clean = older_and_brought_together(data, &scene, cluster.addresses());
-        was_put_back = true;
+        clean = verify(data, &[]).must_be_clean("after it was busy");
+        copy::to_a_cluster(cluster);
     }
     // An extended coupon still has the index row of its earlier expiry.
     let young = clean.summary["notes"]["index-row-too-many"].as_u64().unwrap_or(0);
@@ -144,11 +144,7 @@ fn on_this_cluster(cluster: &TestCluster) {
         ("events-invalid", &scene.revoked),
     ];
     assert_eq!(found.code, Some(3), "{found:#?}");
-    let mut kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
-    if was_put_back {
-        // Entries of claims that were copied are certain.
-        kinds.insert("claim-of-another");
-    }
+    let kinds: BTreeSet<&str> = wanted.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(found.kinds(), kinds, "{found:#?}");
     for (kind, code) in wanted {
         assert_eq!(found.about(kind), [code.as_str()].into_iter().collect(), "{kind}: {found:#?}");
@@ -450,44 +446,4 @@ fn upgraded(data: &Data, addresses: &str) {
     let upgraded = data.run(&["schema", "apply"]);
     let wanted = "made key_in_use\nadded partition_plan.emptied\n";
     assert_eq!((upgraded.code, upgraded.stdout.as_str()), (Some(0), wanted), "{upgraded:?}");
-}
-
-/// The cluster as it was before more was archived, taken along in a data folder and put back.
-fn older_and_brought_together(data: &Data, scene: &Scene, addresses: &str) -> Verified {
-    let folder = data.folder().join("aside");
-    let (here, aside) =
-        (format!("cql://{addresses}/verify"), format!("sqlite:{}", folder.display()));
-    let run = |arguments: &[&str], code| {
-        let ran = data.run(arguments);
-        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
-        ran
-    };
-    run(&["copy", "--from", &here, "--to", &aside], 0);
-    let (folder, cold) = (folder.display().to_string(), cold(data).display().to_string());
-    let there = ["--data", &folder, "--hot", "sqlite", "--cold", &cold];
-    verify(data, &there).must_be_clean("moved to a file");
-    // The copy is put away: nobody works with it, and the cluster goes on.
-    run(&["copy", "--from", &here, "--lift"], 0);
-
-    let server = serve(data);
-    let admin = &mut server.client(&data.token("admin", "root"));
-    redeemed(admin, "c", "since", 4);
-    let redeem = format!("/v1/coupons/{}/redeem", scene.held);
-    admin.post(&redeem, &order("bob", "cart")).must(201);
-    archive(data, 14);
-    server.stop();
-
-    let keyspace = Keyspace::of(addresses);
-    keyspace.done("DROP KEYSPACE verify");
-    run(&["schema", "apply"], 0);
-    run(&["copy", "--from", &aside, "--to", &here, "--cold", &cold], 0);
-    let ran = run(&["verify"], 1);
-    assert!(ran.stderr.contains("`couponry restore`"), "{ran:?}");
-    run(&["restore"], 0);
-    // The store is as it was: for it, bob redeems this coupon for the first time.
-    let server = serve(data);
-    let admin = &mut server.client(&data.token("admin", "root"));
-    admin.post(&redeem, &order("bob", "cart")).must(201);
-    server.stop();
-    verify(data, &[]).must_be_clean("restored and gone on with")
 }

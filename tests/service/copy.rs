@@ -1,84 +1,101 @@
-//! `couponry copy` from one data folder to another: what can be seen of it without a cluster.
+//! `couponry copy` from a data folder to a cluster: its passes beside a busy service, what it refuses,
+//! and a copy that is older than the cold tier.
 
 use std::fs;
 
 use rusqlite::Connection;
-use serde_json::json;
+use testcluster::TestCluster;
 
+use super::cluster::Keyspace;
 use super::data::{Data, Ran};
+use super::finished::{issued, order, redeemed, serve};
+use super::verify::{Scene, archive, verify};
 
-/// A data folder with everything a few calls make; the code of ann's coupon.
-fn lived_in(data: &Data) -> String {
-    let server = data.serve();
-    let mut admin = server.client(&data.token("admin", "root"));
-    let terms = json!({"campaign_id": "c", "stock": 20, "expires_on": "2031-12-31"});
-    admin.post("/v1/campaigns", &terms).must(201);
-    let issued = admin.post("/v1/campaigns/c/issue", &json!({"user_id": "ann"})).must(201).json();
-    let code = issued["code"].as_str().expect("a code").to_owned();
-    let body = json!({"user_id": "ann", "order_ref": "991"});
-    admin.post(&format!("/v1/coupons/{code}/redeem"), &body).must(201);
-    server.stop();
-    code
+/// A data folder with coupons of every kind, and the keyspace that it moves to.
+struct Move {
+    scene: Scene,
+    target: String,
 }
 
-fn copy(data: &Data, more: &[&str]) -> Ran {
-    let from = format!("sqlite:{}", data.path().display());
-    let to = format!("sqlite:{}", data.folder().join("other/data").display());
-    let arguments = ["copy", "--from", &from, "--to", &to];
-    data.run(&[&arguments, more].concat())
+impl Move {
+    fn run(&self, arguments: &[&str], code: i32) -> Ran {
+        let ran = self.scene.data.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+        ran
+    }
+
+    fn copy(&self, more: &[&str], code: i32) -> Ran {
+        let from = format!("sqlite:{}", self.scene.data.path().display());
+        self.run(&[&["copy", "--from", &from, "--to", &self.target], more].concat(), code)
+    }
+
+    /// Makes an empty keyspace.
+    fn make_empty(&self, addresses: &str) {
+        Keyspace::before_it_is_made(addresses).done("DROP KEYSPACE IF EXISTS moved");
+        self.run(&["schema", "apply", "--hot", &self.target], 0);
+    }
+
+    /// From now on the settings name the keyspace.
+    fn use_target(&self) {
+        let path = self.scene.data.folder().join("couponry.toml");
+        fs::write(path, format!("hot = \"{}\"\n", self.target)).expect("couponry.toml");
+    }
 }
 
-fn target(data: &Data) -> Data {
-    Data::within(&data.folder().join("other"))
-}
-
-#[test]
-fn to_another_folder() {
+/// To a keyspace of its own.
+pub(super) fn to_a_cluster(cluster: &TestCluster) {
+    let addresses = cluster.addresses();
     let data = Data::new();
-    let code = lived_in(&data);
-    let server = data.serve();
-    let refused = copy(&data, &[]);
-    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let token = data.token("admin", "root");
+    let moves = Move { scene: Scene::of(data, &token), target: format!("cql://{addresses}/moved") };
+    moves.make_empty(addresses);
+    unreadable_rows_are_named(&moves);
+    passes(&moves);
+    is_closed(&moves);
+    moves.use_target();
+    goes_on(&moves);
+    older_than_cold(&moves, addresses);
+}
+
+/// A row that cannot be read ends each kind of run.
+fn unreadable_rows_are_named(moves: &Move) {
+    let hot = Connection::open(moves.scene.data.path().join("hot.db")).expect("hot.db");
+    let row = "SELECT record FROM coupon WHERE code = ?1";
+    let code = &moves.scene.anns;
+    let record: Vec<u8> = hot.query_row(row, [code], |row| row.get(0)).expect("a coupon");
+    let write = "UPDATE coupon SET record = ?2 WHERE code = ?1";
+    hot.execute(write, (code, b"\xff".as_slice())).expect("damage");
+    for arguments in [&["--live"] as &[&str], &[], &["--verify"]] {
+        let ran = moves.copy(arguments, 1);
+        assert!(ran.stderr.contains(&format!("row {code} of the table coupons")), "{ran:?}");
+    }
+    hot.execute(write, (code, record)).expect("repair");
+}
+
+/// A pass while `serve` runs, and the last one.
+fn passes(moves: &Move) {
+    let data = &moves.scene.data;
+    let server = serve(data);
+    let refused = moves.copy(&[], 1);
     assert!(refused.stderr.contains("--live"), "{refused:?}");
-    let live = copy(&data, &["--live"]);
-    assert_eq!(live.code, Some(0), "{live:?}");
-    assert!(live.stdout.contains("1 coupons") && live.stdout.contains("end `serve`"), "{live:?}");
-    let mut admin = server.client(&data.token("admin", "root"));
-    admin.post("/v1/campaigns/c/issue", &json!({"user_id": "bob"})).must(201);
+    let live = moves.copy(&["--live"], 0);
+    assert!(live.stdout.contains(" claims") && live.stdout.contains("end `serve`"), "{live:?}");
+    issued(&mut server.client(&data.token("admin", "root")), "c", "bob");
     server.stop();
 
-    let differs = copy(&data, &["--verify"]);
-    assert_eq!(differs.code, Some(1), "{differs:?}");
+    let differs = moves.copy(&["--verify"], 1);
     assert!(differs.stdout.contains("differ"), "{differs:?}");
-    let last = copy(&data, &[]);
-    assert_eq!(last.code, Some(0), "{last:?}");
-    for said in ["another pass", "2 coupons", "the same", "start `serve` on sqlite:"] {
+    let last = moves.copy(&[], 0);
+    for said in ["another pass", " coupons", "the same", "start `serve` on cql://"] {
         assert!(last.stdout.contains(said), "{said}: {last:?}");
     }
     assert!(!last.stdout.contains("differ"), "{last:?}");
-    assert_eq!(copy(&data, &["--verify"]).code, Some(0));
-
-    closed(&data);
-    let other = target(&data);
-    let server = other.serve();
-    let mut admin = server.client(&other.token("admin", "root"));
-    let body = json!({"user_id": "ann", "order_ref": "991"});
-    admin.post(&format!("/v1/coupons/{code}/redeem"), &body).must(200);
-    let again = json!({"user_id": "ann", "order_ref": "992"});
-    admin.post(&format!("/v1/coupons/{code}/redeem"), &again).refused(409, "ALREADY_REDEEMED");
-    for user in 0..18 {
-        let user = json!({"user_id": format!("user:{user}")});
-        admin.post("/v1/campaigns/c/issue", &user).must(201);
-    }
-    admin.post("/v1/campaigns/c/issue", &json!({"user_id": "late"})).refused(409, "SOLD_OUT");
-    server.stop();
-    let used = copy(&data, &[]);
-    assert_eq!(used.code, Some(1), "{used:?}");
-    assert!(used.stderr.contains("it is the store now"), "{used:?}");
+    moves.copy(&["--verify"], 0);
 }
 
 /// The source of a copy that has come to its end takes no write.
-fn closed(data: &Data) {
+fn is_closed(moves: &Move) {
+    let data = &moves.scene.data;
     let rows: [(&str, &[&str], i32); 7] = [
         ("serve", &["serve", "--listen", "127.0.0.1:0"], 1),
         ("compact", &["compact"], 1),
@@ -92,52 +109,64 @@ fn closed(data: &Data) {
     for (name, arguments, code) in rows {
         let ran = data.run(arguments);
         assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
-        assert_eq!(ran.stderr.contains("has moved to sqlite:"), code == 1, "{name}: {ran:?}");
+        assert_eq!(ran.stderr.contains("has moved to cql:"), code == 1, "{name}: {ran:?}");
     }
 }
 
-#[test]
-fn what_cannot_be_read_is_named_and_ends_it() {
-    let data = Data::new();
-    lived_in(&data);
-    let hot = Connection::open(data.path().join("hot.db")).expect("hot.db");
-    let code: String =
-        hot.query_row("SELECT code FROM coupon", [], |row| row.get(0)).expect("a coupon");
-    hot.execute("UPDATE coupon SET record = x'ff'", []).expect("damage");
-    drop(hot);
-    for arguments in [&["--live"] as &[&str], &[], &["--verify"]] {
-        let ran = copy(&data, arguments);
-        assert_eq!(ran.code, Some(1), "{arguments:?}: {ran:?}");
-        assert!(ran.stderr.contains(&format!("row {code} of the table coupons")), "{ran:?}");
-    }
-}
-
-#[test]
-fn a_source_may_be_used_again() {
-    let data = Data::new();
-    lived_in(&data);
-    assert_eq!(copy(&data, &[]).code, Some(0));
-    closed(&data);
-    let here = format!("sqlite:{}", data.path().display());
-    let lift = data.run(&["copy", "--from", &here, "--lift"]);
-    assert_eq!(lift.code, Some(0), "{lift:?}");
-    assert!(lift.stdout.contains("may be used again"), "{lift:?}");
-    let server = data.serve();
-    let mut admin = server.client(&data.token("admin", "root"));
-    admin.post("/v1/campaigns/c/issue", &json!({"user_id": "bob"})).must(201);
+/// `serve` on the cluster answers as on the folder, and takes no further pass.
+fn goes_on(moves: &Move) {
+    let data = &moves.scene.data;
+    verify(data, &[]).must_be_clean("moved to a cluster");
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    let redeem = |code: &str| format!("/v1/coupons/{code}/redeem");
+    let (spent, archived) = (&moves.scene.cancelled, &moves.scene.archived);
+    admin.post(&redeem(spent), &order("dan", "d2")).must(200);
+    admin.post(&redeem(spent), &order("dan", "d3")).refused(409, "ALREADY_REDEEMED");
+    admin.post(&redeem(archived), &order("early-2", "again")).refused(409, "ALREADY_REDEEMED");
+    admin.post(&redeem(&moves.scene.held), &order("bob", "cart")).must(201);
+    redeemed(admin, "c", "since", 4);
+    archive(data, 14);
     server.stop();
+    verify(data, &[]).must_be_clean("gone on with");
+    let used = moves.copy(&[], 1);
+    assert!(used.stderr.contains("it is the store now"), "{used:?}");
+}
+
+/// A cluster that is older than the cold tier is brought together with it: here the folder, copied
+/// once more.
+fn older_than_cold(moves: &Move, addresses: &str) {
+    let data = &moves.scene.data;
+    let from = format!("sqlite:{}", data.path().display());
+    let lift = moves.run(&["copy", "--from", &from, "--lift"], 0);
+    assert!(lift.stdout.contains("may be used again"), "{lift:?}");
+    moves.make_empty(addresses);
+    moves.copy(&[], 0);
+    let older = moves.run(&["verify"], 1);
+    assert!(older.stderr.contains("`couponry restore`"), "{older:?}");
+    moves.run(&["restore"], 0);
+    // The store is as it was: for it, bob redeems this coupon for the first time.
+    let server = serve(data);
+    let admin = &mut server.client(&data.token("admin", "root"));
+    let redeem = format!("/v1/coupons/{}/redeem", moves.scene.held);
+    admin.post(&redeem, &order("bob", "cart")).must(201);
+    server.stop();
+    verify(data, &[]).must_be_clean("restored and gone on with");
 }
 
 #[test]
 fn refusals() {
     let data = Data::new();
-    lived_in(&data);
+    serve(&data).stop();
     let nowhere = format!("sqlite:{}", data.folder().join("nowhere").display());
     let here = format!("sqlite:{}", data.path().display());
-    let rows: [(&str, [&str; 2], i32, &str); 4] = [
-        ("no source", [&nowhere, &here], 1, "no couponry data"),
-        ("itself", [&here, &here], 2, "same store"),
-        ("no store at all", [&here, "redis://h"], 2, "want sqlite:FOLDER"),
+    let cluster = "cql://127.0.0.1:1/shop";
+    let rows: [(&str, [&str; 2], i32, &str); 6] = [
+        ("no source", [&nowhere, cluster], 1, "no couponry data"),
+        ("from a cluster", [cluster, "cql://127.0.0.1:1/other"], 2, "restore its backup"),
+        ("back to a folder", [cluster, &here], 2, "--lift"),
+        ("to a folder", [&here, &nowhere], 2, "`couponry backup`"),
+        ("no store at all", [&here, "redis://h"], 2, "want cql://"),
         ("no keyspace", [&here, "cql://h"], 2, "keyspace"),
     ];
     for (name, [from, to], code, said) in rows {
@@ -145,10 +174,4 @@ fn refusals() {
         assert_eq!(ran.code, Some(code), "{name}: {ran:?}");
         assert!(ran.stderr.contains(said), "{name}: {ran:?}");
     }
-    let stranger = target(&data);
-    fs::create_dir_all(stranger.folder()).expect("a folder");
-    lived_in(&stranger);
-    let ran = copy(&data, &[]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.stderr.contains("not empty"), "{ran:?}");
 }

@@ -8,8 +8,7 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::Day;
 use hot::inventory::{
-    self, Atomicity, CampaignItem, EntryIs, Item, PartitionItem, Reading, RowIs, RowItem, Table,
-    Verifiable,
+    self, Atomicity, CampaignItem, EntryIs, Item, PartitionItem, RowIs, RowItem, Table, Verifiable,
 };
 
 /// Rows, entries or claims of one read.
@@ -197,7 +196,7 @@ async fn unindexed(hot: &dyn Verifiable, rows: &[RowItem], sealed: &BTreeSet<Day
 async fn lost_entries(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), None);
     loop {
-        let page = hot.page(Table::Directory, Reading::AsStored, after, PAGE).await.unwrap();
+        let page = hot.page(Table::Directory, after, PAGE).await.unwrap();
         let mut spots = Vec::new();
         for item in page.items {
             faults.extend(unreadable(&item));
@@ -222,7 +221,7 @@ async fn lost_entries(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<Strin
 async fn lost_claims(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
     let (mut faults, mut after) = (Vec::new(), None);
     loop {
-        let page = hot.page(Table::Claims, Reading::AsStored, after, PAGE).await.unwrap();
+        let page = hot.page(Table::Claims, after, PAGE).await.unwrap();
         let mut spots = Vec::new();
         for item in page.items {
             faults.extend(unreadable(&item));

@@ -1,4 +1,4 @@
-//! Everything that a cluster holds, for `verify` and `copy`: one file for each table.
+//! Everything that a cluster holds, for `verify` and to compare a copy: one file for each table.
 
 mod accounts;
 mod campaigns;
@@ -18,7 +18,7 @@ use coupon::time::Day;
 use hot::HotError;
 use hot::inventory::{
     Atomicity, CampaignItem, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory, Item, Page,
-    Reading, RowItem, Table, Verifiable, all,
+    RowItem, Table, Verifiable, all,
 };
 
 use crate::values::parsed;
@@ -29,31 +29,21 @@ const AT_ONCE: usize = 128;
 
 #[async_trait]
 impl Inventory for CqlHot {
-    async fn page(
-        &self,
-        of: Table,
-        reading: Reading,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Page> {
+    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
         let (store, after) = (&self.store, after.as_deref());
         let at = Position::of(after.unwrap_or_default());
         match of {
             Table::Partitions => store.page_of_partitions(&at, limit).await,
             Table::Campaigns => store.page_of_campaigns(&at, limit).await,
             Table::Accounts => store.page_of_accounts(&at, limit).await,
-            Table::Coupons => store.page_of_coupons(reading, &at, limit).await,
-            Table::Directory => store.page_of_entries(reading, &at, limit).await,
-            Table::Claims => store.page_of_claims(reading, &at, limit).await,
-            Table::Replacements => store.page_of_replacements(reading, &at, limit).await,
+            Table::Coupons => store.page_of_coupons(&at, limit).await,
+            Table::Directory => store.page_of_entries(&at, limit).await,
+            Table::Claims => store.page_of_claims(&at, limit).await,
+            Table::Replacements => store.page_of_replacements(&at, limit).await,
             Table::RejectedLines => store.page_of_rejected(&at, limit).await,
             Table::Settings => store.page_of_settings().await,
             Table::IndexRows(kind) => store.page_of_index_rows(kind, after).await,
         }
-    }
-
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>> {
-        bounded_join(AT_ONCE, items.iter().map(|item| self.store.has_item(item))).await
     }
 }
 

@@ -121,46 +121,8 @@ pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
 pub(crate) fn enter(
     txn: &Txn<'_>,
     code: &Code,
-    place: &Place,
-    line: Option<&Line<&ImportedState>>,
-) -> rusqlite::Result<()> {
-    let on_conflict = "ON CONFLICT (code) DO UPDATE SET number = ?2, expiry_day = ?3";
-    put(txn, code.as_str(), place, line, on_conflict)
-}
-
-/// The same, and replaces the entry that there is.
-pub(crate) fn replace(
-    txn: &Txn<'_>,
-    code: &str,
-    place: &Place,
-    line: Option<&Line<&ImportedState>>,
-) -> rusqlite::Result<()> {
-    put(
-        txn,
-        code,
-        place,
-        line,
-        "ON CONFLICT (code) DO UPDATE SET campaign = NULL, number = ?2, expiry_day = ?3, \
-         last_line = ?4",
-    )
-}
-
-/// Makes the directory name the place of a row that a copy has brought. Of two rows of a code, the one in
-/// the later partition is the coupon.
-pub(crate) fn point(txn: &Txn<'_>, code: &Code, place: &Place) -> rusqlite::Result<()> {
-    let known = place_of(txn, code)?;
-    match known {
-        Some(known) if known.day > place.day => Ok(()),
-        _ => enter(txn, code, place, None),
-    }
-}
-
-fn put(
-    txn: &Txn<'_>,
-    code: &str,
     &Place { day, number }: &Place,
     line: Option<&Line<&ImportedState>>,
-    on_conflict: &str,
 ) -> rusqlite::Result<()> {
     let usual = txn.batch_at(batch_of(number))?.common;
     let own = |at: Millis, usual: Option<Millis>| Some(at).filter(|_| usual != Some(at));
@@ -173,11 +135,11 @@ fn put(
         };
         line.encode()
     });
-    let sql = format!(
-        "INSERT INTO directory (code, number, expiry_day, last_line) \
-         VALUES (?1, ?2, ?3, ?4) {on_conflict}"
-    );
-    txn.run(&sql, params![code, number, Some(day.0).filter(|_| usual_day != Some(day)), line,])
+    txn.run(
+        "INSERT INTO directory (code, number, expiry_day, last_line) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (code) DO UPDATE SET number = ?2, expiry_day = ?3",
+        params![code.as_str(), number, Some(day.0).filter(|_| usual_day != Some(day)), line],
+    )
 }
 
 /// Keeps what the last line said of a coupon without a row.

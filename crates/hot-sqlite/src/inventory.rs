@@ -1,8 +1,7 @@
-//! Everything that this store holds, for `verify` and `copy`, and the store as the target of a copy.
+//! Everything that this store holds, for `verify` and `copy`.
 
 mod campaigns;
 mod coupons;
-mod importer;
 mod tables;
 mod vanished;
 
@@ -12,23 +11,28 @@ use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
 use hot::inventory::{
-    Atomicity, CampaignItem, CountShift, EntryItem, Importer, IndexRow, IndexRowKind, Inventory,
-    Item, Page, Pass, Reading, RowItem, Table, Verifiable,
+    Atomicity, CampaignItem, CopySource, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory,
+    Item, Page, RowItem, Table, Verifiable,
 };
 
+use self::tables::Reading;
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, schema};
 
 #[async_trait]
 impl Inventory for SqliteHot {
-    async fn page(
-        &self,
-        of: Table,
-        reading: Reading,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Page> {
-        let read = move |txn: &Txn<'_>| tables::page(txn, of, reading, after.as_deref(), limit);
+    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
+        let read =
+            move |txn: &Txn<'_>| tables::page(txn, of, Reading::AsStored, after.as_deref(), limit);
+        self.readers.run(read).await
+    }
+}
+
+#[async_trait]
+impl CopySource for SqliteHot {
+    async fn page_to_copy(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
+        let read =
+            move |txn: &Txn<'_>| tables::page(txn, of, Reading::ToCopy, after.as_deref(), limit);
         self.readers.run(read).await
     }
 
@@ -94,24 +98,5 @@ impl Verifiable for SqliteHot {
 
     async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64> {
         self.writer.run(move |txn| campaigns::mend(txn, &shifts)).await
-    }
-}
-
-#[async_trait]
-impl Importer for SqliteHot {
-    async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<()> {
-        let put =
-            move |txn: &Txn<'_>| items.iter().try_for_each(|item| importer::put(txn, item, pass));
-        self.writer.run(put).await
-    }
-
-    async fn remove(&self, items: Vec<Item>) -> Result<()> {
-        self.writer
-            .run(move |txn| items.iter().try_for_each(|item| vanished::remove(txn, item)))
-            .await
-    }
-
-    async fn settle(&self) -> Result<()> {
-        self.writer.run(importer::settle).await
     }
 }

@@ -2,7 +2,7 @@
 //! coupon by it looks at its history, wherever the coupon is by then.
 //!
 //! It is made from the events of the feed, together with the counts, so that no redeem writes one more page.
-//! An import and a copy, of which the feed does not tell, enter their redemptions themselves.
+//! An import, of which the feed does not tell, enters its redemptions itself.
 
 use coupon::code::Code;
 use coupon::coupon::{Coupon, EventKind};
@@ -34,7 +34,7 @@ fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> rusqlite::Result<()
     )
 }
 
-/// Enters every redemption of a coupon that an import or a copy has brought. Of a line without an order the
+/// Enters every redemption of a coupon that an import has brought. Of a line without an order the
 /// order is made of the code, and so finds it without an entry.
 pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> rusqlite::Result<()> {
     let code = coupon.code().as_str();

@@ -1,4 +1,4 @@
-//! Everything that a store holds, as plain values and page by page: `verify` compares it, and `copy`
+//! Everything that a store holds, as plain values and page by page: `verify` checks it, and `copy`
 //! moves it to another engine.
 //!
 //! Nothing here decides whether an item is right. What cannot be read is an item like any other, so
@@ -94,17 +94,6 @@ impl Table {
     }
 }
 
-/// What of a table is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Everything, as it is stored.
-    AsStored,
-    /// What counts, for a copy: without entries, claims and replacements that a protocol began and
-    /// never finished, and with claims that name the partition in which their coupon is now. Moves of
-    /// coupons that were decided are finished first.
-    InEffect,
-}
-
 /// Some items, and where the next page of the table begins; `None` at its end.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -145,28 +134,18 @@ pub enum Pass {
     Again,
 }
 
-/// Everything that a store holds. What cannot be read is an item.
+/// Everything that a store holds, as it is stored. What cannot be read is an item.
 #[async_trait]
 pub trait Inventory: Facts + 'static {
     /// A page of some `limit` items of a table, behind the position `after` of an earlier page.
-    async fn page(
-        &self,
-        of: Table,
-        reading: Reading,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Page, HotError>;
-
-    /// Which of these items are here; same order. They are of a table whose items can vanish:
-    /// accounts, replacements or rejected lines.
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError>;
+    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page, HotError>;
 }
 
 /// All items of a table as they are stored. Memory for all of them.
 pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
     let (mut items, mut from) = (Vec::new(), Some(None));
     while let Some(after) = from {
-        let page = store.page(of, Reading::AsStored, after, PAGE_ITEMS).await?;
+        let page = store.page(of, after, PAGE_ITEMS).await?;
         items.extend(page.items);
         from = page.next.map(Some);
     }
@@ -223,6 +202,25 @@ pub trait Verifiable: Inventory {
     /// Sets counts right; how many campaigns were changed. Those that somebody has moved to cold
     /// from meanwhile are left as they are.
     async fn mend_counts(&self, shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64, HotError>;
+}
+
+/// A store that can be copied to another engine. Nothing half done is ever in it: it runs each
+/// protocol as one transaction.
+#[async_trait]
+pub trait CopySource: Facts + 'static {
+    /// A page of a table, as of [`Inventory::page`], with two differences: a claim names the partition
+    /// in which its coupon is now, and a directory entry has the imported state of the last line also
+    /// where the coupon's row keeps it.
+    async fn page_to_copy(
+        &self,
+        of: Table,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page, HotError>;
+
+    /// Which of these items are here; same order. They are of a table whose items can vanish:
+    /// accounts, replacements or rejected lines.
+    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError>;
 }
 
 /// A store that a copy can fill. What is put is durable before the call returns. It may be put again:

@@ -1,5 +1,5 @@
-//! Moving a store to another engine: what arrives is what was there, however often the copy is
-//! stopped, and the target goes on where the source has ended.
+//! Moving a store from a data folder to a cluster: what arrives is what was there, however often the
+//! copy is stopped, and the cluster goes on where the folder has ended.
 //!
 //! The cluster is a simulated one, and the file is a real one. The simulated clock goes on while the
 //! file is written, as if its disk were slow.
@@ -18,18 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::campaign::Campaign;
-use hot::Fact;
 use hot::inventory::{
-    COPIED, Compared, Copied, CopyError, Importer, Inventory, PAGE_ITEMS, Reading, compare, copy,
+    COPIED, Compared, Copied, CopyError, CopySource, Importer, Inventory, PAGE_ITEMS, Page, Table,
+    compare, copy,
 };
+use hot::{Fact, Facts, HotStore};
 use hot_conformance::Case;
-use hot_conformance::kit::{Kit, MemoryArchive, extend_days, keys};
+use hot_conformance::kit::{Kit, MemoryArchive, NOW, extend_days, keys};
 use hot_cql::{self as cql, CqlHot};
 use hot_sqlite::{Options, SqliteHot};
 use simulated::Simulated;
-use stops::Stops;
+use stops::{SmallPages, Stops};
 use tempfile::TempDir;
-use world::{On, World};
+use world::World;
 
 /// A paused clock goes on to the next timer whenever no task can run, and a task that waits for the
 /// file's own thread cannot. So the next timer is always near, and takes a moment.
@@ -61,15 +62,17 @@ async fn simulated_cluster(seed: u64, archive: &Arc<MemoryArchive>) -> Arc<CqlHo
     Simulated::calm(seed).process(options, Arc::clone(archive) as _, None).await
 }
 
-async fn copied(from: &dyn Inventory, to: &dyn Importer) -> Copied {
+async fn copied(from: &dyn CopySource, to: &dyn Importer) -> Copied {
     copy(from, to, |_, _| ()).await.unwrap()
 }
 
-async fn is_same(from: &dyn Inventory, to: &dyn Inventory) -> Vec<Compared> {
+async fn is_same(from: &dyn CopySource, to: &dyn Inventory) -> Vec<Compared> {
     let compared = compare(from, to, |_, _| ()).await.unwrap();
     let differ: Vec<_> = compared.iter().filter(|one| !one.is_same()).collect();
     if !differ.is_empty() {
-        let (here, there) = (all_of(from).await, all_of(to).await);
+        let source = async |of, after| from.page_to_copy(of, after, PAGE_ITEMS).await.unwrap();
+        let target = async |of, after| to.page(of, after, PAGE_ITEMS).await.unwrap();
+        let (here, there) = (all_of(source).await, all_of(target).await);
         let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| {
             some.difference(others).take(3).cloned().collect::<Vec<_>>()
         };
@@ -79,12 +82,12 @@ async fn is_same(from: &dyn Inventory, to: &dyn Inventory) -> Vec<Compared> {
 }
 
 /// Every item as a text, to find a difference.
-async fn all_of(store: &dyn Inventory) -> BTreeSet<String> {
+async fn all_of(page: impl AsyncFn(Table, Option<String>) -> Page) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for table in COPIED {
         let mut after = None;
         loop {
-            let page = store.page(table, Reading::InEffect, after, PAGE_ITEMS).await.unwrap();
+            let page = page(table, after).await;
             all.extend(page.items.iter().map(|item| format!("{item:?}")));
             after = page.next;
             if after.is_none() {
@@ -149,11 +152,6 @@ async fn all_that_a_store_can_hold() {
     let (first, _folder) = sqlite(&archive);
     let kit = Arc::new(Kit::new(Arc::clone(&first) as _, Arc::clone(&archive)));
     lived_in(&kit).await;
-    let (second, _folder) = sqlite(&archive);
-    copied(&*first, &*second).await;
-    is_same(&*first, &*second).await;
-    Kit::new(Arc::clone(&second) as _, Arc::clone(&archive)).is_sound().await;
-
     let cluster = simulated_cluster(1, &archive).await;
     copied(&*first, &*cluster).await;
     let compared = is_same(&*first, &*cluster).await;
@@ -168,74 +166,29 @@ async fn all_that_a_store_can_hold() {
     ] {
         assert!(count(&compared, what) > 0, "{what}");
     }
-    Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)).is_sound().await;
-    let (third, _folder) = sqlite(&archive);
-    copied(&*cluster, &*third).await;
-    is_same(&*cluster, &*third).await;
-    is_same(&*first, &*third).await;
-    Kit::new(Arc::clone(&third) as _, Arc::clone(&archive)).is_sound().await;
+    Kit::new(cluster, archive).is_sound().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_lived_on_a_cluster() {
-    let archive = Arc::<MemoryArchive>::default();
-    let cluster = simulated_cluster(2, &archive).await;
-    let kit = Arc::new(Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)));
-    lived_in(&kit).await;
-    let (file, _folder) = sqlite(&archive);
-    copied(&*cluster, &*file).await;
-    is_same(&*cluster, &*file).await;
-    Kit::new(Arc::clone(&file) as _, Arc::clone(&archive)).is_sound().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn at_work_after_it_on_a_file() {
-    let archive = Arc::<MemoryArchive>::default();
-    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
-    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
-    let world = World::made(&kit, On::File).await;
-    copied(&*first, &*second).await;
-    is_same(&*first, &*second).await;
-    world.goes_on(&Kit::new(second, archive), 3).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn at_work_after_it_on_a_cluster_and_back() {
+async fn at_work_after_it() {
     let archive = Arc::<MemoryArchive>::default();
     let (first, _folder) = sqlite(&archive);
-    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
-    let world = World::made(&kit, On::File).await;
+    let world = World::made(&Kit::new(Arc::clone(&first) as _, Arc::clone(&archive))).await;
     let cluster = simulated_cluster(3, &archive).await;
     copied(&*first, &*cluster).await;
     is_same(&*first, &*cluster).await;
-    // Twice, so that the copy back is of a cluster that has not been used.
-    let (back, _folder) = sqlite(&archive);
-    copied(&*cluster, &*back).await;
-    is_same(&*first, &*back).await;
-    world.goes_on(&Kit::new(back, Arc::clone(&archive)), 3).await;
-    world.goes_on(&Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)), 4).await;
-    // And one that has: leases are out.
-    let (later, _folder) = sqlite(&archive);
-    cluster.flush().await;
-    copied(&*cluster, &*later).await;
-    is_same(&*cluster, &*later).await;
-    let kit = Kit::new(later, archive);
-    kit.is_sound().await;
+    let kit = Kit::new(cluster, archive);
+    world.goes_on(&kit).await;
     world.the_rest_is_given(&kit).await;
 }
 
 /// Stops after each step that writes to the target, and goes on; while the source is at work.
-async fn stopped_everywhere(
-    from: &Arc<dyn Importer>,
-    to: &Arc<dyn Importer>,
-    kit: &Kit,
-    world: &World,
-) {
-    let small = Stops::never(Arc::clone(from), 2);
+async fn stopped_everywhere(from: &Arc<SqliteHot>, to: &Arc<CqlHot>, kit: &Kit, world: &World) {
+    let small = SmallPages { inner: Arc::clone(from) as _, items: 2 };
     let (mut stops, mut resumed) = (0_usize, 0_usize);
     loop {
         // One page at least: some stop before it is put, some before its position is kept.
-        let target = Stops::after(Arc::clone(to), 2 + stops % 3);
+        let target = Stops::after(Arc::clone(to) as _, 2 + stops % 3);
         match copy(&small, &target, |_, _| ()).await {
             Ok(last) => {
                 resumed += usize::from(last.resumed);
@@ -252,17 +205,18 @@ async fn stopped_everywhere(
     assert!(stops > 40 && resumed == 1, "{stops}");
 }
 
-async fn stopped_and_passed_again(
-    from: Arc<dyn Importer>,
-    to: Arc<dyn Importer>,
-    kit: &Kit,
-    world: &World,
-) {
-    stopped_everywhere(&from, &to, kit, world).await;
+#[tokio::test(start_paused = true)]
+async fn stopped_and_passed_again() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (from, _folder) = sqlite(&archive);
+    let kit = Kit::new(Arc::clone(&from) as _, Arc::clone(&archive));
+    let world = World::made(&kit).await;
+    let to = simulated_cluster(4, &archive).await;
+    stopped_everywhere(&from, &to, &kit, &world).await;
     let again = copied(&*from, &*to).await;
     assert!(again.again && !again.resumed);
     is_same(&*from, &*to).await;
-    world.changes_more(kit).await;
+    world.changes_more(&kit).await;
     let compared = compare(&*from, &*to, |_, _| ()).await.unwrap();
     assert!(compared.iter().any(|one| !one.is_same()), "what has changed since is seen");
     let again = copied(&*from, &*to).await;
@@ -270,45 +224,22 @@ async fn stopped_and_passed_again(
     is_same(&*from, &*to).await;
     assert_eq!(copied(&*from, &*to).await.removed, 0);
     is_same(&*from, &*to).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stopped_on_the_way_to_a_file() {
-    let archive = Arc::<MemoryArchive>::default();
-    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
-    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
-    let world = World::made(&kit, On::File).await;
-    stopped_and_passed_again(first, Arc::clone(&second) as _, &kit, &world).await;
-    Kit::new(second, archive).is_sound().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn stopped_on_the_way_to_a_cluster_and_back() {
-    let archive = Arc::<MemoryArchive>::default();
-    let (first, _folder) = sqlite(&archive);
-    let kit = Kit::new(Arc::clone(&first) as _, Arc::clone(&archive));
-    let world = World::made(&kit, On::File).await;
-    let cluster = simulated_cluster(4, &archive).await;
-    stopped_and_passed_again(first, Arc::clone(&cluster) as _, &kit, &world).await;
-    let kit = Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive));
-    kit.is_sound().await;
-    // The other way, from a cluster that lives.
-    let other = simulated_cluster(5, &archive).await;
-    let kit = Kit::new(Arc::clone(&other) as _, Arc::clone(&archive));
-    let world = World::made(&kit, On::Cluster).await;
-    let (back, _folder) = sqlite(&archive);
-    stopped_and_passed_again(other, Arc::clone(&back) as _, &kit, &world).await;
-    Kit::new(back, archive).is_sound().await;
+    Kit::new(to, archive).is_sound().await;
 }
 
 /// A day and a campaign that are made after those were copied.
-async fn made_meanwhile(from: Arc<dyn Importer>, to: Arc<dyn Importer>, kit: &Kit) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn made_meanwhile() {
+    let archive = Arc::<MemoryArchive>::default();
+    let (from, _folder) = sqlite(&archive);
+    let to = simulated_cluster(5, &archive).await;
+    let kit = Kit::new(Arc::clone(&from) as _, archive);
     let early = kit.draft();
     kit.stocked(&early, 3).await;
     kit.issued(&early, &kit.user("ann"), "a").await;
     let mut position = String::new();
     while !position.starts_with("first coupons") {
-        let target = Stops::after(Arc::clone(&to), 2);
+        let target = Stops::after(Arc::clone(&to) as _, 2);
         copy(&*from, &target, |_, _| ()).await.unwrap_err();
         position = to.fact(Fact::CopyPosition).await.unwrap().unwrap_or_default();
     }
@@ -325,50 +256,31 @@ async fn made_meanwhile(from: Arc<dyn Importer>, to: Arc<dyn Importer>, kit: &Ki
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn made_meanwhile_on_the_way_to_a_file() {
-    let archive = Arc::<MemoryArchive>::default();
-    let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
-    let kit = Kit::new(Arc::clone(&first) as _, archive);
-    made_meanwhile(first, second, &kit).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn made_meanwhile_on_the_way_to_a_cluster() {
-    let archive = Arc::<MemoryArchive>::default();
-    let (first, _folder) = sqlite(&archive);
-    let cluster = simulated_cluster(5, &archive).await;
-    let kit = Kit::new(Arc::clone(&first) as _, archive);
-    made_meanwhile(first, cluster, &kit).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_target_is_written_over() {
     let archive = Arc::<MemoryArchive>::default();
     let ((first, _one), (second, _two)) = (sqlite(&archive), sqlite(&archive));
-    let ((third, _three), (empty, _four)) = (sqlite(&archive), sqlite(&archive));
-    let kit_of = |hot: &Arc<SqliteHot>| Kit::new(Arc::clone(hot) as _, Arc::clone(&archive));
+    let kit_of = |hot: Arc<dyn HotStore>| Kit::new(hot, Arc::clone(&archive));
     for hot in [&first, &second] {
-        let kit = kit_of(hot);
+        let kit = kit_of(Arc::clone(hot) as _);
         kit.create(&kit.draft()).await;
     }
-    let refused = async |from: &SqliteHot, to: &SqliteHot, why: &str| {
+    let refused = async |from: &SqliteHot, to: &CqlHot, why: &str| {
         let error = copy(from, to, |_, _| ()).await.unwrap_err();
         assert!(matches!(&error, CopyError::Refused(said) if said.contains(why)), "{error}");
     };
-    refused(&first, &second, "not empty").await;
-    refused(&first, &first, "same store").await;
-    copied(&first_of(&first), &*third).await;
-    refused(&second, &third, "copy of another store").await;
-    copied(&*first, &*third).await;
-    kit_of(&third).hot.touch(hot_conformance::kit::NOW).await.unwrap();
-    refused(&first, &third, "is the store now").await;
+    let in_use = simulated_cluster(6, &archive).await;
+    let kit = kit_of(Arc::clone(&in_use) as _);
+    kit.create(&kit.draft()).await;
+    refused(&first, &in_use, "not empty").await;
+    let target = simulated_cluster(7, &archive).await;
+    copied(&SmallPages { inner: Arc::clone(&first) as _, items: 1 }, &*target).await;
+    refused(&second, &target, "copy of another store").await;
+    copied(&*first, &*target).await;
+    target.touch(NOW).await.unwrap();
+    refused(&first, &target, "is the store now").await;
     // A store in which nothing has been done yet may have been served.
-    kit_of(&empty).hot.touch(hot_conformance::kit::NOW).await.unwrap();
+    let empty = simulated_cluster(8, &archive).await;
+    empty.touch(NOW).await.unwrap();
     copied(&*first, &*empty).await;
     is_same(&*first, &*empty).await;
-}
-
-/// Through a double that never stops, to see that it is one.
-fn first_of(hot: &Arc<SqliteHot>) -> Stops {
-    Stops::never(Arc::clone(hot) as _, 1)
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Reading, Table};
+use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Table};
 use hot::protocol::{ClaimIntent, makes_holder};
 
 use crate::balance::Side;
@@ -19,7 +19,7 @@ impl Verifier<'_> {
     pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
-            let page = self.hot.page(Table::Claims, Reading::AsStored, after, PAGE).await?;
+            let page = self.hot.page(Table::Claims, after, PAGE).await?;
             self.report.claims += page.items.len() as u64;
             let mut claims = Vec::with_capacity(page.items.len());
             for item in page.items {
@@ -51,7 +51,7 @@ impl Verifier<'_> {
     ) -> Result<(), VerifyError> {
         let (mut after, mut found) = (None, Vec::new());
         loop {
-            let page = self.hot.page(Table::Claims, Reading::AsStored, after, PAGE).await?;
+            let page = self.hot.page(Table::Claims, after, PAGE).await?;
             found.extend(page.items.into_iter().filter_map(|item| match item {
                 Item::Claim(claim) if fingerprints.contains(&of(&claim)) => Some(claim),
                 _ => None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Reading, RowIs, Table};
+use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, RowIs, Table};
 
 use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
@@ -18,7 +18,7 @@ impl Verifier<'_> {
     pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
         let mut after = None;
         loop {
-            let page = self.hot.page(Table::Directory, Reading::AsStored, after, PAGE).await?;
+            let page = self.hot.page(Table::Directory, after, PAGE).await?;
             let entries = page.items.into_iter();
             let entries: Vec<EntryItem> = entries
                 .filter_map(|item| if let Item::Entry(it) = item { Some(it) } else { None })

@@ -1,8 +1,6 @@
 //! The index rows: whether each leads to a coupon, and their deletion if not.
 
-use hot::inventory::{
-    INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Reading, RowIs, RowItem, Table,
-};
+use hot::inventory::{INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, RowIs, RowItem, Table};
 
 use crate::finding::Note;
 use crate::verifier::{PAGE, Repair, Verifier, VerifyError};
@@ -17,7 +15,7 @@ impl Verifier<'_> {
             let mut after = None;
             loop {
                 let table = Table::IndexRows(kind);
-                let page = self.hot.page(table, Reading::AsStored, after, PAGE).await?;
+                let page = self.hot.page(table, after, PAGE).await?;
                 let index_rows = page.items.into_iter();
                 let index_rows: Vec<IndexRow> = index_rows
                     .filter_map(|item| if let Item::IndexRow(it) = item { Some(it) } else { None })

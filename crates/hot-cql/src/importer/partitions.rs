@@ -2,7 +2,6 @@
 
 use coupon::time::Day;
 use hot::inventory::PartitionItem;
-use scylla::value::CqlDate;
 
 use super::{AT_ONCE, LONG_AGO};
 use crate::Store;
@@ -26,8 +25,8 @@ impl Store {
         let (bits, is_new) = match self.bits(it.day).await? {
             Some(bits) => (bits, false),
             // Of an emptied partition nothing is left but its seal: one bucket is enough.
-            None if it.emptied && it.bits.is_none() => (0, true),
-            None => (it.bits.unwrap_or(self.options.bucket_bits), true),
+            None if it.emptied => (0, true),
+            None => (self.options.bucket_bits, true),
         };
         // Each of these values only rises, and its write time with it.
         if is_new {
@@ -37,11 +36,6 @@ impl Store {
         let written = LONG_AGO + it.seal_after.0.div_euclid(1_000).max(0);
         let cql = update_plan!("seal_after = ?");
         self.session.write(cql, (written, instant(it.seal_after), of)).await?;
-        if !it.entered.is_empty() {
-            let cql = update_plan!("entered = entered + ?");
-            let entered: Vec<CqlDate> = it.entered.iter().copied().map(date).collect();
-            self.session.write(cql, (LONG_AGO, entered, of)).await?;
-        }
         if it.closing {
             self.session.write(update_plan!("closing = true"), (LONG_AGO, of)).await?;
         }

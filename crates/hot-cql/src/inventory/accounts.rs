@@ -1,4 +1,4 @@
-//! Accounts and settings; and for items that `serve` may delete, whether they still exist.
+//! Accounts and settings.
 
 use coupon::time::Millis;
 use hot::Account;
@@ -8,7 +8,7 @@ use scylla::value::CqlTimestamp;
 
 use super::Position;
 use crate::Store;
-use crate::values::{millis, parsed, signed};
+use crate::values::{millis, parsed};
 use cql_session::Result;
 
 impl Store {
@@ -39,31 +39,6 @@ impl Store {
             }
         }
         Ok(Page { items, next: None })
-    }
-
-    /// For items that can vanish.
-    pub(super) async fn has_item(&self, item: &Item) -> Result<bool> {
-        match item {
-            Item::Account { account, .. } => {
-                let here = self.session.account(&account.login_id).await?;
-                Ok(here.is_some_and(|here| here.user_id == account.user_id))
-            }
-            Item::Replacement(it) => self.has_replacement(&it.replaced).await,
-            Item::Rejected { campaign, batch, line, .. } => {
-                let cql = "SELECT line FROM rejected_line \
-                           WHERE campaign_id = ? AND batch_id = ? AND line = ?";
-                let values = (campaign.as_str(), batch.as_str(), signed(line.line));
-                self.session.has(cql, values).await
-            }
-            Item::Partition(_)
-            | Item::Campaign(_)
-            | Item::Row(_)
-            | Item::Entry(_)
-            | Item::Claim(_)
-            | Item::Setting { .. }
-            | Item::IndexRow(_)
-            | Item::Unreadable(_) => Ok(true),
-        }
     }
 }
 

@@ -55,8 +55,8 @@ impl Store {
         Ok(Some(CampaignItem { terms, created_as, batches, stock, all, cold, rows: None }))
     }
 
-    /// The serial below which every serial of a batch was offered: serials that are leased and not
-    /// issued are on offer again in a store without leases.
+    /// The serial below which every serial of a batch was offered: those of an open lease may not
+    /// have been.
     async fn offered(&self, id: &CampaignId, batch: &BatchId) -> Result<u64> {
         let values = (id.as_str(), batch.as_str());
         let cql = "SELECT cursor FROM lease WHERE campaign_id = ? AND batch_id = ? LIMIT 1";

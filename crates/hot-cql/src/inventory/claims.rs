@@ -2,35 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use coupon::ids::{IssueRef, UserId};
-use hot::inventory::{Begun, ClaimItem, Item, Page, Reading, Unreadable};
+use coupon::ids::IssueRef;
+use hot::inventory::{Begun, ClaimItem, Item, Page, Unreadable};
 use hot::protocol::ClaimIntent;
 use scylla::DeserializeRow;
 
-use super::{AT_ONCE, Position};
+use super::Position;
 use crate::Store;
 use crate::claims::EntryValue;
-use crate::coupons::Located;
 use crate::values::{day, parsed};
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 impl Store {
-    pub(super) async fn page_of_claims(
-        &self,
-        reading: Reading,
-        at: &Position<'_>,
-        limit: usize,
-    ) -> Result<Page> {
+    pub(super) async fn page_of_claims(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
         let cql = "SELECT token(campaign_id, user_id) AS at_token, campaign_id, user_id, claimed \
                    FROM claim WHERE token(campaign_id, user_id) > ? LIMIT ?";
         // A row has several entries.
         let (rows, next) =
             self.rows_by_token(cql, at, limit / 4, |row: &ClaimsRow| row.at_token).await?;
-        let (mut items, mut claims) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
         for row in &rows {
             for (slot, value) in row.claimed.iter().flatten() {
                 match claim(row, *slot, value) {
-                    Ok(claim) => claims.push((claim, value)),
+                    Ok(claim) => items.push(Item::Claim(claim)),
                     Err(error) => items.push(Item::Unreadable(Unreadable {
                         about: format!("the claim of {} on {}", row.user_id, row.campaign_id),
                         why: error.to_string(),
@@ -38,32 +32,8 @@ impl Store {
                 }
             }
         }
-        match reading {
-            Reading::AsStored => {
-                items.extend(claims.into_iter().map(|(claim, _)| Item::Claim(claim)));
-            }
-            Reading::InEffect => {
-                let traces = claims.iter().map(|(_, value)| self.trace_entry(value));
-                let coupons = self.resolve(bounded_join(AT_ONCE, traces).await?).await?;
-                for ((claim, value), coupon) in claims.into_iter().zip(coupons) {
-                    if let Some(coupon) = happened(value, coupon, &claim.user) {
-                        items.push(Item::Claim(ClaimItem { day: coupon.day, ..claim }));
-                    }
-                }
-            }
-        }
         Ok(Page { items, next })
     }
-}
-
-/// The coupon of an entry, if the entry came to something: an issue that was not finished was
-/// answered to no user.
-pub(super) fn happened(
-    value: &EntryValue,
-    coupon: Option<Located>,
-    user: &UserId,
-) -> Option<Located> {
-    coupon.filter(|it| value.intent().happened(&it.coupon, user))
 }
 
 fn claim(row: &ClaimsRow, slot: i32, value: &EntryValue) -> Result<ClaimItem> {

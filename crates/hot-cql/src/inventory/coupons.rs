@@ -3,7 +3,7 @@
 use coupon::code::Code;
 use coupon::time::Day;
 use hot::HotError;
-use hot::inventory::{Item, Page, Reading, RowIs, RowItem};
+use hot::inventory::{Item, Page, RowIs, RowItem};
 
 use super::{AT_ONCE, Position, limit_of};
 use crate::Store;
@@ -25,12 +25,7 @@ const WINDOWS_MAX: usize = 16;
 impl Store {
     /// Reads the buckets in order, some at a time. A page has one limit for all of them. So where
     /// one bucket has more than its part, it is read alone, and then more and more of them.
-    pub(super) async fn page_of_coupons(
-        &self,
-        reading: Reading,
-        at: &Position<'_>,
-        limit: usize,
-    ) -> Result<Page> {
+    pub(super) async fn page_of_coupons(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
         let (mut expiry_day, mut first) = (Day(at.number(0, i32::MIN)?), at.number(1, 0_i32)?);
         let mut code = at.text(2).to_owned();
         let mut items = Vec::new();
@@ -53,7 +48,9 @@ impl Store {
                 if rows.len() >= each as usize {
                     cut = rows.last().map(|last| last.code()).transpose()?.map(|it| (bucket, it));
                 }
-                items.extend(self.row_items(reading, rows).await?);
+                for row in &rows {
+                    items.push(Item::Row(self.row_item(row).await?));
+                }
                 if cut.is_some() {
                     break;
                 }
@@ -87,20 +84,6 @@ impl Store {
         // Of an emptied partition nothing is left to be read.
         let next = plans.iter().find(|plan| plan.day() >= from && !plan.is_emptied());
         Ok(next.map(|plan| (plan.day(), 1 << plan.bits().min(30))))
-    }
-
-    async fn row_items(&self, reading: Reading, rows: Vec<CouponRow>) -> Result<Vec<Item>> {
-        let mut items = Vec::with_capacity(rows.len());
-        for row in rows {
-            match (reading, row.forward_to()) {
-                // A process that reads a forwarding row finishes it first.
-                (Reading::InEffect, Some(to)) => self.finish_move(&row, to).await?,
-                (Reading::InEffect, None) | (Reading::AsStored, _) => {
-                    items.push(Item::Row(self.row_item(&row).await?));
-                }
-            }
-        }
-        Ok(items)
     }
 
     pub(super) async fn rows_by_code(

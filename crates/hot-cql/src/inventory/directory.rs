@@ -1,15 +1,15 @@
 //! Directory entries.
 
 use coupon::code::Code;
-use hot::inventory::{EntryIs, EntryItem, Item, Page, Reading};
+use hot::inventory::{EntryIs, EntryItem, Item, Page};
 use router::Owner;
 use scylla::DeserializeRow;
 use scylla::value::{CqlDate, CqlTimestamp};
 
-use super::{AT_ONCE, Position};
+use super::Position;
 use crate::Store;
 use crate::values::{day, millis, parsed};
-use cql_session::{Result, bounded_join, damaged};
+use cql_session::{Result, damaged};
 
 macro_rules! entry_columns {
     () => {
@@ -19,37 +19,18 @@ macro_rules! entry_columns {
 }
 
 impl Store {
-    pub(super) async fn page_of_entries(
-        &self,
-        reading: Reading,
-        at: &Position<'_>,
-        limit: usize,
-    ) -> Result<Page> {
+    pub(super) async fn page_of_entries(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
         let cql = concat!(entry_columns!(), "WHERE token(code) > ? LIMIT ?");
         let (rows, next) =
             self.rows_by_token(cql, at, limit, |row: &EntryRow| row.at_token).await?;
-        let mut entries: Vec<EntryItem> = rows.into_iter().filter_map(EntryRow::entry).collect();
-        if reading == Reading::InEffect {
-            let looks = entries.iter().map(|entry| self.came_to_something(entry));
-            let mut did = bounded_join(AT_ONCE, looks).await?.into_iter();
-            entries.retain(|_| did.next().unwrap_or(true));
-        }
-        Ok(Page { items: entries.into_iter().map(Item::Entry).collect(), next })
+        let entries = rows.into_iter().filter_map(EntryRow::entry);
+        Ok(Page { items: entries.map(Item::Entry).collect(), next })
     }
 
     pub(super) async fn entry_at(&self, code: &Code) -> Result<Option<EntryItem>> {
         let cql = concat!(entry_columns!(), "WHERE code = ?");
         let row: Option<EntryRow> = self.session.row(cql, (code.as_str(),)).await?;
         Ok(row.and_then(EntryRow::entry))
-    }
-
-    /// Whether the write of an entry was finished. If not, the same line, sent again, begins again.
-    async fn came_to_something(&self, entry: &EntryItem) -> Result<bool> {
-        match &entry.is {
-            EntryIs::Gone | EntryIs::Unreadable(_) => Ok(true),
-            EntryIs::Shared { campaign } => Ok(self.terms(campaign).await?.is_some()),
-            EntryIs::Coupon { day, .. } => self.has_come(*day, &parsed("code", &entry.code)?).await,
-        }
     }
 }
 

@@ -23,14 +23,12 @@ impl Store {
             let next_serial = self.next_serial(plan.day()).await?;
             Ok::<_, HotError>(Item::Partition(PartitionItem {
                 day: plan.day(),
-                bits: Some(plan.bits()),
                 seal_after: plan.seal_after(),
                 closing: plan.is_closing(),
                 sealed: plan.is_sealed(),
                 archive_commit: plan.archive_commit(),
                 emptied: plan.is_emptied(),
                 next_serial,
-                entered: plan.entered().collect(),
             }))
         });
         let items = bounded_join(AT_ONCE, partitions).await?;

@@ -5,8 +5,8 @@ use coupon::ids::{CampaignId, IssueRef, UserId};
 use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::inventory::{
-    COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, Reading,
-    ReplacementItem, RowIs, RowItem, Table, Unreadable,
+    COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, ReplacementItem,
+    RowIs, RowItem, Table, Unreadable,
 };
 use hot::{Account, imported_state_text};
 use router::Owner;
@@ -21,6 +21,14 @@ use crate::failure::damaged;
 use crate::last_line::LastLine;
 use crate::txn::Txn;
 use crate::{claims, directory, rejected_lines};
+
+/// What of a table is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    AsStored,
+    /// As of [`hot::inventory::CopySource::page_to_copy`].
+    ToCopy,
+}
 
 /// The first word of a position among archived markers. They come after the rows.
 const ARCHIVED_MARKERS: &str = "archived_markers";
@@ -145,15 +153,12 @@ const PARTITIONS: &str = "SELECT expiry_day, seal_after, closing, sealed, archiv
 fn partition(row: &Row<'_>) -> rusqlite::Result<Item> {
     Ok(Item::Partition(PartitionItem {
         day: Day(row.get(0)?),
-        // SQLite does not use buckets.
-        bits: None,
         seal_after: Millis(row.get(1)?),
         closing: row.get(2)?,
         sealed: row.get(3)?,
         archive_commit: unsigned(row, 4)?,
         emptied: row.get(5)?,
         next_serial: unsigned(row, 6)?,
-        entered: Vec::new(),
     }))
 }
 
@@ -216,7 +221,7 @@ fn entry_of_coupon(
             let said = match (line.state, reading) {
                 (Some(state), _) => state,
                 (None, Reading::AsStored) => ImportedState::Available,
-                (None, Reading::InEffect) => {
+                (None, Reading::ToCopy) => {
                     let code = code.parse().map_err(|why| damaged("code", why))?;
                     let located = row_at_place(txn, &Place { day, number }, &code)?;
                     located.map_or(ImportedState::Available, |it| it.here.said.line(&it.coupon))
@@ -248,7 +253,7 @@ fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<Cla
     let entered = match reading {
         Reading::AsStored => None,
         // On a cluster nothing leads to it from an earlier partition.
-        Reading::InEffect => directory::partition_of(txn, &code)?,
+        Reading::ToCopy => directory::partition_of(txn, &code)?,
     };
     Ok(ClaimItem {
         campaign: campaign.terms.id.clone(),

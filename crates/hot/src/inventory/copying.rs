@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use super::checksums::Sum;
-use super::{COPIED, Importer, Inventory, Item, Page, Pass, Reading, Table};
+use super::{COPIED, CopySource, Importer, Inventory, Item, Page, Pass, RowIs, RowItem, Table};
 use crate::{Fact, HotError};
 
-/// Items of one page: some 500 KiB, and one transaction of some 30 ms where the target is SQLite.
+/// Items of one page: some 500 KiB.
 pub const PAGE_ITEMS: usize = 2_000;
 
 /// In place of the position when a pass has come to its end.
@@ -70,7 +70,7 @@ impl Compared {
 /// [`CopyError`]: a target that has something of its own, is a copy of another store, was in use
 /// since it was begun, or is filled by another process at the same time.
 pub async fn copy(
-    from: &dyn Inventory,
+    from: &dyn CopySource,
     to: &dyn Importer,
     told: impl Fn(Table, u64) + Send + Sync,
 ) -> Result<Copied, CopyError> {
@@ -81,7 +81,7 @@ pub async fn copy(
     let mut copied = Copied { again, resumed, ..Copied::default() };
     let mut count = 0;
     while let Some(table) = position.table {
-        let page = in_effect(from, table, position.after.clone()).await?;
+        let page = page_to_copy(from, table, position.after.clone()).await?;
         for item in &page.items {
             *copied.read.entry(item.what()).or_default() += 1;
         }
@@ -114,7 +114,7 @@ pub async fn copy(
 /// The source may be in use. Then a day, a campaign or a batch may have been made after those were
 /// copied, and what came into it arrives before it: a target that lacks it says that it is damaged.
 async fn put(
-    from: &dyn Inventory,
+    from: &dyn CopySource,
     to: &dyn Importer,
     items: Vec<Item>,
     pass: Pass,
@@ -128,7 +128,7 @@ async fn put(
 /// Copies days and campaigns again, then puts the page once more. They are read after the page, so
 /// everything that the page needs is among them: an error after that is one.
 async fn put_once_more(
-    from: &dyn Inventory,
+    from: &dyn CopySource,
     to: &dyn Importer,
     items: Vec<Item>,
 ) -> Result<(), HotError> {
@@ -136,7 +136,7 @@ async fn put_once_more(
     for table in [Table::Partitions, Table::Campaigns] {
         let mut next = Some(None);
         while let Some(after) = next {
-            let page = in_effect(from, table, after).await?;
+            let page = page_to_copy(from, table, after).await?;
             if !page.items.is_empty() {
                 to.put(page.items, Pass::Again).await?;
             }
@@ -146,13 +146,24 @@ async fn put_once_more(
     to.put(items, Pass::Again).await
 }
 
-/// [`HotError::Damaged`] names an item that cannot be read, so that a copy leaves none out.
-async fn in_effect(
-    store: &dyn Inventory,
+async fn page_to_copy(
+    from: &dyn CopySource,
     of: Table,
     after: Option<String>,
 ) -> Result<Page, HotError> {
-    let page = store.page(of, Reading::InEffect, after, PAGE_ITEMS).await?;
+    readable(from.page_to_copy(of, after, PAGE_ITEMS).await?)
+}
+
+async fn page_of_target(
+    to: &dyn Inventory,
+    of: Table,
+    after: Option<String>,
+) -> Result<Page, HotError> {
+    readable(to.page(of, after, PAGE_ITEMS).await?)
+}
+
+/// [`HotError::Damaged`] names an item that cannot be read, so that a copy leaves none out.
+fn readable(page: Page) -> Result<Page, HotError> {
     match page.items.iter().find_map(Item::fault) {
         None => Ok(page),
         Some(fault) => Err(HotError::Damaged(format!("{}: {}", fault.about, fault.why))),
@@ -161,7 +172,7 @@ async fn in_effect(
 
 /// Counts and hashes of everything on both sides; some minutes for a hundred million coupons.
 pub async fn compare(
-    from: &dyn Inventory,
+    from: &dyn CopySource,
     to: &dyn Inventory,
     told: impl Fn(Table, u64) + Send + Sync,
 ) -> Result<Vec<Compared>, HotError> {
@@ -169,10 +180,10 @@ pub async fn compare(
     let mut count = 0;
     for table in COPIED {
         let (mut here, mut there) = (BTreeMap::new(), BTreeMap::new());
-        for (store, sums) in [(from, &mut here), (to, &mut there)] {
+        for (side, sums) in [(Side::Source(from), &mut here), (Side::Target(to), &mut there)] {
             let mut next = Some(None);
             while let Some(after) = next {
-                let page = in_effect(store, table, after).await?;
+                let page = side.page(table, after).await?;
                 count += page.items.len() as u64;
                 add_up(sums, &page.items);
                 told(table, count);
@@ -191,18 +202,33 @@ pub async fn compare(
     Ok(compared)
 }
 
+enum Side<'a> {
+    Source(&'a dyn CopySource),
+    Target(&'a dyn Inventory),
+}
+
+impl Side<'_> {
+    async fn page(&self, of: Table, after: Option<String>) -> Result<Page, HotError> {
+        match self {
+            Side::Source(from) => page_to_copy(*from, of, after).await,
+            Side::Target(to) => page_of_target(*to, of, after).await,
+        }
+    }
+}
+
+/// Leaves out forwarding rows: a cluster needs them to find a coupon that has moved, and the source
+/// has none.
 fn add_up(sums: &mut BTreeMap<&'static str, Sum>, items: &[Item]) {
-    for item in items {
+    let forwards =
+        |item: &&Item| matches!(item, Item::Row(RowItem { is: RowIs::Forwarding { .. }, .. }));
+    for item in items.iter().filter(|item| !forwards(item)) {
         sums.entry(item.what()).or_default().add(item);
     }
 }
 
 /// Finds out whether `to` may be filled from `from`, and writes down that it is.
-async fn begin(from: &dyn Inventory, to: &dyn Importer) -> Result<(), CopyError> {
+async fn begin(from: &dyn CopySource, to: &dyn Importer) -> Result<(), CopyError> {
     let source = id_of(from).await?;
-    if to.fact(Fact::StoreId).await?.as_deref() == Some(&source) {
-        return Err(CopyError::Refused("the source and the target are the same store"));
-    }
     let touched = to.fact(Fact::TouchedAt).await?.unwrap_or_default();
     let begun = format!("{source} {touched}");
     match to.fact(Fact::CopiedFrom).await? {
@@ -214,7 +240,7 @@ async fn begin(from: &dyn Inventory, to: &dyn Importer) -> Result<(), CopyError>
         Some(_) => Err(CopyError::Refused("the target is a copy of another store")),
         None => {
             for table in [Table::Partitions, Table::Campaigns, Table::Accounts] {
-                let page = to.page(table, Reading::AsStored, None, 1).await?;
+                let page = to.page(table, None, 1).await?;
                 if !page.items.is_empty() || page.next.is_some() {
                     let why = "the target is not empty, and not the copy of this source";
                     return Err(CopyError::Refused(why));
@@ -229,7 +255,7 @@ async fn begin(from: &dyn Inventory, to: &dyn Importer) -> Result<(), CopyError>
 }
 
 /// By what a store is known to its copies.
-async fn id_of(store: &dyn Inventory) -> Result<String, HotError> {
+async fn id_of(store: &dyn CopySource) -> Result<String, HotError> {
     if let Some(id) = store.fact(Fact::StoreId).await? {
         return Ok(id);
     }
@@ -241,13 +267,13 @@ async fn id_of(store: &dyn Inventory) -> Result<String, HotError> {
 }
 
 async fn remove_vanished(
-    from: &dyn Inventory,
+    from: &dyn CopySource,
     to: &dyn Importer,
     table: Table,
 ) -> Result<u64, HotError> {
     let (mut removed, mut next) = (0, Some(None));
     while let Some(after) = next {
-        let page = in_effect(to, table, after).await?;
+        let page = page_of_target(to, table, after).await?;
         let there = from.has(&page.items).await?;
         let gone = page.items.into_iter().zip(there);
         let gone: Vec<Item> = gone.filter_map(|(it, has)| (!has).then_some(it)).collect();

@@ -281,7 +281,6 @@ const ORDERS: &[Order] = &[
         &[
             "copy: plan",
             "copy: time of a seal",
-            "copy: plan is entered",
             "copy: plan is closing",
             "copy: next serial",
             "copy: seal of a bucket",

@@ -147,7 +147,6 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("copy: batch", "UPDATE campaign SET revision = ?, number"),
     Step::of("copy: plan", "UPDATE partition_plan USING TIMESTAMP ? SET bucket_bits"),
     Step::of("copy: time of a seal", "UPDATE partition_plan USING TIMESTAMP ? SET seal_after"),
-    Step::of("copy: plan is entered", "UPDATE partition_plan USING TIMESTAMP ? SET entered"),
     Step::of("copy: plan is closing", "UPDATE partition_plan USING TIMESTAMP ? SET closing"),
     Step::of("copy: seal of a bucket", "UPDATE coupon USING TIMESTAMP ? SET sealed"),
     Step::of("copy: rows of a bucket are deleted", DELETE).has(&["code >= ''"]),

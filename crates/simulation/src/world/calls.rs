@@ -9,7 +9,7 @@ use coupon::ids::{Actor, OperationId};
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{Applied, HotError, HotStore};
+use hot::{Applied, CouponSnapshot, HotError, HotStore};
 use router::{Directory, Found};
 
 use super::machine::Machine;
@@ -128,7 +128,9 @@ async fn answer(machine: &Machine, asked: Asked, operation: OperationId) -> Told
             let found = Found::Shared { campaign };
             machine.hot.apply(&found, change).await.map(|it| Told::Applied(Box::new(it)))
         }
-        Asked::Read { code } => read(machine, &code).await,
+        Asked::Read { code } => {
+            coupon_of(machine, &code).await.map(|it| Told::Read(it.map(Box::new)))
+        }
         Asked::Import { campaign, batch, lines } => {
             let run = ImportRun { actor: Actor::new("admin:import"), operation, at: machine.now() };
             machine.hot.import(&campaign, &batch, lines, run).await.map(Told::Imported)
@@ -146,12 +148,15 @@ async fn changed(machine: &Machine, code: &Code, change: Change) -> Result<Told,
     Ok(Told::Applied(Box::new(applied)))
 }
 
-async fn read(machine: &Machine, code: &Code) -> Result<Told, HotError> {
-    let snapshot = match find(machine, code).await? {
-        Some(Found::Coupon(address)) => machine.hot.read(&address).await?,
-        Some(Found::Shared { .. }) | None => None,
-    };
-    Ok(Told::Read(snapshot.map(Box::new)))
+/// The coupon of a code, wherever it is.
+pub(super) async fn coupon_of(
+    machine: &Machine,
+    code: &Code,
+) -> Result<Option<CouponSnapshot>, HotError> {
+    match find(machine, code).await? {
+        Some(Found::Coupon(address)) => machine.hot.read(&address).await,
+        Some(Found::Shared { .. }) | None => Ok(None),
+    }
 }
 
 async fn find(machine: &Machine, code: &Code) -> Result<Option<Found>, HotError> {

@@ -1,5 +1,7 @@
 //! A live copy into a second cluster, stopped and resumed while callers ask.
 
+mod source;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +9,7 @@ use hot::inventory::{CopyError, compare, copy};
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
+use self::source::Source;
 use super::World;
 use super::machine::{Machine, Site};
 use super::slots::some_machine;
@@ -70,7 +73,8 @@ pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng)
             stops_soon(&to, &mut of_stops, stop);
         }
         let limit = Duration::from_millis(rng.between(1, PASS_MS));
-        let pass = timeout(limit, copy(from.hot.as_ref(), to.hot.as_ref(), |_, _| {}));
+        let source = Source(Arc::clone(&from));
+        let pass = timeout(limit, copy(&source, to.hot.as_ref(), |_, _| {}));
         match from.life.alive(pass).await {
             Some(Ok(Ok(_))) => world.trace.reached("a pass of a copy ended"),
             // What a stopped pass had sent may arrive while the next one runs.
@@ -82,10 +86,11 @@ pub(crate) async fn copies(world: Arc<World>, target: Arc<Target>, mut rng: Rng)
 }
 
 /// Copies the rest from a source on which nobody works, and compares both.
-pub(crate) async fn ends(world: &World, target: &Target, from: &Machine) {
+pub(crate) async fn ends(world: &World, target: &Target, from: &Arc<Machine>) {
     let mut rng = world.plan.rng("stops of the last passes");
     let is_stopped = world.plan.faults.stopped_at_step > 0;
     let mut stops = if is_stopped { rng.below(STOPS_MAX + 1) } else { 0 };
+    let source = Source(Arc::clone(from));
     let (mut last, mut passes) = (String::new(), 0);
     for _ in 0..PASSES_MAX {
         let Some(to) = target.machine().await else { break };
@@ -95,7 +100,7 @@ pub(crate) async fn ends(world: &World, target: &Target, from: &Machine) {
             stops_soon(&to, &mut rng, Stop::Kill);
         }
         // A pass that was stopped is ended, and a whole one follows.
-        match to.life.alive(copy(from.hot.as_ref(), to.hot.as_ref(), |_, _| {})).await {
+        match to.life.alive(copy(&source, to.hot.as_ref(), |_, _| {})).await {
             Some(Ok(_)) => passes += 1,
             Some(Err(error)) => last = error.to_string(),
             None => passes = 0,
@@ -111,7 +116,7 @@ pub(crate) async fn ends(world: &World, target: &Target, from: &Machine) {
     if passes < 2 {
         return world.find(format!("copy: it does not end: {last}"));
     }
-    match compare(from.hot.as_ref(), to.hot.as_ref(), |_, _| {}).await {
+    match compare(&source, to.hot.as_ref(), |_, _| {}).await {
         Ok(all) => {
             for differs in all.iter().filter(|it| !it.is_same()) {
                 world.find(format!("copy: both clusters differ: {differs:?}"));

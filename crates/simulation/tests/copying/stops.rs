@@ -1,27 +1,59 @@
-//! A store in front of another one: it hands out small pages, and gives up after so many writes.
+//! A source that gives small pages, and a target that gives up after so many writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use hot::inventory::{Importer, Inventory, Item, Page, Pass, Reading, Table};
+use hot::inventory::{CopySource, Importer, Inventory, Item, Page, Pass, Table};
 use hot::{Fact, Facts, HotError};
+
+/// Pages of so many items at most.
+pub(crate) struct SmallPages {
+    pub(crate) inner: Arc<dyn CopySource>,
+    pub(crate) items: usize,
+}
+
+#[async_trait]
+impl Facts for SmallPages {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
+        self.inner.fact(fact).await
+    }
+
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool, HotError> {
+        self.inner.set_fact(fact, seen, next).await
+    }
+}
+
+#[async_trait]
+impl CopySource for SmallPages {
+    async fn page_to_copy(
+        &self,
+        of: Table,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page, HotError> {
+        self.inner.page_to_copy(of, after, limit.min(self.items)).await
+    }
+
+    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
+        self.inner.has(items).await
+    }
+}
 
 pub(crate) struct Stops {
     inner: Arc<dyn Importer>,
-    page: usize,
     left: AtomicUsize,
 }
 
 impl Stops {
-    /// Pages of `page` items at most.
-    pub(crate) fn never(inner: Arc<dyn Importer>, page: usize) -> Stops {
-        Stops { inner, page, left: usize::MAX.into() }
-    }
-
     /// Writes `writes` times, and then no more.
     pub(crate) fn after(inner: Arc<dyn Importer>, writes: usize) -> Stops {
-        Stops { inner, page: usize::MAX, left: writes.into() }
+        Stops { inner, left: writes.into() }
     }
 
     fn writes(&self) -> Result<(), HotError> {
@@ -50,18 +82,8 @@ impl Facts for Stops {
 
 #[async_trait]
 impl Inventory for Stops {
-    async fn page(
-        &self,
-        of: Table,
-        reading: Reading,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Page, HotError> {
-        self.inner.page(of, reading, after, limit.min(self.page)).await
-    }
-
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
-        self.inner.has(items).await
+    async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page, HotError> {
+        self.inner.page(of, after, limit).await
     }
 }
 

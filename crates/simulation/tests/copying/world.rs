@@ -1,4 +1,5 @@
-//! A store with something of everything in it, and what has to be so wherever it has moved.
+//! A data folder with something of everything in it, and what has to be so on the cluster that it was
+//! copied to.
 
 use std::collections::HashSet;
 
@@ -19,16 +20,7 @@ use hot_conformance::kit::{
 
 const SOLD_OUT: Said = Said::Refused(Refusal::SoldOut);
 
-/// What a store is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
-    File,
-    /// There a partition is over only when those from which coupons were moved to it are.
-    Cluster,
-}
-
 pub(crate) struct World {
-    on: On,
     /// Three each; of its forty some are gone in every way.
     campaign: Campaign,
     codes: Vec<Code>,
@@ -39,7 +31,7 @@ pub(crate) struct World {
     closed: Campaign,
     archived_markers: Vec<Code>,
     /// Extended by a week, to a partition that is over.
-    over: Option<Code>,
+    over: Code,
     bearer: Campaign,
     papers: Vec<Code>,
     word: Code,
@@ -51,7 +43,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn made(kit: &Kit, on: On) -> World {
+    pub(crate) async fn made(kit: &Kit) -> World {
         let campaign = Campaign {
             per_user_limit: Some(3),
             metadata: Some("{\"worth\":\"5\"}".into()),
@@ -87,10 +79,7 @@ impl World {
         }
         assert_eq!(kit.archive_closed(closed.expiry_day(), NOW).await, 3);
 
-        let over = match on {
-            On::File => Some(a_partition_that_is_over(kit).await),
-            On::Cluster => None,
-        };
+        let over = a_partition_that_is_over(kit).await;
 
         let bearer = Campaign { handout: Handout::Bearer, per_user_limit: Some(1), ..kit.draft() };
         let papers = kit.stocked(&bearer, 6).await;
@@ -127,6 +116,8 @@ impl World {
         lines.extend((0..12).map(|_| kit.line(&import, &kit.code(), ImportedState::Available)));
         kit.import(&import, &batch, lines.clone()).await;
         kit.done(&lines[19].code, extend_days(&import, 3)).await;
+        // A claim names it, and on a cluster nothing forwards from its first partition.
+        kit.done(&lines[4].code, extend_days(&import, 3)).await;
         let rejected = (1..=12).map(|line| RejectedLine {
             line,
             text: "?".into(),
@@ -140,13 +131,12 @@ impl World {
         assert!(kit.hot.create_account(account.clone(), NOW).await.unwrap());
 
         let mut seen = Vec::new();
-        let all = codes.iter().chain(&archived_markers).chain(&papers).chain(&over);
+        let all = codes.iter().chain(&archived_markers).chain(&papers).chain([&over]);
         for code in all.chain(lines.iter().map(|line| &line.code)) {
             seen.push(kit.coupon(code).await);
         }
         kit.is_sound().await;
         World {
-            on,
             campaign,
             codes,
             paused,
@@ -167,16 +157,13 @@ impl World {
     }
 
     /// The store that it was copied to goes on where the other has ended.
-    ///
-    /// `untouched` is the place of a coupon of the closed campaign: cold keeps what becomes of it,
-    /// so that each store needs another.
-    pub(crate) async fn goes_on(&self, kit: &Kit, untouched: usize) {
+    pub(crate) async fn goes_on(&self, kit: &Kit) {
         kit.is_sound().await;
         for coupon in &self.seen {
             assert_eq!(&kit.coupon(coupon.code()).await, coupon, "as it was");
         }
         self.old_answers(kit).await;
-        self.cold_ones(kit, &self.archived_markers[untouched]).await;
+        self.cold_ones(kit, &self.archived_markers[3]).await;
         self.imports(kit).await;
         self.papers_and_words(kit).await;
         let here = kit.hot.account_of_login(&self.account.login_id).await.unwrap();
@@ -229,9 +216,7 @@ impl World {
             is_spent_in_cold(kit, code).await;
         }
         // It is looked for on its home, which is open.
-        if let Some(over) = &self.over {
-            is_spent_in_cold(kit, over).await;
-        }
+        is_spent_in_cold(kit, &self.over).await;
         // What is left of that campaign is closed as before.
         let user = kit.user("closed");
         kit.done(next, give(&user, None)).await;
@@ -308,9 +293,10 @@ impl World {
         kit.done(&held, release("992")).await;
         kit.done(&held, revoke(ann)).await;
         // To a partition that is over when it is copied: nothing there says where it was before.
-        let days = if self.on == On::File { 11 } else { 10 };
-        kit.done(&self.codes[32], extend_days(campaign, days)).await;
+        kit.done(&self.codes[32], extend_days(campaign, 11)).await;
         kit.done(&self.lines[19].code, extend_days(&self.import, 6)).await;
+        // One that a claim names moves: on a cluster the claim must name its later partition.
+        kit.done(&self.codes[31], extend_days(campaign, 7)).await;
         let user = kit.user("later");
         kit.issued(campaign, &user, "l").await;
         kit.issued(&self.import, &user, "l").await;

@@ -2,7 +2,7 @@
 
 use coupon::campaign::{Campaign, ImportCounts};
 use hot::HotError;
-use hot::inventory::{BatchItem, CampaignItem, Importer, Inventory, Item, Pass, Reading, Table};
+use hot::inventory::{BatchItem, CampaignItem, Importer, Inventory, Item, Pass, Table};
 use hot_cql::CqlHot;
 
 use super::stage::{Stage, Sweep, patiently};
@@ -63,7 +63,7 @@ pub(crate) async fn campaign_step_by_step(stage: &Stage) {
             // What it had sent has arrived meanwhile.
             again(scene).await;
         }
-        let page = second.page(Table::Campaigns, Reading::InEffect, None, usize::MAX).await;
+        let page = second.page(Table::Campaigns, None, usize::MAX).await;
         let id = &scene.items[1].terms.id;
         let is_it = |item: &Item| matches!(item, Item::Campaign(it) if it.terms.id == *id);
         let found = page.unwrap().items.into_iter().find(is_it);

@@ -5,91 +5,99 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cold::Patience;
 use cql_session::{BadKeyspaceAddress, KeyspaceAddress};
 use engine::ColdArchive;
-use hot::inventory::Importer;
-use hot::{Archive, HotStore};
+use hot::Archive;
 use hot_cql::CqlHot;
-use hot_sqlite::{Options, SqliteHot};
+use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 
 use crate::cql::{self, Waiting};
 use crate::failure::CliError;
 use crate::keys::Keys;
 use crate::settings::{Cold, Origin, Settings};
-use crate::{files, open, serve};
+use crate::{open, serve};
 
-/// Longest write: the last step of a copy to a folder counts every row in one transaction.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(3_600);
-
+/// The data folder that is copied, as `sqlite:FOLDER`. It has the keys that mint and open the codes
+/// of both stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum StoreAddress {
-    Folder(PathBuf),
-    Cql(KeyspaceAddress),
-}
+pub(super) struct SourceFolder(PathBuf);
 
-impl FromStr for StoreAddress {
+impl FromStr for SourceFolder {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<StoreAddress, String> {
+    fn from_str(text: &str) -> Result<SourceFolder, String> {
         match text.strip_prefix("sqlite:") {
             Some("") => Err("sqlite: names no folder, want sqlite:FOLDER".to_owned()),
-            Some(folder) => Ok(StoreAddress::Folder(folder.into())),
-            None if text.starts_with("cql://") => text
-                .parse()
-                .map(StoreAddress::Cql)
-                .map_err(|error: BadKeyspaceAddress| error.to_string()),
-            None => Err(format!("it is {text:?}, want sqlite:FOLDER or cql://HOST:PORT/KEYSPACE")),
+            Some(folder) => Ok(SourceFolder(folder.into())),
+            None if text.starts_with("cql://") => Err(
+                "a cluster is not copied, want sqlite:FOLDER: to go back to a data folder, restore \
+                 its backup, or open it again with --lift if nothing was written to the cluster"
+                    .to_owned(),
+            ),
+            None => Err(format!("it is {text:?}, want sqlite:FOLDER")),
         }
     }
 }
 
-impl fmt::Display for StoreAddress {
+impl fmt::Display for SourceFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StoreAddress::Folder(folder) => write!(f, "sqlite:{}", folder.display()),
-            StoreAddress::Cql(target) => target.fmt(f),
+        write!(f, "sqlite:{}", self.0.display())
+    }
+}
+
+/// Reads the address of a target.
+pub(super) fn target(text: &str) -> Result<KeyspaceAddress, String> {
+    match text {
+        text if text.starts_with("cql://") => {
+            text.parse().map_err(|error: BadKeyspaceAddress| error.to_string())
+        }
+        text if text.starts_with("sqlite:") => Err(
+            "a copy goes only to a cluster, want cql://HOST:PORT,HOST:PORT/KEYSPACE: to move a \
+             data folder, use `couponry backup` and `couponry restore`"
+                .to_owned(),
+        ),
+        text => Err(format!("it is {text:?}, want cql://HOST:PORT,HOST:PORT/KEYSPACE")),
+    }
+}
+
+/// The data folder, open.
+pub(super) struct Source {
+    pub(super) store: SqliteHot,
+    pub(super) keys: Keys,
+    /// The cold tier of both stores.
+    pub(super) archive: Arc<dyn Archive>,
+    /// Keeps `serve` from the folder.
+    _lock: Option<File>,
+}
+
+impl SourceFolder {
+    pub(super) fn must_have_data(&self) -> Result<(), CliError> {
+        open::must_not_be_half_restored(&self.0)?;
+        match self.0.join(FILE_NAME).exists() {
+            true => Ok(()),
+            false => Err(open::no_data(&self.0)),
         }
     }
-}
 
-pub(super) enum Store {
-    File {
-        store: Arc<SqliteHot>,
-        /// Keeps `serve` from the folder.
-        _lock: Option<File>,
-    },
-    Cql(Arc<CqlHot>),
-}
-
-impl Store {
-    pub(super) fn importer(&self) -> &dyn Importer {
-        match self {
-            Store::File { store, .. } => store.as_ref(),
-            Store::Cql(store) => store.as_ref(),
-        }
-    }
-
-    pub(super) fn hot(&self) -> &dyn HotStore {
-        match self {
-            Store::File { store, .. } => store.as_ref(),
-            Store::Cql(store) => store.as_ref(),
-        }
+    /// Locks the folder against `serve` unless `beside_serve`.
+    pub(super) fn open(&self, settings: &Settings, beside_serve: bool) -> Result<Source, CliError> {
+        let keys = Keys::load(&self.0)?;
+        let archive = archive(settings, &self.0)?;
+        let lock = match beside_serve {
+            true => None,
+            false => Some(serve::only_one(&self.0)?),
+        };
+        let free_min_bytes = settings.free_min_mib.value << 20;
+        let options = Options { free_min_bytes, ..Options::default() };
+        let store = SqliteHot::open(&self.0, keys.ring(), Arc::clone(&archive), options);
+        let store = store.map_err(|error| CliError::new(error.to_string()))?;
+        Ok(Source { store, keys, archive, _lock: lock })
     }
 }
 
-/// The folder whose keys mint and open the codes of both stores.
-pub(super) fn home(settings: &Settings, source: &StoreAddress) -> PathBuf {
-    match source {
-        StoreAddress::Folder(folder) => folder.clone(),
-        StoreAddress::Cql(_) => settings.data.value.clone(),
-    }
-}
-
-/// The cold tier of both stores.
-pub(super) fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, CliError> {
+fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archive>, CliError> {
     let mut settings = settings.clone();
     if settings.cold.origin == Origin::Default {
         settings.cold.value = Cold::Folder(home.join("cold"));
@@ -97,36 +105,17 @@ pub(super) fn archive(settings: &Settings, home: &Path) -> Result<Arc<dyn Archiv
     Ok(Arc::new(ColdArchive(open::cold(&settings, Patience::Work)?)))
 }
 
-/// A folder is locked against `serve` unless `beside_serve`.
-pub(super) async fn opened(
+/// Opens the cluster with the keys and the cold tier of the source.
+pub(super) async fn open_target(
     settings: &Settings,
-    address: &StoreAddress,
-    keys: &Keys,
-    archive: Arc<dyn Archive>,
-    beside_serve: bool,
-) -> Result<Store, CliError> {
-    match address {
-        StoreAddress::Folder(folder) => {
-            files::private_folder(folder)?;
-            let lock = match beside_serve {
-                true => None,
-                false => Some(serve::only_one(folder)?),
-            };
-            let free_min_bytes = settings.free_min_mib.value << 20;
-            let options =
-                Options { free_min_bytes, write_timeout: WRITE_TIMEOUT, ..Options::default() };
-            let store = SqliteHot::open(folder, keys.ring(), archive, options);
-            let store = store.map_err(|error| CliError::new(error.to_string()))?;
-            Ok(Store::File { store: Arc::new(store), _lock: lock })
-        }
-        StoreAddress::Cql(target) => {
-            let attempt = async || {
-                cql::connect(settings, target, keys.code_keys(), Arc::clone(&archive)).await
-            };
-            let cql = cql::patiently(target, Waiting::Command, attempt).await?;
-            Ok(Store::Cql(cql.store))
-        }
-    }
+    target: &KeyspaceAddress,
+    source: &Source,
+) -> Result<Arc<CqlHot>, CliError> {
+    let attempt = async || {
+        let (keys, archive) = (source.keys.code_keys(), Arc::clone(&source.archive));
+        cql::connect(settings, target, keys, archive).await
+    };
+    Ok(cql::patiently(target, Waiting::Command, attempt).await?.store)
 }
 
 #[cfg(test)]
@@ -135,16 +124,24 @@ mod tests {
 
     #[test]
     fn addresses() {
+        let source = |text: &str| text.parse::<SourceFolder>().map(|folder| folder.to_string());
+        let target = |text: &str| target(text).map(|address| address.to_string());
         let rows = [
-            ("a folder", "sqlite:./data", Some("sqlite:./data")),
-            ("a cluster", "cql://db/shop", Some("cql://db:9042/shop")),
-            ("no folder", "sqlite:", None),
-            ("no keyspace", "cql://db", None),
-            ("something else", "redis://db", None),
+            ("a folder", source("sqlite:./data"), Ok("sqlite:./data")),
+            ("no folder", source("sqlite:"), Err("want sqlite:FOLDER")),
+            ("something else", source("redis://db"), Err("want sqlite:FOLDER")),
+            ("from a cluster", source("cql://db/shop"), Err("restore its backup")),
+            ("a cluster", target("cql://db/shop"), Ok("cql://db:9042/shop")),
+            ("no keyspace", target("cql://db"), Err("keyspace")),
+            ("another engine", target("redis://db"), Err("want cql://HOST:PORT")),
+            ("to a folder", target("sqlite:./data"), Err("`couponry backup`")),
         ];
-        for (name, text, want) in rows {
-            let address = text.parse::<StoreAddress>().ok().map(|address| address.to_string());
-            assert_eq!(address.as_deref(), want, "{name}");
+        for (name, found, want) in rows {
+            match (&found, want) {
+                (Ok(address), Ok(want)) => assert_eq!(address, want, "{name}"),
+                (Err(why), Err(want)) => assert!(why.contains(want), "{name}: {why}"),
+                (_, want) => panic!("{name}: {found:?}, want {want:?}"),
+            }
         }
     }
 }

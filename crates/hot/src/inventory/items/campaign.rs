@@ -11,8 +11,6 @@ use coupon::time::{Day, Millis};
 pub struct PartitionItem {
     /// The day.
     pub day: Day,
-    /// How many bits name a bucket, where the store uses buckets.
-    pub bits: Option<u8>,
     /// The partition may be sealed after this instant.
     pub seal_after: Millis,
     /// Whether no coupon may come to it any more.
@@ -25,8 +23,6 @@ pub struct PartitionItem {
     pub emptied: bool,
     /// Serials below this one are taken.
     pub next_serial: u64,
-    /// Partitions from which coupons were moved here, where the store knows.
-    pub entered: Vec<Day>,
 }
 
 /// A campaign. Counts are issued, redeemed, void.
