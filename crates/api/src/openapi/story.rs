@@ -20,15 +20,11 @@ pub(super) fn add(document: &mut Value) {
 
 fn example(story: &Value, name: &str) -> Value {
     let later = |what: &str, then: &str| but(&story[what], &story[format!("{what}, {then}")]);
-    let feed_event =
-        || but(&story["FeedEvent"], &json!({"coupon": story["FeedCoupon"], "change": null}));
-    let changes = || json!({"changes": [story["FieldChange"]]});
-    let counts_of_time = || but(&story["CountsOfTime"], &json!({"refused": [story["Refused"]]}));
-    let webhook = || but(&story["Webhook"], &json!({"secrets": [story["SecretTimes"]]}));
-    let campaign_of_coupon =
-        || json!({"name": story["Campaign"]["name"], "metadata": story["Campaign"]["metadata"]});
-    let listed = || but(&story["Coupon"], &json!({"campaign": campaign_of_coupon()}));
-    let page = |of: &str| json!({"data": [story[of]], "next_cursor": null});
+    let with = |changes: Value| but(&story[name], &changes);
+    let of = |other: &str| example(story, other);
+    if let Some(item) = name.strip_prefix("List_") {
+        return json!({"data": [of(item)], "next_cursor": null});
+    }
     match name {
         "BatchOrDryRun" => story["Batch"].clone(),
         "CouponWithEvents" => {
@@ -38,39 +34,31 @@ fn example(story: &Value, name: &str) -> Value {
         "CancelledRedemption" => json!({
             "redemption": later("Redemption", "cancelled"), "coupon": later("Coupon", "cancelled"),
         }),
-        "Hold" => but(&story["Hold"], &json!({"coupon": later("Coupon", "held")})),
+        "Hold" => with(json!({"coupon": later("Coupon", "held")})),
         "Check" => json!({
             "redeemable": true, "refusal": null,
             "coupon": story["Coupon"], "campaign": story["Campaign"],
         }),
         "ImportDryRun" => {
             let (rejected, parsed) = (&story["RejectedLine"], &story["ParsedLine"]);
-            let lines = json!({"rejected_lines": [rejected], "parsed_lines": [parsed]});
-            but(&story["ImportDryRun"], &lines)
+            with(json!({"rejected_lines": [rejected], "parsed_lines": [parsed]}))
         }
-        "CountsOfTime" => counts_of_time(),
-        "Counts" => json!({"time_zone": "Asia/Seoul", "data": [counts_of_time()]}),
+        "CountsOfTime" => with(json!({"refused": [story["Refused"]]})),
+        "Counts" => json!({"time_zone": "Asia/Seoul", "data": [of("CountsOfTime")]}),
         "Attempts" => json!({"data": [story["Attempt"]], "next_cursor": null, "dropped": 0}),
-        "FeedEvent" => feed_event(),
-        "FeedChange" => but(&story["FeedChange"], &changes()),
-        "AuditEntry" => but(&story["AuditEntry"], &changes()),
-        "List_AuditEntry" => json!({
-            "data": [but(&story["AuditEntry"], &changes())], "next_cursor": null,
-        }),
+        "FeedEvent" => with(json!({"coupon": story["FeedCoupon"], "change": null})),
+        "FeedChange" | "AuditEntry" => with(json!({"changes": [story["FieldChange"]]})),
         "Events" => json!({
-            "data": [feed_event()], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
+            "data": [of("FeedEvent")], "next_cursor": story["FeedEvent"]["cursor"], "has_more": false,
         }),
-        "CouponCampaign" => campaign_of_coupon(),
-        "ListedCoupon" => listed(),
-        "List_ListedCoupon" => json!({"data": [listed()], "next_cursor": null}),
-        "List_Campaign" => page("Campaign"),
-        "List_Batch" => page("Batch"),
-        "Webhook" => webhook(),
-        "List_Webhook" => json!({"data": [webhook()], "next_cursor": null}),
-        "List_Delivery" => page("Delivery"),
-        "List_Redemption" => page("Redemption"),
+        "CouponCampaign" => {
+            let campaign = &story["Campaign"];
+            json!({"name": campaign["name"], "metadata": campaign["metadata"]})
+        }
+        "ListedCoupon" => but(&story["Coupon"], &json!({"campaign": of("CouponCampaign")})),
+        "Webhook" => with(json!({"secrets": [story["SecretTimes"]]})),
         "Problem" => problem(&later("Coupon", "redeemed")),
-        "Ready" => but(&story["Ready"], &json!({"version": env!("CARGO_PKG_VERSION")})),
+        "Ready" => with(json!({"version": env!("CARGO_PKG_VERSION")})),
         name => story[name].clone(),
     }
 }

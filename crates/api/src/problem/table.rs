@@ -117,46 +117,36 @@ problems! {
 }
 
 macro_rules! codes {
-    ($($name:ident),* $(,)?) => { &[$(Code::$name),*] };
+    ($($name:ident)*) => { &[$(Code::$name),*] };
 }
 
 /// Of every operation that reads the store; the groups below likewise.
-const READ: &[Code] = codes![StoreDamaged, StoreUnavailable, Internal];
+const READ: &[Code] = codes![StoreDamaged StoreUnavailable Internal];
 
-const WRITE: &[Code] =
-    codes![Overloaded, StoreDamaged, StoreFull, StoreUnavailable, OutcomeUnknown, Internal];
+const WRITE: &[Code] = codes![
+    Overloaded StoreDamaged StoreFull StoreUnavailable OutcomeUnknown Internal
+];
 
-const TOKEN: &[Code] = codes![Unauthenticated, Forbidden];
+const TOKEN: &[Code] = codes![Unauthenticated Forbidden];
 
 /// Every operation that has a JSON body.
-const BODY: &[Code] = codes![Invalid, Timeout, TooLarge, UnsupportedMediaType];
+const BODY: &[Code] = codes![Invalid Timeout TooLarge UnsupportedMediaType];
 
 /// Every operation that may meet an archived coupon.
-const COLD: &[Code] = codes![NotFound, ColdUnavailable];
+const COLD: &[Code] = codes![NotFound ColdUnavailable];
 
 /// Every operation about a coupon whose code a caller may guess.
-const CODE: &[Code] = codes![NotFound, ColdUnavailable, TooMany];
+const CODE: &[Code] = codes![NotFound ColdUnavailable TooMany];
 
 /// Refusals of redeem and hold.
 const REDEEM: &[Code] = codes![
-    NotIssued,
-    AlreadyIssued,
-    AlreadyRedeemed,
-    RedemptionCancelled,
-    Voided,
-    Held,
-    NotStarted,
-    Expired,
-    Paused,
-    HistoryFull,
-    SoldOut,
-    LimitPerUser,
-    IssueClosed
+    NotIssued AlreadyIssued AlreadyRedeemed RedemptionCancelled Voided Held NotStarted Expired
+    Paused HistoryFull SoldOut LimitPerUser IssueClosed
 ];
 
 /// Makes [`ANSWERED`] out of rows: an operation, and what it answers, as groups and as single codes in brackets.
 macro_rules! answered {
-    (@group [$($name:ident)*]) => { codes![$($name),*] };
+    (@group [$($name:ident)*]) => { codes![$($name)*] };
     (@group $group:ident) => { $group };
     ($($operation:ident($($group:tt)*))*) => {
         &[$((stringify!($operation), &[$(answered!(@group $group)),*])),*]
@@ -247,14 +237,8 @@ mod tests {
             assert_eq!(hints.0.is_some(), hints.1.is_some_and(is_korean), "{}", code.as_str());
         }
         let console = include_str!("../../../console/src/text/words.rs");
-        let both = codes![
-            Invalid,
-            StoreFull,
-            StoreUnavailable,
-            StoreDamaged,
-            ColdUnavailable,
-            OutcomeUnknown
-        ];
+        let both =
+            codes![Invalid StoreFull StoreUnavailable StoreDamaged ColdUnavailable OutcomeUnknown];
         for code in both {
             let said = format!("\"{}\";", code.title_in(Lang::Ko));
             assert!(console.contains(&said), "the console says {} otherwise", code.as_str());
