@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Kind, Schema};
 
 /// What the store puts together from parts.
-pub(crate) const COMPOSED: [&str; 18] = [
+pub(crate) const COMPOSED: [&str; 15] = [
     "SELECT expiry_day, bucket, code, sealed, version, hold, events FROM coupon \
      WHERE expiry_day = ? AND bucket = ? AND code = ?",
     "SELECT code FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ?",
@@ -16,14 +16,10 @@ pub(crate) const COMPOSED: [&str; 18] = [
     "SELECT expiry_day, bucket_bits, entered FROM partition_plan WHERE expiry_day = ?",
     "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? AND first <= ? LIMIT 1",
     "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1",
-    "SELECT token(replaced) AS at_token, replaced FROM replacement WHERE token(replaced) > ? \
-     LIMIT ?",
-    "SELECT token(replaced) AS at_token, replaced FROM replacement WHERE replaced = ?",
     "SELECT token(code) AS at_token, code FROM directory WHERE token(code) > ? LIMIT ?",
     "SELECT token(code) AS at_token, code FROM directory WHERE code = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET bucket_bits = ? WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET seal_after = ? WHERE expiry_day = ?",
-    "UPDATE partition_plan USING TIMESTAMP ? SET entered = entered + ? WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET closing = true WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET sealed = true WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET archive_commit = ? WHERE expiry_day = ?",
@@ -31,10 +27,9 @@ pub(crate) const COMPOSED: [&str; 18] = [
 ];
 
 /// Parts that another part follows.
-const BEGINNINGS: [&str; 4] = [
+const BEGINNINGS: [&str; 3] = [
     "FROM coupon WHERE expiry_day = ? AND ",
     "UPDATE partition_plan USING TIMESTAMP ? SET ",
-    "FROM replacement ",
     "FROM directory ",
 ];
 
