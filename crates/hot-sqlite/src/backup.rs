@@ -11,7 +11,7 @@ use std::fs::File;
 use std::path::Path;
 
 pub use self::folder::{BackupDraft, delete};
-pub use self::restore::{Beside, make_ready, put_back};
+pub use self::restore::{Beside, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;

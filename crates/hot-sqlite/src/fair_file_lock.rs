@@ -11,6 +11,9 @@ use std::path::Path;
 
 use crate::private_files::create_private;
 
+/// The lock file that is made before the store is.
+pub(crate) const QUEUE: &str = "hot.turn";
+
 pub(crate) struct FairFileLock {
     /// A process holds this while it waits for `write`: it is the next to write.
     queue: File,
@@ -28,7 +31,7 @@ impl FairFileLock {
             create_private(&path)?;
             OpenOptions::new().write(true).open(path)
         };
-        Ok(FairFileLock { queue: open("hot.turn")?, write: open("hot.write")? })
+        Ok(FairFileLock { queue: open(QUEUE)?, write: open("hot.write")? })
     }
 
     /// Waits for the lock, without a time limit: callers have their own.

@@ -127,6 +127,11 @@ pub struct SqliteHot {
     orders: DayOrders,
 }
 
+/// Whether a process has opened the store in `folder`. If not, another tool has put the file there.
+pub fn was_opened(folder: &Path) -> bool {
+    folder.join(fair_file_lock::QUEUE).exists()
+}
+
 impl SqliteHot {
     /// Opens the store in `folder`, or makes it there. `keys` mint its codes; `archive` has the
     /// coupons that were archived.
@@ -148,6 +153,8 @@ impl SqliteHot {
             Some(conn) => conn,
             None => {
                 let _held = file_lock.enter().map_err(file_error)?;
+                // First the name of the lock: by it `was_opened` tells a store from a file of others.
+                private_files::sync_folder(folder).map_err(file_error)?;
                 schema::open_or_make(&path)?
             }
         };

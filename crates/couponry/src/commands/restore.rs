@@ -1,18 +1,20 @@
 //! `couponry restore`: turns a backup into the data again, together with the cold tier of today.
 
+mod adopted;
 mod folder;
 mod question;
 mod reconcile;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use cold::{ColdStore, Patience};
 use compactor::{CompactError, StoreMismatch, check_pairing};
 use engine::{Clock, SystemClock};
 use hot::audit::{AuditEntry, AuditEvent, AuditKind, given};
 use hot::{ColdMark, HotStore, Reconciled};
 use hot_sqlite::FILE_NAME;
+use hot_sqlite::backup::make_ready;
 
 use crate::compaction::{self, Alone};
 use crate::cql::{NotOpen, Waiting};
@@ -34,36 +36,50 @@ use crate::{files, open, output, serve};
 /// Skips 17 billion serials of each expiry day, so codes that were minted after the backup are not
 /// minted again, unless more were minted for one day.
 ///
+/// With --adopt, does the same with the store that another tool has put into the data folder: Litestream, or a
+/// snapshot of a disk. Put the folder `keys` there first. Says when the newest event of the store was, and asks.
+///
 /// Ends every session and one-time link of the console, and names the people who may sign in.
 ///
-/// Without DIR, does only the comparison, and ends sessions and links. Use this for a hot store that
+/// Without DIR and --adopt, does only the comparison, and ends sessions and links. Use this for a hot store that
 /// you restored in another way, such as a snapshot of a cluster. It compares the coupons that were archived later than one day
 /// before the last archiving that the store knows of. This is enough if all tables of the snapshot
 /// were taken within one day, and `compact` has not run since you restored them. Otherwise use
 /// --everything. If the command is interrupted, run it again.
 #[derive(Args)]
-#[command(after_help = "\
+#[command(group(ArgGroup::new("copy").args(["folder", "adopt"])), after_help = "\
 Exit codes: 0 restored; 1 failed; 2 usage error; 3 some archived coupons belong to campaigns that
 the backup does not have: couponry cannot find them until you restore a later backup.
 
 Examples:
   couponry restore /backup/couponry-2026-12-01 --data ./couponry-data
   couponry restore /backup/couponry-2026-12-01 --replace --yes
+  couponry restore --adopt
   couponry restore
   couponry restore --everything")]
 pub(crate) struct RestoreArgs {
     /// Folder that `couponry backup` created
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Restore the store that another tool has put into the data folder
+    #[arg(long)]
+    adopt: bool,
     /// Replace existing data: move it to the folder replaced-TIME in the data folder
     #[arg(long, requires = "folder")]
     replace: bool,
     /// Restore without a question
-    #[arg(long, requires = "folder")]
+    #[arg(long, requires = "copy")]
     yes: bool,
     /// Compare the whole cold tier, which takes longer
     #[arg(long)]
     everything: bool,
+}
+
+impl RestoreArgs {
+    /// Whether the store is a copy that shows one moment, and was made ready.
+    fn is_one_moment(&self) -> bool {
+        self.folder.is_some() || self.adopt
+    }
 }
 
 pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended, CliError> {
@@ -75,25 +91,40 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         let folder = data.display();
         return Err(CliError::new(format!("a compaction works on {folder}: wait until it ends")));
     };
+    if data.join(FILE_NAME).exists() && !hot_sqlite::was_opened(data) {
+        // The question opens it, and then nothing else tells it from a store of ours.
+        adopted::begin(data)?;
+    }
     if let Some(from) = &args.folder {
         question::must_be_wanted(settings, from, args.yes).await?;
         // First: a store without its cold tier is refused, so a restore that is killed here is run again.
         folder::cold(settings, from).await?;
+        adopted::begin(data)?;
         folder::hot(data, from)?;
+    }
+    if args.adopt {
+        adopted::must_have_keys(data)?;
+        question::must_be_adopted(settings, args.yes).await?;
+        adopted::begin(data)?;
+        make_ready(&data.join(FILE_NAME)).map_err(CliError::of)?;
     }
     let cold = open::cold(settings, Patience::Work)?;
     let keys = Keys::load(data)?;
     let attempt = async || open::store(settings, &keys, &cold).await;
     let (store, hot) = open::patiently(settings, Waiting::Command, attempt).await?;
+    open::must_have_every_key(store.as_ref(), &keys).await.map_err(NotOpen::cli_error)?;
     let ended = brought_together(store.as_ref(), &cold, args).await;
     hot.flush().await;
+    if ended.is_ok() {
+        adopted::end(data)?;
+    }
     ended
 }
 
 fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> {
     let data = &settings.data.value;
     let Some(from) = &args.folder else {
-        return open::must_be_there(settings);
+        return adopted::may_begin(settings, args.adopt);
     };
     settings.must_be_sqlite(
         "a backup folder contains no cluster: restore the snapshot of the cluster, then run \
@@ -149,7 +180,7 @@ async fn brought_together(
         Err(CompactError::StoreMismatch(StoreMismatch::HotOlder { found, .. })) => Some(found),
         Err(error) => return Err(compaction::cli_error(error)),
     };
-    if args.folder.is_none() {
+    if !args.is_one_moment() {
         // The store was restored by other means and may not know the last codes that were minted,
         // archived or not.
         store.pass_over_serials().await?;

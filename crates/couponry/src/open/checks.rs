@@ -19,12 +19,21 @@ use crate::settings::{Hot, Settings};
 /// The folder inside the data folder where `restore` prepares a backup.
 pub(crate) const RESTORING: &str = "restoring";
 
+/// The file that is in the data folder while `restore` works on its store.
+pub(crate) const UNFINISHED: &str = "restore-unfinished";
+
 /// How often `serve` checks whether its store has moved.
 const MOVED_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
     let data = &settings.data.value;
     must_not_be_half_restored(data)?;
+    must_have_a_store(settings)
+}
+
+/// The same where a restore may have been interrupted.
+pub(crate) fn must_have_a_store(settings: &Settings) -> Result<(), CliError> {
+    let data = &settings.data.value;
     let (path, missing) = match settings.hot.value {
         Hot::Sqlite => (data.join(FILE_NAME), no_data(data)),
         Hot::Cql(_) => (data.join("keys"), no_keys(data)),
@@ -37,15 +46,19 @@ pub(crate) fn must_be_there(settings: &Settings) -> Result<(), CliError> {
 }
 
 /// Refuses a folder in which a restore was interrupted: a command could make a new store in it, or
-/// open the old one without its keys.
+/// open the old one without its keys. Refuses a store that only another tool has put there, too: it may
+/// be older than what its callers have seen.
 pub(crate) fn must_not_be_half_restored(data: &Path) -> Result<(), CliError> {
-    match data.join(RESTORING).exists() {
-        false => Ok(()),
-        true => Err(CliError::new(format!(
-            "a restore into {} was interrupted: run `couponry restore DIR --replace` again",
-            data.display()
-        ))),
-    }
+    let why = if data.join(RESTORING).exists() {
+        "a restore into it was interrupted: run `couponry restore DIR --replace` again"
+    } else if data.join(UNFINISHED).exists() {
+        "a restore into it was interrupted: run it again, or `couponry restore --adopt`"
+    } else if data.join(FILE_NAME).exists() && !hot_sqlite::was_opened(data) {
+        "another tool has put the store there: run `couponry restore --adopt`"
+    } else {
+        return Ok(());
+    };
+    Err(CliError::new(format!("{} cannot be used: {why}", data.display())))
 }
 
 /// Refuses a store that was copied to another one for good: a coupon could be spent in both.

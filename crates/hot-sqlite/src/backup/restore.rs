@@ -5,12 +5,13 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use coupon::time::Millis;
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 
 use super::shared::{copy_file, copy_folder, make, rename};
 use crate::private_files::sync_folder;
 use crate::reconcile;
-use crate::schema::{FILE_NAME, OpenError, in_transaction, open_or_make};
+use crate::schema::{FILE_NAME, OpenError, in_transaction, open_or_make, open_reader};
 use crate::txn::{Seen, Txn};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -42,6 +43,16 @@ pub fn make_ready(path: &Path) -> std::result::Result<(), OpenError> {
     // Closing copies the log into the file and removes the log.
     conn.close().map_err(|(_, error)| error)?;
     Ok(())
+}
+
+/// When the newest event of the store at `path` happened; `None` if it keeps none.
+///
+/// # Errors
+/// [`OpenError`], also for a store of an earlier release.
+pub fn newest_event(path: &Path) -> std::result::Result<Option<Millis>, OpenError> {
+    let newest = "SELECT (SELECT at FROM event ORDER BY number DESC LIMIT 1)";
+    let at: Option<i64> = open_reader(path)?.query_row(newest, [], |row| row.get(0))?;
+    Ok(at.map(Millis))
 }
 
 /// Copies the backup `from` to the folder `staging` in the folder `data`, and upgrades its store if

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cold::Patience;
+use coupon::calendar::format_instant;
+use hot_sqlite::backup::newest_event;
 use hot_sqlite::{FILE_NAME, is_current};
 
 use crate::commands::backup::Label;
@@ -14,7 +16,7 @@ use crate::open::{self, RESTORING};
 use crate::output::note;
 use crate::settings::Settings;
 
-const LOST: &str = "it loses what happened after the backup and was not archived; people who were \
+const LOST: &str = "it loses what happened after that copy and was not archived; people who were \
                     removed after it may sign in again, and old passwords are good again \
                     (docs/operations.md, What a restore loses)";
 
@@ -38,6 +40,31 @@ pub(super) async fn must_be_wanted(
         Err(why) => format!("cannot be compared: {why}"),
     };
     note(&format!("the store in {}, {present}", settings.data.value.display()));
+    must_be_answered(has_decided)
+}
+
+/// The same for the store in the data folder, which another tool has put there.
+///
+/// # Errors
+/// As [`must_be_wanted`].
+pub(super) async fn must_be_adopted(
+    settings: &Settings,
+    has_decided: bool,
+) -> Result<(), CliError> {
+    let data = &settings.data.value;
+    let (has, newest) = match present(settings).await {
+        Ok(Some(label)) => {
+            (label.to_string(), newest_event(&data.join(FILE_NAME)).map_err(CliError::of)?)
+        }
+        Ok(None) => return Err(open::no_data(data)),
+        Err(why) => (format!("cannot be counted: {why}"), None),
+    };
+    let newest = newest.map_or_else(|| "unknown".to_owned(), format_instant);
+    note(&format!("the copy in {}, {has}; its newest event: {newest}", data.display()));
+    must_be_answered(has_decided)
+}
+
+fn must_be_answered(has_decided: bool) -> Result<(), CliError> {
     note(LOST);
     if has_decided {
         return Ok(());

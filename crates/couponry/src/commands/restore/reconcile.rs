@@ -24,9 +24,9 @@ pub(super) async fn since(
     if args.everything {
         return Ok(everything);
     }
-    // A backup of ours shows one moment, so it has every archive commit that it names. The tables
-    // of another snapshot may show different moments.
-    if args.folder.is_some() {
+    // A copy of one moment has every archive commit that it names. The tables of another snapshot may
+    // show different moments.
+    if args.is_one_moment() {
         return Ok(Since::ArchiveCommits(store.archive_commits().await?.into_iter().collect()));
     }
     let Some(known) = store.cold_mark().await?.committed else { return Ok(everything) };
