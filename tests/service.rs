@@ -35,6 +35,7 @@ mod service {
     mod keys;
     mod kubernetes;
     mod laptop;
+    mod litestream;
     mod logs;
     mod monitoring;
     mod notify;

@@ -49,6 +49,10 @@ impl Engine {
         variable: "COUPONRY_KUBERNETES",
         what: "an API server of Kubernetes, built with Go",
     };
+    pub const LITESTREAM: Engine = Engine {
+        variable: "COUPONRY_LITESTREAM",
+        what: "Litestream of PyPI: `python3` with `venv`",
+    };
     pub const PACKAGE: Engine =
         Engine { variable: "COUPONRY_PACKAGE", what: "root, `unshare` with overlays, and `dpkg`" };
     pub const PEERS: Engine = Engine { variable: "COUPONRY_PEERS", what: "PostgreSQL and Redis" };
