@@ -8,8 +8,8 @@ use axum::Router;
 use bytes::Bytes;
 use console::{
     CompactionPlan, Console, FIRST_LINK_MS, History, HistoryError, IdentityError, IdentityProvider,
-    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Person, PlannedPass, PlannedWork,
-    Setup, SignInRequest, SigningKeys, SqlRows, pages,
+    KeyInfo, KeyUse, Machine, NodeAnswer, NodeInfo, Person, PlannedPass, PlannedWork, Setup,
+    SignInRequest, SigningKeys, SqlRows, pages,
 };
 use coupon::calendar::parse_instant;
 use coupon::minted::CodeKey;
