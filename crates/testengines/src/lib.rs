@@ -53,8 +53,10 @@ impl Engine {
         variable: "COUPONRY_LITESTREAM",
         what: "Litestream of PyPI: `python3` with `venv`",
     };
-    pub const PACKAGE: Engine =
-        Engine { variable: "COUPONRY_PACKAGE", what: "root, `unshare` with overlays, and `dpkg`" };
+    pub const PACKAGE: Engine = Engine {
+        variable: "COUPONRY_PACKAGE",
+        what: "root, `unshare` with overlays, `dpkg`, and Python with `venv` and PyPI",
+    };
     pub const PEERS: Engine = Engine { variable: "COUPONRY_PEERS", what: "PostgreSQL and Redis" };
     pub const PODMAN: Engine = Engine {
         variable: "COUPONRY_PODMAN",
