@@ -187,6 +187,9 @@ fn refusals() {
     assert!(old.stderr.contains("an earlier release made it"), "{old:?}");
     fs::rename(backup.join("backup.txt"), backup.join("backup.toml")).expect("renamed");
 
+    let own = data.run(&["restore", text(&data.path()), "--replace", "--yes"]);
+    assert!(own.stderr.contains("is a data folder and no backup"), "{own:?}");
+
     let ran = data.run(&["restore", good, "--replace", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let aside = aside(&data);
@@ -210,7 +213,7 @@ fn sessions_of_before_a_restore() {
     server.stop();
     let ran = data.run(&["restore", text(&backup), "--replace", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.stderr.contains("may sign in, with their passwords in the backup: eva"), "{ran:?}");
+    assert!(ran.stderr.contains("may sign in, with the passwords of this store: eva"), "{ran:?}");
     let server = serve(&data);
     let answer = eva.get(server.address, "/console");
     assert!(answer.starts_with("HTTP/1.1 303"), "she signs in again: {answer}");

@@ -163,8 +163,8 @@ fn refusals() {
     let cluster = "cql://127.0.0.1:1/shop";
     let rows: [(&str, [&str; 2], i32, &str); 6] = [
         ("no source", [&nowhere, cluster], 1, "no couponry data"),
-        ("from a cluster", [cluster, "cql://127.0.0.1:1/other"], 2, "restore its backup"),
-        ("back to a folder", [cluster, &here], 2, "--lift"),
+        ("from a cluster", [cluster, "cql://127.0.0.1:1/other"], 2, "nothing leads back"),
+        ("back to a folder", [cluster, &here], 2, "nothing leads back"),
         ("to a folder", [&here, &nowhere], 2, "`couponry backup`"),
         ("no store at all", [&here, "redis://h"], 2, "want cql://"),
         ("no keyspace", [&here, "cql://h"], 2, "keyspace"),

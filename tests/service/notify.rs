@@ -258,7 +258,7 @@ fn webhooks_of_the_store() {
     shop.campaign("c", &utc);
     let last = in_days(3, &utc);
     shop.issued("c", &[("CARD1".to_owned(), "ann".to_owned(), last)]);
-    let notify = || shop.does(&["notify", "--days", "3", "--webhooks"]).stderr;
+    let notify = || shop.does(&["notify", "--webhooks"]).stderr;
     assert!(notify().contains("sent 1 notices about 1 coupons"));
     assert!(notify().contains("sent 0 notices"), "it is queued");
     let server = shop.serve();
@@ -280,7 +280,7 @@ fn serve_sends_by_itself() {
     let server = shop.serve();
     wait_until("three notices", || receiver.notices().len() == 3);
     server.stop();
-    let again = shop.does(&["notify", "--days", "7", "--webhooks"]).stderr;
+    let again = shop.does(&["notify", "--webhooks"]).stderr;
     assert!(again.contains("sent 0 notices"), "{again}");
 }
 
@@ -293,7 +293,7 @@ fn killed() {
     shop.hook(&receiver);
     let mut finished = false;
     for pause in (0..).map(|nth| Duration::from_millis(40 * nth)).take(20) {
-        let mut command = shop.data.command(["notify", "--days", "3", "--webhooks"]);
+        let mut command = shop.data.command(["notify", "--webhooks"]);
         let mut child = command.stderr(Stdio::null()).spawn().expect("runs");
         std::thread::sleep(pause);
         finished |= child.try_wait().expect("a process").is_some_and(|status| status.success());
@@ -304,7 +304,7 @@ fn killed() {
             break;
         }
     }
-    shop.does(&["notify", "--days", "3", "--webhooks"]);
+    shop.does(&["notify", "--webhooks"]);
     let server = shop.serve();
     wait_until("all notices", || receiver.notices().len() >= USERS);
     server.stop();
@@ -397,12 +397,13 @@ fn nobody_reads() {
 #[test]
 fn wrong_calls() {
     let shop = Shop::new();
-    let rows: [(&str, &[&str], &str); 6] = [
+    let rows: [(&str, &[&str], &str); 7] = [
         ("not a number", &["--days", "soon"], "soon"),
         ("more than a year", &["--days", "367"], "366"),
         ("too many", &["--days", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"], "at most 16"),
         ("not a name", &["--as", "a/b"], "want 1 to 64"),
         ("a name for webhooks", &["--as", "mail", "--webhooks"], "cannot be used"),
+        ("days for webhooks", &["--days", "3", "--webhooks"], "cannot be used"),
         ("a name of the store's own", &["--as", "webhooks"], "webhooks"),
     ];
     for (name, arguments, word) in rows {
@@ -410,6 +411,9 @@ fn wrong_calls() {
         assert_eq!(ran.code, Some(2), "{name}: {ran:?}");
         assert!(ran.stderr.contains(word), "{name}: want {word}, {ran:?}");
     }
+    let nobody = shop.run(&["notify", "--webhooks"]);
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stderr.contains("no webhook asks for coupons.expiring"), "{nobody:?}");
     let nothing = Data::new().run(&["notify"]);
     assert_eq!(nothing.code, Some(1), "{nothing:?}");
     assert!(nothing.stderr.contains("no couponry data"), "{nothing:?}");

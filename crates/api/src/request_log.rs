@@ -52,7 +52,12 @@ impl RequestLog {
             self.missing.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        Some(self.missing.swap(0, Ordering::Relaxed))
+        let missing = self.missing.swap(0, Ordering::Relaxed);
+        if missing > 0 {
+            // The line that says so is one, too.
+            self.lines.take(now);
+        }
+        Some(missing)
     }
 
     /// Writes the line of a request, if there is one left.

@@ -129,11 +129,13 @@ fn failed(name: &str, error: &std::io::Error) -> CliError {
 }
 
 /// Syncs standard output if it is a file: what follows relies on what it has.
-pub(crate) fn sync() {
-    if let Ok(file) = std::io::stdout().as_fd().try_clone_to_owned() {
-        // A pipe or a terminal has nothing to sync.
-        let _ = File::from(file).sync_data();
-    }
+pub(crate) fn sync() -> Result<(), CliError> {
+    let file = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    let synced = file.and_then(|file| match file.metadata()?.is_file() {
+        true => file.sync_data(),
+        false => Ok(()),
+    });
+    synced.map_err(|error| failed("standard output", &error))
 }
 
 pub(crate) fn say(text: &str) -> Result<(), CliError> {

@@ -1,6 +1,7 @@
 //! The event feed, as a caller may read it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use coupon::campaign::Prefix;
 use coupon::code::{Code, CodeText};
@@ -20,6 +21,9 @@ pub const EVENTS_MAX: usize = 1_000;
 
 /// Most events that one call looks at, of which its filter may leave none: some 60 ms, most of which it waits.
 const LOOKED_AT_MAX: usize = 10_000;
+
+/// Longest pause between two such looks: a read that took longer waited for a disk or a cluster.
+const PAUSE_MAX: Duration = Duration::from_millis(5);
 
 /// Events that a filter looks at before it lets others have the processor: some 0.3 ms.
 const FILTERED_AT_ONCE: usize = 250;
@@ -116,7 +120,7 @@ impl Engine {
             }
             from = FeedStart::After(next);
             // The filter lets little pass: this caller can wait, and others need the processors for a change.
-            tokio::time::sleep(began.elapsed()).await;
+            tokio::time::sleep(began.elapsed().min(PAUSE_MAX)).await;
         }
     }
 

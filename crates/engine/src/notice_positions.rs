@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use coupon::time::{DAY_MS, Millis};
+use coupon::time::Millis;
 use hot::Fact;
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,12 @@ use crate::facts::must_read;
 use crate::failure::Failure;
 use crate::notices::NoticeRange;
 
-/// Most destinations of one store: the webhooks, standard output, and names that people gave.
+/// Most destinations of one store: the webhooks, standard output, and names that people gave. Of more, those whose last
+/// round is the oldest are forgotten.
 const DESTINATIONS_MAX: usize = 16;
 
 /// Paused campaigns and batches whose notices wait. Those beyond get no notice of the days that they are paused.
 const WAITING_MAX: usize = 500;
-
-/// How long a round that did not reach everybody is repeated before the next one begins.
-const REPEATED_MS: i64 = DAY_MS;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -55,17 +53,15 @@ impl Engine {
     }
 
     /// Begins a round, or one that stopped half way again.
-    ///
-    /// # Errors
-    /// `Invalid` if there are too many destinations.
     pub async fn begin_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
         let now = self.now();
         let mut range = None;
         let begin = |all: &mut Positions| {
-            if !all.contains_key(destination) && all.len() >= DESTINATIONS_MAX {
-                let why =
-                    format!("there are {DESTINATIONS_MAX} destinations already: use one of them");
-                return Err(Failure::invalid("destination", why));
+            while !all.contains_key(destination) && all.len() >= DESTINATIONS_MAX {
+                let last = |position: &NoticePosition| position.until.max(position.done);
+                let oldest = all.iter().min_by_key(|(_, position)| last(position));
+                let oldest = oldest.map(|(name, _)| name.clone()).unwrap_or_default();
+                all.remove(&oldest);
             }
             let position = all.entry(destination.to_owned()).or_default();
             let next = position.range(now);
@@ -77,22 +73,17 @@ impl Engine {
         Ok(range.unwrap_or_else(|| NoticePosition::default().range(now)))
     }
 
-    /// Ends a round; `reached_all` unless somebody has to get its notices again. Returns whether it has ended.
+    /// Ends a round, unless another process has ended it and begun the next one.
     pub async fn end_notices(
         &self,
         destination: &str,
         range: &NoticeRange,
         waiting: BTreeMap<String, Millis>,
-        reached_all: bool,
-    ) -> Result<bool, Failure> {
-        if !reached_all && self.now().0.saturating_sub(range.until.0) < REPEATED_MS {
-            return Ok(false);
-        }
+    ) -> Result<(), Failure> {
         let waiting: BTreeMap<String, i64> =
             waiting.into_iter().take(WAITING_MAX).map(|(name, since)| (name, since.0)).collect();
         let end = |all: &mut Positions| {
             let position = all.entry(destination.to_owned()).or_default();
-            // Another process may have ended it, and begun the next one.
             let is_it = position.until == Some(range.until.0);
             if is_it {
                 let (done, waiting) = (Some(range.until.0), waiting.clone());
@@ -100,8 +91,7 @@ impl Engine {
             }
             Ok(is_it)
         };
-        self.change_fact(Fact::NoticePositions, must_read, end).await?;
-        Ok(true)
+        self.change_fact(Fact::NoticePositions, must_read, end).await.map(drop)
     }
 }
 
@@ -116,38 +106,41 @@ mod tests {
         let engine = &world.engine;
         let begin = async || engine.begin_notices("webhooks").await.unwrap();
         let paused = BTreeMap::from([("spring".to_owned(), Millis(5))]);
-        let end = async |range: &NoticeRange, reached_all| {
-            engine.end_notices("webhooks", range, paused.clone(), reached_all).await.unwrap()
+        let end = async |range: &NoticeRange| {
+            engine.end_notices("webhooks", range, paused.clone()).await.unwrap();
         };
         let first = begin().await;
         assert_eq!((first.after, first.until), (None, engine.now()));
         world.clock.pass(1_000);
         assert_eq!(begin().await, first, "it stopped half way");
-        assert!(!end(&first, false).await, "a webhook was full");
-        assert_eq!(begin().await, first, "it gets them again");
-        assert!(end(&first, true).await);
+        end(&first).await;
         let second = begin().await;
         assert_eq!((second.after, second.until), (Some(first.until), engine.now()));
         assert_eq!(second.waiting, paused);
-        assert!(end(&first, true).await, "a process that was late");
-        assert_eq!(begin().await, second, "has ended nothing");
-        world.clock.pass(DAY_MS);
-        assert!(end(&second, false).await, "not for ever");
+        end(&first).await;
+        assert_eq!(begin().await, second, "a process that was late has ended nothing");
+        end(&second).await;
         assert_eq!(engine.next_notices("webhooks").await.unwrap().after, Some(second.until));
         assert_eq!(engine.next_notices("stdout").await.unwrap().after, None, "another destination");
-        world.clock.pass(-2 * DAY_MS);
-        let early = begin().await;
-        assert_eq!(early.after, Some(engine.now()), "the clock was wrong");
+        world.clock.pass(-1_000);
+        assert_eq!(begin().await.after, Some(engine.now()), "the clock went back");
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn destinations_are_few() {
+    async fn the_oldest_destination_is_forgotten() {
         let world = World::new("UTC", [7; 16]).await;
+        let round = async |name: &str| {
+            world.clock.pass(1_000);
+            let range = world.engine.begin_notices(name).await.unwrap();
+            world.engine.end_notices(name, &range, BTreeMap::new()).await.unwrap();
+            range.after
+        };
         for n in 0..DESTINATIONS_MAX {
-            world.engine.begin_notices(&format!("as-{n}")).await.unwrap();
+            assert_eq!(round(&format!("as-{n}")).await, None);
         }
-        assert!(world.engine.begin_notices("as-0").await.is_ok());
-        let more = world.engine.begin_notices("one-more").await;
-        assert!(matches!(more, Err(Failure::Invalid(_))), "{more:?}");
+        assert!(round("as-0").await.is_some());
+        assert_eq!(round("one-more").await, None);
+        assert!(round("as-0").await.is_some(), "it is newer");
+        assert_eq!(round("as-1").await, None, "it was the oldest");
     }
 }

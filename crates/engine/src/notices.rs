@@ -46,7 +46,7 @@ pub struct DueCoupon {
     pub code: String,
     /// The number of days that it has reached: of several, the last.
     pub days: u16,
-    /// Days from the end of the round to its last day; fewer than `days` if a round was late.
+    /// Days from today to its last day; fewer than `days` if a round was late.
     pub days_left: u16,
     pub snapshot: CouponSnapshot,
 }
@@ -80,7 +80,7 @@ impl Engine {
         waiting: &mut BTreeMap<String, Millis>,
     ) -> Result<DuePage, Failure> {
         caller.must_be(&[Role::Admin])?;
-        let (most, now) = (days.iter().max().copied().unwrap_or(0), range.until);
+        let (most, now) = (days.iter().max().copied().unwrap_or(0), self.now());
         let expires =
             Span { from: Some(now.plus_ms(1)), before: Some(now.plus_days(most + SLACK_DAYS)) };
         let issued = Some("issued");
@@ -98,7 +98,7 @@ impl Engine {
             let paused = (snapshot.campaign.paused, snapshot.batch_paused);
             let after = since(snapshot.coupon.genesis(), paused, range, waiting)?;
             let State::Issued { holder } = snapshot.coupon.state() else { return None };
-            let (days, days_left) = due(&snapshot.coupon, days, after, now)?;
+            let (days, days_left) = due(&snapshot.coupon, days, (after, range.until), now)?;
             let (holder, code) = (holder.clone(), self.printed_of(&snapshot));
             Some(DueCoupon { holder, code, days, days_left, snapshot })
         });
@@ -114,35 +114,39 @@ fn since(
     range: &NoticeRange,
     waiting: &mut BTreeMap<String, Millis>,
 ) -> Option<Option<Millis>> {
-    let (campaign, batch) = (&genesis.campaign, &genesis.batch);
-    let is_paused = campaign_paused || batch_paused;
-    let mut after = range.after;
-    let named =
-        [(campaign.to_string(), campaign_paused), (format!("{campaign}/{batch}"), batch_paused)];
-    for (name, paused) in named {
-        let waits = range.waiting.get(&name).copied();
-        if let Some(since) = waits {
-            after = Some(after.map_or(since, |after| after.min(since)));
-        }
-        // A batch goes on waiting while its campaign is paused.
-        if paused || (is_paused && waits.is_some()) {
-            let first = range.after.unwrap_or_else(|| range.until.plus_ms(-DAY_MS));
-            waiting.insert(name, waits.unwrap_or(first));
-        }
+    let campaign = genesis.campaign.to_string();
+    let batch = format!("{campaign}/{}", genesis.batch);
+    let [campaign_waits, batch_waits] =
+        [&campaign, &batch].map(|name| range.waiting.get(name).copied());
+    let first = range.after.unwrap_or_else(|| range.until.plus_ms(-DAY_MS));
+    if campaign_paused {
+        waiting.insert(campaign, campaign_waits.unwrap_or(first));
     }
-    (!is_paused).then_some(after)
+    // What waits for its campaign goes on waiting for its batch, and the other way round.
+    let waits = campaign_waits.into_iter().chain(batch_waits).min();
+    if batch_paused || (campaign_paused && batch_waits.is_some()) {
+        waiting.insert(batch, waits.unwrap_or(first));
+    }
+    let is_paused = campaign_paused || batch_paused;
+    (!is_paused).then(|| range.after.into_iter().chain(waits).min())
 }
 
 /// The number of days that an issued coupon has reached after one instant and until another, and the days that
-/// are left then. Of several numbers, the last replaces the others.
-fn due(coupon: &Coupon, days: &[u16], after: Option<Millis>, until: Millis) -> Option<(u16, u16)> {
-    if coupon.is_expired(until) {
+/// are left now. Of several numbers, the last replaces the others.
+fn due(
+    coupon: &Coupon,
+    days: &[u16],
+    (after, until): (Option<Millis>, Millis),
+    now: Millis,
+) -> Option<(u16, u16)> {
+    if coupon.is_expired(now) {
         return None;
     }
     let (zone, last) = (coupon.zone(), coupon.expires_on());
-    let (today, stands_since) = (Date::of(until, zone), Date::of(stands_since(coupon), zone));
-    let first = after.map_or(today, |after| Date::of(after, zone).plus_days(1)).max(stands_since);
-    let reached = |days: &u16| (first.plus_days(*days)..=today.plus_days(*days)).contains(&last);
+    let (today, end) = (Date::of(now, zone), Date::of(until, zone));
+    let first = after.map_or(end, |after| Date::of(after, zone).plus_days(1));
+    let first = first.max(Date::of(stands_since(coupon), zone));
+    let reached = |days: &u16| (first.plus_days(*days)..=end.plus_days(*days)).contains(&last);
     let days = days.iter().copied().filter(reached).min()?;
     let days_left = (0..days).find(|left| today.plus_days(*left) >= last).unwrap_or(days);
     Some((days, days_left))

@@ -8,13 +8,13 @@ mod rounds;
 
 use clap::Args;
 use command_line::{Progress, Work};
-use engine::{Engine, NOTICE_DAYS_MAX};
+use engine::{Engine, NOTICE_DAYS_MAX, NOTICE_TYPE};
 
 use self::round::{NoticeDestination, Round};
 use crate::failure::{CliError, Ended};
 use crate::open::{self, Opened, Purpose};
-use crate::output;
 use crate::settings::Settings;
+use crate::{clock, output};
 
 pub(crate) use options::days_of;
 pub(crate) use rounds::Rounds;
@@ -31,7 +31,8 @@ pub(crate) use rounds::Rounds;
 /// learned the last day then. Coupons of a paused campaign or batch wait until it is resumed.
 ///
 /// To standard output: one JSON line for each notice. They count as sent when the run ends. After a
-/// run that was interrupted, the next one prints all of them again, with the same notice_id.
+/// run that was interrupted, the next one prints all of them again, with the same notice_id. What
+/// runs with other --days needs a name of its own (--as).
 ///
 /// To the webhooks of the store (--webhooks): each notice is queued once for each webhook that asks
 /// for coupons.expiring, and `serve` posts it as it posts events. `serve` runs such a round once an
@@ -52,10 +53,12 @@ pub(crate) struct NotifyFlags {
         value_name = "DAYS",
         value_delimiter = ',',
         default_value = "30,7,3,1",
-        value_parser = clap::value_parser!(u16).range(0..=i64::from(NOTICE_DAYS_MAX))
+        value_parser = clap::value_parser!(u16).range(0..=i64::from(NOTICE_DAYS_MAX)),
+        conflicts_with = "webhooks"
     )]
     days: Vec<u16>,
-    /// Hand them to the webhooks of /v1/webhooks that ask for coupons.expiring: `serve` posts them
+    /// Hand them to the webhooks of /v1/webhooks that ask for coupons.expiring: `serve` posts them.
+    /// The setting notify_days has the days
     #[arg(long)]
     webhooks: bool,
     /// Remember under this name until when notices were printed, so that several programs can get
@@ -74,10 +77,17 @@ pub(crate) struct NotifyFlags {
 }
 
 pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ended, CliError> {
-    let days = options::days(&flags.days)?;
+    let days = match flags.webhooks {
+        true => days_of(settings)?,
+        false => options::days(&flags.days)?,
+    };
     let work = async |opened: &Opened| {
+        if let Some(warning) = clock::would_observe(settings, opened.engine()).await?.warning() {
+            let why = "no notice is sent while the clock is not trusted";
+            return Err(CliError::new(warning).and(why));
+        }
         let target = match flags.webhooks {
-            true => webhooks(opened)?,
+            true => webhooks(opened).await?,
             false => NoticeDestination::Standard(flags.name.clone()),
         };
         sent(flags, &days, &target, opened.engine()).await
@@ -85,13 +95,17 @@ pub(crate) async fn run(settings: &Settings, flags: &NotifyFlags) -> Result<Ende
     open::with_opened(settings, Purpose::Write, work).await
 }
 
-fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
-    match opened.webhooks()? {
-        Some(webhooks) => Ok(NoticeDestination::Webhooks(webhooks)),
-        None => Err(CliError::usage(
+async fn webhooks(opened: &Opened) -> Result<NoticeDestination, CliError> {
+    let Some(webhooks) = opened.webhooks()? else {
+        return Err(CliError::usage(
             "--webhooks: this store has no webhooks, because it keeps no events \
              (docs/problems/NOT_KEPT.md)",
-        )),
+        ));
+    };
+    match webhooks.has_asked(NOTICE_TYPE).await.map_err(CliError::of)? {
+        true => Ok(NoticeDestination::Webhooks(webhooks)),
+        false => Err(CliError::new(format!("no webhook asks for {NOTICE_TYPE}"))
+            .and("create one first (docs/webhooks.md)")),
     }
 }
 

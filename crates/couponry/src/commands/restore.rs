@@ -100,11 +100,14 @@ pub(crate) async fn run(settings: &Settings, args: &RestoreArgs) -> Result<Ended
         // First: a store without its cold tier is refused, so a restore that is killed here is run again.
         folder::cold(settings, from).await?;
         adopted::begin(data)?;
-        folder::hot(data, from)?;
+        // What is half moved then, the folder of the copy says.
+        folder::hot(data, from).inspect_err(|_| drop(adopted::end(data)))?;
     }
     if args.adopt {
         adopted::must_have_keys(data)?;
         question::must_be_adopted(settings, args.yes).await?;
+        // Each try skips serials.
+        adopted::must_open_codes(settings).await?;
         adopted::begin(data)?;
         make_ready(&data.join(FILE_NAME)).map_err(CliError::of)?;
     }
@@ -136,6 +139,14 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
             from.display()
         )));
     }
+    if hot_sqlite::was_opened(from) {
+        return Err(CliError::new(format!("{} is a data folder and no backup", from.display()))
+            .and("copy all of it, with hot.db-wal, to the place of --data, and run `couponry restore --adopt`"));
+    }
+    if !from.join("keys").is_dir() {
+        return Err(CliError::new(format!("there are no keys in {}", from.display()))
+            .and("copy the folder `keys` there, or name a folder that `couponry backup` created"));
+    }
     if data.join(FILE_NAME).exists() && !args.replace {
         return Err(CliError::new(format!(
             "there is data in {}: --replace moves it aside, or name another --data",
@@ -152,8 +163,8 @@ async fn end_access(store: &dyn HotStore) -> Result<(), CliError> {
     if !people.is_empty() {
         let names: Vec<&str> = people.iter().map(|person| person.name.as_str()).collect();
         output::note(&format!(
-            "all sessions and links of the console are ended; these people may sign in, with their \
-             passwords in the backup: {}",
+            "all sessions and links of the console are ended; these people may sign in, with the \
+             passwords of this store: {}",
             names.join(", ")
         ));
     }

@@ -212,7 +212,7 @@ fn background(
     let turns = machine.compactions.clone();
     tasks.spawn(compaction::from_time_to_time(settings.clone(), engine(), compactions, turns));
     if let Some(rounds) = notices {
-        tasks.spawn(rounds.go(engine()));
+        tasks.spawn(rounds.go(settings.clone(), engine()));
     }
     match &opened.hot {
         OpenHot::Sqlite => {}

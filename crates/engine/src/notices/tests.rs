@@ -44,7 +44,8 @@ fn days_before_the_last_day() {
     ];
     let coupon = coupon(day(LAST).end(&Zone::utc()), &Zone::utc(), vec![issue(noon("2026-01-01"))]);
     for (name, today, want) in cases {
-        let found = due(&coupon, &[30, 7, 3, 1], Some(noon("2026-04-30")), noon(today));
+        let found =
+            due(&coupon, &[30, 7, 3, 1], (Some(noon("2026-04-30")), noon(today)), noon(today));
         assert_eq!(found, want, "{name}");
     }
 }
@@ -53,7 +54,7 @@ fn days_before_the_last_day() {
 fn the_last_millisecond() {
     let end = day(LAST).end(&Zone::utc());
     let coupon = coupon(end, &Zone::utc(), vec![issue(noon("2026-01-01"))]);
-    let told = |now| due(&coupon, &[0], Some(noon("2026-04-30")), now);
+    let told = |now| due(&coupon, &[0], (Some(noon("2026-04-30")), now), now);
     assert_eq!(told(end.plus_ms(-1)), Some((0, 0)));
     assert_eq!(told(end), None);
     let first = day(LAST).first_instant(&Zone::utc());
@@ -79,7 +80,7 @@ fn days_are_those_of_the_zone() {
         let zone = zone(zone_name);
         let coupon = coupon(day(last).end(&zone), &zone, vec![issue(noon("2026-01-01"))]);
         // The first round is about the day on which it ends, and no earlier one.
-        assert_eq!(due(&coupon, &[3], None, now), want.then_some((3, 3)), "{name}");
+        assert_eq!(due(&coupon, &[3], (None, now), now), want.then_some((3, 3)), "{name}");
     }
 }
 
@@ -106,9 +107,24 @@ fn rounds() {
     for (name, events, before, today, want) in cases {
         let made = if events.len() == 1 { LAST } else { "2026-06-21" };
         let coupon = coupon(day(made).end(&Zone::utc()), &Zone::utc(), events);
-        let found = due(&coupon, &[7, 3], before.map(noon), noon(today));
-        assert_eq!(found, want, "{name}");
-        assert_eq!(due(&coupon, &[], before.map(noon), noon(today)), None, "{name}: no days");
+        let range = (before.map(noon), noon(today));
+        assert_eq!(due(&coupon, &[7, 3], range, noon(today)), want, "{name}");
+        assert_eq!(due(&coupon, &[], range, noon(today)), None, "{name}: no days");
+    }
+}
+
+/// A round that was begun on the day of the 7, and is repeated later.
+#[test]
+fn repeated_late() {
+    let coupon = coupon(day(LAST).end(&Zone::utc()), &Zone::utc(), vec![issue(noon("2026-01-01"))]);
+    let range = (Some(noon("2026-06-22")), noon("2026-06-23"));
+    let cases = [
+        ("at once", "2026-06-23", Some((7, 7))),
+        ("after the 3, which are of the next round", "2026-06-28", Some((7, 2))),
+        ("after the last day", "2026-07-01", None),
+    ];
+    for (name, today, want) in cases {
+        assert_eq!(due(&coupon, &[7, 3], range, noon(today)), want, "{name}");
     }
 }
 
@@ -121,13 +137,18 @@ fn paused_coupons_wait() {
     };
     // Whether campaign and batch are paused, what waited before, since when the round is about it, what waits.
     type Row<'a> = (&'a str, (bool, bool), &'a [(&'a str, Millis)], Option<Millis>);
-    let cases: [(Row<'_>, &[(&str, Millis)]); 7] = [
+    let cases: [(Row<'_>, &[(&str, Millis)]); 9] = [
         (("not paused", (false, false), &[], Some(june)), &[]),
         (("paused", (true, false), &[], None), &[("c", june)]),
         (("a round later", (true, false), &[("c", may)], None), &[("c", may)]),
         (("resumed", (false, false), &[("c", may)], Some(may)), &[]),
         (("a batch", (false, true), &[], None), &[("c/b", june)]),
         (("then all", (true, false), &[("c/b", may)], None), &[("c", june), ("c/b", may)]),
+        (("only the campaign resumed", (false, true), &[("c", may)], None), &[("c/b", may)]),
+        (
+            ("both, and a batch later", (true, true), &[("c", may)], None),
+            &[("c", may), ("c/b", may)],
+        ),
         (("another campaign", (false, false), &[("d", may)], Some(june)), &[]),
     ];
     let genesis = genesis("AUTUMN", noon(LAST), &Zone::utc());

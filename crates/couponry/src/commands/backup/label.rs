@@ -44,6 +44,12 @@ impl Label {
         }
     }
 
+    pub(crate) fn counts(&self) -> String {
+        let Label { campaigns, issued, redeemed, .. } = self;
+        let [campaigns, issued, redeemed] = [*campaigns, *issued, *redeemed].map(thousands);
+        format!("campaigns {campaigns}, issued coupons {issued}, redeemed {redeemed}")
+    }
+
     /// How a label names the store of the settings.
     pub(super) fn store(settings: &Settings) -> String {
         let data = &settings.data.value;
@@ -71,8 +77,6 @@ impl Label {
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Label { at, campaigns, issued, redeemed, store: _ } = self;
-        let [campaigns, issued, redeemed] = [*campaigns, *issued, *redeemed].map(thousands);
-        write!(f, "at {at}: campaigns {campaigns}, issued coupons {issued}, redeemed {redeemed}")
+        write!(f, "at {}: {}", self.at, self.counts())
     }
 }

@@ -32,8 +32,8 @@ impl FromStr for SourceFolder {
             Some("") => Err("sqlite: names no folder, want sqlite:FOLDER".to_owned()),
             Some(folder) => Ok(SourceFolder(folder.into())),
             None if text.starts_with("cql://") => Err(
-                "a cluster is not copied, want sqlite:FOLDER: to go back to a data folder, restore \
-                 its backup, or open it again with --lift if nothing was written to the cluster"
+                "a cluster is not copied, want sqlite:FOLDER: nothing leads back from a cluster \
+                 (docs/cluster.md, Move to another store)"
                     .to_owned(),
             ),
             None => Err(format!("it is {text:?}, want sqlite:FOLDER")),
@@ -130,7 +130,7 @@ mod tests {
             ("a folder", source("sqlite:./data"), Ok("sqlite:./data")),
             ("no folder", source("sqlite:"), Err("want sqlite:FOLDER")),
             ("something else", source("redis://db"), Err("want sqlite:FOLDER")),
-            ("from a cluster", source("cql://db/shop"), Err("restore its backup")),
+            ("from a cluster", source("cql://db/shop"), Err("nothing leads back")),
             ("a cluster", target("cql://db/shop"), Ok("cql://db:9042/shop")),
             ("no keyspace", target("cql://db"), Err("keyspace")),
             ("another engine", target("redis://db"), Err("want cql://HOST:PORT")),

@@ -1,5 +1,7 @@
 //! The result of a round of notices: its counts, its sentence, its exit code.
 
+use webhooks::Announced;
+
 use super::notice::Notice;
 use crate::failure::{CliError, Ended};
 use crate::output::thousands;
@@ -14,7 +16,7 @@ pub(super) struct NoticeCounts {
     /// Notices that were sent, and the coupons in them.
     pub(super) sent: u64,
     pub(super) coupons: u64,
-    /// Notices for which a webhook had no room.
+    /// Notices for which a webhook had no room: it does not get them.
     pub(super) failed: u64,
     /// The reasons for the first of them.
     pub(super) shown: Vec<String>,
@@ -26,7 +28,18 @@ impl NoticeCounts {
         self.coupons += notice.coupons.len() as u64;
     }
 
-    pub(super) fn add_failed(&mut self, notice: &Notice, full: usize) {
+    /// Nobody gets it if the last webhook that asked for notices was deleted within the round.
+    pub(super) fn add_announced(
+        &mut self,
+        notice: &Notice,
+        Announced { endpoints, full }: Announced,
+    ) {
+        if endpoints > 0 {
+            self.add_sent(notice);
+        }
+        if full == 0 {
+            return;
+        }
         self.failed += 1;
         if self.shown.len() < SHOWN_MAX {
             let Notice { notice_id, user_id, .. } = notice;

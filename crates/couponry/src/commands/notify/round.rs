@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coupon::time::Millis;
 use engine::{DueCoupon, Engine, NoticeRange, NoticeRound};
 use futures::StreamExt;
 use futures::stream;
-use webhooks::{Announced, Webhooks};
+use webhooks::Webhooks;
 
 use super::counts::NoticeCounts;
 use super::notice::Notice;
@@ -25,6 +26,10 @@ const HOLDERS_MAX: usize = 1 << 20;
 
 /// Notices that are handed over at a time.
 const CHUNK: usize = 64;
+
+/// How long a full webhook is waited for, which may be one that nobody answers: a minute.
+const ROOM_PAUSE: Duration = Duration::from_secs(2);
+const ROOM_LOOKS: u32 = 30;
 
 /// Announcements at a time.
 const ANNOUNCED_AT_ONCE: usize = 8;
@@ -79,20 +84,19 @@ impl Round<'_> {
     /// A round that stopped half way comes first, and then the one until now.
     async fn until(&self, now: Millis, counts: &mut NoticeCounts) -> Result<(), CliError> {
         loop {
-            let (destination, failed) = (self.target.name(), counts.failed);
+            let destination = self.target.name();
             let range = self.engine.begin_notices(destination).await?;
             let mut sink = match self.target {
                 NoticeDestination::Standard(_) => Sink::Standard(Out::standard()),
-                NoticeDestination::Webhooks(webhooks) => Sink::Webhooks(webhooks),
+                NoticeDestination::Webhooks(webhooks) => Sink::Webhooks { webhooks, waits: true },
             };
             let waiting = self.send(&range, &mut sink, counts).await?;
             if let Sink::Standard(out) = sink {
                 out.finish()?;
-                output::sync();
+                output::sync()?;
             }
-            let reached_all = counts.failed == failed;
-            let ended = self.engine.end_notices(destination, &range, waiting, reached_all).await?;
-            if !ended || range.until >= now {
+            self.engine.end_notices(destination, &range, waiting).await?;
+            if range.until >= now {
                 return Ok(());
             }
         }
@@ -116,54 +120,42 @@ impl Round<'_> {
         sink: &mut Sink<'_>,
         counts: &mut NoticeCounts,
     ) -> Result<BTreeMap<String, Millis>, CliError> {
-        let (mut waiting, mut next, mut chunk) = (BTreeMap::new(), Some(None), Vec::new());
-        let mut holders = Holders::default();
+        let (mut waiting, mut next, mut notices) = (BTreeMap::new(), Some(None), Vec::new());
+        let (mut holders, caller) = (Holders::default(), open::caller());
         while let Some(after) = next {
             let due = (self.days, range);
-            let page = self.engine.due(&open::caller(), None, due, after, &mut waiting).await?;
+            let page = self.engine.due(&caller, None, due, after, &mut waiting).await?;
             counts.looked_at += page.looked_at as u64;
             for found in &page.coupons {
                 if !holders.is_new(found) {
                     continue;
                 }
-                self.notices_of(found, range, holders.may_be_old, &mut chunk).await?;
-                if chunk.len() >= CHUNK {
-                    sink.put(std::mem::take(&mut chunk), counts).await?;
+                let (mut draft, mut page) = (Notice::of(found, range.until), Some(None));
+                let mut is_first = true;
+                while let Some(after) = page {
+                    let holder = Some(&found.holder);
+                    // What of it is paused, the list of everybody says.
+                    let mut paused = BTreeMap::new();
+                    let due = self.engine.due(&caller, holder, due, after, &mut paused).await?;
+                    // Then they were made before, at the first of them.
+                    let is_later = due.coupons.first().is_some_and(|it| it.code != found.code);
+                    if holders.may_be_old && is_first && is_later {
+                        break;
+                    }
+                    is_first &= due.coupons.is_empty();
+                    notices.extend(due.coupons.iter().filter_map(|coupon| draft.push(coupon)));
+                    page = due.next.map(Some);
+                    if notices.len() >= CHUNK {
+                        sink.put(std::mem::take(&mut notices), counts).await?;
+                    }
                 }
+                notices.extend(draft.take());
             }
             (self.progress)(counts.sent, counts.looked_at);
             next = page.next.map(Some);
         }
-        sink.put(chunk, counts).await?;
+        sink.put(notices, counts).await?;
         Ok(waiting)
-    }
-
-    /// Makes the notices of a holder, one of whose coupons was found to be due. If the holder `may_be_old`, they were
-    /// made before unless this coupon is the first.
-    async fn notices_of(
-        &self,
-        found: &DueCoupon,
-        range: &NoticeRange,
-        may_be_old: bool,
-        notices: &mut Vec<Notice>,
-    ) -> Result<(), CliError> {
-        let mut draft = Notice::of(found, range.until);
-        let (mut next, mut is_first) = (Some(None), true);
-        while let Some(after) = next {
-            let (holder, due) = (Some(&found.holder), (self.days, range));
-            let mut waiting = BTreeMap::new();
-            let page = self.engine.due(&open::caller(), holder, due, after, &mut waiting).await?;
-            for coupon in &page.coupons {
-                if may_be_old && is_first && coupon.code != found.code {
-                    return Ok(());
-                }
-                is_first = false;
-                notices.extend(draft.push(coupon));
-            }
-            next = page.next.map(Some);
-        }
-        notices.extend(draft.take());
-        Ok(())
     }
 }
 
@@ -189,7 +181,11 @@ impl Holders {
 enum Sink<'a> {
     Nowhere,
     Standard(Out),
-    Webhooks(&'a Webhooks),
+    Webhooks {
+        webhooks: &'a Webhooks,
+        /// Whether it waits for a full one. One that makes no room in time is not waited for again in this round.
+        waits: bool,
+    },
 }
 
 impl Sink<'_> {
@@ -199,29 +195,33 @@ impl Sink<'_> {
         counts: &mut NoticeCounts,
     ) -> Result<(), CliError> {
         match self {
-            Sink::Nowhere => {}
+            Sink::Nowhere => notices.iter().for_each(|notice| counts.add_sent(notice)),
             Sink::Standard(out) => {
                 for notice in &notices {
                     out.put(&serde_json::to_string(notice).map_err(CliError::of)?)?;
                     out.put("\n")?;
+                    counts.add_sent(notice);
                 }
                 out.flush()?;
             }
-            Sink::Webhooks(webhooks) => {
+            Sink::Webhooks { webhooks, waits } => {
                 let announce = |notice: &Notice| webhooks.announce(notice.announcement());
                 let announced = stream::iter(notices.iter().map(announce));
                 let mut announced = announced.buffered(ANNOUNCED_AT_ONCE);
-                let mut all = notices.iter();
-                while let (Some(announced), Some(notice)) = (announced.next().await, all.next()) {
-                    match announced.map_err(|error| CliError::new(error.to_string()))? {
-                        Announced { full: 0, .. } => counts.add_sent(notice),
-                        Announced { full, .. } => counts.add_failed(notice, full),
+                for notice in &notices {
+                    let Some(first) = announced.next().await else { break };
+                    let mut heard = first.map_err(CliError::of)?;
+                    let mut left = ROOM_LOOKS;
+                    while heard.full > 0 && *waits {
+                        tokio::time::sleep(ROOM_PAUSE).await;
+                        heard = announce(notice).await.map_err(CliError::of)?;
+                        left -= 1;
+                        *waits = left > 0 || heard.full == 0;
                     }
+                    counts.add_announced(notice, heard);
                 }
-                return Ok(());
             }
         }
-        notices.iter().for_each(|notice| counts.add_sent(notice));
         Ok(())
     }
 }

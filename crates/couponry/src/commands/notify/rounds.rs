@@ -9,6 +9,7 @@ use webhooks::Webhooks;
 use super::counts::NoticeCounts;
 use super::options;
 use super::round::{NoticeDestination, Round};
+use crate::clock;
 use crate::failure::CliError;
 use crate::settings::Settings;
 
@@ -30,8 +31,10 @@ impl Rounds {
         Ok(Rounds { days: options::days_of(settings)?, webhooks })
     }
 
-    async fn has_takers(&self) -> bool {
-        if !self.webhooks.leads() {
+    /// Whether somebody gets notices, and the clock says when they are due.
+    async fn may_begin(&self, settings: &Settings, engine: &Engine) -> bool {
+        let clock = clock::would_observe(settings, engine).await;
+        if !self.webhooks.leads() || clock.is_ok_and(|record| record.jumped_at.is_some()) {
             return false;
         }
         self.webhooks.has_asked(NOTICE_TYPE).await.unwrap_or_else(|error| {
@@ -41,10 +44,10 @@ impl Rounds {
     }
 
     /// Runs one round after the other, each if a webhook asks for notices at the time, until it is dropped.
-    pub(crate) async fn go(self, engine: Arc<Engine>) {
+    pub(crate) async fn go(self, settings: Settings, engine: Arc<Engine>) {
         let target = NoticeDestination::Webhooks(Arc::clone(&self.webhooks));
         loop {
-            if !self.has_takers().await {
+            if !self.may_begin(&settings, &engine).await {
                 tokio::time::sleep(LOOK_EVERY).await;
                 continue;
             }

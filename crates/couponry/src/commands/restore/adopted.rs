@@ -3,8 +3,12 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use cold::Patience;
+
+use crate::cql::NotOpen;
 use crate::failure::CliError;
 use crate::files;
+use crate::keys::Keys;
 use crate::open::{self, RESTORING, UNFINISHED};
 use crate::settings::Settings;
 
@@ -32,6 +36,14 @@ pub(super) fn must_have_keys(data: &Path) -> Result<(), CliError> {
             keys.display()
         ))),
     }
+}
+
+/// # Errors
+/// A batch has codes of a key that is not there.
+pub(super) async fn must_open_codes(settings: &Settings) -> Result<(), CliError> {
+    let keys = Keys::load(&settings.data.value)?;
+    let store = open::sqlite(settings, &keys, &open::cold(settings, Patience::Caller)?)?;
+    open::must_have_every_key(&store, &keys).await.map_err(NotOpen::cli_error)
 }
 
 /// From now on until [`end`] only a restore opens the store.

@@ -36,7 +36,7 @@ pub(super) async fn must_be_wanted(
     note(&format!("the backup in {}, {backup}", from.display()));
     let present = match present(settings).await {
         Ok(Some(label)) => label.to_string(),
-        Ok(None) => "there is none".to_owned(),
+        Ok(None) => "which has none yet".to_owned(),
         Err(why) => format!("cannot be compared: {why}"),
     };
     note(&format!("the store in {}, {present}", settings.data.value.display()));
@@ -54,13 +54,13 @@ pub(super) async fn must_be_adopted(
     let data = &settings.data.value;
     let (has, newest) = match present(settings).await {
         Ok(Some(label)) => {
-            (label.to_string(), newest_event(&data.join(FILE_NAME)).map_err(CliError::of)?)
+            (label.counts(), newest_event(&data.join(FILE_NAME)).map_err(CliError::of)?)
         }
         Ok(None) => return Err(open::no_data(data)),
         Err(why) => (format!("cannot be counted: {why}"), None),
     };
     let newest = newest.map_or_else(|| "unknown".to_owned(), format_instant);
-    note(&format!("the copy in {}, {has}; its newest event: {newest}", data.display()));
+    note(&format!("the copy in {}: {has}; its newest event: {newest}", data.display()));
     must_be_answered(has_decided)
 }
 
