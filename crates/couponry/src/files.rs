@@ -13,8 +13,8 @@ use crate::failure::CliError;
 
 pub(crate) const WEBHOOKS: &str = "webhooks.db";
 
-/// Folders of the data folder that belong to the hot store and are copied with it.
-pub(crate) const BESIDE_THE_STORE: [&str; 1] = ["keys"];
+/// The folder of the data folder that belongs to the hot store and is copied with it.
+pub(crate) const KEYS: &str = "keys";
 
 /// The bits of a mode that let others than the owner open something.
 pub(crate) const OTHERS: u32 = 0o077;

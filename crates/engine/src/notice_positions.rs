@@ -45,17 +45,20 @@ impl NoticePosition {
 
 type Positions = BTreeMap<String, NoticePosition>;
 
+fn range_of(all: &Positions, destination: &str, now: Millis) -> NoticeRange {
+    all.get(destination).cloned().unwrap_or_default().range(now)
+}
+
 impl Engine {
     /// What a round to a destination would be about. One read.
     pub async fn next_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
-        let all: Positions = self.read_fact(Fact::NoticePositions, must_read).await?;
-        Ok(all.get(destination).cloned().unwrap_or_default().range(self.now()))
+        let all = self.read_fact(Fact::NoticePositions, must_read).await?;
+        Ok(range_of(&all, destination, self.now()))
     }
 
     /// Begins a round, or one that stopped half way again.
     pub async fn begin_notices(&self, destination: &str) -> Result<NoticeRange, Failure> {
         let now = self.now();
-        let mut range = None;
         let begin = |all: &mut Positions| {
             while !all.contains_key(destination) && all.len() >= DESTINATIONS_MAX {
                 let last = |position: &NoticePosition| position.until.max(position.done);
@@ -64,13 +67,11 @@ impl Engine {
                 all.remove(&oldest);
             }
             let position = all.entry(destination.to_owned()).or_default();
-            let next = position.range(now);
-            position.until = Some(next.until.0);
-            range = Some(next);
+            position.until = Some(position.range(now).until.0);
             Ok(true)
         };
-        self.change_fact(Fact::NoticePositions, must_read, begin).await?;
-        Ok(range.unwrap_or_else(|| NoticePosition::default().range(now)))
+        let all = self.change_fact(Fact::NoticePositions, must_read, begin).await?;
+        Ok(range_of(&all, destination, now))
     }
 
     /// Ends a round, unless another process has ended it and begun the next one.

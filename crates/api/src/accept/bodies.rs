@@ -20,7 +20,7 @@ pub(super) struct Arriving {
     /// `Some` until it is dropped.
     inner: Option<Incoming>,
     seat: Arc<Seat>,
-    /// The client sends nothing before it is told to, which is when somebody first reads.
+    /// The client sends nothing before it is told to, and the first read tells it.
     is_held_back: bool,
 }
 

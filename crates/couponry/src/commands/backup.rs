@@ -199,9 +199,7 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     let webhooks = data.join(files::WEBHOOKS);
     webhooks::backup(&webhooks, &to.join(files::WEBHOOKS)).map_err(CliError::of)?;
     // After the store, so that the copy has the key of every batch in it.
-    for folder in files::BESIDE_THE_STORE {
-        files::copy_folder(&data.join(folder), &to.join(folder))?;
-    }
+    files::copy_folder(&data.join(files::KEYS), &to.join(files::KEYS))?;
     if settings.space.value.is_some() && data.join(SETTINGS_FILE).is_file() {
         copy_file(&data.join(SETTINGS_FILE), &to.join(SETTINGS_FILE)).map_err(CliError::of)?;
     }

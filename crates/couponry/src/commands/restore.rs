@@ -143,10 +143,7 @@ fn may_restore(settings: &Settings, args: &RestoreArgs) -> Result<(), CliError> 
         return Err(CliError::new(format!("{} is a data folder and no backup", from.display()))
             .and("copy all of it, with hot.db-wal, to the place of --data, and run `couponry restore --adopt`"));
     }
-    if !from.join("keys").is_dir() {
-        return Err(CliError::new(format!("there are no keys in {}", from.display()))
-            .and("copy the folder `keys` there, or name a folder that `couponry backup` created"));
-    }
+    adopted::must_have_keys(from)?;
     if data.join(FILE_NAME).exists() && !args.replace {
         return Err(CliError::new(format!(
             "there is data in {}: --replace moves it aside, or name another --data",

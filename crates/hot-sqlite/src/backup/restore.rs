@@ -19,7 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 /// What belongs to a store in its data folder, and is in its backups.
 #[derive(Clone, Copy, Debug)]
 pub struct Beside<'a> {
-    pub folders: &'a [&'a str],
+    pub folder: &'a str,
     /// A database of SQLite, which need not be there.
     pub database: &'a str,
 }
@@ -76,7 +76,7 @@ pub fn put_back(
     // The files that SQLite keeps beside a database belong to it, and go before it.
     let database = |name| ["-shm", "-wal", ""].map(|end| format!("{name}{end}"));
     let databases = [FILE_NAME, beside.database].map(database);
-    let old = databases.iter().flatten().map(String::as_str).chain(beside.folders.iter().copied());
+    let old = databases.iter().flatten().map(String::as_str).chain([beside.folder]);
     for name in old.filter(|name| data.join(name).exists()) {
         make(aside)?;
         rename(&data.join(name), &aside.join(name))?;
@@ -84,7 +84,7 @@ pub fn put_back(
     if aside.exists() {
         sync_folder(aside)?;
     }
-    let new = beside.folders.iter().copied().chain([beside.database, FILE_NAME]);
+    let new = [beside.folder, beside.database, FILE_NAME].into_iter();
     for name in new.filter(|name| staging.join(name).exists()) {
         rename(&staging.join(name), &data.join(name))?;
     }
@@ -96,9 +96,7 @@ pub fn put_back(
 
 fn stage(from: &Path, staging: &Path, beside: Beside<'_>) -> Result<()> {
     make(staging)?;
-    for folder in beside.folders {
-        copy_folder(&from.join(folder), &staging.join(folder))?;
-    }
+    copy_folder(&from.join(beside.folder), &staging.join(beside.folder))?;
     copy_file(&from.join(FILE_NAME), &staging.join(FILE_NAME))?;
     make_ready(&staging.join(FILE_NAME))?;
     if from.join(beside.database).exists() {

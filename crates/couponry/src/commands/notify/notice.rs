@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use coupon::calendar::format_instant;
+use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{DueCoupon, NOTICE_TYPE};
 use ring::digest::{SHA256, digest};
@@ -70,11 +71,6 @@ impl CouponEntry {
 }
 
 impl Notice {
-    /// The notices of one holder, one after the other: `push` returns one when it is full.
-    pub(super) fn of(due: &DueCoupon, at: Millis) -> NoticeDraft {
-        NoticeDraft { user: due.holder.to_string(), at, coupons: Vec::new(), bytes: 0 }
-    }
-
     pub(super) fn announcement(&self) -> Announcement {
         let campaigns: BTreeSet<&str> =
             self.coupons.iter().map(|coupon| coupon.campaign_id.as_str()).collect();
@@ -94,7 +90,7 @@ impl Notice {
     }
 }
 
-/// A notice that may get more coupons.
+/// The notices of one holder, one after the other.
 pub(super) struct NoticeDraft {
     user: String,
     at: Millis,
@@ -103,6 +99,10 @@ pub(super) struct NoticeDraft {
 }
 
 impl NoticeDraft {
+    pub(super) fn new(holder: &UserId, at: Millis) -> NoticeDraft {
+        NoticeDraft { user: holder.to_string(), at, coupons: Vec::new(), bytes: 0 }
+    }
+
     /// Adds a coupon of the same holder. Returns the notice of those before it if there is no room for it.
     pub(super) fn push(&mut self, due: &DueCoupon) -> Option<Notice> {
         let is_full = self.coupons.len() == COUPONS_MAX || self.bytes >= NOTICE_BYTES;

@@ -13,7 +13,7 @@ use futures::stream;
 use webhooks::Webhooks;
 
 use super::counts::NoticeCounts;
-use super::notice::Notice;
+use super::notice::{Notice, NoticeDraft};
 use crate::failure::CliError;
 use crate::open;
 use crate::output::{self, Out};
@@ -120,42 +120,78 @@ impl Round<'_> {
         sink: &mut Sink<'_>,
         counts: &mut NoticeCounts,
     ) -> Result<BTreeMap<String, Millis>, CliError> {
-        let (mut waiting, mut next, mut notices) = (BTreeMap::new(), Some(None), Vec::new());
+        let (mut waiting, mut next) = (BTreeMap::new(), Some(None));
         let (mut holders, caller) = (Holders::default(), open::caller());
+        let mut outlet = Outlet { sink, chunk: Vec::new(), counts };
         while let Some(after) = next {
             let due = (self.days, range);
             let page = self.engine.due(&caller, None, due, after, &mut waiting).await?;
-            counts.looked_at += page.looked_at as u64;
+            outlet.counts.looked_at += page.looked_at as u64;
             for found in &page.coupons {
-                if !holders.is_new(found) {
-                    continue;
+                if holders.is_new(found) {
+                    self.send_to_holder(found, range, holders.may_be_old, &mut outlet).await?;
                 }
-                let (mut draft, mut page) = (Notice::of(found, range.until), Some(None));
-                let mut is_first = true;
-                while let Some(after) = page {
-                    let holder = Some(&found.holder);
-                    // What of it is paused, the list of everybody says.
-                    let mut paused = BTreeMap::new();
-                    let due = self.engine.due(&caller, holder, due, after, &mut paused).await?;
-                    // Then they were made before, at the first of them.
-                    let is_later = due.coupons.first().is_some_and(|it| it.code != found.code);
-                    if holders.may_be_old && is_first && is_later {
-                        break;
-                    }
-                    is_first &= due.coupons.is_empty();
-                    notices.extend(due.coupons.iter().filter_map(|coupon| draft.push(coupon)));
-                    page = due.next.map(Some);
-                    if notices.len() >= CHUNK {
-                        sink.put(std::mem::take(&mut notices), counts).await?;
-                    }
-                }
-                notices.extend(draft.take());
             }
-            (self.progress)(counts.sent, counts.looked_at);
+            (self.progress)(outlet.counts.sent, outlet.counts.looked_at);
             next = page.next.map(Some);
         }
-        sink.put(notices, counts).await?;
+        outlet.flush().await?;
         Ok(waiting)
+    }
+
+    /// The notices of a holder, one of whose coupons was found to be due. If the holder `may_be_old`, they were made
+    /// before unless this coupon is the first.
+    async fn send_to_holder(
+        &self,
+        found: &DueCoupon,
+        range: &NoticeRange,
+        may_be_old: bool,
+        outlet: &mut Outlet<'_, '_>,
+    ) -> Result<(), CliError> {
+        let (mut draft, caller) = (NoticeDraft::new(&found.holder, range.until), open::caller());
+        let (mut next, mut is_first) = (Some(None), true);
+        while let Some(after) = next {
+            let (holder, due) = (Some(&found.holder), (self.days, range));
+            // What of it is paused, the list of everybody says.
+            let mut paused = BTreeMap::new();
+            let page = self.engine.due(&caller, holder, due, after, &mut paused).await?;
+            let is_later = page.coupons.first().is_some_and(|it| it.code != found.code);
+            if may_be_old && is_first && is_later {
+                return Ok(());
+            }
+            is_first &= page.coupons.is_empty();
+            for coupon in &page.coupons {
+                if let Some(full) = draft.push(coupon) {
+                    outlet.put(full).await?;
+                }
+            }
+            next = page.next.map(Some);
+        }
+        match draft.take() {
+            Some(last) => outlet.put(last).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Hands notices to a destination, some at a time, and counts them.
+struct Outlet<'a, 'b> {
+    sink: &'a mut Sink<'b>,
+    chunk: Vec<Notice>,
+    counts: &'a mut NoticeCounts,
+}
+
+impl Outlet<'_, '_> {
+    async fn put(&mut self, notice: Notice) -> Result<(), CliError> {
+        self.chunk.push(notice);
+        match self.chunk.len() < CHUNK {
+            true => Ok(()),
+            false => self.flush().await,
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), CliError> {
+        self.sink.put(std::mem::take(&mut self.chunk), self.counts).await
     }
 }
 

@@ -25,9 +25,9 @@ pub(super) fn may_begin(settings: &Settings, adopt: bool) -> Result<(), CliError
     open::must_have_a_store(settings)
 }
 
-/// Without them `serve` would make new ones, which open no code of this store.
-pub(super) fn must_have_keys(data: &Path) -> Result<(), CliError> {
-    let keys = data.join("keys");
+/// The folder of a store, or of a backup. Without them `serve` would make new ones, which open no code of this store.
+pub(super) fn must_have_keys(folder: &Path) -> Result<(), CliError> {
+    let keys = folder.join(files::KEYS);
     match keys.is_dir() {
         true => Ok(()),
         false => Err(CliError::new(format!(

@@ -15,7 +15,7 @@ use crate::{files, open, output};
 /// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
 pub(super) fn hot(data: &Path, from: &Path) -> Result<(), CliError> {
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let beside = Beside { folders: &files::BESIDE_THE_STORE, database: files::WEBHOOKS };
+    let beside = Beside { folder: files::KEYS, database: files::WEBHOOKS };
     put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
 }
 
