@@ -30,6 +30,7 @@ mod routing;
 mod schema;
 mod settings;
 pub mod spread;
+mod tables;
 mod tls;
 pub mod values;
 
@@ -63,6 +64,7 @@ pub use resolving::{Attempts, CALL_LIMIT, Resolutions};
 pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};
 pub use schema::{Difference, Keyspace, SchemaOptions};
+pub use tables::CqlTables;
 
 pub type Result<T> = std::result::Result<T, HotError>;
 

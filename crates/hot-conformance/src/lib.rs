@@ -36,6 +36,7 @@ mod lists;
 mod partitions;
 mod restored;
 mod shared;
+mod tables;
 mod whole;
 
 use std::any::Any;
@@ -112,6 +113,11 @@ macro_rules! conforms {
             sold_out_beside_other_changes
         }
         counted { each_event_is_counted_once an_order_is_found redemptions_newest_first }
+        tables {
+            rows_are_found_in_order pages_end_at_the_limit_and_go_on rows_of_one_put_are_together
+            replaced_only_as_seen one_of_many_replaces rows_end_by_themselves
+            dropped_below_a_key_and_whole kinds_and_partitions_are_apart
+        }
         issue {
             one_each three_each a_revoked_coupon_is_issued_again used_serials_are_skipped
             thousands_of_used_serials_are_skipped paused_stock_is_not_issued issue_window

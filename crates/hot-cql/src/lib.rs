@@ -43,7 +43,7 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Day;
 use cql_session::{
     About, Attempts, COMPARED_EVERY_ROUNDS, ClockDifference, ConnectError, CqlCluster, CqlEngine,
-    CqlSession, KeyedLock, Resolutions,
+    CqlSession, CqlTables, KeyedLock, Resolutions,
 };
 use hot::records::{AuditLog, RecordSource, Records};
 use hot::{Archive, HotError};
@@ -60,6 +60,7 @@ pub use spread::PARTITION_ROWS;
 pub struct CqlHot {
     store: Arc<Store>,
     upkeep: JoinHandle<()>,
+    tables: Arc<CqlTables>,
     /// `None`: it keeps none.
     records: Option<Arc<dyn Records>>,
 }
@@ -182,7 +183,8 @@ impl CqlHot {
             store.begin_feed().await.map_err(away)?;
         }
         let upkeep = tokio::spawn(upkeep(Arc::clone(&store)));
-        Ok(CqlHot { store, upkeep, records: None })
+        let tables = Arc::new(CqlTables::new(Arc::clone(&store.session)));
+        Ok(CqlHot { store, upkeep, tables, records: None })
     }
 
     /// The same store with records beside coupons. `make` gets the session and what the records are made from,

@@ -1,5 +1,6 @@
 //! [`HotStore`] and [`Directory`] for [`CqlHot`]: each call is one protocol of the store.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use hot::audit::{Act, Audit};
 use hot::feed::Feed;
 use hot::records::RecordSource;
 use hot::redemptions::Redemptions;
+use hot::tables::Tables;
 use hot::settings::TOUCHED_AT;
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -65,6 +67,10 @@ impl CqlHot {
 
 #[async_trait]
 impl HotStore for CqlHot {
+    fn tables(&self) -> Arc<dyn Tables> {
+        self.tables.clone()
+    }
+
     fn feed(&self) -> Option<&dyn Feed> {
         self.store.feed()
     }

@@ -40,6 +40,7 @@ mod private_files;
 mod readers;
 mod reconcile;
 mod record;
+mod record_file;
 mod redeemed;
 mod redemptions;
 mod rejected_lines;
@@ -67,6 +68,7 @@ use crate::checkpointer::Checkpointer;
 use crate::day_order::DayOrders;
 use crate::fair_file_lock::FairFileLock;
 use crate::readers::Readers;
+pub use crate::record_file::{RecordClock, RecordFile};
 pub use crate::schema::{FILE_NAME, OpenError, is_current};
 use crate::writer::{Desk, Writer};
 
@@ -111,6 +113,7 @@ pub struct SqliteHot {
     writer: Writer,
     checkpointer: Checkpointer,
     readers: Readers,
+    records: Arc<RecordFile>,
     keys: KeyRing,
     archive: Arc<dyn Archive>,
     /// Whether this process has announced long codes.
@@ -172,6 +175,7 @@ impl SqliteHot {
         };
         Ok(SqliteHot {
             readers: Readers::open(&path, &statements)?,
+            records: Arc::new(RecordFile::in_folder(folder)?),
             checkpointer: Checkpointer::start(folder, &path)?,
             writer: Writer::start(desk, options.write_timeout).map_err(file_error)?,
             keys: keys.into(),

@@ -19,6 +19,7 @@ use hot::activity::Activities;
 use hot::audit::{Act, Audit, AuditEvent};
 use hot::feed::Feed;
 use hot::redemptions::Redemptions;
+use hot::tables::Tables;
 use hot::settings::{LONG_CODES, TOUCHED_AT};
 use hot::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, HotError, HotStore,
@@ -53,6 +54,10 @@ const EVENTS_DELETED_MAX: usize = 2_000;
 
 #[async_trait]
 impl HotStore for SqliteHot {
+    fn tables(&self) -> Arc<dyn Tables> {
+        self.records.clone()
+    }
+
     fn feed(&self) -> Option<&dyn Feed> {
         self.options.events.then_some(self as &dyn Feed)
     }

@@ -35,6 +35,7 @@ const LEVELS: [&[&str]; 27] = [
         "partitions",
         "prefetch",
         "readers",
+        "record_file",
     ],
     &["writer/free_space", "writer/health"],
     &["writer/queue"],

@@ -24,6 +24,7 @@ pub mod records;
 pub mod redemptions;
 pub mod settings;
 mod store;
+pub mod tables;
 mod values;
 
 pub use archive::{Archive, NoArchive};

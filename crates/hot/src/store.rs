@@ -1,5 +1,7 @@
 //! The trait of every hot store: one method for each protocol.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use coupon::apply::Change;
 use coupon::campaign::{Batch, ImportCounts, MintedRun};
@@ -15,6 +17,7 @@ use crate::audit::{Act, Audit};
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
 use crate::redemptions::Redemptions;
+use crate::tables::Tables;
 use crate::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
     ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
@@ -28,6 +31,9 @@ use crate::{
 /// Any [`HotError`], from every method; a refusal by the rules is a value.
 #[async_trait]
 pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Facts {
+    /// The records of the store.
+    fn tables(&self) -> Arc<dyn Tables>;
+
     /// What happened; `None` if the store does not keep that.
     fn feed(&self) -> Option<&dyn Feed> {
         None

@@ -1,0 +1,162 @@
+//! Records on a cluster: one table for all kinds.
+//!
+//! A row is one cell, written by `UPDATE` alone: so a row that was deleted or has ended leaves nothing behind but
+//! the tombstone of that cell. Plain writes name their time. The clocks of two nodes differ by some milliseconds, and
+//! of two writes of one process the later one must stay, whichever node each goes to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hot::tables::{AFTER_ALL_KEYS, RecordPart, RecordPut, RecordRange, RecordRow, Tables};
+
+use crate::{Attempts, CALL_LIMIT, CqlSession, Result, StatementProfile};
+
+/// Rows of one read: a value has at most some hundred kilobytes, and mostly less than one.
+const READ_ROWS_MAX: usize = 500;
+
+/// Twenty years: engines refuse more.
+const TTL_MAX_S: i32 = 630_720_000;
+
+pub struct CqlTables {
+    session: Arc<CqlSession>,
+    /// Before the name of each partition: for tests that share a keyspace.
+    prefix: Vec<u8>,
+    /// The time of the last plain write, in microseconds since 1970.
+    written_at: AtomicI64,
+}
+
+impl CqlTables {
+    pub fn new(session: Arc<CqlSession>) -> CqlTables {
+        CqlTables::apart(session, Vec::new())
+    }
+
+    /// With partitions of its own: for tests that share a keyspace.
+    pub fn apart(session: Arc<CqlSession>, prefix: Vec<u8>) -> CqlTables {
+        CqlTables { session, prefix, written_at: AtomicI64::new(0) }
+    }
+
+    fn name(&self, part: &RecordPart) -> Vec<u8> {
+        [self.prefix.as_slice(), &part.name].concat()
+    }
+
+    /// A time for a plain write: later than that of any before it.
+    fn write_time(&self) -> i64 {
+        let now = self.session.now_ms().saturating_mul(1_000);
+        let next = |last: i64| Some(now.max(last + 1));
+        let last = self.written_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        now.max(last.unwrap_or_default() + 1)
+    }
+}
+
+#[async_trait]
+impl Tables for CqlTables {
+    async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let cql = "SELECT value FROM record WHERE kind = ? AND part = ? AND key = ?";
+        self.session.value(cql, (part.kind.name, self.name(part), key)).await
+    }
+
+    async fn scan(&self, part: &RecordPart, range: RecordRange) -> Result<Vec<RecordRow>> {
+        let cql = match range.descending {
+            false => {
+                "SELECT key, value FROM record WHERE kind = ? AND part = ? AND key >= ? \
+                 AND key < ? LIMIT ?"
+            }
+            true => {
+                "SELECT key, value FROM record WHERE kind = ? AND part = ? AND key >= ? \
+                 AND key < ? ORDER BY key DESC LIMIT ?"
+            }
+        };
+        let name = self.name(part);
+        let (mut from, descending) = (range.from, range.descending);
+        let mut until = range.until.unwrap_or_else(|| vec![AFTER_ALL_KEYS]);
+        let mut found = Vec::new();
+        while found.len() < range.limit {
+            let count = READ_ROWS_MAX.min(range.limit - found.len());
+            let limit = i32::try_from(count).unwrap_or(i32::MAX);
+            let values = (part.kind.name, &name, &from, &until, limit);
+            let rows: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+                self.session.rows(StatementProfile::Read, cql, values).await?;
+            let is_end = rows.len() < count;
+            if let Some((last, _)) = rows.last() {
+                match descending {
+                    false => from = hot::tables::next_key(last),
+                    true => until.clone_from(last),
+                }
+            }
+            let row = |(key, value): (_, Option<_>)| Some(RecordRow { key, value: value? });
+            found.extend(rows.into_iter().filter_map(row));
+            if is_end {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<()> {
+        let cql = "UPDATE record USING TIMESTAMP ? AND TTL ? SET value = ? \
+                   WHERE kind = ? AND part = ? AND key = ?";
+        let (time, name) = (self.write_time(), self.name(part));
+        let values = |RecordPut { key, value, keep }| {
+            (time, ttl(keep), value, part.kind.name, name.clone(), key)
+        };
+        let mut values: Vec<_> = rows.into_iter().map(values).collect();
+        match values.len() {
+            1 => self.session.write(cql, values.remove(0)).await,
+            _ => self.session.write_all(cql, values).await,
+        }
+    }
+
+    async fn replace(
+        &self,
+        part: &RecordPart,
+        seen: Option<&[u8]>,
+        next: RecordPut,
+    ) -> Result<bool> {
+        let mut attempts = Attempts::new("the change of a record", CALL_LIMIT);
+        let mut sent = false;
+        loop {
+            let present = attempts.looked(self.get(part, &next.key).await)?;
+            if sent && present == next.value {
+                return Ok(true);
+            }
+            if present.as_deref() != seen {
+                return Ok(false);
+            }
+            let cql = "UPDATE record USING TTL ? SET value = ? \
+                       WHERE kind = ? AND part = ? AND key = ? IF value = ?";
+            let RecordPut { key, value, keep } = &next;
+            let values = (ttl(*keep), value, part.kind.name, self.name(part), key, seen);
+            sent = true;
+            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<()> {
+        let (time, name) = (self.write_time(), self.name(part));
+        match key {
+            Some(key) => {
+                let cql = "DELETE FROM record USING TIMESTAMP ? \
+                           WHERE kind = ? AND part = ? AND key < ?";
+                self.session.write(cql, (time, part.kind.name, name, key)).await
+            }
+            None => {
+                let cql = "DELETE FROM record USING TIMESTAMP ? WHERE kind = ? AND part = ?";
+                self.session.write(cql, (time, part.kind.name, name)).await
+            }
+        }
+    }
+
+    async fn forget_expired(&self) -> Result<bool> {
+        Ok(false)
+    }
+}
+
+/// 0 stands for no end.
+fn ttl(keep: Option<Duration>) -> i32 {
+    let seconds = |keep: Duration| i32::try_from(keep.as_secs()).unwrap_or(TTL_MAX_S);
+    keep.map_or(0, |keep| seconds(keep).clamp(1, TTL_MAX_S))
+}

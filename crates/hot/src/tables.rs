@@ -1,0 +1,178 @@
+//! Records: everything that a store keeps *about* coupons, as rows in partitions, ordered by their keys.
+//!
+//! A record is not a coupon: no rule decides by it, and what it says may be a moment late. A kind of record is
+//! a constant [`RecordKind`] and the functions that make its rows; no engine knows what is in them.
+//!
+//! *Replaced* rows change by [`Tables::replace`] alone, all others by [`Tables::put`]: on a cluster the two have
+//! different clocks, and a row that had both could lose the later write.
+
+use std::ops::Bound;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::HotError;
+
+/// Longest key of a row and of a partition, in bytes: engines keep keys whole in their indexes.
+pub const RECORD_KEY_MAX: usize = 400;
+
+/// Sorts behind every key: none begins with it.
+pub const AFTER_ALL_KEYS: u8 = 0xFF;
+
+/// What a row is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordKind {
+    /// Its name in the store; never used again for something else.
+    pub name: &'static str,
+    /// What a power cut may take of it on one machine. On a cluster nothing is taken that was answered.
+    pub sync: RecordSync,
+}
+
+/// When rows survive a power cut on one machine. A process that is killed loses none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordSync {
+    /// When the call returns.
+    AtOnce,
+    /// Some seconds later, in the order in which they were written.
+    Later,
+}
+
+/// A partition: rows that are read together and dropped together. On a cluster it is on one set of nodes, and
+/// should stay below 100 MB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPart {
+    /// What its rows are of.
+    pub kind: RecordKind,
+    /// Its name among those of the kind.
+    pub name: Vec<u8>,
+}
+
+impl RecordKind {
+    /// A partition of this kind.
+    pub fn part(self, name: impl Into<Vec<u8>>) -> RecordPart {
+        RecordPart { kind: self, name: name.into() }
+    }
+}
+
+/// A row that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Its place in the partition.
+    pub key: Vec<u8>,
+    /// What it says.
+    pub value: Vec<u8>,
+}
+
+/// A row that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPut {
+    /// Its place in the partition.
+    pub key: Vec<u8>,
+    /// What it says; `None` deletes it.
+    pub value: Option<Vec<u8>>,
+    /// After this time it is gone by itself. At least a second; fractions of one do not count.
+    pub keep: Option<Duration>,
+}
+
+impl RecordPut {
+    /// A row that stays.
+    pub fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> RecordPut {
+        RecordPut { key: key.into(), value: Some(value.into()), keep: None }
+    }
+
+    /// The same for a time.
+    #[must_use]
+    pub fn kept_for(self, keep: Duration) -> RecordPut {
+        RecordPut { keep: Some(keep), ..self }
+    }
+
+    /// The end of a row. On a cluster it leaves a tombstone for a day: who deletes many rows that are then read
+    /// over should drop partitions instead.
+    pub fn delete(key: impl Into<Vec<u8>>) -> RecordPut {
+        RecordPut { key: key.into(), value: None, keep: None }
+    }
+}
+
+/// Which rows of a partition to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRange {
+    /// The first key that is wanted.
+    pub from: Vec<u8>,
+    /// The first key that is not wanted any more; `None`: all.
+    pub until: Option<Vec<u8>>,
+    /// Whether the last keys come first.
+    pub descending: bool,
+    /// Most rows.
+    pub limit: usize,
+}
+
+impl RecordRange {
+    /// The first rows of a partition.
+    pub fn first(limit: usize) -> RecordRange {
+        RecordRange { from: Vec::new(), until: None, descending: false, limit }
+    }
+
+    /// The last rows of a partition, last one first.
+    pub fn last(limit: usize) -> RecordRange {
+        RecordRange { descending: true, ..RecordRange::first(limit) }
+    }
+
+    /// Of them, those behind a key.
+    #[must_use]
+    pub fn after(self, key: &[u8]) -> RecordRange {
+        RecordRange { from: next_key(key), ..self }
+    }
+
+    /// Of them, those before a key.
+    #[must_use]
+    pub fn before(self, key: impl Into<Vec<u8>>) -> RecordRange {
+        RecordRange { until: Some(key.into()), ..self }
+    }
+
+    /// As a range of a map.
+    pub fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let until = self.until.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        (Bound::Included(self.from.as_slice()), until)
+    }
+}
+
+/// The first key behind another one.
+pub fn next_key(key: &[u8]) -> Vec<u8> {
+    [key, &[0]].concat()
+}
+
+/// Reads and writes records. Writes are durable when they return, as [`RecordSync`] says.
+///
+/// # Errors
+/// Any [`HotError`] but `Cold`, from every method.
+#[async_trait]
+pub trait Tables: Send + Sync {
+    /// One row.
+    async fn get(&self, part: &RecordPart, key: &[u8]) -> Result<Option<Vec<u8>>, HotError>;
+
+    /// Rows of a partition in the order of their keys, at most `range.limit`. Its cost grows with them, and with
+    /// the rows that were deleted from the range within a day.
+    async fn scan(&self, part: &RecordPart, range: RecordRange)
+    -> Result<Vec<RecordRow>, HotError>;
+
+    /// Writes rows of one partition, all or none, whatever was there. May be repeated: of two calls for one row the
+    /// later one stays.
+    async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<(), HotError>;
+
+    /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it does so now. A row
+    /// should never say again what it has said before, such as by a number that only rises: else a write whose
+    /// outcome was unknown may happen once more, later.
+    async fn replace(
+        &self,
+        part: &RecordPart,
+        seen: Option<&[u8]>,
+        next: RecordPut,
+    ) -> Result<bool, HotError>;
+
+    /// Deletes the rows of a partition before a key, or all of them: one write, however many there are.
+    async fn drop_below(&self, part: &RecordPart, key: Option<&[u8]>) -> Result<(), HotError>;
+
+    /// Deletes some rows whose time is over. Returns whether there may be more. To be called only by who trusts the
+    /// clock. A cluster does it by itself.
+    async fn forget_expired(&self) -> Result<bool, HotError>;
+}
