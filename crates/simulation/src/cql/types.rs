@@ -11,6 +11,7 @@ pub(crate) enum Scalar {
     Int,
     BigInt,
     Text,
+    Blob,
     Timestamp,
     Date,
     Uuid,
@@ -35,6 +36,7 @@ impl Scalar {
             "int" => Scalar::Int,
             "bigint" => Scalar::BigInt,
             "text" => Scalar::Text,
+            "blob" => Scalar::Blob,
             "timestamp" => Scalar::Timestamp,
             "date" => Scalar::Date,
             "uuid" => Scalar::Uuid,
@@ -49,7 +51,7 @@ impl Scalar {
             Scalar::Int | Scalar::Date => Some(4),
             Scalar::BigInt | Scalar::Timestamp => Some(8),
             Scalar::Uuid => Some(16),
-            Scalar::Text => None,
+            Scalar::Text | Scalar::Blob => None,
         }
     }
 
@@ -60,7 +62,7 @@ impl Scalar {
     pub(crate) fn check(self, value: &[u8]) -> Result<(), String> {
         let is_right = match self.size() {
             Some(size) => value.len() == size,
-            None => std::str::from_utf8(value).is_ok(),
+            None => self == Scalar::Blob || std::str::from_utf8(value).is_ok(),
         };
         if is_right { Ok(()) } else { Err(format!("{} bytes are no {self:?}", value.len())) }
     }
@@ -71,6 +73,7 @@ impl Scalar {
             Scalar::Int => NativeType::Int,
             Scalar::BigInt => NativeType::BigInt,
             Scalar::Text => NativeType::Text,
+            Scalar::Blob => NativeType::Blob,
             Scalar::Timestamp => NativeType::Timestamp,
             Scalar::Date => NativeType::Date,
             Scalar::Uuid => NativeType::Uuid,
@@ -93,7 +96,7 @@ impl Scalar {
                 out.push(value.get(6).map_or(0, |byte| byte >> 4));
                 out.extend_from_slice(value);
             }
-            Scalar::Text => {
+            Scalar::Text | Scalar::Blob => {
                 for byte in value {
                     out.push(*byte);
                     if *byte == 0 {
