@@ -26,7 +26,7 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use engine::ColdArchive;
 use hot::audit::Act;
-use hot::{HotStore, ImportLine, MintOrder, NewCampaign, Partitions};
+use hot::{Campaigns, Coupons, HotStore, ImportLine, Imports, MintOrder, NewCampaign, Partitions};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

@@ -20,7 +20,7 @@ use coupon::imported::{ImportRun, ImportedState};
 use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::audit::Act;
-use hot::{HotStore, ImportLine, NewCampaign};
+use hot::{Campaigns, Coupons, HotStore, ImportLine, Imports, NewCampaign};
 use hot_sqlite::{FILE_NAME, Options, SqliteHot};
 use router::{Address, Found, Owner};
 use rusqlite::{Connection, params};

@@ -15,7 +15,7 @@ use coupon::ids::{Actor, OperationId};
 use coupon::minted::CodeKey;
 use coupon::time::Millis;
 use futures::stream;
-use hot::HotStore;
+use hot::Imports;
 use hot_sqlite::SqliteHot;
 use router::Router;
 use tempfile::TempDir;

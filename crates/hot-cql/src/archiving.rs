@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+use hot::protocol::SERIAL_GAP;
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED, SERIAL_FLOOR};
 use hot::{
     ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
 };
@@ -26,6 +27,10 @@ use crate::spread::Spread;
 use crate::values::{date, instant, signed};
 use cql_session::{Result, StatementProfile, bounded_join};
 pub(crate) use residue::{Listed, Merges};
+
+const PARTITIONS_AT_ONCE: usize = 4;
+
+const RECONCILED_AT_ONCE: usize = 16;
 
 /// Buckets, or coupons, that are processed at a time.
 const AT_ONCE: usize = 32;
@@ -54,7 +59,14 @@ impl Partitions for CqlHot {
     }
 
     async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
-        self.store.closed_partitions(now, enough).await
+        let store = &self.store;
+        store.write_closed().await;
+        let plans = store.plans().await?;
+        let open = plans.iter().filter(|plan| !plan.is_closing()).map(PlanRow::day);
+        let partitions = open.map(|day| store.closed_partition(day, now, enough));
+        let partitions: Vec<Option<ClosedPartition>> =
+            bounded_join(PARTITIONS_AT_ONCE, partitions).await?;
+        Ok(partitions.into_iter().flatten().collect())
     }
 
     async fn count(&self, day: Day) -> Result<u64> {
@@ -172,11 +184,28 @@ impl Partitions for CqlHot {
     }
 
     async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled> {
-        self.store.reconcile_all(day, &coupons).await
+        let ones = coupons.iter().map(|coupon| self.store.reconcile_one(day, coupon));
+        let ones: Vec<Reconciled> = bounded_join(RECONCILED_AT_ONCE, ones).await?;
+        Ok(ones.into_iter().fold(Reconciled::default(), Reconciled::and))
     }
 
     async fn pass_over_serials(&self) -> Result<()> {
-        self.store.pass_over().await
+        let store = &self.store;
+        let later = |floor: Option<u64>| Some(floor.unwrap_or(0) + SERIAL_GAP);
+        store.session.change_number(store.attempts("a setting"), SERIAL_FLOOR, later).await?;
+        for plan in store.plans().await? {
+            let day = date(plan.day());
+            let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
+            let next: Option<i64> = store.session.value(cql, (day,)).await?;
+            let Some(next) = next else { continue };
+            let cql =
+                "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";
+            let after = next.saturating_add(signed(SERIAL_GAP));
+            // Refused: another process mints during a restore, which none should do.
+            let values = (after, day, next);
+            store.session.change(StatementProfile::Change, cql, values).await?.known()?;
+        }
+        Ok(())
     }
 
     async fn cold_mark(&self) -> Result<ColdMark> {

@@ -1,23 +1,83 @@
 //! Changes one coupon: decides its new state, then writes it.
 
+use async_trait::async_trait;
 use coupon::apply::{Change, Outcome};
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
 use coupon::coupon::Coupon;
-use coupon::ids::OperationId;
+use coupon::ids::{CampaignId, OperationId};
 use hot::protocol::{Admitted, ChangeStep, ClaimIntent, Writes, partition_after};
-use hot::{Applied, protocol};
-use router::Address;
+use hot::{Applied, CouponSnapshot, Coupons, HotError, ListQuery, ListedPage, protocol};
+use router::{Address, Found};
 
-use crate::Store;
 use crate::claims::{ClaimSlot, Need};
 use crate::coupons::{Here, Located, Written, begun};
-use cql_session::{Attempts, Result};
+use crate::{CqlHot, Store};
+use cql_session::{Attempts, Resolutions, Result};
 
 pub(crate) type Decision = protocol::Decision<Here, ClaimSlot>;
+
+#[async_trait]
+impl Coupons for CqlHot {
+    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>> {
+        Ok(self.store.locate(address).await?.map(|located| located.snapshot()))
+    }
+
+    async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
+        self.store.untouched_ones(run, codes).await
+    }
+
+    async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
+        self.store.clock_is_right()?;
+        self.count_unknown(match found {
+            Found::Coupon(address) => self.store.apply_at(address, &change).await,
+            Found::Shared { campaign } => self.store.apply_shared(campaign, &change, true).await,
+        })
+    }
+
+    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied> {
+        let store = &self.store;
+        let address = match found {
+            Found::Coupon(address) => address,
+            Found::Shared { campaign } => {
+                return store.apply_shared(campaign, &change, false).await;
+            }
+        };
+        let mut attempts = store.attempts("a dry run");
+        loop {
+            let Some(located) = store.locate(address).await? else {
+                return Ok(Decision::not_found().applied);
+            };
+            if let Some(decision) = store.decide(located, &change, false).await? {
+                return Ok(decision.applied);
+            }
+            attempts.again().await?;
+        }
+    }
+
+    async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
+        self.store.clock_is_right()?;
+        self.count_unknown(self.store.issue_of_campaign(campaign, &change).await)
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListedPage> {
+        self.store.list_page(&query).await
+    }
+}
+
+impl CqlHot {
+    fn count_unknown<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(HotError::Unknown(_)) = &result {
+            Resolutions::count(&self.store.resolved.unknown);
+        }
+        result
+    }
+}
 
 impl Store {
     /// What `change` does to a coupon; `None` if the coupon has changed since it was read, so that
     /// the claim of its holder decides nothing.
-    pub(crate) async fn decide(
+    async fn decide(
         &self,
         located: Located,
         change: &Change,
@@ -49,22 +109,8 @@ impl Store {
         }
     }
 
-    /// The answer that a change would get; nothing is written.
-    pub(crate) async fn dry_run_at(&self, address: &Address, change: &Change) -> Result<Applied> {
-        let mut attempts = self.attempts("a dry run");
-        loop {
-            let Some(located) = self.locate(address).await? else {
-                return Ok(Decision::not_found().applied);
-            };
-            if let Some(decision) = self.decide(located, change, false).await? {
-                return Ok(decision.applied);
-            }
-            attempts.again().await?;
-        }
-    }
-
     /// One at a time for each coupon: others would decide on a version that is being replaced.
-    pub(crate) async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
+    async fn apply_at(&self, address: &Address, change: &Change) -> Result<Applied> {
         let _lock = self.coupon_locks.lock(&address.code).await?;
         let mut attempts = self.attempts("a change of a coupon");
         if let Some(applied) = self.apply_from_memory(address, change, &mut attempts).await? {

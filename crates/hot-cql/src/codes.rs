@@ -1,20 +1,64 @@
 //! The owner of a code: runs of serials by expiry day, and the directory of foreign codes.
 
+use async_trait::async_trait;
 use coupon::campaign::{Campaign, MintedRun};
 use coupon::code::Code;
 use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use router::{Entry, Owner, openings};
+use router::{Directory, Entry, Owner, openings};
 use scylla::DeserializeRow;
 use scylla::value::CqlDate;
+use tokio::time::Instant;
 
-use super::Store;
 use super::values::{date, day, parsed, signed};
+use super::{CqlHot, Store};
 use cql_session::Result;
 use hot::protocol::{may_mint, serials_after};
-use hot::settings::SERIAL_FLOOR;
+use hot::settings::{LONG_CODES, SERIAL_FLOOR};
 use hot::{HotError, MintOrder};
+
+/// How long a setting that was absent is taken to be absent.
+pub(super) const SETTINGS_KNOWN: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[async_trait]
+impl Directory for CqlHot {
+    type Error = HotError;
+
+    async fn entry(&self, code: &Code) -> Result<Option<Entry>> {
+        self.store.directory_entry(code).await
+    }
+
+    async fn run_of(
+        &self,
+        key: KeyId,
+        day: Day,
+        serial: u64,
+    ) -> Result<Option<(Owner, MintedRun)>> {
+        self.store.run_with(key, day, serial).await
+    }
+
+    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {
+        self.store.bits(day).await
+    }
+
+    /// A process that was frozen reads it again before it uses what it knew.
+    async fn has_long_codes(&self) -> Result<bool> {
+        let store = &self.store;
+        let known = store.long_codes.lock().ok().and_then(|known| *known);
+        match known {
+            Some((true, _)) => return Ok(true),
+            Some((false, since)) if since.elapsed() < SETTINGS_KNOWN => return Ok(false),
+            Some(_) | None => {}
+        }
+        let since = Instant::now();
+        let are = store.session.setting(LONG_CODES).await?.is_some();
+        if let Ok(mut known) = store.long_codes.lock() {
+            *known = Some((are, since));
+        }
+        Ok(are)
+    }
+}
 
 /// The next serial of a day, and the runs that have been reserved.
 #[derive(DeserializeRow)]

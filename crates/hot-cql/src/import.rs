@@ -13,16 +13,22 @@ mod rows;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 
+use async_trait::async_trait;
+use coupon::campaign::{Batch, ImportCounts};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
-use coupon::time::Day;
-use hot::{HotError, ImportLine, ImportOutcome, Tier};
+use coupon::time::{Day, Millis};
+use hot::audit::{Act, AuditEvent};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine, Tier};
 
-use crate::Store;
+use crate::audit_events::UpdateName;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Located, Trace};
+use crate::stock::CHUNK_MAX;
+use crate::values::signed;
+use crate::{CqlHot, Store};
 use cql_session::{Result, StatementProfile, bounded_join};
 use entry::EntryOfLine;
 
@@ -35,17 +41,40 @@ const AT_ONCE: usize = 64;
 /// Rows of one write to one CQL partition, some 20 KiB.
 pub(crate) const ROWS_AT_ONCE: usize = 50;
 
-impl Store {
-    /// In the order of the lines. Two lines of one code are processed in that order, too.
-    pub(crate) async fn import_lines(
+#[async_trait]
+impl Imports for CqlHot {
+    async fn open_import(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
-        lines: &[ImportLine],
-        run: &ImportRun,
+        act: &Act,
+    ) -> Result<Named<Batch>> {
+        self.store.clock_is_right()?;
+        let named = self.store.make_batch(campaign, batch, None, act).await?;
+        if matches!(named, Named::Same(_)) {
+            // Those of earlier runs.
+            let cql = "DELETE FROM rejected_line WHERE campaign_id = ? AND batch_id = ?";
+            self.store.session.write(cql, (campaign.as_str(), batch.as_str())).await?;
+        }
+        Ok(named)
+    }
+
+    fn import_lines_max(&self) -> usize {
+        CHUNK_MAX
+    }
+
+    /// Two lines of one code are processed in their order, too.
+    async fn import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
     ) -> Result<Vec<ImportOutcome>> {
+        let store = &*self.store;
+        store.clock_is_right()?;
         let gone = || HotError::Damaged("the batch of an import is gone".into());
-        let (here, _) = self.batch_of(campaign, batch).await?.ok_or_else(gone)?;
+        let (here, _) = store.batch_of(campaign, batch).await?.ok_or_else(gone)?;
         let mut outcomes = vec![ImportOutcome::AlreadyThere; lines.len()];
         let mut left: Vec<usize> = (0..lines.len()).collect();
         let mut in_cold = HashMap::new();
@@ -54,7 +83,7 @@ impl Store {
             let (now, later): (Vec<usize>, Vec<usize>) =
                 left.into_iter().partition(|at| seen.insert(&lines[*at].code));
             let expects_new = AtomicBool::new(false);
-            let round = Round { store: self, here: &here, batch, run, expects_new };
+            let round = Round { store, here: &here, batch, run: &run, expects_new };
             let some: Vec<&ImportLine> = now.iter().map(|at| &lines[*at]).collect();
             for (at, outcome) in now.iter().zip(round.lines(&some, &mut in_cold).await?) {
                 outcomes[*at] = outcome;
@@ -62,6 +91,86 @@ impl Store {
             left = later;
         }
         Ok(outcomes)
+    }
+
+    async fn dry_run_import(
+        &self,
+        campaign: &CampaignId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>> {
+        let gone = || HotError::Damaged("the campaign of an import is gone".into());
+        let here = self.store.terms(campaign).await?.ok_or_else(gone)?;
+        let outcomes = lines.iter().map(|line| self.store.dry_run_line(&here, line, &run));
+        bounded_join(AT_ONCE, outcomes).await
+    }
+
+    async fn keep_rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<RejectedLine>,
+        now: Millis,
+    ) -> Result<()> {
+        match self.store.batch_of(campaign, batch).await? {
+            Some(_) => self.store.session.put_rejected(campaign, batch, &lines, now).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn close_import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        counts: ImportCounts,
+        ended: Option<&Act>,
+    ) -> Result<Option<Batch>> {
+        let store = &self.store;
+        let events = [AuditEvent::batch_imported(campaign, batch, &counts)];
+        let doing = ended.map(|act| (act, &events[..]));
+        // Each update that was sent: any of them may have been applied, and one of them is enough.
+        let mut sent: Vec<UpdateName> = Vec::new();
+        let mut attempts = store.attempts("an import's counts");
+        loop {
+            let found = attempts.looked(store.batch_now(campaign, batch).await)?;
+            let Some((here, present)) = found else { return Ok(None) };
+            let is_audited = doing.is_some() && store.log.get().is_some();
+            let mut is_done = !is_audited && present.import == counts;
+            for name in &sent {
+                is_done |= attempts.looked(store.has_made(&here, *name).await)?;
+            }
+            if is_done {
+                return store.batch_row(&here, &present).await.map(Some);
+            }
+            let (carries, name) = attempts.looked(store.carried(&here, doing).await)?;
+            sent.extend(name);
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, lines = ?, imported = ?, \
+                       already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
+                       IF revision = ?";
+            let ImportCounts { lines, imported, already_there, rejected } = counts;
+            let counted = [lines, imported, already_there, rejected].map(signed);
+            let [lines, imported, there, rejected] = counted;
+            let (campaign, batch, revision) = (campaign.as_str(), batch.as_str(), here.revision);
+            let next = revision + 1;
+            let values =
+                (next, carries, lines, imported, there, rejected, campaign, batch, revision);
+            attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    async fn rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RejectedLine>> {
+        let lines = self.store.session.rejected_behind(campaign, batch, after, limit).await?;
+        Ok(lines.into_iter().map(|(line, _)| line).collect())
+    }
+
+    async fn forget_rejected(&self, before: Millis) -> Result<usize> {
+        self.store.session.forget_rejected_before(before).await
     }
 }
 

@@ -7,40 +7,16 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{IssueRef, UserId};
 use coupon::time::Day;
 use hot::Reconciled;
-use hot::protocol::{ANY_ISSUE, SERIAL_GAP, StoredFacts, is_known, replaced};
-use hot::settings::SERIAL_FLOOR;
+use hot::protocol::{ANY_ISSUE, StoredFacts, is_known, replaced};
 use router::home;
 
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
-use crate::values::{date, signed};
-use cql_session::{Result, StatementProfile, bounded_join};
-
-const AT_ONCE: usize = 16;
-
-enum One {
-    Reconciled,
-    Known,
-    Stranger,
-}
+use cql_session::{Result, StatementProfile};
 
 impl Store {
-    pub(crate) async fn reconcile_all(&self, day: Day, coupons: &[Coupon]) -> Result<Reconciled> {
-        let ones = coupons.iter().map(|coupon| self.reconcile_one(day, coupon));
-        let ones: Vec<One> = bounded_join(AT_ONCE, ones).await?;
-        let mut reconciled = Reconciled::default();
-        for one in ones {
-            match one {
-                One::Reconciled => reconciled.reconciled += 1,
-                One::Known => reconciled.known += 1,
-                One::Stranger => reconciled.strangers += 1,
-            }
-        }
-        Ok(reconciled)
-    }
-
-    async fn reconcile_one(&self, day: Day, coupon: &Coupon) -> Result<One> {
+    pub(crate) async fn reconcile_one(&self, day: Day, coupon: &Coupon) -> Result<Reconciled> {
         let (code, genesis) = (coupon.code(), coupon.genesis());
         if let Some(bucket) = self.bucket(day, code).await? {
             let row = self.row_of(StatementProfile::Read, day, bucket, code).await?;
@@ -53,15 +29,15 @@ impl Store {
                 },
             };
             if is_known(coupon, stored) {
-                return Ok(One::Known);
+                return Ok(Reconciled { known: 1, ..Reconciled::default() });
             }
         }
         let Some((campaign, _)) = self.batch_of(&genesis.campaign, &genesis.batch).await? else {
             self.stranger(code).await?;
-            return Ok(One::Stranger);
+            return Ok(Reconciled { strangers: 1, ..Reconciled::default() });
         };
         self.take_its_place(day, coupon, &campaign).await?;
-        Ok(One::Reconciled)
+        Ok(Reconciled { reconciled: 1, ..Reconciled::default() })
     }
 
     async fn take_its_place(
@@ -119,25 +95,5 @@ impl Store {
             return Ok(());
         }
         self.claim_for_holder(campaign, day, coupon, coupon.issue_ref()).await
-    }
-
-    /// Skips serials, so that codes minted after the backup, which this store does not know, are
-    /// never minted again.
-    pub(crate) async fn pass_over(&self) -> Result<()> {
-        let later = |floor: Option<u64>| Some(floor.unwrap_or(0) + SERIAL_GAP);
-        self.session.change_number(self.attempts("a setting"), SERIAL_FLOOR, later).await?;
-        for plan in self.plans().await? {
-            let day = date(plan.day());
-            let cql = "SELECT next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1";
-            let next: Option<i64> = self.session.value(cql, (day,)).await?;
-            let Some(next) = next else { continue };
-            let cql =
-                "UPDATE minted_run SET next_serial = ? WHERE expiry_day = ? IF next_serial = ?";
-            let after = next.saturating_add(signed(SERIAL_GAP));
-            // Refused: another process mints during a restore, which none should do.
-            let values = (after, day, next);
-            self.session.change(StatementProfile::Change, cql, values).await?.known()?;
-        }
-        Ok(())
     }
 }

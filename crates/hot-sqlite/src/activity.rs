@@ -4,16 +4,16 @@
 //! A setting has the number of the last event that is in the sums, and is written with them. So neither a
 //! kill nor a second process counts an event twice. Nobody who redeems waits for it.
 
+use async_trait::async_trait;
 use coupon::ids::CampaignId;
-use hot::activity::{Activity, QUARTER_MS};
+use hot::activity::{Activities, Activity, QUARTER_MS};
 use hot::feed::CouponEventKind;
 use rusqlite::params;
 
 use crate::columns::unsigned;
-use crate::orders;
-use crate::settings;
 use crate::txn::Txn;
 use crate::txn::events::number_of;
+use crate::{Result, SqliteHot, orders, settings};
 
 /// The setting with the number of the last event that was counted.
 const COUNTED: &str = "activity_counted";
@@ -21,9 +21,88 @@ const COUNTED: &str = "activity_counted";
 /// The number under which all campaigns together are counted.
 const ALL_CAMPAIGNS: i64 = 0;
 
-/// Counts up to `limit` of the events that were not counted yet, and enters the `orders` of redemptions.
-/// Returns whether there are more.
-pub(crate) fn count(txn: &Txn<'_>, limit: usize, orders: bool) -> rusqlite::Result<bool> {
+/// Events that one transaction counts: some 5 ms.
+const COUNTED_MAX: i64 = 1_000;
+
+/// Sums of quarters that one transaction deletes: about a millisecond.
+const QUARTERS_DELETED_MAX: i64 = 2_000;
+
+#[async_trait]
+impl Activities for SqliteHot {
+    async fn activity(
+        &self,
+        campaign: Option<CampaignId>,
+        from: i64,
+        until: i64,
+    ) -> Result<Vec<(i64, Activity)>> {
+        self.count_or_warn().await;
+        let read = move |txn: &Txn<'_>| {
+            let number = match campaign {
+                None => ALL_CAMPAIGNS,
+                Some(id) => match txn.campaign(&id)? {
+                    Some(here) => here.number,
+                    None => return Ok(Vec::new()),
+                },
+            };
+            txn.all(
+                "SELECT quarter, issued, redeemed, cancelled FROM activity \
+                 WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3 ORDER BY quarter",
+                params![number, from, until],
+                |row| {
+                    let (issued, redeemed) = (unsigned(row, 1)?, unsigned(row, 2)?);
+                    Ok((row.get(0)?, Activity { issued, redeemed, cancelled: unsigned(row, 3)? }))
+                },
+            )
+        };
+        self.readers.run(read).await
+    }
+
+    async fn count_activity(&self) -> Result<()> {
+        let is_behind = |txn: &Txn<'_>| {
+            let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
+            Ok(newest > counted(txn)?)
+        };
+        if self.readers.run(is_behind).await? {
+            let orders = self.options.orders;
+            while self.background_write(move |txn| count(txn, orders)).await? {}
+        }
+        Ok(())
+    }
+
+    async fn forget_activity(&self, before: i64) -> Result<u64> {
+        let (mut forgotten, mut after) = (0, -1);
+        // One campaign after the other: no index has all old ones together.
+        let next = "SELECT min(campaign) FROM activity WHERE campaign > ?1";
+        while let Some(campaign) =
+            self.readers.run(move |txn| txn.one::<Option<i64>>(next, [after])).await?
+        {
+            let sql = "DELETE FROM activity WHERE campaign = ?1 AND quarter IN (SELECT quarter \
+                       FROM activity WHERE campaign = ?1 AND quarter < ?2 ORDER BY quarter LIMIT ?3)";
+            let asked = [campaign, before, QUARTERS_DELETED_MAX];
+            loop {
+                match self.background_write(move |txn| txn.change(sql, asked)).await? {
+                    0 => break,
+                    some => forgotten += some as u64,
+                }
+            }
+            after = campaign;
+        }
+        Ok(forgotten)
+    }
+}
+
+impl SqliteHot {
+    /// Counts what was not counted yet. A full disk takes no counts: then what was counted before is read.
+    pub(crate) async fn count_or_warn(&self) {
+        if let Err(error) = self.count_activity().await {
+            tracing::warn!(error = %error, "the newest events are not counted yet");
+        }
+    }
+}
+
+/// Counts some of the events that were not counted yet, and enters the `orders` of redemptions. Returns
+/// whether there are more.
+fn count(txn: &Txn<'_>, orders: bool) -> rusqlite::Result<bool> {
     // Those of the jobs of this group before this one, too.
     txn.flush()?;
     let counted = counted(txn)?;
@@ -32,7 +111,7 @@ pub(crate) fn count(txn: &Txn<'_>, limit: usize, orders: bool) -> rusqlite::Resu
             "SELECT count(*), max(number) FROM \
              (SELECT number FROM event WHERE number > ?1 ORDER BY number LIMIT ?2)",
         )?
-        .query_row(params![counted, limit as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![counted, COUNTED_MAX], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(last) = last else { return Ok(false) };
     let kinds =
         [CouponEventKind::Issued, CouponEventKind::Redeemed, CouponEventKind::RedemptionCancelled];
@@ -59,57 +138,10 @@ pub(crate) fn count(txn: &Txn<'_>, limit: usize, orders: bool) -> rusqlite::Resu
         orders::enter_events(txn, counted, last)?;
     }
     settings::set(txn, COUNTED, &last.to_string())?;
-    Ok(found == limit as i64)
-}
-
-/// Whether there are events that were not counted yet.
-pub(crate) fn is_behind(txn: &Txn<'_>) -> rusqlite::Result<bool> {
-    let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
-    Ok(newest > counted(txn)?)
+    Ok(found == COUNTED_MAX)
 }
 
 /// The number of the last event that was counted; 0 before the first.
 pub(crate) fn counted(txn: &Txn<'_>) -> rusqlite::Result<i64> {
     Ok(txn.setting_number(COUNTED)?.unwrap_or(0).cast_signed())
-}
-
-pub(crate) fn read(
-    txn: &Txn<'_>,
-    campaign: Option<&CampaignId>,
-    from: i64,
-    until: i64,
-) -> rusqlite::Result<Vec<(i64, Activity)>> {
-    let number = match campaign {
-        None => ALL_CAMPAIGNS,
-        Some(id) => match txn.campaign(id)? {
-            Some(here) => here.number,
-            None => return Ok(Vec::new()),
-        },
-    };
-    txn.all(
-        "SELECT quarter, issued, redeemed, cancelled FROM activity \
-         WHERE campaign = ?1 AND quarter >= ?2 AND quarter < ?3 ORDER BY quarter",
-        params![number, from, until],
-        |row| {
-            let (issued, redeemed) = (unsigned(row, 1)?, unsigned(row, 2)?);
-            Ok((row.get(0)?, Activity { issued, redeemed, cancelled: unsigned(row, 3)? }))
-        },
-    )
-}
-
-pub(crate) fn next_campaign(txn: &Txn<'_>, after: i64) -> rusqlite::Result<Option<i64>> {
-    txn.one("SELECT min(campaign) FROM activity WHERE campaign > ?1", [after])
-}
-
-pub(crate) fn forget(
-    txn: &Txn<'_>,
-    campaign: i64,
-    before: i64,
-    limit: usize,
-) -> rusqlite::Result<usize> {
-    txn.change(
-        "DELETE FROM activity WHERE campaign = ?1 AND quarter IN (SELECT quarter FROM activity \
-         WHERE campaign = ?1 AND quarter < ?2 ORDER BY quarter LIMIT ?3)",
-        params![campaign, before, limit as i64],
-    )
 }

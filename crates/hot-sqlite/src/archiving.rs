@@ -1,19 +1,34 @@
 //! Archiving: the plans of partitions that move to cold, their seals, and their archive commits.
 
-pub(crate) mod closed;
-pub(crate) mod cold_mark;
-pub(crate) mod eviction;
-pub(crate) mod removal;
-pub(crate) mod residue;
-pub(crate) mod shrink;
+mod closed;
+mod removal;
+mod residue;
 
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use coupon::code::Code;
+use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
-use hot::PartitionPlan;
 use hot::audit::{Act, AuditEvent, AuditKind, given};
+use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
+use hot::{ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled, Residue};
 use rusqlite::{Row, params};
 
 use crate::columns::{signed, unsigned};
+use crate::coupons::writing;
+use crate::rows::number_of;
 use crate::txn::Txn;
+use crate::{Result, SqliteHot, partitions, reconcile, settings};
+
+/// Coupons that one transaction evicts: some 5 ms, so that other writers do not wait long.
+const EVICT_MAX: usize = 200;
+
+/// Pages that one transaction gives back to the disk.
+const SHRINK_PAGES: i64 = 100;
+
+/// Fewest free pages that are kept for new rows: 4 MiB, some 20,000 coupons.
+const FREE_PAGES_KEPT: u64 = 1_024;
 
 macro_rules! select_plan {
     ($rest:literal) => {
@@ -22,6 +37,160 @@ macro_rules! select_plan {
             $rest
         )
     };
+}
+
+#[async_trait]
+impl Partitions for SqliteHot {
+    async fn partitions(&self) -> Result<Vec<PartitionPlan>> {
+        let sql = select_plan!("WHERE emptied = 0 ORDER BY expiry_day");
+        self.readers.run(move |txn| txn.all(sql, [], plan)).await
+    }
+
+    async fn partition(&self, day: Day) -> Result<Option<PartitionPlan>> {
+        self.readers.run(move |txn| plan_of(txn, day)).await
+    }
+
+    async fn archive_commits(&self) -> Result<Vec<(Day, u64)>> {
+        let sql = "SELECT expiry_day, archive_commit FROM partition_plan WHERE archive_commit > 0";
+        let read = |row: &Row<'_>| Ok((Day(row.get(0)?), unsigned(row, 1)?));
+        self.readers.run(move |txn| txn.all(sql, [], read)).await
+    }
+
+    async fn closed(&self, now: Millis, enough: u64) -> Result<Vec<ClosedPartition>> {
+        self.readers.run(move |txn| closed::closed_partitions(txn, now, enough)).await
+    }
+
+    async fn count(&self, day: Day) -> Result<u64> {
+        self.readers.run(move |txn| residue::count(txn, day)).await
+    }
+
+    async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
+        self.readers.run(move |txn| closed::closed_codes(txn, day, now, limit)).await
+    }
+
+    async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {
+        self.readers.run(move |txn| closed::coupons_of(txn, day, &codes, None)).await
+    }
+
+    async fn closed_coupons(&self, day: Day, codes: Vec<Code>, now: Millis) -> Result<Vec<Coupon>> {
+        self.readers.run(move |txn| closed::coupons_of(txn, day, &codes, Some(now))).await
+    }
+
+    async fn evict(&self, day: Day, copied: Vec<(Code, u64)>) -> Result<u64> {
+        let mut evicted = 0;
+        for some in copied.chunks(EVICT_MAX) {
+            let some = some.to_vec();
+            evicted += self.background_write(move |txn| evict(txn, day, &some)).await?;
+        }
+        Ok(evicted)
+    }
+
+    async fn seal(&self, day: Day, now: Millis) -> Result<bool> {
+        let seal = move |txn: &Txn<'_>| {
+            txn.run(
+                "UPDATE partition_plan SET closing = 1, sealed = 1 \
+                 WHERE expiry_day = ?1 AND seal_after < ?2 AND sealed = 0",
+                params![day.0, now.0],
+            )?;
+            txn.forget_terms();
+            txn.is_sealed(day)
+        };
+        self.writer.run(seal).await
+    }
+
+    async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
+        let after = after.as_ref().map_or("", Code::as_str);
+        self.by_code(day, after, limit, residue::residue).await
+    }
+
+    async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
+        let rows = match self.is_alone.load(Ordering::Relaxed) {
+            true => removal::REMOVE_MAX,
+            false => removal::REMOVE_BESIDE_OTHERS_MAX,
+        };
+        self.background_write(move |txn| removal::remove(txn, day, &so_far, rows)).await
+    }
+
+    async fn finish_archive_commit(
+        &self,
+        day: Day,
+        archive_commit: u64,
+        emptied: Option<Millis>,
+    ) -> Result<()> {
+        let finish = move |txn: &Txn<'_>| {
+            let before = plan_of(txn, day)?;
+            txn.run(
+                "UPDATE partition_plan SET archive_commit = max(archive_commit, ?2), \
+                 emptied = max(emptied, ?3) WHERE expiry_day = ?1",
+                params![day.0, signed(archive_commit), emptied.is_some()],
+            )?;
+            match (emptied, before) {
+                (Some(at), Some(plan)) if !plan.emptied => {
+                    let changes = vec![given("expiry_day", day)];
+                    let event = AuditEvent::of_store(AuditKind::DayArchived, changes);
+                    txn.audit(&Act::of_system("compact", at), &event)
+                }
+                _ => Ok(()),
+            }
+        };
+        self.writer.run(finish).await
+    }
+
+    async fn shrink(&self) -> Result<bool> {
+        let has_room = |txn: &Txn<'_>| {
+            // More than a quarter of the file.
+            let free = txn.pragma("freelist_count")?;
+            Ok(free > FREE_PAGES_KEPT && free > txn.pragma("page_count")? / 4)
+        };
+        if !self.readers.run(has_room).await? {
+            return Ok(false);
+        }
+        let give_back = |txn: &Txn<'_>| {
+            let before = txn.pragma("freelist_count")?;
+            let sql = format!("PRAGMA incremental_vacuum({SHRINK_PAGES})");
+            let mut statement = txn.conn.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            // A file that another tool has rebuilt may not be able to.
+            Ok(txn.pragma("freelist_count")? < before)
+        };
+        self.background_write(give_back).await
+    }
+
+    async fn reconcile(&self, day: Day, coupons: Vec<Coupon>) -> Result<Reconciled> {
+        let mut all = Reconciled::default();
+        for some in coupons.chunks(reconcile::RECONCILE_MAX) {
+            let (keys, some) = (self.keys.current(), some.to_vec());
+            let here = self.writer.run(move |txn| reconcile::coupons(txn, &keys, day, &some));
+            all = all.and(here.await?);
+        }
+        Ok(all)
+    }
+
+    async fn pass_over_serials(&self) -> Result<()> {
+        self.writer.run(reconcile::pass_over_serials).await
+    }
+
+    async fn cold_mark(&self) -> Result<ColdMark> {
+        self.readers.run(cold_mark).await
+    }
+
+    async fn raise_cold_mark(&self, mark: ColdMark) -> Result<()> {
+        let raise = move |txn: &Txn<'_>| {
+            let here = cold_mark(txn)?;
+            let marks = [
+                (COLD_BEGUN, here.begun, mark.begun),
+                (COLD_COMMITTED, here.committed, mark.committed),
+            ];
+            for (name, here, new) in marks {
+                if let Some(new) = new.filter(|new| here < Some(*new)) {
+                    settings::set(txn, name, &new.to_string())?;
+                }
+            }
+            Ok(())
+        };
+        self.writer.run(raise).await
+    }
 }
 
 fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
@@ -34,49 +203,30 @@ fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
     })
 }
 
-pub(crate) fn plans(txn: &Txn<'_>) -> rusqlite::Result<Vec<PartitionPlan>> {
-    txn.all(select_plan!("WHERE emptied = 0 ORDER BY expiry_day"), [], plan)
-}
-
-pub(crate) fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<PartitionPlan>> {
+fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<PartitionPlan>> {
     txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], plan)
 }
 
-pub(crate) fn archive_commits(txn: &Txn<'_>) -> rusqlite::Result<Vec<(Day, u64)>> {
-    let sql = "SELECT expiry_day, archive_commit FROM partition_plan WHERE archive_commit > 0";
-    txn.all(sql, [], |row| Ok((Day(row.get(0)?), unsigned(row, 1)?)))
-}
-
-/// Seals a partition if its time is over, and returns whether it is sealed.
-pub(crate) fn seal(txn: &Txn<'_>, day: Day, now: Millis) -> rusqlite::Result<bool> {
-    txn.run(
-        "UPDATE partition_plan SET closing = 1, sealed = 1 \
-         WHERE expiry_day = ?1 AND seal_after < ?2 AND sealed = 0",
-        params![day.0, now.0],
-    )?;
-    txn.forget_terms();
-    txn.is_sealed(day)
-}
-
-/// Notes the last archive commit of a partition, and whether it was the last of all.
-pub(crate) fn finish(
-    txn: &Txn<'_>,
-    day: Day,
-    archive_commit: u64,
-    emptied: Option<Millis>,
-) -> rusqlite::Result<()> {
-    let before = plan_of(txn, day)?;
-    txn.run(
-        "UPDATE partition_plan SET archive_commit = max(archive_commit, ?2), \
-         emptied = max(emptied, ?3) WHERE expiry_day = ?1",
-        params![day.0, signed(archive_commit), emptied.is_some()],
-    )?;
-    match (emptied, before) {
-        (Some(at), Some(plan)) if !plan.emptied => {
-            let changes = vec![given("expiry_day", day)];
-            let event = AuditEvent::of_store(AuditKind::DayArchived, changes);
-            txn.audit(&Act::of_system("compact", at), &event)
-        }
-        _ => Ok(()),
+/// Evicts the coupons that still have the version that was copied. Returns how many.
+fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
+    let mut evicted = 0;
+    if txn.is_sealed(day)? {
+        // The removal of the whole partition takes them.
+        return Ok(evicted);
     }
+    for (code, version) in copied {
+        let which = concat!("number = ", number_of!(), " AND version = ?3 AND state >= 2");
+        let asked = params![day.0, code.as_str(), signed(*version)];
+        let removed = writing::delete_where(txn, which, asked)?;
+        let Some(&(number, state)) = removed.first() else { continue };
+        partitions::mark_archived(txn, day, code, *version)?;
+        txn.count_archived(number, state)?;
+        evicted += 1;
+    }
+    Ok(evicted)
+}
+
+fn cold_mark(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
+    let (begun, committed) = (txn.setting_number(COLD_BEGUN)?, txn.setting_number(COLD_COMMITTED)?);
+    Ok(ColdMark { begun, committed })
 }

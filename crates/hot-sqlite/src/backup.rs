@@ -10,16 +10,32 @@ use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 
+use hot::HotError;
+
 pub use self::folder::{BackupDraft, delete};
 pub use self::restore::{Beside, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;
-use crate::schema::open_reader;
+use crate::schema::{FILE_NAME, open_reader};
+use crate::{Result, SqliteHot};
+
+impl SqliteHot {
+    /// Copies the whole store, as it is at one moment after the call, to a new file at `to`. Others
+    /// may read and write meanwhile. The copy is durable before this returns.
+    ///
+    /// # Errors
+    /// `Unavailable`; there is no file at `to` then.
+    pub async fn back_up(&self, to: &Path) -> Result<()> {
+        let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
+        let copied = tokio::task::spawn_blocking(move || copy(&from, &to)).await;
+        copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)
+    }
+}
 
 /// Copies `from`, as it is in one read transaction, to `to`, which must not exist. Others read and
 /// write meanwhile, but the log cannot restart before the copy has ended.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
     let part = to.with_extension("part");
     match std::fs::remove_file(&part) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),

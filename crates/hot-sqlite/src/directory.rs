@@ -1,16 +1,25 @@
 //! The directory: what a foreign or shared code names, and to which partition an extended coupon
 //! has moved.
 
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use coupon::campaign::MintedRun;
 use coupon::code::Code;
+use coupon::ids::BatchId;
 use coupon::imported::ImportedState;
+use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
-use router::Entry;
+use hot::HotError;
+use router::{Directory, Entry, Owner};
 use rusqlite::params;
 
+use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
 use crate::last_line::LastLine;
 use crate::rows::batch_of;
 use crate::txn::Txn;
+use crate::{Result, SqliteHot};
 
 /// What an entry is of, by its columns `campaign` and `number`.
 pub(crate) enum Kind {
@@ -32,6 +41,34 @@ impl Kind {
     }
 }
 
+#[async_trait]
+impl Directory for SqliteHot {
+    type Error = HotError;
+
+    async fn entry(&self, code: &Code) -> Result<Option<Entry>> {
+        // The names in an entry never change, so its statements need not see the same state.
+        self.readers.apart(|txn| entry(txn, code)).await
+    }
+
+    async fn run_of(
+        &self,
+        key: KeyId,
+        day: Day,
+        serial: u64,
+    ) -> Result<Option<(Owner, MintedRun)>> {
+        self.readers.point(|txn| run_of(txn, key, day, serial)).await
+    }
+
+    async fn bucket_bits(&self, day: Day) -> Result<Option<u8>> {
+        let sql = "SELECT bucket_bits FROM partition_plan WHERE expiry_day = ?1";
+        self.readers.point(|txn| txn.first(sql, [day.0], |row| row.get(0))).await
+    }
+
+    async fn has_long_codes(&self) -> Result<bool> {
+        Ok(self.checkpointer.long_codes.load(Ordering::Relaxed))
+    }
+}
+
 pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
     let sql = "SELECT campaign, number, expiry_day FROM directory WHERE code = ?1";
     let entry =
@@ -47,6 +84,30 @@ pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry
             Kind::Gone => Ok(None),
         })?;
     Ok(entry.flatten())
+}
+
+pub(crate) fn run_of(
+    txn: &Txn<'_>,
+    key: KeyId,
+    day: Day,
+    serial: u64,
+) -> rusqlite::Result<Option<(Owner, MintedRun)>> {
+    let found: Option<(i64, BatchId, MintedRun)> = txn.first(
+        "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
+         WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
+        params![day.0, signed(serial)],
+        |row| {
+            let (first, count) = (unsigned(row, 3)?, unsigned(row, 4)?);
+            let run = MintedRun { key: parsed(row, 2)?, day, first, count };
+            Ok((row.get(0)?, parsed(row, 1)?, run))
+        },
+    )?;
+    let Some((campaign, batch, run)) = found else { return Ok(None) };
+    if run.key != key || !run.holds(serial) {
+        return Ok(None);
+    }
+    let campaign = txn.campaign_at(campaign)?.terms.id.clone();
+    Ok(Some((Owner { campaign, batch }, run)))
 }
 
 fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> rusqlite::Result<Day> {

@@ -3,11 +3,12 @@
 //! A cursor is the epoch of the store and the number of an event. A restore begins a new epoch, since
 //! events behind the backup did not survive it. Numbers go on: the newest event is never deleted.
 
+use async_trait::async_trait;
 use coupon::ids::{Actor, UserId};
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEntry};
 use hot::feed::{
-    COUPON_EVENT_KINDS, CouponHappened, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
+    COUPON_EVENT_KINDS, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
 };
 use rusqlite::types::ValueRef;
@@ -18,10 +19,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::columns::{parsed, unsigned};
 use crate::failure::damaged;
 use crate::record::{Dictionary, USER_ROLE};
-use crate::settings;
 use crate::txn::Txn;
 use crate::txn::audit::{entry, select_audit};
 use crate::txn::events::{OF_AUDIT, number_of};
+use crate::{Result, SqliteHot, settings};
 
 /// The setting with the epoch, 16 hexadecimal digits.
 pub(crate) const EPOCH: &str = "feed_epoch";
@@ -32,6 +33,9 @@ const EPOCHS_BEFORE: &str = "feed_epochs_before";
 
 /// Most epochs that are remembered. A store is restored a few times in its life.
 const EPOCHS_MAX: usize = 64;
+
+/// Events that one transaction deletes: about a millisecond.
+const DELETED_MAX: i64 = 2_000;
 
 /// A place between two events: behind one of them, or before all.
 struct Cursor<'a> {
@@ -73,7 +77,14 @@ fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result
     Ok(Cursor { epoch, number, check })
 }
 
-pub(crate) fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
+#[async_trait]
+impl Feed for SqliteHot {
+    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
+        self.readers.run(move |txn| page(txn, &from, limit)).await
+    }
+}
+
+fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
     let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
     let end = |sql: &str| txn.one::<Option<i64>>(sql, []);
     let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
@@ -176,18 +187,13 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor
 }
 
 /// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.
-pub(crate) fn forget(
-    txn: &Txn<'_>,
-    before: Millis,
-    up_to: i64,
-    limit: usize,
-) -> rusqlite::Result<usize> {
+pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> rusqlite::Result<usize> {
     // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
     txn.change(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
          (SELECT max(number) FROM (SELECT number, at FROM event ORDER BY number LIMIT ?2)) \
          AND at < ?1 AND number <= ?3",
-        params![before.0, limit as i64, up_to],
+        params![before.0, DELETED_MAX, up_to],
     )
 }
 

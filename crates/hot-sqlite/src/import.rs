@@ -1,18 +1,22 @@
 //! Import: each line makes a row and a directory entry, or moves a coupon forward.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use coupon::campaign::ImportCounts;
+use async_trait::async_trait;
+use coupon::campaign::{Batch, ImportCounts};
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
+use hot::audit::{Act, AuditEvent};
 use hot::protocol::{LineAdvance, advance_line, arrived, claimant, has_dates};
-use hot::{ImportLine, ImportOutcome};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
 use rusqlite::params;
 
 use crate::changes::write;
+use crate::cold::Prefetched;
 use crate::columns::signed;
 use crate::coupons::{Located, in_partition, row_at_place, writing};
 use crate::directory::{EntryOfLine, Place};
@@ -20,19 +24,199 @@ use crate::failure::{Elsewhere, damaged, elsewhere};
 use crate::last_line::Said;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{claims, directory, orders, partitions, prefetch};
+use crate::{
+    Result, SqliteHot, batches, claims, directory, orders, partitions, prefetch, rejected_lines,
+};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
-pub(crate) const LINES_MAX: usize = 200;
+const LINES_MAX: usize = 200;
 
 /// Fewest lines of one call for which the operation of the import gets a number, which takes some 50
 /// bytes and saves 14 in each row.
 const NUMBERED_MIN: usize = 16;
 
+/// Rejected lines that one transaction writes: about a millisecond, as for other background writes.
+const REJECTED_MAX: usize = 500;
+
+/// Rejected lines that one transaction deletes.
+const DELETED_MAX: i64 = 2_000;
+
+#[async_trait]
+impl Imports for SqliteHot {
+    async fn open_import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        act: &Act,
+    ) -> Result<Named<Batch>> {
+        let now = act.at;
+        let names = (campaign.clone(), batch.clone(), act.clone());
+        let open = move |txn: &Txn<'_>| batches::make(txn, &names.0, &names.1, None, &names.2);
+        let named = self.writer.run(open).await?;
+        // A file may have left ten million lines, too many for one transaction. Lines that another
+        // import into the batch keeps from now on stay.
+        let mut left = matches!(named, Named::Same(_));
+        while left {
+            let (campaign, batch) = (campaign.clone(), batch.clone());
+            let sql = "DELETE FROM rejected_line WHERE batch = ?1 AND line IN \
+                       (SELECT line FROM rejected_line WHERE batch = ?1 AND at < ?2 LIMIT ?3)";
+            let delete = move |txn: &Txn<'_>| match txn.batch(&campaign, &batch)? {
+                Some((_, number)) => txn.change(sql, params![number, now.0, DELETED_MAX]),
+                None => Ok(0),
+            };
+            left = self.writer.run(delete).await? > 0;
+        }
+        Ok(named)
+    }
+
+    fn import_lines_max(&self) -> usize {
+        LINES_MAX
+    }
+
+    async fn import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>> {
+        self.must_have_room().await?;
+        let mut outcomes = vec![ImportOutcome::AlreadyThere; lines.len()];
+        let mut left: Arc<Vec<_>> = Arc::new(lines.into_iter().enumerate().collect());
+        let mut prefetched = Arc::new(Prefetched::default());
+        // A line whose coupon is in cold is imported in a later transaction.
+        while !left.is_empty() {
+            let (campaign, batch, run) = (campaign.clone(), batch.clone(), run.clone());
+            let (lines, here) = (Arc::clone(&left), Arc::clone(&prefetched));
+            let imported = self.writer.run(move |txn| {
+                let txn = txn.with_prefetched(&here);
+                Ok((enter_lines(&txn, &campaign, &batch, &lines, &run)?, txn.wanted()))
+            });
+            let (imported, wanted) = imported.await?;
+            let gone = || HotError::Damaged("the batch of an import is gone".into());
+            let mut in_cold = Vec::new();
+            for ((at, line), outcome) in left.iter().zip(imported.ok_or_else(gone)?) {
+                match outcome {
+                    Some(outcome) => outcomes[*at] = outcome,
+                    None => in_cold.push((*at, line.clone())),
+                }
+            }
+            left = Arc::new(in_cold);
+            prefetched = Arc::new(prefetched.and(wanted, &*self.archive).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn dry_run_import(
+        &self,
+        campaign: &CampaignId,
+        lines: Vec<ImportLine>,
+        run: ImportRun,
+    ) -> Result<Vec<ImportOutcome>> {
+        let dry_run = |txn: &Txn<'_>| {
+            let gone = || damaged("campaign", "the campaign of an import is gone");
+            let campaign = txn.campaign(campaign)?.ok_or_else(gone)?;
+            prefetch::all(lines.iter().map(|line| match decide(txn, &campaign, line, &run)? {
+                Decided::Arrives(day) if partitions::is_closing(txn, day)? => {
+                    Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
+                }
+                Decided::Arrives(_) => Ok(ImportOutcome::Imported),
+                Decided::Done(outcome) => Ok(outcome),
+                Decided::Advances { advance, .. } => Ok(advance.outcome),
+            }))
+        };
+        self.look(dry_run).await
+    }
+
+    async fn keep_rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        lines: Vec<RejectedLine>,
+        now: Millis,
+    ) -> Result<()> {
+        for some in lines.chunks(REJECTED_MAX) {
+            let (campaign, batch, some) = (campaign.clone(), batch.clone(), some.to_vec());
+            let keep = move |txn: &Txn<'_>| {
+                let Some((_, number)) = txn.batch(&campaign, &batch)? else { return Ok(()) };
+                let mut statement = txn.statement(
+                    "INSERT OR REPLACE INTO rejected_line (batch, line, text, reason, detail, at) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?;
+                for RejectedLine { line, text, reason, detail } in &some {
+                    statement.execute(params![
+                        number,
+                        signed(*line),
+                        text,
+                        reason,
+                        detail,
+                        now.0
+                    ])?;
+                }
+                Ok(())
+            };
+            self.background_write(keep).await?;
+        }
+        Ok(())
+    }
+
+    async fn close_import(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        counts: ImportCounts,
+        ended: Option<&Act>,
+    ) -> Result<Option<Batch>> {
+        let (campaign, batch, ended) = (campaign.clone(), batch.clone(), ended.cloned());
+        let close = move |txn: &Txn<'_>| {
+            if let Some((_, number)) = txn.batch(&campaign, &batch)? {
+                let ImportCounts { lines, imported, already_there, rejected } = counts;
+                let [lines, imported, there, rejected] =
+                    [lines, imported, already_there, rejected].map(signed);
+                txn.run(
+                    "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
+                     WHERE number = ?1",
+                    params![number, lines, imported, there, rejected],
+                )?;
+                if let Some(act) = &ended {
+                    txn.audit(act, &AuditEvent::batch_imported(&campaign, &batch, &counts))?;
+                }
+            }
+            batches::batch(txn, &campaign, &batch)
+        };
+        self.writer.run(close).await
+    }
+
+    async fn rejected(
+        &self,
+        campaign: &CampaignId,
+        batch: &BatchId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RejectedLine>> {
+        let (campaign, batch) = (campaign.clone(), batch.clone());
+        let sql = "SELECT line, text, reason, detail FROM rejected_line \
+                   WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
+        let read = move |txn: &Txn<'_>| match txn.batch(&campaign, &batch)? {
+            Some((_, number)) => {
+                txn.all(sql, params![number, signed(after), limit as i64], rejected_lines::line)
+            }
+            None => Ok(Vec::new()),
+        };
+        self.readers.run(read).await
+    }
+
+    async fn forget_rejected(&self, before: Millis) -> Result<usize> {
+        let sql = "DELETE FROM rejected_line WHERE (batch, line) IN \
+                   (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)";
+        self.writer.run(move |txn| txn.change(sql, params![before.0, DELETED_MAX])).await
+    }
+}
+
 /// The outcome of each line. A line has none if cold must be asked for its coupon; it has written
 /// nothing then. `None` if the batch is gone.
-pub(crate) fn lines(
+fn enter_lines(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     batch: &BatchId,
@@ -50,25 +234,6 @@ pub(crate) fn lines(
         outcome => outcome.map(Some),
     });
     outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
-}
-
-/// The outcomes that lines would have: decided as by [`lines`], and nothing is written.
-pub(crate) fn dry_run(
-    txn: &Txn<'_>,
-    campaign: &CampaignId,
-    lines: &[ImportLine],
-    run: &ImportRun,
-) -> rusqlite::Result<Vec<ImportOutcome>> {
-    let gone = || damaged("campaign", "the campaign of an import is gone");
-    let campaign = txn.campaign(campaign)?.ok_or_else(gone)?;
-    prefetch::all(lines.iter().map(|line| match decide(txn, &campaign, line, run)? {
-        Decided::Arrives(day) if partitions::is_closing(txn, day)? => {
-            Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed))
-        }
-        Decided::Arrives(_) => Ok(ImportOutcome::Imported),
-        Decided::Done(outcome) => Ok(outcome),
-        Decided::Advances { advance, .. } => Ok(advance.outcome),
-    }))
 }
 
 enum Decided {
@@ -121,7 +286,7 @@ fn decide(
 }
 
 /// A line and its index among the lines of one call.
-pub(crate) type NumberedLine = (usize, ImportLine);
+type NumberedLine = (usize, ImportLine);
 
 struct Target<'a> {
     campaign: CampaignHere,
@@ -211,18 +376,4 @@ impl Target<'_> {
         let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
         claims::enter(txn, self.campaign.number, &entry, day, coupon)
     }
-}
-
-pub(crate) fn close(txn: &Txn<'_>, batch: i64, counts: &ImportCounts) -> rusqlite::Result<()> {
-    txn.run(
-        "UPDATE batch SET lines = ?2, imported = ?3, already_there = ?4, rejected = ?5 \
-         WHERE number = ?1",
-        params![
-            batch,
-            signed(counts.lines),
-            signed(counts.imported),
-            signed(counts.already_there),
-            signed(counts.rejected)
-        ],
-    )
 }

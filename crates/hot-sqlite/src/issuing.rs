@@ -13,9 +13,9 @@ use router::{Address, openings};
 use crate::changes::Decision;
 use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, in_partition, locate};
+use crate::directory;
 use crate::stock::Supply;
 use crate::txn::Txn;
-use crate::{batches, directory};
 use handing_out::{Plan, Step, hand_out};
 
 pub(crate) fn issue(
@@ -93,7 +93,7 @@ fn to_be_replaced(
 /// The coupon of a code, of any campaign, in any partition and either tier.
 fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Option<Located>> {
     for (key, minted) in openings(keys, code) {
-        if let Some((owner, _)) = batches::run_of(txn, key, minted.day, minted.serial)? {
+        if let Some((owner, _)) = directory::run_of(txn, key, minted.day, minted.serial)? {
             let (code, bucket_key) = (code.clone(), minted.day.into());
             return locate(txn, &Address { code, bucket_key, owner, minted: true, hint: None });
         }

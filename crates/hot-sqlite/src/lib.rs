@@ -32,7 +32,6 @@ mod issuing;
 mod jobs;
 mod last_line;
 mod list;
-mod moves;
 mod orders;
 mod partitions;
 mod prefetch;
@@ -63,7 +62,6 @@ use hot::{Archive, HotError};
 use router::KeyRing;
 use tokio::sync::OnceCell;
 
-pub use crate::backup::make_ready;
 use crate::checkpointer::Checkpointer;
 use crate::day_order::DayOrders;
 use crate::fair_file_lock::FairFileLock;
@@ -188,16 +186,5 @@ impl SqliteHot {
             statements,
             orders: DayOrders::default(),
         })
-    }
-
-    /// Copies the whole store, as it is at one moment after the call, to a new file at `to`. Others
-    /// may read and write meanwhile. The copy is durable before this returns.
-    ///
-    /// # Errors
-    /// `Unavailable`; there is no file at `to` then.
-    pub async fn back_up(&self, to: &Path) -> Result<()> {
-        let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
-        let copied = tokio::task::spawn_blocking(move || backup::copy(&from, &to)).await;
-        copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)
     }
 }

@@ -39,11 +39,6 @@ pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> rusqlite::Result<bool> {
     Ok(txn.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
 }
 
-pub(crate) fn bucket_bits(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<u8>> {
-    let sql = "SELECT bucket_bits FROM partition_plan WHERE expiry_day = ?1";
-    txn.first(sql, [day.0], |row| row.get(0))
-}
-
 /// Returns the first of the serials. The day must have a plan.
 pub(crate) fn take_serials(
     txn: &Txn<'_>,

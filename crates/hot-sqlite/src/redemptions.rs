@@ -3,18 +3,63 @@
 //! The index `coupon_closed` has the redeemed coupons of each batch and expiry day by time, so a page asks each
 //! of these for its newest and keeps the first of all. It looks at no coupon that it does not return.
 
+use async_trait::async_trait;
+use coupon::code::Code;
 use coupon::coupon::{EventKind, Redemption};
+use coupon::ids::OrderRef;
 use coupon::time::{Day, Millis};
-use hot::redemptions::{RedemptionPosition, RedemptionQuery, RedemptionRow};
+use hot::redemptions::{
+    RedemptionPage, RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions,
+};
 use rusqlite::params;
 
-use crate::cancelled;
 use crate::closed_index::{Part, next_part};
 use crate::coupons::{Located, row_at};
 use crate::redeemed::{Latest, Window};
 use crate::txn::Txn;
+use crate::{Result, SqliteHot, cancelled, orders};
 
-pub(crate) fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<RedemptionRow>> {
+/// Entries of redemptions that one transaction looks at to delete old ones: about a millisecond.
+const ENTRIES_LOOKED_AT_MAX: usize = 2_000;
+
+#[async_trait]
+impl Redemptions for SqliteHot {
+    async fn redemptions(&self, query: RedemptionQuery) -> Result<RedemptionPage> {
+        let limit = query.limit;
+        let rows = self.readers.run(move |txn| page(txn, &query)).await?;
+        let last = rows.last().filter(|_| rows.len() >= limit);
+        Ok(RedemptionPage { read_to: last.map(|row| row.position.clone()), rows })
+    }
+
+    async fn codes_of_order(&self, order: &OrderRef) -> Result<Option<Vec<Code>>> {
+        if !(self.options.events && self.options.orders) {
+            return Ok(None);
+        }
+        self.count_or_warn().await;
+        let order = order.clone();
+        self.readers.run(move |txn| orders::codes(txn, &order)).await.map(Some)
+    }
+
+    async fn forget_orders(&self, before: Day) -> Result<u64> {
+        let (mut forgotten, mut after) = (0, (i64::MIN, String::new()));
+        loop {
+            let from = after.clone();
+            let forget =
+                move |txn: &Txn<'_>| orders::forget(txn, before, &from, ENTRIES_LOOKED_AT_MAX);
+            let Some((last, some)) = self.background_write(forget).await? else { break };
+            (after, forgotten) = (last, forgotten + some);
+        }
+        let mut after = (i64::MIN, 0);
+        let forget =
+            |from| move |txn: &Txn<'_>| cancelled::forget(txn, from, ENTRIES_LOOKED_AT_MAX);
+        while let Some((last, some)) = self.background_write(forget(after)).await? {
+            (after, forgotten) = (last, forgotten + some);
+        }
+        Ok(forgotten)
+    }
+}
+
+fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<RedemptionRow>> {
     let campaign = match &query.campaign {
         None => None,
         Some(id) => match txn.campaign(id)? {

@@ -12,6 +12,12 @@ impl SqliteHot {
     /// `Full` if the store has reached its limit.
     pub(crate) async fn must_have_room(&self) -> Result<()> {
         let Some(max) = self.options.store_max_bytes else { return Ok(()) };
+        // The bytes of the pages that hold something. The file itself keeps the pages that the compactor
+        // has emptied.
+        let used_bytes = |txn: &Txn<'_>| {
+            let used = txn.pragma("page_count")?.saturating_sub(txn.pragma("freelist_count")?);
+            Ok(used.saturating_mul(txn.pragma("page_size")?))
+        };
         let used = self.readers.apart(used_bytes).await?;
         if used < max {
             return Ok(());
@@ -22,14 +28,4 @@ impl SqliteHot {
             max >> 20
         )))
     }
-}
-
-/// The bytes of the pages that hold something. The file itself keeps the pages that the compactor has emptied.
-fn used_bytes(txn: &Txn<'_>) -> rusqlite::Result<u64> {
-    let number = |name: &str| -> rusqlite::Result<u64> {
-        let found: i64 = txn.conn.pragma_query_value(None, name, |row| row.get(0))?;
-        Ok(found.unsigned_abs())
-    };
-    let used = number("page_count")?.saturating_sub(number("freelist_count")?);
-    Ok(used.saturating_mul(number("page_size")?))
 }

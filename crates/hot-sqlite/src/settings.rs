@@ -1,8 +1,11 @@
 //! Rows of the table `setting`: the only place that writes them. [`Txn::setting`] reads them.
 
+use async_trait::async_trait;
+use hot::{Fact, Facts};
 use rusqlite::params;
 
 use crate::txn::Txn;
+use crate::{Result, SqliteHot};
 
 /// A commit that only shows whether commits succeed writes this. Nobody reads its value.
 pub(crate) const PROBED: &str = "probed";
@@ -15,19 +18,29 @@ pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()
     )
 }
 
-/// Sets a setting if it still reads `seen`, and returns whether it did. `None` is no setting.
-pub(crate) fn replace(
-    txn: &Txn<'_>,
-    name: &str,
-    seen: Option<&str>,
-    next: Option<&str>,
-) -> rusqlite::Result<bool> {
-    if txn.setting(name)?.as_deref() != seen {
-        return Ok(false);
+#[async_trait]
+impl Facts for SqliteHot {
+    async fn fact(&self, fact: Fact) -> Result<Option<String>> {
+        self.readers.run(move |txn| txn.setting(fact.name())).await
     }
-    match next {
-        Some(next) => set(txn, name, next)?,
-        None => txn.run("DELETE FROM setting WHERE name = ?1", [name])?,
+
+    async fn set_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: Option<String>,
+    ) -> Result<bool> {
+        let name = fact.name();
+        let replace = move |txn: &Txn<'_>| {
+            if txn.setting(name)? != seen {
+                return Ok(false);
+            }
+            match &next {
+                Some(next) => set(txn, name, next)?,
+                None => txn.run("DELETE FROM setting WHERE name = ?1", [name])?,
+            }
+            Ok(true)
+        };
+        self.writer.run(replace).await
     }
-    Ok(true)
 }

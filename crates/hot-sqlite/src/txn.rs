@@ -170,8 +170,12 @@ impl<'a> Txn<'a> {
 
     /// A number that differs after another process has written.
     pub(crate) fn commits_of_others(&self) -> rusqlite::Result<u64> {
-        let version = self.conn.pragma_query_value(None, "data_version", |row| row.get(0));
-        version.map(i64::unsigned_abs)
+        self.pragma("data_version")
+    }
+
+    /// What SQLite says of the file: a number.
+    pub(crate) fn pragma(&self, name: &str) -> rusqlite::Result<u64> {
+        self.conn.pragma_query_value(None, name, |row| row.get(0)).map(i64::unsigned_abs)
     }
 
     /// To be called after a change of a campaign, a batch or a seal: later jobs must see it.

@@ -36,7 +36,7 @@ pub use partitions::{
     CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,
     Residue,
 };
-pub use store::HotStore;
+pub use store::{Accounts, Batches, Campaigns, Coupons, HotStore, Imports};
 pub use values::{
     Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Gauge, ImportLine, ImportOutcome,
     ListOrder, ListPosition, ListQuery, ListScope, ListedPage, MintOrder, Named, NewCampaign,

@@ -106,6 +106,17 @@ pub struct Reconciled {
     pub strangers: u64,
 }
 
+impl Reconciled {
+    /// What two calls have done together.
+    pub fn and(self, other: Reconciled) -> Reconciled {
+        Reconciled {
+            reconciled: self.reconciled + other.reconciled,
+            known: self.known + other.known,
+            strangers: self.strangers + other.strangers,
+        }
+    }
+}
+
 /// The partitions of a store, for the compactor. Every method that writes is durable before it returns
 /// and may be repeated. It writes in steps of a few milliseconds, so that customers do not wait for it.
 #[async_trait]

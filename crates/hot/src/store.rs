@@ -1,36 +1,48 @@
-//! The trait of every hot store: one method for each protocol.
+//! The trait of every hot store: one method for each protocol, in a trait of its own for each theme.
+
+mod accounts;
+mod batches;
+mod campaigns;
+mod coupons;
+mod imports;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use coupon::apply::Change;
-use coupon::campaign::{Batch, ImportCounts, MintedRun};
-use coupon::code::Code;
-use coupon::ids::{BatchId, CampaignId, UserId};
-use coupon::imported::ImportRun;
-use coupon::minted::KeyId;
 use coupon::time::Millis;
-use router::{Address, Directory, Found};
+use router::Directory;
 
+pub use self::accounts::Accounts;
+pub use self::batches::Batches;
+pub use self::campaigns::Campaigns;
+pub use self::coupons::Coupons;
+pub use self::imports::Imports;
 use crate::activity::Activities;
-use crate::audit::{Act, Audit};
+use crate::audit::Audit;
 use crate::feed::Feed;
 use crate::inventory::Verifiable;
 use crate::redemptions::Redemptions;
 use crate::tables::Tables;
-use crate::{
-    Account, Applied, CampaignPatch, CampaignRow, CouponSnapshot, Facts, Gauge, HotError,
-    ImportLine, ImportOutcome, ListQuery, ListedPage, MintOrder, Named, NewCampaign, Partitions,
-    Patched, RejectedLine,
-};
+use crate::{Facts, Gauge, HotError, Partitions};
 
 /// Where active coupons live. Linearizable per coupon, and per claim of a user; no order between
 /// two coupons. Every method that writes is durable before it returns.
 ///
 /// # Errors
-/// Any [`HotError`], from every method; a refusal by the rules is a value.
+/// Any [`HotError`], from every method of this trait and of those it is made of; a refusal by the
+/// rules is a value.
 #[async_trait]
-pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Facts {
+pub trait HotStore:
+    Directory<Error = HotError>
+    + Campaigns
+    + Batches
+    + Imports
+    + Coupons
+    + Accounts
+    + Partitions
+    + Verifiable
+    + Facts
+{
     /// The records of the store.
     fn tables(&self) -> Arc<dyn Tables>;
 
@@ -66,165 +78,9 @@ pub trait HotStore: Directory<Error = HotError> + Partitions + Verifiable + Fact
         None
     }
 
-    /// Creates a campaign, its shared code and its first batch, or none of them.
-    async fn create_campaign(
-        &self,
-        new: NewCampaign,
-        act: &Act,
-    ) -> Result<Named<CampaignRow>, HotError>;
-
-    /// One campaign.
-    async fn campaign(&self, id: &CampaignId, now: Millis)
-    -> Result<Option<CampaignRow>, HotError>;
-
-    /// Campaigns in the order of their names, after `after`, at most `limit`.
-    async fn campaigns(
-        &self,
-        after: Option<CampaignId>,
-        limit: usize,
-        now: Millis,
-    ) -> Result<Vec<CampaignRow>, HotError>;
-
-    /// Changes what may be changed of a campaign. When this returns, every process uses the new terms.
-    async fn patch_campaign(
-        &self,
-        id: &CampaignId,
-        patch: CampaignPatch,
-        act: &Act,
-    ) -> Result<Patched, HotError>;
-
-    /// Reserves `order.count` serials for a batch: one small write, whatever the count.
-    async fn mint(
-        &self,
-        campaign: &CampaignId,
-        order: MintOrder,
-        act: &Act,
-    ) -> Result<Named<Batch>, HotError>;
-
-    /// Creates the batch that an import goes into, or finds it again. Deletes the rejected lines of an
-    /// earlier run into it.
-    async fn open_import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        act: &Act,
-    ) -> Result<Named<Batch>, HotError>;
-
-    /// Most lines of one call of [`HotStore::import`]. They are one write: more lines would make other
-    /// writers wait.
-    fn import_lines_max(&self) -> usize;
-
-    /// Imports a group of lines into a batch; one outcome each, in their order.
-    async fn import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<ImportLine>,
-        run: ImportRun,
-    ) -> Result<Vec<ImportOutcome>, HotError>;
-
-    /// The outcomes that [`HotStore::import`] would give to lines with different codes, decided in the same way from
-    /// the store as it is now. Writes nothing. At most [`HotStore::import_lines_max`] lines.
-    async fn dry_run_import(
-        &self,
-        campaign: &CampaignId,
-        lines: Vec<ImportLine>,
-        run: ImportRun,
-    ) -> Result<Vec<ImportOutcome>, HotError>;
-
-    /// Stores rejected lines for the batch's report.
-    async fn keep_rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        lines: Vec<RejectedLine>,
-        now: Millis,
-    ) -> Result<(), HotError>;
-
-    /// Stores the counts of an import: so far, or with `ended` those with which it ended.
-    async fn close_import(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        counts: ImportCounts,
-        ended: Option<&Act>,
-    ) -> Result<Option<Batch>, HotError>;
-
-    /// The rejected lines of a batch after line `after`, at most `limit`.
-    async fn rejected(
-        &self,
-        campaign: &CampaignId,
-        batch: &BatchId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RejectedLine>, HotError>;
-
-    /// Deletes rejected lines that were stored before `before`, at most some thousand a call; returns how
-    /// many.
-    async fn forget_rejected(&self, before: Millis) -> Result<usize, HotError>;
-
-    /// The batches of a campaign in the order of their creation, after the batch `after`.
-    async fn batches(
-        &self,
-        campaign: &CampaignId,
-        after: Option<BatchId>,
-        limit: usize,
-    ) -> Result<Vec<Batch>, HotError>;
-
-    /// One batch.
-    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>, HotError>;
-
-    /// Pauses or resumes a batch.
-    async fn pause_batch(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-        paused: bool,
-        act: &Act,
-    ) -> Result<Option<Batch>, HotError>;
-
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it
     /// (see [`Directory::has_long_codes`]).
     async fn announce_long_codes(&self) -> Result<(), HotError>;
-
-    /// Every key that some batch names.
-    async fn keys_in_use(&self) -> Result<Vec<KeyId>, HotError>;
-
-    /// One coupon, wherever an extension or the compactor has moved it. A minted code without a row
-    /// anywhere is an untouched coupon.
-    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>, HotError>;
-
-    /// Whether each of `codes`, all of `run`, is untouched; same order, same length. Looks in cold if
-    /// the partition is sealed. Consecutive serials cost less than one read for a hundred codes. If a
-    /// call continues where another ended, its answer may be ten seconds old.
-    async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>, HotError>;
-
-    /// Applies `change` to the coupon that was found, at most once. A change that makes a user the
-    /// holder also checks their claim. A shared word stands for the user's coupon of its campaign;
-    /// redeem and hold issue one to them if they have none.
-    async fn apply(&self, found: &Found, change: Change) -> Result<Applied, HotError>;
-
-    /// The answer that [`HotStore::apply`] would give. Writes nothing.
-    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied, HotError>;
-
-    /// Issues a coupon of the campaign's stock; `change.action` must be an issue. Replays by the
-    /// request's reference, enforces the user's limit, and answers sold out only if no coupon is left.
-    async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied, HotError>;
-
-    /// One page of coupons that have rows here, without those in cold. Reads a bounded number of rows.
-    async fn list(&self, query: ListQuery) -> Result<ListedPage, HotError>;
-
-    /// Creates an account; `false` if the login is taken.
-    async fn create_account(&self, account: Account, now: Millis) -> Result<bool, HotError>;
-
-    /// The account behind a login.
-    async fn account_of_login(&self, login_id: &UserId) -> Result<Option<Account>, HotError>;
-
-    /// Whether the account exists.
-    async fn has_account(&self, user_id: &UserId) -> Result<bool, HotError>;
-
-    /// Deletes an account; `false` if there is none.
-    async fn remove_account(&self, user_id: &UserId) -> Result<bool, HotError>;
 
     /// Whether the store accepts writes at the moment.
     ///

@@ -7,7 +7,7 @@ use coupon::campaign::{Campaign, CampaignCounts};
 use coupon::code::Code;
 use coupon::imported::ImportedState;
 use coupon::refusal::Refusal;
-use hot::{ColdMark, HotStore, ImportLine, ImportOutcome, Partitions, Reconciled, Tier};
+use hot::{ColdMark, ImportLine, ImportOutcome, Imports, Partitions, Reconciled, Tier};
 use hot_sqlite::FILE_NAME;
 use tempfile::TempDir;
 

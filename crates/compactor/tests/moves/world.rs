@@ -24,8 +24,8 @@ use coupon::time::{DAY_MS, Day, Millis};
 use engine::ColdArchive;
 use hot::audit::Act;
 use hot::{
-    Applied, CouponFilter, CouponSnapshot, HotStore, ImportLine, ImportOutcome, ListOrder,
-    ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
+    Applied, Batches, Campaigns, CouponFilter, CouponSnapshot, Coupons, ImportLine, ImportOutcome,
+    Imports, ListOrder, ListQuery, ListScope, MintOrder, Named, NewCampaign, Partitions, Tier,
 };
 use hot_conformance::soundness::{Contradictions, contradictions};
 use hot_sqlite::SqliteHot;

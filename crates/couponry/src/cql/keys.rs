@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cql_session::KeyspaceAddress;
-use hot::HotStore;
+use hot::{Batches, HotStore};
 use router::KeyRing;
 
 use super::{NotOpen, connect};

@@ -20,7 +20,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use engine::{ColdArchive, Engine, SetClock};
 use history::{History, HistoryError, Limits};
 use hot::audit::Act;
-use hot::{ColdMark, HotStore, ImportLine, NewCampaign, Partitions};
+use hot::{Campaigns, ColdMark, Coupons, HotStore, ImportLine, Imports, NewCampaign, Partitions};
 use hot_sqlite::{Options, SqliteHot};
 use router::Router;
 use tempfile::TempDir;

@@ -13,12 +13,9 @@ use scylla::value::CqlTimestamp;
 use super::AT_ONCE;
 use crate::Store;
 use crate::coupon_row::CouponRow;
-use crate::partitions::PlanRow;
 use crate::spread::Spread;
 use crate::values::{date, instant, millis, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
-
-const PARTITIONS_AT_ONCE: usize = 4;
 
 /// By this long after it was due an entry of a queue is written: its writer has given up by then.
 const QUEUED_MS: i64 = 30_000;
@@ -39,21 +36,7 @@ impl Counted {
 }
 
 impl Store {
-    pub(crate) async fn closed_partitions(
-        &self,
-        now: Millis,
-        enough: u64,
-    ) -> Result<Vec<ClosedPartition>> {
-        self.write_closed().await;
-        let open: Vec<Day> =
-            self.plans().await?.iter().filter(|it| !it.is_closing()).map(PlanRow::day).collect();
-        let partitions = open.into_iter().map(|day| self.closed_partition(day, now, enough));
-        let partitions: Vec<Option<ClosedPartition>> =
-            bounded_join(PARTITIONS_AT_ONCE, partitions).await?;
-        Ok(partitions.into_iter().flatten().collect())
-    }
-
-    async fn closed_partition(
+    pub(super) async fn closed_partition(
         &self,
         day: Day,
         now: Millis,
@@ -147,7 +130,7 @@ impl Store {
         Ok(closed.filter(|_| is_closed(coupon, cancel_days, Some(now))).map(|(_, since)| since))
     }
 
-    pub(crate) async fn codes_closed(
+    pub(super) async fn codes_closed(
         &self,
         day: Day,
         now: Millis,
@@ -171,7 +154,7 @@ impl Store {
 
     /// The coupons of `codes` with a row in this partition that is redeemed or void; with `now`
     /// only those that are final by then.
-    pub(crate) async fn final_coupons(
+    pub(super) async fn final_coupons(
         &self,
         day: Day,
         codes: Vec<Code>,

@@ -1,19 +1,95 @@
-//! The batches of a campaign: minted, opened for an import, paused, counted.
+//! The batches of a campaign: made for minted codes or an import, paused, read.
 
-use coupon::campaign::{Batch, BatchKind, ImportCounts, MintedRun};
+use async_trait::async_trait;
+use coupon::campaign::{Batch, BatchKind, MintedRun};
 use coupon::ids::{BatchId, CampaignId, Reason};
+use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 
 use super::rows::absent;
 use super::{BatchHere, CampaignHere, TERMS_KNOWN};
-use crate::Store;
-use crate::audit_events::UpdateName;
-use crate::values::{date, instant, signed};
+use crate::values::{date, instant, parsed, signed};
+use crate::{CqlHot, Store};
 use cql_session::Result;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::batch_before;
-use hot::{MintOrder, Named};
+use hot::{Batches, MintOrder, Named};
+
+#[async_trait]
+impl Batches for CqlHot {
+    async fn mint(
+        &self,
+        campaign: &CampaignId,
+        order: MintOrder,
+        act: &Act,
+    ) -> Result<Named<Batch>> {
+        self.store.clock_is_right()?;
+        self.store.make_batch(campaign, &order.id, Some(&order), act).await
+    }
+
+    async fn batches(
+        &self,
+        campaign: &CampaignId,
+        after: Option<BatchId>,
+        limit: usize,
+    ) -> Result<Vec<Batch>> {
+        let here = self.store.made_now(campaign).await?;
+        let Some(here) = here else { return Ok(Vec::new()) };
+        let after = after.and_then(|id| here.batches.get(&id)).map_or(-1, |batch| batch.number);
+        let mut batches = Vec::new();
+        for batch in here.in_order().into_iter().filter(|it| it.number > after).take(limit) {
+            batches.push(self.store.batch_row(&here, batch).await?);
+        }
+        Ok(batches)
+    }
+
+    async fn batch(&self, campaign: &CampaignId, id: &BatchId) -> Result<Option<Batch>> {
+        match self.store.batch_now(campaign, id).await? {
+            Some((here, batch)) => self.store.batch_row(&here, &batch).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn pause_batch(
+        &self,
+        campaign: &CampaignId,
+        id: &BatchId,
+        paused: bool,
+        act: &Act,
+    ) -> Result<Option<Batch>> {
+        let store = &self.store;
+        store.clock_is_right()?;
+        let reason = act.reason.as_ref().map(Reason::as_str);
+        let mut attempts = store.attempts("a batch's pause");
+        let mut wrote = false;
+        loop {
+            let found = attempts.looked(store.batch_now(campaign, id).await)?;
+            let Some((here, batch)) = found else { return Ok(None) };
+            if wrote && batch.paused == paused {
+                tokio::time::sleep(TERMS_KNOWN).await;
+                store.known.forget(campaign);
+                return store.batch_row(&here, &batch).await.map(Some);
+            }
+            let after = Batch { paused, ..store.batch_row(&here, &batch).await? };
+            let events = [AuditEvent::batch_paused(&after)];
+            let doing = (batch.paused != paused).then_some((act, &events[..]));
+            let (carries, _) = attempts.looked(store.carried(&here, doing).await)?;
+            let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
+                       paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
+            let (campaign, revision) = (campaign.as_str(), here.revision);
+            let values = (revision + 1, carries, paused, reason, campaign, id.as_str(), revision);
+            wrote = true;
+            attempts.wrote(store.session.change(attempts.profile(), cql, values).await).await?;
+        }
+    }
+
+    async fn keys_in_use(&self) -> Result<Vec<KeyId>> {
+        let cql = "SELECT key_id FROM key_in_use";
+        let rows: Vec<(String,)> = self.store.session.scan(cql, ()).await?;
+        rows.iter().map(|(id,)| parsed("key_id", id)).collect()
+    }
+}
 
 impl Store {
     /// Adds a batch to a campaign, or finds that it has it.
@@ -57,58 +133,32 @@ impl Store {
         }
     }
 
-    pub(crate) async fn mint_batch(
+    /// Makes a batch, or finds that there is nothing to make: a minted one by `order`, else one for an
+    /// import.
+    pub(crate) async fn make_batch(
         &self,
         campaign: &CampaignId,
-        order: &MintOrder,
+        id: &BatchId,
+        order: Option<&MintOrder>,
         act: &Act,
     ) -> Result<Named<Batch>> {
         let here = self.made_now(campaign).await?;
         let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
-        if let Some(named) = self.before(&here, &order.id, Some(order.count)).await? {
-            return Ok(named);
-        }
-        match self.reserve(&here.terms, order, act.at).await? {
-            Err(refusal) => Ok(Named::Refused(refusal)),
-            Ok(run) => self.make_batch(here, &order.id, Some(run), act).await,
-        }
-    }
-
-    pub(crate) async fn open_import_batch(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-        act: &Act,
-    ) -> Result<Named<Batch>> {
-        let here = self.made_now(campaign).await?;
-        let Some(here) = here else { return Ok(Named::Refused(Refusal::NotFound)) };
-        match self.before(&here, id, None).await? {
-            Some(named) => Ok(named),
-            None => self.make_batch(here, id, None, act).await,
-        }
-    }
-
-    /// The answer to a call that makes a batch, if nothing has to be made for it.
-    async fn before(
-        &self,
-        here: &CampaignHere,
-        id: &BatchId,
-        count: Option<u64>,
-    ) -> Result<Option<Named<Batch>>> {
         let found = match here.batches.get(id) {
-            Some(batch) => Some(self.batch_row(here, batch).await?),
+            Some(batch) => Some(self.batch_row(&here, batch).await?),
             None => None,
         };
-        Ok(batch_before(found, count, here.batches.len()))
-    }
-
-    async fn make_batch(
-        &self,
-        here: CampaignHere,
-        id: &BatchId,
-        run: Option<MintedRun>,
-        act: &Act,
-    ) -> Result<Named<Batch>> {
+        let count = order.map(|order| order.count);
+        if let Some(named) = batch_before(found, count, here.batches.len()) {
+            return Ok(named);
+        }
+        let run = match order {
+            Some(order) => match self.reserve(&here.terms, order, act.at).await? {
+                Ok(run) => Some(run),
+                Err(refusal) => return Ok(Named::Refused(refusal)),
+            },
+            None => None,
+        };
         let here = self.put_batch(here, id, run, act.at, Some(act)).await?;
         let batch = here.batches.get(id).ok_or_else(|| absent("batch"))?;
         // Another process may have made another batch of this name meanwhile.
@@ -132,75 +182,5 @@ impl Store {
             import: batch.import,
             created_at: batch.made_at,
         })
-    }
-
-    pub(crate) async fn pause(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-        paused: bool,
-        act: &Act,
-    ) -> Result<Option<Batch>> {
-        let reason = act.reason.as_ref().map(Reason::as_str);
-        let mut attempts = self.attempts("a batch's pause");
-        let mut wrote = false;
-        loop {
-            let found = attempts.looked(self.batch_now(campaign, id).await)?;
-            let Some((here, batch)) = found else { return Ok(None) };
-            if wrote && batch.paused == paused {
-                tokio::time::sleep(TERMS_KNOWN).await;
-                self.known.forget(campaign);
-                return self.batch_row(&here, &batch).await.map(Some);
-            }
-            let after = Batch { paused, ..self.batch_row(&here, &batch).await? };
-            let events = [AuditEvent::batch_paused(&after)];
-            let doing = (batch.paused != paused).then_some((act, &events[..]));
-            let (carries, _) = attempts.looked(self.carried(&here, doing).await)?;
-            let cql = "UPDATE campaign SET revision = ?, carries = ?, batch_paused = ?, \
-                       paused_reason = ? WHERE campaign_id = ? AND batch_id = ? IF revision = ?";
-            let (campaign, revision) = (campaign.as_str(), here.revision);
-            let values = (revision + 1, carries, paused, reason, campaign, id.as_str(), revision);
-            wrote = true;
-            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
-        }
-    }
-
-    pub(crate) async fn count_import(
-        &self,
-        campaign: &CampaignId,
-        id: &BatchId,
-        counts: ImportCounts,
-        ended: Option<&Act>,
-    ) -> Result<Option<Batch>> {
-        let events = [AuditEvent::batch_imported(campaign, id, &counts)];
-        let doing = ended.map(|act| (act, &events[..]));
-        // Each update that was sent: any of them may have been applied, and one of them is enough.
-        let mut sent: Vec<UpdateName> = Vec::new();
-        let mut attempts = self.attempts("an import's counts");
-        loop {
-            let found = attempts.looked(self.batch_now(campaign, id).await)?;
-            let Some((here, batch)) = found else { return Ok(None) };
-            let is_audited = doing.is_some() && self.log.get().is_some();
-            let mut is_done = !is_audited && batch.import == counts;
-            for name in &sent {
-                is_done |= attempts.looked(self.has_made(&here, *name).await)?;
-            }
-            if is_done {
-                return self.batch_row(&here, &batch).await.map(Some);
-            }
-            let (carries, name) = attempts.looked(self.carried(&here, doing).await)?;
-            sent.extend(name);
-            let cql = "UPDATE campaign SET revision = ?, carries = ?, lines = ?, imported = ?, \
-                       already_there = ?, rejected = ? WHERE campaign_id = ? AND batch_id = ? \
-                       IF revision = ?";
-            let ImportCounts { lines, imported, already_there, rejected } = counts;
-            let counted = [lines, imported, already_there, rejected].map(signed);
-            let [lines, imported, there, rejected] = counted;
-            let (campaign, batch, revision) = (campaign.as_str(), id.as_str(), here.revision);
-            let next = revision + 1;
-            let values =
-                (next, carries, lines, imported, there, rejected, campaign, batch, revision);
-            attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
-        }
     }
 }

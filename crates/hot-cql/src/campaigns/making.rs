@@ -3,43 +3,44 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::refusal::Refusal;
+use coupon::time::Millis;
 use router::Entry;
 
 use super::rows::{Row, absent};
 use super::{CampaignHere, NAMES, TERMS_KNOWN};
-use crate::Store;
 use crate::values::instant;
+use crate::{CqlHot, Store};
 use cql_session::{Cas, Result, StatementProfile};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{may_mint, patched, serials_after};
-use hot::{CampaignPatch, CampaignRow, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched};
 
-impl Store {
+#[async_trait]
+impl Campaigns for CqlHot {
     /// Makes a campaign in steps: its row, which is hidden; its shared word; its first batch; then
     /// the row is shown. A call for the same campaign finishes what was begun.
-    pub(crate) async fn make_campaign(
-        &self,
-        new: &NewCampaign,
-        act: &Act,
-    ) -> Result<Named<CampaignRow>> {
+    async fn create_campaign(&self, new: NewCampaign, act: &Act) -> Result<Named<CampaignRow>> {
+        let store = &self.store;
+        store.clock_is_right()?;
         let (campaign, now) = (&new.campaign, new.campaign.created_at);
-        let mut here = match self.campaign_now(&campaign.id).await? {
+        let mut here = match store.campaign_now(&campaign.id).await? {
             Some(here) if *here.created_as != *new.created_as => {
                 return Ok(Named::Refused(Refusal::NameTaken));
             }
             Some(here) if here.made => {
-                return Ok(Named::Same(self.campaign_row(&here, now).await?));
+                return Ok(Named::Same(store.campaign_row(&here, now).await?));
             }
             Some(here) => here,
             None => {
-                if let Some(refusal) = self.cannot_be_made(new).await? {
+                if let Some(refusal) = store.cannot_be_made(&new).await? {
                     return Ok(Named::Refused(refusal));
                 }
-                match self.begin_campaign(campaign, &new.created_as).await? {
+                match store.begin_campaign(campaign, &new.created_as).await? {
                     Some(here) => here,
                     None => return Ok(Named::Refused(Refusal::NameTaken)),
                 }
@@ -47,24 +48,83 @@ impl Store {
         };
         let id = here.terms.id.clone();
         if let Some(word) = &here.terms.shared_code
-            && !self.take_word(word, &id).await?
+            && !store.take_word(word, &id).await?
         {
-            return Ok(Named::Refused(self.unmake(&here, Refusal::NameTaken).await?));
+            return Ok(Named::Refused(store.unmake(&here, Refusal::NameTaken).await?));
         }
         if let Some(order) = &new.first_batch
             && !here.batches.contains_key(&order.id)
         {
-            match self.reserve(&here.terms, order, now).await? {
-                Err(refusal) => return Ok(Named::Refused(self.unmake(&here, refusal).await?)),
+            match store.reserve(&here.terms, order, now).await? {
+                Err(refusal) => return Ok(Named::Refused(store.unmake(&here, refusal).await?)),
                 Ok(run) => {
-                    here = self.put_batch(here, &order.id, Some(run), now, None).await?;
+                    here = store.put_batch(here, &order.id, Some(run), now, None).await?;
                 }
             }
         }
-        let finished = self.finish_campaign(here, Some(act)).await?;
-        Ok(Named::Created(self.campaign_row(&finished, now).await?))
+        let finished = store.finish_campaign(here, Some(act)).await?;
+        Ok(Named::Created(store.campaign_row(&finished, now).await?))
     }
 
+    async fn campaign(&self, id: &CampaignId, now: Millis) -> Result<Option<CampaignRow>> {
+        match self.store.made_now(id).await? {
+            Some(here) => self.store.campaign_row(&here, now).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn campaigns(
+        &self,
+        after: Option<CampaignId>,
+        limit: usize,
+        now: Millis,
+    ) -> Result<Vec<CampaignRow>> {
+        let (mut after, mut rows) = (after, Vec::new());
+        while rows.len() < limit {
+            let names = self.store.campaign_names(after.as_ref(), limit - rows.len()).await?;
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            for name in &names {
+                // A name without a campaign: it was never finished.
+                rows.extend(self.campaign(name, now).await?);
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn patch_campaign(
+        &self,
+        id: &CampaignId,
+        patch: CampaignPatch,
+        act: &Act,
+    ) -> Result<Patched> {
+        let store = &self.store;
+        store.clock_is_right()?;
+        let mut attempts = store.attempts("a campaign's terms");
+        let mut wanted: Option<Campaign> = None;
+        loop {
+            let here = attempts.looked(store.made_now(id).await)?;
+            let Some(here) = here else { return Ok(Patched::NotFound) };
+            if wanted.as_ref() == Some(&*here.terms) {
+                // Until then another process may use the old terms.
+                tokio::time::sleep(TERMS_KNOWN).await;
+                store.known.forget(id);
+                return Ok(Patched::Done(store.campaign_row(&here, act.at).await?));
+            }
+            let after = match patched(&here.terms, &patch) {
+                Ok(after) => after,
+                Err(refused) => return Ok(refused),
+            };
+            let events = AuditEvent::campaign_changed(&here.terms, &after);
+            let (carries, _) = attempts.looked(store.carried(&here, Some((act, &events))).await)?;
+            let cas = store.change_terms(&here, &after, carries, attempts.profile()).await;
+            attempts.wrote(cas).await?;
+            wanted = Some(after);
+        }
+    }
+}
+
+impl Store {
     /// Why a campaign cannot be made, as far as it is known before anything is written.
     async fn cannot_be_made(&self, new: &NewCampaign) -> Result<Option<Refusal>> {
         let campaign = &new.campaign;
@@ -176,35 +236,6 @@ impl Store {
                        WHERE campaign_id = ? IF revision = ?";
             let values = (now.revision + 1, carries, id.as_str(), now.revision);
             attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await?;
-        }
-    }
-
-    pub(crate) async fn patch(
-        &self,
-        id: &CampaignId,
-        patch: &CampaignPatch,
-        act: &Act,
-    ) -> Result<Patched> {
-        let mut attempts = self.attempts("a campaign's terms");
-        let mut wanted: Option<Campaign> = None;
-        loop {
-            let here = attempts.looked(self.made_now(id).await)?;
-            let Some(here) = here else { return Ok(Patched::NotFound) };
-            if wanted.as_ref() == Some(&*here.terms) {
-                // Until then another process may use the old terms.
-                tokio::time::sleep(TERMS_KNOWN).await;
-                self.known.forget(id);
-                return Ok(Patched::Done(self.campaign_row(&here, act.at).await?));
-            }
-            let after = match patched(&here.terms, patch) {
-                Ok(after) => after,
-                Err(refused) => return Ok(refused),
-            };
-            let events = AuditEvent::campaign_changed(&here.terms, &after);
-            let (carries, _) = attempts.looked(self.carried(&here, Some((act, &events))).await)?;
-            let cas = self.change_terms(&here, &after, carries, attempts.profile()).await;
-            attempts.wrote(cas).await?;
-            wanted = Some(after);
         }
     }
 

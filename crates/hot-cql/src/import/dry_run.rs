@@ -1,31 +1,18 @@
 //! Dry runs of an import: the decisions about lines, from reads alone.
 
-use coupon::ids::CampaignId;
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::{HotError, ImportLine, ImportOutcome};
+use hot::{ImportLine, ImportOutcome};
 
+use super::Line;
 use super::advance::{decide, run_of_line};
-use super::{AT_ONCE, Line};
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use cql_session::{Result, bounded_join};
+use cql_session::Result;
 
 impl Store {
-    /// The outcomes that lines with different codes would have. Writes nothing.
-    pub(crate) async fn dry_run_lines(
-        &self,
-        campaign: &CampaignId,
-        lines: &[ImportLine],
-        run: &ImportRun,
-    ) -> Result<Vec<ImportOutcome>> {
-        let gone = || HotError::Damaged("the campaign of an import is gone".into());
-        let here = self.terms(campaign).await?.ok_or_else(gone)?;
-        bounded_join(AT_ONCE, lines.iter().map(|line| self.dry_run_line(&here, line, run))).await
-    }
-
-    async fn dry_run_line(
+    pub(super) async fn dry_run_line(
         &self,
         here: &CampaignHere,
         line: &ImportLine,

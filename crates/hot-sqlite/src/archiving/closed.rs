@@ -75,7 +75,7 @@ impl ClosedRange {
 }
 
 /// Counts up to `enough` coupons of each partition.
-pub(crate) fn closed_partitions(
+pub(super) fn closed_partitions(
     txn: &Txn<'_>,
     now: Millis,
     enough: u64,
@@ -104,7 +104,7 @@ pub(crate) fn closed_partitions(
     Ok(partitions)
 }
 
-pub(crate) fn closed_codes(
+pub(super) fn closed_codes(
     txn: &Txn<'_>,
     day: Day,
     now: Millis,
@@ -121,7 +121,7 @@ pub(crate) fn closed_codes(
 
 /// The coupons of `codes` that have a row in the partition and are redeemed or void; with `now`,
 /// only those that are closed by then.
-pub(crate) fn coupons_of(
+pub(super) fn coupons_of(
     txn: &Txn<'_>,
     day: Day,
     codes: &[Code],

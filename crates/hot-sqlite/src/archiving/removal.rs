@@ -12,10 +12,10 @@ use crate::rows::{batch_of, numbers_of};
 use crate::txn::Txn;
 
 /// Rows that one transaction looks at and removes.
-pub(crate) const REMOVE_MAX: i64 = 400;
+pub(super) const REMOVE_MAX: i64 = 400;
 
 /// The same while others write, too: some 2 ms.
-pub(crate) const REMOVE_BESIDE_OTHERS_MAX: i64 = 100;
+pub(super) const REMOVE_BESIDE_OTHERS_MAX: i64 = 100;
 
 /// Archived markers that one transaction removes; they are in one B-tree, and rows in several.
 const REMOVE_ARCHIVED_MARKERS_MAX: i64 = 2_000;
@@ -25,7 +25,7 @@ const REMOVE_ARCHIVED_MARKERS_MAX: i64 = 2_000;
 /// It goes through the batches that expire on the day first, which is the order of the rows: in any
 /// other order each row would touch a page of its own. Then it removes rows of other batches, then
 /// archived markers.
-pub(crate) fn remove(
+pub(super) fn remove(
     txn: &Txn<'_>,
     day: Day,
     so_far: &Emptying,

@@ -10,7 +10,7 @@ use crate::failure::damaged;
 use crate::rows::is_minted;
 use crate::txn::Txn;
 
-pub(crate) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
+pub(super) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
     let count = |sql: &str| txn.one(sql, [day.0]).map(i64::unsigned_abs);
     let minted = count(concat!(
         "SELECT count(*) FROM coupon INDEXED BY coupon_by_code WHERE ",
@@ -22,7 +22,7 @@ pub(crate) fn count(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
 }
 
 /// Reads rows in the order of the table, where codes are random, so that it reads each page once.
-pub(crate) fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<Residue>> {
+pub(super) fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<Residue>> {
     let mut all: Vec<Option<Residue>> = page.iter().map(|_| None).collect();
     let mut order: Vec<(i64, usize)> = Vec::new();
     for (at, (code, found)) in page.iter().enumerate() {

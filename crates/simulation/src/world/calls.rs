@@ -9,7 +9,7 @@ use coupon::ids::{Actor, OperationId};
 use coupon::imported::ImportRun;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
-use hot::{Applied, CouponSnapshot, HotError, HotStore};
+use hot::{Applied, CouponSnapshot, Coupons, HotError, Imports};
 use router::{Directory, Found};
 
 use super::machine::Machine;

@@ -9,7 +9,7 @@ use coupon::campaign::Batch;
 use coupon::code::Code;
 use hot::feed::FeedEvent;
 use hot::inventory::{self, COPIED, INDEX_ROW_KINDS, Table};
-use hot::{CampaignRow, CouponSnapshot, HotStore, ImportOutcome, Partitions};
+use hot::{Batches, CampaignRow, Campaigns, CouponSnapshot, ImportOutcome, Partitions};
 use tokio::time::sleep;
 use verify::{Finding, Options, Verifier};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use compactor::{Closed, CompactError, Compactor, Report, Settings};
 use coupon::campaign::ImportCounts;
 use hot::clock::observe_clock;
-use hot::{HotError, HotStore, ImportLine, ImportOutcome, Partitions, Witness};
+use hot::{HotError, HotStore, ImportLine, ImportOutcome, Imports, Partitions, Witness};
 use tokio::time::sleep;
 
 use super::World;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coupon::ids::BatchId;
-use hot::{CampaignPatch, HotStore, MintOrder, Named};
+use hot::{Batches, CampaignPatch, Campaigns, MintOrder, Named};
 use tokio::time::sleep;
 
 use super::World;

@@ -9,7 +9,7 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, OrderRef, UserId};
 use coupon::time::{Day, Millis};
-use hot::{HotStore, MintOrder, Named, NewCampaign};
+use hot::{Batches, Campaigns, MintOrder, Named, NewCampaign};
 use tokio::time::sleep;
 
 use super::machine::{Machine, keys};

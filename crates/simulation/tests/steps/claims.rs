@@ -383,11 +383,11 @@ async fn is_replaced_once(stage: &Stage, scene: &Scene) {
 
 async fn apply_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
     let found = scene.found.as_ref().unwrap();
-    hot::HotStore::apply(hot, found, scene.change.clone()).await
+    hot::Coupons::apply(hot, found, scene.change.clone()).await
 }
 
 async fn issue_as_is(hot: &CqlHot, scene: &Scene) -> Answer {
-    hot::HotStore::issue(hot, &scene.campaign.id, scene.change.clone()).await
+    hot::Coupons::issue(hot, &scene.campaign.id, scene.change.clone()).await
 }
 
 pub(crate) async fn replacement(stage: &Stage) {

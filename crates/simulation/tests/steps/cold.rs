@@ -11,7 +11,7 @@ use coupon::coupon::Coupon;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
-use hot::{CLOSED_BOUND_MS, Emptying, HotError, HotStore, Residue, Tier};
+use hot::{CLOSED_BOUND_MS, Coupons, Emptying, HotError, HotStore, Residue, Tier};
 use hot_cql::CqlHot;
 use router::Found;
 

@@ -14,7 +14,7 @@ use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
-use hot::HotStore;
+use hot::{Coupons, HotStore};
 use router::Found;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

@@ -11,7 +11,8 @@ use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::{
-    Applied, CouponFilter, HotStore, ListOrder, ListQuery, ListScope, ListedPage, Residue, Span,
+    Applied, CouponFilter, Coupons, HotStore, ListOrder, ListQuery, ListScope, ListedPage, Residue,
+    Span,
 };
 use hot_cql::CqlHot;
 use router::{Entry, Found};

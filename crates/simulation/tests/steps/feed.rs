@@ -8,7 +8,7 @@ use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::ids::UserId;
 use hot::feed::{CouponHappened, FeedRead, FeedStart, Happened};
-use hot::{Applied, HotError, HotStore};
+use hot::{Applied, Coupons, HotError, HotStore};
 use hot_cql::CqlHot;
 use router::Found;
 use tokio::sync::Mutex;

@@ -6,7 +6,7 @@ use coupon::ids::{BatchId, UserId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::{HotError, HotStore, ImportLine, ImportOutcome, Residue};
+use hot::{HotError, ImportLine, ImportOutcome, Imports, Residue};
 use hot_cql::CqlHot;
 
 use super::stage::{Stage, Sweep, patiently};

@@ -9,7 +9,7 @@ use coupon::ids::CampaignId;
 use hot::activity::{Activity, quarter_of};
 use hot::audit::AuditKind;
 use hot::feed::{FeedRead, FeedStart, Happened};
-use hot::{CampaignPatch, HotError, HotStore, Named, NewCampaign, Patched};
+use hot::{CampaignPatch, Campaigns, HotError, HotStore, Named, NewCampaign, Patched};
 use hot_cql::CqlHot;
 use tokio::time::sleep;
 

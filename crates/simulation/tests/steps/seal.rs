@@ -14,7 +14,8 @@ use coupon::time::{Day, Millis};
 use futures::future::join_all;
 use hot::inventory::Verifiable;
 use hot::{
-    CampaignRow, HotError, HotStore, ImportOutcome, Named, NewCampaign, Partitions, Residue,
+    CampaignRow, Campaigns, Coupons, HotError, ImportOutcome, Named, NewCampaign, Partitions,
+    Residue,
 };
 use hot_cql::CqlHot;
 

@@ -7,7 +7,7 @@ use coupon::coupon::State;
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use futures::{StreamExt, stream};
-use hot::{Applied, HotStore};
+use hot::{Applied, Coupons, HotStore};
 use hot_cql::CqlHot;
 
 use super::stage::{Answer, Stage, Stop, Sweep, held_by, patiently};

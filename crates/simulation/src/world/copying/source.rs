@@ -12,7 +12,7 @@ use hot::inventory::{
     Verifiable,
 };
 use hot::protocol::makes_holder;
-use hot::{Fact, Facts, HotError, HotStore};
+use hot::{Accounts, Campaigns, Fact, Facts, HotError, Imports};
 
 use crate::world::calls::coupon_of;
 use crate::world::machine::Machine;

@@ -1,0 +1,147 @@
+//! Calls about coupons, in as many transactions as they take.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use coupon::apply::Change;
+use coupon::campaign::MintedRun;
+use coupon::code::Code;
+use coupon::ids::CampaignId;
+use hot::{Applied, CouponSnapshot, Coupons, ListQuery, ListedPage};
+use router::{Address, Found};
+
+use crate::cold::Prefetched;
+use crate::issuing::handing_out::{self, Plan, Step};
+use crate::issuing::shared;
+use crate::stock::{Supply, Walked};
+use crate::txn::Txn;
+use crate::{Result, SqliteHot, changes, coupons, issuing, list, prefetch, stock};
+
+#[async_trait]
+impl Coupons for SqliteHot {
+    async fn read(&self, address: &Address) -> Result<Option<CouponSnapshot>> {
+        self.look(|txn| Ok(coupons::locate(txn, address)?.map(|located| located.snapshot()))).await
+    }
+
+    async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
+        let codes = Arc::new(codes);
+        let read = |prefetched: Arc<Prefetched>| {
+            let codes = Arc::clone(&codes);
+            let touched = move |txn: &Txn<'_>| {
+                let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
+                prefetch::all(touched)
+            };
+            self.readers.run(move |txn| prefetch::attempt(txn, &prefetched, touched))
+        };
+        let (touched, _) = self.with_prefetch(Arc::default(), read).await?;
+        Ok(touched.into_iter().map(|touched| !touched).collect())
+    }
+
+    async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
+        match found.clone() {
+            Found::Coupon(address) => self.change_coupon(address, change).await,
+            Found::Shared { campaign } => self.change_shared(campaign, change).await,
+        }
+    }
+
+    async fn dry_run(&self, found: &Found, change: Change) -> Result<Applied> {
+        match found {
+            Found::Coupon(address) => {
+                self.look(|txn| Ok(changes::decide(txn, address, &change)?.applied)).await
+            }
+            Found::Shared { campaign } => self.dry_run_shared(campaign, &change).await,
+        }
+    }
+
+    async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
+        // A read transaction answers replays and refusals: the writer is for what needs a write.
+        let keys = self.keys.current();
+        let read =
+            |txn: &Txn<'_>| issuing::plan(txn, &keys, campaign, &change).map(Plan::without_writing);
+        let (applied, prefetched) = self.look_with(read).await?;
+        if let Some(applied) = applied {
+            return Ok(applied);
+        }
+        self.must_have_room().await?;
+        let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
+        let issue = move |txn: &Txn<'_>| {
+            issuing::issue(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
+        };
+        self.hand_out(prefetched, issue).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListedPage> {
+        self.readers.run(move |txn| list::page(txn, &query)).await
+    }
+}
+
+impl SqliteHot {
+    async fn change_coupon(&self, address: Address, change: Change) -> Result<Applied> {
+        if self.readers.wait_for_the_disk() {
+            // Callers read their pages in parallel here. The writer would read one page after the
+            // other while all other jobs wait. It then finds them in memory, and decides again.
+            let read = |txn: &Txn<'_>| changes::decide(txn, &address, &change).map(drop);
+            let _ = self.readers.point(read).await;
+        }
+        self.write_with(Arc::default(), move |txn| {
+            let decision = changes::decide(txn, &address, &change)?;
+            changes::write_decision(txn, &decision)?;
+            Ok(decision.applied)
+        })
+        .await
+    }
+
+    async fn change_shared(&self, campaign: CampaignId, change: Change) -> Result<Applied> {
+        let read = |txn: &Txn<'_>| shared::without_writing(txn, &campaign, &change);
+        let (applied, prefetched) = self.look_with(read).await?;
+        if let Some(applied) = applied {
+            return Ok(applied);
+        }
+        let keys = self.keys.current();
+        self.hand_out(prefetched, move |txn| {
+            shared::step(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
+        })
+        .await
+    }
+
+    /// What [`SqliteHot::change_shared`] would answer. It takes as many read transactions as it
+    /// needs to get past serials that are gone.
+    async fn dry_run_shared(&self, campaign: &CampaignId, change: &Change) -> Result<Applied> {
+        let mut walked = Walked::default();
+        loop {
+            let keys = self.keys.current();
+            let step = self.look(|txn| {
+                let supply = Supply { keys: &keys, walked: Some(&walked) };
+                shared::step(txn, &supply, campaign, change)
+            });
+            let cursor = match step.await?.into_answer() {
+                Ok(applied) => return Ok(applied),
+                Err(cursor) => cursor,
+            };
+            walked.to(&cursor);
+            // So that the next dry run or issue begins there. If nothing can be written, this dry
+            // run goes on without it.
+            if let Err(error) = self.writer.run(move |txn| cursor.write(txn)).await {
+                tracing::debug!(error = %error, "the cursor of a batch could not be written");
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Runs the steps of an issue, each in a transaction, until one has the answer.
+    async fn hand_out(
+        &self,
+        prefetched: Arc<Prefetched>,
+        decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
+    ) -> Result<Applied> {
+        let decide = Arc::new(decide);
+        loop {
+            let decide = Arc::clone(&decide);
+            let step = move |txn: &Txn<'_>| handing_out::run(txn, decide.as_ref());
+            let step = self.write_with(Arc::clone(&prefetched), step);
+            if let Some(applied) = step.await? {
+                return Ok(applied);
+            }
+        }
+    }
+}
