@@ -8,10 +8,11 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::Day;
 use hot::inventory::{
-    self, Atomicity, CampaignItem, EntryIs, Item, PartitionItem, RowIs, RowItem, Table, Verifiable,
+    self, Atomicity, CampaignItem, EntryIs, Item, Pages, PartitionItem, RowIs, RowItem, Table,
+    Verifiable,
 };
 
-/// Rows, entries or claims of one read.
+/// Rows of one read.
 const PAGE: usize = 1_000;
 
 /// What in a store contradicts itself, each as a sentence.
@@ -194,11 +195,10 @@ async fn unindexed(hot: &dyn Verifiable, rows: &[RowItem], sealed: &BTreeSet<Day
 
 /// Entries of the directory that cannot be read or whose coupon is lost.
 async fn lost_entries(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
-    let (mut faults, mut after) = (Vec::new(), None);
-    loop {
-        let page = hot.page(Table::Directory, after, PAGE).await.unwrap();
+    let (mut faults, mut pages) = (Vec::new(), Pages::of(hot, Table::Directory));
+    while let Some(items) = pages.next().await.unwrap() {
         let mut spots = Vec::new();
-        for item in page.items {
+        for item in items {
             faults.extend(unreadable(&item));
             let Item::Entry(entry) = item else { continue };
             match entry.is {
@@ -209,21 +209,17 @@ async fn lost_entries(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<Strin
         }
         let lost = lost(hot, spots, sealed).await;
         faults.extend(lost.iter().map(|code| format!("{code}: in the directory, and lost")));
-        after = page.next;
-        if after.is_none() {
-            return faults;
-        }
     }
+    faults
 }
 
 /// Claims that cannot be read or whose coupon is lost. Where a protocol is a series of steps, a
 /// claim is written before its coupon, and may stay alone.
 async fn lost_claims(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String> {
-    let (mut faults, mut after) = (Vec::new(), None);
-    loop {
-        let page = hot.page(Table::Claims, after, PAGE).await.unwrap();
+    let (mut faults, mut pages) = (Vec::new(), Pages::of(hot, Table::Claims));
+    while let Some(items) = pages.next().await.unwrap() {
         let mut spots = Vec::new();
-        for item in page.items {
+        for item in items {
             faults.extend(unreadable(&item));
             if let Item::Claim(claim) = item {
                 spots.push((claim.day, claim.code));
@@ -234,11 +230,8 @@ async fn lost_claims(hot: &dyn Verifiable, sealed: &BTreeSet<Day>) -> Vec<String
         let entries = hot.entries_at(lost.clone()).await.unwrap();
         let lost = lost.iter().zip(entries).filter(|(_, entry)| entry.is_none());
         faults.extend(lost.map(|(code, _)| format!("{code}: in a claim, and lost")));
-        after = page.next;
-        if after.is_none() {
-            return faults;
-        }
     }
+    faults
 }
 
 /// The codes that have neither a row nor an archived marker in these partitions, unless a seal sends

@@ -15,16 +15,15 @@ use uuid::Uuid;
 use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 use cql_session::Result;
 
-/// Rows of a partition: those that `$which` says, which begins with the bucket.
+/// Rows of a partition: those that `$which` says, which begins with the bucket. Without it, all rows.
 macro_rules! coupon_rows {
+    () => {
+        "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, holder, \
+         valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+         archived_version, created_at, modified_at FROM coupon"
+    };
     ($which:literal) => {
-        concat!(
-            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, \
-             holder, valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
-             archived_version, created_at, modified_at FROM coupon \
-             WHERE expiry_day = ? AND ",
-            $which
-        )
+        concat!(coupon_rows!(), " WHERE expiry_day = ? AND ", $which)
     };
 }
 pub(crate) use coupon_rows;
@@ -34,7 +33,8 @@ pub(crate) use coupon_rows;
 pub(crate) struct CouponRow {
     pub(crate) expiry_day: CqlDate,
     pub(crate) bucket: i32,
-    code: String,
+    /// None if the bucket is sealed and has no rows.
+    code: Option<String>,
     sealed: Option<bool>,
     version: Option<i64>,
     pub(crate) state: Option<String>,
@@ -62,7 +62,7 @@ impl CouponRow {
         CouponRow {
             expiry_day: date(Day::expiry_day_of(coupon.expires_at())),
             bucket: 0,
-            code: coupon.code().to_string(),
+            code: Some(coupon.code().to_string()),
             sealed: None,
             version: Some(signed(coupon.version())),
             state: Some(coupon.state().as_str().to_owned()),
@@ -84,8 +84,13 @@ impl CouponRow {
 }
 
 impl CouponRow {
+    /// Whether it is a row, and not only a bucket that is sealed.
+    pub(crate) fn is_row(&self) -> bool {
+        self.code.is_some()
+    }
+
     pub(crate) fn code(&self) -> Result<Code> {
-        parsed("code", &self.code)
+        parsed("code", self.code.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn day(&self) -> Day {
@@ -154,12 +159,13 @@ impl CouponRow {
 
     /// The coupon of a row that is no archived marker.
     pub(crate) fn coupon(&self, terms: &Campaign) -> Result<Coupon> {
-        let missing = |column: &str| HotError::Damaged(format!("{}: no {column}", self.code));
+        let code = self.code()?;
+        let missing = |column: &str| HotError::Damaged(format!("{code}: no {column}"));
         let at = |column: &str, value: Option<CqlTimestamp>| {
             value.map(millis).ok_or_else(|| missing(column))
         };
         let genesis = Genesis {
-            code: self.code()?,
+            code: code.clone(),
             campaign: terms.id.clone(),
             batch: self.batch_id()?,
             valid_from: at("valid_from", self.valid_from)?,

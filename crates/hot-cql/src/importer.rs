@@ -16,7 +16,8 @@ use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::time::Millis;
 use hot::HotError;
-use hot::inventory::{CopiedSetting, Importer, Item, Pass, RowIs, RowItem};
+use hot::inventory::{Importer, Item, Pass, RowIs, RowItem, Vanishing};
+use hot::settings::LONG_CODES;
 
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
 use crate::values::{parsed, signed};
@@ -39,8 +40,8 @@ impl Importer for CqlHot {
         bounded_join(AT_ONCE, others).await.map(drop)
     }
 
-    async fn remove(&self, items: Vec<Item>) -> Result<()> {
-        bounded_join(AT_ONCE, items.iter().map(|item| self.store.remove_item(item))).await.map(drop)
+    async fn remove(&self, items: Vec<Vanishing>) -> Result<()> {
+        bounded_join(AT_ONCE, items.iter().map(|it| self.store.remove_vanished(it))).await.map(drop)
     }
 
     async fn settle(&self) -> Result<()> {
@@ -54,9 +55,6 @@ impl Store {
         match item {
             Item::Partition(it) => self.put_partition(it).await,
             Item::Campaign(it) => self.put_campaign(it).await,
-            Item::Account { account, created_at: at } => {
-                self.session.put_account(account, *at, written_at(*at)).await
-            }
             Item::Row(RowItem { day, code, is, .. }) => match is {
                 // Written before, with those of the whole page.
                 RowIs::Coupon { .. } => Ok(()),
@@ -68,51 +66,45 @@ impl Store {
             },
             Item::Entry(it) => self.put_entry(it, pass).await,
             Item::Claim(it) => self.put_claim(it).await,
-            Item::Replacement(it) => {
+            Item::Vanishing(it) => self.put_vanishing(it).await,
+            Item::Setting { name: LONG_CODES, value } => self.session.set(LONG_CODES, value).await,
+            Item::Setting { name, value } => self.raise_setting(name, parsed(name, value)?).await,
+            Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
+        }
+    }
+
+    async fn put_vanishing(&self, item: &Vanishing) -> Result<()> {
+        match item {
+            Vanishing::Account { account, created_at: at } => {
+                self.session.put_account(account, *at, written_at(*at)).await
+            }
+            Vanishing::Replacement(it) => {
                 let cql = "INSERT INTO replacement (replaced, campaign_id, user_id, reference, \
                            issue) VALUES (?, '', ?, '', ?) USING TIMESTAMP ?";
                 let issue = it.issue.and_then(|issue| i32::try_from(issue).ok());
                 let values = (it.replaced.as_str(), it.user.as_str(), issue, LONG_AGO);
                 self.session.write(cql, values).await
             }
-            Item::Rejected { campaign, batch, line, at } => {
+            Vanishing::Rejected { campaign, batch, line, at } => {
                 self.session.put_rejected(campaign, batch, std::slice::from_ref(line), *at).await
             }
-            Item::Setting { setting, value } => match setting {
-                CopiedSetting::LongCodes => {
-                    self.session.set(setting.name(), &setting.text(*value)).await
-                }
-                CopiedSetting::SerialFloor
-                | CopiedSetting::ColdBegun
-                | CopiedSetting::ColdCommitted => self.raise_setting(setting.name(), *value).await,
-            },
-            Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
         }
     }
 
-    /// For items that can vanish.
-    async fn remove_item(&self, item: &Item) -> Result<()> {
+    async fn remove_vanished(&self, item: &Vanishing) -> Result<()> {
         match item {
             // As old as what it deletes: the same login may have been made again.
-            Item::Account { account, created_at: at } => {
+            Vanishing::Account { account, created_at: at } => {
                 self.session.forget_account(account, written_at(*at)).await
             }
-            Item::Replacement(it) => {
+            Vanishing::Replacement(it) => {
                 let cql = "DELETE FROM replacement USING TIMESTAMP ? WHERE replaced = ?";
                 self.session.write(cql, (LONG_AGO, it.replaced.as_str())).await
             }
-            Item::Rejected { campaign, batch, line, .. } => {
+            Vanishing::Rejected { campaign, batch, line, .. } => {
                 let (campaign, batch) = (campaign.as_str(), batch.as_str());
                 self.session.forget_rejected(campaign, batch, signed(line.line)).await
             }
-            Item::Partition(_)
-            | Item::Campaign(_)
-            | Item::Row(_)
-            | Item::Entry(_)
-            | Item::Claim(_)
-            | Item::Setting { .. }
-            | Item::IndexRow(_)
-            | Item::Unreadable(_) => Ok(()),
         }
     }
 }

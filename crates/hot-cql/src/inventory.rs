@@ -1,14 +1,13 @@
-//! Everything that a cluster holds, for `verify` and to compare a copy: one file for each table.
+//! Everything that a cluster holds, for `verify` and to compare a copy.
+//!
+//! Tables are read row by row in the engine's own order ([`tables`]). Partitions and campaigns are not: each of
+//! them is put together from several tables.
 
-mod accounts;
 mod campaigns;
-mod claims;
 mod coupons;
-mod directory;
 mod index_rows;
 mod partitions;
-mod rejected;
-mod replacements;
+mod tables;
 
 use async_trait::async_trait;
 use coupon::code::Code;
@@ -21,9 +20,8 @@ use hot::inventory::{
     RowItem, Table, Verifiable, all,
 };
 
-use crate::values::parsed;
-use crate::{CqlHot, Store};
-use cql_session::{OwnedRow, Result, StatementProfile, bounded_join};
+use crate::CqlHot;
+use cql_session::{Result, bounded_join};
 
 const AT_ONCE: usize = 128;
 
@@ -31,18 +29,24 @@ const AT_ONCE: usize = 128;
 impl Inventory for CqlHot {
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
         let (store, after) = (&self.store, after.as_deref());
-        let at = Position::of(after.unwrap_or_default());
         match of {
-            Table::Partitions => store.page_of_partitions(&at, limit).await,
-            Table::Campaigns => store.page_of_campaigns(&at, limit).await,
-            Table::Accounts => store.page_of_accounts(&at, limit).await,
-            Table::Coupons => store.page_of_coupons(&at, limit).await,
-            Table::Directory => store.page_of_entries(&at, limit).await,
-            Table::Claims => store.page_of_claims(&at, limit).await,
-            Table::Replacements => store.page_of_replacements(&at, limit).await,
-            Table::RejectedLines => store.page_of_rejected(&at, limit).await,
+            Table::Partitions => store.page_of_partitions(after, limit).await,
+            Table::Campaigns => store.page_of_campaigns(after, limit).await,
+            Table::Coupons => store.page_of_coupons(after).await,
             Table::Settings => store.page_of_settings().await,
-            Table::IndexRows(kind) => store.page_of_index_rows(kind, after).await,
+            Table::Accounts => store.page_of(tables::ACCOUNTS, after, tables::account).await,
+            Table::Directory => store.page_of(tables::ENTRIES, after, tables::entry).await,
+            Table::Claims => store.page_of(tables::CLAIMS, after, tables::claims).await,
+            Table::Replacements => {
+                store.page_of(tables::REPLACEMENTS, after, tables::replacement).await
+            }
+            Table::RejectedLines => store.page_of(tables::REJECTED, after, tables::rejected).await,
+            Table::IndexRows(IndexRowKind::Wallet) => {
+                store.page_of(tables::WALLET, after, tables::wallet).await
+            }
+            Table::IndexRows(IndexRowKind::Expiring) => {
+                store.page_of(tables::EXPIRING, after, tables::expiring).await
+            }
         }
     }
 }
@@ -117,91 +121,5 @@ impl Verifiable for CqlHot {
     /// would be wrong again after the next write.
     async fn mend_counts(&self, _shifts: Vec<(CountShift, [i64; 3])>) -> Result<u64> {
         Ok(0)
-    }
-}
-
-/// A position: the key of the last item, with its parts separated by blanks, which no name has.
-struct Position<'a>(Vec<&'a str>);
-
-impl<'a> Position<'a> {
-    fn of(text: &'a str) -> Position<'a> {
-        Position(text.split_whitespace().collect())
-    }
-
-    fn text(&self, part: usize) -> &'a str {
-        self.0.get(part).copied().unwrap_or_default()
-    }
-
-    fn number<T: std::str::FromStr>(&self, part: usize, first: T) -> Result<T> {
-        match self.0.get(part) {
-            None => Ok(first),
-            Some(text) => text
-                .parse()
-                .map_err(|_| HotError::Damaged(format!("a position has {text:?}, want a number"))),
-        }
-    }
-
-    fn name<T>(&self, part: usize) -> Result<Option<T>>
-    where
-        T: std::str::FromStr,
-        T::Err: std::fmt::Display,
-    {
-        self.0.get(part).map(|text| parsed("position", text)).transpose()
-    }
-}
-
-/// The rows of a page, and where the next one begins. Two keys may have one token: the last token
-/// of a full page is left to the next page, so that no key is skipped.
-fn by_token<R>(mut rows: Vec<R>, limit: usize, token: fn(&R) -> i64) -> (Vec<R>, Option<String>) {
-    if rows.len() < limit {
-        return (rows, None);
-    }
-    let last = rows.last().map_or(i64::MAX, token);
-    let whole = rows.iter().take_while(|row| token(row) != last).count();
-    if whole > 0 {
-        rows.truncate(whole);
-    }
-    let next = rows.last().map(|row| token(row).to_string());
-    (rows, next)
-}
-
-/// For a `LIMIT`: at least two, so that a page has one more token than the last one.
-fn limit_of(limit: usize) -> i32 {
-    i32::try_from(limit.max(2)).unwrap_or(i32::MAX)
-}
-
-impl Store {
-    /// `cql` asks for rows after a token, at most so many.
-    async fn rows_by_token<R: OwnedRow>(
-        &self,
-        cql: &'static str,
-        at: &Position<'_>,
-        limit: usize,
-        token: fn(&R) -> i64,
-    ) -> Result<(Vec<R>, Option<String>)> {
-        let values = (at.number(0, i64::MIN)?, limit_of(limit));
-        let rows: Vec<R> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
-        Ok(by_token(rows, limit.max(2), token))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_key_is_passed_over() {
-        let rows = [
-            ("nothing", vec![], 2, vec![], None),
-            ("the end", vec![1, 2], 3, vec![1, 2], None),
-            ("a full page", vec![1, 2, 3], 3, vec![1, 2], Some("2")),
-            ("two of one token at its end", vec![1, 2, 2], 3, vec![1], Some("1")),
-            ("all of one token", vec![2, 2], 2, vec![2, 2], Some("2")),
-        ];
-        for (name, tokens, limit, want, next) in rows {
-            let (kept, from) = by_token(tokens, limit, |token| *token);
-            assert_eq!(kept, want, "{name}");
-            assert_eq!(from.as_deref(), next, "{name}");
-        }
     }
 }

@@ -10,9 +10,10 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
+use hot::Facts;
 use hot::inventory::{
     Atomicity, CampaignItem, CopySource, CountShift, EntryItem, IndexRow, IndexRowKind, Inventory,
-    Item, Page, RowItem, Table, Verifiable,
+    Page, RowItem, Table, Vanishing, Verifiable,
 };
 
 use self::tables::Reading;
@@ -30,13 +31,17 @@ impl Inventory for SqliteHot {
 
 #[async_trait]
 impl CopySource for SqliteHot {
+    fn facts(&self) -> &dyn Facts {
+        self
+    }
+
     async fn page_to_copy(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
         let read =
             move |txn: &Txn<'_>| tables::page(txn, of, Reading::ToCopy, after.as_deref(), limit);
         self.readers.run(read).await
     }
 
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>> {
+    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>> {
         let items = items.to_vec();
         self.readers
             .run(move |txn| items.iter().map(|item| vanished::has(txn, item)).collect())

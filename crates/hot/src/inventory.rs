@@ -8,6 +8,7 @@
 mod checksums;
 mod copying;
 mod items;
+mod pages;
 
 use async_trait::async_trait;
 use coupon::code::Code;
@@ -15,13 +16,14 @@ use coupon::coupon::Coupon;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Day;
 
+use crate::settings::{COLD_BEGUN, COLD_COMMITTED, LONG_CODES, SERIAL_FLOOR};
 use crate::{Facts, HotError};
-pub use copying::{Compared, Copied, CopyError, PAGE_ITEMS, compare, copy};
+pub use copying::{Compared, Copied, CopyError, compare, copy};
 pub use items::{
-    BatchItem, Begun, COPIED_SETTINGS, CampaignItem, ClaimItem, CopiedSetting, EntryIs, EntryItem,
-    INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, PartitionItem, ReplacementItem, RowIs, RowItem,
-    Unreadable,
+    BatchItem, Begun, CampaignItem, ClaimItem, EntryIs, EntryItem, INDEX_ROW_KINDS, IndexRow,
+    IndexRowKind, Item, PartitionItem, ReplacementItem, RowIs, RowItem, Unreadable, Vanishing,
 };
+pub use pages::{PAGE_ITEMS, Pages, all};
 
 /// A table of a store, in the order in which they are copied: each needs those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +64,9 @@ pub const COPIED: [Table; 9] = [
     Table::Settings,
 ];
 
+/// The settings that are copied. Their names are the same in every store, and each only ever rises.
+pub const COPIED_SETTINGS: [&str; 4] = [LONG_CODES, SERIAL_FLOOR, COLD_BEGUN, COLD_COMMITTED];
+
 impl Table {
     /// One word for it.
     pub fn as_str(self) -> &'static str {
@@ -76,20 +81,6 @@ impl Table {
             Table::RejectedLines => "rejected",
             Table::Settings => "settings",
             Table::IndexRows(kind) => kind.as_str(),
-        }
-    }
-
-    /// Whether a copied item can be gone from the source later, without another item that says so.
-    fn vanishes(self) -> bool {
-        match self {
-            Table::Accounts | Table::Replacements | Table::RejectedLines => true,
-            Table::Partitions
-            | Table::Campaigns
-            | Table::Coupons
-            | Table::Directory
-            | Table::Claims
-            | Table::Settings
-            | Table::IndexRows(_) => false,
         }
     }
 }
@@ -139,17 +130,6 @@ pub enum Pass {
 pub trait Inventory: Facts + 'static {
     /// A page of some `limit` items of a table, behind the position `after` of an earlier page.
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page, HotError>;
-}
-
-/// All items of a table as they are stored. Memory for all of them.
-pub async fn all(store: &dyn Inventory, of: Table) -> Result<Vec<Item>, HotError> {
-    let (mut items, mut from) = (Vec::new(), Some(None));
-    while let Some(after) = from {
-        let page = store.page(of, after, PAGE_ITEMS).await?;
-        items.extend(page.items);
-        from = page.next.map(Some);
-    }
-    Ok(items)
 }
 
 /// A store that `verify` can check: what it says of single coupons, and what follows from others and
@@ -207,7 +187,10 @@ pub trait Verifiable: Inventory {
 /// A store that can be copied to another engine. Nothing half done is ever in it: it runs each
 /// protocol as one transaction.
 #[async_trait]
-pub trait CopySource: Facts + 'static {
+pub trait CopySource: Send + Sync + 'static {
+    /// What else it says of itself: by which name its copies know it.
+    fn facts(&self) -> &dyn Facts;
+
     /// A page of a table, as of [`Inventory::page`], with two differences: a claim names the partition
     /// in which its coupon is now, and a directory entry has the imported state of the last line also
     /// where the coupon's row keeps it.
@@ -218,9 +201,8 @@ pub trait CopySource: Facts + 'static {
         limit: usize,
     ) -> Result<Page, HotError>;
 
-    /// Which of these items are here; same order. They are of a table whose items can vanish:
-    /// accounts, replacements or rejected lines.
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError>;
+    /// Which of these are here; same order.
+    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError>;
 }
 
 /// A store that a copy can fill. What is put is durable before the call returns. It may be put again:
@@ -230,8 +212,8 @@ pub trait Importer: Inventory {
     /// Puts items of one table in the place of what stands here of them, if that is older.
     async fn put(&self, items: Vec<Item>, pass: Pass) -> Result<(), HotError>;
 
-    /// Deletes items of a table whose items can vanish.
-    async fn remove(&self, items: Vec<Item>) -> Result<(), HotError>;
+    /// Deletes what is gone from the source.
+    async fn remove(&self, items: Vec<Vanishing>) -> Result<(), HotError>;
 
     /// After the last page of a pass.
     async fn settle(&self) -> Result<(), HotError>;

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use coupon::campaign::Campaign;
 use hot::inventory::{
-    COPIED, Compared, Copied, CopyError, CopySource, Importer, Inventory, PAGE_ITEMS, Page, Table,
-    compare, copy,
+    COPIED, Compared, Copied, CopyError, CopySource, Importer, Inventory, Pages, Table, compare,
+    copy,
 };
 use hot::{Fact, Facts, HotStore};
 use hot_conformance::Case;
@@ -70,9 +70,8 @@ async fn is_same(from: &dyn CopySource, to: &dyn Inventory) -> Vec<Compared> {
     let compared = compare(from, to, |_, _| ()).await.unwrap();
     let differ: Vec<_> = compared.iter().filter(|one| !one.is_same()).collect();
     if !differ.is_empty() {
-        let source = async |of, after| from.page_to_copy(of, after, PAGE_ITEMS).await.unwrap();
-        let target = async |of, after| to.page(of, after, PAGE_ITEMS).await.unwrap();
-        let (here, there) = (all_of(source).await, all_of(target).await);
+        let here = all_of(|table| Pages::to_copy(from, table)).await;
+        let there = all_of(|table| Pages::of(to, table)).await;
         let only = |some: &BTreeSet<String>, others: &BTreeSet<String>| {
             some.difference(others).take(3).cloned().collect::<Vec<_>>()
         };
@@ -82,17 +81,12 @@ async fn is_same(from: &dyn CopySource, to: &dyn Inventory) -> Vec<Compared> {
 }
 
 /// Every item as a text, to find a difference.
-async fn all_of(page: impl AsyncFn(Table, Option<String>) -> Page) -> BTreeSet<String> {
+async fn all_of<'a>(pages: impl Fn(Table) -> Pages<'a>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for table in COPIED {
-        let mut after = None;
-        loop {
-            let page = page(table, after).await;
-            all.extend(page.items.iter().map(|item| format!("{item:?}")));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+        let mut pages = pages(table);
+        while let Some(items) = pages.next().await.unwrap() {
+            all.extend(items.iter().map(|item| format!("{item:?}")));
         }
     }
     all

@@ -5,24 +5,23 @@ use std::collections::HashSet;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use hot::inventory::{Atomicity, Begun, ClaimItem, Item, Table};
+use hot::inventory::{Atomicity, Begun, ClaimItem, Item, PAGE_ITEMS, Pages, Table};
 use hot::protocol::{ClaimIntent, makes_holder};
 
 use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
 use crate::postings;
-use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::verifier::{Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
 
 impl Verifier<'_> {
     /// Without a balance, finds the entries whose coupon is lost or another user's.
     pub(crate) async fn claims(&mut self) -> Result<(), VerifyError> {
-        let mut after = None;
-        loop {
-            let page = self.hot.page(Table::Claims, after, PAGE).await?;
-            self.report.claims += page.items.len() as u64;
-            let mut claims = Vec::with_capacity(page.items.len());
-            for item in page.items {
+        let mut pages = Pages::of(self.hot, Table::Claims);
+        while let Some(items) = pages.next().await? {
+            self.report.claims += items.len() as u64;
+            let mut claims = Vec::with_capacity(items.len());
+            for item in items {
                 match item {
                     Item::Claim(claim) => claims.push(claim),
                     Item::Unreadable(row) => self.unreadable(row),
@@ -36,11 +35,8 @@ impl Verifier<'_> {
                 self.judge_claims(claims).await?;
             }
             self.tick();
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Finds the claims of `fingerprints` whose coupon is lost or another user's.
@@ -49,22 +45,18 @@ impl Verifier<'_> {
         fingerprints: &HashSet<u64>,
         of: impl Fn(&ClaimItem) -> u64,
     ) -> Result<(), VerifyError> {
-        let (mut after, mut found) = (None, Vec::new());
-        loop {
-            let page = self.hot.page(Table::Claims, after, PAGE).await?;
-            found.extend(page.items.into_iter().filter_map(|item| match item {
+        let (mut pages, mut found) = (Pages::of(self.hot, Table::Claims), Vec::new());
+        while let Some(items) = pages.next().await? {
+            found.extend(items.into_iter().filter_map(|item| match item {
                 Item::Claim(claim) if fingerprints.contains(&of(&claim)) => Some(claim),
                 _ => None,
             }));
             self.tick();
-            after = page.next;
-            if after.is_none() || found.len() >= PAGE {
+            if found.len() >= PAGE_ITEMS {
                 self.judge_claims(std::mem::take(&mut found)).await?;
             }
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        self.judge_claims(found).await
     }
 
     async fn judge_claims(&mut self, claims: Vec<ClaimItem>) -> Result<(), VerifyError> {

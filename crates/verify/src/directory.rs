@@ -5,24 +5,21 @@ use std::collections::BTreeMap;
 use coupon::campaign::Campaign;
 use coupon::code::Code;
 use coupon::time::Day;
-use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, RowIs, Table};
+use hot::inventory::{Atomicity, EntryIs, EntryItem, Item, Pages, RowIs, Table};
 
 use crate::balance::Side;
 use crate::finding::{Finding, Kind, Note, Said};
-use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::verifier::{Verifier, VerifyError};
 use crate::whereabouts::{Look, Whereabouts};
 use crate::{postings, rules};
 
 impl Verifier<'_> {
     /// With a balance, judges only the entries that it does not compare.
     pub(crate) async fn directory(&mut self) -> Result<(), VerifyError> {
-        let mut after = None;
-        loop {
-            let page = self.hot.page(Table::Directory, after, PAGE).await?;
-            let entries = page.items.into_iter();
-            let entries: Vec<EntryItem> = entries
-                .filter_map(|item| if let Item::Entry(it) = item { Some(it) } else { None })
-                .collect();
+        let mut pages = Pages::of(self.hot, Table::Directory);
+        while let Some(items) = pages.next().await? {
+            let entry = |item| if let Item::Entry(it) = item { Some(it) } else { None };
+            let entries: Vec<EntryItem> = items.into_iter().filter_map(entry).collect();
             self.report.entries += entries.len() as u64;
             postings::post(&self.balance, &entries, |balance, entry| {
                 if let Some((posting, day)) = postings::entry(entry) {
@@ -35,11 +32,8 @@ impl Verifier<'_> {
             };
             self.entries(alone).await?;
             self.tick();
-            after = page.next;
-            if after.is_none() {
-                return self.words().await;
-            }
         }
+        self.words().await
     }
 
     /// The entries that a balance does not compare: of no coupon, or of a minted one that was moved, whose

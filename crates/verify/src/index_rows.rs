@@ -1,9 +1,9 @@
 //! The index rows: whether each leads to a coupon, and their deletion if not.
 
-use hot::inventory::{INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, RowIs, RowItem, Table};
+use hot::inventory::{INDEX_ROW_KINDS, IndexRow, IndexRowKind, Item, Pages, RowIs, RowItem, Table};
 
 use crate::finding::Note;
-use crate::verifier::{PAGE, Repair, Verifier, VerifyError};
+use crate::verifier::{Repair, Verifier, VerifyError};
 
 /// Index rows that are younger than this are never deleted: their coupon may be still to be written. No
 /// write takes an hour.
@@ -12,21 +12,13 @@ const INDEX_ROW_AGE_MIN_MICROS: i64 = 3_600_000_000;
 impl Verifier<'_> {
     pub(crate) async fn index_rows(&mut self) -> Result<(), VerifyError> {
         for kind in INDEX_ROW_KINDS {
-            let mut after = None;
-            loop {
-                let table = Table::IndexRows(kind);
-                let page = self.hot.page(table, after, PAGE).await?;
-                let index_rows = page.items.into_iter();
-                let index_rows: Vec<IndexRow> = index_rows
-                    .filter_map(|item| if let Item::IndexRow(it) = item { Some(it) } else { None })
-                    .collect();
+            let mut pages = Pages::of(self.hot, Table::IndexRows(kind));
+            while let Some(items) = pages.next().await? {
+                let index_row = |item| if let Item::IndexRow(it) = item { Some(it) } else { None };
+                let index_rows: Vec<_> = items.into_iter().filter_map(index_row).collect();
                 self.report.index_rows += index_rows.len() as u64;
                 self.index_rows_of(index_rows).await?;
                 self.tick();
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
             }
         }
         Ok(())

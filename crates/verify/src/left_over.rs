@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::PoisonError;
 
+use hot::inventory::PAGE_ITEMS;
+
 use crate::balance::{LeftOver, Of, Side};
 use crate::postings;
-use crate::verifier::{PAGE, Verifier, VerifyError};
+use crate::verifier::{Verifier, VerifyError};
 
 impl Verifier<'_> {
     /// Judges what is left over; false if it is too much for the balance.
@@ -30,7 +32,7 @@ impl Verifier<'_> {
                 }
             }
         }
-        for codes in codes.chunks(PAGE) {
+        for codes in codes.chunks(PAGE_ITEMS) {
             self.entries_of(codes.to_vec()).await?;
         }
         if !claims.is_empty() {

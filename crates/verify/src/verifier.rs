@@ -24,9 +24,6 @@ pub use options::{Options, Repair};
 use options::{PAUSES, PAUSES_OF_STEPS};
 pub use report::{Progress, Report, Step};
 
-/// Entries, claims or index rows of one read.
-pub(crate) const PAGE: usize = 2_000;
-
 /// Findings of one kind that are reported one by one; further ones are only counted.
 pub(crate) const TOLD_MAX: u64 = 1_000;
 

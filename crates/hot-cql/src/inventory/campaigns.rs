@@ -6,19 +6,24 @@ use coupon::ids::{BatchId, CampaignId};
 use hot::inventory::{BatchItem, CampaignItem, Item, Page};
 use hot::protocol::StateCounts;
 
-use super::Position;
 use crate::Store;
 use crate::counts::as_written;
 use crate::stock::RUN;
+use crate::values::parsed;
 use cql_session::{Result, bounded_join};
 
 /// Campaigns of one page: each is several reads.
-pub(super) const CAMPAIGNS_MAX: usize = 50;
+const CAMPAIGNS_MAX: usize = 50;
 
 impl Store {
-    pub(super) async fn page_of_campaigns(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
+    pub(super) async fn page_of_campaigns(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page> {
         let limit = limit.min(CAMPAIGNS_MAX);
-        let names = self.campaign_names(at.name::<CampaignId>(0)?.as_ref(), limit).await?;
+        let after = after.map(|id| parsed::<CampaignId>("position", id)).transpose()?;
+        let names = self.campaign_names(after.as_ref(), limit).await?;
         let campaigns = names.iter().map(|id| self.campaign_item(id));
         // A name without a campaign: it was never finished.
         let found: Vec<Option<CampaignItem>> = bounded_join(8, campaigns).await?;

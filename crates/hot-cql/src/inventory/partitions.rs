@@ -8,14 +8,18 @@ use hot::inventory::{Item, Page, PartitionItem};
 use scylla::response::PagingState;
 use scylla::value::CqlDate;
 
-use super::{AT_ONCE, Position};
+use super::AT_ONCE;
 use crate::Store;
-use crate::values::day;
+use crate::values::{day, parsed};
 use cql_session::{Result, bounded_join};
 
 impl Store {
-    pub(super) async fn page_of_partitions(&self, at: &Position<'_>, limit: usize) -> Result<Page> {
-        let after = at.number(0, i32::MIN)?;
+    pub(super) async fn page_of_partitions(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page> {
+        let after: i32 = after.map_or(Ok(i32::MIN), |day| parsed("position", day))?;
         let plans = self.plans().await?;
         let behind: Vec<_> = plans.iter().filter(|plan| plan.day().0 > after).collect();
         let some = behind.iter().take(limit);

@@ -6,7 +6,7 @@ use coupon::imported::ImportedState;
 use coupon::time::{Day, Millis};
 use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, ReplacementItem,
-    RowIs, RowItem, Table, Unreadable,
+    RowIs, RowItem, Table, Unreadable, Vanishing,
 };
 use hot::{Account, imported_state_text};
 use router::Owner;
@@ -168,7 +168,7 @@ const ACCOUNTS: &str = "SELECT login_id, user_id, password_hash, created_at, log
 fn account(row: &Row<'_>) -> rusqlite::Result<Item> {
     let account =
         Account { login_id: parsed(row, 0)?, user_id: parsed(row, 1)?, password_hash: row.get(2)? };
-    Ok(Item::Account { account, created_at: Millis(row.get(3)?) })
+    Ok(Item::Vanishing(Vanishing::Account { account, created_at: Millis(row.get(3)?) }))
 }
 
 macro_rules! entries {
@@ -285,7 +285,8 @@ const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS positio
 
 fn replacement(row: &Row<'_>) -> rusqlite::Result<Item> {
     let (replaced, user, issue) = (parsed(row, 0)?, row.get(1)?, row.get(2)?);
-    Ok(Item::Replacement(ReplacementItem { replaced, user, issue }))
+    let item = ReplacementItem { replaced, user, issue };
+    Ok(Item::Vanishing(Vanishing::Replacement(item)))
 }
 
 const REJECTED: &str = "SELECT line, text, reason, detail, at, campaign_id, batch_id, \
@@ -295,21 +296,18 @@ const REJECTED: &str = "SELECT line, text, reason, detail, at, campaign_id, batc
     WHERE (rejected_line.batch, line) > (?1, ?2) ORDER BY rejected_line.batch, line LIMIT ?3";
 
 fn rejected(row: &Row<'_>) -> rusqlite::Result<Item> {
-    Ok(Item::Rejected {
+    Ok(Item::Vanishing(Vanishing::Rejected {
         campaign: parsed(row, 5)?,
         batch: parsed(row, 6)?,
         line: rejected_lines::line(row)?,
         at: Millis(row.get(4)?),
-    })
+    }))
 }
 
 fn settings(txn: &Txn<'_>) -> rusqlite::Result<Vec<Item>> {
     let mut items = Vec::new();
-    for setting in COPIED_SETTINGS {
-        if let Some(text) = txn.setting(setting.name())? {
-            let value = setting.value(&text).map_err(|why| damaged(setting.name(), why))?;
-            items.push(Item::Setting { setting, value });
-        }
+    for name in COPIED_SETTINGS {
+        items.extend(txn.setting(name)?.map(|value| Item::Setting { name, value }));
     }
     Ok(items)
 }

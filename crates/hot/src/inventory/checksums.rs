@@ -3,7 +3,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{BatchItem, Item, RowIs, RowItem};
+use super::{BatchItem, Item, RowIs, RowItem, Vanishing};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
@@ -24,7 +24,6 @@ impl Item {
         match self {
             Item::Partition(_) => "days",
             Item::Campaign(_) => "campaigns",
-            Item::Account { .. } => "accounts",
             Item::Row(RowItem { is: RowIs::Coupon { .. }, .. }) => "coupons",
             Item::Row(RowItem { is: RowIs::ArchivedMarker { .. }, .. }) => "archived markers",
             Item::Row(RowItem { is: RowIs::Forwarding { .. }, .. }) => "forwarding rows",
@@ -33,8 +32,9 @@ impl Item {
             }
             Item::Entry(_) => "directory entries",
             Item::Claim(_) => "claims",
-            Item::Replacement(_) => "replacements",
-            Item::Rejected { .. } => "rejected lines",
+            Item::Vanishing(Vanishing::Account { .. }) => "accounts",
+            Item::Vanishing(Vanishing::Replacement(_)) => "replacements",
+            Item::Vanishing(Vanishing::Rejected { .. }) => "rejected lines",
             Item::Setting { .. } => "settings",
             Item::IndexRow(_) => "index rows",
         }
@@ -54,15 +54,7 @@ fn canonical(item: &Item) -> String {
             format!("{day:?} {coupon:?}")
         }
         Item::Row(RowItem { day, code, is, .. }) => format!("{day:?} {code:?} {is:?}"),
-        Item::Partition(_)
-        | Item::Account { .. }
-        | Item::Entry(_)
-        | Item::Claim(_)
-        | Item::Replacement(_)
-        | Item::Rejected { .. }
-        | Item::Setting { .. }
-        | Item::IndexRow(_)
-        | Item::Unreadable(_) => format!("{item:?}"),
+        item => format!("{item:?}"),
     }
 }
 

@@ -8,11 +8,14 @@
 use std::collections::BTreeMap;
 
 use super::checksums::Sum;
-use super::{COPIED, CopySource, Importer, Inventory, Item, Page, Pass, RowIs, RowItem, Table};
+use super::{
+    COPIED, CopySource, Importer, Inventory, Item, PAGE_ITEMS, Pages, Pass, RowIs, RowItem, Table,
+    Vanishing,
+};
 use crate::{Fact, HotError};
 
-/// Items of one page: some 500 KiB.
-pub const PAGE_ITEMS: usize = 2_000;
+/// The tables of what can vanish.
+const VANISHING: [Table; 3] = [Table::Accounts, Table::Replacements, Table::RejectedLines];
 
 /// In place of the position when a pass has come to its end.
 const COMPLETE: &str = "complete";
@@ -81,7 +84,8 @@ pub async fn copy(
     let mut copied = Copied { again, resumed, ..Copied::default() };
     let mut count = 0;
     while let Some(table) = position.table {
-        let page = page_to_copy(from, table, position.after.clone()).await?;
+        let page = from.page_to_copy(table, position.after.clone(), PAGE_ITEMS).await?;
+        must_be_readable(&page.items)?;
         for item in &page.items {
             *copied.read.entry(item.what()).or_default() += 1;
         }
@@ -91,7 +95,7 @@ pub async fn copy(
         if !page.items.is_empty() {
             put(from, to, page.items, pass).await?;
         }
-        if page.next.is_none() && position.pass == Pass::Again && table.vanishes() {
+        if page.next.is_none() && position.pass == Pass::Again && VANISHING.contains(&table) {
             copied.removed += remove_vanished(from, to, table).await?;
         }
         position = position.behind(table, page.next);
@@ -134,38 +138,24 @@ async fn put_once_more(
 ) -> Result<(), HotError> {
     // All of them may be here already, and some items of the page.
     for table in [Table::Partitions, Table::Campaigns] {
-        let mut next = Some(None);
-        while let Some(after) = next {
-            let page = page_to_copy(from, table, after).await?;
-            if !page.items.is_empty() {
-                to.put(page.items, Pass::Again).await?;
-            }
-            next = page.next.map(Some);
+        let mut pages = Pages::to_copy(from, table);
+        while let Some(items) = readable(&mut pages).await? {
+            to.put(items, Pass::Again).await?;
         }
     }
     to.put(items, Pass::Again).await
 }
 
-async fn page_to_copy(
-    from: &dyn CopySource,
-    of: Table,
-    after: Option<String>,
-) -> Result<Page, HotError> {
-    readable(from.page_to_copy(of, after, PAGE_ITEMS).await?)
-}
-
-async fn page_of_target(
-    to: &dyn Inventory,
-    of: Table,
-    after: Option<String>,
-) -> Result<Page, HotError> {
-    readable(to.page(of, after, PAGE_ITEMS).await?)
+async fn readable(pages: &mut Pages<'_>) -> Result<Option<Vec<Item>>, HotError> {
+    let items = pages.next().await?;
+    must_be_readable(items.as_deref().unwrap_or_default())?;
+    Ok(items)
 }
 
 /// [`HotError::Damaged`] names an item that cannot be read, so that a copy leaves none out.
-fn readable(page: Page) -> Result<Page, HotError> {
-    match page.items.iter().find_map(Item::fault) {
-        None => Ok(page),
+fn must_be_readable(items: &[Item]) -> Result<(), HotError> {
+    match items.iter().find_map(Item::fault) {
+        None => Ok(()),
         Some(fault) => Err(HotError::Damaged(format!("{}: {}", fault.about, fault.why))),
     }
 }
@@ -179,51 +169,30 @@ pub async fn compare(
     let mut compared = Vec::new();
     let mut count = 0;
     for table in COPIED {
-        let (mut here, mut there) = (BTreeMap::new(), BTreeMap::new());
-        for (side, sums) in [(Side::Source(from), &mut here), (Side::Target(to), &mut there)] {
-            let mut next = Some(None);
-            while let Some(after) = next {
-                let page = side.page(table, after).await?;
-                count += page.items.len() as u64;
-                add_up(sums, &page.items);
+        let mut sums: BTreeMap<&'static str, [Sum; 2]> = BTreeMap::new();
+        for (side, mut pages) in
+            [Pages::to_copy(from, table), Pages::of(to, table)].into_iter().enumerate()
+        {
+            while let Some(items) = readable(&mut pages).await? {
+                count += items.len() as u64;
+                for item in items.iter().filter(|item| !forwards(item)) {
+                    sums.entry(item.what()).or_default()[side].add(item);
+                }
                 told(table, count);
-                next = page.next.map(Some);
             }
         }
-        let names = here.keys().chain(there.keys()).copied();
-        for what in names.collect::<std::collections::BTreeSet<_>>() {
-            let of =
-                |sums: &BTreeMap<&'static str, Sum>| sums.get(what).copied().unwrap_or_default();
-            let (from, to) = (of(&here), of(&there));
+        compared.extend(sums.into_iter().map(|(what, [from, to])| {
             let (from_hash, to_hash) = (from.hash, to.hash);
-            compared.push(Compared { what, from: from.count, to: to.count, from_hash, to_hash });
-        }
+            Compared { what, from: from.count, to: to.count, from_hash, to_hash }
+        }));
     }
     Ok(compared)
 }
 
-enum Side<'a> {
-    Source(&'a dyn CopySource),
-    Target(&'a dyn Inventory),
-}
-
-impl Side<'_> {
-    async fn page(&self, of: Table, after: Option<String>) -> Result<Page, HotError> {
-        match self {
-            Side::Source(from) => page_to_copy(*from, of, after).await,
-            Side::Target(to) => page_of_target(*to, of, after).await,
-        }
-    }
-}
-
-/// Leaves out forwarding rows: a cluster needs them to find a coupon that has moved, and the source
+/// Forwarding rows are not compared: a cluster needs them to find a coupon that has moved, and the source
 /// has none.
-fn add_up(sums: &mut BTreeMap<&'static str, Sum>, items: &[Item]) {
-    let forwards =
-        |item: &&Item| matches!(item, Item::Row(RowItem { is: RowIs::Forwarding { .. }, .. }));
-    for item in items.iter().filter(|item| !forwards(item)) {
-        sums.entry(item.what()).or_default().add(item);
-    }
+fn forwards(item: &Item) -> bool {
+    matches!(item, Item::Row(RowItem { is: RowIs::Forwarding { .. }, .. }))
 }
 
 /// Finds out whether `to` may be filled from `from`, and writes down that it is.
@@ -255,7 +224,8 @@ async fn begin(from: &dyn CopySource, to: &dyn Importer) -> Result<(), CopyError
 }
 
 /// By what a store is known to its copies.
-async fn id_of(store: &dyn CopySource) -> Result<String, HotError> {
+async fn id_of(source: &dyn CopySource) -> Result<String, HotError> {
+    let store = source.facts();
     if let Some(id) = store.fact(Fact::StoreId).await? {
         return Ok(id);
     }
@@ -271,17 +241,17 @@ async fn remove_vanished(
     to: &dyn Importer,
     table: Table,
 ) -> Result<u64, HotError> {
-    let (mut removed, mut next) = (0, Some(None));
-    while let Some(after) = next {
-        let page = page_of_target(to, table, after).await?;
-        let there = from.has(&page.items).await?;
-        let gone = page.items.into_iter().zip(there);
-        let gone: Vec<Item> = gone.filter_map(|(it, has)| (!has).then_some(it)).collect();
+    let (mut removed, mut pages) = (0, Pages::of(to, table));
+    while let Some(items) = readable(&mut pages).await? {
+        let vanishing = |item| if let Item::Vanishing(it) = item { Some(it) } else { None };
+        let items: Vec<Vanishing> = items.into_iter().filter_map(vanishing).collect();
+        let there = from.has(&items).await?;
+        let gone = items.into_iter().zip(there);
+        let gone: Vec<Vanishing> = gone.filter_map(|(it, has)| (!has).then_some(it)).collect();
         removed += gone.len() as u64;
         if !gone.is_empty() {
             to.remove(gone).await?;
         }
-        next = page.next.map(Some);
     }
     Ok(removed)
 }

@@ -2,7 +2,6 @@
 
 mod campaign;
 mod index_row;
-mod setting;
 
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -14,7 +13,6 @@ use super::Table;
 use crate::{Account, RejectedLine};
 pub use campaign::{BatchItem, CampaignItem, PartitionItem};
 pub use index_row::{INDEX_ROW_KINDS, IndexRow, IndexRowKind};
-pub use setting::{COPIED_SETTINGS, CopiedSetting};
 
 /// One thing that a store holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +21,30 @@ pub enum Item {
     Partition(PartitionItem),
     /// A campaign.
     Campaign(Box<CampaignItem>),
+    /// What stands under a code in a partition.
+    Row(RowItem),
+    /// A code in the directory.
+    Entry(EntryItem),
+    /// One entry of a user's claim.
+    Claim(ClaimItem),
+    /// A login, a replacement or a rejected line.
+    Vanishing(Vanishing),
+    /// One of the settings that are copied.
+    Setting {
+        /// Which.
+        name: &'static str,
+        /// Its value: a number, unless it is a flag.
+        value: String,
+    },
+    /// An index row.
+    IndexRow(IndexRow),
+    /// Something that is nothing where it cannot be read.
+    Unreadable(Unreadable),
+}
+
+/// What can be gone from the source of a copy later, without another item that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vanishing {
     /// A login.
     Account {
         /// The account.
@@ -30,12 +52,6 @@ pub enum Item {
         /// When it was made.
         created_at: Millis,
     },
-    /// What stands under a code in a partition.
-    Row(RowItem),
-    /// A code in the directory.
-    Entry(EntryItem),
-    /// One entry of a user's claim.
-    Claim(ClaimItem),
     /// A coupon that was replaced.
     Replacement(ReplacementItem),
     /// A rejected line.
@@ -49,17 +65,6 @@ pub enum Item {
         /// When it was kept.
         at: Millis,
     },
-    /// A setting. Each of those that are copied only ever rises.
-    Setting {
-        /// Which.
-        setting: CopiedSetting,
-        /// Its value; 1 for a flag.
-        value: u64,
-    },
-    /// An index row.
-    IndexRow(IndexRow),
-    /// Something that is nothing where it cannot be read.
-    Unreadable(Unreadable),
 }
 
 /// Something that cannot be read.
@@ -83,27 +88,17 @@ impl Item {
     /// What of it cannot be read, if something cannot.
     pub(super) fn fault(&self) -> Option<Unreadable> {
         let (of, code, why) = match self {
-            Item::Row(RowItem { code, is, .. }) => match is {
-                RowIs::Unreadable(why) => (Table::Coupons, code, Some(why)),
-                RowIs::Coupon { .. } | RowIs::ArchivedMarker { .. } | RowIs::Forwarding { .. } => {
-                    (Table::Coupons, code, None)
-                }
-            },
-            Item::Entry(EntryItem { code, is }) => match is {
-                EntryIs::Unreadable(why) => (Table::Directory, code, Some(why)),
-                EntryIs::Gone | EntryIs::Shared { .. } | EntryIs::Coupon { .. } => {
-                    (Table::Directory, code, None)
-                }
-            },
+            Item::Row(RowItem { code, is: RowIs::Unreadable(why), .. }) => {
+                (Table::Coupons, code, Some(why))
+            }
+            Item::Row(RowItem { code, .. }) => (Table::Coupons, code, None),
+            Item::Entry(EntryItem { code, is: EntryIs::Unreadable(why) }) => {
+                (Table::Directory, code, Some(why))
+            }
+            Item::Entry(EntryItem { code, .. }) => (Table::Directory, code, None),
             Item::Unreadable(it) => return Some(it.clone()),
-            Item::Partition(_)
-            | Item::Campaign(_)
-            | Item::Account { .. }
-            | Item::Claim(_)
-            | Item::Replacement(_)
-            | Item::Rejected { .. }
-            | Item::Setting { .. }
-            | Item::IndexRow(_) => return None,
+            // Of the others every part is a value that was read.
+            _ => return None,
         };
         let is_code = || code.parse().is_ok_and(|it: Code| it.as_str() == code);
         match why {

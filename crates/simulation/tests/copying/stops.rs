@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use hot::inventory::{CopySource, Importer, Inventory, Item, Page, Pass, Table};
+use hot::inventory::{CopySource, Importer, Inventory, Item, Page, Pass, Table, Vanishing};
 use hot::{Fact, Facts, HotError};
 
 /// Pages of so many items at most.
@@ -14,23 +14,11 @@ pub(crate) struct SmallPages {
 }
 
 #[async_trait]
-impl Facts for SmallPages {
-    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
-        self.inner.fact(fact).await
-    }
-
-    async fn set_fact(
-        &self,
-        fact: Fact,
-        seen: Option<String>,
-        next: Option<String>,
-    ) -> Result<bool, HotError> {
-        self.inner.set_fact(fact, seen, next).await
-    }
-}
-
-#[async_trait]
 impl CopySource for SmallPages {
+    fn facts(&self) -> &dyn Facts {
+        self.inner.facts()
+    }
+
     async fn page_to_copy(
         &self,
         of: Table,
@@ -40,7 +28,7 @@ impl CopySource for SmallPages {
         self.inner.page_to_copy(of, after, limit.min(self.items)).await
     }
 
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
+    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError> {
         self.inner.has(items).await
     }
 }
@@ -94,7 +82,7 @@ impl Importer for Stops {
         self.inner.put(items, pass).await
     }
 
-    async fn remove(&self, items: Vec<Item>) -> Result<(), HotError> {
+    async fn remove(&self, items: Vec<Vanishing>) -> Result<(), HotError> {
         self.writes()?;
         self.inner.remove(items).await
     }

@@ -9,10 +9,10 @@ use coupon::code::Code;
 use cql_session::bounded_join;
 use hot::inventory::{
     ClaimItem, CopySource, EntryIs, EntryItem, Inventory, Item, Page, RowIs, RowItem, Table,
-    Verifiable,
+    Vanishing, Verifiable,
 };
 use hot::protocol::makes_holder;
-use hot::{Accounts, Campaigns, Fact, Facts, HotError, Imports};
+use hot::{Accounts, Campaigns, Facts, HotError, Imports};
 
 use crate::world::calls::coupon_of;
 use crate::world::machine::Machine;
@@ -25,23 +25,11 @@ const LINES_MAX: usize = 10_000;
 pub(super) struct Source(pub(super) Arc<Machine>);
 
 #[async_trait]
-impl Facts for Source {
-    async fn fact(&self, fact: Fact) -> Result<Option<String>, HotError> {
-        self.0.hot.fact(fact).await
-    }
-
-    async fn set_fact(
-        &self,
-        fact: Fact,
-        seen: Option<String>,
-        next: Option<String>,
-    ) -> Result<bool, HotError> {
-        self.0.hot.set_fact(fact, seen, next).await
-    }
-}
-
-#[async_trait]
 impl CopySource for Source {
+    fn facts(&self) -> &dyn Facts {
+        self.0.hot.as_ref()
+    }
+
     async fn page_to_copy(
         &self,
         of: Table,
@@ -54,7 +42,7 @@ impl CopySource for Source {
         Ok(Page { items, next: page.next })
     }
 
-    async fn has(&self, items: &[Item]) -> Result<Vec<bool>, HotError> {
+    async fn has(&self, items: &[Vanishing]) -> Result<Vec<bool>, HotError> {
         bounded_join(AT_ONCE, items.iter().map(|item| self.has_item(item))).await
     }
 }
@@ -99,18 +87,18 @@ impl Source {
         Ok(happened.then(|| ClaimItem { day, begun: None, ..claim.clone() }))
     }
 
-    async fn has_item(&self, item: &Item) -> Result<bool, HotError> {
+    async fn has_item(&self, item: &Vanishing) -> Result<bool, HotError> {
         match item {
-            Item::Account { account, .. } => {
+            Vanishing::Account { account, .. } => {
                 let here = self.0.hot.account_of_login(&account.login_id).await?;
                 Ok(here.is_some_and(|here| here.user_id == account.user_id))
             }
-            Item::Rejected { campaign, batch, line, .. } => {
+            Vanishing::Rejected { campaign, batch, line, .. } => {
                 let kept = self.0.hot.rejected(campaign, batch, 0, LINES_MAX).await?;
                 Ok(kept.iter().any(|it| it.line == line.line))
             }
             // Nothing deletes a replacement.
-            _ => Ok(true),
+            Vanishing::Replacement(_) => Ok(true),
         }
     }
 }
