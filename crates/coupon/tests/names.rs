@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use sources::{Line, end_of, sources};
 
 /// Names of one word that several types have, and that the glossary does not explain.
-const SHARED_MAX: usize = 184;
+const SHARED_MAX: usize = 189;
 
 /// Of a thousand types, those with a name of one word.
 const ONE_WORD_PERMILLE_MAX: usize = 648;
