@@ -172,3 +172,23 @@ fn each_crate_has_a_readme() {
     let new: Vec<&&str> = names.iter().filter(|name| !WITHOUT_README.contains(name)).collect();
     assert!(new.is_empty(), "say what it is, what it is not, and where to begin reading: {new:?}");
 }
+
+/// Each line of an example is one of the file that was named last.
+#[test]
+fn examples_of_the_style_are_real() {
+    let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).expect(path);
+    let page = read("CONTRIBUTING.md");
+    let (mut source, mut examples) = (String::new(), 0);
+    for part in page.split("```") {
+        let Some(example) = part.strip_prefix("rust\n") else {
+            let named = part.split('`').rfind(|text| text.ends_with(".rs"));
+            source = named.map_or(source, read);
+            continue;
+        };
+        for line in example.lines() {
+            assert!(source.lines().any(|it| it == line), "the file has no such line: {line}");
+        }
+        examples += 1;
+    }
+    assert!(examples > 0, "the style has no example");
+}
