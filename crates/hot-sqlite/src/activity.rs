@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use coupon::ids::CampaignId;
 use hot::activity::{Activities, Activity, QUARTER_MS};
 use hot::feed::CouponEventKind;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
 use crate::txn::Txn;
@@ -102,7 +102,7 @@ impl SqliteHot {
 
 /// Counts some of the events that were not counted yet, and enters the `orders` of redemptions. Returns
 /// whether there are more.
-fn count(txn: &Txn<'_>, orders: bool) -> rusqlite::Result<bool> {
+fn count(txn: &Txn<'_>, orders: bool) -> SqlResult<bool> {
     // Those of the jobs of this group before this one, too.
     txn.flush()?;
     let counted = counted(txn)?;
@@ -142,6 +142,6 @@ fn count(txn: &Txn<'_>, orders: bool) -> rusqlite::Result<bool> {
 }
 
 /// The number of the last event that was counted; 0 before the first.
-pub(crate) fn counted(txn: &Txn<'_>) -> rusqlite::Result<i64> {
+pub(crate) fn counted(txn: &Txn<'_>) -> SqlResult<i64> {
     Ok(txn.setting_number(COUNTED)?.unwrap_or(0).cast_signed())
 }

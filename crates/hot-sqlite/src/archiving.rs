@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent, AuditKind, given};
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED};
 use hot::{ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled, Residue};
-use rusqlite::{Row, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
 use crate::coupons::writing;
@@ -193,7 +193,7 @@ impl Partitions for SqliteHot {
     }
 }
 
-fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
+fn plan(row: &Row<'_>) -> SqlResult<PartitionPlan> {
     Ok(PartitionPlan {
         day: Day(row.get(0)?),
         seal_after: Millis(row.get(1)?),
@@ -203,12 +203,12 @@ fn plan(row: &Row<'_>) -> rusqlite::Result<PartitionPlan> {
     })
 }
 
-fn plan_of(txn: &Txn<'_>, day: Day) -> rusqlite::Result<Option<PartitionPlan>> {
+fn plan_of(txn: &Txn<'_>, day: Day) -> SqlResult<Option<PartitionPlan>> {
     txn.first(select_plan!("WHERE expiry_day = ?1"), [day.0], plan)
 }
 
 /// Evicts the coupons that still have the version that was copied. Returns how many.
-fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u64> {
+fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> SqlResult<u64> {
     let mut evicted = 0;
     if txn.is_sealed(day)? {
         // The removal of the whole partition takes them.
@@ -226,7 +226,7 @@ fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> rusqlite::Result<u6
     Ok(evicted)
 }
 
-fn cold_mark(txn: &Txn<'_>) -> rusqlite::Result<ColdMark> {
+fn cold_mark(txn: &Txn<'_>) -> SqlResult<ColdMark> {
     let (begun, committed) = (txn.setting_number(COLD_BEGUN)?, txn.setting_number(COLD_COMMITTED)?);
     Ok(ColdMark { begun, committed })
 }

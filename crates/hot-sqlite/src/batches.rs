@@ -10,7 +10,7 @@ use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{batch_before, may_mint};
 use hot::{Batches, MintOrder, Named};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{parsed, signed};
 use crate::failure::damaged;
@@ -95,7 +95,7 @@ pub(crate) fn make(
     id: &BatchId,
     order: Option<&MintOrder>,
     act: &Act,
-) -> rusqlite::Result<Named<Batch>> {
+) -> SqlResult<Named<Batch>> {
     let Some(here) = txn.campaign(campaign)? else {
         return Ok(Named::Refused(Refusal::NotFound));
     };
@@ -125,7 +125,7 @@ pub(crate) fn reserve(
     campaign: &Campaign,
     order: &MintOrder,
     now: Millis,
-) -> rusqlite::Result<Result<MintedRun, Refusal>> {
+) -> SqlResult<Result<MintedRun, Refusal>> {
     if let Err(refusal) = may_mint(campaign, now) {
         return Ok(Err(refusal));
     }
@@ -144,7 +144,7 @@ pub(crate) fn insert(
     id: &BatchId,
     run: Option<MintedRun>,
     now: Millis,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     let (key, first) = (run.map(|run| run.key.to_string()), run.map(|run| signed(run.first)));
     let (day, offset) = (run.map(|run| run.day.0), run.map(|_| 0));
     let count = run.map_or(0, |run| signed(run.count));
@@ -167,7 +167,7 @@ pub(crate) fn batch(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     id: &BatchId,
-) -> rusqlite::Result<Option<Batch>> {
+) -> SqlResult<Option<Batch>> {
     txn.flush()?;
     let sql = rows::select_batch!(
         " FROM batch WHERE batch_id = ?2 AND campaign = \

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use coupon::time::Millis;
+use rusqlite::Result as SqlResult;
 
 use crate::failure::damaged;
 
@@ -62,23 +63,23 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    fn take(&mut self, count: usize) -> rusqlite::Result<&'a [u8]> {
+    fn take(&mut self, count: usize) -> SqlResult<&'a [u8]> {
         let (taken, left) = self.0.split_at_checked(count).ok_or_else(too_short)?;
         self.0 = left;
         Ok(taken)
     }
 
-    pub(crate) fn byte(&mut self) -> rusqlite::Result<u8> {
+    pub(crate) fn byte(&mut self) -> SqlResult<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> rusqlite::Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> SqlResult<[u8; N]> {
         let (taken, left) = self.0.split_first_chunk().ok_or_else(too_short)?;
         self.0 = left;
         Ok(*taken)
     }
 
-    pub(crate) fn number(&mut self) -> rusqlite::Result<u64> {
+    pub(crate) fn number(&mut self) -> SqlResult<u64> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -90,22 +91,22 @@ impl<'a> Reader<'a> {
         Err(damaged("record", "a number is too long"))
     }
 
-    pub(crate) fn later(&mut self, than: Millis) -> rusqlite::Result<Millis> {
+    pub(crate) fn later(&mut self, than: Millis) -> SqlResult<Millis> {
         let zigzag = self.number()?;
         let by = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
         Ok(Millis(than.0.wrapping_add(by)))
     }
 
-    pub(crate) fn counted(&mut self) -> rusqlite::Result<&'a [u8]> {
+    pub(crate) fn counted(&mut self) -> SqlResult<&'a [u8]> {
         let length = usize::try_from(self.number()?).map_err(|why| damaged("record", why))?;
         self.take(length)
     }
 
-    pub(crate) fn text(&mut self) -> rusqlite::Result<&'a str> {
+    pub(crate) fn text(&mut self) -> SqlResult<&'a str> {
         std::str::from_utf8(self.counted()?).map_err(|why| damaged("record", why))
     }
 
-    pub(crate) fn parsed<T>(&mut self, what: &str) -> rusqlite::Result<T>
+    pub(crate) fn parsed<T>(&mut self, what: &str) -> SqlResult<T>
     where
         T: FromStr,
         T::Err: Display,

@@ -11,7 +11,7 @@ use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::patched;
 use hot::{CampaignPatch, CampaignRow, Campaigns, Named, NewCampaign, Patched};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::failure::damaged;
 use crate::txn::Txn;
@@ -120,20 +120,20 @@ impl Campaigns for SqliteHot {
     }
 }
 
-fn row(txn: &Txn<'_>, id: &CampaignId, now: Millis) -> rusqlite::Result<Option<CampaignRow>> {
+fn row(txn: &Txn<'_>, id: &CampaignId, now: Millis) -> SqlResult<Option<CampaignRow>> {
     // The jobs of this group before this one have counted in memory alone.
     txn.flush()?;
     let sql = rows::select_campaign!(" FROM campaign WHERE campaign_id = ?1");
     txn.first(sql, [id.as_str()], |row| from_row(row, now))
 }
 
-fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> rusqlite::Result<CampaignRow> {
+fn from_row(row: &rusqlite::Row<'_>, now: Millis) -> SqlResult<CampaignRow> {
     let (campaign, counts) = (Arc::new(rows::campaign(row)?), rows::counts(row)?);
     Ok(CampaignRow { campaign, counts, counted_at: now, created_as: row.get(21)? })
 }
 
 /// Makes the row of a campaign, and returns its number.
-fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> rusqlite::Result<i64> {
+fn insert(txn: &Txn<'_>, campaign: &Campaign, created_as: &str) -> SqlResult<i64> {
     txn.insert(
         "INSERT INTO campaign (campaign_id, name, handout, shared_code, code_prefix, valid_from, \
          expires_at, time_zone, valid_days, issue_from, issue_until, per_user_limit, cancel_days, \

@@ -5,7 +5,7 @@
 
 use coupon::coupon::{Coupon, EventKind};
 use coupon::time::Millis;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::redeemed::Window;
 use crate::txn::Txn;
@@ -17,7 +17,7 @@ pub(crate) fn enter(
     campaign: i64,
     coupon: &Coupon,
     had: usize,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     for event in coupon.events().get(had..).unwrap_or_default() {
         let EventKind::RedemptionCancelled { order, .. } = &event.kind else { continue };
         let Some(redemption) = coupon.redemption_of(order) else { continue };
@@ -36,7 +36,7 @@ pub(crate) fn latest(
     campaign: Option<i64>,
     window: &Window,
     limit: usize,
-) -> rusqlite::Result<Vec<(Millis, i64)>> {
+) -> SqlResult<Vec<(Millis, i64)>> {
     let Window { from, last, below } = window;
     let read = |row: &rusqlite::Row<'_>| Ok((Millis(row.get(0)?), row.get(1)?));
     match campaign {
@@ -64,7 +64,7 @@ pub(crate) fn forget(
     txn: &Txn<'_>,
     after: (i64, i64),
     limit: usize,
-) -> rusqlite::Result<Option<((i64, i64), u64)>> {
+) -> SqlResult<Option<((i64, i64), u64)>> {
     let found: Vec<(i64, i64, bool)> = txn.all(
         "SELECT redeemed_at, number, EXISTS (SELECT 1 FROM coupon WHERE coupon.number = \
          cancelled_redemption.number) FROM cancelled_redemption \

@@ -9,6 +9,7 @@ use coupon::ids::Actor;
 use coupon::time::Day;
 use hot::protocol::{self, Admitted, ChangeStep, NewEntry, Writes, partition_after};
 use router::Address;
+use rusqlite::Result as SqlResult;
 
 use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, locate, writing};
@@ -24,11 +25,7 @@ pub(crate) type Decision = protocol::Decision<Here, i64>;
 /// How far two clocks of the processes of a store may differ: one machine has one clock.
 pub(crate) const CLOCK_BOUND_MS: i64 = 0;
 
-pub(crate) fn decide(
-    txn: &Txn<'_>,
-    address: &Address,
-    change: &Change,
-) -> rusqlite::Result<Decision> {
+pub(crate) fn decide(txn: &Txn<'_>, address: &Address, change: &Change) -> SqlResult<Decision> {
     let Some(located) = locate(txn, address)? else { return Ok(Decision::not_found()) };
     let accepted = match protocol::change(located, change, CLOCK_BOUND_MS) {
         ChangeStep::Decided(decision) => return Ok(*decision),
@@ -52,7 +49,7 @@ pub(crate) fn decide(
     })
 }
 
-pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> rusqlite::Result<()> {
+pub(crate) fn write_decision(txn: &Txn<'_>, decision: &Decision) -> SqlResult<()> {
     match (&decision.writes, &decision.applied.outcome) {
         (Some(Writes { before, entry, actor }), Outcome::Accepted(after)) => {
             write(txn, before, after, entry.as_ref(), actor)
@@ -69,7 +66,7 @@ pub(crate) fn write(
     after: &Coupon,
     entry: Option<&NewEntry<i64>>,
     actor: &Actor,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     txn.tell(before.here.batch, &before.coupon, after, actor);
     let (day, number) = (partition_after(before.day, after), before.here.campaign.number);
     if let Some(entry) = entry {
@@ -90,7 +87,7 @@ pub(crate) fn write(
 }
 
 /// Moves a coupon to a later partition: its plan first, then the row, then the directory.
-fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> rusqlite::Result<()> {
+fn move_to(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> SqlResult<()> {
     if partitions::enter(txn, day, before.terms())?.is_err() {
         // The decision has checked this in the same transaction.
         return Err(damaged("closing", "the day closed inside a transaction"));

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hot::settings::LONG_CODES;
-use rusqlite::Connection;
+use rusqlite::{Connection, Result as SqlResult};
 
 use crate::fair_file_lock::FairFileLock;
 use crate::schema::{OpenError, open_reader};
@@ -122,7 +122,7 @@ impl Rounds {
     }
 
     /// Copies what it can, and restarts the log if it is time. Returns what `checkpoint` does.
-    fn pass(&self) -> rusqlite::Result<(i64, i64)> {
+    fn pass(&self) -> SqlResult<(i64, i64)> {
         let (pages, done) = self.checkpoint()?;
         if pages < LOG_PAGES || pages - done > LEFT_PAGES {
             return Ok((pages, done));
@@ -142,12 +142,12 @@ impl Rounds {
     }
 
     /// One passive checkpoint: the pages in the log, and how many of them have been copied.
-    fn checkpoint(&self) -> rusqlite::Result<(i64, i64)> {
+    fn checkpoint(&self) -> SqlResult<(i64, i64)> {
         let mut pass = self.conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
         pass.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
     }
 
-    fn look_at_settings(&self) -> rusqlite::Result<()> {
+    fn look_at_settings(&self) -> SqlResult<()> {
         if self.long_codes.load(Ordering::Relaxed) {
             return Ok(());
         }

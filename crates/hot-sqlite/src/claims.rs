@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 use hot::protocol::{
     self, ClaimEnd, Counting, ENTRIES_MAX, NamedEntry, NewEntry, Replacement, issue_of,
 };
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::parsed;
 use crate::coupons::{Here, stored};
@@ -45,7 +45,7 @@ impl ClaimRows {
         txn: &Txn<'_>,
         campaign: &CampaignHere,
         user: &UserId,
-    ) -> rusqlite::Result<ClaimRows> {
+    ) -> SqlResult<ClaimRows> {
         let found: Vec<(i64, Row)> = txn.all(
             "SELECT expiry_day, code, ref, issue, entry FROM claim \
              WHERE campaign = ?1 AND user_id = ?2 ORDER BY entry DESC LIMIT ?3",
@@ -70,7 +70,7 @@ impl ClaimRows {
         txn: &Txn<'_>,
         user: &UserId,
         reference: &IssueRef,
-    ) -> rusqlite::Result<Option<NamedEntry<Here>>> {
+    ) -> SqlResult<Option<NamedEntry<Here>>> {
         let older;
         let row = match self.rows.iter().rfind(|row| row.reference.as_ref() == Some(reference)) {
             Some(row) => Some(row),
@@ -92,17 +92,12 @@ impl ClaimRows {
         user: &UserId,
         beside: Option<&Code>,
         at: Millis,
-    ) -> rusqlite::Result<Claim> {
+    ) -> SqlResult<Claim> {
         self.look(txn, Counting::begin(user, self.limit, beside), user, at)
     }
 
     /// Reads every coupon.
-    pub(crate) fn count_all(
-        &self,
-        txn: &Txn<'_>,
-        user: &UserId,
-        at: Millis,
-    ) -> rusqlite::Result<Claim> {
+    pub(crate) fn count_all(&self, txn: &Txn<'_>, user: &UserId, at: Millis) -> SqlResult<Claim> {
         self.look(txn, Counting::begin(user, None, None), user, at)
     }
 
@@ -112,7 +107,7 @@ impl ClaimRows {
         mut counting: Counting<'_, Here>,
         user: &UserId,
         at: Millis,
-    ) -> rusqlite::Result<Claim> {
+    ) -> SqlResult<Claim> {
         let mut seen = HashSet::new();
         let newest: Vec<&Row> = self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
         let mut left = newest.as_slice();
@@ -150,7 +145,7 @@ fn older_entry(
     campaign: i64,
     user: &UserId,
     reference: &IssueRef,
-) -> rusqlite::Result<Option<Row>> {
+) -> SqlResult<Option<Row>> {
     txn.first(
         "SELECT expiry_day, code, ref, issue FROM claim \
          WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
@@ -159,7 +154,7 @@ fn older_entry(
     )
 }
 
-fn entry_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+fn entry_of(row: &rusqlite::Row<'_>) -> SqlResult<Row> {
     let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
     let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
     Ok(Row { day: Day(row.get(0)?), code: parsed(row, 1)?, reference, issue })
@@ -171,22 +166,18 @@ pub(crate) fn next_entry(
     campaign: i64,
     user: &UserId,
     reference: Option<IssueRef>,
-) -> rusqlite::Result<NewEntry<i64>> {
+) -> SqlResult<NewEntry<i64>> {
     let sql = "SELECT coalesce(max(entry) + 1, 0) FROM claim WHERE campaign = ?1 AND user_id = ?2";
     let slot = txn.one(sql, params![campaign, user.as_str()])?;
     Ok(NewEntry { user: user.clone(), reference, slot })
 }
 
-pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Replacement>> {
+pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replacement>> {
     let sql = "SELECT user_id, issue FROM replacement WHERE replaced = ?1";
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
 }
 
-pub(crate) fn keep_replacement(
-    txn: &Txn<'_>,
-    replaced: &Coupon,
-    user: &UserId,
-) -> rusqlite::Result<()> {
+pub(crate) fn keep_replacement(txn: &Txn<'_>, replaced: &Coupon, user: &UserId) -> SqlResult<()> {
     txn.run(
         "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)",
         params![replaced.code().as_str(), user.as_str(), issue_of(replaced)],
@@ -199,7 +190,7 @@ pub(crate) fn enter(
     entry: &NewEntry<i64>,
     day: Day,
     coupon: &Coupon,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     txn.run(
         "INSERT INTO claim (campaign, user_id, entry, expiry_day, code, ref, issue) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -215,12 +206,7 @@ pub(crate) fn enter(
     )
 }
 
-pub(crate) fn has(
-    txn: &Txn<'_>,
-    campaign: i64,
-    user: &UserId,
-    code: &Code,
-) -> rusqlite::Result<bool> {
+pub(crate) fn has(txn: &Txn<'_>, campaign: i64, user: &UserId, code: &Code) -> SqlResult<bool> {
     txn.statement("SELECT 1 FROM claim WHERE campaign = ?1 AND user_id = ?2 AND code = ?3")?
         .exists(params![campaign, user.as_str(), code.as_str()])
 }

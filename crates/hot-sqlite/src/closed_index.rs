@@ -2,7 +2,7 @@
 //! day it has one part.
 
 use coupon::time::Day;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::txn::Txn;
 
@@ -16,7 +16,7 @@ const NEXT_DAY: &str = "SELECT expiry_day, batch FROM coupon INDEXED BY coupon_c
     WHERE ended_at IS NOT NULL AND expiry_day > ?1 ORDER BY expiry_day, batch LIMIT 1";
 
 /// The part after `after`, in the order of the index. Two steps, however much is in between.
-pub(crate) fn next_part(txn: &Txn<'_>, (day, batch): Part) -> rusqlite::Result<Option<Part>> {
+pub(crate) fn next_part(txn: &Txn<'_>, (day, batch): Part) -> SqlResult<Option<Part>> {
     let part = |row: &rusqlite::Row<'_>| Ok((Day(row.get(0)?), row.get(1)?));
     // As two: for a pair of columns that is not the whole key, SQLite begins at the pair and looks at all that has it.
     match txn.first(NEXT_BATCH, params![day.0, batch], part)? {

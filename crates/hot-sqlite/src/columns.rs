@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use coupon::time::Millis;
-use rusqlite::Row;
+use rusqlite::{Result as SqlResult, Row};
 
 use crate::failure::damaged;
 
-pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(crate) fn parsed<T>(row: &Row<'_>, column: usize) -> SqlResult<T>
 where
     T: FromStr,
     T::Err: std::fmt::Display,
@@ -15,7 +15,7 @@ where
     parse(row.get_ref(column)?.as_str()?, row, column)
 }
 
-pub(crate) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+pub(crate) fn parsed_or_null<T>(row: &Row<'_>, column: usize) -> SqlResult<Option<T>>
 where
     T: FromStr,
     T::Err: std::fmt::Display,
@@ -23,7 +23,7 @@ where
     row.get_ref(column)?.as_str_or_null()?.map(|text| parse(text, row, column)).transpose()
 }
 
-fn parse<T>(text: &str, row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+fn parse<T>(text: &str, row: &Row<'_>, column: usize) -> SqlResult<T>
 where
     T: FromStr,
     T::Err: std::fmt::Display,
@@ -32,7 +32,7 @@ where
         .map_err(|error| damaged(row.as_ref().column_name(column).unwrap_or("a column"), error))
 }
 
-pub(crate) fn millis_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Millis>> {
+pub(crate) fn millis_or_null(row: &Row<'_>, column: usize) -> SqlResult<Option<Millis>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Millis))
 }
 
@@ -41,6 +41,6 @@ pub(crate) fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> SqlResult<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }

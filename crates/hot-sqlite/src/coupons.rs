@@ -15,7 +15,7 @@ use coupon::time::Day;
 use hot::Tier;
 use hot::protocol::{self, FromCold, Promise, from_cold};
 use router::{Address, Owner};
-use rusqlite::{Params, Row, params};
+use rusqlite::{Params, Result as SqlResult, Row, params};
 
 use crate::directory::Place;
 use crate::failure::{Elsewhere, damaged};
@@ -44,7 +44,7 @@ impl protocol::Here for Here {
 pub(crate) type Located = protocol::Located<Here>;
 
 /// The coupon at `address`, in whichever partition or tier it is now.
-pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Option<Located>> {
+pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<Located>> {
     let (day, code) = (address.bucket_key.expiry_day, &address.code);
     if !address.minted {
         let hinted = address.hint.map(|number| Place { day, number });
@@ -62,7 +62,7 @@ pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> rusqlite::Result<Optio
 
 /// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
 /// code that nothing has happened to is none.
-pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
     match minted_row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
         None => as_the_directory_says(txn, day, code),
@@ -70,11 +70,7 @@ pub(crate) fn stored(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
 }
 
 /// The coupon where the directory says that it is; without an entry, what cold has in the partition `day`.
-fn as_the_directory_says(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-) -> rusqlite::Result<Option<Located>> {
+fn as_the_directory_says(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
     let Some(place) = directory::place_of(txn, code)? else {
         return archived(txn, day, code, Promise::None);
     };
@@ -88,7 +84,7 @@ pub(crate) fn row_at_place(
     txn: &Txn<'_>,
     place: &Place,
     code: &Code,
-) -> rusqlite::Result<Option<Located>> {
+) -> SqlResult<Option<Located>> {
     // Another coupon may have the number of one that is archived.
     const SQL: &str =
         rows::select_coupon!(" FROM coupon WHERE number = ?1 AND code = ?2 AND expiry_day = ?3");
@@ -96,11 +92,7 @@ pub(crate) fn row_at_place(
 }
 
 /// The coupon for which the directory names the partition `day`, in whichever tier it is.
-pub(crate) fn in_partition(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-) -> rusqlite::Result<Option<Located>> {
+pub(crate) fn in_partition(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
     match row_of(txn, day, code)? {
         Some(located) => Ok(Some(located)),
         None => archived(txn, day, code, Promise::Entry),
@@ -109,12 +101,7 @@ pub(crate) fn in_partition(
 
 /// The coupon in cold, if the code has an archived marker or its partition is sealed. To be called
 /// after [`row_of`] found no row.
-fn archived(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-    promise: Promise,
-) -> rusqlite::Result<Option<Located>> {
+fn archived(txn: &Txn<'_>, day: Day, code: &Code, promise: Promise) -> SqlResult<Option<Located>> {
     let archived_marker = partitions::archived_marker(txn, day, code)?;
     if archived_marker.is_none() && !txn.is_sealed(day)? {
         return Ok(None);
@@ -134,7 +121,7 @@ fn archived(
     Ok(Some(Located { coupon, batch_paused, day, tier, frozen: true, here }))
 }
 
-pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
     if let Some(located) = minted_row_of(txn, day, code)? {
         return Ok(Some(located));
     }
@@ -145,7 +132,7 @@ pub(crate) fn row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<O
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Option<Located>> {
+fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<Located>> {
     const SQL: &str = rows::select_coupon!(
         " FROM coupon INDEXED BY coupon_by_code \
          WHERE number & 34359738368 = 0 AND expiry_day = ?1 AND code = ?2"
@@ -153,18 +140,18 @@ fn minted_row_of(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Optio
     one_row(txn, SQL, params![day.0, code.as_str()])
 }
 
-pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> rusqlite::Result<Option<Located>> {
+pub(crate) fn row_at(txn: &Txn<'_>, number: i64) -> SqlResult<Option<Located>> {
     one_row(txn, rows::select_coupon!(" FROM coupon WHERE number = ?1"), [number])
 }
 
-fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> rusqlite::Result<Option<Located>> {
+fn one_row(txn: &Txn<'_>, sql: &str, asked: impl Params) -> SqlResult<Option<Located>> {
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(asked)?;
     found.next()?.map(|row| checked(txn, row)).transpose()
 }
 
 /// Fails unless the row is as it was written, and its events may follow each other.
-pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located> {
+pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<Located> {
     let (located, differs) = read(txn, &rows::coupon_row(row)?)?;
     let coupon = &located.coupon;
     match differs.or_else(|| invalid_history(coupon)) {
@@ -174,10 +161,7 @@ pub(crate) fn checked(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Located>
 }
 
 /// The coupon that the record of a row tells of, and what of the row is not as it was written.
-pub(crate) fn read(
-    txn: &Txn<'_>,
-    row: &CouponRow<'_>,
-) -> rusqlite::Result<(Located, Option<String>)> {
+pub(crate) fn read(txn: &Txn<'_>, row: &CouponRow<'_>) -> SqlResult<(Located, Option<String>)> {
     let batch = txn.batch_at(row.batch())?;
     let campaign = txn.campaign_at(batch.campaign)?;
     let no_dates = || damaged("batch", format!("{} has coupons and no dates", batch.id));
@@ -213,12 +197,7 @@ pub(crate) fn read(
     Ok((located, differs))
 }
 
-fn untouched(
-    txn: &Txn<'_>,
-    code: &Code,
-    owner: &Owner,
-    day: Day,
-) -> rusqlite::Result<Option<Located>> {
+fn untouched(txn: &Txn<'_>, code: &Code, owner: &Owner, day: Day) -> SqlResult<Option<Located>> {
     match txn.batch(&owner.campaign, &owner.batch)? {
         Some((campaign, batch)) => untouched_of(txn, code.clone(), campaign, batch, day).map(Some),
         None => Ok(None),
@@ -231,7 +210,7 @@ pub(crate) fn untouched_of(
     campaign: CampaignHere,
     number: i64,
     day: Day,
-) -> rusqlite::Result<Located> {
+) -> SqlResult<Located> {
     let batch = txn.batch_at(number)?;
     let coupon = protocol::untouched(&campaign.terms, batch.id, batch.created_at, code);
     let (batch_paused, frozen) = (batch.paused, txn.is_sealed(day)?);

@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use coupon::time::{Day, Millis};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::unsigned;
 use crate::rows::{self, batch_of, first_number, numbers_of};
@@ -54,7 +54,7 @@ pub(crate) fn expiries(day: Day) -> (Millis, Millis) {
 }
 
 /// The next imported batch from `from` on that expires on the day.
-fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> rusqlite::Result<Option<i64>> {
+fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> SqlResult<Option<i64>> {
     let (after, until) = expiries(day);
     txn.one(
         "SELECT min(number) FROM batch WHERE number >= ?1 AND key_id IS NULL \
@@ -63,7 +63,7 @@ fn next_import(txn: &Txn<'_>, day: Day, from: i64) -> rusqlite::Result<Option<i6
     )
 }
 
-pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> rusqlite::Result<u64> {
+pub(crate) fn count_imported(txn: &Txn<'_>, day: Day) -> SqlResult<u64> {
     let sql = "SELECT count(*) FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
                AND expiry_day = ?1 AND number & 34359738368 <> 0";
     let mut count: i64 = txn.one(sql, [day.0])?;
@@ -98,7 +98,7 @@ impl Imported {
     }
 
     /// Shows the next rows to `see`, and returns whether there may be more.
-    fn walk(&mut self, txn: &Txn<'_>, see: &mut dyn FnMut(&str, i64)) -> rusqlite::Result<bool> {
+    fn walk(&mut self, txn: &Txn<'_>, see: &mut dyn FnMut(&str, i64)) -> SqlResult<bool> {
         match self.next {
             Next::OfBatches(after) => self.walk_batches(txn, after, see).map(|()| true),
             Next::OwnExpiry(after) => self.walk_own(txn, after, see),
@@ -110,7 +110,7 @@ impl Imported {
         txn: &Txn<'_>,
         after: i64,
         see: &mut dyn FnMut(&str, i64),
-    ) -> rusqlite::Result<()> {
+    ) -> SqlResult<()> {
         let Some(batch) = next_import(txn, self.day, batch_of(after))? else {
             self.next = Next::OwnExpiry(0);
             return Ok(());
@@ -139,7 +139,7 @@ impl Imported {
         txn: &Txn<'_>,
         after: i64,
         see: &mut dyn FnMut(&str, i64),
-    ) -> rusqlite::Result<bool> {
+    ) -> SqlResult<bool> {
         let mut statement = txn.statement(
             "SELECT number, code FROM coupon INDEXED BY coupon_by_day WHERE expires_at IS NOT NULL \
              AND expiry_day = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
@@ -164,7 +164,7 @@ pub(crate) fn imported_rows(
     txn: &Txn<'_>,
     day: Day,
     codes: &HashSet<&str>,
-) -> rusqlite::Result<Vec<(String, i64)>> {
+) -> SqlResult<Vec<(String, i64)>> {
     let (mut rows, mut found) = (Imported::of(day), Vec::new());
     let mut see = |code: &str, number| {
         if codes.contains(code) {
@@ -190,7 +190,7 @@ impl Collecting {
     }
 
     /// Collects the next rows, and returns whether there may be more.
-    pub(crate) fn collect(&mut self, txn: &Txn<'_>) -> rusqlite::Result<bool> {
+    pub(crate) fn collect(&mut self, txn: &Txn<'_>) -> SqlResult<bool> {
         let Collecting { left, rows, is_of_sealed, .. } = self;
         if is_of_sealed.is_none() {
             *is_of_sealed = Some(txn.is_sealed(left.day)?);
@@ -248,11 +248,7 @@ impl DayOrder {
     /// The next page: `limit` rows and archived markers, fewer at the end, and one more if the last code
     /// has both. `None` if the partition was sealed after its rows were collected: rows that came in between
     /// are missing, and the compactor would remove them without a copy.
-    pub(crate) fn page(
-        &mut self,
-        txn: &Txn<'_>,
-        limit: usize,
-    ) -> rusqlite::Result<Option<Vec<OfCode>>> {
+    pub(crate) fn page(&mut self, txn: &Txn<'_>, limit: usize) -> SqlResult<Option<Vec<OfCode>>> {
         if !self.is_of_sealed && txn.is_sealed(self.day)? {
             return Ok(None);
         }

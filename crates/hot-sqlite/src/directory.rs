@@ -12,7 +12,7 @@ use coupon::minted::KeyId;
 use coupon::time::{Day, Millis};
 use hot::HotError;
 use router::{Directory, Entry, Owner};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{parsed, signed, unsigned};
 use crate::failure::damaged;
@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of(campaign: Option<i64>, number: Option<i64>) -> rusqlite::Result<Kind> {
+    pub(crate) fn of(campaign: Option<i64>, number: Option<i64>) -> SqlResult<Kind> {
         match (campaign, number) {
             (Some(campaign), None) => Ok(Kind::Shared(campaign)),
             (None, Some(number)) => Ok(Kind::Coupon(number)),
@@ -69,7 +69,7 @@ impl Directory for SqliteHot {
     }
 }
 
-pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Entry>> {
+pub(crate) fn entry(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Entry>> {
     let sql = "SELECT campaign, number, expiry_day FROM directory WHERE code = ?1";
     let entry =
         txn.first(sql, [code.as_str()], |row| match Kind::of(row.get(0)?, row.get(1)?)? {
@@ -91,7 +91,7 @@ pub(crate) fn run_of(
     key: KeyId,
     day: Day,
     serial: u64,
-) -> rusqlite::Result<Option<(Owner, MintedRun)>> {
+) -> SqlResult<Option<(Owner, MintedRun)>> {
     let found: Option<(i64, BatchId, MintedRun)> = txn.first(
         "SELECT campaign, batch_id, key_id, first_serial, count FROM batch \
          WHERE expiry_day = ?1 AND first_serial <= ?2 ORDER BY first_serial DESC LIMIT 1",
@@ -110,7 +110,7 @@ pub(crate) fn run_of(
     Ok(Some((Owner { campaign, batch }, run)))
 }
 
-fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> rusqlite::Result<Day> {
+fn day(txn: &Txn<'_>, expiry_day: Option<i32>, number: i64) -> SqlResult<Day> {
     match expiry_day {
         Some(day) => Ok(Day(day)),
         None => txn.expiry_day_of_batch(batch_of(number)),
@@ -123,7 +123,7 @@ pub(crate) struct Place {
     pub(crate) number: i64,
 }
 
-pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Place>> {
+pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Place>> {
     let sql = "SELECT expiry_day, number FROM directory WHERE code = ?1 AND number IS NOT NULL";
     txn.first(sql, [code.as_str()], |row| {
         let number = row.get(1)?;
@@ -131,12 +131,12 @@ pub(crate) fn place_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Pl
     })
 }
 
-pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<Day>> {
+pub(crate) fn partition_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Day>> {
     Ok(place_of(txn, code)?.map(|place| place.day))
 }
 
 /// Whether a code has an entry of any kind.
-pub(crate) fn has(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<bool> {
+pub(crate) fn has(txn: &Txn<'_>, code: &Code) -> SqlResult<bool> {
     txn.statement("SELECT 1 FROM directory WHERE code = ?1")?.exists([code.as_str()])
 }
 
@@ -154,7 +154,7 @@ pub(crate) struct EntryOfLine {
     pub(crate) line: Option<(Place, Line<Option<ImportedState>>)>,
 }
 
-pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryOfLine>> {
+pub(crate) fn known(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryOfLine>> {
     let sql = "SELECT campaign, number, expiry_day, last_line FROM directory WHERE code = ?1";
     txn.first(sql, [code.as_str()], |row| {
         let Some(number) = row.get(1)? else {
@@ -184,7 +184,7 @@ pub(crate) fn enter(
     code: &Code,
     &Place { day, number }: &Place,
     line: Option<&Line<&ImportedState>>,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     let usual = txn.batch_at(batch_of(number))?.common;
     let own = |at: Millis, usual: Option<Millis>| Some(at).filter(|_| usual != Some(at));
     let usual_day = usual.map(|usual| Day::expiry_day_of(usual.expires_at));
@@ -204,7 +204,7 @@ pub(crate) fn enter(
 }
 
 /// Keeps what the last line said of a coupon without a row.
-pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> rusqlite::Result<()> {
+pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> SqlResult<()> {
     let sql = "SELECT last_line FROM directory WHERE code = ?1";
     let known = txn
         .first(sql, [code.as_str()], |row| LastLine::decode(row.get_ref(0)?.as_blob_or_null()?))?;
@@ -214,12 +214,12 @@ pub(crate) fn keep_line(txn: &Txn<'_>, code: &Code, state: &ImportedState) -> ru
     txn.run(sql, params![code.as_str(), line.encode()])
 }
 
-pub(crate) fn enter_shared(txn: &Txn<'_>, code: &str, campaign: i64) -> rusqlite::Result<()> {
+pub(crate) fn enter_shared(txn: &Txn<'_>, code: &str, campaign: i64) -> SqlResult<()> {
     let sql = "INSERT OR REPLACE INTO directory (code, campaign) VALUES (?1, ?2)";
     txn.run(sql, params![code, campaign])
 }
 
 /// Makes the entry of a code that is gone, unless the code has one.
-pub(crate) fn enter_gone(txn: &Txn<'_>, code: &str) -> rusqlite::Result<()> {
+pub(crate) fn enter_gone(txn: &Txn<'_>, code: &str) -> SqlResult<()> {
     txn.run("INSERT INTO directory (code) VALUES (?1) ON CONFLICT (code) DO NOTHING", [code])
 }

@@ -11,7 +11,7 @@ use hot::feed::{
     COUPON_EVENT_KINDS, CouponHappened, Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart,
     Happened,
 };
-use rusqlite::types::ValueRef;
+use rusqlite::{Result as SqlResult, types::ValueRef};
 use rusqlite::{Row, params};
 use uuid::Builder;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -69,7 +69,7 @@ fn check_of(at: i64, code: &str, version: i64) -> u32 {
 }
 
 /// The cursor behind the event of this number, which may be gone.
-fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> rusqlite::Result<Cursor<'a>> {
+fn cursor_at<'a>(txn: &Txn<'_>, epoch: &'a str, number: i64) -> SqlResult<Cursor<'a>> {
     let sql = "SELECT at, code, version FROM event WHERE number = ?1";
     let check = txn.first(sql, [number], |row| {
         Ok(check_of(row.get(0)?, row.get_ref(1)?.as_str_or_null()?.unwrap_or(""), row.get(2)?))
@@ -84,7 +84,7 @@ impl Feed for SqliteHot {
     }
 }
 
-fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedRead> {
+fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> SqlResult<FeedRead> {
     let epoch = txn.setting(EPOCH)?.ok_or_else(|| damaged(EPOCH, "there is none"))?;
     let end = |sql: &str| txn.one::<Option<i64>>(sql, []);
     let oldest = end("SELECT min(number) FROM event")?.map_or(0, |number| number - 1);
@@ -132,13 +132,13 @@ fn page(txn: &Txn<'_>, from: &FeedStart, limit: usize) -> rusqlite::Result<FeedR
 }
 
 /// The number of the last event of an earlier epoch that is still here.
-fn last_of(txn: &Txn<'_>, epoch: &str) -> rusqlite::Result<Option<i64>> {
+fn last_of(txn: &Txn<'_>, epoch: &str) -> SqlResult<Option<i64>> {
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();
     let mut before = before.split_whitespace().filter_map(Cursor::parse);
     Ok(before.find(|it| it.epoch == epoch).map(|it| it.number))
 }
 
-fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEvent> {
+fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> SqlResult<FeedEvent> {
     let (number, at, kind): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let code = row.get_ref(4)?.as_str_or_null()?.unwrap_or("");
     let check = check_of(at, code, row.get(5)?);
@@ -161,7 +161,7 @@ fn event(txn: &Txn<'_>, epoch: &str, row: &Row<'_>) -> rusqlite::Result<FeedEven
     Ok(FeedEvent { id, cursor, at: Millis(at), actor, happened, is_repeat: false })
 }
 
-fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor, CouponHappened)> {
+fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> SqlResult<(Actor, CouponHappened)> {
     let kind = COUPON_EVENT_KINDS.into_iter().find(|it| number_of(*it) == kind);
     let kind = kind.ok_or_else(|| damaged("event.kind", "no such kind"))?;
     let user: Option<String> = row.get(7)?;
@@ -187,7 +187,7 @@ fn of_coupon(txn: &Txn<'_>, row: &Row<'_>, kind: i64) -> rusqlite::Result<(Actor
 }
 
 /// Never deletes the newest event, nor one with a number above `up_to`. Returns how many it deletes.
-pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> rusqlite::Result<usize> {
+pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> SqlResult<usize> {
     // Numbers rise with time, but for a clock that was set back: what is behind such an event waits for it.
     txn.change(
         "DELETE FROM event WHERE number < (SELECT max(number) FROM event) AND number <= \
@@ -197,7 +197,7 @@ pub(crate) fn forget(txn: &Txn<'_>, before: Millis, up_to: i64) -> rusqlite::Res
     )
 }
 
-pub(crate) fn begin_epoch(txn: &Txn<'_>) -> rusqlite::Result<()> {
+pub(crate) fn begin_epoch(txn: &Txn<'_>) -> SqlResult<()> {
     let newest: i64 = txn.one("SELECT coalesce(max(number), 0) FROM event", [])?;
     let old = txn.setting(EPOCH)?.unwrap_or_default();
     let before = txn.setting(EPOCHS_BEFORE)?.unwrap_or_default();

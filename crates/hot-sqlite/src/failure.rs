@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hot::HotError;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, Result as SqlResult};
 
 /// Why a job cannot go on with what is in this file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,7 @@ pub(crate) fn damaged(column: &str, why: impl std::fmt::Display) -> rusqlite::Er
 }
 
 /// Runs `body`, and makes an error of a panic: other callers need the thread and the connection.
-pub(crate) fn caught<T>(body: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+pub(crate) fn caught<T>(body: impl FnOnce() -> SqlResult<T>) -> SqlResult<T> {
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err(damaged("a transaction", "it panicked, see the log")))
 }

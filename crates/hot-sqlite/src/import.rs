@@ -13,7 +13,7 @@ use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{LineAdvance, advance_line, arrived, claimant, has_dates};
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::changes::write;
 use crate::cold::Prefetched;
@@ -222,7 +222,7 @@ fn enter_lines(
     batch: &BatchId,
     lines: &[NumberedLine],
     run: &ImportRun,
-) -> rusqlite::Result<Option<Vec<Option<ImportOutcome>>>> {
+) -> SqlResult<Option<Vec<Option<ImportOutcome>>>> {
     let Some((campaign, batch)) = txn.batch(campaign, batch)? else { return Ok(None) };
     if lines.len() >= NUMBERED_MIN {
         txn.enter_operation(run.operation)?;
@@ -233,7 +233,7 @@ fn enter_lines(
         Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
         outcome => outcome.map(Some),
     });
-    outcomes.collect::<rusqlite::Result<Vec<_>>>().map(Some)
+    outcomes.collect::<SqlResult<Vec<_>>>().map(Some)
 }
 
 enum Decided {
@@ -251,7 +251,7 @@ fn decide(
     campaign: &CampaignHere,
     line: &ImportLine,
     run: &ImportRun,
-) -> rusqlite::Result<Decided> {
+) -> SqlResult<Decided> {
     let (place, was) = match directory::known(txn, &line.code)? {
         None => return Ok(Decided::Arrives(Day::expiry_day_of(line.expires_at))),
         Some(EntryOfLine { campaign: of, line: Some((place, was)) })
@@ -297,7 +297,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> rusqlite::Result<ImportOutcome> {
+    fn line(&self, txn: &Txn<'_>, line: &ImportLine) -> SqlResult<ImportOutcome> {
         match decide(txn, &self.campaign, line, self.run)? {
             Decided::Arrives(day) => self.arrives(txn, line, day),
             Decided::Done(outcome) => Ok(outcome),
@@ -307,12 +307,7 @@ impl Target<'_> {
         }
     }
 
-    fn arrives(
-        &self,
-        txn: &Txn<'_>,
-        line: &ImportLine,
-        day: Day,
-    ) -> rusqlite::Result<ImportOutcome> {
+    fn arrives(&self, txn: &Txn<'_>, line: &ImportLine, day: Day) -> SqlResult<ImportOutcome> {
         if !self.open.borrow().contains(&day) {
             if partitions::enter(txn, day, &self.campaign.terms)?.is_err() {
                 return Ok(ImportOutcome::Refused(Refusal::ExpiryDayClosed));
@@ -346,7 +341,7 @@ impl Target<'_> {
         mut located: Located,
         advance: LineAdvance,
         place: &Place,
-    ) -> rusqlite::Result<ImportOutcome> {
+    ) -> SqlResult<ImportOutcome> {
         if advance.raises {
             located.here.said = Said::Other(Box::new(line.imported_state.clone()));
             let in_directory = match located.here.row {
@@ -371,7 +366,7 @@ impl Target<'_> {
     }
 
     /// The coupon of an imported holder counts towards the limit, and the limit does not refuse it.
-    fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> rusqlite::Result<()> {
+    fn claim(&self, txn: &Txn<'_>, coupon: &Coupon, day: Day) -> SqlResult<()> {
         let Some(user) = claimant(&self.campaign.terms, coupon) else { return Ok(()) };
         let entry = claims::next_entry(txn, self.campaign.number, user, None)?;
         claims::enter(txn, self.campaign.number, &entry, day, coupon)

@@ -9,6 +9,7 @@ use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
 use hot::protocol::{self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy};
 use router::{Address, openings};
+use rusqlite::Result as SqlResult;
 
 use crate::changes::Decision;
 use crate::claims::{self, ClaimRows};
@@ -23,7 +24,7 @@ pub(crate) fn issue(
     supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
-) -> rusqlite::Result<Step> {
+) -> SqlResult<Step> {
     match plan(txn, supply.keys, campaign, change)? {
         Plan::Answer(step) => Ok(step),
         Plan::HandOut(campaign, claim, replaced) => {
@@ -39,7 +40,7 @@ pub(crate) fn plan(
     keys: &[CodeKey],
     campaign: &CampaignId,
     change: &Change,
-) -> rusqlite::Result<Plan> {
+) -> SqlResult<Plan> {
     let Some(campaign) = txn.campaign(campaign)? else {
         return Ok(Plan::decided(Decision::not_found()));
     };
@@ -80,7 +81,7 @@ fn to_be_replaced(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     code: Option<&Code>,
-) -> rusqlite::Result<Replaced<Here>> {
+) -> SqlResult<Replaced<Here>> {
     let Some(code) = code else { return Ok(Replaced { by: ReplacedBy::Nobody, coupon: None }) };
     // If this request has replaced it before, the claim has an entry under its name.
     let by = match claims::replacement(txn, code)? {
@@ -91,7 +92,7 @@ fn to_be_replaced(
 }
 
 /// The coupon of a code, of any campaign, in any partition and either tier.
-fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<Option<Located>> {
+fn anywhere(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<Option<Located>> {
     for (key, minted) in openings(keys, code) {
         if let Some((owner, _)) = directory::run_of(txn, key, minted.day, minted.serial)? {
             let (code, bucket_key) = (code.clone(), minted.day.into());

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use coupon::time::Day;
 use hot::HotError;
+use rusqlite::Result as SqlResult;
 
 use crate::cold::Prefetched;
 use crate::day_order::{Collecting, DayOrder, OfCode};
@@ -20,7 +21,7 @@ impl SqliteHot {
     pub(crate) async fn write_with<T: Send + 'static>(
         &self,
         prefetched: Arc<Prefetched>,
-        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync + 'static,
+        body: impl Fn(&Txn<'_>) -> SqlResult<T> + Send + Sync + 'static,
     ) -> Result<T> {
         let body = Arc::new(body);
         let run = |prefetched: Arc<Prefetched>| {
@@ -33,7 +34,7 @@ impl SqliteHot {
     /// Runs `body` as a point read. Retries it with the coupons of cold that it misses.
     pub(crate) async fn look<T>(
         &self,
-        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
+        body: impl Fn(&Txn<'_>) -> SqlResult<T> + Send + Sync,
     ) -> Result<T> {
         Ok(self.look_with(body).await?.0)
     }
@@ -41,7 +42,7 @@ impl SqliteHot {
     /// The same, and what it has fetched from cold, for a job after it.
     pub(crate) async fn look_with<T>(
         &self,
-        body: impl Fn(&Txn<'_>) -> rusqlite::Result<T> + Send + Sync,
+        body: impl Fn(&Txn<'_>) -> SqlResult<T> + Send + Sync,
     ) -> Result<(T, Arc<Prefetched>)> {
         let body = &body;
         let run = async |prefetched: Arc<Prefetched>| {
@@ -75,7 +76,7 @@ impl SqliteHot {
         day: Day,
         after: &str,
         limit: usize,
-        read: fn(&Txn<'_>, Day, &[OfCode]) -> rusqlite::Result<Vec<T>>,
+        read: fn(&Txn<'_>, Day, &[OfCode]) -> SqlResult<Vec<T>>,
     ) -> Result<Vec<T>> {
         let mut order = match self.orders.take(day, after) {
             Some(order) => order,
@@ -129,7 +130,7 @@ impl SqliteHot {
     /// part, it then pauses for as long as this part took.
     pub(crate) async fn background_write<T: Send + 'static>(
         &self,
-        mut body: impl FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
+        mut body: impl FnMut(&Txn<'_>) -> SqlResult<T> + Send + 'static,
     ) -> Result<T> {
         let begun = Instant::now();
         let work = move |txn: &Txn<'_>| Ok((body(txn)?, txn.commits_of_others()?));

@@ -8,7 +8,7 @@
 mod source;
 
 use hot::{CouponSnapshot, ListPosition, ListQuery, ListedPage, Predicate};
-use rusqlite::Row;
+use rusqlite::{Result as SqlResult, Row};
 
 use crate::coupons::checked;
 use crate::rows::{self, batch_of};
@@ -18,7 +18,7 @@ use source::{Key, Next, Sources};
 /// Most rows and batches that one page looks at: some 40 ms. So a page may be short.
 const SCAN_MAX: usize = 5_000;
 
-pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedPage> {
+pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> SqlResult<ListedPage> {
     let mut sources = Sources::of(txn, query)?;
     let (mut coupons, mut positions, mut looked_at) = (Vec::new(), Vec::new(), 0);
     while let Some(next) = sources.next(txn)? {
@@ -39,7 +39,7 @@ pub(crate) fn page(txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<ListedP
 }
 
 /// Whether there is a next page: one more row shows it.
-fn rest(txn: &Txn<'_>, sources: &mut Sources<'_>, looked_at: usize) -> rusqlite::Result<bool> {
+fn rest(txn: &Txn<'_>, sources: &mut Sources<'_>, looked_at: usize) -> SqlResult<bool> {
     for _ in looked_at..SCAN_MAX {
         match sources.next(txn)? {
             Some(Next::Row(_)) => return Ok(true),
@@ -54,11 +54,7 @@ fn position((expires_at, number): Key) -> ListPosition {
     ListPosition { expires_at, tie: number.unsigned_abs() }
 }
 
-fn matching(
-    txn: &Txn<'_>,
-    query: &ListQuery,
-    number: i64,
-) -> rusqlite::Result<Option<CouponSnapshot>> {
+fn matching(txn: &Txn<'_>, query: &ListQuery, number: i64) -> SqlResult<Option<CouponSnapshot>> {
     let mut statement = txn.statement(rows::select_coupon!(" FROM coupon WHERE number = ?1"))?;
     let mut found = statement.query([number])?;
     let Some(row) = found.next()? else { return Ok(None) };
@@ -78,7 +74,7 @@ fn may_hold(
     row: &Row<'_>,
     number: i64,
     predicate: Predicate<'_>,
-) -> rusqlite::Result<bool> {
+) -> SqlResult<bool> {
     match predicate {
         Predicate::Campaign(id) => {
             let campaign = txn.batch_at(batch_of(number))?.campaign;

@@ -10,7 +10,7 @@ use coupon::ids::OrderRef;
 use coupon::imported::import_order;
 use coupon::time::{DAY_MS, Day};
 use hot::feed::CouponEventKind;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::parsed;
@@ -25,7 +25,7 @@ fn hash(order: &str) -> i32 {
     xxh3_64(order.as_bytes()) as i32
 }
 
-fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> rusqlite::Result<()> {
+fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> SqlResult<()> {
     txn.run(
         "INSERT INTO redeemed_by_order (order_hash, code, redeemed_on) VALUES (?1, ?2, ?3) \
          ON CONFLICT (order_hash, code) DO UPDATE \
@@ -36,7 +36,7 @@ fn enter(txn: &Txn<'_>, order: &str, code: &str, at: i64) -> rusqlite::Result<()
 
 /// Enters every redemption of a coupon that an import has brought. Of a line without an order the
 /// order is made of the code, and so finds it without an entry.
-pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> rusqlite::Result<()> {
+pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> SqlResult<()> {
     let code = coupon.code().as_str();
     for event in coupon.events() {
         if let EventKind::Redeemed { order, .. } = &event.kind
@@ -48,7 +48,7 @@ pub(crate) fn enter_all(txn: &Txn<'_>, coupon: &Coupon) -> rusqlite::Result<()> 
     Ok(())
 }
 
-pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> rusqlite::Result<()> {
+pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> SqlResult<()> {
     let redeemed = number_of(CouponEventKind::Redeemed);
     let found: Vec<(String, String, i64)> = txn.all(
         "SELECT ref, code, at FROM event WHERE number > ?1 AND number <= ?2 AND kind = ?3 \
@@ -59,7 +59,7 @@ pub(crate) fn enter_events(txn: &Txn<'_>, after: i64, last: i64) -> rusqlite::Re
     found.iter().try_for_each(|(order, code, at)| enter(txn, order, code, *at))
 }
 
-pub(crate) fn codes(txn: &Txn<'_>, order: &OrderRef) -> rusqlite::Result<Vec<Code>> {
+pub(crate) fn codes(txn: &Txn<'_>, order: &OrderRef) -> SqlResult<Vec<Code>> {
     txn.all(
         "SELECT code FROM redeemed_by_order WHERE order_hash = ?1 ORDER BY code LIMIT ?2",
         params![hash(order.as_str()), CODES_MAX as i64],
@@ -74,7 +74,7 @@ pub(crate) fn forget(
     before: Day,
     after: &(i64, String),
     limit: usize,
-) -> rusqlite::Result<Option<((i64, String), u64)>> {
+) -> SqlResult<Option<((i64, String), u64)>> {
     let last: Option<(i64, String)> = txn.first(
         "SELECT order_hash, code FROM (SELECT order_hash, code FROM redeemed_by_order \
          WHERE (order_hash, code) > (?1, ?2) ORDER BY order_hash, code LIMIT ?3) \

@@ -7,7 +7,7 @@ use coupon::time::Day;
 use hot::protocol::{seal_after, serials_after};
 use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{signed, unsigned};
 use crate::txn::Txn;
@@ -20,7 +20,7 @@ pub(crate) fn enter(
     txn: &Txn<'_>,
     day: Day,
     campaign: &Campaign,
-) -> rusqlite::Result<Result<(), Closing>> {
+) -> SqlResult<Result<(), Closing>> {
     let seal_after = seal_after(day, campaign);
     txn.run(
         "INSERT INTO partition_plan (expiry_day, bucket_bits, seal_after, closing, next_serial) \
@@ -34,17 +34,13 @@ pub(crate) fn enter(
 }
 
 /// Whether the day has begun to close: no coupon may come to it any more.
-pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> rusqlite::Result<bool> {
+pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> SqlResult<bool> {
     let sql = "SELECT closing FROM partition_plan WHERE expiry_day = ?1";
     Ok(txn.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
 }
 
 /// Returns the first of the serials. The day must have a plan.
-pub(crate) fn take_serials(
-    txn: &Txn<'_>,
-    day: Day,
-    count: u64,
-) -> rusqlite::Result<Result<u64, Refusal>> {
+pub(crate) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> SqlResult<Result<u64, Refusal>> {
     let sql = "SELECT next_serial FROM partition_plan WHERE expiry_day = ?1";
     let first = txn.one::<i64>(sql, [day.0])?.unsigned_abs();
     let next = match serials_after(first, count) {
@@ -57,21 +53,12 @@ pub(crate) fn take_serials(
 }
 
 /// The version in which a coupon of this partition was archived before the partition was sealed.
-pub(crate) fn archived_marker(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-) -> rusqlite::Result<Option<u64>> {
+pub(crate) fn archived_marker(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Option<u64>> {
     let sql = "SELECT version FROM archived_marker WHERE expiry_day = ?1 AND code = ?2";
     txn.first(sql, params![day.0, code.as_str()], |row| unsigned(row, 0))
 }
 
-pub(crate) fn mark_archived(
-    txn: &Txn<'_>,
-    day: Day,
-    code: &Code,
-    version: u64,
-) -> rusqlite::Result<()> {
+pub(crate) fn mark_archived(txn: &Txn<'_>, day: Day, code: &Code, version: u64) -> SqlResult<()> {
     txn.run(
         "INSERT INTO archived_marker (expiry_day, code, version) VALUES (?1, ?2, ?3)",
         params![day.0, code.as_str(), signed(version)],

@@ -3,6 +3,7 @@
 //! A transaction cannot wait for another store. A job that meets a coupon of cold which was not
 //! fetched yet ends before it has written anything, and says which coupons it needs. The caller
 //! fetches them and runs the job again.
+use rusqlite::Result as SqlResult;
 
 use crate::cold::{Prefetched, Wanted};
 use crate::failure::{Elsewhere, elsewhere};
@@ -18,8 +19,8 @@ pub(crate) enum Attempt<T> {
 pub(crate) fn attempt<T>(
     txn: &Txn<'_>,
     prefetched: &Prefetched,
-    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<Attempt<T>> {
+    body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
+) -> SqlResult<Attempt<T>> {
     let txn = txn.with_prefetched(prefetched);
     match body(&txn) {
         Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => {
@@ -30,9 +31,7 @@ pub(crate) fn attempt<T>(
 }
 
 /// Goes on after [`Elsewhere::Wanted`], so that the job asks cold for all coupons at once.
-pub(crate) fn all<T>(
-    results: impl Iterator<Item = rusqlite::Result<T>>,
-) -> rusqlite::Result<Vec<T>> {
+pub(crate) fn all<T>(results: impl Iterator<Item = SqlResult<T>>) -> SqlResult<Vec<T>> {
     let (mut all, mut wanted) = (Vec::new(), None);
     for result in results {
         match result {

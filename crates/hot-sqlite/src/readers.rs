@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hot::HotError;
-use rusqlite::Connection;
+use rusqlite::{Connection, Result as SqlResult};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::sync::Semaphore;
@@ -95,7 +95,7 @@ impl Readers {
     /// Runs `body`, a point read, in one read transaction, on this thread.
     pub(crate) async fn point<T>(
         &self,
-        body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
     ) -> Result<T, HotError> {
         self.timed(|reader| in_transaction(reader, body)).await
     }
@@ -103,7 +103,7 @@ impl Readers {
     /// The same without a read transaction, for statements that need not see the same state.
     pub(crate) async fn apart<T>(
         &self,
-        body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+        body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
     ) -> Result<T, HotError> {
         let read = |reader: &Reader| {
             let txn = Txn::after_others(&reader.conn, &reader.seen);
@@ -145,7 +145,7 @@ impl Readers {
     pub(crate) async fn run<T, F>(&self, body: F) -> Result<T, HotError>
     where
         T: Send + 'static,
-        F: FnOnce(&Txn<'_>) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Txn<'_>) -> SqlResult<T> + Send + 'static,
     {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
@@ -197,7 +197,7 @@ fn on_idle<T>(
 
 fn in_transaction<T>(
     Reader { conn, seen }: &Reader,
-    body: impl FnOnce(&Txn<'_>) -> rusqlite::Result<T>,
+    body: impl FnOnce(&Txn<'_>) -> SqlResult<T>,
 ) -> Result<T, HotError> {
     bound(conn, "BEGIN").map_err(before_commit)?;
     let result = caught(|| body(&Txn::after_others(conn, seen)));

@@ -13,7 +13,7 @@ use hot::protocol::{
 };
 use hot::settings::SERIAL_FLOOR;
 use router::home;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::signed;
 use crate::coupons::{row_of, writing};
@@ -29,7 +29,7 @@ pub(crate) fn coupons(
     keys: &[CodeKey],
     day: Day,
     coupons: &[Coupon],
-) -> rusqlite::Result<Reconciled> {
+) -> SqlResult<Reconciled> {
     let mut reconciled = Reconciled::default();
     for coupon in coupons {
         let code = coupon.code();
@@ -64,7 +64,7 @@ fn one(
     coupon: &Coupon,
     campaign: &CampaignHere,
     batch: i64,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     let (code, home) = (coupon.code(), home(keys, coupon.code()));
     // A day that is closing has a plan, and no more is needed here.
     let _ = partitions::enter(txn, day, &campaign.terms)?;
@@ -109,7 +109,7 @@ fn claim(
     campaign: i64,
     terms: &Campaign,
     day: Day,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     if let Some(gone) = replaced(keys, coupon.issue_ref()) {
         txn.run(
             "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3) \
@@ -126,7 +126,7 @@ fn claim(
 }
 
 /// No look-up finds a code of an unknown campaign, and nobody can import it as a new one.
-fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()> {
+fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<()> {
     if home(keys, code).is_none() {
         directory::enter_gone(txn, code.as_str())?;
     }
@@ -134,7 +134,7 @@ fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> rusqlite::Result<()
 }
 
 /// On every day, so that no code that was minted after the backup is minted again.
-pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> rusqlite::Result<()> {
+pub(crate) fn pass_over_serials(txn: &Txn<'_>) -> SqlResult<()> {
     let floor = txn.setting_number(SERIAL_FLOOR)?.unwrap_or(0);
     settings::set(txn, SERIAL_FLOOR, &(floor + SERIAL_GAP).to_string())?;
     txn.run("UPDATE partition_plan SET next_serial = next_serial + ?1", [signed(SERIAL_GAP)])

@@ -13,6 +13,7 @@ use coupon::coupon::{Coupon, Event, Hold};
 use coupon::flat::Flat;
 use coupon::ids::{Actor, OperationId};
 use coupon::time::Millis;
+use rusqlite::Result as SqlResult;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bytes::{Reader, Writer};
@@ -64,14 +65,14 @@ pub(crate) struct Columns<'a> {
 /// Actors and operations that many rows have, by their numbers.
 pub(crate) trait Dictionary {
     /// The number of an actor's name; `None` if it gets none.
-    fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>>;
+    fn number_of_actor(&self, name: &str) -> SqlResult<Option<u64>>;
 
-    fn actor(&self, number: u64) -> rusqlite::Result<Actor>;
+    fn actor(&self, number: u64) -> SqlResult<Actor>;
 
     /// The number of an operation; `None` if it has none, or if nobody has asked for it yet.
     fn number_of_operation(&self, operation: OperationId) -> Option<u64>;
 
-    fn operation(&self, number: u64) -> rusqlite::Result<OperationId>;
+    fn operation(&self, number: u64) -> SqlResult<OperationId>;
 }
 
 const VALID_FROM: u8 = 1;
@@ -122,7 +123,7 @@ pub(crate) fn encode(
     common: &Common,
     columns: &Columns<'_>,
     dictionary: &dyn Dictionary,
-) -> rusqlite::Result<Vec<u8>> {
+) -> SqlResult<Vec<u8>> {
     let genesis = coupon.genesis();
     let mut record = Writer::default();
     let created_at = genesis.created_at;
@@ -188,7 +189,7 @@ fn push(
     before: &Before,
     holder: Option<&str>,
     dictionary: &dyn Dictionary,
-) -> rusqlite::Result<()> {
+) -> SqlResult<()> {
     let kind = KINDS.iter().position(|kind| *kind == event.kind);
     let kind = kind.ok_or_else(|| damaged("kind", event.kind))? as u8;
     let user = match event.user {
@@ -243,7 +244,7 @@ pub(crate) fn decode(
     common: &Common,
     columns: &Columns<'_>,
     dictionary: &dyn Dictionary,
-) -> rusqlite::Result<(Record, bool)> {
+) -> SqlResult<(Record, bool)> {
     let Some((record, sum)) = record.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err(damaged("record", "it has no checksum"));
     };
@@ -298,7 +299,7 @@ fn pull(
     before: &Before,
     holder: Option<&str>,
     dictionary: &dyn Dictionary,
-) -> rusqlite::Result<Event> {
+) -> SqlResult<Event> {
     let head = left.byte()?;
     let kind = head & KIND;
     let at = left.later(before.at)?;

@@ -11,7 +11,7 @@ use coupon::time::{Day, Millis};
 use hot::redemptions::{
     RedemptionPage, RedemptionPosition, RedemptionQuery, RedemptionRow, Redemptions,
 };
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::closed_index::{Part, next_part};
 use crate::coupons::{Located, row_at};
@@ -59,7 +59,7 @@ impl Redemptions for SqliteHot {
     }
 }
 
-fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<RedemptionRow>> {
+fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>> {
     let campaign = match &query.campaign {
         None => None,
         Some(id) => match txn.campaign(id)? {
@@ -93,7 +93,7 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> rusqlite::Result<Vec<Redempti
 }
 
 /// The parts in which redeemed coupons may be.
-fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> rusqlite::Result<Vec<Part>> {
+fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<Part>> {
     let Some(campaign) = campaign else {
         let (mut parts, mut after) = (Vec::new(), (Day(i32::MIN), 0));
         while let Some(part) = next_part(txn, after)? {
@@ -116,7 +116,7 @@ fn live(
     window: &Window,
     from: Millis,
     limit: usize,
-) -> rusqlite::Result<Vec<(Millis, i64)>> {
+) -> SqlResult<Vec<(Millis, i64)>> {
     txn.all(
         "SELECT ended_at, number FROM coupon INDEXED BY coupon_closed \
          WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \

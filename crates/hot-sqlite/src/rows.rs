@@ -9,7 +9,7 @@ use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::{Day, Millis};
 use hot::protocol::is_history_full;
-use rusqlite::Row;
+use rusqlite::{Result as SqlResult, Row};
 
 use crate::columns::{millis_or_null, parsed, parsed_or_null, signed, unsigned};
 use crate::record::{Columns, Common};
@@ -82,7 +82,7 @@ pub(crate) struct BatchHere {
 }
 
 /// From the columns batch_id, campaign, paused, created_at, valid_from, expires_at, made_at and key_id.
-pub(crate) fn batch_here(row: &Row<'_>) -> rusqlite::Result<BatchHere> {
+pub(crate) fn batch_here(row: &Row<'_>) -> SqlResult<BatchHere> {
     let dates = (millis_or_null(row, 4)?, millis_or_null(row, 5)?, millis_or_null(row, 6)?);
     let common = match dates {
         (Some(valid_from), Some(expires_at), Some(created_at)) => {
@@ -100,7 +100,7 @@ pub(crate) fn batch_here(row: &Row<'_>) -> rusqlite::Result<BatchHere> {
     })
 }
 
-pub(crate) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
+pub(crate) fn campaign(row: &Row<'_>) -> SqlResult<Campaign> {
     Ok(Campaign {
         id: parsed(row, 0)?,
         name: row.get(1)?,
@@ -123,7 +123,7 @@ pub(crate) fn campaign(row: &Row<'_>) -> rusqlite::Result<Campaign> {
 }
 
 /// From the same columns as [`campaign`].
-pub(crate) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
+pub(crate) fn counts(row: &Row<'_>) -> SqlResult<CampaignCounts> {
     let count = |column| unsigned(row, column);
     Ok(CampaignCounts {
         stock: count(17)?,
@@ -133,7 +133,7 @@ pub(crate) fn counts(row: &Row<'_>) -> rusqlite::Result<CampaignCounts> {
     })
 }
 
-pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> rusqlite::Result<Batch> {
+pub(crate) fn batch(row: &Row<'_>, campaign: &CampaignId) -> SqlResult<Batch> {
     let count = |column| unsigned(row, column);
     let kind = match parsed_or_null(row, 1)? {
         None => BatchKind::Imported,
@@ -175,7 +175,7 @@ pub(crate) struct CouponRow<'a> {
 }
 
 /// From [`coupon_columns`].
-pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<CouponRow<'a>> {
+pub(crate) fn coupon_row<'a>(row: &'a Row<'_>) -> SqlResult<CouponRow<'a>> {
     Ok(CouponRow {
         number: row.get(0)?,
         day: Day(row.get(1)?),

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Result as SqlResult, config::DbConfig};
 
 use crate::private_files::create_private;
 use crate::txn::Txn;
@@ -15,7 +15,7 @@ pub const FILE_NAME: &str = "hot.db";
 const SCHEMA: &str = include_str!("../../../schema/hot.sql");
 
 /// One step from a version of the schema to the next. Its transaction also raises the version.
-type Step = fn(&Connection) -> rusqlite::Result<()>;
+type Step = fn(&Connection) -> SqlResult<()>;
 
 /// The steps by which this release upgrades the stores of earlier ones: the first from version 1 to
 /// version 2, and so on. Release 0.1.0 begins with version 1.
@@ -113,7 +113,7 @@ pub fn is_current(folder: &Path) -> Result<bool, OpenError> {
 }
 
 /// The schema version of the store now. A process of a newer release may raise it at any time.
-pub(crate) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+pub(crate) fn version(conn: &Connection) -> SqlResult<i64> {
     conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))
 }
 
@@ -127,12 +127,12 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// SQLite's own check of pages, indexes and constraints: at most 20 faults.
-pub(crate) fn integrity(txn: &Txn<'_>) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn integrity(txn: &Txn<'_>) -> SqlResult<Vec<String>> {
     let said: Vec<String> = txn.all("PRAGMA integrity_check(20)", [], |row| row.get(0))?;
     Ok(said.into_iter().filter(|said| said != "ok").collect())
 }
 
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
+fn configure(conn: &Connection) -> SqlResult<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     // The plan of a statement does not depend on the values that are bound to it. Without this,
     // SQLite plans every statement on a table with partial indexes again for each bound value,
@@ -174,7 +174,7 @@ fn migrate(conn: &Connection, path: &Path, steps: &[Step]) -> Result<(), OpenErr
 
 pub(crate) fn in_transaction(
     conn: &Connection,
-    body: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    body: impl FnOnce(&Connection) -> SqlResult<()>,
 ) -> Result<(), OpenError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
     let result = body(conn);
@@ -182,7 +182,7 @@ pub(crate) fn in_transaction(
     Ok(result?)
 }
 
-fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+fn finish_step(conn: &Connection, version: i64) -> SqlResult<()> {
     conn.execute(
         "UPDATE setting SET value = ?1 WHERE name = 'written_by'",
         [env!("CARGO_PKG_VERSION")],
@@ -190,7 +190,7 @@ fn finish_step(conn: &Connection, version: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "user_version", version)
 }
 
-fn create(conn: &Connection, version: i64) -> rusqlite::Result<()> {
+fn create(conn: &Connection, version: i64) -> SqlResult<()> {
     conn.execute_batch(SCHEMA)?;
     conn.execute(
         "INSERT INTO setting (name, value) VALUES ('written_by', ?1)",
@@ -221,7 +221,7 @@ fn keep_copy(conn: &Connection, path: &Path, version: i64) -> Result<(), OpenErr
     sync(&copy).and_then(|()| sync(folder.unwrap_or(Path::new(".")))).map_err(failed)
 }
 
-fn written_by(conn: &Connection) -> rusqlite::Result<String> {
+fn written_by(conn: &Connection) -> SqlResult<String> {
     conn.query_row("SELECT value FROM setting WHERE name = 'written_by'", [], |row| row.get(0))
 }
 

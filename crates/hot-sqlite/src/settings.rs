@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use hot::{Fact, Facts};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::txn::Txn;
 use crate::{Result, SqliteHot};
@@ -10,7 +10,7 @@ use crate::{Result, SqliteHot};
 /// A commit that only shows whether commits succeed writes this. Nobody reads its value.
 pub(crate) const PROBED: &str = "probed";
 
-pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
+pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> SqlResult<()> {
     txn.run(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -9,7 +9,7 @@ use coupon::minted::CodeKey;
 use coupon::refusal::Refusal;
 use coupon::time::{Day, Millis};
 use hot::protocol::{Left, is_on_offer};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::{parsed_or_null, signed, unsigned};
 use crate::coupons::{Located, row_at, untouched_of};
@@ -55,7 +55,7 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// Writes how far the batch is gone. It stays gone, so the next issue begins there.
-    pub(crate) fn write(&self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+    pub(crate) fn write(&self, txn: &Txn<'_>) -> SqlResult<()> {
         let sql = "UPDATE batch SET next_offset = max(coalesce(next_offset, 0), ?2) \
                    WHERE number = ?1";
         txn.run(sql, params![self.batch, signed(self.next_offset)])
@@ -97,7 +97,7 @@ impl<'a> Offer<'a> {
     }
 
     /// Whether anything of the batch could be handed out if it were not paused.
-    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+    fn has_left(&self, txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
         let serials = batch.open_run().is_some() && self.at < self.campaign.terms.expires_at;
         Ok(serials || has_row(txn, batch, self.at)?)
     }
@@ -105,7 +105,7 @@ impl<'a> Offer<'a> {
     /// The next available coupon, in the order of the batches. In each batch the coupons that have
     /// rows come first: they came back or were imported. Those that expire first come first, and of
     /// these the ones that nothing has happened to. Then come the serials.
-    pub(crate) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Next> {
+    pub(crate) fn next(&mut self, txn: &Txn<'_>) -> SqlResult<Next> {
         let mut met = Left::default();
         for batch in batches(txn, self.campaign.number, self.supply.walked)? {
             if batch.paused {
@@ -133,7 +133,7 @@ impl<'a> Offer<'a> {
         Ok(Next::Nothing(met.refusal()))
     }
 
-    fn next_row(&self, txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<Option<Next>> {
+    fn next_row(&self, txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<Option<Next>> {
         let back = came_back(txn, batch, self.at)?;
         let usual = txn.batch_at(batch.number)?.common.filter(|usual| usual.expires_at > self.at);
         if let Some(usual) = usual
@@ -154,7 +154,7 @@ impl<'a> Offer<'a> {
         txn: &Txn<'_>,
         batch: &OpenBatch,
         run: MintedRun,
-    ) -> rusqlite::Result<Option<Next>> {
+    ) -> SqlResult<Option<Next>> {
         let Some(key) = self.supply.keys.iter().find(|key| key.id() == run.key) else {
             // Another process has minted with a key that this one has not read yet.
             tracing::error!(key = %run.key, "a batch was minted with a code key unknown here");
@@ -178,11 +178,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-fn batches(
-    txn: &Txn<'_>,
-    campaign: i64,
-    walked: Option<&Walked>,
-) -> rusqlite::Result<Vec<OpenBatch>> {
+fn batches(txn: &Txn<'_>, campaign: i64, walked: Option<&Walked>) -> SqlResult<Vec<OpenBatch>> {
     let sql = "SELECT number, paused, key_id, expiry_day, first_serial, count, next_offset \
                FROM batch WHERE campaign = ?1 ORDER BY number";
     txn.all(sql, [campaign], |row| {
@@ -203,13 +199,13 @@ fn batches(
 }
 
 /// Whether anything of the batch is left, expired or not.
-fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+fn has_any(txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
     Ok(batch.open_run().is_some() || has_row(txn, batch, Millis(i64::MIN))?)
 }
 
 /// Whether the batch has a coupon with a row that is on offer `at` a moment. Says yes if it is not
 /// among the next rows, of which there are many.
-fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<bool> {
+fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<bool> {
     if came_back(txn, batch, at)?.is_some() {
         return Ok(true);
     }
@@ -222,7 +218,7 @@ fn has_row(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<boo
 
 /// Whether one of the next rows is an imported coupon that nothing has happened to, or there are too
 /// many to look at all.
-fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
+fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> SqlResult<bool> {
     let after = first_number(batch.number, true) + signed(batch.next_offset);
     let sql = concat!(
         "SELECT count(*), coalesce(max(fresh), 0) FROM (SELECT ",
@@ -239,11 +235,7 @@ fn may_have_import(txn: &Txn<'_>, batch: &OpenBatch) -> rusqlite::Result<bool> {
 
 /// The coupon of the batch that is in the index of available ones, is on offer `at` a moment and
 /// expires first: when, and the number of its row.
-fn came_back(
-    txn: &Txn<'_>,
-    batch: &OpenBatch,
-    at: Millis,
-) -> rusqlite::Result<Option<(Millis, i64)>> {
+fn came_back(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<(Millis, i64)>> {
     // Those that expire with their batch, and those that have an expiry of their own.
     let usual = txn.batch_at(batch.number)?.common.map(|common| common.expires_at);
     let usual = match usual.filter(|expires_at| *expires_at > at) {
@@ -267,7 +259,7 @@ fn came_back(
 }
 
 /// The next imported coupon of the batch that nothing has happened to and that expires with it.
-fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result<Option<Next>> {
+fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> SqlResult<Option<Next>> {
     let before_first = first_number(batch.number, true);
     let offset = |number: i64| (number - before_first).unsigned_abs();
     let cursor = |number| Cursor { batch: batch.number, next_offset: offset(number) };
@@ -291,7 +283,7 @@ fn next_import(txn: &Txn<'_>, batch: &OpenBatch, at: Millis) -> rusqlite::Result
     Ok(skipped.map(|number| Next::Again(cursor(number))))
 }
 
-fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> rusqlite::Result<Option<Located>> {
+fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> SqlResult<Option<Located>> {
     let located = row_at(txn, number)?;
     debug_assert!(located.iter().all(|it| is_on_offer(it, at)));
     Ok(located)
@@ -299,7 +291,7 @@ fn on_offer(txn: &Txn<'_>, number: i64, at: Millis) -> rusqlite::Result<Option<L
 
 /// Whether something has happened to a minted code of an open partition: it has a row or an
 /// archived marker there, or has moved to a later partition.
-pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<bool> {
     let home = txn
         .statement(concat!(
             "SELECT 1 FROM coupon INDEXED BY coupon_by_code WHERE ",
@@ -313,7 +305,7 @@ pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Resu
 }
 
 /// Also in a sealed partition: that may be empty, so cold is asked.
-pub(crate) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<bool> {
+pub(crate) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<bool> {
     if is_touched(txn, day, code)? {
         return Ok(true);
     }

@@ -24,8 +24,8 @@ use std::sync::atomic::Ordering;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent, AuditKind};
-use rusqlite::types::FromSql;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Result as SqlResult, types::FromSql};
 
 use crate::cold::{Prefetched, Spot, Wanted};
 use crate::failure::{Elsewhere, damaged};
@@ -49,7 +49,7 @@ pub(crate) struct Txn<'a> {
 }
 
 /// Runs one of the statements around a transaction, which each connection prepares once.
-pub(crate) fn bound(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(crate) fn bound(conn: &Connection, sql: &str) -> SqlResult<()> {
     conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
@@ -85,7 +85,7 @@ impl<'a> Txn<'a> {
     }
 
     /// The error [`Elsewhere::Wanted`] if this job has not fetched the code yet.
-    pub(crate) fn in_cold(&self, spot: Spot) -> rusqlite::Result<Option<&'a Coupon>> {
+    pub(crate) fn in_cold(&self, spot: Spot) -> SqlResult<Option<&'a Coupon>> {
         match self.prefetched.and_then(|prefetched| prefetched.coupon(&spot)) {
             Some(found) => Ok(found),
             None => {
@@ -96,28 +96,28 @@ impl<'a> Txn<'a> {
         }
     }
 
-    pub(crate) fn statement(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+    pub(crate) fn statement(&self, sql: &str) -> SqlResult<CachedStatement<'_>> {
         self.seen.statements.fetch_add(1, Ordering::Relaxed);
         self.conn.prepare_cached(sql)
     }
 
     /// Runs a statement that has no rows.
-    pub(crate) fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<()> {
+    pub(crate) fn run(&self, sql: &str, values: impl Params) -> SqlResult<()> {
         self.change(sql, values).map(drop)
     }
 
     /// The same, and how many rows it changes.
-    pub(crate) fn change(&self, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+    pub(crate) fn change(&self, sql: &str, values: impl Params) -> SqlResult<usize> {
         self.statement(sql)?.execute(values)
     }
 
     /// The number of the row that a statement inserts.
-    pub(crate) fn insert(&self, sql: &str, values: impl Params) -> rusqlite::Result<i64> {
+    pub(crate) fn insert(&self, sql: &str, values: impl Params) -> SqlResult<i64> {
         self.statement(sql)?.insert(values)
     }
 
     /// The one value that a statement finds.
-    pub(crate) fn one<T: FromSql>(&self, sql: &str, values: impl Params) -> rusqlite::Result<T> {
+    pub(crate) fn one<T: FromSql>(&self, sql: &str, values: impl Params) -> SqlResult<T> {
         self.statement(sql)?.query_row(values, |row| row.get(0))
     }
 
@@ -125,8 +125,8 @@ impl<'a> Txn<'a> {
         &self,
         sql: &str,
         values: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<T>> {
+        read: impl FnOnce(&Row<'_>) -> SqlResult<T>,
+    ) -> SqlResult<Option<T>> {
         self.statement(sql)?.query_row(values, read).optional()
     }
 
@@ -134,29 +134,29 @@ impl<'a> Txn<'a> {
         &self,
         sql: &str,
         values: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Vec<T>> {
+        read: impl FnMut(&Row<'_>) -> SqlResult<T>,
+    ) -> SqlResult<Vec<T>> {
         self.statement(sql)?.query_map(values, read)?.collect()
     }
 
     /// The last archive commit of a partition whose coupons were removed here; 0 before the first.
-    fn archive_commit(&self, day: Day) -> rusqlite::Result<u64> {
+    fn archive_commit(&self, day: Day) -> SqlResult<u64> {
         let sql = "SELECT archive_commit FROM partition_plan WHERE expiry_day = ?1";
         let archive_commit: Option<i64> = self.first(sql, [day.0], |row| row.get(0))?;
         Ok(archive_commit.unwrap_or(0).unsigned_abs())
     }
 
-    pub(crate) fn setting(&self, name: &str) -> rusqlite::Result<Option<String>> {
+    pub(crate) fn setting(&self, name: &str) -> SqlResult<Option<String>> {
         self.first("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0))
     }
 
-    pub(crate) fn setting_number(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+    pub(crate) fn setting_number(&self, name: &str) -> SqlResult<Option<u64>> {
         let text = self.setting(name)?;
         text.map(|text| text.parse().map_err(|why| damaged(name, why))).transpose()
     }
 
     /// What was seen, without what is not true in this transaction.
-    fn seen(&self) -> rusqlite::Result<&'a Seen> {
+    fn seen(&self) -> SqlResult<&'a Seen> {
         if !self.is_checked.get() {
             let now = self.setting(TERMS_REVISION)?;
             if *self.seen.revision.borrow() != now {
@@ -169,12 +169,12 @@ impl<'a> Txn<'a> {
     }
 
     /// A number that differs after another process has written.
-    pub(crate) fn commits_of_others(&self) -> rusqlite::Result<u64> {
+    pub(crate) fn commits_of_others(&self) -> SqlResult<u64> {
         self.pragma("data_version")
     }
 
     /// What SQLite says of the file: a number.
-    pub(crate) fn pragma(&self, name: &str) -> rusqlite::Result<u64> {
+    pub(crate) fn pragma(&self, name: &str) -> SqlResult<u64> {
         self.conn.pragma_query_value(None, name, |row| row.get(0)).map(i64::unsigned_abs)
     }
 
@@ -187,8 +187,8 @@ impl<'a> Txn<'a> {
     pub(crate) fn next_number(
         &self,
         batch: i64,
-        first: impl FnOnce() -> rusqlite::Result<i64>,
-    ) -> rusqlite::Result<i64> {
+        first: impl FnOnce() -> SqlResult<i64>,
+    ) -> SqlResult<i64> {
         let known = self.seen.next_numbers.borrow().get(&batch).copied();
         let number = known.map_or_else(first, Ok)?;
         keep(&self.seen.next_numbers, batch, &(number + 1));
@@ -200,7 +200,7 @@ impl<'a> Txn<'a> {
     }
 
     /// Writes the counts and events: before the commit, and before they are read.
-    pub(crate) fn flush(&self) -> rusqlite::Result<()> {
+    pub(crate) fn flush(&self) -> SqlResult<()> {
         self.write_events()?;
         for (campaign, Shift { stock, states, at }) in self.seen.counts.take_shifts() {
             let ([issued, redeemed, void], cold) = (states.all, states.cold);
@@ -223,7 +223,7 @@ impl<'a> Txn<'a> {
     }
 
     /// To be called after coupons of a campaign have left its stock.
-    fn tell_if_sold_out(&self, campaign: i64, at: Millis) -> rusqlite::Result<()> {
+    fn tell_if_sold_out(&self, campaign: i64, at: Millis) -> SqlResult<()> {
         let sql = "SELECT stock - issued - redeemed - void FROM campaign WHERE number = ?1";
         if self.first(sql, [campaign], |row| row.get::<_, i64>(0))? != Some(0) {
             return Ok(());

@@ -5,7 +5,7 @@ use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
 use hot::ClosedPartition;
 use hot::protocol::{closed_until, is_closed};
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::closed_index::{Part, next_part};
 use crate::columns::{parsed, signed};
@@ -22,7 +22,7 @@ struct ClosedRange {
     cancel_days: u16,
 }
 
-fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> rusqlite::Result<Option<ClosedRange>> {
+fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> SqlResult<Option<ClosedRange>> {
     let Some((day, batch)) = next_part(txn, after)? else { return Ok(None) };
     let cancel_days = txn.campaign_at(txn.batch_at(batch)?.campaign)?.terms.cancel_days;
     let until = closed_until(cancel_days, now);
@@ -30,7 +30,7 @@ fn next_range(txn: &Txn<'_>, after: Part, now: Millis) -> rusqlite::Result<Optio
 }
 
 impl ClosedRange {
-    fn count(&self, txn: &Txn<'_>, enough: u64) -> rusqlite::Result<u64> {
+    fn count(&self, txn: &Txn<'_>, enough: u64) -> SqlResult<u64> {
         let counted: i64 = txn.one(
             "SELECT count(*) FROM (SELECT 1 FROM coupon INDEXED BY coupon_closed \
              WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
@@ -43,8 +43,8 @@ impl ClosedRange {
     }
 
     /// Since when the first of them has been closed.
-    fn since(&self, txn: &Txn<'_>) -> rusqlite::Result<Option<Millis>> {
-        let first = |state: &str| -> rusqlite::Result<Option<Millis>> {
+    fn since(&self, txn: &Txn<'_>) -> SqlResult<Option<Millis>> {
+        let first = |state: &str| -> SqlResult<Option<Millis>> {
             let found: Option<i64> = txn.first(
                 "SELECT ended_at FROM coupon INDEXED BY coupon_closed \
                  WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = ?3 \
@@ -59,7 +59,7 @@ impl ClosedRange {
         Ok(first("void")?.into_iter().chain(redeemed).min())
     }
 
-    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> rusqlite::Result<()> {
+    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> SqlResult<()> {
         let left = limit.saturating_sub(codes.len());
         codes.extend(txn.all(
             "SELECT code FROM coupon INDEXED BY coupon_closed \
@@ -79,7 +79,7 @@ pub(super) fn closed_partitions(
     txn: &Txn<'_>,
     now: Millis,
     enough: u64,
-) -> rusqlite::Result<Vec<ClosedPartition>> {
+) -> SqlResult<Vec<ClosedPartition>> {
     let mut partitions: Vec<ClosedPartition> = Vec::new();
     let mut after = (Day(i32::MIN), i64::MIN);
     while let Some(range) = next_range(txn, after, now)? {
@@ -109,7 +109,7 @@ pub(super) fn closed_codes(
     day: Day,
     now: Millis,
     limit: usize,
-) -> rusqlite::Result<Vec<Code>> {
+) -> SqlResult<Vec<Code>> {
     let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
     while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
         after = (range.day, range.batch);
@@ -126,7 +126,7 @@ pub(super) fn coupons_of(
     day: Day,
     codes: &[Code],
     now: Option<Millis>,
-) -> rusqlite::Result<Vec<Coupon>> {
+) -> SqlResult<Vec<Coupon>> {
     let mut coupons = Vec::with_capacity(codes.len());
     for code in codes {
         let Some(located) = row_of(txn, day, code)? else { continue };

@@ -2,7 +2,7 @@
 
 use coupon::time::Day;
 use hot::{Emptying, ListPosition};
-use rusqlite::{Params, params};
+use rusqlite::{Params, Result as SqlResult, params};
 
 use crate::columns::signed;
 use crate::coupons::writing;
@@ -30,7 +30,7 @@ pub(super) fn remove(
     day: Day,
     so_far: &Emptying,
     rows: i64,
-) -> rusqlite::Result<Option<Emptying>> {
+) -> SqlResult<Option<Emptying>> {
     if !txn.is_sealed(day)? {
         return Err(damaged("sealed", "a partition that is not sealed cannot be emptied"));
     }
@@ -51,12 +51,7 @@ pub(super) fn remove(
     Ok((removed > 0).then(|| Emptying { removed: so_far.removed + removed, ..so_far.clone() }))
 }
 
-fn remove_by_batch(
-    txn: &Txn<'_>,
-    day: Day,
-    so_far: &Emptying,
-    rows: i64,
-) -> rusqlite::Result<Emptying> {
+fn remove_by_batch(txn: &Txn<'_>, day: Day, so_far: &Emptying, rows: i64) -> SqlResult<Emptying> {
     let mut after = so_far.clone();
     let from = so_far.after.as_ref().map_or(0, |from| signed(from.tie));
     let (expires_after, until) = expiries(day);
@@ -85,7 +80,7 @@ fn remove_by_batch(
     Ok(after)
 }
 
-fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> rusqlite::Result<u64> {
+fn remove_rows(txn: &Txn<'_>, which: &str, asked: impl Params) -> SqlResult<u64> {
     let removed = writing::delete_where(txn, which, asked)?;
     for (number, state) in &removed {
         txn.count_archived(*number, *state)?;

@@ -3,7 +3,7 @@
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::Day;
-use rusqlite::{Params, params};
+use rusqlite::{Params, Result as SqlResult, params};
 
 use super::{Located, read};
 use crate::columns::signed;
@@ -22,7 +22,7 @@ pub(crate) fn insert(
     coupon: &Coupon,
     said: &Said,
     day: Day,
-) -> rusqlite::Result<i64> {
+) -> SqlResult<i64> {
     let common = common_of(txn, batch, coupon)?;
     let columns = columns(coupon, batch, day);
     let number = next_number(txn, batch, txn.batch_at(batch)?.imported)?;
@@ -47,7 +47,7 @@ pub(crate) fn insert(
 
 /// The number of the next new row of a batch: after every row that there is or that was offered, also if
 /// the last ones are deleted, because stock is looked for there. Reads once a transaction.
-fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i64> {
+fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> SqlResult<i64> {
     txn.next_number(batch, || {
         let sql = "SELECT max(coalesce(max(number), ?1), ?1 + coalesce( \
              (SELECT next_offset FROM batch WHERE number = ?3 AND key_id IS NULL), 0)) + 1 \
@@ -57,7 +57,7 @@ fn next_number(txn: &Txn<'_>, batch: i64, imported: bool) -> rusqlite::Result<i6
     })
 }
 
-pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<()> {
+pub(crate) fn delete(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<()> {
     let which = concat!("number = ", number_of!());
     delete_where(txn, which, params![day.0, code.as_str()]).map(drop)
 }
@@ -68,7 +68,7 @@ pub(crate) fn delete_where(
     txn: &Txn<'_>,
     which: &str,
     asked: impl Params,
-) -> rusqlite::Result<Vec<(i64, i64)>> {
+) -> SqlResult<Vec<(i64, i64)>> {
     let sql = format!("DELETE FROM coupon WHERE {which} RETURNING {}", coupon_columns!());
     // SQLite deletes all rows before it returns the first.
     txn.all(&sql, asked, |row| {
@@ -85,12 +85,7 @@ pub(crate) fn delete_where(
 }
 
 /// Fails if the version of the row is no longer the one that was read.
-pub(crate) fn update(
-    txn: &Txn<'_>,
-    before: &Located,
-    after: &Coupon,
-    day: Day,
-) -> rusqlite::Result<()> {
+pub(crate) fn update(txn: &Txn<'_>, before: &Located, after: &Coupon, day: Day) -> SqlResult<()> {
     let common = common_of(txn, before.here.batch, after)?;
     let columns = columns(after, before.here.batch, day);
     let expires_at = own_expiry(after, &common, day);
@@ -136,7 +131,7 @@ pub(crate) fn update(
 }
 
 /// What the coupons of a batch have in common. The first that gets a row decides it.
-fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> rusqlite::Result<Common> {
+fn common_of(txn: &Txn<'_>, batch: i64, coupon: &Coupon) -> SqlResult<Common> {
     if let Some(common) = txn.batch_at(batch)?.common {
         return Ok(common);
     }

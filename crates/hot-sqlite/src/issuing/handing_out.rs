@@ -4,6 +4,7 @@ use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
 use hot::Applied;
 use hot::protocol::{NewEntry, give};
+use rusqlite::Result as SqlResult;
 
 use crate::changes::{CLOCK_BOUND_MS, Decision, write_decision};
 use crate::claims::{self, Claim};
@@ -73,8 +74,8 @@ impl Plan {
 /// Decides one step and writes it. `None` asks to be called again.
 pub(crate) fn run(
     txn: &Txn<'_>,
-    decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step>,
-) -> rusqlite::Result<Option<Applied>> {
+    decide: impl Fn(&Txn<'_>) -> SqlResult<Step>,
+) -> SqlResult<Option<Applied>> {
     match decide(txn)? {
         Step::Decided(decision, HandedOut { cursor, replaced }) => {
             if let Some(cursor) = cursor {
@@ -107,7 +108,7 @@ pub(super) fn hand_out(
     issue: &Change,
     then: Option<&Change>,
     replaced: Option<Box<Coupon>>,
-) -> rusqlite::Result<Step> {
+) -> SqlResult<Step> {
     let mut offer = Offer::new(supply, campaign, issue.at);
     let (located, cursor) = match offer.next(txn)? {
         Next::Coupon(located, cursor) => (located, cursor),

@@ -7,6 +7,8 @@ use hot::Applied;
 use hot::protocol::{self, SharedAsk};
 
 use super::handing_out::{Plan, Step, hand_out};
+use rusqlite::Result as SqlResult;
+
 use crate::changes::{CLOCK_BOUND_MS, Decision};
 use crate::claims::ClaimRows;
 use crate::stock::Supply;
@@ -17,7 +19,7 @@ pub(crate) fn step(
     supply: &Supply<'_>,
     campaign: &CampaignId,
     change: &Change,
-) -> rusqlite::Result<Step> {
+) -> SqlResult<Step> {
     let Some(ask) = SharedAsk::of(change) else { return Ok(Step::decided(Decision::not_found())) };
     match (plan(txn, campaign, &ask, change)?, &ask.issue) {
         (Plan::HandOut(campaign, claim, _), Some(issue)) => {
@@ -33,19 +35,14 @@ pub(crate) fn without_writing(
     txn: &Txn<'_>,
     campaign: &CampaignId,
     change: &Change,
-) -> rusqlite::Result<Option<Applied>> {
+) -> SqlResult<Option<Applied>> {
     match SharedAsk::of(change) {
         Some(ask) => Ok(plan(txn, campaign, &ask, change)?.without_writing()),
         None => Ok(Some(Decision::not_found().applied)),
     }
 }
 
-fn plan(
-    txn: &Txn<'_>,
-    campaign: &CampaignId,
-    ask: &SharedAsk,
-    change: &Change,
-) -> rusqlite::Result<Plan> {
+fn plan(txn: &Txn<'_>, campaign: &CampaignId, ask: &SharedAsk, change: &Change) -> SqlResult<Plan> {
     let Some(campaign) = txn.campaign(campaign)? else {
         return Ok(Plan::decided(Decision::not_found()));
     };

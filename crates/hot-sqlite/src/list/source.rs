@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use coupon::ids::{CampaignId, UserId};
 use coupon::time::Millis;
 use hot::{ListOrder, ListQuery, ListScope};
-use rusqlite::types::Value;
+use rusqlite::{Result as SqlResult, types::Value};
 use rusqlite::{Row, params};
 
 use crate::columns::signed;
@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// What it has first. It stays there.
-    fn first(&mut self, txn: &Txn<'_>, query: &ListQuery) -> rusqlite::Result<Option<Next>> {
+    fn first(&mut self, txn: &Txn<'_>, query: &ListQuery) -> SqlResult<Option<Next>> {
         if let (true, Some(after)) = (self.found.is_empty(), self.after) {
             let found = match self.of {
                 Of::Batch { number, expires_at } => {
@@ -95,7 +95,7 @@ impl Source {
 }
 
 impl<'a> Sources<'a> {
-    pub(super) fn of(txn: &Txn<'_>, query: &'a ListQuery) -> rusqlite::Result<Sources<'a>> {
+    pub(super) fn of(txn: &Txn<'_>, query: &'a ListQuery) -> SqlResult<Sources<'a>> {
         let before_all = match query.order {
             ListOrder::Soonest => (Millis(i64::MIN), i64::MIN),
             ListOrder::Latest => (Millis(i64::MAX), i64::MAX),
@@ -124,7 +124,7 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
-    pub(super) fn next(&mut self, txn: &Txn<'_>) -> rusqlite::Result<Option<Next>> {
+    pub(super) fn next(&mut self, txn: &Txn<'_>) -> SqlResult<Option<Next>> {
         let (query, order) = (self.query, self.query.order);
         let mut first = match &mut self.usual {
             Some(usual) => usual.first(txn, query)?.map(|next| (next, None)),
@@ -172,7 +172,7 @@ impl<'a> Sources<'a> {
         self.batches = batches.into();
     }
 
-    fn next_batch(&mut self, txn: &Txn<'_>, after: Key) -> rusqlite::Result<()> {
+    fn next_batch(&mut self, txn: &Txn<'_>, after: Key) -> SqlResult<()> {
         if self.batches.is_empty() && self.more_batches {
             let batches = batches_of_all(txn, self.query, after)?;
             self.more_batches = batches.len() == BATCHES_AHEAD;
@@ -207,7 +207,7 @@ fn rows_of_batch(
     batch: i64,
     expires_at: Millis,
     (after_expiry, after): Key,
-) -> rusqlite::Result<Vec<Next>> {
+) -> SqlResult<Vec<Next>> {
     let numbers = numbers_of(batch);
     let (mut from, mut until) = (*numbers.start(), *numbers.end());
     if after_expiry == expires_at {
@@ -240,7 +240,7 @@ fn rows_of_own_expiry(
     query: &ListQuery,
     batch: Option<i64>,
     (expires_at, number): Key,
-) -> rusqlite::Result<Vec<Next>> {
+) -> SqlResult<Vec<Next>> {
     let (which, value): (_, Value) = match (&query.scope, batch) {
         (_, Some(batch)) => ("coupon_by_batch_expiry WHERE batch = ? AND", batch.into()),
         (ListScope::Holder(user), None) => {
@@ -274,7 +274,7 @@ fn rows_of_own_expiry(
 }
 
 /// The batches of the coupons that a user holds and that expire with their batch.
-fn batches_of_holder(txn: &Txn<'_>, user: &UserId) -> rusqlite::Result<Vec<(Millis, i64)>> {
+fn batches_of_holder(txn: &Txn<'_>, user: &UserId) -> SqlResult<Vec<(Millis, i64)>> {
     let (mut batches, mut after) = (Vec::new(), i64::MIN);
     let sql = "SELECT number FROM coupon INDEXED BY coupon_by_holder \
                WHERE holder = ?1 AND expires_at IS NULL AND number > ?2 ORDER BY number LIMIT 1";
@@ -289,7 +289,7 @@ fn batches_of_holder(txn: &Txn<'_>, user: &UserId) -> rusqlite::Result<Vec<(Mill
 }
 
 /// The batches of a campaign that have rows.
-fn batches_of_campaign(txn: &Txn<'_>, id: &CampaignId) -> rusqlite::Result<Vec<(Millis, i64)>> {
+fn batches_of_campaign(txn: &Txn<'_>, id: &CampaignId) -> SqlResult<Vec<(Millis, i64)>> {
     let Some(campaign) = txn.campaign(id)? else { return Ok(Vec::new()) };
     let sql = "SELECT expires_at, number FROM batch \
                WHERE campaign = ?1 AND expires_at IS NOT NULL";
@@ -301,7 +301,7 @@ fn batches_of_all(
     txn: &Txn<'_>,
     query: &ListQuery,
     (expires_at, number): Key,
-) -> rusqlite::Result<Vec<(Millis, i64)>> {
+) -> SqlResult<Vec<(Millis, i64)>> {
     let (span, batch) = (&query.filter.expires, batch_of(number));
     let (position, from) = match query.order {
         ListOrder::Soonest => (">=", span.from.filter(|from| *from > expires_at)),

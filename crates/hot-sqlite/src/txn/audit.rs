@@ -4,7 +4,7 @@
 use coupon::ids::Actor;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, Audited};
-use rusqlite::{Row, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use super::Txn;
 use crate::columns::parsed;
@@ -21,7 +21,7 @@ macro_rules! select_audit {
 }
 pub(crate) use select_audit;
 
-pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
+pub(crate) fn entry(row: &Row<'_>) -> SqlResult<Audited> {
     let number: i64 = row.get(0)?;
     let kind = AuditKind::named(row.get_ref(3)?.as_str()?);
     let changes = serde_json::from_str(row.get_ref(7)?.as_str()?);
@@ -43,7 +43,7 @@ pub(crate) fn entry(row: &Row<'_>) -> rusqlite::Result<Audited> {
 }
 
 impl Txn<'_> {
-    pub(crate) fn audit(&self, act: &Act, event: &AuditEvent) -> rusqlite::Result<()> {
+    pub(crate) fn audit(&self, act: &Act, event: &AuditEvent) -> SqlResult<()> {
         let changes = serde_json::to_string(&event.changes);
         let changes = changes.map_err(|why| damaged("audit.changes", why))?;
         let campaign = event.campaign.as_ref().map(|id| id.as_str());

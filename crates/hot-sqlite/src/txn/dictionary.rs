@@ -4,6 +4,8 @@ use coupon::ids::{Actor, OperationId};
 
 use super::Txn;
 use super::seen::{keep, known};
+use rusqlite::Result as SqlResult;
+
 use crate::failure::damaged;
 use crate::record::Dictionary;
 
@@ -15,7 +17,7 @@ const ACTORS_MAX: i64 = 4_096;
 const OPERATIONS_MAX: i64 = 65_536;
 
 impl Dictionary for Txn<'_> {
-    fn number_of_actor(&self, name: &str) -> rusqlite::Result<Option<u64>> {
+    fn number_of_actor(&self, name: &str) -> SqlResult<Option<u64>> {
         let known = self.seen.actor_numbers.borrow().get(name).copied();
         if known.is_some() {
             return Ok(known);
@@ -37,7 +39,7 @@ impl Dictionary for Txn<'_> {
         Ok(number)
     }
 
-    fn actor(&self, number: u64) -> rusqlite::Result<Actor> {
+    fn actor(&self, number: u64) -> SqlResult<Actor> {
         known(&self.seen.actors, number, || {
             let sql = "SELECT name FROM actor WHERE number = ?1";
             let name: Option<String> = self.first(sql, [number as i64], |row| row.get(0))?;
@@ -50,7 +52,7 @@ impl Dictionary for Txn<'_> {
         self.seen.operation_numbers.borrow().get(&operation).copied()
     }
 
-    fn operation(&self, number: u64) -> rusqlite::Result<OperationId> {
+    fn operation(&self, number: u64) -> SqlResult<OperationId> {
         if let Some(operation) = self.seen.operations.borrow().get(&number) {
             return Ok(*operation);
         }
@@ -65,7 +67,7 @@ impl Dictionary for Txn<'_> {
 
 impl Txn<'_> {
     /// Gives an operation a number, because many rows will have it.
-    pub(crate) fn enter_operation(&self, operation: OperationId) -> rusqlite::Result<()> {
+    pub(crate) fn enter_operation(&self, operation: OperationId) -> SqlResult<()> {
         if self.number_of_operation(operation).is_some() {
             return Ok(());
         }

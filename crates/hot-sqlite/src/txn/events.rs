@@ -7,8 +7,8 @@ use coupon::coupon::Coupon;
 use coupon::ids::Actor;
 use coupon::time::Millis;
 use hot::feed::{CouponEventKind, steps};
-use rusqlite::params;
 use rusqlite::types::Value;
+use rusqlite::{Result as SqlResult, params};
 
 use super::Txn;
 use super::told::{Row, Told};
@@ -45,7 +45,7 @@ impl Txn<'_> {
     }
 
     /// Tells of a row of the table `audit`, behind what was told before.
-    pub(super) fn tell_of_audit(&self, number: i64, at: Millis) -> rusqlite::Result<()> {
+    pub(super) fn tell_of_audit(&self, number: i64, at: Millis) -> SqlResult<()> {
         if self.seen.told.is_none() {
             return Ok(());
         }
@@ -55,7 +55,7 @@ impl Txn<'_> {
     }
 
     /// Writes what was told, and begins again from nothing.
-    pub(super) fn write_events(&self) -> rusqlite::Result<()> {
+    pub(super) fn write_events(&self) -> SqlResult<()> {
         let rows = self.seen.told.as_ref().map(Told::take).unwrap_or_default();
         if rows.is_empty() {
             return Ok(());

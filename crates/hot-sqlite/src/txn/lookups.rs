@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::time::{Day, Millis};
 use router::Owner;
-use rusqlite::{Row, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use super::Txn;
 use super::seen::{keep, known};
@@ -14,7 +14,7 @@ use crate::failure::damaged;
 use crate::rows::{self, BatchHere, CampaignHere};
 
 impl Txn<'_> {
-    pub(crate) fn campaign(&self, id: &CampaignId) -> rusqlite::Result<Option<CampaignHere>> {
+    pub(crate) fn campaign(&self, id: &CampaignId) -> SqlResult<Option<CampaignHere>> {
         let known = self.seen.numbers.borrow().get(id).copied();
         if let Some(number) = known {
             return self.campaign_at(number).map(Some);
@@ -26,7 +26,7 @@ impl Txn<'_> {
         self.campaign_at(number).map(Some)
     }
 
-    pub(crate) fn campaign_at(&self, number: i64) -> rusqlite::Result<CampaignHere> {
+    pub(crate) fn campaign_at(&self, number: i64) -> SqlResult<CampaignHere> {
         known(&self.seen()?.campaigns, number, || {
             let sql = rows::select_campaign!(" FROM campaign WHERE number = ?1");
             let terms = self.statement(sql)?.query_row([number], rows::campaign)?;
@@ -34,7 +34,7 @@ impl Txn<'_> {
         })
     }
 
-    pub(crate) fn batch_at(&self, number: i64) -> rusqlite::Result<BatchHere> {
+    pub(crate) fn batch_at(&self, number: i64) -> SqlResult<BatchHere> {
         let sql = "SELECT batch_id, campaign, paused, created_at, valid_from, expires_at, made_at, \
                    key_id FROM batch WHERE number = ?1";
         known(&self.seen()?.batches, number, || {
@@ -43,13 +43,13 @@ impl Txn<'_> {
     }
 
     /// Counts the coupon of a row as archived: the row is deleted in this transaction.
-    pub(crate) fn count_archived(&self, number: i64, state: i64) -> rusqlite::Result<()> {
+    pub(crate) fn count_archived(&self, number: i64, state: i64) -> SqlResult<()> {
         let campaign = self.batch_at(rows::batch_of(number))?.campaign;
         self.counts().archive(campaign, rows::state_name(state));
         Ok(())
     }
 
-    pub(crate) fn owner_at(&self, batch: i64) -> rusqlite::Result<Owner> {
+    pub(crate) fn owner_at(&self, batch: i64) -> SqlResult<Owner> {
         let sql = "SELECT campaign.campaign_id, batch.batch_id FROM batch \
                    JOIN campaign ON campaign.number = batch.campaign WHERE batch.number = ?1";
         let owner = |row: &Row<'_>| Ok(Owner { campaign: parsed(row, 0)?, batch: parsed(row, 1)? });
@@ -58,7 +58,7 @@ impl Txn<'_> {
     }
 
     /// The day on which a batch expires that has a coupon with a row. It never changes.
-    pub(crate) fn expiry_day_of_batch(&self, number: i64) -> rusqlite::Result<Day> {
+    pub(crate) fn expiry_day_of_batch(&self, number: i64) -> SqlResult<Day> {
         known(&self.seen.days, number, || {
             let sql = "SELECT expires_at FROM batch WHERE number = ?1 AND expires_at IS NOT NULL";
             let expires_at = self.first(sql, [number], |row| row.get(0))?;
@@ -72,7 +72,7 @@ impl Txn<'_> {
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
-    ) -> rusqlite::Result<Option<(CampaignHere, i64)>> {
+    ) -> SqlResult<Option<(CampaignHere, i64)>> {
         let Some(campaign) = self.campaign(campaign)? else { return Ok(None) };
         let sql = "SELECT number FROM batch WHERE campaign = ?1 AND batch_id = ?2";
         let asked = params![campaign.number, batch.as_str()];
@@ -80,7 +80,7 @@ impl Txn<'_> {
         Ok(number.map(|number| (campaign, number)))
     }
 
-    pub(crate) fn is_sealed(&self, day: Day) -> rusqlite::Result<bool> {
+    pub(crate) fn is_sealed(&self, day: Day) -> SqlResult<bool> {
         let sql = "SELECT sealed FROM partition_plan WHERE expiry_day = ?1";
         known(&self.seen()?.sealed, day, || {
             Ok(self.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))

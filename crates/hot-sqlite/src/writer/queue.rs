@@ -13,6 +13,8 @@ use hot::HotError;
 use tokio::sync::oneshot;
 
 use super::health::Health;
+use rusqlite::Result as SqlResult;
+
 use crate::txn::Txn;
 
 /// Longest wait for a group to fill. Measured: longer gains nothing, shorter splits groups.
@@ -29,7 +31,7 @@ const ABANDONED: u8 = 2;
 pub(super) trait Job: Send {
     /// Whether the caller still waits. If so, the writer must answer it from now on.
     fn take(&self) -> bool;
-    fn run(&mut self, txn: &Txn<'_>) -> rusqlite::Result<()>;
+    fn run(&mut self, txn: &Txn<'_>) -> SqlResult<()>;
     fn answer(self: Box<Self>, ended: Result<(), HotError>);
 }
 
@@ -70,7 +72,7 @@ impl<T, F> Task<T, F> {
 impl<T, F> Job for Task<T, F>
 where
     T: Send,
-    F: FnMut(&Txn<'_>) -> rusqlite::Result<T> + Send,
+    F: FnMut(&Txn<'_>) -> SqlResult<T> + Send,
 {
     fn take(&self) -> bool {
         let claim =
@@ -78,7 +80,7 @@ where
         claim.is_ok()
     }
 
-    fn run(&mut self, txn: &Txn<'_>) -> rusqlite::Result<()> {
+    fn run(&mut self, txn: &Txn<'_>) -> SqlResult<()> {
         self.result = Some((self.body)(txn)?);
         Ok(())
     }
