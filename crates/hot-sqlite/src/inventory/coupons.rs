@@ -7,7 +7,7 @@ use coupon::minted::CodeKey;
 use coupon::time::{Day, Millis};
 use hot::inventory::{RowIs, RowItem};
 use router::home;
-use rusqlite::{Row, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::coupons::read;
 use crate::day_order::{Found, OfCode, expiries, imported_rows};
@@ -16,7 +16,7 @@ use crate::rows::CouponRow;
 use crate::txn::Txn;
 use crate::{directory, partitions, rows};
 
-pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> rusqlite::Result<Option<Day>> {
+pub(super) fn next_partition(txn: &Txn<'_>, from: Day) -> SqlResult<Option<Day>> {
     let mut first: Option<Day> = None;
     for sql in [
         "SELECT min(expiry_day) FROM partition_plan WHERE expiry_day >= ?1",
@@ -46,14 +46,14 @@ pub(super) const ROWS: &str = rows::select_coupon!(
 );
 
 /// From [`ROWS`].
-pub(super) fn row_item(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<RowItem> {
+pub(super) fn row_item(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<RowItem> {
     let code: String = row.get(2)?;
     Ok(RowItem { day: Day(row.get(1)?), is: is_of(txn, row).written_as(&code), code, astray: None })
 }
 
 /// Leaves out rows that are gone by now. Reads in the order of the table, so that it reads each
 /// page once.
-pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> rusqlite::Result<Vec<RowItem>> {
+pub(super) fn rows_of(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec<RowItem>> {
     let mut order: Vec<(i64, usize)> = Vec::new();
     let mut all: Vec<Option<RowItem>> = Vec::with_capacity(page.len());
     for (at, (code, found)) in page.iter().enumerate() {
@@ -119,7 +119,7 @@ pub(super) fn rows_at(
     txn: &Txn<'_>,
     keys: &[CodeKey],
     spots: &[(Day, Code)],
-) -> rusqlite::Result<Vec<Vec<RowItem>>> {
+) -> SqlResult<Vec<Vec<RowItem>>> {
     let mut all = Vec::with_capacity(spots.len());
     // Imported codes that the directory has lost: their rows are still there.
     let mut lost: BTreeMap<Day, HashMap<&str, usize>> = BTreeMap::new();
@@ -140,7 +140,7 @@ pub(super) fn rows_at(
     Ok(all)
 }
 
-fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> rusqlite::Result<Vec<RowItem>> {
+fn rows_under(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<Vec<RowItem>> {
     let sql = concat!("SELECT ", rows::number_of!());
     let number: Option<i64> = txn.one(sql, params![day.0, code.as_str()])?;
     let marker = partitions::archived_marker(txn, day, code)?;

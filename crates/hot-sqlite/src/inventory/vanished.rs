@@ -1,12 +1,12 @@
 //! Whether what was copied is still in the source.
 
 use hot::inventory::Vanishing;
-use rusqlite::params;
+use rusqlite::{Result as SqlResult, params};
 
 use crate::columns::signed;
 use crate::txn::Txn;
 
-pub(super) fn has(txn: &Txn<'_>, item: &Vanishing) -> rusqlite::Result<bool> {
+pub(super) fn has(txn: &Txn<'_>, item: &Vanishing) -> SqlResult<bool> {
     match item {
         Vanishing::Account { account, .. } => {
             let (login, user) = (account.login_id.as_str(), account.user_id.as_str());
