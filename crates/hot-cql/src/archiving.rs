@@ -15,17 +15,21 @@ use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::time::{Day, Millis};
+use futures::future::join_all;
 use hot::protocol::SERIAL_GAP;
 use hot::settings::{COLD_BEGUN, COLD_COMMITTED, SERIAL_FLOOR};
 use hot::{
-    ClosedPartition, ColdMark, Emptying, HotError, PartitionPlan, Partitions, Reconciled, Residue,
+    ClosedPartition, ColdMark, Emptying, HotError, ListPosition, PartitionPlan, Partitions,
+    Reconciled, Residue,
 };
 
 use crate::CqlHot;
+use crate::coupons::BUCKETS_OF_A_READ;
 use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
 use crate::values::{date, instant, signed};
 use cql_session::{Result, StatementProfile, bounded_join};
+use removing::WITH_ROWS_MAX;
 pub(crate) use residue::{Listed, Merges};
 
 const PARTITIONS_AT_ONCE: usize = 4;
@@ -125,8 +129,42 @@ impl Partitions for CqlHot {
     }
 
     async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
-        self.store.clock_is_right()?;
-        self.store.remove_some(day, &so_far).await
+        let store = &self.store;
+        store.clock_is_right()?;
+        let plan = store.plan(StatementProfile::Read, day).await?;
+        let Some(plan) = plan.filter(|plan| plan.is_sealed()) else {
+            return Err(HotError::Damaged(
+                "a partition that is not sealed was to be emptied".into(),
+            ));
+        };
+        *store.merge.lock().await = None;
+        let buckets = 1_u64 << plan.bits();
+        let first = so_far.after.as_ref().map_or(0, |after| after.tie);
+        if first >= buckets {
+            return Ok(None);
+        }
+        let end = (first + BUCKETS_OF_A_READ as u64).min(buckets);
+        let some: Vec<i32> =
+            (first..end).map(|bucket| i32::try_from(bucket).unwrap_or(i32::MAX)).collect();
+        let mut sealed = store.sealed_buckets(day, &some).await?;
+        let mut with_rows = sealed.iter().enumerate().filter(|(_, it)| it.has_rows);
+        let one_too_many = with_rows.nth(WITH_ROWS_MAX).map(|(at, _)| at);
+        sealed.truncate(one_too_many.unwrap_or(sealed.len()));
+        let end = first + sealed.len() as u64;
+        let (full, empty): (Vec<_>, Vec<_>) = sealed.into_iter().partition(|it| it.has_rows);
+        // An imported row has a write time long ago, so one that a frozen process writes later into
+        // an empty bucket stays deleted.
+        let deletes = empty.iter().map(|it| store.remove_rows(day, it, "", None));
+        bounded_join(AT_ONCE, deletes).await?;
+        // All of them end, also after an error: one that is given up after its delete would leave
+        // its index rows and counts.
+        let removed = join_all(full.iter().map(|it| store.remove_bucket(day, it))).await;
+        let removed: u64 = removed.into_iter().sum::<Result<u64>>()?;
+        Ok(Some(Emptying {
+            removed: so_far.removed + removed,
+            after: Some(ListPosition { expires_at: day.end(), tie: end }),
+            walked: false,
+        }))
     }
 
     async fn finish_archive_commit(
@@ -225,7 +263,7 @@ impl Partitions for CqlHot {
     }
 }
 
-fn partition_plan(plan: &PlanRow) -> PartitionPlan {
+pub(crate) fn partition_plan(plan: &PlanRow) -> PartitionPlan {
     PartitionPlan {
         day: plan.day(),
         seal_after: plan.seal_after(),

@@ -12,6 +12,7 @@ use router::{Address, Found};
 
 use crate::claims::{ClaimSlot, Need};
 use crate::coupons::{Here, Located, Written, begun};
+use crate::untouched::{SCANNED_MIN, in_a_row};
 use crate::{CqlHot, Store};
 use cql_session::{Attempts, Resolutions, Result};
 
@@ -24,7 +25,16 @@ impl Coupons for CqlHot {
     }
 
     async fn untouched(&self, run: MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
-        self.store.untouched_ones(run, codes).await
+        let keys = self.store.keys.current();
+        let key = keys.iter().find(|key| key.id() == run.key);
+        if let Some(key) = key
+            && codes.len() >= SCANNED_MIN
+            && let Some(serials) = in_a_row(key, &codes)
+            && let Some(touched) = self.store.scanned(key, &run, serials.clone()).await?
+        {
+            return Ok(serials.map(|serial| !touched.contains(&serial)).collect());
+        }
+        self.store.looked_up(&run, codes).await
     }
 
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {

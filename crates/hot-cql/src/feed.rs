@@ -15,13 +15,9 @@ mod writing;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use coupon::code::Code;
-use hot::HotError;
-use hot::feed::{Feed, FeedRead, FeedStart};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::Store;
 use cql_session::FeedMarks;
 pub(crate) use writing::{MadeValue, News, made_by};
 
@@ -76,13 +72,4 @@ impl FeedState {
 
 fn slot_of(now_ms: i64) -> i64 {
     now_ms.div_euclid(SLOT_MS)
-}
-
-#[async_trait]
-impl Feed for Store {
-    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead, HotError> {
-        let none = || HotError::Damaged("the store keeps no events".into());
-        let feed = self.feed.as_ref().ok_or_else(none)?;
-        self.events_of_feed(feed, from, limit).await
-    }
 }

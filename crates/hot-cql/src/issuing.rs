@@ -6,7 +6,7 @@ mod shared;
 use coupon::apply::Change;
 use coupon::ids::{CampaignId, UserId};
 use coupon::refusal::Refusal;
-use hot::protocol::{IssueAsk, IssueFacts, IssueRead, IssueStep, give};
+use hot::protocol::{ClaimIntent, IssueAsk, IssueFacts, IssueRead, IssueStep, give};
 use hot::{Applied, HotError, protocol};
 
 use crate::Store;
@@ -63,7 +63,10 @@ impl Store {
                     self.carry_out(*decision, change.operation, &mut attempts).await?
                 }
                 NextStep::Name(located, entry) => {
-                    let ended = attempts.looked(self.name_in_claim(&entry, &located).await)?;
+                    let (campaign, coupon) = (&located.here.campaign, &located.coupon);
+                    let (day, intent) = (located.day, ClaimIntent::past(coupon));
+                    let named = self.enter_claim(campaign, &entry, day, coupon, intent).await;
+                    let ended = attempts.looked(named)?;
                     (ended == Written::Done).then(|| Decision::replayed(&located).applied)
                 }
                 NextStep::HandOut => {

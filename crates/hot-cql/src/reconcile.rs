@@ -1,13 +1,12 @@
 //! After a restore: replaces each coupon that cold has in a newer version by that version.
 
 mod archived_marker;
-mod directory;
 
 use coupon::coupon::{Coupon, State};
-use coupon::ids::{IssueRef, UserId};
+use coupon::ids::{IssueRef, OperationId, UserId};
 use coupon::time::Day;
-use hot::Reconciled;
-use hot::protocol::{ANY_ISSUE, StoredFacts, is_known, replaced};
+use hot::protocol::{ANY_ISSUE, StoredFacts, imported_state_of, is_known, replaced};
+use hot::{ImportLine, Reconciled};
 use router::home;
 
 use crate::Store;
@@ -33,7 +32,12 @@ impl Store {
             }
         }
         let Some((campaign, _)) = self.batch_of(&genesis.campaign, &genesis.batch).await? else {
-            self.stranger(code).await?;
+            if home(&self.keys.current(), code).is_none() {
+                // No call finds it, and no import takes it as new.
+                let cql = "INSERT INTO directory (code, kind) VALUES (?, 'gone') IF NOT EXISTS";
+                let values = (code.as_str(),);
+                self.session.change(StatementProfile::Change, cql, values).await?.known()?;
+            }
             return Ok(Reconciled { strangers: 1, ..Reconciled::default() });
         };
         self.take_its_place(day, coupon, &campaign).await?;
@@ -61,7 +65,7 @@ impl Store {
             before = before.or(found);
         }
         if home != Some(day) {
-            self.enter_in_directory(coupon, campaign, day, home.is_none()).await?;
+            self.enter_in_directory(coupon, day, home.is_none()).await?;
         }
         self.reconcile_claim(day, coupon, campaign).await?;
         let before = self.put_archived_marker(day, coupon, day).await?.or(before);
@@ -95,5 +99,33 @@ impl Store {
             return Ok(());
         }
         self.claim_for_holder(campaign, day, coupon, coupon.issue_ref()).await
+    }
+
+    async fn enter_in_directory(&self, coupon: &Coupon, day: Day, foreign: bool) -> Result<()> {
+        let (genesis, event) = (coupon.genesis(), coupon.events().first());
+        let mut attempts = self.attempts("the directory entry of an archived coupon");
+        loop {
+            let present = attempts.looked(self.directory_day(coupon.code()).await)?;
+            if present == Some(day) {
+                return Ok(());
+            }
+            let profile = attempts.profile();
+            let cas = match (present, foreign) {
+                (None, true) => {
+                    let line = ImportLine {
+                        code: coupon.code().clone(),
+                        valid_from: genesis.valid_from,
+                        expires_at: genesis.expires_at,
+                        imported_state: imported_state_of(coupon),
+                    };
+                    let owner = (&genesis.campaign, &genesis.batch);
+                    let operation = event.map_or(OperationId(0), |event| event.operation);
+                    let arrived = (genesis.created_at, event.map(|it| &it.actor), operation);
+                    self.insert_entry(profile, &line, owner, arrived, day).await
+                }
+                (present, _) => self.redirect(profile, coupon, present, day).await,
+            };
+            attempts.wrote(cas).await?;
+        }
     }
 }

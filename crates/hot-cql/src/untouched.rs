@@ -28,7 +28,7 @@ const STATEMENTS_AT_ONCE: usize = 8;
 const CODES_AT_ONCE: usize = 64;
 
 /// Fewer codes than this are looked up one by one.
-const SCANNED_MIN: usize = 64;
+pub(super) const SCANNED_MIN: usize = 64;
 
 /// Serials that the first scan of a list covers, ...
 const AHEAD_FIRST: u64 = 1 << 16;
@@ -84,26 +84,8 @@ impl Ahead {
 }
 
 impl Store {
-    /// For each of `codes`, all of one run, whether it is untouched.
-    pub(super) async fn untouched_ones(
-        &self,
-        run: MintedRun,
-        codes: Vec<Code>,
-    ) -> Result<Vec<bool>> {
-        let keys = self.keys.current();
-        let key = keys.iter().find(|key| key.id() == run.key);
-        if let Some(key) = key
-            && codes.len() >= SCANNED_MIN
-            && let Some(serials) = in_a_row(key, &codes)
-            && let Some(touched) = self.scanned(key, &run, serials.clone()).await?
-        {
-            return Ok(serials.map(|serial| !touched.contains(&serial)).collect());
-        }
-        self.looked_up(&run, codes).await
-    }
-
     /// The touched ones of these serials, from a scan; `None` if a scan does not pay.
-    async fn scanned(
+    pub(super) async fn scanned(
         &self,
         key: &CodeKey,
         run: &MintedRun,
@@ -189,7 +171,7 @@ impl Store {
     }
 
     /// One read for each code, and in a partition that is closing as many as it takes.
-    async fn looked_up(&self, run: &MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
+    pub(super) async fn looked_up(&self, run: &MintedRun, codes: Vec<Code>) -> Result<Vec<bool>> {
         let rows = codes.iter().map(|code| async move {
             let Some(bucket) = self.bucket(run.day, code).await? else { return Ok(false) };
             Ok(self.row_of(StatementProfile::Read, run.day, bucket, code).await?.is_some())
@@ -219,7 +201,7 @@ impl Store {
 }
 
 /// The serials of `codes`, if each is one more than the one before it.
-fn in_a_row(key: &CodeKey, codes: &[Code]) -> Option<Range<u64>> {
+pub(super) fn in_a_row(key: &CodeKey, codes: &[Code]) -> Option<Range<u64>> {
     let first = key.open(codes.first()?)?.serial;
     let is_next = |(at, code): (usize, &Code)| {
         key.open(code).is_some_and(|minted| minted.serial == first + at as u64)

@@ -2,7 +2,6 @@
 
 mod closed;
 mod removal;
-mod residue;
 
 use std::sync::atomic::Ordering;
 
@@ -16,8 +15,10 @@ use hot::{ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconc
 use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::{signed, unsigned};
-use crate::coupons::writing;
-use crate::rows::number_of;
+use crate::coupons::{row_at, writing};
+use crate::day_order::{Found, OfCode, count_imported};
+use crate::failure::damaged;
+use crate::rows::{is_minted, number_of};
 use crate::txn::Txn;
 use crate::{Result, SqliteHot, partitions, reconcile, settings};
 
@@ -61,7 +62,17 @@ impl Partitions for SqliteHot {
     }
 
     async fn count(&self, day: Day) -> Result<u64> {
-        self.readers.run(move |txn| residue::count(txn, day)).await
+        let count = move |txn: &Txn<'_>| {
+            let count = |sql: &str| txn.one(sql, [day.0]).map(i64::unsigned_abs);
+            let minted = count(concat!(
+                "SELECT count(*) FROM coupon INDEXED BY coupon_by_code WHERE ",
+                is_minted!(),
+                " AND expiry_day = ?1"
+            ))?;
+            let markers = count("SELECT count(*) FROM archived_marker WHERE expiry_day = ?1")?;
+            Ok(minted + count_imported(txn, day)? + markers)
+        };
+        self.readers.run(count).await
     }
 
     async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
@@ -100,7 +111,7 @@ impl Partitions for SqliteHot {
 
     async fn residue(&self, day: Day, after: Option<Code>, limit: usize) -> Result<Vec<Residue>> {
         let after = after.as_ref().map_or("", Code::as_str);
-        self.by_code(day, after, limit, residue::residue).await
+        self.by_code(day, after, limit, residue).await
     }
 
     async fn remove_residue(&self, day: Day, so_far: Emptying) -> Result<Option<Emptying>> {
@@ -229,4 +240,28 @@ fn evict(txn: &Txn<'_>, day: Day, copied: &[(Code, u64)]) -> SqlResult<u64> {
 fn cold_mark(txn: &Txn<'_>) -> SqlResult<ColdMark> {
     let (begun, committed) = (txn.setting_number(COLD_BEGUN)?, txn.setting_number(COLD_COMMITTED)?);
     Ok(ColdMark { begun, committed })
+}
+
+/// Reads rows in the order of the table, where codes are random, so that it reads each page once.
+fn residue(txn: &Txn<'_>, day: Day, page: &[OfCode]) -> SqlResult<Vec<Residue>> {
+    let mut all: Vec<Option<Residue>> = page.iter().map(|_| None).collect();
+    let mut order: Vec<(i64, usize)> = Vec::new();
+    for (at, (code, found)) in page.iter().enumerate() {
+        match *found {
+            Found::Row(number) | Found::Collected(number) => order.push((number, at)),
+            Found::ArchivedMarker(version) => {
+                let code = code.parse().map_err(|why| damaged("code", why))?;
+                all[at] = Some(Residue::ArchivedMarker { code, version });
+            }
+        }
+    }
+    order.sort_unstable();
+    for (number, at) in order {
+        // A damaged row must not become final.
+        let located = row_at(txn, number)?.filter(|it| it.day == day);
+        let is_same = |coupon: &Coupon| coupon.code().as_str() == page[at].0;
+        let coupon = located.map(|located| located.coupon).filter(is_same);
+        all[at] = coupon.map(|coupon| Residue::Coupon(Box::new(coupon)));
+    }
+    Ok(all.into_iter().flatten().collect())
 }

@@ -8,7 +8,7 @@ use coupon::minted::KeyId;
 use coupon::refusal::Refusal;
 use coupon::time::Millis;
 use hot::audit::{Act, AuditEvent};
-use hot::protocol::{batch_before, may_mint};
+use hot::protocol::{batch_before, may_mint, serials_after};
 use hot::{Batches, MintOrder, Named};
 use rusqlite::{Result as SqlResult, params};
 
@@ -133,8 +133,15 @@ pub(crate) fn reserve(
     if partitions::enter(txn, day, campaign)?.is_err() {
         return Ok(Err(Refusal::ExpiryDayClosed));
     }
-    let first = partitions::take_serials(txn, day, order.count)?;
-    Ok(first.map(|first| MintedRun { key: order.key, day, first, count: order.count }))
+    let sql = "SELECT next_serial FROM partition_plan WHERE expiry_day = ?1";
+    let first = txn.one::<i64>(sql, [day.0])?.unsigned_abs();
+    let next = match serials_after(first, order.count) {
+        Ok(next) => next,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let sql = "UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1";
+    txn.run(sql, params![day.0, signed(next)])?;
+    Ok(Ok(MintedRun { key: order.key, day, first, count: order.count }))
 }
 
 /// Makes the row of a batch. The serials of its run are stock of the campaign.

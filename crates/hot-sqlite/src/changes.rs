@@ -38,7 +38,7 @@ pub(crate) fn decide(txn: &Txn<'_>, address: &Address, change: &Change) -> SqlRe
     let claim = match accepted.claimant() {
         Some(user) if !is_closing => {
             let rows = ClaimRows::read(txn, &accepted.before().here.campaign, user)?;
-            Some(rows.count(txn, user, None, change.at)?)
+            Some(rows.count(txn, user, None, false, change.at)?)
         }
         Some(_) | None => None,
     };

@@ -75,7 +75,12 @@ impl ClaimRows {
         let row = match self.rows.iter().rfind(|row| row.reference.as_ref() == Some(reference)) {
             Some(row) => Some(row),
             None if self.overflows() => {
-                older = older_entry(txn, self.campaign, user, reference)?;
+                older = txn.first(
+                    "SELECT expiry_day, code, ref, issue FROM claim \
+                     WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
+                    params![self.campaign, user.as_str(), reference.as_str()],
+                    entry_of,
+                )?;
                 older.as_ref()
             }
             None => None,
@@ -85,29 +90,17 @@ impl ClaimRows {
         Ok(located.map(|located| NamedEntry { issue: row.issue, located }))
     }
 
-    /// Reads coupons until as many count as the limit allows. The coupon `beside` does not count.
+    /// Reads coupons until as many count as the limit allows, or all. The coupon `beside` does not count.
     pub(crate) fn count(
         &self,
         txn: &Txn<'_>,
         user: &UserId,
         beside: Option<&Code>,
+        all: bool,
         at: Millis,
     ) -> SqlResult<Claim> {
-        self.look(txn, Counting::begin(user, self.limit, beside), user, at)
-    }
-
-    /// Reads every coupon.
-    pub(crate) fn count_all(&self, txn: &Txn<'_>, user: &UserId, at: Millis) -> SqlResult<Claim> {
-        self.look(txn, Counting::begin(user, None, None), user, at)
-    }
-
-    fn look(
-        &self,
-        txn: &Txn<'_>,
-        mut counting: Counting<'_, Here>,
-        user: &UserId,
-        at: Millis,
-    ) -> SqlResult<Claim> {
+        let enough = self.limit.filter(|_| !all);
+        let mut counting = Counting::begin(user, enough, beside);
         let mut seen = HashSet::new();
         let newest: Vec<&Row> = self.rows.iter().filter(|row| seen.insert(&row.code)).collect();
         let mut left = newest.as_slice();
@@ -139,21 +132,6 @@ impl ClaimRows {
     }
 }
 
-/// The entry of a name among those that [`ClaimRows::read`] does not read.
-fn older_entry(
-    txn: &Txn<'_>,
-    campaign: i64,
-    user: &UserId,
-    reference: &IssueRef,
-) -> SqlResult<Option<Row>> {
-    txn.first(
-        "SELECT expiry_day, code, ref, issue FROM claim \
-         WHERE campaign = ?1 AND user_id = ?2 AND ref = ?3 ORDER BY entry LIMIT 1",
-        params![campaign, user.as_str(), reference.as_str()],
-        entry_of,
-    )
-}
-
 fn entry_of(row: &rusqlite::Row<'_>) -> SqlResult<Row> {
     let reference = row.get_ref(2)?.as_str_or_null()?.map(IssueRef::stored);
     let issue = row.get::<_, Option<u8>>(3)?.map(usize::from);
@@ -175,13 +153,6 @@ pub(crate) fn next_entry(
 pub(crate) fn replacement(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<Replacement>> {
     let sql = "SELECT user_id, issue FROM replacement WHERE replaced = ?1";
     txn.first(sql, [code.as_str()], |row| Ok(Replacement { user: row.get(0)?, issue: row.get(1)? }))
-}
-
-pub(crate) fn keep_replacement(txn: &Txn<'_>, replaced: &Coupon, user: &UserId) -> SqlResult<()> {
-    txn.run(
-        "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)",
-        params![replaced.code().as_str(), user.as_str(), issue_of(replaced)],
-    )
 }
 
 pub(crate) fn enter(

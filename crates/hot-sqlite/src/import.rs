@@ -89,14 +89,26 @@ impl Imports for SqliteHot {
         while !left.is_empty() {
             let (campaign, batch, run) = (campaign.clone(), batch.clone(), run.clone());
             let (lines, here) = (Arc::clone(&left), Arc::clone(&prefetched));
-            let imported = self.writer.run(move |txn| {
+            // A line without an outcome asks cold for its coupon, and has written nothing.
+            let enter = move |txn: &Txn<'_>| {
                 let txn = txn.with_prefetched(&here);
-                Ok((enter_lines(&txn, &campaign, &batch, &lines, &run)?, txn.wanted()))
-            });
-            let (imported, wanted) = imported.await?;
+                let found = txn.batch(&campaign, &batch)?;
+                let Some((campaign, batch)) = found else { return Ok(None) };
+                if lines.len() >= NUMBERED_MIN {
+                    txn.enter_operation(run.operation)?;
+                }
+                let target = Target { campaign, batch, run: &run, open: RefCell::default() };
+                let outcomes = lines.iter().map(|(_, line)| match target.line(&txn, line) {
+                    Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
+                    outcome => outcome.map(Some),
+                });
+                let outcomes = outcomes.collect::<SqlResult<Vec<_>>>()?;
+                Ok(Some((outcomes, txn.wanted())))
+            };
             let gone = || HotError::Damaged("the batch of an import is gone".into());
+            let (imported, wanted) = self.writer.run(enter).await?.ok_or_else(gone)?;
             let mut in_cold = Vec::new();
-            for ((at, line), outcome) in left.iter().zip(imported.ok_or_else(gone)?) {
+            for ((at, line), outcome) in left.iter().zip(imported) {
                 match outcome {
                     Some(outcome) => outcomes[*at] = outcome,
                     None => in_cold.push((*at, line.clone())),
@@ -214,28 +226,6 @@ impl Imports for SqliteHot {
     }
 }
 
-/// The outcome of each line. A line has none if cold must be asked for its coupon; it has written
-/// nothing then. `None` if the batch is gone.
-fn enter_lines(
-    txn: &Txn<'_>,
-    campaign: &CampaignId,
-    batch: &BatchId,
-    lines: &[NumberedLine],
-    run: &ImportRun,
-) -> SqlResult<Option<Vec<Option<ImportOutcome>>>> {
-    let Some((campaign, batch)) = txn.batch(campaign, batch)? else { return Ok(None) };
-    if lines.len() >= NUMBERED_MIN {
-        txn.enter_operation(run.operation)?;
-    }
-    let target = Target { campaign, batch, run, open: RefCell::default() };
-    let outcomes = lines.iter().map(|(_, line)| match target.line(txn, line) {
-        // A line asks cold before its first write.
-        Err(error) if elsewhere(&error) == Some(&Elsewhere::Wanted) => Ok(None),
-        outcome => outcome.map(Some),
-    });
-    outcomes.collect::<SqlResult<Vec<_>>>().map(Some)
-}
-
 enum Decided {
     /// Its code is new: it makes a coupon, unless the day is closing.
     Arrives(Day),
@@ -284,9 +274,6 @@ fn decide(
     let advance = advance_line(&located, &line.imported_state, &was, run, false);
     Ok(Decided::Advances { located: Box::new(located), advance, place })
 }
-
-/// A line and its index among the lines of one call.
-type NumberedLine = (usize, ImportLine);
 
 struct Target<'a> {
     campaign: CampaignHere,

@@ -1,49 +1,82 @@
-//! Issue: which coupon of a campaign a user gets.
+//! Requests for the stock of a campaign: which coupon a user gets.
 
 pub(crate) mod handing_out;
-pub(crate) mod shared;
 
 use coupon::apply::Change;
 use coupon::code::Code;
 use coupon::ids::CampaignId;
 use coupon::minted::CodeKey;
-use hot::protocol::{self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy};
+use hot::protocol::{
+    self, IssueAsk, IssueFacts, IssueRead, IssueStep, Replaced, ReplacedBy, SharedAsk,
+};
 use router::{Address, openings};
 use rusqlite::Result as SqlResult;
 
-use crate::changes::Decision;
+use crate::changes::{CLOCK_BOUND_MS, Decision};
 use crate::claims::{self, ClaimRows};
 use crate::coupons::{Here, Located, in_partition, locate};
 use crate::directory;
+use crate::rows::CampaignHere;
 use crate::stock::Supply;
 use crate::txn::Txn;
 use handing_out::{Plan, Step, hand_out};
 
-pub(crate) fn issue(
-    txn: &Txn<'_>,
-    supply: &Supply<'_>,
-    campaign: &CampaignId,
-    change: &Change,
-) -> SqlResult<Step> {
-    match plan(txn, supply.keys, campaign, change)? {
-        Plan::Answer(step) => Ok(step),
-        Plan::HandOut(campaign, claim, replaced) => {
-            hand_out(txn, supply, &campaign, &claim, change, None, replaced)
+/// A request for a coupon of the stock of a campaign.
+pub(crate) struct StockRequest {
+    pub(crate) campaign: CampaignId,
+    pub(crate) change: Change,
+    /// The change came under the shared code of the campaign, and is about the user's own coupon of it.
+    /// Redeem and hold issue one to a user who has none that they can take. Otherwise it is an issue.
+    pub(crate) is_shared: bool,
+}
+
+impl StockRequest {
+    /// What the claim of the user decides. An answer that needs no write, a replay or a refusal, was true
+    /// when the read transaction began, which is after the request came.
+    pub(crate) fn plan(&self, txn: &Txn<'_>, keys: &[CodeKey]) -> SqlResult<Plan> {
+        let Some(campaign) = txn.campaign(&self.campaign)? else {
+            return Ok(Plan::decided(Decision::not_found()));
+        };
+        match self.is_shared {
+            true => plan_shared(txn, campaign, &self.change),
+            false => plan_issue(txn, keys, campaign, &self.change),
+        }
+    }
+
+    pub(crate) fn step(&self, txn: &Txn<'_>, supply: &Supply<'_>) -> SqlResult<Step> {
+        match self.plan(txn, supply.keys)? {
+            Plan::Answer(step) => Ok(step),
+            Plan::HandOut { campaign, claim, replaced, issue: None } => {
+                hand_out(txn, supply, &campaign, &claim, &self.change, None, replaced)
+            }
+            Plan::HandOut { campaign, claim, replaced, issue: Some(issue) } => {
+                hand_out(txn, supply, &campaign, &claim, &issue, Some(&self.change), replaced)
+            }
         }
     }
 }
 
-/// What the claim of a user decides. An answer that needs no write, a replay or a refusal, was true
-/// when the read transaction began, which is after the request came.
-pub(crate) fn plan(
-    txn: &Txn<'_>,
-    keys: &[CodeKey],
-    campaign: &CampaignId,
-    change: &Change,
-) -> SqlResult<Plan> {
-    let Some(campaign) = txn.campaign(campaign)? else {
+fn plan_shared(txn: &Txn<'_>, campaign: CampaignHere, change: &Change) -> SqlResult<Plan> {
+    let Some(ask) = SharedAsk::of(change) else {
         return Ok(Plan::decided(Decision::not_found()));
     };
+    let rows = ClaimRows::read(txn, &campaign, &ask.user)?;
+    let claim = rows.count(txn, &ask.user, None, true, change.at)?;
+    Ok(match (protocol::shared(&ask, change, &claim, CLOCK_BOUND_MS), ask.issue) {
+        (Some(decision), _) => Plan::decided(decision),
+        (None, None) => Plan::decided(Decision::not_found()),
+        (None, issue) => {
+            Plan::HandOut { campaign, claim, replaced: None, issue: issue.map(Box::new) }
+        }
+    })
+}
+
+fn plan_issue(
+    txn: &Txn<'_>,
+    keys: &[CodeKey],
+    campaign: CampaignHere,
+    change: &Change,
+) -> SqlResult<Plan> {
     let ask = match IssueAsk::of(&campaign.terms, change, keys) {
         Ok(ask) => ask,
         Err(refusal) => return Ok(Plan::decided(Decision::refused(refusal))),
@@ -62,7 +95,8 @@ pub(crate) fn plan(
                 facts.replaced = Some(to_be_replaced(txn, keys, ask.replaces.as_ref())?);
             }
             IssueStep::Read(IssueRead::Claim) => {
-                facts.claim = Some(rows.count(txn, &ask.to, ask.replaces.as_ref(), change.at)?);
+                facts.claim =
+                    Some(rows.count(txn, &ask.to, ask.replaces.as_ref(), false, change.at)?);
             }
             IssueStep::Decided(decision) => return Ok(Plan::decided(*decision)),
             IssueStep::Name(located, entry) => {
@@ -71,7 +105,7 @@ pub(crate) fn plan(
             IssueStep::HandOut => {
                 let IssueFacts { claim: Some(claim), replaced, .. } = facts else { continue };
                 let replaced = replaced.and_then(|it| it.coupon).map(|it| Box::new(it.coupon));
-                return Ok(Plan::HandOut(campaign, claim, replaced));
+                return Ok(Plan::HandOut { campaign, claim, replaced, issue: None });
             }
         }
     }

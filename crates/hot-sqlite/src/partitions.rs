@@ -2,9 +2,8 @@
 
 use coupon::campaign::Campaign;
 use coupon::code::Code;
-use coupon::refusal::Refusal;
 use coupon::time::Day;
-use hot::protocol::{seal_after, serials_after};
+use hot::protocol::seal_after;
 use hot::settings::SERIAL_FLOOR;
 use router::BUCKET_BITS_DEFAULT;
 use rusqlite::{Result as SqlResult, params};
@@ -37,19 +36,6 @@ pub(crate) fn enter(
 pub(crate) fn is_closing(txn: &Txn<'_>, day: Day) -> SqlResult<bool> {
     let sql = "SELECT closing FROM partition_plan WHERE expiry_day = ?1";
     Ok(txn.first(sql, [day.0], |row| row.get(0))?.unwrap_or(false))
-}
-
-/// Returns the first of the serials. The day must have a plan.
-pub(crate) fn take_serials(txn: &Txn<'_>, day: Day, count: u64) -> SqlResult<Result<u64, Refusal>> {
-    let sql = "SELECT next_serial FROM partition_plan WHERE expiry_day = ?1";
-    let first = txn.one::<i64>(sql, [day.0])?.unsigned_abs();
-    let next = match serials_after(first, count) {
-        Ok(next) => next,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let sql = "UPDATE partition_plan SET next_serial = ?2 WHERE expiry_day = ?1";
-    txn.run(sql, params![day.0, signed(next)])?;
-    Ok(Ok(first))
 }
 
 /// The version in which a coupon of this partition was archived before the partition was sealed.

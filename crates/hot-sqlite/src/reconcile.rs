@@ -2,7 +2,6 @@
 //! here.
 
 use coupon::campaign::Campaign;
-use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
 use coupon::minted::CodeKey;
@@ -49,7 +48,10 @@ pub(crate) fn coupons(
                 reconciled.reconciled += 1;
             }
             None => {
-                stranger(txn, keys, code)?;
+                if home(keys, code).is_none() {
+                    // No look-up finds it, and nobody can import it as a new one.
+                    directory::enter_gone(txn, code.as_str())?;
+                }
                 reconciled.strangers += 1;
             }
         }
@@ -123,14 +125,6 @@ fn claim(
     }
     let entry = claims::next_entry(txn, campaign, holder, coupon.issue_ref().cloned())?;
     claims::enter(txn, campaign, &entry, day, coupon)
-}
-
-/// No look-up finds a code of an unknown campaign, and nobody can import it as a new one.
-fn stranger(txn: &Txn<'_>, keys: &[CodeKey], code: &Code) -> SqlResult<()> {
-    if home(keys, code).is_none() {
-        directory::enter_gone(txn, code.as_str())?;
-    }
-    Ok(())
 }
 
 /// On every day, so that no code that was minted after the backup is minted again.

@@ -303,11 +303,3 @@ pub(crate) fn is_touched(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<bool
         || partitions::archived_marker(txn, day, code)?.is_some()
         || directory::partition_of(txn, code)?.is_some())
 }
-
-/// Also in a sealed partition: that may be empty, so cold is asked.
-pub(crate) fn was_touched(txn: &Txn<'_>, day: Day, code: &Code) -> SqlResult<bool> {
-    if is_touched(txn, day, code)? {
-        return Ok(true);
-    }
-    Ok(txn.is_sealed(day)? && txn.in_cold((day, code.clone()))?.is_some())
-}

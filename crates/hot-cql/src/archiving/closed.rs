@@ -95,7 +95,9 @@ impl Store {
             let looks: Vec<Option<(Code, Millis)>> = bounded_join(AT_ONCE, looks).await?;
             if is_first && looks.iter().all(Option::is_none) && after.0 < now.plus_ms(-QUEUED_MS) {
                 // Each of them is archived, or was cancelled and is queued again when it is due.
-                self.queue_done(day, queue, after.0.plus_ms(-1)).await?;
+                let cql = "UPDATE closed SET done_until = ? WHERE expiry_day = ? AND shard = ?";
+                let values = (instant(after.0.plus_ms(-1)), date(day), queue);
+                self.session.write(cql, values).await?;
             } else {
                 is_first = false;
             }
@@ -109,11 +111,6 @@ impl Store {
             }
         }
         Ok(found)
-    }
-
-    async fn queue_done(&self, day: Day, queue: i32, until: Millis) -> Result<()> {
-        let cql = "UPDATE closed SET done_until = ? WHERE expiry_day = ? AND shard = ?";
-        self.session.write(cql, (instant(until), date(day), queue)).await
     }
 
     /// `None` if the coupon is not final, or not here.

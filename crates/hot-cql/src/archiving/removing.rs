@@ -1,70 +1,30 @@
 //! Empties a sealed partition: deletes its rows, then the index rows of its coupons.
 
 use coupon::time::{Day, Millis};
-use futures::future::join_all;
-use hot::{Emptying, HotError, ListPosition};
+use hot::HotError;
 
 use super::AT_ONCE;
 use crate::Store;
 use crate::coupon_row::{CouponRow, coupon_rows};
-use crate::coupons::BUCKETS_OF_A_READ;
 use crate::values::{date, millis};
 use cql_session::{Result, StatementProfile, bounded_join};
 
 /// Buckets with rows that one call empties, all at a time: some 25,000 coupons of a full partition.
-const WITH_ROWS_MAX: usize = 4;
+pub(super) const WITH_ROWS_MAX: usize = 4;
 
-struct SealedBucket {
+pub(super) struct SealedBucket {
     bucket: i32,
     /// The write time of its seal.
     sealed_at: i64,
-    has_rows: bool,
+    pub(super) has_rows: bool,
 }
 
 impl Store {
-    /// `None` if no bucket is left.
-    pub(crate) async fn remove_some(
+    pub(super) async fn sealed_buckets(
         &self,
         day: Day,
-        so_far: &Emptying,
-    ) -> Result<Option<Emptying>> {
-        let plan = self.plan(StatementProfile::Read, day).await?;
-        let Some(plan) = plan.filter(|plan| plan.is_sealed()) else {
-            return Err(HotError::Damaged(
-                "a partition that is not sealed was to be emptied".into(),
-            ));
-        };
-        *self.merge.lock().await = None;
-        let buckets = 1_u64 << plan.bits();
-        let first = so_far.after.as_ref().map_or(0, |after| after.tie);
-        if first >= buckets {
-            return Ok(None);
-        }
-        let end = (first + BUCKETS_OF_A_READ as u64).min(buckets);
-        let some: Vec<i32> =
-            (first..end).map(|bucket| i32::try_from(bucket).unwrap_or(i32::MAX)).collect();
-        let mut sealed = self.sealed_buckets(day, &some).await?;
-        let mut with_rows = sealed.iter().enumerate().filter(|(_, it)| it.has_rows);
-        let one_too_many = with_rows.nth(WITH_ROWS_MAX).map(|(at, _)| at);
-        sealed.truncate(one_too_many.unwrap_or(sealed.len()));
-        let end = first + sealed.len() as u64;
-        let (full, empty): (Vec<_>, Vec<_>) = sealed.into_iter().partition(|it| it.has_rows);
-        // An imported row has a write time long ago, so one that a frozen process writes later into
-        // an empty bucket stays deleted.
-        let deletes = empty.iter().map(|it| self.remove_rows(day, it, "", None));
-        bounded_join(AT_ONCE, deletes).await?;
-        // All of them end, also after an error: one that is given up after its delete would leave
-        // its index rows and counts.
-        let removed = join_all(full.iter().map(|it| self.remove_bucket(day, it))).await;
-        let removed: u64 = removed.into_iter().sum::<Result<u64>>()?;
-        Ok(Some(Emptying {
-            removed: so_far.removed + removed,
-            after: Some(ListPosition { expires_at: day.end(), tie: end }),
-            walked: false,
-        }))
-    }
-
-    async fn sealed_buckets(&self, day: Day, buckets: &[i32]) -> Result<Vec<SealedBucket>> {
+        buckets: &[i32],
+    ) -> Result<Vec<SealedBucket>> {
         let cql = "SELECT bucket, code, WRITETIME(sealed) FROM coupon WHERE expiry_day = ? \
                    AND bucket IN ? PER PARTITION LIMIT 1";
         let rows: Vec<(i32, Option<String>, Option<i64>)> =
@@ -83,7 +43,7 @@ impl Store {
     }
 
     /// Deletes the range after a code, to `last` or all; not the CQL partition: the seal stays.
-    async fn remove_rows(
+    pub(super) async fn remove_rows(
         &self,
         day: Day,
         of: &SealedBucket,
@@ -105,7 +65,7 @@ impl Store {
         }
     }
 
-    async fn remove_bucket(&self, day: Day, sealed: &SealedBucket) -> Result<u64> {
+    pub(super) async fn remove_bucket(&self, day: Day, sealed: &SealedBucket) -> Result<u64> {
         let start = scylla::response::PagingState::start();
         let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
         while let Some(state) = from {

@@ -9,7 +9,7 @@ use super::choosing::ChoiceValue;
 use super::{ClaimRow, ClaimSlot, EntryValue, NewEntry};
 use crate::Store;
 use crate::campaigns::CampaignHere;
-use crate::coupons::{Located, Written};
+use crate::coupons::Written;
 use crate::values::{date, signed, uuid as uuid_of};
 use cql_session::{Cas, Result, StatementProfile};
 
@@ -97,16 +97,6 @@ impl Store {
                 return Ok(Written::Conflict);
             }
         }
-    }
-
-    /// One more name for a coupon that the user has.
-    pub(crate) async fn name_in_claim(
-        &self,
-        entry: &NewEntry,
-        located: &Located,
-    ) -> Result<Written> {
-        let (campaign, coupon) = (&located.here.campaign, &located.coupon);
-        self.enter_claim(campaign, entry, located.day, coupon, ClaimIntent::past(coupon)).await
     }
 
     /// An entry for the holder of a coupon that they did not get by an issue: it counts towards

@@ -1,16 +1,10 @@
 //! One entry of a claim, as the type `claim_entry` stores it.
 
-use coupon::code::Code;
 use coupon::ids::OperationId;
 use hot::protocol::ClaimIntent;
 use scylla::value::CqlDate;
 use scylla::{DeserializeValue, SerializeValue};
 use uuid::Uuid;
-
-use crate::Store;
-use crate::coupons::Trace;
-use crate::values::{day, parsed};
-use cql_session::Result;
 
 /// The type `claim_entry`.
 #[derive(Clone, Debug, PartialEq, Eq, SerializeValue, DeserializeValue)]
@@ -32,12 +26,5 @@ impl EntryValue {
             operation: OperationId(self.operation.as_u128()),
             version: self.version.unsigned_abs(),
         }
-    }
-}
-
-impl Store {
-    pub(crate) async fn trace_entry(&self, value: &EntryValue) -> Result<Trace> {
-        let code: Code = parsed("claim.code", &value.code)?;
-        self.trace(day(value.expiry_day).into(), &code).await
     }
 }

@@ -14,7 +14,7 @@ use super::{ClaimRow, ClaimSlot, EntryValue, Need, ReadClaim};
 use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::{Here, Located, Written};
-use crate::values::parsed;
+use crate::values::{day, parsed};
 use cql_session::{Result, StatementProfile, bounded_join};
 
 const FATES_AT_ONCE: usize = 32;
@@ -151,7 +151,10 @@ impl Store {
         may_write: bool,
         seen: &mut Seen,
     ) -> Result<Vec<Located>> {
-        let traces = groups.iter().map(|group| self.trace_entry(group.newest));
+        let traces = groups.iter().map(|group| async move {
+            let code: Code = parsed("claim.code", &group.newest.code)?;
+            self.trace(day(group.newest.expiry_day).into(), &code).await
+        });
         let traces = bounded_join(FATES_AT_ONCE, traces).await?;
         let coupons = self.resolve(traces).await?;
         let coupons = groups.iter().zip(coupons).map(|(group, it)| self.or_untouched(group, it));

@@ -1,6 +1,5 @@
 //! Coupons that an extension forwards to a later partition: the row there, and the directory entry.
 
-use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::OperationId;
 use coupon::time::Day;
@@ -8,26 +7,21 @@ use hot::HotError;
 use scylla::value::MaybeUnset;
 
 use crate::Store;
-use crate::campaigns::CampaignHere;
 use crate::coupon_row::CouponRow;
 use crate::values::date;
-use cql_session::{Result, StatementProfile};
+use cql_session::{Cas, Result, StatementProfile};
 
 impl Store {
     /// Finishes forwarding a coupon: its row in the later partition, then its directory entry. A
     /// process that reads a forwarding row does this first.
     pub(crate) async fn finish_move(&self, row: &CouponRow, to: Day) -> Result<()> {
         let located = self.as_stored(row).await?;
-        self.arrive(&located.coupon, &located.here.campaign, to).await.map(drop)
+        self.arrive(&located.coupon, to).await.map(drop)
     }
 
-    /// Writes a forwarded coupon into its later partition, if it is not there; returns its bucket.
-    pub(super) async fn arrive(
-        &self,
-        coupon: &Coupon,
-        campaign: &CampaignHere,
-        to: Day,
-    ) -> Result<i32> {
+    /// Writes a forwarded coupon into its later partition, if it is not there, and makes the directory name
+    /// that, unless it names a later one; returns its bucket.
+    pub(super) async fn arrive(&self, coupon: &Coupon, to: Day) -> Result<i32> {
         let code = coupon.code();
         let no_plan = || HotError::Damaged(format!("no plan for {code}'s partition"));
         let bucket = self.bucket(to, code).await?.ok_or_else(no_plan)?;
@@ -48,31 +42,31 @@ impl Store {
             attempts.wrote(put).await?;
         }
         // After the row: a reader that follows the entry looks only there.
-        self.point_to(code, campaign, coupon, to).await?;
-        Ok(bucket)
-    }
-
-    /// Makes the directory entry name the partition `to`, unless it names a later one.
-    async fn point_to(
-        &self,
-        code: &Code,
-        campaign: &CampaignHere,
-        coupon: &Coupon,
-        to: Day,
-    ) -> Result<()> {
         let mut attempts = self.attempts("the directory entry of a forwarded coupon");
         loop {
             let present = attempts.looked(self.directory_day(code).await)?;
             if present.is_some_and(|present| present >= to) {
-                return Ok(());
+                return Ok(bucket);
             }
-            let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
-                       expiry_day = ? WHERE code = ? IF expiry_day = ?";
-            let (id, batch) = (campaign.terms.id.as_str(), coupon.genesis().batch.as_str());
-            let values = (id, batch, date(to), code.as_str(), present.map(date));
-            if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
-                return Ok(());
+            let cas = self.redirect(attempts.profile(), coupon, present, to).await;
+            if attempts.wrote(cas).await? {
+                return Ok(bucket);
             }
         }
+    }
+
+    /// Makes the directory name the partition `to`, if it still names `present`.
+    pub(crate) async fn redirect(
+        &self,
+        profile: StatementProfile,
+        coupon: &Coupon,
+        present: Option<Day>,
+        to: Day,
+    ) -> Result<Cas> {
+        let cql = "UPDATE directory SET kind = 'coupon', campaign_id = ?, batch_id = ?, \
+                   expiry_day = ? WHERE code = ? IF expiry_day = ?";
+        let (id, batch) = (coupon.genesis().campaign.as_str(), coupon.genesis().batch.as_str());
+        let values = (id, batch, date(to), coupon.code().as_str(), present.map(date));
+        self.session.change(profile, cql, values).await
     }
 }

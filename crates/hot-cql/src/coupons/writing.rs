@@ -50,8 +50,7 @@ impl Store {
         let mut now = Located { coupon: after.clone(), day, ..before.clone() };
         if moves {
             // The old row forwards already: any process that reads it finishes this.
-            now.here.bucket =
-                self.arrive(after, &before.here.campaign, day).await.map_err(begun)?;
+            now.here.bucket = self.arrive(after, day).await.map_err(begun)?;
         }
         if let Some(part) = returned {
             self.came_back(&now, part);

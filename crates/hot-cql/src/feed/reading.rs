@@ -1,7 +1,8 @@
 //! Reads the feed: marks what it reads, finds the index rows, and settles each.
 
+use async_trait::async_trait;
 use hot::HotError;
-use hot::feed::{FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
+use hot::feed::{Feed, FeedEvent, FeedGone, FeedPage, FeedRead, FeedStart, Happened};
 
 use super::changes::Found;
 use super::{FeedState, MARGIN_MS, SPAN_SLOTS, slot_of};
@@ -51,13 +52,11 @@ impl Walk<'_> {
     }
 }
 
-impl Store {
-    pub(crate) async fn events_of_feed(
-        &self,
-        feed: &FeedState,
-        from: FeedStart,
-        limit: usize,
-    ) -> Result<FeedRead> {
+#[async_trait]
+impl Feed for Store {
+    async fn events(&self, from: FeedStart, limit: usize) -> Result<FeedRead> {
+        let none = || HotError::Damaged("the store keeps no events".into());
+        let feed = self.feed.as_ref().ok_or_else(none)?;
         let none = || HotError::Damaged("the feed has no epoch".into());
         let epochs = self.session.feed_epochs().await?.ok_or_else(none)?;
         let now = self.now_of_cluster().await?;
@@ -76,7 +75,9 @@ impl Store {
         let is_end = walk.position.slot >= end;
         Ok(FeedRead::Page(FeedPage { events: walk.events, next, is_end }))
     }
+}
 
+impl Store {
     /// The time by the clock of this process, after it was compared: a mark that is ahead would make
     /// every writer wait for it.
     async fn now_of_cluster(&self) -> Result<i64> {

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use coupon::code::Code;
-use coupon::ids::{Actor, BatchId, OperationId};
+use coupon::ids::{Actor, BatchId, CampaignId, OperationId};
 use coupon::imported::{ImportRun, ImportedState};
 use coupon::refusal::Refusal;
-use coupon::time::Day;
+use coupon::time::{Day, Millis};
 use hot::protocol::has_dates;
 use hot::{HotError, ImportLine, ImportOutcome, imported_state_text};
 use scylla::DeserializeRow;
@@ -19,7 +19,7 @@ use crate::Store;
 use crate::campaigns::CampaignHere;
 use crate::coupons::Trace;
 use crate::values::{date, day, instant, millis, parsed, uuid as uuid_of};
-use cql_session::Result;
+use cql_session::{Cas, Result, StatementProfile};
 
 #[derive(DeserializeRow)]
 pub(super) struct EntryRow {
@@ -67,25 +67,15 @@ impl Round<'_> {
                 }
             }
             looks = true;
-            let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
-                       valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
-                       actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT \
-                       EXISTS";
-            let imported_state = imported_state_text::to_json(&line.imported_state);
-            let values = (
-                line.code.as_str(),
-                self.here.terms.id.as_str(),
-                self.batch.as_str(),
-                date(day),
-                instant(line.valid_from),
-                instant(line.expires_at),
-                imported_state.as_str(),
-                imported_state.as_str(),
-                instant(self.run.at),
-                self.run.actor.as_str(),
-                uuid_of(self.run.operation),
+            let (owner, run) = ((&self.here.terms.id, self.batch), self.run);
+            let enter = self.store.insert_entry(
+                attempts.profile(),
+                line,
+                owner,
+                (run.at, Some(&run.actor), run.operation),
+                day,
             );
-            let cas = self.store.session.change(attempts.profile(), cql, values).await;
+            let cas = enter.await;
             if attempts.wrote(cas).await? {
                 return Ok(Line::Row(Box::new(EntryOfLine {
                     batch: self.batch.clone(),
@@ -163,6 +153,37 @@ impl Store {
             }
             _ => Ok(Line::Advance(Box::new(known))),
         }
+    }
+
+    /// The entry of a line whose code has none, of the campaign and batch `owner`: when it arrived, and by
+    /// whom and what.
+    pub(crate) async fn insert_entry(
+        &self,
+        profile: StatementProfile,
+        line: &ImportLine,
+        (campaign, batch): (&CampaignId, &BatchId),
+        (at, actor, operation): (Millis, Option<&Actor>, OperationId),
+        day: Day,
+    ) -> Result<Cas> {
+        let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
+                   valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
+                   actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT \
+                   EXISTS";
+        let imported_state = imported_state_text::to_json(&line.imported_state);
+        let values = (
+            line.code.as_str(),
+            campaign.as_str(),
+            batch.as_str(),
+            date(day),
+            instant(line.valid_from),
+            instant(line.expires_at),
+            imported_state.as_str(),
+            imported_state.as_str(),
+            instant(at),
+            actor.map(Actor::as_str),
+            uuid_of(operation),
+        );
+        self.session.change(profile, cql, values).await
     }
 
     pub(super) async fn entry_row(&self, code: &Code) -> Result<Option<EntryRow>> {

@@ -141,20 +141,4 @@ impl Store {
             items.rotate_left(first as usize);
         }
     }
-
-    /// Puts what came back to a batch and is on offer into the queue; returns whether there is any.
-    pub(super) async fn take_returned(
-        &self,
-        counter: &Counter,
-        campaign: &CampaignHere,
-        batch: &BatchHere,
-        rows: u64,
-        at: Millis,
-    ) -> Result<bool> {
-        let mut walk = Walk::default();
-        self.walk_returned(campaign, batch, rows, at, &mut walk).await?;
-        let any = !walk.found.is_empty();
-        counter.push(walk.found);
-        Ok(any)
-    }
 }

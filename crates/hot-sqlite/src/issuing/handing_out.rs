@@ -3,8 +3,8 @@
 use coupon::apply::{Change, Outcome};
 use coupon::coupon::Coupon;
 use hot::Applied;
-use hot::protocol::{NewEntry, give};
-use rusqlite::Result as SqlResult;
+use hot::protocol::{NewEntry, give, issue_of};
+use rusqlite::{Result as SqlResult, params};
 
 use crate::changes::{CLOCK_BOUND_MS, Decision, write_decision};
 use crate::claims::{self, Claim};
@@ -51,8 +51,15 @@ impl Step {
 pub(crate) enum Plan {
     /// The answer, or one more name for a coupon that the user has.
     Answer(Step),
-    /// The user gets the next coupon of the stock. It may replace another one.
-    HandOut(CampaignHere, Claim, Option<Box<Coupon>>),
+    /// The user gets the next coupon of the stock.
+    HandOut {
+        campaign: CampaignHere,
+        claim: Claim,
+        /// The coupon that it replaces.
+        replaced: Option<Box<Coupon>>,
+        /// By which it is issued, if the request is another change of it.
+        issue: Option<Box<Change>>,
+    },
 }
 
 impl Plan {
@@ -66,17 +73,14 @@ impl Plan {
             Plan::Answer(Step::Decided(decision, _)) if decision.writes.is_none() => {
                 Some(decision.applied)
             }
-            Plan::Answer(_) | Plan::HandOut(..) => None,
+            Plan::Answer(_) | Plan::HandOut { .. } => None,
         }
     }
 }
 
-/// Decides one step and writes it. `None` asks to be called again.
-pub(crate) fn run(
-    txn: &Txn<'_>,
-    decide: impl Fn(&Txn<'_>) -> SqlResult<Step>,
-) -> SqlResult<Option<Applied>> {
-    match decide(txn)? {
+/// Writes what one step has decided. `None` asks for another step.
+pub(crate) fn write(txn: &Txn<'_>, step: Step) -> SqlResult<Option<Applied>> {
+    match step {
         Step::Decided(decision, HandedOut { cursor, replaced }) => {
             if let Some(cursor) = cursor {
                 cursor.write(txn)?;
@@ -86,7 +90,10 @@ pub(crate) fn run(
                 (replaced, &decision.applied.outcome)
                 && let Some(user) = after.holder()
             {
-                claims::keep_replacement(txn, &replaced, user)?;
+                txn.run(
+                    "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3)",
+                    params![replaced.code().as_str(), user.as_str(), issue_of(&replaced)],
+                )?;
             }
             Ok(Some(decision.applied))
         }

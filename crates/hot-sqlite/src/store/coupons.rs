@@ -11,11 +11,11 @@ use hot::{Applied, CouponSnapshot, Coupons, ListQuery, ListedPage};
 use router::{Address, Found};
 
 use crate::cold::Prefetched;
-use crate::issuing::handing_out::{self, Plan, Step};
-use crate::issuing::shared;
+use crate::issuing::StockRequest;
+use crate::issuing::handing_out::{self, Plan};
 use crate::stock::{Supply, Walked};
 use crate::txn::Txn;
-use crate::{Result, SqliteHot, changes, coupons, issuing, list, prefetch, stock};
+use crate::{Result, SqliteHot, changes, coupons, list, prefetch, stock};
 
 #[async_trait]
 impl Coupons for SqliteHot {
@@ -28,8 +28,12 @@ impl Coupons for SqliteHot {
         let read = |prefetched: Arc<Prefetched>| {
             let codes = Arc::clone(&codes);
             let touched = move |txn: &Txn<'_>| {
-                let touched = codes.iter().map(|code| stock::was_touched(txn, run.day, code));
-                prefetch::all(touched)
+                prefetch::all(codes.iter().map(|code| {
+                    // A sealed partition may be empty, so cold is asked.
+                    Ok(stock::is_touched(txn, run.day, code)?
+                        || txn.is_sealed(run.day)?
+                            && txn.in_cold((run.day, code.clone()))?.is_some())
+                }))
             };
             self.readers.run(move |txn| prefetch::attempt(txn, &prefetched, touched))
         };
@@ -40,7 +44,9 @@ impl Coupons for SqliteHot {
     async fn apply(&self, found: &Found, change: Change) -> Result<Applied> {
         match found.clone() {
             Found::Coupon(address) => self.change_coupon(address, change).await,
-            Found::Shared { campaign } => self.change_shared(campaign, change).await,
+            Found::Shared { campaign } => {
+                self.give(StockRequest { campaign, change, is_shared: true }).await
+            }
         }
     }
 
@@ -49,25 +55,15 @@ impl Coupons for SqliteHot {
             Found::Coupon(address) => {
                 self.look(|txn| Ok(changes::decide(txn, address, &change)?.applied)).await
             }
-            Found::Shared { campaign } => self.dry_run_shared(campaign, &change).await,
+            Found::Shared { campaign } => {
+                let campaign = campaign.clone();
+                self.dry_run_shared(StockRequest { campaign, change, is_shared: true }).await
+            }
         }
     }
 
     async fn issue(&self, campaign: &CampaignId, change: Change) -> Result<Applied> {
-        // A read transaction answers replays and refusals: the writer is for what needs a write.
-        let keys = self.keys.current();
-        let read =
-            |txn: &Txn<'_>| issuing::plan(txn, &keys, campaign, &change).map(Plan::without_writing);
-        let (applied, prefetched) = self.look_with(read).await?;
-        if let Some(applied) = applied {
-            return Ok(applied);
-        }
-        self.must_have_room().await?;
-        let (campaign, keys) = (campaign.clone(), Arc::clone(&keys));
-        let issue = move |txn: &Txn<'_>| {
-            issuing::issue(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
-        };
-        self.hand_out(prefetched, issue).await
+        self.give(StockRequest { campaign: campaign.clone(), change, is_shared: false }).await
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListedPage> {
@@ -91,28 +87,40 @@ impl SqliteHot {
         .await
     }
 
-    async fn change_shared(&self, campaign: CampaignId, change: Change) -> Result<Applied> {
-        let read = |txn: &Txn<'_>| shared::without_writing(txn, &campaign, &change);
+    /// Runs the steps of a request for the stock, each in a transaction, until one has the answer.
+    async fn give(&self, request: StockRequest) -> Result<Applied> {
+        // A read transaction answers replays and refusals: the writer is for what needs a write.
+        let keys = self.keys.current();
+        let read = |txn: &Txn<'_>| request.plan(txn, &keys).map(Plan::without_writing);
         let (applied, prefetched) = self.look_with(read).await?;
         if let Some(applied) = applied {
             return Ok(applied);
         }
-        let keys = self.keys.current();
-        self.hand_out(prefetched, move |txn| {
-            shared::step(txn, &Supply { keys: &keys, walked: None }, &campaign, &change)
-        })
-        .await
+        if !request.is_shared {
+            self.must_have_room().await?;
+        }
+        let request = Arc::new(request);
+        loop {
+            let (request, keys) = (Arc::clone(&request), Arc::clone(&keys));
+            let step = move |txn: &Txn<'_>| {
+                let supply = Supply { keys: &keys, walked: None };
+                handing_out::write(txn, request.step(txn, &supply)?)
+            };
+            if let Some(applied) = self.write_with(Arc::clone(&prefetched), step).await? {
+                return Ok(applied);
+            }
+        }
     }
 
-    /// What [`SqliteHot::change_shared`] would answer. It takes as many read transactions as it
-    /// needs to get past serials that are gone.
-    async fn dry_run_shared(&self, campaign: &CampaignId, change: &Change) -> Result<Applied> {
+    /// What [`SqliteHot::give`] would answer. It takes as many read transactions as it needs to get past
+    /// serials that are gone.
+    async fn dry_run_shared(&self, request: StockRequest) -> Result<Applied> {
         let mut walked = Walked::default();
         loop {
             let keys = self.keys.current();
             let step = self.look(|txn| {
                 let supply = Supply { keys: &keys, walked: Some(&walked) };
-                shared::step(txn, &supply, campaign, change)
+                request.step(txn, &supply)
             });
             let cursor = match step.await?.into_answer() {
                 Ok(applied) => return Ok(applied),
@@ -125,23 +133,6 @@ impl SqliteHot {
                 tracing::debug!(error = %error, "the cursor of a batch could not be written");
             }
             tokio::task::yield_now().await;
-        }
-    }
-
-    /// Runs the steps of an issue, each in a transaction, until one has the answer.
-    async fn hand_out(
-        &self,
-        prefetched: Arc<Prefetched>,
-        decide: impl Fn(&Txn<'_>) -> rusqlite::Result<Step> + Send + Sync + 'static,
-    ) -> Result<Applied> {
-        let decide = Arc::new(decide);
-        loop {
-            let decide = Arc::clone(&decide);
-            let step = move |txn: &Txn<'_>| handing_out::run(txn, decide.as_ref());
-            let step = self.write_with(Arc::clone(&prefetched), step);
-            if let Some(applied) = step.await? {
-                return Ok(applied);
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::Store;
 use crate::campaigns::{BatchHere, CampaignHere};
 use crate::stock::RUN;
 use crate::stock::counter::Counter;
+use crate::stock::walk::Walk;
 use crate::values::signed;
 use cql_session::{Cas, Result};
 
@@ -30,7 +31,10 @@ impl Store {
             }
             let left = self.take_over_first(counter, campaign, batch).await?;
             let Some((cursor, returned)) = left else { return Ok(true) };
-            if self.take_returned(counter, campaign, batch, returned, at).await? {
+            let mut walk = Walk::default();
+            self.walk_returned(campaign, batch, returned, at, &mut walk).await?;
+            if !walk.found.is_empty() {
+                counter.push(walk.found);
                 return Ok(true);
             }
             let Some(run) = &batch.run else { continue };
