@@ -6,8 +6,8 @@ use std::sync::Arc;
 use attempts::AttemptLog;
 use engine::Engine;
 use passwords::Passwords;
+use passwords::places::Places;
 use passwords::throttle::Throttle;
-use tokio::sync::Semaphore;
 use webhooks::Webhooks;
 
 use crate::cors::AllowedOrigins;
@@ -25,7 +25,7 @@ const COUNTED_MAX: usize = 100_000;
 
 /// Streams of events at a time. Each looks for what happened twice a second: all together take a twentieth
 /// of a core.
-pub(crate) const EVENT_STREAMS_MAX: usize = 256;
+pub(crate) const EVENT_STREAMS_MAX: u32 = 256;
 
 /// Of them, those of one caller: an eighth, more than a shop has systems that follow events.
 pub(crate) const EVENT_STREAMS_OF_CALLER_MAX: u32 = 32;
@@ -82,8 +82,8 @@ pub struct App {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) access: Access,
     pub(crate) sign_in_limits: SignInLimits,
-    pub(crate) event_streams: Arc<Semaphore>,
-    pub(crate) event_streams_of: Throttle,
+    pub(crate) event_streams: Places,
+    pub(crate) event_streams_of: Places,
     pub(crate) reads: Reads,
     pub(crate) unknown_looked_at: Throttle,
     pub(crate) guesses: Guesses,
@@ -96,13 +96,8 @@ impl App {
             tokens,
             access,
             sign_in_limits: SignInLimits::new(COUNTED_MAX),
-            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
-            // A count lasts as long as its stream: it has no clock, and no window that ends.
-            event_streams_of: Throttle::new(
-                EVENT_STREAMS_OF_CALLER_MAX,
-                i64::MAX,
-                EVENT_STREAMS_MAX,
-            ),
+            event_streams: Places::new(EVENT_STREAMS_MAX),
+            event_streams_of: Places::new(EVENT_STREAMS_OF_CALLER_MAX),
             reads: Reads::new(COUNTED_MAX),
             unknown_looked_at: Throttle::new(UNKNOWN_LOOKED_AT_MAX, 1_000, 1),
             guesses: Guesses::new(COUNTED_MAX),

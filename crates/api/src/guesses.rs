@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use coupon::ids::UserId;
 use coupon::refusal::Refusal;
 use engine::{ACCOUNT_PREFIX, Caller, Failure, Role};
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::accept::PER_PEER_MAX;
 use crate::pace::{Pace, PaceRule, rest};
 use crate::problem::Problem;
-use passwords::throttle::{Throttle, UnderWay};
+use passwords::places::{Place, Places};
+use passwords::throttle::Throttle;
 
 /// Unknown codes that one user may ask for within [`GUESS_WINDOW_MS`]: more than anybody mistypes.
 pub const GUESSES_MAX: u32 = 20;
@@ -54,21 +54,21 @@ const REFUSED_STEP: Duration = Duration::from_nanos(31_250_000);
 /// Refusals that wait at a time, over all users; one more is given at once. Each keeps a connection
 /// that cannot be closed in favour of somebody else. A peer that is no trusted proxy cannot open more
 /// than this, so that none of its refusals comes at once, and half of all connections remain.
-const REFUSED_MAX: usize = PER_PEER_MAX;
+const REFUSED_MAX: u32 = PER_PEER_MAX as u32;
 
-/// The one key of a throttle for the whole process.
+/// The one key of a limit for the whole process.
 pub(crate) const EVERYBODY: &str = "";
 
 #[derive(Debug)]
 pub(crate) struct Guesses {
     of_user: Throttle,
     of_accounts_here: Throttle,
-    asking: Throttle,
+    asking: Places,
     /// A user's own requests, those that wait for their turn too.
-    own: Throttle,
+    own: Places,
     pace: Pace,
     refused: AtomicU32,
-    refusals: Semaphore,
+    refusals: Places,
 }
 
 impl Guesses {
@@ -76,11 +76,11 @@ impl Guesses {
         Guesses {
             of_user: Throttle::new(GUESSES_MAX, GUESS_WINDOW_MS, users_max),
             of_accounts_here: Throttle::new(GUESSES_HERE_MAX, GUESS_WINDOW_MS, 1),
-            asking: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
-            own: Throttle::new(ASKING_MAX, GUESS_WINDOW_MS, users_max),
+            asking: Places::new(ASKING_MAX),
+            own: Places::new(ASKING_MAX),
             pace: Pace::new(PaceRule::new(PACE, BURST_MAX, ASKING_MAX), users_max),
             refused: AtomicU32::new(0),
-            refusals: Semaphore::new(REFUSED_MAX),
+            refusals: Places::new(REFUSED_MAX),
         }
     }
 
@@ -98,7 +98,7 @@ impl Guesses {
             return Err(Problem::too_many("too many unknown codes for this user", wait));
         }
         self.account_may_ask(user, now)?;
-        let _asking = self.begin(caller, user, now).await?;
+        let _asking = self.begin(caller, user).await?;
         let done = work.await;
         if let Err(Failure::Refused { refusal: Refusal::NotFound, .. }) = &done {
             self.of_user.count(user, now);
@@ -114,11 +114,10 @@ impl Guesses {
         &self,
         caller: &Caller,
         named: Option<&UserId>,
-        now: i64,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Problem> {
         let Some(user) = counted(caller, named) else { return Ok(work.await?) };
-        let _asking = self.begin(caller, user, now).await?;
+        let _asking = self.begin(caller, user).await?;
         Ok(work.await?)
     }
 
@@ -129,24 +128,19 @@ impl Guesses {
             return Ok(());
         }
         let Some(wait) = self.of_accounts_here.blocked(EVERYBODY, now) else { return Ok(()) };
-        let asking = self.own.counted(user, now) + self.asking.counted(user, now);
+        let asking = self.own.taken(user) + self.asking.taken(user);
         if self.of_user.counted(user, now) == 0 && asking == 0 {
             return Ok(());
         }
         Err(Problem::too_many("too many unknown codes for the accounts of this server", wait))
     }
 
-    /// Waits for the turn of a request. It is under way until the guards are dropped.
-    async fn begin<'a>(
-        &'a self,
-        caller: &Caller,
-        user: &'a str,
-        now: i64,
-    ) -> Result<(UnderWay<'a>, Option<UnderWay<'a>>), Problem> {
+    /// Waits for the turn of a request. It is under way until its places are dropped.
+    async fn begin(&self, caller: &Caller, user: &str) -> Result<(Place, Option<Place>), Problem> {
         // A shop that names a user has others to answer: it does not wait, and what waits here is
         // not in its way.
         let own = match caller.role {
-            Role::User => match UnderWay::begin(&self.own, user, now) {
+            Role::User => match self.own.take(user) {
                 Some(own) => Some(own),
                 None => return Err(self.refused(caller).await),
             },
@@ -155,7 +149,7 @@ impl Guesses {
         if own.is_some() {
             rest(self.pace.wait(user, 1, Instant::now())).await;
         }
-        match UnderWay::begin(&self.asking, user, now) {
+        match self.asking.take(user) {
             Some(asking) => Ok((asking, own)),
             None => Err(self.refused(caller).await),
         }
@@ -164,7 +158,7 @@ impl Guesses {
     /// The refusal of one request too many; a user's own comes late.
     pub(crate) async fn refused(&self, caller: &Caller) -> Problem {
         if caller.role == Role::User
-            && let Ok(_place) = self.refusals.try_acquire()
+            && let Some(_place) = self.refusals.take(EVERYBODY)
         {
             let step = self.refused.fetch_add(1, Ordering::Relaxed) % REFUSED_IN;
             sleep(REFUSED_AFTER + step * REFUSED_STEP).await;
@@ -211,9 +205,9 @@ mod tests {
         let mut under_way = Vec::new();
         for nth in 0..ASKING_MAX {
             let mut work = match nth % 3 {
-                0 => guesses.one_of_few(&ann, None, NOON, pending::<Result<(), _>>()).boxed_local(),
+                0 => guesses.one_of_few(&ann, None, pending::<Result<(), _>>()).boxed_local(),
                 1 => guesses.unless_guessing(&ann, None, NOON, pending()).boxed_local(),
-                _ => guesses.one_of_few(&shop, Some(&named), NOON, pending()).boxed_local(),
+                _ => guesses.one_of_few(&shop, Some(&named), pending()).boxed_local(),
             };
             assert!((&mut work).now_or_never().is_none(), "number {nth} is under way");
             under_way.push(work);
@@ -221,7 +215,7 @@ mod tests {
         let ask = |caller: Caller, named: Option<UserId>| {
             let guesses = &guesses;
             async move {
-                let issue = guesses.one_of_few(&caller, named.as_ref(), NOON, ready(Ok(())));
+                let issue = guesses.one_of_few(&caller, named.as_ref(), ready(Ok(())));
                 issue.await.map_err(|problem| problem.code())
             }
         };
@@ -245,7 +239,7 @@ mod tests {
         let shop = Caller::new(Role::Shop, "till".parse().unwrap());
         let named = "ann".parse::<UserId>().unwrap();
         let waits = |caller: &Caller, named: Option<&UserId>| {
-            let issue = guesses.one_of_few(caller, named, NOON, ready(Ok(()))).boxed_local();
+            let issue = guesses.one_of_few(caller, named, ready(Ok(()))).boxed_local();
             issue.now_or_never().is_none()
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -11,11 +11,10 @@ use axum::extract::FromRequestParts;
 use axum::http::Uri;
 use axum::http::request::Parts;
 use engine::{Caller, Role};
-use passwords::throttle::Throttle;
+use passwords::places::{Place, Places};
 
 use crate::app::App;
 use crate::extract::Who;
-use crate::guesses::GUESS_WINDOW_MS;
 use crate::pace::{Pace, PaceRule, rest};
 use crate::problem::Problem;
 
@@ -50,7 +49,7 @@ const PACE_OF_SERVICE: Duration = Duration::from_micros(400);
 pub(crate) struct Reads {
     of_user: Pace,
     of_service: Pace,
-    under_way: Throttle,
+    under_way: Places,
 }
 
 impl Reads {
@@ -60,7 +59,7 @@ impl Reads {
         Reads {
             of_user: pace(PACE_OF_USER),
             of_service: pace(PACE_OF_SERVICE),
-            under_way: Throttle::new(READING_MAX, GUESS_WINDOW_MS, callers_max),
+            under_way: Places::new(READING_MAX),
         }
     }
 
@@ -106,6 +105,7 @@ pub(crate) struct ReadTurn {
     of: Of,
     /// When it had waited for its turn.
     begun: Option<Instant>,
+    _place: Place,
 }
 
 impl ReadTurn {
@@ -118,14 +118,13 @@ impl ReadTurn {
         caller: &Caller,
         uri: Option<&Uri>,
     ) -> Result<ReadTurn, Problem> {
-        let ((key, of), now) = (counted(caller, uri), app.engine.now().0);
-        if app.reads.under_way.blocked(&key, now).is_some() {
+        let (key, of) = counted(caller, uri);
+        let Some(place) = app.reads.under_way.take(&key) else {
             return Err(app.guesses.refused(caller).await);
-        }
-        app.reads.under_way.count(&key, now);
+        };
         let wait = app.reads.pace(of).wait(&key, EXPECTED, Instant::now());
         // Made before the wait: if the client goes meanwhile, its drop gives the turns back.
-        let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None };
+        let mut turn = ReadTurn { app: Arc::clone(app), key, of, begun: None, _place: place };
         rest(wait).await;
         turn.begun = Some(Instant::now());
         Ok(turn)
@@ -135,7 +134,6 @@ impl ReadTurn {
 impl Drop for ReadTurn {
     fn drop(&mut self) {
         let reads = &self.app.reads;
-        reads.under_way.take_back(&self.key);
         let used = self.begun.map_or(0, |begun| used(self.of, begun.elapsed()));
         reads.pace(self.of).settle(&self.key, EXPECTED, used);
     }

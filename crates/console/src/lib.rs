@@ -44,6 +44,7 @@ use axum::http::HeaderMap;
 use coupon::calendar::Zone;
 use engine::Engine;
 use passwords::Passwords;
+use passwords::places::Places;
 use passwords::throttle::Throttle;
 use tokio::sync::Semaphore;
 use webhooks::Webhooks;
@@ -118,7 +119,7 @@ pub struct Console {
     wrong: Throttle,
     index: CampaignIndex,
     /// Sign-ins that wait for the identity provider, by address: while it hangs, passwords work.
-    at_provider: Throttle,
+    at_provider: Places,
     tails: Arc<Tails>,
     workbooks: Arc<Semaphore>,
     live: Live,
@@ -144,7 +145,7 @@ impl Console {
             passwords: setup.passwords,
             wrong: Throttle::new(SIGN_INS_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
             index: CampaignIndex::default(),
-            at_provider: Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, COUNTED_MAX),
+            at_provider: Places::new(SIGNING_MAX),
             tails: Arc::default(),
             workbooks: Arc::new(Semaphore::new(1)),
             live: Live::default(),

@@ -1,11 +1,12 @@
-//! Passwords: the only place that hashes or compares them, and that counts the wrong ones ([`throttle`]) of
-//! a [`peer`].
+//! Passwords: the only place that hashes or compares them, and that counts what a [`peer`] does: the wrong ones
+//! ([`throttle`]), and those under way ([`places`]).
 //!
 //! Argon2id at OWASP's minimum costs 42 ms of a core and 19 MiB, so a few run at a time, a few
 //! more wait, and the rest is turned away: signing in must not starve redeeming. The memory of a
 //! hash goes back to the system with its end.
 
 pub mod peer;
+pub mod places;
 mod slots;
 pub mod throttle;
 
@@ -16,8 +17,8 @@ use argon2::password_hash::Error as HashError;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
+use self::places::Place;
 use self::slots::Slots;
-use self::throttle::UnderWay;
 
 /// Shortest password, in bytes: NIST SP 800-63B wants 8 characters at least, and no rules of
 /// composition.
@@ -146,15 +147,10 @@ impl Passwords {
         }
     }
 
-    /// Counts one more sign-in or sign-up of `peer` that is under way, until it is dropped; `None` where the peer has
+    /// A place for one more sign-in or sign-up of `peer`; `None` where the peer has
     /// [`SIGNING_MAX`](throttle::SIGNING_MAX). To be asked before any work for them.
-    pub fn begin<'a>(
-        &'a self,
-        purpose: Purpose,
-        peer: &'a str,
-        now_ms: i64,
-    ) -> Option<UnderWay<'a>> {
-        self.slots(purpose).begin(peer, now_ms)
+    pub fn begin(&self, purpose: Purpose, peer: &str) -> Option<Place> {
+        self.slots(purpose).of_peer.take(peer)
     }
 
     /// The hash of `password` with a fresh salt, as a PHC string of about 97 characters. Takes a
@@ -339,11 +335,11 @@ mod tests {
             let passwords = Passwords::new();
             (passwords.clone(), passwords)
         };
-        let begin = |at: &Passwords, purpose, peer| at.begin(purpose, peer, 0).is_some();
+        let begin = |at: &Passwords, purpose, peer| at.begin(purpose, peer).is_some();
         let mut share: Vec<_> = (0..throttle::SIGNING_MAX)
             .map(|nth| {
                 let at = if nth % 2 == 0 { &here } else { &there };
-                at.begin(Purpose::SignIn, "192.0.2.1", 0).expect("one of its share")
+                at.begin(Purpose::SignIn, "192.0.2.1").expect("one of its share")
             })
             .collect();
         let cases = [

@@ -6,10 +6,8 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::PasswordError;
-use super::throttle::{SIGN_IN_WINDOW_MS, SIGNING_MAX, Throttle, UnderWay};
-
-/// Peers that are counted at a time: more than have a connection.
-const PEERS_MAX: usize = 10_000;
+use super::places::Places;
+use super::throttle::SIGNING_MAX;
 
 /// Turns for those working, places for them and for those waiting. Clones share them.
 #[derive(Clone, Debug)]
@@ -20,7 +18,7 @@ pub(super) struct Slots {
     turns: Arc<Semaphore>,
     /// Whose they are. Beside the slots, so that a peer has one share of them, whichever stores and front ends of
     /// the process it goes through.
-    of_peer: Arc<Throttle>,
+    pub(super) of_peer: Places,
 }
 
 impl Slots {
@@ -28,12 +26,8 @@ impl Slots {
         Slots {
             places: Arc::new(Semaphore::new(turns + waiting)),
             turns: Arc::new(Semaphore::new(turns)),
-            of_peer: Arc::new(Throttle::new(SIGNING_MAX, SIGN_IN_WINDOW_MS, PEERS_MAX)),
+            of_peer: Places::new(SIGNING_MAX),
         }
-    }
-
-    pub(super) fn begin<'a>(&'a self, peer: &'a str, now_ms: i64) -> Option<UnderWay<'a>> {
-        UnderWay::begin(&self.of_peer, peer, now_ms)
     }
 
     /// Runs `work` on a thread where it may take its time.

@@ -143,30 +143,6 @@ impl State {
     }
 }
 
-/// One request under way; also one whose client has gone.
-#[derive(Debug)]
-pub struct UnderWay<'a> {
-    counts: &'a Throttle,
-    key: &'a str,
-}
-
-impl<'a> UnderWay<'a> {
-    /// `None` when `key` has as many as `counts` allows.
-    pub fn begin(counts: &'a Throttle, key: &'a str, now: i64) -> Option<UnderWay<'a>> {
-        if counts.blocked(key, now).is_some() {
-            return None;
-        }
-        counts.count(key, now);
-        Some(UnderWay { counts, key })
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.counts.take_back(self.key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

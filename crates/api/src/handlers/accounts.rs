@@ -8,7 +8,7 @@ use coupon::calendar::format_instant;
 use coupon::ids::UserId;
 use coupon::time::Millis;
 use engine::{Account, Done, Failure};
-use passwords::throttle::UnderWay;
+use passwords::places::Place;
 use passwords::{Password, PasswordError, Purpose};
 
 use crate::answer::{Answer, Made};
@@ -53,7 +53,7 @@ pub(crate) async fn create_user(
     let password = reading.parsed("password", Password::new(body.password));
     let (login, password) = reading.done(login.zip(password))?;
     let (peer, now) = (peer.to_string(), app.engine.now().0);
-    let _under_way = under_way(&app, Purpose::SignUp, &peer, now)?;
+    let _place = place(&app, Purpose::SignUp, &peer)?;
     if let Some(account) = app.engine.account_of_login(&login).await? {
         return made_before(&app, &peer, &login, password, account).await;
     }
@@ -119,7 +119,7 @@ pub(crate) async fn create_session(
     // What can be no password costs nothing to refuse, so it is not counted either.
     let password = Password::new(body.password).map_err(|_| wrong())?;
     let (address, peer) = (peer, peer.to_string());
-    let _under_way = under_way(&app, Purpose::SignIn, &peer, app.engine.now().0)?;
+    let _place = place(&app, Purpose::SignIn, &peer)?;
     let login = body.login_id.parse::<UserId>().ok();
     let account = async || match &login {
         Some(login) => app.engine.account_of_login(login).await,
@@ -189,15 +189,10 @@ async fn is_right(
     }
 }
 
-fn under_way<'a>(
-    app: &'a App,
-    purpose: Purpose,
-    peer: &'a str,
-    now: i64,
-) -> Result<UnderWay<'a>, Problem> {
+fn place(app: &App, purpose: Purpose, peer: &str) -> Result<Place, Problem> {
     let detail = "too many sign-ins or sign-ups at once from this IP address";
-    let under_way = app.access.passwords.begin(purpose, peer, now);
-    under_way.ok_or_else(|| Problem::too_many(detail, 1_000))
+    let place = app.access.passwords.begin(purpose, peer);
+    place.ok_or_else(|| Problem::too_many(detail, 1_000))
 }
 
 /// Delete an account

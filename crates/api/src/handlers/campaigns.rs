@@ -146,7 +146,7 @@ pub(crate) async fn issue(
 ) -> Result<Made<CouponBody>, Problem> {
     let (user, reference) = body.read(&key)?;
     let issue = app.engine.issue(&caller, &id, user.clone(), reference);
-    let done = app.guesses.one_of_few(&caller, user.as_ref(), app.engine.now().0, issue).await;
+    let done = app.guesses.one_of_few(&caller, user.as_ref(), issue).await;
     if let Err(problem) = &done {
         let trial = Trial { action: "issue", code: None, user: user.as_ref(), order: None };
         app.refused(Some(&caller), peer, &trial, problem.code(), Some(id.as_str()));

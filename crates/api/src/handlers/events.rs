@@ -127,9 +127,9 @@ pub(crate) async fn list_events(
         false => Ok(Answer(FeedBody::from(view)).into_response()),
         true => {
             let stopping = stopping.map(|Extension(it)| it).unwrap_or_default();
-            let place = follow::Place::of(&app, &caller)?;
+            let places = follow::places(&app, &caller)?;
             let session = Session::of(&app, caller, &headers);
-            Ok(follow::stream(app, session, request, view, stopping, place))
+            Ok(follow::stream(app, session, request, view, stopping, places))
         }
     }
 }

@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use coupon::refusal::Refusal;
 use engine::{Caller, Failure, Identified, Role, StaffMember};
-use passwords::throttle::UnderWay;
 use tokio::time::timeout;
 
 use crate::Console;
@@ -60,7 +59,7 @@ pub(crate) async fn leave(
     let next = desk.query.get("next").filter(|next| is_here(next) && next.len() <= NEXT_LEN_MAX);
     let next = next.unwrap_or("/console").to_owned();
     let (from, now) = (peer_of(&desk, peer, &headers).to_string(), desk.now.0);
-    let Some(_under_way) = UnderWay::begin(&desk.console.at_provider, &from, now) else {
+    let Some(_place) = desk.console.at_provider.take(&from) else {
         return Err(Trouble::Busy);
     };
     let random = || uuid::Uuid::new_v4().simple().to_string();
@@ -131,7 +130,7 @@ async fn person(
     from: String,
     now: i64,
 ) -> Result<Result<Person, IdentityError>, Trouble> {
-    let Some(_under_way) = UnderWay::begin(&console.at_provider, &from, now) else {
+    let Some(_place) = console.at_provider.take(&from) else {
         return Err(Trouble::Busy);
     };
     let found = answered(ANSWER_MAX, provider.person(&asked, &code)).await;

@@ -160,8 +160,8 @@ async fn checked(
     let Ok(password) = Password::new(typed.map_or("", |(_, value)| value.as_str())) else {
         return Ok(Err(t.sign_in_wrong().to_owned()));
     };
-    let (from, now) = (peer.to_string(), desk.now.0);
-    let Some(_under_way) = console.passwords.begin(Purpose::SignIn, &from, now) else {
+    let from = peer.to_string();
+    let Some(_place) = console.passwords.begin(Purpose::SignIn, &from) else {
         return Ok(Err(t.sign_in_busy().to_owned()));
     };
     let key = format!("{from} {name}");

@@ -9,11 +9,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use engine::{Caller, EventsAnswer, EventsRequest, EventsView, FeedStart};
 use futures::stream::unfold;
-use tokio::sync::OwnedSemaphorePermit;
+use passwords::places::Place;
 
 use crate::accept::Stopping;
 use crate::app::App;
 use crate::extract::Session;
+use crate::guesses::EVERYBODY;
 use crate::problem::Problem;
 use crate::reads::ReadTurn;
 use crate::views::FeedEventBody;
@@ -45,36 +46,21 @@ struct Following {
     begun: Instant,
     said: Instant,
     stopping: Stopping,
-    _place: Place,
+    _places: StreamPlaces,
 }
 
-/// The place of a stream among all of them, and among those of its caller.
-pub(super) struct Place {
-    app: Arc<App>,
-    caller: String,
-    _permit: OwnedSemaphorePermit,
-}
+/// The place of a stream among those of its caller, and among all of them.
+pub(super) type StreamPlaces = (Place, Place);
 
-impl Place {
-    /// # Errors
-    /// TOO_MANY where all have one, or the caller has as many as one may have.
-    pub(super) fn of(app: &Arc<App>, caller: &Caller) -> Result<Place, Problem> {
-        let too_many = |what| Problem::too_many(what, 5_000);
-        let caller = caller.to_string();
-        if app.event_streams_of.blocked(&caller, 0).is_some() {
-            return Err(too_many("too many streams of events of this caller"));
-        }
-        let permit = Arc::clone(&app.event_streams).try_acquire_owned();
-        let permit = permit.map_err(|_| too_many("too many streams of events"))?;
-        app.event_streams_of.count(&caller, 0);
-        Ok(Place { app: Arc::clone(app), caller, _permit: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.app.event_streams_of.take_back(&self.caller);
-    }
+/// # Errors
+/// TOO_MANY where the caller has as many as one may have, or all are taken.
+pub(super) fn places(app: &App, caller: &Caller) -> Result<StreamPlaces, Problem> {
+    let too_many = |what| Problem::too_many(what, 5_000);
+    let of_caller = app.event_streams_of.take(&caller.to_string());
+    let of_caller =
+        of_caller.ok_or_else(|| too_many("too many streams of events of this caller"))?;
+    let of_all = app.event_streams.take(EVERYBODY);
+    Ok((of_caller, of_all.ok_or_else(|| too_many("too many streams of events"))?))
 }
 
 /// What follows `first`, until the stream has lasted long enough, its session is over, the service stops, or the
@@ -85,7 +71,7 @@ pub(super) fn stream(
     request: EventsRequest,
     first: EventsView,
     stopping: Stopping,
-    place: Place,
+    places: StreamPlaces,
 ) -> Response {
     let now = Instant::now();
     let mut following = Following {
@@ -97,7 +83,7 @@ pub(super) fn stream(
         begun: now,
         said: now,
         stopping,
-        _place: place,
+        _places: places,
     };
     following.take(first);
     let pieces = unfold(following, |mut following| async move {
