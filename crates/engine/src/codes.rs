@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coupon::campaign::{BATCHES_MAX, BatchKind, MintedRun};
+use coupon::campaign::{BATCHES_MAX, Batch, MintedRun};
 use coupon::code::{Code, CodeText};
 use coupon::ids::{BatchId, CampaignId};
 use futures::Stream;
@@ -71,11 +71,8 @@ impl Engine {
             Some(id) => vec![self.batch(caller, campaign, id).await?],
             None => self.hot.batches(campaign, None, BATCHES_MAX).await?,
         };
-        let runs = batches.iter().filter_map(|batch| match batch.kind {
-            BatchKind::Minted(run) => Some(run),
-            BatchKind::Imported => None,
-        });
-        let (runs, offset) = self.behind(runs.collect(), request.after.as_ref())?;
+        let runs = batches.iter().filter_map(Batch::run).collect();
+        let (runs, offset) = self.behind(runs, request.after.as_ref())?;
         let prefix = terms.code_prefix.as_ref().map(ToString::to_string);
         let event =
             AuditEvent::codes_downloaded(campaign, request.batch.as_ref(), request.format.as_str());

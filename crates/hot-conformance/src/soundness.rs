@@ -7,9 +7,9 @@ use coupon::code::Code;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::{BatchId, CampaignId, UserId};
 use coupon::time::Day;
+use hot::PartitionPlan;
 use hot::inventory::{
-    self, Atomicity, CampaignItem, EntryIs, Item, Pages, PartitionItem, RowIs, RowItem, Table,
-    Verifiable,
+    self, Atomicity, CampaignItem, EntryIs, Item, Pages, RowIs, RowItem, Table, Verifiable,
 };
 
 /// Rows of one read.
@@ -31,10 +31,10 @@ pub async fn contradictions(hot: &dyn Verifiable) -> Contradictions {
     for item in inventory::all(hot, Table::Partitions).await.unwrap() {
         faults.extend(unreadable(&item));
         if let Item::Partition(plan) = item {
-            plans.insert(plan.day, plan);
+            plans.insert(plan.plan.day, plan.plan);
         }
     }
-    let is_sealed = |it: &&PartitionItem| it.sealed;
+    let is_sealed = |it: &&PartitionPlan| it.sealed;
     let sealed: BTreeSet<Day> = plans.values().filter(is_sealed).map(|it| it.day).collect();
     let rows = rows_of(hot, &plans).await;
     // After the rows: on a cluster, counts are written a moment after them.
@@ -60,7 +60,7 @@ pub async fn contradictions(hot: &dyn Verifiable) -> Contradictions {
 }
 
 /// Everything in the partitions that were not emptied, in the order of days and codes.
-async fn rows_of(hot: &dyn Verifiable, plans: &BTreeMap<Day, PartitionItem>) -> Vec<RowItem> {
+async fn rows_of(hot: &dyn Verifiable, plans: &BTreeMap<Day, PartitionPlan>) -> Vec<RowItem> {
     let (mut rows, mut from) = (Vec::new(), Day(i32::MIN));
     while let Some(day) = hot.next_partition(from).await.unwrap() {
         from = Day(day.0 + 1);
@@ -119,7 +119,7 @@ async fn misplaced(
     let mut homes: HashMap<(&CampaignId, &BatchId), Day> = HashMap::new();
     for campaign in campaigns {
         for batch in &campaign.batches {
-            homes.extend(batch.run.map(|run| ((&campaign.terms.id, &batch.id), run.day)));
+            homes.extend(batch.run().map(|run| ((&campaign.terms.id, &batch.batch.id), run.day)));
         }
     }
     let (mut faults, mut asked) = (Vec::new(), Vec::new());
@@ -273,7 +273,7 @@ fn miscounted(rows: &[RowItem], campaigns: &[CampaignItem]) -> Vec<String> {
 fn overstocked(campaigns: &[CampaignItem]) -> impl Iterator<Item = String> {
     campaigns.iter().filter_map(|campaign| {
         let CampaignItem { terms, stock, all, cold, batches, .. } = campaign;
-        let made: u64 = batches.iter().map(|batch| batch.count).sum();
+        let made: u64 = batches.iter().map(|batch| batch.batch.count).sum();
         let used = all.iter().sum::<i64>() - cold.iter().sum::<i64>();
         let is_right = *stock == made && used.unsigned_abs() <= made;
         let id = &terms.id;

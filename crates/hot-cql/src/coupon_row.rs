@@ -15,15 +15,15 @@ use uuid::Uuid;
 use crate::values::{EventValue, HoldValue, day, millis, parsed, uuid};
 use cql_session::Result;
 
-/// Rows of a partition: those that `$which` says, which begins with the bucket. Without it, all rows.
+/// Rows of coupons: those that `$which` says.
 macro_rules! coupon_rows {
-    () => {
-        "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, holder, \
-         valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
-         archived_version, created_at, modified_at FROM coupon"
-    };
     ($which:literal) => {
-        concat!(coupon_rows!(), " WHERE expiry_day = ? AND ", $which)
+        concat!(
+            "SELECT expiry_day, bucket, code, sealed, version, state, campaign_id, batch_id, \
+             holder, valid_from, expires_at, made_expires_at, hold, events, operation, forward_to, \
+             archived_version, created_at, modified_at FROM coupon ",
+            $which
+        )
     };
 }
 pub(crate) use coupon_rows;

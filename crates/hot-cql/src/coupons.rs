@@ -57,7 +57,7 @@ impl Store {
         bucket: i32,
         code: &Code,
     ) -> Result<Option<CouponRow>> {
-        let cql = coupon_rows!("bucket = ? AND code = ?");
+        let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code = ?");
         self.session.row_with(profile, cql, (date(day), bucket, code.as_str())).await
     }
 
@@ -68,7 +68,7 @@ impl Store {
         after: &str,
         limit: i32,
     ) -> Result<Vec<CouponRow>> {
-        let cql = coupon_rows!("bucket = ? AND code > ? LIMIT ?");
+        let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code > ? LIMIT ?");
         self.session.rows(StatementProfile::Bulk, cql, (date(day), bucket, after, limit)).await
     }
 
@@ -85,7 +85,9 @@ impl Store {
             // The driver sends this statement to a replica of the bucket.
             return Ok(vec![self.rows_of_bucket(day, *bucket, after, limit).await?]);
         }
-        let cql = coupon_rows!("bucket IN ? AND code > ? PER PARTITION LIMIT ?");
+        let cql = coupon_rows!(
+            "WHERE expiry_day = ? AND bucket IN ? AND code > ? PER PARTITION LIMIT ?"
+        );
         let values = (date(day), buckets, after, limit);
         let rows: Vec<CouponRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         let mut of_each: Vec<Vec<CouponRow>> = buckets.iter().map(|_| Vec::new()).collect();

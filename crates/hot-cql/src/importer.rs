@@ -1,4 +1,4 @@
-//! A cluster as the target of a copy: one file for each kind of items.
+//! A cluster as the target of a copy. Each sort of items that takes more than one write has a file.
 //!
 //! Every write has a write time long ago that follows from the version of the item. So of two
 //! passes the later version stays, and every write of a running service is newer than both. A
@@ -6,7 +6,6 @@
 //! that are conditional on its revision here.
 
 mod campaigns;
-mod claims;
 mod coupons;
 mod directory;
 mod partitions;
@@ -16,11 +15,13 @@ use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::time::Millis;
 use hot::HotError;
-use hot::inventory::{Importer, Item, Pass, RowIs, RowItem, Vanishing};
+use hot::inventory::{ClaimItem, Importer, Item, Pass, RowIs, RowItem, Vanishing};
 use hot::settings::LONG_CODES;
+use uuid::Uuid;
 
+use crate::claims::EntryValue;
 use crate::import::{LONG_AGO, ROWS_AT_ONCE};
-use crate::values::{parsed, signed};
+use crate::values::{date, parsed, signed};
 use crate::{CqlHot, Store};
 use cql_session::{Result, bounded_join};
 
@@ -71,6 +72,27 @@ impl Store {
             Item::Setting { name, value } => self.raise_setting(name, parsed(name, value)?).await,
             Item::IndexRow(_) | Item::Unreadable(_) => Err(never_copied(item)),
         }
+    }
+
+    async fn put_claim(&self, it: &ClaimItem) -> Result<()> {
+        let slot = i32::try_from(it.slot)
+            .map_err(|_| HotError::Damaged(format!("claim: entry {} is too far", it.slot)))?;
+        let value = EntryValue {
+            expiry_day: date(it.day),
+            code: it.code.to_string(),
+            reference: it.reference.as_ref().map(|name| name.as_str().to_owned()),
+            // No event has this number: the entry is certain.
+            sequence: 0,
+            issue: it.issue.and_then(|issue| i32::try_from(issue).ok()),
+            operation: Uuid::nil(),
+            version: 0,
+        };
+        let cql = "UPDATE claim USING TIMESTAMP ? SET revision = ?, claimed[?] = ? \
+                   WHERE campaign_id = ? AND user_id = ?";
+        let written = LONG_AGO + i64::from(slot);
+        let owner = (it.campaign.as_str(), it.user.as_str());
+        let values = (written, i64::from(slot), slot, value, owner.0, owner.1);
+        self.session.write(cql, values).await
     }
 
     async fn put_vanishing(&self, item: &Vanishing) -> Result<()> {

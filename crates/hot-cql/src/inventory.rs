@@ -30,7 +30,7 @@ impl Inventory for CqlHot {
     async fn page(&self, of: Table, after: Option<String>, limit: usize) -> Result<Page> {
         let (store, after) = (&self.store, after.as_deref());
         match of {
-            Table::Partitions => store.page_of_partitions(after, limit).await,
+            Table::Partitions => store.page_of_partitions().await,
             Table::Campaigns => store.page_of_campaigns(after, limit).await,
             Table::Coupons => store.page_of_coupons(after).await,
             Table::Settings => store.page_of_settings().await,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use coupon::campaign::{BATCHES_MAX, BatchKind, Campaign, MintedRun};
+use coupon::campaign::{BATCHES_MAX, Batch, Campaign, MintedRun};
 use coupon::code::Code;
 use coupon::ids::{BatchId, CampaignId};
 use coupon::minted::{CodeKey, KeyId};
@@ -40,27 +40,22 @@ impl Catalog {
     pub(crate) fn of(campaigns: &[CampaignItem]) -> Catalog {
         let mut catalog = Catalog::default();
         for campaign in campaigns {
-            let batches = campaign.batches.iter().map(|it| (it.id.clone(), it.run, it.created_at));
-            catalog.learn(&campaign.terms, batches);
+            catalog.learn(&campaign.terms, campaign.batches.iter().map(|it| &it.batch));
         }
         catalog
     }
 
-    fn learn(
-        &mut self,
-        terms: &Arc<Campaign>,
-        batches: impl Iterator<Item = (BatchId, Option<MintedRun>, Millis)>,
-    ) {
-        let mut made = HashMap::new();
-        for (id, run, made_at) in batches {
-            if let Some(run) = run {
-                let owner = Owner { campaign: terms.id.clone(), batch: id.clone() };
+    fn learn<'a>(&mut self, terms: &Arc<Campaign>, batches: impl Iterator<Item = &'a Batch>) {
+        let mut made_at = HashMap::new();
+        for batch in batches {
+            if let Some(run) = batch.run() {
+                let owner = Owner { campaign: terms.id.clone(), batch: batch.id.clone() };
                 self.runs.insert((run.key, run.day, run.first), (run, owner));
             }
-            made.insert(id, made_at);
+            made_at.insert(batch.id.clone(), batch.created_at);
         }
-        self.campaigns
-            .insert(terms.id.clone(), CatalogCampaign { terms: Arc::clone(terms), made_at: made });
+        let terms = Arc::clone(terms);
+        self.campaigns.insert(terms.id.clone(), CatalogCampaign { terms, made_at });
     }
 
     pub(crate) fn terms(&self, id: &CampaignId) -> Option<Arc<Campaign>> {
@@ -97,11 +92,7 @@ impl Catalog {
             return Ok(());
         };
         let batches = hot.batches(&owner.campaign, None, BATCHES_MAX).await?;
-        let batches = batches.into_iter().map(|batch| match batch.kind {
-            BatchKind::Minted(run) => (batch.id, Some(run), batch.created_at),
-            BatchKind::Imported => (batch.id, None, batch.created_at),
-        });
-        self.learn(&row.campaign, batches);
+        self.learn(&row.campaign, batches.iter());
         if !self.campaigns.get(&owner.campaign).is_some_and(has) {
             self.strangers.insert(key);
         }

@@ -47,7 +47,7 @@ impl Verifier<'_> {
         let id = now.terms.id.clone();
         let mut shift = CountShift { campaign: id.clone(), all: [0; 3], cold: [0; 3], stock: 0 };
         let about = id.as_str();
-        let batches: u64 = now.batches.iter().map(|batch| batch.count).sum();
+        let batches: u64 = now.batches.iter().map(|it| it.batch.count).sum();
         if now.stock != batches {
             shift.stock = i64::try_from(now.stock).unwrap_or(i64::MAX)
                 - i64::try_from(batches).unwrap_or(i64::MAX);

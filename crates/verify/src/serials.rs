@@ -26,7 +26,7 @@ impl Verifier<'_> {
                 continue;
             }
             for batch in &campaign.batches {
-                if let Some(run) = batch.run {
+                if let Some(run) = batch.run() {
                     let below = batch.offered.min(run.count);
                     self.offered.insert((run.day, run.first), Offered { below, seen: 0 });
                 }
@@ -38,7 +38,7 @@ impl Verifier<'_> {
         self.overlaps(campaigns).await?;
         for campaign in campaigns {
             for batch in &campaign.batches {
-                let Some(run) = batch.run else { continue };
+                let Some(run) = batch.run() else { continue };
                 let Some(offered) = self.offered.get(&(run.day, run.first)).copied() else {
                     continue;
                 };
@@ -49,7 +49,7 @@ impl Verifier<'_> {
                     self.note(Note::BehindDamage);
                     continue;
                 }
-                self.missing_serials(campaign, &batch.id, run, offered.below).await?;
+                self.missing_serials(campaign, &batch.batch.id, run, offered.below).await?;
             }
         }
         Ok(())
@@ -98,8 +98,8 @@ impl Verifier<'_> {
         let mut days: BTreeMap<Day, Vec<(u64, u64, String)>> = BTreeMap::new();
         for campaign in campaigns {
             for batch in &campaign.batches {
-                if let Some(run) = batch.run {
-                    let name = format!("batch {} of {}", batch.id, campaign.terms.id);
+                if let Some(run) = batch.run() {
+                    let name = format!("batch {} of {}", batch.batch.id, campaign.terms.id);
                     days.entry(run.day).or_default().push((run.first, run.count, name));
                 }
             }
@@ -108,7 +108,7 @@ impl Verifier<'_> {
         let mut next: HashMap<Day, u64> = HashMap::new();
         for item in all(self.hot, Table::Partitions).await? {
             if let Item::Partition(it) = item {
-                next.insert(it.day, it.next_serial);
+                next.insert(it.plan.day, it.next_serial);
             } else if let Item::Unreadable(row) = item {
                 self.unreadable(row);
             }

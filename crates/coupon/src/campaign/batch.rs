@@ -77,3 +77,13 @@ pub struct Batch {
     /// When it was created.
     pub created_at: Millis,
 }
+
+impl Batch {
+    /// Its serials, if it was minted.
+    pub fn run(&self) -> Option<MintedRun> {
+        match self.kind {
+            BatchKind::Minted(run) => Some(run),
+            BatchKind::Imported => None,
+        }
+    }
+}

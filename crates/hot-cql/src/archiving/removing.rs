@@ -69,7 +69,7 @@ impl Store {
         let start = scylla::response::PagingState::start();
         let (mut removed, mut after, mut from) = (0, String::new(), Some(start.clone()));
         while let Some(state) = from {
-            let cql = coupon_rows!("bucket = ? AND code > ?");
+            let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code > ?");
             let values = (date(day), sealed.bucket, after.as_str());
             let (rows, next) = self.session.page::<CouponRow>(cql, values, state).await?;
             let last = rows.last().map(CouponRow::code).transpose()?;

@@ -76,7 +76,7 @@ impl Store {
             }
         }
         // After the seal: from now on no other coupon can be forwarded from here.
-        let cql = coupon_rows!("bucket = ? AND code >= ''");
+        let cql = coupon_rows!("WHERE expiry_day = ? AND bucket = ? AND code >= ''");
         let mut from = Some(scylla::response::PagingState::start());
         while let Some(state) = from {
             let (rows, next) =

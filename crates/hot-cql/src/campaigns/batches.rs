@@ -169,18 +169,25 @@ impl Store {
     }
 
     pub(crate) async fn batch_row(&self, here: &CampaignHere, batch: &BatchHere) -> Result<Batch> {
-        let count = match batch.run {
-            Some(run) => run.count,
+        let arrived = match batch.run {
+            Some(_) => 0,
             None => self.counts.of(self, &here.terms.id).await?.arrived_in(&batch.id),
         };
-        Ok(Batch {
-            id: batch.id.clone(),
-            campaign: here.terms.id.clone(),
-            kind: batch.run.map_or(BatchKind::Imported, BatchKind::Minted),
-            count,
-            paused: batch.paused,
-            import: batch.import,
-            created_at: batch.made_at,
-        })
+        Ok(batch.as_batch(&here.terms.id, arrived))
+    }
+}
+
+impl BatchHere {
+    /// So many coupons have come into it, if it was not minted.
+    pub(crate) fn as_batch(&self, campaign: &CampaignId, arrived: u64) -> Batch {
+        Batch {
+            id: self.id.clone(),
+            campaign: campaign.clone(),
+            kind: self.run.map_or(BatchKind::Imported, BatchKind::Minted),
+            count: self.run.map_or(arrived, |run| run.count),
+            paused: self.paused,
+            import: self.import,
+            created_at: self.made_at,
+        }
     }
 }

@@ -19,10 +19,10 @@ impl Store {
     /// stopped stays among those of a later one.
     pub(super) async fn put_campaign(&self, it: &CampaignItem) -> Result<()> {
         let (terms, id) = (&it.terms, &it.terms.id);
-        for run in it.batches.iter().filter_map(|batch| Some((batch, batch.run?))) {
+        for run in it.batches.iter().filter_map(|batch| Some((batch, batch.run()?))) {
             self.put_run(id, run.0, run.1).await?;
         }
-        let imported = it.batches.iter().filter(|batch| batch.run.is_none());
+        let imported = it.batches.iter().map(|it| &it.batch).filter(|it| it.run().is_none());
         let arrived = imported.map(|batch| (&batch.id, signed(batch.count))).collect();
         let sums = StateCounts { all: it.all, cold: it.cold };
         // As those of a process that has ended.
@@ -62,7 +62,7 @@ impl Store {
         let cql = "INSERT INTO minted_run (expiry_day, first, count, key_id, campaign_id, \
                    batch_id) VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
         let (first, count) = (signed(run.first), signed(run.count));
-        let (day, batch_id) = (date(run.day), batch.id.as_str());
+        let (day, batch_id) = (date(run.day), batch.batch.id.as_str());
         let values = (day, first, count, key.as_str(), id.as_str(), batch_id, LONG_AGO);
         self.session.write(cql, values).await?;
         let cql = "UPDATE lease USING TIMESTAMP ? SET cursor = ? \
@@ -101,13 +101,13 @@ impl Store {
 }
 
 /// A batch as it is read from this store after it was copied.
-fn as_here(number: i64, batch: &BatchItem) -> BatchHere {
+fn as_here(number: i64, BatchItem { batch, paused_reason, .. }: &BatchItem) -> BatchHere {
     BatchHere {
         id: batch.id.clone(),
         number,
-        run: batch.run,
+        run: batch.run(),
         paused: batch.paused,
-        paused_reason: batch.paused_reason.clone(),
+        paused_reason: paused_reason.clone(),
         made_at: batch.created_at,
         import: batch.import,
     }

@@ -7,6 +7,7 @@ use coupon::time::{Day, Millis};
 use hot::inventory::{EntryIs, EntryItem, Pass};
 use hot::{HotError, imported_state_text};
 use router::{Owner, home};
+use scylla::value::MaybeUnset;
 use uuid::Uuid;
 
 use super::LONG_AGO;
@@ -95,41 +96,35 @@ impl Store {
         expiry_day: Day,
         line: Option<&(Millis, Millis, String)>,
     ) -> Result<()> {
-        let (campaign, batch) = (owner.campaign.as_str(), owner.batch.as_str());
-        let Some((from, until, said)) = line else {
-            let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day) \
-                       VALUES (?, 'coupon', ?, ?, ?) USING TIMESTAMP ?";
-            let written = LONG_AGO + 4 * i64::from(expiry_day.0);
-            let values = (code.as_str(), campaign, batch, date(expiry_day), written);
-            return self.session.write(cql, values).await;
-        };
-        let imported_state = imported_state_text::from_json(said)
+        let imported_state = line.map(|(_, _, said)| imported_state_text::from_json(said));
+        let imported_state = imported_state
+            .transpose()
             .map_err(|why| HotError::Damaged(format!("imported state: {why}")))?;
         let rank = match imported_state {
-            ImportedState::Available => 0,
-            ImportedState::Issued { .. } => 1,
-            ImportedState::Redeemed { .. } | ImportedState::Void { .. } => 2,
+            None | Some(ImportedState::Available) => 0,
+            Some(ImportedState::Issued { .. }) => 1,
+            Some(ImportedState::Redeemed { .. } | ImportedState::Void { .. }) => 2,
         };
-        // The partition and the imported state only go forward.
-        let written = LONG_AGO + 4 * i64::from(expiry_day.0) + rank;
-        // The row has when and by whom it was imported: these are never used.
         let cql = "INSERT INTO directory (code, kind, campaign_id, batch_id, expiry_day, \
                    valid_from, expires_at, first_imported_state, imported_state, arrived_at, \
                    actor, operation) VALUES (?, 'coupon', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING \
                    TIMESTAMP ?";
+        let said = line.map(|(_, _, said)| said.as_str());
         let values = (
             code.as_str(),
-            campaign,
-            batch,
+            owner.campaign.as_str(),
+            owner.batch.as_str(),
             date(expiry_day),
-            instant(*from),
-            instant(*until),
-            said.as_str(),
-            said.as_str(),
-            instant(Millis(0)),
-            "import",
-            Uuid::nil(),
-            written,
+            MaybeUnset::from_option(line.map(|(from, _, _)| instant(*from))),
+            MaybeUnset::from_option(line.map(|(_, until, _)| instant(*until))),
+            MaybeUnset::from_option(said),
+            MaybeUnset::from_option(said),
+            // The row has when and by whom it was imported: these are never used.
+            MaybeUnset::from_option(line.map(|_| instant(Millis(0)))),
+            MaybeUnset::from_option(line.map(|_| "import")),
+            MaybeUnset::from_option(line.map(|_| Uuid::nil())),
+            // The partition and the imported state only go forward.
+            LONG_AGO + 4 * i64::from(expiry_day.0) + rank,
         );
         self.session.write(cql, values).await
     }

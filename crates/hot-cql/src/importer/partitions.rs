@@ -20,7 +20,10 @@ macro_rules! update_plan {
 }
 
 impl Store {
-    pub(super) async fn put_partition(&self, it: &PartitionItem) -> Result<()> {
+    pub(super) async fn put_partition(
+        &self,
+        PartitionItem { plan: it, closing, next_serial }: &PartitionItem,
+    ) -> Result<()> {
         let of = date(it.day);
         let (bits, is_new) = match self.bits(it.day).await? {
             Some(bits) => (bits, false),
@@ -36,13 +39,13 @@ impl Store {
         let written = LONG_AGO + it.seal_after.0.div_euclid(1_000).max(0);
         let cql = update_plan!("seal_after = ?");
         self.session.write(cql, (written, instant(it.seal_after), of)).await?;
-        if it.closing {
+        if *closing {
             self.session.write(update_plan!("closing = true"), (LONG_AGO, of)).await?;
         }
-        if it.next_serial > 0 {
+        if *next_serial > 0 {
             let cql =
                 "UPDATE minted_run USING TIMESTAMP ? SET next_serial = ? WHERE expiry_day = ?";
-            let next = signed(it.next_serial);
+            let next = signed(*next_serial);
             self.session.write(cql, (LONG_AGO + next, next, of)).await?;
         }
         if it.sealed {

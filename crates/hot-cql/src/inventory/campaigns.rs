@@ -39,15 +39,9 @@ impl Store {
         let counted = as_written(self, id).await?;
         let mut batches = Vec::new();
         for batch in here.in_order() {
-            let arrived = counted.arrived_in(&batch.id);
             batches.push(BatchItem {
-                id: batch.id.clone(),
-                run: batch.run,
-                count: batch.run.map_or(arrived, |run| run.count),
-                paused: batch.paused,
+                batch: batch.as_batch(id, counted.arrived_in(&batch.id)),
                 paused_reason: batch.paused_reason.clone(),
-                import: batch.import,
-                created_at: batch.made_at,
                 offered: match batch.run {
                     Some(_) => self.offered(id, &batch.id).await?,
                     None => 0,
@@ -56,7 +50,7 @@ impl Store {
         }
         let (terms, created_as) = (Arc::clone(&here.terms), here.created_as.to_string());
         let StateCounts { all, cold } = counted.sums;
-        let stock: u64 = batches.iter().map(|batch| batch.count).sum();
+        let stock: u64 = batches.iter().map(|it| it.batch.count).sum();
         Ok(Some(CampaignItem { terms, created_as, batches, stock, all, cold, rows: None }))
     }
 

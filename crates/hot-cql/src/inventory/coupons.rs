@@ -14,7 +14,7 @@ use cql_session::{Result, StatementProfile, bounded_join};
 
 impl Store {
     pub(super) async fn page_of_coupons(&self, after: Option<&str>) -> Result<Page> {
-        let (rows, next) = self.scan_page(coupon_rows!(), after).await?;
+        let (rows, next) = self.scan_page(coupon_rows!(""), after).await?;
         let rows = rows.iter().filter(|row: &&CouponRow| row.is_row());
         let items = rows.map(|row| async move { Ok(Item::Row(self.row_item(row).await?)) });
         Ok(Page { items: bounded_join(AT_ONCE, items).await?, next })

@@ -10,34 +10,20 @@ use scylla::value::CqlDate;
 
 use super::AT_ONCE;
 use crate::Store;
-use crate::values::{day, parsed};
+use crate::archiving::partition_plan;
+use crate::values::day;
 use cql_session::{Result, bounded_join};
 
 impl Store {
-    pub(super) async fn page_of_partitions(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page> {
-        let after: i32 = after.map_or(Ok(i32::MIN), |day| parsed("position", day))?;
+    /// All of them on one page: a few hundred bytes for each day.
+    pub(super) async fn page_of_partitions(&self) -> Result<Page> {
         let plans = self.plans().await?;
-        let behind: Vec<_> = plans.iter().filter(|plan| plan.day().0 > after).collect();
-        let some = behind.iter().take(limit);
-        let partitions = some.map(|plan| async move {
+        let partitions = plans.iter().map(|plan| async move {
             let next_serial = self.next_serial(plan.day()).await?;
-            Ok::<_, HotError>(Item::Partition(PartitionItem {
-                day: plan.day(),
-                seal_after: plan.seal_after(),
-                closing: plan.is_closing(),
-                sealed: plan.is_sealed(),
-                archive_commit: plan.archive_commit(),
-                emptied: plan.is_emptied(),
-                next_serial,
-            }))
+            let (closing, plan) = (plan.is_closing(), partition_plan(plan));
+            Ok::<_, HotError>(Item::Partition(PartitionItem { plan, closing, next_serial }))
         });
-        let items = bounded_join(AT_ONCE, partitions).await?;
-        let last = behind.get(limit.saturating_sub(1)).filter(|_| behind.len() > limit);
-        Ok(Page { items, next: last.map(|plan| plan.day().0.to_string()) })
+        Ok(Page { items: bounded_join(AT_ONCE, partitions).await?, next: None })
     }
 
     /// Buckets with rows in which no coupon can be. They are compared with plans that are read

@@ -195,20 +195,11 @@ pub(super) fn rejected(row: RejectedRow) -> Result<Option<Item>> {
     Ok(Some(Item::Vanishing(Vanishing::Rejected { campaign, batch, line, at })))
 }
 
-macro_rules! index_rows {
-    ($of:literal, $table:literal) => {
-        concat!(
-            "SELECT ",
-            $of,
-            ", expires_at, tie, code, expiry_day, WRITETIME(expiry_day) AS written FROM ",
-            $table
-        )
-    };
-}
+pub(super) const WALLET: &str = "SELECT user_id, expires_at, tie, code, expiry_day, \
+    WRITETIME(expiry_day) AS written FROM wallet";
 
-pub(super) const WALLET: &str = index_rows!("user_id", "wallet");
-
-pub(super) const EXPIRING: &str = index_rows!("campaign_id", "expiring");
+pub(super) const EXPIRING: &str = "SELECT campaign_id, expires_at, tie, code, expiry_day, \
+    WRITETIME(expiry_day) AS written FROM expiring";
 
 type RawIndexRow = (String, CqlTimestamp, i64, String, Option<CqlDate>, Option<i64>);
 

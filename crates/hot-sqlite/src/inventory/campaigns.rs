@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use coupon::campaign::BatchKind;
 use coupon::ids::CampaignId;
 use hot::inventory::{BatchItem, CampaignItem, CountShift};
-use rusqlite::{Row, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::columns::unsigned;
 use crate::rows;
@@ -18,7 +17,7 @@ pub(super) const CAMPAIGNS: &str = rows::select_campaign!(
 );
 
 /// From [`CAMPAIGNS`].
-pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<CampaignItem> {
+pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> SqlResult<CampaignItem> {
     let terms = rows::campaign(row)?;
     Ok(CampaignItem {
         created_as: row.get(21)?,
@@ -31,30 +30,21 @@ pub(super) fn campaign(txn: &Txn<'_>, row: &Row<'_>) -> rusqlite::Result<Campaig
     })
 }
 
-fn batches_of(txn: &Txn<'_>, number: i64, id: &CampaignId) -> rusqlite::Result<Vec<BatchItem>> {
+fn batches_of(txn: &Txn<'_>, number: i64, id: &CampaignId) -> SqlResult<Vec<BatchItem>> {
     let sql = rows::select_batch!(
         ", next_offset, paused_reason FROM batch WHERE campaign = ?1 ORDER BY number"
     );
     txn.all(sql, [number], |row| {
-        let batch = rows::batch(row, id)?;
         Ok(BatchItem {
-            id: batch.id,
-            run: match batch.kind {
-                BatchKind::Minted(run) => Some(run),
-                BatchKind::Imported => None,
-            },
-            count: batch.count,
-            paused: batch.paused,
+            batch: rows::batch(row, id)?,
             paused_reason: row.get(12)?,
-            import: batch.import,
-            created_at: batch.created_at,
             offered: row.get::<_, Option<i64>>(11)?.unwrap_or(0).unsigned_abs(),
         })
     })
 }
 
 /// How many rows of each campaign, by its number, are issued, redeemed, void.
-fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
+fn rows_by_state(txn: &Txn<'_>) -> SqlResult<BTreeMap<i64, [i64; 3]>> {
     let mut counted: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
     // No index has both, and one that has the batch leads to rows all over the table.
     let mut statement = txn
@@ -79,7 +69,7 @@ fn rows_by_state(txn: &Txn<'_>) -> rusqlite::Result<BTreeMap<i64, [i64; 3]>> {
 }
 
 /// Every campaign, and how many rows it has, all in one read transaction.
-pub(super) fn counted(txn: &Txn<'_>) -> rusqlite::Result<Vec<CampaignItem>> {
+pub(super) fn counted(txn: &Txn<'_>) -> SqlResult<Vec<CampaignItem>> {
     let mut counted = rows_by_state(txn)?;
     let mut statement = txn.statement(CAMPAIGNS)?;
     let mut found = statement.query([i64::MIN, i64::MAX])?;
@@ -92,7 +82,7 @@ pub(super) fn counted(txn: &Txn<'_>) -> rusqlite::Result<Vec<CampaignItem>> {
 }
 
 /// Subtracts from counts what they were too high. That is right whatever else is counted meanwhile.
-pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> rusqlite::Result<u64> {
+pub(super) fn mend(txn: &Txn<'_>, shifts: &[(CountShift, [i64; 3])]) -> SqlResult<u64> {
     let mut mended = 0;
     for (shift, cold) in shifts {
         let CountShift { campaign, all: [a, b, c], cold: [d, e, f], stock } = shift;

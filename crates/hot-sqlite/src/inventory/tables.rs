@@ -8,9 +8,9 @@ use hot::inventory::{
     COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, Item, Page, PartitionItem, ReplacementItem,
     RowIs, RowItem, Table, Unreadable, Vanishing,
 };
-use hot::{Account, imported_state_text};
+use hot::{Account, PartitionPlan, imported_state_text};
 use router::Owner;
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Result as SqlResult, Row, ToSql, params};
 
 use super::campaigns::{CAMPAIGNS, campaign};
 use super::coupons::{ROWS, row_item};
@@ -37,7 +37,7 @@ const ARCHIVED_MARKERS: &str = "archived_markers";
 struct After<'a>(std::str::SplitWhitespace<'a>);
 
 impl<'a> After<'a> {
-    fn number(&mut self) -> rusqlite::Result<i64> {
+    fn number(&mut self) -> SqlResult<i64> {
         match self.0.next() {
             None => Ok(i64::MIN),
             Some(text) => text.parse().map_err(|why| damaged("position", why)),
@@ -56,7 +56,7 @@ pub(super) fn page(
     reading: Reading,
     after: Option<&str>,
     limit: usize,
-) -> rusqlite::Result<Page> {
+) -> SqlResult<Page> {
     let mut at = After(after.unwrap_or_default().split_whitespace());
     let some = signed(limit as u64);
     let found = match of {
@@ -98,8 +98,8 @@ fn rows(
     of: Table,
     sql: &str,
     asked: &[&dyn ToSql],
-    item: impl Fn(&Row<'_>) -> rusqlite::Result<Item>,
-) -> rusqlite::Result<Rows> {
+    item: impl Fn(&Row<'_>) -> SqlResult<Item>,
+) -> SqlResult<Rows> {
     let mut statement = txn.statement(sql)?;
     let mut found = statement.query(asked)?;
     let mut rows = Vec::new();
@@ -117,7 +117,7 @@ fn rows(
 }
 
 /// Rows in the order of the table, then archived markers.
-fn coupons(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> rusqlite::Result<Page> {
+fn coupons(txn: &Txn<'_>, at: &mut After<'_>, limit: usize) -> SqlResult<Page> {
     let of = Table::Coupons;
     let some = signed(limit as u64);
     let after: i64 = match at.text() {
@@ -137,7 +137,7 @@ const MARKERS: &str = "SELECT expiry_day, code, version, \
     'archived_markers ' || expiry_day || ' ' || code AS position \
     FROM archived_marker WHERE (expiry_day, code) > (?1, ?2) ORDER BY expiry_day, code LIMIT ?3";
 
-fn archived_marker(row: &Row<'_>) -> rusqlite::Result<Item> {
+fn archived_marker(row: &Row<'_>) -> SqlResult<Item> {
     Ok(Item::Row(RowItem {
         day: Day(row.get(0)?),
         code: row.get(1)?,
@@ -146,26 +146,26 @@ fn archived_marker(row: &Row<'_>) -> rusqlite::Result<Item> {
     }))
 }
 
-const PARTITIONS: &str = "SELECT expiry_day, seal_after, closing, sealed, archive_commit, emptied, \
+const PARTITIONS: &str = "SELECT expiry_day, seal_after, sealed, archive_commit, emptied, closing, \
     next_serial, CAST(expiry_day AS TEXT) AS position \
     FROM partition_plan WHERE expiry_day > ?1 ORDER BY expiry_day LIMIT ?2";
 
-fn partition(row: &Row<'_>) -> rusqlite::Result<Item> {
-    Ok(Item::Partition(PartitionItem {
+fn partition(row: &Row<'_>) -> SqlResult<Item> {
+    let plan = PartitionPlan {
         day: Day(row.get(0)?),
         seal_after: Millis(row.get(1)?),
-        closing: row.get(2)?,
-        sealed: row.get(3)?,
-        archive_commit: unsigned(row, 4)?,
-        emptied: row.get(5)?,
-        next_serial: unsigned(row, 6)?,
-    }))
+        sealed: row.get(2)?,
+        archive_commit: unsigned(row, 3)?,
+        emptied: row.get(4)?,
+    };
+    let (closing, next_serial) = (row.get(5)?, unsigned(row, 6)?);
+    Ok(Item::Partition(PartitionItem { plan, closing, next_serial }))
 }
 
 const ACCOUNTS: &str = "SELECT login_id, user_id, password_hash, created_at, login_id AS position \
     FROM account WHERE login_id > ?1 ORDER BY login_id LIMIT ?2";
 
-fn account(row: &Row<'_>) -> rusqlite::Result<Item> {
+fn account(row: &Row<'_>) -> SqlResult<Item> {
     let account =
         Account { login_id: parsed(row, 0)?, user_id: parsed(row, 1)?, password_hash: row.get(2)? };
     Ok(Item::Vanishing(Vanishing::Account { account, created_at: Millis(row.get(3)?) }))
@@ -187,7 +187,7 @@ macro_rules! entries {
 
 const ENTRIES: &str = entries!("> ?1 ORDER BY directory.code LIMIT ?2");
 
-fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<EntryItem> {
+fn entry(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> SqlResult<EntryItem> {
     let code: String = row.get(0)?;
     let is = match Kind::of(row.get(1)?, row.get(2)?) {
         Ok(Kind::Gone) => Ok(EntryIs::Gone),
@@ -205,7 +205,7 @@ fn entry_of_coupon(
     row: &Row<'_>,
     (code, number): (&str, i64),
     reading: Reading,
-) -> rusqlite::Result<EntryIs> {
+) -> SqlResult<EntryIs> {
     let owner = Owner { campaign: parsed(row, 3)?, batch: parsed(row, 4)? };
     let expires_at = millis_or_null(row, 8)?;
     let no_dates = || damaged("batch", "it has coupons and no dates");
@@ -234,7 +234,7 @@ fn entry_of_coupon(
     Ok(EntryIs::Coupon { owner, day, line })
 }
 
-pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> rusqlite::Result<Option<EntryItem>> {
+pub(super) fn entry_of(txn: &Txn<'_>, code: &Code) -> SqlResult<Option<EntryItem>> {
     let read = |row: &Row<'_>| entry(txn, row, Reading::AsStored);
     txn.first(entries!("= ?1"), [code.as_str()], read)
 }
@@ -244,7 +244,7 @@ const CLAIMS: &str = "SELECT campaign, user_id, entry, code, ref, issue, expiry_
     FROM claim WHERE (campaign, user_id, entry) > (?1, ?2, ?3) \
     ORDER BY campaign, user_id, entry LIMIT ?4";
 
-fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<ClaimItem> {
+fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> SqlResult<ClaimItem> {
     let campaign = txn.campaign_at(row.get(0)?).map_err(|error| match error {
         rusqlite::Error::QueryReturnedNoRows => damaged("campaign", "it is not there"),
         error => error,
@@ -273,7 +273,7 @@ fn claim(txn: &Txn<'_>, row: &Row<'_>, reading: Reading) -> rusqlite::Result<Cla
 pub(super) fn is_claimed(
     txn: &Txn<'_>,
     (campaign, user, code): &(CampaignId, UserId, Code),
-) -> rusqlite::Result<bool> {
+) -> SqlResult<bool> {
     match txn.campaign(campaign)? {
         Some(campaign) => claims::has(txn, campaign.number, user, code),
         None => Ok(false),
@@ -283,7 +283,7 @@ pub(super) fn is_claimed(
 const REPLACEMENTS: &str = "SELECT replaced, user_id, issue, replaced AS position \
     FROM replacement WHERE replaced > ?1 ORDER BY replaced LIMIT ?2";
 
-fn replacement(row: &Row<'_>) -> rusqlite::Result<Item> {
+fn replacement(row: &Row<'_>) -> SqlResult<Item> {
     let (replaced, user, issue) = (parsed(row, 0)?, row.get(1)?, row.get(2)?);
     let item = ReplacementItem { replaced, user, issue };
     Ok(Item::Vanishing(Vanishing::Replacement(item)))
@@ -295,7 +295,7 @@ const REJECTED: &str = "SELECT line, text, reason, detail, at, campaign_id, batc
     JOIN campaign ON campaign.number = batch.campaign \
     WHERE (rejected_line.batch, line) > (?1, ?2) ORDER BY rejected_line.batch, line LIMIT ?3";
 
-fn rejected(row: &Row<'_>) -> rusqlite::Result<Item> {
+fn rejected(row: &Row<'_>) -> SqlResult<Item> {
     Ok(Item::Vanishing(Vanishing::Rejected {
         campaign: parsed(row, 5)?,
         batch: parsed(row, 6)?,
@@ -304,7 +304,7 @@ fn rejected(row: &Row<'_>) -> rusqlite::Result<Item> {
     }))
 }
 
-fn settings(txn: &Txn<'_>) -> rusqlite::Result<Vec<Item>> {
+fn settings(txn: &Txn<'_>) -> SqlResult<Vec<Item>> {
     let mut items = Vec::new();
     for name in COPIED_SETTINGS {
         items.extend(txn.setting(name)?.map(|value| Item::Setting { name, value }));

@@ -135,8 +135,7 @@ pub(super) const STEPS: &[Step] = &[
         .has(&["USING TIMESTAMP"]),
     Step::of("copy: shared code", "INSERT INTO directory (code, kind, campaign_id)")
         .has(&["USING TIMESTAMP"]),
-    Step::of("copy: entry of a line", COPIED_ENTRY).has(&["valid_from", "USING TIMESTAMP"]),
-    Step::of("copy: entry", COPIED_ENTRY).has(&["USING TIMESTAMP"]).lacks(&["valid_from"]),
+    Step::of("copy: entry", COPIED_ENTRY).has(&["USING TIMESTAMP"]),
     Step::of("copy: index row of a wallet is deleted", "DELETE FROM wallet USING"),
     Step::of("copy: index row by expiry is deleted", "DELETE FROM expiring USING"),
     Step::of("copy: returned coupon", "INSERT INTO returned").has(&["USING TIMESTAMP"]),

@@ -1,6 +1,6 @@
 //! A copy to a cluster, killed at each of its writes and repeated with what has changed since.
 
-use coupon::campaign::{Campaign, ImportCounts};
+use coupon::campaign::{Batch, BatchKind, Campaign, ImportCounts};
 use hot::HotError;
 use hot::inventory::{BatchItem, CampaignItem, Importer, Inventory, Item, Pass, Table};
 use hot_cql::CqlHot;
@@ -22,13 +22,16 @@ impl Scene {
             rejected: 0,
         };
         let batch = |paused: bool, import| BatchItem {
-            id: "file".parse().unwrap(),
-            run: None,
-            count: 0,
-            paused,
+            batch: Batch {
+                id: "file".parse().unwrap(),
+                campaign: campaign.id.clone(),
+                kind: BatchKind::Imported,
+                count: 0,
+                paused,
+                import,
+                created_at: campaign.created_at,
+            },
             paused_reason: paused.then(|| "stolen".to_owned()),
-            import,
-            created_at: campaign.created_at,
             offered: 0,
         };
         let item = |terms: Campaign, batch| CampaignItem {

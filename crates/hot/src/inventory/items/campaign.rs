@@ -2,25 +2,17 @@
 
 use std::sync::Arc;
 
-use coupon::campaign::{Campaign, ImportCounts, MintedRun};
-use coupon::ids::BatchId;
-use coupon::time::{Day, Millis};
+use coupon::campaign::{Batch, Campaign, MintedRun};
+
+use crate::PartitionPlan;
 
 /// The plan of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionItem {
-    /// The day.
-    pub day: Day,
-    /// The partition may be sealed after this instant.
-    pub seal_after: Millis,
+    /// Its plan.
+    pub plan: PartitionPlan,
     /// Whether no coupon may come to it any more.
     pub closing: bool,
-    /// Whether nothing in it changes any more.
-    pub sealed: bool,
-    /// The last archive commit that was moved to cold.
-    pub archive_commit: u64,
-    /// Whether all of it was.
-    pub emptied: bool,
     /// Serials below this one are taken.
     pub next_serial: u64,
 }
@@ -48,27 +40,23 @@ pub struct CampaignItem {
 /// A batch of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchItem {
-    /// Its name.
-    pub id: BatchId,
-    /// Its serials, if it was minted.
-    pub run: Option<MintedRun>,
-    /// Its coupons as it is counted: of an imported batch, those that have come into it.
-    pub count: u64,
-    /// Whether it is paused.
-    pub paused: bool,
-    /// And why.
+    /// The batch. The count of an imported one is of those that have come into it, as it is counted.
+    pub batch: Batch,
+    /// Why it is paused.
     pub paused_reason: Option<String>,
-    /// How its last import ended.
-    pub import: ImportCounts,
-    /// When it was made.
-    pub created_at: Millis,
     /// Every serial below `first + offered` has a row somewhere. 0 where that is not known.
     pub offered: u64,
 }
 
 impl BatchItem {
+    /// Its serials, if it was minted.
+    pub fn run(&self) -> Option<MintedRun> {
+        self.batch.run()
+    }
+
     /// The same without what is counted, which two stores count in their own ways.
     pub fn uncounted(&self) -> BatchItem {
-        BatchItem { count: 0, offered: 0, ..self.clone() }
+        let BatchItem { batch, paused_reason, .. } = self.clone();
+        BatchItem { batch: Batch { count: 0, ..batch }, paused_reason, offered: 0 }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::{Kind, Schema};
 
 /// What the store puts together from parts.
-pub(crate) const COMPOSED: [&str; 15] = [
+pub(crate) const COMPOSED: [&str; 14] = [
     "SELECT expiry_day, bucket, code, sealed, version, hold, events FROM coupon \
      WHERE expiry_day = ? AND bucket = ? AND code = ?",
     "SELECT code FROM coupon WHERE expiry_day = ? AND bucket = ? AND code > ?",
@@ -16,8 +16,7 @@ pub(crate) const COMPOSED: [&str; 15] = [
     "SELECT expiry_day, bucket_bits, entered FROM partition_plan WHERE expiry_day = ?",
     "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? AND first <= ? LIMIT 1",
     "SELECT first, next_serial FROM minted_run WHERE expiry_day = ? LIMIT 1",
-    "SELECT token(code) AS at_token, code FROM directory WHERE token(code) > ? LIMIT ?",
-    "SELECT token(code) AS at_token, code FROM directory WHERE code = ?",
+    "SELECT code, kind FROM directory WHERE code = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET bucket_bits = ? WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET seal_after = ? WHERE expiry_day = ?",
     "UPDATE partition_plan USING TIMESTAMP ? SET closing = true WHERE expiry_day = ?",
@@ -27,11 +26,8 @@ pub(crate) const COMPOSED: [&str; 15] = [
 ];
 
 /// Parts that another part follows.
-const BEGINNINGS: [&str; 3] = [
-    "FROM coupon WHERE expiry_day = ? AND ",
-    "UPDATE partition_plan USING TIMESTAMP ? SET ",
-    "FROM directory ",
-];
+const BEGINNINGS: [&str; 2] =
+    ["modified_at FROM coupon ", "UPDATE partition_plan USING TIMESTAMP ? SET "];
 
 /// Macros that a text begins with, and what stands between their names and the rest of it.
 const MACROS: [(&str, &str); 3] =
