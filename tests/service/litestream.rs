@@ -175,7 +175,7 @@ impl<'a> Litestream<'a> {
     }
 
     fn restore(&self) {
-        for database in ["hot.db", "webhooks.db"] {
+        for database in ["hot.db", "records.db"] {
             let done = self.command("restore").arg(self.data.path().join(database)).output();
             let done = done.expect("litestream starts");
             assert!(done.status.success(), "{database}: {done:?}");

@@ -20,8 +20,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("engine", &["coupon", "router", "hot", "cold", "import"]),
     ("verify", &["coupon", "router", "hot", "cold"]),
     ("attempts", &[]),
-    ("webhooks", &[]),
-    ("cql-webhooks", &["hot", "cql-session", "webhooks"]),
+    ("webhooks", &["hot"]),
     ("passwords", &[]),
     ("command-line", &[]),
     ("api", &["attempts", "coupon", "engine", "passwords", "webhooks"]),
@@ -35,7 +34,6 @@ const ARROWS: [(&str, &[&str]); 29] = [
             "hot-sqlite",
             "cql-session",
             "cql-records",
-            "cql-webhooks",
             "hot-cql",
             "cold",
             "command-line",
@@ -79,7 +77,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
 /// Libraries that only one crate may use, or only the crates of binaries. The peers have their own
 /// HTTP front end, which is measured.
 const ALONE: [(&str, &[&str]); 13] = [
-    ("rusqlite", &["attempts", "hot-sqlite", "webhooks"]),
+    ("rusqlite", &["attempts", "hot-sqlite"]),
     ("scylla", &["cql-records", "cql-session", "hot-cql", "simulation"]),
     ("delta_kernel", &["cold"]),
     ("parquet", &["cold"]),

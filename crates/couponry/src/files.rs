@@ -11,8 +11,6 @@ use tokio::io::AsyncRead;
 
 use crate::failure::CliError;
 
-pub(crate) const WEBHOOKS: &str = "webhooks.db";
-
 /// The folder of the data folder that belongs to the hot store and is copied with it.
 pub(crate) const KEYS: &str = "keys";
 

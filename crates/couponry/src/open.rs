@@ -7,7 +7,6 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use ::webhooks::Webhooks;
 use api::token::Tokens;
 use cold::{ColdStore, Patience, Traffic};
 use coupon::ids::Actor;
@@ -108,11 +107,6 @@ impl Opened {
     /// Usage: an incomplete description of an identity provider.
     pub fn tokens(&self) -> Result<Tokens, CliError> {
         tokens(&self.settings, &self.keys)
-    }
-
-    /// The webhooks of the store; `None` where none are kept.
-    pub(crate) fn webhooks(&self) -> Result<Option<Arc<Webhooks>>, CliError> {
-        webhooks::webhooks(&self.settings, &self.hot)
     }
 
     /// Writes what is only in memory. Call it at the end, however the work ended.

@@ -1,7 +1,8 @@
 //! Records on a cluster: one table for all kinds.
 //!
-//! A row is one cell, written by `UPDATE` alone: so a row that was deleted or has ended leaves nothing behind but
-//! the tombstone of that cell. Plain writes name their time. The clocks of two nodes differ by some milliseconds, and
+//! Rows are written by `UPDATE` alone: so one that was deleted or has ended leaves nothing behind but the tombstones of
+//! its cells. A conditional update names the one that it replaces, and by its own name it finds out whether it
+//! happened, whatever others write meanwhile. Plain writes name their time. The clocks of two nodes differ by some milliseconds, and
 //! of two writes of one process the later one must stay, whichever node each goes to.
 
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hot::tables::{AFTER_ALL_KEYS, RecordPart, RecordPut, RecordRange, RecordRow, Tables};
+
+use uuid::Uuid;
 
 use crate::{Attempts, CALL_LIMIT, CqlSession, Result, StatementProfile};
 
@@ -115,19 +118,25 @@ impl Tables for CqlTables {
         next: RecordPut,
     ) -> Result<bool> {
         let mut attempts = Attempts::new("the change of a record", CALL_LIMIT);
+        let mine = Uuid::new_v4();
+        let RecordPut { key, value, keep } = &next;
+        // A row that ends has no name, so it is not known whether this call has ended it: who looks finds no row.
+        let name = value.as_ref().map(|_| mine);
         let mut sent = false;
         loop {
-            let present = attempts.looked(self.get(part, &next.key).await)?;
-            if sent && present == next.value {
+            let cql = "SELECT value, attempt FROM record WHERE kind = ? AND part = ? AND key = ?";
+            let row = self.session.row(cql, (part.kind.name, self.name(part), key)).await;
+            let row: Option<(Option<Vec<u8>>, Option<Uuid>)> = attempts.looked(row)?;
+            let (present, before) = row.unwrap_or_default();
+            if sent && (before == name && present == *value) {
                 return Ok(true);
             }
             if present.as_deref() != seen {
                 return Ok(false);
             }
-            let cql = "UPDATE record USING TTL ? SET value = ? \
-                       WHERE kind = ? AND part = ? AND key = ? IF value = ?";
-            let RecordPut { key, value, keep } = &next;
-            let values = (ttl(*keep), value, part.kind.name, self.name(part), key, seen);
+            let cql = "UPDATE record USING TTL ? SET value = ?, attempt = ? \
+                       WHERE kind = ? AND part = ? AND key = ? IF attempt = ?";
+            let values = (ttl(*keep), value, name, part.kind.name, self.name(part), key, before);
             sent = true;
             if attempts.wrote(self.session.change(attempts.profile(), cql, values).await).await? {
                 return Ok(true);

@@ -50,6 +50,7 @@ use coupon::code::CodeText;
 use coupon::ids::{Actor, CampaignId, OperationId};
 use coupon::time::Millis;
 use hot::clock::clock_record;
+use hot::tables::Tables;
 use hot::{CouponSnapshot, HotStore, Partitions};
 use router::{Found, REMEMBERED_MAX, Router};
 
@@ -175,6 +176,10 @@ impl Engine {
     }
 
     /// The hot store, for the commands of operators.
+    pub fn tables(&self) -> Arc<dyn Tables> {
+        self.hot.tables()
+    }
+
     pub fn hot(&self) -> &dyn HotStore {
         self.hot.as_ref()
     }

@@ -17,6 +17,7 @@ pub use self::restore::{Beside, make_ready, newest_event, put_back};
 pub use self::shared::{copy_file, copy_folder};
 pub use self::tables::{ColdFolder, put_back_cold};
 use crate::private_files::create_private;
+use crate::record_file::RecordFile;
 use crate::schema::{FILE_NAME, open_reader};
 use crate::{Result, SqliteHot};
 
@@ -27,7 +28,19 @@ impl SqliteHot {
     /// # Errors
     /// `Unavailable`; there is no file at `to` then.
     pub async fn back_up(&self, to: &Path) -> Result<()> {
-        let (from, to) = (self.folder.join(FILE_NAME), to.to_owned());
+        self.copy_file(FILE_NAME, to).await
+    }
+
+    /// The same for the records of the store. Copied later, they know no event less than it.
+    ///
+    /// # Errors
+    /// `Unavailable`; there is no file at `to` then.
+    pub async fn back_up_records(&self, to: &Path) -> Result<()> {
+        self.copy_file(RecordFile::NAME, to).await
+    }
+
+    async fn copy_file(&self, name: &str, to: &Path) -> Result<()> {
+        let (from, to) = (self.folder.join(name), to.to_owned());
         let copied = tokio::task::spawn_blocking(move || copy(&from, &to)).await;
         copied.unwrap_or_else(|panic| Err(Box::new(panic))).map_err(HotError::Unavailable)
     }

@@ -159,9 +159,8 @@ pub trait Tables: Send + Sync {
     /// later one stays.
     async fn put(&self, part: &RecordPart, rows: Vec<RecordPut>) -> Result<(), HotError>;
 
-    /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it does so now. A row
-    /// should never say again what it has said before, such as by a number that only rises: else a write whose
-    /// outcome was unknown may happen once more, later.
+    /// Replaces a row that still says `seen` (`None`: is not there), and returns whether it does so now. If somebody
+    /// else deletes it at the same time, both may be told that it was them.
     async fn replace(
         &self,
         part: &RecordPart,

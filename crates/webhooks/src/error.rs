@@ -1,21 +1,13 @@
 //! What can go wrong.
 
+use hot::HotError;
+
 use crate::{ENDPOINTS_MAX, SECRETS_MAX};
 
-/// Errors of the file, as SQLite reports them.
-pub type FileError = rusqlite::Error;
-
+/// There is no client for HTTP.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("the file of webhooks: {0}")]
-    File(#[from] std::io::Error),
-    #[error("the file of webhooks: {0}")]
-    Sqlite(#[from] FileError),
-    #[error("the file of webhooks has version {found}, this release knows {want}: use a newer one")]
-    Version { found: i64, want: i64 },
-    #[error("cannot post: {0}")]
-    Client(#[from] reqwest::Error),
-}
+#[error("cannot post: {0}")]
+pub struct OpenError(#[from] reqwest::Error);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
@@ -42,15 +34,19 @@ pub enum WebhookError {
     Busy,
     #[error("the system has no random numbers")]
     NoRandom,
-    #[error("the process ends")]
-    Ending,
-    /// The cluster does not answer, and nothing was changed. Repeat the call.
-    #[error("the cluster: {0}")]
-    Cluster(Box<dyn std::error::Error + Send + Sync>),
+    /// The store does not answer, and nothing was changed. Repeat the call.
+    #[error("{0}")]
+    Store(HotError),
     /// The change may have been made. Repeat the call with the same values.
     #[error("the change may have been made: {0}")]
     Unknown(Box<dyn std::error::Error + Send + Sync>),
-    /// The file does not answer, or takes no writes. Repeat the call.
-    #[error("the file of webhooks: {0}")]
-    File(#[from] FileError),
+}
+
+impl From<HotError> for WebhookError {
+    fn from(error: HotError) -> WebhookError {
+        match error {
+            HotError::Unknown(why) => WebhookError::Unknown(why),
+            error => WebhookError::Store(error),
+        }
+    }
 }

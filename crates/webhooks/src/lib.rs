@@ -2,15 +2,14 @@
 //! each event at least once.
 //!
 //! An *endpoint* is a URL with secrets and filters. A *delivery* is one event for one endpoint: it is queued, tried
-//! until the receiver answers with a 2xx, and stays in the log of deliveries. Everything is in a [`store::Store`]: a
-//! SQLite file of its own on one machine, so that nothing here makes a redemption wait, or tables of a cluster.
+//! until the receiver answers with a 2xx, and stays in the log of deliveries. Everything is in the records of a store
+//! ([`hot::tables`]), so that nothing here makes a redemption wait.
 //!
 //! 1. [`Webhooks::run`] leases endpoints, so that several processes on one store share the work.
-//! 2. It reads the feed behind the cursor of each endpoint. One transaction queues what the endpoint asks for, and
-//!    moves the cursor. An endpoint with [`Options::pending_max`] deliveries that wait does not read on: the feed keeps
+//! 2. It reads the feed behind the cursor of each endpoint, and queues what the endpoint asks for. An endpoint with [`Options::pending_max`] deliveries that wait does not read on: the feed keeps
 //!    the events until then.
-//! 3. It posts what is due, and writes the results, many in one transaction. A process that is killed between the two
-//!    posts again, with the same `webhook-id` and body: a receiver drops what it has seen.
+//! 3. It posts what is due, and writes the results, many together. What was posted in the last second before a kill is
+//!    posted again, with the same `webhook-id` and body: a receiver drops what it has seen.
 //!
 //! No endpoint delays another: each has a place of its own to send from ([`Options::in_flight_each`],
 //! [`Options::in_flight_shared`]), and an endpoint at which everything fails is only tried now and then.
@@ -21,14 +20,11 @@
 //!
 //! A request goes only to public addresses, see [`BadUrl`] and `guard.rs`. No redirect is followed.
 //!
-//! Methods are `async` and wait for the disk on another thread; only [`Webhooks::open`] and [`backup`] block.
-
 mod attempt_span;
 mod delivery;
 mod endpoint;
 mod error;
 mod event;
-mod file;
 mod guard;
 mod options;
 mod post;
@@ -36,13 +32,13 @@ mod resolver;
 mod retry;
 mod run;
 mod signature;
-pub mod store;
+mod store;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use hot::tables::Tables;
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -52,11 +48,10 @@ pub use crate::endpoint::{
     CAMPAIGN_LEN_MAX, DESCRIPTION_LEN_MAX, ENDPOINTS_MAX, Endpoint, EndpointChanges, EndpointState,
     NewEndpoint, SecretTimes, TYPE_LEN_MAX, TYPES_MAX, WEBHOOK_ID_LEN_MAX,
 };
-pub use crate::error::{FileError, OpenError, WebhookError};
+pub use crate::error::{OpenError, WebhookError};
 pub use crate::event::{
     Announced, Announcement, DATA_BYTES_MAX, Event, Matter, Message, Read, Source, Start, TEST_TYPE,
 };
-pub use crate::file::backup;
 pub use crate::guard::{BadUrl, URL_LEN_MAX};
 pub use crate::options::{Options, RENEWALS};
 pub use crate::post::{ANSWER_BYTES_MAX, Answered, Verdict};
@@ -67,9 +62,8 @@ pub use crate::retry::{
 };
 pub use crate::signature::{SECRET_LEN_MAX, SECRET_LEN_MIN, SECRETS_MAX, Secret, Secrets};
 
-use crate::file::File;
 use crate::post::{Letter, Poster};
-use crate::store::{Store, TestTarget, Turn};
+use crate::store::{TestTarget, Turn, WebhookStore};
 
 /// Most endpoints or deliveries of one answer.
 pub const PAGE_MAX: usize = 1_000;
@@ -125,7 +119,7 @@ struct Totals {
 
 #[derive(Debug)]
 pub struct Webhooks {
-    store: Arc<dyn Store>,
+    store: WebhookStore,
     options: Options,
     poster: Poster,
     totals: Totals,
@@ -138,21 +132,13 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Opens the file at `path`, or makes it. Blocks. Makes ring the TLS provider of this process, if there is none.
+    /// Those in the records of a store. Makes ring the TLS provider of this process, if there is none.
     ///
     /// # Errors
-    /// A file that cannot be opened, or is of another release.
-    pub fn open(path: &Path, options: Options) -> Result<Webhooks, OpenError> {
-        Webhooks::with(Arc::new(File::open(path)?), options)
-    }
-
-    /// Those that another store keeps. Makes ring the TLS provider of this process, if there is none.
-    ///
-    /// # Errors
-    /// [`OpenError::Client`].
-    pub fn with(store: Arc<dyn Store>, options: Options) -> Result<Webhooks, OpenError> {
+    /// [`OpenError`].
+    pub fn new(tables: Arc<dyn Tables>, options: Options) -> Result<Webhooks, OpenError> {
         Ok(Webhooks {
-            store,
+            store: WebhookStore::new(tables, &options),
             poster: Poster::new(&options)?,
             options,
             totals: Totals::default(),
@@ -243,7 +229,7 @@ impl Webhooks {
     /// # Errors
     /// [`WebhookError::NotFound`], and those of the store.
     pub async fn delete(&self, webhook_id: &str) -> Result<(), WebhookError> {
-        self.store.delete(webhook_id).await?;
+        self.store.delete(webhook_id, self.options.now()).await?;
         self.endpoints_changed.notify_one();
         Ok(())
     }
@@ -352,8 +338,7 @@ impl Webhooks {
             let why = format!("has {length} bytes, want at most {DATA_BYTES_MAX}");
             return Err(WebhookError::Invalid { field: "data", why });
         }
-        let (most, now) = (self.options.announced_max, self.options.now());
-        let announced = self.store.announce(announcement, most, now).await?;
+        let announced = self.store.announce(&announcement, self.options.announced_max).await?;
         self.queued.notify_one();
         Ok(announced)
     }
@@ -383,7 +368,7 @@ impl Webhooks {
     }
 
     /// Sends until `stop` ends; then waits a moment for what is under way, and gives the leases back. Reads the feed
-    /// from `source`. Never fails: while the file or the feed does not answer, it warns and tries again. Call it
+    /// from `source`. Never fails: while the store or the feed does not answer, it warns and tries again. Call it
     /// once in a process.
     pub async fn run(
         self: Arc<Self>,

@@ -22,7 +22,7 @@ pub struct Options {
     pub names: NameResolver,
     /// For how long the log keeps deliveries that have ended.
     pub log_keep: Duration,
-    /// At most so many, of all endpoints: the file takes about 1 kB for each.
+    /// About so many, of all endpoints: the store takes about 1 kB for each.
     pub log_rows_max: u64,
     /// An endpoint with so many deliveries that wait reads no further events. One page may come on top.
     pub pending_max: u64,
@@ -62,7 +62,8 @@ impl Options {
 }
 
 impl Default for Options {
-    /// 30 days and a million deliveries in the log; 10,000 that wait at an endpoint, or 100,000 with announcements; 17
+    /// 30 days and a million deliveries in the log; 2,000 events that wait at an endpoint, which takes 60 MB if 100
+    /// endpoints are down, and 100,000 announcements; 17
     /// attempts of 15 s in three days; 8 under way to an endpoint, and 128 to all beside one to each.
     fn default() -> Options {
         Options {
@@ -70,7 +71,7 @@ impl Default for Options {
             names: NameResolver::default(),
             log_keep: Duration::from_secs(30 * 86_400),
             log_rows_max: 1_000_000,
-            pending_max: 10_000,
+            pending_max: 2_000,
             announced_max: 100_000,
             timeout: Duration::from_secs(15),
             retry_pauses: RETRY_PAUSES.to_vec(),
@@ -83,7 +84,7 @@ impl Default for Options {
             lease: Duration::from_secs(15),
             look_every: Duration::from_millis(500),
             page: 500,
-            clean_every: Duration::from_secs(60),
+            clean_every: Duration::from_secs(600),
             stop_within: Duration::from_secs(5),
             clock: Arc::new(now),
         }

@@ -1,56 +1,107 @@
-//! Where endpoints, deliveries and cursors are kept: in a file of one machine, or in the tables of a cluster.
+//! Where endpoints, deliveries and cursors are kept: as records, on one machine as on a cluster.
+//!
+//! Every process answers every call, and all that run share the posting. Each active endpoint belongs to one process
+//! at a time ([`leases`]). That process reads the feed for it and keeps what waits in memory ([`lane`]). What arrives
+//! at once is written once, into the log ([`log`]). What does not is written down ([`waiting`]), and the cursor that
+//! the store knows never moves beyond an event that has neither ended nor is written down ([`progress`]). So a process
+//! that takes an endpoint over misses nothing, and posts again what the one before it has posted in its last second.
+//!
+//! What callers say of an endpoint is in one row, which only `replace` changes ([`endpoints`]); the process that posts
+//! notices at its next renewal. Announcements and repeats are left for it ([`inbox`]).
+//!
+//! Deliveries of some minutes are one partition, by their numbers ([`numbers`]), and are dropped together: no read goes
+//! over rows that were deleted.
+
+mod endpoints;
+mod inbox;
+mod lane;
+mod leases;
+mod log;
+mod numbers;
+mod posting;
+mod progress;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use async_trait::async_trait;
+use futures::future::{join_all, try_join_all};
+use hot::HotError;
+use hot::tables::{RecordKind, RecordPart, RecordPut, RecordRange, RecordSync, Tables};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::event::{Event, Matter};
-use crate::post::Answered;
+use crate::post::{Answered, Verdict};
 use crate::signature::{Secret, Secrets};
+use crate::store::endpoints::EndpointRow;
+use crate::store::inbox::LeftCount;
+use crate::store::lane::WebhookLane;
+use crate::store::leases::LiveProcesses;
+use crate::store::log::EndedDelivery;
+use crate::store::numbers::numbered;
+use crate::store::progress::LaneProgress;
+use crate::store::waiting::DeliveryFacts;
 use crate::{
-    Announced, Announcement, Delivery, DeliveryFilter, Endpoint, EndpointChanges, Gauge,
-    NewEndpoint, Options, Rotation, WebhookError,
+    Announced, Announcement, Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges,
+    Gauge, NewEndpoint, Options, Rotation, WebhookError,
 };
 
+pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
+
+/// Calls of the store that are under way at a time for one call of ours.
+const AT_ONCE: usize = 32;
+
+/// Endpoints that were deleted, until nothing of them is left. A key is a number.
+const DELETED: RecordKind = RecordKind { name: "webhook.deleted", sync: RecordSync::AtOnce };
+
+/// An inbox is counted at most once in the time of so many looks: 10 s.
+const COUNTED_EVERY: u32 = 20;
+
+/// A process that was frozen may write of a deleted endpoint for so long.
+const DELETED_FOR: Duration = Duration::from_secs(3_600);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     Pause,
     Resume,
 }
 
 #[derive(Clone, Debug)]
-pub struct TestTarget {
-    pub webhook: i64,
-    pub url: String,
-    pub secrets: Secrets,
+pub(crate) struct TestTarget {
+    pub(crate) webhook: i64,
+    pub(crate) url: String,
+    pub(crate) secrets: Secrets,
 }
 
 /// For which endpoint the dispatcher has free places.
 #[derive(Clone, Debug)]
-pub struct Want {
-    pub webhook: i64,
+pub(crate) struct Want {
+    pub(crate) webhook: i64,
     /// Deliveries that are being sent, or whose result is not written yet.
-    pub in_flight: BTreeSet<i64>,
+    pub(crate) in_flight: BTreeSet<i64>,
     /// Whether the endpoint is to be left alone, unless it was changed since this generation.
-    pub quiet: Option<i64>,
+    pub(crate) quiet: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub(crate) struct Room {
     /// Most deliveries in flight at an endpoint.
-    pub each: usize,
+    pub(crate) each: usize,
     /// From how many failures on an endpoint is down: then one in flight is enough.
-    pub failures_until_down: u64,
+    pub(crate) failures_until_down: u64,
     /// In milliseconds since 1970.
-    pub now: i64,
-    pub trusted: bool,
+    pub(crate) now: i64,
+    pub(crate) trusted: bool,
 }
 
 impl Room {
     /// Whether an endpoint with so many failures in a row is down, and how many more deliveries it has places for.
-    pub fn free(&self, failures: u64, in_flight: usize) -> (bool, usize) {
+    fn free(&self, failures: u64, in_flight: usize) -> (bool, usize) {
         let down = failures >= self.failures_until_down;
         let places = if down { 1 } else { self.each };
         (down, places.saturating_sub(in_flight))
@@ -58,207 +109,461 @@ impl Room {
 }
 
 #[derive(Clone, Debug)]
-pub struct Target {
-    pub webhook: i64,
+pub(crate) struct Target {
+    pub(crate) webhook: i64,
     /// Raised by each call that changes the endpoint.
-    pub generation: i64,
-    pub url: String,
-    pub secrets: Secrets,
+    pub(crate) generation: i64,
+    pub(crate) url: String,
+    pub(crate) secrets: Secrets,
     /// Whether it is down, and this is to find out whether it still is.
-    pub probes: bool,
+    pub(crate) probes: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    pub number: i64,
+pub(crate) struct Due {
+    pub(crate) number: i64,
     /// The header `webhook-id`.
-    pub id: String,
-    pub body: String,
+    pub(crate) id: String,
+    pub(crate) body: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reader {
-    pub webhook: i64,
+pub(crate) struct Reader {
+    pub(crate) webhook: i64,
     /// Where it stands; `None` if it has not begun.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// What endpoints that stood at one cursor read.
 #[derive(Debug)]
-pub enum Passage {
+pub(crate) enum Passage {
     Events(Vec<Event>),
     /// Why events are missing.
     Gap(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tried {
-    pub webhook: i64,
-    pub number: i64,
+pub(crate) struct Tried {
+    pub(crate) webhook: i64,
+    pub(crate) number: i64,
     /// Whether the endpoint was down when it began.
-    pub probes: bool,
-    pub answered: Answered,
+    pub(crate) probes: bool,
+    pub(crate) answered: Answered,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// In milliseconds since 1970.
-    pub now: i64,
+    pub(crate) now: i64,
     /// Whether the clock is trusted: only then is anything given up for its age.
-    pub trusted: bool,
+    pub(crate) trusted: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    pub delivered: u64,
+pub(crate) struct Written {
+    pub(crate) delivered: u64,
     /// Deliveries that were given up.
-    pub failed: u64,
-    pub attempts_failed: u64,
+    pub(crate) failed: u64,
+    pub(crate) attempts_failed: u64,
     /// Of each endpoint, how many attempts have failed in a row now.
-    pub failures: BTreeMap<i64, u64>,
+    pub(crate) failures: BTreeMap<i64, u64>,
     /// The names of endpoints that are disabled now.
-    pub disabled: Vec<String>,
+    pub(crate) disabled: Vec<String>,
 }
 
-/// Keeps endpoints, their deliveries, and where each stands in the feed. What [`crate::Webhooks`] promises of
-/// its calls, this promises of the methods of the same name; times are in milliseconds since 1970.
+/// The webhooks of a store. What [`crate::Webhooks`] promises of its calls, this promises of the methods of the same
+/// name; times are in milliseconds since 1970.
 ///
-/// An endpoint has a number besides its name, which is never used again, so that what is under way for a deleted
-/// one does not reach its successor. The methods from [`Store::lease`] on are for the dispatcher.
-#[async_trait]
-pub trait Store: Debug + Send + Sync {
-    /// Makes an endpoint of this name, or finds the one that an earlier call made with the same values. Returns
-    /// its newest secret, and whether it was made.
-    async fn create(
+/// An endpoint has a number besides its name, which is never used again, so that what is under way for a deleted one
+/// does not reach its successor.
+pub(crate) struct WebhookStore {
+    tables: Arc<dyn Tables>,
+    log_keep: Duration,
+    /// How long this process believes what it has counted in an inbox.
+    counted_for: Duration,
+    /// This process among those that write logs.
+    writer: u64,
+    /// Until when this process is the first of all by its name.
+    leads_until: Mutex<Option<Instant>>,
+    /// The endpoints to which this process posts, by their numbers.
+    lanes: Mutex<BTreeMap<i64, WebhookLane>>,
+    live: Mutex<LiveProcesses>,
+    logged: Mutex<BTreeMap<log::LogPlace, u64>>,
+    left: Mutex<BTreeMap<i64, LeftCount>>,
+}
+
+impl fmt::Debug for WebhookStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookStore").field("lanes", &self.held()).finish_non_exhaustive()
+    }
+}
+
+impl WebhookStore {
+    pub(crate) fn new(tables: Arc<dyn Tables>, options: &Options) -> WebhookStore {
+        WebhookStore {
+            tables,
+            log_keep: options.log_keep,
+            counted_for: options.look_every * COUNTED_EVERY,
+            writer: Uuid::new_v4().as_u64_pair().0,
+            leads_until: Mutex::default(),
+            lanes: Mutex::default(),
+            live: Mutex::default(),
+            logged: Mutex::default(),
+            left: Mutex::default(),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<i64, WebhookLane>> {
+        locked(&self.lanes)
+    }
+
+    /// `None` if this process does not post to that endpoint.
+    fn with_lane<T>(&self, webhook: i64, work: impl FnOnce(&mut WebhookLane) -> T) -> Option<T> {
+        self.lanes().get_mut(&webhook).map(work)
+    }
+
+    fn lanes_that(&self, wanted: impl Fn(&WebhookLane) -> bool) -> Vec<i64> {
+        let lanes = self.lanes();
+        lanes.iter().filter(|(_, lane)| wanted(lane)).map(|(webhook, _)| *webhook).collect()
+    }
+
+    fn held(&self) -> Vec<i64> {
+        self.lanes_that(WebhookLane::is_held)
+    }
+
+    fn forget_lane(&self, webhook: i64) {
+        self.lanes().remove(&webhook);
+    }
+
+    /// How an endpoint is doing: exactly if this process posts to it, else as of its last second.
+    async fn doing(&self, webhook: i64) -> Result<LaneProgress> {
+        match self.with_lane(webhook, |lane| lane.progress_now()) {
+            Some(progress) => Ok(progress),
+            None => Ok(self.progress(webhook).await?.0),
+        }
+    }
+
+    async fn shown(&self, row: EndpointRow) -> Result<Endpoint> {
+        let progress = self.doing(row.number).await?;
+        Ok(row.shown(&progress))
+    }
+
+    /// Makes an endpoint of this name, or finds the one that an earlier call made with the same values. Returns its
+    /// newest secret, and whether it was made.
+    pub(crate) async fn create(
         &self,
         name: String,
         new: NewEndpoint,
         now: i64,
-    ) -> Result<(Endpoint, Secret, bool), WebhookError>;
+    ) -> Result<(Endpoint, Secret, bool)> {
+        let (row, secret, is_new) = self.create_endpoint(&name, new, now).await?;
+        Ok((self.shown(row).await?, secret, is_new))
+    }
 
-    async fn list(
-        &self,
-        after: Option<String>,
-        limit: usize,
-    ) -> Result<Vec<Endpoint>, WebhookError>;
+    pub(crate) async fn list(&self, after: Option<String>, limit: usize) -> Result<Vec<Endpoint>> {
+        let rows = self.endpoint_rows().await?;
+        let rows = rows.into_iter().filter(|row| Some(&row.name) > after.as_ref()).take(limit);
+        try_join_all(rows.map(|row| self.shown(row))).await
+    }
 
-    async fn get(&self, name: &str) -> Result<Endpoint, WebhookError>;
+    pub(crate) async fn get(&self, name: &str) -> Result<Endpoint> {
+        self.shown(self.endpoint_row(name).await?).await
+    }
 
     /// Changes an endpoint. With another URL, what waits is due at once.
-    async fn update(
+    pub(crate) async fn update(
         &self,
         name: &str,
         changes: EndpointChanges,
         now: i64,
-    ) -> Result<Endpoint, WebhookError>;
+    ) -> Result<Endpoint> {
+        self.shown(self.update_endpoint(name, changes, now).await?).await
+    }
 
     /// Pauses or resumes an endpoint. One that is paused already stays as it is; so does an active one that is
     /// resumed. After a resume, what waits is due at once.
-    async fn turn(&self, name: &str, turn: Turn, now: i64) -> Result<Endpoint, WebhookError>;
+    pub(crate) async fn turn(&self, name: &str, turn: Turn, now: i64) -> Result<Endpoint> {
+        self.shown(self.turn_endpoint(name, turn, now).await?).await
+    }
 
-    /// Deletes an endpoint. Its deliveries may be deleted later.
-    async fn delete(&self, name: &str) -> Result<(), WebhookError>;
+    /// Deletes an endpoint, and then what is left of it; [`WebhookStore::clean`] goes on with that.
+    pub(crate) async fn delete(&self, name: &str, now: i64) -> Result<()> {
+        let webhook = self.endpoint_row(name).await?.number;
+        let todo = RecordPut::new(numbered(webhook), now.to_string());
+        self.tables.put(&DELETED.part(""), vec![todo]).await?;
+        self.delete_endpoint(name, webhook).await?;
+        self.forget_lane(webhook);
+        self.delete_rest(webhook).await
+    }
 
-    /// Adds a secret, and ends the others after the overlap. Returns whether this call made it.
-    async fn rotate(
+    async fn delete_rest(&self, webhook: i64) -> Result<()> {
+        let (progress, _) = self.progress(webhook).await?;
+        for block in &progress.blocks {
+            self.drop_waiting(webhook, *block).await?;
+        }
+        self.drop_inbox(webhook, progress.inbox).await?;
+        self.drop_log(webhook).await?;
+        self.delete_progress(webhook).await
+    }
+
+    pub(crate) async fn rotate(
         &self,
         name: &str,
         rotation: Rotation,
         now: i64,
-    ) -> Result<(Secret, bool), WebhookError>;
+    ) -> Result<(Secret, bool)> {
+        self.rotate_secret(name, rotation, now).await
+    }
 
     /// What a test posts to: also an endpoint that is paused or disabled.
-    async fn test_target(
+    pub(crate) async fn test_target(
         &self,
         name: &str,
         now: i64,
         trusted: bool,
-    ) -> Result<TestTarget, WebhookError>;
+    ) -> Result<TestTarget> {
+        let EndpointRow { number, terms, .. } = self.endpoint_row(name).await?;
+        let secrets = terms.signing(now, trusted)?;
+        Ok(TestTarget { webhook: number, url: terms.url, secrets })
+    }
 
     /// Logs a test that ended at `now`, and returns its number.
-    async fn tested(
+    pub(crate) async fn tested(
         &self,
         webhook: i64,
         matter: Matter<'_>,
         answered: &Answered,
         now: i64,
-    ) -> Result<i64, WebhookError>;
+    ) -> Result<i64> {
+        let message = matter.message();
+        let number = numbers::single(now, Uuid::new_v4().as_fields().0);
+        let facts = DeliveryFacts::new(&message, None, matter.at_ms).tried(answered, now);
+        let facts = DeliveryFacts { ended_at: Some(now), ..facts };
+        let state = match answered.verdict {
+            Verdict::Delivered => DeliveryState::Delivered,
+            Verdict::Failed { .. } | Verdict::Gone => DeliveryState::Failed,
+        };
+        let body = Some(message.body);
+        self.log(webhook, vec![EndedDelivery { number, state, facts, body }]).await?;
+        Ok(number)
+    }
 
-    async fn deliveries(
+    pub(crate) async fn deliveries(
         &self,
         name: &str,
         filter: DeliveryFilter,
         limit: usize,
-    ) -> Result<Vec<Delivery>, WebhookError>;
+    ) -> Result<Vec<Delivery>> {
+        let row = self.endpoint_row(name).await?;
+        let before = filter.before.unwrap_or(i64::MAX);
+        let wants = |state: &DeliveryState| filter.state.is_none_or(|wanted| wanted == *state);
+        // First the log: one that ends meanwhile is in it then, or still waits. One that waits again may be in both.
+        let mut found = self.list_ended(&row, &filter, limit).await?;
+        for (number, facts) in self.waiting_facts(row.number).await? {
+            if number < before {
+                found.insert(number, (DeliveryState::Pending, facts));
+            }
+        }
+        let found = found.into_iter().rev().filter(|(_, (state, _))| wants(state)).take(limit);
+        Ok(found.map(|(number, (state, facts))| facts.shown(number, name, state)).collect())
+    }
 
-    async fn delivery(
+    pub(crate) async fn delivery(
         &self,
         name: &str,
         number: i64,
-    ) -> Result<(Delivery, Option<String>), WebhookError>;
+    ) -> Result<(Delivery, Option<String>)> {
+        let webhook = self.endpoint_row(name).await?.number;
+        let (state, facts, body) = self.delivery_of(webhook, number).await?;
+        Ok((facts.shown(number, name, state), body))
+    }
 
-    async fn redeliver(&self, name: &str, number: i64, now: i64) -> Result<Delivery, WebhookError>;
-
-    /// Queues an announcement for all endpoints that ask for it and are not disabled; those with `pending_max`
-    /// deliveries that wait are full.
-    async fn announce(
+    /// A delivery wherever it is.
+    async fn delivery_of(
         &self,
-        announcement: Announcement,
+        webhook: i64,
+        number: i64,
+    ) -> Result<(DeliveryState, DeliveryFacts, Option<String>)> {
+        let in_memory = self.with_lane(webhook, |lane| {
+            let waiting = lane.waiting(number).filter(|it| !it.is_written)?;
+            Some((DeliveryState::Pending, waiting.facts.clone(), waiting.body.clone()))
+        });
+        if let Some(Some(found)) = in_memory {
+            return Ok(found);
+        }
+        if let Some((facts, body)) = self.waiting_one(webhook, number).await? {
+            return Ok((DeliveryState::Pending, facts, body));
+        }
+        self.logged_one(webhook, number).await?.ok_or(WebhookError::NoDelivery)
+    }
+
+    pub(crate) async fn redeliver(&self, name: &str, number: i64, now: i64) -> Result<Delivery> {
+        let webhook = self.endpoint_row(name).await?.number;
+        self.leave_again(webhook, name, number, now).await
+    }
+
+    /// Queues announcements for all endpoints that ask for them and are not disabled; those with `pending_max`
+    /// deliveries that wait are full.
+    pub(crate) async fn announce(
+        &self,
+        announcement: &Announcement,
         pending_max: u64,
-        now: i64,
-    ) -> Result<Announced, WebhookError>;
+    ) -> Result<Announced> {
+        self.leave_announcement(announcement, pending_max).await
+    }
 
     /// Whether an endpoint that is not disabled names this type.
-    async fn has_asked(&self, event_type: &str) -> Result<bool, WebhookError>;
+    pub(crate) async fn has_asked(&self, event_type: &str) -> Result<bool> {
+        let rows = self.endpoint_rows().await?;
+        let asks = |row: &EndpointRow| {
+            let types = row.terms.types.as_ref();
+            !row.terms.is_disabled() && types.is_some_and(|types| types.contains(event_type))
+        };
+        Ok(rows.iter().any(asks))
+    }
 
     /// What it knows of the gauge: all but the totals of the process.
-    async fn gauge(&self, now: i64, failures_until_down: u64) -> Result<Gauge, WebhookError>;
+    pub(crate) async fn gauge(&self, now: i64, failures_until_down: u64) -> Result<Gauge> {
+        let rows = self.endpoint_rows().await?;
+        let progress = try_join_all(rows.iter().map(|row| self.doing(row.number))).await?;
+        let mut gauge = Gauge::default();
+        for (row, progress) in rows.iter().zip(progress) {
+            let is_active = row.terms.is_active();
+            gauge.active += u64::from(is_active);
+            gauge.paused += u64::from(row.terms.is_paused());
+            gauge.disabled += u64::from(row.terms.is_disabled());
+            gauge.down += u64::from(is_active && progress.failures >= failures_until_down);
+            gauge.pending += progress.pending;
+            let since = |at| Duration::from_millis(now.saturating_sub(at).max(0).unsigned_abs());
+            let waited = progress.oldest.filter(|_| is_active).map(since);
+            gauge.oldest_pending = gauge.oldest_pending.max(waited);
+        }
+        Ok(gauge)
+    }
 
-    /// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as
-    /// many. Returns the endpoints that it holds now.
+    /// Renews the leases of the process `me`, and gives some back or takes some, so that all processes have as many.
+    /// Returns the endpoints that it holds now.
     ///
     /// A lease only saves work. Two processes that both send to an endpoint, because one was frozen or a clock
     /// jumped, post some events twice, with the same id.
-    async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>, WebhookError>;
+    pub(crate) async fn lease(&self, me: &str, options: &Options) -> Result<Vec<i64>> {
+        self.renew(me, options).await
+    }
 
-    async fn release(&self, me: &str) -> Result<(), WebhookError>;
+    pub(crate) async fn release(&self, me: &str) -> Result<()> {
+        self.give_all_back(me).await
+    }
 
     /// Whether this process is the one of all that lease which looks for what is to be announced. For a moment it
     /// may be none of them, or two: an announcement that is made twice is queued once.
-    fn leads(&self) -> bool;
+    pub(crate) fn leads(&self) -> bool {
+        locked(&self.leads_until).is_some_and(|until| Instant::now() < until)
+    }
 
-    /// Deletes some of what was kept long enough, or is too much, or of endpoints that were deleted. Returns
-    /// whether there may be more. What still waits stays, unless its endpoint is gone.
-    async fn clean(&self, options: &Options, trusted: bool) -> Result<bool, WebhookError>;
+    /// Deletes some of what was kept long enough, or is too much, or of endpoints that were deleted. Returns whether
+    /// there may be more. What still waits stays, unless its endpoint is gone.
+    pub(crate) async fn clean(&self, options: &Options, trusted: bool) -> Result<bool> {
+        if !self.leads() {
+            return Ok(false);
+        }
+        let now = options.now();
+        self.clean_deleted(now).await?;
+        if trusted {
+            self.forget_secrets(now).await?;
+        }
+        let has_more = self.clean_log(options, trusted.then_some(now)).await?;
+        Ok(trusted && self.tables.forget_expired().await? || has_more)
+    }
+
+    async fn clean_deleted(&self, now: i64) -> Result<()> {
+        let part = DELETED.part("");
+        for row in self.tables.scan(&part, RecordRange::first(usize::MAX)).await? {
+            let webhook = numbers::number_of(&row.key)?;
+            self.delete_rest(webhook).await?;
+            let since = String::from_utf8_lossy(&row.value).parse().unwrap_or(now);
+            let is_over = now.saturating_sub(since) > numbers::millis(DELETED_FOR);
+            // A clock that was ahead when it was deleted must not keep it for ever.
+            if is_over || since > now {
+                self.tables.put(&part, vec![RecordPut::delete(row.key)]).await?;
+            }
+        }
+        Ok(())
+    }
 
     /// Those of the endpoints `held` that read on: active ones with room for more deliveries.
-    async fn readers(&self, held: Vec<i64>, options: &Options)
-    -> Result<Vec<Reader>, WebhookError>;
+    pub(crate) async fn readers(&self, held: Vec<i64>, options: &Options) -> Vec<Reader> {
+        self.tend(options).await;
+        self.lanes_that_read(&held, options.pending_max)
+    }
 
     /// Queues what endpoints ask for, and moves them to the cursor `next`: a kill loses neither. One that does not
-    /// stand at its cursor any more is skipped: another process has read on for it. Returns how many deliveries
-    /// were queued.
-    async fn read_on(
+    /// stand at its cursor any more is skipped: another process has read on for it. Returns how many deliveries were
+    /// queued.
+    pub(crate) async fn read_on(
         &self,
-        readers: Vec<Reader>,
-        passage: Arc<Passage>,
+        readers: &[Reader],
+        passage: &Passage,
         next: &str,
         now: i64,
-    ) -> Result<usize, WebhookError>;
+    ) -> Result<usize> {
+        let mut queued = 0;
+        for reader in readers {
+            queued += self.read_one(reader, passage, next, now).await?;
+        }
+        Ok(queued)
+    }
 
-    /// What is due at endpoints, for each at most as many as there are free places. Of an ordered endpoint, of
-    /// each code only the oldest that waits.
-    async fn due(
-        &self,
-        wants: Vec<Want>,
-        room: Room,
-    ) -> Result<Vec<(Target, Vec<Due>)>, WebhookError>;
+    /// What is due at endpoints, for each at most as many as there are free places. Of an ordered endpoint, of each
+    /// code only the oldest that waits.
+    pub(crate) async fn due(&self, wants: Vec<Want>, room: Room) -> Vec<(Target, Vec<Due>)> {
+        let due = join_all(wants.iter().map(|want| self.due_at(want, &room))).await;
+        let of_one = |due: Result<_>| match due {
+            Ok(due) => due,
+            // The others go on.
+            Err(error) => {
+                tracing::warn!(%error, "what is due at a webhook cannot be read; trying again");
+                None
+            }
+        };
+        due.into_iter().filter_map(of_one).collect()
+    }
 
     /// Writes results. One of a delivery that another process has ended changes nothing.
-    async fn write(
+    pub(crate) async fn write(
         &self,
-        tried: Vec<Tried>,
+        tried: &[Tried],
         moment: Moment,
         options: &Options,
-    ) -> Result<Written, WebhookError>;
+    ) -> Result<Written> {
+        self.write_results(tried, moment, options).await
+    }
+
+    /// The rows of a partition as JSON, with their keys.
+    async fn json_rows<T: DeserializeOwned>(
+        &self,
+        part: &RecordPart,
+        range: RecordRange,
+    ) -> Result<Vec<(Vec<u8>, T)>> {
+        let rows = self.tables.scan(part, range).await?;
+        // An empty one has ended.
+        let rows = rows.into_iter().filter(|row| !row.value.is_empty());
+        rows.map(|row| Ok((row.key, from_json(part, &row.value)?))).collect()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn to_json(value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|why| damaged(why.to_string()))
+}
+
+fn from_json<T: DeserializeOwned>(part: &RecordPart, value: &[u8]) -> Result<T> {
+    let read = serde_json::from_slice(value);
+    read.map_err(|why| damaged(format!("a record of {}: {why}", part.kind.name)))
+}
+
+fn damaged(why: impl Into<String>) -> WebhookError {
+    HotError::Damaged(why.into()).into()
 }

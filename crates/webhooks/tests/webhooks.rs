@@ -26,5 +26,7 @@ mod reading;
 mod receiver;
 #[path = "webhooks/sending.rs"]
 mod sending;
+#[path = "webhooks/together.rs"]
+mod together;
 #[path = "webhooks/world.rs"]
 mod world;

@@ -357,17 +357,12 @@ fn refused(error: WebhookError) -> Problem {
         WebhookError::TooManySecrets => Problem::too_many(&text, 60_000),
         WebhookError::Busy => Problem::too_many(&text, 1_000),
         WebhookError::NoRandom => Problem::new(Code::Internal, text),
-        WebhookError::Ending => Problem::new(Code::StoreUnavailable, text),
-        WebhookError::Cluster(error) => {
-            Problem::caused(Code::StoreUnavailable, "the cluster did not answer", &*error)
-        }
         WebhookError::Unknown(error) => {
-            let detail = "the cluster did not say whether it happened";
+            let detail = "the store did not say whether it happened";
             Problem::caused(Code::OutcomeUnknown, detail, &*error)
         }
-        WebhookError::File(error) => {
-            let detail = "the file of webhooks did not answer";
-            Problem::caused(Code::StoreUnavailable, detail, &error)
+        WebhookError::Store(error) => {
+            Problem::caused(Code::StoreUnavailable, "the store did not answer", &error)
         }
     }
 }

@@ -142,7 +142,7 @@ impl Service {
             AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
         let attempts = Some(Arc::new(log.expect("a log")));
         let private = webhooks::Options { allow_private: true, ..webhooks::Options::default() };
-        let webhooks = Webhooks::open(&folder.path().join("webhooks.db"), private);
+        let webhooks = Webhooks::new(engine.tables(), private);
         let webhooks = Some(Arc::new(webhooks.expect("webhooks")));
         let access = Access { attempts, webhooks, ..Access::default() };
         let tokens = Arc::new(tokens(SECRET, None));

@@ -198,8 +198,7 @@ impl Place {
         let log =
             AttemptLog::open(&folder.path().join("attempts.db"), attempts::Options::default());
         let log = Arc::new(log.expect("a log"));
-        let webhooks =
-            Webhooks::open(&folder.path().join("webhooks.db"), webhooks::Options::default());
+        let webhooks = Webhooks::new(engine.tables(), webhooks::Options::default());
         let passwords = Passwords::new();
         let waiting = Arc::new(Semaphore::new(0));
         let console = Arc::new(Console::new(Setup {
@@ -285,8 +284,7 @@ impl Place {
 
     /// An endpoint that nothing is posted to.
     pub(crate) async fn webhook(&self) -> Arc<Webhooks> {
-        let webhooks =
-            Webhooks::open(&self.folder.path().join("webhooks.db"), webhooks::Options::default());
+        let webhooks = Webhooks::new(self.engine.tables(), webhooks::Options::default());
         let webhooks = Arc::new(webhooks.expect("webhooks"));
         let new = NewEndpoint {
             webhook_id: Some("shop".to_owned()),

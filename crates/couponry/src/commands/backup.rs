@@ -12,8 +12,8 @@ use ::cold::Patience;
 use clap::Args;
 use command_line::{Progress, Work};
 use hot::HotStore;
-use hot_sqlite::FILE_NAME;
 use hot_sqlite::backup::{BackupDraft, ColdFolder, copy_file, delete};
+use hot_sqlite::{FILE_NAME, RecordFile};
 
 use crate::failure::{CliError, Ended};
 use crate::keys::Keys;
@@ -160,7 +160,7 @@ fn must_have_room(parts: &[Part], to: &Path) -> Result<(), CliError> {
     let mut need = 0;
     for Part { settings, archived, .. } in parts {
         let size = |name| settings.data.value.join(name).metadata().map_or(0, |about| about.len());
-        need += [FILE_NAME, "hot.db-wal", files::WEBHOOKS].map(size).iter().sum::<u64>();
+        need += [FILE_NAME, "hot.db-wal", RecordFile::NAME].map(size).iter().sum::<u64>();
         // A cold tier that cannot be read is named when it is copied.
         need += archived.as_ref().and_then(|it| it.new_bytes(to).ok()).unwrap_or_default();
     }
@@ -196,8 +196,7 @@ async fn copy(part: Part, to: &Path, missing: &mut Vec<String>) -> Result<String
     let progress = Progress::new(Work::BackUp, None, false);
     progress.during(store.back_up(&to.join(FILE_NAME))).await?;
     // After the store: a cursor of a webhook behind its last event says so when it is restored.
-    let webhooks = data.join(files::WEBHOOKS);
-    webhooks::backup(&webhooks, &to.join(files::WEBHOOKS)).map_err(CliError::of)?;
+    progress.during(store.back_up_records(&to.join(RecordFile::NAME))).await?;
     // After the store, so that the copy has the key of every batch in it.
     files::copy_folder(&data.join(files::KEYS), &to.join(files::KEYS))?;
     if settings.space.value.is_some() && data.join(SETTINGS_FILE).is_file() {

@@ -3,14 +3,10 @@
 //! Endpoints at the same cursor share a read. Those that are less than a page behind others join them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Held, Stopping, Trouble};
 use crate::store::{Passage, Reader};
 use crate::{Event, Read, Source, Start, WebhookError, Webhooks};
-
-/// Endpoints whose deliveries one transaction queues: calls of others wait for it.
-const QUEUED_TOGETHER: usize = 16;
 
 pub(super) async fn read_all(
     webhooks: &Webhooks,
@@ -53,7 +49,7 @@ impl Reading<'_> {
     /// Reads a page for each endpoint. Returns whether there is more to read.
     async fn round(&mut self, held: &Held) -> Result<bool, WebhookError> {
         let Webhooks { store, options, .. } = self.webhooks;
-        let readers = store.readers(held.now(), options).await?;
+        let readers = store.readers(held.now(), options).await;
         let mut groups: BTreeMap<Option<String>, Vec<Reader>> = BTreeMap::new();
         for reader in readers {
             groups.entry(reader.cursor.clone()).or_default().push(reader);
@@ -114,13 +110,9 @@ impl Reading<'_> {
         found: Passage,
         next: String,
     ) -> Result<(), WebhookError> {
-        let (found, now) = (Arc::new(found), self.webhooks.options.now());
-        for some in group.chunks(QUEUED_TOGETHER) {
-            let passage = Arc::clone(&found);
-            let queued = self.webhooks.store.read_on(some.to_vec(), passage, &next, now).await?;
-            if queued > 0 {
-                self.webhooks.queued.notify_one();
-            }
+        let now = self.webhooks.options.now();
+        if self.webhooks.store.read_on(&group, &found, &next, now).await? > 0 {
+            self.webhooks.queued.notify_one();
         }
         Ok(())
     }

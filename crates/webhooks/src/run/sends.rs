@@ -72,7 +72,6 @@ struct Sends<'a> {
     under_way: HashMap<Id, UnderWay>,
     ended: Vec<Ended>,
     shared: Arc<Semaphore>,
-    looking: Trouble,
     writing: Trouble,
 }
 
@@ -85,7 +84,6 @@ impl<'a> Sends<'a> {
             under_way: HashMap::new(),
             ended: Vec::new(),
             shared: Arc::new(Semaphore::new(webhooks.options.in_flight_shared)),
-            looking: Trouble::with("due deliveries of webhooks cannot be read"),
             writing: Trouble::with("results of webhooks cannot be written"),
         }
     }
@@ -102,7 +100,7 @@ impl<'a> Sends<'a> {
             self.lanes.entry(want.webhook).or_default().idle = Some(idle);
         }
         let found = look(self.webhooks, wants).await;
-        for (target, due) in self.looking.of(found).unwrap_or_default() {
+        for (target, due) in found {
             self.post_some(&target, due);
         }
     }
@@ -218,10 +216,7 @@ impl<'a> Sends<'a> {
     }
 }
 
-async fn look(
-    webhooks: &Webhooks,
-    wants: Vec<Want>,
-) -> Result<Vec<(Target, Vec<Due>)>, WebhookError> {
+async fn look(webhooks: &Webhooks, wants: Vec<Want>) -> Vec<(Target, Vec<Due>)> {
     let options = &webhooks.options;
     let room = Room {
         each: options.in_flight_each,
@@ -262,7 +257,7 @@ async fn write(webhooks: &Webhooks, ended: &[Ended]) -> Result<Written, WebhookE
     };
     let tried: Vec<Tried> = ended.iter().map(tried).collect();
     let moment = Moment { now: webhooks.options.now(), trusted: webhooks.trusts_clock() };
-    let written = webhooks.store.write(tried, moment, &webhooks.options).await?;
+    let written = webhooks.store.write(&tried, moment, &webhooks.options).await?;
     let add = |total: &std::sync::atomic::AtomicU64, more| total.fetch_add(more, Ordering::Relaxed);
     add(&webhooks.totals.delivered, written.delivered);
     add(&webhooks.totals.failed, written.failed);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use webhooks::{
     Announcement, DATA_BYTES_MAX, ENDPOINTS_MAX, EndpointChanges, EndpointState, NewEndpoint,
-    OVERLAP_MAX, OpenError, Options, Rotation, WebhookError, Webhooks,
+    OVERLAP_MAX, Options, Rotation, WebhookError,
 };
 
 use crate::world::{World, endpoint, quick};
@@ -129,13 +128,4 @@ async fn as_many_as_there_may_be() {
     webhooks.delete("e0").await.unwrap();
     webhooks.create(endpoint("more", URL)).await.unwrap();
     assert_eq!(webhooks.gauge().await.unwrap().active, ENDPOINTS_MAX as u64);
-}
-
-#[tokio::test]
-async fn a_file_of_a_newer_release_is_refused() {
-    let world = World::new(quick());
-    drop(world.open());
-    Connection::open(world.place.path()).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
-    let opened = Webhooks::open(&world.place.path(), quick());
-    assert!(matches!(opened, Err(OpenError::Version { found: 2, .. })), "{opened:?}");
 }

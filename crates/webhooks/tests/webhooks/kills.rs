@@ -1,25 +1,25 @@
-//! A process that is killed at random moments: each event arrives, and what is left without repeats is each once.
+//! Processes that are killed and frozen at random moments: each event arrives, in the order of its code.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
+use uuid::Uuid;
 use webhooks::{
     DeliveryFilter, DeliveryState, Event, NewEndpoint, Options, Read, Source, Start, Webhooks,
 };
 
+use crate::place::{Place, open_named};
 use crate::receiver::{Answer, Receiver};
-use crate::world::{endpoint, quick};
+use crate::world::{World, endpoint, quick};
 
-const EVENTS: usize = 2_000;
+const EVENTS: usize = 3_000;
 const CODES: usize = 50;
-const KILLS: usize = 20;
-const FILE: &str = "COUPONRY_TEST_WEBHOOKS_FILE";
+const ROUNDS: usize = 8;
+const NAME: &str = "COUPONRY_TEST_WEBHOOKS";
 
 /// The same events in every process.
 struct Fixed;
@@ -46,107 +46,115 @@ impl Source for Fixed {
 }
 
 fn options() -> Options {
-    Options { page: 37, lease: Duration::from_millis(60), ..quick() }
+    Options { page: 37, pending_max: 100, lease: Duration::from_secs(2), ..quick() }
 }
 
 /// The process that is killed: not a test of its own.
-#[tokio::test]
-#[ignore = "run by the other tests"]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the other test"]
 async fn killed_process() {
-    let Ok(file) = std::env::var(FILE) else { return };
-    let webhooks = Arc::new(Webhooks::open(Path::new(&file), options()).unwrap());
+    let Ok(name) = std::env::var(NAME) else { return };
+    let webhooks = Arc::new(open_named(&name, options()).await);
     webhooks.run(Arc::new(Fixed), std::future::pending()).await;
 }
 
-fn start(file: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "kills::killed_process", "--ignored"])
-        .env(FILE, file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+/// Ends with the test, also with one that panics.
+struct Process(Child);
+
+impl Process {
+    fn start(name: &str) -> Process {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "kills::killed_process", "--ignored"])
+            .env(NAME, name)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Process(child.unwrap())
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// One that is slow, or fails, now and then.
+async fn receiver() -> Receiver {
+    Receiver::start(|_, nth| match nth % 4 {
+        0 => Answer::Status(500),
+        1 => Answer::Slow(Duration::from_millis(20), 200),
+        _ => Answer::Status(200),
+    })
+    .await
 }
 
 fn random(below: u64) -> u64 {
-    let mut bytes = [0; 4];
-    SystemRandom::new().fill(&mut bytes).unwrap();
-    u64::from(u32::from_le_bytes(bytes)) % below
+    Uuid::new_v4().as_u64_pair().0 % below
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("webhooks.db");
-    let receiver = Receiver::start(|_, nth| match nth % 4 {
-        0 => Answer::Status(500),
-        1 => Answer::Slow(Duration::from_millis(5), 200),
-        _ => Answer::Status(200),
-    })
-    .await;
-    {
-        let webhooks = Webhooks::open(&file, options()).unwrap();
-        let new = NewEndpoint { ordered: true, ..endpoint("a", &receiver.url()) };
+    if Place::find().is_none() {
+        return;
+    }
+    let world = World::new(options());
+    let name = world.place.name();
+    let webhooks = world.open();
+    let receivers = [receiver().await, receiver().await];
+    for (name, receiver) in ["a", "b"].into_iter().zip(&receivers) {
+        let new = NewEndpoint { ordered: true, ..endpoint(name, &receiver.url()) };
         webhooks.create(new).await.unwrap();
     }
-    let mut kills = 0;
-    while kills < KILLS || receiver.accepted().len() < EVENTS {
-        // Two at once, of which one is killed.
-        let mut children = [start(&file), start(&file)];
-        let pause = match kills < KILLS {
-            true => Duration::from_millis(20 + random(200)),
-            false => {
-                receiver.accepts(EVENTS).await;
-                Duration::from_millis(200)
+    let mut processes = [(); 3].map(|()| Process::start(&name));
+    for nth in 0..ROUNDS {
+        tokio::time::sleep(Duration::from_millis(700 + random(1_500))).await;
+        let process = &mut processes[nth % 3];
+        match random(2) {
+            0 => *process = Process::start(&name),
+            // For longer than its leases last, and it goes on in the middle of what it did.
+            _ => {
+                process.signal("-STOP");
+                tokio::time::sleep(Duration::from_millis(3_500)).await;
+                process.signal("-CONT");
             }
-        };
-        tokio::time::sleep(pause).await;
-        for child in &mut children {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
         }
     }
-    assert_all_in_order(&receiver);
-    let webhooks = Arc::new(Webhooks::open(&file, options()).unwrap());
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let stopped = async move {
-        let _ = stopped.await;
-    };
-    let running = tokio::spawn(Arc::clone(&webhooks).run(Arc::new(Fixed), stopped));
-    let pending = || async { webhooks.gauge().await.unwrap().pending };
-    while pending().await > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    for receiver in &receivers {
+        assert_in_order(&receiver.accepts(EVENTS).await);
     }
-    stop.send(()).unwrap();
-    running.await.unwrap();
-    assert_all_in_the_log(&webhooks).await;
+    while webhooks.gauge().await.unwrap().pending > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for name in ["a", "b"] {
+        assert_eq!(logged(&webhooks, name).await.len(), EVENTS, "{name}");
+    }
 }
 
-fn assert_all_in_order(receiver: &Receiver) {
+fn assert_in_order(accepted: &[String]) {
     let mut codes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    let accepted = receiver.accepted();
-    for id in &accepted {
+    for id in accepted {
         let nth: usize = id.strip_prefix("event-").unwrap().parse().unwrap();
         codes.entry(nth % CODES).or_default().push(nth);
     }
-    assert_eq!(accepted.len(), EVENTS);
     for found in codes.values() {
         assert!(found.is_sorted(), "{found:?}");
     }
 }
 
-async fn assert_all_in_the_log(webhooks: &Webhooks) {
-    let mut found = BTreeSet::new();
-    let mut before = None;
+async fn logged(webhooks: &Webhooks, name: &str) -> BTreeSet<String> {
+    let (mut found, mut before) = (BTreeSet::new(), None);
     loop {
         let filter = DeliveryFilter { state: Some(DeliveryState::Delivered), before };
-        let page = webhooks.deliveries("a", filter, 1_000).await.unwrap();
-        let Some(last) = page.last() else { break };
+        let page = webhooks.deliveries(name, filter, 1_000).await.unwrap();
+        let Some(last) = page.last() else { return found };
         before = Some(last.number);
-        for one in page {
-            assert!(found.insert(one.event_id.unwrap()), "twice in the log");
-        }
+        found.extend(page.into_iter().filter_map(|it| it.event_id));
     }
-    assert_eq!(found.len(), EVENTS);
 }

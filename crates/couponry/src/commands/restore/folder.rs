@@ -5,6 +5,7 @@ use std::path::Path;
 use cold::Patience;
 use coupon::calendar::format_instant;
 use engine::{Clock, SystemClock};
+use hot_sqlite::RecordFile;
 use hot_sqlite::backup::{Beside, put_back, put_back_cold};
 
 use crate::commands::backup::COLD;
@@ -15,7 +16,7 @@ use crate::{files, open, output};
 /// Moves the old data aside. Until this ends, no command opens the data folder: see [`open::RESTORING`].
 pub(super) fn hot(data: &Path, from: &Path) -> Result<(), CliError> {
     let aside = data.join(format!("replaced-{}", format_instant(SystemClock.now())));
-    let beside = Beside { folder: files::KEYS, database: files::WEBHOOKS };
+    let beside = Beside { folder: files::KEYS, database: RecordFile::NAME };
     put_back(from, data, &data.join(open::RESTORING), &aside, beside).map_err(CliError::of)
 }
 

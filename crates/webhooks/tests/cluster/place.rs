@@ -1,9 +1,10 @@
-//! A keyspace on one node. Each test has a part of its own.
+//! A keyspace on one node. Each test has partitions of its own.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cql_session::{Connection, CqlSession, Keyspace, KeyspaceAddress, SchemaOptions};
+use cql_session::{Connection, CqlSession, CqlTables, Keyspace, KeyspaceAddress, SchemaOptions};
+use hot::tables::Tables;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 use webhooks::{Options, Webhooks};
@@ -19,13 +20,13 @@ fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
     std::thread::scope(|scope| scope.spawn(|| runtime().block_on(work)).join().unwrap())
 }
 
-pub(crate) fn connection(addresses: &str) -> Connection {
+fn connection(addresses: &str) -> Connection {
     let target = format!("cql://{addresses}/webhooks").parse::<KeyspaceAddress>().unwrap();
     Connection { patience: testcluster::STEADY_PATIENCE, ..Connection::of(&target) }
 }
 
 /// `None` where there is no Cassandra: a printed line says why.
-pub(crate) fn addresses() -> Option<&'static str> {
+fn addresses() -> Option<&'static str> {
     static ADDRESSES: OnceLock<Option<&str>> = OnceLock::new();
     *ADDRESSES.get_or_init(|| {
         let addresses = testcluster::shared(1)?.addresses();
@@ -48,32 +49,49 @@ fn session() -> Arc<CqlSession> {
 }
 
 pub(crate) struct Place {
-    pub(crate) part: i32,
+    prefix: String,
 }
 
 impl Place {
+    /// `None` where there is no Cassandra.
+    pub(crate) fn find() -> Option<Place> {
+        addresses().map(|_| Place::new())
+    }
+
     pub(crate) fn new() -> Place {
-        Place { part: Uuid::new_v4().as_fields().0.cast_signed() }
+        Place { prefix: Uuid::new_v4().to_string() }
     }
 
     /// As another process would.
     pub(crate) fn open(&self, options: Options) -> Webhooks {
-        // Leases have whole seconds on a cluster, and this machine may stall for some.
-        let lease = options.lease.max(Duration::from_secs(6));
-        let look_every = options.look_every.max(Duration::from_millis(20));
-        let store = cql_webhooks::store_of_part(session(), &options, self.part);
-        Webhooks::with(store, Options { lease, look_every, ..options }).unwrap()
+        open(self.tables(), options)
     }
 
-    /// Writes the next attempt of a delivery whose row is gone, as a process does that was frozen before that.
-    pub(crate) async fn write_late(&self, name: &str, number: i64) {
-        let session = session();
-        let cql = "SELECT number FROM webhook WHERE part = ? AND webhook_id = ?";
-        let found = session.row(cql, (self.part, name)).await.unwrap();
-        let (webhook,): (i64,) = found.expect("the webhook");
-        let facts = r#"{"id":"late","event_type":"coupon.redeemed","code":null,"created_at":0,"attempts":1,
-            "redelivered":0,"tried_at":0,"status":500,"error":null,"duration_ms":1,"next_at":0,"ended_at":null}"#;
-        let cql = "INSERT INTO webhook_pending (webhook, number, delivery) VALUES (?, ?, ?)";
-        session.write(cql, (webhook, number, facts)).await.unwrap();
+    /// What [`open_named`] needs to open it in another process.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", addresses().unwrap(), self.prefix)
     }
+
+    pub(crate) fn tables(&self) -> Arc<dyn Tables> {
+        tables(session(), &self.prefix)
+    }
+}
+
+fn tables(session: Arc<CqlSession>, prefix: &str) -> Arc<dyn Tables> {
+    Arc::new(CqlTables::apart(session, prefix.into()))
+}
+
+fn open(tables: Arc<dyn Tables>, options: Options) -> Webhooks {
+    // Leases have whole seconds on a cluster, and this machine may stall for some.
+    let lease = options.lease.max(Duration::from_secs(6));
+    let look_every = options.look_every.max(Duration::from_millis(20));
+    Webhooks::new(tables, Options { lease, look_every, ..options }).unwrap()
+}
+
+pub(crate) async fn open_named(name: &str, options: Options) -> Webhooks {
+    let (addresses, prefix) = name.split_once(' ').unwrap();
+    let session = CqlSession::connect(&connection(addresses)).await.unwrap();
+    let look_every = options.look_every.max(Duration::from_millis(20));
+    let options = Options { look_every, ..options };
+    Webhooks::new(tables(Arc::new(session), prefix), options).unwrap()
 }

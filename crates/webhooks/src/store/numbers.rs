@@ -1,8 +1,14 @@
 //! The numbers of deliveries: higher ones are later, of one process and of one that goes on after it.
 //!
 //! A number has the second since 2020, four bits of the epoch of the process, and 18 bits that count. So two
-//! processes that both believe that they post to an endpoint give no number twice, the day of a number is known,
+//! processes that both believe that they post to an endpoint give no number twice, the time of a number is known,
 //! and JavaScript reads it as it is: it is below 2^53 for 68 years.
+//!
+//! A *block* is the numbers of 512 seconds.
+
+use std::time::Duration;
+
+use super::{Result, damaged};
 
 /// 2020-01-01, in seconds since 1970.
 const FIRST_SECOND: i64 = 1_577_836_800;
@@ -43,10 +49,32 @@ fn second_of(now_ms: i64) -> i64 {
     (now_ms.div_euclid(1_000) - FIRST_SECOND).max(0)
 }
 
-/// The day since 1970 of a number.
-pub(crate) fn day_of(number: i64) -> i32 {
-    let second = (number >> SECOND_AT) + FIRST_SECOND;
-    i32::try_from(second.div_euclid(86_400)).unwrap_or(i32::MAX)
+/// A block has so many seconds, as a power of two.
+const BLOCK_BITS: u32 = 9;
+
+/// The block of a number, also of one that is none of ours.
+pub(crate) fn block_of(number: i64) -> i64 {
+    number.max(0) >> (SECOND_AT + BLOCK_BITS)
+}
+
+/// When a block begins, in milliseconds since 1970.
+pub(crate) fn begin_of_block(block: i64) -> i64 {
+    ((block << BLOCK_BITS) + FIRST_SECOND) * 1_000
+}
+
+/// A number as a key: it sorts as the number does.
+pub(crate) fn numbered(number: i64) -> Vec<u8> {
+    number.to_be_bytes().into()
+}
+
+/// The number of a key.
+pub(crate) fn number_of(key: &[u8]) -> Result<i64> {
+    let bytes = key.try_into().map_err(|_| damaged("a key of a webhook"))?;
+    Ok(i64::from_be_bytes(bytes))
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -90,8 +118,15 @@ mod tests {
     }
 
     #[test]
-    fn days() {
-        assert_eq!(i64::from(day_of(Numbers::after(0, 0).next(NOW))), NOW / 86_400_000);
-        assert_eq!(i64::from(day_of(single(NOW, u32::MAX))), NOW / 86_400_000);
+    fn blocks() {
+        for number in [Numbers::after(0, 0).next(NOW), single(NOW, u32::MAX)] {
+            let begin = begin_of_block(block_of(number));
+            assert!((begin..begin + 512_000).contains(&NOW), "{begin}");
+            assert_eq!(number_of(&numbered(number)).unwrap(), number);
+        }
+        for wrong in [-1, i64::MIN] {
+            assert_eq!(block_of(wrong), 0);
+        }
+        assert!(number_of(&[1]).is_err());
     }
 }

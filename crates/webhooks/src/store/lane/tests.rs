@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use webhooks::Answered;
 
 use super::*;
+use crate::post::Answered;
 
-fn lane(restarts: u64, pending: BTreeMap<i64, Facts>) -> Lane {
+fn lane(restarts: u64, pending: BTreeMap<i64, DeliveryFacts>) -> WebhookLane {
     let terms = json!({
         "request": "", "url": "https://hooks.example/", "description": null, "types": null,
         "campaign": null, "ordered": false, "state": "active", "since": 0, "created_at": 0,
@@ -13,8 +13,8 @@ fn lane(restarts: u64, pending: BTreeMap<i64, Facts>) -> Lane {
     });
     let terms = serde_json::from_value(terms).unwrap();
     let row = EndpointRow { name: "a".to_owned(), number: 1, generation: 0, terms };
-    let until = Instant::now() + DAY;
-    Lane::new(row, ProgressRow::default(), pending, until, 1_000)
+    let lease = (Vec::new(), Instant::now() + Duration::from_secs(3_600));
+    WebhookLane::new(row, Default::default(), pending, lease, 1_000)
 }
 
 fn events(from: usize, count: usize) -> Vec<Event> {
@@ -31,12 +31,12 @@ fn events(from: usize, count: usize) -> Vec<Event> {
     (from..from + count).map(event).collect()
 }
 
-fn numbers(lane: &Lane) -> Vec<i64> {
-    lane.unwritten().into_keys().collect()
+fn numbers(lane: &WebhookLane) -> Vec<i64> {
+    lane.unwritten.iter().copied().collect()
 }
 
 /// The attempt of each ends well.
-fn arrive(lane: &mut Lane, numbers: &[i64]) {
+fn arrive(lane: &mut WebhookLane, numbers: &[i64]) {
     let tried = |&number: &i64| Tried {
         webhook: 1,
         number,
@@ -63,7 +63,7 @@ fn the_cursor_waits() {
     lane.queue(&events(3, 2), "4", 1_000);
     lane.queue(&[], "9", 1_000);
     let all = numbers(&lane);
-    type Step<'a> = (&'a str, &'a dyn Fn(&mut Lane), Option<&'a str>);
+    type Step<'a> = (&'a str, &'a dyn Fn(&mut WebhookLane), Option<&'a str>);
     let steps: [Step<'_>; 5] = [
         ("nothing has ended", &|_| {}, None),
         ("the second has ended", &|lane| arrive(lane, &all[1..2]), None),
@@ -73,40 +73,76 @@ fn the_cursor_waits() {
     ];
     for (name, step, want) in steps {
         step(&mut lane);
-        assert_eq!(lane.progress().cursor.as_deref(), want, "{name}");
+        let cursor = lane.to_save().and_then(|progress| progress.cursor);
+        assert_eq!(cursor.as_deref(), want, "{name}");
     }
 }
 
-/// A delivery that is written while it is posted has a row, which must go when it has arrived.
+/// A delivery that is written while it is posted has rows, which must go when it has arrived; those of all together
+/// when none waits.
 #[test]
-fn rows_of_what_has_ended_are_deleted() {
+fn rows_of_what_has_ended_go() {
     let mut lane = lane(0, BTreeMap::new());
-    lane.queue(&events(1, 3), "3", 1_000);
-    let all = numbers(&lane);
-    lane.is_written(all[0]);
-    arrive(&mut lane, &all);
-    assert_eq!(lane.ended(), [all[0]], "written before it ended");
-    lane.is_written(all[1]);
-    assert_eq!(lane.ended(), [all[0], all[1]], "written after it ended");
-    lane.is_deleted(all[0]);
-    assert_eq!(lane.ended(), [all[1]]);
+    lane.queue(&events(1, 4), "4", 1_000);
+    let (all, block) = (numbers(&lane), block_of(1));
+    let rows = lane.to_write(true);
+    assert!(lane.name_blocks(&rows), "before they are written");
+    lane.are_written(&rows[..1]);
+    arrive(&mut lane, &all[..3]);
+    assert_eq!(lane.ended(), BTreeMap::from([(block, (false, vec![all[0]]))]), "none waits");
+    lane.are_written(&rows[1..]);
+    assert_eq!(lane.ended(), BTreeMap::from([(block, (true, all[..3].to_vec()))]), "one waits");
+    lane.is_emptied(block, &all[..3], false);
+    arrive(&mut lane, &all[3..]);
+    assert_eq!(lane.ended(), BTreeMap::from([(block, (false, all[3..].to_vec()))]), "the last");
+    assert!(lane.progress_now().blocks.contains(&block));
+    lane.is_emptied(block, &all[3..], true);
+    assert_eq!((lane.ended().len(), lane.progress_now().blocks.len()), (0, 0));
+}
+
+/// Events go first; of many places one is for an announcement.
+#[test]
+fn announcements_go_beside_events() {
+    let announced =
+        DeliveryFacts { announced: true, id: Some(String::new()), ..Default::default() };
+    let event = DeliveryFacts { next_at: 900, ..announced.clone() };
+    let event = DeliveryFacts { announced: false, ..event };
+    let of = |numbers: std::ops::Range<i64>, facts: &DeliveryFacts| {
+        numbers.map(|number| (number, facts.clone())).collect::<Vec<_>>()
+    };
+    let cases = [
+        ("events first", 1, 3..5, 0..3, vec![3]),
+        ("a free place", 4, 3..5, 0..3, vec![3, 4, 0, 1]),
+        ("one of eight", 8, 10..30, 0..3, vec![10, 11, 12, 13, 14, 15, 16, 0]),
+        ("no announcement", 8, 10..30, 0..0, (10..18).collect()),
+        ("no event", 8, 0..0, 0..3, vec![0, 1, 2]),
+    ];
+    for (name, each, events, announcements, want) in cases {
+        let waiting = of(events, &event).into_iter().chain(of(announcements, &announced));
+        let lane = lane(0, waiting.collect());
+        let wanted = Want { webhook: 1, in_flight: BTreeSet::new(), quiet: None };
+        let room = Room { each, failures_until_down: 10, now: 1_000, trusted: true };
+        let (_, due) = lane.due(&wanted, &room).unwrap().unwrap();
+        assert_eq!(due, want, "{name}");
+    }
 }
 
 /// The row of a delivery whose body is gone is the rest of one that has ended.
 #[test]
 fn the_rest_of_one_that_has_ended_elsewhere() {
-    let facts = Facts { id: Some("event-1".to_owned()), ..Facts::default() };
+    let facts = DeliveryFacts { id: Some("event-1".to_owned()), ..DeliveryFacts::default() };
     let mut lane = lane(0, BTreeMap::from([(7, facts.clone()), (8, facts)]));
     assert!(lane.post(7, None).is_none());
     lane.has_ended_elsewhere(7);
     assert!(lane.post(8, Some("body".to_owned())).is_some());
     lane.has_ended_elsewhere(8);
-    assert_eq!((lane.pending(), lane.ended()), (1, vec![7]), "only what has no body");
+    assert_eq!(lane.waiting_facts().into_keys().collect::<Vec<_>>(), [8], "only what has no body");
+    assert_eq!(lane.ended(), BTreeMap::from([(0, (true, vec![7]))]));
     // One that only this process has.
     lane.queue(&events(2, 1), "2", 1_000);
     let number = numbers(&lane)[0];
     lane.has_ended_elsewhere(number);
-    assert_eq!(lane.pending(), 2);
+    assert_eq!(lane.waiting_facts().len(), 2);
 }
 
 #[test]
@@ -114,7 +150,7 @@ fn what_is_read_again_is_queued_once() {
     let mut lane = lane(0, BTreeMap::new());
     assert_eq!(lane.queue(&events(1, 3), "3", 1_000), 3);
     assert_eq!(lane.queue(&events(2, 3), "4", 1_000), 1);
-    let ids = lane.unwritten().into_values().filter_map(|facts| facts.id);
+    let ids = lane.waiting_facts().into_values().filter_map(|facts| facts.id);
     let want = ["event-1", "event-2", "event-3", "event-4"].map(str::to_owned);
     assert_eq!(ids.collect::<BTreeSet<String>>(), BTreeSet::from(want));
 }
@@ -123,7 +159,7 @@ fn what_is_read_again_is_queued_once() {
 #[test]
 fn a_restart_is_not_missed() {
     for (restarts, due) in [(0, 5_000_000), (1, 1_000)] {
-        let facts = Facts { next_at: 5_000_000, attempts: 3, ..Facts::default() };
+        let facts = DeliveryFacts { next_at: 5_000_000, attempts: 3, ..DeliveryFacts::default() };
         let lane = lane(restarts, BTreeMap::from([(7, facts)]));
         assert_eq!(lane.waiting(7).map(|it| it.facts.next_at), Some(due), "{restarts}");
     }

@@ -1,17 +1,20 @@
 //! An endpoint to which this process posts: what waits, what is due, and how far the cursor may move. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks::store::{Due, Moment, Room, Target, Tried, Want};
-use webhooks::{DeliveryState, Event, Matter, Options, Verdict, chance, pause, tried_for};
 
-use crate::deliveries::Facts;
-use crate::endpoints::EndpointRow;
-use crate::error::Result;
-use crate::numbers::Numbers;
-use crate::progress::{Progress, ProgressRow};
+use super::endpoints::EndpointRow;
+use super::inbox::InboxPlace;
+use super::numbers::{Numbers, block_of, millis};
+use super::progress::LaneProgress;
+use super::waiting::{DeliveryFacts, WaitingRow};
+use super::{Due, Moment, Result, Room, Target, Tried, Want};
+use crate::event::{Event, Matter};
+use crate::post::Verdict;
+use crate::{DeliveryState, Options, chance, pause, tried_for};
 
 /// Most deliveries that are given up at once because their endpoint is down.
 const GIVEN_UP_MAX: usize = 2_000;
@@ -22,42 +25,48 @@ const WRITTEN_AFTER: Duration = Duration::from_secs(5);
 /// So many that are not written are written at once: their bodies are in memory.
 const UNWRITTEN_MAX: usize = 1_000;
 
-/// Rows of a day that the log keeps for as long as it may; what comes after them it keeps for a day.
-const LOGGED_EACH_DAY: u64 = 100_000;
-
-const DAY: Duration = Duration::from_secs(86_400);
+/// One of so many places is for an announcement, if one is due; the others are for events, as long as any is due.
+const PLACES_FOR_EVENTS: usize = 7;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) facts: Facts,
+pub(crate) struct WaitingDelivery {
+    pub(crate) facts: DeliveryFacts,
     /// Here until it is written, and while it is posted.
     pub(crate) body: Option<String>,
-    /// Whether it is in `webhook_pending`.
+    /// Whether it has rows.
     pub(crate) is_written: bool,
     queued: Instant,
 }
 
-impl Waiting {
-    pub(crate) fn new(facts: Facts, body: String) -> Waiting {
-        Waiting { facts, body: Some(body), is_written: false, queued: Instant::now() }
+impl WaitingDelivery {
+    pub(crate) fn new(facts: DeliveryFacts, body: String) -> WaitingDelivery {
+        WaitingDelivery { facts, body: Some(body), is_written: false, queued: Instant::now() }
     }
 
-    pub(crate) fn written(facts: Facts) -> Waiting {
-        Waiting { facts, body: None, is_written: true, queued: Instant::now() }
+    pub(crate) fn written(facts: DeliveryFacts) -> WaitingDelivery {
+        WaitingDelivery { facts, body: None, is_written: true, queued: Instant::now() }
     }
 }
 
 /// What becomes of a delivery after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Waits(Facts),
-    Ends(DeliveryState, Facts),
+pub(crate) enum DeliveryFate {
+    Waits(DeliveryFacts),
+    Ends(DeliveryState, DeliveryFacts),
+}
+
+impl DeliveryFate {
+    pub(crate) fn facts(&self) -> &DeliveryFacts {
+        match self {
+            DeliveryFate::Waits(facts) | DeliveryFate::Ends(_, facts) => facts,
+        }
+    }
 }
 
 /// What follows from attempts: to be written first, and then to be applied.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    pub(crate) fates: BTreeMap<i64, Fate>,
+pub(crate) struct LaneOutcome {
+    pub(crate) fates: BTreeMap<i64, DeliveryFate>,
     pub(crate) failures: u64,
     pub(crate) failing_since: Option<i64>,
     pub(crate) attempts_failed: u64,
@@ -66,69 +75,80 @@ pub(crate) struct Outcome {
 }
 
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct WebhookLane {
     pub(crate) row: EndpointRow,
-    pub(crate) epoch: i64,
+    /// What its lease says.
+    pub(crate) lease: Vec<u8>,
     /// Until when this process is sure to hold it.
     pub(crate) until: Instant,
     /// It is given to another process as soon as what is under way has arrived.
     pub(crate) is_leaving: bool,
     /// When it was last looked after.
     pub(crate) tended: Option<Instant>,
-    /// What the cluster knows of it.
-    pub(crate) saved: Progress,
+    /// What the store knows of it, and as what.
+    pub(crate) saved: (LaneProgress, Vec<u8>),
+    /// One save at a time: each replaces the one before.
+    pub(crate) saving: Arc<tokio::sync::Mutex<()>>,
+    /// One at a time writes rows of deliveries that wait, or drops those of deliveries that have ended.
+    pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) inbox: InboxPlace,
     /// Where it reads on.
     cursor: Option<String>,
     /// Cursors that were reached, each with the last delivery that came before it.
     marks: VecDeque<(i64, String)>,
     numbers: Numbers,
-    waiting: BTreeMap<i64, Waiting>,
+    waiting: BTreeMap<i64, WaitingDelivery>,
     unwritten: BTreeSet<i64>,
-    /// Those that have ended, and whose rows in `webhook_pending` are still to be deleted.
+    /// Those that have ended, and whose rows are still to be emptied or dropped.
     ended: BTreeSet<i64>,
-    by_due: BTreeSet<(i64, i64)>,
+    /// The blocks that may have rows, each with how many of them wait.
+    blocks: BTreeMap<i64, usize>,
+    /// When each is due: events, and announcements.
+    by_due: [BTreeSet<(i64, i64)>; 2],
     by_code: BTreeMap<String, BTreeSet<i64>>,
     ids: HashSet<String>,
     failures: u64,
     failing_since: Option<i64>,
-    logged: (i64, u64),
 }
 
-impl Lane {
+impl WebhookLane {
+    /// One that was taken with `lease` until a moment. `waiting` has rows.
     pub(crate) fn new(
         row: EndpointRow,
-        found: ProgressRow,
-        pending: BTreeMap<i64, Facts>,
-        until: Instant,
+        saved: (LaneProgress, Vec<u8>),
+        waiting: BTreeMap<i64, DeliveryFacts>,
+        (lease, until): (Vec<u8>, Instant),
         now: i64,
-    ) -> Lane {
-        let epoch = found.epoch.unwrap_or_default();
-        let progress = found.progress;
-        let last = pending.keys().next_back().copied().unwrap_or_default();
-        let mut lane = Lane {
-            epoch,
+    ) -> WebhookLane {
+        let progress = &saved.0;
+        let last = waiting.keys().next_back().copied().unwrap_or_default();
+        let mut lane = WebhookLane {
+            lease,
             until,
             is_leaving: false,
             tended: None,
+            saving: Arc::default(),
+            writing: Arc::default(),
+            inbox: InboxPlace::after_another(progress.inbox),
             cursor: progress.cursor.clone().or_else(|| row.terms.begins_at.clone()),
             row,
             marks: VecDeque::new(),
-            numbers: Numbers::after(last, epoch),
+            numbers: Numbers::after(last, progress.epoch),
             waiting: BTreeMap::new(),
             unwritten: BTreeSet::new(),
             ended: BTreeSet::new(),
-            by_due: BTreeSet::new(),
+            blocks: progress.blocks.iter().map(|block| (*block, 0)).collect(),
+            by_due: Default::default(),
             by_code: BTreeMap::new(),
             ids: HashSet::new(),
             failures: progress.failures,
             failing_since: progress.failing_since,
-            saved: progress,
-            logged: (0, 0),
+            saved,
         };
-        for (number, facts) in pending {
-            lane.insert(number, Waiting::written(facts));
+        for (number, facts) in waiting {
+            lane.insert(number, WaitingDelivery::written(facts));
         }
-        if lane.row.terms.restarts != lane.saved.restarts {
+        if lane.row.terms.restarts != lane.saved.0.restarts {
             lane.begin_anew(now);
         }
         lane
@@ -146,7 +166,7 @@ impl Lane {
         self.cursor.as_deref()
     }
 
-    pub(crate) fn waiting(&self, number: i64) -> Option<&Waiting> {
+    pub(crate) fn waiting(&self, number: i64) -> Option<&WaitingDelivery> {
         self.waiting.get(&number)
     }
 
@@ -154,28 +174,42 @@ impl Lane {
         self.ids.contains(id)
     }
 
-    pub(crate) fn pending(&self) -> u64 {
-        self.waiting.len() as u64
+    /// Events that wait.
+    pub(crate) fn events(&self) -> u64 {
+        self.by_due[0].len() as u64
     }
 
-    pub(crate) fn insert(&mut self, number: i64, waiting: Waiting) {
+    /// Announcements that wait.
+    pub(crate) fn announced(&self) -> usize {
+        self.by_due[1].len()
+    }
+
+    pub(crate) fn insert(&mut self, number: i64, waiting: WaitingDelivery) {
         self.remove(number);
-        let Facts { id, code, next_at, .. } = &waiting.facts;
-        self.by_due.insert((*next_at, number));
+        let DeliveryFacts { id, code, next_at, .. } = &waiting.facts;
+        self.by_due[usize::from(waiting.facts.announced)].insert((*next_at, number));
         if let Some(code) = code {
             self.by_code.entry(code.clone()).or_default().insert(number);
         }
         self.ids.extend(id.clone());
-        if !waiting.is_written {
+        if waiting.is_written {
+            *self.blocks.entry(block_of(number)).or_default() += 1;
+        } else {
             self.unwritten.insert(number);
         }
         self.waiting.insert(number, waiting);
     }
 
-    fn remove(&mut self, number: i64) -> Option<Waiting> {
+    pub(crate) fn insert_written(&mut self, rows: &[WaitingRow]) {
+        for WaitingRow { number, facts, .. } in rows {
+            self.insert(*number, WaitingDelivery::written(facts.clone()));
+        }
+    }
+
+    fn remove(&mut self, number: i64) -> Option<WaitingDelivery> {
         let waiting = self.waiting.remove(&number)?;
-        let Facts { id, code, next_at, .. } = &waiting.facts;
-        self.by_due.remove(&(*next_at, number));
+        let DeliveryFacts { id, code, next_at, .. } = &waiting.facts;
+        self.by_due[usize::from(waiting.facts.announced)].remove(&(*next_at, number));
         if let Some(code) = code
             && let Some(numbers) = self.by_code.get_mut(code)
         {
@@ -188,6 +222,9 @@ impl Lane {
             self.ids.remove(id);
         }
         self.unwritten.remove(&number);
+        if waiting.is_written {
+            self.blocks.entry(block_of(number)).and_modify(|rows| *rows -= 1);
+        }
         Some(waiting)
     }
 
@@ -206,8 +243,8 @@ impl Lane {
             if is_asked_for && !self.has_id(matter.id) {
                 let number = self.next_number(now);
                 let message = matter.message();
-                let facts = Facts::new(&message, matter.code, now);
-                self.insert(number, Waiting::new(facts, message.body));
+                let facts = DeliveryFacts::new(&message, matter.code, now);
+                self.insert(number, WaitingDelivery::new(facts, message.body));
                 queued += 1;
             }
         }
@@ -221,9 +258,10 @@ impl Lane {
         self.cursor = Some(cursor);
     }
 
-    /// What is to be saved: the last cursor before which everything has ended or is written.
-    pub(crate) fn progress(&mut self) -> Progress {
-        let mut cursor = self.saved.cursor.clone();
+    /// What is to be saved, if it has changed: with the last cursor before which everything has ended or is written.
+    pub(crate) fn to_save(&mut self) -> Option<LaneProgress> {
+        let saved = &self.saved.0;
+        let mut cursor = saved.cursor.clone();
         let first = self.unwritten.first().copied().unwrap_or(i64::MAX);
         while let Some((last, reached)) = self.marks.front()
             && *last < first
@@ -232,43 +270,63 @@ impl Lane {
             self.marks.pop_front();
         }
         // Not to be lost if saving fails.
-        if cursor != self.saved.cursor
+        if cursor != saved.cursor
             && let Some(reached) = cursor.clone()
         {
             self.marks.push_front((0, reached));
         }
-        Progress { cursor, ..self.counts() }
+        let next = LaneProgress { cursor, ..self.progress_now() };
+        let has_changed = next != *saved;
+        has_changed.then_some(LaneProgress { saves: saved.saves + 1, ..next })
     }
 
-    /// How it is doing, without a cursor.
-    pub(crate) fn counts(&self) -> Progress {
-        Progress {
-            cursor: None,
+    /// How it is doing, with the cursor that was saved.
+    pub(crate) fn progress_now(&self) -> LaneProgress {
+        LaneProgress {
             failures: self.failures,
             failing_since: self.failing_since,
-            pending: self.pending(),
+            pending: self.waiting.len() as u64,
             oldest: self.waiting.values().next().map(|it| it.facts.created_at),
             restarts: self.row.terms.restarts,
+            blocks: self.blocks.keys().copied().collect(),
+            inbox: self.inbox.part,
+            ..self.saved.0.clone()
         }
     }
 
+    /// Names blocks that are to get rows. Returns whether the store does not know all of them yet.
+    pub(crate) fn name_blocks(&mut self, rows: &[WaitingRow]) -> bool {
+        let mut is_new = false;
+        for block in rows.iter().map(|row| block_of(row.number)) {
+            self.blocks.entry(block).or_default();
+            is_new |= !self.saved.0.blocks.contains(&block);
+        }
+        is_new
+    }
+
     /// What is to be written so that the cursor can move on; all of it if the lane is given to another process.
-    pub(crate) fn to_write(&self, all: bool) -> Vec<(i64, Facts, String)> {
+    pub(crate) fn to_write(&self, all: bool) -> Vec<WaitingRow> {
         let is_full = all || self.unwritten.len() > UNWRITTEN_MAX;
         let waits = self.unwritten.iter().filter_map(|&number| {
-            let waiting = self.waiting.get(&number)?;
-            let is_old = is_full || waiting.queued.elapsed() >= WRITTEN_AFTER;
-            let Waiting { facts, body, .. } = waiting;
-            is_old.then(|| (number, facts.clone(), body.clone().unwrap_or_default()))
+            let WaitingDelivery { facts, body, queued, .. } = self.waiting.get(&number)?;
+            let is_old = is_full || queued.elapsed() >= WRITTEN_AFTER;
+            let body = Some(body.clone().unwrap_or_default());
+            is_old.then(|| WaitingRow { number, facts: facts.clone(), body })
         });
         waits.collect()
     }
 
-    pub(crate) fn is_written(&mut self, number: i64) {
+    pub(crate) fn are_written(&mut self, rows: &[WaitingRow]) {
+        rows.iter().for_each(|row| self.is_written(row.number));
+    }
+
+    fn is_written(&mut self, number: i64) {
         match self.waiting.get_mut(&number) {
+            Some(waiting) if waiting.is_written => {}
             Some(waiting) => {
                 waiting.is_written = true;
                 self.unwritten.remove(&number);
+                *self.blocks.entry(block_of(number)).or_default() += 1;
             }
             // It has ended meanwhile.
             None => drop(self.ended.insert(number)),
@@ -287,10 +345,15 @@ impl Lane {
             let of_code = code.and_then(|code| self.by_code.get(code));
             of_code.is_none_or(|numbers| numbers.first() == Some(&number))
         };
-        let due = self.by_due.range(..=(room.now, i64::MAX)).map(|(_, number)| *number);
-        let due = due.filter(|number| !want.in_flight.contains(number));
-        let due = due.filter(|number| !self.row.terms.ordered || is_first(*number));
-        let due: Vec<i64> = due.take(free).collect();
+        let due = |of: usize| {
+            let due = self.by_due[of].range(..=(room.now, i64::MAX)).map(|(_, number)| *number);
+            let due = due.filter(|number| !want.in_flight.contains(number));
+            due.filter(|number| !self.row.terms.ordered || is_first(*number))
+        };
+        let announced: Vec<i64> = due(1).take(free).collect();
+        let kept = usize::from(!announced.is_empty() && free > PLACES_FOR_EVENTS);
+        let mut due: Vec<i64> = due(0).take(free - kept).collect();
+        due.extend(announced.into_iter().take(free - due.len()));
         if due.is_empty() {
             return Ok(None);
         }
@@ -311,18 +374,23 @@ impl Lane {
     /// A delivery that waits here has no body any more: another process has ended it and deleted its row. A process
     /// that was frozen meanwhile may have written the next attempt afterwards, and so a row without a body.
     pub(crate) fn has_ended_elsewhere(&mut self, number: i64) {
-        let is_rest = |it: &Waiting| it.is_written && it.body.is_none();
+        let is_rest = |it: &WaitingDelivery| it.is_written && it.body.is_none();
         if self.waiting.get(&number).is_some_and(is_rest) {
             self.remove(number);
             self.ended.insert(number);
         }
     }
 
-    pub(crate) fn outcome(&self, tried: &[&Tried], moment: Moment, options: &Options) -> Outcome {
-        let mut outcome = Outcome {
+    pub(crate) fn outcome(
+        &self,
+        tried: &[&Tried],
+        moment: Moment,
+        options: &Options,
+    ) -> LaneOutcome {
+        let mut outcome = LaneOutcome {
             failures: self.failures,
             failing_since: self.failing_since,
-            ..Outcome::default()
+            ..LaneOutcome::default()
         };
         for one in tried {
             let is_delivered = one.answered.verdict == Verdict::Delivered;
@@ -352,53 +420,58 @@ impl Lane {
 
     /// While an endpoint is down only single deliveries are tried: those that have waited as long as one is tried
     /// end, too.
-    fn give_up(&self, outcome: &mut Outcome, old: i64, now: i64) {
-        let is_old = |waiting: &Waiting| waiting.facts.created_at <= old;
+    fn give_up(&self, outcome: &mut LaneOutcome, old: i64, now: i64) {
+        let is_old = |waiting: &WaitingDelivery| waiting.facts.created_at <= old;
         let waits = self.waiting.iter().filter(|(_, waiting)| is_old(waiting));
         for (number, waiting) in waits.take(GIVEN_UP_MAX) {
             let tried = outcome.fates.get(number);
             let facts = match tried {
-                Some(Fate::Ends(..)) => continue,
-                Some(Fate::Waits(facts)) => facts,
+                Some(DeliveryFate::Ends(..)) => continue,
+                Some(DeliveryFate::Waits(facts)) => facts,
                 None => &waiting.facts,
             };
             let why = "the endpoint was down all the time".to_owned();
-            let facts = Facts {
+            let facts = DeliveryFacts {
                 error: Some(facts.error.clone().unwrap_or(why)),
                 ended_at: Some(now),
                 ..facts.clone()
             };
-            outcome.fates.insert(*number, Fate::Ends(DeliveryState::Failed, facts));
+            outcome.fates.insert(*number, DeliveryFate::Ends(DeliveryState::Failed, facts));
         }
     }
 
-    pub(crate) fn apply(&mut self, outcome: Outcome) {
+    pub(crate) fn apply(&mut self, outcome: LaneOutcome) {
         for (number, fate) in outcome.fates {
             // One that was written while it was posted has a row, too.
             let Some(waiting) = self.remove(number) else { continue };
             match fate {
-                Fate::Ends(..) if waiting.is_written => drop(self.ended.insert(number)),
-                Fate::Ends(..) => {}
-                Fate::Waits(facts) => self.insert(number, Waiting::written(facts)),
+                DeliveryFate::Ends(..) if waiting.is_written => drop(self.ended.insert(number)),
+                DeliveryFate::Ends(..) => {}
+                DeliveryFate::Waits(facts) => self.insert(number, WaitingDelivery::written(facts)),
             }
         }
         (self.failures, self.failing_since) = (outcome.failures, outcome.failing_since);
     }
 
-    pub(crate) fn ended(&self) -> Vec<i64> {
-        self.ended.iter().copied().collect()
+    /// Those that have ended and have rows, by their blocks; each block with whether others in it wait.
+    pub(crate) fn ended(&self) -> BTreeMap<i64, (bool, Vec<i64>)> {
+        let mut blocks: BTreeMap<i64, (bool, Vec<i64>)> = BTreeMap::new();
+        for number in &self.ended {
+            let block = block_of(*number);
+            let waits = self.blocks.get(&block).is_some_and(|rows| *rows > 0);
+            blocks.entry(block).or_insert((waits, Vec::new())).1.push(*number);
+        }
+        blocks
     }
 
-    pub(crate) fn is_deleted(&mut self, number: i64) {
-        self.ended.remove(&number);
-    }
-
-    /// For how long the log keeps one more row of today.
-    pub(crate) fn log_keep(&mut self, keep: Duration, now: i64) -> Duration {
-        let day = now.div_euclid(86_400_000);
-        let rows = if self.logged.0 == day { self.logged.1 + 1 } else { 1 };
-        self.logged = (day, rows);
-        if rows <= LOGGED_EACH_DAY { keep } else { keep.min(DAY) }
+    /// The rows of these are empty, or gone with their block. Such a block is forgotten, unless it got rows meanwhile.
+    pub(crate) fn is_emptied(&mut self, block: i64, numbers: &[i64], is_dropped: bool) {
+        for number in numbers {
+            self.ended.remove(number);
+        }
+        if is_dropped && self.blocks.get(&block) == Some(&0) {
+            self.blocks.remove(&block);
+        }
     }
 
     /// Takes over what callers have changed, unless it is older than what is known already.
@@ -427,47 +500,48 @@ impl Lane {
         });
     }
 
-    pub(crate) fn hurry(&mut self, number: i64, facts: Facts) {
+    pub(crate) fn hurry(&mut self, number: i64, facts: DeliveryFacts) {
         if let Some(mut waiting) = self.remove(number) {
             waiting.facts = facts;
             self.insert(number, waiting);
         }
     }
 
-    fn make_due(&mut self, now: i64, wanted: impl Fn(&Facts) -> bool) {
+    fn make_due(&mut self, now: i64, wanted: impl Fn(&DeliveryFacts) -> bool) {
         let late = self.waiting.iter().filter(|(_, waiting)| wanted(&waiting.facts));
         for number in late.map(|(number, _)| *number).collect::<Vec<i64>>() {
             if let Some(waiting) = self.waiting.get(&number) {
-                let facts = Facts { next_at: now, ..waiting.facts.clone() };
+                let facts = DeliveryFacts { next_at: now, ..waiting.facts.clone() };
                 self.hurry(number, facts);
             }
         }
     }
 
-    pub(crate) fn unwritten(&self) -> BTreeMap<i64, Facts> {
-        let facts = |number: &i64| Some((*number, self.waiting.get(number)?.facts.clone()));
-        self.unwritten.iter().filter_map(facts).collect()
+    pub(crate) fn waiting_facts(&self) -> BTreeMap<i64, DeliveryFacts> {
+        self.waiting.iter().map(|(number, waiting)| (*number, waiting.facts.clone())).collect()
     }
 }
 
-fn fate(facts: &Facts, tried: &Tried, now: i64, options: &Options) -> Fate {
+fn fate(facts: &DeliveryFacts, tried: &Tried, now: i64, options: &Options) -> DeliveryFate {
     let after = facts.tried(&tried.answered, now);
     let asked = match tried.answered.verdict {
         Verdict::Delivered => {
-            let facts = Facts { error: None, ended_at: Some(now), ..after };
-            return Fate::Ends(DeliveryState::Delivered, facts);
+            let facts = DeliveryFacts { error: None, ended_at: Some(now), ..after };
+            return DeliveryFate::Ends(DeliveryState::Delivered, facts);
         }
         Verdict::Failed { asked } => asked,
         Verdict::Gone => None,
     };
     match pause(after.attempts, asked, options, chance()) {
-        Some(pause) => Fate::Waits(Facts { next_at: now.saturating_add(millis(pause)), ..after }),
-        None => Fate::Ends(DeliveryState::Failed, Facts { ended_at: Some(now), ..after }),
+        Some(pause) => DeliveryFate::Waits(DeliveryFacts {
+            next_at: now.saturating_add(millis(pause)),
+            ..after
+        }),
+        None => DeliveryFate::Ends(
+            DeliveryState::Failed,
+            DeliveryFacts { ended_at: Some(now), ..after },
+        ),
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What is in the log, and several processes at once.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use hot::tables::{RecordKind, RecordPut, RecordSync};
+use serde_json::json;
 use webhooks::{DeliveryFilter, DeliveryState, Options, WebhookError, Webhooks};
 
 use crate::receiver::{Answer, Receiver};
@@ -165,18 +168,51 @@ async fn what_waits_survives_the_process_that_has_read_it() {
 
 #[tokio::test]
 async fn a_late_attempt_of_a_delivery_that_has_ended() {
-    let receiver = Receiver::start(|_, _| Answer::Status(200)).await;
-    let (world, webhooks, running) = World::with(quick(), endpoint("a", &receiver.url())).await;
-    world.feed.push_many(1);
-    let arrived = log_has(&webhooks, "a", DeliveryState::Delivered, 1).await.remove(0);
+    // What waits for good keeps the rows of both.
+    let receiver = Receiver::start(|seen, nth| match seen.id() {
+        "event-2" if nth > 1 => Answer::Status(200),
+        _ => Answer::Status(500),
+    })
+    .await;
+    // In the middle of a block, so that both are in one.
+    let begun = Instant::now();
+    let now = move || 1_800_000_000_000 + begun.elapsed().as_millis() as i64;
+    let options = Options { clock: Arc::new(now), ..quick() };
+    let (world, webhooks, running) = World::with(options, endpoint("a", &receiver.url())).await;
+    world.feed.push_many(2);
+    let arrived = log_has(&webhooks, "a", DeliveryState::Delivered, 1).await;
+    let arrived = arrived.into_iter().find(|it| it.state == DeliveryState::Delivered).unwrap();
     running.stop().await;
-    world.place.write_late("a", arrived.number).await;
+    write_late(&world, "a", arrived.number).await;
     let other = world.open();
-    log_has(&other, "a", DeliveryState::Pending, 1).await;
+    log_has(&other, "a", DeliveryState::Pending, 2).await;
+    receiver.change(|_, _| Answer::Status(200));
     let running = world.run(&other);
-    world.feed.push_many(1);
     log_has(&other, "a", DeliveryState::Delivered, 2).await;
     log_has(&other, "a", DeliveryState::Pending, 0).await;
     assert_eq!(receiver.accepts(2).await.len(), 2, "the late one is not posted");
     running.stop().await;
+}
+
+/// Writes the next attempt of a delivery that has ended, as a process does that was frozen before that.
+async fn write_late(world: &World, name: &str, number: i64) {
+    let tables = world.place.tables();
+    let part = |kind, name: Vec<u8>| RecordKind { name: kind, sync: RecordSync::Later }.part(name);
+    let row = tables.get(&part("webhook", Vec::new()), name.as_bytes()).await.unwrap();
+    let row: serde_json::Value = serde_json::from_slice(&row.unwrap()).unwrap();
+    let webhook = row["number"].as_i64().unwrap().to_be_bytes();
+    // Its block is known, since something else waits there.
+    let progress = tables.get(&part("webhook.progress", webhook.into()), b"").await.unwrap();
+    let progress: serde_json::Value = serde_json::from_slice(&progress.unwrap()).unwrap();
+    let block = (number >> 31).to_be_bytes();
+    assert!(progress["blocks"].as_array().unwrap().contains(&json!(number >> 31)), "{progress}");
+    let facts = json!({
+        "id": "late", "event_type": "coupon.redeemed", "code": null, "created_at": 0, "attempts": 1,
+        "redelivered": 0, "tried_at": 0, "status": 500, "error": null, "duration_ms": 1,
+        "next_at": 0, "ended_at": null,
+    });
+    let key = [&[0], number.to_be_bytes().as_slice()].concat();
+    let row = RecordPut::new(key, facts.to_string());
+    let waiting = part("webhook.waiting", [webhook, block].concat());
+    tables.put(&waiting, vec![row]).await.unwrap();
 }

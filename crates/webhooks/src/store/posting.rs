@@ -1,0 +1,289 @@
+//! What the dispatcher does with the endpoints of this process: it writes before it applies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::{join_all, try_join_all};
+use tokio::time::Instant;
+
+use super::lane::{DeliveryFate, LaneOutcome, WebhookLane};
+use super::log::EndedDelivery;
+use super::waiting::{DeliveryFacts, WaitingRow};
+use super::{
+    Due, Moment, Passage, Reader, Result, Room, Target, Tried, Want, WebhookStore, Written,
+};
+use crate::{DeliveryState, Options};
+
+/// How often what callers have left is taken, and cursors are saved.
+const TENDED_EVERY: Duration = Duration::from_secs(1);
+
+/// What is to be written of one endpoint after attempts.
+#[derive(Default)]
+struct ResultRows {
+    waiting: Vec<WaitingRow>,
+    ended: Vec<EndedDelivery>,
+}
+
+impl WebhookStore {
+    pub(crate) async fn tend(&self, options: &Options) {
+        let is_due = |lane: &WebhookLane| {
+            let every = TENDED_EVERY.min(options.look_every * 2);
+            lane.is_held() && lane.tended.is_none_or(|at| at.elapsed() >= every)
+        };
+        let now = options.now();
+        let lanes = self.lanes_that(is_due).into_iter();
+        join_all(lanes.map(|webhook| self.tend_one(webhook, now))).await;
+    }
+
+    /// If that fails, the cursor stays, and the others go on.
+    async fn tend_one(&self, webhook: i64, now: i64) {
+        self.with_lane(webhook, |lane| lane.tended = Some(Instant::now()));
+        let tended = async {
+            self.take_inbox(webhook, now).await?;
+            self.write_waiting(webhook, false).await?;
+            self.save_progress(webhook).await
+        };
+        if let Err(error) = tended.await {
+            tracing::warn!(%error, webhook, "a webhook cannot be looked after; trying again");
+        }
+    }
+
+    /// Writes what waits and is in memory only, so that the cursor can move on.
+    pub(crate) async fn write_waiting(&self, webhook: i64, all: bool) -> Result<()> {
+        let rows = self.with_lane(webhook, |lane| lane.to_write(all)).unwrap_or_default();
+        self.store_waiting(webhook, rows, WebhookLane::are_written).await?;
+        self.empty_ended(webhook).await
+    }
+
+    /// Writes deliveries that wait, in blocks that the store knows of, and then tells the lane.
+    pub(crate) async fn store_waiting(
+        &self,
+        webhook: i64,
+        rows: Vec<WaitingRow>,
+        tell: impl FnOnce(&mut WebhookLane, &[WaitingRow]),
+    ) -> Result<()> {
+        let Some(writing) = self.with_lane(webhook, |lane| lane.writing.clone()) else {
+            return Ok(());
+        };
+        // Until the lane knows of the rows, their block must not be dropped.
+        let _one = writing.lock().await;
+        if self.with_lane(webhook, |lane| lane.name_blocks(&rows)) == Some(true) {
+            self.save_progress(webhook).await?;
+        }
+        // Without the lane another process has the endpoint, and does not know the blocks.
+        if self.with_lane(webhook, |_| ()).is_some() {
+            self.write_waiting_rows(webhook, &rows).await?;
+            self.with_lane(webhook, |lane| tell(lane, &rows));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn empty_ended(&self, webhook: i64) -> Result<()> {
+        let Some(writing) = self.with_lane(webhook, |lane| lane.writing.clone()) else {
+            return Ok(());
+        };
+        let _one = writing.lock().await;
+        let ended = self.with_lane(webhook, |lane| lane.ended()).unwrap_or_default();
+        for (block, (others_wait, numbers)) in ended {
+            match others_wait {
+                true => self.empty_waiting(webhook, block, &numbers).await?,
+                false => self.drop_waiting(webhook, block).await?,
+            }
+            self.with_lane(webhook, |lane| lane.is_emptied(block, &numbers, !others_wait));
+        }
+        Ok(())
+    }
+
+    /// Saves how far an endpoint is, if that has changed. Forgets it if another process has it.
+    pub(crate) async fn save_progress(&self, webhook: i64) -> Result<()> {
+        let Some(saving) = self.with_lane(webhook, |lane| lane.saving.clone()) else {
+            return Ok(());
+        };
+        let _one = saving.lock().await;
+        loop {
+            let changed = self.with_lane(webhook, |lane| {
+                lane.to_save().map(|progress| (lane.saved.clone(), progress))
+            });
+            let Some(Some(((before, seen), progress))) = changed else { return Ok(()) };
+            let written = self.replace_progress(webhook, Some(&seen), &progress).await?;
+            let saved = match written {
+                Some(text) => (progress, text),
+                // A save of before may have happened, and its answer was lost.
+                None => match self.progress(webhook).await? {
+                    (found, Some(text)) if found.epoch == before.epoch && text != seen => {
+                        self.with_lane(webhook, |lane| lane.saved = (found, text));
+                        continue;
+                    }
+                    _ => {
+                        self.forget_lane(webhook);
+                        return Ok(());
+                    }
+                },
+            };
+            self.with_lane(webhook, |lane| lane.saved = saved);
+            return Ok(());
+        }
+    }
+
+    pub(crate) fn lanes_that_read(&self, held: &[i64], pending_max: u64) -> Vec<Reader> {
+        let reads =
+            |lane: &WebhookLane| lane.is_held() && !lane.is_leaving && lane.events() < pending_max;
+        let lanes = self.lanes();
+        let readers = lanes.iter().filter(|(webhook, lane)| held.contains(webhook) && reads(lane));
+        let cursor = |lane: &WebhookLane| lane.cursor().map(str::to_owned);
+        readers.map(|(&webhook, lane)| Reader { webhook, cursor: cursor(lane) }).collect()
+    }
+
+    /// Queues what an endpoint asks for, if it still stands where it was read.
+    pub(crate) async fn read_one(
+        &self,
+        reader: &Reader,
+        passage: &Passage,
+        next: &str,
+        now: i64,
+    ) -> Result<usize> {
+        let Reader { webhook, cursor } = reader;
+        let stands = |lane: &WebhookLane| lane.is_held() && lane.cursor() == cursor.as_deref();
+        if let Passage::Gap(why) = passage {
+            let number =
+                self.with_lane(*webhook, |lane| stands(lane).then(|| lane.next_number(now)));
+            let Some(Some(number)) = number else { return Ok(0) };
+            self.log_gap(*webhook, number, why, now).await?;
+        }
+        let queued = self.with_lane(*webhook, |lane| match passage {
+            _ if !stands(lane) => 0,
+            Passage::Events(events) => lane.queue(events, next, now),
+            Passage::Gap(_) => {
+                lane.move_to(next.to_owned());
+                1
+            }
+        });
+        if cursor.is_none() {
+            // It begins here, whatever comes: nothing that is newer may be missing later.
+            if let Err(error) = self.save_progress(*webhook).await {
+                self.forget_lane(*webhook);
+                return Err(error);
+            }
+        }
+        Ok(queued.unwrap_or_default())
+    }
+
+    async fn log_gap(&self, webhook: i64, number: i64, why: &str, now: i64) -> Result<()> {
+        let facts = DeliveryFacts {
+            created_at: now,
+            next_at: now,
+            error: Some(why.to_owned()),
+            ended_at: Some(now),
+            ..DeliveryFacts::default()
+        };
+        let gap = EndedDelivery { number, state: DeliveryState::Gap, facts, body: None };
+        self.log(webhook, vec![gap]).await
+    }
+
+    pub(crate) async fn due_at(
+        &self,
+        want: &Want,
+        room: &Room,
+    ) -> Result<Option<(Target, Vec<Due>)>> {
+        let due = self.with_lane(want.webhook, |lane| lane.due(want, room));
+        let Some((target, numbers)) = due.transpose()?.flatten() else { return Ok(None) };
+        let mut due = Vec::new();
+        for number in numbers {
+            let is_here =
+                |lane: &mut WebhookLane| lane.waiting(number).is_some_and(|it| it.body.is_some());
+            let read = match self.with_lane(want.webhook, is_here) {
+                Some(true) => None,
+                _ => self.waiting_one(want.webhook, number).await?.and_then(|(_, body)| body),
+            };
+            if read.is_none() {
+                self.with_lane(want.webhook, |lane| lane.has_ended_elsewhere(number));
+            }
+            let one = self.with_lane(want.webhook, |lane| lane.post(number, read));
+            due.extend(one.flatten());
+        }
+        Ok(Some((target, due)))
+    }
+
+    /// Writes results, and then applies them.
+    pub(crate) async fn write_results(
+        &self,
+        tried: &[Tried],
+        moment: Moment,
+        options: &Options,
+    ) -> Result<Written> {
+        let mut of_webhook: BTreeMap<i64, Vec<&Tried>> = BTreeMap::new();
+        for one in tried {
+            of_webhook.entry(one.webhook).or_default().push(one);
+        }
+        let (mut outcomes, mut all_rows) = (Vec::new(), Vec::new());
+        for (webhook, tried) in of_webhook {
+            let outcome = self.with_lane(webhook, |lane| {
+                // Otherwise another process has it, and tries again what this one has tried.
+                lane.is_leased().then(|| {
+                    let outcome = lane.outcome(&tried, moment, options);
+                    all_rows.push((webhook, result_rows(lane, &outcome)));
+                    outcome
+                })
+            });
+            outcomes.extend(outcome.flatten().map(|outcome| (webhook, outcome)));
+        }
+        // All of it first: if something fails, all of it is tried again, and nothing counts twice.
+        let writes = all_rows.into_iter().map(|(webhook, rows)| self.write_rows(webhook, rows));
+        try_join_all(writes).await?;
+        let mut written = Written::default();
+        for (webhook, _) in outcomes.iter().filter(|(_, outcome)| outcome.is_gone) {
+            if let Some(row) = self.with_lane(*webhook, |lane| lane.row.clone())
+                && self.disable_endpoint(&row, moment.now).await?
+            {
+                written.disabled.push(row.name);
+            }
+        }
+        for (webhook, outcome) in outcomes {
+            self.count(webhook, &outcome, &mut written);
+            self.with_lane(webhook, |lane| lane.apply(outcome));
+            if let Err(error) = self.empty_ended(webhook).await {
+                tracing::debug!(%error, webhook, "rows of deliveries are emptied later");
+            }
+        }
+        Ok(written)
+    }
+
+    fn count(&self, webhook: i64, outcome: &LaneOutcome, written: &mut Written) {
+        for fate in outcome.fates.values() {
+            match fate {
+                DeliveryFate::Ends(DeliveryState::Delivered, _) => written.delivered += 1,
+                DeliveryFate::Ends(..) => written.failed += 1,
+                DeliveryFate::Waits(_) => {}
+            }
+        }
+        written.attempts_failed += outcome.attempts_failed;
+        written.failures.insert(webhook, outcome.failures);
+    }
+
+    async fn write_rows(&self, webhook: i64, mut rows: ResultRows) -> Result<()> {
+        for ended in rows.ended.iter_mut().filter(|ended| ended.body.is_none()) {
+            let waiting = self.waiting_one(webhook, ended.number).await?;
+            ended.body = waiting.and_then(|(_, body)| body);
+        }
+        self.store_waiting(webhook, rows.waiting, WebhookLane::are_written).await?;
+        self.log(webhook, rows.ended).await
+    }
+}
+
+fn result_rows(lane: &WebhookLane, outcome: &LaneOutcome) -> ResultRows {
+    let mut rows = ResultRows::default();
+    for (&number, fate) in &outcome.fates {
+        let Some(waiting) = lane.waiting(number) else { continue };
+        let (body, facts) = (waiting.body.clone(), fate.facts().clone());
+        match fate {
+            DeliveryFate::Waits(_) => {
+                let body = body.filter(|_| !waiting.is_written);
+                rows.waiting.push(WaitingRow { number, facts, body });
+            }
+            DeliveryFate::Ends(state, _) => {
+                rows.ended.push(EndedDelivery { number, state: *state, facts, body });
+            }
+        }
+    }
+    rows
+}
