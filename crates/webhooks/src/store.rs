@@ -357,10 +357,12 @@ impl WebhookStore {
         let row = self.endpoint_row(name).await?;
         let before = filter.before.unwrap_or(i64::MAX);
         let wants = |state: &DeliveryState| filter.state.is_none_or(|wanted| wanted == *state);
-        // First the log: one that ends meanwhile is in it then, or still waits. One that waits again may be in both.
+        // First what waits: one that ends meanwhile is in the log then. One may be in both, the newer one counts.
+        let waiting = self.waiting_facts(row.number).await?;
         let mut found = self.list_ended(&row, &filter, limit).await?;
-        for (number, facts) in self.waiting_facts(row.number).await? {
-            if number < before {
+        for (number, facts) in waiting.into_iter().filter(|(number, _)| *number < before) {
+            let ended = found.get(&number).map(|(_, ended)| ended.redelivered);
+            if ended.is_none_or(|ended| ended < facts.redelivered) {
                 found.insert(number, (DeliveryState::Pending, facts));
             }
         }
