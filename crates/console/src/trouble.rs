@@ -136,7 +136,7 @@ fn webhook_said(t: Texts, error: &WebhookError) -> (StatusCode, String, String) 
         WebhookError::NotFound | WebhookError::NoDelivery => {
             (StatusCode::NOT_FOUND, t.webhook_said(Said(error)), t.go_back())
         }
-        WebhookError::Cluster(_) | WebhookError::File(_) | WebhookError::Ending => {
+        WebhookError::Store(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, t.store_unavailable().to_owned(), t.try_later())
         }
         WebhookError::Unknown(_) => {

@@ -143,6 +143,7 @@ impl ClusterRecords {
     async fn of_all(&self, after: Option<&str>, limit: usize) -> Result<Vec<Audited>> {
         let after = after.map(Place::parse);
         let Some(mut after) = after.unwrap_or(Some(Place::NEWEST)) else { return Ok(Vec::new()) };
+        self.source.enter_carried_of_facts().await?;
         let mut found = Vec::new();
         let mut on = self.day_with_entries(after.told_at.day()).await?;
         while let Some(at) = on {

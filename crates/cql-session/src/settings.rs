@@ -2,7 +2,7 @@
 
 use hot::HotError;
 
-use crate::{Attempts, CqlSession, Result};
+use crate::{Attempts, CqlSession, Result, StatementProfile};
 
 impl CqlSession {
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
@@ -21,13 +21,15 @@ impl CqlSession {
         self.write(cql, (name, value)).await
     }
 
-    /// Replaces `seen` by `next`, unless somebody has changed it. `None`: it is not set.
+    /// Replaces `seen` by `next`, unless somebody has changed it. `None`: it is not set. With it the setting carries
+    /// `carries` from then on; `None`: what it has carried before.
     pub async fn replace_setting(
         &self,
         mut attempts: Attempts,
         name: &str,
         seen: Option<String>,
         next: Option<String>,
+        carries: Option<&str>,
     ) -> Result<bool> {
         let mut sent = false;
         loop {
@@ -38,13 +40,34 @@ impl CqlSession {
             if present != seen {
                 return Ok(false);
             }
-            let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
-            let values = (next.as_deref(), name, seen.as_deref());
+            let (value, seen, profile) = (next.as_deref(), seen.as_deref(), attempts.profile());
+            let cas = match carries {
+                None => {
+                    let cql = "UPDATE setting SET value = ? WHERE name = ? IF value = ?";
+                    self.change(profile, cql, (value, name, seen)).await
+                }
+                Some(carries) => {
+                    let cql = "UPDATE setting SET value = ?, carries = ? WHERE name = ? \
+                               IF value = ?";
+                    self.change(profile, cql, (value, carries, name, seen)).await
+                }
+            };
             sent = true;
-            if attempts.wrote(self.change(attempts.profile(), cql, values).await).await? {
+            if attempts.wrote(cas).await? {
                 return Ok(true);
             }
         }
+    }
+
+    /// What a setting carries since it was replaced.
+    pub async fn carried_by(&self, name: &str) -> Result<Option<String>> {
+        self.value("SELECT carries FROM setting WHERE name = ?", (name,)).await
+    }
+
+    /// Takes from a setting what it carries, unless that is something else by now.
+    pub async fn unload_setting(&self, name: &str, carried: &str) -> Result<()> {
+        let cql = "UPDATE setting SET carries = null WHERE name = ? IF carries = ?";
+        self.change(StatementProfile::Change, cql, (name, carried)).await.map(drop)
     }
 
     /// Replaces a number by what `next` returns for it; `None` leaves it.

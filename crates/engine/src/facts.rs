@@ -4,12 +4,13 @@
 //! Each is read, changed and written if it still reads the same, so it works in the same way on SQLite and on a
 //! cluster.
 
+use hot::audit::{AuditEntry, AuditEvent};
 use hot::{Fact, HotStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
-use crate::{Engine, HotError};
+use crate::{Caller, Engine, HotError};
 
 /// How often a fact is read again because another process was changing it.
 const TRIES: u32 = 16;
@@ -37,6 +38,28 @@ impl Engine {
     /// As any process wrote it last. One read.
     pub(crate) async fn read_fact<T>(&self, fact: Fact, read: Read<T>) -> Result<T, Failure> {
         read(fact, self.hot.fact(fact).await?.as_deref())
+    }
+
+    /// Changes a fact together with its entry in the audit, in the name of `caller`. Writes nothing if `change` returns
+    /// no event.
+    pub(crate) async fn change_audited_fact<T: Serialize + Send>(
+        &self,
+        caller: &Caller,
+        fact: Fact,
+        read: Read<T>,
+        mut change: impl FnMut(&mut T) -> Result<Option<AuditEvent>, Failure> + Send,
+    ) -> Result<T, Failure> {
+        for _ in 0..TRIES {
+            let seen = self.hot.fact(fact).await?;
+            let mut value = read(fact, seen.as_deref())?;
+            let Some(event) = change(&mut value)? else { return Ok(value) };
+            let next = serde_json::to_string(&value).map_err(|error| damaged(fact, error))?;
+            let entry = AuditEntry { act: self.act(caller, None), event };
+            if self.hot.set_audited_fact(fact, seen, next, entry).await? {
+                return Ok(value);
+            }
+        }
+        Err(others_change(fact))
     }
 
     /// [`change_fact`] of this store.
@@ -69,8 +92,12 @@ pub(crate) async fn change_fact<T: Serialize + Send>(
             return Ok(value);
         }
     }
+    Err(others_change(fact))
+}
+
+fn others_change(fact: Fact) -> Failure {
     let why = format!("others change the fact {:?} at the moment", fact.name());
-    Err(Failure::Store(HotError::Unavailable(why.into())))
+    Failure::Store(HotError::Unavailable(why.into()))
 }
 
 fn damaged(fact: Fact, error: serde_json::Error) -> Failure {

@@ -67,20 +67,18 @@ impl Engine {
             by: caller.to_string(),
             saved_at: self.now().0,
         };
-        let changed =
-            self.change_fact(Fact::Queries, must_read, |queries: &mut Vec<SavedQuery>| {
-                queries.retain(|query| query.name != saved.name);
-                if queries.len() >= QUERIES_MAX {
-                    let detail = format!("there are {QUERIES_MAX} queries, which is the most");
-                    return Err(Failure::invalid("name", detail));
-                }
-                queries.push(saved.clone());
-                queries.sort_by(|one, other| one.name.cmp(&other.name));
-                Ok(true)
-            });
-        changed.await?;
-        let changes = vec![given("name", name), given("sql", sql)];
-        self.record(caller, AuditEvent::of_store(AuditKind::QuerySaved, changes)).await?;
+        let save = |queries: &mut Vec<SavedQuery>| {
+            queries.retain(|query| query.name != saved.name);
+            if queries.len() >= QUERIES_MAX {
+                let detail = format!("there are {QUERIES_MAX} queries, which is the most");
+                return Err(Failure::invalid("name", detail));
+            }
+            queries.push(saved.clone());
+            queries.sort_by(|one, other| one.name.cmp(&other.name));
+            let changes = vec![given("name", name), given("sql", sql)];
+            Ok(Some(AuditEvent::of_store(AuditKind::QuerySaved, changes)))
+        };
+        self.change_audited_fact(caller, Fact::Queries, must_read, save).await?;
         Ok(saved)
     }
 
@@ -100,16 +98,12 @@ impl Engine {
     /// `Forbidden` unless an operator or an admin asks; `NotFound`.
     pub async fn delete_query(&self, caller: &Caller, id: &str) -> Result<(), Failure> {
         caller.must_be(&[Role::Operator, Role::Admin])?;
-        let mut name = None;
-        let changed =
-            self.change_fact(Fact::Queries, must_read, |queries: &mut Vec<SavedQuery>| {
-                let at = queries.iter().position(|query| query.id == id);
-                let at = at.ok_or_else(|| Failure::refused(Refusal::NotFound))?;
-                name = Some(queries.remove(at).name);
-                Ok(true)
-            });
-        changed.await?;
-        let changes = name.map(|name| given("name", name)).into_iter().collect();
-        self.record(caller, AuditEvent::of_store(AuditKind::QueryDeleted, changes)).await
+        let delete = |queries: &mut Vec<SavedQuery>| {
+            let at = queries.iter().position(|query| query.id == id);
+            let at = at.ok_or_else(|| Failure::refused(Refusal::NotFound))?;
+            let changes = vec![given("name", queries.remove(at).name)];
+            Ok(Some(AuditEvent::of_store(AuditKind::QueryDeleted, changes)))
+        };
+        self.change_audited_fact(caller, Fact::Queries, must_read, delete).await.map(drop)
     }
 }

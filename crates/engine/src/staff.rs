@@ -253,15 +253,20 @@ impl Engine {
         if link.expires_at <= now {
             return Err(Failure::refused(Refusal::Expired));
         }
-        let mut was_there = false;
+        let caller = Caller::staff(Role::Admin, name.clone());
+        // Who answers for them: the admin of the link, or whoever has the keys of the store.
+        let by = link.by.as_ref().map_or(KEYS, |(name, _)| name);
         let list = self
-            .change_staff(|list| {
+            .change_staff(&caller, |list| {
                 let known = list.member(name.as_str()).map(|known| known.generation);
                 let may = link.name.as_ref().map_or(known.is_none(), |named| *named == name);
                 if !list.is_open(link) || !may {
                     return Err(Failure::refused(Refusal::NameTaken));
                 }
-                was_there = known.is_some();
+                let kind = match known {
+                    None => AuditKind::StaffAdded,
+                    Some(_) => AuditKind::StaffUpdated,
+                };
                 list.used.retain(|(_, expires_at)| *expires_at > now.0);
                 list.used.push((link.id.clone(), link.expires_at.0));
                 // By the clock, so that an account that was deleted and made again has another one than any
@@ -282,21 +287,13 @@ impl Engine {
                     ended: Vec::new(),
                 });
                 list.people.sort_by(|one, other| one.name.cmp(&other.name));
-                list.must_have_an_admin()
+                list.must_have_an_admin()?;
+                let mut changes = named(name.as_str(), Some(link.role));
+                changes.extend([given("link", &link.id), given("invited_by", by)]);
+                Ok(Some(AuditEvent::of_store(kind, changes)))
             })
             .await?;
-        let member = found(list.member(name.as_str()))?.clone();
-        let kind = match was_there {
-            false => AuditKind::StaffAdded,
-            true => AuditKind::StaffUpdated,
-        };
-        let caller = Caller::staff(Role::Admin, name);
-        // Who answers for them: the admin of the link, or whoever has the keys of the store.
-        let by = link.by.as_ref().map_or(KEYS, |(name, _)| name);
-        let mut changes = named(&member.name, Some(member.role));
-        changes.extend([given("link", &link.id), given("invited_by", by)]);
-        self.record(&caller, AuditEvent::of_store(kind, changes)).await?;
-        Ok(member)
+        found(list.member(name.as_str())).cloned()
     }
 
     /// The account of somebody whom the identity provider has sent: made if there is none, and with the role that
@@ -306,24 +303,26 @@ impl Engine {
     /// `NameTaken` if the name is of somebody else; `Invalid` if there are too many people.
     pub async fn admit_staff(&self, person: &Identified) -> Result<StaffMember, Failure> {
         let Identified { identity, name, role } = person;
-        let (now, mut changed) = (self.now(), None);
+        let now = self.now();
         let is_them = |member: &StaffMember| member.identity.as_ref() == Some(identity);
+        // Whoever has an account keeps its name, whatever the provider says now.
+        let before: StaffList = self.staff().await?;
+        let known = before.people.iter().find(|member| is_them(member));
+        let by = known.and_then(|member| member.name.parse().ok()).unwrap_or_else(|| name.clone());
         let list = self
-            .change_staff(|list| {
-                changed = None;
+            .change_staff(&Caller::staff(Role::Admin, by), |list| {
                 if let Some(member) = list.people.iter_mut().find(|member| is_them(member)) {
-                    if member.role != *role {
-                        member.set_role(*role);
-                        changed = Some(AuditKind::StaffUpdated);
+                    if member.role == *role {
+                        return Ok(None);
                     }
-                    return Ok(());
+                    member.set_role(*role);
+                    return Ok(Some(staff_event(AuditKind::StaffUpdated, &member.name, *role)));
                 }
                 // Whoever chooses their name at the provider does not get the account of somebody else.
                 if list.member(name.as_str()).is_some() {
                     return Err(Failure::refused(Refusal::NameTaken));
                 }
                 list.must_have_room()?;
-                changed = Some(AuditKind::StaffAdded);
                 list.people.push(StaffMember {
                     name: name.to_string(),
                     role: *role,
@@ -334,21 +333,16 @@ impl Engine {
                     ended: Vec::new(),
                 });
                 list.people.sort_by(|one, other| one.name.cmp(&other.name));
-                Ok(())
+                Ok(Some(staff_event(AuditKind::StaffAdded, name.as_str(), *role)))
             })
             .await?;
-        let member = found(list.people.iter().find(|member| is_them(member)))?.clone();
-        if let Some(kind) = changed {
-            let by = member.name.parse().unwrap_or_else(|_| name.clone());
-            let caller = Caller::staff(Role::Admin, by);
-            self.record_staff(&caller, kind, &member.name, Some(member.role)).await?;
-        }
-        Ok(member)
+        found(list.people.iter().find(|member| is_them(member))).cloned()
     }
 
     /// Enters that somebody has signed in.
     pub async fn staff_signed_in(&self, caller: &Caller) -> Result<(), Failure> {
-        self.record_staff(caller, AuditKind::StaffSignedIn, caller.subject.as_str(), None).await
+        let event = staff_event(AuditKind::StaffSignedIn, caller.subject.as_str(), None);
+        self.record(caller, event).await
     }
 
     /// Gives a person another role, from their next page on. Whoever is an admin no longer is signed
@@ -363,12 +357,12 @@ impl Engine {
         role: StaffRole,
     ) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
-        let changed = self.change_staff(|list| {
+        let changed = self.change_staff(caller, |list| {
             list.member_mut(name)?.set_role(role);
-            list.must_have_an_admin()
+            list.must_have_an_admin()?;
+            Ok(Some(staff_event(AuditKind::StaffUpdated, name.as_str(), role)))
         });
-        changed.await?;
-        self.record_staff(caller, AuditKind::StaffUpdated, name.as_str(), Some(role)).await
+        changed.await.map(drop)
     }
 
     /// Signs a person out everywhere. Anyone may do that for themselves.
@@ -379,12 +373,11 @@ impl Engine {
         if caller.subject != *name {
             caller.must_be(&[Role::Admin])?;
         }
-        let changed = self.change_staff(|list| {
+        let changed = self.change_staff(caller, |list| {
             list.member_mut(name)?.end_all();
-            Ok(())
+            Ok(Some(staff_event(AuditKind::StaffUpdated, name.as_str(), None)))
         });
-        changed.await?;
-        self.record_staff(caller, AuditKind::StaffUpdated, name.as_str(), None).await
+        changed.await.map(drop)
     }
 
     /// Ends one session of a person, which would have ended at `until`. Whoever has a copy of its cookie is
@@ -399,11 +392,11 @@ impl Engine {
         until: Millis,
     ) -> Result<(), Failure> {
         let now = self.now();
-        let changed = self.change_staff(|list| {
+        let end = |list: &mut StaffList| {
             list.member_mut(&caller.subject)?.end(session, until, now);
-            Ok(())
-        });
-        changed.await.map(|_| ())
+            Ok(true)
+        };
+        self.change_fact(Fact::Staff, must_read, end).await.map(drop)
     }
 
     /// Enters that an admin has made a link with which somebody gets an account; `link` is its id.
@@ -429,31 +422,26 @@ impl Engine {
     /// `Forbidden` unless an admin asks; `NotFound`; `Invalid` for the last admin.
     pub async fn remove_staff(&self, caller: &Caller, name: &UserId) -> Result<(), Failure> {
         caller.must_be(&[Role::Admin])?;
-        let changed = self.change_staff(|list| {
+        let changed = self.change_staff(caller, |list| {
             list.member_mut(name)?;
             list.people.retain(|member| member.name != name.as_str());
-            list.must_have_an_admin()
+            list.must_have_an_admin()?;
+            Ok(Some(staff_event(AuditKind::StaffRemoved, name.as_str(), None)))
         });
-        changed.await?;
-        self.record_staff(caller, AuditKind::StaffRemoved, name.as_str(), None).await
-    }
-
-    async fn record_staff(
-        &self,
-        caller: &Caller,
-        kind: AuditKind,
-        name: &str,
-        role: Option<StaffRole>,
-    ) -> Result<(), Failure> {
-        self.record(caller, AuditEvent::of_store(kind, named(name, role))).await
+        changed.await.map(drop)
     }
 
     async fn change_staff(
         &self,
-        mut change: impl FnMut(&mut StaffList) -> Result<(), Failure> + Send,
+        caller: &Caller,
+        change: impl FnMut(&mut StaffList) -> Result<Option<AuditEvent>, Failure> + Send,
     ) -> Result<StaffList, Failure> {
-        self.change_fact(Fact::Staff, must_read, |list| change(list).map(|()| true)).await
+        self.change_audited_fact(caller, Fact::Staff, must_read, change).await
     }
+}
+
+fn staff_event(kind: AuditKind, name: &str, role: impl Into<Option<StaffRole>>) -> AuditEvent {
+    AuditEvent::of_store(kind, named(name, role.into()))
 }
 
 fn named(name: &str, role: Option<StaffRole>) -> Vec<FieldChange> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coupon::campaign::{Campaign, ImportCounts};
 use coupon::ids::CampaignId;
 use futures::future::join_all;
-use hot::CampaignPatch;
+use hot::{CampaignPatch, Fact};
 use hot::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, Audited};
 use hot::feed::{FeedRead, FeedStart, Happened};
 use tokio::time::{Instant, sleep};
@@ -147,6 +147,34 @@ pub(crate) async fn the_store_itself(kit: &Kit) {
     audit.record(entry.clone()).await.unwrap();
     let whole = read(audit, None, 100).await;
     assert_eq!(whole.iter().filter(|it| **it == entry).count(), 1);
+}
+
+/// Of two callers who replace what both have seen, one does, and the audit has its entry alone.
+pub(crate) async fn a_fact_with_its_entry(kit: &Kit) {
+    let Some(audit) = kit.hot.audit() else { return };
+    let entry = |user: &str| {
+        let changes = vec![hot::audit::given("user", kit.user(user))];
+        let event = AuditEvent::of_store(AuditKind::QuerySaved, changes);
+        AuditEntry { act: ACT.clone(), event }
+    };
+    let entries = ["ann", "bob", "cai"].map(entry);
+    let seen = kit.hot.fact(Fact::Queries).await.unwrap();
+    let mut replaced = Vec::new();
+    for (value, entry) in ["1", "2"].into_iter().zip(&entries) {
+        let set =
+            kit.hot.set_audited_fact(Fact::Queries, seen.clone(), value.into(), entry.clone());
+        replaced.push(set.await.unwrap());
+    }
+    assert_eq!(replaced, [true, false]);
+    assert_eq!(kit.hot.fact(Fact::Queries).await.unwrap().as_deref(), Some("1"));
+    let last = entries[2].clone();
+    let set = kit.hot.set_audited_fact(Fact::Queries, Some("1".into()), "3".into(), last);
+    assert!(set.await.unwrap());
+    let whole = read(audit, None, 100).await;
+    let counts = entries.each_ref().map(|entry| whole.iter().filter(|it| *it == entry).count());
+    assert_eq!(counts, [1, 0, 1]);
+    // For other cases on this store.
+    assert!(kit.hot.set_fact(Fact::Queries, Some("3".into()), seen).await.unwrap());
 }
 
 pub(crate) async fn sold_out_whenever_the_last_one_goes(kit: &Kit) {

@@ -109,7 +109,7 @@ macro_rules! conforms {
             other_cursors_are_unknown readers_beside_writers_miss_nothing
         }
         audit {
-            every_audit_event_is_entered_once the_store_itself sold_out_whenever_the_last_one_goes
+            every_audit_event_is_entered_once a_fact_with_its_entry the_store_itself sold_out_whenever_the_last_one_goes
             sold_out_beside_other_changes
         }
         counted { each_event_is_counted_once an_order_is_found redemptions_newest_first }

@@ -11,10 +11,10 @@ use coupon::code::Code;
 use coupon::coupon::Coupon;
 use coupon::ids::CampaignId;
 use coupon::time::{Day, Millis};
-use hot::HotError;
 use hot::audit::{Act, AuditEntry, AuditEvent, AuditKind, given};
 use hot::feed::Feed;
 use hot::records::{Carried, RecordSource, Whereabouts};
+use hot::{AUDITED_FACTS, HotError};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -193,5 +193,12 @@ impl RecordSource for Store {
             Some(text) => self.enter_text(campaign, &text).await.map(drop),
             None => Ok(()),
         }
+    }
+
+    async fn enter_carried_of_facts(&self) -> Result<()> {
+        for fact in AUDITED_FACTS {
+            self.enter_carried_of(fact).await?;
+        }
+        Ok(())
     }
 }

@@ -1,10 +1,14 @@
 //! Facts about the store, and numbers that only rise: settings.
 
 use async_trait::async_trait;
+use coupon::time::Millis;
 
 use super::{CqlHot, Store};
 use cql_session::Result;
+use hot::audit::AuditEntry;
+use hot::records::Carried;
 use hot::{Fact, Facts};
+use uuid::Uuid;
 
 #[async_trait]
 impl Facts for CqlHot {
@@ -20,11 +24,46 @@ impl Facts for CqlHot {
         next: Option<String>,
     ) -> Result<bool> {
         let attempts = self.store.attempts("a setting");
-        self.store.session.replace_setting(attempts, fact.name(), seen, next).await
+        self.store.session.replace_setting(attempts, fact.name(), seen, next, None).await
+    }
+
+    /// The row carries the entry until it is in the audit. Whoever replaces it next enters the entry first, and so does
+    /// whoever reads the audit.
+    async fn set_audited_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: String,
+        entry: AuditEntry,
+    ) -> Result<bool> {
+        let store = &self.store;
+        if store.log.get().is_none() {
+            return self.set_fact(fact, seen, Some(next)).await;
+        }
+        store.enter_carried_of(fact).await?;
+        let told_at = Millis(store.session.now_ms());
+        let carried = Carried::of_entry(Uuid::now_v7(), told_at, &entry).to_text()?;
+        let (attempts, name) = (store.attempts("a setting"), fact.name());
+        let replaced =
+            store.session.replace_setting(attempts, name, seen, Some(next), Some(&carried)).await?;
+        if replaced && let Err(error) = store.enter_carried_of(fact).await {
+            tracing::warn!(%error, "the audit gets an entry later");
+        }
+        Ok(replaced)
     }
 }
 
 impl Store {
+    pub(super) async fn enter_carried_of(&self, fact: Fact) -> Result<()> {
+        let Some(log) = self.log.get() else { return Ok(()) };
+        let Some(text) = self.session.carried_by(fact.name()).await? else { return Ok(()) };
+        let carried = Carried::parse(&text)?;
+        if let Some(entry) = carried.entry()? {
+            log.happened(carried.attempt, carried.told_at, &entry).await?;
+        }
+        self.session.unload_setting(fact.name(), &text).await
+    }
+
     /// Raises a setting that is a number, and never lowers it.
     pub(super) async fn raise_setting(&self, name: &str, to: u64) -> Result<()> {
         let raised = |here: Option<u64>| here.is_none_or(|here| here < to).then_some(to);

@@ -1,6 +1,7 @@
 //! Rows of the table `setting`: the only place that writes them. [`Txn::setting`] reads them.
 
 use async_trait::async_trait;
+use hot::audit::AuditEntry;
 use hot::{Fact, Facts};
 use rusqlite::{Result as SqlResult, params};
 
@@ -18,6 +19,24 @@ pub(crate) fn set(txn: &Txn<'_>, name: &str, value: &str) -> SqlResult<()> {
     )
 }
 
+/// Replaces a fact that still reads `seen`. Returns whether it did.
+fn replace(
+    txn: &Txn<'_>,
+    fact: Fact,
+    seen: &Option<String>,
+    next: Option<&str>,
+) -> SqlResult<bool> {
+    let name = fact.name();
+    if txn.setting(name)? != *seen {
+        return Ok(false);
+    }
+    match next {
+        Some(next) => set(txn, name, next)?,
+        None => txn.run("DELETE FROM setting WHERE name = ?1", [name])?,
+    }
+    Ok(true)
+}
+
 #[async_trait]
 impl Facts for SqliteHot {
     async fn fact(&self, fact: Fact) -> Result<Option<String>> {
@@ -30,17 +49,23 @@ impl Facts for SqliteHot {
         seen: Option<String>,
         next: Option<String>,
     ) -> Result<bool> {
-        let name = fact.name();
-        let replace = move |txn: &Txn<'_>| {
-            if txn.setting(name)? != seen {
-                return Ok(false);
+        self.writer.run(move |txn| replace(txn, fact, &seen, next.as_deref())).await
+    }
+
+    async fn set_audited_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: String,
+        entry: AuditEntry,
+    ) -> Result<bool> {
+        let write = move |txn: &Txn<'_>| {
+            let is_replaced = replace(txn, fact, &seen, Some(&next))?;
+            if is_replaced {
+                txn.audit(&entry.act, &entry.event)?;
             }
-            match &next {
-                Some(next) => set(txn, name, next)?,
-                None => txn.run("DELETE FROM setting WHERE name = ?1", [name])?,
-            }
-            Ok(true)
+            Ok(is_replaced)
         };
-        self.writer.run(replace).await
+        self.writer.run(write).await
     }
 }

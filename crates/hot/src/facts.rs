@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 
+use crate::audit::AuditEntry;
 use crate::{HotError, settings};
 
 /// A fact by its name.
@@ -54,6 +55,9 @@ impl Fact {
     }
 }
 
+/// Those whose changes are entered in the audit.
+pub const AUDITED_FACTS: [Fact; 2] = [Fact::Staff, Fact::Queries];
+
 /// Reads and writes facts of a store, each a short text.
 #[async_trait]
 pub trait Facts: Send + Sync {
@@ -66,5 +70,15 @@ pub trait Facts: Send + Sync {
         fact: Fact,
         seen: Option<String>,
         next: Option<String>,
+    ) -> Result<bool, HotError>;
+
+    /// The same, with its entry in the audit: a process that is killed leaves both or none. A store without an audit
+    /// only replaces the fact. One of [`AUDITED_FACTS`].
+    async fn set_audited_fact(
+        &self,
+        fact: Fact,
+        seen: Option<String>,
+        next: String,
+        entry: AuditEntry,
     ) -> Result<bool, HotError>;
 }

@@ -30,7 +30,7 @@ mod values;
 pub use archive::{Archive, NoArchive};
 pub use clock::{ClockRecord, Witness};
 pub use error::HotError;
-pub use facts::{Fact, Facts};
+pub use facts::{AUDITED_FACTS, Fact, Facts};
 pub use filter::{CouponFilter, Instant, Predicate, Predicates, Span};
 pub use partitions::{
     CLOSED_BOUND_MS, ClosedPartition, ColdMark, Emptying, PartitionPlan, Partitions, Reconciled,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::activity::Activities;
-use crate::audit::{Act, Audit, AuditEntry, AuditEvent, FieldChange};
+use crate::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, FieldChange};
 use crate::feed::Feed;
 use crate::redemptions::Redemptions;
 use crate::{CouponSnapshot, HotError};
@@ -78,6 +78,29 @@ struct ActText {
 }
 
 impl Carried {
+    /// An entry of something that is no update of a campaign.
+    pub fn of_entry(attempt: Uuid, told_at: Millis, entry: &AuditEntry) -> Carried {
+        Carried {
+            attempt,
+            revision: 0,
+            told_at,
+            slot: None,
+            act: Some(entry.act.clone()),
+            events: vec![CarriedEvent::from(&entry.event)],
+        }
+    }
+
+    /// What [`Carried::of_entry`] was made of.
+    ///
+    /// # Errors
+    /// [`HotError::Damaged`]: of a kind that this program does not know.
+    pub fn entry(&self) -> Result<Option<AuditEntry>, HotError> {
+        let (Some(act), [event]) = (&self.act, self.events.as_slice()) else { return Ok(None) };
+        let kind = AuditKind::named(&event.kind).ok_or_else(|| damaged("a later kind"))?;
+        let changes = event.changes.clone();
+        Ok(Some(AuditEntry { act: act.clone(), event: AuditEvent::of_store(kind, changes) }))
+    }
+
     /// As the row has it.
     ///
     /// # Errors
@@ -176,6 +199,9 @@ pub trait RecordSource: Send + Sync {
 
     /// Enters the audit events that the row of a campaign carries, if it carries any.
     async fn enter_carried(&self, campaign: &CampaignId) -> Result<(), HotError>;
+
+    /// The same for those that facts carry.
+    async fn enter_carried_of_facts(&self) -> Result<(), HotError>;
 }
 
 /// The records of a store.

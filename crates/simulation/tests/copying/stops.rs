@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use hot::audit::AuditEntry;
 use hot::inventory::{CopySource, Importer, Inventory, Item, Page, Pass, Table, Vanishing};
 use hot::{Fact, Facts, HotError};
 
@@ -65,6 +66,16 @@ impl Facts for Stops {
     ) -> Result<bool, HotError> {
         self.writes()?;
         self.inner.set_fact(fact, seen, next).await
+    }
+
+    async fn set_audited_fact(
+        &self,
+        _: Fact,
+        _: Option<String>,
+        _: String,
+        _: AuditEntry,
+    ) -> Result<bool, HotError> {
+        unreachable!("a copy changes nothing that the audit tells of")
     }
 }
 
