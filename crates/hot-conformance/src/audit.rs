@@ -5,9 +5,9 @@ use std::time::Duration;
 use coupon::campaign::{Campaign, ImportCounts};
 use coupon::ids::CampaignId;
 use futures::future::join_all;
-use hot::{CampaignPatch, Fact};
 use hot::audit::{Act, Audit, AuditEntry, AuditEvent, AuditKind, Audited};
 use hot::feed::{FeedRead, FeedStart, Happened};
+use hot::{CampaignPatch, Fact};
 use tokio::time::{Instant, sleep};
 
 use crate::kit::{ACT, Kit, NOW, Said, give, reference, revoke, said};
