@@ -11,6 +11,8 @@ mod removing;
 mod residue;
 mod sealing;
 
+use std::sync::atomic::AtomicU64;
+
 use async_trait::async_trait;
 use coupon::code::Code;
 use coupon::coupon::Coupon;
@@ -28,6 +30,7 @@ use crate::coupons::BUCKETS_OF_A_READ;
 use crate::partitions::{PlanRow, seal_times};
 use crate::spread::Spread;
 use crate::values::{date, instant, signed};
+use closed::{Counted, QUEUED_MORE};
 use cql_session::{Result, StatementProfile, bounded_join};
 use removing::WITH_ROWS_MAX;
 pub(crate) use residue::{Listed, Merges};
@@ -90,7 +93,21 @@ impl Partitions for CqlHot {
     }
 
     async fn closed_codes(&self, day: Day, now: Millis, limit: usize) -> Result<Vec<Code>> {
-        self.store.codes_closed(day, now, limit).await
+        let store = &self.store;
+        store.write_closed().await;
+        let Some(bits) = store.bits(day).await? else { return Ok(Vec::new()) };
+        let queues = store.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
+        // Each queue gives its part of the limit, and a quarter more because they are uneven: what
+        // is read beyond the limit would be read again for the next archive commit.
+        let part = (limit as u64).div_ceil(queues.len().max(1) as u64);
+        let each = part + part / 4 + QUEUED_MORE;
+        let all = Counted { codes: AtomicU64::new(0), enough: limit as u64 };
+        let reads = queues.into_iter().map(|queue| store.closed_in(day, queue, now, each, &all));
+        let some = bounded_join(AT_ONCE, reads).await?;
+        let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
+        codes.truncate(limit);
+        codes.sort_unstable();
+        Ok(codes)
     }
 
     async fn coupons_of(&self, day: Day, codes: Vec<Code>) -> Result<Vec<Coupon>> {

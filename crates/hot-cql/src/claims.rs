@@ -98,18 +98,9 @@ impl Store {
         user: &UserId,
         code: &Code,
     ) -> Result<bool> {
-        let entries = self.claim_entries(campaign.as_str(), user.as_str()).await?;
-        Ok(entries.iter().any(|entry| entry.code == code.as_str()))
-    }
-
-    pub(crate) async fn claim_entries(
-        &self,
-        campaign: &str,
-        user: &str,
-    ) -> Result<Vec<EntryValue>> {
         let cql = "SELECT claimed FROM claim WHERE campaign_id = ? AND user_id = ?";
-        let entries: Option<BTreeMap<i32, EntryValue>> =
-            self.session.value(cql, (campaign, user)).await?;
-        Ok(entries.unwrap_or_default().into_values().collect())
+        let values = (campaign.as_str(), user.as_str());
+        let entries: Option<BTreeMap<i32, EntryValue>> = self.session.value(cql, values).await?;
+        Ok(entries.unwrap_or_default().into_values().any(|entry| entry.code == code.as_str()))
     }
 }

@@ -121,14 +121,10 @@ impl Store {
             return Ok(Some(bits));
         }
         let Some(plan) = self.plan(StatementProfile::Read, of).await? else { return Ok(None) };
-        Ok(Some(self.keep_bits(of, plan.bits())))
-    }
-
-    fn keep_bits(&self, of: Day, bits: u8) -> u8 {
         if let Ok(mut known) = self.bits.write() {
-            known.insert(of, bits);
+            known.insert(of, plan.bits());
         }
-        bits
+        Ok(Some(plan.bits()))
     }
 
     /// The bucket of a code; `None` if the partition has no plan, and so no rows.

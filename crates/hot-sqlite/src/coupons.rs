@@ -14,7 +14,7 @@ use coupon::history_validity::invalid_history;
 use coupon::time::Day;
 use hot::Tier;
 use hot::protocol::{self, FromCold, Promise, from_cold};
-use router::{Address, Owner};
+use router::Address;
 use rusqlite::{Params, Result as SqlResult, Row, params};
 
 use crate::directory::Place;
@@ -54,10 +54,11 @@ pub(crate) fn locate(txn: &Txn<'_>, address: &Address) -> SqlResult<Option<Locat
             found => Ok(found),
         };
     }
-    match stored(txn, day, code)? {
-        None => untouched(txn, code, &address.owner, day),
-        found => Ok(found),
+    if let Some(located) = stored(txn, day, code)? {
+        return Ok(Some(located));
     }
+    let found = txn.batch(&address.owner.campaign, &address.owner.batch)?;
+    found.map(|(campaign, batch)| untouched_of(txn, code.clone(), campaign, batch, day)).transpose()
 }
 
 /// The coupon in the partition `day`, or in the later one that an extension moved it to. A minted
@@ -195,13 +196,6 @@ pub(crate) fn read(txn: &Txn<'_>, row: &CouponRow<'_>) -> SqlResult<(Located, Op
     let here = Here { campaign, batch: row.batch(), row: Some(row.number), said: record.said };
     let located = Located { coupon, batch_paused, day: row.day, tier: Tier::Hot, frozen, here };
     Ok((located, differs))
-}
-
-fn untouched(txn: &Txn<'_>, code: &Code, owner: &Owner, day: Day) -> SqlResult<Option<Located>> {
-    match txn.batch(&owner.campaign, &owner.batch)? {
-        Some((campaign, batch)) => untouched_of(txn, code.clone(), campaign, batch, day).map(Some),
-        None => Ok(None),
-    }
 }
 
 pub(crate) fn untouched_of(

@@ -8,7 +8,7 @@
 mod source;
 
 use hot::{CouponSnapshot, ListPosition, ListQuery, ListedPage, Predicate};
-use rusqlite::{Result as SqlResult, Row};
+use rusqlite::Result as SqlResult;
 
 use crate::coupons::checked;
 use crate::rows::{self, batch_of};
@@ -60,27 +60,18 @@ fn matching(txn: &Txn<'_>, query: &ListQuery, number: i64) -> SqlResult<Option<C
     let Some(row) = found.next()? else { return Ok(None) };
     // A damaged row of another campaign or state does not fail the list.
     for predicate in query.filter.predicates(query.now).iter() {
-        if !may_hold(txn, row, number, predicate)? {
+        let may_hold = match predicate {
+            Predicate::Campaign(id) => {
+                let campaign = txn.batch_at(batch_of(number))?.campaign;
+                txn.campaign_at(campaign)?.terms.id == *id
+            }
+            Predicate::State(state) => rows::state_name(row.get("state")?) == state,
+            Predicate::Within(..) => true,
+        };
+        if !may_hold {
             return Ok(None);
         }
     }
     let snapshot = checked(txn, row)?.snapshot();
     Ok(query.filter.holds(&snapshot.coupon, query.now).then_some(snapshot))
-}
-
-/// Whether a predicate may hold for a row, as far as its columns say.
-fn may_hold(
-    txn: &Txn<'_>,
-    row: &Row<'_>,
-    number: i64,
-    predicate: Predicate<'_>,
-) -> SqlResult<bool> {
-    match predicate {
-        Predicate::Campaign(id) => {
-            let campaign = txn.batch_at(batch_of(number))?.campaign;
-            Ok(txn.campaign_at(campaign)?.terms.id == *id)
-        }
-        Predicate::State(state) => Ok(rows::state_name(row.get("state")?) == state),
-        Predicate::Within(..) => Ok(true),
-    }
 }

@@ -1,7 +1,6 @@
 //! Reconcile from cold, after a restore: a coupon that cold has in a newer version replaces the one
 //! here.
 
-use coupon::campaign::Campaign;
 use coupon::coupon::{Coupon, State};
 use coupon::ids::UserId;
 use coupon::minted::CodeKey;
@@ -100,18 +99,7 @@ fn one(
         let number = first_number(batch, home.is_none());
         directory::enter(txn, code, &Place { day, number }, line.as_ref())?;
     }
-    claim(txn, keys, coupon, campaign.number, &campaign.terms, day)
-}
-
-/// So the holder's limit counts the coupon, and the name of its issue is never free again.
-fn claim(
-    txn: &Txn<'_>,
-    keys: &[CodeKey],
-    coupon: &Coupon,
-    campaign: i64,
-    terms: &Campaign,
-    day: Day,
-) -> SqlResult<()> {
+    // So the holder's limit counts the coupon, and the name of its issue is never free again.
     if let Some(gone) = replaced(keys, coupon.issue_ref()) {
         txn.run(
             "INSERT INTO replacement (replaced, user_id, issue) VALUES (?1, ?2, ?3) \
@@ -119,12 +107,12 @@ fn claim(
             params![gone.as_str(), coupon.holder().map(UserId::as_str), ANY_ISSUE],
         )?;
     }
-    let Some(holder) = claimant(terms, coupon) else { return Ok(()) };
-    if claims::has(txn, campaign, holder, coupon.code())? {
+    let Some(holder) = claimant(&campaign.terms, coupon) else { return Ok(()) };
+    if claims::has(txn, campaign.number, holder, coupon.code())? {
         return Ok(());
     }
-    let entry = claims::next_entry(txn, campaign, holder, coupon.issue_ref().cloned())?;
-    claims::enter(txn, campaign, &entry, day, coupon)
+    let entry = claims::next_entry(txn, campaign.number, holder, coupon.issue_ref().cloned())?;
+    claims::enter(txn, campaign.number, &entry, day, coupon)
 }
 
 /// On every day, so that no code that was minted after the backup is minted again.

@@ -72,8 +72,16 @@ fn page(txn: &Txn<'_>, query: &RedemptionQuery) -> SqlResult<Vec<RedemptionRow>>
     loop {
         let limit = query.limit - rows.len();
         let mut latest = Latest::new(limit);
-        for part in &parts {
-            latest.add(live(txn, *part, &window, latest.from(&window), limit)?);
+        for (day, batch) in &parts {
+            let (from, Window { last, below, .. }) = (latest.from(&window), &window);
+            latest.add(txn.all(
+                "SELECT ended_at, number FROM coupon INDEXED BY coupon_closed \
+                 WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+                 AND ended_at >= ?3 AND ended_at <= ?4 AND (ended_at < ?4 OR number < ?5) \
+                 ORDER BY ended_at DESC, number DESC LIMIT ?6",
+                params![day.0, batch, from.0, last.0, below, limit as i64],
+                |row| Ok((Millis(row.get(0)?), row.get(1)?)),
+            )?);
         }
         latest.add(cancelled::latest(txn, campaign, &window, limit)?);
         let found = latest.into_found();
@@ -107,23 +115,6 @@ fn parts(txn: &Txn<'_>, campaign: Option<i64>) -> SqlResult<Vec<Part>> {
          WHERE batch.campaign = ?1 AND NOT partition_plan.emptied",
         [campaign],
         |row| Ok((Day(row.get(0)?), row.get(1)?)),
-    )
-}
-
-fn live(
-    txn: &Txn<'_>,
-    (day, batch): Part,
-    window: &Window,
-    from: Millis,
-    limit: usize,
-) -> SqlResult<Vec<(Millis, i64)>> {
-    txn.all(
-        "SELECT ended_at, number FROM coupon INDEXED BY coupon_closed \
-         WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
-         AND ended_at >= ?3 AND ended_at <= ?4 AND (ended_at < ?4 OR number < ?5) \
-         ORDER BY ended_at DESC, number DESC LIMIT ?6",
-        params![day.0, batch, from.0, window.last.0, window.below, limit as i64],
-        |row| Ok((Millis(row.get(0)?), row.get(1)?)),
     )
 }
 

@@ -1,10 +1,10 @@
 //! Where active coupons live.
 //!
-//! [`HotStore`] is what the rest of couponry knows of it: each method is one whole protocol
-//! (issue a coupon, apply a change, import a group of lines), so that a store may do it as one
-//! transaction, as `hot-sqlite` does, or as a series of conditional writes on a cluster, as `hot-cql`
-//! does. Both see this crate and nothing above it; what every store decides in the same way is in
-//! [`protocol`].
+//! [`HotStore`] is what the rest of couponry knows of it, and is made of a trait for each theme:
+//! [`Coupons`], [`Campaigns`] and others. Each method is one whole protocol (issue a coupon, apply a
+//! change, import a group of lines), so that a store may do it as one transaction, as `hot-sqlite`
+//! does, or as a series of conditional writes on a cluster, as `hot-cql` does. Both see this crate and
+//! nothing above it; what every store decides in the same way is in [`protocol`].
 
 #![warn(missing_docs)]
 

@@ -47,9 +47,7 @@ pub trait HotStore:
     fn tables(&self) -> Arc<dyn Tables>;
 
     /// What happened; `None` if the store does not keep that.
-    fn feed(&self) -> Option<&dyn Feed> {
-        None
-    }
+    fn feed(&self) -> Option<&dyn Feed>;
 
     /// Deletes some events of the feed that are older; how many. 0 if there are none left that may be
     /// deleted. Also of a store that keeps no events any more.
@@ -59,24 +57,16 @@ pub trait HotStore:
 
     /// Begins a new epoch of the feed, after a restore: what a reader saw behind the newest event that is here
     /// did not survive.
-    async fn begin_feed_epoch(&self) -> Result<(), HotError> {
-        Ok(())
-    }
+    async fn begin_feed_epoch(&self) -> Result<(), HotError>;
 
     /// Who changed what, besides coupons; `None` if the store does not keep that.
-    fn audit(&self) -> Option<&dyn Audit> {
-        None
-    }
+    fn audit(&self) -> Option<&dyn Audit>;
 
     /// How often something was done; `None` if the store does not count that.
-    fn activities(&self) -> Option<&dyn Activities> {
-        None
-    }
+    fn activities(&self) -> Option<&dyn Activities>;
 
     /// Who redeemed what for which order; `None` if the store cannot find that.
-    fn redemptions(&self) -> Option<&dyn Redemptions> {
-        None
-    }
+    fn redemptions(&self) -> Option<&dyn Redemptions>;
 
     /// Announces a foreign or shared code of 16 or more characters. Returns when every process knows it
     /// (see [`Directory::has_long_codes`]).

@@ -21,12 +21,12 @@ use cql_session::{Result, StatementProfile, bounded_join};
 const QUEUED_MS: i64 = 30_000;
 
 /// Coupons that are read of a queue beyond its part: small parts are uneven.
-const QUEUED_MORE: u64 = 64;
+pub(super) const QUEUED_MORE: u64 = 64;
 
 /// Closed coupons that were found so far in all queues of a partition, which may have thousands.
-struct Counted {
-    codes: AtomicU64,
-    enough: u64,
+pub(super) struct Counted {
+    pub(super) codes: AtomicU64,
+    pub(super) enough: u64,
 }
 
 impl Counted {
@@ -58,7 +58,7 @@ impl Store {
 
     /// Up to `limit` closed coupons of one queue, with the instant since which each is final. Stops
     /// when `all` queues together have enough.
-    async fn closed_in(
+    pub(super) async fn closed_in(
         &self,
         day: Day,
         queue: i32,
@@ -125,28 +125,6 @@ impl Store {
         let (coupon, cancel_days) = (&located.coupon, located.terms().cancel_days);
         let closed = closed_at(coupon, cancel_days);
         Ok(closed.filter(|_| is_closed(coupon, cancel_days, Some(now))).map(|(_, since)| since))
-    }
-
-    pub(super) async fn codes_closed(
-        &self,
-        day: Day,
-        now: Millis,
-        limit: usize,
-    ) -> Result<Vec<Code>> {
-        self.write_closed().await;
-        let Some(bits) = self.bits(day).await? else { return Ok(Vec::new()) };
-        let queues = self.cql_partitions(&Spread::Closed { day, bucket_bits: bits }).await?;
-        // Each queue gives its part of the limit, and a quarter more because they are uneven: what
-        // is read beyond the limit would be read again for the next archive commit.
-        let part = (limit as u64).div_ceil(queues.len().max(1) as u64);
-        let each = part + part / 4 + QUEUED_MORE;
-        let all = Counted { codes: AtomicU64::new(0), enough: limit as u64 };
-        let reads = queues.into_iter().map(|queue| self.closed_in(day, queue, now, each, &all));
-        let some = bounded_join(AT_ONCE, reads).await?;
-        let mut codes: Vec<Code> = some.into_iter().flatten().map(|(code, _)| code).collect();
-        codes.truncate(limit);
-        codes.sort_unstable();
-        Ok(codes)
     }
 
     /// The coupons of `codes` with a row in this partition that is redeemed or void; with `now`

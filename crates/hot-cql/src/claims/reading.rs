@@ -157,7 +157,17 @@ impl Store {
         });
         let traces = bounded_join(FATES_AT_ONCE, traces).await?;
         let coupons = self.resolve(traces).await?;
-        let coupons = groups.iter().zip(coupons).map(|(group, it)| self.or_untouched(group, it));
+        let coupons = groups.iter().zip(coupons).map(|(group, found)| async move {
+            if found.is_some() {
+                return Ok(found);
+            }
+            // A minted code without a row: the entry was written before its coupon.
+            let code: Code = parsed("claim.code", &group.newest.code)?;
+            match self.owner_of(&code).await? {
+                Some((owner, day)) => self.untouched_at(&code, &owner, day.into()).await,
+                None => Ok(None),
+            }
+        });
         let coupons: Vec<Option<Located>> = bounded_join(FATES_AT_ONCE, coupons).await?;
         let mut happened = Vec::new();
         for (group, located) in groups.iter().zip(coupons) {
@@ -181,25 +191,6 @@ impl Store {
             happened.extend(located.filter(|_| has_happened));
         }
         Ok(happened)
-    }
-
-    async fn or_untouched(
-        &self,
-        group: &Group<'_>,
-        coupon: Option<Located>,
-    ) -> Result<Option<Located>> {
-        match coupon {
-            Some(located) => Ok(Some(located)),
-            // A minted code without a row: the entry was written before its coupon.
-            None => self.untouched_of(&parsed("claim.code", &group.newest.code)?).await,
-        }
-    }
-
-    async fn untouched_of(&self, code: &Code) -> Result<Option<Located>> {
-        match self.owner_of(code).await? {
-            Some((owner, day)) => self.untouched_at(code, &owner, day.into()).await,
-            None => Ok(None),
-        }
     }
 
     /// Finishes what was begun for this user by giving them the coupon, or makes sure that the

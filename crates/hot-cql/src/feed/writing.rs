@@ -159,7 +159,11 @@ impl Store {
         let mut tries = 0..TRIES;
         while news.slot.is_none() {
             let slot = self.slot_for(feed, i64::MIN, tries.next()).await?;
-            self.put_changes(news.rows(shard, slot, feed.ttl())).await?;
+            let mut rows = news.rows(shard, slot, feed.ttl());
+            match rows.len() {
+                1 => self.session.write(NEW_CHANGE, rows.remove(0)).await?,
+                _ => self.session.write_all(NEW_CHANGE, rows).await?,
+            }
             news.slot = self.is_in_time(feed, slot).await?.then_some(slot);
         }
         Ok(())
@@ -186,13 +190,6 @@ impl Store {
     /// Whether no reader has passed a slot. To be asked after its rows are acknowledged.
     pub(super) async fn is_in_time(&self, feed: &FeedState, slot: i64) -> Result<bool> {
         Ok(self.session.mark_now(&feed.marks).await? < slot)
-    }
-
-    async fn put_changes(&self, mut rows: Vec<NewChange<'_>>) -> Result<()> {
-        match rows.len() {
-            1 => self.session.write(NEW_CHANGE, rows.remove(0)).await,
-            _ => self.session.write_all(NEW_CHANGE, rows).await,
-        }
     }
 
     /// Lists the run of slots in which a row is about to be written; once for each process.

@@ -10,7 +10,6 @@ use coupon::ids::{BatchId, CampaignId};
 use coupon::time::Millis;
 use scylla::response::PagingState;
 
-use super::counter::Counter;
 use super::walk::{Seen, Walk};
 use super::{WALKED_AT_ONCE, Waiting};
 use crate::Store;

@@ -58,20 +58,6 @@ impl ClosedRange {
         let redeemed = redeemed.map(|at| at.plus_days(self.cancel_days));
         Ok(first("void")?.into_iter().chain(redeemed).min())
     }
-
-    fn codes(&self, txn: &Txn<'_>, codes: &mut Vec<Code>, limit: usize) -> SqlResult<()> {
-        let left = limit.saturating_sub(codes.len());
-        codes.extend(txn.all(
-            "SELECT code FROM coupon INDEXED BY coupon_closed \
-             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
-             UNION ALL SELECT code FROM coupon INDEXED BY coupon_closed \
-             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
-             AND ended_at <= ?3 LIMIT ?4",
-            params![self.day.0, self.batch, self.until.0, left as i64],
-            |row| parsed::<Code>(row, 0),
-        )?);
-        Ok(())
-    }
 }
 
 /// Counts up to `enough` coupons of each partition.
@@ -113,7 +99,16 @@ pub(super) fn closed_codes(
     let (mut codes, mut after) = (Vec::new(), (day, i64::MIN));
     while let Some(range) = next_range(txn, after, now)?.filter(|range| range.day == day) {
         after = (range.day, range.batch);
-        range.codes(txn, &mut codes, limit)?;
+        let left = limit.saturating_sub(codes.len());
+        codes.extend(txn.all(
+            "SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 3 \
+             UNION ALL SELECT code FROM coupon INDEXED BY coupon_closed \
+             WHERE ended_at IS NOT NULL AND expiry_day = ?1 AND batch = ?2 AND state = 2 \
+             AND ended_at <= ?3 LIMIT ?4",
+            params![day.0, range.batch, range.until.0, left as i64],
+            |row| parsed::<Code>(row, 0),
+        )?);
     }
     codes.sort_unstable();
     Ok(codes)

@@ -38,33 +38,33 @@ impl Call {
 /// A request.
 #[derive(Clone, Debug)]
 pub enum Asked {
-    /// `HotStore::issue`.
+    /// `Coupons::issue`.
     Issue {
         /// The campaign.
         campaign: CampaignId,
         /// Its action is an issue.
         change: Change,
     },
-    /// `HotStore::apply` to one coupon.
+    /// `Coupons::apply` to one coupon.
     Change {
         /// The coupon.
         code: Code,
         /// Any action.
         change: Change,
     },
-    /// `HotStore::apply` through the shared code of a campaign.
+    /// `Coupons::apply` through the shared code of a campaign.
     Shared {
         /// The campaign.
         campaign: CampaignId,
         /// Any action.
         change: Change,
     },
-    /// `HotStore::read`.
+    /// `Coupons::read`.
     Read {
         /// The coupon.
         code: Code,
     },
-    /// `HotStore::import`.
+    /// `Imports::import`.
     Import {
         /// The campaign.
         campaign: CampaignId,
