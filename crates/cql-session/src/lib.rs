@@ -60,6 +60,7 @@ pub use keyed_lock::KeyedLock;
 pub use keyspace_address::{BadKeyspaceAddress, KeyspaceAddress};
 pub use outcome::Cas;
 pub use profiles::StatementProfile;
+pub use rejected::rejected_line;
 pub use resolving::{Attempts, CALL_LIMIT, Resolutions};
 pub use results::{OwnedRow, damaged, rows_of};
 use results::{applied, bound, rows_in, unread};

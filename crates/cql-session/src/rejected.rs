@@ -10,6 +10,12 @@ use crate::{CqlSession, Result, StatementProfile};
 
 const ROWS_AT_ONCE: usize = 50;
 
+/// A rejected line by the columns of its row: text, reason and detail.
+pub fn rejected_line(line: i64, columns: [Option<String>; 3]) -> RejectedLine {
+    let [text, reason, detail] = columns.map(Option::unwrap_or_default);
+    RejectedLine { line: line.unsigned_abs(), text, reason, detail }
+}
+
 impl CqlSession {
     pub async fn put_rejected(
         &self,
@@ -31,30 +37,22 @@ impl CqlSession {
         Ok(())
     }
 
-    /// The lines of a batch after line `after`, each with when it was kept.
+    /// The lines of a batch after line `after`.
     pub async fn rejected_behind(
         &self,
         campaign: &CampaignId,
         batch: &BatchId,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<(RejectedLine, Millis)>> {
-        let cql = "SELECT line, text, reason, detail, at FROM rejected_line \
+    ) -> Result<Vec<RejectedLine>> {
+        let cql = "SELECT line, text, reason, detail FROM rejected_line \
                    WHERE campaign_id = ? AND batch_id = ? AND line > ? LIMIT ?";
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (campaign.as_str(), batch.as_str(), signed(after), limit);
-        type Row = (i64, Option<String>, Option<String>, Option<String>, Option<CqlTimestamp>);
+        type Row = (i64, Option<String>, Option<String>, Option<String>);
         let rows: Vec<Row> = self.rows(StatementProfile::Bulk, cql, values).await?;
-        let lines = rows.into_iter().map(|(line, text, reason, detail, at)| {
-            let line = RejectedLine {
-                line: line.unsigned_abs(),
-                text: text.unwrap_or_default(),
-                reason: reason.unwrap_or_default(),
-                detail: detail.unwrap_or_default(),
-            };
-            (line, at.map_or(Millis(0), millis))
-        });
-        Ok(lines.collect())
+        let line = |(line, text, reason, detail)| rejected_line(line, [text, reason, detail]);
+        Ok(rows.into_iter().map(line).collect())
     }
 
     /// Deletes rejected lines that were kept before `before`; returns how many. Reads all of them.

@@ -165,8 +165,7 @@ impl Imports for CqlHot {
         after: u64,
         limit: usize,
     ) -> Result<Vec<RejectedLine>> {
-        let lines = self.store.session.rejected_behind(campaign, batch, after, limit).await?;
-        Ok(lines.into_iter().map(|(line, _)| line).collect())
+        self.store.session.rejected_behind(campaign, batch, after, limit).await
     }
 
     async fn forget_rejected(&self, before: Millis) -> Result<usize> {

@@ -81,7 +81,7 @@ async fn to_a_cluster() {
     copied(&*first, &*cluster).await;
     let compared = is_same(&*first, &*cluster).await;
     for what in ["days", "campaigns", "coupons", "directory entries", "claims", "replacements"] {
-        let count = compared.iter().find(|one| one.what == what).map_or(0, |one| one.from);
+        let count = compared.iter().find(|one| one.what == what).map_or(0, |one| one.from.count);
         assert!(count > 0, "{what}");
     }
     let kit = Arc::new(Kit::new(Arc::clone(&cluster) as _, Arc::clone(&archive)));

@@ -18,6 +18,7 @@ use coupon::time::Day;
 
 use crate::settings::{COLD_BEGUN, COLD_COMMITTED, LONG_CODES, SERIAL_FLOOR};
 use crate::{Facts, HotError};
+pub use checksums::ItemSum;
 pub use copying::{Compared, Copied, CopyError, compare, copy};
 pub use items::{
     BatchItem, Begun, CampaignItem, ClaimItem, EntryIs, EntryItem, INDEX_ROW_KINDS, IndexRow,

@@ -93,7 +93,7 @@ async fn all_of<'a>(pages: impl Fn(Table) -> Pages<'a>) -> BTreeSet<String> {
 }
 
 fn count(compared: &[Compared], what: &str) -> u64 {
-    compared.iter().find(|one| one.what == what).map_or(0, |one| one.from)
+    compared.iter().find(|one| one.what == what).map_or(0, |one| one.from.count)
 }
 
 /// Everything that the conformance suite makes of a store.

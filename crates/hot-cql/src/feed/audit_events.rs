@@ -10,10 +10,11 @@ use coupon::time::Millis;
 use hot::audit::{Act, AuditEntry, AuditEvent};
 use hot::records::Carried;
 use scylla::value::MaybeUnset;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::FeedState;
+use super::changes::named_at;
 use super::writing::TRIES;
 use crate::Store;
 use crate::values::{instant, parsed};
@@ -40,10 +41,7 @@ impl AnnouncedEvent {
 
     /// The same whoever reads it.
     pub(super) fn event_id(&self) -> Uuid {
-        let said = format!("{} {}", self.attempt, self.number);
-        let mut random = [0; 10];
-        random.copy_from_slice(&xxh3_128(said.as_bytes()).to_le_bytes()[..10]);
-        Builder::from_unix_timestamp_millis(self.at.0.unsigned_abs(), &random).into_uuid()
+        named_at(self.at, &format!("{} {}", self.attempt, self.number))
     }
 }
 

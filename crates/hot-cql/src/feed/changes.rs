@@ -164,10 +164,7 @@ impl Announced {
             0 => signed(self.version),
             number => -i64::from(number),
         };
-        let said = format!("{} {which} {}", self.code, self.operation);
-        let mut random = [0; 10];
-        random.copy_from_slice(&xxh3_128(said.as_bytes()).to_le_bytes()[..10]);
-        Builder::from_unix_timestamp_millis(self.at.0.unsigned_abs(), &random).into_uuid()
+        named_at(self.at, &format!("{} {which} {}", self.code, self.operation))
     }
 
     pub(super) fn happened(self) -> Result<CouponHappened> {
@@ -182,6 +179,13 @@ impl Announced {
             until: self.until,
         })
     }
+}
+
+/// A UUID of the seventh version that is the same for the same event.
+pub(super) fn named_at(at: Millis, event: &str) -> Uuid {
+    let mut random = [0; 10];
+    random.copy_from_slice(&xxh3_128(event.as_bytes()).to_le_bytes()[..10]);
+    Builder::from_unix_timestamp_millis(at.0.unsigned_abs(), &random).into_uuid()
 }
 
 impl Store {

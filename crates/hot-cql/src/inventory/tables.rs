@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use coupon::code::Code;
 use coupon::ids::IssueRef;
 use coupon::time::Millis;
+use hot::Account;
 use hot::inventory::{
     Begun, COPIED_SETTINGS, ClaimItem, EntryIs, EntryItem, IndexRow, IndexRowKind, Item, Page,
     ReplacementItem, Unreadable, Vanishing,
 };
 use hot::protocol::ClaimIntent;
-use hot::{Account, RejectedLine};
 use router::Owner;
 use scylla::response::PagingState;
 use scylla::value::{CqlDate, CqlTimestamp};
@@ -18,7 +18,7 @@ use scylla::value::{CqlDate, CqlTimestamp};
 use crate::Store;
 use crate::claims::EntryValue;
 use crate::values::{day, millis, parsed};
-use cql_session::{OwnedRow, Result, damaged};
+use cql_session::{OwnedRow, Result, damaged, rejected_line};
 
 impl Store {
     /// A page of a scan, and its position. That is the engine's paging state: one CQL partition may have more
@@ -184,12 +184,7 @@ type RejectedRow =
 
 pub(super) fn rejected(row: RejectedRow) -> Result<Option<Item>> {
     let (campaign, batch, line, text, reason, detail, at) = row;
-    let line = RejectedLine {
-        line: line.unsigned_abs(),
-        text: text.unwrap_or_default(),
-        reason: reason.unwrap_or_default(),
-        detail: detail.unwrap_or_default(),
-    };
+    let line = rejected_line(line, [text, reason, detail]);
     let (campaign, batch) = (parsed("campaign_id", &campaign)?, parsed("batch_id", &batch)?);
     let at = at.map_or(Millis(0), millis);
     Ok(Some(Item::Vanishing(Vanishing::Rejected { campaign, batch, line, at })))

@@ -5,13 +5,16 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::{BatchItem, Item, RowIs, RowItem, Vanishing};
 
+/// What a store has of one sort of item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sum {
-    pub(super) count: u64,
-    pub(super) hash: u128,
+pub struct ItemSum {
+    /// How many.
+    pub count: u64,
+    /// The sum over their hashes.
+    pub hash: u128,
 }
 
-impl Sum {
+impl ItemSum {
     pub(super) fn add(&mut self, item: &Item) {
         self.count += 1;
         self.hash = self.hash.wrapping_add(xxh3_128(canonical(item).as_bytes()));
@@ -74,7 +77,7 @@ mod tests {
     #[test]
     fn the_order_does_not_matter_and_everything_else_does() {
         let sum = |items: &[Item]| {
-            let mut sum = Sum::default();
+            let mut sum = ItemSum::default();
             items.iter().for_each(|item| sum.add(item));
             sum
         };

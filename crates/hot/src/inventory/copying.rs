@@ -7,10 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::checksums::Sum;
 use super::{
-    COPIED, CopySource, Importer, Inventory, Item, PAGE_ITEMS, Pages, Pass, RowIs, RowItem, Table,
-    Vanishing,
+    COPIED, CopySource, Importer, Inventory, Item, ItemSum, PAGE_ITEMS, Pages, Pass, RowIs,
+    RowItem, Table, Vanishing,
 };
 use crate::{Fact, HotError};
 
@@ -44,25 +43,21 @@ pub struct Copied {
     pub again: bool,
 }
 
-/// What two stores have of one sort of item: how many, and the sum over their hashes.
+/// What two stores have of one sort of item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compared {
     /// What is compared.
     pub what: &'static str,
-    /// How many of it the source has.
-    pub from: u64,
+    /// What the source has of it.
+    pub from: ItemSum,
     /// And the target.
-    pub to: u64,
-    /// The sum over the hashes of the source's.
-    pub from_hash: u128,
-    /// And over the target's.
-    pub to_hash: u128,
+    pub to: ItemSum,
 }
 
 impl Compared {
     /// Whether both sides hold the same.
     pub fn is_same(&self) -> bool {
-        self.from == self.to && self.from_hash == self.to_hash
+        self.from == self.to
     }
 }
 
@@ -169,7 +164,7 @@ pub async fn compare(
     let mut compared = Vec::new();
     let mut count = 0;
     for table in COPIED {
-        let mut sums: BTreeMap<&'static str, [Sum; 2]> = BTreeMap::new();
+        let mut sums: BTreeMap<&'static str, [ItemSum; 2]> = BTreeMap::new();
         for (side, mut pages) in
             [Pages::to_copy(from, table), Pages::of(to, table)].into_iter().enumerate()
         {
@@ -181,10 +176,7 @@ pub async fn compare(
                 told(table, count);
             }
         }
-        compared.extend(sums.into_iter().map(|(what, [from, to])| {
-            let (from_hash, to_hash) = (from.hash, to.hash);
-            Compared { what, from: from.count, to: to.count, from_hash, to_hash }
-        }));
+        compared.extend(sums.into_iter().map(|(what, [from, to])| Compared { what, from, to }));
     }
     Ok(compared)
 }

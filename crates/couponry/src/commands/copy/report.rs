@@ -24,23 +24,27 @@ pub(super) fn summary(copied: &Copied) -> String {
 pub(super) fn table(compared: &[Compared]) -> String {
     let mut rows = vec![["", "SOURCE", "TARGET", ""].map(str::to_owned).to_vec()];
     for one in compared {
-        let result = match (one.is_same(), one.from == one.to) {
+        let Compared { what, from, to } = one;
+        let result = match (from == to, from.count == to.count) {
             (true, _) => "the same".to_owned(),
             (false, false) => "differ".to_owned(),
-            (false, true) => format!("differ: {:032x}, {:032x}", one.from_hash, one.to_hash),
+            (false, true) => format!("differ: {:032x}, {:032x}", from.hash, to.hash),
         };
-        rows.push(vec![one.what.to_owned(), thousands(one.from), thousands(one.to), result]);
+        rows.push(vec![(*what).to_owned(), thousands(from.count), thousands(to.count), result]);
     }
     output::table(&[Side::Left, Side::Right, Side::Right, Side::Left], &rows)
 }
 
 #[cfg(test)]
 mod tests {
+    use hot::inventory::ItemSum;
+
     use super::*;
 
     #[test]
     fn tables() {
-        let one = |what, to, to_hash| Compared { what, from: 1_200, to, from_hash: 1, to_hash };
+        let sum = |count, hash| ItemSum { count, hash };
+        let one = |what, to, hash| Compared { what, from: sum(1_200, 1), to: sum(to, hash) };
         let rows = [one("claims", 1_200, 1), one("coupons", 1_199, 0), one("markers", 1_200, 2)];
         let text = table(&rows);
         let lines: Vec<&str> = text.lines().collect();
