@@ -13,20 +13,18 @@ use coupon::time::{Day, Millis};
 use hot::audit::{Act, AuditEvent};
 use hot::protocol::{LineAdvance, advance_line, arrived, claimant, has_dates};
 use hot::{HotError, ImportLine, ImportOutcome, Imports, Named, RejectedLine};
-use rusqlite::{Result as SqlResult, params};
+use rusqlite::{Result as SqlResult, Row, params};
 
 use crate::changes::write;
 use crate::cold::Prefetched;
-use crate::columns::signed;
+use crate::columns::{signed, unsigned};
 use crate::coupons::{Located, in_partition, row_at_place, writing};
 use crate::directory::{EntryOfLine, Place};
 use crate::failure::{Elsewhere, damaged, elsewhere};
 use crate::last_line::Said;
 use crate::rows::CampaignHere;
 use crate::txn::Txn;
-use crate::{
-    Result, SqliteHot, batches, claims, directory, orders, partitions, prefetch, rejected_lines,
-};
+use crate::{Result, SqliteHot, batches, claims, directory, orders, partitions, prefetch};
 
 /// Most lines of one transaction. With its indexes a line costs some 10 to 20 µs, so other writers
 /// wait a few milliseconds.
@@ -212,7 +210,7 @@ impl Imports for SqliteHot {
                    WHERE batch = ?1 AND line > ?2 ORDER BY line LIMIT ?3";
         let read = move |txn: &Txn<'_>| match txn.batch(&campaign, &batch)? {
             Some((_, number)) => {
-                txn.all(sql, params![number, signed(after), limit as i64], rejected_lines::line)
+                txn.all(sql, params![number, signed(after), limit as i64], rejected_line)
             }
             None => Ok(Vec::new()),
         };
@@ -224,6 +222,12 @@ impl Imports for SqliteHot {
                    (SELECT batch, line FROM rejected_line WHERE at < ?1 LIMIT ?2)";
         self.writer.run(move |txn| txn.change(sql, params![before.0, DELETED_MAX])).await
     }
+}
+
+/// A rejected line, from the columns line, text, reason, detail.
+pub(crate) fn rejected_line(row: &Row<'_>) -> SqlResult<RejectedLine> {
+    let (text, reason, detail) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(RejectedLine { line: unsigned(row, 0)?, text, reason, detail })
 }
 
 enum Decided {

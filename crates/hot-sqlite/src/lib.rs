@@ -42,7 +42,6 @@ mod record;
 mod record_file;
 mod redeemed;
 mod redemptions;
-mod rejected_lines;
 mod room;
 mod rows;
 mod schema;

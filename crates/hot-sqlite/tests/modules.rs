@@ -24,7 +24,7 @@ const LEVELS: [&[&str]; 26] = [
     // What runs transactions. A feature of the store implements its traits with them.
     &["lib"],
     &["jobs", "room"],
-    &["cancelled", "orders", "rejected_lines", "settings"],
+    &["cancelled", "orders", "settings"],
     &["accounts", "activity", "audit", "directory", "events", "partitions"],
     &["batches", "coupons"],
     &["campaigns", "claims", "coupons/writing"],

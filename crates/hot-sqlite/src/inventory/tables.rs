@@ -18,9 +18,10 @@ use crate::columns::{millis_or_null, parsed, signed, unsigned};
 use crate::coupons::row_at_place;
 use crate::directory::{Kind, Place};
 use crate::failure::damaged;
+use crate::import::rejected_line;
 use crate::last_line::LastLine;
 use crate::txn::Txn;
-use crate::{claims, directory, rejected_lines};
+use crate::{claims, directory};
 
 /// What of a table is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,7 +300,7 @@ fn rejected(row: &Row<'_>) -> SqlResult<Item> {
     Ok(Item::Vanishing(Vanishing::Rejected {
         campaign: parsed(row, 5)?,
         batch: parsed(row, 6)?,
-        line: rejected_lines::line(row)?,
+        line: rejected_line(row)?,
         at: Millis(row.get(4)?),
     }))
 }
