@@ -102,14 +102,16 @@ fn over_http() {
     let (file, rejects) = (file.display().to_string(), data.folder().join("rejects.csv"));
     let rejected = rejects.display().to_string();
     let import = ["import", &file, "--campaign", "old", "--batch", "a", "--columns", "code:쿠폰"];
-    let dry_run = laptop.run(&[&import[..], &["--dry-run"]].concat());
-    assert_eq!(dry_run.code, Some(3), "{dry_run:?}");
+    let dry_run = [&import[..], &["--dry-run"]].concat();
+    let (here, there) = (data.run(&dry_run), laptop.run(&dry_run));
+    assert_eq!((here.code, &here.stdout), (Some(3), &there.stdout), "{there:?}");
     let ran = laptop.run(&[&import[..], &["--rejects", &rejected]].concat());
     assert_eq!(ran.code, Some(3), "{ran:?}");
     assert!(
         ran.stdout.contains("imported       2\n") && ran.stdout.contains("rejected       1\n"),
         "{ran:?}"
     );
+    assert!(ran.stdout.contains("  line 4: \"x,c\": BAD_CODE: "), "the first of them: {ran:?}");
     let rejects = fs::read_to_string(rejects).expect("the rejected lines");
     assert!(rejects.starts_with("line,text,reason,detail\n4,"), "{rejects}");
 

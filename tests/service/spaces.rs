@@ -290,8 +290,10 @@ fn commands_and_restarts() {
     assert!(listed(&["--space", "acme"]).contains("spring"));
     assert!(!listed(&[]).contains("spring"));
     let link = data.run(&["console", "--space", "acme", "--spaces", spaces]);
-    assert!(link.stdout.starts_with("http://acme.test:8080/console/"), "{link:?}");
-    let link = link.stdout.trim().trim_start_matches("http://acme.test:8080").to_owned();
+    let port = server.address.to_string().rsplit_once(':').expect("a port").1.to_owned();
+    let origin = format!("http://acme.test:{port}");
+    assert!(link.stdout.starts_with(&format!("{origin}/console/")), "{link:?}");
+    let link = link.stdout.trim().trim_start_matches(&origin).to_owned();
     assert_eq!(server.client("").at_host(ACME).get(&link).status, 200);
     assert_ne!(server.client("").get(&link).status, 200, "it is none of the main store");
     let unknown = data.run(&["console", "--space", "acme"]);

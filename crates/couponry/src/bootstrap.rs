@@ -30,7 +30,7 @@ impl SettingFlags {
     pub fn chosen(&self) -> Result<Chosen, CliError> {
         files::keep_private();
         let settings = Settings::resolve(self)?;
-        crate::start_log(&settings)?;
+        crate::start_log(&settings, true)?;
         Ok(Chosen { settings })
     }
 }

@@ -224,7 +224,7 @@ fn code_keys(all: &[Key]) -> Vec<CodeKey> {
     retired.into_iter().chain(active).filter_map(Key::code_key).collect()
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<(), CliError> {
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), CliError> {
     let filled = SystemRandom::new().fill(bytes);
     filled.map_err(|_| CliError::new("the system has no random bytes for a key"))
 }

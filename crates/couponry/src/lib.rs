@@ -2,7 +2,9 @@
 //! files and writes to standard output. A second binary uses [`bootstrap`].
 
 pub mod bootstrap;
+mod causes;
 mod cli;
+mod client;
 mod clock;
 mod commands;
 mod compaction;
@@ -13,12 +15,18 @@ mod keys;
 mod open;
 mod output;
 mod reload;
-mod remote;
 mod serve;
 mod settings;
 
 use std::process::ExitCode;
 
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use causes::{CauseLayer, REQUESTS};
 use cli::{Cli, Command};
 use failure::{CliError, Ended};
 use settings::Settings;
@@ -49,7 +57,7 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<Ended, CliError> {
     let settings = || -> Result<Settings, CliError> {
         let settings = Settings::resolve(&cli.settings)?;
-        start_log(&settings)?;
+        start_log(&settings, matches!(cli.command, Command::Serve))?;
         Ok(settings)
     };
     // What works on the data folder must not do it by mistake while another service is named.
@@ -88,21 +96,25 @@ async fn run(cli: Cli) -> Result<Ended, CliError> {
     }
 }
 
-/// Logs to standard error: text on a terminal, JSON elsewhere.
-fn start_log(settings: &Settings) -> Result<(), CliError> {
+/// Logs to standard error: text on a terminal, JSON elsewhere. A command that is no service says itself what the one in
+/// its process has answered.
+fn start_log(settings: &Settings, is_service: bool) -> Result<(), CliError> {
     use std::io::IsTerminal;
     // delta_kernel logs errors that are none, such as a table that does not exist yet, and the
     // driver logs each connection attempt, and the resolver each name of a receiver that it does not find. We log the
     // errors that they return.
     const QUIET: &str =
         "delta_kernel=off,scylla=off,hickory_net=off,hickory_proto=off,hickory_resolver=off";
-    let filter = format!("{QUIET},{}", settings.log.value);
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+    let requests = if is_service { String::new() } else { format!("{REQUESTS}=off,") };
+    let filter = EnvFilter::try_new(format!("{QUIET},{requests}{}", settings.log.value))
         .map_err(|error| settings.log.unusable("log", error))?;
-    let to = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let causes = filter_fn(|about| *about.level() == Level::ERROR && about.target() == REQUESTS);
+    let causes = CauseLayer.with_filter(causes.with_max_level_hint(LevelFilter::ERROR));
+    let log = tracing_subscriber::registry().with(causes);
+    let to = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match (settings.log_format.value.as_str(), std::io::stderr().is_terminal()) {
-        ("text", _) | ("auto", true) => to.init(),
-        ("json", _) | ("auto", false) => to.json().init(),
+        ("text", _) | ("auto", true) => log.with(to.with_filter(filter)).init(),
+        ("json", _) | ("auto", false) => log.with(to.json().with_filter(filter)).init(),
         (other, _) => {
             let why = format!("it is {other:?}, want auto, text or json");
             return Err(settings.log_format.unusable("log_format", why));

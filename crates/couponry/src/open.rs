@@ -25,6 +25,7 @@ use crate::settings::{Cold, Hot, Settings};
 pub(crate) use checks::{
     RESTORING, UNFINISHED, missing_keys, moved_away, must_be_there, must_have_a_store,
     must_have_every_key, must_not_be_half_restored, must_not_have_moved, no_data, no_keys,
+    no_store,
 };
 pub(crate) use pairing::found_older;
 pub(crate) use tokens::{external, local_keys, tokens};

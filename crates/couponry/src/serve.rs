@@ -22,6 +22,9 @@ use crate::settings::{Settings, SpaceHosts};
 
 pub(crate) use store::only_one;
 
+/// The file in the data folder that names the address on which the last `serve` has listened.
+pub(crate) const ADDRESS_FILE: &str = "serve.address";
+
 pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     // First of all, so that a signal that comes after the banner stops the service properly.
     let stop = stopped()?;
@@ -42,6 +45,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<Ended, CliError> {
     let listener = bound.map_err(CliError::listening(listen, "--listen"))?;
     let limits = Limits { trusted_proxies: main.trusted_proxies().clone(), ..Limits::default() };
     banner::print(settings, &main.opened, &listener, &spaces).await?;
+    if let Ok(address) = listener.local_addr() {
+        // Only `couponry console` reads it, and it takes the setting then.
+        let _ = std::fs::write(settings.data.value.join(ADDRESS_FILE), address.to_string());
+    }
     let (main, app) = main.start(&machine);
     let spaces = spaces.start(&machine);
     let app = spaces.before(app);

@@ -2,20 +2,17 @@
 
 mod create;
 mod list;
-mod remote;
 
-use std::sync::Arc;
-
-use api::views::{BatchBody, CampaignBody};
 use clap::Subcommand;
 use coupon::ids::{BatchId, CampaignId, Reason};
-use engine::{BatchRequest, CampaignPatch, CampaignView, Done, Engine, Failure};
+use serde_json::json;
 
 use self::create::CreateFlags;
+use self::list::List;
+use crate::client::{self, Refused, Repeat, Reply, ServiceClient};
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
+use crate::open::Purpose;
 use crate::output;
-use crate::remote::Remote;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -99,69 +96,68 @@ Example:
 }
 
 pub(crate) async fn run(settings: &Settings, command: &CampaignCommand) -> Result<Ended, CliError> {
-    if let Some(remote) = Remote::of(settings)? {
-        return remote::run(&remote, command).await;
-    }
-    match command {
-        CampaignCommand::Create(flags) => create::run(settings, flags).await?,
-        CampaignCommand::List { json } => {
-            let work = async |engine: &Arc<Engine>| list::run(engine, *json).await;
-            open::with(settings, Purpose::Read, work).await?;
+    let purpose = match command {
+        CampaignCommand::Create(flags) => {
+            // Before anything is opened, so that a wrong flag makes no folder.
+            flags.check()?;
+            Purpose::Make
         }
-        CampaignCommand::Show { id } => {
-            let work =
-                async |engine: &Arc<Engine>| show(engine.campaign(&open::caller(), id).await, id);
-            open::with(settings, Purpose::Read, work).await?;
-        }
-        CampaignCommand::Pause { id, reason } => pause(settings, id, true, reason).await?,
-        CampaignCommand::Resume { id, reason } => pause(settings, id, false, reason).await?,
-        CampaignCommand::Generate { id, count, batch } => {
-            let request = BatchRequest { id: batch.clone(), count: *count };
-            generate(settings, id, request).await?;
-        }
-    }
+        CampaignCommand::List { .. } | CampaignCommand::Show { .. } => Purpose::Read,
+        CampaignCommand::Pause { .. }
+        | CampaignCommand::Resume { .. }
+        | CampaignCommand::Generate { .. } => Purpose::Write,
+    };
+    client::with(settings, purpose, async |service| ask(service, command).await).await?;
     Ok(Ended::Done)
 }
 
-async fn pause(
-    settings: &Settings,
-    id: &CampaignId,
-    paused: bool,
-    reason: &Option<Reason>,
-) -> Result<(), CliError> {
-    let patch = CampaignPatch { paused: Some(paused), ..CampaignPatch::default() };
-    let work = async |engine: &Arc<Engine>| {
-        show(engine.patch_campaign(&open::caller(), id, patch, reason.clone()).await, id)
-    };
-    open::with(settings, Purpose::Write, work).await
-}
-
-async fn generate(
-    settings: &Settings,
-    id: &CampaignId,
-    request: BatchRequest,
-) -> Result<(), CliError> {
-    let work = async |engine: &Arc<Engine>| {
-        let done = engine.mint_batch(&open::caller(), id, request).await;
-        let done = done.map_err(CliError::about(format!("campaign {id}")))?;
-        output::say_json(&BatchBody::from(&made(done)))
-    };
-    open::with(settings, Purpose::Write, work).await
-}
-
-fn show(view: Result<CampaignView, Failure>, id: &CampaignId) -> Result<(), CliError> {
-    let view = view.map_err(CliError::about(format!("campaign {id}")))?;
-    output::say_json(&CampaignBody::from(&view))
-}
-
-/// What was made, with a note if an earlier call made it.
-fn made<T>(done: Done<T>) -> T {
-    if matches!(done, Done::Same(_)) {
-        note_same();
+async fn ask(service: &ServiceClient, command: &CampaignCommand) -> Result<(), CliError> {
+    match command {
+        CampaignCommand::Create(flags) => {
+            let body = flags.body()?;
+            let repeat = repeat(body["campaign_id"].is_string());
+            made(service.post(&["campaigns"], &body, repeat).await?)
+        }
+        CampaignCommand::List { json } => {
+            let mut list = List::begin(*json);
+            service.pages(&["campaigns"], Vec::new(), |page| list.put(page)).await?;
+            list.end()
+        }
+        CampaignCommand::Show { id } => {
+            let campaign = service.get(&["campaigns", id.as_str()], &[]).await;
+            output::say_json(&campaign.map_err(absent(id))?)
+        }
+        CampaignCommand::Pause { id, reason } | CampaignCommand::Resume { id, reason } => {
+            let paused = matches!(command, CampaignCommand::Pause { .. });
+            let change = json!({"paused": paused, "reason": reason.as_ref().map(Reason::as_str)});
+            let changed = service.patch(&["campaigns", id.as_str()], &change).await;
+            output::say_json(&changed.map_err(absent(id))?.body)
+        }
+        CampaignCommand::Generate { id, count, batch } => {
+            let body = json!({"count": count, "batch_id": batch.as_ref().map(BatchId::as_str)});
+            let path = ["campaigns", id.as_str(), "batches"];
+            let minted = service.post(&path, &body, repeat(batch.is_some())).await;
+            made(minted.map_err(absent(id))?)
+        }
     }
-    done.into_inner()
 }
 
-fn note_same() {
-    output::note("it was created before; nothing was changed");
+fn absent(id: &CampaignId) -> impl FnOnce(Refused) -> CliError {
+    Refused::about(format!("campaign {id}"))
+}
+
+/// Without a name each call makes another one.
+fn repeat(is_named: bool) -> Repeat {
+    match is_named {
+        true => Repeat::Harmless,
+        false => Repeat::Harmful,
+    }
+}
+
+/// Prints what was made, with a note if an earlier call made it.
+fn made(reply: Reply) -> Result<(), CliError> {
+    if reply.is_replay {
+        output::note("it was created before; nothing was changed");
+    }
+    output::say_json(&reply.body)
 }

@@ -1,13 +1,16 @@
 //! `couponry console`: prints a one-time link to the console.
 
+use std::path::Path;
+
 use clap::Args;
 use console::FIRST_LINK_MS;
 use coupon::ids::UserId;
 use engine::{Clock, StaffRole, SystemClock};
 
 use crate::failure::{CliError, Ended};
+use crate::serve::ADDRESS_FILE;
 use crate::serve::console::signing_keys;
-use crate::settings::{Settings, SpaceHosts};
+use crate::settings::{Origin, Settings, SpaceHosts};
 use crate::{open, output};
 
 /// Print a one-time link to the console
@@ -30,8 +33,8 @@ pub(crate) struct ConsoleArgs {
     /// Name of the account; without it, whoever opens the link chooses one
     #[arg(long, value_name = "NAME")]
     name: Option<UserId>,
-    /// Address of the server, as browsers have it [default: the setting listen; for a space its host in
-    /// the setting spaces, with the port of listen]
+    /// Address of the server, as browsers have it [default: the setting listen, or where the last `serve` has listened;
+    /// for a space its host in the setting spaces, with that port]
     #[arg(long, value_name = "URL")]
     address: Option<String>,
 }
@@ -48,14 +51,25 @@ pub(crate) fn run(settings: &Settings, args: &ConsoleArgs) -> Result<Ended, CliE
 }
 
 fn address(settings: &Settings) -> Result<String, CliError> {
-    let listen = &settings.listen.value;
-    let Some(space) = &settings.space.value else { return Ok(format!("http://{listen}")) };
+    let Some(space) = &settings.space.value else {
+        return Ok(format!("http://{}", listen(settings, &settings.data.value)));
+    };
     let hosts: SpaceHosts = settings.spaces.parsed("spaces")?;
     let host = hosts.host_of(space).ok_or_else(|| {
         CliError::usage(format!("the setting spaces has no host of {space}: give --address"))
     })?;
+    // The folder of a space is spaces/NAME in that of `serve`.
+    let main = settings.data.value.ancestors().nth(2).unwrap_or(Path::new(""));
+    let listen = listen(settings, main);
     let port = listen.rsplit_once(':').map_or("", |(_, port)| port);
     Ok(format!("http://{host}:{port}"))
+}
+
+/// The setting, if somebody has set it; else where the last `serve` on this folder has listened.
+fn listen(settings: &Settings, data: &Path) -> String {
+    let is_set = settings.listen.origin != Origin::Default;
+    let written = (!is_set).then(|| std::fs::read_to_string(data.join(ADDRESS_FILE)).ok());
+    written.flatten().unwrap_or_else(|| settings.listen.value.clone())
 }
 
 fn role(text: &str) -> Result<StaffRole, String> {

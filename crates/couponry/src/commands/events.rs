@@ -1,19 +1,16 @@
 //! `couponry events`: what happened, one event a line.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use api::views::FeedBody;
 use clap::Args;
+use command_line::Cursors;
 use coupon::ids::CampaignId;
-use engine::{Engine, EventType, EventsAnswer, EventsRequest, FeedStart, PAGE_MAX};
-use serde_json::Value;
+use engine::{EventType, PAGE_MAX};
 
+use crate::client::{self, ServiceClient};
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
+use crate::open::Purpose;
 use crate::output::{self, Out};
-use crate::remote::{Cursors, Remote};
 use crate::settings::Settings;
 
 /// How often --follow looks for more.
@@ -56,25 +53,16 @@ fn type_of(text: &str) -> Result<EventType, String> {
 }
 
 pub(crate) async fn run(settings: &Settings, flags: &EventsFlags) -> Result<Ended, CliError> {
-    if let Some(remote) = Remote::of(settings)? {
-        return printed(flags, async |after| there(&remote, flags, after).await).await;
-    }
-    open::with(settings, Purpose::Read, async |engine| {
-        printed(flags, async |after| here(engine, flags, after).await).await
-    })
-    .await
+    client::with(settings, Purpose::Read, async |service| printed(service, flags).await).await
 }
 
-/// Prints page after page; `page` reads the one after a cursor.
-async fn printed(
-    flags: &EventsFlags,
-    page: impl AsyncFn(Option<String>) -> Result<Value, CliError>,
-) -> Result<Ended, CliError> {
+/// Prints page after page.
+async fn printed(service: &ServiceClient, flags: &EventsFlags) -> Result<Ended, CliError> {
     let mut out = Out::standard();
     let mut after = flags.after.clone();
     let mut cursors = Cursors::default();
     loop {
-        let read = page(after.clone()).await?;
+        let read = service.get(&["events"], &query(flags, after.as_deref())).await?;
         for event in read["data"].as_array().into_iter().flatten() {
             out.put(&(output::json_line(event)? + "\n"))?;
         }
@@ -94,42 +82,12 @@ async fn printed(
     }
 }
 
-async fn here(
-    engine: &Arc<Engine>,
-    flags: &EventsFlags,
-    after: Option<String>,
-) -> Result<Value, CliError> {
-    let request = EventsRequest {
-        from: match after.as_deref() {
-            None => FeedStart::Oldest,
-            Some("newest") => FeedStart::Newest,
-            Some(cursor) => FeedStart::After(cursor.to_owned()),
-        },
-        types: Some(BTreeSet::from_iter(flags.types.clone())).filter(|it| !it.is_empty()),
-        campaign: flags.campaign.clone(),
-        limit: Some(PAGE_MAX as u64),
-        reader: None,
-    };
-    match engine.events(&open::caller(), request).await? {
-        EventsAnswer::Events(view) => {
-            serde_json::to_value(FeedBody::from(view)).map_err(CliError::of)
-        }
-        EventsAnswer::Gone { detail, go_on } => {
-            Err(CliError::new(detail).and(&format!("go on with --after {go_on}")))
-        }
-        EventsAnswer::NotKept => Err(CliError::new("this store keeps no events: events_keep is 0")),
-    }
-}
-
-async fn there(
-    remote: &Remote,
-    flags: &EventsFlags,
-    after: Option<String>,
-) -> Result<Value, CliError> {
+/// The query for the page after a cursor.
+fn query<'a>(flags: &EventsFlags, after: Option<&str>) -> Vec<(&'a str, String)> {
     let types: Vec<&str> = flags.types.iter().map(|it| it.as_str()).collect();
     let mut query = vec![("limit", PAGE_MAX.to_string())];
-    query.extend(after.map(|it| ("after", it)));
+    query.extend(after.map(|it| ("after", it.to_owned())));
     query.extend((!types.is_empty()).then(|| ("type", types.join(","))));
     query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
-    Ok(remote.get(&["events"], &query).await?)
+    query
 }

@@ -1,24 +1,25 @@
 //! `couponry export`: writes codes, coupons and redemptions as CSV or JSON lines.
 
 pub(super) mod coupons;
+mod download;
 mod redemptions;
-pub(super) mod remote;
 pub(super) mod sink;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use coupon::code::CodeText;
 use coupon::ids::{BatchId, CampaignId};
-use engine::{CodesFormat, CodesRequest, Engine, Failure};
+use engine::{CodesFormat, CodesRequest, Engine};
 use futures::TryStreamExt;
 
 use self::coupons::CouponsFlags;
 use self::redemptions::RedemptionsFlags;
-use self::sink::{Format, Into, Sink, in_order, written};
+use self::sink::{Format, Into, Sink, exported, in_order};
+use crate::client::{Refused, ServiceClient};
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
-use crate::remote::Remote;
+use crate::open;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -56,32 +57,38 @@ pub(crate) struct CodesFlags {
 
 pub(crate) async fn run(settings: &Settings, command: &ExportCommand) -> Result<Ended, CliError> {
     match command {
-        ExportCommand::Codes(_) => {}
-        ExportCommand::Coupons(flags) => in_order(flags.from, flags.to)?,
-        ExportCommand::Redemptions(flags) => in_order(Some(flags.from), Some(flags.to))?,
-    }
-    if let Some(remote) = Remote::of(settings)? {
-        return remote::run(&remote, command).await;
-    }
-    open::with(settings, Purpose::Read, async |engine| written_out(engine, command).await).await
-}
-
-async fn written_out(engine: &Arc<Engine>, command: &ExportCommand) -> Result<Ended, CliError> {
-    let engine = Arc::clone(engine);
-    match command {
         ExportCommand::Codes(flags) => {
-            let write = async |sink: &mut Sink<'_>| codes(&engine, flags, sink).await;
-            written(&flags.into, "codes", write).await
+            let there = async |service: &ServiceClient, sink: &mut Sink<'_>| {
+                downloaded(service, flags, sink).await
+            };
+            let here =
+                async |engine: &Arc<Engine>, sink: &mut Sink<'_>| codes(engine, flags, sink).await;
+            exported(settings, &flags.into, "codes", there, here).await
         }
         ExportCommand::Coupons(flags) => {
-            let write =
-                async |sink: &mut Sink<'_>| coupons::write(engine, flags.request(), sink).await;
-            written(&flags.into, "coupons", write).await
+            in_order(flags.from, flags.to)?;
+            coupons::run(settings, flags.request(), flags.query(), &flags.into).await
         }
         ExportCommand::Redemptions(flags) => {
-            let write =
-                async |sink: &mut Sink<'_>| redemptions::write(engine, flags.request(), sink).await;
-            written(&flags.into, "redemptions", write).await
+            in_order(Some(flags.from), Some(flags.to))?;
+            redemptions::run(settings, flags).await
+        }
+    }
+}
+
+impl CodesFlags {
+    fn thing(&self) -> String {
+        match &self.batch {
+            Some(batch) => format!("batch {batch} in {}", self.campaign),
+            None => format!("campaign {}", self.campaign),
+        }
+    }
+
+    /// How a format shows lines with a code each.
+    fn shown(&self) -> fn(&str) -> String {
+        match self.into.format {
+            Format::Csv => str::to_owned,
+            Format::Jsonl => code_objects,
         }
     }
 }
@@ -93,25 +100,28 @@ async fn codes(
 ) -> Result<(), CliError> {
     let (batch, after) = (flags.batch.clone(), flags.after.clone());
     let request = CodesRequest { batch, after, format: CodesFormat::Csv };
-    let caller = open::caller();
-    let found = engine.campaign(&caller, &flags.campaign).await;
-    found.map_err(CliError::about(format!("campaign {}", flags.campaign)))?;
-    let about = |failure: Failure| match &flags.batch {
-        Some(batch) => CliError::about(format!("batch {batch} in {}", flags.campaign))(failure),
-        None => failure.into(),
-    };
-    let chunks =
-        Arc::clone(engine).codes(&caller, &flags.campaign, request).await.map_err(about)?;
+    let chunks = Arc::clone(engine).codes(&open::caller(), &flags.campaign, request).await;
+    let mut chunks = pin!(chunks.map_err(CliError::about(flags.thing()))?);
     sink.header("code\n")?;
-    futures::pin_mut!(chunks);
     while let Some(lines) = chunks.try_next().await? {
-        match sink.format() {
-            Format::Csv => sink.lines(&lines)?,
-            Format::Jsonl => sink.lines(&code_objects(&lines))?,
-        }
+        sink.lines(&flags.shown()(&lines))?;
         sink.page_done(lines.lines().count(), 0)?;
     }
     Ok(())
+}
+
+async fn downloaded(
+    service: &ServiceClient,
+    flags: &CodesFlags,
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
+    let mut query = Vec::new();
+    query.extend(flags.batch.as_ref().map(|it| ("batch_id", it.to_string())));
+    query.extend(flags.after.as_ref().map(|it| ("after", it.foreign().to_string())));
+    let answer = service.download(&["campaigns", flags.campaign.as_str(), "codes"], &query).await;
+    let answer = answer.map_err(Refused::about(flags.thing()))?;
+    let written = download::lines(answer, sink, flags.shown()).await;
+    written.map(drop).map_err(|error| error.and("go on with --after and its last code"))
 }
 
 /// A JSON object a line. A code has no character that JSON escapes.

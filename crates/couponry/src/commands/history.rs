@@ -1,29 +1,21 @@
 //! `couponry history`: looks up a coupon, the coupons of a user, or those of a last day, in both
 //! tiers.
 
-mod remote;
 mod table;
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use api::views::CouponDetail;
 use clap::Subcommand;
 use coupon::calendar::{Date, Zone};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, UserId};
-use engine::{
-    CouponFilter, CouponsRequest, Engine, ListOrder, ListRequest, PAGE_MAX, coupon_csv_header,
-    coupon_csv_row,
-};
+use engine::CouponsRequest;
 use serde_json::Value;
 
+use crate::client::{self, ServiceClient};
 use crate::commands::export::coupons;
 use crate::commands::export::sink::{Into, Sink, written};
 use crate::failure::{CliError, Ended};
-use crate::open::{self, Purpose};
+use crate::open::Purpose;
 use crate::output;
-use crate::remote::Remote;
 use crate::settings::Settings;
 
 #[derive(Subcommand)]
@@ -83,18 +75,19 @@ Examples:
 }
 
 pub(crate) async fn run(settings: &Settings, command: &HistoryCommand) -> Result<Ended, CliError> {
-    if let Some(remote) = Remote::of(settings)? {
-        return remote::run(&remote, command).await;
-    }
-    open::with(settings, Purpose::Read, async |engine| look_up(engine, command).await).await
-}
-
-async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended, CliError> {
     match command {
-        HistoryCommand::Code { code } => one(engine, code).await,
+        HistoryCommand::Code { code } => {
+            let path = ["coupons", code.foreign().as_str()];
+            let ask = async |service: &ServiceClient| Ok(service.get(&path, &[]).await?);
+            shown(&client::with(settings, Purpose::Read, ask).await?)
+        }
         HistoryCommand::User { user, into } => {
-            let write = async |sink: &mut Sink<'_>| of_user(engine, user, sink).await;
-            written(into, "coupons", write).await
+            let query = vec![("user_id", user.to_string()), ("order", "latest".to_owned())];
+            client::with(settings, Purpose::Read, async |service| {
+                let write = async |sink: &mut Sink<'_>| coupons::listed(service, query, sink).await;
+                written(into, "coupons", write).await
+            })
+            .await
         }
         HistoryCommand::ExpiresOn { date, time_zone, campaign, into } => {
             let request = CouponsRequest {
@@ -104,16 +97,12 @@ async fn look_up(engine: &Arc<Engine>, command: &HistoryCommand) -> Result<Ended
                 zone: time_zone.clone(),
                 ..CouponsRequest::default()
             };
-            let engine = Arc::clone(engine);
-            let write = async |sink: &mut Sink<'_>| coupons::write(engine, request, sink).await;
-            written(into, "coupons", write).await
+            let mut query = vec![("expires_on", date.to_string())];
+            query.extend(time_zone.as_ref().map(|it| ("time_zone", it.name().to_owned())));
+            query.extend(campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
+            coupons::run(settings, request, Ok(query), into).await
         }
     }
-}
-
-async fn one(engine: &Engine, code: &CodeText) -> Result<Ended, CliError> {
-    let view = engine.coupon(&open::caller(), code, None).await?;
-    shown(&serde_json::to_value(CouponDetail::from(&view)).map_err(CliError::of)?)
 }
 
 fn shown(detail: &Value) -> Result<Ended, CliError> {
@@ -122,28 +111,4 @@ fn shown(detail: &Value) -> Result<Ended, CliError> {
     }
     output::say_json(detail)?;
     Ok(Ended::Done)
-}
-
-async fn of_user(engine: &Engine, user: &UserId, sink: &mut Sink<'_>) -> Result<(), CliError> {
-    let mut request = ListRequest {
-        user: Some(user.clone()),
-        campaign: None,
-        filter: CouponFilter::default(),
-        expires_on: None,
-        order: ListOrder::Latest,
-        after: None,
-        limit: Some(PAGE_MAX as u64),
-    };
-    // A coupon that moves to cold between two pages may be on both.
-    let mut seen = HashSet::new();
-    sink.header(&coupon_csv_header())?;
-    loop {
-        let mut page = engine.list(&open::caller(), request.clone()).await?;
-        page.coupons.retain(|view| seen.insert(view.code.clone()));
-        sink.page(&page.coupons, coupon_csv_row, coupons::body, 0)?;
-        match page.next {
-            Some(next) => request.after = Some(next),
-            None => return Ok(()),
-        }
-    }
 }

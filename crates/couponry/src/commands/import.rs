@@ -1,30 +1,29 @@
 //! `couponry import`: imports a file of codes into a campaign.
 
-mod remote;
 mod summary;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::Args;
 use command_line::{Progress, Work};
-use coupon::campaign::{Batch, ImportCounts};
 use coupon::ids::{BatchId, CampaignId};
 use engine::import::columns::ColumnMap;
 use engine::import::dates::DateOrder;
 use engine::import::encoding::Encoding;
 use engine::import::states::ValueMap;
-use engine::import::{FileFormat, Ignore, ImportRequest, TEMPLATE};
-use engine::{Engine, Failure, RejectedLine};
-use futures::{StreamExt, TryStreamExt};
+use engine::import::{File as Records, Ignore, TEMPLATE};
+use futures::StreamExt;
+use reqwest::Response;
+use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
+use crate::client::{self, Refused, ServiceClient, broken_off};
 use crate::failure::{CliError, Ended};
-use crate::files;
-use crate::open::{self, Purpose};
+use crate::files::{self, Source};
+use crate::open::Purpose;
 use crate::output::{self, Out};
-use crate::remote::Remote;
 use crate::settings::Settings;
 
 /// Bytes read at a time: a few thousand lines.
@@ -115,97 +114,101 @@ impl ImportFlags {
         self.file.as_deref().unwrap_or(Path::new("-"))
     }
 
-    /// The request; `None` if no campaign is named, which clap refuses.
-    fn request(&self) -> Option<ImportRequest> {
-        let format = FileFormat {
-            columns: self.columns.clone(),
-            encoding: self.encoding,
-            ignore: self.ignore.clone().unwrap_or_default(),
-            values: self.values.clone().unwrap_or_default(),
-            dates: self.dates.unwrap_or_default(),
-        };
-        let batch = self.batch.clone();
-        self.campaign.clone().map(|campaign| ImportRequest { campaign, batch, format })
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let mut query = Vec::new();
+        query.extend(self.batch.as_ref().map(|it| ("batch_id", it.to_string())));
+        query.extend(self.columns.as_ref().map(|it| ("columns", it.to_string())));
+        query.extend(self.ignore.as_ref().map(|it| ("ignore", it.to_string())));
+        query.extend(self.values.as_ref().map(|it| ("values", it.to_string())));
+        query.extend(self.dates.and_then(DateOrder::as_str).map(|it| ("dates", it.to_owned())));
+        query.extend(self.encoding.as_ref().map(|it| ("encoding", it.to_string())));
+        query.extend(self.dry_run.then(|| ("dry_run", "true".to_owned())));
+        query
     }
 }
 
 pub(crate) async fn run(settings: &Settings, flags: &ImportFlags) -> Result<Ended, CliError> {
-    let (Some(request), false) = (flags.request(), flags.template) else {
+    let (Some(campaign), false) = (&flags.campaign, flags.template) else {
         return output::done(TEMPLATE.trim_end());
     };
-    if let Some(remote) = Remote::of(settings)? {
-        return remote::run(&remote, flags).await;
-    }
-    let (file, bytes) = files::readable(flags.file()).await?;
-    open::with(settings, Purpose::Write, async |engine| {
+    let source = files::readable(flags.file()).await?;
+    client::with(settings, Purpose::Write, async |service| {
         // Before the import, so that a file that cannot be written fails at once.
         let rejects = flags.rejects.as_deref().map(Out::file).transpose()?;
-        let caller = open::caller();
-        let progress = Progress::new(Work::Import, bytes, false);
-        let pieces = ReaderStream::with_capacity(file, PIECE).inspect(|piece| {
-            progress.read(piece.as_ref().map_or(0, |piece| piece.len()));
-        });
+        let found = sent(service, campaign, flags, source).await?;
+        let rejected = found["rejected"].as_u64().unwrap_or_default();
         if flags.dry_run {
-            let found = progress.during(engine.dry_run_import(&caller, request, pieces)).await;
-            drop(progress);
-            let found = found.map_err(|failure| cli_error(failure, flags))?;
             output::say(summary::of_dry_run(&found).trim_end())?;
-            return Ok(ended(found.counts.rejected));
+        } else {
+            let batch = found["batch_id"].as_str().unwrap_or_default();
+            let batch = ["campaigns", campaign.as_str(), "batches", batch];
+            let first = match rejected {
+                0 => Vec::new(),
+                _ => first_rejected(service.download(&batch, &[]).await?).await,
+            };
+            output::say(summary::of_import(&found, &first, flags.rejects.as_deref()).trim_end())?;
+            if let Some(out) = rejects {
+                write_rejects(service.download(&batch, &[]).await?, out).await?;
+            }
         }
-        let show = |counts: ImportCounts| progress.set(counts.imported, counts.lines);
-        let done = progress.during(engine.import(&caller, request, pieces, show)).await;
-        drop(progress);
-        let batch = done.map_err(|failure| cli_error(failure, flags))?.into_inner();
-        let first = first_rejected(engine, &batch).await?;
-        output::say(summary::of_import(&batch, &first, flags.rejects.as_deref()).trim_end())?;
-        if let Some(out) = rejects {
-            write_rejects(engine, &batch, out).await?;
-        }
-        Ok(ended(batch.import.rejected))
+        Ok(if rejected > 0 { Ended::Partly } else { Ended::Done })
     })
     .await
 }
 
-fn ended(rejected: u64) -> Ended {
-    if rejected > 0 { Ended::Partly } else { Ended::Done }
-}
-
-fn cli_error(failure: Failure, flags: &ImportFlags) -> CliError {
-    let again = "import the file again with the same --batch: imported lines stay";
+/// The answer to the whole file.
+async fn sent(
+    service: &ServiceClient,
+    campaign: &CampaignId,
+    flags: &ImportFlags,
+    (file, bytes): (Source, Option<u64>),
+) -> Result<Value, CliError> {
+    let progress = Arc::new(Progress::new(Work::Import, bytes, false));
+    let unread = Arc::new(OnceLock::new());
+    let seen = (Arc::clone(&progress), Arc::clone(&unread));
+    let pieces = ReaderStream::with_capacity(file, PIECE).inspect(move |piece| match piece {
+        Ok(piece) => seen.0.read(piece),
+        Err(error) => drop(seen.1.set(error.to_string())),
+    });
+    let path = ["campaigns", campaign.as_str(), "batches"];
+    let sent = progress.during(service.upload(&path, &flags.query(), pieces)).await;
+    drop(progress);
     let file = flags.file().display();
-    match failure {
-        Failure::BadFile(why) => CliError::new(format!("{file}: {why}; nothing was imported")),
-        Failure::BrokenOff(why) => {
-            CliError::new(format!("cannot read {file} to its end: {why}")).and(again)
+    let again = "import the file again with the same --batch: imported lines stay";
+    sent.map_err(|refused| match (unread.get(), refused) {
+        (Some(why), _) => CliError::new(format!("cannot read {file} to its end: {why}")).and(again),
+        (None, Refused::Problem(problem)) if problem.is_of_file() => {
+            CliError::new(format!("{file}: {}; nothing was imported", problem.sentence()))
         }
-        Failure::Store(error) => CliError::of(error).and(again),
-        stopped @ Failure::ImportStopped(_) => CliError::from(stopped),
-        Failure::Refused { .. }
-        | Failure::Invalid(_)
-        | Failure::Forbidden(_)
-        | Failure::LoginTaken
-        | Failure::OtherTag
-        | Failure::NoCodeKey => {
-            let campaign = flags.campaign.as_ref().map_or("", |campaign| campaign.as_str());
-            CliError::about(format!("campaign {campaign}"))(failure)
+        (None, Refused::Problem(problem)) if problem.is_final() => {
+            Refused::about(format!("campaign {campaign}"))(Refused::Problem(problem))
         }
-    }
+        (None, Refused::Problem(problem)) if problem.cause.is_some() => {
+            let stopped = problem.detail.clone();
+            CliError::from(Refused::Problem(problem)).and(&stopped).and(again)
+        }
+        (None, refused) => CliError::from(refused).and(again),
+    })
 }
 
-async fn first_rejected(engine: &Engine, batch: &Batch) -> Result<Vec<RejectedLine>, CliError> {
-    if batch.import.rejected == 0 {
-        return Ok(Vec::new());
+/// The first lines of the report of rejected lines; none if it cannot be read, since the import is done.
+async fn first_rejected(report: Response) -> Vec<String> {
+    let records = Records::open(report.bytes_stream().boxed(), Some(Encoding::UTF_8)).await;
+    let mut lines = Vec::new();
+    if let Ok(mut records) = records {
+        // The first one is the header.
+        while lines.len() <= SHOWN
+            && let Some(Ok(record)) = records.next().await
+        {
+            lines.push(summary::rejected_line(record.shown()));
+        }
     }
-    let mut lines = engine.rejected_lines(&open::caller(), &batch.campaign, &batch.id, 0).await?;
-    lines.truncate(SHOWN);
-    Ok(lines)
+    lines.into_iter().skip(1).collect()
 }
 
-async fn write_rejects(engine: &Arc<Engine>, batch: &Batch, mut out: Out) -> Result<(), CliError> {
-    let (campaign, id) = (batch.campaign.clone(), batch.id.clone());
-    let mut rows = pin!(Arc::clone(engine).rejected_rows(open::caller(), campaign, id));
-    while let Some(rows) = rows.try_next().await? {
-        out.put(&rows)?;
+async fn write_rejects(mut report: Response, mut out: Out) -> Result<(), CliError> {
+    while let Some(piece) = report.chunk().await.map_err(broken_off)? {
+        out.write_all(&piece).map_err(CliError::of)?;
     }
     out.finish()
 }

@@ -56,6 +56,7 @@ pub(crate) async fn run(command: &WebhookCommand) -> Result<Ended, CliError> {
     let listener = bound.map_err(CliError::listening(args.on, "--on"))?;
     let address = listener.local_addr().map_err(CliError::because("cannot listen"))?;
     output::say_json(&serde_json::json!({"url": format!("http://{address}/")}))?;
+    output::note("a server posts to this address only with --webhook-allow-private");
     let status = args.status;
     let app = api::receiver(move |arrived| {
         let line = line(&arrived, secrets.as_ref());
@@ -72,7 +73,7 @@ fn line(arrived: &Arrived, secrets: Option<&Secrets>) -> serde_json::Value {
     let body = serde_json::from_str(&arrived.body);
     let body = body.unwrap_or_else(|_| serde_json::Value::String(arrived.body.clone()));
     serde_json::json!({
-        "webhook_id": arrived.id,
+        "webhook-id": arrived.id,
         "signature": secrets.map(|secrets| if is_signed(arrived, secrets) { "right" } else { "wrong" }),
         "body": body,
     })

@@ -106,11 +106,15 @@ pub(crate) async fn missing_keys(
     Ok(used.into_iter().filter(|id| !here.contains(id)).collect())
 }
 
-/// Has the whole path, for whoever is in another folder than they think.
 pub(crate) fn no_data(data: &Path) -> CliError {
+    no_store(data)
+        .and("name the folder of the store with --data; `couponry serve` makes a new store")
+}
+
+/// Has the whole path, for whoever is in another folder than they think.
+pub(crate) fn no_store(data: &Path) -> CliError {
     let folder = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     CliError::new(format!("there is no couponry data in {}", folder.display()))
-        .and("name the folder of the store with --data; `couponry serve` makes a new store")
 }
 
 pub(crate) fn no_keys(data: &Path) -> CliError {

@@ -1,18 +1,11 @@
 //! `couponry campaign create`: creates a campaign from flags.
 
-use std::sync::Arc;
-
 use api::bodies::NewCampaign;
-use api::views::CampaignBody;
 use clap::Args;
-use engine::Engine;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::failure::CliError;
-use crate::open::{self, Purpose};
-use crate::output;
-use crate::settings::Settings;
 
 /// Create a campaign
 ///
@@ -111,20 +104,19 @@ fn json(text: &str) -> Result<Value, String> {
     }
 }
 
-/// The flags have the names of the fields of the request.
-pub(super) fn body(flags: &CreateFlags) -> Result<Value, CliError> {
-    serde_json::to_value(flags).map_err(CliError::of)
-}
+impl CreateFlags {
+    /// The flags have the names of the fields of the request.
+    pub(super) fn body(&self) -> Result<Value, CliError> {
+        serde_json::to_value(self).map_err(CliError::of)
+    }
 
-pub(super) async fn run(settings: &Settings, flags: &CreateFlags) -> Result<(), CliError> {
-    // Before anything is opened, so that a wrong flag makes no folder.
-    let draft = serde_json::from_value::<NewCampaign>(body(flags)?);
-    let draft = draft.map_err(CliError::of)?.into_draft()?;
-    let work = async |engine: &Arc<Engine>| {
-        let done = engine.create_campaign(&open::caller(), draft).await?;
-        output::say_json(&CampaignBody::from(&super::made(done)))
-    };
-    open::with(settings, Purpose::Make, work).await
+    /// # Errors
+    /// Usage: flags that make no campaign.
+    pub(super) fn check(&self) -> Result<(), CliError> {
+        let body = serde_json::from_value::<NewCampaign>(self.body()?);
+        body.map_err(CliError::of)?.into_draft()?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! `couponry campaign list`: all campaigns, as a table or as JSON lines.
 
-use api::views::CampaignBody;
 use coupon::calendar::parse_instant;
 use coupon::time::Millis;
-use engine::{Clock, Engine, PAGE_MAX, SystemClock};
+use engine::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::failure::CliError;
-use crate::open;
 use crate::output::{self, Out, Side, cell_text, thousands};
 
 pub(super) enum List {
@@ -48,18 +46,6 @@ impl List {
                 output::say(output::table(&sides, &rows).trim_end())
             }
         }
-    }
-}
-
-pub(super) async fn run(engine: &Engine, as_json: bool) -> Result<(), CliError> {
-    let mut list = List::begin(as_json);
-    let mut after = None;
-    loop {
-        let page = engine.campaigns(&open::caller(), after, PAGE_MAX).await?;
-        let Some(last) = page.last() else { return list.end() };
-        after = Some(last.campaign.id.clone());
-        let bodies = page.iter().map(|view| serde_json::to_value(CampaignBody::from(view)));
-        list.put(bodies.collect::<Result<_, _>>().map_err(CliError::of)?)?;
     }
 }
 

@@ -77,7 +77,7 @@ impl SourceFolder {
         open::must_not_be_half_restored(&self.0)?;
         match self.0.join(FILE_NAME).exists() {
             true => Ok(()),
-            false => Err(open::no_data(&self.0)),
+            false => Err(open::no_store(&self.0).and("name the folder of the store with --from")),
         }
     }
 

@@ -7,7 +7,6 @@ use coupon::calendar::{Date, Zone, format_instant, parse_instant};
 use coupon::code::CodeText;
 use coupon::ids::{CampaignId, Reason};
 use coupon::time::Millis;
-use engine::{AdminChange, Expiry, Failure};
 use serde_json::{Value, json};
 
 use crate::failure::CliError;
@@ -56,10 +55,6 @@ impl AdminWhy {
     pub(super) fn body(&self) -> Value {
         json!({"reason": self.reason.as_ref().map(Reason::as_str), "version": self.version})
     }
-
-    pub(super) fn change(&self) -> AdminChange {
-        AdminChange { reason: self.reason.clone(), if_version: self.version }
-    }
 }
 
 #[derive(Args)]
@@ -87,19 +82,5 @@ impl Until {
         body["expires_at"] = json!(self.end.expires_at.map(format_instant));
         body["expires_on"] = json!(self.end.expires_on.map(|on| on.to_string()));
         body["time_zone"] = json!(self.time_zone.as_ref().map(Zone::name));
-    }
-
-    /// # Errors
-    /// `Invalid`: flags that clap should have refused.
-    pub(super) fn expiry(&self) -> Result<Expiry, Failure> {
-        match (self.end.expires_at, self.end.expires_on) {
-            (Some(at), None) => Ok(Expiry::At(at)),
-            (None, Some(on)) => {
-                Ok(Expiry::On(on, self.time_zone.clone().unwrap_or_else(Zone::utc)))
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                Err(Failure::invalid("expires_at", "or expires_on is wanted: give one of them"))
-            }
-        }
     }
 }

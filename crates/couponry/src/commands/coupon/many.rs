@@ -4,17 +4,17 @@ use std::path::Path;
 
 use command_line::{Progress, Work};
 use coupon::code::CodeText;
+use engine::Failure;
 use engine::import::{CodeOfFile, Codes};
-use engine::{Done, Engine, Failure};
 use futures::future::join_all;
+use serde_json::Value;
 use tokio_util::io::ReaderStream;
 
-use super::action::detail;
 use super::calls::Call;
-use crate::failure::{CliError, Ended, faults, refused};
+use crate::client::{Refused, ServiceClient};
+use crate::failure::{CliError, Ended};
 use crate::files;
 use crate::output::{self, Out, thousands};
-use crate::remote::{Refused, Remote};
 
 /// Codes that are worked on at a time; their changes share a commit.
 const AT_ONCE: usize = 64;
@@ -49,15 +49,13 @@ impl Counts {
     }
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Place<'a> {
-    Here(&'a Engine),
-    There(&'a Remote),
-}
-
 /// Does `call` with the codes of the file, group by group, and prints the results in the order
 /// of the file.
-pub(super) async fn run(place: Place<'_>, call: &Call, path: &Path) -> Result<Ended, CliError> {
+pub(super) async fn run(
+    service: &ServiceClient,
+    call: &Call,
+    path: &Path,
+) -> Result<Ended, CliError> {
     let (source, _) = files::readable(path).await?;
     let unreadable = |failure| unreadable(path, failure);
     let progress = Progress::new(Work::Change, None, output::is_terminal());
@@ -74,7 +72,7 @@ pub(super) async fn run(place: Place<'_>, call: &Call, path: &Path) -> Result<En
                 Ok(code) if code.is_empty() => continue,
                 Ok(code) => code,
                 Err(fault) => {
-                    write_group(place, call, &mut group, &mut out, &mut counts).await?;
+                    write_group(service, call, &mut group, &mut out, &mut counts).await?;
                     counts.add(INVALID);
                     let detail = format!("line {line}: {fault}");
                     out.put(&engine::csv::row(["", INVALID, detail.as_str()]))?;
@@ -83,12 +81,12 @@ pub(super) async fn run(place: Place<'_>, call: &Call, path: &Path) -> Result<En
             };
             // A group has no code twice, so that the lines of a code are done in their order.
             if group.len() == AT_ONCE || group.iter().any(|other| same(other, &code)) {
-                write_group(place, call, &mut group, &mut out, &mut counts).await?;
+                write_group(service, call, &mut group, &mut out, &mut counts).await?;
                 progress.set(counts.all() - counts.refused, counts.all());
             }
             group.push(code);
         }
-        write_group(place, call, &mut group, &mut out, &mut counts).await
+        write_group(service, call, &mut group, &mut out, &mut counts).await
     };
     let written = progress.during(written).await;
     drop(progress);
@@ -122,13 +120,13 @@ fn same(one: &str, other: &str) -> bool {
 
 /// Does `call` with a whole group at a time, and writes the results in their order.
 async fn write_group(
-    place: Place<'_>,
+    service: &ServiceClient,
     call: &Call,
     group: &mut Vec<String>,
     out: &mut Out,
     counts: &mut Counts,
 ) -> Result<(), CliError> {
-    let calls = group.drain(..).map(|code| done(place, call, code));
+    let calls = group.drain(..).map(|code| done(service, call, code));
     for row in join_all(calls).await {
         let (code, result, detail) = row?;
         counts.add(&result);
@@ -153,58 +151,36 @@ fn ended(counts: &Counts) -> Result<Ended, CliError> {
 }
 
 /// A refusal is a result; a failure of the store ends the whole run.
-async fn done(place: Place<'_>, call: &Call, code: String) -> Result<Row, CliError> {
-    let text: CodeText = match code.parse() {
-        Ok(text) => text,
-        Err(error) => return Ok((code, INVALID.to_owned(), error.to_string())),
-    };
-    let (result, detail) = match place {
-        Place::Here(engine) => done_here(engine, call, &text).await?,
-        Place::There(remote) => done_there(remote, call, &code).await?,
+async fn done(service: &ServiceClient, call: &Call, code: String) -> Result<Row, CliError> {
+    if let Err(error) = code.parse::<CodeText>() {
+        return Ok((code, INVALID.to_owned(), error.to_string()));
+    }
+    let (result, detail) = match call.send(service, &code).await {
+        Ok(reply) if reply.is_replay => (REPLAY.to_owned(), detail(call, &reply.body)),
+        Ok(reply) => ("ok".to_owned(), detail(call, &reply.body)),
+        Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
+            let detail = problem.sentence();
+            (problem.code, detail)
+        }
+        Err(other) => return Err(other.into()),
     };
     Ok((code, result, detail))
 }
 
-async fn done_there(
-    remote: &Remote,
-    call: &Call,
-    code: &str,
-) -> Result<(String, String), CliError> {
-    match call.over(remote, code).await {
-        Ok(said) => {
-            let result = if said.is_replay { REPLAY } else { "ok" };
-            Ok((result.to_owned(), detail(call, &said.body)))
+/// The detail of an answer in a list of results: the state of a coupon, or what a check found.
+fn detail(call: &Call, body: &Value) -> String {
+    match call {
+        Call::Show { .. } => {
+            let mut words = vec![body["state"].as_str().unwrap_or_default()];
+            words.extend((body["expired"] == true).then_some("expired"));
+            words.extend((body["paused"] == true).then_some("paused"));
+            words.extend(body["held_until"].is_string().then_some("held"));
+            words.join(" ")
         }
-        Err(Refused::Problem(problem)) if problem.is_of_coupon() => {
-            let detail = problem.sentence();
-            Ok((problem.code, detail))
-        }
-        Err(other) => Err(other.into()),
+        Call::Check { .. } if body["redeemable"] == true => "redeemable".to_owned(),
+        Call::Check { .. } => body["refusal"].as_str().unwrap_or_default().to_owned(),
+        _ => String::new(),
     }
-}
-
-async fn done_here(
-    engine: &Engine,
-    call: &Call,
-    text: &CodeText,
-) -> Result<(String, String), CliError> {
-    let (result, detail) = match call.to(engine, text).await {
-        Ok(Done::Created(body)) => ("ok", detail(call, &body)),
-        Ok(Done::Same(body)) => (REPLAY, detail(call, &body)),
-        Err(Failure::Refused { refusal, .. }) => (refusal.as_str(), refused(refusal)),
-        Err(Failure::Invalid(found)) => (INVALID, faults(&found)),
-        Err(
-            other @ (Failure::Forbidden(_)
-            | Failure::BadFile(_)
-            | Failure::BrokenOff(_)
-            | Failure::LoginTaken
-            | Failure::OtherTag
-            | Failure::NoCodeKey
-            | Failure::Store(_)
-            | Failure::ImportStopped(_)),
-        ) => return Err(CliError::from(other)),
-    };
-    Ok((result.to_owned(), detail))
 }
 
 fn unreadable(path: &Path, failure: Failure) -> CliError {

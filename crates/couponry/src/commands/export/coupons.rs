@@ -1,16 +1,23 @@
 //! `couponry export coupons`: every coupon that has a row or is archived.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use api::views::CouponBody;
 use clap::{Args, ValueEnum};
 use coupon::calendar::{Date, Zone};
 use coupon::ids::CampaignId;
-use engine::{CouponView, CouponsRequest, DayOf, Engine, coupon_csv_header, coupon_csv_row};
+use engine::{COUPON_COLUMNS, CouponsRequest, DayOf, Engine, coupon_csv_header, coupon_csv_row};
+use serde_json::Value;
 
-use super::sink::{Into, Sink};
-use crate::failure::CliError;
+use super::sink::{Into, Sink, exported};
+use crate::client::ServiceClient;
+use crate::failure::{CliError, Ended};
 use crate::open;
+use crate::output::cell_text;
+use crate::settings::Settings;
+
+pub(in crate::commands) type ListQuery = Vec<(&'static str, String)>;
 
 /// Export coupons that were imported, or that something happened to
 ///
@@ -66,12 +73,22 @@ enum By {
 }
 
 impl CouponsFlags {
-    pub(super) fn campaign(&self) -> Option<&CampaignId> {
-        self.campaign.as_ref()
-    }
-
-    pub(super) fn has_days(&self) -> bool {
-        self.from.is_some() || self.to.is_some()
+    /// The same as the query of a list.
+    ///
+    /// # Errors
+    /// Usage: there is no such list.
+    pub(super) fn query(&self) -> Result<ListQuery, CliError> {
+        let Some(campaign) = &self.campaign else {
+            return Err(CliError::usage(
+                "over HTTP this needs --campaign: without it, run the command where the data is",
+            ));
+        };
+        match (self.from, self.to) {
+            (None, None) => Ok(vec![("campaign_id", campaign.to_string())]),
+            _ => Err(CliError::usage(
+                "over HTTP this takes no days: run the command where the data is",
+            )),
+        }
     }
 
     pub(super) fn request(&self) -> CouponsRequest {
@@ -88,20 +105,51 @@ impl CouponsFlags {
     }
 }
 
-pub(in crate::commands) async fn write(
-    engine: Arc<Engine>,
+/// Writes the coupons of a request, or of the same query over HTTP.
+pub(in crate::commands) async fn run(
+    settings: &Settings,
+    request: CouponsRequest,
+    query: Result<ListQuery, CliError>,
+    into: &Into,
+) -> Result<Ended, CliError> {
+    let there =
+        async |service: &ServiceClient, sink: &mut Sink<'_>| listed(service, query?, sink).await;
+    let here = async |engine: &Arc<Engine>, sink: &mut Sink<'_>| all(engine, request, sink).await;
+    exported(settings, into, "coupons", there, here).await
+}
+
+async fn all(
+    engine: &Arc<Engine>,
     request: CouponsRequest,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
     let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
-    let coupons = engine.every_coupon(&open::caller(), request).await;
+    let coupons = Arc::clone(engine).every_coupon(&open::caller(), request).await;
     let coupons = coupons.map_err(CliError::about(thing))?;
     sink.header(&coupon_csv_header())?;
-    sink.all(coupons, coupon_csv_row, body).await
+    sink.all(coupons, coupon_csv_row, |view| CouponBody::from(view)).await
 }
 
-pub(in crate::commands) fn body(view: &CouponView) -> CouponBody {
-    CouponBody::from(view)
+/// Every coupon of a list. A coupon that moves to cold between two pages may be on both.
+pub(in crate::commands) async fn listed(
+    service: &ServiceClient,
+    query: ListQuery,
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
+    sink.header(&coupon_csv_header())?;
+    let mut before = HashSet::new();
+    let page = |mut page: Vec<Value>| {
+        let codes = page.iter().map(|it| it["code"].to_string()).collect();
+        page.retain(|it| !before.contains(&it["code"].to_string()));
+        before = codes;
+        sink.page(&page, row, Value::clone, 0)
+    };
+    service.pages(&["coupons"], query, page).await
+}
+
+fn row(coupon: &Value) -> String {
+    let cells = COUPON_COLUMNS.map(|column| cell_text(&coupon[column]));
+    engine::csv::row(cells.iter().map(String::as_str))
 }
 
 #[cfg(test)]

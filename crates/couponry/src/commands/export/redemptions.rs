@@ -10,9 +10,15 @@ use engine::{
 };
 use serde_json::{Value, json};
 
-use super::sink::{Into, Sink};
-use crate::failure::CliError;
+use super::download::lines;
+use super::sink::{Format, Into, Sink, exported};
+use crate::client::ServiceClient;
+use crate::failure::{CliError, Ended};
 use crate::open;
+use crate::settings::Settings;
+
+/// Most redemptions of a file that the service sends.
+const ROWS_MAX: usize = 1_000_000;
 
 /// Export the redemptions of some days, with the cancelled ones
 ///
@@ -57,36 +63,56 @@ pub(crate) struct RedemptionsFlags {
     pub(super) into: Into,
 }
 
-impl RedemptionsFlags {
-    pub(super) fn campaign(&self) -> Option<&CampaignId> {
-        self.campaign.as_ref()
-    }
-
-    pub(super) fn zone(&self) -> Option<&Zone> {
-        self.time_zone.as_ref()
-    }
-
-    pub(super) fn request(&self) -> RedemptionsRequest {
-        RedemptionsRequest {
-            campaign: self.campaign.clone(),
-            days: self.from..=self.to,
-            zone: self.time_zone.clone(),
-        }
-    }
+pub(super) async fn run(settings: &Settings, flags: &RedemptionsFlags) -> Result<Ended, CliError> {
+    let there =
+        async |service: &ServiceClient, sink: &mut Sink<'_>| listed(service, flags, sink).await;
+    let here = async |engine: &Arc<Engine>, sink: &mut Sink<'_>| all(engine, flags, sink).await;
+    exported(settings, &flags.into, "redemptions", there, here).await
 }
 
-pub(super) async fn write(
-    engine: Arc<Engine>,
-    request: RedemptionsRequest,
+async fn all(
+    engine: &Arc<Engine>,
+    flags: &RedemptionsFlags,
     sink: &mut Sink<'_>,
 ) -> Result<(), CliError> {
-    let thing = format!("campaign {}", request.campaign.as_ref().map_or("", CampaignId::as_str));
-    let (campaign, zone) = (request.campaign.as_ref(), request.zone.clone());
+    let (campaign, zone) = (flags.campaign.as_ref(), flags.time_zone.clone());
+    let thing = format!("campaign {}", campaign.map_or("", CampaignId::as_str));
+    let request = RedemptionsRequest {
+        campaign: campaign.cloned(),
+        days: flags.from..=flags.to,
+        zone: zone.clone(),
+    };
     let zone = engine.zone_of_days(campaign, zone).await.map_err(CliError::about(&thing))?;
-    let redemptions = engine.every_redemption(&open::caller(), request).await;
+    let redemptions = Arc::clone(engine).every_redemption(&open::caller(), request).await;
     let redemptions = redemptions.map_err(CliError::about(thing))?;
     sink.header(&redemption_csv_header())?;
     sink.all(redemptions, |entry| redemption_csv_row(entry, &zone), body).await
+}
+
+async fn listed(
+    service: &ServiceClient,
+    flags: &RedemptionsFlags,
+    sink: &mut Sink<'_>,
+) -> Result<(), CliError> {
+    let mut query = vec![("from", flags.from.to_string()), ("to", flags.to.to_string())];
+    query.extend(flags.campaign.as_ref().map(|it| ("campaign_id", it.to_string())));
+    query.extend(flags.time_zone.as_ref().map(|it| ("time_zone", it.name().to_owned())));
+    match sink.format() {
+        // The service writes the same file.
+        Format::Csv => {
+            let answer = service.download(&["redemptions"], &query).await?;
+            match lines(answer, sink, str::to_owned).await? {
+                ..ROWS_MAX => Ok(()),
+                _ => Err(CliError::new(format!(
+                    "the service sends at most {ROWS_MAX} redemptions: export fewer days at a time"
+                ))),
+            }
+        }
+        Format::Jsonl => {
+            let page = |page: Vec<Value>| sink.page(&page, |_| String::new(), Value::clone, 0);
+            service.pages(&["redemptions"], query, page).await
+        }
+    }
 }
 
 fn body(entry: &RedemptionEntry) -> Value {

@@ -1,15 +1,19 @@
 //! The output of exported rows, as CSV or JSON lines.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use command_line::{Progress, Work};
 use coupon::calendar::Date;
-use engine::{History, Sifted};
+use engine::{Engine, History, Sifted};
 use serde::Serialize;
 
+use crate::client::ServiceClient;
 use crate::failure::{CliError, Ended};
+use crate::open::{self, Purpose};
 use crate::output::{self, Out, thousands};
+use crate::settings::Settings;
 
 #[derive(Args)]
 pub(crate) struct Into {
@@ -98,6 +102,24 @@ impl Sink<'_> {
         self.progress.set(self.rows, self.looked_at);
         self.out.flush()
     }
+}
+
+/// Lets `there` write the rows of the service that the settings name, or `here` those of the store of this machine. A
+/// service has only what its front ends show, at the pace that spares its customers; the engine streams everything.
+pub(in crate::commands) async fn exported(
+    settings: &Settings,
+    into: &Into,
+    name: &'static str,
+    there: impl AsyncFnOnce(&ServiceClient, &mut Sink<'_>) -> Result<(), CliError>,
+    here: impl AsyncFnOnce(&Arc<Engine>, &mut Sink<'_>) -> Result<(), CliError>,
+) -> Result<Ended, CliError> {
+    if let Some(service) = ServiceClient::elsewhere(settings)? {
+        return written(into, name, async |sink: &mut Sink<'_>| there(&service, sink).await).await;
+    }
+    open::with(settings, Purpose::Read, async |engine| {
+        written(into, name, async |sink: &mut Sink<'_>| here(engine, sink).await).await
+    })
+    .await
 }
 
 /// Lets `write` write the rows. An output file appears only if that succeeds.

@@ -2,25 +2,26 @@
 
 use std::path::Path;
 
-use coupon::calendar::{Date, format_instant};
-use coupon::campaign::{Batch, ImportCounts};
-use engine::RejectedLine;
-use engine::import::columns::Column;
-use engine::import::{CheckedLines, DRY_RUN_LOOKUPS_MAX, DryRun, ParsedLine};
+use coupon::cell_guard::unguarded;
+use engine::import::DRY_RUN_LOOKUPS_MAX;
 use serde_json::Value;
 
-use crate::output::thousands;
+use crate::output::{cell_text, thousands};
 
-/// `all_in` is the file that gets all rejected lines.
-pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option<&Path>) -> String {
-    let count = batch.import.rejected;
-    let mut text = of_counts(batch.id.as_str(), batch.import);
-    for line in rejected {
-        let (shown, reason, why) = (line.text.trim(), &line.reason, &line.detail);
-        text.push_str(&format!("  line {}: {shown:?}: {reason}: {why}\n", thousands(line.line)));
-    }
-    let more = count.saturating_sub(rejected.len() as u64);
-    if more > 0 && !rejected.is_empty() {
+/// The counts of a batch, and its first rejected lines; `all_in` is the file that gets all of them.
+pub(super) fn of_import(batch: &Value, rejected: &[String], all_in: Option<&Path>) -> String {
+    let mut text = format!(
+        "batch          {}\nlines          {}\nimported       {}\nalready there  {}\n\
+         rejected       {}\n",
+        cell_text(&batch["batch_id"]),
+        thousands(count(batch, "lines")),
+        thousands(count(batch, "imported")),
+        thousands(count(batch, "already_there")),
+        thousands(count(batch, "rejected"))
+    );
+    text.extend(rejected.iter().map(String::as_str));
+    let more = count(batch, "rejected").saturating_sub(rejected.len() as u64);
+    if more > 0 {
         let more = thousands(more);
         let all = match all_in {
             Some(path) => format!("all of them go to {}", path.display()),
@@ -31,61 +32,66 @@ pub(super) fn of_import(batch: &Batch, rejected: &[RejectedLine], all_in: Option
     text
 }
 
-fn of_counts(batch: &str, counts: ImportCounts) -> String {
-    let ImportCounts { lines, imported, already_there, rejected } = counts;
-    format!(
-        "batch          {batch}\nlines          {}\nimported       {}\nalready there  {}\n\
-         rejected       {}\n",
-        thousands(lines),
-        thousands(imported),
-        thousands(already_there),
-        thousands(rejected)
-    )
+/// A record of the report of rejected lines: its number, the line, the reason, and the reason for people.
+pub(super) fn rejected_line(record: &str) -> String {
+    let cells = cells(record);
+    let cell = |nth: usize| cells.get(nth).map_or("", String::as_str);
+    rejected(cell(0).parse().unwrap_or_default(), [cell(1), cell(2), cell(3)])
 }
 
-/// The answer over HTTP has the counts and no lines.
-pub(super) fn of_answer(batch: &Value, all_in: Option<&Path>) -> String {
-    let count = |name: &str| batch[name].as_u64().unwrap_or_default();
-    let counts = ImportCounts {
-        lines: count("lines"),
-        imported: count("imported"),
-        already_there: count("already_there"),
-        rejected: count("rejected"),
-    };
-    let mut text = of_counts(batch["batch_id"].as_str().unwrap_or_default(), counts);
-    if counts.rejected > 0 {
-        text.push_str(&match all_in {
-            Some(path) => format!("  all of them go to {}\n", path.display()),
-            None => "  --rejects FILE writes them, with the reason of each\n".to_owned(),
-        });
+fn rejected(line: u64, [text, reason, detail]: [&str; 3]) -> String {
+    format!("  line {}: {:?}: {reason}: {detail}\n", thousands(line), text.trim())
+}
+
+/// The cells of a row that [`engine::csv::row`] has written.
+fn cells(row: &str) -> Vec<String> {
+    let (mut cells, mut cell, mut is_quoted) = (Vec::new(), String::new(), false);
+    let mut rest = row.chars().peekable();
+    while let Some(found) = rest.next() {
+        match found {
+            '"' if is_quoted && rest.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => cells.push(unguarded(&std::mem::take(&mut cell))),
+            other => cell.push(other),
+        }
     }
-    text
+    cells.push(unguarded(&cell));
+    cells
 }
 
-pub(super) fn of_dry_run(found: &DryRun) -> String {
-    let CheckedLines { lines, new, known, unchecked, rejected, repeated } = found.counts;
-    let column = |column: &Option<Column>| column.map_or("(skipped)", Column::name);
-    let columns: Vec<&str> = found.columns.iter().map(column).collect();
-    let separator = match found.separator {
-        Some('\t') => "tab".to_owned(),
-        Some(other) => other.to_string(),
-        None => "none".to_owned(),
+fn count(object: &Value, name: &str) -> u64 {
+    object[name].as_u64().unwrap_or_default()
+}
+
+fn items<'a>(object: &'a Value, name: &str) -> &'a [Value] {
+    object[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// What `ImportDryRun` says, for people.
+pub(super) fn of_dry_run(found: &Value) -> String {
+    let columns = items(found, "columns").iter().map(|it| it.as_str().unwrap_or("(skipped)"));
+    let separator = match found["separator"].as_str() {
+        Some("\t") => "tab",
+        Some(other) => other,
+        None => "none",
     };
     let mut text = format!(
         "nothing was written\nencoding       {}\nseparator      {separator}\n\
          header         {}\ncolumns        {}\nlines          {}\nnew            {}\n\
          known          {}\nrejected       {}\n",
-        found.encoding,
-        found.header.as_deref().unwrap_or("none"),
-        columns.join(", "),
-        thousands(lines),
-        thousands(new),
-        thousands(known),
-        thousands(rejected),
+        cell_text(&found["encoding"]),
+        found["header"].as_str().unwrap_or("none"),
+        columns.collect::<Vec<_>>().join(", "),
+        thousands(count(found, "lines")),
+        thousands(count(found, "new")),
+        thousands(count(found, "known")),
+        thousands(count(found, "rejected")),
     );
-    if let Some(export) = found.export {
-        text.push_str(&format!("export of      {}; left out: {}\n", export.name, export.left_out));
+    if let Some(export) = found["exported_by"].as_str() {
+        let left_out = cell_text(&found["left_out"]);
+        text.push_str(&format!("export of      {export}; left out: {left_out}\n"));
     }
+    let (unchecked, repeated) = (count(found, "unchecked"), count(found, "repeated"));
     if unchecked > 0 {
         let (unchecked, first) = (thousands(unchecked), thousands(DRY_RUN_LOOKUPS_MAX as u64));
         text.push_str(&format!(
@@ -98,14 +104,14 @@ pub(super) fn of_dry_run(found: &DryRun) -> String {
             "repeated       {repeated}: lines with the code of an earlier line\n"
         ));
     }
-    for parsed in &found.parsed {
-        text.push_str(&format!("  line {}: {}\n", thousands(parsed.line), shown(parsed, found)));
-    }
-    for line in &found.rejected {
-        let (number, shown) = (thousands(line.line), line.text.trim());
-        text.push_str(&format!("  line {number}: {shown:?}: {}: {}\n", line.reason, line.detail));
-    }
-    let more = rejected.saturating_sub(found.rejected.len() as u64);
+    let zone = cell_text(&found["time_zone"]);
+    text.extend(items(found, "parsed_lines").iter().map(|line| parsed(line, &zone)));
+    let rejected_lines = items(found, "rejected_lines");
+    text.extend(rejected_lines.iter().map(|line| {
+        let cells = ["text", "reason", "detail"].map(|it| line[it].as_str().unwrap_or_default());
+        rejected(count(line, "line"), cells)
+    }));
+    let more = count(found, "rejected").saturating_sub(rejected_lines.len() as u64);
     if more > 0 {
         text.push_str(&format!("  and {} more\n", thousands(more)));
     }
@@ -113,57 +119,57 @@ pub(super) fn of_dry_run(found: &DryRun) -> String {
 }
 
 /// A line as it was read: `ABCD1234, issued to ann, from 2026-01-01T00:00:00.000Z, last day …`.
-fn shown(parsed: &ParsedLine, found: &DryRun) -> String {
-    let read = &parsed.read;
-    let to = read.imported_state.holder().map(|user| format!(" to {user}")).unwrap_or_default();
-    let last = Date::last_of(read.expires_at, &found.zone);
-    let from = format_instant(read.valid_from);
+fn parsed(line: &Value, zone: &str) -> String {
+    let cell = |name: &str| cell_text(&line[name]);
+    let to = line["user_id"].as_str().map(|user| format!(" to {user}")).unwrap_or_default();
     format!(
-        "{}, {}{to}, from {from}, last day {last} ({})",
-        read.code,
-        parsed.state(),
-        found.zone.name()
+        "  line {}: {}, {}{to}, from {}, last day {} ({zone})\n",
+        thousands(count(line, "line")),
+        cell("code"),
+        cell("state"),
+        cell("valid_from"),
+        cell("expires_on"),
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use coupon::campaign::BatchKind;
-    use coupon::time::Millis;
+    use serde_json::json;
 
     use super::*;
 
-    fn batch(lines: u64, rejected: u64) -> Batch {
-        Batch {
-            id: "partner-a".parse().unwrap(),
-            campaign: "spring".parse().unwrap(),
-            kind: BatchKind::Imported,
-            count: lines - rejected,
-            paused: false,
-            import: ImportCounts { lines, imported: lines - rejected, already_there: 0, rejected },
-            created_at: Millis(0),
-        }
-    }
-
-    fn line(line: u64) -> RejectedLine {
-        let (reason, detail) = ("CODE".to_owned(), "has 2 characters".to_owned());
-        RejectedLine { line, text: "a\"b".to_owned(), reason, detail }
+    fn batch(lines: u64, rejected: u64) -> Value {
+        json!({
+            "batch_id": "partner-a", "lines": lines, "imported": lines - rejected,
+            "already_there": 0, "rejected": rejected,
+        })
     }
 
     #[test]
     fn summaries() {
+        let line = |number: &str| {
+            let cells = [number, "a\"b", "CODE", "has 2 characters"];
+            rejected_line(engine::csv::row(cells).trim_end())
+        };
         let all = of_import(&batch(1_200, 0), &[], None);
         assert_eq!(
             all,
             "batch          partner-a\nlines          1,200\nimported       1,200\n\
              already there  0\nrejected       0\n"
         );
-        let one = of_import(&batch(1_200, 1), &[line(1_007)], None);
+        let one = of_import(&batch(1_200, 1), &[line("1007")], None);
         assert!(one.ends_with("  line 1,007: \"a\\\"b\": CODE: has 2 characters\n"), "{one}");
-        let five = [line(1), line(2), line(3), line(4), line(5)];
+        let five = ["1", "2", "3", "4", "5"].map(line);
         let many = of_import(&batch(1_200, 7), &five, None);
         assert!(many.ends_with("  and 2 more; --rejects FILE writes all of them\n"), "{many}");
         let many = of_import(&batch(1_200, 7), &five, Some(Path::new("r.csv")));
         assert!(many.ends_with("  and 2 more; all of them go to r.csv\n"), "{many}");
+    }
+
+    #[test]
+    fn cells_come_back() {
+        for row in [["7", "a,\"b\"\n", "=1+1", ""], ["", " x ", "'", "-"]] {
+            assert_eq!(cells(engine::csv::row(row).trim_end_matches('\n')), row, "{row:?}");
+        }
     }
 }

@@ -1,19 +1,19 @@
-//! The same over HTTP.
+//! The request of each command.
 
 use coupon::ids::CampaignId;
 use serde_json::{Value, json};
 
 use super::calls::Call;
+use crate::client::{Refused, Repeat, Reply, ServiceClient};
 use crate::failure::CliError;
-use crate::remote::{Refused, Remote, Repeat, Said};
 
 impl Call {
     /// Does it with the coupon that has this code.
-    pub(super) async fn over(&self, remote: &Remote, code: &str) -> Result<Said, Refused> {
+    pub(super) async fn send(&self, service: &ServiceClient, code: &str) -> Result<Reply, Refused> {
         if let Call::Show { user, .. } = self {
             let query = user.iter().map(|it| ("user_id", it.to_string())).collect::<Vec<_>>();
-            let body = remote.get(&["coupons", code], &query).await?;
-            return Ok(Said { is_replay: false, body });
+            let body = service.get(&["coupons", code], &query).await?;
+            return Ok(Reply { is_replay: false, body });
         }
         let (call, body) = self.request();
         let mut repeat = Repeat::Harmless;
@@ -23,22 +23,23 @@ impl Call {
             // Its repeat could revoke the coupon from somebody who got it in between.
             repeat = Repeat::Harmful;
         }
-        remote.post(&["coupons", code, call], &body, repeat).await
+        service.post(&["coupons", code, call], &body, repeat).await
     }
 
     /// Does it with the next coupon of a campaign's stock.
-    pub(super) async fn over_stock(
+    pub(super) async fn send_to_stock(
         &self,
-        remote: &Remote,
+        service: &ServiceClient,
         campaign: &CampaignId,
-    ) -> Result<Said, CliError> {
+    ) -> Result<Reply, CliError> {
         let Call::Issue { user, issue_ref, .. } = self else {
             return Err(CliError::usage("only `coupon issue` takes --campaign: name a code"));
         };
         let issue_ref = issue_ref.as_ref().map(|it| it.as_str());
         let body = json!({"user_id": user.as_str(), "issue_ref": issue_ref});
         let path = ["campaigns", campaign.as_str(), "issue"];
-        Ok(remote.post(&path, &body, Repeat::Harmless).await?)
+        let issued = service.post(&path, &body, Repeat::Harmless).await;
+        issued.map_err(Refused::about(format!("campaign {campaign}")))
     }
 
     /// The last part of its path, and its body.

@@ -1,26 +1,35 @@
-//! A couponry that runs elsewhere: what a command needs to do its work over HTTP, with the settings `url` and `token`.
+//! The service that a command works with: one elsewhere, over HTTP, with the settings `url` and `token`; or the store of
+//! this machine, which answers the same requests in this process, without a socket.
 
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::outbound::{self, Unread, whole};
-use command_line::Secret;
+use api::token::{LocalKey, LocalKeys, SECRET_BYTES_MIN, TTL_MS_MAX, Tokens};
+use api::{HttpService, IMPORT_IDLE};
+use bytes::Bytes;
+use command_line::{Cursors, Secret};
 use engine::PAGE_MAX;
-use futures::{Stream, StreamExt};
+use futures::stream::{Stream, StreamExt, unfold};
+use opentelemetry_http::Request;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Body, Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tower::ServiceExt;
 
+use crate::causes;
 use crate::failure::{CliError, cause};
+use crate::keys;
+use crate::open::{self, Opened, Purpose};
 use crate::settings::Settings;
-
-pub(crate) use command_line::Cursors;
 
 /// For one try: couponry gives up a write after ten seconds, and then says so.
 const TRY_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// For all tries of one request.
+/// For all tries of one request. The store of this machine is asked once.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// The first pause between two tries; each next one is twice as long.
@@ -41,15 +50,20 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// The header of an answer that is that of an earlier call.
 const REPLAYED: &str = "idempotent-replayed";
 
-pub(crate) struct Remote {
+/// The address of the store of this machine: nothing is sent there.
+const HERE: &str = "http://localhost/";
+
+pub(crate) struct ServiceClient {
     client: Client,
     base: Url,
     token: Secret,
+    /// What answers, if it is in this process.
+    here: Option<HttpService>,
 }
 
 /// A good answer.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Reply {
     /// Whether an earlier call did the same.
     pub(crate) is_replay: bool,
     pub(crate) body: Value,
@@ -67,7 +81,7 @@ pub(crate) enum Repeat {
 /// Why there is no good answer.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// No answer, or none of couponry; what was asked may have been done.
     Lost(String),
     /// No answer, and nothing was done.
@@ -85,6 +99,11 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     #[serde(default)]
     retry: String,
+    retry_at: Option<String>,
+    next_cursor: Option<String>,
+    /// Why the store of this machine failed.
+    #[serde(skip)]
+    pub(crate) cause: Option<String>,
     errors: Option<Vec<FieldError>>,
 }
 
@@ -100,10 +119,21 @@ impl Problem {
     pub(crate) fn sentence(&self) -> String {
         let faults = self.errors.iter().flatten();
         let faults: Vec<String> = faults.map(|it| format!("{} {}", it.field, it.detail)).collect();
-        match faults.is_empty() {
-            true => self.detail.clone(),
-            false => faults.join("; "),
+        match &self.retry_at {
+            _ if !faults.is_empty() => faults.join("; "),
+            Some(at) => format!("{}, until {at}", self.detail),
+            None => self.detail.clone(),
         }
+    }
+
+    /// Whether it is about an imported file, of which it then took no line.
+    pub(crate) fn is_of_file(&self) -> bool {
+        matches!(self.status, 415 | 422)
+    }
+
+    /// Whether a repeat has the same answer.
+    pub(crate) fn is_final(&self) -> bool {
+        self.retry == "never"
     }
 
     /// Whether it is about one coupon, so that others may be fine.
@@ -112,32 +142,69 @@ impl Problem {
     }
 }
 
-impl From<Refused> for CliError {
-    fn from(refused: Refused) -> CliError {
-        match refused {
-            Refused::Problem(problem) if problem.code == "INVALID" => {
-                CliError::usage(problem.sentence())
+impl Refused {
+    /// The same as an error; "not found" is about `thing`, not about a coupon.
+    pub(crate) fn about(thing: impl Display) -> impl FnOnce(Refused) -> CliError {
+        move |refused| match refused {
+            Refused::Problem(problem) if problem.code == "NOT_FOUND" => {
+                CliError::new(format!("NOT_FOUND: there is no {thing}"))
             }
-            Refused::Problem(problem) => {
-                let failed = CliError::new(format!("{}: {}", problem.code, problem.sentence()));
-                match problem.retry.as_str() {
-                    "same" => failed.and("run the command again: it reports what happened"),
-                    "later" => failed.and("try again later"),
-                    _ => failed,
-                }
-            }
-            Refused::Lost(why) => CliError::new(why).and("it may have been done"),
-            Refused::Undone(why) => CliError::new(why),
+            other => other.into(),
         }
     }
 }
 
-impl Remote {
+impl From<Refused> for CliError {
+    fn from(refused: Refused) -> CliError {
+        let problem = match refused {
+            Refused::Problem(problem) => problem,
+            Refused::Lost(why) => return CliError::new(why).and("it may have been done"),
+            Refused::Undone(why) => return CliError::new(why),
+        };
+        let failed = CliError::new(match &problem.cause {
+            Some(cause) => cause.clone(),
+            None => format!("{}: {}", problem.code, problem.sentence()),
+        });
+        match (problem.code.as_str(), problem.retry.as_str()) {
+            ("INVALID", _) => CliError::usage(problem.sentence()),
+            ("COLD_UNAVAILABLE", _) => {
+                failed.and("nothing was changed; `couponry doctor` checks the cold tier")
+            }
+            ("INTERNAL", _) => {
+                failed.and("if there is no code key, `couponry key add --kind code` makes one")
+            }
+            ("STORE_DAMAGED", _) => failed.and("`couponry doctor` checks the whole store"),
+            ("STORE_FULL", _) => failed.and("nothing more was written"),
+            (_, "same") => failed.and("run the command again: it reports what happened"),
+            (_, "later") if problem.retry_at.is_none() => failed.and("try again later"),
+            _ => match problem.next_cursor {
+                Some(cursor) => failed.and(&format!("go on with --after {cursor}")),
+                None => failed,
+            },
+        }
+    }
+}
+
+/// Does a command's `work` with the service that the settings name; without one, with the store of this machine, with
+/// or without a running `serve`.
+pub(crate) async fn with<T>(
+    settings: &Settings,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&ServiceClient) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    if let Some(elsewhere) = ServiceClient::elsewhere(settings)? {
+        return work(&elsewhere).await;
+    }
+    let here = async |opened: &Opened| work(&ServiceClient::here(opened)?).await;
+    open::with_opened(settings, purpose, here).await
+}
+
+impl ServiceClient {
     /// The service that the settings name; `None` if the command works on the data folder.
     ///
     /// # Errors
     /// Usage: an address that others could listen to, or no token.
-    pub(crate) fn of(settings: &Settings) -> Result<Option<Remote>, CliError> {
+    pub(crate) fn elsewhere(settings: &Settings) -> Result<Option<ServiceClient>, CliError> {
         let Some(address) = &settings.url.value else { return Ok(None) };
         let mut base = outbound::checked(address)
             .map_err(|why| settings.url.unusable("url", format!("it {why}")))?;
@@ -154,9 +221,26 @@ impl Remote {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
+        ServiceClient::new(base, token, None).map(Some)
+    }
+
+    /// The store of this machine, in the name of [`open::caller`]. The key that signs for it ends with the process.
+    fn here(opened: &Opened) -> Result<ServiceClient, CliError> {
+        let mut secret = [0; SECRET_BYTES_MIN];
+        keys::fill_random(&mut secret)?;
+        let key = LocalKey::active("here", &secret, 0).map_err(CliError::of)?;
+        let keys = LocalKeys::new(vec![key]).map_err(CliError::of)?;
+        let tokens = Tokens::new(keys, None).map_err(CliError::of)?;
+        let (engine, caller) = (opened.engine(), open::caller());
+        let token = tokens.mint(caller.subject.as_str(), caller.role, TTL_MS_MAX, engine.now().0);
+        let (token, _) = token.map_err(CliError::of)?;
+        let service = api::app(Arc::clone(engine), Arc::new(tokens));
+        ServiceClient::new(HERE.parse().map_err(CliError::of)?, token.into(), Some(service))
+    }
+
+    fn new(base: Url, token: Secret, here: Option<HttpService>) -> Result<ServiceClient, CliError> {
         let client = outbound::client(&base, LONGEST).tcp_keepalive(KEPT_ALIVE).build();
-        let client = client.map_err(CliError::of)?;
-        Ok(Some(Remote { client, base, token }))
+        Ok(ServiceClient { client: client.map_err(CliError::of)?, base, token, here })
     }
 
     pub(crate) async fn get(
@@ -177,11 +261,11 @@ impl Remote {
         path: &[&str],
         body: &Value,
         repeat: Repeat,
-    ) -> Result<Said, Refused> {
+    ) -> Result<Reply, Refused> {
         self.call((Method::POST, path, &[]), Some(body), repeat).await
     }
 
-    pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Said, Refused> {
+    pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> Result<Reply, Refused> {
         self.call((Method::PATCH, path, &[]), Some(body), Repeat::Harmless).await
     }
 
@@ -215,24 +299,23 @@ impl Remote {
         query: &[(&str, String)],
     ) -> Result<Response, Refused> {
         let request = self.request((Method::GET, path, query)).header(ACCEPT, "text/csv");
-        let answer = request.send().await.map_err(|error| Refused::Undone(sentence(error)))?;
-        good(answer).await
+        let answer = self.send(request).await;
+        self.good(answer.map_err(|error| Refused::Undone(sentence(error)))?).await
     }
 
-    pub(crate) async fn upload<S, B>(
+    pub(crate) async fn upload<E>(
         &self,
         path: &[&str],
         query: &[(&str, String)],
-        file: S,
+        file: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Result<Value, Refused>
     where
-        S: Stream<Item = std::io::Result<B>> + Send + 'static,
-        B: Into<bytes::Bytes> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
     {
         let request = self.request((Method::POST, path, query)).header(CONTENT_TYPE, "text/csv");
-        let file = file.map(|piece| piece.map(Into::into));
-        let answer = request.body(Body::wrap_stream(file)).send().await.map_err(lost)?;
-        let body = whole(good(answer).await?, ANSWER_BYTES_MAX).await;
+        let request = request.body(Body::wrap_stream(never_silent(file)));
+        let answer = self.send(request).await.map_err(lost)?;
+        let body = whole(self.good(answer).await?, ANSWER_BYTES_MAX).await;
         parsed(&body.map_err(|unread| Refused::Lost(unread.to_string()))?)
     }
 
@@ -242,8 +325,9 @@ impl Remote {
         what: (Method, &[&str], &[(&str, String)]),
         body: Option<&Value>,
         repeat: Repeat,
-    ) -> Result<Said, Refused> {
-        let ends = Instant::now() + GIVE_UP_AFTER;
+    ) -> Result<Reply, Refused> {
+        let patience = if self.here.is_some() { Duration::ZERO } else { GIVE_UP_AFTER };
+        let ends = Instant::now() + patience;
         let mut pause = PAUSE_FIRST;
         // A try to which nobody listened has done nothing.
         let mut may_be_done = false;
@@ -253,11 +337,11 @@ impl Remote {
                 Some(body) => request.json(body),
                 None => request,
             };
-            let (refused, wait) = match request.send().await {
+            let (refused, wait) = match self.send(request).await {
                 Ok(answer) if answer.status().is_success() => {
                     let is_replay = answer.headers().contains_key(REPLAYED);
                     match whole(answer, ANSWER_BYTES_MAX).await {
-                        Ok(body) => return Ok(Said { is_replay, body: parsed(&body)? }),
+                        Ok(body) => return Ok(Reply { is_replay, body: parsed(&body)? }),
                         Err(Unread::BrokenOff(error)) if repeat == Repeat::Harmless => {
                             (lost(error), Duration::ZERO)
                         }
@@ -270,7 +354,7 @@ impl Remote {
                         Duration::from_secs(wait.and_then(|it| it.parse().ok()).unwrap_or(0));
                     // Others wait for a person, not for the machine.
                     let is_busy = matches!(answer.status().as_u16(), 429 | 503);
-                    let problem = problem(answer).await?;
+                    let problem = self.problem(answer).await?;
                     match problem.retry.as_str() {
                         "later" if is_busy => (Refused::Problem(problem), wait),
                         "same" if repeat == Repeat::Harmless => (Refused::Problem(problem), wait),
@@ -295,6 +379,13 @@ impl Remote {
         }
     }
 
+    async fn send(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let Some(here) = &self.here else { return request.send().await };
+        let request: Request<Body> = request.build()?.try_into()?;
+        let Ok(answer) = here.clone().oneshot(request).await;
+        Ok(answer.map(|body| Body::wrap_stream(body.into_data_stream())).into())
+    }
+
     fn request(
         &self,
         (method, path, query): (Method, &[&str], &[(&str, String)]),
@@ -306,10 +397,46 @@ impl Remote {
         let request = self.client.request(method, url).query(query);
         request.bearer_auth(self.token.reveal())
     }
+
+    /// An answer, unless it is a problem.
+    async fn good(&self, answer: Response) -> Result<Response, Refused> {
+        match answer.status().is_success() {
+            true => Ok(answer),
+            false => Err(Refused::Problem(self.problem(answer).await?)),
+        }
+    }
+
+    async fn problem(&self, answer: Response) -> Result<Box<Problem>, Refused> {
+        let status = answer.status();
+        let body = whole(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        let said = parsed::<Box<Problem>>(&body).ok().filter(|it| !it.code.is_empty());
+        let mut problem = said.ok_or_else(|| {
+            let is = format!("the answer {status} is not of couponry");
+            Refused::Lost(format!("{is}: does url name its address?"))
+        })?;
+        problem.cause = self.here.as_ref().and_then(|_| causes::last());
+        Ok(problem)
+    }
+}
+
+/// A service gives a body up that is silent for [`IMPORT_IDLE`]. A pipe to the store of this machine may be silent for
+/// longer: it gets pieces with nothing in them meanwhile, which no connection transmits.
+fn never_silent<E: Send + 'static>(
+    file: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, E>> + Send {
+    unfold(file.boxed(), async |mut file| {
+        let piece = tokio::time::timeout(IMPORT_IDLE / 3, file.next()).await;
+        Some((piece.unwrap_or_else(|_| Some(Ok(Bytes::new())))?, file))
+    })
 }
 
 fn lost(error: reqwest::Error) -> Refused {
     Refused::Lost(sentence(error))
+}
+
+/// An answer that arrives in pieces does not come to its end.
+pub(crate) fn broken_off(error: reqwest::Error) -> CliError {
+    CliError::new(Unread::BrokenOff(error).to_string())
 }
 
 fn sentence(error: reqwest::Error) -> String {
@@ -321,22 +448,5 @@ fn sentence(error: reqwest::Error) -> String {
 fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|_| {
         Refused::Lost("the answer is not of couponry: does url name its address?".into())
-    })
-}
-
-/// An answer, unless it is a problem.
-async fn good(answer: Response) -> Result<Response, Refused> {
-    match answer.status().is_success() {
-        true => Ok(answer),
-        false => Err(Refused::Problem(problem(answer).await?)),
-    }
-}
-
-async fn problem(answer: Response) -> Result<Problem, Refused> {
-    let status = answer.status();
-    let body = whole(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
-    let said = parsed::<Problem>(&body).ok().filter(|it| !it.code.is_empty());
-    said.ok_or_else(|| {
-        Refused::Lost(format!("the answer {status} is not of couponry: does url name its address?"))
     })
 }
