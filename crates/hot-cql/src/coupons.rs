@@ -85,9 +85,8 @@ impl Store {
             // The driver sends this statement to a replica of the bucket.
             return Ok(vec![self.rows_of_bucket(day, *bucket, after, limit).await?]);
         }
-        let cql = coupon_rows!(
-            "WHERE expiry_day = ? AND bucket IN ? AND code > ? PER PARTITION LIMIT ?"
-        );
+        let cql =
+            coupon_rows!("WHERE expiry_day = ? AND bucket IN ? AND code > ? PER PARTITION LIMIT ?");
         let values = (date(day), buckets, after, limit);
         let rows: Vec<CouponRow> = self.session.rows(StatementProfile::Bulk, cql, values).await?;
         let mut of_each: Vec<Vec<CouponRow>> = buckets.iter().map(|_| Vec::new()).collect();

@@ -20,9 +20,10 @@ mod log;
 mod numbers;
 mod posting;
 mod progress;
+mod values;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,9 +36,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::event::{Event, Matter};
+use crate::event::Matter;
 use crate::post::{Answered, Verdict};
-use crate::signature::{Secret, Secrets};
+use crate::signature::Secret;
 use crate::store::endpoints::EndpointRow;
 use crate::store::inbox::LeftCount;
 use crate::store::lane::WebhookLane;
@@ -49,6 +50,10 @@ use crate::store::waiting::DeliveryFacts;
 use crate::{
     Announced, Announcement, Delivery, DeliveryFilter, DeliveryState, Endpoint, EndpointChanges,
     Gauge, NewEndpoint, Options, Rotation, WebhookError,
+};
+
+pub(crate) use values::{
+    Due, Moment, Passage, Reader, Room, Target, TestTarget, Tried, Turn, Want, Written,
 };
 
 pub(crate) type Result<T> = std::result::Result<T, WebhookError>;
@@ -64,112 +69,6 @@ const COUNTED_EVERY: u32 = 20;
 
 /// A process that was frozen may write of a deleted endpoint for so long.
 const DELETED_FOR: Duration = Duration::from_secs(3_600);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Pause,
-    Resume,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct TestTarget {
-    pub(crate) webhook: i64,
-    pub(crate) url: String,
-    pub(crate) secrets: Secrets,
-}
-
-/// For which endpoint the dispatcher has free places.
-#[derive(Clone, Debug)]
-pub(crate) struct Want {
-    pub(crate) webhook: i64,
-    /// Deliveries that are being sent, or whose result is not written yet.
-    pub(crate) in_flight: BTreeSet<i64>,
-    /// Whether the endpoint is to be left alone, unless it was changed since this generation.
-    pub(crate) quiet: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    /// Most deliveries in flight at an endpoint.
-    pub(crate) each: usize,
-    /// From how many failures on an endpoint is down: then one in flight is enough.
-    pub(crate) failures_until_down: u64,
-    /// In milliseconds since 1970.
-    pub(crate) now: i64,
-    pub(crate) trusted: bool,
-}
-
-impl Room {
-    /// Whether an endpoint with so many failures in a row is down, and how many more deliveries it has places for.
-    fn free(&self, failures: u64, in_flight: usize) -> (bool, usize) {
-        let down = failures >= self.failures_until_down;
-        let places = if down { 1 } else { self.each };
-        (down, places.saturating_sub(in_flight))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) webhook: i64,
-    /// Raised by each call that changes the endpoint.
-    pub(crate) generation: i64,
-    pub(crate) url: String,
-    pub(crate) secrets: Secrets,
-    /// Whether it is down, and this is to find out whether it still is.
-    pub(crate) probes: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
-    pub(crate) number: i64,
-    /// The header `webhook-id`.
-    pub(crate) id: String,
-    pub(crate) body: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reader {
-    pub(crate) webhook: i64,
-    /// Where it stands; `None` if it has not begun.
-    pub(crate) cursor: Option<String>,
-}
-
-/// What endpoints that stood at one cursor read.
-#[derive(Debug)]
-pub(crate) enum Passage {
-    Events(Vec<Event>),
-    /// Why events are missing.
-    Gap(String),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tried {
-    pub(crate) webhook: i64,
-    pub(crate) number: i64,
-    /// Whether the endpoint was down when it began.
-    pub(crate) probes: bool,
-    pub(crate) answered: Answered,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    /// In milliseconds since 1970.
-    pub(crate) now: i64,
-    /// Whether the clock is trusted: only then is anything given up for its age.
-    pub(crate) trusted: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) delivered: u64,
-    /// Deliveries that were given up.
-    pub(crate) failed: u64,
-    pub(crate) attempts_failed: u64,
-    /// Of each endpoint, how many attempts have failed in a row now.
-    pub(crate) failures: BTreeMap<i64, u64>,
-    /// The names of endpoints that are disabled now.
-    pub(crate) disabled: Vec<String>,
-}
 
 /// The webhooks of a store. What [`crate::Webhooks`] promises of its calls, this promises of the methods of the same
 /// name; times are in milliseconds since 1970.

@@ -87,6 +87,10 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("redemption: order is entered", "UPDATE redeemed_by_order"),
     Step::of("redemption: hour is listed", "UPDATE redemption_hour"),
     Step::of("redemption: is listed", "UPDATE redemption USING TTL"),
+    Step::of("record: is put", "UPDATE record USING TIMESTAMP"),
+    Step::of("record: is replaced", "UPDATE record USING TTL"),
+    Step::of("record: some are dropped", "DELETE FROM record").has(&["key < ?"]),
+    Step::of("record: a partition is dropped", "DELETE FROM record").lacks(&["key < ?"]),
     Step::of("counts: states are written", "INSERT INTO campaign_counts").has(&["issued"]),
     Step::of("counts: arrivals are written", "INSERT INTO campaign_counts").has(&["arrived"]),
     // Imports.
@@ -109,6 +113,8 @@ pub(super) const STEPS: &[Step] = &[
     Step::of("cold mark: commit is recorded", SETTING).with(1, "cold_committed"),
     Step::of("restore: floor of serials is raised", SETTING).with(1, "serial_floor"),
     Step::of("setting: is changed", SETTING),
+    Step::of("setting: is changed with an entry", "UPDATE setting SET value = ?, carries"),
+    Step::of("setting: its entry is entered", "UPDATE setting SET carries = null"),
     Step::of("import: long codes are announced", "INSERT INTO setting").with(0, "long_codes"),
     Step::of("setting: is written", "INSERT INTO setting"),
     // Accounts.
@@ -164,7 +170,7 @@ const OWNER: &str = "UPDATE lease USING TTL ? SET owner = ?";
 
 const DELETE: &str = "DELETE FROM coupon USING TIMESTAMP ?";
 
-const SETTING: &str = "UPDATE setting SET value = ?";
+const SETTING: &str = "UPDATE setting SET value = ? WHERE";
 
 const MARKER: &str = "UPDATE coupon USING TIMESTAMP ? SET version = ?, state = 'archived'";
 

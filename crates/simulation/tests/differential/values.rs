@@ -114,6 +114,7 @@ impl Lane {
             ColumnType::Native(NativeType::Text) => {
                 CqlValue::Text(format!("{:x}-{}-{which}", self.seed, self.number))
             }
+            ColumnType::Native(NativeType::Blob) => CqlValue::Blob(number.to_be_bytes().into()),
             ColumnType::Native(NativeType::Uuid) => CqlValue::Uuid(Uuid::from_u128(
                 u128::from(self.seed) << 64 | u128::from(self.number << 8 | which),
             )),
@@ -140,6 +141,10 @@ fn of(typ: &ColumnType<'_>, most: u64, rng: &mut Rng) -> CqlValue {
             CqlValue::Timestamp(CqlTimestamp(signed * 1_000))
         }
         ColumnType::Native(NativeType::Uuid) => CqlValue::Uuid(Uuid::from_u128(number.into())),
+        ColumnType::Native(NativeType::Blob) => {
+            let bytes: [&[u8]; 4] = [&[0], &[], &[0, 0], &[7, 255]];
+            CqlValue::Blob(bytes[usize::try_from(number).unwrap() % bytes.len()].to_owned())
+        }
         ColumnType::Native(NativeType::Text) => {
             let texts = ["a", "", "ab", "available"];
             CqlValue::Text(texts[usize::try_from(number).unwrap() % texts.len()].to_owned())

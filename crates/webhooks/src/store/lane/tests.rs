@@ -3,7 +3,9 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::post::Answered;
+use crate::Options;
+use crate::post::{Answered, Verdict};
+use crate::store::{Moment, Tried};
 
 fn lane(restarts: u64, pending: BTreeMap<i64, DeliveryFacts>) -> WebhookLane {
     let terms = json!({
